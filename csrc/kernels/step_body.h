@@ -1,0 +1,137 @@
+/* One time step: the recurrent product of a tile and, while its sums are in registers and L1, the cell.
+ *
+ * A tile function keeps its sums in registers and hands them to the cell through the stack: the cell's code then exists
+ * once and not in every tile size (fully unrolled into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). */
+
+/* Starts the sums of a tile with the hoisted input projection, or with bias + x W_ih^T here and now: same bits. */
+ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int width, const struct NAME(lstm_step) *s,
+                                    int64_t row, int64_t panel, VEC *acc) {
+    const int n = panels * width;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const REAL *start = s->x ? s->bias + column : s->gates + row * s->gates_stride + column;
+    const int64_t start_stride = s->x ? 0 : s->gates_stride;
+#pragma GCC unroll 16
+    for (int v = 0; v < n; v++) {
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) acc[r * n + v] = V(load)(start + r * start_stride + v * VL);
+    }
+    if (s->x)
+        NAME(tile)(rows, panels, width, 1, s->input_size, s->x + row * s->x_stride, s->x_stride, 1,
+                   s->weight_ih + column * s->input_size, acc);
+    NAME(tile)(rows, panels, width, 1, s->hidden_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
+               s->weight_hh + column * s->hidden_size, acc);
+}
+
+/* ---- LSTM: a panel is the four gates of one vector of units ---- */
+
+ALWAYS_INLINE void NAME(lstm_unit)(const struct NAME(lstm_step) *s, int64_t row, int64_t u, const VEC *pre) {
+    const int64_t at = row * s->c_stride + u * VL;
+    const struct NAME(lstm_cell_values) cell = NAME(lstm_cell)(pre[LSTM_GATE_I], pre[LSTM_GATE_F], pre[LSTM_GATE_G],
+                                                         pre[LSTM_GATE_O], V(load)(s->c_prev + at));
+    V(store)(s->c + at, cell.c);
+    V(store_lanes)(s->h + row * s->h_stride + u * VL, cell.h, s->hidden_size - u * VL);
+    if (s->keep_gates) {
+        REAL *gates = s->gates + row * s->gates_stride + u * LSTM_GATES * VL;
+        V(store)(gates + LSTM_GATE_I * VL, cell.i);
+        V(store)(gates + LSTM_GATE_F * VL, cell.f);
+        V(store)(gates + LSTM_GATE_G * VL, cell.g);
+        V(store)(gates + LSTM_GATE_O * VL, cell.o);
+    }
+}
+
+NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
+                                   const VEC *sums) {
+    for (int r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++, sums += LSTM_GATES) NAME(lstm_unit)(s, row + r, panel + p, sums);
+}
+
+ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
+                                   int64_t panel) {
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    NAME(start_tile)(rows, panels, width, block, row, panel, acc);
+    NAME(lstm_units)(block, row, panel, rows, panels, acc);
+}
+TILE_FULL_TABLE(NAME(lstm_tile), NAME(lstm_tiles))
+
+/* ---- plain RNN: a panel is four vectors of units ---- */
+
+NEVER_INLINE void NAME(rnn_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int n,
+                                  const VEC *sums) {
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < n; v++) {
+            const int64_t unit = (panel * LSTM_PANEL_VECTORS + v) * VL;
+            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, NAME(rnn_cell)(s->cell, *sums++), s->hidden_size - unit);
+        }
+}
+
+ALWAYS_INLINE void NAME(rnn_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
+                                  int64_t panel) {
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    NAME(start_tile)(rows, panels, width, block, row, panel, acc);
+    NAME(rnn_units)(block, row, panel, rows, panels * width, acc);
+}
+TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
+
+static void NAME(step)(const struct NAME(lstm_step) *s) {
+    const bool is_lstm = s->cell == LSTM_CELL_LSTM;
+    const int64_t n_unit_vectors = (s->hidden_size + VL - 1) / VL;
+    NAME(for_each_tile)(is_lstm ? NAME(lstm_tiles) : NAME(rnn_tiles), s, s->n_rows, s->panel_begin, s->panel_end,
+                        is_lstm ? n_unit_vectors * LSTM_GATES : n_unit_vectors);
+}
+
+/* ---- backward: panels are vectors of hidden units, the sums are d_h_next ---- */
+
+NEVER_INLINE void NAME(backward_units)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
+                                       int n, const VEC *sums) {
+    const bool is_lstm = s->cell == LSTM_CELL_LSTM;
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < n; v++) {
+            const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + v) * VL, left = s->hidden_size - unit;
+            VEC d_h = *sums++;
+            if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, left);
+            if (is_lstm) {
+                const int64_t at = b * s->c_stride + unit;
+                V(store)(s->d_c + at,
+                         NAME(lstm_cell_backward)(s->gates + b * s->gates_stride + unit * LSTM_GATES, V(load)(s->c + at),
+                                                  V(load)(s->c_prev + at), d_h, V(load)(s->d_c + at),
+                                                  s->d_gates + b * s->d_gates_stride + unit * LSTM_GATES));
+            } else {
+                const VEC h = V(load_lanes)(s->h + b * s->h_stride + unit, left);
+                V(store)(s->d_gates + b * s->d_gates_stride + unit, NAME(rnn_cell_backward)(s->cell, h, d_h));
+            }
+        }
+}
+
+ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const int width, const int strands,
+                                       const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel) {
+    const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    if (s->d_gates_next) {
+        memset(acc, 0, sizeof(VEC) * rows * panels * width);
+        NAME(tile)(rows, panels, width, strands, H, s->d_gates_next + row * s->d_gates_stride, s->d_gates_stride, 1,
+                   s->weight_hh + unit * H * strands, acc);
+    } else {
+        VEC *sums = acc;
+        for (int r = 0; r < rows; r++)
+            for (int v = 0; v < panels * width; v++)
+                *sums++ = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
+    }
+    NAME(backward_units)(s, row, panel, rows, panels * width, acc);
+}
+
+ALWAYS_INLINE void NAME(lstm_backward_tile)(const int rows, const int panels, const int width, const void *block,
+                                            int64_t row, int64_t panel) {
+    NAME(backward_tile)(rows, panels, width, LSTM_GATES, block, row, panel);
+}
+TILE_TABLE(NAME(lstm_backward_tile), NAME(lstm_backward_tiles))
+
+ALWAYS_INLINE void NAME(rnn_backward_tile)(const int rows, const int panels, const int width, const void *block,
+                                           int64_t row, int64_t panel) {
+    NAME(backward_tile)(rows, panels, width, 1, block, row, panel);
+}
+TILE_TABLE(NAME(rnn_backward_tile), NAME(rnn_backward_tiles))
+
+static void NAME(step_backward)(const struct NAME(lstm_step_backward) *s) {
+    NAME(for_each_tile)(s->cell == LSTM_CELL_LSTM ? NAME(lstm_backward_tiles) : NAME(rnn_backward_tiles), s, s->n_rows,
+                        s->panel_begin, s->panel_end, (s->hidden_size + VL - 1) / VL);
+}

@@ -1,0 +1,98 @@
+/* The register tile: the one inner loop of everything.
+ *
+ * acc[r][v] += sum over k of a[r][k] * b[k][v], for `rows` rows and panels * width vectors of columns, each number one
+ * chain of fused multiply-adds in increasing k. A packed panel is [k][width][VL]: one contiguous stream per panel.
+ * All int arguments are compile-time constants at every call, so acc lives in registers.
+ *
+ * strands: where a[r][k] lies. 1: a + r * a_stride + k * a_step. 4: row r holds gates, blocks of [4][VL]; k runs over
+ * units and, inside a unit, over its four gates, so that the order does not depend on VL.
+ *
+ * Tile sizes: AVX-512 and NEON have 32 registers: 6 rows x 4 vectors; the others 16: 3 x 4. One row takes more panels
+ * at a time, because a fused multiply-add takes 4 cycles and two start in each, so 8 or more chains must be in flight. */
+
+#ifndef TILE_ROWS
+#if VECTOR_BYTES == 64 || defined(LSTM_KERNELS_NEON)
+#define TILE_ROWS 6
+#define TILE_PANELS(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
+#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3) DO(x, 4) DO(x, 5) DO(x, 6)
+#else
+#define TILE_ROWS 3
+#define TILE_PANELS(rows) ((rows) == 1 ? 3 : 1)
+#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3)
+#endif
+#endif
+
+ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width, const int strands, int64_t depth,
+                              const REAL *a, int64_t a_stride, int64_t a_step, const REAL *b, VEC *acc) {
+    const int64_t panel = depth * strands * width * VL; /* elements */
+    const int n = panels * width;
+    const int64_t block = strands == 1 ? depth : VL;
+    for (int64_t done = 0; done < depth; done += block, a += strands * VL) {
+        const int64_t n_units = depth - done < block ? depth - done : block;
+        for (int64_t k = 0; k < n_units; k++) {
+#pragma GCC unroll 4
+            for (int strand = 0; strand < strands; strand++, b += width * VL) {
+                const REAL *a_k = a + strand * VL + k * a_step;
+                VEC left[TILE_ROWS];
+#pragma GCC unroll 6
+                for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[r * a_stride]);
+#pragma GCC unroll 16
+                for (int v = 0; v < n; v++) {
+                    const VEC right = V(load)(b + (v / width) * panel + (v % width) * VL);
+#pragma GCC unroll 6
+                    for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], right, acc[r * n + v]);
+                }
+            }
+        }
+    }
+}
+
+/* Vectors of panel p when there are n_vectors in all: LSTM_PANEL_VECTORS, or what is left for the last. */
+static inline int64_t NAME(panel_width)(int64_t p, int64_t n_vectors) {
+    int64_t left = n_vectors - p * LSTM_PANEL_VECTORS;
+    return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
+}
+
+/* A kernel is an inlined body(rows, panels, width, block, row, panel) instantiated for every tile size into a table:
+ * [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one panel of that width. */
+typedef void NAME(tile_function)(const void *block, int64_t row, int64_t panel);
+typedef NAME(tile_function) *NAME(tile_table)[TILE_ROWS][LSTM_PANEL_VECTORS + 1];
+
+#ifndef TILE_TABLE
+#define TILE_FUNCTION(body, rows, shape) \
+    static void body##_##rows##_##shape(const void *block, int64_t row, int64_t panel) { \
+        body(rows, shape ? 1 : TILE_PANELS(rows), shape ? shape : LSTM_PANEL_VECTORS, block, row, panel); \
+    }
+#define TILE_FUNCTIONS(body, rows) \
+    TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
+    TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
+#define TILE_ENTRIES(body, rows) \
+    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4},
+#define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
+#define TILE_FULL_ENTRIES(body, rows) {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4},
+/* For bodies whose panels are always full. */
+#define TILE_FULL_TABLE(body, table) \
+    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) \
+    static const NAME(tile_table) table = {FOR_EACH_TILE_ROWS(TILE_FULL_ENTRIES, body)};
+#define TILE_TABLE(body, table) \
+    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) \
+    static const NAME(tile_table) table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
+#endif
+
+/* All tiles of a block. Panels outside, rows inside: one panel of weights stays in L1 while the rows pass. Rows are
+ * dealt in even shares, so that no tile is left with one row of seven. */
+static void NAME(for_each_tile)(const NAME(tile_table) table, const void *block, int64_t n_rows, int64_t panel_begin,
+                                int64_t panel_end, int64_t n_vectors) {
+    const int64_t group = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+    for (int64_t panel = panel_begin, taken; panel < panel_end; panel += taken) {
+        const int64_t width = NAME(panel_width)(panel, n_vectors);
+        const bool is_group = group > 1 && panel + group <= panel_end
+                              && NAME(panel_width)(panel + group - 1, n_vectors) == LSTM_PANEL_VECTORS;
+        taken = is_group ? group : 1;
+        for (int64_t row = 0, rows; row < n_rows; row += rows) {
+            const int64_t left = n_rows - row, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
+            rows = (left + tiles - 1) / tiles;
+            table[rows - 1][is_group ? 0 : width](block, row, panel);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+/* The vector vocabulary of the kernels: one type per dtype and the operations that GCC's and Clang's vector extensions
+ * do not spell (+ - * / & | << are written as such). The only file that names instructions. VECTOR_BYTES is set by
+ * kernels_<isa>.c. */
+#ifndef LSTM_KERNELS_VECTOR_H
+#define LSTM_KERNELS_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline, unused))
+#define NEVER_INLINE static __attribute__((noinline))
+
+typedef float vec_f32 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef double vec_f64 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef int32_t bits_f32 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef int64_t bits_f64 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef vec_f32 loose_vec_f32 __attribute__((aligned(4)));
+typedef vec_f64 loose_vec_f64 __attribute__((aligned(8)));
+
+ALWAYS_INLINE vec_f32 load_f32(const float *p) { return *(const loose_vec_f32 *)p; }
+ALWAYS_INLINE vec_f64 load_f64(const double *p) { return *(const loose_vec_f64 *)p; }
+ALWAYS_INLINE void store_f32(float *p, vec_f32 v) { *(loose_vec_f32 *)p = v; }
+ALWAYS_INLINE void store_f64(double *p, vec_f64 v) { *(loose_vec_f64 *)p = v; }
+
+/* The first n lanes (n < all), the rest zero; nothing beyond is touched. */
+#if VECTOR_BYTES == 64
+ALWAYS_INLINE vec_f32 load_first_f32(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+ALWAYS_INLINE vec_f64 load_first_f64(const double *p, int64_t n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+ALWAYS_INLINE void store_first_f32(float *p, vec_f32 v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v); }
+ALWAYS_INLINE void store_first_f64(double *p, vec_f64 v, int64_t n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), v); }
+#elif VECTOR_BYTES == 32
+ALWAYS_INLINE __m256i first_f32(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+ALWAYS_INLINE __m256i first_f64(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+ALWAYS_INLINE vec_f32 load_first_f32(const float *p, int64_t n) { return _mm256_maskload_ps(p, first_f32(n)); }
+ALWAYS_INLINE vec_f64 load_first_f64(const double *p, int64_t n) { return _mm256_maskload_pd(p, first_f64(n)); }
+ALWAYS_INLINE void store_first_f32(float *p, vec_f32 v, int64_t n) { _mm256_maskstore_ps(p, first_f32(n), v); }
+ALWAYS_INLINE void store_first_f64(double *p, vec_f64 v, int64_t n) { _mm256_maskstore_pd(p, first_f64(n), v); }
+#else
+ALWAYS_INLINE vec_f32 load_first_f32(const float *p, int64_t n) { return (vec_f32){p[0], n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, 0}; }
+ALWAYS_INLINE vec_f64 load_first_f64(const double *p, int64_t n) { (void)n; return (vec_f64){p[0], 0}; }
+ALWAYS_INLINE void store_first_f32(float *p, vec_f32 v, int64_t n) { for (int64_t k = 0; k < n; k++) p[k] = v[k]; }
+ALWAYS_INLINE void store_first_f64(double *p, vec_f64 v, int64_t n) { (void)n; p[0] = v[0]; }
+#endif
+
+/* The first n lanes, any n up to all and beyond. */
+ALWAYS_INLINE vec_f32 load_lanes_f32(const float *p, int64_t n) { return n < VECTOR_BYTES / 4 ? load_first_f32(p, n) : load_f32(p); }
+ALWAYS_INLINE vec_f64 load_lanes_f64(const double *p, int64_t n) { return n < VECTOR_BYTES / 8 ? load_first_f64(p, n) : load_f64(p); }
+ALWAYS_INLINE void store_lanes_f32(float *p, vec_f32 v, int64_t n) { if (n < VECTOR_BYTES / 4) store_first_f32(p, v, n); else store_f32(p, v); }
+ALWAYS_INLINE void store_lanes_f64(double *p, vec_f64 v, int64_t n) { if (n < VECTOR_BYTES / 8) store_first_f64(p, v, n); else store_f64(p, v); }
+
+ALWAYS_INLINE vec_f32 broadcast_f32(float s) {
+#if VECTOR_BYTES == 64
+    return _mm512_set1_ps(s);
+#elif VECTOR_BYTES == 32
+    return _mm256_set1_ps(s);
+#else
+    return (vec_f32){s, s, s, s};
+#endif
+}
+ALWAYS_INLINE vec_f64 broadcast_f64(double s) {
+#if VECTOR_BYTES == 64
+    return _mm512_set1_pd(s);
+#elif VECTOR_BYTES == 32
+    return _mm256_set1_pd(s);
+#else
+    return (vec_f64){s, s};
+#endif
+}
+
+/* a * b + c, rounded once (portable: twice). */
+ALWAYS_INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) {
+#if VECTOR_BYTES == 64
+    return _mm512_fmadd_ps(a, b, c);
+#elif VECTOR_BYTES == 32
+    return _mm256_fmadd_ps(a, b, c);
+#elif defined(LSTM_KERNELS_NEON)
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+ALWAYS_INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) {
+#if VECTOR_BYTES == 64
+    return _mm512_fmadd_pd(a, b, c);
+#elif VECTOR_BYTES == 32
+    return _mm256_fmadd_pd(a, b, c);
+#elif defined(LSTM_KERNELS_NEON)
+    return vfmaq_f64(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+/* The larger; v where v is not a number. */
+ALWAYS_INLINE vec_f32 at_least_f32(vec_f32 low, vec_f32 v) {
+#if VECTOR_BYTES == 64
+    return _mm512_max_ps(low, v);
+#elif VECTOR_BYTES == 32
+    return _mm256_max_ps(low, v);
+#else
+    bits_f32 is_low = v < low;
+    return (vec_f32)(((bits_f32)low & is_low) | ((bits_f32)v & ~is_low));
+#endif
+}
+ALWAYS_INLINE vec_f64 at_least_f64(vec_f64 low, vec_f64 v) {
+#if VECTOR_BYTES == 64
+    return _mm512_max_pd(low, v);
+#elif VECTOR_BYTES == 32
+    return _mm256_max_pd(low, v);
+#else
+    bits_f64 is_low = v < low;
+    return (vec_f64)(((bits_f64)low & is_low) | ((bits_f64)v & ~is_low));
+#endif
+}
+
+#endif

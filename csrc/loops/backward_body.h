@@ -1,0 +1,349 @@
+/* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
+ * each chunks of steps. For a chunk:
+ *
+ *   1. the recurrence: step by step, d_h and d_c through the cell into d_gates (chunk buffer), each member its own rows
+ *   2. d_h before the chunk and d_x from d_gates, the same rows
+ *   3. weight gradients: d_gates^T [x | h_prev] as products over up to GRADIENT_ROWS rows, each member its own rows of
+ *      the result; the sum over (t, b) runs in the reverse order of steps and rows, so the chunk length changes no bit
+ *
+ * Running gradients of the states live in d_h_0 (the caller's) and d_c (workspace). */
+
+struct NAME(backward) {
+    const struct lstm_backward *args;
+    struct lstm_dims d;
+    struct lstm_backward_plan plan;
+    struct lstm_tape tape;
+};
+
+/* One direction of one layer, as a member sees it. Steps are those of the direction. */
+struct NAME(backward_pass) {
+    struct lstm_member *m;
+    int64_t input_size, row_begin, row_end;
+    struct NAME(directed) x, h, d_output, d_x;
+    bool adds_to_d_x; /* the second direction */
+    const REAL *weight_ih, *weight_hh, *h_first;
+    const REAL *gates, *c; /* of the tape, step 0 */
+    REAL *d_h, *d_c;       /* running, (B, H) and (B, H_padded) */
+    const struct lstm_weight_gradients *d_weights;
+    bool is_first_product; /* nothing in d_weights yet */
+};
+
+static REAL *NAME(workspace)(const struct NAME(backward) *f, int64_t offset) {
+    return (REAL *)((char *)f->args->workspace + offset);
+}
+
+/* d_gates of step `step` of the chunk that begins at step `from`. */
+static REAL *NAME(d_gates)(const struct NAME(backward) *f, int64_t step, int64_t from, int64_t b) {
+    return NAME(workspace)(f, f->plan.d_gates) + ((step - from) * f->args->call.B + b) * f->d.gates_width;
+}
+
+static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
+                                 int64_t end) {
+    const struct lstm_model *model = &f->args->call.model;
+    const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
+    const int64_t B = f->args->call.B, H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, H);
+    const int64_t panel_flops = 2 * f->d.n_gates * H * LSTM_PANEL_VECTORS * f->d.vector;
+    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops * n_panels);
+    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    struct NAME(lstm_step_backward) s = {.cell = model->cell, .hidden_size = H, .weight_hh = p->weight_hh,
+                                         .d_gates_stride = f->d.gates_width, .d_h_next_stride = H,
+                                         .d_output_stride = p->d_output.row_stride, .gates_stride = f->d.gates_width,
+                                         .c_stride = f->d.H_padded, .h_stride = p->h.row_stride};
+    for (int64_t step = end - 1; step >= begin; step--)
+        for (int64_t row = p->row_begin; row < p->row_end; row += rows_step) {
+            s.n_rows = p->row_end - row < rows_step ? p->row_end - row : rows_step;
+            s.d_gates = NAME(d_gates)(f, step, begin, row);
+            s.d_gates_next = step == end - 1 ? NULL : NAME(d_gates)(f, step + 1, begin, row);
+            s.d_h_next = p->d_h + row * H;
+            s.d_output = p->d_output.data ? NAME(row)(&p->d_output, step, row) : NULL;
+            s.h = NAME(row)(&p->h, step, row);
+            if (p->c) {
+                s.gates = p->gates + (step * B + row) * f->d.gates_width;
+                s.c_prev = p->c + (step * B + row) * f->d.H_padded;
+                s.c = s.c_prev + B * f->d.H_padded;
+                s.d_c = p->d_c + row * f->d.H_padded;
+            }
+            for (s.panel_begin = 0; s.panel_begin < n_panels; s.panel_begin = s.panel_end) {
+                s.panel_end = n_panels - s.panel_begin < panel_step ? n_panels : s.panel_begin + panel_step;
+                kernels->step_backward(&s);
+                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows)) return false;
+            }
+        }
+    return true;
+}
+
+/* d_h before the chunk, and d_x of its steps. */
+static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
+                                  int64_t end) {
+    const int64_t H = f->args->call.model.hidden_size, n_rows = p->row_end - p->row_begin;
+    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = H, .n_columns = H, .strands = (int)f->d.n_gates,
+                                         .a = NAME(d_gates)(f, begin, begin, p->row_begin), .b = p->weight_hh,
+                                         .y = p->d_h + p->row_begin * H, .a_stride = f->d.gates_width, .y_stride = H};
+    if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
+    if (!p->d_x.data) return true;
+    product.b = p->weight_ih;
+    product.n_columns = p->input_size;
+    product.y_stride = p->d_x.row_stride;
+    product.add = p->adds_to_d_x;
+    const bool is_even = n_rows == f->args->call.B && p->d_x.step_stride == n_rows * p->d_x.row_stride;
+    product.n_rows = is_even ? n_rows * (end - begin) : n_rows;
+    for (int64_t step = begin; step < end; step += is_even ? end - begin : 1) {
+        product.a = NAME(d_gates)(f, step, begin, p->row_begin);
+        product.y = NAME(row)(&p->d_x, step, p->row_begin);
+        if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
+    }
+    return true;
+}
+
+/* ---- weight gradients ----------------------------------------------------------------------------------------------
+ * Rows of a product are numbered from the last (step, batch row) of the chunk backwards: k = 0 is its last row. */
+
+/* d_gates of rows [k_begin, k_end) into tiles [tile_begin, tile_end): (tile, depth, tile_rows), rows in PyTorch's order. */
+static void NAME(pack_d_gates)(const struct NAME(backward) *f, int64_t last_row, int64_t depth, int64_t tile_begin,
+                               int64_t tile_end) {
+    const int64_t H = f->args->call.model.hidden_size, V = f->d.vector, n_rows = f->d.n_gates * H;
+    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
+    const REAL *from = NAME(workspace)(f, f->plan.d_gates) + last_row * f->d.gates_width;
+    REAL *to = NAME(workspace)(f, f->plan.packed_d_gates) + tile_begin * depth * tile_rows;
+    for (int64_t tile = tile_begin; tile < tile_end; tile++, to += depth * tile_rows) {
+        int64_t column[LSTM_LARGEST_TILE];
+        for (int64_t r = 0; r < tile_rows; r++) {
+            const int64_t row = tile * tile_rows + r < n_rows ? tile * tile_rows + r : n_rows - 1;
+            const int64_t gate = row / H, unit = row % H;
+            column[r] = unit / V * f->d.n_gates * V + gate * V + unit % V;
+        }
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t r = 0; r < tile_rows; r++) to[k * tile_rows + r] = from[-k * f->d.gates_width + column[r]];
+    }
+}
+
+/* Rows of a sequence into panels of columns: (panel, depth, width), for k in [k_begin, k_end). h_prev is the sequence
+ * one step earlier, with `first` (B, H) before step 0. */
+static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAME(directed) *x, const REAL *first,
+                                int64_t n_columns, int64_t last_row, int64_t depth, int64_t k_begin, int64_t k_end,
+                                REAL *to) {
+    const int64_t B = f->args->call.B, V = f->d.vector, panel = LSTM_PANEL_VECTORS * V;
+    const int64_t padded = (n_columns + V - 1) / V * V;
+    for (int64_t k = k_begin; k < k_end; k++) {
+        const int64_t step = (last_row - k) / B, b = (last_row - k) % B;
+        const REAL *row = !first ? NAME(row)(x, step, b) : step == 0 ? first + b * n_columns : NAME(row)(x, step - 1, b);
+        for (int64_t begin = 0; begin < n_columns; begin += panel) {
+            const int64_t width = padded - begin < panel ? padded - begin : panel;
+            const int64_t real = n_columns - begin < width ? n_columns - begin : width;
+            REAL *at = to + begin * depth + k * width;
+            memcpy(at, row + begin, (size_t)real * sizeof(REAL));
+            memset(at + real, 0, (size_t)(width - real) * sizeof(REAL));
+        }
+    }
+}
+
+/* y (+)= packed_d_gates^T packed, rows of tiles [tile_begin, tile_end). */
+static bool NAME(add_outer)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const REAL *packed,
+                            int64_t n_columns, int64_t depth, int64_t tile_begin, int64_t tile_end, REAL *y, bool add) {
+    const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
+    const int64_t panel = LSTM_PANEL_VECTORS * f->d.vector, tile_flops = 2 * depth * kernels->tile_rows * panel;
+    const int64_t tiles_step = NAME(batch_of)(tile_end - tile_begin, tile_flops);
+    for (int64_t column = 0; column < n_columns; column += panel)
+        for (int64_t tile = tile_begin; tile < tile_end; tile += tiles_step) {
+            const struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = f->d.n_gates * f->args->call.model.hidden_size,
+                                                   .n_columns = n_columns - column < panel ? n_columns - column : panel,
+                                                   .tile_begin = tile,
+                                                   .tile_end = tile_end - tile < tiles_step ? tile_end : tile + tiles_step,
+                                                   .a = NAME(workspace)(f, f->plan.packed_d_gates),
+                                                   .b = packed + column * depth, .y = y + column, .y_stride = n_columns,
+                                                   .add = add};
+            kernels->outer(&outer);
+            if (lstm_cancelled(p->m, tile_flops * (outer.tile_end - tile))) return false;
+        }
+    return true;
+}
+
+static void NAME(add_bias)(const struct NAME(backward) *f, int64_t depth, int64_t tile_begin, int64_t tile_end,
+                           REAL *d_bias, bool add) {
+    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows, n_rows = f->d.n_gates * f->args->call.model.hidden_size;
+    const REAL *packed = NAME(workspace)(f, f->plan.packed_d_gates);
+    for (int64_t tile = tile_begin; tile < tile_end; tile++) {
+        const REAL *a = packed + tile * depth * tile_rows;
+        REAL sum[LSTM_LARGEST_TILE] = {0};
+        const int64_t row = tile * tile_rows, n = n_rows - row < tile_rows ? n_rows - row : tile_rows;
+        for (int64_t r = 0; add && r < n; r++) sum[r] = d_bias[row + r];
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t r = 0; r < tile_rows; r++) sum[r] += a[k * tile_rows + r];
+        for (int64_t r = 0; r < n; r++) d_bias[row + r] = sum[r];
+    }
+}
+
+/* Steps [begin, end) into d_weights. All members come here together. False: interrupted. */
+static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t begin,
+                                   int64_t end) {
+    const int64_t B = f->args->call.B, H = f->args->call.model.hidden_size, n_chunk_rows = (end - begin) * B;
+    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
+    REAL *packed_x = NAME(workspace)(f, f->plan.packed_x), *packed_h = NAME(workspace)(f, f->plan.packed_h);
+    int64_t tile_begin, tile_end;
+    lstm_share(p->m, (f->d.n_gates * H + tile_rows - 1) / tile_rows, &tile_begin, &tile_end);
+    for (int64_t k = 0, depth; k < n_chunk_rows; k += depth) {
+        depth = n_chunk_rows - k < f->plan.depth ? n_chunk_rows - k : f->plan.depth;
+        const int64_t last_row = n_chunk_rows - 1 - k; /* in the chunk */
+        int64_t k_begin, k_end;
+        lstm_share(p->m, depth, &k_begin, &k_end);
+        /* The d_gates of all members are there, and nobody still reads the packed operands of the last product. */
+        if (!lstm_barrier(p->m)) return false;
+        NAME(pack_d_gates)(f, last_row, depth, tile_begin, tile_end);
+        NAME(pack_sequence)(f, &p->x, NULL, p->input_size, begin * B + last_row, depth, k_begin, k_end, packed_x);
+        NAME(pack_sequence)(f, &p->h, p->h_first, H, begin * B + last_row, depth, k_begin, k_end, packed_h);
+        if (!lstm_barrier(p->m)) return false;
+        const bool add = !p->is_first_product;
+        p->is_first_product = false;
+        const struct lstm_weight_gradients *w = p->d_weights;
+        if (NAME(add_outer)(f, p, packed_x, p->input_size, depth, tile_begin, tile_end, w->d_weight_ih, add)
+            && NAME(add_outer)(f, p, packed_h, H, depth, tile_begin, tile_end, w->d_weight_hh, add) && w->d_bias)
+            NAME(add_bias)(f, depth, tile_begin, tile_end, w->d_bias, add);
+    }
+    return true;
+}
+
+static bool NAME(backward_pass)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t step_begin,
+                                int64_t step_end) {
+    for (int64_t end = step_end, begin; end > step_begin; end = begin) {
+        begin = end - step_begin > f->plan.chunk_steps ? end - f->plan.chunk_steps : step_begin;
+        if (NAME(backward_steps)(f, p, begin, end)) NAME(backward_inputs)(f, p, begin, end);
+        if (!NAME(weight_gradients)(f, p, begin, end)) return false;
+    }
+    return true;
+}
+
+/* ---- where each array of a layer lies ---- */
+
+/* The gradient that a layer hands down: the caller's d_x, or one of two buffers of a segment between layers. */
+static struct lstm_sequence NAME(backward_d_x)(const struct NAME(backward) *f, int64_t layer, int64_t segment_begin) {
+    const struct lstm_backward *a = f->args;
+    const int64_t W = f->d.output_width, B = a->call.B;
+    if (layer == 0) return a->d_x;
+    REAL *between = NAME(workspace)(f, f->plan.between + layer % 2 * f->plan.between_bytes);
+    return (struct lstm_sequence){between - segment_begin * B * W, B * W, W};
+}
+
+static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(backward) *f, struct lstm_member *m,
+                                                           int64_t layer, int64_t direction, int64_t segment_begin) {
+    const struct lstm_backward *a = f->args;
+    const struct lstm_model *model = &a->call.model;
+    const int64_t T = a->call.T, B = a->call.B, H = model->hidden_size, W = f->d.output_width;
+    const int64_t index = layer * model->num_directions + direction;
+    const bool is_lstm = model->cell == LSTM_CELL_LSTM;
+    const char *tape = a->tape;
+    struct lstm_packed packed;
+    lstm_plan_packed(model, a->call.isa, true, layer, direction, &packed);
+    const struct lstm_sequence h = {(char *)tape + f->tape.h + layer * f->tape.h_bytes, B * W, W};
+    const struct lstm_sequence below = {(char *)tape + (a->call.dropout > 0 ? f->tape.dropped : f->tape.h)
+                                            + (layer - 1) * f->tape.h_bytes, B * W, W};
+    const struct lstm_sequence x = layer == 0 ? a->x : below;
+    const struct lstm_sequence d_output = layer == model->num_layers - 1 ? a->d_output
+                                                                         : NAME(backward_d_x)(f, layer + 1, segment_begin);
+    const struct lstm_sequence d_x = NAME(backward_d_x)(f, layer, segment_begin);
+    struct NAME(backward_pass) p = {.m = m, .input_size = lstm_layer_input(model, layer), .adds_to_d_x = direction > 0,
+                                    .weight_ih = (const REAL *)((const char *)a->packed + packed.weight_ih),
+                                    .weight_hh = (const REAL *)((const char *)a->packed + packed.weight_hh),
+                                    .h_first = a->h_0 ? (const REAL *)a->h_0 + index * B * H
+                                                      : NAME(workspace)(f, f->plan.zero_h),
+                                    .d_h = (REAL *)a->d_h_0 + index * B * H, .d_weights = a->d_weights + index,
+                                    .x = NAME(direct)(&x, T, direction, 0), .h = NAME(direct)(&h, T, direction, direction * H)};
+    if (d_output.data) p.d_output = NAME(direct)(&d_output, T, direction, direction * H);
+    if (d_x.data) p.d_x = NAME(direct)(&d_x, T, direction, 0);
+    if (is_lstm) {
+        p.gates = (const REAL *)(tape + f->tape.gates + index * f->tape.gates_bytes);
+        p.c = (const REAL *)(tape + f->tape.c + index * f->tape.c_bytes);
+        p.d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
+    }
+    lstm_share(m, B, &p.row_begin, &p.row_end);
+    return p;
+}
+
+/* ---- before, between and after ---- */
+
+static void NAME(start_gradients)(const struct NAME(backward) *f, int64_t begin, int64_t end) {
+    const struct lstm_backward *a = f->args;
+    const int64_t H = a->call.model.hidden_size, B = a->call.B;
+    const size_t n = (size_t)((end - begin) * H) * sizeof(REAL);
+    memset(NAME(workspace)(f, f->plan.zero_h) + begin * H, 0, n);
+    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++) {
+        REAL *d_h = (REAL *)a->d_h_0 + (index * B + begin) * H;
+        if (a->d_h_n)
+            memcpy(d_h, (const REAL *)a->d_h_n + (index * B + begin) * H, n);
+        else
+            memset(d_h, 0, n);
+        if (a->call.model.cell != LSTM_CELL_LSTM) continue;
+        for (int64_t b = begin; b < end; b++) {
+            REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes) + b * f->d.H_padded;
+            memset(d_c, 0, (size_t)f->d.H_padded * sizeof(REAL));
+            if (a->d_c_n) memcpy(d_c, (const REAL *)a->d_c_n + (index * B + b) * H, (size_t)H * sizeof(REAL));
+        }
+    }
+}
+
+static void NAME(finish_gradients)(const struct NAME(backward) *f, int64_t begin, int64_t end) {
+    const struct lstm_backward *a = f->args;
+    const int64_t H = a->call.model.hidden_size, B = a->call.B;
+    if (a->call.model.cell != LSTM_CELL_LSTM) return;
+    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++)
+        for (int64_t b = begin; b < end; b++)
+            memcpy((REAL *)a->d_c_0 + (index * B + b) * H,
+                   NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes) + b * f->d.H_padded,
+                   (size_t)H * sizeof(REAL));
+}
+
+/* The gradient of what `layer - 1` gave, back through the dropout that stood between. */
+static void NAME(drop_gradient)(const struct NAME(backward) *f, int64_t layer, int64_t begin, int64_t end,
+                                int64_t row_begin, int64_t row_end) {
+    const struct lstm_call *call = &f->args->call;
+    const struct lstm_sequence d = NAME(backward_d_x)(f, layer, begin);
+    if (layer == 0 || call->dropout == 0) return;
+    for (int64_t t = begin; t < end; t++)
+        for (int64_t b = row_begin; b < row_end; b++) {
+            REAL *row = (REAL *)d.data + t * d.step_stride + b * d.row_stride;
+            NAME(drop)(call, layer - 1, t, b, f->d.output_width, row, row);
+        }
+}
+
+/* No rows or no steps: nothing to sum. */
+static void NAME(zero_weight_gradients)(const struct NAME(backward) *f) {
+    const struct lstm_model *m = &f->args->call.model;
+    const int64_t D = m->num_directions, H = m->hidden_size;
+    for (int64_t index = 0; index < m->num_layers * D; index++) {
+        const struct lstm_weight_gradients *w = f->args->d_weights + index;
+        const size_t rows = (size_t)(f->d.n_gates * H) * sizeof(REAL);
+        memset(w->d_weight_ih, 0, rows * (size_t)lstm_layer_input(m, index / D));
+        memset(w->d_weight_hh, 0, rows * (size_t)H);
+        if (w->d_bias) memset(w->d_bias, 0, rows);
+    }
+}
+
+static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
+    const struct NAME(backward) *f = arguments;
+    const struct lstm_call *call = &f->args->call;
+    int64_t row_begin, row_end;
+    lstm_share(m, call->B, &row_begin, &row_end);
+    NAME(start_gradients)(f, row_begin, row_end);
+    for (int64_t end = call->T, begin; end > 0; end = begin) {
+        begin = end > f->plan.segment_steps ? end - f->plan.segment_steps : 0;
+        for (int64_t layer = call->model.num_layers - 1; layer >= 0; layer--) {
+            for (int64_t direction = 0; direction < call->model.num_directions; direction++) {
+                struct NAME(backward_pass) p = NAME(backward_plan_pass)(f, m, layer, direction, begin);
+                p.is_first_product = end == call->T;
+                if (!NAME(backward_pass)(f, &p, begin, end)) return;
+            }
+            NAME(drop_gradient)(f, layer, begin, end, row_begin, row_end);
+        }
+    }
+    NAME(finish_gradients)(f, row_begin, row_end);
+}
+
+enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
+    struct NAME(backward) f = {.args = args, .d = lstm_dims(&args->call.model, args->call.isa)};
+    const struct lstm_call *call = &args->call;
+    enum lstm_status s = lstm_plan_backward(call, &f.plan);
+    if (!s) s = lstm_plan_tape(call, &f.tape);
+    if (s) return s;
+    if (call->T == 0 || call->B == 0) NAME(zero_weight_gradients)(&f);
+    /* Few rows still leave the weight gradients to share, a third of the work: two threads at most per batch row. */
+    return lstm_parallel(call, NAME(useful_threads)(call, 2, 2 * call->B), NAME(backward_member), &f);
+}

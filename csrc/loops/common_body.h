@@ -1,0 +1,81 @@
+/* What forward and backward share: the kernel table, directed sequences, the size of one kernel call, dropout. */
+
+#define KERNELS(call) ((const struct NAME(lstm_kernels) *)(call)->isa->kernels[DTYPE])
+
+/* A sequence in the order in which a direction takes its steps: row(s) of step s. */
+struct NAME(directed) {
+    REAL *data;
+    int64_t step_stride, row_stride;
+};
+
+static struct NAME(directed) NAME(direct)(const struct lstm_sequence *x, int64_t T, int64_t direction, int64_t column) {
+    REAL *data = (REAL *)x->data + column;
+    if (direction == 0) return (struct NAME(directed)){data, x->step_stride, x->row_stride};
+    return (struct NAME(directed)){data + (T - 1) * x->step_stride, -x->step_stride, x->row_stride};
+}
+
+static inline REAL *NAME(row)(const struct NAME(directed) *x, int64_t step, int64_t b) {
+    return x->data + step * x->step_stride + b * x->row_stride;
+}
+
+/* How many of n units of work of `flops` each one kernel call takes: a call stays short enough to be interrupted. */
+#define FLOPS_PER_KERNEL_CALL ((int64_t)1 << 26)
+static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
+    const int64_t most = FLOPS_PER_KERNEL_CALL / (flops > 0 ? flops : 1);
+    return most < 1 ? 1 : most < n ? most : n;
+}
+
+/* Panels of n columns. */
+static inline int64_t NAME(n_panels)(const struct lstm_dims *d, int64_t n_columns) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    return (n_columns + panel - 1) / panel;
+}
+
+/* A product in kernel calls of bounded length. False: interrupted. */
+static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kernels) *kernels,
+                              const struct lstm_dims *d, struct NAME(lstm_product) p) {
+    const int64_t n_rows = p.n_rows, n_panels = NAME(n_panels)(d, p.n_columns);
+    const int64_t panel_flops = 2 * p.depth * p.strands * LSTM_PANEL_VECTORS * d->vector;
+    const int64_t rows_step = NAME(batch_of)(n_rows, panel_flops * n_panels);
+    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    const REAL *a = p.a;
+    REAL *y = p.y;
+    for (int64_t row = 0; row < n_rows; row += rows_step)
+        for (int64_t panel = 0; panel < n_panels; panel += panel_step) {
+            p.n_rows = n_rows - row < rows_step ? n_rows - row : rows_step;
+            p.a = a + row * p.a_stride;
+            p.y = y + row * p.y_stride;
+            p.panel_begin = panel;
+            p.panel_end = n_panels - panel < panel_step ? n_panels : panel + panel_step;
+            kernels->product(&p);
+            if (lstm_cancelled(m, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
+        }
+    return true;
+}
+
+/* ---- dropout: Philox4x32-10 (Salmon et al., SC 2011) keyed by the seed, counted by coordinates --------------------
+ * so that a mask depends on neither threads nor time chunks and backward makes it again instead of keeping it. */
+static inline void NAME(philox)(uint32_t counter[4], uint32_t key_low, uint32_t key_high) {
+    for (int round = 0; round < 10; round++) {
+        const uint64_t first = (uint64_t)0xD2511F53u * counter[0], second = (uint64_t)0xCD9E8D57u * counter[2];
+        const uint32_t c1 = counter[1], c3 = counter[3];
+        counter[0] = (uint32_t)(second >> 32) ^ c1 ^ key_low;
+        counter[1] = (uint32_t)second;
+        counter[2] = (uint32_t)(first >> 32) ^ c3 ^ key_high;
+        counter[3] = (uint32_t)first;
+        key_low += 0x9E3779B9u;
+        key_high += 0xBB67AE85u;
+    }
+}
+
+/* y[k] = x[k] / (1 - p) or 0, for the `width` outputs of layer, step t and batch row b. y may be x. */
+static void NAME(drop)(const struct lstm_call *call, int64_t layer, int64_t t, int64_t b, int64_t width, const REAL *x,
+                       REAL *y) {
+    const uint64_t threshold = (uint64_t)(call->dropout * 4294967296.0); /* 2^32 drops all */
+    const REAL scale = (REAL)(1 / (1 - call->dropout));
+    for (int64_t k = 0; k < width; k += 4) {
+        uint32_t words[4] = {(uint32_t)(k / 4), (uint32_t)b, (uint32_t)t, (uint32_t)layer};
+        NAME(philox)(words, (uint32_t)call->dropout_seed, (uint32_t)(call->dropout_seed >> 32));
+        for (int64_t j = k; j < k + 4 && j < width; j++) y[j] = words[j - k] >= threshold ? x[j] * scale : 0;
+    }
+}

@@ -1,0 +1,273 @@
+/* Forward over time: segments of steps, in each all layers, in each its directions, in each chunks, in each steps.
+ *
+ *   segment  every layer passes over it before the next begins, so that what flows between layers stays in cache and
+ *            inference needs no memory that grows with T (with two directions a segment is the whole sequence)
+ *   chunk    steps whose input projection is one product (hoisted) before the recurrence walks them one by one
+ *
+ * The running states live in h_n and in c (tape or workspace); they make every segment a continuation of the last.
+ * A member of the team owns rows [row_begin, row_end) of the batch and never waits, unless directions are dealt out. */
+
+struct NAME(forward) {
+    const struct lstm_forward *args;
+    struct lstm_dims d;
+    struct lstm_forward_plan plan;
+    struct lstm_tape tape;
+    bool deal_directions; /* members take one direction each instead of sharing both */
+};
+
+/* One direction of one layer over one segment, as a member sees it. */
+struct NAME(pass) {
+    struct lstm_member *m;
+    int64_t layer, direction, input_size;
+    int64_t step_begin, step_end, row_begin, row_end;
+    struct NAME(directed) x, h, gates; /* gates: by step of the whole sequence (tape) or of the chunk (workspace) */
+    bool gates_are_kept;
+    const REAL *weight_ih, *weight_hh, *bias;
+    REAL *h_state;                     /* (B, H): before the segment and, at the end, after it */
+    REAL *c;                           /* (B, H_padded): before the first step */
+    int64_t c_step_stride;             /* 0: the state is updated in place */
+};
+
+static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t begin, int64_t end,
+                                int64_t gates_from, bool is_hoisted) {
+    const struct lstm_model *model = &f->args->call.model;
+    const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
+    const int64_t H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, f->d.gates_width);
+    const int64_t panel_flops = 2 * (H + (is_hoisted ? 0 : p->input_size)) * LSTM_PANEL_VECTORS * f->d.vector;
+    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops * n_panels);
+    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    struct NAME(lstm_step) s = {.cell = model->cell, .input_size = p->input_size, .hidden_size = H,
+                                .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,
+                                .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
+                                .c_stride = f->d.H_padded, .gates_stride = p->gates.row_stride,
+                                .keep_gates = p->gates_are_kept};
+    for (int64_t step = begin; step < end; step++) {
+        const bool is_first = step == p->step_begin;
+        s.h_prev_stride = is_first ? H : p->h.row_stride;
+        for (int64_t row = p->row_begin; row < p->row_end; row += rows_step) {
+            s.n_rows = p->row_end - row < rows_step ? p->row_end - row : rows_step;
+            s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
+            s.h_prev = is_first ? p->h_state + row * H : NAME(row)(&p->h, step - 1, row);
+            s.h = NAME(row)(&p->h, step, row);
+            if (p->gates.data) s.gates = NAME(row)(&p->gates, step - gates_from, row);
+            if (p->c) {
+                s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
+                s.c = p->c + (step + (p->c_step_stride ? 1 : 0)) * p->c_step_stride + row * f->d.H_padded;
+            }
+            for (s.panel_begin = 0; s.panel_begin < n_panels; s.panel_begin = s.panel_end) {
+                s.panel_end = n_panels - s.panel_begin < panel_step ? n_panels : s.panel_begin + panel_step;
+                kernels->step(&s);
+                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* pre = x W_ih^T + bias for steps [begin, end) into the gates. Rows that lie evenly spaced become one product. */
+static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t begin, int64_t end,
+                          int64_t gates_from) {
+    const int64_t n_steps = end - begin, n_rows = p->row_end - p->row_begin;
+    struct NAME(lstm_product) product = {.depth = p->input_size, .n_columns = f->d.gates_width, .strands = 1,
+                                         .b = p->weight_ih, .bias = p->bias,
+                                         .a_stride = p->x.row_stride, .y_stride = p->gates.row_stride};
+    const bool is_even = p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
+    const bool by_row = !is_even && n_steps > n_rows; /* few rows, many steps: one product a row */
+    if (by_row) {
+        product.a_stride = p->x.step_stride;
+        product.y_stride = p->gates.step_stride;
+    }
+    product.n_rows = is_even ? n_rows * n_steps : by_row ? n_steps : n_rows;
+    const int64_t n_products = is_even ? 1 : by_row ? n_rows : n_steps;
+    for (int64_t k = 0; k < n_products; k++) {
+        const int64_t step = begin + (by_row ? 0 : k), row = p->row_begin + (by_row ? k : 0);
+        product.a = NAME(row)(&p->x, step, row);
+        product.y = NAME(row)(&p->gates, step - gates_from, row);
+        if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
+    }
+    return true;
+}
+
+/* Hoisting pays where a step has too few rows to fill a tile, or where W_ih would push W_hh out of the cache; an input
+ * of one or two numbers is cheaper to take along (the gates then never go through memory). */
+static bool NAME(is_worth_hoisting)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
+    const int64_t weight_bytes = f->d.gates_width * (p->input_size + f->args->call.model.hidden_size) * (int64_t)sizeof(REAL);
+    return f->plan.chunk_steps > 1 && p->step_end - p->step_begin > 1 && p->input_size > 2
+           && (p->row_end - p->row_begin < KERNELS(&f->args->call)->tile_rows || weight_bytes > 384 << 10);
+}
+
+static void NAME(forward_pass)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
+    const int64_t H = f->args->call.model.hidden_size;
+    const bool is_hoisted = NAME(is_worth_hoisting)(f, p);
+    for (int64_t begin = p->step_begin, end; begin < p->step_end; begin = end) {
+        end = is_hoisted && p->step_end - begin > f->plan.chunk_steps ? begin + f->plan.chunk_steps : p->step_end;
+        const int64_t gates_from = p->gates_are_kept ? 0 : begin;
+        if (is_hoisted && !NAME(project)(f, p, begin, end, gates_from)) return;
+        if (!NAME(forward_steps)(f, p, begin, end, gates_from, is_hoisted)) return;
+    }
+    for (int64_t b = p->row_begin; b < p->row_end; b++)
+        memcpy(p->h_state + b * H, NAME(row)(&p->h, p->step_end - 1, b), (size_t)H * sizeof(REAL));
+}
+
+/* ---- where each array of a layer lies ---- */
+
+static REAL *NAME(forward_c)(const struct NAME(forward) *f, int64_t layer, int64_t direction) {
+    const struct lstm_forward *a = f->args;
+    if (a->call.model.cell != LSTM_CELL_LSTM) return NULL;
+    const int64_t index = layer * a->call.model.num_directions + direction;
+    return (REAL *)(a->tape ? (char *)a->tape + f->tape.c + index * f->tape.c_bytes
+                            : (char *)a->workspace + f->plan.c + index * f->plan.c_bytes);
+}
+
+/* What a layer writes. The last of an inference call writes the output itself. */
+static struct lstm_sequence NAME(forward_h)(const struct NAME(forward) *f, int64_t layer, int64_t segment_begin) {
+    const struct lstm_forward *a = f->args;
+    const int64_t W = f->d.output_width;
+    if (a->tape) return (struct lstm_sequence){(char *)a->tape + f->tape.h + layer * f->tape.h_bytes, a->call.B * W, W};
+    if (layer == a->call.model.num_layers - 1) return a->output;
+    REAL *between = (REAL *)((char *)a->workspace + f->plan.between + layer % 2 * f->plan.between_bytes);
+    return (struct lstm_sequence){between - segment_begin * a->call.B * W, a->call.B * W, W};
+}
+
+/* What a layer reads. */
+static struct lstm_sequence NAME(forward_x)(const struct NAME(forward) *f, int64_t layer, int64_t segment_begin) {
+    const struct lstm_forward *a = f->args;
+    if (layer == 0) return a->x;
+    struct lstm_sequence x = NAME(forward_h)(f, layer - 1, segment_begin);
+    if (a->tape && a->call.dropout > 0) x.data = (char *)a->tape + f->tape.dropped + (layer - 1) * f->tape.h_bytes;
+    return x;
+}
+
+static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, struct lstm_member *m, int64_t layer,
+                                                 int64_t direction, int64_t begin, int64_t end) {
+    const struct lstm_forward *a = f->args;
+    const struct lstm_model *model = &a->call.model;
+    const int64_t T = a->call.T, B = a->call.B, H = model->hidden_size, index = layer * model->num_directions + direction;
+    const bool is_lstm = model->cell == LSTM_CELL_LSTM;
+    struct lstm_packed packed;
+    lstm_plan_packed(model, a->call.isa, false, layer, direction, &packed);
+    const struct lstm_sequence x = NAME(forward_x)(f, layer, begin), h = NAME(forward_h)(f, layer, begin);
+    struct NAME(pass) p = {.m = m, .layer = layer, .direction = direction, .input_size = lstm_layer_input(model, layer),
+                           .step_begin = begin, .step_end = end, .gates_are_kept = a->tape && is_lstm,
+                           .weight_ih = (const REAL *)((const char *)a->packed + packed.weight_ih),
+                           .weight_hh = (const REAL *)((const char *)a->packed + packed.weight_hh),
+                           .bias = (const REAL *)((const char *)a->packed + packed.bias),
+                           .h_state = (REAL *)a->h_n + index * B * H,
+                           .c = NAME(forward_c)(f, layer, direction),
+                           .c_step_stride = a->tape ? B * f->d.H_padded : 0,
+                           .x = NAME(direct)(&x, T, direction, 0),
+                           .h = NAME(direct)(&h, T, direction, direction * H)};
+    char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
+                                   : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
+    p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width};
+    struct lstm_member share = *m;
+    if (f->deal_directions && m->size > 1) share.rank = m->rank / 2, share.size = (m->size + 1 - direction) / 2;
+    lstm_share(&share, B, &p.row_begin, &p.row_end);
+    return p;
+}
+
+/* ---- before and after ---- */
+
+/* The states before the first step into h_n and c; padding of c is zero and stays so. */
+static void NAME(start_states)(const struct NAME(forward) *f, int64_t begin, int64_t end) {
+    const struct lstm_forward *a = f->args;
+    const int64_t H = a->call.model.hidden_size, B = a->call.B, D = a->call.model.num_directions;
+    for (int64_t index = 0; index < a->call.model.num_layers * D; index++) {
+        REAL *h = (REAL *)a->h_n + (index * B + begin) * H;
+        const size_t n = (size_t)((end - begin) * H) * sizeof(REAL);
+        if (!a->h_0)
+            memset(h, 0, n);
+        else if (a->h_0 != a->h_n)
+            memcpy(h, (const REAL *)a->h_0 + (index * B + begin) * H, n);
+        REAL *c = NAME(forward_c)(f, index / D, index % D);
+        for (int64_t b = begin; c && b < end; b++) {
+            REAL *row = c + b * f->d.H_padded;
+            memset(row, 0, (size_t)f->d.H_padded * sizeof(REAL));
+            if (a->c_0) memcpy(row, (const REAL *)a->c_0 + (index * B + b) * H, (size_t)H * sizeof(REAL));
+        }
+    }
+}
+
+static void NAME(finish_states)(const struct NAME(forward) *f, int64_t begin, int64_t end) {
+    const struct lstm_forward *a = f->args;
+    const int64_t H = a->call.model.hidden_size, B = a->call.B, D = a->call.model.num_directions;
+    if (a->call.model.cell != LSTM_CELL_LSTM) return;
+    for (int64_t index = 0; index < a->call.model.num_layers * D; index++) {
+        const REAL *c = NAME(forward_c)(f, index / D, index % D) + (a->tape ? a->call.T * B * f->d.H_padded : 0);
+        for (int64_t b = begin; b < end; b++)
+            memcpy((REAL *)a->c_n + (index * B + b) * H, c + b * f->d.H_padded, (size_t)H * sizeof(REAL));
+    }
+}
+
+/* Training: what the segment gave, dropped for the next layer or, from the last layer, copied to the caller, whose
+ * array may then change without hurting the tape. */
+static void NAME(hand_on)(const struct NAME(forward) *f, int64_t layer, int64_t begin, int64_t end, int64_t row_begin,
+                          int64_t row_end) {
+    const struct lstm_forward *a = f->args;
+    const int64_t W = f->d.output_width;
+    const bool is_last = layer == a->call.model.num_layers - 1;
+    if (!a->tape || (!is_last && a->call.dropout == 0)) return;
+    const struct lstm_sequence h = NAME(forward_h)(f, layer, begin);
+    const struct lstm_sequence to = is_last ? a->output : NAME(forward_x)(f, layer + 1, begin);
+    for (int64_t t = begin; t < end; t++)
+        for (int64_t b = row_begin; b < row_end; b++) {
+            const REAL *from = (REAL *)h.data + t * h.step_stride + b * h.row_stride;
+            REAL *out = (REAL *)to.data + t * to.step_stride + b * to.row_stride;
+            if (is_last)
+                memcpy(out, from, (size_t)W * sizeof(REAL));
+            else
+                NAME(drop)(&a->call, layer, t, b, W, from, out);
+        }
+}
+
+static void NAME(forward_member)(struct lstm_member *m, void *arguments) {
+    const struct NAME(forward) *f = arguments;
+    const struct lstm_call *call = &f->args->call;
+    const int64_t T = call->T, L = call->model.num_layers, D = call->model.num_directions;
+    int64_t row_begin, row_end;
+    lstm_share(m, call->B, &row_begin, &row_end);
+    NAME(start_states)(f, row_begin, row_end);
+    if (f->deal_directions && !lstm_barrier(m)) return;
+    for (int64_t begin = 0, end; begin < T; begin = end) {
+        end = T - begin < f->plan.segment_steps ? T : begin + f->plan.segment_steps;
+        for (int64_t layer = 0; layer < L; layer++) {
+            for (int64_t direction = 0; direction < D; direction++) {
+                if (f->deal_directions && m->size > 1 && direction != m->rank % 2) continue;
+                const struct NAME(pass) p = NAME(forward_plan_pass)(f, m, layer, direction, begin, end);
+                NAME(forward_pass)(f, &p);
+            }
+            if (f->deal_directions && !lstm_barrier(m)) return;
+            if (lstm_cancelled(m, 0) && !f->deal_directions) return;
+            NAME(hand_on)(f, layer, begin, end, row_begin, row_end);
+            if (f->deal_directions && call->dropout > 0 && !lstm_barrier(m)) return;
+        }
+    }
+    NAME(finish_states)(f, row_begin, row_end);
+}
+
+/* Threads of a call: as many as have rows and enough work each to repay waking them. */
+#define FLOPS_PER_THREAD ((double)(1 << 22))
+static int NAME(useful_threads)(const struct lstm_call *call, double passes, int64_t shares) {
+    const struct lstm_model *m = &call->model;
+    const double H = (double)m->hidden_size, inputs = (double)m->input_size + (double)(m->num_layers - 1) * (double)m->num_directions * H;
+    const double flops = 2 * passes * (double)lstm_n_gates(m->cell) * H * (double)m->num_directions
+                         * (inputs + (double)m->num_layers * H) * (double)call->T * (double)call->B;
+    double n = flops / FLOPS_PER_THREAD;
+    if (n > (double)shares) n = (double)shares;
+    if (n > (double)call->n_threads) n = (double)call->n_threads;
+    return n < 1 ? 1 : (int)n;
+}
+
+enum lstm_status NAME(lstm_forward)(const struct lstm_forward *args) {
+    struct NAME(forward) f = {.args = args, .d = lstm_dims(&args->call.model, args->call.isa)};
+    const struct lstm_call *call = &args->call;
+    enum lstm_status s = lstm_plan_forward(call, args->tape != NULL, &f.plan);
+    if (!s && args->tape) s = lstm_plan_tape(call, &f.tape);
+    if (s) return s;
+    const int64_t D = call->model.num_directions;
+    int n_threads = NAME(useful_threads)(call, 1, call->B * D);
+    /* Directions are dealt out where the batch is too small to give each thread full tiles of its own. */
+    f.deal_directions = D == 2 && n_threads > 1 && call->B < 2 * n_threads * KERNELS(call)->tile_rows;
+    if (!f.deal_directions && n_threads > call->B) n_threads = call->B > 0 ? (int)call->B : 1;
+    return lstm_parallel(call, n_threads, NAME(forward_member), &f);
+}

@@ -1,0 +1,14 @@
+/* The loops of each dtype, behind lstm_pack, lstm_forward and lstm_backward. */
+#ifndef LSTM_LOOPS_H
+#define LSTM_LOOPS_H
+
+#include "../lstm_fast.h"
+
+void lstm_pack_f32(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);
+void lstm_pack_f64(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);
+enum lstm_status lstm_forward_f32(const struct lstm_forward *);
+enum lstm_status lstm_forward_f64(const struct lstm_forward *);
+enum lstm_status lstm_backward_f32(const struct lstm_backward *);
+enum lstm_status lstm_backward_f64(const struct lstm_backward *);
+
+#endif

@@ -1,0 +1,64 @@
+/* Packing: PyTorch's weight arrays into the panels that the kernels stream (kernels/tile_body.h says how). */
+
+/* Where column c of a row of gates comes from: its row in PyTorch's arrays, or -1 for padding. */
+static int64_t NAME(gate_row)(const struct lstm_dims *d, int64_t H, int64_t c) {
+    const int64_t block = d->n_gates * d->vector; /* the gates of one vector of units */
+    const int64_t unit = c / block * d->vector + c % d->vector, gate = c % block / d->vector;
+    return unit < H ? gate * H + unit : -1;
+}
+
+/* Columns are gates: packed[k][c] = weight[gate_row(c)][k]. */
+static void NAME(pack_forward)(const struct lstm_dims *d, int64_t H, int64_t depth, const REAL *weight, REAL *packed) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    for (int64_t begin = 0; begin < d->gates_width; begin += panel) {
+        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t row = NAME(gate_row)(d, H, begin + c);
+            for (int64_t k = 0; k < depth; k++) packed[k * width + c] = row < 0 ? 0 : weight[row * depth + k];
+        }
+        packed += depth * width;
+    }
+}
+
+/* Columns are inputs or hidden units, the depth runs over units and in each over its gates:
+ * packed[(unit, gate)][c] = weight[gate * H + unit][c]. */
+static void NAME(pack_backward)(const struct lstm_dims *d, int64_t H, int64_t n_columns, const REAL *weight,
+                                REAL *packed) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    const int64_t padded = (n_columns + d->vector - 1) / d->vector * d->vector;
+    for (int64_t begin = 0; begin < padded; begin += panel) {
+        const int64_t width = padded - begin < panel ? padded - begin : panel;
+        const int64_t real = n_columns - begin < width ? n_columns - begin : width;
+        for (int64_t unit = 0; unit < H; unit++)
+            for (int64_t gate = 0; gate < d->n_gates; gate++, packed += width) {
+                memcpy(packed, weight + (gate * H + unit) * n_columns + begin, (size_t)real * sizeof(REAL));
+                memset(packed + real, 0, (size_t)(width - real) * sizeof(REAL));
+            }
+    }
+}
+
+void NAME(lstm_pack)(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                     const struct lstm_weights *weights, void *packed) {
+    const struct lstm_dims d = lstm_dims(m, isa);
+    const int64_t H = m->hidden_size;
+    for (int64_t layer = 0; layer < m->num_layers; layer++)
+        for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {
+            const int64_t I = lstm_layer_input(m, layer);
+            struct lstm_packed p;
+            lstm_plan_packed(m, isa, backward, layer, direction, &p);
+            REAL *ih = (REAL *)((char *)packed + p.weight_ih), *hh = (REAL *)((char *)packed + p.weight_hh);
+            if (backward) {
+                NAME(pack_backward)(&d, H, I, weights->weight_ih, ih);
+                NAME(pack_backward)(&d, H, H, weights->weight_hh, hh);
+                continue;
+            }
+            NAME(pack_forward)(&d, H, I, weights->weight_ih, ih);
+            NAME(pack_forward)(&d, H, H, weights->weight_hh, hh);
+            REAL *bias = (REAL *)((char *)packed + p.bias);
+            const REAL *b_ih = weights->bias_ih, *b_hh = weights->bias_hh;
+            for (int64_t c = 0; c < d.gates_width; c++) {
+                const int64_t row = NAME(gate_row)(&d, H, c);
+                bias[c] = row < 0 ? 0 : (b_ih ? b_ih[row] : 0) + (b_hh ? b_hh[row] : 0);
+            }
+        }
+}

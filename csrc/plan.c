@@ -1,0 +1,200 @@
+/* Sizes and offsets: the only place that knows memory layout. Every product is checked against overflow. */
+#include "plan.h"
+
+#include "kernels/kernels.h"
+
+/* ---- checked arithmetic: a running total that remembers having overflowed ---- */
+struct total {
+    int64_t bytes;
+    bool overflow;
+};
+
+static int64_t times(struct total *t, int64_t a, int64_t b) {
+    int64_t product;
+    if (__builtin_mul_overflow(a, b, &product)) {
+        t->overflow = true;
+        return 0;
+    }
+    return product;
+}
+
+/* Takes count blocks of `bytes` (rounded up to whole cache lines) and returns the offset of the first. */
+static int64_t take(struct total *t, int64_t count, int64_t bytes, int64_t *block_bytes) {
+    const int64_t offset = t->bytes;
+    if (bytes > INT64_MAX - 63) t->overflow = true, bytes = 0;
+    bytes = (bytes + 63) / 64 * 64;
+    if (block_bytes) *block_bytes = bytes;
+    if (__builtin_add_overflow(t->bytes, times(t, count, bytes), &t->bytes)) t->overflow = true, t->bytes = 0;
+    return offset;
+}
+
+static enum lstm_status status(const struct total *t) { return t->overflow ? LSTM_TOO_LARGE : LSTM_OK; }
+
+static int64_t at_most(int64_t limit, int64_t n) { return n < limit ? n : limit; }
+static int64_t at_least(int64_t limit, int64_t n) { return n > limit ? n : limit; }
+static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/* ---- dimensions ---- */
+struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *isa) {
+    const int64_t element_bytes = m->dtype == LSTM_F32 ? 4 : 8;
+    const int64_t vector = isa->vector_bytes / element_bytes, n_gates = lstm_n_gates(m->cell);
+    const int64_t H_padded = round_up(m->hidden_size, vector);
+    return (struct lstm_dims){.n_gates = n_gates,
+                              .vector = vector,
+                              .element_bytes = element_bytes,
+                              .H_padded = H_padded,
+                              .gates_width = n_gates * H_padded,
+                              .output_width = m->num_directions * m->hidden_size};
+}
+
+int64_t lstm_layer_input(const struct lstm_model *m, int64_t layer) {
+    return layer == 0 ? m->input_size : m->num_directions * m->hidden_size;
+}
+
+/* Sizes beyond this are refused before anything is multiplied with them: H_padded, D * H and 4 * H stay exact. */
+#define LARGEST_SIZE ((int64_t)1 << 40)
+static bool too_large(const struct lstm_model *m) {
+    return m->input_size > LARGEST_SIZE || m->hidden_size > LARGEST_SIZE || m->num_layers > LARGEST_SIZE;
+}
+
+/* ---- packed weights ---- */
+static void plan_packed(struct total *t, const struct lstm_model *m, const struct lstm_dims *d, bool backward,
+                        int64_t input, struct lstm_packed *p) {
+    const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
+    const int64_t inputs = backward ? round_up(input, d->vector) : input;
+    const int64_t units = backward ? d->H_padded : m->hidden_size;
+    p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), d->element_bytes), NULL);
+    p->weight_hh = take(t, 1, times(t, times(t, rows, units), d->element_bytes), NULL);
+    p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
+}
+
+enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, int64_t layer,
+                                  int64_t direction, struct lstm_packed *p) {
+    if (too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, isa);
+    struct total first = {0}, other = {0}, t = {0};
+    struct lstm_packed ignored;
+    plan_packed(&first, m, &d, backward, m->input_size, &ignored);
+    plan_packed(&other, m, &d, backward, d.output_width, &ignored);
+    /* All directions of layer 0, then those of the others, each block as large as its layer needs. */
+    take(&t, layer == 0 ? direction : m->num_directions, first.bytes, NULL);
+    if (layer > 0) take(&t, times(&t, layer - 1, m->num_directions) + direction, other.bytes, NULL);
+    plan_packed(&t, m, &d, backward, lstm_layer_input(m, layer), p);
+    p->bytes = t.bytes;
+    t.overflow |= first.overflow | other.overflow;
+    return status(&t);
+}
+
+enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                                   int64_t *bytes) {
+    struct lstm_packed last = {0};
+    const enum lstm_status s = lstm_plan_packed(m, isa, backward, m->num_layers - 1, m->num_directions - 1, &last);
+    *bytes = last.bytes;
+    return s;
+}
+
+/* ---- tape: 4H gates, H cell states and H outputs a step, batch row, layer and direction ---- */
+enum lstm_status lstm_plan_tape(const struct lstm_call *call, struct lstm_tape *p) {
+    const struct lstm_model *m = &call->model;
+    if (too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, call->isa);
+    const bool is_lstm = m->cell == LSTM_CELL_LSTM;
+    const int64_t LD = m->num_layers * m->num_directions;
+    struct total t = {0};
+    const int64_t rows = times(&t, call->T, call->B);
+    const int64_t state_bytes = times(&t, times(&t, call->B, d.H_padded), d.element_bytes);
+    const int64_t gates_bytes = times(&t, times(&t, rows, d.gates_width), d.element_bytes);
+    const int64_t h_bytes = times(&t, times(&t, rows, d.output_width), d.element_bytes);
+    p->gates = take(&t, is_lstm ? LD : 0, gates_bytes, &p->gates_bytes);
+    p->c = take(&t, is_lstm ? LD : 0, times(&t, call->T + 1, state_bytes), &p->c_bytes);
+    p->h = take(&t, m->num_layers, h_bytes, &p->h_bytes);
+    p->dropped = take(&t, call->dropout > 0 ? m->num_layers - 1 : 0, h_bytes, NULL);
+    p->bytes = t.bytes;
+    return status(&t);
+}
+
+enum lstm_status lstm_tape_bytes(const struct lstm_call *call, int64_t *bytes) {
+    struct lstm_tape p = {0};
+    const enum lstm_status s = lstm_plan_tape(call, &p);
+    *bytes = p.bytes;
+    return s;
+}
+
+int64_t lstm_tape_gates(const struct lstm_call *call, int64_t layer, int64_t direction) {
+    struct lstm_tape p;
+    return lstm_plan_tape(call, &p) ? -1 : p.gates + (layer * call->model.num_directions + direction) * p.gates_bytes;
+}
+
+int64_t lstm_tape_c(const struct lstm_call *call, int64_t layer, int64_t direction) {
+    struct lstm_tape p;
+    return lstm_plan_tape(call, &p) ? -1 : p.c + (layer * call->model.num_directions + direction) * p.c_bytes;
+}
+
+int64_t lstm_tape_h(const struct lstm_call *call, int64_t layer) {
+    struct lstm_tape p;
+    return lstm_plan_tape(call, &p) ? -1 : p.h + layer * p.h_bytes;
+}
+
+/* ---- workspaces ----------------------------------------------------------------------------------------------------
+ * Chunk lengths change no bit of any result; they depend on sizes alone, not on caches or threads. */
+#define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2 */
+#define BETWEEN_BYTES (128 << 10) /* what flows between layers */
+#define GRADIENT_ROWS 512         /* rows of one weight-gradient product: enough to hide reading and writing its result */
+
+enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
+    const struct lstm_model *m = &call->model;
+    if (too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, call->isa);
+    const bool is_lstm = m->cell == LSTM_CELL_LSTM;
+    const int64_t D = m->num_directions, T = at_least(1, call->T);
+    struct total t = {0};
+    const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
+    const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    p->segment_steps = D > 1 || m->num_layers == 1 ? T : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
+    p->chunk_steps = at_most(p->segment_steps, at_least(1, CHUNK_BYTES / at_least(1, gates_step)));
+    p->gates = take(&t, training && is_lstm ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
+    p->c = take(&t, is_lstm && !training ? m->num_layers * D : 0,
+                times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);
+    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
+                      &p->between_bytes);
+    p->bytes = t.bytes;
+    return status(&t);
+}
+
+enum lstm_status lstm_forward_bytes(const struct lstm_call *call, bool training, int64_t *bytes) {
+    struct lstm_forward_plan p = {0};
+    const enum lstm_status s = lstm_plan_forward(call, training, &p);
+    *bytes = p.bytes;
+    return s;
+}
+
+enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_backward_plan *p) {
+    const struct lstm_model *m = &call->model;
+    if (too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, call->isa);
+    const int64_t D = m->num_directions, T = at_least(1, call->T), B = call->B, element = d.element_bytes;
+    const int64_t largest_input = m->num_layers > 1 ? at_least(m->input_size, d.output_width) : m->input_size;
+    struct total t = {0};
+    p->chunk_steps = at_most(T, at_least(1, GRADIENT_ROWS / at_least(1, B)));
+    p->segment_steps = D > 1 ? T : p->chunk_steps;
+    p->depth = at_most(GRADIENT_ROWS, times(&t, p->chunk_steps, B));
+    p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, d.gates_width), element), NULL);
+    p->d_c = take(&t, m->cell == LSTM_CELL_LSTM ? m->num_layers * D : 0, times(&t, times(&t, B, d.H_padded), element),
+                  &p->d_c_bytes);
+    p->zero_h = take(&t, 1, times(&t, times(&t, B, m->hidden_size), element), NULL);
+    p->between = take(&t, m->num_layers > 1 ? 2 : 0,
+                      times(&t, times(&t, times(&t, p->segment_steps, B), d.output_width), element), &p->between_bytes);
+    /* Rows are packed in whole tiles, of at most LSTM_LARGEST_TILE rows. */
+    p->packed_d_gates = take(&t, d.n_gates * m->hidden_size + LSTM_LARGEST_TILE - 1, times(&t, p->depth, element), NULL);
+    p->packed_x = take(&t, round_up(largest_input, d.vector), times(&t, p->depth, element), NULL);
+    p->packed_h = take(&t, d.H_padded, times(&t, p->depth, element), NULL);
+    p->bytes = t.bytes;
+    return status(&t);
+}
+
+enum lstm_status lstm_backward_bytes(const struct lstm_call *call, int64_t *bytes) {
+    struct lstm_backward_plan p = {0};
+    const enum lstm_status s = lstm_plan_backward(call, &p);
+    *bytes = p.bytes;
+    return s;
+}

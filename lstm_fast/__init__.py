@@ -1,0 +1,60 @@
+"""lstm_fast: a fast, complete and reproducible LSTM for the CPU. NumPy in and out, forward and backward.
+
+    reference.py     the definition, in NumPy
+    csrc/kernels     one register tile, one step; compiled once per instruction set
+    csrc/loops       time, batch, threads; compiled once per dtype
+    _core.pyx        the binding: arrays to pointers, the GIL ends here
+    _network.py      one call on checked arrays
+    functional.py    functions on explicit weights
+    modules.py       LSTM, RNN, LSTMCell
+
+Each layer uses only those above it.
+"""
+from importlib import import_module as _import_module
+from pathlib import Path as _Path
+
+try:
+    from . import _core
+except ModuleNotFoundError as error:
+    if error.name != f"{__name__}._core":
+        raise
+    _root = _Path(__file__).resolve().parent.parent
+    if (_root / "setup.py").exists():
+        raise ImportError(
+            f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. "
+            f"Either leave that directory (or use python -P) to import an installed copy, "
+            f"or build in place with: pip install -e {_root}") from None
+    raise
+
+from . import _network
+from ._threads import get_num_threads, num_threads, set_num_threads
+from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
+from .modules import LSTM, LSTMCell, RNN
+
+__all__ = ["LSTM", "LSTMCell", "RNN", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
+           "get_num_threads", "set_num_threads", "num_threads"]
+
+_SUBMODULES = ("reference", "datasets")
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return _import_module(f"{__name__}.{name}")
+    if name == "__version__":  # looked up when asked for: importlib.metadata takes longer than all the rest
+        from importlib.metadata import version
+        globals()["__version__"] = version("lstm_fast")
+        return globals()["__version__"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_SUBMODULES, "__version__"])
+
+
+def info():
+    """What this installation is and does, for bug reports: a dict of version, isa, isa_available, openmp, num_threads, ..."""
+    import platform
+
+    import numpy
+    return {"version": __getattr__("__version__"), **_network.library_info(), "num_threads": get_num_threads(),
+            "numpy": numpy.__version__, "python": platform.python_version(), "machine": platform.platform()}

@@ -1,0 +1,65 @@
+"""Arguments to arrays: what was expected and what came, by name. No arithmetic."""
+from numbers import Integral, Real
+
+import numpy as np
+
+
+def positive_integer(name, value):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def probability(name, value):
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def flag(name, value):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def floating_dtype(value):
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {value!r}")
+    return dtype.newbyteorder("=")
+
+
+def real_array(name, value, dtype):
+    """The value as an array of this dtype, native and aligned, in any strides; copied only if it must be converted."""
+    if type(value).__module__.startswith("numpy.ma"):
+        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} ({type(value).__name__})")
+    if array.dtype != dtype or not array.dtype.isnative or not array.flags.aligned:
+        # A value too large for the dtype becomes infinite, as in any conversion of NumPy's.
+        with np.errstate(over="ignore"):
+            array = array.astype(dtype)
+    return array
+
+
+def shaped(name, array, shape, words):
+    """The array if its shape is this one; `words` names the axes, as in "(T, B, I)"."""
+    if array.shape != tuple(shape):
+        raise ValueError(f"{name} must have shape {words} = {tuple(shape)}, got {array.shape}")
+    return array
+
+
+def sequence(array):
+    """An array (T, B, n) that the kernels can walk: contiguous last axis, whole elements apart. A copy if need be."""
+    size = array.dtype.itemsize
+    if array.size and (array.strides[2] != size or array.strides[0] % size or array.strides[1] % size):
+        return np.ascontiguousarray(array)
+    # The stride of an axis of length 0 or 1 means nothing, but a memoryview would still refuse it.
+    return array if array.strides[2] == size else np.ascontiguousarray(array).reshape(array.shape)

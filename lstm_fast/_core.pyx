@@ -1,0 +1,477 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
+"""The binding: typed memoryviews -> argument struct -> C call without the GIL -> status to exception.
+
+Private. The callers (modules.py, functional.py, through network.py) check shapes and dtypes with messages for people; the typed memoryviews
+here refuse what would be unsafe. Names and order are those of csrc/lstm_fast.h.
+"""
+import os
+import threading
+
+import numpy
+
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+
+cdef extern from "lstm_fast.h" nogil:
+    enum lstm_cell:
+        LSTM_CELL_LSTM
+        LSTM_CELL_RNN_TANH
+        LSTM_CELL_RNN_RELU
+        LSTM_CELL_RNN_IDENTITY
+    enum lstm_dtype:
+        LSTM_F32
+        LSTM_F64
+    enum lstm_status:
+        LSTM_OK
+        LSTM_TOO_LARGE
+        LSTM_INTERRUPTED
+
+    ctypedef c_bool (*lstm_interrupted_function)(void *context) noexcept nogil
+
+    struct lstm_model:
+        lstm_cell cell
+        lstm_dtype dtype
+        int64_t input_size, hidden_size, num_layers, num_directions
+    struct lstm_isa:
+        const char *name
+        c_bool (*is_supported)() noexcept nogil
+        const void *kernels[2]
+        int64_t vector_bytes
+    const lstm_isa lstm_isas[]
+
+    struct lstm_call:
+        lstm_model model
+        const lstm_isa *isa
+        int64_t T, B
+        int n_threads
+        lstm_interrupted_function interrupted
+        void *interrupted_context
+        double dropout
+        uint64_t dropout_seed
+    struct lstm_sequence:
+        void *data
+        int64_t step_stride, row_stride
+    struct lstm_weights:
+        const void *weight_ih
+        const void *weight_hh
+        const void *bias_ih
+        const void *bias_hh
+    struct lstm_weight_gradients:
+        void *d_weight_ih
+        void *d_weight_hh
+        void *d_bias
+    struct lstm_forward_args "lstm_forward":
+        lstm_call call
+        lstm_sequence x, output
+        const void *h_0
+        const void *c_0
+        void *h_n
+        void *c_n
+        const void *packed
+        void *tape
+        void *workspace
+    struct lstm_backward_args "lstm_backward":
+        lstm_call call
+        lstm_sequence x
+        const void *h_0
+        lstm_sequence d_output
+        const void *d_h_n
+        const void *d_c_n
+        lstm_sequence d_x
+        void *d_h_0
+        void *d_c_0
+        const lstm_weight_gradients *d_weights
+        const void *packed
+        const void *tape
+        void *workspace
+
+    lstm_status lstm_packed_bytes(const lstm_model *, const lstm_isa *, c_bool backward, int64_t *nbytes)
+    void lstm_pack(const lstm_model *, const lstm_isa *, c_bool backward, const lstm_weights *, void *packed)
+    lstm_status lstm_tape_bytes(const lstm_call *, int64_t *nbytes)
+    lstm_status lstm_forward_bytes(const lstm_call *, c_bool training, int64_t *nbytes)
+    lstm_status lstm_forward(const lstm_forward_args *)
+    lstm_status lstm_backward_bytes(const lstm_call *, int64_t *nbytes)
+    lstm_status lstm_backward(const lstm_backward_args *)
+    int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
+    int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
+    int64_t lstm_tape_h(const lstm_call *, int64_t layer)
+    c_bool lstm_has_openmp()
+    int lstm_max_threads()
+    void lstm_watch_forks()
+
+
+cdef extern from "kernels/kernels.h" nogil:
+    struct lstm_kernels_f32:
+        void (*sigmoid)(int64_t n, const float *x, float *y) noexcept nogil
+        void (*tanh)(int64_t n, const float *x, float *y) noexcept nogil
+    struct lstm_kernels_f64:
+        void (*sigmoid)(int64_t n, const double *x, double *y) noexcept nogil
+        void (*tanh)(int64_t n, const double *x, double *y) noexcept nogil
+
+
+cdef extern from *:
+    """
+    /* An exception raised by a signal handler is already set; this hands it on. */
+    static int lstm_raise_pending(void) { return -1; }
+    #ifdef __VERSION__
+    #define LSTM_COMPILER __VERSION__
+    #else
+    #define LSTM_COMPILER "unknown"
+    #endif
+    """
+    int lstm_raise_pending() except -1
+    const char *LSTM_COMPILER
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept
+
+
+ctypedef fused real:
+    float
+    double
+
+
+# ---- instruction sets ----------------------------------------------------------------------------------------------
+
+cdef const lstm_isa *current_isa = NULL
+
+
+cdef list _isa_names(c_bool supported_only):
+    cdef int k = 0
+    names = []
+    while lstm_isas[k].name != NULL:
+        if not supported_only or lstm_isas[k].is_supported():
+            names.append((<bytes>lstm_isas[k].name).decode())
+        k += 1
+    return names
+
+
+def compiled_isas():
+    """Names of the instruction sets in this build, slowest first."""
+    return _isa_names(False)
+
+
+def available_isas():
+    """Those that this processor and operating system can run."""
+    return _isa_names(True)
+
+
+def use_isa(name=None):
+    """Weights made from now on compute with this instruction set (None: the fastest). Returns its name."""
+    global current_isa
+    cdef int k = 0
+    available = available_isas()
+    if name is None:
+        name = available[len(available) - 1]
+    if name not in available:
+        state = "not on this machine" if name in compiled_isas() else "unknown"
+        raise ValueError(f"LSTM_FAST_ISA must be one of {', '.join(available)} here, got {name!r} ({state})")
+    while (<bytes>lstm_isas[k].name).decode() != name:
+        k += 1
+    current_isa = &lstm_isas[k]
+    return name
+
+
+def isa():
+    """Name of the instruction set in use."""
+    return (<bytes>current_isa.name).decode()
+
+
+use_isa(os.environ.get("LSTM_FAST_ISA") or None)
+lstm_watch_forks()
+
+
+def has_openmp():
+    return bool(lstm_has_openmp())
+
+
+def max_threads():
+    """Threads that OpenMP would use; 1 in a child made by fork."""
+    return lstm_max_threads()
+
+
+def compiler():
+    return (<bytes>LSTM_COMPILER).decode()
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------
+
+cdef object aligned_bytes(int64_t n):
+    """n uninitialised bytes that begin on a cache line."""
+    block = numpy.empty(n + 64, numpy.uint8)
+    cdef unsigned char[::1] view = block
+    cdef int64_t skip = -<int64_t><uintptr_t>&view[0] & 63
+    return block[skip:skip + n]
+
+
+cdef inline void *bytes_address(object block):
+    cdef const unsigned char[::1] view
+    if block is None:
+        return NULL
+    view = block
+    return <void *>&view[0] if view.shape[0] else NULL
+
+
+# Workspaces that no call uses at present. list.pop and list.append are atomic, so threads need no lock.
+_spare_workspaces = []
+cdef int64_t LARGEST_SPARE = 64 << 20
+
+
+cdef object borrow_workspace(int64_t n):
+    try:
+        workspace = _spare_workspaces.pop()
+    except IndexError:
+        workspace = None
+    if workspace is None or len(workspace) < n:
+        workspace = aligned_bytes(max(n, 64))
+    return workspace
+
+
+cdef void return_workspace(object workspace):
+    if len(workspace) <= LARGEST_SPARE and len(_spare_workspaces) < 4:
+        _spare_workspaces.append(workspace)
+
+
+# ---- arguments -----------------------------------------------------------------------------------------------------
+
+cdef void read_sequence(const real[:, :, ::1] a, lstm_sequence *s):
+    s.data = <void *>&a[0, 0, 0]
+    s.step_stride = a.strides[0] // sizeof(real)
+    s.row_stride = a.strides[1] // sizeof(real)
+
+
+cdef lstm_sequence sequence(object a, c_bool is_f32, c_bool writable):
+    """(T, B, n) with a contiguous last axis; None: no data. The caller keeps `a` alive."""
+    cdef lstm_sequence s
+    cdef float[:, :, ::1] w32
+    cdef double[:, :, ::1] w64
+    s.data, s.step_stride, s.row_stride = NULL, 0, 0
+    if a is None:
+        return s
+    if writable and is_f32:
+        w32 = a
+        read_sequence[float](w32, &s)
+    elif writable:
+        w64 = a
+        read_sequence[double](w64, &s)
+    elif is_f32:
+        read_sequence[float](a, &s)
+    else:
+        read_sequence[double](a, &s)
+    return s
+
+
+cdef void *state(object a, c_bool is_f32, c_bool writable) except? NULL:
+    """Any contiguous array of the dtype, seen as one row; None: NULL."""
+    cdef const float[::1] r32
+    cdef const double[::1] r64
+    cdef float[::1] w32
+    cdef double[::1] w64
+    if a is None:
+        return NULL
+    a = a.reshape(-1)
+    if writable and is_f32:
+        w32 = a
+        return <void *>&w32[0] if w32.shape[0] else NULL
+    if writable:
+        w64 = a
+        return <void *>&w64[0] if w64.shape[0] else NULL
+    if is_f32:
+        r32 = a
+        return <void *>&r32[0] if r32.shape[0] else NULL
+    r64 = a
+    return <void *>&r64[0] if r64.shape[0] else NULL
+
+
+cdef c_bool check_signals(void *context) noexcept with gil:
+    return PyErr_CheckSignals() != 0
+
+
+cdef int raise_status(lstm_status status) except -1:
+    if status == LSTM_TOO_LARGE:
+        raise MemoryError("the sizes are too large: more bytes would be needed than 64 bits can count")
+    if status == LSTM_INTERRUPTED:
+        return lstm_raise_pending()
+    return 0
+
+
+CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
+         "identity": LSTM_CELL_RNN_IDENTITY}
+
+
+# ---- networks ------------------------------------------------------------------------------------------------------
+
+cdef class Weights:
+    """One immutable version of a network's weights, packed for one instruction set.
+
+    arrays: L * D tuples (weight_ih, weight_hh, bias_ih or None, bias_hh or None), C order, never written again.
+    Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
+    """
+    cdef lstm_model model
+    cdef const lstm_isa *isa
+    cdef readonly object arrays, dtype, cell
+    cdef object packed_forward, packed_backward
+
+    def __init__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                 int64_t num_directions, arrays):
+        self.dtype = numpy.dtype(dtype)
+        self.cell = cell
+        self.model.cell = CELLS[cell]
+        self.model.dtype = LSTM_F32 if self.dtype == numpy.float32 else LSTM_F64
+        self.model.input_size = input_size
+        self.model.hidden_size = hidden_size
+        self.model.num_layers = num_layers
+        self.model.num_directions = num_directions
+        self.isa = current_isa
+        self.arrays = list(arrays)
+        self.packed_forward = self.pack(False)
+
+    cdef c_bool is_f32(self) noexcept:
+        return self.model.dtype == LSTM_F32
+
+    cdef object pack(self, c_bool backward):
+        cdef int64_t n = 0
+        raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
+        packed = aligned_bytes(n)
+        cdef lstm_weights *weights = <lstm_weights *>malloc(len(self.arrays) * sizeof(lstm_weights))
+        cdef void *to = bytes_address(packed)
+        if weights == NULL:
+            raise MemoryError()
+        try:
+            for k, (weight_ih, weight_hh, bias_ih, bias_hh) in enumerate(self.arrays):
+                weights[k].weight_ih = state(weight_ih, self.is_f32(), False)
+                weights[k].weight_hh = state(weight_hh, self.is_f32(), False)
+                weights[k].bias_ih = state(bias_ih, self.is_f32(), False)
+                weights[k].bias_hh = state(bias_hh, self.is_f32(), False)
+            with nogil:
+                lstm_pack(&self.model, self.isa, backward, weights, to)
+        finally:
+            free(weights)
+        return packed
+
+    cdef lstm_call call(self, int64_t T, int64_t B, double dropout, uint64_t seed, int num_threads):
+        cdef lstm_call c
+        c.model, c.isa, c.T, c.B, c.n_threads = self.model, self.isa, T, B, num_threads
+        # Only the main thread hears signals; the others need not come back for the GIL.
+        c.interrupted = NULL
+        if threading.get_ident() == threading.main_thread().ident:
+            c.interrupted = check_signals
+        c.interrupted_context = NULL
+        c.dropout, c.dropout_seed = dropout, seed
+        return c
+
+    def new_tape(self, T, B, dropout=0.0):
+        """Memory for what backward needs of T steps of B sequences."""
+        cdef lstm_call call = self.call(T, B, dropout, 0, 1)
+        cdef int64_t n = 0
+        raise_status(lstm_tape_bytes(&call, &n))
+        return aligned_bytes(n)
+
+    def forward(self, x, h_0, c_0, output, h_n, c_n, tape, int num_threads, double dropout=0.0, uint64_t seed=0):
+        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of new_tape, or None for inference."""
+        cdef lstm_forward_args a
+        cdef int64_t n = 0
+        cdef c_bool is_f32 = self.is_f32()
+        cdef lstm_status status
+        a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        a.x = sequence(x, is_f32, False)
+        a.output = sequence(output, is_f32, True)
+        a.h_0, a.c_0 = state(h_0, is_f32, False), state(c_0, is_f32, False)
+        a.h_n, a.c_n = state(h_n, is_f32, True), state(c_n, is_f32, True)
+        a.packed, a.tape = bytes_address(self.packed_forward), bytes_address(tape)
+        raise_status(lstm_forward_bytes(&a.call, tape is not None, &n))
+        workspace = borrow_workspace(n)
+        a.workspace = bytes_address(workspace)
+        with nogil:
+            status = lstm_forward(&a)
+        return_workspace(workspace)
+        raise_status(status)
+
+    def backward(self, tape, x, h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
+                 double dropout=0.0, uint64_t seed=0):
+        """gradients: L * D tuples (d_weight_ih, d_weight_hh, d_bias or None); d_output, d_h_n, d_c_n, d_x may be None."""
+        cdef lstm_backward_args a
+        cdef int64_t n = 0
+        cdef c_bool is_f32 = self.is_f32()
+        cdef lstm_status status
+        if self.packed_backward is None:
+            self.packed_backward = self.pack(True)
+        packed = self.packed_backward
+        a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        a.x, a.h_0 = sequence(x, is_f32, False), state(h_0, is_f32, False)
+        a.d_output = sequence(d_output, is_f32, False)
+        a.d_h_n, a.d_c_n = state(d_h_n, is_f32, False), state(d_c_n, is_f32, False)
+        a.d_x = sequence(d_x, is_f32, True)
+        a.d_h_0, a.d_c_0 = state(d_h_0, is_f32, True), state(d_c_0, is_f32, True)
+        a.packed, a.tape = bytes_address(packed), bytes_address(tape)
+        raise_status(lstm_backward_bytes(&a.call, &n))
+        workspace = borrow_workspace(n)
+        a.workspace = bytes_address(workspace)
+        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>malloc(
+            len(gradients) * sizeof(lstm_weight_gradients))
+        if d_weights == NULL:
+            raise MemoryError()
+        try:
+            for k, (d_weight_ih, d_weight_hh, d_bias) in enumerate(gradients):
+                d_weights[k].d_weight_ih = state(d_weight_ih, is_f32, True)
+                d_weights[k].d_weight_hh = state(d_weight_hh, is_f32, True)
+                d_weights[k].d_bias = state(d_bias, is_f32, True)
+            a.d_weights = d_weights
+            with nogil:
+                status = lstm_backward(&a)
+        finally:
+            free(d_weights)
+        return_workspace(workspace)
+        raise_status(status)
+
+    def look(self, tape, int64_t T, int64_t B, int64_t layer, int64_t direction, double dropout=0.0):
+        """Views of a tape: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * H) in time's."""
+        cdef lstm_call call = self.call(T, B, dropout, 0, 1)
+        cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
+        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize
+        blocks = (H + V - 1) // V
+
+        def view(offset, *shape):
+            n = self.dtype.itemsize
+            for size in shape:
+                n *= size
+            return tape[offset:offset + n].view(self.dtype).reshape(shape)
+
+        gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
+        gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
+        c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
+        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * H)
+
+
+# ---- the kernels' activations, for tests and for the tour ----------------------------------------------------------
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)) of a contiguous 1-D float32 or float64 array, as the cells compute it."""
+    return _activate(x, True)
+
+
+def tanh(x):
+    """tanh(x), likewise."""
+    return _activate(x, False)
+
+
+cdef _activate(x, c_bool is_sigmoid):
+    cdef const lstm_kernels_f32 *f32 = <const lstm_kernels_f32 *>current_isa.kernels[<int>LSTM_F32]
+    cdef const lstm_kernels_f64 *f64 = <const lstm_kernels_f64 *>current_isa.kernels[<int>LSTM_F64]
+    y = numpy.empty_like(x)
+    cdef c_bool is_f32 = x.dtype == numpy.float32
+    cdef void *to = state(y, is_f32, True)
+    cdef const void *source = state(x, is_f32, False)
+    cdef int64_t n = x.size
+    with nogil:
+        if is_f32:
+            (f32.sigmoid if is_sigmoid else f32.tanh)(n, <const float *>source, <float *>to)
+        else:
+            (f64.sigmoid if is_sigmoid else f64.tanh)(n, <const double *>source, <double *>to)
+    return y

@@ -1,0 +1,64 @@
+"""How many threads a call may use: num_threads= of the call, the innermost `with num_threads(n)`, the process setting."""
+import math
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from . import _core
+from ._arguments import positive_integer
+
+_scoped = ContextVar("lstm_fast_num_threads", default=None)
+_process = None  # of set_num_threads, or the default once it was asked for
+
+
+def _container_limit():
+    """Processors that the control group (v2, v1) grants, rounded up; no limit: infinity."""
+    for quota_file, period_file in (("/sys/fs/cgroup/cpu.max", None),
+                                    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us")):
+        try:
+            with open(quota_file) as f:
+                quota, *period = f.read().split()
+            if period_file:
+                with open(period_file) as f:
+                    period = f.read().split()
+            if quota != "max" and int(quota) > 0:
+                return max(1, math.ceil(int(quota) / int(period[0])))
+        except (OSError, ValueError, IndexError):
+            continue
+    return math.inf
+
+
+def get_num_threads():
+    """Threads that a call uses at most when it names no number.
+
+    Unless set: what OpenMP says (OMP_NUM_THREADS and the processors this process may run on), within the limit of the
+    container. A call uses fewer where the work is too small to share. In a child made by fork it is always 1.
+    """
+    global _process
+    scoped = _scoped.get()
+    if scoped is not None:
+        return scoped
+    if _process is None:
+        _process = int(min(_core.max_threads(), _container_limit()))
+    return _process
+
+
+def set_num_threads(n):
+    """Sets the number of threads for the whole process."""
+    global _process
+    _process = positive_integer("n", n)
+
+
+@contextmanager
+def num_threads(n):
+    """Within the block, and in this Python thread alone, calls use at most n threads."""
+    token = _scoped.set(positive_integer("n", n))
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
+
+
+def resolve(value):
+    """The num_threads= argument of a call as a number."""
+    return min(get_num_threads() if value is None else positive_integer("num_threads", value), 1024)

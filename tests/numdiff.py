@@ -1,0 +1,38 @@
+"""Numerical gradients of scalar functions, and the measure that tests compare arrays with."""
+import numpy as np
+
+
+def complex_step(f, x, step=1e-30):
+    """Gradient of the analytic, real-valued f at the real array x: Im f(x + i * step) / step, exact but for rounding.
+
+    f must carry complex numbers through without abs, max or conjugates (Squire & Trapp 1998, SIAM Review 40-1).
+    """
+    x = np.array(x, dtype=np.complex128)
+    gradient = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        point = x.copy()
+        point[index] += 1j * step
+        gradient[index] = f(point).imag / step
+    return gradient
+
+
+def central_difference(f, x, step=3e-4):
+    """Gradient of f at the real array x by central differences of fourth order: the error is O(step ** 4)."""
+    x = np.array(x, dtype=np.float64)
+    gradient = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        def at(distance):
+            point = x.copy()
+            point[index] += distance * step
+            return f(point)
+        gradient[index] = (at(-2) - 8 * at(-1) + 8 * at(1) - at(2)) / (12 * step)
+    return gradient
+
+
+def relative_error(got, want):
+    """Largest difference between two arrays of one shape, relative to the largest entry of want; NaN stays NaN."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape, f"shape {got.shape}, expected {want.shape}"
+    if want.size == 0:
+        return 0.0
+    return np.abs(got - want).max() / (np.abs(want).max() or 1.0)
