@@ -1,4 +1,5 @@
 /* Threads: the only file with OpenMP, the fork rule and the floating-point mode. */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "parallel.h"
 
 #include <limits.h>

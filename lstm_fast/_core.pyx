@@ -240,17 +240,21 @@ cdef void return_workspace(object workspace):
 
 # ---- arguments -----------------------------------------------------------------------------------------------------
 
-cdef void read_sequence(const real[:, :, ::1] a, lstm_sequence *s):
+cdef int read_sequence(const real[:, :, :] a, lstm_sequence *s) except -1:
+    # (`::1` would ask for the whole array to be contiguous, and a batch-first one is not.)
+    if a.strides[2] != sizeof(real) or a.strides[0] % sizeof(real) or a.strides[1] % sizeof(real):
+        raise ValueError("the last axis of a sequence must be contiguous and the others whole elements apart")
     s.data = <void *>&a[0, 0, 0]
-    s.step_stride = a.strides[0] // sizeof(real)
-    s.row_stride = a.strides[1] // sizeof(real)
+    s.step_stride = a.strides[0] // <Py_ssize_t>sizeof(real)
+    s.row_stride = a.strides[1] // <Py_ssize_t>sizeof(real)
+    return 0
 
 
-cdef lstm_sequence sequence(object a, c_bool is_f32, c_bool writable):
-    """(T, B, n) with a contiguous last axis; None: no data. The caller keeps `a` alive."""
+cdef lstm_sequence sequence(object a, c_bool is_f32, c_bool writable) except *:
+    """(T, B, n), a memory that can be written if it must be; None: no data. The caller keeps `a` alive."""
     cdef lstm_sequence s
-    cdef float[:, :, ::1] w32
-    cdef double[:, :, ::1] w64
+    cdef float[:, :, :] w32
+    cdef double[:, :, :] w64
     s.data, s.step_stride, s.row_stride = NULL, 0, 0
     if a is None:
         return s

@@ -1,0 +1,11 @@
+"""Inference: one layer, one direction, float32."""
+import pytest
+from cases import CASES, case_id
+
+import lstm_fast as lf
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+def bench_forward(case, data, record):
+    lstm, (x, _) = lf.LSTM(case.I, case.H, seed=0), data(case)
+    record(case, 1, lambda: lstm(x))

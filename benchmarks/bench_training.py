@@ -1,0 +1,16 @@
+"""Training: forward with a tape and backward to every gradient, float32. Counted as three forward passes."""
+import pytest
+from cases import CASES, case_id
+
+import lstm_fast as lf
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+def bench_training(case, data, record):
+    lstm, (x, d_output) = lf.LSTM(case.I, case.H, seed=0), data(case)
+
+    def step():
+        _, _, tape = lstm.forward(x)
+        lstm.backward(tape, d_output)
+
+    record(case, 3, step)

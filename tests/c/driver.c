@@ -1,0 +1,156 @@
+/* The core without Python: runs forward and backward over awkward shapes on every instruction set of this machine and
+ * prints one hash of all result bits per shape. Built with sanitizers it looks for stray accesses (every array is its own
+ * heap block of the exact size); run on two machines it shows whether they give the same bits.
+ *
+ *     cc -std=c11 -g -fsanitize=address,undefined ... ; see test_c_driver.py
+ *
+ * Exit status 1 if instruction sets with fused multiply-add differ, 2 if a call fails. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lstm_fast.h"
+
+static uint64_t random_state;
+
+/* Numbers in (-1, 1) that are the same everywhere (splitmix64, 24 bits). */
+static double next_number(void) {
+    uint64_t z = (random_state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return (double)((z ^ (z >> 31)) >> 40) / 8388608.0 - 1.0;
+}
+
+struct array {
+    void *data;
+    size_t bytes;
+};
+
+static struct array fresh(enum lstm_dtype dtype, int64_t n, double scale) {
+    struct array a = {NULL, (size_t)n * (dtype == LSTM_F32 ? 4 : 8)};
+    a.data = malloc(a.bytes ? a.bytes : 1);
+    for (int64_t k = 0; k < n; k++) {
+        const double v = scale != 0 ? scale * next_number() : NAN; /* outputs begin as NaN: all must be written */
+        if (dtype == LSTM_F32)
+            ((float *)a.data)[k] = (float)v;
+        else
+            ((double *)a.data)[k] = v;
+    }
+    return a;
+}
+
+static void *aligned(int64_t bytes) { return aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64 + 64); }
+
+static uint64_t hash(uint64_t h, struct array a) {
+    for (size_t k = 0; k < a.bytes; k++) h = (h ^ ((unsigned char *)a.data)[k]) * 1099511628211u;
+    return h;
+}
+
+static void check(enum lstm_status s, const char *what) {
+    if (s == LSTM_OK) return;
+    printf("%s failed with status %d\n", what, (int)s);
+    exit(2);
+}
+
+struct shape {
+    int64_t T, B, I, H, L, D;
+};
+
+static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_dtype dtype, struct shape s, int n_threads,
+                    double dropout) {
+    enum { MOST = 64 };
+    const int64_t LD = s.L * s.D, rows = (cell == LSTM_CELL_LSTM ? LSTM_GATES : 1) * s.H, W = s.D * s.H;
+    struct lstm_model model = {cell, dtype, s.I, s.H, s.L, s.D};
+    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .n_threads = n_threads, .dropout = dropout,
+                             .dropout_seed = 77};
+    struct array in[MOST], out[MOST];
+    int n_in = 0, n_out = 0;
+#define IN(n) (in[n_in] = fresh(dtype, n, 1), in[n_in++].data)
+#define OUT(n) (out[n_out] = fresh(dtype, n, 0), out[n_out++].data)
+    random_state = 12345;
+    struct lstm_weights weights[8];
+    struct lstm_weight_gradients d_weights[8];
+    for (int64_t k = 0; k < LD; k++) {
+        const int64_t I = k < s.D ? s.I : W;
+        weights[k] = (struct lstm_weights){IN(rows * I), IN(rows * s.H), IN(rows), k % 2 ? NULL : IN(rows)};
+        d_weights[k] = (struct lstm_weight_gradients){OUT(rows * I), OUT(rows * s.H), OUT(rows)};
+    }
+    int64_t bytes;
+    check(lstm_packed_bytes(&model, isa, false, &bytes), "lstm_packed_bytes");
+    void *packed = aligned(bytes);
+    lstm_pack(&model, isa, false, weights, packed);
+    check(lstm_packed_bytes(&model, isa, true, &bytes), "lstm_packed_bytes");
+    void *packed_backward = aligned(bytes);
+    lstm_pack(&model, isa, true, weights, packed_backward);
+    check(lstm_tape_bytes(&call, &bytes), "lstm_tape_bytes");
+    void *tape = aligned(bytes);
+
+    struct lstm_forward f = {.call = call, .x = {IN(s.T * s.B * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * s.H),
+                             .c_0 = IN(LD * s.B * s.H), .output = {OUT(s.T * s.B * W), s.B * W, W},
+                             .h_n = OUT(LD * s.B * s.H), .packed = packed, .tape = tape};
+    f.c_n = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+    check(lstm_forward_bytes(&call, true, &bytes), "lstm_forward_bytes");
+    f.workspace = aligned(bytes);
+    check(lstm_forward(&f), "lstm_forward");
+
+    /* Inference, batch first: the same numbers in another layout, without the dropout. */
+    struct lstm_forward g = f;
+    void *training_workspace = f.workspace;
+    g.call.dropout = 0;
+    g.tape = NULL;
+    g.output = (struct lstm_sequence){OUT(s.T * s.B * W), W, s.T * W};
+    g.h_n = OUT(LD * s.B * s.H);
+    g.c_n = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+    check(lstm_forward_bytes(&g.call, false, &bytes), "lstm_forward_bytes");
+    g.workspace = aligned(bytes);
+    check(lstm_forward(&g), "lstm_forward");
+
+    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .d_output = {IN(s.T * s.B * W), s.B * W, W},
+                              .d_h_n = IN(LD * s.B * s.H), .d_c_n = IN(LD * s.B * s.H),
+                              .d_x = {OUT(s.T * s.B * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * s.H),
+                              .d_weights = d_weights, .packed = packed_backward, .tape = tape};
+    b.d_c_0 = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+    check(lstm_backward_bytes(&call, &bytes), "lstm_backward_bytes");
+    b.workspace = aligned(bytes);
+    check(lstm_backward(&b), "lstm_backward");
+
+    uint64_t h = 14695981039346656037u;
+    for (int k = 0; k < n_out; k++) h = hash(h, out[k]), free(out[k].data);
+    for (int k = 0; k < n_in; k++) free(in[k].data);
+    free(packed), free(packed_backward), free(tape), free(training_workspace), free(g.workspace), free(b.workspace);
+    return h;
+}
+
+int main(void) {
+    static const struct shape shapes[] = {
+        {1, 1, 1, 1, 1, 1},   {0, 2, 3, 4, 2, 2},   {3, 0, 3, 4, 1, 1},   {2, 1, 3, 2, 1, 1},   {3, 2, 1, 3, 2, 1},
+        {2, 3, 16, 7, 1, 2},  {5, 7, 2, 8, 2, 2},   {3, 8, 3, 9, 1, 1},   {2, 9, 20, 15, 3, 1}, {17, 1, 5, 16, 1, 2},
+        {2, 13, 4, 17, 2, 1}, {3, 6, 3, 31, 1, 1},  {4, 5, 7, 33, 1, 2},  {2, 4, 8, 64, 2, 1},  {3, 2, 9, 65, 1, 1},
+        {130, 1, 3, 8, 3, 1}, {3, 600, 2, 5, 1, 1}, {600, 2, 3, 4, 1, 2}, {2, 3, 65, 24, 1, 1},
+    };
+    static const char *const cells[] = {"lstm", "tanh", "relu", "identity"};
+    int status = 0;
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+        for (int cell = 0; cell < LSTM_CELLS; cell++)
+            for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) {
+                /* A plain network with relu or identity may grow beyond all bounds: short sequences only. */
+                if (cell >= LSTM_CELL_RNN_RELU && shapes[k].T > 20) continue;
+                const struct shape s = shapes[k];
+                uint64_t fused = 0;
+                printf("T%d B%d I%d H%d L%d D%d %s f%d", (int)s.T, (int)s.B, (int)s.I, (int)s.H, (int)s.L, (int)s.D,
+                       cells[cell], dtype == LSTM_F32 ? 32 : 64);
+                for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
+                    if (!isa->is_supported()) continue;
+                    const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, 1, s.L > 1 ? 0.3 : 0);
+                    printf(" %s %016llx", isa->name, (unsigned long long)h);
+                    if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, 3, s.L > 1 ? 0.3 : 0) != h)
+                        status = 1, printf(" (threads differ)");
+                    if (strcmp(isa->name, "portable") == 0) continue;
+                    if (fused && fused != h) status = 1, printf(" (differs)");
+                    fused = h;
+                }
+                printf("\n");
+            }
+    return status;
+}
