@@ -202,20 +202,23 @@ def compiler():
 
 # ---- memory --------------------------------------------------------------------------------------------------------
 
-cdef object aligned_bytes(int64_t n):
-    """n uninitialised bytes that begin on a cache line."""
-    block = numpy.empty(n + 64, numpy.uint8)
-    cdef unsigned char[::1] view = block
-    cdef int64_t skip = -<int64_t><uintptr_t>&view[0] & 63
-    return block[skip:skip + n]
+cdef class Block:
+    """n uninitialised bytes that begin on a cache line; its address without the price of a memoryview."""
+    cdef readonly object data
+    cdef void *address
+    cdef int64_t n
 
+    def __init__(self, int64_t n):
+        block = numpy.empty(n + 64, numpy.uint8)
+        cdef unsigned char[::1] view = block
+        cdef int64_t skip = -<int64_t><uintptr_t>&view[0] & 63
+        self.data = block[skip:skip + n]
+        self.address = &view[0] + skip
+        self.n = n
 
-cdef inline void *bytes_address(object block):
-    cdef const unsigned char[::1] view
-    if block is None:
-        return NULL
-    view = block
-    return <void *>&view[0] if view.shape[0] else NULL
+    @property
+    def nbytes(self):
+        return self.n
 
 
 # Workspaces that no call uses at present. list.pop and list.append are atomic, so threads need no lock.
@@ -223,19 +226,19 @@ _spare_workspaces = []
 cdef int64_t LARGEST_SPARE = 64 << 20
 
 
-cdef object borrow_workspace(int64_t n):
+cdef Block borrow_workspace(int64_t n):
+    cdef Block workspace = None
     try:
         workspace = _spare_workspaces.pop()
     except IndexError:
-        workspace = None
-    if workspace is None or len(workspace) < n:
-        workspace = aligned_bytes(max(n, 64))
-    return workspace
+        pass
+    return workspace if workspace is not None and workspace.n >= n else Block(n)
 
 
-cdef void return_workspace(object workspace):
-    if len(workspace) <= LARGEST_SPARE and len(_spare_workspaces) < 4:
+cdef int return_workspace(Block workspace) except -1:
+    if workspace.n <= LARGEST_SPARE and len(_spare_workspaces) < 4:
         _spare_workspaces.append(workspace)
+    return 0
 
 
 # ---- arguments -----------------------------------------------------------------------------------------------------
@@ -297,6 +300,10 @@ cdef c_bool check_signals(void *context) noexcept with gil:
     return PyErr_CheckSignals() != 0
 
 
+cdef c_bool is_main_thread() except? False:
+    return threading.get_ident() == threading.main_thread().ident
+
+
 cdef int raise_status(lstm_status status) except -1:
     if status == LSTM_TOO_LARGE:
         raise MemoryError("the sizes are too large: more bytes would be needed than 64 bits can count")
@@ -320,7 +327,7 @@ cdef class Weights:
     cdef lstm_model model
     cdef const lstm_isa *isa
     cdef readonly object arrays, dtype, cell
-    cdef object packed_forward, packed_backward
+    cdef Block packed_forward, packed_backward
 
     def __init__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
                  int64_t num_directions, arrays):
@@ -339,12 +346,12 @@ cdef class Weights:
     cdef c_bool is_f32(self) noexcept:
         return self.model.dtype == LSTM_F32
 
-    cdef object pack(self, c_bool backward):
+    cdef Block pack(self, c_bool backward):
         cdef int64_t n = 0
         raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
-        packed = aligned_bytes(n)
+        cdef Block packed = Block(n)
         cdef lstm_weights *weights = <lstm_weights *>malloc(len(self.arrays) * sizeof(lstm_weights))
-        cdef void *to = bytes_address(packed)
+        cdef void *to = packed.address
         if weights == NULL:
             raise MemoryError()
         try:
@@ -362,9 +369,10 @@ cdef class Weights:
     cdef lstm_call call(self, int64_t T, int64_t B, double dropout, uint64_t seed, int num_threads):
         cdef lstm_call c
         c.model, c.isa, c.T, c.B, c.n_threads = self.model, self.isa, T, B, num_threads
-        # Only the main thread hears signals; the others need not come back for the GIL.
+        # Only the main thread hears signals, and a call of a few million operations is over before one could matter.
+        cdef double work = <double>T * B * self.model.num_layers * self.model.hidden_size
         c.interrupted = NULL
-        if threading.get_ident() == threading.main_thread().ident:
+        if work * (self.model.input_size + self.model.hidden_size) > 1e6 and is_main_thread():
             c.interrupted = check_signals
         c.interrupted_context = NULL
         c.dropout, c.dropout_seed = dropout, seed
@@ -375,9 +383,9 @@ cdef class Weights:
         cdef lstm_call call = self.call(T, B, dropout, 0, 1)
         cdef int64_t n = 0
         raise_status(lstm_tape_bytes(&call, &n))
-        return aligned_bytes(n)
+        return Block(n)
 
-    def forward(self, x, h_0, c_0, output, h_n, c_n, tape, int num_threads, double dropout=0.0, uint64_t seed=0):
+    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, double dropout=0.0, uint64_t seed=0):
         """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of new_tape, or None for inference."""
         cdef lstm_forward_args a
         cdef int64_t n = 0
@@ -388,16 +396,16 @@ cdef class Weights:
         a.output = sequence(output, is_f32, True)
         a.h_0, a.c_0 = state(h_0, is_f32, False), state(c_0, is_f32, False)
         a.h_n, a.c_n = state(h_n, is_f32, True), state(c_n, is_f32, True)
-        a.packed, a.tape = bytes_address(self.packed_forward), bytes_address(tape)
+        a.packed, a.tape = self.packed_forward.address, NULL if tape is None else tape.address
         raise_status(lstm_forward_bytes(&a.call, tape is not None, &n))
-        workspace = borrow_workspace(n)
-        a.workspace = bytes_address(workspace)
+        cdef Block workspace = borrow_workspace(n)
+        a.workspace = workspace.address
         with nogil:
             status = lstm_forward(&a)
         return_workspace(workspace)
         raise_status(status)
 
-    def backward(self, tape, x, h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
+    def backward(self, Block tape not None, x, h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
                  double dropout=0.0, uint64_t seed=0):
         """gradients: L * D tuples (d_weight_ih, d_weight_hh, d_bias or None); d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
@@ -406,17 +414,17 @@ cdef class Weights:
         cdef lstm_status status
         if self.packed_backward is None:
             self.packed_backward = self.pack(True)
-        packed = self.packed_backward
+        cdef Block packed = self.packed_backward
         a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
         a.x, a.h_0 = sequence(x, is_f32, False), state(h_0, is_f32, False)
         a.d_output = sequence(d_output, is_f32, False)
         a.d_h_n, a.d_c_n = state(d_h_n, is_f32, False), state(d_c_n, is_f32, False)
         a.d_x = sequence(d_x, is_f32, True)
         a.d_h_0, a.d_c_0 = state(d_h_0, is_f32, True), state(d_c_0, is_f32, True)
-        a.packed, a.tape = bytes_address(packed), bytes_address(tape)
+        a.packed, a.tape = packed.address, tape.address
         raise_status(lstm_backward_bytes(&a.call, &n))
-        workspace = borrow_workspace(n)
-        a.workspace = bytes_address(workspace)
+        cdef Block workspace = borrow_workspace(n)
+        a.workspace = workspace.address
         cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>malloc(
             len(gradients) * sizeof(lstm_weight_gradients))
         if d_weights == NULL:
@@ -434,7 +442,7 @@ cdef class Weights:
         return_workspace(workspace)
         raise_status(status)
 
-    def look(self, tape, int64_t T, int64_t B, int64_t layer, int64_t direction, double dropout=0.0):
+    def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, double dropout=0.0):
         """Views of a tape: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * H) in time's."""
         cdef lstm_call call = self.call(T, B, dropout, 0, 1)
         cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
@@ -445,7 +453,7 @@ cdef class Weights:
             n = self.dtype.itemsize
             for size in shape:
                 n *= size
-            return tape[offset:offset + n].view(self.dtype).reshape(shape)
+            return tape.data[offset:offset + n].view(self.dtype).reshape(shape)
 
         gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
         gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]

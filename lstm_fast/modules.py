@@ -3,6 +3,8 @@ import warnings
 from collections import namedtuple
 from collections.abc import Mapping
 from contextlib import contextmanager
+from itertools import accumulate
+from math import prod
 
 import numpy as np
 
@@ -85,11 +87,13 @@ class _Recurrent:
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self._shapes = self._parameter_shapes()
+        ends = list(accumulate(prod(shape) for shape in self._shapes.values()))
+        self._places = [(name, slice(end - prod(shape), end), shape)
+                        for (name, shape), end in zip(self._shapes.items(), ends, strict=True)]
         if self.dropout and self.num_layers == 1:
             warnings.warn("dropout acts between layers: with num_layers=1 it does nothing", stacklevel=3)
         bound = self.hidden_size ** -0.5
-        size = sum(int(np.prod(shape)) for shape in self._shapes.values())
-        self._install(self._rng.uniform(-bound, bound, size).astype(self.dtype))
+        self._install(self._rng.uniform(-bound, bound, ends[-1]).astype(self.dtype))
 
     # ---- parameters ----
 
@@ -113,12 +117,7 @@ class _Recurrent:
         return shapes
 
     def _views(self, flat):
-        views, at = {}, 0
-        for name, shape in self._shapes.items():
-            n = int(np.prod(shape))
-            views[name] = flat[at:at + n].reshape(shape)
-            at += n
-        return views
+        return {name: flat[place].reshape(shape) for name, place, shape in self._places}
 
     def _by_direction(self, views, names):
         """Tuples of the named parameters, one for each layer and direction; None where there is no bias."""

@@ -1,5 +1,5 @@
 /* The cells: what happens to one vector of hidden units between the products. Adding a cell means adding its forward
- * and backward here and a row to the tables in kernels_body.h.
+ * and backward here, and its step in step_body.h.
  *
  * LSTM, forward (the six formulas of lstm_fast.h) and backward, with d_h and d_c the gradients that reach h and c:
  *     d_o = d_h tanh(c)                  d_c += d_h o (1 - tanh(c)^2)
