@@ -41,8 +41,11 @@ def __getattr__(name):
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
     if name == "__version__":  # looked up when asked for: importlib.metadata takes longer than all the rest
-        from importlib.metadata import version
-        globals()["__version__"] = version("lstm_fast")
+        from importlib.metadata import PackageNotFoundError, version
+        try:
+            globals()["__version__"] = version("lstm_fast")
+        except PackageNotFoundError:  # built in place, not installed
+            globals()["__version__"] = "0+unknown"
         return globals()["__version__"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

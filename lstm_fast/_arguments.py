@@ -58,8 +58,9 @@ def shaped(name, array, shape, words):
 
 def sequence(array):
     """An array (T, B, n) that the kernels can walk: contiguous last axis, whole elements apart. A copy if need be."""
-    size = array.dtype.itemsize
-    if array.size and (array.strides[2] != size or array.strides[0] % size or array.strides[1] % size):
+    size, (T, B, n) = array.dtype.itemsize, array.shape
+    step, row, element = array.strides
+    # The stride of an axis of length 1 means nothing.
+    if (n > 1 and element != size) or (T > 1 and step % size) or (B > 1 and row % size):
         return np.ascontiguousarray(array)
-    # The stride of an axis of length 0 or 1 means nothing, but a memoryview would still refuse it.
-    return array if array.strides[2] == size else np.ascontiguousarray(array).reshape(array.shape)
+    return array

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
 """The binding: typed memoryviews -> argument struct -> C call without the GIL -> status to exception.
 
-Private. The callers (modules.py, functional.py, through network.py) check shapes and dtypes with messages for people; the typed memoryviews
-here refuse what would be unsafe. Names and order are those of csrc/lstm_fast.h.
+Private. The callers (modules.py and functional.py, through _network.py) check shapes and dtypes with messages for people;
+the typed memoryviews here refuse what would be unsafe. The C side is declared in _csrc.pxd.
 """
 import os
 import threading
@@ -12,116 +12,17 @@ import numpy
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
-
-cdef extern from "<stdbool.h>" nogil:
-    ctypedef bint c_bool "bool"
-
-
-cdef extern from "lstm_fast.h" nogil:
-    enum lstm_cell:
-        LSTM_CELL_LSTM
-        LSTM_CELL_RNN_TANH
-        LSTM_CELL_RNN_RELU
-        LSTM_CELL_RNN_IDENTITY
-    enum lstm_dtype:
-        LSTM_F32
-        LSTM_F64
-    enum lstm_status:
-        LSTM_OK
-        LSTM_TOO_LARGE
-        LSTM_INTERRUPTED
-
-    ctypedef c_bool (*lstm_interrupted_function)(void *context) noexcept nogil
-
-    struct lstm_model:
-        lstm_cell cell
-        lstm_dtype dtype
-        int64_t input_size, hidden_size, num_layers, num_directions
-    struct lstm_isa:
-        const char *name
-        c_bool (*is_supported)() noexcept nogil
-        const void *kernels[2]
-        int64_t vector_bytes
-    const lstm_isa lstm_isas[]
-
-    struct lstm_call:
-        lstm_model model
-        const lstm_isa *isa
-        int64_t T, B
-        int n_threads
-        lstm_interrupted_function interrupted
-        void *interrupted_context
-        double dropout
-        uint64_t dropout_seed
-    struct lstm_sequence:
-        void *data
-        int64_t step_stride, row_stride
-    struct lstm_weights:
-        const void *weight_ih
-        const void *weight_hh
-        const void *bias_ih
-        const void *bias_hh
-    struct lstm_weight_gradients:
-        void *d_weight_ih
-        void *d_weight_hh
-        void *d_bias
-    struct lstm_forward_args "lstm_forward":
-        lstm_call call
-        lstm_sequence x, output
-        const void *h_0
-        const void *c_0
-        void *h_n
-        void *c_n
-        const void *packed
-        void *tape
-        void *workspace
-    struct lstm_backward_args "lstm_backward":
-        lstm_call call
-        lstm_sequence x
-        const void *h_0
-        lstm_sequence d_output
-        const void *d_h_n
-        const void *d_c_n
-        lstm_sequence d_x
-        void *d_h_0
-        void *d_c_0
-        const lstm_weight_gradients *d_weights
-        const void *packed
-        const void *tape
-        void *workspace
-
-    lstm_status lstm_packed_bytes(const lstm_model *, const lstm_isa *, c_bool backward, int64_t *nbytes)
-    void lstm_pack(const lstm_model *, const lstm_isa *, c_bool backward, const lstm_weights *, void *packed)
-    lstm_status lstm_tape_bytes(const lstm_call *, int64_t *nbytes)
-    lstm_status lstm_forward_bytes(const lstm_call *, c_bool training, int64_t *nbytes)
-    lstm_status lstm_forward(const lstm_forward_args *)
-    lstm_status lstm_backward_bytes(const lstm_call *, int64_t *nbytes)
-    lstm_status lstm_backward(const lstm_backward_args *)
-    int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
-    int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
-    int64_t lstm_tape_h(const lstm_call *, int64_t layer)
-    c_bool lstm_has_openmp()
-    int lstm_max_threads()
-    void lstm_watch_forks()
-
-
-cdef extern from "kernels/kernels.h" nogil:
-    struct lstm_kernels_f32:
-        void (*sigmoid)(int64_t n, const float *x, float *y) noexcept nogil
-        void (*tanh)(int64_t n, const float *x, float *y) noexcept nogil
-    struct lstm_kernels_f64:
-        void (*sigmoid)(int64_t n, const double *x, double *y) noexcept nogil
-        void (*tanh)(int64_t n, const double *x, double *y) noexcept nogil
+from lstm_fast._csrc cimport *
 
 
 cdef extern from *:
     """
     /* An exception raised by a signal handler is already set; this hands it on. */
     static int lstm_raise_pending(void) { return -1; }
-    #ifdef __VERSION__
+    #if defined(__clang__)
     #define LSTM_COMPILER __VERSION__
     #else
-    #define LSTM_COMPILER "unknown"
+    #define LSTM_COMPILER "GCC " __VERSION__
     #endif
     """
     int lstm_raise_pending() except -1
@@ -244,8 +145,10 @@ cdef int return_workspace(Block workspace) except -1:
 # ---- arguments -----------------------------------------------------------------------------------------------------
 
 cdef int read_sequence(const real[:, :, :] a, lstm_sequence *s) except -1:
-    # (`::1` would ask for the whole array to be contiguous, and a batch-first one is not.)
-    if a.strides[2] != sizeof(real) or a.strides[0] % sizeof(real) or a.strides[1] % sizeof(real):
+    # (`::1` would ask for the whole array to be contiguous, and a batch-first one is not. The stride of an axis of length 1
+    # means nothing: NumPy exports some number.)
+    if ((a.shape[2] > 1 and a.strides[2] != sizeof(real)) or (a.shape[0] > 1 and a.strides[0] % sizeof(real))
+            or (a.shape[1] > 1 and a.strides[1] % sizeof(real))):
         raise ValueError("the last axis of a sequence must be contiguous and the others whole elements apart")
     s.data = <void *>&a[0, 0, 0]
     s.step_stride = a.strides[0] // <Py_ssize_t>sizeof(real)
@@ -328,6 +231,7 @@ cdef class Weights:
     cdef const lstm_isa *isa
     cdef readonly object arrays, dtype, cell
     cdef Block packed_forward, packed_backward
+    cdef object lock
 
     def __init__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
                  int64_t num_directions, arrays):
@@ -341,6 +245,7 @@ cdef class Weights:
         self.model.num_directions = num_directions
         self.isa = current_isa
         self.arrays = list(arrays)
+        self.lock = threading.Lock()
         self.packed_forward = self.pack(False)
 
     cdef c_bool is_f32(self) noexcept:
@@ -412,9 +317,11 @@ cdef class Weights:
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
         cdef lstm_status status
-        if self.packed_backward is None:
-            self.packed_backward = self.pack(True)
-        cdef Block packed = self.packed_backward
+        cdef Block packed
+        with self.lock:
+            if self.packed_backward is None:
+                self.packed_backward = self.pack(True)
+            packed = self.packed_backward
         a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
         a.x, a.h_0 = sequence(x, is_f32, False), state(h_0, is_f32, False)
         a.d_output = sequence(d_output, is_f32, False)

@@ -38,10 +38,11 @@ class Gradients(Mapping):
 
 
 class EditableParameters(Mapping):
-    """What `with module.edit() as p` gives: arrays to write into; p[name] = value writes all of one."""
+    """What `with module.edit() as p` gives: arrays to write into; p[name] = value writes all of one, and p.flat is the
+    buffer behind them, in the layout of flat_parameters and Gradients.flat."""
 
-    def __init__(self, views):
-        self._views = views
+    def __init__(self, flat, views):
+        self.flat, self._views = flat, views
 
     def __getitem__(self, name):
         return self._views[name]
@@ -145,7 +146,7 @@ class _Recurrent:
         """`with module.edit() as p:` p[name] are arrays to write into. Leaving the block makes the new version; an
         exception inside it leaves the parameters as they were."""
         flat = self._version.flat.copy()
-        yield EditableParameters(self._views(flat))
+        yield EditableParameters(flat, self._views(flat))
         self._install(flat)
 
     def state_dict(self):

@@ -1,0 +1,77 @@
+"""The command line: lstm-fast, or python -m lstm_fast. What the commands do is in lstm_fast/tour."""
+import argparse
+import os
+import sys
+
+
+def _number(lowest):
+    def read(text):
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"must be at least {lowest}, got {value}")
+        return value
+    read.__name__ = "integer"  # argparse names it in its message when int() refuses the text
+    return read
+
+
+def _parser():
+    from . import __version__
+    parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU: see it work.")
+    parser.add_argument("--version", action="version", version=f"lstm-fast {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench}")
+    tour = commands.add_parser("tour", help="how an LSTM works, told in numbers (the default)")
+    tour.add_argument("--out", default="tour", metavar="DIR", help="where the pictures go (default: ./tour)")
+    tour.add_argument("--seed", type=_number(0), default=0, help="of all random weights (default: 0)")
+    tour.add_argument("--quick", action="store_true", help="fewer training steps and shorter timings")
+    tour.add_argument("--no-pictures", action="store_true", help="text alone")
+    commands.add_parser("info", help="what this installation is, for bug reports")
+    bench = commands.add_parser("bench", help="the speed table of the tour alone")
+    bench.add_argument("--num-threads", type=_number(1), default=1, metavar="N",
+                       help="of each library (default: 1)")
+    return parser
+
+
+def _info():
+    import lstm_fast as lf
+    for name, value in lf.info().items():
+        print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _bench(n_threads):
+    from .tour import speed
+    for line in speed.table(n_threads):
+        print(line, flush=True)
+
+
+def _run(args):
+    if args.command == "info":
+        _info()
+    elif args.command == "bench":
+        _bench(args.num_threads)
+    else:
+        from .tour import story
+        story.tell(args.seed, None if args.no_pictures else args.out, args.quick)
+    sys.stdout.flush()  # here, so that a closed pipe is noticed below and not at exit
+
+
+def main(argv=None):
+    """Returns the exit code: 0, 1 for a file that cannot be written, 128 + signal for Ctrl-C or a closed pipe."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+        argv.insert(0, "tour")
+    try:
+        _run(_parser().parse_args(argv))
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough; nothing more may go to stdout, even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        print(f"lstm-fast: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""csrc/lstm_fast.h restated for Cython, in the same order; nothing is added."""
+from libc.stdint cimport int64_t, uint64_t
+
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+
+cdef extern from "lstm_fast.h" nogil:
+    enum lstm_cell:
+        LSTM_CELL_LSTM
+        LSTM_CELL_RNN_TANH
+        LSTM_CELL_RNN_RELU
+        LSTM_CELL_RNN_IDENTITY
+    enum lstm_dtype:
+        LSTM_F32
+        LSTM_F64
+    enum lstm_status:
+        LSTM_OK
+        LSTM_TOO_LARGE
+        LSTM_INTERRUPTED
+
+    ctypedef c_bool (*lstm_interrupted_function)(void *context) noexcept nogil
+
+    struct lstm_model:
+        lstm_cell cell
+        lstm_dtype dtype
+        int64_t input_size, hidden_size, num_layers, num_directions
+    struct lstm_isa:
+        const char *name
+        c_bool (*is_supported)() noexcept nogil
+        const void *kernels[2]
+        int64_t vector_bytes
+    const lstm_isa lstm_isas[]
+
+    struct lstm_call:
+        lstm_model model
+        const lstm_isa *isa
+        int64_t T, B
+        int n_threads
+        lstm_interrupted_function interrupted
+        void *interrupted_context
+        double dropout
+        uint64_t dropout_seed
+    struct lstm_sequence:
+        void *data
+        int64_t step_stride, row_stride
+    struct lstm_weights:
+        const void *weight_ih
+        const void *weight_hh
+        const void *bias_ih
+        const void *bias_hh
+    struct lstm_weight_gradients:
+        void *d_weight_ih
+        void *d_weight_hh
+        void *d_bias
+    struct lstm_forward_args "lstm_forward":
+        lstm_call call
+        lstm_sequence x, output
+        const void *h_0
+        const void *c_0
+        void *h_n
+        void *c_n
+        const void *packed
+        void *tape
+        void *workspace
+    struct lstm_backward_args "lstm_backward":
+        lstm_call call
+        lstm_sequence x
+        const void *h_0
+        lstm_sequence d_output
+        const void *d_h_n
+        const void *d_c_n
+        lstm_sequence d_x
+        void *d_h_0
+        void *d_c_0
+        const lstm_weight_gradients *d_weights
+        const void *packed
+        const void *tape
+        void *workspace
+
+    lstm_status lstm_packed_bytes(const lstm_model *, const lstm_isa *, c_bool backward, int64_t *nbytes)
+    void lstm_pack(const lstm_model *, const lstm_isa *, c_bool backward, const lstm_weights *, void *packed)
+    lstm_status lstm_tape_bytes(const lstm_call *, int64_t *nbytes)
+    lstm_status lstm_forward_bytes(const lstm_call *, c_bool training, int64_t *nbytes)
+    lstm_status lstm_forward(const lstm_forward_args *)
+    lstm_status lstm_backward_bytes(const lstm_call *, int64_t *nbytes)
+    lstm_status lstm_backward(const lstm_backward_args *)
+    int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
+    int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
+    int64_t lstm_tape_h(const lstm_call *, int64_t layer)
+    c_bool lstm_has_openmp()
+    int lstm_max_threads()
+    void lstm_watch_forks()
+
+
+cdef extern from "kernels/kernels.h" nogil:
+    struct lstm_kernels_f32:
+        void (*sigmoid)(int64_t n, const float *x, float *y) noexcept nogil
+        void (*tanh)(int64_t n, const float *x, float *y) noexcept nogil
+    struct lstm_kernels_f64:
+        void (*sigmoid)(int64_t n, const double *x, double *y) noexcept nogil
+        void (*tanh)(int64_t n, const double *x, double *y) noexcept nogil

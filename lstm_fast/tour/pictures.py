@@ -1,0 +1,128 @@
+"""The pictures, as PNG and without a window. Told apart by line style and marker, so that they can be read in grey."""
+import numpy as np
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from .unit_picture import draw_unit
+
+STYLE = {"font.size": 11, "axes.grid": True, "grid.color": "0.9", "axes.spines.top": False, "axes.spines.right": False,
+         "axes.titlesize": 12, "legend.frameon": False, "lines.linewidth": 1.8, "savefig.dpi": 120,
+         "axes.axisbelow": True}
+BLACK, BLUE, ORANGE = "black", "#0b5394", "#d2691e"
+
+
+def save(name, path, *data):
+    """Draws the picture of this name from its data and writes it to path."""
+    with style.context(["default", STYLE]):  # whatever the user's own settings are
+        PICTURES[name](*data).savefig(path)
+
+
+def _figure(width, height, rows=1, columns=1, **options):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def _label_line(ax, x, y, text, **options):
+    """Names a line beside its last point: no legend to look up."""
+    ax.annotate(text, (x, y), xytext=(8, 0), textcoords="offset points", va="center", **options)
+
+
+def gradient_flow(steps, rnn_gradients, lstm_spans):
+    """rnn_gradients: for each feedback weight, and lstm_spans: a Span, for each number of steps."""
+    figure, ax = _figure(9, 5)
+    lines = [(f"plain RNN, weight {weight:g}", values, BLACK, style, marker)
+             for (weight, values), style, marker in zip(rnn_gradients.items(), ("--", ":"), ("s", "v"))]
+    lines.append((f"LSTM, f = {lstm_spans[0].factor:.2f}", [span.gradient for span in lstm_spans], BLUE, "-", "o"))
+    for name, values, color, style, marker in lines:
+        ax.semilogy(steps, values, color=color, linestyle=style, marker=marker, markevery=(9, 10))
+        _label_line(ax, steps[-1], values[-1], f"{name}\n{values[-1]:.2g}", color=color)
+    ax.set(xlabel="number of steps between the input and the last value", ylabel="gradient (no unit), log scale",
+           xlim=(0, steps[-1] * 1.32), title="Gradient of the last value with respect to the first input")
+    ax.set_xticks(range(0, steps[-1] + 1, 10))
+    return figure
+
+
+def activations(sigmoid, tanh, points):
+    """points: (function, x, decimals), marked with their rounded values."""
+    figure, axes = _figure(10, 4.2, 1, 2)
+    x = np.linspace(-11, 11, 441)
+    titles = "sigmoid: how far a gate is open", "tanh: a value from -1 to 1"
+    for ax, function, title in zip(axes, (sigmoid, tanh), titles):
+        ax.plot(x, function(x), color=BLUE)
+        for _, at, decimals in (point for point in points if point[0] is function):
+            y = function([at])[0]
+            ax.plot(at, y, "o", color=BLACK, markersize=8)
+            ax.annotate(f"{function.__name__}({at})\n= {y:.{decimals}f}", (at, y), textcoords="offset points",
+                        xytext=(0, -42 if at > 0 else 12), ha="left" if 0 < at < 5 else "right")
+        ax.set(xlabel="x: the sum that reaches the gate (no unit)", ylabel=f"{function.__name__}(x) (no unit)",
+               title=title)
+    return figure
+
+
+def companies(days, truths):
+    """Small multiples: x, c and h of each day; the last h is the prediction of day 5, drawn beside the truth."""
+    figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
+    rows = (("x", "input x\n(value of the company)", "s"), ("c", "long-term memory c\n(no unit)", "D"),
+            ("h", "short-term memory h\n(no unit)", "o"))
+    for column, (company, of_day) in enumerate(days.items()):
+        for row, (name, label, marker) in enumerate(rows):
+            ax, values = axes[row, column], of_day[name]
+            numbers = range(1, len(values) + 1)
+            ax.plot(numbers, values, color=BLUE, marker=marker, markersize=7)
+            for day, value, following in zip(numbers, values, [*values[1:], values[-1]]):
+                ax.annotate(f"{value:.3g}" if name == "x" else f"{value:.3f}", (day, value), fontsize=10,
+                            textcoords="offset points", xytext=(5, -16 if following > value else 7))
+            if column == 0:
+                ax.set_ylabel(label)
+            ax.margins(x=0.12, y=0.3)
+        axes[0, column].set_title(f"Company {company}")
+        next_day = len(values) + 1
+        ax.plot([next_day - 1, next_day], [values[-1]] * 2, color=BLUE, linestyle=":")
+        ax.plot(next_day, values[-1], "o", color=BLUE, markerfacecolor="white", markersize=14, label="prediction")
+        ax.plot(next_day, truths[company], "x", color=BLACK, markersize=8, markeredgewidth=2, label="truth")
+        ax.set(xlabel="day", xticks=range(1, next_day + 1))
+    axes[2, 0].legend(loc="upper left")
+    return figure
+
+
+def loss(training, bound):
+    """The loss of every step, one line for each draw of random weights."""
+    figure, ax = _figure(8, 4.5)
+    draws = training.losses
+    for number, losses in enumerate(draws, start=1):
+        is_last = number == len(draws)
+        ax.semilogy(losses, color=BLUE if is_last else "0.5", linestyle="-" if is_last else "--",
+                    label=f"draw {number} of random weights" + ("" if is_last else ": a plateau, given up"))
+    if training.is_done:
+        ax.plot(len(draws[-1]) - 1, draws[-1][-1], "o", color=BLACK, label=f"both errors below {bound}")
+    ax.set(xlabel="training step", ylabel="sum of both squared errors (no unit), log scale",
+           title="The unit learns both companies")
+    ax.legend()
+    return figure
+
+
+def sunspots(years, values, forecasts, errors):
+    """Above the whole series with the split, below the forecast years."""
+    figure, (whole, test) = _figure(11, 7.5, 2, 1)
+    whole.plot(years, values, color=BLACK, linewidth=1)
+    split = forecasts.years[0] - 0.5
+    whole.axvline(split, color=ORANGE, linestyle="--")
+    top = values.max() * 1.12
+    whole.text(split - 2, top, f"training: to {forecasts.years[0] - 1}", ha="right", va="top", color=ORANGE)
+    whole.text(split + 2, top, f"forecast: from {forecasts.years[0]}", ha="left", va="top", color=ORANGE)
+    whole.set(ylabel="sunspots (yearly mean number)", xlabel="year", ylim=(0, top * 1.02), xlim=(years[0], years[-1]),
+              title="Yearly sunspot numbers: the whole series")
+    test.plot(forecasts.years, forecasts.truth, color=BLACK, label="truth")
+    test.plot(forecasts.years, forecasts.lstm, color=BLUE, linestyle="--", marker="o", markersize=4,
+              label=f"LSTM, RMSE {errors['lstm']:.1f}")
+    test.plot(forecasts.years, forecasts.persistence, color=ORANGE, linestyle=":",
+              label=f"persistence, RMSE {errors['persistence']:.1f}")
+    test.set(ylabel="sunspots (yearly mean number)", xlabel="year", ylim=(0, None),
+             xlim=(forecasts.years[0], forecasts.years[-1]))
+    test.set_title("One year ahead", loc="left")
+    test.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 0.98))
+    return figure
+
+
+PICTURES = {"1_gradients": gradient_flow, "2_activations": activations, "3_unit": draw_unit, "4_companies": companies,
+            "5_training": loss, "6_sunspots": sunspots}
