@@ -178,16 +178,21 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->chunk_steps = at_most(T, at_least(1, GRADIENT_ROWS / at_least(1, B)));
     p->segment_steps = D > 1 ? T : p->chunk_steps;
     p->depth = at_most(GRADIENT_ROWS, times(&t, p->chunk_steps, B));
-    p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, d.gates_width), element), NULL);
+    /* One cache line more than a row needs: rows a multiple of 4 KiB apart would fall into the same few cache sets. */
+    p->d_gates_stride = d.gates_width + 64 / element;
+    p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), element), NULL);
     p->d_c = take(&t, m->cell == LSTM_CELL_LSTM ? m->num_layers * D : 0, times(&t, times(&t, B, d.H_padded), element),
                   &p->d_c_bytes);
     p->zero_h = take(&t, 1, times(&t, times(&t, B, m->hidden_size), element), NULL);
     p->between = take(&t, m->num_layers > 1 ? 2 : 0,
                       times(&t, times(&t, times(&t, p->segment_steps, B), d.output_width), element), &p->between_bytes);
-    /* Rows are packed in whole tiles, of at most LSTM_LARGEST_TILE rows. */
-    p->packed_d_gates = take(&t, d.n_gates * m->hidden_size + LSTM_LARGEST_TILE - 1, times(&t, p->depth, element), NULL);
-    p->packed_x = take(&t, round_up(largest_input, d.vector), times(&t, p->depth, element), NULL);
-    p->packed_h = take(&t, d.H_padded, times(&t, p->depth, element), NULL);
+    const int64_t column_bytes = times(&t, p->depth, element), whole_tiles = LSTM_LARGEST_TILE - 1;
+    p->packed_x = take(&t, largest_input + whole_tiles, column_bytes, NULL);
+    p->packed_h = take(&t, m->hidden_size + whole_tiles, column_bytes, NULL);
+    p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
+    struct lstm_packed last;
+    if (lstm_plan_packed(m, call->isa, false, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
+    p->d_packed = take(&t, 1, last.bytes, NULL);
     p->bytes = t.bytes;
     return status(&t);
 }

@@ -47,11 +47,13 @@ struct lstm_backward_plan {
     int64_t segment_steps;   /* as in forward */
     int64_t chunk_steps;     /* steps whose gate gradients are kept until the weight gradients have them */
     int64_t depth;           /* rows of one weight-gradient product */
-    int64_t d_gates;         /* (chunk_steps, B, gates_width) */
+    int64_t d_gates, d_gates_stride; /* (chunk_steps, B) rows; elements from one to the next */
     int64_t d_c, d_c_bytes;  /* L * D carries (B, H_padded) */
     int64_t zero_h;          /* (B, H) zeros: h_0 where the caller gave none */
     int64_t between, between_bytes; /* two gradients (segment_steps, B, D * H) between layers */
-    int64_t packed_d_gates, packed_x, packed_h; /* operands of one weight-gradient product */
+    int64_t packed_x, packed_h; /* left operands of the weight-gradient products: (tiles, depth, tile_rows) */
+    int64_t ones;            /* the left operand of the bias gradient, one tile */
+    int64_t d_packed;        /* weight gradients in the layout of the packed weights of forward */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backward_plan *);

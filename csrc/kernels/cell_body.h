@@ -1,25 +1,26 @@
 /* The cells: what happens to one vector of hidden units between the products. Adding a cell means adding its forward
  * and backward here, and its step in step_body.h.
  *
- * LSTM, forward (the six formulas of lstm_fast.h) and backward, with d_h and d_c the gradients that reach h and c:
+ * LSTM, forward:
+ *     i, f, o = sigmoid(pre_i), sigmoid(pre_f), sigmoid(pre_o)     g = tanh(pre_g)
+ *     c = f * c_prev + i * g                                       h = o * tanh(c)
+ * and backward, with d_h and d_c the gradients that reach h and c:
  *     d_o = d_h tanh(c)                  d_c += d_h o (1 - tanh(c)^2)
  *     d_i = d_c g,  d_f = d_c c_prev,  d_g = d_c i,  d_c_prev = d_c f
  *     before the activation: d_i i (1 - i), d_f f (1 - f), d_g (1 - g^2), d_o o (1 - o) */
 
-struct NAME(lstm_cell_values) {
-    VEC i, f, g, o, c, h;
+struct NAME(lstm_gates) {
+    VEC i, f, g, o;
 };
 
-ALWAYS_INLINE struct NAME(lstm_cell_values) NAME(lstm_cell)(VEC pre_i, VEC pre_f, VEC pre_g, VEC pre_o, VEC c_prev) {
-    struct NAME(lstm_cell_values) u;
-    u.i = NAME(sigmoid)(pre_i);
-    u.f = NAME(sigmoid)(pre_f);
-    u.g = NAME(tanh)(pre_g);
-    u.o = NAME(sigmoid)(pre_o);
-    u.c = V(fma)(u.f, c_prev, u.i * u.g);
-    u.h = u.o * NAME(tanh)(u.c);
-    return u;
+ALWAYS_INLINE struct NAME(lstm_gates) NAME(lstm_open)(const VEC *pre) {
+    return (struct NAME(lstm_gates)){.i = NAME(sigmoid)(pre[LSTM_GATE_I]), .f = NAME(sigmoid)(pre[LSTM_GATE_F]),
+                                     .g = NAME(tanh)(pre[LSTM_GATE_G]), .o = NAME(sigmoid)(pre[LSTM_GATE_O])};
 }
+
+ALWAYS_INLINE VEC NAME(lstm_c)(struct NAME(lstm_gates) gates, VEC c_prev) { return V(fma)(gates.f, c_prev, gates.i * gates.g); }
+
+ALWAYS_INLINE VEC NAME(lstm_h)(VEC o, VEC c) { return o * NAME(tanh)(c); }
 
 /* gates, d_gates: four vectors in gate order. Returns d_c_prev. */
 ALWAYS_INLINE VEC NAME(lstm_cell_backward)(const REAL *gates, VEC c, VEC c_prev, VEC d_h, VEC d_c, REAL *d_gates) {

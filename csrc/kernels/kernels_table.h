@@ -42,13 +42,12 @@ struct NAME(lstm_product) {
     bool add;                              /* y = y + a B */
 };
 
-/* y (+)= sum over k of a[k]^T b[k]: rows [tile_begin, tile_end) * tile_rows of y, one panel of columns.
- * a packed (tiles, depth, tile_rows), b one packed panel (depth, vectors, V). */
+/* y (+)= sum over k of a[k]^T b[k]: y in the layout of packed weights of depth n_rows, panels [panel_begin, panel_end).
+ * a packed in tiles of tile_rows: (tiles, depth, tile_rows); b[k] is a row of n_vectors vectors, b_step after b[k - 1]. */
 struct NAME(lstm_outer) {
-    int64_t depth, n_rows, n_columns, tile_begin, tile_end;
+    int64_t depth, n_rows, n_vectors, panel_begin, panel_end, b_step;
     const REAL *a, *b;
-    REAL *y;                               /* at column 0 of the panel */
-    int64_t y_stride;
+    REAL *y;
     bool add;
 };
 

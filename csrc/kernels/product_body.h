@@ -23,7 +23,7 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
             acc[r * n + v] = s->bias ? V(load)(s->bias + column + v * VL) : V(broadcast)((REAL)0);
     }
     NAME(tile)(rows, panels, width, strands, s->depth, s->a + row * s->a_stride, s->a_stride, 1,
-               s->b + column * s->depth * strands, acc);
+               s->b + column * s->depth * strands, width * VL, s->depth * strands * width * VL, acc);
     NAME(store_tile)(s->y + row * s->y_stride + column, s->y_stride, s->n_columns - column, s->add, rows, n, acc);
 }
 
@@ -49,27 +49,32 @@ static void NAME(product)(const struct NAME(lstm_product) *s) {
 ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                     int64_t panel) {
     const struct NAME(lstm_outer) *s = block;
-    (void)panel;
-    const int n = panels * width;
-    REAL *y = s->y + row * s->y_stride;
+    const int n = width; /* one panel at a time */
+    (void)panels;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    REAL *y = s->y + column * s->n_rows + row * width * VL;
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
-    if (s->add) {
-        VEC *sums = acc;
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < n; v++) *sums++ = V(load_lanes)(y + r * s->y_stride + v * VL, s->n_columns - v * VL);
-    } else {
-        memset(acc, 0, sizeof(VEC) * rows * n);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 16
+        for (int v = 0; v < n; v++) acc[r * n + v] = s->add ? V(load)(y + r * width * VL + v * VL) : V(broadcast)((REAL)0);
     }
-    NAME(tile)(rows, panels, width, 1, s->depth, s->a + row * s->depth, 1, TILE_ROWS, s->b, acc);
-    NAME(store_tile)(y, s->y_stride, s->n_columns, false, rows, n, acc);
+    NAME(tile)(rows, panels, width, 1, s->depth, s->a + row * s->depth, 1, TILE_ROWS, s->b + column, s->b_step, 0, acc);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 16
+        for (int v = 0; v < n; v++) V(store)(y + r * width * VL + v * VL, acc[r * n + v]);
+    }
 }
 TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
 
-/* Rows come in packed tiles of TILE_ROWS; the last may be smaller. */
+/* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
 static void NAME(outer)(const struct NAME(lstm_outer) *s) {
-    const int64_t width = NAME(panel_width)(0, (s->n_columns + VL - 1) / VL);
-    for (int64_t tile = s->tile_begin; tile < s->tile_end; tile++) {
-        const int64_t row = tile * TILE_ROWS, left = s->n_rows - row;
-        NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](s, row, 0);
+    for (int64_t panel = s->panel_begin; panel < s->panel_end; panel++) {
+        const int64_t width = NAME(panel_width)(panel, s->n_vectors);
+        for (int64_t row = 0; row < s->n_rows; row += TILE_ROWS) {
+            const int64_t left = s->n_rows - row;
+            NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](s, row, panel);
+        }
     }
 }

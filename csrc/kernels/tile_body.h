@@ -1,7 +1,8 @@
 /* The register tile: the one inner loop of everything.
  *
  * acc[r][v] += sum over k of a[r][k] * b[k][v], for `rows` rows and panels * width vectors of columns, each number one
- * chain of fused multiply-adds in increasing k. A packed panel is [k][width][VL]: one contiguous stream per panel.
+ * chain of fused multiply-adds in increasing k. b[k] lies b_step after b[k - 1], panels lie b_panel apart; in packed
+ * weights a panel is [k][width][VL], one contiguous stream.
  * All int arguments are compile-time constants at every call, so acc lives in registers.
  *
  * strands: where a[r][k] lies. 1: a + r * a_stride + k * a_step. 4: row r holds gates, blocks of [4][VL]; k runs over
@@ -23,22 +24,22 @@
 #endif
 
 ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width, const int strands, int64_t depth,
-                              const REAL *a, int64_t a_stride, int64_t a_step, const REAL *b, VEC *acc) {
-    const int64_t panel = depth * strands * width * VL; /* elements */
+                              const REAL *a, int64_t a_stride, int64_t a_step, const REAL *b, int64_t b_step,
+                              int64_t b_panel, VEC *acc) {
     const int n = panels * width;
     const int64_t block = strands == 1 ? depth : VL;
     for (int64_t done = 0; done < depth; done += block, a += strands * VL) {
         const int64_t n_units = depth - done < block ? depth - done : block;
         for (int64_t k = 0; k < n_units; k++) {
 #pragma GCC unroll 4
-            for (int strand = 0; strand < strands; strand++, b += width * VL) {
+            for (int strand = 0; strand < strands; strand++, b += b_step) {
                 const REAL *a_k = a + strand * VL + k * a_step;
                 VEC left[TILE_ROWS];
 #pragma GCC unroll 6
                 for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[r * a_stride]);
 #pragma GCC unroll 16
                 for (int v = 0; v < n; v++) {
-                    const VEC right = V(load)(b + (v / width) * panel + (v % width) * VL);
+                    const VEC right = V(load)(b + (v / width) * b_panel + (v % width) * VL);
 #pragma GCC unroll 6
                     for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], right, acc[r * n + v]);
                 }

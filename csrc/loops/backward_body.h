@@ -3,8 +3,9 @@
  *
  *   1. the recurrence: step by step, d_h and d_c through the cell into d_gates (chunk buffer), each member its own rows
  *   2. d_h before the chunk and d_x from d_gates, the same rows
- *   3. weight gradients: d_gates^T [x | h_prev] as products over up to GRADIENT_ROWS rows, each member its own rows of
- *      the result; the sum over (t, b) runs in the reverse order of steps and rows, so the chunk length changes no bit
+ *   3. weight gradients: [x | h_prev | 1]^T d_gates as products over up to GRADIENT_ROWS rows, each member its own panels
+ *      of the result, which has the layout of the packed weights until the end; the sum over (t, b) runs in the reverse
+ *      order of steps and rows, so the chunk length changes no bit
  *
  * Running gradients of the states live in d_h_0 (the caller's) and d_c (workspace). */
 
@@ -24,8 +25,8 @@ struct NAME(backward_pass) {
     const REAL *weight_ih, *weight_hh, *h_first;
     const REAL *gates, *c; /* of the tape, step 0 */
     REAL *d_h, *d_c;       /* running, (B, H) and (B, H_padded) */
-    const struct lstm_weight_gradients *d_weights;
-    bool is_first_product; /* nothing in d_weights yet */
+    REAL *d_weight_ih, *d_weight_hh, *d_bias; /* packed */
+    bool is_first_product; /* nothing in them yet */
 };
 
 static REAL *NAME(workspace)(const struct NAME(backward) *f, int64_t offset) {
@@ -34,7 +35,7 @@ static REAL *NAME(workspace)(const struct NAME(backward) *f, int64_t offset) {
 
 /* d_gates of step `step` of the chunk that begins at step `from`. */
 static REAL *NAME(d_gates)(const struct NAME(backward) *f, int64_t step, int64_t from, int64_t b) {
-    return NAME(workspace)(f, f->plan.d_gates) + ((step - from) * f->args->call.B + b) * f->d.gates_width;
+    return NAME(workspace)(f, f->plan.d_gates) + ((step - from) * f->args->call.B + b) * f->plan.d_gates_stride;
 }
 
 static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
@@ -46,7 +47,7 @@ static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NA
     const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops * n_panels);
     const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
     struct NAME(lstm_step_backward) s = {.cell = model->cell, .hidden_size = H, .weight_hh = p->weight_hh,
-                                         .d_gates_stride = f->d.gates_width, .d_h_next_stride = H,
+                                         .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = H,
                                          .d_output_stride = p->d_output.row_stride, .gates_stride = f->d.gates_width,
                                          .c_stride = f->d.H_padded, .h_stride = p->h.row_stride};
     for (int64_t step = end - 1; step >= begin; step--)
@@ -78,7 +79,8 @@ static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct N
     const int64_t H = f->args->call.model.hidden_size, n_rows = p->row_end - p->row_begin;
     struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = H, .n_columns = H, .strands = (int)f->d.n_gates,
                                          .a = NAME(d_gates)(f, begin, begin, p->row_begin), .b = p->weight_hh,
-                                         .y = p->d_h + p->row_begin * H, .a_stride = f->d.gates_width, .y_stride = H};
+                                         .y = p->d_h + p->row_begin * H, .a_stride = f->plan.d_gates_stride,
+                                         .y_stride = H};
     if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     if (!p->d_x.data) return true;
     product.b = p->weight_ih;
@@ -98,111 +100,70 @@ static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct N
 /* ---- weight gradients ----------------------------------------------------------------------------------------------
  * Rows of a product are numbered from the last (step, batch row) of the chunk backwards: k = 0 is its last row. */
 
-/* d_gates of rows [k_begin, k_end) into tiles [tile_begin, tile_end): (tile, depth, tile_rows), rows in PyTorch's order. */
-static void NAME(pack_d_gates)(const struct NAME(backward) *f, int64_t last_row, int64_t depth, int64_t tile_begin,
-                               int64_t tile_end) {
-    const int64_t H = f->args->call.model.hidden_size, V = f->d.vector, n_rows = f->d.n_gates * H;
-    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
-    const REAL *from = NAME(workspace)(f, f->plan.d_gates) + last_row * f->d.gates_width;
-    REAL *to = NAME(workspace)(f, f->plan.packed_d_gates) + tile_begin * depth * tile_rows;
-    for (int64_t tile = tile_begin; tile < tile_end; tile++, to += depth * tile_rows) {
-        int64_t column[LSTM_LARGEST_TILE];
-        for (int64_t r = 0; r < tile_rows; r++) {
-            const int64_t row = tile * tile_rows + r < n_rows ? tile * tile_rows + r : n_rows - 1;
-            const int64_t gate = row / H, unit = row % H;
-            column[r] = unit / V * f->d.n_gates * V + gate * V + unit % V;
-        }
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t r = 0; r < tile_rows; r++) to[k * tile_rows + r] = from[-k * f->d.gates_width + column[r]];
-    }
-}
-
-/* Rows of a sequence into panels of columns: (panel, depth, width), for k in [k_begin, k_end). h_prev is the sequence
- * one step earlier, with `first` (B, H) before step 0. */
+/* Columns of tiles [tile_begin, tile_end) of a sequence into (tile, depth, tile_rows). h_prev is the sequence one step
+ * earlier, with `first` (B, n_columns) before step 0. */
 static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAME(directed) *x, const REAL *first,
-                                int64_t n_columns, int64_t last_row, int64_t depth, int64_t k_begin, int64_t k_end,
+                                int64_t n_columns, int64_t last_row, int64_t depth, int64_t tile_begin, int64_t tile_end,
                                 REAL *to) {
-    const int64_t B = f->args->call.B, V = f->d.vector, panel = LSTM_PANEL_VECTORS * V;
-    const int64_t padded = (n_columns + V - 1) / V * V;
-    for (int64_t k = k_begin; k < k_end; k++) {
+    const int64_t B = f->args->call.B, tile_rows = KERNELS(&f->args->call)->tile_rows;
+    for (int64_t k = 0; k < depth; k++) {
         const int64_t step = (last_row - k) / B, b = (last_row - k) % B;
         const REAL *row = !first ? NAME(row)(x, step, b) : step == 0 ? first + b * n_columns : NAME(row)(x, step - 1, b);
-        for (int64_t begin = 0; begin < n_columns; begin += panel) {
-            const int64_t width = padded - begin < panel ? padded - begin : panel;
-            const int64_t real = n_columns - begin < width ? n_columns - begin : width;
-            REAL *at = to + begin * depth + k * width;
-            memcpy(at, row + begin, (size_t)real * sizeof(REAL));
-            memset(at + real, 0, (size_t)(width - real) * sizeof(REAL));
+        REAL *at = to + (tile_begin * depth + k) * tile_rows;
+        for (int64_t tile = tile_begin; tile < tile_end; tile++, at += depth * tile_rows) {
+            const int64_t column = tile * tile_rows;
+            for (int64_t r = 0; r < tile_rows; r++) at[r] = column + r < n_columns ? row[column + r] : 0;
         }
     }
 }
 
-/* y (+)= packed_d_gates^T packed, rows of tiles [tile_begin, tile_end). */
-static bool NAME(add_outer)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const REAL *packed,
-                            int64_t n_columns, int64_t depth, int64_t tile_begin, int64_t tile_end, REAL *y, bool add) {
-    const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
-    const int64_t panel = LSTM_PANEL_VECTORS * f->d.vector, tile_flops = 2 * depth * kernels->tile_rows * panel;
-    const int64_t tiles_step = NAME(batch_of)(tile_end - tile_begin, tile_flops);
-    for (int64_t column = 0; column < n_columns; column += panel)
-        for (int64_t tile = tile_begin; tile < tile_end; tile += tiles_step) {
-            const struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = f->d.n_gates * f->args->call.model.hidden_size,
-                                                   .n_columns = n_columns - column < panel ? n_columns - column : panel,
-                                                   .tile_begin = tile,
-                                                   .tile_end = tile_end - tile < tiles_step ? tile_end : tile + tiles_step,
-                                                   .a = NAME(workspace)(f, f->plan.packed_d_gates),
-                                                   .b = packed + column * depth, .y = y + column, .y_stride = n_columns,
-                                                   .add = add};
-            kernels->outer(&outer);
-            if (lstm_cancelled(p->m, tile_flops * (outer.tile_end - tile))) return false;
-        }
+/* y (+)= left^T d_gates of rows last_row - depth + 1 .. last_row of the chunk, panels [panel_begin, panel_end). */
+static bool NAME(add_outer)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const REAL *left,
+                            int64_t n_rows, int64_t last_row, int64_t depth, int64_t panel_begin, int64_t panel_end,
+                            REAL *y, bool add) {
+    const int64_t panel_flops = 2 * depth * n_rows * LSTM_PANEL_VECTORS * f->d.vector;
+    const int64_t panel_step = NAME(batch_of)(panel_end - panel_begin, panel_flops);
+    struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = n_rows, .n_vectors = f->d.gates_width / f->d.vector,
+                                     .a = left, .b = NAME(d_gates)(f, 0, 0, last_row), .b_step = -f->plan.d_gates_stride,
+                                     .y = y, .add = add};
+    for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
+        outer.panel_begin = panel;
+        outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
+        KERNELS(&f->args->call)->outer(&outer);
+        if (lstm_cancelled(p->m, panel_flops * (outer.panel_end - panel))) return false;
+    }
     return true;
 }
 
-static void NAME(add_bias)(const struct NAME(backward) *f, int64_t depth, int64_t tile_begin, int64_t tile_end,
-                           REAL *d_bias, bool add) {
-    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows, n_rows = f->d.n_gates * f->args->call.model.hidden_size;
-    const REAL *packed = NAME(workspace)(f, f->plan.packed_d_gates);
-    for (int64_t tile = tile_begin; tile < tile_end; tile++) {
-        const REAL *a = packed + tile * depth * tile_rows;
-        REAL sum[LSTM_LARGEST_TILE] = {0};
-        const int64_t row = tile * tile_rows, n = n_rows - row < tile_rows ? n_rows - row : tile_rows;
-        for (int64_t r = 0; add && r < n; r++) sum[r] = d_bias[row + r];
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t r = 0; r < tile_rows; r++) sum[r] += a[k * tile_rows + r];
-        for (int64_t r = 0; r < n; r++) d_bias[row + r] = sum[r];
-    }
-}
-
-/* Steps [begin, end) into d_weights. All members come here together. False: interrupted. */
+/* Steps [begin, end) into the weight gradients. All members come here together. False: interrupted. */
 static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t begin,
                                    int64_t end) {
-    const int64_t B = f->args->call.B, H = f->args->call.model.hidden_size, n_chunk_rows = (end - begin) * B;
+    const int64_t B = f->args->call.B, H = f->args->call.model.hidden_size, I = p->input_size, n_rows = (end - begin) * B;
     const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
     REAL *packed_x = NAME(workspace)(f, f->plan.packed_x), *packed_h = NAME(workspace)(f, f->plan.packed_h);
-    int64_t tile_begin, tile_end;
-    lstm_share(p->m, (f->d.n_gates * H + tile_rows - 1) / tile_rows, &tile_begin, &tile_end);
-    for (int64_t k = 0, depth; k < n_chunk_rows; k += depth) {
-        depth = n_chunk_rows - k < f->plan.depth ? n_chunk_rows - k : f->plan.depth;
-        const int64_t last_row = n_chunk_rows - 1 - k; /* in the chunk */
-        int64_t k_begin, k_end;
-        lstm_share(p->m, depth, &k_begin, &k_end);
-        /* The d_gates of all members are there, and nobody still reads the packed operands of the last product. */
+    const REAL *ones = NAME(workspace)(f, f->plan.ones);
+    int64_t panel_begin, panel_end, x_begin, x_end, h_begin, h_end;
+    lstm_share(p->m, NAME(n_panels)(&f->d, f->d.gates_width), &panel_begin, &panel_end);
+    lstm_share(p->m, (I + tile_rows - 1) / tile_rows, &x_begin, &x_end);
+    lstm_share(p->m, (H + tile_rows - 1) / tile_rows, &h_begin, &h_end);
+    for (int64_t k = 0, depth; k < n_rows; k += depth) {
+        depth = n_rows - k < f->plan.depth ? n_rows - k : f->plan.depth;
+        const int64_t last = n_rows - 1 - k; /* row of the chunk */
+        /* All d_gates are there, and nobody still reads the packed operands of the last product. */
         if (!lstm_barrier(p->m)) return false;
-        NAME(pack_d_gates)(f, last_row, depth, tile_begin, tile_end);
-        NAME(pack_sequence)(f, &p->x, NULL, p->input_size, begin * B + last_row, depth, k_begin, k_end, packed_x);
-        NAME(pack_sequence)(f, &p->h, p->h_first, H, begin * B + last_row, depth, k_begin, k_end, packed_h);
+        NAME(pack_sequence)(f, &p->x, NULL, I, begin * B + last, depth, x_begin, x_end, packed_x);
+        NAME(pack_sequence)(f, &p->h, p->h_first, H, begin * B + last, depth, h_begin, h_end, packed_h);
         if (!lstm_barrier(p->m)) return false;
         const bool add = !p->is_first_product;
         p->is_first_product = false;
-        const struct lstm_weight_gradients *w = p->d_weights;
-        if (NAME(add_outer)(f, p, packed_x, p->input_size, depth, tile_begin, tile_end, w->d_weight_ih, add)
-            && NAME(add_outer)(f, p, packed_h, H, depth, tile_begin, tile_end, w->d_weight_hh, add) && w->d_bias)
-            NAME(add_bias)(f, depth, tile_begin, tile_end, w->d_bias, add);
+        if (NAME(add_outer)(f, p, packed_x, I, last, depth, panel_begin, panel_end, p->d_weight_ih, add)
+            && NAME(add_outer)(f, p, packed_h, H, last, depth, panel_begin, panel_end, p->d_weight_hh, add))
+            NAME(add_outer)(f, p, ones, 1, last, depth, panel_begin, panel_end, p->d_bias, add);
     }
-    return true;
+    return lstm_barrier(p->m); /* nobody still reads the d_gates that the next chunk overwrites */
 }
 
-static bool NAME(backward_pass)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t step_begin,
+static bool NAME(run_backward_pass)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t step_begin,
                                 int64_t step_end) {
     for (int64_t end = step_end, begin; end > step_begin; end = begin) {
         begin = end - step_begin > f->plan.chunk_steps ? end - f->plan.chunk_steps : step_begin;
@@ -231,8 +192,9 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
     const int64_t index = layer * model->num_directions + direction;
     const bool is_lstm = model->cell == LSTM_CELL_LSTM;
     const char *tape = a->tape;
-    struct lstm_packed packed;
+    struct lstm_packed packed, sums;
     lstm_plan_packed(model, a->call.isa, true, layer, direction, &packed);
+    lstm_plan_packed(model, a->call.isa, false, layer, direction, &sums);
     const struct lstm_sequence h = {(char *)tape + f->tape.h + layer * f->tape.h_bytes, B * W, W};
     const struct lstm_sequence below = {(char *)tape + (a->call.dropout > 0 ? f->tape.dropped : f->tape.h)
                                             + (layer - 1) * f->tape.h_bytes, B * W, W};
@@ -245,7 +207,10 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
                                     .weight_hh = (const REAL *)((const char *)a->packed + packed.weight_hh),
                                     .h_first = a->h_0 ? (const REAL *)a->h_0 + index * B * H
                                                       : NAME(workspace)(f, f->plan.zero_h),
-                                    .d_h = (REAL *)a->d_h_0 + index * B * H, .d_weights = a->d_weights + index,
+                                    .d_h = (REAL *)a->d_h_0 + index * B * H,
+                                    .d_weight_ih = NAME(workspace)(f, f->plan.d_packed + sums.weight_ih),
+                                    .d_weight_hh = NAME(workspace)(f, f->plan.d_packed + sums.weight_hh),
+                                    .d_bias = NAME(workspace)(f, f->plan.d_packed + sums.bias),
                                     .x = NAME(direct)(&x, T, direction, 0), .h = NAME(direct)(&h, T, direction, direction * H)};
     if (d_output.data) p.d_output = NAME(direct)(&d_output, T, direction, direction * H);
     if (d_x.data) p.d_x = NAME(direct)(&d_x, T, direction, 0);
@@ -304,16 +269,21 @@ static void NAME(drop_gradient)(const struct NAME(backward) *f, int64_t layer, i
         }
 }
 
-/* No rows or no steps: nothing to sum. */
-static void NAME(zero_weight_gradients)(const struct NAME(backward) *f) {
-    const struct lstm_model *m = &f->args->call.model;
-    const int64_t D = m->num_directions, H = m->hidden_size;
-    for (int64_t index = 0; index < m->num_layers * D; index++) {
-        const struct lstm_weight_gradients *w = f->args->d_weights + index;
-        const size_t rows = (size_t)(f->d.n_gates * H) * sizeof(REAL);
-        memset(w->d_weight_ih, 0, rows * (size_t)lstm_layer_input(m, index / D));
-        memset(w->d_weight_hh, 0, rows * (size_t)H);
-        if (w->d_bias) memset(w->d_bias, 0, rows);
+/* The packed sums into the caller's arrays; zeros when there was nothing to sum. */
+static void NAME(unpack_gradients)(const struct NAME(backward) *f, const struct lstm_member *m) {
+    const struct lstm_backward *a = f->args;
+    const struct lstm_model *model = &a->call.model;
+    const int64_t H = model->hidden_size, D = model->num_directions;
+    for (int64_t index = 0; index < model->num_layers * D; index++) {
+        struct lstm_packed sums;
+        lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &sums);
+        const struct lstm_weight_gradients *w = a->d_weights + index;
+        const REAL *packed = a->call.T && a->call.B ? NAME(workspace)(f, f->plan.d_packed) : NULL;
+#define SUMS(name) (packed ? (const REAL *)((const char *)packed + sums.name) : NULL)
+        NAME(unpack_forward)(&f->d, m, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
+        NAME(unpack_forward)(&f->d, m, H, H, SUMS(weight_hh), w->d_weight_hh);
+        if (w->d_bias) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias);
+#undef SUMS
     }
 }
 
@@ -323,18 +293,20 @@ static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
     int64_t row_begin, row_end;
     lstm_share(m, call->B, &row_begin, &row_end);
     NAME(start_gradients)(f, row_begin, row_end);
+    for (int64_t k = 0; m->rank == 0 && k < f->plan.depth * LSTM_LARGEST_TILE; k++) NAME(workspace)(f, f->plan.ones)[k] = 1;
     for (int64_t end = call->T, begin; end > 0; end = begin) {
         begin = end > f->plan.segment_steps ? end - f->plan.segment_steps : 0;
         for (int64_t layer = call->model.num_layers - 1; layer >= 0; layer--) {
             for (int64_t direction = 0; direction < call->model.num_directions; direction++) {
                 struct NAME(backward_pass) p = NAME(backward_plan_pass)(f, m, layer, direction, begin);
                 p.is_first_product = end == call->T;
-                if (!NAME(backward_pass)(f, &p, begin, end)) return;
+                if (!NAME(run_backward_pass)(f, &p, begin, end)) return;
             }
             NAME(drop_gradient)(f, layer, begin, end, row_begin, row_end);
         }
     }
     NAME(finish_gradients)(f, row_begin, row_end);
+    NAME(unpack_gradients)(f, m); /* panels that this member summed itself */
 }
 
 enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
@@ -343,7 +315,6 @@ enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
     enum lstm_status s = lstm_plan_backward(call, &f.plan);
     if (!s) s = lstm_plan_tape(call, &f.tape);
     if (s) return s;
-    if (call->T == 0 || call->B == 0) NAME(zero_weight_gradients)(&f);
     /* Few rows still leave the weight gradients to share, a third of the work: two threads at most per batch row. */
     return lstm_parallel(call, NAME(useful_threads)(call, 2, 2 * call->B), NAME(backward_member), &f);
 }

@@ -20,6 +20,22 @@ static void NAME(pack_forward)(const struct lstm_dims *d, int64_t H, int64_t dep
     }
 }
 
+/* The way back, for gradients: rows of `weight` that stem from this member's panels. packed NULL: zeros. */
+static void NAME(unpack_forward)(const struct lstm_dims *d, const struct lstm_member *m, int64_t H, int64_t depth,
+                                 const REAL *packed, REAL *weight) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    int64_t begin, end;
+    lstm_share(m, (d->gates_width + panel - 1) / panel, &begin, &end);
+    for (begin *= panel, end *= panel; begin < end && begin < d->gates_width; begin += panel) {
+        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t row = NAME(gate_row)(d, H, begin + c);
+            for (int64_t k = 0; row >= 0 && k < depth; k++)
+                weight[row * depth + k] = packed ? packed[begin * depth + k * width + c] : 0;
+        }
+    }
+}
+
 /* Columns are inputs or hidden units, the depth runs over units and in each over its gates:
  * packed[(unit, gate)][c] = weight[gate * H + unit][c]. */
 static void NAME(pack_backward)(const struct lstm_dims *d, int64_t H, int64_t n_columns, const REAL *weight,
