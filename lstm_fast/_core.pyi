@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,3 +40,14 @@ class Weights:
                  num_threads: int, dropout: float = 0.0, seed: int = 0) -> None: ...
     def look(self, tape: Block, T: int, B: int, layer: int, direction: int,
              dropout: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+@disjoint_base
+class Stepper:
+    weights: Weights
+    h: np.ndarray
+    c: np.ndarray | None
+    batch_size: int
+    def __init__(self, weights: Weights, batch_size: int, read: Callable[[Any], np.ndarray],
+                 threads: Callable[[], int]) -> None: ...
+    def use_weights(self, weights: Weights) -> None: ...
+    def step(self, x: Any, out: np.ndarray | None = None) -> np.ndarray: ...

@@ -9,6 +9,8 @@ import threading
 
 import numpy
 
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.exc cimport PyErr_Clear
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
@@ -31,6 +33,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
+    int lstm_get_buffer "PyObject_GetBuffer"(object exporter, Py_buffer *view, int flags) noexcept
 
 
 ctypedef fused real:
@@ -366,6 +369,9 @@ cdef class Weights:
         gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
         c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
         return gates, c, view(lstm_tape_h(&call, layer), T, B, D * H)
+
+
+include "_stepper.pxi"
 
 
 # ---- the kernels' activations, for tests and for the tour ----------------------------------------------------------

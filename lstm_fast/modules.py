@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from . import _arguments, _core, _network, _threads
+from .streaming import Stream
 
 Trace = namedtuple("Trace", "i f g o c h")
 Trace.__doc__ = """What happened inside, each (L, D, T, B, H): gates i, f, g, o, cell state c and output h of every step."""
@@ -284,6 +285,10 @@ class _Recurrent:
         if is_unbatched:
             d_h_0, d_c_0 = d_h_0[:, 0], None if d_c_0 is None else d_c_0[:, 0]
         return Gradients(self._give(d_x, is_unbatched), d_h_0, d_c_0, flat, views)
+
+    def stream(self, batch_size=1):
+        """Live sequences with their state kept inside: see streaming.Stream. One direction only."""
+        return Stream(self, batch_size)
 
     # ---- objects ----
 
