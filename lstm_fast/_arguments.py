@@ -4,9 +4,12 @@ from numbers import Integral, Real
 import numpy as np
 
 
-def positive_integer(name, value):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+LARGEST_SIZE = 2**40  # that the core takes (csrc/plan.c); memory ends long before
+
+
+def positive_integer(name, value, most=LARGEST_SIZE):
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{name} must be a positive integer, at most {most}, got {value!r}")
     return int(value)
 
 
@@ -24,12 +27,12 @@ def flag(name, value):
 
 def floating_dtype(value):
     try:
-        dtype = np.dtype(value)
+        dtype = None if value is None else np.dtype(value).newbyteorder("=")
     except TypeError:
         dtype = None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype is None or dtype not in (np.float32, np.float64):  # (None == float64 to NumPy)
         raise ValueError(f"dtype must be float32 or float64, got {value!r}")
-    return dtype.newbyteorder("=")
+    return dtype
 
 
 def real_array(name, value, dtype):

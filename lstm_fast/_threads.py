@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from . import _core
 from ._arguments import positive_integer
 
+MOST_THREADS = 1024
+
 _scoped = ContextVar("lstm_fast_num_threads", default=None)
 _process = None  # of set_num_threads, or the default once it was asked for
 
@@ -46,13 +48,13 @@ def get_num_threads():
 def set_num_threads(n):
     """Sets the number of threads for the whole process."""
     global _process
-    _process = positive_integer("n", n)
+    _process = positive_integer("n", n, MOST_THREADS)
 
 
 @contextmanager
 def num_threads(n):
     """Within the block, and in this Python thread alone, calls use at most n threads."""
-    token = _scoped.set(positive_integer("n", n))
+    token = _scoped.set(positive_integer("n", n, MOST_THREADS))
     try:
         yield
     finally:
@@ -61,4 +63,4 @@ def num_threads(n):
 
 def resolve(value):
     """The num_threads= argument of a call as a number."""
-    return min(get_num_threads() if value is None else positive_integer("num_threads", value), 1024)
+    return get_num_threads() if value is None else positive_integer("num_threads", value, MOST_THREADS)

@@ -80,7 +80,7 @@ class _Recurrent:
     def _set_up(self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed):
         self.input_size = _arguments.positive_integer("input_size", input_size)
         self.hidden_size = _arguments.positive_integer("hidden_size", hidden_size)
-        self.num_layers = _arguments.positive_integer("num_layers", num_layers)
+        self.num_layers = _arguments.positive_integer("num_layers", num_layers, most=10_000)
         self.bias = _arguments.flag("bias", bias)
         self.batch_first = _arguments.flag("batch_first", batch_first)
         self.dropout = _arguments.probability("dropout", dropout)

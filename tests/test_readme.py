@@ -1,0 +1,17 @@
+"""README.md: its example runs, and its formulas are those of the reference."""
+import re
+from pathlib import Path
+
+from lstm_fast import reference
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+
+
+def test_example_runs():
+    example, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_formulas_stand_in_readme_and_reference_alike():
+    formulas = re.search(r"(?: {4}\S.*\n){6}", reference.__doc__).group()
+    assert formulas.lstrip().startswith("pre = ") and formulas in README
