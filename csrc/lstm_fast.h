@@ -135,6 +135,9 @@ int64_t lstm_tape_gates(const struct lstm_call *, int64_t layer, int64_t directi
 int64_t lstm_tape_c(const struct lstm_call *, int64_t layer, int64_t direction);
 int64_t lstm_tape_h(const struct lstm_call *, int64_t layer);
 
+/* sigmoid or tanh of n numbers, as the cells compute it: for tests and for those who look inside. */
+void lstm_activate(const struct lstm_isa *, enum lstm_dtype, bool is_sigmoid, int64_t n, const void *x, void *y);
+
 /* ---- threads ------------------------------------------------------------------------------------------------------ */
 bool lstm_has_openmp(void);
 int lstm_max_threads(void);      /* OMP_NUM_THREADS and affinity, as OpenMP sees them */

@@ -8,8 +8,10 @@ LARGEST_SIZE = 2**40  # that the core takes (csrc/plan.c); memory ends long befo
 
 
 def positive_integer(name, value, most=LARGEST_SIZE):
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:
-        raise ValueError(f"{name} must be a positive integer, at most {most}, got {value!r}")
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value!r}")
     return int(value)
 
 

@@ -387,16 +387,12 @@ def tanh(x):
 
 
 cdef _activate(x, c_bool is_sigmoid):
-    cdef const lstm_kernels_f32 *f32 = <const lstm_kernels_f32 *>current_isa.kernels[<int>LSTM_F32]
-    cdef const lstm_kernels_f64 *f64 = <const lstm_kernels_f64 *>current_isa.kernels[<int>LSTM_F64]
     y = numpy.empty_like(x)
     cdef c_bool is_f32 = x.dtype == numpy.float32
-    cdef void *to = state(y, is_f32, True)
     cdef const void *source = state(x, is_f32, False)
+    cdef void *to = state(y, is_f32, True)
     cdef int64_t n = x.size
+    cdef const lstm_isa *isa_now = current_isa
     with nogil:
-        if is_f32:
-            (f32.sigmoid if is_sigmoid else f32.tanh)(n, <const float *>source, <float *>to)
-        else:
-            (f64.sigmoid if is_sigmoid else f64.tanh)(n, <const double *>source, <double *>to)
+        lstm_activate(isa_now, LSTM_F32 if is_f32 else LSTM_F64, is_sigmoid, n, source, to)
     return y

@@ -89,15 +89,7 @@ cdef extern from "lstm_fast.h" nogil:
     int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_h(const lstm_call *, int64_t layer)
+    void lstm_activate(const lstm_isa *, lstm_dtype, c_bool is_sigmoid, int64_t n, const void *x, void *y)
     c_bool lstm_has_openmp()
     int lstm_max_threads()
     void lstm_watch_forks()
-
-
-cdef extern from "kernels/kernels.h" nogil:
-    struct lstm_kernels_f32:
-        void (*sigmoid)(int64_t n, const float *x, float *y) noexcept nogil
-        void (*tanh)(int64_t n, const float *x, float *y) noexcept nogil
-    struct lstm_kernels_f64:
-        void (*sigmoid)(int64_t n, const double *x, double *y) noexcept nogil
-        void (*tanh)(int64_t n, const double *x, double *y) noexcept nogil

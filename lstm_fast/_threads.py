@@ -7,10 +7,20 @@ from contextvars import ContextVar
 from . import _core
 from ._arguments import positive_integer
 
-MOST_THREADS = 1024
+MOST_THREADS = 1024  # more are taken for so many
 
 _scoped = ContextVar("lstm_fast_num_threads", default=None)
 _process = None  # of set_num_threads, or the default once it was asked for
+_is_forked_child = False
+
+
+def _in_child():
+    global _is_forked_child
+    _is_forked_child = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _container_limit():
@@ -37,6 +47,8 @@ def get_num_threads():
     container. A call uses fewer where the work is too small to share. In a child made by fork it is always 1.
     """
     global _process
+    if _is_forked_child:
+        return 1
     scoped = _scoped.get()
     if scoped is not None:
         return scoped
@@ -48,13 +60,13 @@ def get_num_threads():
 def set_num_threads(n):
     """Sets the number of threads for the whole process."""
     global _process
-    _process = positive_integer("n", n, MOST_THREADS)
+    _process = min(positive_integer("n", n, most=math.inf), MOST_THREADS)
 
 
 @contextmanager
 def num_threads(n):
     """Within the block, and in this Python thread alone, calls use at most n threads."""
-    token = _scoped.set(positive_integer("n", n, MOST_THREADS))
+    token = _scoped.set(min(positive_integer("n", n, most=math.inf), MOST_THREADS))
     try:
         yield
     finally:
@@ -63,4 +75,4 @@ def num_threads(n):
 
 def resolve(value):
     """The num_threads= argument of a call as a number."""
-    return get_num_threads() if value is None else positive_integer("num_threads", value, MOST_THREADS)
+    return get_num_threads() if value is None else min(positive_integer("num_threads", value, most=math.inf), MOST_THREADS)

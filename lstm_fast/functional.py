@@ -36,9 +36,11 @@ def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh,
                             keep=True, num_threads=_threads.resolve(num_threads))
 
 
-def _backward(tape, d_output, d_h_n, d_c_n, num_threads):
-    if not isinstance(tape, _network.Tape):
-        raise TypeError(f"tape must come from the forward function, got {type(tape).__name__}")
+def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
+    if not isinstance(tape, _network.Tape) or tape._form is not None or (tape._weights.cell == "lstm") != is_lstm:
+        name = "lstm_forward" if is_lstm else "rnn_forward"
+        raise TypeError(f"tape must come from {name}, got {type(tape).__name__}"
+                        + (" of another" if isinstance(tape, _network.Tape) else ""))
     weights, (T, B) = tape._weights, (tape.steps, tape.batch_size)
     (weight_ih, weight_hh, bias_ih, bias_hh), = weights.arrays
     dtype, H = weights.dtype, weight_hh.shape[1]
@@ -92,7 +94,7 @@ def lstm_backward(tape, d_output, d_h_n=None, d_c_n=None, *, num_threads=None):
     Returns a named tuple d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh; that of a bias which was
     None is None. The tape stays as it was.
     """
-    return LSTMGradients(*_backward(tape, d_output, d_h_n, d_c_n, num_threads))
+    return LSTMGradients(*_backward(tape, True, d_output, d_h_n, d_c_n, num_threads))
 
 
 def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="tanh", *, num_threads=None):
@@ -108,4 +110,4 @@ def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="ta
 
 def rnn_backward(tape, d_output, d_h_n=None, *, num_threads=None):
     """As lstm_backward, without the cell state."""
-    return RNNGradients(*_backward(tape, d_output, d_h_n, None, num_threads))
+    return RNNGradients(*_backward(tape, False, d_output, d_h_n, None, num_threads))

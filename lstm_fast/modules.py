@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 from math import prod
+from numbers import Real
 
 import numpy as np
 
@@ -87,7 +88,10 @@ class _Recurrent:
         self.bidirectional = _arguments.flag("bidirectional", bidirectional)
         self.dtype = _arguments.floating_dtype(dtype)
         self.seed = seed
-        self._rng = np.random.default_rng(seed)
+        try:
+            self._rng = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"seed must be a non-negative integer or None, got {seed!r} ({error})") from None
         self._shapes = self._parameter_shapes()
         ends = list(accumulate(prod(shape) for shape in self._shapes.values()))
         self._places = [(name, slice(end - prod(shape), end), shape)
@@ -148,7 +152,7 @@ class _Recurrent:
         exception inside it leaves the parameters as they were."""
         flat = self._version.flat.copy()
         yield EditableParameters(flat, self._views(flat))
-        self._install(flat)
+        self._install(flat.copy())  # a copy: who kept an array of p can no longer reach the parameters
 
     def state_dict(self):
         """Copies of the parameters under PyTorch's names."""
@@ -156,6 +160,8 @@ class _Recurrent:
 
     def load_state_dict(self, state_dict):
         """Takes arrays (or anything NumPy reads) under PyTorch's names. All names and shapes must fit, or nothing changes."""
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a mapping from names to arrays, got {type(state_dict).__name__}")
         missing = [name for name in self._shapes if name not in state_dict]
         unexpected = [str(name) for name in state_dict if name not in self._shapes]
         if missing or unexpected:
@@ -206,6 +212,10 @@ class _Recurrent:
             h, c = h[:, 0], None if c is None else c[:, 0]
         return (h, c) if self._has_c else h
 
+    def _form(self):
+        """What a tape must come from to be this module's: the same kind of cell and the same sizes."""
+        return self._cell_name(), self.dtype, self.batch_first, self._shapes
+
     def _run(self, x, state, keep, dropout, num_threads):
         x, is_unbatched = self._read_x(x)
         h_0, c_0 = self._read_states(state, x.shape[1], is_unbatched, ("h_0", "c_0"))
@@ -214,7 +224,7 @@ class _Recurrent:
         output, h_n, c_n, tape = _network.forward(
             self._version.weights, x, h_0, c_0, hidden_size=self.hidden_size,
             n_states=self.num_layers * self._n_directions, n_directions=self._n_directions, has_c=self._has_c, keep=keep,
-            num_threads=_threads.resolve(num_threads), form=(self._shapes, is_unbatched), batch_first=self.batch_first,
+            num_threads=_threads.resolve(num_threads), form=(self._form(), is_unbatched), batch_first=self.batch_first,
             dropout=dropout, seed=seed)
         return self._give(output, is_unbatched), self._give_states(h_n, c_n, is_unbatched), tape
 
@@ -263,9 +273,9 @@ class _Recurrent:
         -------
         Gradients : d_x, d_h_0, d_c_0 as attributes, parameters by name, all in one buffer: flat
         """
-        if not isinstance(tape, _network.Tape) or tape._form is None or tape._form[0] != self._shapes:
+        if not isinstance(tape, _network.Tape) or tape._form is None or tape._form[0] != self._form():
             raise TypeError(f"tape must come from forward of this module, got {type(tape).__name__}"
-                            + (" of another shape" if isinstance(tape, _network.Tape) else ""))
+                            + (" of another" if isinstance(tape, _network.Tape) else ""))
         is_unbatched, (T, B) = tape._form[1], (tape.steps, tape.batch_size)
         d_h_n, d_c_n = self._read_states(d_state, B, is_unbatched, ("d_h_n", "d_c_n"))
         if d_output is not None:
@@ -350,8 +360,10 @@ class LSTM(_Recurrent):
         self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed)
         self.forget_bias = forget_bias
         if forget_bias is not None:
+            if not isinstance(forget_bias, Real) or isinstance(forget_bias, bool):
+                raise ValueError(f"forget_bias must be a number or None, got {forget_bias!r}")
             if not bias:
-                raise ValueError("forget_bias needs bias=True")
+                raise ValueError("forget_bias must be None with bias=False")
             forget = slice(self.hidden_size, 2 * self.hidden_size)
             with self.edit() as p:
                 for suffix in self._suffixes():

@@ -97,26 +97,32 @@ ALWAYS_INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) {
 #endif
 }
 
-/* The larger; v where v is not a number. */
-ALWAYS_INLINE vec_f32 at_least_f32(vec_f32 low, vec_f32 v) {
+/* The larger, the smaller; v where v is not a number. */
 #if VECTOR_BYTES == 64
-    return _mm512_max_ps(low, v);
+ALWAYS_INLINE vec_f32 at_least_f32(vec_f32 low, vec_f32 v) { return _mm512_max_ps(low, v); }
+ALWAYS_INLINE vec_f64 at_least_f64(vec_f64 low, vec_f64 v) { return _mm512_max_pd(low, v); }
+ALWAYS_INLINE vec_f32 at_most_f32(vec_f32 high, vec_f32 v) { return _mm512_min_ps(high, v); }
+ALWAYS_INLINE vec_f64 at_most_f64(vec_f64 high, vec_f64 v) { return _mm512_min_pd(high, v); }
 #elif VECTOR_BYTES == 32
-    return _mm256_max_ps(low, v);
-#else
-    bits_f32 is_low = v < low;
-    return (vec_f32)(((bits_f32)low & is_low) | ((bits_f32)v & ~is_low));
+ALWAYS_INLINE vec_f32 at_least_f32(vec_f32 low, vec_f32 v) { return _mm256_max_ps(low, v); }
+ALWAYS_INLINE vec_f64 at_least_f64(vec_f64 low, vec_f64 v) { return _mm256_max_pd(low, v); }
+ALWAYS_INLINE vec_f32 at_most_f32(vec_f32 high, vec_f32 v) { return _mm256_min_ps(high, v); }
+ALWAYS_INLINE vec_f64 at_most_f64(vec_f64 high, vec_f64 v) { return _mm256_min_pd(high, v); }
 #endif
+
+/* a where the mask is set (all bits of a lane), else b. */
+ALWAYS_INLINE vec_f32 choose_f32(bits_f32 mask, vec_f32 a, vec_f32 b) {
+    return (vec_f32)(((bits_f32)a & mask) | ((bits_f32)b & ~mask));
 }
-ALWAYS_INLINE vec_f64 at_least_f64(vec_f64 low, vec_f64 v) {
-#if VECTOR_BYTES == 64
-    return _mm512_max_pd(low, v);
-#elif VECTOR_BYTES == 32
-    return _mm256_max_pd(low, v);
-#else
-    bits_f64 is_low = v < low;
-    return (vec_f64)(((bits_f64)low & is_low) | ((bits_f64)v & ~is_low));
+ALWAYS_INLINE vec_f64 choose_f64(bits_f64 mask, vec_f64 a, vec_f64 b) {
+    return (vec_f64)(((bits_f64)a & mask) | ((bits_f64)b & ~mask));
+}
+
+#if VECTOR_BYTES == 16
+ALWAYS_INLINE vec_f32 at_least_f32(vec_f32 low, vec_f32 v) { return choose_f32(v < low, low, v); }
+ALWAYS_INLINE vec_f64 at_least_f64(vec_f64 low, vec_f64 v) { return choose_f64(v < low, low, v); }
+ALWAYS_INLINE vec_f32 at_most_f32(vec_f32 high, vec_f32 v) { return choose_f32(v > high, high, v); }
+ALWAYS_INLINE vec_f64 at_most_f64(vec_f64 high, vec_f64 v) { return choose_f64(v > high, high, v); }
 #endif
-}
 
 #endif

@@ -1,6 +1,9 @@
 /* The entry points: one dtype or the other. */
 #include "loops.h"
 
+#include "../kernels/kernels.h"
+#include "../parallel.h"
+
 void lstm_pack(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, const struct lstm_weights *weights,
                void *packed) {
     (m->dtype == LSTM_F32 ? lstm_pack_f32 : lstm_pack_f64)(m, isa, backward, weights, packed);
@@ -12,4 +15,33 @@ enum lstm_status lstm_forward(const struct lstm_forward *args) {
 
 enum lstm_status lstm_backward(const struct lstm_backward *args) {
     return (args->call.model.dtype == LSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(args);
+}
+
+struct activation {
+    const struct lstm_isa *isa;
+    enum lstm_dtype dtype;
+    bool is_sigmoid;
+    int64_t n;
+    const void *x;
+    void *y;
+};
+
+static void activate_member(struct lstm_member *m, void *arguments) {
+    const struct activation *a = arguments;
+    const void *kernels = a->isa->kernels[a->dtype];
+    (void)m;
+    if (a->dtype == LSTM_F32) {
+        const struct lstm_kernels_f32 *k = kernels;
+        (a->is_sigmoid ? k->sigmoid : k->tanh)(a->n, a->x, a->y);
+    } else {
+        const struct lstm_kernels_f64 *k = kernels;
+        (a->is_sigmoid ? k->sigmoid : k->tanh)(a->n, a->x, a->y);
+    }
+}
+
+/* As a call of one thread, for its floating-point mode. */
+void lstm_activate(const struct lstm_isa *isa, enum lstm_dtype dtype, bool is_sigmoid, int64_t n, const void *x, void *y) {
+    struct activation a = {isa, dtype, is_sigmoid, n, x, y};
+    const struct lstm_call call = {.isa = isa};
+    lstm_parallel(&call, 1, activate_member, &a);
 }
