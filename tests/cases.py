@@ -1,0 +1,113 @@
+"""The awkward shapes, once; random networks and arguments of those shapes; what library and reference make of them."""
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_fast import LSTM, RNN, reference
+
+KINDS = ("lstm", "tanh", "relu", "identity")
+DTYPES = (np.float32, np.float64)
+
+
+class Shape(NamedTuple):
+    T: int
+    B: int
+    I: int
+    H: int
+
+
+# Around vector lengths (2, 4, 8, 16) and tile sizes (3, 6 rows), one less and one more. Each H meets three B and the
+# reverse; T and I go round with other periods. A subset of the product, which has 3380.
+EDGES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
+SHAPES = [Shape((3, 17, 1, 2)[(k + turn) % 4], EDGES[(5 * k + turn) % 13], (3, 1, 16, 20)[(k + 3 * turn) % 4], H)
+          for turn in range(3) for k, H in enumerate(EDGES)]
+
+# Nothing to do, in one way or the other.
+EMPTY_SHAPES = [Shape(0, 3, 2, 5), Shape(4, 0, 2, 5), Shape(0, 0, 3, 9)]
+
+# Beyond one block of csrc/plan.c: 256 KiB of hoisted projections, 128 KiB between layers, 512 rows of a product.
+LONG_SHAPES = {
+    "several_gradient_chunks": Shape(700, 1, 3, 9),
+    "several_projection_chunks": Shape(1100, 1, 5, 17),
+    "several_segments_between_layers": Shape(600, 2, 5, 65),
+    "batch_over_one_product": Shape(3, 600, 4, 9),
+    "large_weights_hoisted_for_many_rows": Shape(30, 7, 40, 160),
+}
+
+# Layers, directions and biases, dealt out over the shapes.
+STRUCTURES = [dict(num_layers=1), dict(num_layers=2, bidirectional=True), dict(num_layers=3, bias=False),
+              dict(num_layers=1, bidirectional=True), dict(num_layers=2), dict(num_layers=1, bias=False),
+              dict(num_layers=3, bidirectional=True)]
+
+
+def make(kind, I, H, *, dtype=np.float64, seed=0, **options):
+    """An LSTM, or an RNN with this nonlinearity, with parameters uniform in +-1 / sqrt(H), as users start from."""
+    if kind == "lstm":
+        return LSTM(I, H, dtype=dtype, seed=seed, **options)
+    return RNN(I, H, nonlinearity=kind, dtype=dtype, seed=seed, **options)
+
+
+def draw(rng, module, T, B):
+    """Arguments x, h_0, c_0 and incoming gradients d_output, d_h_n, d_c_n: normal, all distinct; batch_first is not
+    looked at."""
+    D, H = 1 + module.bidirectional, module.hidden_size
+    state = (module.num_layers * D, B, H)
+    shapes = {"x": (T, B, module.input_size), "h_0": state, "d_output": (T, B, D * H), "d_h_n": state}
+    if is_lstm(module):
+        shapes |= {"c_0": state, "d_c_n": state}
+    return {name: rng.standard_normal(shape).astype(module.dtype) for name, shape in shapes.items()}
+
+
+def is_lstm(module):
+    return not hasattr(module, "nonlinearity")
+
+
+def states(module, h, c):
+    """States as the module takes them: a pair for an LSTM, h alone for a plain RNN."""
+    return (h, c) if is_lstm(module) else h
+
+
+def infer(module, a, **options):
+    """A plain call: output, h_n and c_n by name."""
+    return _results(module, *module(a["x"], states(module, a["h_0"], a.get("c_0")), **options))
+
+
+def train(module, a, *, training=False, **options):
+    """Forward and backward: results and gradients by name, d_<parameter> for parameters; and the tape."""
+    *results, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), training=training, **options)
+    got = _results(module, *results)
+    gradients = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), **options)
+    got |= {"d_x": gradients.d_x, "d_h_0": gradients.d_h_0}
+    got |= {"d_c_0": gradients.d_c_0} if is_lstm(module) else {}
+    return got | {"d_" + name: gradient for name, gradient in gradients.items()}, tape
+
+
+def expect(module, a, masks=None, dtype=np.float64):
+    """What train returns, from the reference, computed in float64 on the same numbers."""
+    parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
+    a = {name: value.astype(dtype) for name, value in a.items()}
+    *results, tape = reference.stack_forward(a["x"], a["h_0"], a.get("c_0"), parameters, masks=masks,
+                                             **reference_options(module))
+    d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward(tape, a["d_output"], a["d_h_n"], a.get("d_c_n"))
+    want = dict(zip(("output", "h_n", "c_n"), results, strict=True)) | {"d_x": d_x, "d_h_0": d_h_0, "d_c_0": d_c_0}
+    want |= {"d_" + name: gradient for name, gradient in d_parameters.items()}
+    return {name: value for name, value in want.items() if value is not None}
+
+
+@functools.cache
+def known(kind, dtype, shape, k, seed=0):
+    """Arguments for STRUCTURES[k] at this shape and what the reference makes of them, once for all instruction sets."""
+    T, B, I, H = shape
+    module = make(kind, I, H, dtype=dtype, seed=seed, **STRUCTURES[k])
+    a = draw(np.random.default_rng([*shape, k, seed]), module, T, B)
+    return a, expect(module, a)
+
+
+def reference_options(module):
+    options = dict(num_layers=module.num_layers, bidirectional=module.bidirectional)
+    return options if is_lstm(module) else options | {"nonlinearity": module.nonlinearity}
+
+
+def _results(module, output, state):
+    return {"output": output} | (dict(zip(("h_n", "c_n"), state, strict=True)) if is_lstm(module) else {"h_n": state})

@@ -1,0 +1,75 @@
+"""Fixtures, and the check that no instruction set which this machine has is left untested."""
+import os
+import platform
+from pathlib import Path
+
+# NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+import lstm_fast
+from lstm_fast import _core
+
+# Flags that the processor must report for an instruction set to be expected, by machine.
+EXPECTED_ISAS = {
+    "x86_64": {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512dq", "avx512vl", "avx512bw", "fma"}},
+    "aarch64": {"neon": {"asimd"}},
+}
+
+
+def processor_flags():
+    """Words of the flags (x86) or Features (Arm) lines of /proc/cpuinfo: what the system lets programs use."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return {word for line in lines if line.startswith(("flags", "Features")) for word in line.split(":")[1].split()}
+
+
+def expected_isas():
+    flags = processor_flags()
+    return {"portable"} | {isa for isa, needed in EXPECTED_ISAS.get(platform.machine(), {}).items() if needed <= flags}
+
+
+def pytest_sessionstart(session):
+    missing = expected_isas() - set(_core.available_isas())
+    if missing:
+        pytest.exit(f"lstm_fast does not offer {', '.join(sorted(missing))}, which this processor has: the tests would "
+                    f"leave it out (compiled: {', '.join(_core.compiled_isas())})", returncode=1)
+
+
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    """Weights made in the test compute with this instruction set; those made before stay with theirs."""
+    before = _core.isa()
+    assert _core.use_isa(request.param) == _core.isa() == request.param
+    yield request.param
+    _core.use_isa(before)
+
+
+@pytest.fixture(autouse=True)
+def num_threads_is_restored():
+    before = lstm_fast.get_num_threads()
+    yield
+    lstm_fast.set_num_threads(before)
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Memory of np.empty, where results, tapes, packed weights and workspaces lie, begins as NaN."""
+    empty = np.empty
+
+    def poisoned(*args, **kwargs):
+        array = empty(*args, **kwargs)
+        if array.dtype.kind in "fu":
+            array.reshape(-1).view(np.uint8)[...] = 0xFF
+        return array
+
+    def poisoned_like(prototype, *args, **kwargs):
+        return poisoned(prototype.shape, *(args or (kwargs.pop("dtype", prototype.dtype),)), **kwargs)
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    monkeypatch.setattr(np, "empty_like", poisoned_like)
+    _core._spare_workspaces.clear()
+    yield
+    _core._spare_workspaces.clear()

@@ -1,0 +1,160 @@
+"""Proves that the tests bite: builds the extension with one deliberate fault at a time and wants the tests red.
+
+    python tests/mutate.py [words of names...]
+
+Needs a C compiler; ten seconds a build where cython is installed, else pip fetches it each time. test_mutants.py does one
+of these in every run of the suite; run all before a release.
+"""
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATED = ("build", "dist", "*.egg-info", "*.so", "_core.c", "__pycache__", ".*", "tour")
+
+
+class Mutant(NamedTuple):
+    file: str
+    right: str
+    wrong: str
+    tests: str  # pytest's arguments: what must go red
+
+
+CELL, PACK = "csrc/kernels/cell_body.h", "csrc/loops/pack_body.h"
+FORWARD, BACKWARD, COMMON = (f"csrc/loops/{name}_body.h" for name in ("forward", "backward", "common"))
+
+SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
+THREADS, PARALLEL = "tests/test_bits.py -k threads", "csrc/parallel.c"
+STEPS, BACKWARD_BLOCKS = "tests/test_backward.py -k complex_step", "tests/test_backward.py -k beyond_one_block"
+
+MUTANTS = {
+    "gates i and f swapped": Mutant(
+        CELL, "(gates.f, c_prev, gates.i * gates.g)", "(gates.i, c_prev, gates.f * gates.g)", SHAPES),
+    "sign in the derivative of tanh": Mutant(
+        CELL, "d_c * i * (one - g * g)", "d_c * i * (one + g * g)", STEPS),
+    "d_c assigned, not added to": Mutant(
+        CELL, "V(fma)(d_h * o, one - tanh_c * tanh_c, d_c)", "d_h * o * (one - tanh_c * tanh_c)", STEPS),
+    "c for c_prev in the forget gate's gradient": Mutant(
+        CELL, "d_c * c_prev * (f * (one - f))", "d_c * c * (f * (one - f))", STEPS),
+    "relu with slope 1 at 0": Mutant(
+        CELL, "(BITS)(h > V(broadcast)((REAL)0))", "(BITS)(h >= V(broadcast)((REAL)0))", STEPS),
+    "bias_hh left out": Mutant(
+        PACK, "+ (b_hh ? b_hh[row] : 0)", "", SHAPES),
+    "gates packed unit by unit": Mutant(
+        PACK, "gate * H + unit : -1", "unit * d->n_gates + gate : -1", SHAPES),
+    "stale state at the start of each chunk": Mutant(
+        FORWARD, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS),
+    "weight_hh gradient one step off": Mutant(
+        BACKWARD, "NAME(row)(x, step - 1, b)", "NAME(row)(x, step, b)", STEPS),
+    "backward stops before the first step": Mutant(
+        BACKWARD, "step >= begin; step--", "step > begin; step--", STEPS),
+    "weight gradients of later chunks alone": Mutant(
+        BACKWARD, "add = !p->is_first_product;", "add = false;", BACKWARD_BLOCKS),
+    "d_x of the second direction alone": Mutant(
+        BACKWARD, "product.add = p->adds_to_d_x;", "product.add = false;", STEPS),
+    "no barrier between packing and product": Mutant(
+        BACKWARD, "packed_h);\n        if (!lstm_barrier(p->m)) return false;", "packed_h);", THREADS),
+    "no barrier before the next chunk": Mutant(
+        BACKWARD, "return lstm_barrier(p->m);", "return true;", THREADS),
+    "dropout without its scale": Mutant(
+        COMMON, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
+    "dropout backward with another layer's mask": Mutant(
+        BACKWARD, "NAME(drop)(call, layer - 1, t", "NAME(drop)(call, layer, t", STEPS),
+    "NaN laundered by tanh": Mutant(
+        "csrc/kernels/activations_body.h", "V(broadcast)(EXP_LOWEST), (VEC)((BITS)(x + x) | SIGN_BIT)",
+        "(VEC)((BITS)(x + x) | SIGN_BIT), V(broadcast)(EXP_LOWEST)", "tests/test_kernels.py -k nan"),
+    "last vector of h stored whole": Mutant(
+        "csrc/kernels/step_body.h", "NAME(lstm_h)(sums[LSTM_GATE_O], c), s->hidden_size - unit)",
+        "NAME(lstm_h)(sums[LSTM_GATE_O], c), VL)", "tests/test_process.py -k touched"),
+    "floating-point mode not restored": Mutant(
+        PARALLEL, "(&member, arguments);\n    set_mode(mode);", "(&member, arguments);\n    (void)mode;",
+        "tests/test_process.py -k mode_of_the_caller"),
+    "threads in a forked child": Mutant(
+        PARALLEL, "is_forked_child = true", "is_forked_child = false", "tests/test_process.py -k fork_after"),
+    "interruption not heard": Mutant(
+        PARALLEL, "if (m->interrupted(m->context))", "if (!m->interrupted)", "tests/test_process.py -k interrupt"),
+}
+
+
+def copy_source(to):
+    """What a fresh clone, with the changes at hand, would hold."""
+    if not (ROOT / ".git").exists():  # unpacked from an sdist
+        shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*GENERATED), dirs_exist_ok=True)
+        return
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, to / name)
+
+
+def replace(path, right, wrong):
+    text = path.read_text()
+    assert right in text, f"{path} has changed: it no longer contains {right!r}"
+    path.write_text(text.replace(right, wrong))
+
+
+def build(tree):
+    """Builds the extension into the tree, without optimisation: that is quicker and changes no bit."""
+    setup = tree / "setup.py"
+    setup.write_text(setup.read_text().replace('"-O3"', '"-O0"'))
+    isolation = ["--no-build-isolation"] if importlib.util.find_spec("Cython") else []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *isolation, "-w", folder, str(tree)]
+        subprocess.run(command, check=True, capture_output=True)
+        wheel, = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            extension, = (name for name in archive.namelist() if name.startswith("lstm_fast/_core."))
+            archive.extract(extension, tree)
+
+
+def run_tests(tree, tests):
+    """pytest on the tree's own package; stops at the first failure."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+
+
+def run_mutant(tree, mutant):
+    """Applies, builds, tests and takes back. The finished pytest; exit status 1 is what we want."""
+    path = tree / mutant.file
+    before = path.read_text()
+    try:
+        replace(path, mutant.right, mutant.wrong)
+        build(tree)
+        return run_tests(tree, mutant.tests)
+    finally:
+        path.write_text(before)
+
+
+def main(words):
+    chosen = {name: mutant for name, mutant in MUTANTS.items() if not words or any(word in name for word in words)}
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_source(tree)
+        build(tree)
+        for tests in dict.fromkeys(mutant.tests for mutant in chosen.values()):
+            done = run_tests(tree, tests)
+            if done.returncode != 0:
+                sys.exit(f"{tests} is red without any mutant:\n{done.stdout[-2000:]}")
+        for name, mutant in chosen.items():
+            begin = time.monotonic()
+            done = run_mutant(tree, mutant)
+            failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+            verdict = {0: "SURVIVED", 1: "red"}.get(done.returncode, f"pytest ended with {done.returncode}")
+            survivors += done.returncode != 1
+            print(f"{name:52} {verdict:9} {time.monotonic() - begin:4.0f} s  {failed.split(' - ')[0][7:]}", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,306 @@
+"""Wrong arguments get an error that names the argument, what was expected and what came; odd but right ones work."""
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from cases import draw, make, states, train
+from tolerances import assert_same_bits
+
+import lstm_fast
+from lstm_fast import LSTM, RNN, LSTMCell
+
+T, B, I, H = 4, 2, 3, 5
+
+
+def call(module, a):
+    """Forward and backward with arguments of any type and shape."""
+    *_, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), training=False)
+    fixed = draw(np.random.default_rng(0), module, T, B)
+    *_, good_tape = module.forward(fixed["x"], training=False)
+    tape = good_tape if tape.steps != T or tape.batch_size != B else tape
+    return module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")))
+
+
+def arguments(module):
+    return draw(np.random.default_rng(1), module, T, B)
+
+
+class Uncooperative:
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("no")
+
+
+# ---- shapes --------------------------------------------------------------------------------------------------------
+
+def wrong_shapes(shape, free):
+    """Shapes of other rank, and with each length off by one, doubled, zero or swapped; not along the free axes."""
+    yield from (shape[:-1], shape[1:], (1, *shape), (*shape, 1), (), (0,))
+    for axis in set(range(len(shape))) - set(free):
+        for n in {0, shape[axis] - 1, shape[axis] + 1, 2 * shape[axis]}:
+            yield (*shape[:axis], n, *shape[axis + 1:])
+    yield shape[::-1]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "relu"])
+def test_wrong_shape_is_refused_with_the_expected_and_the_given_one(kind):
+    module = make(kind, I, H, num_layers=2, bidirectional=True)
+    a = arguments(module)
+    for name, value in a.items():
+        for shape in wrong_shapes(value.shape, free=(0, 1) if name == "x" else ()):
+            # Without a batch axis x is (T, I): another right shape.
+            if shape == value.shape or name == "x" and len(shape) == 2 and shape[-1] == I:
+                continue
+            with pytest.raises(ValueError) as caught:
+                call(module, a | {name: np.ones(shape)})
+            message = str(caught.value)
+            assert message.startswith(f"{name} must have shape") and f"got {shape}" in message, (shape, message)
+
+
+def test_wrong_shape_is_refused_without_a_batch_axis():
+    lstm = make("lstm", I, H)
+    a = {name: value[:, 0] for name, value in arguments(lstm).items()}
+    for name in set(a) - {"x"}:
+        for shape in wrong_shapes(a[name].shape, free=()):
+            if shape != a[name].shape:
+                with pytest.raises(ValueError, match=f"^{name} must have shape"):
+                    train(lstm, a | {name: np.ones(shape)})
+
+
+@pytest.mark.parametrize("mode", ["lstm", "rnn"])
+def test_wrong_shape_of_an_argument_of_a_function_is_refused(mode):
+    module = make("lstm" if mode == "lstm" else "tanh", I, H)
+    a = arguments(module)
+    weights = {name.removesuffix("_l0"): value for name, value in module.parameters().items()}
+    given = {name: a[name] if name == "x" else a[name][0] for name in ("x", "h_0", "c_0") if name in a} | weights
+    forward, backward = getattr(lstm_fast, mode + "_forward"), getattr(lstm_fast, mode + "_backward")
+    for name, value in given.items():
+        free = {"x": (0, 1, 2), "weight_hh": (0, 1)}.get(name, ())
+        for shape in wrong_shapes(value.shape, free):
+            if shape == value.shape:
+                continue
+            with pytest.raises(ValueError) as caught:
+                forward(**given | {name: np.ones(shape)})
+            assert " must have shape " in str(caught.value) and "got (" in str(caught.value), (name, shape)
+            if name not in ("x", "weight_hh"):  # these two set the sizes: others may then be the ones that do not fit
+                assert str(caught.value).startswith(name + " must have shape"), (shape, str(caught.value))
+    *_, tape = forward(**given)
+    incoming = {"d_output": (T, B, H), "d_h_n": (B, H)} | ({"d_c_n": (B, H)} if mode == "lstm" else {})
+    for name, right in incoming.items():
+        for shape in wrong_shapes(right, free=()):
+            if shape != right:
+                with pytest.raises(ValueError, match=f"^{name} must have shape"):
+                    backward(tape, **{"d_output": None, name: np.ones(shape)})
+
+
+def test_lstm_cell_refuses_wrong_shapes():
+    cell = LSTMCell(I, H)
+    for shape in ((), (I + 1,), (B, I + 1), (1, B, I)):
+        with pytest.raises(ValueError, match=r"^x must have shape \(B, I\) or \(I,\)"):
+            cell(np.ones(shape))
+    for x, good, bad in (((B, I), (B, H), (H,)), ((I,), (H,), (1, H)), ((B, I), (B, H), (B + 1, H))):
+        with pytest.raises(ValueError, match="^h_0 must have shape"):
+            cell(np.ones(x), (np.ones(bad), np.ones(good)))
+        with pytest.raises(ValueError, match="^c_0 must have shape"):
+            cell(np.ones(x), (np.ones(good), np.ones(bad)))
+
+
+# ---- types ---------------------------------------------------------------------------------------------------------
+
+def wrong_types(value):
+    yield from (None, "text", b"bytes", object(), {}, {"a": 1}, [[1, 2], [3]], [None], lambda: 0, {1, 2}, 1j)
+    yield from (value.astype(dtype) for dtype in (complex, object, str, "datetime64[s]", "timedelta64[s]"))
+    yield from (np.ma.masked_array(value, mask=value > 0), np.ma.masked_array(value))
+    yield from (np.zeros(value.shape, [("a", "f4")]), (n for n in [1]))
+
+
+@pytest.mark.parametrize("kind", ["lstm", "relu"])
+def test_wrong_type_is_refused_by_name(kind):
+    module = make(kind, I, H, num_layers=2)
+    a = arguments(module)
+    for name, value in a.items():
+        for wrong in wrong_types(value):
+            if wrong is not None or name == "x":  # elsewhere None stands for zero
+                with pytest.raises((TypeError, ValueError), match=f"^{name} must .*got"):
+                    call(module, a | {name: wrong})
+
+
+def test_wrong_type_of_a_weight_is_refused_by_name():
+    lstm = make("lstm", I, H)
+    given = {"x": arguments(lstm)["x"], "h_0": None, "c_0": None}
+    given |= {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
+    for name in ("x", "h_0", "c_0", "weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        for wrong in wrong_types(given["x"] if given[name] is None else given[name]):
+            if wrong is not None or name in ("x", "weight_ih", "weight_hh"):
+                with pytest.raises((TypeError, ValueError), match=f"^{name} must .*got"):
+                    lstm_fast.lstm_forward(**given | {name: wrong})
+    for name, value in lstm.parameters().items():
+        for wrong in wrong_types(value):
+            with pytest.raises((TypeError, ValueError), match=f"^{name} must .*got"), lstm.edit() as p:
+                p[name] = wrong
+
+
+def test_state_of_an_lstm_must_be_a_pair():
+    lstm = make("lstm", I, H)
+    x, h = np.ones((T, B, I)), np.ones((1, B, H))
+    for wrong in (h, (h,), (h, h, h), "hc", 1, {"h": h, "c": h}):
+        with pytest.raises((TypeError, ValueError), match="^state must be a pair"):
+            lstm(x, wrong)
+    with pytest.raises((TypeError, ValueError), match="^h_0 must"):
+        make("tanh", I, H)(x, (h, h, h))
+
+
+def test_an_exception_of_the_argument_itself_passes_through():
+    with pytest.raises(RuntimeError, match="no"):
+        make("lstm", I, H)(Uncooperative())
+
+
+# ---- what is odd but right -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int16, np.int64, np.uint64, np.float16, np.float32,
+                                   np.float64, np.longdouble, ">f4", ">f8", "<f4", ">i4", ">f2"])
+def test_any_real_dtype_is_converted(isa, dtype):
+    for own in (np.float32, np.float64):
+        lstm = make("lstm", I, H, num_layers=2, dtype=own)
+        a = {name: (5 * np.abs(value)).astype(dtype) for name, value in arguments(lstm).items()}
+        got, want = train(lstm, a)[0], train(lstm, {name: value.astype(own) for name, value in a.items()})[0]
+        for name in want:
+            assert_same_bits(got[name], want[name], name)
+
+
+def test_lists_and_array_likes_are_converted():
+    lstm = make("lstm", I, H)
+    a = arguments(lstm)
+
+    class ArrayLike:
+        def __array__(self, dtype=None, copy=None):
+            return a["x"].astype(dtype)
+
+    want = lstm(a["x"])[0]
+    for like in (a["x"].tolist(), tuple(map(tuple, a["x"].tolist())), list(a["x"]), ArrayLike(), memoryview(a["x"])):
+        assert_same_bits(lstm(like)[0], want)
+    assert lstm([[1, 2, 3]])[0].shape == (1, H)
+    assert lstm(a["x"], [a["h_0"], None])[0].shape == (T, B, H)
+
+
+def test_numbers_beyond_the_dtype_become_infinite_without_warning():
+    lstm = make("lstm", I, H, dtype=np.float32)
+    x = arguments(lstm)["x"].astype(np.float64)
+    x[1, 0, 0] = 1e300
+    want = x.copy()
+    want[1, 0, 0] = np.inf
+    assert_same_bits(lstm(x)[0], lstm(want)[0])
+
+
+def test_unaligned_and_packed_arrays_are_copied(isa):
+    lstm = make("lstm", I, H, dtype=np.float64)
+    a = arguments(lstm)
+    want, _ = train(lstm, a)
+    records = {name: np.zeros(value.shape, [("flag", "u1"), ("value", "f8")]) for name, value in a.items()}
+    for name in a:
+        records[name]["value"] = a[name]
+    got, _ = train(lstm, {name: record["value"] for name, record in records.items()})
+    for name in want:
+        assert_same_bits(got[name], want[name], name)
+
+
+def test_memory_mapped_input_works(isa, tmp_path):
+    lstm = make("lstm", I, H, dtype=np.float32)
+    a = arguments(lstm)
+    for name, value in a.items():
+        value.tofile(tmp_path / name)
+    for offset, mode in ((0, "r"), (0, "r+"), (0, "c")):
+        mapped = {name: np.memmap(tmp_path / name, np.float32, mode, offset, value.shape) for name, value in a.items()}
+        got, want = train(lstm, mapped)[0], train(lstm, a)[0]
+        for name in want:
+            assert_same_bits(got[name], want[name], name)
+    (tmp_path / "odd").write_bytes(b"?" + a["x"].tobytes())
+    odd = np.memmap(tmp_path / "odd", np.float32, "r", 1, a["x"].shape)
+    assert_same_bits(lstm(odd)[0], lstm(a["x"])[0])
+
+
+# ---- constructors --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["input_size", "hidden_size", "num_layers"])
+def test_sizes_must_be_positive_integers(name):
+    for cls in (LSTM, RNN):
+        for wrong in (0, -1, 1.5, 2.0, "3", None, True, np.nan, [3], 1j):
+            with pytest.raises((ValueError, TypeError), match=f"^{name} must be a positive integer, got"):
+                cls(**{"input_size": I, "hidden_size": H, name: wrong})
+
+
+@pytest.mark.parametrize("name, wrong_values, message", [
+    ("dropout", (-0.1, 1.1, np.nan, "0.5", None, True, [0.5]), "must be .*, got"),
+    ("bias", (None, 1, "yes", 0.0), "must be True or False, got"),
+    ("batch_first", (None, 1, "yes", 0.0), "must be True or False, got"),
+    ("bidirectional", (None, 1, "yes", 0.0), "must be True or False, got"),
+    ("dtype", (np.float16, int, complex, object, "nonsense", 3, [1]), "must be float32 or float64, got"),
+    ("forget_bias", ("one", [1.0, 2.0], object(), 1j), "must be"),
+    ("seed", (-1, "seed", 1.5), ""),
+])
+def test_option_is_checked_by_name(name, wrong_values, message):
+    for wrong in wrong_values:
+        with pytest.raises((ValueError, TypeError), match=f"{name} {message}" if message else name):
+            LSTM(I, H, 2, **{name: wrong})
+
+
+def test_options_of_calls_and_of_the_plain_rnn_are_checked():
+    for wrong in ("sigmoid", None, "TANH", np.tanh):
+        with pytest.raises((ValueError, TypeError), match="^nonlinearity must be tanh, relu or identity, got"):
+            RNN(I, H, nonlinearity=wrong)
+        with pytest.raises((ValueError, TypeError), match="^nonlinearity must be tanh, relu or identity, got"):
+            lstm_fast.rnn_forward(np.ones((T, B, I)), None, np.ones((H, I)), np.ones((H, H)), None, None, wrong)
+    with pytest.raises(TypeError):
+        LSTM(I, H, 1, True)  # beyond num_layers by keyword alone: PyTorch's order is easily mistaken
+    with pytest.raises((TypeError, ValueError), match="^training must be"):
+        LSTM(I, H).forward(np.ones((T, B, I)), training=1)
+
+
+def test_number_of_threads_must_be_a_positive_integer():
+    lstm, x = make("lstm", I, H), np.ones((T, B, I))
+    *_, tape = lstm.forward(x)
+    for wrong in (0, -1, 1.5, "2", True):
+        for compute in (lambda n: lstm(x, num_threads=n), lambda n: lstm.forward(x, num_threads=n),
+                        lambda n: lstm.backward(tape, None, num_threads=n), lambda n: lstm.trace(x, num_threads=n)):
+            with pytest.raises((ValueError, TypeError), match="^num_threads must be a positive integer, got"):
+                compute(wrong)
+        with pytest.raises((ValueError, TypeError), match="must be a positive integer, got"):
+            lstm_fast.set_num_threads(wrong)
+        with pytest.raises((ValueError, TypeError), match="must be a positive integer, got"):
+            with lstm_fast.num_threads(wrong):
+                pass
+    assert_same_bits(lstm(x, num_threads=10**6)[0], lstm(x)[0])
+
+
+# ---- sizes beyond the machine --------------------------------------------------------------------------------------
+
+def assert_fails_cleanly(code):
+    """Runs code, with at most 3 GB, that must end in MemoryError or ValueError and leave the library usable."""
+    script = textwrap.dedent("""
+        import resource, numpy as np, lstm_fast as lf
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        one = lf.LSTM(1, 1)
+        try:
+            CODE
+        except (MemoryError, ValueError) as error:
+            print(type(error).__name__, error)
+        else:
+            raise SystemExit("no error")
+        assert one(np.ones((2, 3, 1)))[0].shape == (2, 3, 1)
+    """).replace("CODE", code)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, f"{code}: {run.returncode}\n{run.stdout}{run.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("code", [
+    "one(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
+    "one.forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
+    "one(np.broadcast_to(np.float32(0), (2**31, 2**31, 1)))",
+    "lf.LSTM(2, 1)(np.broadcast_to(np.float32(0), (2**30, 2**30, 2)))",
+    "lf.rnn_forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)), None, [[1.0]], [[1.0]], None, None)",
+    *(f"lf.{cls}({size}, {other})" for cls in ("LSTM", "RNN", "LSTMCell") for size, other in
+      ((1, 2**31), (1, 2**40), (2**40, 1), (2**62, 1), (1, 2**62), (2**70, 1), (1, 2**70), (2**31, 2**31), (1, 2**16))),
+], ids=lambda code: code.replace("np.broadcast_to(np.float32(0), ", ""))
+def test_sizes_beyond_memory_give_an_error(code):
+    assert_fails_cleanly(code)

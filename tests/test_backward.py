@@ -1,0 +1,174 @@
+"""Every gradient of every cell, dtype and instruction set: against complex steps through the reference's forward, which
+share no formula with any backward, and against the reference's backward."""
+import functools
+
+import numpy as np
+import pytest
+from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, SHAPES, STRUCTURES, Shape, draw, expect, is_lstm, known,
+                   make, reference_options, states, train)
+from numdiff import complex_step
+from test_forward import masks_of
+from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance
+
+from lstm_fast import reference
+
+
+def assert_gradients(got, want, dtype, case, tolerance=None):
+    names, computed = ({name for name in results if name.startswith("d_")} for results in (want, got))
+    assert names == computed
+    for name in sorted(names):
+        assert got[name].dtype == dtype, name
+        allowed = tolerance or gradient_tolerance(want[name], dtype)
+        assert_within(gradient_error(got[name], want[name], dtype), allowed, f"{name} of {case}")
+
+
+# ---- against complex steps -----------------------------------------------------------------------------------------
+
+def numerical_gradients(module, a, masks):
+    """d_<name> of x, the states and the parameters, from the sum of results times incoming gradients."""
+    everything = {name: a[name] for name in ("x", "h_0", "c_0") if name in a} | module.parameters()
+
+    def loss(values):
+        results = reference.stack_forward(values["x"], values["h_0"], values.get("c_0"), values, masks=masks,
+                                          **reference_options(module))
+        output, h_n, c_n, _ = results
+        total = (output * a["d_output"]).sum() + (h_n * a["d_h_n"]).sum()
+        return total if c_n is None else total + (c_n * a["d_c_n"]).sum()
+
+    return {"d_" + name: complex_step(lambda value, name=name: loss(everything | {name: value}), everything[name])
+            for name in everything}
+
+
+@functools.cache
+def complex_step_case(kind, k):
+    """Module parameters, arguments and their numerical gradients: the same for every instruction set."""
+    structure = STRUCTURES[k]
+    module = make(kind, 2, 3, seed=k, **structure)
+    a = draw(np.random.default_rng([k, KINDS.index(kind)]), module, 4, 2)
+    return module.state_dict(), a, numerical_gradients(module, a, None)
+
+
+@pytest.mark.parametrize("k", range(len(STRUCTURES)), ids=lambda k: "-".join(map(str, STRUCTURES[k].values())))
+@pytest.mark.parametrize("kind", KINDS)
+def test_backward_float64_matches_complex_step(isa, poison, kind, k):
+    parameters, a, want = complex_step_case(kind, k)
+    module = make(kind, 2, 3, **STRUCTURES[k])
+    module.load_state_dict(parameters)
+    assert_gradients(train(module, a)[0], want, np.float64, STRUCTURES[k])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "relu"])
+def test_backward_with_dropout_matches_complex_step(isa, poison, kind):
+    module = make(kind, 2, 3, num_layers=2, bidirectional=True, dropout=0.4)
+    a = draw(np.random.default_rng(4), module, 3, 2)
+    got, tape = train(module, a, training=True)
+    masks = masks_of(module, tape, 3, 2)
+    assert 0 < (masks[0] == 0).sum() < masks[0].size
+    assert_gradients(got, numerical_gradients(module, a, masks), np.float64, "dropout")
+
+
+# ---- against the reference -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_backward_matches_reference_at_every_shape(isa, poison, kind, dtype):
+    for n, shape in enumerate(SHAPES):
+        k = n % len(STRUCTURES)
+        a, want = known(kind, dtype, shape, k)
+        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+        assert_gradients(train(module, a)[0], want, dtype, f"{shape} {STRUCTURES[k]}")
+
+
+@pytest.mark.parametrize("k", [0, 1], ids=lambda k: str(STRUCTURES[k]))
+def test_backward_float32_is_within_1e_6_of_float64(isa, k):
+    a, want = known("lstm", np.float32, Shape(100, 3, 40, 256), k, 0)
+    lstm = make("lstm", 40, 256, dtype=np.float32, **STRUCTURES[k])
+    assert_gradients(train(lstm, a)[0], want, np.float32, STRUCTURES[k])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", LONG_SHAPES)
+def test_backward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
+    shape = LONG_SHAPES[name]
+    for k in (1, 2) if kind == "lstm" else (4,):
+        a, want = known(kind, dtype, shape, k)
+        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+        tolerance = LONG_GRADIENT_F32 if dtype is np.float32 else None
+        assert_gradients(train(module, a)[0], want, dtype, STRUCTURES[k], tolerance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [Shape(5, 3, 4, 9), Shape(1, 8, 3, 16), Shape(600, 1, 3, 65)], ids=str)
+def test_backward_with_dropout_matches_reference_with_its_masks(isa, poison, kind, shape):
+    T, B, I, H = shape
+    for structure in (dict(num_layers=3), dict(num_layers=2, bidirectional=True)):
+        module = make(kind, I, H, dropout=0.3, **structure)
+        a = draw(np.random.default_rng(shape), module, T, B)
+        got, tape = train(module, a, training=True)
+        assert_gradients(got, expect(module, a, masks_of(module, tape, T, B)), np.float64, structure)
+
+
+@pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_backward_of_nothing_hands_the_gradients_through(isa, poison, kind, shape):
+    T, B, I, H = shape
+    for structure in STRUCTURES:
+        module = make(kind, I, H, **structure)
+        a = draw(np.random.default_rng(1), module, T, B)
+        got, _ = train(module, a)
+        assert got["d_x"].shape == a["x"].shape
+        assert_same_bits(got["d_h_0"], a["d_h_n"], structure)
+        if is_lstm(module):
+            assert_same_bits(got["d_c_0"], a["d_c_n"], structure)
+        for name, value in module.parameters().items():
+            assert_same_bits(got["d_" + name], np.zeros_like(value), f"{name} {structure}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_backward_takes_a_missing_gradient_for_zero(isa, poison, kind):
+    module = make(kind, 3, 9, num_layers=2, bidirectional=True)
+    a = draw(np.random.default_rng(9), module, 4, 3)
+    incoming = [name for name in ("d_output", "d_h_n", "d_c_n") if name in a]
+    *_, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), training=False)
+    for absent in [*([name] for name in incoming), incoming]:
+        want, _ = train(module, a | {name: np.zeros_like(a[name]) for name in absent})
+        d = {name: None if name in absent else a[name] for name in incoming}
+        gradients = module.backward(tape, d["d_output"], states(module, d["d_h_n"], d.get("d_c_n")))
+        assert_same_bits(gradients.d_x, want["d_x"], absent)
+        for name in gradients:
+            assert_same_bits(gradients[name], want["d_" + name], f"{name}, {absent} absent")
+    gradients = module.backward(tape, None)
+    assert not gradients.d_x.any() and not gradients.d_h_0.any() and not gradients.flat.any()
+
+
+# ---- the tape ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tape_serves_twice_and_does_not_look_at_what_the_caller_changed(isa, poison, kind, dropout):
+    module = make(kind, 3, 9, num_layers=2, bidirectional=True, dropout=dropout)
+    a = draw(np.random.default_rng(9), module, 7, 3)
+    want, tape = train(module, a, training=True)
+
+    def again():
+        gradients = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")))
+        assert_same_bits(gradients.d_x, want["d_x"])
+        assert_same_bits(gradients.d_h_0, want["d_h_0"])
+        for name in gradients:
+            assert_same_bits(gradients[name], want["d_" + name], name)
+        for array in (gradients.d_x, gradients.d_h_0, gradients.flat):
+            array[...] = np.nan  # the caller's own
+
+    again()
+    for name in ("output", "h_n", "c_n"):
+        if name in want:
+            want[name][...] = np.nan
+    a["h_0"][...] = np.nan
+    if "c_0" in a:
+        a["c_0"][...] = np.nan
+    with module.edit() as p:
+        for name in p:
+            p[name] = np.full(p[name].shape, 7.0)
+    train(module, draw(np.random.default_rng(10), module, 5, 4))
+    again()

@@ -1,0 +1,274 @@
+"""Same numbers, same bits: whatever the threads, the split of the batch or of time, the layout, the neighbours."""
+import functools
+import itertools
+
+import numpy as np
+import pytest
+from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
+from tolerances import assert_same_bits
+
+import lstm_fast
+from lstm_fast import _core
+
+PER_SEQUENCE = {"output": 1, "h_n": 1, "c_n": 1, "d_x": 1, "d_h_0": 1, "d_c_0": 1}  # axis of the batch
+
+
+def assert_all_same_bits(got, want, case, names=None):
+    for name in names or want:
+        assert_same_bits(got[name], want[name], f"{name}, {case}")
+
+
+# ---- threads -------------------------------------------------------------------------------------------------------
+
+FLOPS_PER_THREAD = 2**22  # csrc/loops/forward_body.h: a thread is woken for no less
+
+
+def forward_flops(module, T, B):
+    L, D, H, I = module.num_layers, 1 + module.bidirectional, module.hidden_size, module.input_size
+    return 2 * (4 if is_lstm(module) else 1) * H * D * (I + (L - 1) * D * H + L * H) * T * B
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("T, B, H, structure", [
+    (60, 33, 65, dict()),                                                # rows of the batch
+    (45, 17, 33, dict(num_layers=3, dropout=0.3)),
+    (400, 1, 80, dict(bidirectional=True)),                              # one direction each
+    (50, 5, 65, dict(num_layers=2, bidirectional=True, dropout=0.3)),    # both, and a barrier before and after dropout
+    (40, 64, 33, dict(num_layers=2, bidirectional=True)),
+], ids=str)
+def test_threads_change_no_bit(isa, T, B, H, structure, dtype):
+    def run(n, seed=5):  # a new module of the same seed draws the same dropout
+        module = make("lstm", 16, H, dtype=dtype, seed=seed, **structure)
+        return module, *train(module, a, training=True, num_threads=n)
+
+    a = draw(np.random.default_rng([T, B, H]), make("lstm", 16, H, dtype=dtype, **structure), T, B)
+    module, want, _ = run(1)
+    useful = min(8, B * (1 + module.bidirectional))
+    assert forward_flops(module, T, B) >= useful * FLOPS_PER_THREAD, "too little work to be shared"
+    want_inference = infer(module, a, num_threads=1)
+    for n in (2, 3, 8, 5, 3):
+        assert_all_same_bits(run(n)[1], want, f"{n} threads")
+        assert_all_same_bits(infer(module, a, num_threads=n), want_inference, f"inference, {n} threads")
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_threads_change_no_bit_of_a_plain_rnn(isa, kind):
+    rnn = make(kind, 16, 80, num_layers=2, bidirectional=True, dtype=np.float32)
+    a = draw(np.random.default_rng(80), rnn, 60, 16)
+    want, _ = train(rnn, a, num_threads=1)
+    assert forward_flops(rnn, 60, 16) >= 8 * FLOPS_PER_THREAD
+    for n in (2, 3, 8):
+        assert_all_same_bits(train(rnn, a, num_threads=n)[0], want, f"{n} threads")
+
+
+@pytest.mark.parametrize("structure", [dict(), dict(bidirectional=True)], ids=str)
+def test_threads_that_race_change_no_bit(isa, structure):
+    lstm = make("lstm", 16, 48, num_layers=2, dtype=np.float32, **structure)
+    a = draw(np.random.default_rng(48), lstm, 30, 9)
+    want, _ = train(lstm, a, num_threads=1)
+    for turn in range(20):
+        assert_all_same_bits(train(lstm, a, num_threads=3)[0], want, f"turn {turn}")
+
+
+# ---- the batch, and time -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_sequence_gives_the_same_alone_and_in_any_company(isa, kind, dtype):
+    for k, (B, I, H) in enumerate([(17, 3, 9), (33, 1, 17), (8, 20, 64), (7, 70, 128)]):
+        module = make(kind, I, H, dtype=dtype, **STRUCTURES[(k + 1) % len(STRUCTURES)])
+        a = draw(np.random.default_rng([B, I, H]), module, 4, B)
+        together, _ = train(module, a)
+        inferred = infer(module, a)
+        names = PER_SEQUENCE.keys() & together.keys()
+        parts = slice(0, 5), slice(5, B), slice(B // 2, B), slice(None, None, -1)
+        for rows in (*(slice(b, b + 1) for b in range(B)), *parts):
+            some = {name: value[:, rows] for name, value in a.items()}
+            case = f"{rows} of B={B} I={I} H={H}"
+            assert_all_same_bits(train(module, some)[0], {name: together[name][:, rows] for name in names}, case)
+            assert_all_same_bits(infer(module, some), {name: inferred[name][:, rows] for name in inferred}, case)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequence_gives_the_same_in_parts_with_carried_state(isa, kind, dtype):
+    for k, (T, B, I, H) in enumerate([(17, 2, 5, 9), (17, 1, 1, 16), (17, 3, 40, 33), (600, 1, 3, 65)]):
+        module = make(kind, I, H, num_layers=1 + k % 3, dtype=dtype)
+        a = draw(np.random.default_rng([T, B, I, H]), module, T, B)
+        whole, whole_tape = train(module, a)
+        assert_all_same_bits(infer(module, a), whole, "inference", ("output", "h_n"))
+        cuts = [range(T + 1), *([0, t, T] for t in (0, 1, 5, T - 1))] if T == 17 else [[0, 253, 254, T]]
+        for cut in cuts:
+            case = f"T={T} B={B} I={I} H={H} cut at {list(cut)}"
+            for keep in (False, True):
+                state, outputs, tapes = states(module, a["h_0"], a.get("c_0")), [], []
+                for begin, end in itertools.pairwise(cut):
+                    if keep:
+                        output, state, tape = module.forward(a["x"][begin:end], state, training=False)
+                        tapes.append((tape, begin, end))
+                    else:
+                        output, state = module(a["x"][begin:end], state)
+                    outputs.append(output)
+                got = {"output": np.concatenate(outputs)}
+                got |= dict(zip(("h_n", "c_n"), state, strict=True)) if is_lstm(module) else {"h_n": state}
+                assert_all_same_bits(got, whole, case, got)
+            d_state, d_x = states(module, a["d_h_n"], a.get("d_c_n")), []
+            for tape, begin, end in reversed(tapes):
+                gradients = module.backward(tape, a["d_output"][begin:end], d_state)
+                d_state = states(module, gradients.d_h_0, gradients.d_c_0)
+                d_x.append(gradients.d_x)
+            got = {"d_x": np.concatenate(d_x[::-1]), "d_h_0": gradients.d_h_0}
+            got |= {"d_c_0": gradients.d_c_0} if is_lstm(module) else {}
+            assert_all_same_bits(got, whole, case, got)
+
+
+def test_training_gives_the_bits_of_inference(isa):
+    for kind, dtype, structure in itertools.product(KINDS, DTYPES, STRUCTURES):
+        module = make(kind, 5, 17, dtype=dtype, **structure)
+        a = draw(np.random.default_rng(17), module, 6, 7)
+        assert_all_same_bits(train(module, a)[0], infer(module, a), f"{kind} {structure}", infer(module, a))
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------
+
+def at_offset(array, n_bytes):
+    """A copy that begins n_bytes after a cache line."""
+    memory = np.zeros(array.nbytes + 128, np.uint8)
+    begin = -memory.ctypes.data % 64 + n_bytes
+    copy = memory[begin:begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    assert copy.ctypes.data % 64 == n_bytes % 64
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_alignment_changes_no_bit(isa, dtype):
+    lstm = make("lstm", 5, 17, num_layers=2, bidirectional=True, dtype=dtype)
+    a = draw(np.random.default_rng(64), lstm, 3, 4)
+    want, _ = train(lstm, a)
+    for n_bytes in range(64):
+        got, _ = train(lstm, {name: at_offset(value, n_bytes) for name, value in a.items()})
+        assert_all_same_bits(got, want, f"offset {n_bytes}")
+
+
+def reversed_in_memory(array):
+    backing = np.ascontiguousarray(array[::-1, ::-1, ::-1])
+    return backing[::-1, ::-1, ::-1]
+
+
+def spread_out(array, axis):
+    """Every third element of a larger array of NaN along one axis."""
+    wide = np.full([3 * n if k == axis else n for k, n in enumerate(array.shape)], np.nan, array.dtype)
+    view = wide[tuple(slice(1, None, 3) if k == axis else slice(None) for k in range(3))]
+    view[...] = array
+    return view
+
+
+def read_only(array):
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "reversed": reversed_in_memory,
+    "batch_first_in_memory": lambda array: np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1),
+    "features_first_in_memory": lambda array: np.ascontiguousarray(array.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "read_only": read_only,
+    "big_endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "subclass": lambda array: array.view(type("Subclass", (np.ndarray,), {})),
+    **{f"spread_out_along_axis_{axis}": functools.partial(spread_out, axis=axis) for axis in range(3)},
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_changes_no_bit_and_no_input(isa, layout, dtype):
+    for kind, (T, B), structure in itertools.product(("lstm", "tanh"), ((5, 4), (1, 1), (40, 1)), STRUCTURES[:2]):
+        module = make(kind, 5, 17, dtype=dtype, **structure)
+        a = draw(np.random.default_rng([T, B]), module, T, B)
+        want, _ = train(module, a)
+        changed = {name: LAYOUTS[layout](value) for name, value in a.items()}
+        assert_all_same_bits(train(module, changed)[0], want, f"{kind} T={T} B={B} {structure}")
+        assert_all_same_bits(infer(module, changed), infer(module, a), f"{kind} T={T} B={B} {structure}")
+        for name in a:
+            np.testing.assert_array_equal(changed[name], a[name], err_msg=name)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1), (0, 1, 2)], ids=str)
+def test_broadcast_arguments_change_no_bit(isa, axes):
+    lstm = make("lstm", 5, 9, num_layers=2, dtype=np.float32)
+    a = draw(np.random.default_rng(5), lstm, 6, 4)
+    first = tuple(slice(0, 1) if k in axes else slice(None) for k in range(3))
+    broadcast = {name: np.broadcast_to(value[first], value.shape) for name, value in a.items()}
+    want, _ = train(lstm, {name: value.copy() for name, value in broadcast.items()})
+    assert_all_same_bits(train(lstm, broadcast)[0], want, axes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stands_in_one_sequence_stays_in_it(isa, kind):
+    for dtype, structure, poison in itertools.product(DTYPES, STRUCTURES[:2], (np.nan, np.inf, -np.inf, 1e38)):
+        module = make(kind, 5, 17, dtype=dtype, **structure)
+        a = draw(np.random.default_rng(17), module, 6, 7)
+        want, _ = train(module, a)
+        others = np.arange(7) != 3
+        for where in a:
+            poisoned = {name: value.copy() for name, value in a.items()}
+            poisoned[where][:, 3] = poison
+            got, _ = train(module, poisoned)
+            for name in PER_SEQUENCE.keys() & got.keys():
+                assert_same_bits(got[name][:, others], want[name][:, others], f"{name}, {poison} in {where}")
+            if poison is np.nan and where in ("x", "h_0", "c_0"):
+                assert np.isnan(got["output"][:, 3]).all(), where
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_reaches_every_later_step_and_no_earlier_one(isa, kind):
+    for dtype in DTYPES:
+        module = make(kind, 5, 17, num_layers=2, dtype=dtype)
+        a = draw(np.random.default_rng(17), module, 6, 3)
+        want = infer(module, a)["output"]
+        a["x"][2, 1, 4] = np.nan
+        got = infer(module, a)["output"]
+        assert_same_bits(got[:2], want[:2])
+        assert np.isnan(got[2:, 1]).all()
+
+
+# ---- instruction sets ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_instruction_sets_with_fused_multiply_add_agree_to_the_bit_and_portable_closely(kind, dtype):
+    available = _core.available_isas()
+    assert available[0] == "portable" and len(set(available)) == len(available)
+    before = _core.isa()
+    for k, (T, B, I, H) in enumerate([(5, 3, 4, 9), (3, 17, 20, 33), (40, 1, 3, 65), (2, 7, 70, 128)]):
+        results = {}
+        for isa in available:
+            _core.use_isa(isa)
+            module = make(kind, I, H, dtype=dtype, dropout=0.3, **STRUCTURES[[1, 2, 4, 6][k]])
+            a = draw(np.random.default_rng([T, B, I, H]), module, T, B)
+            results[isa], _ = train(module, a, training=True)
+        _core.use_isa(before)
+        portable = results.pop("portable")
+        for one, other in itertools.combinations(results, 2):
+            assert_all_same_bits(results[one], results[other], f"{one} and {other}")
+        for isa, result in results.items():
+            for name in result:
+                error = np.abs(result[name] - portable[name]).max() / np.abs(portable[name]).max()
+                assert error <= 100 * np.finfo(dtype).eps, f"{isa}: {name}"
+
+
+def test_weights_stay_with_the_instruction_set_that_they_were_made_for():
+    before = _core.isa()
+    a = draw(np.random.default_rng(3), make("lstm", 3, 9), 4, 2)
+    for isa in _core.available_isas():
+        _core.use_isa(isa)
+        lstm = make("lstm", 3, 9)
+        want, _ = train(lstm, a)
+        for other in _core.available_isas():
+            _core.use_isa(other)
+            assert lstm_fast.info()["isa"] == other
+            assert_all_same_bits(train(lstm, a)[0], want, f"{isa}, meanwhile {other}")
+    _core.use_isa(before)

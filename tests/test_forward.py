@@ -1,0 +1,182 @@
+"""Forward, for inference and training, of every cell, dtype and instruction set, against the reference and PyTorch."""
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, SHAPES, STRUCTURES, Shape, draw, expect, infer, known,
+                   make, states, train)
+from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
+
+from lstm_fast import reference
+
+GOLDEN = np.load(pathlib.Path(__file__).parent / "data" / "golden_torch.npz")
+RESULTS = ("output", "h_n", "c_n")
+
+
+def assert_results(got, want, dtype, case):
+    for name in set(RESULTS) & set(want):
+        assert got[name].dtype == dtype, name
+        assert_within(forward_error(got[name], want[name]), FORWARD[dtype], f"{name} of {case}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_matches_reference_at_every_shape(isa, poison, kind, dtype):
+    for n, shape in enumerate(SHAPES):
+        k = n % len(STRUCTURES)
+        a, want = known(kind, dtype, shape, k)
+        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+        case = f"{shape} {STRUCTURES[k]}"
+        assert_results(infer(module, a), want, dtype, case)
+        assert_results(train(module, a)[0], want, dtype, "training, " + case)
+
+
+@pytest.mark.parametrize("k", [0, 1], ids=lambda k: str(STRUCTURES[k]))
+def test_forward_float32_is_within_8_epsilons_of_float64(isa, k):
+    for seed in range(3):
+        a, want = known("lstm", np.float32, Shape(100, 3, 40, 256), k, seed)
+        lstm = make("lstm", 40, 256, dtype=np.float32, seed=seed, **STRUCTURES[k])
+        assert_results(infer(lstm, a), want, np.float32, f"seed {seed}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", LONG_SHAPES)
+def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
+    shape = LONG_SHAPES[name]
+    for k in (1, 2) if kind == "lstm" else (4,):
+        a, want = known(kind, dtype, shape, k)
+        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+        assert_results(infer(module, a), want, dtype, STRUCTURES[k])
+        assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_takes_a_missing_state_for_zero(isa, kind):
+    module = make(kind, 3, 9, num_layers=2, bidirectional=True)
+    a = draw(np.random.default_rng(9), module, 4, 3)
+    for absent in {"h_0", "c_0"} & set(a):
+        want = infer(module, a | {absent: np.zeros_like(a[absent])})
+        got = module(a["x"], states(module, *(None if name == absent else a.get(name) for name in ("h_0", "c_0"))))
+        assert_same_bits(got[0], want["output"], absent)
+    zeros = {name: np.zeros_like(a[name]) for name in {"h_0", "c_0"} & set(a)}
+    assert_same_bits(module(a["x"])[0], infer(module, a | zeros)["output"])
+
+
+@pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_of_nothing_hands_the_states_through(isa, poison, kind, shape):
+    T, B, I, H = shape
+    for structure in STRUCTURES:
+        module = make(kind, I, H, **structure)
+        a = draw(np.random.default_rng(1), module, T, B)
+        for got in (infer(module, a), train(module, a)[0]):
+            assert got["output"].shape == a["d_output"].shape
+            for state in {"h", "c"} & {name[0] for name in a}:
+                assert_same_bits(got[state + "_n"], a[state + "_0"], structure)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_forward_matches_reference_without_batch_axis_and_with_batch_first(isa, dtype):
+    for k, kind in enumerate(KINDS):
+        module = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype)
+        batch_first = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype, batch_first=True)
+        a = draw(np.random.default_rng(k), module, 6, 3)
+        want = infer(module, a)
+        got = infer(batch_first, a | {"x": a["x"].swapaxes(0, 1)})
+        assert_same_bits(got["output"].swapaxes(0, 1), want["output"], kind)
+        assert_same_bits(got["h_n"], want["h_n"], kind)
+        for each in (module, batch_first):
+            alone = infer(each, {name: value[:, 1] for name, value in a.items()})
+            for name in alone:
+                assert_same_bits(alone[name], want[name][:, 1], f"{kind} {name}")
+
+
+# ---- PyTorch's frozen results --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", sorted({name.split("/")[0] for name in GOLDEN.files} - {"versions"}))
+def test_modules_match_frozen_pytorch_forward_and_backward(isa, case, dtype):
+    frozen = {name.split("/")[1]: GOLDEN[name] for name in GOLDEN.files if name.startswith(case + "/")}
+    config = json.loads(str(frozen["config"]))
+    options = {name: config[name] for name in ("num_layers", "bidirectional", "bias") if name in config}
+    is_float64 = dtype is np.float64 and config.get("dtype") != "float32"
+    I, H = frozen["x"].shape[2], frozen["h_0"].shape[2]
+    module = make(config.get("nonlinearity", "lstm"), I, H, dtype=dtype, **options)
+    module.load_state_dict({name: frozen[name] for name in module.parameters()})
+    arguments = ("x", "h_0", "c_0", "d_output", "d_h_n", "d_c_n")
+    got, _ = train(module, {name: frozen[name].astype(dtype) for name in arguments if name in frozen})
+    # d_<result> are arguments here; every other array of the file is a result or a gradient, none may be left out.
+    expected = set(frozen) - set(module.parameters()) - set(arguments) - {"config"}
+    assert expected == set(got)
+    for name in got:
+        error = gradient_error(got[name], frozen[name], np.float64 if is_float64 else np.float32)
+        assert_within(error, 1e-12 if is_float64 else FROZEN_F32, name)
+
+
+# ---- dropout -------------------------------------------------------------------------------------------------------
+
+def masks_of(module, tape, T, B):
+    """The masks that a training call drew: its seed is on the tape."""
+    shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
+    return [reference.dropout_mask(tape._seed, layer, shape, module.dropout, np.float64)
+            for layer in range(module.num_layers - 1)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [Shape(5, 3, 4, 9), Shape(1, 8, 3, 16), Shape(600, 1, 3, 65)], ids=str)
+def test_forward_with_dropout_matches_reference_with_its_masks(isa, poison, kind, shape):
+    T, B, I, H = shape
+    for structure in (dict(num_layers=3), dict(num_layers=2, bidirectional=True)):
+        module = make(kind, I, H, dropout=0.3, **structure)
+        a = draw(np.random.default_rng(shape), module, T, B)
+        got, tape = train(module, a, training=True)
+        want = expect(module, a, masks_of(module, tape, T, B))
+        assert_results(got, want, np.float64, structure)
+        assert forward_error(infer(module, a)["output"], got["output"]) > 1e-3
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_inference_and_training_false_ignore_dropout(isa, p):
+    with_dropout, without = (make("lstm", 3, 9, num_layers=3, dropout=p) for p in (p, 0.0))
+    a = draw(np.random.default_rng(3), without, 6, 4)
+    want = infer(without, a)
+    for got in (infer(with_dropout, a), train(with_dropout, a)[0]):
+        for name in want:
+            assert_same_bits(got[name], want[name], name)
+
+
+def test_dropout_0_changes_no_bit_of_training(isa):
+    lstm = make("lstm", 3, 9, num_layers=3, dropout=0.0)
+    a = draw(np.random.default_rng(3), lstm, 6, 4)
+    (got, _), (want, _) = train(lstm, a, training=True), train(lstm, a, training=False)
+    for name in want:
+        assert_same_bits(got[name], want[name], name)
+
+
+def test_dropout_1_cuts_the_layers_apart(isa, poison):
+    lstm = make("lstm", 3, 9, num_layers=2, dropout=1.0)
+    a = draw(np.random.default_rng(3), lstm, 6, 4)
+    a["d_h_n"][0] = a["d_c_n"][0] = 0  # gradients reach layer 0 through the dropout alone
+    got, _ = train(lstm, a, training=True)
+    assert_results(got, expect(lstm, a, [np.zeros((6, 4, 9))]), np.float64, "p = 1")
+    other, _ = train(lstm, a | {"x": a["x"] + 1}, training=True)
+    assert_same_bits(other["output"], got["output"])
+    assert not got["d_x"].any() and not got["d_weight_ih_l1"].any() and got["d_weight_hh_l1"].any()
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_keeps_the_stated_share(isa, p):
+    rnn = make("identity", 1, 100, num_layers=2, dropout=p, dtype=np.float32)
+    with rnn.edit() as parameters:  # layer 0 gives 1, layer 1 hands its input on: the output is the mask
+        for name in parameters:
+            parameters[name] = np.zeros(parameters[name].shape)
+        parameters["bias_ih_l0"] = np.ones(100)
+        parameters["weight_ih_l1"] = np.eye(100)
+    mask, _, _ = rnn.forward(np.zeros((100, 50, 1), np.float32))
+    assert set(np.unique(mask)) == {0, np.float32(1 / (1 - p))}
+    deviation = np.sqrt(p * (1 - p) / mask.size)
+    assert abs((mask == 0).mean() - p) < 4 * deviation
+    again, _, _ = rnn.forward(np.zeros((100, 50, 1), np.float32))
+    assert abs(((mask == 0) & (again == 0)).mean() - p * p) < 4 * np.sqrt(p * p * (1 - p * p) / mask.size)

@@ -1,0 +1,152 @@
+"""sigmoid and tanh of every instruction set, number by number; the cells use these very functions.
+
+LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th (half an hour).
+"""
+import os
+
+import numpy as np
+import pytest
+from cases import DTYPES, make
+from tolerances import ACTIVATION_ULP, assert_same_bits
+
+from lstm_fast import _core
+
+FUNCTIONS = {"sigmoid": _core.sigmoid, "tanh": _core.tanh}
+STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else 257
+LOWEST = {"sigmoid": 0.0, "tanh": -1.0}
+
+
+def exact(name, x):
+    """In the next wider format: float64 for float32, extended for float64."""
+    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    if name == "tanh":
+        return np.tanh(wide)
+    with np.errstate(under="ignore"):
+        e = np.exp(-np.abs(wide))
+        return np.where(wide < 0, e, 1) / (1 + e)
+
+
+def assert_accurate(name, x, got=None):
+    """At most 2 ULP; where the exact value is no normal number of the dtype, 0 will do; never out of range."""
+    got = FUNCTIONS[name](x) if got is None else got
+    is_nan = np.isnan(x)
+    assert np.isnan(got[is_nan]).all()
+    x, got = x[~is_nan], got[~is_nan]
+    want, info = exact(name, x), np.finfo(x.dtype)
+    # The ULP of the exact value, not of its rounding, which may be a power of 2 and then has one of twice the size.
+    exponent = np.frexp(np.maximum(np.abs(want), info.tiny))[1] - 1
+    error = np.abs(got - want) / np.ldexp(want.dtype.type(info.eps), exponent)
+    error[(np.abs(want) < info.tiny) & (got == 0)] = 0
+    worst = error.argmax()
+    assert error[worst] <= ACTIVATION_ULP, f"{error[worst]:.3f} ULP at {name}({x[worst]!r}) = {got[worst]!r}"
+    assert (got >= LOWEST[name]).all() and (got <= 1).all()
+
+
+def special_points(dtype):
+    """Numbers around the places where something changes: powers of two, halves of ln 2, saturation, the ends."""
+    info = np.finfo(dtype)
+    points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
+    points += [info.tiny, info.max, 0.58158, 9.01, 18.02, 17.33, 36.74, 87.34, 87.9, 88, 88.72, 103.97, 708.4, 709, 745.13]
+    bits = np.array(points, dtype).view(f"i{info.dtype.itemsize}")[:, None] + np.arange(-200, 201)
+    near = bits.ravel().view(dtype)
+    near = np.concatenate([near[np.isfinite(near)], np.array([0, np.inf], dtype)])
+    return np.concatenate([near, -near])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_is_within_2_ulp_over_all_of_float32(isa, name):
+    chunk = 1 << 22
+    for begin in range(0, 1 << 32, STRIDE * chunk):
+        bits = np.arange(begin, min(begin + STRIDE * chunk, 1 << 32), STRIDE, dtype=np.uint64).astype(np.uint32)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            assert_accurate(name, bits.view(np.float32))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_is_within_2_ulp_over_float64(isa, name):
+    assert np.finfo(np.longdouble).eps < 1e-18, "this machine has no wider format to compare float64 with"
+    rng = np.random.default_rng(64)
+    any_bits = rng.integers(0, 2**64, 200_000, dtype=np.uint64).view(np.float64)
+    with np.errstate(invalid="ignore"):
+        assert_accurate(name, any_bits)
+    assert_accurate(name, rng.uniform(-40, 40, 200_000))
+    assert_accurate(name, rng.uniform(-750, 750, 200_000))
+    assert_accurate(name, rng.choice([-1, 1], 200_000) * 2 ** rng.uniform(-60, 3, 200_000))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_is_within_2_ulp_near_special_points(isa, name, dtype):
+    assert_accurate(name, special_points(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activation_keeps_nan_and_saturates_exactly(isa, dtype):
+    nan_bits = {np.float32: [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF],
+                np.float64: [0x7FF8 << 48, 0xFFF8 << 48, (0x7FF0 << 48) + 1, 2**64 - 1]}[dtype]
+    nans = np.array(nan_bits, f"u{np.dtype(dtype).itemsize}").view(dtype)
+    x = np.array([np.inf, -np.inf, 0, 1e4, -1e4, np.finfo(dtype).max, -np.finfo(dtype).max], dtype)
+    assert _core.sigmoid(x).tolist() == [1, 0, 0.5, 1, 0, 1, 0]
+    assert _core.tanh(x).tolist() == [1, -1, 0, 1, -1, 1, -1]
+    for function in FUNCTIONS.values():
+        assert np.isnan(function(nans)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tanh_is_odd_to_the_bit(isa, dtype):
+    x = special_points(dtype)
+    assert_same_bits(_core.tanh(-x), -_core.tanh(x))
+    assert np.signbit(_core.tanh(np.array([-0.0], dtype))) and not np.signbit(_core.tanh(np.array([0.0], dtype)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_does_not_fall_by_more_than_its_error_where_the_function_rises(isa, name, dtype):
+    x = np.sort(special_points(dtype))
+    y = FUNCTIONS[name](x)
+    assert (np.diff(y) >= -2 * ACTIVATION_ULP * np.spacing(np.abs(y[1:]))).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype):
+    rng = np.random.default_rng(70)
+    x = (4 * rng.standard_normal(160)).astype(dtype)
+    x[::13] = [np.nan, np.inf, -np.inf, 0, -0.0, 100, -100, 1e-30, -1e-30, 800, -800, 30, -30]
+    want = FUNCTIONS[name](x)
+    for n in range(1, 71):
+        for offset in range(17):
+            assert_same_bits(FUNCTIONS[name](x[offset:offset + n]), want[offset:offset + n], f"n={n} offset={offset}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_of_nothing_is_nothing(isa, name, dtype):
+    assert FUNCTIONS[name](np.empty(0, dtype)).shape == (0,)
+
+
+def gates_of(x):
+    """i, f, g, o of an LSTM whose four pre-activations all are x, bit for bit."""
+    lstm = make("lstm", 1, 1, dtype=x.dtype)
+    with lstm.edit() as p:
+        for name in p:
+            p[name] = np.full(p[name].shape, name == "weight_ih_l0")
+    return [gate.ravel() for gate in lstm.trace(x.reshape(1, -1, 1))[:4]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activation_is_within_2_ulp_inside_a_cell(isa, dtype):
+    x = np.concatenate([special_points(dtype), np.linspace(-20, 20, 3000).astype(dtype)])
+    x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # what is smaller is flushed: below
+    for name, gate in zip(("sigmoid", "sigmoid", "tanh", "sigmoid"), gates_of(x), strict=True):
+        assert_accurate(name, x, gate)
+
+
+@pytest.mark.parametrize("dtype, underflow", [(np.float32, -87.4), (np.float64, -708.5)])
+def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype, underflow):
+    tiny = np.finfo(dtype).tiny
+    x = np.array([underflow, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal, 1], dtype)
+    i, f, g, o = gates_of(x)
+    for sigmoid in (i, f, o):
+        assert sigmoid[:4].tolist() == [0, 0.5, 0.5, 0.5] and sigmoid[4] > 0.7
+    assert (g[1:4] == 0).all() and g[4] > 0.7

@@ -1,0 +1,22 @@
+"""A deliberately broken kernel must turn the suite red. mutate.py has more of them."""
+import subprocess
+
+import pytest
+from mutate import MUTANTS, ROOT, copy_source, run_mutant
+
+
+def test_every_mutant_still_finds_its_place():
+    for name, mutant in MUTANTS.items():
+        assert (ROOT / mutant.file).read_text().count(mutant.right) == 1, name
+
+
+def test_sign_flipped_in_a_derivative_turns_the_gradient_tests_red(tmp_path):
+    copy_source(tmp_path)
+    mutant = MUTANTS["sign in the derivative of tanh"]
+    try:
+        done = run_mutant(tmp_path, mutant)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(error.stderr.decode())
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "test_backward_float64_matches_complex_step" in done.stdout
+    assert "d_weight_ih_l0 of" in done.stdout or "d_bias_hh_l0 of" in done.stdout, "the failing gradient is named"
