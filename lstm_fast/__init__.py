@@ -16,16 +16,13 @@ from pathlib import Path as _Path
 
 try:
     from . import _core
-except ModuleNotFoundError as error:
-    if error.name != f"{__name__}._core":
-        raise
+except ImportError as error:
     _root = _Path(__file__).resolve().parent.parent
-    if (_root / "setup.py").exists():
-        raise ImportError(
-            f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. "
-            f"Either leave that directory (or use python -P) to import an installed copy, "
-            f"or build in place with: pip install -e {_root}") from None
-    raise
+    if not (_root / "setup.py").exists() or any(_root.glob("lstm_fast/_core*.so")) or any(_root.glob("lstm_fast/_core*.pyd")):
+        raise  # installed, or built and broken: the error says more than we could
+    raise ImportError(
+        f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. Either leave that "
+        f"directory (or use python -P) to import an installed copy, or build in place with: pip install -e {_root}") from error
 
 from . import _network
 from ._threads import get_num_threads, num_threads, set_num_threads

@@ -112,7 +112,7 @@ def build(tree):
         subprocess.run(command, check=True, capture_output=True)
         wheel, = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            extension, = (name for name in archive.namelist() if name.startswith("lstm_fast/_core."))
+            extension, = (name for name in archive.namelist() if name.endswith(".so"))
             archive.extract(extension, tree)
 
 
