@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-GENERATED = ("build", "dist", "*.egg-info", "*.so", "_core.c", "__pycache__", ".*", "tour")
 
 
 class Mutant(NamedTuple):
@@ -83,10 +82,16 @@ MUTANTS = {
 }
 
 
+def generated(folder, names):
+    """Those of the names that .gitignore leaves out."""
+    anywhere = shutil.ignore_patterns(".*", "*.egg-info", "*.so", "_core.c", "__pycache__")(folder, names)
+    return anywhere | ({"build", "dist", "tour"} & set(names) if Path(folder) == ROOT else set())
+
+
 def copy_source(to):
     """What a fresh clone, with the changes at hand, would hold."""
     if not (ROOT / ".git").exists():  # unpacked from an sdist
-        shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*GENERATED), dirs_exist_ok=True)
+        shutil.copytree(ROOT, to, ignore=generated, dirs_exist_ok=True)
         return
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout

@@ -27,6 +27,7 @@ import lstm_fast as lf
 def same(got, want):
     return got.tobytes() == want.tobytes()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 rng = np.random.default_rng(0)
 lstm = lf.LSTM(16, 65, bidirectional=True, seed=0)
 x = rng.standard_normal((40, 33, 16)).astype(np.float32)

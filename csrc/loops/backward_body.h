@@ -44,7 +44,7 @@ static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NA
     const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
     const int64_t B = f->args->call.B, H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, H);
     const int64_t panel_flops = 2 * f->d.n_gates * H * LSTM_PANEL_VECTORS * f->d.vector;
-    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops * n_panels);
+    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops);
     const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
     struct NAME(lstm_step_backward) s = {.cell = model->cell, .hidden_size = H, .weight_hh = p->weight_hh,
                                          .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = H,

@@ -34,7 +34,7 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
     const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
     const int64_t H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, f->d.gates_width);
     const int64_t panel_flops = 2 * (H + (is_hoisted ? 0 : p->input_size)) * LSTM_PANEL_VECTORS * f->d.vector;
-    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops * n_panels);
+    const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops);
     const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
     struct NAME(lstm_step) s = {.cell = model->cell, .input_size = p->input_size, .hidden_size = H,
                                 .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,

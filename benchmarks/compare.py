@@ -1,0 +1,140 @@
+"""Side by side: lstm_fast and every other CPU LSTM that is installed, each in a process of its own, rounds interleaved.
+
+    python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
+    python benchmarks/compare.py --show FILE.json       # an earlier run again, as table and chart
+"""
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from time import monotonic
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only asks
+    os.environ.setdefault(name, "1")
+
+from comparison import chart, host, table  # noqa: E402
+from comparison.measure import measure  # noqa: E402
+from comparison.processes import Children  # noqa: E402
+from comparison.shapes import LARGEST_FLOPS, REGIMES, cases, flops, quick_cases  # noqa: E402
+
+PEERS = ["torch", "onnxruntime", "openvino", "ncnn", "jax", "keras", "thinc"]
+LARGE = f"{LARGEST_FLOPS / 1e9:.0f} GFLOP a call"
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def _list_of(allowed):
+    def read(text):
+        names = [name for name in text.split(",") if name]
+        unknown = [name for name in names if name not in allowed]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(allowed)}")
+        return names
+    return read
+
+
+def _interpreter(text):
+    name, _, path = text.partition("=")
+    if name not in [*PEERS, "lstm_fast", "limits"] or not path:
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, NAME one of lstm_fast, {', '.join(PEERS)}; got {text!r}")
+    return name, str(Path(path).expanduser().absolute())  # absolute but not resolved: a venv's python is a link
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="ten shapes, 3 rounds")
+    parser.add_argument("--only", type=_list_of(list(REGIMES)), metavar="REGIME,...", help=", ".join(REGIMES))
+    parser.add_argument("--peers", type=_list_of(PEERS), default=PEERS, metavar="NAME,...",
+                        help="default: " + ",".join(PEERS))
+    parser.add_argument("--python", type=_interpreter, action="append", default=[], metavar="NAME=PATH",
+                        help="the interpreter that has this framework; may be repeated (default: this one)")
+    parser.add_argument("--num-threads", type=int, default=1, metavar="N", help="of everybody (default: 1)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 7, 5 where there is no bar, 3 with --quick")
+    parser.add_argument("--large", action="store_true", help=f"also shapes above {LARGE}")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="for JSON and PNG (default: results/)")
+    parser.add_argument("--show", type=Path, metavar="FILE.json", help="measure nothing: an earlier run as table and chart")
+    return parser.parse_args()
+
+
+def _chosen(args):
+    chosen = quick_cases() if args.quick else cases()
+    chosen = [case for case in chosen if not args.only or case.regime in args.only]
+    small = [case for case in chosen if args.large or flops(case) <= LARGEST_FLOPS]
+    return sorted(small, key=lambda case: list(REGIMES).index(case.regime)), len(chosen) - len(small)
+
+
+def _progress(chosen, say):
+    """The cases, with a bar on stderr if tqdm is there and stderr is a terminal; say prints beside it."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        tqdm = None
+    if tqdm and sys.stderr.isatty():
+        say[0] = lambda text: tqdm.write(text, file=sys.stdout)
+        return tqdm(chosen, unit="shape", leave=False)
+    return chosen
+
+
+def _run(args):
+    chosen, n_left_out = _chosen(args)
+    children, say, rows, start = Children(dict(args.python)), [print], [], monotonic()
+    for framework in ("lstm_fast", "limits", *args.peers):
+        child = children.of(framework, args.num_threads)
+        problem = child.start()
+        versions = ", ".join(f"{name} {value}" for name, value in child.versions.items())
+        print(f"{framework}: {problem or versions}", flush=True)
+        if problem and framework in ("lstm_fast", "limits"):
+            sys.exit(f"{framework} is needed for every comparison")
+    missing = children.missing()
+    peers = [peer for peer in args.peers if peer not in missing]
+    regime = None
+    try:
+        for k, case in enumerate(_progress(chosen, say)):
+            if case.regime != regime:
+                regime = case.regime
+                for text in table.heading(regime, peers):
+                    say[0](text)
+            n_rounds = args.rounds or (3 if args.quick else 7 if case.bars else 5)
+            row = measure(case, children, peers, args.num_threads, n_rounds)
+            rows.append(row)
+            say[0](table.line(row, peers) + ("" if say[0] is not print else f"   [{k + 1}/{len(chosen)}]"))
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nInterrupted: what was measured is kept.", file=sys.stderr)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not keep processes from being ended
+            signal.signal(number, signal.SIG_IGN)
+        versions = children.versions()
+        children.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return {"host": host.facts(args.num_threads, versions), "rows": rows,
+            "settings": {"peers": peers, "missing": missing, "is_quick": args.quick, "only": args.only,
+                         "n_left_out": n_left_out, "minutes": round((monotonic() - start) / 60, 1)}}
+
+
+def main():
+    args = _arguments()
+    if args.show:
+        results = json.loads(args.show.read_text())
+        print("\n".join(table.all_lines(results)))
+        print(chart.draw(results, args.show.with_suffix(".png")))
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with what was measured
+    results = _run(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    threads = f"{args.num_threads}-threads" if args.num_threads > 1 else None
+    kind = [text for text in ("quick" if args.quick else None, *(args.only or []), threads) if text]
+    path = args.out / f"{'-'.join([host.file_stem(results['host']), *kind])}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")  # first of all: the rest can be made again with --show
+    print("\n".join(table.closing(results)))
+    for peer, problem in results["settings"]["missing"].items():
+        print(f"  {peer}: {problem}")
+    if results["settings"]["n_left_out"]:
+        print(f"{results['settings']['n_left_out']} shapes above {LARGE} left out: --large")
+    print(f"{results['settings']['minutes']} minutes; written: {path}")
+    print(chart.draw(results, path.with_suffix(".png")))
+
+
+if __name__ == "__main__":
+    main()

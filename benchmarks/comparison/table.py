@@ -1,0 +1,111 @@
+"""The results as text."""
+import re
+from collections import Counter
+
+from .shapes import REGIMES
+from .verdict import bars, best_peer, flops_per_s, ours, ratio, seconds, share_of_limit
+
+SHORT = {"onnxruntime": "ORT", "openvino": "OpenVINO"}
+LEGEND = """ours: lstm_fast as the regime says; own col.: our other run; best peer: its time over ours; limit: share of what this
+hardware allows, by arithmetic (flops) or by reading the weights (reads); wrong: differs from the reference by more than
+1e-4; -: cannot or not installed. Medians of interleaved rounds. Absolute times drift: compare within a row."""
+SIGNS = {"peers": "x", "own": "x own", "torch": "x torch", "sgemm": " sgemm", "us": " us"}
+
+
+def time_text(value):
+    if value is None:
+        return "-"
+    us = value * 1e6
+    if us < 1e4:
+        return f"{us:.2f} us" if us < 10 else f"{us:.1f} us" if us < 100 else f"{us:.0f} us"
+    return f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
+
+
+def _missing_text(problem):
+    return "wrong" if "wrong by" in problem else "-" if _is_refusal(problem) else "failed"
+
+
+def _is_refusal(problem):
+    return problem.startswith(("no ", "not ", "its LSTM has no", "takes no"))
+
+
+def _cell(row, name):
+    value = seconds(row, name)
+    return time_text(value) if value else _missing_text(row["times"].get(name, {}).get("problem", "not installed"))
+
+
+def bar_text(what, bar, reached, is_met):
+    def number(value):
+        return f"{value:.0%}" if what == "sgemm" else f"{value:.{2 if what in ('us', 'own') or value < 2 else 1}f}"
+    verdict = {True: "met", False: "missed", None: "open"}[is_met]
+    text = f"{'<=' if what == 'us' else '>='}{number(bar)}{SIGNS[what]} {verdict}"
+    return text if reached is None or what == "peers" else f"{text} ({number(reached)})"
+
+
+def heading(regime, peers):
+    yield ""
+    yield f"{regime}: {REGIMES[regime]}"
+    columns = "".join(f"{SHORT.get(peer, peer):>10}" for peer in peers)
+    yield (f"{'':9} T    B    I    H {'ours':>9} {'own col.':>9} {columns} "
+           f"{'best peer':>15} {'GF/s':>6} {'limit':>11}  bars")
+
+
+def line(row, peers):
+    peer, time = best_peer(row)
+    best = f"{SHORT.get(peer, peer)} {ratio(time, ours(row)):5.2f}x" if peer and ours(row) else "-"
+    share, what = share_of_limit(row)
+    limit = f"{share:4.0%} {what}" if share else "-"
+    rate = f"{flops_per_s(row) / 1e9:.1f}" if ours(row) else "-"
+    cells = "".join(f"{_cell(row, row['peers'][p]) if p in row['peers'] else '':>10}" for p in peers)
+    own = _cell(row, row["own"]) if row["own"] else ""
+    return (f"{row['kind']:8}{row['T']:4}{row['B']:5}{row['I']:5}{row['H']:5} {_cell(row, row['ours']):>9} {own:>9} {cells} "
+            f"{best:>15} {rate:>6} {limit:>11}  " + "; ".join(bar_text(*bar) for bar in bars(row)))
+
+
+def problems(rows):
+    """Who could not do what, each reason once."""
+    def short(text):
+        return re.sub(r"wrong by \S+", "wrong", text)  # by how much is in the file
+    counts = Counter((name, short(result["problem"])) for row in rows for name, result in row["times"].items()
+                     if "problem" in result)
+    partly = Counter((name, f"{short(text)} (another way ran)") for row in rows for name, result in row["times"].items()
+                     for text in result.get("problems", ()))
+    for (name, problem), n in sorted((counts + partly).items()):
+        yield f"  {name}: {problem} ({n} {'shape' if n == 1 else 'shapes'})"
+
+
+def closing(results):
+    rows, host = results["rows"], results["host"]
+    verdicts = [verdict for row in rows for *_, verdict in bars(row)]
+    yield ""
+    yield (f"Bars: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} open. "
+           f"They were set for AVX-512; this is {host['cpu']}, {host['isa']}. Missed:")
+    for row in rows:
+        for what, bar, reached, is_met in bars(row):
+            if is_met is False:
+                got = f" ({reached:.2f})" if what == "peers" else ""
+                yield (f"  {row['regime']} {row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']}: "
+                       f"{bar_text(what, bar, reached, is_met)}{got}")
+    texts = list(problems(rows))
+    if texts:
+        yield "Without a time:"
+        yield from texts
+    yield LEGEND
+
+
+def all_lines(results):
+    peers, regime = results["settings"]["peers"], None
+    yield from about(results["host"])
+    for row in results["rows"]:
+        if row["regime"] != regime:
+            regime = row["regime"]
+            yield from heading(regime, peers)
+        yield line(row, peers)
+    yield from closing(results)
+
+
+def about(host):
+    versions = ", ".join(f"{name} {value}" for name, value in host["versions"].items() if not name.startswith("python of"))
+    yield (f"{host['cpu']}, {host['processors']} processors, {host['num_threads']} thread(s), {host['date']}, "
+           f"commit {host['commit']}")
+    yield versions

@@ -1,0 +1,58 @@
+"""From the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
+
+
+def seconds(row, name):
+    """None where there is no time."""
+    return row["times"].get(name, {}).get("seconds") if name else None
+
+
+def ours(row):
+    return seconds(row, row["ours"])
+
+
+def best_peer(row):
+    """(framework, seconds) of the fastest, or (None, None)."""
+    timed = [(seconds(row, name), peer) for peer, name in row["peers"].items() if seconds(row, name)]
+    return (min(timed)[1], min(timed)[0]) if timed else (None, None)
+
+
+def ratio(other, own):
+    return other / own if other and own else None
+
+
+def flops_per_s(row):
+    return row["flops"] / ours(row) if ours(row) else None
+
+
+def limit(row):
+    """(the least time that this hardware allows, what sets it: flops or reads); (None, None) where it was not measured.
+
+    Arithmetic at the rate of a matrix product, or the weights at the rate at which the cache level that they fit in is read,
+    whichever takes longer."""
+    if "limits" not in row:
+        return None, None
+    by_flops = row["flops"] / row["limits"]["flops_per_s"]
+    by_reads = row["limits"]["bytes"] / row["limits"]["bytes_per_s"]
+    return max((by_flops, "flops"), (by_reads, "reads"))
+
+
+def share_of_limit(row):
+    least, what = limit(row)
+    return (ratio(least, ours(row)), what)
+
+
+def bars(row):
+    """[(what, bar, reached, is met)]; reached is None, and the bar open, where something was not measured."""
+    values = {"peers": ratio(best_peer(row)[1], ours(row)),
+              "torch": ratio(seconds(row, row["peers"].get("torch")), ours(row)),
+              "own": ratio(seconds(row, row["own"]), ours(row)),
+              "sgemm": flops_per_s(row) / row["limits"]["flops_per_s"] if ours(row) and "limits" in row else None,
+              "us": ours(row) * 1e6 / (row["T"] if row["kind"] == "block" else 1) if ours(row) else None}
+    if values["own"]:
+        values["own"] /= row["own_work"]
+    verdicts = []
+    for what, bar in row["bars"]:
+        reached = values[what]
+        is_met = None if reached is None else reached <= bar if what == "us" else reached >= bar
+        verdicts.append((what, bar, reached, is_met))
+    return verdicts
