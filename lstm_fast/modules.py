@@ -10,66 +10,11 @@ from numbers import Real
 import numpy as np
 
 from . import _arguments, _core, _network, _threads
+from ._parameters import EditableParameters, Gradients, Version
 from .streaming import Stream
 
 Trace = namedtuple("Trace", "i f g o c h")
 Trace.__doc__ = """What happened inside, each (L, D, T, B, H): gates i, f, g, o, cell state c and output h of every step."""
-
-
-class Gradients(Mapping):
-    """Gradients of one backward call: a mapping from parameter names to arrays, in the order of parameters().
-
-    d_x, d_h_0, d_c_0 : gradients of the arguments (d_c_0 is None for a plain RNN)
-    flat : the contiguous buffer behind the mapping, in the layout of flat_parameters
-    """
-
-    def __init__(self, d_x, d_h_0, d_c_0, flat, views):
-        self.d_x, self.d_h_0, self.d_c_0, self.flat, self._views = d_x, d_h_0, d_c_0, flat, views
-
-    def __getitem__(self, name):
-        return self._views[name]
-
-    def __iter__(self):
-        return iter(self._views)
-
-    def __len__(self):
-        return len(self._views)
-
-    def __repr__(self):
-        return f"<Gradients of {', '.join(self)}>"
-
-
-class EditableParameters(Mapping):
-    """What `with module.edit() as p` gives: arrays to write into; p[name] = value writes all of one, and p.flat is the
-    buffer behind them, in the layout of flat_parameters and Gradients.flat."""
-
-    def __init__(self, flat, views):
-        self.flat, self._views = flat, views
-
-    def __getitem__(self, name):
-        return self._views[name]
-
-    def __setitem__(self, name, value):
-        if name not in self._views:
-            raise KeyError(f"{name!r} is not one of {', '.join(self._views)}")
-        view = self._views[name]
-        view[...] = _arguments.shaped(name, _arguments.real_array(name, value, view.dtype), view.shape, "of the parameter")
-
-    def __iter__(self):
-        return iter(self._views)
-
-    def __len__(self):
-        return len(self._views)
-
-
-class _Version:
-    """One immutable version of the parameters: a flat read-only buffer, named views of it, and the packed weights."""
-
-    def __init__(self, flat, views, weights):
-        flat.flags.writeable = False
-        for view in views.values():
-            view.flags.writeable = False
-        self.flat, self.views, self.weights = flat, views, weights
 
 
 class _Recurrent:
@@ -135,7 +80,7 @@ class _Recurrent:
         arrays = self._by_direction(views, ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         weights = _core.Weights(self._cell_name(), self.dtype, self.input_size, self.hidden_size, self.num_layers,
                                 self._n_directions, arrays)
-        self._version = _Version(flat, views, weights)
+        self._version = Version(flat, views, weights)
 
     def parameters(self):
         """Dict from PyTorch's parameter names to read-only arrays, which show the version of now and never change."""
