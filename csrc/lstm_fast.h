@@ -57,11 +57,20 @@ extern const struct lstm_isa lstm_isas[];
 /* Called every 10 ms or so on the calling thread; true stops the call with LSTM_INTERRUPTED. NULL: never. */
 typedef bool lstm_interrupted_function(void *context);
 
+/* How threads share a call. */
+enum lstm_split {
+    LSTM_SPLIT_BEST,       /* as suits the sizes, on as many threads as have enough to do and the machine lets run */
+    LSTM_SPLIT_ROWS,       /* of the batch: nobody waits for the recurrence of another */
+    LSTM_SPLIT_DIRECTIONS, /* and rows of each: all meet after each layer. Backward: rows */
+    LSTM_SPLIT_UNITS,      /* hidden units, each thread its own slice of the weights: all meet after each step */
+};
+
 struct lstm_call {
     struct lstm_model model;
     const struct lstm_isa *isa;
     int64_t T, B;
-    int n_threads;
+    int n_threads;         /* at most */
+    enum lstm_split split; /* BEST, but for tests: the others use all threads, however little there is to do */
     lstm_interrupted_function *interrupted;
     void *interrupted_context;
     double dropout;        /* between layers, training only; 0: none */

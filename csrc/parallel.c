@@ -1,14 +1,15 @@
-/* Threads: the only file with OpenMP, the fork rule and the floating-point mode. */
+/* Threads: the only file with OpenMP, the barrier, the rule for crowded machines, the fork rule and the floating-point mode. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "parallel.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifndef _WIN32
+#if defined(_OPENMP) || !defined(_WIN32)
 #include <pthread.h>
 #endif
 
@@ -61,15 +62,37 @@ static unsigned long long set_mode(unsigned long long mode) {
 static unsigned long long set_mode(unsigned long long mode) { return mode; }
 #endif
 
+/* ---- what a team shares ------------------------------------------------------------------------------------------- */
+#define LARGEST_TEAM 256
+
+struct lstm_flag {
+    _Alignas(64) atomic_llong reached; /* number of the barrier that this member has come to: a cache line of its own */
+};
+
+struct lstm_shared {
+    atomic_bool is_cancelled;
+    atomic_llong stop_at; /* number of the barrier at which all leave */
+    int64_t begin_ns;
+    atomic_llong ran_ns; /* by all members */
+#ifdef _OPENMP
+    pthread_mutex_t mutex; /* of those who sleep in a barrier */
+    pthread_cond_t woken;
+    atomic_int n_sleepers;
+    struct lstm_flag flags[LARGEST_TEAM];
+#endif
+};
+
+static int64_t read_clock(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
 /* ---- interruption ------------------------------------------------------------------------------------------------- */
 #define WORK_BETWEEN_CLOCKS (1ll << 23) /* flops: a millisecond or less even for the portable kernels */
 #define NS_BETWEEN_QUESTIONS 10000000ll
-
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
     if (m->rank == 0 && m->interrupted && (m->work += flops) >= WORK_BETWEEN_CLOCKS) {
@@ -84,18 +107,101 @@ bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
     return atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed);
 }
 
+/* ---- barrier ------------------------------------------------------------------------------------------------------
+ * Each member raises its own flag and looks at those of the others: one hop between caches where all run. Who has waited
+ * for a while sleeps, so that its processor is free for the one who is late: OpenMP's barrier spins for milliseconds, and
+ * with a core kept busy by another process that halved the speed of everything. */
+#ifdef _OPENMP
+#define SPINS 1000 /* 15 to 50 us */
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+static void raise_flag(struct lstm_member *m, long long number) {
+    struct lstm_shared *shared = m->shared;
+    atomic_store(&shared->flags[m->rank].reached, number); /* before the sleepers are counted */
+    if (atomic_load(&shared->n_sleepers)) {
+        pthread_mutex_lock(&shared->mutex);
+        pthread_cond_broadcast(&shared->woken);
+        pthread_mutex_unlock(&shared->mutex);
+    }
+}
+
+static void sleep_until(struct lstm_member *m, const atomic_llong *flag, long long number) {
+    struct lstm_shared *shared = m->shared;
+    pthread_mutex_lock(&shared->mutex);
+    atomic_fetch_add(&shared->n_sleepers, 1); /* before the flag is looked at again */
+    while (atomic_load(flag) < number) pthread_cond_wait(&shared->woken, &shared->mutex);
+    atomic_fetch_sub(&shared->n_sleepers, 1);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+static void meet(struct lstm_member *m, long long number) {
+    raise_flag(m, number);
+    for (int rank = 0; rank < m->size; rank++) {
+        const atomic_llong *flag = &m->shared->flags[rank].reached;
+        for (int k = 0; atomic_load_explicit(flag, memory_order_acquire) < number; k++)
+            if (k < SPINS)
+                relax();
+            else
+                sleep_until(m, flag, number);
+    }
+}
+#else
+static void meet(struct lstm_member *m, long long number) { (void)m, (void)number; }
+#endif
+
 bool lstm_barrier(struct lstm_member *m) {
     const long long number = ++m->n_barriers;
+    if (m->size == 1) return !atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed);
     /* Rank 0 may be at barrier n + 1 while another has not yet looked after barrier n: hence a number, not a flag. */
     if (m->rank == 0 && atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed)
-        && atomic_load(&m->shared->stop_at) == LLONG_MAX)
-        atomic_store(&m->shared->stop_at, number);
-#ifdef _OPENMP
-    if (m->size > 1) {
-#pragma omp barrier
-    }
-#endif
-    return atomic_load(&m->shared->stop_at) > number;
+        && atomic_load_explicit(&m->shared->stop_at, memory_order_relaxed) == LLONG_MAX)
+        atomic_store_explicit(&m->shared->stop_at, number, memory_order_relaxed);
+    meet(m, number);
+    return atomic_load_explicit(&m->shared->stop_at, memory_order_relaxed) > number;
+}
+
+/* ---- crowded machines ---------------------------------------------------------------------------------------------
+ * A team is as slow as its slowest member, and a member whose processor another process wants stands still for
+ * milliseconds while the others sleep in a barrier. So every team notes how long its members really ran. When that was,
+ * over the last teams, hardly more than one thread would have run in the same time, calls run alone for a while; then a team
+ * tries again, and if it fares no better, the while doubles. Results do not depend on it. */
+#define WORTH_A_TEAM 1.25       /* time run over time elapsed */
+#define EVIDENCE_NS 10000000ll  /* of team time, before anything is concluded; older than twice that fades */
+#define LEAST_ALONE_NS 20000000ll
+#define MOST_ALONE_NS 1000000000ll
+#define ALONE_PER_CALL 32       /* even a team that takes twice the time of one thread then costs 3 % */
+
+/* Of this process, and only ever a hint: races between teams may lose an entry. */
+static atomic_llong alone_until_ns, alone_ns, recent_ns, recent_ran_ns;
+#define RECALL(x) atomic_load_explicit(&(x), memory_order_relaxed)
+#define REMEMBER(x, value) atomic_store_explicit(&(x), value, memory_order_relaxed)
+
+static bool is_crowded(void) {
+    const long long until = RECALL(alone_until_ns);
+    return until && now_ns() < until;
+}
+
+static void note_time(const struct lstm_shared *shared) {
+    const long long now = now_ns(), elapsed = now - shared->begin_ns, fade = RECALL(recent_ns) > 2 * EVIDENCE_NS ? 2 : 1;
+    const long long recent = RECALL(recent_ns) / fade + elapsed, ran = RECALL(recent_ran_ns) / fade + RECALL(shared->ran_ns);
+    REMEMBER(recent_ns, recent);
+    REMEMBER(recent_ran_ns, ran);
+    if (recent < EVIDENCE_NS || (double)ran > WORTH_A_TEAM * (double)recent) return;
+    const bool is_again = now - RECALL(alone_until_ns) < RECALL(alone_ns);
+    long long alone = is_again ? 2 * RECALL(alone_ns) : LEAST_ALONE_NS;
+    if (alone > MOST_ALONE_NS) alone = MOST_ALONE_NS;
+    if (alone < ALONE_PER_CALL * elapsed) alone = ALONE_PER_CALL * elapsed;
+    REMEMBER(alone_ns, alone);
+    REMEMBER(alone_until_ns, now + alone);
+    REMEMBER(recent_ns, 0);
+    REMEMBER(recent_ran_ns, 0);
 }
 
 /* ---- the team ----------------------------------------------------------------------------------------------------- */
@@ -103,9 +209,14 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
                        lstm_member_function *function, void *arguments) {
     struct lstm_member member = {.rank = rank, .size = size, .shared = shared,
                                  .interrupted = call->interrupted, .context = call->interrupted_context};
+    const bool is_team = size > 1;
+    const int64_t before = is_team ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0;
     const unsigned long long mode = set_mode(MODE_OF_CALL);
     function(&member, arguments);
     set_mode(mode);
+    if (!is_team) return;
+    atomic_fetch_add_explicit(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before, memory_order_relaxed);
+    meet(&member, LLONG_MAX); /* who is early waits here and not in OpenMP's barrier, which spins for milliseconds */
 }
 
 enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_member_function *function,
@@ -114,9 +225,19 @@ enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm
     atomic_init(&shared.is_cancelled, false);
     atomic_init(&shared.stop_at, LLONG_MAX);
 #ifdef _OPENMP
-    if (n_threads > 1 && !is_forked_child) {
+    if (n_threads > LARGEST_TEAM) n_threads = LARGEST_TEAM;
+    if (n_threads > 1 && !is_forked_child && (call->split != LSTM_SPLIT_BEST || !is_crowded())) {
+        shared.mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+        shared.woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+        atomic_init(&shared.n_sleepers, 0);
+        atomic_init(&shared.ran_ns, 0);
+        for (int rank = 0; rank < n_threads; rank++) atomic_init(&shared.flags[rank].reached, 0);
+        shared.begin_ns = now_ns();
 #pragma omp parallel num_threads(n_threads)
         run_member(omp_get_thread_num(), omp_get_num_threads(), &shared, call, function, arguments);
+        if (call->split == LSTM_SPLIT_BEST) note_time(&shared);
+        pthread_cond_destroy(&shared.woken);
+        pthread_mutex_destroy(&shared.mutex);
     } else
 #endif
         run_member(0, 1, &shared, call, function, arguments);

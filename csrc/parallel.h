@@ -2,15 +2,9 @@
 #ifndef LSTM_PARALLEL_H
 #define LSTM_PARALLEL_H
 
-#include <stdatomic.h>
-
 #include "lstm_fast.h"
 
-/* What the members of a team share. */
-struct lstm_shared {
-    atomic_bool is_cancelled;
-    atomic_llong stop_at; /* number of the barrier at which all leave */
-};
+struct lstm_shared; /* what the members of a team share */
 
 /* One member of the team. rank 0 is the calling thread: it alone asks `interrupted`. */
 struct lstm_member {
@@ -25,7 +19,8 @@ struct lstm_member {
 typedef void lstm_member_function(struct lstm_member *, void *arguments);
 
 /* Runs function on up to n_threads threads, with subnormal numbers flushed to zero, rounding to nearest and no traps;
- * the caller's floating-point mode is as before afterwards. One thread: no OpenMP at all. */
+ * the caller's floating-point mode is as before afterwards. One thread: no OpenMP at all. Also one thread, for a while,
+ * when other processes kept the last teams from running. */
 enum lstm_status lstm_parallel(const struct lstm_call *, int n_threads, lstm_member_function *, void *arguments);
 
 /* All members wait for each other. False: the call was interrupted, and every member hears it at the same barrier. */

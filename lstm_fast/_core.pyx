@@ -91,6 +91,18 @@ use_isa(os.environ.get("LSTM_FAST_ISA") or None)
 lstm_watch_forks()
 
 
+# ---- threads -------------------------------------------------------------------------------------------------------
+
+SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS, "units": LSTM_SPLIT_UNITS}
+cdef lstm_split current_split = LSTM_SPLIT_BEST
+
+
+def use_split(name="best"):
+    """For tests: how the threads of a call share it. All but "best" use all threads, however little there is to do."""
+    global current_split
+    current_split = SPLITS[name]
+
+
 def has_openmp():
     return bool(lstm_has_openmp())
 
@@ -276,7 +288,7 @@ cdef class Weights:
 
     cdef lstm_call call(self, int64_t T, int64_t B, double dropout, uint64_t seed, int num_threads):
         cdef lstm_call c
-        c.model, c.isa, c.T, c.B, c.n_threads = self.model, self.isa, T, B, num_threads
+        c.model, c.isa, c.T, c.B, c.n_threads, c.split = self.model, self.isa, T, B, num_threads, current_split
         # Only the main thread hears signals, and a call of a few million operations is over before one could matter.
         cdef double work = <double>T * B * self.model.num_layers * self.model.hidden_size
         c.interrupted = NULL

@@ -33,11 +33,17 @@ cdef extern from "lstm_fast.h" nogil:
         int64_t vector_bytes
     const lstm_isa lstm_isas[]
 
+    enum lstm_split:
+        LSTM_SPLIT_BEST
+        LSTM_SPLIT_ROWS
+        LSTM_SPLIT_DIRECTIONS
+        LSTM_SPLIT_UNITS
     struct lstm_call:
         lstm_model model
         const lstm_isa *isa
         int64_t T, B
         int n_threads
+        lstm_split split
         lstm_interrupted_function interrupted
         void *interrupted_context
         double dropout

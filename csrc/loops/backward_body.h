@@ -1,8 +1,9 @@
 /* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
  * each chunks of steps. For a chunk:
  *
- *   1. the recurrence: step by step, d_h and d_c through the cell into d_gates (chunk buffer), each member its own rows
- *   2. d_h before the chunk and d_x from d_gates, the same rows
+ *   1. the recurrence: step by step, d_h and d_c through the cell into d_gates (chunk buffer), each member its own rows or,
+ *      with few rows, its own units
+ *   2. d_h before the chunk and d_x from d_gates, the same rows or its own columns
  *   3. weight gradients: [x | h_prev | 1]^T d_gates as products over up to GRADIENT_ROWS rows, each member its own panels
  *      of the result, which has the layout of the packed weights until the end; the sum over (t, b) runs in the reverse
  *      order of steps and rows, so the chunk length changes no bit
@@ -14,12 +15,14 @@ struct NAME(backward) {
     struct lstm_dims d;
     struct lstm_backward_plan plan;
     struct lstm_tape tape;
+    struct lstm_team team;
 };
 
 /* One direction of one layer, as a member sees it. Steps are those of the direction. */
 struct NAME(backward_pass) {
     struct lstm_member *m;
     int64_t input_size, row_begin, row_end;
+    bool meets; /* after each step: members share units instead of rows */
     struct NAME(directed) x, h, d_output, d_x;
     bool adds_to_d_x; /* the second direction */
     const REAL *weight_ih, *weight_hh, *h_first;
@@ -38,19 +41,27 @@ static REAL *NAME(d_gates)(const struct NAME(backward) *f, int64_t step, int64_t
     return NAME(workspace)(f, f->plan.d_gates) + ((step - from) * f->args->call.B + b) * f->plan.d_gates_stride;
 }
 
+/* A member's panels of n columns: all, if it has its own rows. */
+static struct lstm_range NAME(panels_of)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t n) {
+    struct lstm_range panels = {0, NAME(n_panels)(&f->d, n)};
+    if (p->meets) lstm_share(p->m, panels.end, &panels.begin, &panels.end);
+    return panels;
+}
+
 static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
                                  int64_t end) {
     const struct lstm_model *model = &f->args->call.model;
     const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
-    const int64_t B = f->args->call.B, H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, H);
+    const int64_t B = f->args->call.B, H = model->hidden_size;
+    const struct lstm_range panels = NAME(panels_of)(f, p, H);
     const int64_t panel_flops = 2 * f->d.n_gates * H * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops);
-    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    const int64_t panel_step = NAME(batch_of)(panels.end - panels.begin, panel_flops * rows_step);
     struct NAME(lstm_step_backward) s = {.cell = model->cell, .hidden_size = H, .weight_hh = p->weight_hh,
                                          .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = H,
                                          .d_output_stride = p->d_output.row_stride, .gates_stride = f->d.gates_width,
                                          .c_stride = f->d.H_padded, .h_stride = p->h.row_stride};
-    for (int64_t step = end - 1; step >= begin; step--)
+    for (int64_t step = end - 1; step >= begin; step--) {
         for (int64_t row = p->row_begin; row < p->row_end; row += rows_step) {
             s.n_rows = p->row_end - row < rows_step ? p->row_end - row : rows_step;
             s.d_gates = NAME(d_gates)(f, step, begin, row);
@@ -64,12 +75,14 @@ static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NA
                 s.c = s.c_prev + B * f->d.H_padded;
                 s.d_c = p->d_c + row * f->d.H_padded;
             }
-            for (s.panel_begin = 0; s.panel_begin < n_panels; s.panel_begin = s.panel_end) {
-                s.panel_end = n_panels - s.panel_begin < panel_step ? n_panels : s.panel_begin + panel_step;
+            for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
+                s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
                 kernels->step_backward(&s);
-                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows)) return false;
+                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows) && !p->meets) return false;
             }
         }
+        if (p->meets && !lstm_barrier(p->m)) return false;
+    }
     return true;
 }
 
@@ -77,13 +90,16 @@ static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NA
 static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
                                   int64_t end) {
     const int64_t H = f->args->call.model.hidden_size, n_rows = p->row_end - p->row_begin;
-    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = H, .n_columns = H, .strands = (int)f->d.n_gates,
+    const struct lstm_range h_panels = NAME(panels_of)(f, p, H), x_panels = NAME(panels_of)(f, p, p->input_size);
+    struct NAME(lstm_product) product = {.panel_begin = h_panels.begin, .panel_end = h_panels.end, .n_rows = n_rows, .depth = H, .n_columns = H, .strands = (int)f->d.n_gates,
                                          .a = NAME(d_gates)(f, begin, begin, p->row_begin), .b = p->weight_hh,
                                          .y = p->d_h + p->row_begin * H, .a_stride = f->plan.d_gates_stride,
                                          .y_stride = H};
     if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     if (!p->d_x.data) return true;
     product.b = p->weight_ih;
+    product.panel_begin = x_panels.begin;
+    product.panel_end = x_panels.end;
     product.n_columns = p->input_size;
     product.y_stride = p->d_x.row_stride;
     product.add = p->adds_to_d_x;
@@ -219,7 +235,9 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
         p.c = (const REAL *)(tape + f->tape.c + index * f->tape.c_bytes);
         p.d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
     }
-    lstm_share(m, B, &p.row_begin, &p.row_end);
+    p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
+    p.row_end = B;
+    if (!p.meets) lstm_share(m, B, &p.row_begin, &p.row_end);
     return p;
 }
 
@@ -293,6 +311,8 @@ static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
     int64_t row_begin, row_end;
     lstm_share(m, call->B, &row_begin, &row_end);
     NAME(start_gradients)(f, row_begin, row_end);
+    const bool shares_units = m->size > 1 && f->team.split == LSTM_SPLIT_UNITS;
+    if (shares_units && !lstm_barrier(m)) return;
     for (int64_t k = 0; m->rank == 0 && k < f->plan.depth * LSTM_LARGEST_TILE; k++) NAME(workspace)(f, f->plan.ones)[k] = 1;
     for (int64_t end = call->T, begin; end > 0; end = begin) {
         begin = end > f->plan.segment_steps ? end - f->plan.segment_steps : 0;
@@ -303,6 +323,7 @@ static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
                 if (!NAME(run_backward_pass)(f, &p, begin, end)) return;
             }
             NAME(drop_gradient)(f, layer, begin, end, row_begin, row_end);
+            if (shares_units && call->dropout > 0 && !lstm_barrier(m)) return;
         }
     }
     NAME(finish_gradients)(f, row_begin, row_end);
@@ -315,6 +336,6 @@ enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
     enum lstm_status s = lstm_plan_backward(call, &f.plan);
     if (!s) s = lstm_plan_tape(call, &f.tape);
     if (s) return s;
-    /* Few rows still leave the weight gradients to share, a third of the work: two threads at most per batch row. */
-    return lstm_parallel(call, NAME(useful_threads)(call, 2, 2 * call->B), NAME(backward_member), &f);
+    f.team = NAME(plan_team)(call, &f.d, 2);
+    return lstm_parallel(call, f.team.n_threads, NAME(backward_member), &f);
 }

@@ -34,26 +34,57 @@ static inline int64_t NAME(n_panels)(const struct lstm_dims *d, int64_t n_column
     return (n_columns + panel - 1) / panel;
 }
 
-/* A product in kernel calls of bounded length. False: interrupted. */
+/* A product over panels [panel_begin, panel_end) in kernel calls of bounded length. False: interrupted. */
 static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kernels) *kernels,
                               const struct lstm_dims *d, struct NAME(lstm_product) p) {
-    const int64_t n_rows = p.n_rows, n_panels = NAME(n_panels)(d, p.n_columns);
+    const int64_t n_rows = p.n_rows, panel_begin = p.panel_begin, panel_end = p.panel_end;
     const int64_t panel_flops = 2 * p.depth * p.strands * LSTM_PANEL_VECTORS * d->vector;
     const int64_t rows_step = NAME(batch_of)(n_rows, panel_flops);
-    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    const int64_t panel_step = NAME(batch_of)(panel_end - panel_begin, panel_flops * rows_step);
     const REAL *a = p.a;
     REAL *y = p.y;
     for (int64_t row = 0; row < n_rows; row += rows_step)
-        for (int64_t panel = 0; panel < n_panels; panel += panel_step) {
+        for (int64_t panel = panel_begin; panel < panel_end; panel += panel_step) {
             p.n_rows = n_rows - row < rows_step ? n_rows - row : rows_step;
             p.a = a + row * p.a_stride;
             p.y = y + row * p.y_stride;
             p.panel_begin = panel;
-            p.panel_end = n_panels - panel < panel_step ? n_panels : panel + panel_step;
+            p.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
             kernels->product(&p);
             if (lstm_cancelled(m, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
         }
     return true;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------------- */
+#define FLOPS_PER_THREAD ((double)(1 << 22)) /* of a call: enough to repay waking a thread */
+#define STEP_FLOPS_PER_THREAD 130e3          /* of a step: enough to repay meeting after it (H = 192, B = 1 gains 1.6x) */
+
+/* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. */
+static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes) {
+    if (call->split != LSTM_SPLIT_BEST) return (struct lstm_team){call->n_threads, call->split};
+    const struct lstm_model *model = &call->model;
+    const double H = (double)model->hidden_size, B = (double)call->B, D = (double)model->num_directions;
+    const double inputs = (double)model->input_size + (double)(model->num_layers - 1) * D * H;
+    const double step_flops = 2 * passes * (double)d->n_gates * H * H * B;
+    const double flops = 2 * passes * (double)d->n_gates * H * D * (inputs + (double)model->num_layers * H) * (double)call->T * B;
+    const int64_t most = flops < FLOPS_PER_THREAD * call->n_threads ? (int64_t)(flops / FLOPS_PER_THREAD) : call->n_threads;
+    if (most < 2) return (struct lstm_team){1, LSTM_SPLIT_ROWS};
+    /* Rows, where each member gets a full tile of them; units, where a step is long enough; directions; what rows there are. */
+    if (call->B >= most * KERNELS(call)->tile_rows) return (struct lstm_team){(int)most, LSTM_SPLIT_ROWS};
+    int64_t n = NAME(n_panels)(d, d->gates_width);
+    if (n > most) n = most;
+    if (n > (int64_t)(step_flops / STEP_FLOPS_PER_THREAD)) n = (int64_t)(step_flops / STEP_FLOPS_PER_THREAD);
+    if (n > 1 && n >= (most < call->B * model->num_directions ? most : call->B * model->num_directions))
+        return (struct lstm_team){(int)n, LSTM_SPLIT_UNITS};
+    if (passes == 1) {
+        const int64_t shares = call->B * model->num_directions;
+        return (struct lstm_team){(int)(most < shares ? most : shares),
+                                  model->num_directions > 1 ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_ROWS};
+    }
+    /* Backward shares the weight gradients, half of the work, whatever the rows; where that is all, it must be more. */
+    const bool has_rows = call->B >= most || flops >= 4 * FLOPS_PER_THREAD * (double)most;
+    return (struct lstm_team){(int)(!has_rows ? 1 : most < 2 * call->B ? most : 2 * call->B), LSTM_SPLIT_ROWS};
 }
 
 /* ---- dropout: Philox4x32-10 (Salmon et al., SC 2011) keyed by the seed, counted by coordinates --------------------

@@ -5,21 +5,23 @@
  *   chunk    steps whose input projection is one product (hoisted) before the recurrence walks them one by one
  *
  * The running states live in h_n and in c (tape or workspace); they make every segment a continuation of the last.
- * A member of the team owns rows [row_begin, row_end) of the batch and never waits, unless directions are dealt out. */
+ * A member of the team owns rows [row_begin, row_end) of the batch and panels [panel_begin, panel_end) of the gates: some
+ * rows and all panels, and then it never waits, or all rows and some panels (enum lstm_split). */
 
 struct NAME(forward) {
     const struct lstm_forward *args;
     struct lstm_dims d;
     struct lstm_forward_plan plan;
     struct lstm_tape tape;
-    bool deal_directions; /* members take one direction each instead of sharing both */
+    struct lstm_team team;
 };
 
 /* One direction of one layer over one segment, as a member sees it. */
 struct NAME(pass) {
     struct lstm_member *m;
     int64_t layer, direction, input_size;
-    int64_t step_begin, step_end, row_begin, row_end;
+    int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
+    bool meets; /* after each step */
     struct NAME(directed) x, h, gates; /* gates: by step of the whole sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;
     const REAL *weight_ih, *weight_hh, *bias;
@@ -32,10 +34,10 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
                                 int64_t gates_from, bool is_hoisted) {
     const struct lstm_model *model = &f->args->call.model;
     const struct NAME(lstm_kernels) *kernels = KERNELS(&f->args->call);
-    const int64_t H = model->hidden_size, n_panels = NAME(n_panels)(&f->d, f->d.gates_width);
+    const int64_t H = model->hidden_size;
     const int64_t panel_flops = 2 * (H + (is_hoisted ? 0 : p->input_size)) * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops);
-    const int64_t panel_step = NAME(batch_of)(n_panels, panel_flops * rows_step);
+    const int64_t panel_step = NAME(batch_of)(p->panel_end - p->panel_begin, panel_flops * rows_step);
     struct NAME(lstm_step) s = {.cell = model->cell, .input_size = p->input_size, .hidden_size = H,
                                 .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,
                                 .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
@@ -54,12 +56,13 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
                 s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
                 s.c = p->c + (step + (p->c_step_stride ? 1 : 0)) * p->c_step_stride + row * f->d.H_padded;
             }
-            for (s.panel_begin = 0; s.panel_begin < n_panels; s.panel_begin = s.panel_end) {
-                s.panel_end = n_panels - s.panel_begin < panel_step ? n_panels : s.panel_begin + panel_step;
+            for (s.panel_begin = p->panel_begin; s.panel_begin < p->panel_end; s.panel_begin = s.panel_end) {
+                s.panel_end = p->panel_end - s.panel_begin < panel_step ? p->panel_end : s.panel_begin + panel_step;
                 kernels->step(&s);
-                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows)) return false;
+                if (lstm_cancelled(p->m, panel_flops * (s.panel_end - s.panel_begin) * s.n_rows) && !p->meets) return false;
             }
         }
+        if (p->meets && !lstm_barrier(p->m)) return false;
     }
     return true;
 }
@@ -69,6 +72,7 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
                           int64_t gates_from) {
     const int64_t n_steps = end - begin, n_rows = p->row_end - p->row_begin;
     struct NAME(lstm_product) product = {.depth = p->input_size, .n_columns = f->d.gates_width, .strands = 1,
+                                         .panel_begin = p->panel_begin, .panel_end = p->panel_end,
                                          .b = p->weight_ih, .bias = p->bias,
                                          .a_stride = p->x.row_stride, .y_stride = p->gates.row_stride};
     const bool is_even = p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
@@ -102,10 +106,12 @@ static void NAME(forward_pass)(const struct NAME(forward) *f, const struct NAME(
     for (int64_t begin = p->step_begin, end; begin < p->step_end; begin = end) {
         end = is_hoisted && p->step_end - begin > f->plan.chunk_steps ? begin + f->plan.chunk_steps : p->step_end;
         const int64_t gates_from = p->gates_are_kept ? 0 : begin;
-        if (is_hoisted && !NAME(project)(f, p, begin, end, gates_from)) return;
+        if (is_hoisted && !NAME(project)(f, p, begin, end, gates_from) && !p->meets) return;
         if (!NAME(forward_steps)(f, p, begin, end, gates_from, is_hoisted)) return;
     }
-    for (int64_t b = p->row_begin; b < p->row_end; b++)
+    int64_t row_begin = p->row_begin, row_end = p->row_end;
+    if (p->meets) lstm_share(p->m, f->args->call.B, &row_begin, &row_end);
+    for (int64_t b = row_begin; b < row_end; b++)
         memcpy(p->h_state + b * H, NAME(row)(&p->h, p->step_end - 1, b), (size_t)H * sizeof(REAL));
 }
 
@@ -142,7 +148,8 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                                                  int64_t direction, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
     const struct lstm_model *model = &a->call.model;
-    const int64_t T = a->call.T, B = a->call.B, H = model->hidden_size, index = layer * model->num_directions + direction;
+    const int64_t T = a->call.T, B = a->call.B, H = model->hidden_size, D = model->num_directions;
+    const int64_t index = layer * D + direction;
     const bool is_lstm = model->cell == LSTM_CELL_LSTM;
     struct lstm_packed packed;
     lstm_plan_packed(model, a->call.isa, false, layer, direction, &packed);
@@ -160,9 +167,16 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
     char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
                                    : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
     p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width};
-    struct lstm_member share = *m;
-    if (f->deal_directions && m->size > 1) share.rank = m->rank / 2, share.size = (m->size + 1 - direction) / 2;
-    lstm_share(&share, B, &p.row_begin, &p.row_end);
+    struct lstm_member rows = *m, panels = *m;
+    p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
+    if (p.meets)
+        rows.rank = 0, rows.size = 1;
+    else
+        panels.rank = 0, panels.size = 1;
+    if (f->team.split == LSTM_SPLIT_DIRECTIONS && m->size > 1)
+        rows.rank = m->rank / D, rows.size = (m->size + D - 1 - direction) / D;
+    lstm_share(&rows, B, &p.row_begin, &p.row_end);
+    lstm_share(&panels, NAME(n_panels)(&f->d, f->d.gates_width), &p.panel_begin, &p.panel_end);
     return p;
 }
 
@@ -224,38 +238,25 @@ static void NAME(forward_member)(struct lstm_member *m, void *arguments) {
     const struct NAME(forward) *f = arguments;
     const struct lstm_call *call = &f->args->call;
     const int64_t T = call->T, L = call->model.num_layers, D = call->model.num_directions;
+    const bool is_team = m->size > 1, waits = is_team && f->team.split != LSTM_SPLIT_ROWS;
     int64_t row_begin, row_end;
     lstm_share(m, call->B, &row_begin, &row_end);
     NAME(start_states)(f, row_begin, row_end);
-    if (f->deal_directions && !lstm_barrier(m)) return;
+    if (waits && !lstm_barrier(m)) return;
     for (int64_t begin = 0, end; begin < T; begin = end) {
         end = T - begin < f->plan.segment_steps ? T : begin + f->plan.segment_steps;
         for (int64_t layer = 0; layer < L; layer++) {
             for (int64_t direction = 0; direction < D; direction++) {
-                if (f->deal_directions && m->size > 1 && direction != m->rank % 2) continue;
+                if (is_team && f->team.split == LSTM_SPLIT_DIRECTIONS && direction != m->rank % D) continue;
                 const struct NAME(pass) p = NAME(forward_plan_pass)(f, m, layer, direction, begin, end);
                 NAME(forward_pass)(f, &p);
             }
-            if (f->deal_directions && !lstm_barrier(m)) return;
-            if (lstm_cancelled(m, 0) && !f->deal_directions) return;
+            if (waits ? !lstm_barrier(m) : lstm_cancelled(m, 0)) return;
             NAME(hand_on)(f, layer, begin, end, row_begin, row_end);
-            if (f->deal_directions && call->dropout > 0 && !lstm_barrier(m)) return;
+            if (waits && call->dropout > 0 && !lstm_barrier(m)) return;
         }
     }
     NAME(finish_states)(f, row_begin, row_end);
-}
-
-/* Threads of a call: as many as have rows and enough work each to repay waking them. */
-#define FLOPS_PER_THREAD ((double)(1 << 22))
-static int NAME(useful_threads)(const struct lstm_call *call, double passes, int64_t shares) {
-    const struct lstm_model *m = &call->model;
-    const double H = (double)m->hidden_size, inputs = (double)m->input_size + (double)(m->num_layers - 1) * (double)m->num_directions * H;
-    const double flops = 2 * passes * (double)lstm_n_gates(m->cell) * H * (double)m->num_directions
-                         * (inputs + (double)m->num_layers * H) * (double)call->T * (double)call->B;
-    double n = flops / FLOPS_PER_THREAD;
-    if (n > (double)shares) n = (double)shares;
-    if (n > (double)call->n_threads) n = (double)call->n_threads;
-    return n < 1 ? 1 : (int)n;
 }
 
 enum lstm_status NAME(lstm_forward)(const struct lstm_forward *args) {
@@ -264,10 +265,6 @@ enum lstm_status NAME(lstm_forward)(const struct lstm_forward *args) {
     enum lstm_status s = lstm_plan_forward(call, args->tape != NULL, &f.plan);
     if (!s && args->tape) s = lstm_plan_tape(call, &f.tape);
     if (s) return s;
-    const int64_t D = call->model.num_directions;
-    int n_threads = NAME(useful_threads)(call, 1, call->B * D);
-    /* Directions are dealt out where the batch is too small to give each thread full tiles of its own. */
-    f.deal_directions = D == 2 && n_threads > 1 && call->B < 2 * n_threads * KERNELS(call)->tile_rows;
-    if (!f.deal_directions && n_threads > call->B) n_threads = call->B > 0 ? (int)call->B : 1;
-    return lstm_parallel(call, n_threads, NAME(forward_member), &f);
+    f.team = NAME(plan_team)(call, &f.d, 1);
+    return lstm_parallel(call, f.team.n_threads, NAME(forward_member), &f);
 }

@@ -4,6 +4,14 @@
 
 #include "../lstm_fast.h"
 
+struct lstm_range {
+    int64_t begin, end;
+};
+struct lstm_team {
+    int n_threads;
+    enum lstm_split split;
+};
+
 void lstm_pack_f32(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);
 void lstm_pack_f64(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);
 enum lstm_status lstm_forward_f32(const struct lstm_forward *);

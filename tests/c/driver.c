@@ -57,12 +57,12 @@ struct shape {
     int64_t T, B, I, H, L, D;
 };
 
-static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_dtype dtype, struct shape s, int n_threads,
+static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
                     double dropout) {
     enum { MOST = 64 };
     const int64_t LD = s.L * s.D, rows = (cell == LSTM_CELL_LSTM ? LSTM_GATES : 1) * s.H, W = s.D * s.H;
     struct lstm_model model = {cell, dtype, s.I, s.H, s.L, s.D};
-    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .n_threads = n_threads, .dropout = dropout,
+    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .split = split, .dropout = dropout,
                              .dropout_seed = 77};
     struct array in[MOST], out[MOST];
     int n_in = 0, n_out = 0;
@@ -142,10 +142,12 @@ int main(void) {
                        cells[cell], dtype == LSTM_F32 ? 32 : 64);
                 for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
                     if (!isa->is_supported()) continue;
-                    const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, 1, s.L > 1 ? 0.3 : 0);
+                    const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, s.L > 1 ? 0.3 : 0);
                     printf(" %s %016llx", isa->name, (unsigned long long)h);
-                    if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, 3, s.L > 1 ? 0.3 : 0) != h)
-                        status = 1, printf(" (threads differ)");
+                    for (int split = LSTM_SPLIT_ROWS; split <= LSTM_SPLIT_UNITS; split++)
+                        if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, (enum lstm_split)split, s.L > 1 ? 0.3 : 0)
+                            != h)
+                            status = 1, printf(" (split %d of threads differs)", split);
                     if (strcmp(isa->name, "portable") == 0) continue;
                     if (fused && fused != h) status = 1, printf(" (differs)");
                     fused = h;
