@@ -14,7 +14,7 @@ DECLARE(portable)
 /* __builtin_cpu_supports asks XGETBV too: an operating system that does not save the wide registers says no. */
 static bool supports_avx2(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 static bool supports_avx512(void) {
     __builtin_cpu_init();

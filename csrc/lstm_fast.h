@@ -41,6 +41,7 @@ struct lstm_model {
     enum lstm_cell cell;
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
+    bool half_weights; /* LSTM, float32, forward only: matrices stored in IEEE half precision, computed in float32 */
 };
 
 /* One instruction set. `kernels` is a table of kernels/kernels.h, one per dtype. */
@@ -85,7 +86,7 @@ struct lstm_sequence {
 
 /* ---- packed weights ----------------------------------------------------------------------------------------------
  * PyTorch's arrays of one layer and direction, C order: weight_ih (4H, I), weight_hh (4H, H), biases (4H) or NULL;
- * a plain RNN has H rows instead of 4H. */
+ * a plain RNN has H rows instead of 4H. Matrices of half_weights are 16 bits a number, the biases always the dtype. */
 struct lstm_weights {
     const void *weight_ih, *weight_hh, *bias_ih, *bias_hh;
 };

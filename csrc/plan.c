@@ -63,8 +63,9 @@ static void plan_packed(struct total *t, const struct lstm_model *m, const struc
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->H_padded : m->hidden_size;
-    p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), d->element_bytes), NULL);
-    p->weight_hh = take(t, 1, times(t, times(t, rows, units), d->element_bytes), NULL);
+    const int64_t weight_bytes = m->half_weights ? 2 : d->element_bytes;
+    p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), weight_bytes), NULL);
+    p->weight_hh = take(t, 1, times(t, times(t, rows, units), weight_bytes), NULL);
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
 }
 
@@ -137,7 +138,7 @@ int64_t lstm_tape_h(const struct lstm_call *call, int64_t layer) {
 
 /* ---- workspaces ----------------------------------------------------------------------------------------------------
  * Chunk lengths change no bit of any result; they depend on sizes alone, not on caches or threads. */
-#define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2 */
+#define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2, or a quarter of the W_ih it reads once */
 #define BETWEEN_BYTES (128 << 10) /* what flows between layers */
 #define GRADIENT_ROWS 512         /* rows of one weight-gradient product: enough to hide reading and writing its result */
 
@@ -151,7 +152,10 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
     const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
     p->segment_steps = D > 1 || m->num_layers == 1 ? T : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
-    p->chunk_steps = at_most(p->segment_steps, at_least(1, CHUNK_BYTES / at_least(1, gates_step)));
+    const int64_t largest_input = m->num_layers > 1 ? at_least(m->input_size, d.output_width) : m->input_size;
+    const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input), d.element_bytes);
+    const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
+    p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
     p->gates = take(&t, training && is_lstm ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, is_lstm && !training ? m->num_layers * D : 0,
                 times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);

@@ -7,6 +7,7 @@
     _network.py      one call on checked arrays
     functional.py    functions on explicit weights
     modules.py       LSTM, RNN, LSTMCell
+    quantized.py     an inference-only copy with weights of 16 bits
     streaming.py     live sequences, one step at a time (_stepper.pxi: the fast part)
 
 Each layer uses only those above it.

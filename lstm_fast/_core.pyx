@@ -11,7 +11,7 @@ import numpy
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.exc cimport PyErr_Clear
-from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint16_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
 from lstm_fast._csrc cimport *
@@ -239,7 +239,8 @@ CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_R
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples (weight_ih, weight_hh, bias_ih or None, bias_hh or None), C order, never written again.
+    arrays: L * D tuples (weight_ih, weight_hh, bias_ih or None, bias_hh or None), C order, never written again. Matrices
+    of float16 are kept so and computed with in float32; biases have the dtype in any case, and there is no backward.
     Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
     """
     cdef lstm_model model
@@ -260,11 +261,21 @@ cdef class Weights:
         self.model.num_directions = num_directions
         self.isa = current_isa
         self.arrays = list(arrays)
+        self.model.half_weights = self.arrays[0][0].dtype == numpy.float16
+        if self.model.half_weights and (cell != "lstm" or self.dtype != numpy.float32):
+            raise ValueError("weights of float16 need an LSTM of dtype float32")
         self.lock = threading.Lock()
         self.packed_forward = self.pack(False)
 
     cdef c_bool is_f32(self) noexcept:
         return self.model.dtype == LSTM_F32
+
+    cdef const void *matrix(self, weight) except NULL:
+        cdef const uint16_t[::1] half
+        if not self.model.half_weights:
+            return state(weight, self.is_f32(), False)
+        half = weight.reshape(-1).view(numpy.uint16)
+        return <const void *>&half[0]
 
     cdef Block pack(self, c_bool backward):
         cdef int64_t n = 0
@@ -276,8 +287,8 @@ cdef class Weights:
             raise MemoryError()
         try:
             for k, (weight_ih, weight_hh, bias_ih, bias_hh) in enumerate(self.arrays):
-                weights[k].weight_ih = state(weight_ih, self.is_f32(), False)
-                weights[k].weight_hh = state(weight_hh, self.is_f32(), False)
+                weights[k].weight_ih = self.matrix(weight_ih)
+                weights[k].weight_hh = self.matrix(weight_hh)
                 weights[k].bias_ih = state(bias_ih, self.is_f32(), False)
                 weights[k].bias_hh = state(bias_hh, self.is_f32(), False)
             with nogil:
@@ -333,6 +344,8 @@ cdef class Weights:
         cdef c_bool is_f32 = self.is_f32()
         cdef lstm_status status
         cdef Block packed
+        if self.model.half_weights:
+            raise TypeError("weights of float16 are for inference: there is no backward")
         with self.lock:
             if self.packed_backward is None:
                 self.packed_backward = self.pack(True)

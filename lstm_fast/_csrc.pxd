@@ -26,6 +26,7 @@ cdef extern from "lstm_fast.h" nogil:
         lstm_cell cell
         lstm_dtype dtype
         int64_t input_size, hidden_size, num_layers, num_directions
+        c_bool half_weights
     struct lstm_isa:
         const char *name
         c_bool (*is_supported)() noexcept nogil

@@ -323,7 +323,7 @@ class LSTM(_Recurrent):
         Each has the shape (num_layers, D, T, B, H) whatever batch_first is; unbatched input counts as B = 1. Steps are
         in the order of time, also in the reverse direction.
         """
-        _, _, tape = self.forward(x, state, training=False, num_threads=num_threads)
+        _, _, tape = self._run(x, state, True, 0.0, num_threads)
         L, D, H = self.num_layers, self._n_directions, self.hidden_size
         trace = Trace(*np.empty((6, L, D, tape.steps, tape.batch_size, H), self.dtype))
         for layer in range(L):
@@ -335,6 +335,12 @@ class LSTM(_Recurrent):
                 trace.c[layer, direction] = c[1:][in_time]
                 trace.h[layer, direction] = h[..., direction * H:(direction + 1) * H]
         return trace
+
+
+    def quantized(self, number="float16"):
+        """An inference-only copy with fewer bytes per weight: see quantized.QuantizedLSTM for what it is good for."""
+        from .quantized import QuantizedLSTM
+        return QuantizedLSTM(self, number)
 
 
 class RNN(_Recurrent):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._network import Tape
+from .quantized import QuantizedLSTM
 from .streaming import Stream
 
 State: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -74,6 +75,7 @@ class LSTM(_Recurrent):
                 num_threads: int | None = None) -> tuple[np.ndarray, State, Tape]: ...
     def backward(self, tape: Tape, d_output: ArrayLike | None, d_state: StateLike | None = None, *,
                  num_threads: int | None = None) -> Gradients: ...
+    def quantized(self, number: Literal["float16"] = "float16") -> QuantizedLSTM: ...
     def trace(self, x: ArrayLike, state: StateLike | None = None, *, num_threads: int | None = None) -> Trace: ...
 
 class RNN(_Recurrent):

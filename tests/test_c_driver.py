@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["-std=c11", "-O0", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", f"-I{ROOT / 'csrc'}"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-KERNELS = {"x86_64": {"portable": [], "avx2": ["-mavx2", "-mfma"],
+KERNELS = {"x86_64": {"portable": [], "avx2": ["-mavx2", "-mfma", "-mf16c"],
                       "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"]},
            "aarch64": {"portable": [], "neon": []}}.get(platform.machine(), {"portable": []})
 

@@ -1,5 +1,5 @@
 /* Kernels for avx2; setup.py gives this file its flags. */
-#if !(defined(__AVX2__) && defined(__FMA__))
+#if !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "compile kernels_avx2.c with the flags of setup.py"
 #endif
 #define ISA _avx2

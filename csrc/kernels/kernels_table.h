@@ -8,11 +8,13 @@ struct NAME(lstm_step) {
     enum lstm_cell cell;
     int64_t n_rows, panel_begin, panel_end, input_size, hidden_size;
     const REAL *x;                         /* (n_rows, I), or NULL: `gates` already holds the input projection */
-    const REAL *weight_ih, *weight_hh, *bias; /* packed */
+    const void *weight_ih, *weight_hh;     /* packed, REAL or 16 bits */
+    const REAL *bias;                      /* packed */
     const REAL *h_prev, *c_prev;
     REAL *c, *h;
     REAL *gates;                           /* with x: OUT only if keep_gates. Without x: INOUT */
     int64_t x_stride, h_prev_stride, c_stride, h_stride, gates_stride;
+    bool half_weights;
     bool keep_gates;                       /* leave i, f, g, o after the activation in `gates` */
 };
 
@@ -36,9 +38,11 @@ struct NAME(lstm_step_backward) {
 struct NAME(lstm_product) {
     int64_t n_rows, depth, n_columns, panel_begin, panel_end;
     int strands;
-    const REAL *a, *b, *bias;              /* b and bias packed; bias or NULL: zero */
+    const void *b;                         /* packed, REAL or, with strands 1, 16 bits */
+    const REAL *a, *bias;                  /* bias packed, or NULL: zero */
     REAL *y;
     int64_t a_stride, y_stride;
+    bool half_weights;
     bool add;                              /* y = y + a B */
 };
 

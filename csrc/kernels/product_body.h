@@ -12,9 +12,9 @@ NEVER_INLINE void NAME(store_tile)(REAL *y, int64_t y_stride, int64_t left, bool
 }
 
 ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const int width, const int strands,
-                                      const struct NAME(lstm_product) *s, int64_t row, int64_t panel) {
+                                      const int is_half, const struct NAME(lstm_product) *s, int64_t row, int64_t panel) {
     const int n = panels * width;
-    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL, number = is_half ? 2 : sizeof(REAL);
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
 #pragma GCC unroll 16
     for (int v = 0; v < n; v++) {
@@ -22,25 +22,35 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
         for (int r = 0; r < rows; r++)
             acc[r * n + v] = s->bias ? V(load)(s->bias + column + v * VL) : V(broadcast)((REAL)0);
     }
-    NAME(tile)(rows, panels, width, strands, s->depth, s->a + row * s->a_stride, s->a_stride, 1,
-               s->b + column * s->depth * strands, width * VL, s->depth * strands * width * VL, acc);
+    NAME(tile)(rows, panels, width, strands, is_half, s->depth, s->a + row * s->a_stride, s->a_stride, 1,
+               (const char *)s->b + column * s->depth * strands * number, width * VL, s->depth * strands * width * VL, acc);
     NAME(store_tile)(s->y + row * s->y_stride + column, s->y_stride, s->n_columns - column, s->add, rows, n, acc);
 }
 
 ALWAYS_INLINE void NAME(rows_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                    int64_t panel) {
-    NAME(product_tile)(rows, panels, width, 1, block, row, panel);
+    NAME(product_tile)(rows, panels, width, 1, 0, block, row, panel);
 }
 TILE_TABLE(NAME(rows_tile), NAME(rows_tiles))
 
+#if REAL_IS_FLOAT
+ALWAYS_INLINE void NAME(rows_half_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
+                                        int64_t panel) {
+    NAME(product_tile)(rows, panels, width, 1, 1, block, row, panel);
+}
+TILE_FULL_TABLE(NAME(rows_half_tile), NAME(rows_half_tiles))
+#else
+#define rows_half_tiles_f64 rows_tiles_f64 /* never asked for */
+#endif
+
 ALWAYS_INLINE void NAME(gates_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                     int64_t panel) {
-    NAME(product_tile)(rows, panels, width, LSTM_GATES, block, row, panel);
+    NAME(product_tile)(rows, panels, width, LSTM_GATES, 0, block, row, panel);
 }
 TILE_TABLE(NAME(gates_tile), NAME(gates_tiles))
 
 static void NAME(product)(const struct NAME(lstm_product) *s) {
-    NAME(for_each_tile)(s->strands == 1 ? NAME(rows_tiles) : NAME(gates_tiles), s, s->n_rows, s->panel_begin,
+    NAME(for_each_tile)(s->strands > 1 ? NAME(gates_tiles) : s->half_weights ? NAME(rows_half_tiles) : NAME(rows_tiles), s, s->n_rows, s->panel_begin,
                         s->panel_end, (s->n_columns + VL - 1) / VL);
 }
 
@@ -59,7 +69,7 @@ ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int 
 #pragma GCC unroll 16
         for (int v = 0; v < n; v++) acc[r * n + v] = s->add ? V(load)(y + r * width * VL + v * VL) : V(broadcast)((REAL)0);
     }
-    NAME(tile)(rows, panels, width, 1, s->depth, s->a + row * s->depth, 1, TILE_ROWS, s->b + column, s->b_step, 0, acc);
+    NAME(tile)(rows, 1, width, 1, 0, s->depth, s->a + row * s->depth, 1, TILE_ROWS, s->b + column, s->b_step, 0, acc);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 16

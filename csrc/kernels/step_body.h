@@ -4,22 +4,22 @@
  * once and not in every tile size (fully unrolled into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). */
 
 /* Starts the sums of a tile with the hoisted input projection, or with bias + x W_ih^T here and now: same bits. */
-ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int width, const struct NAME(lstm_step) *s,
-                                    int64_t row, int64_t panel, VEC *acc) {
+ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int width, const int is_half,
+                                    const struct NAME(lstm_step) *s, int64_t row, int64_t panel, VEC *acc) {
     const int n = panels * width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     const REAL *start = s->x ? s->bias + column : s->gates + row * s->gates_stride + column;
-    const int64_t start_stride = s->x ? 0 : s->gates_stride;
+    const int64_t start_stride = s->x ? 0 : s->gates_stride, number = is_half ? 2 : sizeof(REAL);
 #pragma GCC unroll 16
     for (int v = 0; v < n; v++) {
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) acc[r * n + v] = V(load)(start + r * start_stride + v * VL);
     }
     if (s->x)
-        NAME(tile)(rows, panels, width, 1, s->input_size, s->x + row * s->x_stride, s->x_stride, 1,
-                   s->weight_ih + column * s->input_size, width * VL, s->input_size * width * VL, acc);
-    NAME(tile)(rows, panels, width, 1, s->hidden_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
-               s->weight_hh + column * s->hidden_size, width * VL, s->hidden_size * width * VL, acc);
+        NAME(tile)(rows, panels, width, 1, is_half, s->input_size, s->x + row * s->x_stride, s->x_stride, 1,
+                   (const char *)s->weight_ih + column * s->input_size * number, width * VL, s->input_size * width * VL, acc);
+    NAME(tile)(rows, panels, width, 1, is_half, s->hidden_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
+               (const char *)s->weight_hh + column * s->hidden_size * number, width * VL, s->hidden_size * width * VL, acc);
 }
 
 /* ---- LSTM: a panel is the four gates of one vector of units ---- */
@@ -55,10 +55,22 @@ NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row,
 ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                    int64_t panel) {
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, block, row, panel, acc);
+    NAME(start_tile)(rows, panels, width, 0, block, row, panel, acc);
     NAME(lstm_units)(block, row, panel, rows, panels, acc);
 }
 TILE_FULL_TABLE(NAME(lstm_tile), NAME(lstm_tiles))
+
+#if REAL_IS_FLOAT
+ALWAYS_INLINE void NAME(lstm_half_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
+                                        int64_t panel) {
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    NAME(start_tile)(rows, panels, width, 1, block, row, panel, acc);
+    NAME(lstm_units)(block, row, panel, rows, panels, acc);
+}
+TILE_FULL_TABLE(NAME(lstm_half_tile), NAME(lstm_half_tiles))
+#else
+#define lstm_half_tiles_f64 lstm_tiles_f64 /* never asked for */
+#endif
 
 /* ---- plain RNN: a panel is four vectors of units ---- */
 
@@ -74,7 +86,7 @@ NEVER_INLINE void NAME(rnn_units)(const struct NAME(lstm_step) *s, int64_t row, 
 ALWAYS_INLINE void NAME(rnn_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                   int64_t panel) {
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, block, row, panel, acc);
+    NAME(start_tile)(rows, panels, width, 0, block, row, panel, acc);
     NAME(rnn_units)(block, row, panel, rows, panels * width, acc);
 }
 TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
@@ -82,7 +94,7 @@ TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
 static void NAME(step)(const struct NAME(lstm_step) *s) {
     const bool is_lstm = s->cell == LSTM_CELL_LSTM;
     const int64_t n_unit_vectors = (s->hidden_size + VL - 1) / VL;
-    NAME(for_each_tile)(is_lstm ? NAME(lstm_tiles) : NAME(rnn_tiles), s, s->n_rows, s->panel_begin, s->panel_end,
+    NAME(for_each_tile)(!is_lstm ? NAME(rnn_tiles) : s->half_weights ? NAME(lstm_half_tiles) : NAME(lstm_tiles), s, s->n_rows, s->panel_begin, s->panel_end,
                         is_lstm ? n_unit_vectors * LSTM_GATES : n_unit_vectors);
 }
 
@@ -115,7 +127,7 @@ ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const i
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
     if (s->d_gates_next) {
         memset(acc, 0, sizeof(VEC) * rows * panels * width);
-        NAME(tile)(rows, panels, width, strands, H, s->d_gates_next + row * s->d_gates_stride, s->d_gates_stride, 1,
+        NAME(tile)(rows, panels, width, strands, 0, H, s->d_gates_next + row * s->d_gates_stride, s->d_gates_stride, 1,
                    s->weight_hh + unit * H * strands, width * VL, H * strands * width * VL, acc);
     } else {
         VEC *sums = acc;

@@ -4,6 +4,7 @@
  * chain of fused multiply-adds in increasing k. b[k] lies b_step after b[k - 1], panels lie b_panel apart; in packed
  * weights a panel is [k][width][VL], one contiguous stream.
  * All int arguments are compile-time constants at every call, so acc lives in registers.
+ * is_half: b is 16 bits a number, widened as it is loaded (exactly; the sums are those of REAL weights of that value).
  *
  * strands: where a[r][k] lies. 1: a + r * a_stride + k * a_step. 4: row r holds gates, blocks of [4][VL]; k runs over
  * units and, inside a unit, over its four gates, so that the order does not depend on VL.
@@ -23,25 +24,35 @@
 #endif
 #endif
 
-ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width, const int strands, int64_t depth,
-                              const REAL *a, int64_t a_stride, int64_t a_step, const REAL *b, int64_t b_step,
-                              int64_t b_panel, VEC *acc) {
+ALWAYS_INLINE VEC NAME(load_right)(const int is_half, const char *b) {
+#if REAL_IS_FLOAT
+    if (is_half) return load_half_f32((const uint16_t *)b);
+#endif
+    (void)is_half;
+    return V(load)((const REAL *)b);
+}
+
+ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width, const int strands, const int is_half,
+                              int64_t depth, const REAL *a, int64_t a_stride, int64_t a_step, const void *right,
+                              int64_t b_step, int64_t b_panel, VEC *acc) {
     const int n = panels * width;
+    const int64_t number = is_half ? 2 : sizeof(REAL);
+    const char *b = right;
     const int64_t block = strands == 1 ? depth : VL;
     for (int64_t done = 0; done < depth; done += block, a += strands * VL) {
         const int64_t n_units = depth - done < block ? depth - done : block;
         for (int64_t k = 0; k < n_units; k++) {
 #pragma GCC unroll 4
-            for (int strand = 0; strand < strands; strand++, b += b_step) {
+            for (int strand = 0; strand < strands; strand++, b += b_step * number) {
                 const REAL *a_k = a + strand * VL + k * a_step;
                 VEC left[TILE_ROWS];
 #pragma GCC unroll 6
                 for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[r * a_stride]);
 #pragma GCC unroll 16
                 for (int v = 0; v < n; v++) {
-                    const VEC right = V(load)(b + (v / width) * b_panel + (v % width) * VL);
+                    const VEC b_k = NAME(load_right)(is_half, b + ((v / width) * b_panel + (v % width) * VL) * number);
 #pragma GCC unroll 6
-                    for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], right, acc[r * n + v]);
+                    for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], b_k, acc[r * n + v]);
                 }
             }
         }

@@ -28,6 +28,22 @@ ALWAYS_INLINE vec_f64 load_f64(const double *p) { return *(const loose_vec_f64 *
 ALWAYS_INLINE void store_f32(float *p, vec_f32 v) { *(loose_vec_f32 *)p = v; }
 ALWAYS_INLINE void store_f64(double *p, vec_f64 v) { *(loose_vec_f64 *)p = v; }
 
+/* VECTOR_BYTES / 4 numbers of IEEE half precision, widened: exact, subnormal ones too whatever the floating-point mode. */
+ALWAYS_INLINE vec_f32 load_half_f32(const uint16_t *p) {
+#if VECTOR_BYTES == 64
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+#elif VECTOR_BYTES == 32
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+#elif defined(LSTM_KERNELS_NEON)
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+#else
+    const bits_f32 half = {p[0], p[1], p[2], p[3]}, fraction = half & 0x3ff, magnitude = half & 0x7fff;
+    const vec_f32 subnormal = __builtin_convertvector(fraction, vec_f32) * 0x1p-24f;
+    const bits_f32 is_normal = magnitude >= 0x400, normal = (magnitude << 13) + (112 << 23);
+    return (vec_f32)(((normal & is_normal) | ((bits_f32)subnormal & ~is_normal)) | ((half & 0x8000) << 16));
+#endif
+}
+
 /* The first n lanes (n < all), the rest zero; nothing beyond is touched. */
 #if VECTOR_BYTES == 64
 ALWAYS_INLINE vec_f32 load_first_f32(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }

@@ -24,7 +24,8 @@ struct NAME(pass) {
     bool meets; /* after each step */
     struct NAME(directed) x, h, gates; /* gates: by step of the whole sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;
-    const REAL *weight_ih, *weight_hh, *bias;
+    const void *weight_ih, *weight_hh;
+    const REAL *bias;
     REAL *h_state;                     /* (B, H): before the segment and, at the end, after it */
     REAL *c;                           /* (B, H_padded): before the first step */
     int64_t c_step_stride;             /* 0: the state is updated in place */
@@ -38,7 +39,7 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
     const int64_t panel_flops = 2 * (H + (is_hoisted ? 0 : p->input_size)) * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t rows_step = NAME(batch_of)(p->row_end - p->row_begin, panel_flops);
     const int64_t panel_step = NAME(batch_of)(p->panel_end - p->panel_begin, panel_flops * rows_step);
-    struct NAME(lstm_step) s = {.cell = model->cell, .input_size = p->input_size, .hidden_size = H,
+    struct NAME(lstm_step) s = {.cell = model->cell, .half_weights = model->half_weights, .input_size = p->input_size, .hidden_size = H,
                                 .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,
                                 .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
                                 .c_stride = f->d.H_padded, .gates_stride = p->gates.row_stride,
@@ -73,7 +74,8 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
     const int64_t n_steps = end - begin, n_rows = p->row_end - p->row_begin;
     struct NAME(lstm_product) product = {.depth = p->input_size, .n_columns = f->d.gates_width, .strands = 1,
                                          .panel_begin = p->panel_begin, .panel_end = p->panel_end,
-                                         .b = p->weight_ih, .bias = p->bias,
+                                         .b = p->weight_ih, .half_weights = f->args->call.model.half_weights,
+                                         .bias = p->bias,
                                          .a_stride = p->x.row_stride, .y_stride = p->gates.row_stride};
     const bool is_even = p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
     const bool by_row = !is_even && n_steps > n_rows; /* few rows, many steps: one product a row */
@@ -95,7 +97,9 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
 /* Hoisting pays where a step has too few rows to fill a tile, or where W_ih would push W_hh out of the cache; an input
  * of one or two numbers is cheaper to take along (the gates then never go through memory). */
 static bool NAME(is_worth_hoisting)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
-    const int64_t weight_bytes = f->d.gates_width * (p->input_size + f->args->call.model.hidden_size) * (int64_t)sizeof(REAL);
+    const struct lstm_model *model = &f->args->call.model;
+    const int64_t number_bytes = model->half_weights ? 2 : sizeof(REAL);
+    const int64_t weight_bytes = f->d.gates_width * (p->input_size + model->hidden_size) * number_bytes;
     return f->plan.chunk_steps > 1 && p->step_end - p->step_begin > 1 && p->input_size > 2
            && (p->row_end - p->row_begin < KERNELS(&f->args->call)->tile_rows || weight_bytes > 384 << 10);
 }
@@ -156,8 +160,8 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
     const struct lstm_sequence x = NAME(forward_x)(f, layer, begin), h = NAME(forward_h)(f, layer, begin);
     struct NAME(pass) p = {.m = m, .layer = layer, .direction = direction, .input_size = lstm_layer_input(model, layer),
                            .step_begin = begin, .step_end = end, .gates_are_kept = a->tape && is_lstm,
-                           .weight_ih = (const REAL *)((const char *)a->packed + packed.weight_ih),
-                           .weight_hh = (const REAL *)((const char *)a->packed + packed.weight_hh),
+                           .weight_ih = (const char *)a->packed + packed.weight_ih,
+                           .weight_hh = (const char *)a->packed + packed.weight_hh,
                            .bias = (const REAL *)((const char *)a->packed + packed.bias),
                            .h_state = (REAL *)a->h_n + index * B * H,
                            .c = NAME(forward_c)(f, layer, direction),

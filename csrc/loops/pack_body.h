@@ -7,16 +7,23 @@ static int64_t NAME(gate_row)(const struct lstm_dims *d, int64_t H, int64_t c) {
     return unit < H ? gate * H + unit : -1;
 }
 
-/* Columns are gates: packed[k][c] = weight[gate_row(c)][k]. */
-static void NAME(pack_forward)(const struct lstm_dims *d, int64_t H, int64_t depth, const REAL *weight, REAL *packed) {
+/* Columns are gates: packed[k][c] = weight[gate_row(c)][k], numbers of 16 bits or of the dtype. */
+static void NAME(pack_forward)(const struct lstm_dims *d, int64_t H, int64_t depth, bool is_half, const void *weight,
+                               void *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    const uint16_t *half = weight;
+    const REAL *full = weight;
+    uint16_t *to_half = packed;
+    REAL *to_full = packed;
     for (int64_t begin = 0; begin < d->gates_width; begin += panel) {
-        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
+        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel, base = begin * depth;
         for (int64_t c = 0; c < width; c++) {
             const int64_t row = NAME(gate_row)(d, H, begin + c);
-            for (int64_t k = 0; k < depth; k++) packed[k * width + c] = row < 0 ? 0 : weight[row * depth + k];
+            if (is_half)
+                for (int64_t k = 0; k < depth; k++) to_half[base + k * width + c] = row < 0 ? 0 : half[row * depth + k];
+            else
+                for (int64_t k = 0; k < depth; k++) to_full[base + k * width + c] = row < 0 ? 0 : full[row * depth + k];
         }
-        packed += depth * width;
     }
 }
 
@@ -62,14 +69,14 @@ void NAME(lstm_pack)(const struct lstm_model *m, const struct lstm_isa *isa, boo
             const int64_t I = lstm_layer_input(m, layer);
             struct lstm_packed p;
             lstm_plan_packed(m, isa, backward, layer, direction, &p);
-            REAL *ih = (REAL *)((char *)packed + p.weight_ih), *hh = (REAL *)((char *)packed + p.weight_hh);
+            void *ih = (char *)packed + p.weight_ih, *hh = (char *)packed + p.weight_hh;
             if (backward) {
                 NAME(pack_backward)(&d, H, I, weights->weight_ih, ih);
                 NAME(pack_backward)(&d, H, H, weights->weight_hh, hh);
                 continue;
             }
-            NAME(pack_forward)(&d, H, I, weights->weight_ih, ih);
-            NAME(pack_forward)(&d, H, H, weights->weight_hh, hh);
+            NAME(pack_forward)(&d, H, I, m->half_weights, weights->weight_ih, ih);
+            NAME(pack_forward)(&d, H, H, m->half_weights, weights->weight_hh, hh);
             REAL *bias = (REAL *)((char *)packed + p.bias);
             const REAL *b_ih = weights->bias_ih, *b_hh = weights->bias_hh;
             for (int64_t c = 0; c < d.gates_width; c++) {
