@@ -20,8 +20,8 @@ static inline REAL *NAME(row)(const struct NAME(directed) *x, int64_t step, int6
 
 /* How many of n units of work of `flops` each one kernel call takes: a call stays short enough to be interrupted. Panels
  * are dealt out first, rows only where one panel is too much: a panel is read once for all rows of a call (dealing rows
- * first made H = 1024, B = 32 two and a half times slower). Taking deep panels in parts of 64 KiB, all rows passing over
- * one part before the next, was of no help (K = 2048: 0-20 % slower). */
+ * first made H = 1024, B = 32 two and a half times slower). Of no help: deep panels in parts of 64 or 16 KiB, all rows
+ * passing over one part before the next (0-20 % slower); prefetching the next panel a line per k (5-10 % slower). */
 #define FLOPS_PER_KERNEL_CALL ((int64_t)1 << 26)
 static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
     const int64_t most = FLOPS_PER_KERNEL_CALL / (flops > 0 ? flops : 1);
