@@ -15,7 +15,7 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
                                       const int is_half, const struct NAME(lstm_product) *s, int64_t row, int64_t panel) {
     const int n = panels * width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL, number = is_half ? 2 : sizeof(REAL);
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
 #pragma GCC unroll 16
     for (int v = 0; v < n; v++) {
 #pragma GCC unroll 6
@@ -24,7 +24,8 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
     }
     NAME(tile)(rows, panels, width, strands, is_half, s->depth, s->a + row * s->a_stride, s->a_stride, 1,
                (const char *)s->b + column * s->depth * strands * number, width * VL, s->depth * strands * width * VL, acc);
-    NAME(store_tile)(s->y + row * s->y_stride + column, s->y_stride, s->n_columns - column, s->add, rows, n, acc);
+    NAME(spill)(rows * n, acc, sums);
+    NAME(store_tile)(s->y + row * s->y_stride + column, s->y_stride, s->n_columns - column, s->add, rows, n, sums);
 }
 
 ALWAYS_INLINE void NAME(rows_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,

@@ -54,18 +54,20 @@ NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row,
 
 ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                    int64_t panel) {
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     NAME(start_tile)(rows, panels, width, 0, block, row, panel, acc);
-    NAME(lstm_units)(block, row, panel, rows, panels, acc);
+    NAME(spill)(rows * panels * width, acc, sums);
+    NAME(lstm_units)(block, row, panel, rows, panels, sums);
 }
 TILE_FULL_TABLE(NAME(lstm_tile), NAME(lstm_tiles))
 
 #if REAL_IS_FLOAT
 ALWAYS_INLINE void NAME(lstm_half_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                         int64_t panel) {
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     NAME(start_tile)(rows, panels, width, 1, block, row, panel, acc);
-    NAME(lstm_units)(block, row, panel, rows, panels, acc);
+    NAME(spill)(rows * panels * width, acc, sums);
+    NAME(lstm_units)(block, row, panel, rows, panels, sums);
 }
 TILE_FULL_TABLE(NAME(lstm_half_tile), NAME(lstm_half_tiles))
 #else
@@ -85,9 +87,10 @@ NEVER_INLINE void NAME(rnn_units)(const struct NAME(lstm_step) *s, int64_t row, 
 
 ALWAYS_INLINE void NAME(rnn_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                   int64_t panel) {
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     NAME(start_tile)(rows, panels, width, 0, block, row, panel, acc);
-    NAME(rnn_units)(block, row, panel, rows, panels * width, acc);
+    NAME(spill)(rows * panels * width, acc, sums);
+    NAME(rnn_units)(block, row, panel, rows, panels * width, sums);
 }
 TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
 
@@ -124,18 +127,20 @@ NEVER_INLINE void NAME(backward_units)(const struct NAME(lstm_step_backward) *s,
 ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const int width, const int strands,
                                        const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel) {
     const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    const int n = panels * width;
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     if (s->d_gates_next) {
-        memset(acc, 0, sizeof(VEC) * rows * panels * width);
+#pragma GCC unroll 24
+        for (int k = 0; k < rows * n; k++) acc[k] = V(broadcast)((REAL)0);
         NAME(tile)(rows, panels, width, strands, 0, H, s->d_gates_next + row * s->d_gates_stride, s->d_gates_stride, 1,
                    s->weight_hh + unit * H * strands, width * VL, H * strands * width * VL, acc);
+        NAME(spill)(rows * n, acc, sums);
     } else {
-        VEC *sums = acc;
         for (int r = 0; r < rows; r++)
-            for (int v = 0; v < panels * width; v++)
-                *sums++ = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
+            for (int v = 0; v < n; v++)
+                sums[r * n + v] = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
     }
-    NAME(backward_units)(s, row, panel, rows, panels * width, acc);
+    NAME(backward_units)(s, row, panel, rows, n, sums);
 }
 
 ALWAYS_INLINE void NAME(lstm_backward_tile)(const int rows, const int panels, const int width, const void *block,

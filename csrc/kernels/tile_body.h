@@ -59,6 +59,13 @@ ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width,
     }
 }
 
+/* The sums of a finished tile into memory, for a function that is not inlined. Only this copy has an address: were it that
+ * of acc itself, the compiler would write all of acc back around every loop (8 % of a step of one row at H = 64). */
+ALWAYS_INLINE void NAME(spill)(const int n, const VEC *acc, VEC *sums) {
+#pragma GCC unroll 24
+    for (int k = 0; k < n; k++) sums[k] = acc[k];
+}
+
 /* Vectors of panel p when there are n_vectors in all: LSTM_PANEL_VECTORS, or what is left for the last. */
 static inline int64_t NAME(panel_width)(int64_t p, int64_t n_vectors) {
     int64_t left = n_vectors - p * LSTM_PANEL_VECTORS;
@@ -66,45 +73,56 @@ static inline int64_t NAME(panel_width)(int64_t p, int64_t n_vectors) {
 }
 
 /* A kernel is an inlined body(rows, panels, width, block, row, panel) instantiated for every tile size into a table:
- * [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one panel of that width. */
+ * [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one panel of that width, [0][TILE_PAIR] two full
+ * panels of one row. */
 typedef void NAME(tile_function)(const void *block, int64_t row, int64_t panel);
-typedef NAME(tile_function) *NAME(tile_table)[TILE_ROWS][LSTM_PANEL_VECTORS + 1];
+typedef NAME(tile_function) *NAME(tile_table)[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
 
 #ifndef TILE_TABLE
+#define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
 #define TILE_FUNCTION(body, rows, shape) \
     static void body##_##rows##_##shape(const void *block, int64_t row, int64_t panel) { \
         body(rows, shape ? 1 : TILE_PANELS(rows), shape ? shape : LSTM_PANEL_VECTORS, block, row, panel); \
+    }
+#define TILE_PAIR_FUNCTION(body) \
+    static void body##_pair(const void *block, int64_t row, int64_t panel) { \
+        body(1, 2, LSTM_PANEL_VECTORS, block, row, panel); \
     }
 #define TILE_FUNCTIONS(body, rows) \
     TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
     TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
 #define TILE_ENTRIES(body, rows) \
-    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4},
+    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4, \
+     rows == 1 ? body##_pair : NULL},
 #define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
-#define TILE_FULL_ENTRIES(body, rows) {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4},
+#define TILE_FULL_ENTRIES(body, rows) \
+    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL},
 /* For bodies whose panels are always full. */
 #define TILE_FULL_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) \
+    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
     static const NAME(tile_table) table = {FOR_EACH_TILE_ROWS(TILE_FULL_ENTRIES, body)};
 #define TILE_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) \
+    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
     static const NAME(tile_table) table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
 #endif
 
 /* All tiles of a block. Panels outside, rows inside: one panel of weights stays in L1 while the rows pass. Rows are
- * dealt in even shares, so that no tile is left with one row of seven. */
+ * dealt in even shares, so that no tile is left with one row of seven; one row takes its panels in threes (fours) and
+ * pairs, so that none is left alone if possible. */
 static void NAME(for_each_tile)(const NAME(tile_table) table, const void *block, int64_t n_rows, int64_t panel_begin,
                                 int64_t panel_end, int64_t n_vectors) {
     const int64_t group = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
     for (int64_t panel = panel_begin, taken; panel < panel_end; panel += taken) {
         const int64_t width = NAME(panel_width)(panel, n_vectors);
-        const bool is_group = group > 1 && panel + group <= panel_end
-                              && NAME(panel_width)(panel + group - 1, n_vectors) == LSTM_PANEL_VECTORS;
-        taken = is_group ? group : 1;
+        int64_t full = panel_end - panel; /* panels from here on that are full */
+        if (full > 0 && NAME(panel_width)(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS) full--;
+        const bool is_pair = n_rows == 1 && (full == 2 || full == group - 1 || (full == 4 && group == 3)) && full > 1;
+        taken = is_pair ? 2 : full >= group ? group : 1;
+        const int64_t shape = is_pair ? TILE_PAIR : group > 1 && taken == group ? 0 : width;
         for (int64_t row = 0, rows; row < n_rows; row += rows) {
             const int64_t left = n_rows - row, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
             rows = (left + tiles - 1) / tiles;
-            table[rows - 1][is_group ? 0 : width](block, row, panel);
+            table[rows - 1][shape](block, row, panel);
         }
     }
 }
