@@ -55,37 +55,52 @@ static void NAME(product)(const struct NAME(lstm_product) *s) {
                         s->panel_end, (s->n_columns + VL - 1) / VL);
 }
 
-/* ---- weight gradients ---- */
+/* ---- weight gradients ----------------------------------------------------------------------------------------------
+ * Panel by panel, OUTER_PART rows of b at a time: they are copied into one stream that stays in L1 while all tiles of a
+ * pass (in place each row lies on a page of its own), with the sums in y between parts. */
+#define OUTER_PART ((16 << 10) / (LSTM_PANEL_VECTORS * VECTOR_BYTES))
+
+struct NAME(outer_part) {
+    const REAL *a, *b; /* packed: a (tiles, a_tile), b (depth, width, VL) */
+    REAL *y;           /* (n_rows, width, VL) */
+    int64_t depth, a_tile;
+    bool add;
+};
 
 ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                     int64_t panel) {
-    const struct NAME(lstm_outer) *s = block;
+    const struct NAME(outer_part) *s = block;
     const int n = width; /* one panel at a time */
-    (void)panels;
-    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    REAL *y = s->y + column * s->n_rows + row * width * VL;
+    (void)panels, (void)panel;
+    REAL *y = s->y + row * n * VL;
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 16
-        for (int v = 0; v < n; v++) acc[r * n + v] = s->add ? V(load)(y + r * width * VL + v * VL) : V(broadcast)((REAL)0);
-    }
-    NAME(tile)(rows, 1, width, 1, 0, s->depth, s->a + row * s->depth, 1, TILE_ROWS, s->b + column, s->b_step, 0, acc);
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 16
-        for (int v = 0; v < n; v++) V(store)(y + r * width * VL + v * VL, acc[r * n + v]);
-    }
+#pragma GCC unroll 24
+    for (int k = 0; k < rows * n; k++) acc[k] = s->add ? V(load)(y + k * VL) : V(broadcast)((REAL)0);
+    NAME(tile)(rows, 1, width, 1, 0, s->depth, s->a + row / TILE_ROWS * s->a_tile, 1, TILE_ROWS, s->b, n * VL, 0, acc);
+#pragma GCC unroll 24
+    for (int k = 0; k < rows * n; k++) V(store)(y + k * VL, acc[k]);
 }
 TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
 
-/* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
-static void NAME(outer)(const struct NAME(lstm_outer) *s) {
-    for (int64_t panel = s->panel_begin; panel < s->panel_end; panel++) {
-        const int64_t width = NAME(panel_width)(panel, s->n_vectors);
+static void NAME(outer_panel)(const struct NAME(lstm_outer) *s, int64_t panel, int64_t width) {
+    VEC b[OUTER_PART * LSTM_PANEL_VECTORS];
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    struct NAME(outer_part) part = {.b = (const REAL *)b, .y = s->y + column * s->n_rows, .a_tile = s->depth * TILE_ROWS,
+                                    .add = s->add};
+    for (int64_t k = 0; k < s->depth; k += OUTER_PART, part.add = true) {
+        part.depth = s->depth - k < OUTER_PART ? s->depth - k : OUTER_PART;
+        part.a = s->a + k * TILE_ROWS;
+        for (int64_t j = 0; j < part.depth; j++)
+            for (int64_t v = 0; v < width; v++) b[j * width + v] = V(load)(s->b + (k + j) * s->b_step + column + v * VL);
+        /* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
         for (int64_t row = 0; row < s->n_rows; row += TILE_ROWS) {
             const int64_t left = s->n_rows - row;
-            NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](s, row, panel);
+            NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
         }
     }
+}
+
+static void NAME(outer)(const struct NAME(lstm_outer) *s) {
+    for (int64_t panel = s->panel_begin; panel < s->panel_end; panel++)
+        NAME(outer_panel)(s, panel, NAME(panel_width)(panel, s->n_vectors));
 }

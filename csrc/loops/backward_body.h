@@ -116,19 +116,36 @@ static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct N
 /* ---- weight gradients ----------------------------------------------------------------------------------------------
  * Rows of a product are numbered from the last (step, batch row) of the chunk backwards: k = 0 is its last row. */
 
+/* n rows of a tile of `tile_rows` columns, of which `real` exist. Inlined with the constants of full tiles. */
+static inline void NAME(pack_tile)(int64_t n, const REAL *const *rows, int64_t column, int64_t tile_rows, int64_t real,
+                                   REAL *to) {
+    for (int64_t k = 0; k < n; k++, to += tile_rows)
+        for (int64_t r = 0; r < tile_rows; r++) to[r] = r < real ? rows[k][column + r] : 0;
+}
+
 /* Columns of tiles [tile_begin, tile_end) of a sequence into (tile, depth, tile_rows). h_prev is the sequence one step
- * earlier, with `first` (B, n_columns) before step 0. */
+ * earlier, with `first` (B, n_columns) before step 0. A few rows at a time, so that what is written lies together. */
+#define PACK_ROWS 16
 static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAME(directed) *x, const REAL *first,
                                 int64_t n_columns, int64_t last_row, int64_t depth, int64_t tile_begin, int64_t tile_end,
                                 REAL *to) {
     const int64_t B = f->args->call.B, tile_rows = KERNELS(&f->args->call)->tile_rows;
-    for (int64_t k = 0; k < depth; k++) {
-        const int64_t step = (last_row - k) / B, b = (last_row - k) % B;
-        const REAL *row = !first ? NAME(row)(x, step, b) : step == 0 ? first + b * n_columns : NAME(row)(x, step - 1, b);
-        REAL *at = to + (tile_begin * depth + k) * tile_rows;
-        for (int64_t tile = tile_begin; tile < tile_end; tile++, at += depth * tile_rows) {
-            const int64_t column = tile * tile_rows;
-            for (int64_t r = 0; r < tile_rows; r++) at[r] = column + r < n_columns ? row[column + r] : 0;
+    int64_t step = last_row / B, b = last_row % B;
+    for (int64_t k = 0, n; k < depth; k += n) {
+        const REAL *rows[PACK_ROWS];
+        for (n = 0; n < PACK_ROWS && k + n < depth; n++) {
+            rows[n] = !first ? NAME(row)(x, step, b) : step == 0 ? first + b * n_columns : NAME(row)(x, step - 1, b);
+            if (b-- == 0) step--, b = B - 1;
+        }
+        for (int64_t tile = tile_begin; tile < tile_end; tile++) {
+            const int64_t column = tile * tile_rows, real = n_columns - column;
+            REAL *at = to + (tile * depth + k) * tile_rows;
+            if (tile_rows == 3 && real >= 3)
+                NAME(pack_tile)(n, rows, column, 3, 3, at);
+            else if (tile_rows == 6 && real >= 6)
+                NAME(pack_tile)(n, rows, column, 6, 6, at);
+            else
+                NAME(pack_tile)(n, rows, column, tile_rows, real, at);
         }
     }
 }
