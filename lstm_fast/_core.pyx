@@ -120,15 +120,16 @@ def compiler():
 
 cdef class Block:
     """n uninitialised bytes that begin on a cache line; its address without the price of a memoryview."""
-    cdef readonly object data
+    cdef readonly object data, memory
     cdef void *address
     cdef int64_t n
 
-    def __init__(self, int64_t n):
-        block = numpy.empty(n + 64, numpy.uint8)
-        cdef unsigned char[::1] view = block
+    def __init__(self, int64_t n, memory=None):
+        # memory: an array of n + 64 bytes or more to take them from
+        self.memory = numpy.empty(n + 64, numpy.uint8) if memory is None else memory
+        cdef unsigned char[::1] view = self.memory
         cdef int64_t skip = -<int64_t><uintptr_t>&view[0] & 63
-        self.data = block[skip:skip + n]
+        self.data = self.memory[skip:skip + n]
         self.address = &view[0] + skip
         self.n = n
 
@@ -309,15 +310,15 @@ cdef class Weights:
         c.dropout, c.dropout_seed = dropout, seed
         return c
 
-    def new_tape(self, T, B, dropout=0.0):
-        """Memory for what backward needs of T steps of B sequences."""
+    def tape_bytes(self, T, B, dropout=0.0):
+        """Size of the Block for what backward needs of T steps of B sequences."""
         cdef lstm_call call = self.call(T, B, dropout, 0, 1)
         cdef int64_t n = 0
         raise_status(lstm_tape_bytes(&call, &n))
-        return Block(n)
+        return n
 
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, double dropout=0.0, uint64_t seed=0):
-        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of new_tape, or None for inference."""
+        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of tape_bytes, or None for inference."""
         cdef lstm_forward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()

@@ -1,8 +1,38 @@
 """One call of the core on checked arrays: allocates what it returns. Used by modules.py and functional.py."""
+from threading import Lock
+
 import numpy as np
 
 from . import _core
 from ._arguments import real_array, sequence, shaped
+
+
+class _TapeMemory:
+    """The Block of a tape. A large one is kept when it dies: the next training step needs as much again, and pages fresh
+    from the system cost up to a twentieth of it. (What is smaller the C library keeps by itself.)
+    """
+    _spare: list[np.ndarray] = []  # the youngest last
+    _lock = Lock()
+    _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
+
+    def __init__(self, n):
+        self.block, self.is_seen = _core.Block(n, self._borrow(n) if n >= self._least_bytes else None), False
+
+    def _borrow(self, n):
+        with self._lock:
+            for k, array in enumerate(self._spare):
+                if n + 64 <= len(array) <= 2 * n + 64:
+                    return self._spare.pop(k)
+        return None
+
+    def __del__(self):
+        memory = self.block.memory
+        if self.is_seen or not self._least_bytes <= len(memory) <= self._most_bytes:  # seen: there may be views
+            return
+        with self._lock:
+            self._spare.append(memory)
+            while sum(map(len, self._spare)) > self._most_bytes:
+                del self._spare[0]
 
 
 class Tape:
@@ -19,14 +49,15 @@ class Tape:
 
     @property
     def nbytes(self):
-        return self._memory.nbytes
+        return self._memory.block.nbytes
 
     def __repr__(self):
         return f"<Tape of {self.steps} steps of {self.batch_size} sequences, {self.nbytes / 2**20:.1f} MiB>"
 
     def look(self, layer, direction):
         """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * H)."""
-        return self._weights.look(self._memory, self.steps, self.batch_size, layer, direction, self._dropout)
+        self._memory.is_seen = True
+        return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._dropout)
 
 
 def forward(weights, x, h_0, c_0, *, hidden_size, n_states, n_directions, has_c, keep, num_threads, form=None,
@@ -44,8 +75,8 @@ def forward(weights, x, h_0, c_0, *, hidden_size, n_states, n_directions, has_c,
     h_n = np.empty((n_states, B, hidden_size), weights.dtype)
     c_n = np.empty_like(h_n) if has_c else None
     h_0, c_0 = (None if state is None else np.ascontiguousarray(state) for state in (h_0, c_0))
-    memory = weights.new_tape(T, B, dropout) if keep else None
-    weights.forward(x, h_0, c_0, output, h_n, c_n, memory, num_threads, dropout, seed)
+    memory = _TapeMemory(weights.tape_bytes(T, B, dropout)) if keep else None
+    weights.forward(x, h_0, c_0, output, h_n, c_n, memory.block if keep else None, num_threads, dropout, seed)
     if not keep:
         return output, h_n, c_n, None
     return output, h_n, c_n, Tape(weights, memory, x, None if h_0 is None else h_0.copy(), dropout, seed, form)
@@ -63,7 +94,7 @@ def backward(tape, d_output, d_h_n, d_c_n, *, gradients, n_states, hidden_size, 
     d_c_0 = np.empty_like(d_h_0) if has_c else None
     d_h_n, d_c_n = (None if d is None else np.ascontiguousarray(d) for d in (d_h_n, d_c_n))
     d_output = None if d_output is None else sequence(d_output)
-    tape._weights.backward(tape._memory, x, tape._h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, num_threads,
+    tape._weights.backward(tape._memory.block, x, tape._h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, num_threads,
                            tape._dropout, tape._seed)
     return d_x, d_h_0, d_c_0
 

@@ -399,3 +399,25 @@ def test_cell_without_a_batch_gives_gradients_without_one():
     assert_same_bits(got.flat, want.flat)
     none = cell.backward(tape, (None, None))
     assert not none.flat.any() and not none.d_x.any()
+
+def test_memory_of_a_large_tape_is_used_again_but_never_while_somebody_looks():
+    lstm, x = lstm_fast.LSTM(64, 64, seed=0), np.ones((50, 240, 64), np.float32)
+
+    def place(tape):
+        return tape._memory.block.data.ctypes.data
+    tape = lstm.forward(x)[2]
+    first, copied = place(tape), copy.copy(tape)
+    del tape
+    other = lstm.forward(x)[2]
+    assert place(other) != first, "a copy of the tape still holds it"
+    want = lstm.backward(copied, x)
+    del copied
+    tape = lstm.forward(x)[2]
+    assert place(tape) == first
+    got = lstm.backward(tape, x)
+    assert all((got[name] == want[name]).all() for name in want)
+    gates, _, _ = tape.look(0, 0)
+    before = gates.copy()
+    del tape
+    tape = lstm.forward(2 * x)[2]
+    assert place(tape) != first and (gates == before).all()

@@ -480,7 +480,7 @@ def test_nothing_is_touched_beyond_the_arrays():
         weights = _core.Weights(cell, dtype, I, H, L, D, new_weights())
         x, output, h_0, c_0, h_n, c_n = new(T, B, I), new(T, B, D * H), *(new(L * D, B, H) for _ in range(4))
         weights.forward(x, h_0, c_0, output, h_n, c_n, None, 2)
-        tape = weights.new_tape(T, B, 0.5)
+        tape = _core.Block(weights.tape_bytes(T, B, 0.5))
         weights.forward(x, h_0, c_0, output, h_n, c_n, tape, 2, 0.5, 1)
         d_x, d_h_0, d_c_0 = new(T, B, I), new(L * D, B, H), new(L * D, B, H)
         gradients = [weights[:3] for weights in new_weights()]
