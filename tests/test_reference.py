@@ -286,7 +286,8 @@ def test_layer_gives_the_same_in_two_parts_with_carried_state(mode, T1):
     d_1 = backward(tape_1, incoming["d_output"][:T1], **d_carried)._asdict()
     assert relative_error(np.concatenate([d_1.pop("d_x"), d_2.pop("d_x")]), d_want.pop("d_x")) < 1e-14
     for name, d in d_want.items():
-        assert relative_error(d_1[name] if name[2:] in carried else d_1[name] + d_2[name], d) < 1e-14, name
+        if d is not None:
+            assert relative_error(d_1[name] if name[2:] in carried else d_1[name] + d_2[name], d) < 1e-14, name
 
 
 def test_stack_masks_multiply_the_output_of_the_layer_below():
@@ -364,7 +365,8 @@ def test_layer_backward_is_unmoved_when_results_are_overwritten(mode, T):
     *results, tape = forward(**arguments)
     want = backward(tape, **incoming)
     for array in (*results, *backward(tape, **incoming)):
-        array[...] = np.nan
+        if array is not None:
+            array[...] = np.nan
     for name, got, expected in zip(want._fields, backward(tape, **incoming), want):
         np.testing.assert_array_equal(got, expected, err_msg=name)
 
