@@ -35,6 +35,9 @@ PEEPHOLES = dict(weight_peephole=np.array([1, -1, 0.5]))  # i = 3 + 3, f = 1 - 3
     pytest.param(dict(norm_c_weight=[5.0], norm_c_bias=[7.0]), 15, 14, id="norm_of_one_c_is_its_bias"),
     # x W_ih^T = 1, 2, 2, 1 has mean 1.5 and deviation 0.5: -1, 1, 1, -1 once normalised. i = 1, f = 1, g = 3, o = 4.
     pytest.param(dict(norm_ih_weight=[1.0, 2, 1, -3], x=np.full((1, 1, 1), 1e6)), 6, 24, id="norm_ih"),
+    # Where the variance, x * x / 4, is 1e-5, that is doubled: i = 1, f = 1, g = 3, o = 4 again, after a factor sqrt(2).
+    pytest.param(dict(norm_ih_weight=np.sqrt(2) * np.array([1, 2, 1, -3]), x=np.full((1, 1, 1), np.sqrt(4e-5))), 6, 24,
+                 id="norm_has_1e-5_beside_the_variance"),
     # h_0 W_hh^T = 2, -1, 2, 1 times 1e6: mean 1, deviation sqrt(1.5). i = 1 + 2, f = 2 - 4, g = 2 + 2, o = 1.
     pytest.param(dict(norm_hh_weight=np.full(4, 2 * np.sqrt(1.5)), h_0=np.full((1, 1), 2e6)), 6, 6, id="norm_hh"),
     pytest.param(dict(resets=[[True]]), 2, 2, id="reset"),  # i = 1, g = 2, o = 1 from h = c = 0
@@ -77,6 +80,27 @@ def test_recurrent_mask_is_for_the_product_and_not_for_the_state():
     cut, *_ = reference.lstm_forward(**arguments | {"weight_hh": 0 * arguments["weight_hh"]})
     np.testing.assert_array_equal(dropped, cut)
     assert dropped.all()
+
+
+def test_stack_gives_every_layer_and_direction_its_own_masks_in_time():
+    features = ("projection", "recurrent_dropout", "zoneout_h", "zoneout_c")
+    arguments, _, options = stack_arguments("lstm", 2, True, features)
+    output, h_n, c_n, _ = stack_forward(arguments, options)
+    layer_input = arguments["x"]
+    for layer in range(2):
+        outputs = []
+        for suffix, step in (("", 1), ("_reverse", -1)):
+            k, names = len(outputs) + 2 * layer, ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+            one, h, c, _ = reference.lstm_forward(
+                layer_input[::step], arguments["h_0"][k], arguments["c_0"][k],
+                **{name: arguments[f"{name}_l{layer}{suffix}"] for name in names},
+                recurrent_mask=options["recurrent_masks"][k], zoneout_h_mask=options["zoneout_h_masks"][k][::step],
+                zoneout_c_mask=options["zoneout_c_masks"][k][::step])
+            np.testing.assert_array_equal(h_n[k], h)
+            np.testing.assert_array_equal(c_n[k], c)
+            outputs.append(one[::step])
+        layer_input = np.concatenate(outputs, axis=2)
+    np.testing.assert_array_equal(output, layer_input)
 
 
 # ---- gradients that must be zero -----------------------------------------------------------------------------------
