@@ -17,11 +17,6 @@ Masks = namedtuple("Masks", "recurrent zoneout_h zoneout_c")
 # What a step took and made. h_seen is h_prev as W_hh sees it, c_new is c before zoneout, m is h before the projection.
 Step = namedtuple("Step", "x c_prev masks h_seen a_x a_h pre_i pre_f pre_g pre_o i f g o c_new tanh_c m c h")
 
-# Gradients of what a step takes. In place of those of weight_ih, weight_hh and the biases it has d_a_x, d_a_h and d_pre
-# (B,4H), from which they come in one product and one sum for all steps.
-StepGradients = namedtuple("StepGradients", "d_x d_h_prev d_c_prev d_a_x d_a_h d_pre d_weight_hr d_weight_peephole "
-                                            "d_norm_ih_weight d_norm_hh_weight d_norm_c_weight d_norm_c_bias")
-
 
 def step_forward(x, h_prev, c_prev, w, cell, masks):
     """A Step from x (B,I), h_prev (B,R), c_prev (B,H), Weights, Cell and Masks."""
@@ -40,7 +35,7 @@ def step_forward(x, h_prev, c_prev, w, cell, masks):
     c_new = clip(f * c_prev + i * g, cell.cell_clip)
     pre_o = peep(pre_o, p_o, c_new)
     o = sigmoid(clip(pre_o, cell.gate_clip))
-    tanh_c = tanh_of_c(norm(c_new, w.norm_c_weight, w.norm_c_bias))
+    tanh_c = tanh_of_c(norm(c_new, w.norm_c_weight, w.norm_c_bias))  # gate_clip ends at the gates, as in ONNX Runtime
     m = o * tanh_c
     h_new = project(m, w.weight_hr)
     c, h = zoneout(c_prev, c_new, masks.zoneout_c), zoneout(h_prev, h_new, masks.zoneout_h)
@@ -48,8 +43,8 @@ def step_forward(x, h_prev, c_prev, w, cell, masks):
 
 
 def step_backward(step, d_h, d_c, w, cell):
-    """The chain rule through a Step, from d_h (B,R) and d_c (B,H) of its h and c."""
-    _, c_prev, masks, _, a_x, a_h, pre_i, pre_f, pre_g, pre_o, i, f, g, o, c_new, tanh_c, m, _, _ = step
+    """The chain rule through a Step, from d_h (B,R) and d_c (B,H): d_x, d_h_prev, d_c_prev and those of Weights."""
+    x, c_prev, masks, h_seen, a_x, a_h, pre_i, pre_f, pre_g, pre_o, i, f, g, o, c_new, tanh_c, m, _, _ = step
     sigmoid, tanh, tanh_of_c = activations(cell)
     p_i, p_f, p_o = peephole_parts(w)
 
@@ -80,9 +75,11 @@ def step_backward(step, d_h, d_c, w, cell):
     d_a_h, d_norm_hh_weight = norm_backward(d_pre, a_h, w.norm_hh_weight)
     d_x, d_h_seen = d_a_x @ w.weight_ih, d_a_h @ w.weight_hh
     d_h_prev = d_h_prev + (d_h_seen if masks.recurrent is None else d_h_seen * masks.recurrent)
+    d_bias = d_pre.sum(axis=0)
     d_weight_peephole = None if w.weight_peephole is None else np.concatenate([d_p_i, d_p_f, d_p_o])
-    return StepGradients(d_x, d_h_prev, d_c_prev, d_a_x, d_a_h, d_pre, d_weight_hr, d_weight_peephole,
-                         d_norm_ih_weight, d_norm_hh_weight, d_norm_c_weight, d_norm_c_bias)
+    d_w = Weights(d_a_x.T @ x, d_a_h.T @ h_seen, d_bias, d_bias, d_weight_hr, d_weight_peephole, d_norm_ih_weight,
+                  d_norm_hh_weight, d_norm_c_weight, d_norm_c_bias)
+    return d_x, d_h_prev, d_c_prev, d_w
 
 
 def activations(cell):

@@ -93,31 +93,20 @@ def lstm_backward(tape, d_output, d_h_n=None, d_c_n=None):
     d_output = _sequence.or_zeros(d_output, "d_output", tape.h)
     d_h = _sequence.or_zeros(d_h_n, "d_h_n", np.empty(tape.h.shape[1:], tape.h.dtype))
     d_c = _sequence.or_zeros(d_c_n, "d_c_n", np.empty(tape.c.shape[1:], tape.c.dtype))
-    d_learned_h, d_learned_c = (_zeros_like(a[name]) for name in ("learned_h_0", "learned_c_0"))
-    d_x, d_steps = np.zeros_like(a["x"]), []
+    d_x, d_w = np.zeros_like(a["x"]), Weights(*(_zeros_like(weight) for weight in w))
+    d_learned_h, d_learned_c = _zeros_like(a["learned_h_0"]), _zeros_like(a["learned_c_0"])
     for t, on in reversed(list(enumerate(tape.rows))):
-        d_step = step_backward(tape.steps[t], d_h[on] + d_output[t, on], d_c[on], w, tape.cell)
-        d_x[t, on] = d_step.d_x
-        d_h, d_c = _sequence.with_rows(d_h, on, d_step.d_h_prev), _sequence.with_rows(d_c, on, d_step.d_c_prev)
+        d_x[t, on], d_h_prev, d_c_prev, d_step = step_backward(
+            tape.steps[t], d_h[on] + d_output[t, on], d_c[on], w, tape.cell)
+        for d, share in zip(d_w, d_step):
+            if d is not None:
+                d += share
+        d_h, d_c = _sequence.with_rows(d_h, on, d_h_prev), _sequence.with_rows(d_c, on, d_c_prev)
         d_h, d_learned_h = _sequence.restart_backward(d_h, tape.resets[t], d_learned_h)
         d_c, d_learned_c = _sequence.restart_backward(d_c, tape.resets[t], d_learned_c)
-        d_steps.insert(0, d_step)
     d_h_0, d_learned_h = _sequence.initial_state_backward(d_h, a["h_0"], d_learned_h)
     d_c_0, d_learned_c = _sequence.initial_state_backward(d_c, a["c_0"], d_learned_c)
-
-    d_a_x, d_a_h, d_pre = (_rows(d_steps, name, w.weight_hh[:, 0]) for name in ("d_a_x", "d_a_h", "d_pre"))
-    d_weight_ih = d_a_x.T @ _rows(tape.steps, "x", w.weight_ih[0])
-    d_weight_hh = d_a_h.T @ _rows(tape.steps, "h_seen", w.weight_hh[0])
-    d_bias_ih, d_bias_hh = (None if bias is None else d_pre.sum(axis=0) for bias in (w.bias_ih, w.bias_hh))
-    d_others = (None if a[name] is None else sum((getattr(d, "d_" + name) for d in d_steps), _zeros_like(a[name]))
-                for name in Weights._fields[4:])
-    return LSTMGradients(d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, *d_others,
-                         d_learned_h, d_learned_c)
-
-
-def _rows(steps, name, like):
-    """What the steps have under that name, all rows of all steps one below the other, each like the given one."""
-    return np.concatenate([np.zeros((0, len(like)), like.dtype), *(getattr(step, name) for step in steps)])
+    return LSTMGradients(d_x, d_h_0, d_c_0, *d_w, d_learned_h, d_learned_c)
 
 
 def _zeros_like(array):
