@@ -1,6 +1,6 @@
 """lstm_fast: a fast, complete and reproducible LSTM for the CPU. NumPy in and out, forward and backward.
 
-    reference.py     the definition, in NumPy
+    reference/       the definition, in NumPy
     csrc/kernels     one register tile, one step; compiled once per instruction set
     csrc/loops       time, batch, threads; compiled once per dtype
     _core.pyx        the binding: arrays to pointers, the GIL ends here

@@ -1,4 +1,4 @@
-"""Functions without an object: one layer, one direction, explicit weights. The same signatures as in reference.py."""
+"""Functions without an object: one layer, one direction, explicit weights. The same signatures as in reference."""
 from collections import namedtuple
 
 import numpy as np
@@ -82,7 +82,7 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, *, num_thr
 
     Notes
     -----
-    The formulas are those of reference.py. To run the same weights many times, use LSTM, which packs them once.
+    The formulas are those of lstm_fast.reference. To run the same weights many times, use LSTM, which packs them once.
     """
     output, h_n, c_n, tape = _forward("lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, num_threads)
     return output, h_n[0], c_n[0], tape

@@ -35,7 +35,8 @@ def assert_matches_reference(mode, a, incoming, dtype, **options):
         assert result.dtype == dtype
         assert_within(forward_error(result, expected), FORWARD[dtype], options)
     gradients, expected = backward(tape, **incoming), reference_backward(reference_tape, **incoming)
-    assert gradients._fields == expected._fields
+    known = len(gradients)
+    assert gradients._fields == expected._fields[:known] and expected[known:] == (None,) * (len(expected) - known)
     for name in gradients._fields:
         d, d_expected = getattr(gradients, name), getattr(expected, name)
         assert (d is None) == (d_expected is None), name

@@ -38,7 +38,8 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
     with tarfile.open(only(dist.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
-                 "lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "tests/data/golden_torch.npz"):
+                 "lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "tests/data/golden_torch.npz",
+                 "tests/data/golden_onnx.npz"):
         assert name in names, name
     made = [name for name in names if name.endswith((".so", ".o", ".pyc", ".pyd")) or name == "lstm_fast/_core.c"]
     assert not made
@@ -58,7 +59,8 @@ def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
         metadata = archive.read(only(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".o"))]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lstm_fast"}, "only the package itself"
-    assert {"lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "lstm_fast/__init__.pyi"} <= set(names)
+    assert {"lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "lstm_fast/__init__.pyi",
+            "lstm_fast/reference/__init__.py", "lstm_fast/tour/__init__.py"} <= set(names)
     assert only(name for name in names if name.endswith(".so")).startswith("lstm_fast/_core.")
     assert "License-Expression: MIT" in metadata and "Requires-Python: >=3.11" in metadata
     required = re.findall(r"^Requires-Dist: ([^;\n]*)$", metadata, re.MULTILINE)
