@@ -34,11 +34,13 @@ def floating_dtype(value):
         dtype = None
     if dtype is None or dtype not in (np.float32, np.float64):  # (None == float64 to NumPy)
         raise ValueError(f"dtype must be float32 or float64, got {value!r}")
-    return dtype
+    return np.dtype(dtype.name)  # the one object of that name, for real_array
 
 
 def real_array(name, value, dtype):
     """The value as an array of this dtype, native and aligned, in any strides; copied only if it must be converted."""
+    if type(value) is np.ndarray and value.dtype is dtype and value.flags.aligned:
+        return value  # nothing to do, as usual, and said in a tenth of the time
     if type(value).__module__.startswith("numpy.ma"):
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
     try:
@@ -63,6 +65,8 @@ def shaped(name, array, shape, words):
 
 def sequence(array):
     """An array (T, B, n) that the kernels can walk: contiguous last axis, whole elements apart. A copy if need be."""
+    if array.flags.c_contiguous:
+        return array
     size, (T, B, n) = array.dtype.itemsize, array.shape
     step, row, element = array.strides
     # The stride of an axis of length 1 means nothing.
