@@ -113,6 +113,7 @@ bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
  * with a core kept busy by another process that halved the speed of everything. */
 #ifdef _OPENMP
 #define SPINS 1000 /* 15 to 50 us */
+#define SHORT_SPINS 50
 
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -145,11 +146,18 @@ static void meet(struct lstm_member *m, long long number) {
     raise_flag(m, number);
     for (int rank = 0; rank < m->size; rank++) {
         const atomic_llong *flag = &m->shared->flags[rank].reached;
-        for (int k = 0; atomic_load_explicit(flag, memory_order_acquire) < number; k++)
-            if (k < SPINS)
+        int64_t since = 0; /* when waiting became worth counting */
+        for (int k = 0; atomic_load_explicit(flag, memory_order_acquire) < number; k++) {
+            if (k == SHORT_SPINS) since = now_ns();
+            if (k < SPINS) {
                 relax();
-            else
-                sleep_until(m, flag, number);
+                continue;
+            }
+            m->spun_ns += now_ns() - since;
+            since = 0;
+            sleep_until(m, flag, number);
+        }
+        if (since) m->spun_ns += now_ns() - since;
     }
 }
 #else
@@ -169,12 +177,13 @@ bool lstm_barrier(struct lstm_member *m) {
 
 /* ---- crowded machines ---------------------------------------------------------------------------------------------
  * A team is as slow as its slowest member, and a member whose processor another process wants stands still for
- * milliseconds while the others sleep in a barrier. So every team notes how long its members really ran. When that was,
- * over the last teams, hardly more than one thread would have run in the same time, calls run alone for a while; then a team
- * tries again, and if it fares no better, the while doubles. Results do not depend on it. */
-#define WORTH_A_TEAM 1.25       /* time run over time elapsed */
-#define EVIDENCE_NS 10000000ll  /* of team time, before anything is concluded; older than twice that fades */
-#define LEAST_ALONE_NS 20000000ll
+ * milliseconds while the others sleep in a barrier. So every team notes how long its members ran, less what they spun. Over
+ * the time elapsed that is how many times as fast as one thread they were. When the last teams were hardly faster, calls run
+ * alone for a while; then teams try again, and if they fare no better, the while doubles. Results do not depend on it.
+ * (The evidence must outlast the stray millisecond that a virtual machine's host takes: a fourth of it was too little.) */
+#define WORTH_A_TEAM 1.1        /* time run over time elapsed */
+#define EVIDENCE_NS 40000000ll  /* of team time, before anything is concluded; older than twice that fades */
+#define LEAST_ALONE_NS 40000000ll
 #define MOST_ALONE_NS 1000000000ll
 #define ALONE_PER_CALL 32       /* even a team that takes twice the time of one thread then costs 3 % */
 
@@ -215,7 +224,8 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
     function(&member, arguments);
     set_mode(mode);
     if (!is_team) return;
-    atomic_fetch_add_explicit(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before, memory_order_relaxed);
+    const long long ran = read_clock(CLOCK_THREAD_CPUTIME_ID) - before - member.spun_ns;
+    atomic_fetch_add_explicit(&shared->ran_ns, ran, memory_order_relaxed);
     meet(&member, LLONG_MAX); /* who is early waits here and not in OpenMP's barrier, which spins for milliseconds */
 }
 

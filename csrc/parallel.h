@@ -14,6 +14,7 @@ struct lstm_member {
     lstm_interrupted_function *interrupted;
     void *context;
     int64_t work, asked_ns; /* since the clock was read; when `interrupted` was last called */
+    int64_t spun_ns;        /* in barriers */
 };
 
 typedef void lstm_member_function(struct lstm_member *, void *arguments);
