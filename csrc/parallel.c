@@ -180,38 +180,47 @@ bool lstm_barrier(struct lstm_member *m) {
  * milliseconds while the others sleep in a barrier. So every team notes how long its members ran, less what they spun. Over
  * the time elapsed that is how many times as fast as one thread they were. When the last teams were hardly faster, calls run
  * alone for a while; then teams try again, and if they fare no better, the while doubles. Results do not depend on it.
- * (The evidence must outlast the stray millisecond that a virtual machine's host takes: a fourth of it was too little.) */
+ * (The evidence must outlast the stray millisecond that a virtual machine's host takes, unless it is overwhelming. The while
+ * is time of calls, not of the clock: who computes now and then would otherwise begin anew each time.) */
+#ifdef _OPENMP
 #define WORTH_A_TEAM 1.1        /* time run over time elapsed */
-#define EVIDENCE_NS 40000000ll  /* of team time, before anything is concluded; older than twice that fades */
+#define EVIDENCE_NS 40000000ll  /* of team time, before this is concluded; older than twice that fades */
+#define OVERWHELMING 0.7        /* below which a fourth of the evidence will do */
 #define LEAST_ALONE_NS 40000000ll
 #define MOST_ALONE_NS 1000000000ll
 #define ALONE_PER_CALL 32       /* even a team that takes twice the time of one thread then costs 3 % */
+#define FORGOTTEN_NS 10000000000ll /* by the clock */
 
 /* Of this process, and only ever a hint: races between teams may lose an entry. */
-static atomic_llong alone_until_ns, alone_ns, recent_ns, recent_ran_ns;
+static atomic_llong alone_left_ns, alone_ns, noted_ns, recent_ns, recent_ran_ns;
 #define RECALL(x) atomic_load_explicit(&(x), memory_order_relaxed)
 #define REMEMBER(x, value) atomic_store_explicit(&(x), value, memory_order_relaxed)
 
-static bool is_crowded(void) {
-    const long long until = RECALL(alone_until_ns);
-    return until && now_ns() < until;
-}
+static bool is_crowded(long long now) { return RECALL(alone_left_ns) > 0 && now - RECALL(noted_ns) < FORGOTTEN_NS; }
 
-static void note_time(const struct lstm_shared *shared) {
-    const long long now = now_ns(), elapsed = now - shared->begin_ns, fade = RECALL(recent_ns) > 2 * EVIDENCE_NS ? 2 : 1;
-    const long long recent = RECALL(recent_ns) / fade + elapsed, ran = RECALL(recent_ran_ns) / fade + RECALL(shared->ran_ns);
+static void note_alone(long long elapsed) { REMEMBER(alone_left_ns, RECALL(alone_left_ns) - elapsed); }
+
+static void note_team(long long now, long long elapsed, long long ran_here) {
+    const long long fade = RECALL(recent_ns) > 2 * EVIDENCE_NS ? 2 : 1;
+    const long long recent = RECALL(recent_ns) / fade + elapsed, ran = RECALL(recent_ran_ns) / fade + ran_here;
+    const double speedup = (double)ran / (double)(recent + 1);
     REMEMBER(recent_ns, recent);
     REMEMBER(recent_ran_ns, ran);
-    if (recent < EVIDENCE_NS || (double)ran > WORTH_A_TEAM * (double)recent) return;
-    const bool is_again = now - RECALL(alone_until_ns) < RECALL(alone_ns);
-    long long alone = is_again ? 2 * RECALL(alone_ns) : LEAST_ALONE_NS;
+    if (recent < EVIDENCE_NS / 4 || speedup > (recent < EVIDENCE_NS ? OVERWHELMING : WORTH_A_TEAM)) {
+        if (recent >= EVIDENCE_NS) REMEMBER(alone_ns, 0); /* teams work again */
+        return;
+    }
+    long long alone = now - RECALL(noted_ns) < FORGOTTEN_NS ? 2 * RECALL(alone_ns) : 0;
+    if (alone < LEAST_ALONE_NS) alone = LEAST_ALONE_NS;
     if (alone > MOST_ALONE_NS) alone = MOST_ALONE_NS;
     if (alone < ALONE_PER_CALL * elapsed) alone = ALONE_PER_CALL * elapsed;
     REMEMBER(alone_ns, alone);
-    REMEMBER(alone_until_ns, now + alone);
+    REMEMBER(alone_left_ns, alone);
+    REMEMBER(noted_ns, now);
     REMEMBER(recent_ns, 0);
     REMEMBER(recent_ran_ns, 0);
 }
+#endif
 
 /* ---- the team ----------------------------------------------------------------------------------------------------- */
 static void run_member(int rank, int size, struct lstm_shared *shared, const struct lstm_call *call,
@@ -224,10 +233,24 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
     function(&member, arguments);
     set_mode(mode);
     if (!is_team) return;
-    const long long ran = read_clock(CLOCK_THREAD_CPUTIME_ID) - before - member.spun_ns;
-    atomic_fetch_add_explicit(&shared->ran_ns, ran, memory_order_relaxed);
+    atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - member.spun_ns);
     meet(&member, LLONG_MAX); /* who is early waits here and not in OpenMP's barrier, which spins for milliseconds */
 }
+
+#ifdef _OPENMP
+static void run_team(int n_threads, struct lstm_shared *shared, const struct lstm_call *call,
+                     lstm_member_function *function, void *arguments) {
+    shared->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    shared->woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    atomic_init(&shared->n_sleepers, 0);
+    atomic_init(&shared->ran_ns, 0);
+    for (int rank = 0; rank < n_threads; rank++) atomic_init(&shared->flags[rank].reached, 0);
+#pragma omp parallel num_threads(n_threads)
+    run_member(omp_get_thread_num(), omp_get_num_threads(), shared, call, function, arguments);
+    pthread_cond_destroy(&shared->woken);
+    pthread_mutex_destroy(&shared->mutex);
+}
+#endif
 
 enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_member_function *function,
                                void *arguments) {
@@ -236,18 +259,17 @@ enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm
     atomic_init(&shared.stop_at, LLONG_MAX);
 #ifdef _OPENMP
     if (n_threads > LARGEST_TEAM) n_threads = LARGEST_TEAM;
-    if (n_threads > 1 && !is_forked_child && (call->split != LSTM_SPLIT_BEST || !is_crowded())) {
-        shared.mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-        shared.woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-        atomic_init(&shared.n_sleepers, 0);
-        atomic_init(&shared.ran_ns, 0);
-        for (int rank = 0; rank < n_threads; rank++) atomic_init(&shared.flags[rank].reached, 0);
+    if (n_threads > 1 && !is_forked_child) {
         shared.begin_ns = now_ns();
-#pragma omp parallel num_threads(n_threads)
-        run_member(omp_get_thread_num(), omp_get_num_threads(), &shared, call, function, arguments);
-        if (call->split == LSTM_SPLIT_BEST) note_time(&shared);
-        pthread_cond_destroy(&shared.woken);
-        pthread_mutex_destroy(&shared.mutex);
+        const bool is_noted = call->split == LSTM_SPLIT_BEST;
+        if (is_noted && is_crowded(shared.begin_ns)) {
+            run_member(0, 1, &shared, call, function, arguments);
+            note_alone(now_ns() - shared.begin_ns);
+        } else {
+            run_team(n_threads, &shared, call, function, arguments);
+            const int64_t now = now_ns();
+            if (is_noted) note_team(now, now - shared.begin_ns, RECALL(shared.ran_ns));
+        }
     } else
 #endif
         run_member(0, 1, &shared, call, function, arguments);
