@@ -74,6 +74,9 @@ struct lstm_call {
     enum lstm_split split; /* BEST, but for tests: the others use all threads, however little there is to do */
     lstm_interrupted_function *interrupted;
     void *interrupted_context;
+    /* Sequences of different lengths, the longest first: lengths (B), 0..T, not rising, and the batch row that each is.
+     * Steps past a length are not computed; outputs and d_x there are zero. Both NULL: all T. */
+    const int64_t *lengths, *rows;
     double dropout;        /* between layers, training only; 0: none */
     uint64_t dropout_seed; /* the mask is a function of seed, layer, t, b and unit alone */
 };
@@ -140,7 +143,8 @@ enum lstm_status lstm_backward(const struct lstm_backward *);
 
 /* ---- what a tape holds, for those who look inside (trace) ---------------------------------------------------------
  * Byte offsets. gates: (T, B, H/V, 4, V) in the order in which the steps were taken, V the vector length in elements,
- * H rounded up to V; c: (T + 1, B, H rounded up), row 0 the initial state. h: (T, B, D * H) in the order of time. */
+ * H rounded up to V; c: (T + 1, B, H rounded up), row 0 the initial state. h: (T, B, D * H) in the order of time.
+ * With lengths, rows are in the order of lengths, and the reverse direction takes its first step at the end of each. */
 int64_t lstm_tape_gates(const struct lstm_call *, int64_t layer, int64_t direction);
 int64_t lstm_tape_c(const struct lstm_call *, int64_t layer, int64_t direction);
 int64_t lstm_tape_h(const struct lstm_call *, int64_t layer);

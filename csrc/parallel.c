@@ -109,11 +109,11 @@ bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
 
 /* ---- barrier ------------------------------------------------------------------------------------------------------
  * Each member raises its own flag and looks at those of the others: one hop between caches where all run. Who has waited
- * for a while sleeps, so that its processor is free for the one who is late: OpenMP's barrier spins for milliseconds, and
- * with a core kept busy by another process that halved the speed of everything. */
+ * for two milliseconds sleeps, so that its processor is free for the one who is late. (Sleeping after 30 us was worse: the
+ * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) */
 #ifdef _OPENMP
-#define SPINS 1000 /* 15 to 50 us */
-#define SHORT_SPINS 50
+#define SPINS_PER_CLOCK 64
+#define SPIN_NS 2000000ll
 
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -148,12 +148,12 @@ static void meet(struct lstm_member *m, long long number) {
         const atomic_llong *flag = &m->shared->flags[rank].reached;
         int64_t since = 0; /* when waiting became worth counting */
         for (int k = 0; atomic_load_explicit(flag, memory_order_acquire) < number; k++) {
-            if (k == SHORT_SPINS) since = now_ns();
-            if (k < SPINS) {
-                relax();
-                continue;
-            }
-            m->spun_ns += now_ns() - since;
+            relax();
+            if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;
+            const int64_t now = now_ns();
+            if (!since) since = now;
+            if (now - since < SPIN_NS) continue;
+            m->spun_ns += now - since;
             since = 0;
             sleep_until(m, flag, number);
         }
@@ -188,7 +188,7 @@ bool lstm_barrier(struct lstm_member *m) {
 #define OVERWHELMING 0.7        /* below which a fourth of the evidence will do */
 #define LEAST_ALONE_NS 40000000ll
 #define MOST_ALONE_NS 1000000000ll
-#define ALONE_PER_CALL 32       /* even a team that takes twice the time of one thread then costs 3 % */
+#define ALONE_PER_CALL 32       /* at most: a team that takes twice the time of one thread then costs 3 % */
 #define FORGOTTEN_NS 10000000000ll /* by the clock */
 
 /* Of this process, and only ever a hint: races between teams may lose an entry. */
@@ -210,10 +210,10 @@ static void note_team(long long now, long long elapsed, long long ran_here) {
         if (recent >= EVIDENCE_NS) REMEMBER(alone_ns, 0); /* teams work again */
         return;
     }
+    const long long most = ALONE_PER_CALL * elapsed > MOST_ALONE_NS ? ALONE_PER_CALL * elapsed : MOST_ALONE_NS;
     long long alone = now - RECALL(noted_ns) < FORGOTTEN_NS ? 2 * RECALL(alone_ns) : 0;
-    if (alone < LEAST_ALONE_NS) alone = LEAST_ALONE_NS;
-    if (alone > MOST_ALONE_NS) alone = MOST_ALONE_NS;
-    if (alone < ALONE_PER_CALL * elapsed) alone = ALONE_PER_CALL * elapsed;
+    if (alone < LEAST_ALONE_NS + 2 * elapsed) alone = LEAST_ALONE_NS + 2 * elapsed;
+    if (alone > most) alone = most;
     REMEMBER(alone_ns, alone);
     REMEMBER(alone_left_ns, alone);
     REMEMBER(noted_ns, now);

@@ -140,7 +140,6 @@ int64_t lstm_tape_h(const struct lstm_call *call, int64_t layer) {
  * Chunk lengths change no bit of any result; they depend on sizes alone, not on caches or threads. */
 #define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2, or a quarter of the W_ih it reads once */
 #define BETWEEN_BYTES (128 << 10) /* what flows between layers */
-#define GRADIENT_ROWS 512         /* rows of one weight-gradient product: enough to hide reading and writing its result */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
     const struct lstm_model *m = &call->model;
@@ -161,6 +160,12 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
                 times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);
     p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
+    const int64_t chunk_rows = times(&t, p->chunk_steps, call->lengths ? call->B : 0);
+    p->x_steps_width = largest_input;
+    p->x_steps = take(&t, D, times(&t, times(&t, chunk_rows, largest_input), d.element_bytes), &p->x_steps_bytes);
+    p->h_steps = take(&t, D, times(&t, times(&t, chunk_rows, m->hidden_size), d.element_bytes), &p->h_steps_bytes);
+    p->h_state = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0,
+                                   times(&t, times(&t, call->B, m->hidden_size), d.element_bytes)), NULL);
     p->bytes = t.bytes;
     return status(&t);
 }
@@ -179,9 +184,9 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     const int64_t D = m->num_directions, T = at_least(1, call->T), B = call->B, element = d.element_bytes;
     const int64_t largest_input = m->num_layers > 1 ? at_least(m->input_size, d.output_width) : m->input_size;
     struct total t = {0};
-    p->chunk_steps = at_most(T, at_least(1, GRADIENT_ROWS / at_least(1, B)));
+    p->chunk_steps = at_most(T, at_least(1, LSTM_GRADIENT_ROWS / at_least(1, B)));
     p->segment_steps = D > 1 ? T : p->chunk_steps;
-    p->depth = at_most(GRADIENT_ROWS, times(&t, p->chunk_steps, B));
+    p->depth = at_most(LSTM_GRADIENT_ROWS, times(&t, p->chunk_steps, B));
     /* One cache line more than a row needs: rows a multiple of 4 KiB apart would fall into the same few cache sets. */
     p->d_gates_stride = d.gates_width + 64 / element;
     p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), element), NULL);
@@ -194,6 +199,12 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->packed_x = take(&t, largest_input + whole_tiles, column_bytes, NULL);
     p->packed_h = take(&t, m->hidden_size + whole_tiles, column_bytes, NULL);
     p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
+    const int64_t row_bytes = times(&t, p->chunk_steps, times(&t, call->lengths ? B : 0, element));
+    p->d_output_steps = take(&t, m->hidden_size, row_bytes, NULL);
+    p->h_steps = take(&t, m->hidden_size, row_bytes, NULL);
+    p->d_x_steps = take(&t, largest_input, row_bytes, NULL);
+    p->d_h = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0, times(&t, times(&t, B, m->hidden_size), element)),
+                  NULL);
     struct lstm_packed last;
     if (lstm_plan_packed(m, call->isa, false, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
     p->d_packed = take(&t, 1, last.bytes, NULL);

@@ -39,9 +39,17 @@ struct lstm_forward_plan {
     int64_t gates, gates_bytes; /* D chunks of (chunk_steps, B, gates_width), where no tape holds the gates */
     int64_t c, c_bytes;      /* L * D cell states (B, H_padded), where no tape does */
     int64_t between, between_bytes; /* two sequences (segment_steps, B, D * H), where no tape does */
+    /* Only with lengths: */
+    int64_t x_steps, x_steps_bytes; /* D chunks of inputs in the order of steps (chunk_steps, B, x_steps_width) */
+    int64_t x_steps_width;          /* elements, of the widest layer: members may be in different layers at a time */
+    int64_t h_steps, h_steps_bytes; /* D chunks of outputs likewise (chunk_steps, B, H) */
+    int64_t h_state;                /* (L * D, B, H) running states */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);
+
+/* Rows of one weight-gradient product, and the most steps of a chunk: enough to hide reading and writing its result. */
+#define LSTM_GRADIENT_ROWS 512
 
 struct lstm_backward_plan {
     int64_t segment_steps;   /* as in forward */
@@ -53,6 +61,10 @@ struct lstm_backward_plan {
     int64_t between, between_bytes; /* two gradients (segment_steps, B, D * H) between layers */
     int64_t packed_x, packed_h; /* left operands of the weight-gradient products: (tiles, depth, tile_rows) */
     int64_t ones;            /* the left operand of the bias gradient, one tile */
+    /* Only with lengths, in the order of steps, rows that do not run left out: */
+    int64_t d_output_steps, h_steps; /* (chunk_steps * B, H) */
+    int64_t d_x_steps;       /* (chunk_steps * B, largest input) */
+    int64_t d_h;             /* (L * D, B, H) running gradients */
     int64_t d_packed;        /* weight gradients in the layout of the packed weights of forward */
     int64_t bytes;
 };

@@ -73,3 +73,21 @@ def sequence(array):
     if (n > 1 and element != size) or (T > 1 and step % size) or (B > 1 and row % size):
         return np.ascontiguousarray(array)
     return array
+
+
+def order_of_lengths(value, T, B):
+    """lengths as (lengths, rows) for the core: the longest first, and the batch row of each. None where all are T."""
+    if value is None:
+        return None
+    lengths = np.asarray(value)
+    if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
+        if lengths.size or B:
+            raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
+        return None
+    if ((lengths < 0) | (lengths > T)).any():
+        raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths[(lengths < 0) | (lengths > T)][0]}")
+    if (lengths == T).all():
+        return None
+    lengths = lengths.astype(np.int64)
+    rows = np.argsort(-lengths, kind="stable")
+    return lengths[rows], rows

@@ -215,6 +215,23 @@ cdef void *state(object a, c_bool is_f32, c_bool writable) except? NULL:
     return <void *>&r64[0] if r64.shape[0] else NULL
 
 
+cdef int read_order(object order, lstm_call *call) except -1:
+    """(lengths, rows) into the call; the caller keeps them alive."""
+    cdef const int64_t[::1] lengths
+    cdef const int64_t[::1] rows
+    cdef int64_t b
+    if order is None or call.B == 0:
+        return 0
+    lengths, rows = order
+    if lengths.shape[0] != call.B or rows.shape[0] != call.B or lengths[0] > call.T or lengths[call.B - 1] < 0:
+        raise ValueError("lengths and rows must have one entry for each sequence, and no length may exceed the steps")
+    for b in range(call.B):
+        if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
+            raise ValueError("lengths must not rise and rows must be those of the batch")
+    call.lengths, call.rows = &lengths[0], &rows[0]
+    return 0
+
+
 cdef c_bool check_signals(void *context) noexcept with gil:
     return PyErr_CheckSignals() != 0
 
@@ -307,6 +324,7 @@ cdef class Weights:
         if work * (self.model.input_size + self.model.hidden_size) > 1e6 and is_main_thread():
             c.interrupted = check_signals
         c.interrupted_context = NULL
+        c.lengths, c.rows = NULL, NULL
         c.dropout, c.dropout_seed = dropout, seed
         return c
 
@@ -317,13 +335,18 @@ cdef class Weights:
         raise_status(lstm_tape_bytes(&call, &n))
         return n
 
-    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, double dropout=0.0, uint64_t seed=0):
-        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of tape_bytes, or None for inference."""
+    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, double dropout=0.0, uint64_t seed=0,
+                order=None):
+        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of tape_bytes, or None for inference.
+
+        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each.
+        """
         cdef lstm_forward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
         cdef lstm_status status
         a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        read_order(order, &a.call)
         a.x = sequence(x, is_f32, False)
         a.output = sequence(output, is_f32, True)
         a.h_0, a.c_0 = state(h_0, is_f32, False), state(c_0, is_f32, False)
@@ -338,7 +361,7 @@ cdef class Weights:
         raise_status(status)
 
     def backward(self, Block tape not None, x, h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
-                 double dropout=0.0, uint64_t seed=0):
+                 double dropout=0.0, uint64_t seed=0, order=None):
         """gradients: L * D tuples (d_weight_ih, d_weight_hh, d_bias or None); d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
         cdef int64_t n = 0
@@ -352,6 +375,7 @@ cdef class Weights:
                 self.packed_backward = self.pack(True)
             packed = self.packed_backward
         a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        read_order(order, &a.call)
         a.x, a.h_0 = sequence(x, is_f32, False), state(h_0, is_f32, False)
         a.d_output = sequence(d_output, is_f32, False)
         a.d_h_n, a.d_c_n = state(d_h_n, is_f32, False), state(d_c_n, is_f32, False)

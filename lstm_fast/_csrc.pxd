@@ -47,6 +47,8 @@ cdef extern from "lstm_fast.h" nogil:
         lstm_split split
         lstm_interrupted_function interrupted
         void *interrupted_context
+        const int64_t *lengths
+        const int64_t *rows
         double dropout
         uint64_t dropout_seed
     struct lstm_sequence:

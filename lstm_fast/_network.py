@@ -4,7 +4,7 @@ from threading import Lock
 import numpy as np
 
 from . import _core
-from ._arguments import real_array, sequence, shaped
+from ._arguments import order_of_lengths, real_array, sequence, shaped
 
 
 class _TapeMemory:
@@ -42,8 +42,8 @@ class Tape:
     copies everything else. Memory: 6 * H numbers a step and batch row, in each layer and direction.
     """
 
-    def __init__(self, weights, memory, x, h_0, dropout, seed, form):
-        self._weights, self._memory, self._x, self._h_0 = weights, memory, x, h_0
+    def __init__(self, weights, memory, x, h_0, order, dropout, seed, form):
+        self._weights, self._memory, self._x, self._h_0, self._order = weights, memory, x, h_0, order
         self._dropout, self._seed, self._form = dropout, seed, form
         self.steps, self.batch_size = x.shape[:2]
 
@@ -54,20 +54,26 @@ class Tape:
     def __repr__(self):
         return f"<Tape of {self.steps} steps of {self.batch_size} sequences, {self.nbytes / 2**20:.1f} MiB>"
 
+    def rows(self):
+        """The batch row and the number of steps of each row of look(), in its order."""
+        lengths, rows = self._order or ([self.steps] * self.batch_size, range(self.batch_size))
+        return zip(map(int, rows), map(int, lengths))
+
     def look(self, layer, direction):
-        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * H)."""
+        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * H), as csrc/lstm_fast.h has them."""
         self._memory.is_seen = True
         return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._dropout)
 
 
 def forward(weights, x, h_0, c_0, *, hidden_size, n_states, n_directions, has_c, keep, num_threads, form=None,
-            batch_first=False, dropout=0.0, seed=0):
-    """x (T, B, I); h_0, c_0 (n_states, B, H) or None. Returns output (T, B, D * H), h_n, c_n (or None), Tape (or None).
+            batch_first=False, dropout=0.0, seed=0, lengths=None):
+    """x (T, B, I); h_0, c_0 (n_states, B, H) or None; lengths (B,) or None. Returns output (T, B, D * H), h_n, c_n (or None), Tape (or None).
 
     With batch_first the output lies in memory as (B, T, D * H), so that the caller can turn it round for nothing.
     """
     T, B = x.shape[:2]
     x = sequence(x)
+    order = order_of_lengths(lengths, T, B)
     width = n_directions * hidden_size
     output = np.empty((B, T, width) if batch_first else (T, B, width), weights.dtype)
     if batch_first:
@@ -76,10 +82,11 @@ def forward(weights, x, h_0, c_0, *, hidden_size, n_states, n_directions, has_c,
     c_n = np.empty_like(h_n) if has_c else None
     h_0, c_0 = (None if state is None else np.ascontiguousarray(state) for state in (h_0, c_0))
     memory = _TapeMemory(weights.tape_bytes(T, B, dropout)) if keep else None
-    weights.forward(x, h_0, c_0, output, h_n, c_n, memory.block if keep else None, num_threads, dropout, seed)
+    weights.forward(x, h_0, c_0, output, h_n, c_n, memory.block if keep else None, num_threads, dropout, seed,
+                    order)
     if not keep:
         return output, h_n, c_n, None
-    return output, h_n, c_n, Tape(weights, memory, x, None if h_0 is None else h_0.copy(), dropout, seed, form)
+    return output, h_n, c_n, Tape(weights, memory, x, None if h_0 is None else h_0.copy(), order, dropout, seed, form)
 
 
 def backward(tape, d_output, d_h_n, d_c_n, *, gradients, n_states, hidden_size, has_c, num_threads, batch_first=False):
@@ -95,7 +102,7 @@ def backward(tape, d_output, d_h_n, d_c_n, *, gradients, n_states, hidden_size, 
     d_h_n, d_c_n = (None if d is None else np.ascontiguousarray(d) for d in (d_h_n, d_c_n))
     d_output = None if d_output is None else sequence(d_output)
     tape._weights.backward(tape._memory.block, x, tape._h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, num_threads,
-                           tape._dropout, tape._seed)
+                           tape._dropout, tape._seed, tape._order)
     return d_x, d_h_0, d_c_0
 
 

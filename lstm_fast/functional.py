@@ -10,7 +10,7 @@ LSTMGradients = namedtuple("LSTMGradients", "d_x d_h_0 d_c_0 d_weight_ih d_weigh
 RNNGradients = namedtuple("RNNGradients", "d_x d_h_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh")
 
 
-def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, num_threads):
+def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads):
     """Checks everything against x (T, B, I) and weight_hh (n_gates * H, H), whose dtype is that of the computation."""
     dtype = np.float32 if getattr(weight_hh, "dtype", None) == np.float32 else np.float64
     x, weight_hh = real_array("x", x, dtype), real_array("weight_hh", weight_hh, dtype)
@@ -33,7 +33,7 @@ def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh,
     arrays = [None if a is None else np.array(a, order="C") for a in (weight_ih, weight_hh, *biases)]
     weights = _core.Weights(cell, dtype, I, H, 1, 1, [tuple(arrays)])
     return _network.forward(weights, x, h_0, c_0, hidden_size=H, n_states=1, n_directions=1, has_c=cell == "lstm",
-                            keep=True, num_threads=_threads.resolve(num_threads))
+                            keep=True, num_threads=_threads.resolve(num_threads), lengths=lengths)
 
 
 def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
@@ -57,7 +57,7 @@ def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
     return d_x, *states, *d_weights[:2], *d_biases
 
 
-def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, *, num_threads=None):
+def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=None, *, num_threads=None):
     """One LSTM layer over a sequence.
 
     Parameters
@@ -67,6 +67,7 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, *, num_thr
     weight_ih, weight_hh : array_like of shape (4H, I), (4H, H), gates in the order i, f, g, o
         The computation is float32 if weight_hh is, else float64; everything is converted to that.
     bias_ih, bias_hh : array_like of shape (4H,), or None for zero
+    lengths : integers of shape (B,) from 0 to T, or None for T: steps beyond are padding, see LSTM
     num_threads : int, optional
 
     Returns
@@ -84,7 +85,8 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, *, num_thr
     -----
     The formulas are those of lstm_fast.reference. To run the same weights many times, use LSTM, which packs them once.
     """
-    output, h_n, c_n, tape = _forward("lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, num_threads)
+    output, h_n, c_n, tape = _forward("lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths,
+                                     num_threads)
     return output, h_n[0], c_n[0], tape
 
 
@@ -97,14 +99,15 @@ def lstm_backward(tape, d_output, d_h_n=None, d_c_n=None, *, num_threads=None):
     return LSTMGradients(*_backward(tape, True, d_output, d_h_n, d_c_n, num_threads))
 
 
-def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="tanh", *, num_threads=None):
+def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="tanh", lengths=None, *, num_threads=None):
     """One plain RNN layer, h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh); shapes with H instead of 4H.
 
-    nonlinearity: "tanh", "relu" or "identity". Returns output (T, B, H), h_n (B, H) and a tape for rnn_backward.
+    nonlinearity: "tanh", "relu" or "identity"; lengths as in lstm_forward. Returns output (T, B, H), h_n (B, H) and a tape for rnn_backward.
     """
     if nonlinearity not in ("tanh", "relu", "identity"):
         raise ValueError(f"nonlinearity must be tanh, relu or identity, got {nonlinearity!r}")
-    output, h_n, _, tape = _forward(nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh, num_threads)
+    output, h_n, _, tape = _forward(nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh,
+                                   lengths, num_threads)
     return output, h_n[0], tape
 
 

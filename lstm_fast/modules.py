@@ -129,6 +129,9 @@ class _Recurrent:
             return x[:, None], True
         return x.swapaxes(0, 1) if self.batch_first else x, False
 
+    def _read_lengths(self, lengths, is_unbatched):
+        return [lengths] if is_unbatched and np.ndim(lengths) == 0 and lengths is not None else lengths
+
     def _read_state(self, name, value, B, is_unbatched):
         n, H = self.num_layers * self._n_directions, self.hidden_size
         if is_unbatched:
@@ -161,7 +164,7 @@ class _Recurrent:
         """What a tape must come from to be this module's: the same kind of cell and the same sizes."""
         return self._cell_name(), self.dtype, self.batch_first, self._shapes
 
-    def _run(self, x, state, keep, dropout, num_threads):
+    def _run(self, x, state, keep, dropout, num_threads, lengths=None):
         x, is_unbatched = self._read_x(x)
         h_0, c_0 = self._read_states(state, x.shape[1], is_unbatched, ("h_0", "c_0"))
         dropout = dropout if self.num_layers > 1 else 0.0
@@ -170,10 +173,10 @@ class _Recurrent:
             self._version.weights, x, h_0, c_0, hidden_size=self.hidden_size,
             n_states=self.num_layers * self._n_directions, n_directions=self._n_directions, has_c=self._has_c, keep=keep,
             num_threads=_threads.resolve(num_threads), form=(self._form(), is_unbatched), batch_first=self.batch_first,
-            dropout=dropout, seed=seed)
+            dropout=dropout, seed=seed, lengths=self._read_lengths(lengths, is_unbatched))
         return self._give(output, is_unbatched), self._give_states(h_n, c_n, is_unbatched), tape
 
-    def __call__(self, x, state=None, *, num_threads=None):
+    def __call__(self, x, state=None, *, lengths=None, num_threads=None):
         """Inference: runs the sequence and keeps nothing for backward; dropout is off.
 
         Parameters
@@ -182,6 +185,10 @@ class _Recurrent:
             Any real dtype and any strides; converted to the dtype of the module. T and B may be 0.
         state : initial state, None for zero: (h_0, c_0) of an LSTM, h_0 of a plain RNN, each of shape
             (num_layers * D, B, H), never batch-first, or (num_layers * D, H) unbatched
+        lengths : integers of shape (B,) from 0 to T, in any order; None: all T
+            Steps from lengths[b] on are padding of sequence b: never looked at, not computed, and zero in the output. Its
+            last state is that after its last step, and the reverse direction begins there. Sequences cost what they
+            are long, whatever the order.
         num_threads : int, optional
             At most so many threads; the bits of the result do not depend on it.
 
@@ -195,15 +202,16 @@ class _Recurrent:
         ValueError, TypeError
             For a shape or a dtype that does not fit; the message names the argument.
         """
-        output, state, _ = self._run(x, state, False, 0.0, num_threads)
+        output, state, _ = self._run(x, state, False, 0.0, num_threads, lengths)
         return output, state
 
-    def forward(self, x, state=None, *, training=True, num_threads=None):
+    def forward(self, x, state=None, *, lengths=None, training=True, num_threads=None):
         """As a plain call, but keeps what backward needs: returns (output, state, tape).
 
         With training=True dropout is on, with masks drawn from the module's seed. Do not change x before backward.
         """
-        return self._run(x, state, True, self.dropout if _arguments.flag("training", training) else 0.0, num_threads)
+        dropout = self.dropout if _arguments.flag("training", training) else 0.0
+        return self._run(x, state, True, dropout, num_threads, lengths)
 
     def backward(self, tape, d_output, d_state=None, *, num_threads=None):
         """Backpropagation through time.
@@ -211,7 +219,8 @@ class _Recurrent:
         Parameters
         ----------
         tape : from forward. It is not used up, and it remembers the parameters that forward ran with.
-        d_output : gradient of the loss with respect to output, in its shape; None for zero
+        d_output : gradient of the loss with respect to output, in its shape; None for zero. Not looked at in padding,
+            where d_x is zero.
         d_state : gradients with respect to the last state, (d_h_n, d_c_n) or d_h_n; each may be None for zero
 
         Returns
@@ -317,23 +326,24 @@ class LSTM(_Recurrent):
     def _cell_name(self):
         return "lstm"
 
-    def trace(self, x, state=None, *, num_threads=None):
+    def trace(self, x, state=None, *, lengths=None, num_threads=None):
         """Looks inside: runs x as a plain call does and returns a Trace of i, f, g, o, c and h of every step.
 
         Each has the shape (num_layers, D, T, B, H) whatever batch_first is; unbatched input counts as B = 1. Steps are
-        in the order of time, also in the reverse direction.
+        in the order of time, also in the reverse direction, and zero in the padding behind lengths.
         """
-        _, _, tape = self._run(x, state, True, 0.0, num_threads)
+        _, _, tape = self._run(x, state, True, 0.0, num_threads, lengths)
         L, D, H = self.num_layers, self._n_directions, self.hidden_size
-        trace = Trace(*np.empty((6, L, D, tape.steps, tape.batch_size, H), self.dtype))
+        trace = Trace(*np.zeros((6, L, D, tape.steps, tape.batch_size, H), self.dtype))
         for layer in range(L):
             for direction in range(D):
-                in_time = slice(None, None, -1 if direction else 1)
                 gates, c, h = tape.look(layer, direction)
-                for k, values in enumerate((trace.i, trace.f, trace.g, trace.o)):
-                    values[layer, direction] = gates[in_time, :, k]
-                trace.c[layer, direction] = c[1:][in_time]
-                trace.h[layer, direction] = h[..., direction * H:(direction + 1) * H]
+                for r, (row, n) in enumerate(tape.rows()):
+                    in_time = slice(n - 1, None, -1) if direction and n else slice(n)
+                    for k, values in enumerate((trace.i, trace.f, trace.g, trace.o)):
+                        values[layer, direction, :n, row] = gates[:n, r, k][in_time]
+                    trace.c[layer, direction, :n, row] = c[1:n + 1, r][in_time]
+                    trace.h[layer, direction, :n, row] = h[:n, r, direction * H:(direction + 1) * H]
         return trace
 
 

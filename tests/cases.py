@@ -73,9 +73,10 @@ def infer(module, a, **options):
     return _results(module, *module(a["x"], states(module, a["h_0"], a.get("c_0")), **options))
 
 
-def train(module, a, *, training=False, **options):
+def train(module, a, *, training=False, lengths=None, **options):
     """Forward and backward: results and gradients by name, d_<parameter> for parameters; and the tape."""
-    *results, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), training=training, **options)
+    *results, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), lengths=lengths, training=training,
+                                     **options)
     got = _results(module, *results)
     gradients = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), **options)
     got |= {"d_x": gradients.d_x, "d_h_0": gradients.d_h_0}
@@ -83,12 +84,12 @@ def train(module, a, *, training=False, **options):
     return got | {"d_" + name: gradient for name, gradient in gradients.items()}, tape
 
 
-def expect(module, a, masks=None, dtype=np.float64):
+def expect(module, a, masks=None, dtype=np.float64, lengths=None):
     """What train returns, from the reference, computed in float64 on the same numbers."""
     parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
     a = {name: value.astype(dtype) for name, value in a.items()}
     *results, tape = reference.stack_forward(a["x"], a["h_0"], a.get("c_0"), parameters, masks=masks,
-                                             **reference_options(module))
+                                             lengths=lengths, **reference_options(module))
     d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward(tape, a["d_output"], a["d_h_n"], a.get("d_c_n"))
     want = dict(zip(("output", "h_n", "c_n"), results, strict=True)) | {"d_x": d_x, "d_h_0": d_h_0, "d_c_0": d_c_0}
     want |= {"d_" + name: gradient for name, gradient in d_parameters.items()}

@@ -1,7 +1,8 @@
 """The core without Python, under sanitizers: no stray access, and the bits written down in data/bits.txt.
 
 bits.txt holds a hash of every result bit (forward, inference, backward) per shape: one for the portable kernels and one
-for all instruction sets with fused multiply-add, which must agree with each other on every machine. It was written by
+for all instruction sets with fused multiply-add, which must agree with each other on every machine; and both again for
+sequences of different lengths (-ragged). It was written by
     driver > bits.txt
 with the columns of the instruction sets reduced to `portable` and `fused`; a change of bits must be meant and told in CHANGELOG.
 """
@@ -48,14 +49,16 @@ def driver(tmp_path_factory):
 
 
 def read_hashes(text):
-    """{shape: {portable or fused: set of hashes}}"""
+    """{shape: {portable, fused, portable-ragged or fused-ragged: set of hashes}}"""
     hashes = {}
     for line in text.splitlines():
         words = line.split()
         shape, columns = " ".join(words[:8]), words[8:]
         hashes[shape] = {}
         for isa, value in zip(columns[::2], columns[1::2], strict=True):
-            hashes[shape].setdefault("portable" if isa == "portable" else "fused", set()).add(value)
+            name, *ragged = isa.split("-")
+            kind = "-".join(["portable" if name == "portable" else "fused", *ragged])
+            hashes[shape].setdefault(kind, set()).add(value)
     return hashes
 
 

@@ -13,7 +13,7 @@ from .shapes import CHECKED_STEPS, Entrant, flops, weight_bytes
 ROUND_SECONDS = 0.03  # of each entrant in each round; at least one call
 LONG_ROUND_SECONDS = 1.5  # of all entrants: from here on the number of rounds goes down to LEAST_ROUNDS
 LEAST_ROUNDS = 3
-PAUSE_SECONDS = 0.02  # after a process with waiting threads, before the next one runs
+PAUSE_SECONDS = 0.06  # after a process with waiting threads, before the next one runs
 
 
 def label(entrant):
@@ -72,6 +72,8 @@ def measure(case, children, peers, num_threads, n_rounds):
     with BusyCore() if case.is_busy else nullcontext():
         for _ in range(n_rounds):
             found.append(limits.ask("limits", number=case.entrant.number, n_bytes=level))
+            if n_threads > 1:
+                sleep(PAUSE_SECONDS)
             for name, child in list(running.items()):
                 answer = child.ask("time", slot=name, seconds=ROUND_SECONDS)
                 if n_threads > 1:

@@ -28,6 +28,13 @@ static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
     return most < 1 ? 1 : most < n ? most : n;
 }
 
+/* A state before its first step: n numbers, or zeros, and zeros up to `padded`. */
+static inline void NAME(start_row)(REAL *row, int64_t n, int64_t padded, const REAL *from) {
+    if (from && from != row) memcpy(row, from, (size_t)n * sizeof(REAL));
+    if (!from) memset(row, 0, (size_t)n * sizeof(REAL));
+    memset(row + n, 0, (size_t)(padded - n) * sizeof(REAL));
+}
+
 /* Panels of n columns. */
 static inline int64_t NAME(n_panels)(const struct lstm_dims *d, int64_t n_columns) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -62,7 +69,8 @@ static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kern
 
 /* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. */
 static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes) {
-    if (call->split != LSTM_SPLIT_BEST) return (struct lstm_team){call->n_threads, call->split};
+    if (call->split != LSTM_SPLIT_BEST)
+        return (struct lstm_team){call->n_threads, call->lengths && call->split == LSTM_SPLIT_UNITS ? LSTM_SPLIT_ROWS : call->split};
     const struct lstm_model *model = &call->model;
     const double H = (double)model->hidden_size, B = (double)call->B, D = (double)model->num_directions;
     const double inputs = (double)model->input_size + (double)(model->num_layers - 1) * D * H;
@@ -70,12 +78,13 @@ static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const stru
     const double flops = 2 * passes * (double)d->n_gates * H * D * (inputs + (double)model->num_layers * H) * (double)call->T * B;
     const int64_t most = flops < FLOPS_PER_THREAD * call->n_threads ? (int64_t)(flops / FLOPS_PER_THREAD) : call->n_threads;
     if (most < 2) return (struct lstm_team){1, LSTM_SPLIT_ROWS};
-    /* Rows, where each member gets a full tile of them; units, where a step is long enough; directions; what rows there are. */
+    /* Rows, where each member gets a full tile of them; units, where a step is long enough; directions; what rows there are.
+     * (Sequences of different lengths are copied row by row: never units.) */
     if (call->B >= most * KERNELS(call)->tile_rows) return (struct lstm_team){(int)most, LSTM_SPLIT_ROWS};
     int64_t n = NAME(n_panels)(d, d->gates_width);
     if (n > most) n = most;
     if (n > (int64_t)(step_flops / STEP_FLOPS_PER_THREAD)) n = (int64_t)(step_flops / STEP_FLOPS_PER_THREAD);
-    if (n > 1 && n >= (most < call->B * model->num_directions ? most : call->B * model->num_directions))
+    if (!call->lengths && n > 1 && n >= (most < call->B * model->num_directions ? most : call->B * model->num_directions))
         return (struct lstm_team){(int)n, LSTM_SPLIT_UNITS};
     if (passes == 1) {
         const int64_t shares = call->B * model->num_directions;

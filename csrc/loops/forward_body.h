@@ -22,6 +22,8 @@ struct NAME(pass) {
     int64_t layer, direction, input_size;
     int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
     bool meets; /* after each step */
+    struct NAME(placed) x_place, h_place; /* with lengths: where x comes from and h goes, unless they are x and h already */
+    REAL *x_steps, *h_steps;              /* and the copies of a chunk in the order of steps, else NULL */
     struct NAME(directed) x, h, gates; /* gates: by step of the whole sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;
     const void *weight_ih, *weight_hh;
@@ -44,11 +46,13 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
                                 .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
                                 .c_stride = f->d.H_padded, .gates_stride = p->gates.row_stride,
                                 .keep_gates = p->gates_are_kept};
+    int64_t row_end = p->row_end;
     for (int64_t step = begin; step < end; step++) {
         const bool is_first = step == p->step_begin;
+        row_end = NAME(running)(&f->args->call, step, p->row_begin, row_end);
         s.h_prev_stride = is_first ? H : p->h.row_stride;
-        for (int64_t row = p->row_begin; row < p->row_end; row += rows_step) {
-            s.n_rows = p->row_end - row < rows_step ? p->row_end - row : rows_step;
+        for (int64_t row = p->row_begin; row < row_end; row += rows_step) {
+            s.n_rows = row_end - row < rows_step ? row_end - row : rows_step;
             s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
             s.h_prev = is_first ? p->h_state + row * H : NAME(row)(&p->h, step - 1, row);
             s.h = NAME(row)(&p->h, step, row);
@@ -71,13 +75,15 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
 /* pre = x W_ih^T + bias for steps [begin, end) into the gates. Rows that lie evenly spaced become one product. */
 static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t begin, int64_t end,
                           int64_t gates_from) {
-    const int64_t n_steps = end - begin, n_rows = p->row_end - p->row_begin;
+    const struct lstm_call *call = &f->args->call;
+    const int64_t n_steps = end - begin, n_rows = NAME(running)(call, begin, p->row_begin, p->row_end) - p->row_begin;
+    const bool is_full = p->row_begin + n_rows == NAME(running)(call, end - 1, p->row_begin, p->row_end);
     struct NAME(lstm_product) product = {.depth = p->input_size, .n_columns = f->d.gates_width, .strands = 1,
                                          .panel_begin = p->panel_begin, .panel_end = p->panel_end,
                                          .b = p->weight_ih, .half_weights = f->args->call.model.half_weights,
                                          .bias = p->bias,
                                          .a_stride = p->x.row_stride, .y_stride = p->gates.row_stride};
-    const bool is_even = p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
+    const bool is_even = is_full && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
     const bool by_row = !is_even && n_steps > n_rows; /* few rows, many steps: one product a row */
     if (by_row) {
         product.a_stride = p->x.step_stride;
@@ -89,6 +95,11 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
         const int64_t step = begin + (by_row ? 0 : k), row = p->row_begin + (by_row ? k : 0);
         product.a = NAME(row)(&p->x, step, row);
         product.y = NAME(row)(&p->gates, step - gates_from, row);
+        if (!is_full && by_row) {
+            const int64_t left = NAME(length)(call, row) - begin;
+            product.n_rows = left < n_steps ? left : n_steps;
+        } else if (!is_full)
+            product.n_rows = NAME(running)(call, step, p->row_begin, p->row_begin + n_rows) - p->row_begin;
         if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     }
     return true;
@@ -104,19 +115,61 @@ static bool NAME(is_worth_hoisting)(const struct NAME(forward) *f, const struct 
            && (p->row_end - p->row_begin < KERNELS(&f->args->call)->tile_rows || weight_bytes > 384 << 10);
 }
 
-static void NAME(forward_pass)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
+/* h after the last step of the pass, or of each row, into the running state. */
+static void NAME(keep_states)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
     const int64_t H = f->args->call.model.hidden_size;
-    const bool is_hoisted = NAME(is_worth_hoisting)(f, p);
-    for (int64_t begin = p->step_begin, end; begin < p->step_end; begin = end) {
-        end = is_hoisted && p->step_end - begin > f->plan.chunk_steps ? begin + f->plan.chunk_steps : p->step_end;
-        const int64_t gates_from = p->gates_are_kept ? 0 : begin;
-        if (is_hoisted && !NAME(project)(f, p, begin, end, gates_from) && !p->meets) return;
-        if (!NAME(forward_steps)(f, p, begin, end, gates_from, is_hoisted)) return;
-    }
     int64_t row_begin = p->row_begin, row_end = p->row_end;
     if (p->meets) lstm_share(p->m, f->args->call.B, &row_begin, &row_end);
-    for (int64_t b = row_begin; b < row_end; b++)
-        memcpy(p->h_state + b * H, NAME(row)(&p->h, p->step_end - 1, b), (size_t)H * sizeof(REAL));
+    for (int64_t r = row_begin; r < row_end; r++) {
+        const int64_t n = NAME(length)(&f->args->call, r), last = (n < p->step_end ? n : p->step_end) - 1;
+        if (last >= p->step_begin) memcpy(p->h_state + r * H, NAME(row)(&p->h, last, r), (size_t)H * sizeof(REAL));
+    }
+}
+
+/* Steps [begin, end) of one pass, whose input projection is one product. False: interrupted. */
+static bool NAME(forward_chunk)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t begin, int64_t end,
+                                bool is_hoisted) {
+    const int64_t gates_from = p->gates_are_kept ? 0 : begin;
+    if (is_hoisted && !NAME(project)(f, p, begin, end, gates_from) && !p->meets) return false;
+    return NAME(forward_steps)(f, p, begin, end, gates_from, is_hoisted);
+}
+
+/* A chunk with lengths: x is brought into the order of steps, h back into that of time. */
+static bool NAME(forward_ragged_chunk)(const struct NAME(forward) *f, const struct NAME(pass) *whole, int64_t begin,
+                                       int64_t end, bool is_hoisted) {
+    const struct lstm_call *call = &f->args->call;
+    const int64_t B = call->B, I = whole->input_size, H = call->model.hidden_size;
+    struct NAME(pass) p = *whole;
+    p.step_begin = begin;
+    p.step_end = end;
+    p.row_end = NAME(running)(call, begin, p.row_begin, p.row_end);
+    const int64_t width = f->plan.x_steps_width;
+    if (p.x_steps) p.x = (struct NAME(directed)){p.x_steps - begin * B * width, B * width, width};
+    if (p.h_steps) p.h = (struct NAME(directed)){p.h_steps - begin * B * H, B * H, H};
+    int64_t row_end = p.row_end;
+    for (int64_t step = begin; p.x_steps && step < end; step++) {
+        row_end = NAME(running)(call, step, p.row_begin, row_end);
+        for (int64_t r = p.row_begin; r < row_end; r++)
+            memcpy(NAME(row)(&p.x, step, r), NAME(place_of)(&p.x_place, step, r), (size_t)I * sizeof(REAL));
+    }
+    if (!NAME(forward_chunk)(f, &p, begin, end, is_hoisted)) return false;
+    NAME(keep_states)(f, &p);
+    row_end = p.row_end;
+    for (int64_t step = begin; p.h_steps && step < end; step++) {
+        row_end = NAME(running)(call, step, p.row_begin, row_end);
+        for (int64_t r = p.row_begin; r < row_end; r++)
+            memcpy(NAME(place_of)(&p.h_place, step, r), NAME(row)(&p.h, step, r), (size_t)H * sizeof(REAL));
+    }
+    return true;
+}
+
+static void NAME(forward_pass)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
+    const bool is_hoisted = NAME(is_worth_hoisting)(f, p), is_ragged = f->args->call.lengths;
+    for (int64_t begin = p->step_begin, end; begin < p->step_end; begin = end) {
+        end = (is_hoisted || is_ragged) && p->step_end - begin > f->plan.chunk_steps ? begin + f->plan.chunk_steps : p->step_end;
+        if (!(is_ragged ? NAME(forward_ragged_chunk) : NAME(forward_chunk))(f, p, begin, end, is_hoisted)) return;
+    }
+    if (!is_ragged) NAME(keep_states)(f, p);
 }
 
 /* ---- where each array of a layer lies ---- */
@@ -148,6 +201,13 @@ static struct lstm_sequence NAME(forward_x)(const struct NAME(forward) *f, int64
     return x;
 }
 
+/* Where the running h of a layer and direction is: the caller's h_n, with lengths in the order of those. */
+static REAL *NAME(forward_h_state)(const struct NAME(forward) *f, int64_t index) {
+    const struct lstm_forward *a = f->args;
+    REAL *states = a->call.lengths ? (REAL *)((char *)a->workspace + f->plan.h_state) : (REAL *)a->h_n;
+    return states + index * a->call.B * a->call.model.hidden_size;
+}
+
 static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, struct lstm_member *m, int64_t layer,
                                                  int64_t direction, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
@@ -163,7 +223,7 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                            .weight_ih = (const char *)a->packed + packed.weight_ih,
                            .weight_hh = (const char *)a->packed + packed.weight_hh,
                            .bias = (const REAL *)((const char *)a->packed + packed.bias),
-                           .h_state = (REAL *)a->h_n + index * B * H,
+                           .h_state = NAME(forward_h_state)(f, index),
                            .c = NAME(forward_c)(f, layer, direction),
                            .c_step_stride = a->tape ? B * f->d.H_padded : 0,
                            .x = NAME(direct)(&x, T, direction, 0),
@@ -171,6 +231,14 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
     char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
                                    : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
     p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width};
+    if (a->call.lengths) {
+        p.x_place = NAME(place)(&a->call, &x, direction, 0, layer == 0);
+        p.h_place = NAME(place)(&a->call, &h, direction, direction * H, !a->tape && layer == model->num_layers - 1);
+        if (layer == 0 || direction)
+            p.x_steps = (REAL *)((char *)a->workspace + f->plan.x_steps + direction * f->plan.x_steps_bytes);
+        if (!a->tape || direction)
+            p.h_steps = (REAL *)((char *)a->workspace + f->plan.h_steps + direction * f->plan.h_steps_bytes);
+    }
     struct lstm_member rows = *m, panels = *m;
     p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
     if (p.meets)
@@ -179,29 +247,23 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
         panels.rank = 0, panels.size = 1;
     if (f->team.split == LSTM_SPLIT_DIRECTIONS && m->size > 1)
         rows.rank = m->rank / D, rows.size = (m->size + D - 1 - direction) / D;
-    lstm_share(&rows, B, &p.row_begin, &p.row_end);
+    NAME(share_rows)(&a->call, &rows, &p.row_begin, &p.row_end);
     lstm_share(&panels, NAME(n_panels)(&f->d, f->d.gates_width), &p.panel_begin, &p.panel_end);
     return p;
 }
 
 /* ---- before and after ---- */
 
-/* The states before the first step into h_n and c; padding of c is zero and stays so. */
+/* The states before the first step of rows [begin, end) into h_state and c; padding of c is zero and stays so. */
 static void NAME(start_states)(const struct NAME(forward) *f, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
     const int64_t H = a->call.model.hidden_size, B = a->call.B, D = a->call.model.num_directions;
     for (int64_t index = 0; index < a->call.model.num_layers * D; index++) {
-        REAL *h = (REAL *)a->h_n + (index * B + begin) * H;
-        const size_t n = (size_t)((end - begin) * H) * sizeof(REAL);
-        if (!a->h_0)
-            memset(h, 0, n);
-        else if (a->h_0 != a->h_n)
-            memcpy(h, (const REAL *)a->h_0 + (index * B + begin) * H, n);
-        REAL *c = NAME(forward_c)(f, index / D, index % D);
-        for (int64_t b = begin; c && b < end; b++) {
-            REAL *row = c + b * f->d.H_padded;
-            memset(row, 0, (size_t)f->d.H_padded * sizeof(REAL));
-            if (a->c_0) memcpy(row, (const REAL *)a->c_0 + (index * B + b) * H, (size_t)H * sizeof(REAL));
+        REAL *h = NAME(forward_h_state)(f, index), *c = NAME(forward_c)(f, index / D, index % D);
+        for (int64_t r = begin; r < end; r++) {
+            const int64_t from = (index * B + NAME(batch_row)(&a->call, r)) * H;
+            NAME(start_row)(h + r * H, H, H, a->h_0 ? (const REAL *)a->h_0 + from : NULL);
+            if (c) NAME(start_row)(c + r * f->d.H_padded, H, f->d.H_padded, a->c_0 ? (const REAL *)a->c_0 + from : NULL);
         }
     }
 }
@@ -209,11 +271,14 @@ static void NAME(start_states)(const struct NAME(forward) *f, int64_t begin, int
 static void NAME(finish_states)(const struct NAME(forward) *f, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
     const int64_t H = a->call.model.hidden_size, B = a->call.B, D = a->call.model.num_directions;
-    if (a->call.model.cell != LSTM_CELL_LSTM) return;
+    const size_t n = (size_t)H * sizeof(REAL);
     for (int64_t index = 0; index < a->call.model.num_layers * D; index++) {
-        const REAL *c = NAME(forward_c)(f, index / D, index % D) + (a->tape ? a->call.T * B * f->d.H_padded : 0);
-        for (int64_t b = begin; b < end; b++)
-            memcpy((REAL *)a->c_n + (index * B + b) * H, c + b * f->d.H_padded, (size_t)H * sizeof(REAL));
+        const REAL *h = NAME(forward_h_state)(f, index), *c = NAME(forward_c)(f, index / D, index % D);
+        for (int64_t r = begin; r < end; r++) {
+            const int64_t to = (index * B + NAME(batch_row)(&a->call, r)) * H;
+            if (a->call.lengths) memcpy((REAL *)a->h_n + to, h + r * H, n);
+            if (c) memcpy((REAL *)a->c_n + to, c + ((a->tape ? NAME(length)(&a->call, r) * B : 0) + r) * f->d.H_padded, n);
+        }
     }
 }
 
@@ -227,24 +292,26 @@ static void NAME(hand_on)(const struct NAME(forward) *f, int64_t layer, int64_t 
     if (!a->tape || (!is_last && a->call.dropout == 0)) return;
     const struct lstm_sequence h = NAME(forward_h)(f, layer, begin);
     const struct lstm_sequence to = is_last ? a->output : NAME(forward_x)(f, layer + 1, begin);
-    for (int64_t t = begin; t < end; t++)
-        for (int64_t b = row_begin; b < row_end; b++) {
-            const REAL *from = (REAL *)h.data + t * h.step_stride + b * h.row_stride;
-            REAL *out = (REAL *)to.data + t * to.step_stride + b * to.row_stride;
+    for (int64_t r = row_begin; r < row_end; r++) {
+        const int64_t n = NAME(length)(&a->call, r), b = NAME(batch_row)(&a->call, r);
+        for (int64_t t = begin; t < end && t < n; t++) {
+            const REAL *from = (REAL *)h.data + t * h.step_stride + r * h.row_stride;
+            REAL *out = (REAL *)to.data + t * to.step_stride + (is_last ? b : r) * to.row_stride;
             if (is_last)
                 memcpy(out, from, (size_t)W * sizeof(REAL));
             else
                 NAME(drop)(&a->call, layer, t, b, W, from, out);
         }
+    }
 }
 
 static void NAME(forward_member)(struct lstm_member *m, void *arguments) {
     const struct NAME(forward) *f = arguments;
     const struct lstm_call *call = &f->args->call;
-    const int64_t T = call->T, L = call->model.num_layers, D = call->model.num_directions;
+    const int64_t T = NAME(n_steps)(call), L = call->model.num_layers, D = call->model.num_directions;
     const bool is_team = m->size > 1, waits = is_team && f->team.split != LSTM_SPLIT_ROWS;
     int64_t row_begin, row_end;
-    lstm_share(m, call->B, &row_begin, &row_end);
+    NAME(share_rows)(call, m, &row_begin, &row_end);
     NAME(start_states)(f, row_begin, row_end);
     if (waits && !lstm_barrier(m)) return;
     for (int64_t begin = 0, end; begin < T; begin = end) {
@@ -261,6 +328,7 @@ static void NAME(forward_member)(struct lstm_member *m, void *arguments) {
         }
     }
     NAME(finish_states)(f, row_begin, row_end);
+    NAME(clear_padding)(call, &f->args->output, f->d.output_width, row_begin, row_end);
 }
 
 enum lstm_status NAME(lstm_forward)(const struct lstm_forward *args) {

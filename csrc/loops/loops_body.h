@@ -6,6 +6,7 @@
 #include "../plan.h"
 #include "loops.h"
 
+#include "lengths_body.h"
 #include "common_body.h"
 #include "pack_body.h"
 #include "forward_body.h"

@@ -58,12 +58,15 @@ struct shape {
 };
 
 static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
-                    double dropout) {
+                    bool is_ragged) {
     enum { MOST = 64 };
     const int64_t LD = s.L * s.D, rows = (cell == LSTM_CELL_LSTM ? LSTM_GATES : 1) * s.H, W = s.D * s.H;
     struct lstm_model model = {cell, dtype, s.I, s.H, s.L, s.D};
-    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .split = split, .dropout = dropout,
-                             .dropout_seed = 77};
+    int64_t lengths[1024], batch_rows[1024]; /* from T down to 0, the last rows of the batch first */
+    for (int64_t b = 0; b < s.B; b++) lengths[b] = s.T - b * s.T / (s.B > 1 ? s.B - 1 : 1), batch_rows[b] = s.B - 1 - b;
+    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .split = split,
+                             .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .dropout_seed = 77,
+                             .lengths = is_ragged ? lengths : NULL, .rows = is_ragged ? batch_rows : NULL};
     struct array in[MOST], out[MOST];
     int n_in = 0, n_out = 0;
 #define IN(n) (in[n_in] = fresh(dtype, n, 1), in[n_in++].data)
@@ -137,20 +140,21 @@ int main(void) {
                 /* A plain network with relu or identity may grow beyond all bounds: short sequences only. */
                 if (cell >= LSTM_CELL_RNN_RELU && shapes[k].T > 20) continue;
                 const struct shape s = shapes[k];
-                uint64_t fused = 0;
+                uint64_t fused[2] = {0, 0}; /* all T, and ragged */
                 printf("T%d B%d I%d H%d L%d D%d %s f%d", (int)s.T, (int)s.B, (int)s.I, (int)s.H, (int)s.L, (int)s.D,
                        cells[cell], dtype == LSTM_F32 ? 32 : 64);
                 for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
                     if (!isa->is_supported()) continue;
-                    const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, s.L > 1 ? 0.3 : 0);
-                    printf(" %s %016llx", isa->name, (unsigned long long)h);
-                    for (int split = LSTM_SPLIT_ROWS; split <= LSTM_SPLIT_UNITS; split++)
-                        if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, (enum lstm_split)split, s.L > 1 ? 0.3 : 0)
-                            != h)
-                            status = 1, printf(" (split %d of threads differs)", split);
-                    if (strcmp(isa->name, "portable") == 0) continue;
-                    if (fused && fused != h) status = 1, printf(" (differs)");
-                    fused = h;
+                    for (int ragged = 0; ragged < 2; ragged++) {
+                        const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, ragged);
+                        printf(" %s%s %016llx", isa->name, ragged ? "-ragged" : "", (unsigned long long)h);
+                        for (int split = LSTM_SPLIT_ROWS; split <= LSTM_SPLIT_UNITS; split++)
+                            if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, (enum lstm_split)split, ragged) != h)
+                                status = 1, printf(" (split %d of threads differs)", split);
+                        if (strcmp(isa->name, "portable") == 0) continue;
+                        if (fused[ragged] && fused[ragged] != h) status = 1, printf(" (differs)");
+                        fused[ragged] = h;
+                    }
                 }
                 printf("\n");
             }
