@@ -78,6 +78,7 @@ struct lstm_shared {
     pthread_mutex_t mutex; /* of those who sleep in a barrier */
     pthread_cond_t woken;
     atomic_int n_sleepers;
+    int64_t spin_ns; /* before sleeping */
     struct lstm_flag flags[LARGEST_TEAM];
 #endif
 };
@@ -113,7 +114,8 @@ bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
  * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) */
 #ifdef _OPENMP
 #define SPINS_PER_CLOCK 64
-#define SPIN_NS 2000000ll
+#define LONG_SPIN_NS 2000000ll
+#define SHORT_SPIN_NS 20000ll /* where there are more members than processors */
 
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -152,7 +154,7 @@ static void meet(struct lstm_member *m, long long number) {
             if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;
             const int64_t now = now_ns();
             if (!since) since = now;
-            if (now - since < SPIN_NS) continue;
+            if (now - since < m->shared->spin_ns) continue;
             m->spun_ns += now - since;
             since = 0;
             sleep_until(m, flag, number);
@@ -244,6 +246,7 @@ static void run_team(int n_threads, struct lstm_shared *shared, const struct lst
     shared->woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     atomic_init(&shared->n_sleepers, 0);
     atomic_init(&shared->ran_ns, 0);
+    shared->spin_ns = n_threads <= omp_get_num_procs() ? LONG_SPIN_NS : SHORT_SPIN_NS;
     for (int rank = 0; rank < n_threads; rank++) atomic_init(&shared->flags[rank].reached, 0);
 #pragma omp parallel num_threads(n_threads)
     run_member(omp_get_thread_num(), omp_get_num_threads(), shared, call, function, arguments);

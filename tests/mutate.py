@@ -27,7 +27,8 @@ class Mutant(NamedTuple):
 
 
 CELL, PACK = "csrc/kernels/cell_body.h", "csrc/loops/pack_body.h"
-FORWARD, BACKWARD, COMMON = (f"csrc/loops/{name}_body.h" for name in ("forward", "backward", "common"))
+FORWARD, BACKWARD, BACKWARD_STEPS, WEIGHT_GRADIENTS, COMMON = (
+    f"csrc/loops/{name}_body.h" for name in ("forward", "backward", "backward_steps", "weight_gradients", "common"))
 
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
 THREADS, PARALLEL = "tests/test_bits.py -k threads", "csrc/parallel.c"
@@ -51,17 +52,17 @@ MUTANTS = {
     "stale state at the start of each chunk": Mutant(
         FORWARD, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS),
     "weight_hh gradient one step off": Mutant(
-        BACKWARD, "NAME(row)(x, step - 1, b)", "NAME(row)(x, step, b)", STEPS),
+        WEIGHT_GRADIENTS, "NAME(place_of)(x, step - 1, r)", "NAME(place_of)(x, step, r)", STEPS),
     "backward stops before the first step": Mutant(
-        BACKWARD, "step >= begin; step--", "step > begin; step--", STEPS),
+        BACKWARD_STEPS, "step >= begin; step--", "step > begin; step--", STEPS),
     "weight gradients of later chunks alone": Mutant(
-        BACKWARD, "add = !p->is_first_product;", "add = false;", BACKWARD_BLOCKS),
+        WEIGHT_GRADIENTS, "add = !p->is_first_product;", "add = false;", BACKWARD_BLOCKS),
     "d_x of the second direction alone": Mutant(
-        BACKWARD, "product.add = p->adds_to_d_x;", "product.add = false;", STEPS),
+        BACKWARD_STEPS, "product.add = p->adds_to_d_x && !p->d_x_steps;", "product.add = false;", STEPS),
     "no barrier between packing and product": Mutant(
-        BACKWARD, "packed_h);\n        if (!lstm_barrier(p->m)) return false;", "packed_h);", THREADS),
+        WEIGHT_GRADIENTS, "packed_h);\n        if (!lstm_barrier(p->m)) return false;", "packed_h);", THREADS),
     "no barrier before the next chunk": Mutant(
-        BACKWARD, "return lstm_barrier(p->m);", "return true;", THREADS),
+        WEIGHT_GRADIENTS, "return lstm_barrier(p->m);", "return true;", THREADS),
     "dropout without its scale": Mutant(
         COMMON, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
     "dropout backward with another layer's mask": Mutant(
