@@ -72,7 +72,6 @@ struct lstm_flag {
 struct lstm_shared {
     atomic_bool is_cancelled;
     atomic_llong stop_at; /* number of the barrier at which all leave */
-    int64_t begin_ns;
     atomic_llong ran_ns; /* by all members */
 #ifdef _OPENMP
     pthread_mutex_t mutex; /* of those who sleep in a barrier */
@@ -179,7 +178,7 @@ bool lstm_barrier(struct lstm_member *m) {
 
 /* ---- crowded machines ---------------------------------------------------------------------------------------------
  * A team is as slow as its slowest member, and a member whose processor another process wants stands still for
- * milliseconds while the others sleep in a barrier. So every team notes how long its members ran, less what they spun. Over
+ * milliseconds while the others wait in a barrier. So every team notes how long its members ran, less what they spun. Over
  * the time elapsed that is how many times as fast as one thread they were. When the last teams were hardly faster, calls run
  * alone for a while; then teams try again, and if they fare no better, the while doubles. Results do not depend on it.
  * (The evidence must outlast the stray millisecond that a virtual machine's host takes, unless it is overwhelming. The while
@@ -236,7 +235,7 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
     set_mode(mode);
     if (!is_team) return;
     atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - member.spun_ns);
-    meet(&member, LLONG_MAX); /* who is early waits here and not in OpenMP's barrier, which spins for milliseconds */
+    meet(&member, LLONG_MAX); /* who is early waits here, not in OpenMP's barrier, which spins longer and never counts it */
 }
 
 #ifdef _OPENMP
@@ -263,15 +262,15 @@ enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm
 #ifdef _OPENMP
     if (n_threads > LARGEST_TEAM) n_threads = LARGEST_TEAM;
     if (n_threads > 1 && !is_forked_child) {
-        shared.begin_ns = now_ns();
+        const int64_t begin = now_ns();
         const bool is_noted = call->split == LSTM_SPLIT_BEST;
-        if (is_noted && is_crowded(shared.begin_ns)) {
+        if (is_noted && is_crowded(begin)) {
             run_member(0, 1, &shared, call, function, arguments);
-            note_alone(now_ns() - shared.begin_ns);
+            note_alone(now_ns() - begin);
         } else {
             run_team(n_threads, &shared, call, function, arguments);
             const int64_t now = now_ns();
-            if (is_noted) note_team(now, now - shared.begin_ns, RECALL(shared.ran_ns));
+            if (is_noted) note_team(now, now - begin, RECALL(shared.ran_ns));
         }
     } else
 #endif

@@ -67,6 +67,14 @@ MUTANTS = {
         COMMON, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
     "dropout backward with another layer's mask": Mutant(
         BACKWARD, "NAME(drop)(call, layer - 1, t", "NAME(drop)(call, layer, t", STEPS),
+    "padding computed": Mutant(
+        "csrc/loops/lengths_body.h", "call->lengths[end - 1] <= step", "call->lengths[end - 1] < step", "tests/test_lengths.py"),
+    "reverse direction from the end of the batch": Mutant(
+        "csrc/loops/lengths_body.h", "direction ? call->lengths : NULL", "NULL", "tests/test_lengths.py"),
+    "inputs of two layers in one place": Mutant(
+        FORWARD, "width = f->plan.x_steps_width;", "width = I;", "tests/test_lengths.py -k threads"),
+    "members do not meet after a step": Mutant(
+        FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
     "NaN laundered by tanh": Mutant(
         "csrc/kernels/activations_body.h", "V(broadcast)(EXP_LOWEST), (VEC)((BITS)(x + x) | SIGN_BIT)",
         "(VEC)((BITS)(x + x) | SIGN_BIT), V(broadcast)(EXP_LOWEST)", "tests/test_kernels.py -k nan"),

@@ -52,22 +52,24 @@ NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row,
         }
 }
 
-ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
-                                   int64_t panel) {
+ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const int width, const int is_half,
+                                       const void *block, int64_t row, int64_t panel) {
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, 0, block, row, panel, acc);
+    NAME(start_tile)(rows, panels, width, is_half, block, row, panel, acc);
     NAME(spill)(rows * panels * width, acc, sums);
     NAME(lstm_units)(block, row, panel, rows, panels, sums);
+}
+
+ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
+                                   int64_t panel) {
+    NAME(lstm_any_tile)(rows, panels, width, 0, block, row, panel);
 }
 TILE_FULL_TABLE(NAME(lstm_tile), NAME(lstm_tiles))
 
 #if REAL_IS_FLOAT
 ALWAYS_INLINE void NAME(lstm_half_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
                                         int64_t panel) {
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, 1, block, row, panel, acc);
-    NAME(spill)(rows * panels * width, acc, sums);
-    NAME(lstm_units)(block, row, panel, rows, panels, sums);
+    NAME(lstm_any_tile)(rows, panels, width, 1, block, row, panel);
 }
 TILE_FULL_TABLE(NAME(lstm_half_tile), NAME(lstm_half_tiles))
 #else
