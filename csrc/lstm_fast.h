@@ -2,13 +2,15 @@
  *
  * C11, no Python, no allocation, no output. Every array belongs to the caller; every size and offset comes from plan.c.
  *
- * Letters: T steps, B batch, I input size, H hidden size, L layers, D directions.
+ * Letters: T steps, B batch, I input size, H hidden size, R size of h (H, or P with a projection), L layers, D directions.
  * Gate order i, f, g, o (input, forget, cell candidate, output). Strides count elements, never bytes.
  *
  *     i, f, o = sigmoid(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)      each gate with its own rows of W and b
  *     g       = tanh   (x W_ih^T + b_ih + h_prev W_hh^T + b_hh)
  *     c       = f * c_prev + i * g
  *     h       = o * tanh(c)
+ *
+ * struct lstm_model says what else a cell can have; the formulas of all of it are in lstm_fast/reference/__init__.py.
  *
  * Bits: each number is one chain of fused multiply-adds in a fixed order (bias, then the inputs 0..I-1, then the
  * hidden units 0..H-1), whatever the tile, the time chunk, the batch split, the number of threads or the instruction
@@ -36,12 +38,29 @@ enum lstm_status {
 /* Vectors of one packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4
 
-/* What a network is made of. D is 1 or 2; with D = 2 the second direction runs from the last step to the first. */
+/* ONNX's eleven. DEFAULT is the plain LSTM's: sigmoid of the gates, tanh of the rest. */
+enum lstm_activation_kind {
+    LSTM_DEFAULT, LSTM_TANH, LSTM_SIGMOID, LSTM_RELU, LSTM_AFFINE, LSTM_LEAKY_RELU, LSTM_THRESHOLDED_RELU, LSTM_SCALED_TANH,
+    LSTM_HARD_SIGMOID, LSTM_ELU, LSTM_SOFTSIGN, LSTM_SOFTPLUS,
+};
+
+struct lstm_activation {
+    enum lstm_activation_kind kind;
+    double alpha, beta; /* of those that have them */
+};
+
+/* What a network is made of. D is 1 or 2; with D = 2 the second direction runs from the last step to the first.
+ * All from proj_size on is of an LSTM, and zero for a plain one; only initial_state is also of a plain RNN. */
 struct lstm_model {
     enum lstm_cell cell;
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
-    bool half_weights; /* LSTM, float32, forward only: matrices stored in IEEE half precision, computed in float32 */
+    bool half_weights;      /* float32, forward only: matrices stored in IEEE half precision, computed in float32 */
+    bool initial_state;     /* learned: where a sequence starts that is given none, and where a reset leads */
+    int64_t proj_size;      /* P, 0: none */
+    bool peepholes, layer_norm, coupled_gates;
+    double cell_clip, gate_clip; /* 0: none */
+    struct lstm_activation activation, recurrent_activation, cell_activation; /* of g; of i, f and o; of c */
 };
 
 /* One instruction set. `kernels` is a table of kernels/kernels.h, one per dtype. */
@@ -77,8 +96,13 @@ struct lstm_call {
     /* Sequences of different lengths, the longest first: lengths (B), 0..T, not rising, and the batch row that each is.
      * Steps past a length are not computed; outputs and d_x there are zero. Both NULL: all T. */
     const int64_t *lengths, *rows;
-    double dropout;        /* between layers, training only; 0: none */
-    uint64_t dropout_seed; /* the mask is a function of seed, layer, t, b and unit alone */
+    const uint8_t *resets; /* (T, B) or NULL. Not 0: before this step the sequence starts anew (the reverse direction: after it) */
+    bool lean;             /* training: the tape keeps h and c alone, backward makes the gates again */
+    /* Training only, probabilities, 0: none. A mask is a function of seed, purpose, layer, direction, t, b and unit alone. */
+    double dropout;             /* between layers */
+    double recurrent_dropout;   /* of h_prev in the recurrent product, the same at every step */
+    double zoneout_h, zoneout_c; /* of keeping the old value */
+    uint64_t seed;
 };
 
 /* An array whose element (t, b, k) lies at data[t * step_stride + b * row_stride + k]. */
@@ -88,10 +112,13 @@ struct lstm_sequence {
 };
 
 /* ---- packed weights ----------------------------------------------------------------------------------------------
- * PyTorch's arrays of one layer and direction, C order: weight_ih (4H, I), weight_hh (4H, H), biases (4H) or NULL;
- * a plain RNN has H rows instead of 4H. Matrices of half_weights are 16 bits a number, the biases always the dtype. */
+ * PyTorch's arrays of one layer and direction, C order: weight_ih (4H, I), weight_hh (4H, R), biases (4H) or NULL;
+ * a plain RNN has H rows instead of 4H. The others only if the model has them: weight_hr (P, H), weight_peephole (3H: i, f,
+ * o), norm_ih_weight and norm_hh_weight (4H), norm_c_weight and norm_c_bias (H), h_0 (R), c_0 (H).
+ * Matrices of half_weights are 16 bits a number, all others always the dtype. */
 struct lstm_weights {
-    const void *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+    const void *weight_ih, *weight_hh, *bias_ih, *bias_hh, *weight_hr, *weight_peephole;
+    const void *norm_ih_weight, *norm_hh_weight, *norm_c_weight, *norm_c_bias, *h_0, *c_0;
 };
 
 /* Bytes of the packed weights of a whole network, for forward and for backward. */
@@ -106,9 +133,10 @@ void lstm_pack(const struct lstm_model *, const struct lstm_isa *, bool backward
 struct lstm_forward {
     struct lstm_call call;
     struct lstm_sequence x;      /* IN  (T, B, I) */
-    struct lstm_sequence output; /* OUT (T, B, D * H); may not overlap x */
-    const void *h_0, *c_0;       /* IN  (L * D, B, H), C order; NULL: zero. c_0 unused by a plain RNN */
-    void *h_n, *c_n;             /* OUT (L * D, B, H), C order; may be the same arrays as h_0, c_0 */
+    struct lstm_sequence output; /* OUT (T, B, D * R); may not overlap x */
+    const void *h_0, *c_0;       /* IN  (L * D, B, R) and (L * D, B, H), C order; NULL: the learned state, or zero. c_0
+                                    unused by a plain RNN */
+    void *h_n, *c_n;             /* OUT likewise; may be the same arrays as h_0, c_0 */
     const void *packed;          /* IN  of lstm_pack(backward = false) */
     void *tape;                  /* OUT or NULL */
     void *workspace;             /* lstm_forward_bytes, 64-byte aligned, contents irrelevant */
@@ -122,18 +150,23 @@ enum lstm_status lstm_forward(const struct lstm_forward *);
  * Reads the tape and leaves it as it was. Weight gradients are written, not added to. */
 struct lstm_weight_gradients {
     void *d_weight_ih, *d_weight_hh, *d_bias; /* OUT, shapes of the weights; d_bias may be NULL */
+    void *d_weight_hr, *d_weight_peephole, *d_norm_ih_weight, *d_norm_hh_weight, *d_norm_c_weight, *d_norm_c_bias;
+    void *d_h_0, *d_c_0;                      /* of the learned state */
 };
 
 struct lstm_backward {
     struct lstm_call call;
     struct lstm_sequence x;        /* IN  (T, B, I), what forward read */
-    const void *h_0;               /* IN  (L * D, B, H) or NULL, what forward read */
-    struct lstm_sequence d_output; /* IN  (T, B, D * H); data NULL: zero */
-    const void *d_h_n, *d_c_n;     /* IN  (L * D, B, H) or NULL: zero */
+    const void *h_0, *c_0;         /* IN  as in forward, what it read (of c_0 it matters only whether it is NULL) */
+    struct lstm_sequence d_output; /* IN  (T, B, D * R); data NULL: zero */
+    const void *d_h_n, *d_c_n;     /* IN  (L * D, B, R) and (L * D, B, H) or NULL: zero */
     struct lstm_sequence d_x;      /* OUT (T, B, I); data NULL: not wanted */
-    void *d_h_0, *d_c_0;           /* OUT (L * D, B, H); may not overlap d_h_n, d_c_n */
+    void *d_h_0, *d_c_0;           /* OUT likewise, of the states that the sequences began with; may not overlap d_h_n, d_c_n */
+    double *d_h_norms, *d_c_norms; /* OUT (L * D, T, B): length of the gradient that reaches h and c of each step; NULL: not
+                                      wanted. d_c_norms is NULL for a plain RNN */
     const struct lstm_weight_gradients *d_weights; /* L * D entries */
     const void *packed;            /* IN  of lstm_pack(backward = true) */
+    const void *packed_forward;    /* IN  of lstm_pack(backward = false), for a lean tape, else unused */
     const void *tape;              /* IN */
     void *workspace;               /* lstm_backward_bytes, 64-byte aligned */
 };
@@ -143,14 +176,17 @@ enum lstm_status lstm_backward(const struct lstm_backward *);
 
 /* ---- what a tape holds, for those who look inside (trace) ---------------------------------------------------------
  * Byte offsets. gates: (T, B, H/V, 4, V) in the order in which the steps were taken, V the vector length in elements,
- * H rounded up to V; c: (T + 1, B, H rounded up), row 0 the initial state. h: (T, B, D * H) in the order of time.
+ * H rounded up to V; c: (T + 1, B, H rounded up), row 0 the initial state. h: (T, B, D * R) in the order of time.
+ * (A lean tape has no gates.)
  * With lengths, rows are in the order of lengths, and the reverse direction takes its first step at the end of each. */
 int64_t lstm_tape_gates(const struct lstm_call *, int64_t layer, int64_t direction);
 int64_t lstm_tape_c(const struct lstm_call *, int64_t layer, int64_t direction);
 int64_t lstm_tape_h(const struct lstm_call *, int64_t layer);
 
-/* sigmoid or tanh of n numbers, as the cells compute it: for tests and for those who look inside. */
-void lstm_activate(const struct lstm_isa *, enum lstm_dtype, bool is_sigmoid, int64_t n, const void *x, void *y);
+/* An activation of n numbers, as the cells compute it: for tests and for those who look inside. slope: its derivative
+ * instead, and x is the activation's output. */
+void lstm_activate(const struct lstm_isa *, enum lstm_dtype, struct lstm_activation, bool slope, int64_t n, const void *x,
+                   void *y);
 
 /* ---- threads ------------------------------------------------------------------------------------------------------ */
 bool lstm_has_openmp(void);

@@ -38,23 +38,33 @@ static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit 
 struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *isa) {
     const int64_t element_bytes = m->dtype == LSTM_F32 ? 4 : 8;
     const int64_t vector = isa->vector_bytes / element_bytes, n_gates = lstm_n_gates(m->cell);
-    const int64_t H_padded = round_up(m->hidden_size, vector);
+    const int64_t H_padded = round_up(m->hidden_size, vector), R = m->proj_size ? m->proj_size : m->hidden_size;
+    struct lstm_vectors vectors = {0};
+    vectors.norm_ih = vectors.peephole + (m->peepholes ? 3 * H_padded : 0);
+    vectors.norm_hh = vectors.norm_ih + (m->layer_norm ? n_gates * H_padded : 0);
+    vectors.norm_c = vectors.norm_hh + (m->layer_norm ? n_gates * H_padded : 0);
+    vectors.norm_c_bias = vectors.norm_c + (m->layer_norm ? H_padded : 0);
+    vectors.width = vectors.norm_c_bias + (m->layer_norm ? H_padded : 0);
     return (struct lstm_dims){.n_gates = n_gates,
                               .vector = vector,
                               .element_bytes = element_bytes,
+                              .R = R,
                               .H_padded = H_padded,
+                              .R_padded = round_up(R, vector),
                               .gates_width = n_gates * H_padded,
-                              .output_width = m->num_directions * m->hidden_size};
+                              .output_width = m->num_directions * R,
+                              .vectors = vectors};
 }
 
 int64_t lstm_layer_input(const struct lstm_model *m, int64_t layer) {
-    return layer == 0 ? m->input_size : m->num_directions * m->hidden_size;
+    return layer == 0 ? m->input_size : m->num_directions * (m->proj_size ? m->proj_size : m->hidden_size);
 }
 
 /* Sizes beyond this are refused before anything is multiplied with them: H_padded, D * H and 4 * H stay exact. */
 #define LARGEST_SIZE ((int64_t)1 << 40)
 static bool too_large(const struct lstm_model *m) {
-    return m->input_size > LARGEST_SIZE || m->hidden_size > LARGEST_SIZE || m->num_layers > LARGEST_SIZE;
+    return m->input_size > LARGEST_SIZE || m->hidden_size > LARGEST_SIZE || m->num_layers > LARGEST_SIZE
+           || m->proj_size > LARGEST_SIZE;
 }
 
 /* ---- packed weights ---- */
@@ -62,11 +72,16 @@ static void plan_packed(struct total *t, const struct lstm_model *m, const struc
                         int64_t input, struct lstm_packed *p) {
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
-    const int64_t units = backward ? d->H_padded : m->hidden_size;
+    const int64_t units = backward ? d->R_padded : d->R;
     const int64_t weight_bytes = m->half_weights ? 2 : d->element_bytes;
     p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), weight_bytes), NULL);
     p->weight_hh = take(t, 1, times(t, times(t, rows, units), weight_bytes), NULL);
+    const int64_t projection = backward ? times(t, d->R, d->H_padded) : times(t, m->hidden_size, d->R_padded);
+    p->weight_hr = take(t, m->proj_size ? 1 : 0, times(t, projection, weight_bytes), NULL);
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
+    p->vectors = take(t, 1, times(t, d->vectors.width, d->element_bytes), NULL);
+    p->h_0 = take(t, m->initial_state ? 1 : 0, times(t, d->R, d->element_bytes), NULL);
+    p->c_0 = take(t, m->initial_state ? 1 : 0, times(t, d->H_padded, d->element_bytes), NULL);
 }
 
 enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, int64_t layer,
@@ -94,7 +109,7 @@ enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm
     return s;
 }
 
-/* ---- tape: 4H gates, H cell states and H outputs a step, batch row, layer and direction ---- */
+/* ---- tape: 4H gates, H cell states and R outputs a step, batch row, layer and direction; lean: no gates ---- */
 enum lstm_status lstm_plan_tape(const struct lstm_call *call, struct lstm_tape *p) {
     const struct lstm_model *m = &call->model;
     if (too_large(m)) return LSTM_TOO_LARGE;
@@ -106,7 +121,9 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *call, struct lstm_tape *
     const int64_t state_bytes = times(&t, times(&t, call->B, d.H_padded), d.element_bytes);
     const int64_t gates_bytes = times(&t, times(&t, rows, d.gates_width), d.element_bytes);
     const int64_t h_bytes = times(&t, times(&t, rows, d.output_width), d.element_bytes);
-    p->gates = take(&t, is_lstm ? LD : 0, gates_bytes, &p->gates_bytes);
+    p->gates = take(&t, is_lstm && !call->lean ? LD : 0, gates_bytes, &p->gates_bytes);
+    p->x_products = take(&t, m->layer_norm && !call->lean ? LD : 0, gates_bytes, NULL);
+    p->h_products = take(&t, m->layer_norm && !call->lean ? LD : 0, gates_bytes, NULL);
     p->c = take(&t, is_lstm ? LD : 0, times(&t, call->T + 1, state_bytes), &p->c_bytes);
     p->h = take(&t, m->num_layers, h_bytes, &p->h_bytes);
     p->dropped = take(&t, call->dropout > 0 ? m->num_layers - 1 : 0, h_bytes, NULL);
@@ -155,17 +172,22 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
-    p->gates = take(&t, training && is_lstm ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
+    p->gates = take(&t, training && is_lstm && !call->lean ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, is_lstm && !training ? m->num_layers * D : 0,
                 times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);
     p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
+    const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
+    p->h_seen = take(&t, lstm_changes_states(call) ? D : 0, times(&t, call->B, h_row), &p->h_seen_bytes);
+    p->c_seen = take(&t, call->resets && is_lstm ? D : 0, times(&t, call->B, c_row), &p->c_seen_bytes);
+    p->h_products = take(&t, m->layer_norm && (!training || call->lean) ? D : 0, gates_step, &p->h_products_bytes);
+    p->m = take(&t, m->proj_size ? D : 0, times(&t, call->B, c_row), &p->m_bytes);
+    p->recurrent_masks = take(&t, 1, times(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, times(&t, call->B, h_row)), NULL);
     const int64_t chunk_rows = times(&t, p->chunk_steps, call->lengths ? call->B : 0);
     p->x_steps_width = largest_input;
     p->x_steps = take(&t, D, times(&t, times(&t, chunk_rows, largest_input), d.element_bytes), &p->x_steps_bytes);
-    p->h_steps = take(&t, D, times(&t, times(&t, chunk_rows, m->hidden_size), d.element_bytes), &p->h_steps_bytes);
-    p->h_state = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0,
-                                   times(&t, times(&t, call->B, m->hidden_size), d.element_bytes)), NULL);
+    p->h_steps = take(&t, D, times(&t, chunk_rows, h_row), &p->h_steps_bytes);
+    p->h_state = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0, times(&t, call->B, h_row)), NULL);
     p->bytes = t.bytes;
     return status(&t);
 }
@@ -190,21 +212,46 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     /* One cache line more than a row needs: rows a multiple of 4 KiB apart would fall into the same few cache sets. */
     p->d_gates_stride = d.gates_width + 64 / element;
     p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), element), NULL);
-    p->d_c = take(&t, m->cell == LSTM_CELL_LSTM ? m->num_layers * D : 0, times(&t, times(&t, B, d.H_padded), element),
-                  &p->d_c_bytes);
-    p->zero_h = take(&t, 1, times(&t, times(&t, B, m->hidden_size), element), NULL);
+    const bool is_lstm = m->cell == LSTM_CELL_LSTM, is_lean = call->lean && is_lstm;
+    const int64_t LD = m->num_layers * D, LD_learned = m->initial_state ? LD : 1;
+    const int64_t h_rows = times(&t, times(&t, B, d.R), element), c_rows = times(&t, times(&t, B, d.H_padded), element);
+    p->d_c = take(&t, is_lstm ? LD : 0, c_rows, &p->d_c_bytes);
+    p->first_h = take(&t, 1, times(&t, LD_learned, h_rows), NULL);
     p->between = take(&t, m->num_layers > 1 ? 2 : 0,
                       times(&t, times(&t, times(&t, p->segment_steps, B), d.output_width), element), &p->between_bytes);
     const int64_t column_bytes = times(&t, p->depth, element), whole_tiles = LSTM_LARGEST_TILE - 1;
     p->packed_x = take(&t, largest_input + whole_tiles, column_bytes, NULL);
-    p->packed_h = take(&t, m->hidden_size + whole_tiles, column_bytes, NULL);
+    p->packed_h = take(&t, d.R + whole_tiles, column_bytes, NULL);
+    p->packed_m = take(&t, m->proj_size ? m->hidden_size + whole_tiles : 0, column_bytes, NULL);
     p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
-    const int64_t row_bytes = times(&t, p->chunk_steps, times(&t, call->lengths ? B : 0, element));
-    p->d_output_steps = take(&t, m->hidden_size, row_bytes, NULL);
-    p->h_steps = take(&t, m->hidden_size, row_bytes, NULL);
-    p->d_x_steps = take(&t, largest_input, row_bytes, NULL);
-    p->d_h = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0, times(&t, times(&t, B, m->hidden_size), element)),
-                  NULL);
+    const int64_t column = times(&t, times(&t, p->chunk_steps, B), element); /* one number of every row of a chunk */
+    const int64_t ragged = call->lengths ? column : 0;
+    p->d_output_steps = take(&t, d.R, ragged, NULL);
+    p->h_steps = take(&t, d.R, ragged, NULL);
+    p->d_x_steps = take(&t, largest_input, ragged, NULL);
+    p->d_h = take(&t, 1, times(&t, call->lengths ? LD : 0, h_rows), NULL);
+    p->d_x_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);
+    p->d_h_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);
+    p->vector_terms_stride = d.vectors.width + 64 / element;
+    p->vector_terms = take(&t, d.vectors.width ? p->vector_terms_stride : 0, column, NULL);
+    p->h_seen = take(&t, lstm_changes_states(call) || (is_lean && call->lengths) ? d.R : 0, column, NULL);
+    p->c_seen = take(&t, call->resets && is_lstm ? d.H_padded : 0, column, NULL);
+    p->m = take(&t, m->proj_size ? m->hidden_size : 0, column, NULL);
+    p->d_h_new_stride = d.R_padded + 64 / element;
+    p->d_h_new = take(&t, m->proj_size ? p->d_h_new_stride : 0, column, NULL);
+    p->x_steps = take(&t, is_lean ? largest_input : 0, ragged, NULL);
+    p->gates = take(&t, is_lean ? d.gates_width : 0, column, NULL);
+    p->x_products = take(&t, is_lean && m->layer_norm ? d.gates_width : 0, column, NULL);
+    p->h_products = take(&t, is_lean && m->layer_norm ? d.gates_width : 0, column, NULL);
+    p->made_c = take(&t, is_lean ? d.H_padded : 0, column, NULL);
+    p->made_h = take(&t, is_lean ? m->hidden_size : 0, column, NULL);
+    p->d_h_kept = take(&t, call->zoneout_h > 0 ? 1 : 0, h_rows, NULL);
+    p->d_c_kept = take(&t, call->zoneout_c > 0 ? 1 : 0, c_rows, NULL);
+    p->d_m = take(&t, m->proj_size ? 1 : 0, c_rows, NULL);
+    p->recurrent_masks = take(&t, 1, times(&t, call->recurrent_dropout > 0 ? LD : 0, h_rows), NULL);
+    const int64_t LD_reset = m->initial_state && call->resets ? LD : 0;
+    p->d_first_h = take(&t, 1, times(&t, LD_reset, h_rows), NULL);
+    p->d_first_c = take(&t, 1, times(&t, LD_reset, c_rows), NULL);
     struct lstm_packed last;
     if (lstm_plan_packed(m, call->isa, false, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
     p->d_packed = take(&t, 1, last.bytes, NULL);

@@ -11,7 +11,7 @@ import numpy
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.exc cimport PyErr_Clear
-from libc.stdint cimport int64_t, uint16_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
 from lstm_fast._csrc cimport *
@@ -232,6 +232,29 @@ cdef int read_order(object order, lstm_call *call) except -1:
     return 0
 
 
+cdef int read_resets(object resets, lstm_call *call) except -1:
+    """uint8 (T, B), C order, into the call; the caller keeps it alive."""
+    cdef const uint8_t[:, ::1] r
+    if resets is None or call.T == 0 or call.B == 0:
+        return 0
+    r = resets
+    if r.shape[0] != call.T or r.shape[1] != call.B:
+        raise ValueError("resets must have one entry for each step of each sequence")
+    call.resets = &r[0, 0]
+    return 0
+
+
+cdef double *norms(object a, lstm_call *call) except? NULL:
+    """float64 (L * D, T, B), C order; None: NULL."""
+    cdef double[:, :, ::1] n
+    if a is None or a.size == 0:
+        return NULL
+    n = a
+    if n.shape[0] != call.model.num_layers * call.model.num_directions or n.shape[1] != call.T or n.shape[2] != call.B:
+        raise ValueError("norms must have one entry for each layer and direction, step and sequence")
+    return &n[0, 0, 0]
+
+
 cdef c_bool check_signals(void *context) noexcept with gil:
     return PyErr_CheckSignals() != 0
 
@@ -251,14 +274,33 @@ cdef int raise_status(lstm_status status) except -1:
 CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
          "identity": LSTM_CELL_RNN_IDENTITY}
 
+ACTIVATIONS = {"tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE,
+               "leaky_relu": LSTM_LEAKY_RELU, "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH,
+               "hard_sigmoid": LSTM_HARD_SIGMOID, "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS}
+
+# Parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight", "norm_hh_weight",
+              "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+
+
+cdef lstm_activation activation_of(spec) except *:
+    """(name, alpha, beta); None: the plain cell's."""
+    cdef lstm_activation a
+    a.kind, a.alpha, a.beta = LSTM_DEFAULT, 0, 0
+    if spec is not None:
+        name, alpha, beta = spec
+        a.kind, a.alpha, a.beta = ACTIVATIONS[name], alpha, beta
+    return a
+
 
 # ---- networks ------------------------------------------------------------------------------------------------------
 
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples (weight_ih, weight_hh, bias_ih or None, bias_hh or None), C order, never written again. Matrices
-    of float16 are kept so and computed with in float32; biases have the dtype in any case, and there is no backward.
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, never written again. Matrices of float16 are
+    kept so and computed with in float32; all others have the dtype in any case, and there is no backward. A cell that is
+    more than the plain one says so by `options`: members of lstm_model.
     Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
     """
     cdef lstm_model model
@@ -268,7 +310,9 @@ cdef class Weights:
     cdef object lock
 
     def __init__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                 int64_t num_directions, arrays):
+                 int64_t num_directions, arrays, *, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False,
+                 c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0, activation=None,
+                 recurrent_activation=None, cell_activation=None):
         self.dtype = numpy.dtype(dtype)
         self.cell = cell
         self.model.cell = CELLS[cell]
@@ -277,8 +321,13 @@ cdef class Weights:
         self.model.hidden_size = hidden_size
         self.model.num_layers = num_layers
         self.model.num_directions = num_directions
+        self.model.proj_size, self.model.peepholes, self.model.layer_norm = proj_size, peepholes, layer_norm
+        self.model.coupled_gates, self.model.cell_clip, self.model.gate_clip = coupled_gates, cell_clip, gate_clip
+        self.model.activation, self.model.cell_activation = activation_of(activation), activation_of(cell_activation)
+        self.model.recurrent_activation = activation_of(recurrent_activation)
         self.isa = current_isa
         self.arrays = list(arrays)
+        self.model.initial_state = self.arrays[0][PARAMETERS.index("h_0")] is not None
         self.model.half_weights = self.arrays[0][0].dtype == numpy.float16
         if self.model.half_weights and (cell != "lstm" or self.dtype != numpy.float32):
             raise ValueError("weights of float16 need an LSTM of dtype float32")
@@ -288,12 +337,15 @@ cdef class Weights:
     cdef c_bool is_f32(self) noexcept:
         return self.model.dtype == LSTM_F32
 
-    cdef const void *matrix(self, weight) except NULL:
+    cdef const void *matrix(self, weight) except? NULL:
         cdef const uint16_t[::1] half
-        if not self.model.half_weights:
+        if weight is None or not self.model.half_weights:
             return state(weight, self.is_f32(), False)
         half = weight.reshape(-1).view(numpy.uint16)
         return <const void *>&half[0]
+
+    cdef const void *vector(self, array) except? NULL:
+        return state(array, self.is_f32(), False)
 
     cdef Block pack(self, c_bool backward):
         cdef int64_t n = 0
@@ -304,18 +356,22 @@ cdef class Weights:
         if weights == NULL:
             raise MemoryError()
         try:
-            for k, (weight_ih, weight_hh, bias_ih, bias_hh) in enumerate(self.arrays):
-                weights[k].weight_ih = self.matrix(weight_ih)
-                weights[k].weight_hh = self.matrix(weight_hh)
-                weights[k].bias_ih = state(bias_ih, self.is_f32(), False)
-                weights[k].bias_hh = state(bias_hh, self.is_f32(), False)
+            for k, of in enumerate(self.arrays):
+                weights[k].weight_ih, weights[k].weight_hh = self.matrix(of[0]), self.matrix(of[1])
+                weights[k].bias_ih, weights[k].bias_hh = self.vector(of[2]), self.vector(of[3])
+                weights[k].weight_hr = self.matrix(of[4])
+                weights[k].weight_peephole = self.vector(of[5])
+                weights[k].norm_ih_weight, weights[k].norm_hh_weight = self.vector(of[6]), self.vector(of[7])
+                weights[k].norm_c_weight, weights[k].norm_c_bias = self.vector(of[8]), self.vector(of[9])
+                weights[k].h_0, weights[k].c_0 = self.vector(of[10]), self.vector(of[11])
             with nogil:
                 lstm_pack(&self.model, self.isa, backward, weights, to)
         finally:
             free(weights)
         return packed
 
-    cdef lstm_call call(self, int64_t T, int64_t B, double dropout, uint64_t seed, int num_threads):
+    cdef lstm_call call(self, int64_t T, int64_t B, run, int num_threads) except *:
+        """run: None, or what a training call has beside its arrays, _network.Run."""
         cdef lstm_call c
         c.model, c.isa, c.T, c.B, c.n_threads, c.split = self.model, self.isa, T, B, num_threads, current_split
         # Only the main thread hears signals, and a call of a few million operations is over before one could matter.
@@ -324,29 +380,53 @@ cdef class Weights:
         if work * (self.model.input_size + self.model.hidden_size) > 1e6 and is_main_thread():
             c.interrupted = check_signals
         c.interrupted_context = NULL
-        c.lengths, c.rows = NULL, NULL
-        c.dropout, c.dropout_seed = dropout, seed
+        c.lengths, c.rows, c.resets = NULL, NULL, NULL
+        c.lean, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
+        if run is not None:
+            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.lean = run
         return c
 
-    def tape_bytes(self, T, B, dropout=0.0):
+    @property
+    def hidden_size(self):
+        return self.model.hidden_size
+
+    @property
+    def h_size(self):
+        """R: P with a projection, else H."""
+        return self.model.proj_size or self.model.hidden_size
+
+    @property
+    def num_directions(self):
+        return self.model.num_directions
+
+    @property
+    def n_states(self):
+        return self.model.num_layers * self.model.num_directions
+
+    @property
+    def has_c(self):
+        return self.model.cell == LSTM_CELL_LSTM
+
+    def tape_bytes(self, T, B, run=None):
         """Size of the Block for what backward needs of T steps of B sequences."""
-        cdef lstm_call call = self.call(T, B, dropout, 0, 1)
+        cdef lstm_call call = self.call(T, B, run, 1)
         cdef int64_t n = 0
         raise_status(lstm_tape_bytes(&call, &n))
         return n
 
-    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, double dropout=0.0, uint64_t seed=0,
-                order=None):
-        """x (T, B, I), output (T, B, D * H), states (L * D, B, H); tape of tape_bytes, or None for inference.
+    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
+        """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
 
         order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each.
+        resets: None, or uint8 (T, B).
         """
         cdef lstm_forward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
         cdef lstm_status status
-        a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        a.call = self.call(x.shape[0], x.shape[1], run, num_threads)
         read_order(order, &a.call)
+        read_resets(resets, &a.call)
         a.x = sequence(x, is_f32, False)
         a.output = sequence(output, is_f32, True)
         a.h_0, a.c_0 = state(h_0, is_f32, False), state(c_0, is_f32, False)
@@ -360,9 +440,10 @@ cdef class Weights:
         return_workspace(workspace)
         raise_status(status)
 
-    def backward(self, Block tape not None, x, h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
-                 double dropout=0.0, uint64_t seed=0, order=None):
-        """gradients: L * D tuples (d_weight_ih, d_weight_hh, d_bias or None); d_output, d_h_n, d_c_n, d_x may be None."""
+    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
+                 run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
+        """gradients: L * D tuples in the order of PARAMETERS (bias_hh is not looked at: it is that of bias_ih), None for
+        what there is not; d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
@@ -374,39 +455,44 @@ cdef class Weights:
             if self.packed_backward is None:
                 self.packed_backward = self.pack(True)
             packed = self.packed_backward
-        a.call = self.call(x.shape[0], x.shape[1], dropout, seed, num_threads)
+        a.call = self.call(x.shape[0], x.shape[1], run, num_threads)
         read_order(order, &a.call)
-        a.x, a.h_0 = sequence(x, is_f32, False), state(h_0, is_f32, False)
+        read_resets(resets, &a.call)
+        a.x, a.h_0, a.c_0 = sequence(x, is_f32, False), state(h_0, is_f32, False), state(c_0, is_f32, False)
         a.d_output = sequence(d_output, is_f32, False)
         a.d_h_n, a.d_c_n = state(d_h_n, is_f32, False), state(d_c_n, is_f32, False)
         a.d_x = sequence(d_x, is_f32, True)
         a.d_h_0, a.d_c_0 = state(d_h_0, is_f32, True), state(d_c_0, is_f32, True)
-        a.packed, a.tape = packed.address, tape.address
+        a.d_h_norms, a.d_c_norms = norms(d_h_norms, &a.call), norms(d_c_norms, &a.call)
+        a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
         raise_status(lstm_backward_bytes(&a.call, &n))
         cdef Block workspace = borrow_workspace(n)
         a.workspace = workspace.address
-        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>malloc(
-            len(gradients) * sizeof(lstm_weight_gradients))
-        if d_weights == NULL:
+        cdef lstm_weight_gradients *d = <lstm_weight_gradients *>malloc(len(gradients) * sizeof(lstm_weight_gradients))
+        if d == NULL:
             raise MemoryError()
         try:
-            for k, (d_weight_ih, d_weight_hh, d_bias) in enumerate(gradients):
-                d_weights[k].d_weight_ih = state(d_weight_ih, is_f32, True)
-                d_weights[k].d_weight_hh = state(d_weight_hh, is_f32, True)
-                d_weights[k].d_bias = state(d_bias, is_f32, True)
-            a.d_weights = d_weights
+            for k, of in enumerate(gradients):
+                d[k].d_weight_ih, d[k].d_weight_hh = state(of[0], is_f32, True), state(of[1], is_f32, True)
+                d[k].d_bias, d[k].d_weight_hr = state(of[2], is_f32, True), state(of[4], is_f32, True)
+                d[k].d_weight_peephole = state(of[5], is_f32, True)
+                d[k].d_norm_ih_weight, d[k].d_norm_hh_weight = state(of[6], is_f32, True), state(of[7], is_f32, True)
+                d[k].d_norm_c_weight, d[k].d_norm_c_bias = state(of[8], is_f32, True), state(of[9], is_f32, True)
+                d[k].d_h_0, d[k].d_c_0 = state(of[10], is_f32, True), state(of[11], is_f32, True)
+            a.d_weights = d
             with nogil:
                 status = lstm_backward(&a)
         finally:
-            free(d_weights)
+            free(d)
         return_workspace(workspace)
         raise_status(status)
 
-    def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, double dropout=0.0):
-        """Views of a tape: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * H) in time's."""
-        cdef lstm_call call = self.call(T, B, dropout, 0, 1)
+    def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, run=None):
+        """Views of a tape, not a lean one: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
+        time's."""
+        cdef lstm_call call = self.call(T, B, run, 1)
         cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
-        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize
+        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = self.model.proj_size or H
         blocks = (H + V - 1) // V
 
         def view(offset, *shape):
@@ -418,7 +504,7 @@ cdef class Weights:
         gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
         gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
         c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
-        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * H)
+        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
 
 
 include "_stepper.pxi"
@@ -428,21 +514,23 @@ include "_stepper.pxi"
 
 def sigmoid(x):
     """1 / (1 + exp(-x)) of a contiguous 1-D float32 or float64 array, as the cells compute it."""
-    return _activate(x, True)
+    return activate(("sigmoid", 0, 0), x)
 
 
 def tanh(x):
     """tanh(x), likewise."""
-    return _activate(x, False)
+    return activate(("tanh", 0, 0), x)
 
 
-cdef _activate(x, c_bool is_sigmoid):
+def activate(spec, x, c_bool slope=False):
+    """An activation (name, alpha, beta), likewise; with slope its derivative where its output is x."""
     y = numpy.empty_like(x)
     cdef c_bool is_f32 = x.dtype == numpy.float32
     cdef const void *source = state(x, is_f32, False)
     cdef void *to = state(y, is_f32, True)
     cdef int64_t n = x.size
     cdef const lstm_isa *isa_now = current_isa
+    cdef lstm_activation activation = activation_of(spec)
     with nogil:
-        lstm_activate(isa_now, LSTM_F32 if is_f32 else LSTM_F64, is_sigmoid, n, source, to)
+        lstm_activate(isa_now, LSTM_F32 if is_f32 else LSTM_F64, activation, slope, n, source, to)
     return y

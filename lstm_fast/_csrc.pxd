@@ -1,5 +1,5 @@
 """csrc/lstm_fast.h restated for Cython, in the same order; nothing is added."""
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "<stdbool.h>" nogil:
@@ -20,13 +20,34 @@ cdef extern from "lstm_fast.h" nogil:
         LSTM_TOO_LARGE
         LSTM_INTERRUPTED
 
+    enum lstm_activation_kind:
+        LSTM_DEFAULT
+        LSTM_TANH
+        LSTM_SIGMOID
+        LSTM_RELU
+        LSTM_AFFINE
+        LSTM_LEAKY_RELU
+        LSTM_THRESHOLDED_RELU
+        LSTM_SCALED_TANH
+        LSTM_HARD_SIGMOID
+        LSTM_ELU
+        LSTM_SOFTSIGN
+        LSTM_SOFTPLUS
+    struct lstm_activation:
+        lstm_activation_kind kind
+        double alpha, beta
+
     ctypedef c_bool (*lstm_interrupted_function)(void *context) noexcept nogil
 
     struct lstm_model:
         lstm_cell cell
         lstm_dtype dtype
         int64_t input_size, hidden_size, num_layers, num_directions
-        c_bool half_weights
+        c_bool half_weights, initial_state
+        int64_t proj_size
+        c_bool peepholes, layer_norm, coupled_gates
+        double cell_clip, gate_clip
+        lstm_activation activation, recurrent_activation, cell_activation
     struct lstm_isa:
         const char *name
         c_bool (*is_supported)() noexcept nogil
@@ -49,8 +70,10 @@ cdef extern from "lstm_fast.h" nogil:
         void *interrupted_context
         const int64_t *lengths
         const int64_t *rows
-        double dropout
-        uint64_t dropout_seed
+        const uint8_t *resets
+        c_bool lean
+        double dropout, recurrent_dropout, zoneout_h, zoneout_c
+        uint64_t seed
     struct lstm_sequence:
         void *data
         int64_t step_stride, row_stride
@@ -59,10 +82,26 @@ cdef extern from "lstm_fast.h" nogil:
         const void *weight_hh
         const void *bias_ih
         const void *bias_hh
+        const void *weight_hr
+        const void *weight_peephole
+        const void *norm_ih_weight
+        const void *norm_hh_weight
+        const void *norm_c_weight
+        const void *norm_c_bias
+        const void *h_0
+        const void *c_0
     struct lstm_weight_gradients:
         void *d_weight_ih
         void *d_weight_hh
         void *d_bias
+        void *d_weight_hr
+        void *d_weight_peephole
+        void *d_norm_ih_weight
+        void *d_norm_hh_weight
+        void *d_norm_c_weight
+        void *d_norm_c_bias
+        void *d_h_0
+        void *d_c_0
     struct lstm_forward_args "lstm_forward":
         lstm_call call
         lstm_sequence x, output
@@ -77,14 +116,18 @@ cdef extern from "lstm_fast.h" nogil:
         lstm_call call
         lstm_sequence x
         const void *h_0
+        const void *c_0
         lstm_sequence d_output
         const void *d_h_n
         const void *d_c_n
         lstm_sequence d_x
         void *d_h_0
         void *d_c_0
+        double *d_h_norms
+        double *d_c_norms
         const lstm_weight_gradients *d_weights
         const void *packed
+        const void *packed_forward
         const void *tape
         void *workspace
 
@@ -98,7 +141,7 @@ cdef extern from "lstm_fast.h" nogil:
     int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_h(const lstm_call *, int64_t layer)
-    void lstm_activate(const lstm_isa *, lstm_dtype, c_bool is_sigmoid, int64_t n, const void *x, void *y)
+    void lstm_activate(const lstm_isa *, lstm_dtype, lstm_activation, c_bool slope, int64_t n, const void *x, void *y)
     c_bool lstm_has_openmp()
     int lstm_max_threads()
     void lstm_watch_forks()

@@ -1,10 +1,15 @@
 """One call of the core on checked arrays: allocates what it returns. Used by modules.py and functional.py."""
+from collections import namedtuple
 from threading import Lock
 
 import numpy as np
 
 from . import _core
 from ._arguments import order_of_lengths, real_array, sequence, shaped
+
+
+Run = namedtuple("Run", "dropout recurrent_dropout zoneout_h zoneout_c seed lean")
+Run.__doc__ = """What a training call has beside its arrays, in the order in which the core reads it; None: nothing of it."""
 
 
 class _TapeMemory:
@@ -39,12 +44,13 @@ class Tape:
     """What a forward call keeps for backward: gates, cell states and outputs of every step, and the weights it ran on.
 
     A tape may be used more than once, and by several threads. It borrows `x` (do not change it before backward) and
-    copies everything else. Memory: 6 * H numbers a step and batch row, in each layer and direction.
+    copies everything else. Memory: 6 * H numbers a step and batch row, in each layer and direction; 2 * H if it is lean, 8 * H
+    more with layer norm.
     """
 
-    def __init__(self, weights, memory, x, h_0, order, dropout, seed, form):
-        self._weights, self._memory, self._x, self._h_0, self._order = weights, memory, x, h_0, order
-        self._dropout, self._seed, self._form = dropout, seed, form
+    def __init__(self, weights, memory, x, h_0, has_c_0, order, resets, run, form):
+        self._weights, self._memory, self._x, self._h_0, self._has_c_0 = weights, memory, x, h_0, has_c_0
+        self._order, self._resets, self._run, self._form = order, resets, run, form
         self.steps, self.batch_size = x.shape[:2]
 
     @property
@@ -60,49 +66,51 @@ class Tape:
         return zip(map(int, rows), map(int, lengths))
 
     def look(self, layer, direction):
-        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * H), as csrc/lstm_fast.h has them."""
+        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * R), as csrc/lstm_fast.h has them."""
         self._memory.is_seen = True
-        return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._dropout)
+        return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._run)
 
 
-def forward(weights, x, h_0, c_0, *, hidden_size, n_states, n_directions, has_c, keep, num_threads, form=None,
-            batch_first=False, dropout=0.0, seed=0, lengths=None):
-    """x (T, B, I); h_0, c_0 (n_states, B, H) or None; lengths (B,) or None. Returns output (T, B, D * H), h_n, c_n (or None), Tape (or None).
+def forward(weights, x, h_0, c_0, *, keep, num_threads, form=None, batch_first=False, run=None, lengths=None, resets=None):
+    """x (T, B, I); h_0 (L * D, B, R), c_0 (L * D, B, H) or None; lengths (B,) or None; resets uint8 (T, B) or None.
 
-    With batch_first the output lies in memory as (B, T, D * H), so that the caller can turn it round for nothing.
+    Returns output (T, B, D * R), h_n, c_n (or None), Tape (or None). With batch_first the output lies in memory as
+    (B, T, D * R), so that the caller can turn it round for nothing.
     """
     T, B = x.shape[:2]
     x = sequence(x)
     order = order_of_lengths(lengths, T, B)
-    width = n_directions * hidden_size
+    width = weights.num_directions * weights.h_size
     output = np.empty((B, T, width) if batch_first else (T, B, width), weights.dtype)
     if batch_first:
         output = output.swapaxes(0, 1)
-    h_n = np.empty((n_states, B, hidden_size), weights.dtype)
-    c_n = np.empty_like(h_n) if has_c else None
+    h_n = np.empty((weights.n_states, B, weights.h_size), weights.dtype)
+    c_n = np.empty((weights.n_states, B, weights.hidden_size), weights.dtype) if weights.has_c else None
     h_0, c_0 = (None if state is None else np.ascontiguousarray(state) for state in (h_0, c_0))
-    memory = _TapeMemory(weights.tape_bytes(T, B, dropout)) if keep else None
-    weights.forward(x, h_0, c_0, output, h_n, c_n, memory.block if keep else None, num_threads, dropout, seed,
-                    order)
+    memory = _TapeMemory(weights.tape_bytes(T, B, run)) if keep else None
+    weights.forward(x, h_0, c_0, output, h_n, c_n, memory.block if keep else None, num_threads, run, order, resets)
     if not keep:
         return output, h_n, c_n, None
-    return output, h_n, c_n, Tape(weights, memory, x, None if h_0 is None else h_0.copy(), order, dropout, seed, form)
+    tape = Tape(weights, memory, x, None if h_0 is None else h_0.copy(), c_0 is not None, order, resets, run, form)
+    return output, h_n, c_n, tape
 
 
-def backward(tape, d_output, d_h_n, d_c_n, *, gradients, n_states, hidden_size, has_c, num_threads, batch_first=False):
-    """d_output (T, B, D * H), d_h_n and d_c_n (n_states, B, H), each may be None. gradients: see _core.Weights.backward.
+def backward(tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_first=False, norms=(None, None)):
+    """d_output (T, B, D * R), d_h_n and d_c_n as the states, each may be None. gradients: see _core.Weights.backward.
 
     Returns d_x (laid out like the output of forward), d_h_0, d_c_0 (or None).
     """
-    x, dtype = tape._x, tape._weights.dtype
+    x, weights = tape._x, tape._weights
     T, B, I = x.shape
-    d_x = np.empty((B, T, I), dtype).swapaxes(0, 1) if batch_first else np.empty((T, B, I), dtype)
-    d_h_0 = np.empty((n_states, B, hidden_size), dtype)
-    d_c_0 = np.empty_like(d_h_0) if has_c else None
+    d_x = np.empty((B, T, I), weights.dtype).swapaxes(0, 1) if batch_first else np.empty((T, B, I), weights.dtype)
+    d_h_0 = np.empty((weights.n_states, B, weights.h_size), weights.dtype)
+    d_c_0 = np.empty((weights.n_states, B, weights.hidden_size), weights.dtype) if weights.has_c else None
     d_h_n, d_c_n = (None if d is None else np.ascontiguousarray(d) for d in (d_h_n, d_c_n))
     d_output = None if d_output is None else sequence(d_output)
-    tape._weights.backward(tape._memory.block, x, tape._h_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, num_threads,
-                           tape._dropout, tape._seed, tape._order)
+    # Of c_0 backward asks only whether it was given: any array of the size says yes.
+    c_0 = d_c_0 if tape._has_c_0 else None
+    weights.backward(tape._memory.block, x, tape._h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
+                     num_threads, tape._run, tape._order, tape._resets, *norms)
     return d_x, d_h_0, d_c_0
 
 

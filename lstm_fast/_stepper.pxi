@@ -10,27 +10,35 @@ cdef class Stepper:
     cdef lstm_forward_args args
     cdef Block workspace
     cdef readonly Weights weights
-    cdef readonly object h, c       # (L, B, H), changed in place; c is None for a plain RNN
+    cdef readonly object h, c       # (L, B, R) and (L, B, H), changed in place; c is None for a plain RNN
     cdef readonly int64_t batch_size
+    cdef int64_t h_size
     cdef object read, threads, empty, one_shape, batch_shape
     cdef char code                  # of the dtype in the buffer protocol
     cdef c_bool is_short            # a step is over before the GIL could be given away
 
     def __init__(self, Weights weights not None, int64_t batch_size, read, threads):
-        cdef int64_t H = weights.model.hidden_size
-        self.batch_size, self.read, self.threads, self.empty = batch_size, read, threads, numpy.empty
-        self.one_shape, self.batch_shape = (H,), (batch_size, H)
+        self.h_size = weights.h_size
+        self.read, self.threads, self.empty, self.weights = read, threads, numpy.empty, weights
         self.code = b'f' if weights.is_f32() else b'd'
-        self.h = numpy.zeros((weights.model.num_layers, batch_size, H), weights.dtype)
-        self.c = numpy.zeros_like(self.h) if weights.cell == "lstm" else None
+        self.resize(batch_size)
+
+    def resize(self, int64_t batch_size):
+        """From now on so many sequences, their states zero."""
+        cdef Weights weights = self.weights
+        cdef int64_t L = weights.model.num_layers
+        self.batch_size = batch_size
+        self.one_shape, self.batch_shape = (self.h_size,), (batch_size, self.h_size)
+        self.h = numpy.zeros((L, batch_size, self.h_size), weights.dtype)
+        self.c = numpy.zeros((L, batch_size, weights.model.hidden_size), weights.dtype) if weights.has_c else None
         self.use_weights(weights)
 
     def use_weights(self, Weights weights not None):
         """Steps run on these weights from now on; the sizes are the same, the state goes on."""
         cdef int64_t B = self.batch_size, I = weights.model.input_size, H = weights.model.hidden_size, n = 0
-        self.args.call = weights.call(1, B, 0.0, 0, 1)
+        self.args.call = weights.call(1, B, None, 1)
         self.args.x.row_stride, self.args.x.step_stride = I, B * I
-        self.args.output.row_stride, self.args.output.step_stride = H, B * H
+        self.args.output.row_stride, self.args.output.step_stride = self.h_size, B * self.h_size
         self.args.h_n = state(self.h, weights.is_f32(), True)
         self.args.c_n = state(self.c, weights.is_f32(), True)
         self.args.h_0, self.args.c_0 = self.args.h_n, self.args.c_n
@@ -65,7 +73,7 @@ cdef class Stepper:
 
         Returns
         -------
-        h of the last layer, (B, H) or (H,) as x is
+        h of the last layer, (B, R) or (R,) as x is: R = proj_size or H
         """
         cdef void *data = NULL
         cdef void *to = NULL
@@ -77,7 +85,7 @@ cdef class Stepper:
             self.look(x, self.weights.model.input_size, 0, &data, &ndim)
         if out is None:
             out = self.empty(self.one_shape if ndim == 1 else self.batch_shape, self.h.dtype)
-        if not self.look(out, self.weights.model.hidden_size, PyBUF_WRITABLE, &to, &out_ndim) or out_ndim != ndim:
+        if not self.look(out, self.h_size, PyBUF_WRITABLE, &to, &out_ndim) or out_ndim != ndim:
             shape = self.one_shape if ndim == 1 else self.batch_shape
             raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.h.dtype}, "
                              f"got {getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}")

@@ -31,9 +31,13 @@ def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh,
     c_0 = _network.optional_state("c_0", c_0, dtype, (B, H), "(B, H)")
     # Copies: the tape outlives this call, and the caller may change the weights meanwhile.
     arrays = [None if a is None else np.array(a, order="C") for a in (weight_ih, weight_hh, *biases)]
-    weights = _core.Weights(cell, dtype, I, H, 1, 1, [tuple(arrays)])
-    return _network.forward(weights, x, h_0, c_0, hidden_size=H, n_states=1, n_directions=1, has_c=cell == "lstm",
-                            keep=True, num_threads=_threads.resolve(num_threads), lengths=lengths)
+    weights = _core.Weights(cell, dtype, I, H, 1, 1, [_in_order(*arrays)])
+    return _network.forward(weights, x, h_0, c_0, keep=True, num_threads=_threads.resolve(num_threads), lengths=lengths)
+
+
+def _in_order(weight_ih, weight_hh, bias_ih, bias_hh):
+    """These as the core takes the parameters of a layer: the first of them, and none of the others."""
+    return (weight_ih, weight_hh, bias_ih, bias_hh, *(None,) * (len(_core.PARAMETERS) - 4))
 
 
 def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
@@ -42,18 +46,17 @@ def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
         raise TypeError(f"tape must come from {name}, got {type(tape).__name__}"
                         + (" of another" if isinstance(tape, _network.Tape) else ""))
     weights, (T, B) = tape._weights, (tape.steps, tape.batch_size)
-    (weight_ih, weight_hh, bias_ih, bias_hh), = weights.arrays
+    (weight_ih, weight_hh, bias_ih, bias_hh, *_), = weights.arrays
     dtype, H = weights.dtype, weight_hh.shape[1]
-    has_c = weights.cell == "lstm"
     d_output = _network.optional_state("d_output", d_output, dtype, (T, B, H), "(T, B, H)")
     d_h_n = _network.optional_state("d_h_n", d_h_n, dtype, (B, H), "(B, H)")
     d_c_n = _network.optional_state("d_c_n", d_c_n, dtype, (B, H), "(B, H)")
     d_bias = None if bias_ih is None and bias_hh is None else np.empty(len(weight_hh), dtype)
     d_weights = np.empty_like(weight_ih), np.empty_like(weight_hh), d_bias
-    d_x, d_h_0, d_c_0 = _network.backward(tape, d_output, d_h_n, d_c_n, gradients=[d_weights], n_states=1, hidden_size=H,
-                                          has_c=has_c, num_threads=_threads.resolve(num_threads))
+    d_x, d_h_0, d_c_0 = _network.backward(tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights, None)],
+                                          num_threads=_threads.resolve(num_threads))
     d_biases = None if bias_ih is None else d_bias, None if bias_hh is None else d_bias.copy()
-    states = (d_h_0[0], d_c_0[0]) if has_c else (d_h_0[0],)
+    states = (d_h_0[0], d_c_0[0]) if weights.has_c else (d_h_0[0],)
     return d_x, *states, *d_weights[:2], *d_biases
 
 

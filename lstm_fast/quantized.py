@@ -30,14 +30,13 @@ class QuantizedLSTM(LSTM):
                 raise ValueError(f"{name} must be finite and at most 65504 to be stored as float16")
         self._install(lstm.flat_parameters.astype(np.float16))
 
-    def _install(self, flat):
+    def _make_version(self, flat):
         views = self._views(flat)
-        arrays = [(weight_ih, weight_hh, *(None if bias is None else bias.astype(np.float32) for bias in biases))
-                  for weight_ih, weight_hh, *biases in
-                  self._by_direction(views, ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))]
+        arrays = [tuple(array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of)
+                  for of in self._by_direction(views)]  # matrices stay float16
         weights = _core.Weights(self._cell_name(), self.dtype, self.input_size, self.hidden_size, self.num_layers,
-                                self._n_directions, arrays)
-        self._version = Version(flat, views, weights)
+                                self._n_directions, arrays, **self._cell)
+        return Version(flat, views, weights)
 
     def _refuse(self, *args, **kwargs):
         raise TypeError("a quantized LSTM is for inference: train or edit the LSTM that it was made of, and quantize again")

@@ -476,15 +476,15 @@ def test_nothing_is_touched_beyond_the_arrays():
         def new(*shape):
             return guarded(shape, dtype, at_end)
         def new_weights():
-            return [(new(G * H, I if k < D else D * H), new(G * H, H), new(G * H), new(G * H)) for k in range(L * D)]
+            return [(new(G * H, I if k < D else D * H), new(G * H, H), new(G * H), new(G * H), *(None,) * 8) for k in range(L * D)]
         weights = _core.Weights(cell, dtype, I, H, L, D, new_weights())
         x, output, h_0, c_0, h_n, c_n = new(T, B, I), new(T, B, D * H), *(new(L * D, B, H) for _ in range(4))
         weights.forward(x, h_0, c_0, output, h_n, c_n, None, 2)
-        tape = _core.Block(weights.tape_bytes(T, B, 0.5))
-        weights.forward(x, h_0, c_0, output, h_n, c_n, tape, 2, 0.5, 1)
+        run = 0.5, 0, 0, 0, 1, False
+        tape = _core.Block(weights.tape_bytes(T, B, run))
+        weights.forward(x, h_0, c_0, output, h_n, c_n, tape, 2, run)
         d_x, d_h_0, d_c_0 = new(T, B, I), new(L * D, B, H), new(L * D, B, H)
-        gradients = [weights[:3] for weights in new_weights()]
-        weights.backward(tape, x, h_0, output, h_n, c_n, d_x, d_h_0, d_c_0, gradients, 2, 0.5, 1)
+        weights.backward(tape, x, h_0, c_0, output, h_n, c_n, d_x, d_h_0, d_c_0, new_weights(), 2, run)
     for isa, dtype, at_end in itertools.product(_core.available_isas(), (np.float32, np.float64), (True, False)):
         _core.use_isa(isa)
         for shape in ((3, 2, 1, 1), (2, 3, 3, 7), (3, 7, 16, 9), (2, 1, 5, 17), (1, 4, 20, 33), (4, 5, 2, 64)):

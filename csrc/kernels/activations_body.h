@@ -65,22 +65,3 @@ ALWAYS_INLINE VEC NAME(tanh)(VEC x) {
     const VEC magnitude = V(choose)(is_small, one - quotient, quotient);
     return (VEC)((BITS)magnitude | ((BITS)x & SIGN_BIT));
 }
-
-static void NAME(sigmoid_map)(int64_t n, const REAL *x, REAL *y) {
-    for (int64_t k = 0; k < n; k += VL)
-        V(store_lanes)(y + k, NAME(sigmoid)(V(load_lanes)(x + k, n - k)), n - k);
-}
-
-static void NAME(tanh_map)(int64_t n, const REAL *x, REAL *y) {
-    for (int64_t k = 0; k < n; k += VL)
-        V(store_lanes)(y + k, NAME(tanh)(V(load_lanes)(x + k, n - k)), n - k);
-}
-
-#undef EXP_ROUND
-#undef EXP_LN2_HIGH
-#undef EXP_LN2_LOW
-#undef EXP_LOWEST
-#undef EXP_HIGHEST
-#undef EXP_MANTISSA_BITS
-#undef EXP_ONE_BITS
-#undef SIGN_BIT

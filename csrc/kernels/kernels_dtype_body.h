@@ -2,6 +2,8 @@
 #define VL ((int64_t)(VECTOR_BYTES / sizeof(REAL)))
 
 #include "activations_body.h"
+#include "other_activations_body.h"
+#include "norm_body.h"
 #include "cell_body.h"
 #include "tile_body.h"
 #include "step_body.h"
@@ -14,10 +16,13 @@ const struct NAME(lstm_kernels) JOIN(NAME(lstm_kernels), ISA) = {
     .tile_rows = TILE_ROWS,
     .step = NAME(step),
     .step_backward = NAME(step_backward),
+    .cell = NAME(cell),
+    .cell_backward = NAME(cell_backward),
+    .norm = NAME(norm),
+    .norm_backward = NAME(norm_backward),
     .product = NAME(product),
     .outer = NAME(outer),
-    .sigmoid = NAME(sigmoid_map),
-    .tanh = NAME(tanh_map),
+    .activate = NAME(activate_map),
 };
 
 #undef VL

@@ -18,8 +18,8 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
     if (s->x)
         NAME(tile)(rows, panels, width, 1, is_half, s->input_size, s->x + row * s->x_stride, s->x_stride, 1,
                    (const char *)s->weight_ih + column * s->input_size * number, width * VL, s->input_size * width * VL, acc);
-    NAME(tile)(rows, panels, width, 1, is_half, s->hidden_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
-               (const char *)s->weight_hh + column * s->hidden_size * number, width * VL, s->hidden_size * width * VL, acc);
+    NAME(tile)(rows, panels, width, 1, is_half, s->h_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
+               (const char *)s->weight_hh + column * s->h_size * number, width * VL, s->h_size * width * VL, acc);
 }
 
 /* ---- LSTM: a panel is the four gates of one vector of units ---- */
@@ -27,37 +27,59 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
 /* From the sums of a tile, one LSTM_GATES for each row and panel, to c and h. In two loops, gates and c first, then
  * tanh(c) and h: each loop's rounds do not depend on each other, and are short enough for the processor to overlap
  * several. As one loop a whole step of H = 32, B = 32 took 10 % longer, waiting for one long chain after the other. */
-NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
-                                   VEC *sums) {
+ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step) *s, int64_t row, int64_t panel,
+                               int rows, int panels, VEC *sums) {
     VEC *pre = sums;
     for (int r = 0; r < rows; r++)
         for (int p = 0; p < panels; p++, pre += LSTM_GATES) {
-            const int64_t at = (row + r) * s->c_stride + (panel + p) * VL;
-            const struct NAME(lstm_gates) is = NAME(lstm_open)(pre);
-            V(store)(s->c + at, NAME(lstm_c)(is, V(load)(s->c_prev + at)));
+            const int64_t unit = (panel + p) * VL, at = (row + r) * s->c_stride + unit;
+            const struct NAME(lstm_unit) is = NAME(lstm_cell)(v, unit, pre, V(load)(s->c_prev + at));
+            V(store)(s->c + at, is.c);
             pre[LSTM_GATE_O] = is.o;
             if (s->keep_gates) {
-                REAL *gates = s->gates + (row + r) * s->gates_stride + (panel + p) * LSTM_GATES * VL;
+                REAL *gates = s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES;
                 V(store)(gates + LSTM_GATE_I * VL, is.i);
                 V(store)(gates + LSTM_GATE_F * VL, is.f);
                 V(store)(gates + LSTM_GATE_G * VL, is.g);
                 V(store)(gates + LSTM_GATE_O * VL, is.o);
             }
         }
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+        const REAL *c_row = s->c + (row + r) * s->c_stride;
+        struct NAME(normal) normal;
+        if (v && v->layer_norm) normal = NAME(normal_of)(c_row, 1, s->hidden_size);
         for (int p = 0; p < panels; p++, sums += LSTM_GATES) {
             const int64_t unit = (panel + p) * VL;
-            const VEC c = V(load)(s->c + (row + r) * s->c_stride + unit);
-            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, NAME(lstm_h)(sums[LSTM_GATE_O], c), s->hidden_size - unit);
+            VEC c = V(load)(c_row + unit);
+            if (v && v->layer_norm)
+                c = V(fma)(NAME(normalise)(normal, c), V(load)(v->norm_c + unit), V(load)(v->norm_c_bias + unit));
+            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c), s->hidden_size - unit);
         }
+    }
+}
+
+NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
+                                   VEC *sums) {
+    NAME(units)(NULL, s, row, panel, rows, panels, sums);
+}
+
+NEVER_INLINE void NAME(variant_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
+                                      VEC *sums) {
+    NAME(units)(s->variant, s, row, panel, rows, panels, sums);
+}
+
+/* The cell alone: its sums are in the gates already. */
+static void NAME(cell)(const struct NAME(lstm_step) *s) {
+    for (int64_t row = 0; row < s->n_rows; row++)
+        NAME(variant_units)(s, row, 0, 1, (int)((s->hidden_size + VL - 1) / VL), (VEC *)(s->gates + row * s->gates_stride));
 }
 
 ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const int width, const int is_half,
-                                       const void *block, int64_t row, int64_t panel) {
+                                       const struct NAME(lstm_step) *s, int64_t row, int64_t panel) {
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, is_half, block, row, panel, acc);
+    NAME(start_tile)(rows, panels, width, is_half, s, row, panel, acc);
     NAME(spill)(rows * panels * width, acc, sums);
-    NAME(lstm_units)(block, row, panel, rows, panels, sums);
+    (s->variant ? NAME(variant_units) : NAME(lstm_units))(s, row, panel, rows, panels, sums);
 }
 
 ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
@@ -105,6 +127,19 @@ static void NAME(step)(const struct NAME(lstm_step) *s) {
 
 /* ---- backward: panels are vectors of hidden units, the sums are d_h_next ---- */
 
+ALWAYS_INLINE void NAME(lstm_unit_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s,
+                                            int64_t b, int64_t unit, VEC d_h) {
+    const int64_t at = b * s->c_stride + unit;
+    const REAL *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES;
+    const VEC c_prev = V(load)(s->c_prev + at), o = V(load)(gates + LSTM_GATE_O * VL);
+    const VEC c = v ? NAME(made_c)(v, gates, c_prev) : V(load)(s->c + at), squashed = NAME(squash)(v, c);
+    const VEC d_c = V(fma)(d_h * o, NAME(squash_slope)(v, squashed), V(load)(s->d_c + at));
+    if (v && s->m) V(store_lanes)(s->m + b * s->hidden_size + unit, o * squashed, s->hidden_size - unit);
+    V(store)(s->d_c + at, NAME(lstm_cell_backward)(v, unit, gates, c, c_prev, squashed, d_h, d_c,
+                                                   s->d_gates + b * s->d_gates_stride + unit * LSTM_GATES,
+                                                   s->terms + b * s->terms_stride));
+}
+
 NEVER_INLINE void NAME(backward_units)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
                                        int n, const VEC *sums) {
     const bool is_lstm = s->cell == LSTM_CELL_LSTM;
@@ -113,17 +148,55 @@ NEVER_INLINE void NAME(backward_units)(const struct NAME(lstm_step_backward) *s,
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + v) * VL, left = s->hidden_size - unit;
             VEC d_h = *sums++;
             if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, left);
-            if (is_lstm) {
-                const int64_t at = b * s->c_stride + unit;
-                V(store)(s->d_c + at,
-                         NAME(lstm_cell_backward)(s->gates + b * s->gates_stride + unit * LSTM_GATES, V(load)(s->c + at),
-                                                  V(load)(s->c_prev + at), d_h, V(load)(s->d_c + at),
-                                                  s->d_gates + b * s->d_gates_stride + unit * LSTM_GATES));
+            if (is_lstm && !s->variant) {
+                NAME(lstm_unit_backward)(NULL, s, b, unit, d_h);
+            } else if (is_lstm) {
+                NAME(lstm_unit_backward)(s->variant, s, b, unit, d_h);
             } else {
                 const VEC h = V(load_lanes)(s->h + b * s->h_stride + unit, left);
                 V(store)(s->d_gates + b * s->d_gates_stride + unit, NAME(rnn_cell_backward)(s->cell, h, d_h));
             }
         }
+}
+
+/* A row of a cell with layer norm, whose c is squashed after its norm. Until it is done the row's terms of norm_c hold the
+ * normalised c, and those of norm_c_bias d_seen, the gradient of what is squashed. */
+static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s, int64_t b) {
+    const int64_t H = s->hidden_size;
+    REAL *terms = s->terms + b * s->terms_stride, *n_row = terms + v->norm_c_terms, *d_seen_row = terms + v->norm_c_bias_terms;
+    const REAL *gates = s->gates + b * s->gates_stride, *c_prev = s->c_prev + b * s->c_stride;
+    const REAL *d_h_row = s->d_h_next + b * s->d_h_next_stride;
+    for (int64_t unit = 0; unit < H; unit += VL)
+        V(store)(n_row + unit, NAME(made_c)(v, gates + unit * LSTM_GATES, V(load)(c_prev + unit)));
+    const struct NAME(normal) normal = NAME(normal_of)(n_row, 1, H);
+    struct NAME(lanes) sums = {0}, products = {0};
+    for (int64_t unit = 0; unit < H; unit += VL) {
+        const VEC n = NAME(normalise)(normal, V(load)(n_row + unit)), weight = V(load)(v->norm_c + unit);
+        const VEC squashed = NAME(squash)(v, V(fma)(n, weight, V(load)(v->norm_c_bias + unit)));
+        const VEC d_h = V(load_lanes)(d_h_row + unit, H - unit), o = V(load)(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
+        const VEC d_seen = d_h * o * NAME(squash_slope)(v, squashed);
+        NAME(add_lanes)(&sums, unit, H, d_seen * weight);
+        NAME(add_lanes)(&products, unit, H, d_seen * weight * n);
+        V(store)(n_row + unit, n);
+        V(store)(d_seen_row + unit, d_seen);
+    }
+    const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(&sums) / (REAL)H), V(broadcast)(NAME(total)(&products) / (REAL)H)};
+    for (int64_t unit = 0; unit < H; unit += VL) {
+        const VEC n = V(load)(n_row + unit), weight = V(load)(v->norm_c + unit), d_seen = V(load)(d_seen_row + unit);
+        const VEC squashed = NAME(squash)(v, V(fma)(n, weight, V(load)(v->norm_c_bias + unit)));
+        const VEC d_h = V(load_lanes)(d_h_row + unit, H - unit), o = V(load)(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
+        REAL *d_c_row = s->d_c + b * s->c_stride;
+        const VEC d_c = V(load)(d_c_row + unit) + NAME(through_norm)(normal, means, n, d_seen * weight);
+        const VEC c_before = V(load)(c_prev + unit), c = NAME(made_c)(v, gates + unit * LSTM_GATES, c_before);
+        if (s->m) V(store_lanes)(s->m + b * H + unit, o * squashed, H - unit);
+        V(store)(n_row + unit, d_seen * n);
+        V(store)(d_c_row + unit, NAME(lstm_cell_backward)(v, unit, gates + unit * LSTM_GATES, c, c_before, squashed, d_h, d_c,
+                                                          s->d_gates + b * s->d_gates_stride + unit * LSTM_GATES, terms));
+    }
+}
+
+static void NAME(cell_backward)(const struct NAME(lstm_step_backward) *s) {
+    for (int64_t row = 0; row < s->n_rows; row++) NAME(norm_row_backward)(s->variant, s, row);
 }
 
 ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const int width, const int strands,

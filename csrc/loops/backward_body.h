@@ -1,6 +1,7 @@
 /* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
  * each chunks of steps. For a chunk:
  *
+ *   0. a lean tape: its gates are made again, all members sharing the steps
  *   1. the recurrence: step by step, d_h and d_c through the cell into d_gates (chunk buffer), each member its own rows or,
  *      with few rows, its own units
  *   2. d_h before the chunk and d_x from d_gates, the same rows or its own columns
@@ -11,6 +12,7 @@
  * Running gradients of the states live in d_h_0 (the caller's) and d_c (workspace). */
 
 #include "backward_steps_body.h"
+#include "lean_body.h"
 #include "weight_gradients_body.h"
 
 static bool NAME(run_backward_pass)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t step_begin,
@@ -22,9 +24,11 @@ static bool NAME(run_backward_pass)(const struct NAME(backward) *f, struct NAME(
         for (int64_t step = begin; step < end; step++)
             first_row[step + 1 - begin] = first_row[step - begin] + NAME(running)(&f->args->call, step, 0, f->args->call.B);
         p->first_row = first_row;
-        NAME(bring_rows)(f, p, begin, end, &p->d_output_place, f->args->call.model.hidden_size, p->d_output_steps);
-        NAME(bring_rows)(f, p, begin, end, &p->h, f->args->call.model.hidden_size, p->h_steps);
-        if (NAME(backward_steps)(f, p, begin, end)) NAME(backward_inputs)(f, p, begin, end);
+        NAME(bring_rows)(f, p, begin, end, &p->d_output_place, f->d.R, p->d_output_steps);
+        NAME(bring_rows)(f, p, begin, end, &p->h, f->d.R, p->h_steps);
+        NAME(see_chunk)(f, p, begin, end);
+        if (f->args->call.lean && p->c && !NAME(make_gates)(f, p, p->restart.index, begin, end)) return false;
+        if (NAME(backward_steps)(f, p, begin, end) && NAME(backward_h)(f, p, begin)) NAME(backward_x)(f, p, begin, end);
         if (!NAME(weight_gradients)(f, p, begin, end)) return false;
     }
     return true;
@@ -41,17 +45,26 @@ static struct lstm_sequence NAME(backward_d_x)(const struct NAME(backward) *f, i
     return (struct lstm_sequence){between - segment_begin * B * W, B * W, W};
 }
 
+static bool NAME(is_staged_backward)(const struct lstm_backward *a) { return lstm_is_staged(&a->call) || a->d_h_norms; }
+
+/* h before the first step, (B, R): the caller's, or what start_gradients has written. */
+static REAL *NAME(first_h)(const struct NAME(backward) *f, int64_t index) {
+    const int64_t n = f->args->call.B * f->d.R;
+    if (f->args->h_0) return (REAL *)f->args->h_0 + index * n;
+    return NAME(workspace)(f, f->plan.first_h) + (f->args->call.model.initial_state ? index * n : 0);
+}
+
 /* Where the running d_h of a layer and direction is: the caller's d_h_0, with lengths in the order of those. */
 static REAL *NAME(running_d_h)(const struct NAME(backward) *f, int64_t index) {
     REAL *d_h = f->args->call.lengths ? NAME(workspace)(f, f->plan.d_h) : (REAL *)f->args->d_h_0;
-    return d_h + index * f->args->call.B * f->args->call.model.hidden_size;
+    return d_h + index * f->args->call.B * f->d.R;
 }
 
 static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(backward) *f, struct lstm_member *m,
                                                            int64_t layer, int64_t direction, int64_t segment_begin) {
     const struct lstm_backward *a = f->args;
     const struct lstm_model *model = &a->call.model;
-    const int64_t T = a->call.T, B = a->call.B, H = model->hidden_size, W = f->d.output_width;
+    const int64_t T = a->call.T, B = a->call.B, R = f->d.R, W = f->d.output_width;
     const int64_t index = layer * model->num_directions + direction;
     const bool is_lstm = model->cell == LSTM_CELL_LSTM;
     const char *tape = a->tape;
@@ -65,28 +78,43 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
     const struct lstm_sequence d_output = layer == model->num_layers - 1 ? a->d_output
                                                                          : NAME(backward_d_x)(f, layer + 1, segment_begin);
     const struct lstm_sequence d_x = NAME(backward_d_x)(f, layer, segment_begin);
-    struct NAME(backward_pass) p = {.m = m, .input_size = lstm_layer_input(model, layer), .adds_to_d_x = direction > 0,
-                                    .weight_ih = (const REAL *)((const char *)a->packed + packed.weight_ih),
-                                    .weight_hh = (const REAL *)((const char *)a->packed + packed.weight_hh),
-                                    .h_first = a->h_0 ? (const REAL *)a->h_0 + index * B * H
-                                                      : NAME(workspace)(f, f->plan.zero_h),
+#define PACKED(name) (const REAL *)((const char *)a->packed + packed.name)
+    struct NAME(backward_pass) p = {.m = m, .direction = direction, .input_size = lstm_layer_input(model, layer),
+                                    .adds_to_d_x = direction > 0, .is_staged = NAME(is_staged_backward)(a),
+                                    .has_variant = is_lstm && (lstm_has_variant(&a->call) || model->proj_size),
+                                    .weight_ih = PACKED(weight_ih), .weight_hh = PACKED(weight_hh), .weight_hr = PACKED(weight_hr),
+                                    .vectors = PACKED(vectors),
+                                    .restart = NAME(restart_of)(&a->call, a->packed, &packed, index,
+                                                                NAME(workspace)(f, f->plan.recurrent_masks), R),
+                                    .h_first = NAME(first_h)(f, index),
                                     .d_h = NAME(running_d_h)(f, index),
                                     .d_weight_ih = NAME(workspace)(f, f->plan.d_packed + sums.weight_ih),
                                     .d_weight_hh = NAME(workspace)(f, f->plan.d_packed + sums.weight_hh),
+                                    .d_weight_hr = NAME(workspace)(f, f->plan.d_packed + sums.weight_hr),
                                     .d_bias = NAME(workspace)(f, f->plan.d_packed + sums.bias),
+                                    .d_vectors = NAME(workspace)(f, f->plan.d_packed + sums.vectors),
                                     .x = NAME(place)(&a->call, &x, direction, 0, layer == 0),
-                                    .h = NAME(place)(&a->call, &h, direction, direction * H, false)};
-    if (d_output.data) p.d_output = NAME(direct)(&d_output, T, direction, direction * H);
+                                    .h = NAME(place)(&a->call, &h, direction, direction * R, false)};
+#undef PACKED
+    if (p.has_variant) p.variant = NAME(describe_variant)(&a->call, &f->d, p.vectors);
+    const bool is_ragged_lean = a->call.lean && is_lstm && a->call.lengths;
+    if (lstm_changes_states(&a->call) || is_ragged_lean) p.h_seen = NAME(workspace)(f, f->plan.h_seen);
+    if (a->call.resets && is_lstm) p.c_seen = NAME(workspace)(f, f->plan.c_seen);
+    if (d_output.data) p.d_output = NAME(direct)(&d_output, T, direction, direction * R);
     if (d_x.data) p.d_x = NAME(direct)(&d_x, T, direction, 0);
     if (a->call.lengths) {
-        p.d_output_place = NAME(place)(&a->call, &d_output, direction, direction * H, layer == model->num_layers - 1);
+        p.d_output_place = NAME(place)(&a->call, &d_output, direction, direction * R, layer == model->num_layers - 1);
         p.d_x_place = NAME(place)(&a->call, &d_x, direction, 0, layer == 0);
         if (d_output.data) p.d_output_steps = NAME(workspace)(f, f->plan.d_output_steps);
         if (d_x.data) p.d_x_steps = NAME(workspace)(f, f->plan.d_x_steps);
         if (!is_lstm && direction) p.h_steps = NAME(workspace)(f, f->plan.h_steps);
     }
     if (is_lstm) {
-        p.gates = (const REAL *)(tape + f->tape.gates + index * f->tape.gates_bytes);
+        const int64_t gates = index * f->tape.gates_bytes;
+        const bool is_lean = a->call.lean;
+        p.gates = is_lean ? NAME(workspace)(f, f->plan.gates) : (const REAL *)(tape + f->tape.gates + gates);
+        p.x_products = is_lean ? NAME(workspace)(f, f->plan.x_products) : (const REAL *)(tape + f->tape.x_products + gates);
+        p.h_products = is_lean ? NAME(workspace)(f, f->plan.h_products) : (const REAL *)(tape + f->tape.h_products + gates);
         p.c = (const REAL *)(tape + f->tape.c + index * f->tape.c_bytes);
         p.d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
     }
@@ -100,30 +128,61 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
 
 static void NAME(start_gradients)(const struct NAME(backward) *f, int64_t begin, int64_t end) {
     const struct lstm_backward *a = f->args;
-    const int64_t H = a->call.model.hidden_size, B = a->call.B, width = f->d.H_padded;
-    memset(NAME(workspace)(f, f->plan.zero_h) + begin * H, 0, (size_t)((end - begin) * H) * sizeof(REAL));
-    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++)
+    const struct lstm_call *call = &a->call;
+    const int64_t H = call->model.hidden_size, R = f->d.R, B = call->B, width = f->d.H_padded;
+    const bool is_learned = call->resets && call->model.initial_state;
+    NAME(make_recurrent_masks)(call, R, begin, end, NAME(workspace)(f, f->plan.recurrent_masks));
+    for (int64_t index = 0; index < call->model.num_layers * call->model.num_directions; index++) {
+        struct lstm_packed packed;
+        lstm_plan_packed(&call->model, call->isa, true, index / call->model.num_directions, index % call->model.num_directions, &packed);
+        const struct NAME(restart) first = NAME(restart_of)(call, a->packed, &packed, index, NULL, R);
+        REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
         for (int64_t r = begin; r < end; r++) {
-            const int64_t from = (index * B + NAME(batch_row)(&a->call, r)) * H;
-            REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
-            NAME(start_row)(NAME(running_d_h)(f, index) + r * H, H, H, a->d_h_n ? (const REAL *)a->d_h_n + from : NULL);
-            if (a->call.model.cell == LSTM_CELL_LSTM)
-                NAME(start_row)(d_c + r * width, H, width, a->d_c_n ? (const REAL *)a->d_c_n + from : NULL);
+            const int64_t b = NAME(batch_row)(call, r), from = index * B + b;
+            if (!a->h_0) NAME(start_row)(NAME(first_h)(f, index) + b * R, R, R, first.h);
+            NAME(start_row)(NAME(running_d_h)(f, index) + r * R, R, R, a->d_h_n ? (const REAL *)a->d_h_n + from * R : NULL);
+            if (is_learned) NAME(start_row)(NAME(workspace)(f, f->plan.d_first_h) + from * R, R, R, NULL);
+            if (call->model.cell != LSTM_CELL_LSTM) continue;
+            NAME(start_row)(d_c + r * width, H, width, a->d_c_n ? (const REAL *)a->d_c_n + from * H : NULL);
+            if (is_learned) NAME(start_row)(NAME(workspace)(f, f->plan.d_first_c) + from * width, width, width, NULL);
         }
+    }
 }
 
 static void NAME(finish_gradients)(const struct NAME(backward) *f, int64_t begin, int64_t end) {
     const struct lstm_backward *a = f->args;
-    const int64_t H = a->call.model.hidden_size, B = a->call.B;
-    const size_t n = (size_t)H * sizeof(REAL);
+    const int64_t H = a->call.model.hidden_size, R = f->d.R, B = a->call.B;
     for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++)
         for (int64_t r = begin; r < end; r++) {
-            const int64_t to = (index * B + NAME(batch_row)(&a->call, r)) * H;
+            const int64_t to = index * B + NAME(batch_row)(&a->call, r);
             const REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
-            if (a->call.lengths) memcpy((REAL *)a->d_h_0 + to, NAME(running_d_h)(f, index) + r * H, n);
-            if (a->call.model.cell == LSTM_CELL_LSTM) memcpy((REAL *)a->d_c_0 + to, d_c + r * f->d.H_padded, n);
+            if (a->call.lengths) memcpy((REAL *)a->d_h_0 + to * R, NAME(running_d_h)(f, index) + r * R, (size_t)R * sizeof(REAL));
+            if (a->call.model.cell == LSTM_CELL_LSTM)
+                memcpy((REAL *)a->d_c_0 + to * H, d_c + r * f->d.H_padded, (size_t)H * sizeof(REAL));
         }
     NAME(clear_padding)(&a->call, &a->d_x, a->call.model.input_size, begin, end);
+}
+
+/* sum over the batch, from the first row to the last: of d_start where the learned state was the first of the sequence, and
+ * of what resets handed to it. */
+static void NAME(sum_first)(int64_t B, int64_t n, const REAL *d_start, const REAL *d_first, int64_t first_stride, REAL *sum) {
+    memset(sum, 0, (size_t)n * sizeof(REAL));
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t k = 0; k < n; k++) sum[k] += (d_start ? d_start[b * n + k] : 0) + (d_first ? d_first[b * first_stride + k] : 0);
+}
+
+/* The gradients of the learned states; all rows are finished. */
+static void NAME(learned_gradients)(const struct NAME(backward) *f) {
+    const struct lstm_backward *a = f->args;
+    const int64_t H = a->call.model.hidden_size, R = f->d.R, B = a->call.B, width = f->d.H_padded;
+    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++) {
+        const struct lstm_weight_gradients *w = a->d_weights + index;
+        const REAL *d_first_h = a->call.resets ? NAME(workspace)(f, f->plan.d_first_h) + index * B * R : NULL;
+        const REAL *d_first_c = a->call.resets ? NAME(workspace)(f, f->plan.d_first_c) + index * B * width : NULL;
+        NAME(sum_first)(B, R, a->h_0 ? NULL : (const REAL *)a->d_h_0 + index * B * R, d_first_h, R, w->d_h_0);
+        if (a->call.model.cell == LSTM_CELL_LSTM)
+            NAME(sum_first)(B, H, a->c_0 ? NULL : (const REAL *)a->d_c_0 + index * B * H, d_first_c, width, w->d_c_0);
+    }
 }
 
 /* The gradient of what `layer - 1` gave, back through the dropout that stood between. */
@@ -139,22 +198,33 @@ static void NAME(drop_gradient)(const struct NAME(backward) *f, int64_t layer, i
         }
 }
 
-/* The packed sums into the caller's arrays; zeros when there was nothing to sum. */
-static void NAME(unpack_gradients)(const struct NAME(backward) *f, const struct lstm_member *m) {
+/* A packed sum into one or more arrays of the caller, rows that stem from the member's panels; NULL: not wanted. */
+static void NAME(unpack_sums)(const struct NAME(backward) *f, const struct lstm_member *m, int64_t index) {
     const struct lstm_backward *a = f->args;
     const struct lstm_model *model = &a->call.model;
-    const int64_t H = model->hidden_size, D = model->num_directions;
-    for (int64_t index = 0; index < model->num_layers * D; index++) {
-        struct lstm_packed sums;
-        lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &sums);
-        const struct lstm_weight_gradients *w = a->d_weights + index;
-        const REAL *packed = NAME(n_steps)(&a->call) && a->call.B ? NAME(workspace)(f, f->plan.d_packed) : NULL;
-#define SUMS(name) (packed ? (const REAL *)((const char *)packed + sums.name) : NULL)
-        NAME(unpack_forward)(&f->d, m, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
-        NAME(unpack_forward)(&f->d, m, H, H, SUMS(weight_hh), w->d_weight_hh);
-        if (w->d_bias) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias);
+    const int64_t H = model->hidden_size, R = f->d.R, D = model->num_directions;
+    struct lstm_packed sums;
+    lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &sums);
+    const struct lstm_weight_gradients *w = a->d_weights + index;
+    const struct lstm_dims one = NAME(without_gates)(&f->d, f->d.H_padded), into_h = NAME(without_gates)(&f->d, f->d.R_padded);
+    const char *packed = NAME(n_steps)(&a->call) && a->call.B ? (const char *)NAME(workspace)(f, f->plan.d_packed) : NULL;
+#define SUMS(name) (packed ? (const REAL *)(packed + sums.name) : NULL)
+#define VECTOR(name) (packed ? (const REAL *)(packed + sums.vectors) + f->d.vectors.name : NULL)
+    NAME(unpack_forward)(&f->d, m, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
+    NAME(unpack_forward)(&f->d, m, H, R, SUMS(weight_hh), w->d_weight_hh);
+    if (w->d_bias) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias);
+    if (model->proj_size) NAME(unpack_forward)(&into_h, m, R, H, SUMS(weight_hr), w->d_weight_hr);
+    if (m->rank || !f->d.vectors.width) return; /* the vectors are short: one member, when all are done */
+    const struct lstm_member all = {.size = 1};
+    for (int64_t k = 0; model->peepholes && k < 3; k++)
+        NAME(unpack_forward)(&one, &all, H, 1, packed ? VECTOR(peephole) + k * f->d.H_padded : NULL, (REAL *)w->d_weight_peephole + k * H);
+    if (!model->layer_norm) return;
+    NAME(unpack_forward)(&f->d, &all, H, 1, VECTOR(norm_ih), w->d_norm_ih_weight);
+    NAME(unpack_forward)(&f->d, &all, H, 1, VECTOR(norm_hh), w->d_norm_hh_weight);
+    NAME(unpack_forward)(&one, &all, H, 1, VECTOR(norm_c), w->d_norm_c_weight);
+    NAME(unpack_forward)(&one, &all, H, 1, VECTOR(norm_c_bias), w->d_norm_c_bias);
 #undef SUMS
-    }
+#undef VECTOR
 }
 
 static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
@@ -180,7 +250,8 @@ static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
         }
     }
     NAME(finish_gradients)(f, row_begin, row_end);
-    NAME(unpack_gradients)(f, m); /* panels that this member summed itself */
+    for (int64_t index = 0; index < call->model.num_layers * call->model.num_directions; index++) NAME(unpack_sums)(f, m, index);
+    if (call->model.initial_state && lstm_barrier(m) && m->rank == 0) NAME(learned_gradients)(f);
 }
 
 enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
@@ -189,6 +260,6 @@ enum lstm_status NAME(lstm_backward)(const struct lstm_backward *args) {
     enum lstm_status s = lstm_plan_backward(call, &f.plan);
     if (!s) s = lstm_plan_tape(call, &f.tape);
     if (s) return s;
-    f.team = NAME(plan_team)(call, &f.d, 2);
+    f.team = NAME(plan_team)(call, &f.d, 2, NAME(is_staged_backward)(args));
     return lstm_parallel(call, f.team.n_threads, NAME(backward_member), &f);
 }

@@ -1,4 +1,5 @@
-/* Backward, parts 1 and 2 (backward_body.h says of what): the recurrence of a chunk, and the gradients of its inputs. */
+/* Backward, parts 1 and 2 (backward_body.h says of what): the recurrence of a chunk, fused (staged_backward_body.h has the
+ * other), and the gradients of its inputs. */
 
 struct NAME(backward) {
     const struct lstm_backward *args;
@@ -11,22 +12,32 @@ struct NAME(backward) {
 /* One direction of one layer, as a member sees it. Steps are those of the direction. */
 struct NAME(backward_pass) {
     struct lstm_member *m;
-    int64_t input_size, row_begin, row_end;
+    int64_t direction, input_size, row_begin, row_end;
+    bool is_staged, has_variant;
     bool meets; /* after each step: members share units instead of rows */
     const int64_t *first_row; /* of each step of the chunk, among all of its rows that run: first_row[n] is their number */
     struct NAME(directed) d_output, d_x;
     struct NAME(placed) x, h, d_output_place, d_x_place;
     REAL *d_output_steps, *d_x_steps, *h_steps; /* with lengths: copies of a chunk in the order of steps, else NULL */
     bool adds_to_d_x; /* the second direction */
-    const REAL *weight_ih, *weight_hh, *h_first;
-    const REAL *gates, *c; /* of the tape, step 0 */
-    REAL *d_h, *d_c;       /* running, (B, H) and (B, H_padded) */
-    REAL *d_weight_ih, *d_weight_hh, *d_bias; /* packed */
+    const REAL *weight_ih, *weight_hh, *weight_hr, *vectors, *h_first;
+    struct NAME(lstm_variant) variant;
+    struct NAME(restart) restart;
+    const REAL *gates, *x_products, *h_products; /* of the tape, step 0; of a lean one, the first of the chunk */
+    const REAL *c;         /* of the tape, step 0 */
+    REAL *h_seen, *c_seen; /* of the chunk, as its steps saw h_prev and c_prev; NULL: as the tape has them */
+    REAL *d_h, *d_c;       /* running, (B, R) and (B, H_padded) */
+    REAL *d_weight_ih, *d_weight_hh, *d_weight_hr, *d_bias, *d_vectors; /* packed */
     bool is_first_product; /* nothing in them yet */
 };
 
 static REAL *NAME(workspace)(const struct NAME(backward) *f, int64_t offset) {
     return (REAL *)((char *)f->args->workspace + offset);
+}
+
+/* Of (T, B) rows of gates that the tape keeps, the first of a step; a lean one keeps none, and they are those of a chunk. */
+static const REAL *NAME(gates_of)(const struct NAME(backward) *f, const REAL *gates, int64_t step, int64_t begin) {
+    return gates + (f->args->call.lean ? step - begin : step) * f->args->call.B * f->d.gates_width;
 }
 
 /* d_gates of the k-th row of the chunk. */
@@ -41,34 +52,60 @@ static struct lstm_range NAME(panels_of)(const struct NAME(backward) *f, const s
     return panels;
 }
 
+/* What all rows of a step share; the pointers are those of row 0. */
+static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+                                                           int64_t begin) {
+    const struct lstm_model *model = &f->args->call.model;
+    const int64_t k = p->first_row[step - begin], B = f->args->call.B, width = f->d.H_padded;
+    struct NAME(lstm_step_backward) s = {.cell = model->cell, .variant = p->has_variant ? &p->variant : NULL,
+                                         .hidden_size = model->hidden_size, .weight_hh = p->weight_hh,
+                                         .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = f->d.R,
+                                         .d_output_stride = p->d_output_steps ? f->d.R : p->d_output.row_stride,
+                                         .gates_stride = f->d.gates_width, .terms_stride = f->plan.vector_terms_stride,
+                                         .c_stride = width, .h_stride = p->h_steps ? f->d.R : p->h.row_stride,
+                                         .d_gates = NAME(d_gates)(f, k), .d_h_next = p->d_h,
+                                         .terms = NAME(workspace)(f, f->plan.vector_terms) + k * f->plan.vector_terms_stride};
+    if (p->d_output.data) s.d_output = p->d_output_steps ? p->d_output_steps + k * f->d.R : NAME(row)(&p->d_output, step, 0);
+    if (p->c) {
+        s.gates = NAME(gates_of)(f, p->gates, step, begin);
+        s.c_prev = p->c_seen ? p->c_seen + k * width : p->c + step * B * width;
+        s.c = p->c + (step + 1) * B * width;
+        s.d_c = p->d_c;
+    }
+    return s;
+}
+
+/* Moves the pointers on to a row. */
+static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step, int64_t k, int64_t row) {
+    s->d_gates += row * s->d_gates_stride;
+    s->d_h_next += row * s->d_h_next_stride;
+    s->terms += row * s->terms_stride;
+    if (s->d_gates_next) s->d_gates_next += row * s->d_gates_stride;
+    if (s->d_output) s->d_output += row * s->d_output_stride;
+    if (s->m) s->m += row * s->hidden_size;
+    if (p->c) {
+        s->gates += row * s->gates_stride;
+        s->c_prev += row * s->c_stride;
+        s->c += row * s->c_stride;
+        s->d_c += row * s->c_stride;
+    } else
+        s->h = p->h_steps ? p->h_steps + (k + row) * s->h_stride : NAME(place_of)(&p->h, step, row);
+}
+
 /* One step of rows [row, row_end), all of which have a next step in this chunk, or none. */
 static bool NAME(backward_step)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
                                 int64_t begin, int64_t row, int64_t row_end, bool has_next) {
-    const struct lstm_model *model = &f->args->call.model;
-    const int64_t B = f->args->call.B, H = model->hidden_size;
+    const int64_t H = f->args->call.model.hidden_size, k = p->first_row[step - begin];
     const struct lstm_range panels = NAME(panels_of)(f, p, H);
     const int64_t panel_flops = 2 * f->d.n_gates * H * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t rows_step = NAME(batch_of)(row_end - row, panel_flops);
     const int64_t panel_step = NAME(batch_of)(panels.end - panels.begin, panel_flops * rows_step);
-    struct NAME(lstm_step_backward) s = {.cell = model->cell, .hidden_size = H, .weight_hh = p->weight_hh,
-                                         .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = H,
-                                         .d_output_stride = p->d_output_steps ? H : p->d_output.row_stride,
-                                         .gates_stride = f->d.gates_width,
-                                         .c_stride = f->d.H_padded, .h_stride = p->h_steps ? H : p->h.row_stride};
+    struct NAME(lstm_step_backward) whole = NAME(describe_step)(f, p, step, begin);
+    if (has_next) whole.d_gates_next = NAME(d_gates)(f, p->first_row[step + 1 - begin]);
     for (; row < row_end; row += rows_step) {
-        const int64_t k = p->first_row[step - begin] + row;
+        struct NAME(lstm_step_backward) s = whole;
+        NAME(go_to_row)(p, &s, step, k, row);
         s.n_rows = row_end - row < rows_step ? row_end - row : rows_step;
-        s.d_gates = NAME(d_gates)(f, k);
-        s.d_gates_next = has_next ? NAME(d_gates)(f, p->first_row[step + 1 - begin] + row) : NULL;
-        s.d_h_next = p->d_h + row * H;
-        s.d_output = !p->d_output.data ? NULL : p->d_output_steps ? p->d_output_steps + k * H : NAME(row)(&p->d_output, step, row);
-        if (p->c) {
-            s.gates = p->gates + (step * B + row) * f->d.gates_width;
-            s.c_prev = p->c + (step * B + row) * f->d.H_padded;
-            s.c = s.c_prev + B * f->d.H_padded;
-            s.d_c = p->d_c + row * f->d.H_padded;
-        } else
-            s.h = p->h_steps ? p->h_steps + k * H : NAME(place_of)(&p->h, step, row);
         for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
             s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
             KERNELS(&f->args->call)->step_backward(&s);
@@ -78,13 +115,17 @@ static bool NAME(backward_step)(const struct NAME(backward) *f, const struct NAM
     return true;
 }
 
+#include "staged_backward_body.h"
+
 static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
                                  int64_t end) {
     for (int64_t step = end - 1; step >= begin; step--) {
         const int64_t row_end = NAME(running)(&f->args->call, step, p->row_begin, p->row_end);
         const int64_t next_end = step == end - 1 ? p->row_begin
                                                  : NAME(running)(&f->args->call, step + 1, p->row_begin, row_end);
-        if (!NAME(backward_step)(f, p, step, begin, p->row_begin, next_end, true)
+        if (p->is_staged) {
+            if (!NAME(staged_step_backward)(f, p, step, begin, row_end)) return false;
+        } else if (!NAME(backward_step)(f, p, step, begin, p->row_begin, next_end, true)
             || !NAME(backward_step)(f, p, step, begin, next_end, row_end, false))
             return false;
         if (p->meets && !lstm_barrier(p->m)) return false;
@@ -115,33 +156,38 @@ static void NAME(return_rows)(const struct NAME(backward) *f, const struct NAME(
     }
 }
 
-/* d_h before the chunk, and d_x of its steps. */
-static bool NAME(backward_inputs)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
-                                  int64_t end) {
+/* d_h before the chunk, unless the stages of its first step have given it. */
+static bool NAME(backward_h)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin) {
     const struct lstm_call *call = &f->args->call;
-    const int64_t H = call->model.hidden_size, I = p->input_size;
-    const int64_t n_rows = NAME(running)(call, begin, p->row_begin, p->row_end) - p->row_begin;
-    const struct lstm_range h_panels = NAME(panels_of)(f, p, H), x_panels = NAME(panels_of)(f, p, I);
-    struct NAME(lstm_product) product = {.panel_begin = h_panels.begin, .panel_end = h_panels.end, .n_rows = n_rows,
-                                         .depth = H, .n_columns = H, .strands = (int)f->d.n_gates,
+    const int64_t R = f->d.R;
+    const struct lstm_range panels = NAME(panels_of)(f, p, R);
+    struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end,
+                                         .n_rows = NAME(running)(call, begin, p->row_begin, p->row_end) - p->row_begin,
+                                         .depth = call->model.hidden_size, .n_columns = R, .strands = (int)f->d.n_gates,
                                          .a = NAME(d_gates)(f, p->first_row[0] + p->row_begin), .b = p->weight_hh,
-                                         .y = p->d_h + p->row_begin * H, .a_stride = f->plan.d_gates_stride,
-                                         .y_stride = H};
-    if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
+                                         .y = p->d_h + p->row_begin * R, .a_stride = f->plan.d_gates_stride, .y_stride = R};
+    return p->is_staged || NAME(run_product)(p->m, KERNELS(call), &f->d, product);
+}
+
+/* d_x of the steps of a chunk. */
+static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin, int64_t end) {
+    const struct lstm_call *call = &f->args->call;
+    const int64_t I = p->input_size;
+    const struct lstm_range panels = NAME(panels_of)(f, p, I);
     if (!p->d_x.data) return true;
-    product.b = p->weight_ih;
-    product.panel_begin = x_panels.begin;
-    product.panel_end = x_panels.end;
-    product.n_columns = I;
-    product.y_stride = p->d_x_steps ? I : p->d_x.row_stride;
-    product.add = p->adds_to_d_x && !p->d_x_steps;
+    const REAL *d_products = call->model.layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : NAME(d_gates)(f, 0);
+    struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end, .depth = call->model.hidden_size,
+                                         .n_columns = I, .strands = (int)f->d.n_gates, .b = p->weight_ih,
+                                         .a_stride = f->plan.d_gates_stride,
+                                         .y_stride = p->d_x_steps ? I : p->d_x.row_stride,
+                                         .add = p->adds_to_d_x && !p->d_x_steps};
     /* All rows of a chunk lie together: one product, if they are all this member's and d_x is as even. */
     const bool has_all = p->row_begin == 0 && p->row_end == call->B;
-    const bool is_even = has_all && (p->d_x_steps || p->d_x.step_stride == n_rows * p->d_x.row_stride);
+    const bool is_even = has_all && (p->d_x_steps || p->d_x.step_stride == call->B * p->d_x.row_stride);
     for (int64_t step = begin; step < end; step += is_even ? end - begin : 1) {
         const int64_t k = p->first_row[step - begin] + p->row_begin;
         product.n_rows = is_even ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin, p->row_end) - p->row_begin;
-        product.a = NAME(d_gates)(f, k);
+        product.a = d_products + k * f->plan.d_gates_stride;
         product.y = p->d_x_steps ? p->d_x_steps + k * I : NAME(row)(&p->d_x, step, p->row_begin);
         if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
     }

@@ -1,4 +1,4 @@
-/* What forward and backward share: the kernel table, directed sequences, the size of one kernel call, dropout. */
+/* What forward and backward share: the kernel table, directed sequences, the size of one kernel call, the team. */
 
 #define KERNELS(call) ((const struct NAME(lstm_kernels) *)(call)->isa->kernels[DTYPE])
 
@@ -26,6 +26,29 @@ static inline REAL *NAME(row)(const struct NAME(directed) *x, int64_t step, int6
 static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
     const int64_t most = FLOPS_PER_KERNEL_CALL / (flops > 0 ? flops : 1);
     return most < 1 ? 1 : most < n ? most : n;
+}
+
+/* What the cell of a layer and direction has beside the six lines; `vectors`: its packed parameters. */
+static struct NAME(lstm_variant) NAME(describe_variant)(const struct lstm_call *call, const struct lstm_dims *d, const REAL *vectors) {
+    const struct lstm_model *m = &call->model;
+    struct NAME(lstm_variant) v = {.coupled_gates = m->coupled_gates, .layer_norm = m->layer_norm,
+                                   .cell_clip = (REAL)m->cell_clip, .gate_clip = (REAL)m->gate_clip,
+                                   .activation = m->activation, .recurrent_activation = m->recurrent_activation,
+                                   .cell_activation = m->cell_activation, .H_padded = d->H_padded,
+                                   .peephole = m->peepholes ? vectors + d->vectors.peephole : NULL,
+                                   .norm_c = vectors + d->vectors.norm_c, .norm_c_bias = vectors + d->vectors.norm_c_bias,
+                                   .peephole_terms = d->vectors.peephole, .norm_c_terms = d->vectors.norm_c,
+                                   .norm_c_bias_terms = d->vectors.norm_c_bias};
+    const REAL ends[] = {-v.gate_clip, v.gate_clip};
+    REAL gate[2], candidate[2];
+    struct lstm_activation of_gates = m->recurrent_activation;
+    if (!of_gates.kind) of_gates.kind = LSTM_SIGMOID;
+    KERNELS(call)->activate(of_gates, false, 2, ends, gate);
+    KERNELS(call)->activate(m->activation, false, 2, ends, candidate);
+    const int gate_low = gate[0] > gate[1], candidate_low = candidate[0] > candidate[1];
+    v.gate_low = gate[gate_low], v.gate_high = gate[!gate_low];
+    v.candidate_low = candidate[candidate_low], v.candidate_high = candidate[!candidate_low];
+    return v;
 }
 
 /* A state before its first step: n numbers, or zeros, and zeros up to `padded`. */
@@ -67,10 +90,12 @@ static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kern
 #define FLOPS_PER_THREAD ((double)(1 << 22)) /* of a call: enough to repay waking a thread */
 #define STEP_FLOPS_PER_THREAD 130e3          /* of a step: enough to repay meeting after it (H = 192, B = 1 gains 1.6x) */
 
-/* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. */
-static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes) {
+/* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. is_staged: of steps that take whole
+ * rows, whose units cannot be shared. (Sequences of different lengths are copied row by row: their units neither.) */
+static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes, bool is_staged) {
+    const bool has_whole_rows = call->lengths || is_staged;
     if (call->split != LSTM_SPLIT_BEST)
-        return (struct lstm_team){call->n_threads, call->lengths && call->split == LSTM_SPLIT_UNITS ? LSTM_SPLIT_ROWS : call->split};
+        return (struct lstm_team){call->n_threads, has_whole_rows && call->split == LSTM_SPLIT_UNITS ? LSTM_SPLIT_ROWS : call->split};
     const struct lstm_model *model = &call->model;
     const double H = (double)model->hidden_size, B = (double)call->B, D = (double)model->num_directions;
     const double inputs = (double)model->input_size + (double)(model->num_layers - 1) * D * H;
@@ -78,13 +103,12 @@ static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const stru
     const double flops = 2 * passes * (double)d->n_gates * H * D * (inputs + (double)model->num_layers * H) * (double)call->T * B;
     const int64_t most = flops < FLOPS_PER_THREAD * call->n_threads ? (int64_t)(flops / FLOPS_PER_THREAD) : call->n_threads;
     if (most < 2) return (struct lstm_team){1, LSTM_SPLIT_ROWS};
-    /* Rows, where each member gets a full tile of them; units, where a step is long enough; directions; what rows there are.
-     * (Sequences of different lengths are copied row by row: never units.) */
+    /* Rows, where each member gets a full tile of them; units, where a step is long enough; directions; what rows there are. */
     if (call->B >= most * KERNELS(call)->tile_rows) return (struct lstm_team){(int)most, LSTM_SPLIT_ROWS};
     int64_t n = NAME(n_panels)(d, d->gates_width);
     if (n > most) n = most;
     if (n > (int64_t)(step_flops / STEP_FLOPS_PER_THREAD)) n = (int64_t)(step_flops / STEP_FLOPS_PER_THREAD);
-    if (!call->lengths && n > 1 && n >= (most < call->B * model->num_directions ? most : call->B * model->num_directions))
+    if (!has_whole_rows && n > 1 && n >= (most < call->B * model->num_directions ? most : call->B * model->num_directions))
         return (struct lstm_team){(int)n, LSTM_SPLIT_UNITS};
     if (passes == 1) {
         const int64_t shares = call->B * model->num_directions;
@@ -94,31 +118,4 @@ static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const stru
     /* Backward shares the weight gradients, half of the work, whatever the rows; where that is all, it must be more. */
     const bool has_rows = call->B >= most || flops >= 4 * FLOPS_PER_THREAD * (double)most;
     return (struct lstm_team){(int)(!has_rows ? 1 : most < 2 * call->B ? most : 2 * call->B), LSTM_SPLIT_ROWS};
-}
-
-/* ---- dropout: Philox4x32-10 (Salmon et al., SC 2011) keyed by the seed, counted by coordinates --------------------
- * so that a mask depends on neither threads nor time chunks and backward makes it again instead of keeping it. */
-static inline void NAME(philox)(uint32_t counter[4], uint32_t key_low, uint32_t key_high) {
-    for (int round = 0; round < 10; round++) {
-        const uint64_t first = (uint64_t)0xD2511F53u * counter[0], second = (uint64_t)0xCD9E8D57u * counter[2];
-        const uint32_t c1 = counter[1], c3 = counter[3];
-        counter[0] = (uint32_t)(second >> 32) ^ c1 ^ key_low;
-        counter[1] = (uint32_t)second;
-        counter[2] = (uint32_t)(first >> 32) ^ c3 ^ key_high;
-        counter[3] = (uint32_t)first;
-        key_low += 0x9E3779B9u;
-        key_high += 0xBB67AE85u;
-    }
-}
-
-/* y[k] = x[k] / (1 - p) or 0, for the `width` outputs of layer, step t and batch row b. y may be x. */
-static void NAME(drop)(const struct lstm_call *call, int64_t layer, int64_t t, int64_t b, int64_t width, const REAL *x,
-                       REAL *y) {
-    const uint64_t threshold = (uint64_t)(call->dropout * 4294967296.0); /* 2^32 drops all */
-    const REAL scale = (REAL)(1 / (1 - call->dropout));
-    for (int64_t k = 0; k < width; k += 4) {
-        uint32_t words[4] = {(uint32_t)(k / 4), (uint32_t)b, (uint32_t)t, (uint32_t)layer};
-        NAME(philox)(words, (uint32_t)call->dropout_seed, (uint32_t)(call->dropout_seed >> 32));
-        for (int64_t j = k; j < k + 4 && j < width; j++) y[j] = words[j - k] >= threshold ? x[j] * scale : 0;
-    }
 }

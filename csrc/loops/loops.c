@@ -17,31 +17,30 @@ enum lstm_status lstm_backward(const struct lstm_backward *args) {
     return (args->call.model.dtype == LSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(args);
 }
 
-struct activation {
+struct activation_call {
     const struct lstm_isa *isa;
     enum lstm_dtype dtype;
-    bool is_sigmoid;
+    struct lstm_activation activation;
+    bool slope;
     int64_t n;
     const void *x;
     void *y;
 };
 
 static void activate_member(struct lstm_member *m, void *arguments) {
-    const struct activation *a = arguments;
+    const struct activation_call *a = arguments;
     const void *kernels = a->isa->kernels[a->dtype];
     (void)m;
-    if (a->dtype == LSTM_F32) {
-        const struct lstm_kernels_f32 *k = kernels;
-        (a->is_sigmoid ? k->sigmoid : k->tanh)(a->n, a->x, a->y);
-    } else {
-        const struct lstm_kernels_f64 *k = kernels;
-        (a->is_sigmoid ? k->sigmoid : k->tanh)(a->n, a->x, a->y);
-    }
+    if (a->dtype == LSTM_F32)
+        ((const struct lstm_kernels_f32 *)kernels)->activate(a->activation, a->slope, a->n, a->x, a->y);
+    else
+        ((const struct lstm_kernels_f64 *)kernels)->activate(a->activation, a->slope, a->n, a->x, a->y);
 }
 
 /* As a call of one thread, for its floating-point mode. */
-void lstm_activate(const struct lstm_isa *isa, enum lstm_dtype dtype, bool is_sigmoid, int64_t n, const void *x, void *y) {
-    struct activation a = {isa, dtype, is_sigmoid, n, x, y};
+void lstm_activate(const struct lstm_isa *isa, enum lstm_dtype dtype, struct lstm_activation activation, bool slope, int64_t n,
+                   const void *x, void *y) {
+    struct activation_call a = {isa, dtype, activation, slope, n, x, y};
     const struct lstm_call call = {.isa = isa};
     lstm_parallel(&call, 1, activate_member, &a);
 }

@@ -8,6 +8,8 @@
 
 #include "lengths_body.h"
 #include "common_body.h"
+#include "masks_body.h"
+#include "states_body.h"
 #include "pack_body.h"
 #include "forward_body.h"
 #include "backward_body.h"

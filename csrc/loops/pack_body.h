@@ -60,28 +60,61 @@ static void NAME(pack_backward)(const struct lstm_dims *d, int64_t H, int64_t n_
     }
 }
 
+/* The dims of a matrix that has no gates, such as weight_hr: columns and rows are what they are. */
+static struct lstm_dims NAME(without_gates)(const struct lstm_dims *d, int64_t padded) {
+    return (struct lstm_dims){.n_gates = 1, .vector = d->vector, .gates_width = padded};
+}
+
+/* A vector of n_gates numbers for each of H units, NULL for zeros, as a row of gates. */
+static void NAME(pack_row)(const struct lstm_dims *d, int64_t H, const REAL *from, REAL *to) {
+    for (int64_t c = 0; c < d->gates_width; c++) {
+        const int64_t row = NAME(gate_row)(d, H, c);
+        to[c] = row < 0 || !from ? 0 : from[row];
+    }
+}
+
+static void NAME(pack_vectors)(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w, REAL *to) {
+    const struct lstm_dims one = NAME(without_gates)(d, d->H_padded);
+    const int64_t H = m->hidden_size;
+    for (int64_t k = 0; m->peepholes && k < 3; k++)
+        NAME(pack_row)(&one, H, (const REAL *)w->weight_peephole + k * H, to + d->vectors.peephole + k * d->H_padded);
+    if (!m->layer_norm) return;
+    NAME(pack_row)(d, H, w->norm_ih_weight, to + d->vectors.norm_ih);
+    NAME(pack_row)(d, H, w->norm_hh_weight, to + d->vectors.norm_hh);
+    NAME(pack_row)(&one, H, w->norm_c_weight, to + d->vectors.norm_c);
+    NAME(pack_row)(&one, H, w->norm_c_bias, to + d->vectors.norm_c_bias);
+}
+
 void NAME(lstm_pack)(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
                      const struct lstm_weights *weights, void *packed) {
-    const struct lstm_dims d = lstm_dims(m, isa);
-    const int64_t H = m->hidden_size;
+    const struct lstm_dims d = lstm_dims(m, isa), one = NAME(without_gates)(&d, d.H_padded), into_h = NAME(without_gates)(&d, d.R_padded);
+    const int64_t H = m->hidden_size, R = d.R;
     for (int64_t layer = 0; layer < m->num_layers; layer++)
         for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {
             const int64_t I = lstm_layer_input(m, layer);
             struct lstm_packed p;
             lstm_plan_packed(m, isa, backward, layer, direction, &p);
-            void *ih = (char *)packed + p.weight_ih, *hh = (char *)packed + p.weight_hh;
+#define PLACE(name) (void *)((char *)packed + p.name)
+            NAME(pack_vectors)(m, &d, weights, PLACE(vectors));
+            if (m->initial_state) {
+                memcpy(PLACE(h_0), weights->h_0, (size_t)R * sizeof(REAL));
+                if (weights->c_0) NAME(pack_row)(&one, H, weights->c_0, PLACE(c_0));
+            }
             if (backward) {
-                NAME(pack_backward)(&d, H, I, weights->weight_ih, ih);
-                NAME(pack_backward)(&d, H, H, weights->weight_hh, hh);
+                NAME(pack_backward)(&d, H, I, weights->weight_ih, PLACE(weight_ih));
+                NAME(pack_backward)(&d, H, R, weights->weight_hh, PLACE(weight_hh));
+                if (m->proj_size) NAME(pack_backward)(&into_h, R, H, weights->weight_hr, PLACE(weight_hr));
                 continue;
             }
-            NAME(pack_forward)(&d, H, I, m->half_weights, weights->weight_ih, ih);
-            NAME(pack_forward)(&d, H, H, m->half_weights, weights->weight_hh, hh);
-            REAL *bias = (REAL *)((char *)packed + p.bias);
+            NAME(pack_forward)(&d, H, I, m->half_weights, weights->weight_ih, PLACE(weight_ih));
+            NAME(pack_forward)(&d, H, R, m->half_weights, weights->weight_hh, PLACE(weight_hh));
+            if (m->proj_size) NAME(pack_forward)(&into_h, R, H, m->half_weights, weights->weight_hr, PLACE(weight_hr));
+            REAL *bias = PLACE(bias);
             const REAL *b_ih = weights->bias_ih, *b_hh = weights->bias_hh;
             for (int64_t c = 0; c < d.gates_width; c++) {
                 const int64_t row = NAME(gate_row)(&d, H, c);
                 bias[c] = row < 0 ? 0 : (b_ih ? b_ih[row] : 0) + (b_hh ? b_hh[row] : 0);
             }
+#undef PLACE
         }
 }

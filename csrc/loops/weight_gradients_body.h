@@ -10,19 +10,21 @@ static inline void NAME(pack_tile)(int64_t n, const REAL *const *rows, int64_t c
 
 /* Columns of tiles [tile_begin, tile_end) of a sequence into (tile, depth, tile_rows): rows last_row, last_row - 1, ... of
  * the chunk that begins at step `begin`. h_prev is the sequence one step earlier, with `first` (B, n_columns) before step 0.
- * A few rows at a time, so that what is written lies together. */
+ * Or the rows of `chunk`, which lie one after the other. A few at a time, so that what is written lies together. */
 #define PACK_ROWS 16
 static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p,
-                                const struct NAME(placed) *x, const REAL *first, int64_t n_columns, int64_t begin,
-                                int64_t last_row, int64_t depth, int64_t tile_begin, int64_t tile_end, REAL *to) {
+                                const struct NAME(placed) *x, const REAL *first, const REAL *chunk, int64_t n_columns,
+                                int64_t begin, int64_t last_row, int64_t depth, int64_t tile_begin, int64_t tile_end, REAL *to) {
     const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
     int64_t step = begin, r;
+    if (tile_begin == tile_end) return;
     while (p->first_row[step + 1 - begin] <= last_row) step++;
     r = last_row - p->first_row[step - begin];
     for (int64_t k = 0, n; k < depth; k += n) {
         const REAL *rows[PACK_ROWS];
         for (n = 0; n < PACK_ROWS && k + n < depth; n++) {
-            rows[n] = !first      ? NAME(place_of)(x, step, r)
+            rows[n] = chunk       ? chunk + (last_row - k - n) * n_columns
+                      : !first    ? NAME(place_of)(x, step, r)
                       : step == 0 ? first + NAME(batch_row)(&f->args->call, r) * n_columns
                                   : NAME(place_of)(x, step - 1, r);
             if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
@@ -40,15 +42,24 @@ static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAM
     }
 }
 
-/* y (+)= left^T d_gates of rows last_row - depth + 1 .. last_row of the chunk, panels [panel_begin, panel_end). */
-static bool NAME(add_outer)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const REAL *left,
-                            int64_t n_rows, int64_t last_row, int64_t depth, int64_t panel_begin, int64_t panel_end,
-                            REAL *y, bool add) {
-    const int64_t panel_flops = 2 * depth * n_rows * LSTM_PANEL_VECTORS * f->d.vector;
+/* One sum over the rows of a chunk, y (+)= left^T right, of which each member owns some panels. */
+struct NAME(sum) {
+    const REAL *left;           /* packed tiles */
+    const REAL *right;          /* of the chunk's first row */
+    int64_t right_stride, n_rows, n_columns; /* n_rows: of y; n_columns: of right, padded */
+    REAL *y;
+};
+
+/* Rows last_row - depth + 1 .. last_row of the chunk. False: interrupted. */
+static bool NAME(add_sum)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const struct NAME(sum) *s,
+                          int64_t last_row, int64_t depth, bool add) {
+    int64_t panel_begin, panel_end;
+    lstm_share(p->m, NAME(n_panels)(&f->d, s->n_columns), &panel_begin, &panel_end);
+    const int64_t panel_flops = 2 * depth * s->n_rows * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t panel_step = NAME(batch_of)(panel_end - panel_begin, panel_flops);
-    struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = n_rows, .n_vectors = f->d.gates_width / f->d.vector,
-                                     .a = left, .b = NAME(d_gates)(f, last_row), .b_step = -f->plan.d_gates_stride,
-                                     .y = y, .add = add};
+    struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = s->n_rows, .n_vectors = s->n_columns / f->d.vector,
+                                     .a = s->left, .b = s->right + last_row * s->right_stride, .b_step = -s->right_stride,
+                                     .y = s->y, .add = add};
     for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
         outer.panel_begin = panel;
         outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
@@ -61,27 +72,37 @@ static bool NAME(add_outer)(const struct NAME(backward) *f, const struct NAME(ba
 /* Steps [begin, end) into the weight gradients. All members come here together. False: interrupted. */
 static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(backward_pass) *p, int64_t begin,
                                    int64_t end) {
-    const int64_t H = f->args->call.model.hidden_size, I = p->input_size, n_rows = p->first_row[end - begin];
-    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
+    const struct lstm_model *model = &f->args->call.model;
+    const int64_t H = model->hidden_size, R = f->d.R, I = p->input_size, n_rows = p->first_row[end - begin];
+    const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows, width = f->d.gates_width, stride = f->plan.d_gates_stride;
     REAL *packed_x = NAME(workspace)(f, f->plan.packed_x), *packed_h = NAME(workspace)(f, f->plan.packed_h);
-    const REAL *ones = NAME(workspace)(f, f->plan.ones);
-    int64_t panel_begin, panel_end, x_begin, x_end, h_begin, h_end;
-    lstm_share(p->m, NAME(n_panels)(&f->d, f->d.gates_width), &panel_begin, &panel_end);
+    REAL *packed_m = NAME(workspace)(f, f->plan.packed_m);
+    const REAL *d_gates = NAME(d_gates)(f, 0), *ones = NAME(workspace)(f, f->plan.ones);
+    const REAL *d_x_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : d_gates;
+    const REAL *d_h_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_h_products) : d_gates;
+    const struct NAME(sum) sums[] = {
+        {packed_x, d_x_products, stride, I, width, p->d_weight_ih},
+        {packed_h, d_h_products, stride, R, width, p->d_weight_hh},
+        {ones, d_gates, stride, 1, width, p->d_bias},
+        {ones, NAME(workspace)(f, f->plan.vector_terms), f->plan.vector_terms_stride, 1, f->d.vectors.width, p->d_vectors},
+        {packed_m, NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, H, model->proj_size ? f->d.R_padded : 0, p->d_weight_hr},
+    };
+    int64_t x_begin, x_end, h_begin, h_end, m_begin, m_end;
     lstm_share(p->m, (I + tile_rows - 1) / tile_rows, &x_begin, &x_end);
-    lstm_share(p->m, (H + tile_rows - 1) / tile_rows, &h_begin, &h_end);
+    lstm_share(p->m, (R + tile_rows - 1) / tile_rows, &h_begin, &h_end);
+    lstm_share(p->m, model->proj_size ? (H + tile_rows - 1) / tile_rows : 0, &m_begin, &m_end);
     for (int64_t k = 0, depth; k < n_rows; k += depth) {
         depth = n_rows - k < f->plan.depth ? n_rows - k : f->plan.depth;
         const int64_t last = n_rows - 1 - k; /* row of the chunk */
         /* All d_gates are there, and nobody still reads the packed operands of the last product. */
         if (!lstm_barrier(p->m)) return false;
-        NAME(pack_sequence)(f, p, &p->x, NULL, I, begin, last, depth, x_begin, x_end, packed_x);
-        NAME(pack_sequence)(f, p, &p->h, p->h_first, H, begin, last, depth, h_begin, h_end, packed_h);
+        NAME(pack_sequence)(f, p, &p->x, NULL, NULL, I, begin, last, depth, x_begin, x_end, packed_x);
+        NAME(pack_sequence)(f, p, &p->h, p->h_first, p->h_seen, R, begin, last, depth, h_begin, h_end, packed_h);
+        NAME(pack_sequence)(f, p, NULL, NULL, NAME(workspace)(f, f->plan.m), H, begin, last, depth, m_begin, m_end, packed_m);
         if (!lstm_barrier(p->m)) return false;
-        const bool add = !p->is_first_product;
+        for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
+            if (sums[j].n_columns && !NAME(add_sum)(f, p, sums + j, last, depth, !p->is_first_product)) break;
         p->is_first_product = false;
-        if (NAME(add_outer)(f, p, packed_x, I, last, depth, panel_begin, panel_end, p->d_weight_ih, add)
-            && NAME(add_outer)(f, p, packed_h, H, last, depth, panel_begin, panel_end, p->d_weight_hh, add))
-            NAME(add_outer)(f, p, ones, 1, last, depth, panel_begin, panel_end, p->d_bias, add);
     }
     return lstm_barrier(p->m); /* nobody still reads the d_gates that the next chunk overwrites */
 }

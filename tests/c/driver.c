@@ -57,16 +57,48 @@ struct shape {
     int64_t T, B, I, H, L, D;
 };
 
-static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
+/* A network by name, and what its calls have. */
+struct kind {
+    const char *name;
+    enum lstm_cell cell;
+    bool has_units;  /* what acts on single units: peepholes, coupled gates, clips, activations */
+    bool has_rows;   /* what acts on whole rows: projection, layer norm */
+    bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
+    bool is_lean;
+};
+
+static struct lstm_model describe(const struct kind *kind, enum lstm_dtype dtype, struct shape s) {
+    struct lstm_model m = {.cell = kind->cell, .dtype = dtype, .input_size = s.I, .hidden_size = s.H, .num_layers = s.L,
+                           .num_directions = s.D, .initial_state = kind->has_states};
+    if (kind->has_units) {
+        m.peepholes = m.coupled_gates = true;
+        m.cell_clip = 0.5, m.gate_clip = 1.5;
+        m.activation = (struct lstm_activation){LSTM_ELU, 0.75, 0};
+        m.recurrent_activation = (struct lstm_activation){LSTM_HARD_SIGMOID, 0.25, 0.5};
+        m.cell_activation = (struct lstm_activation){LSTM_SOFTPLUS, 0, 0};
+    }
+    if (kind->has_rows) m.layer_norm = true, m.proj_size = s.H > 1 ? s.H - 1 : 0;
+    return m;
+}
+
+static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
                     bool is_ragged) {
-    enum { MOST = 64 };
-    const int64_t LD = s.L * s.D, rows = (cell == LSTM_CELL_LSTM ? LSTM_GATES : 1) * s.H, W = s.D * s.H;
-    struct lstm_model model = {cell, dtype, s.I, s.H, s.L, s.D};
+    enum { MOST = 128 };
+    const struct lstm_model model = describe(kind, dtype, s);
+    const bool is_lstm = kind->cell == LSTM_CELL_LSTM;
+    const int64_t LD = s.L * s.D, R = model.proj_size ? model.proj_size : s.H, rows = (is_lstm ? LSTM_GATES : 1) * s.H, W = s.D * R;
     int64_t lengths[1024], batch_rows[1024]; /* from T down to 0, the last rows of the batch first */
     for (int64_t b = 0; b < s.B; b++) lengths[b] = s.T - b * s.T / (s.B > 1 ? s.B - 1 : 1), batch_rows[b] = s.B - 1 - b;
+    uint8_t *resets = malloc((size_t)(s.T * s.B) + 1);
+    for (int64_t k = 0; k < s.T * s.B; k++) resets[k] = k * 7 % 5 == 0;
     struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .split = split,
-                             .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .dropout_seed = 77,
-                             .lengths = is_ragged ? lengths : NULL, .rows = is_ragged ? batch_rows : NULL};
+                             .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .seed = 77,
+                             .lengths = is_ragged ? lengths : NULL, .rows = is_ragged ? batch_rows : NULL, .lean = kind->is_lean};
+    if (kind->has_states) {
+        call.recurrent_dropout = 0.25, call.zoneout_h = 0.5;
+        if (is_lstm) call.zoneout_c = 0.25;
+        call.resets = resets;
+    }
     struct array in[MOST], out[MOST];
     int n_in = 0, n_out = 0;
 #define IN(n) (in[n_in] = fresh(dtype, n, 1), in[n_in++].data)
@@ -76,8 +108,18 @@ static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_d
     struct lstm_weight_gradients d_weights[8];
     for (int64_t k = 0; k < LD; k++) {
         const int64_t I = k < s.D ? s.I : W;
-        weights[k] = (struct lstm_weights){IN(rows * I), IN(rows * s.H), IN(rows), k % 2 ? NULL : IN(rows)};
-        d_weights[k] = (struct lstm_weight_gradients){OUT(rows * I), OUT(rows * s.H), OUT(rows)};
+        struct lstm_weights *w = weights + k;
+        struct lstm_weight_gradients *d = d_weights + k;
+        *w = (struct lstm_weights){.weight_ih = IN(rows * I), .weight_hh = IN(rows * R), .bias_ih = IN(rows), .bias_hh = k % 2 ? NULL : IN(rows)};
+        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias = OUT(rows)};
+        if (model.proj_size) w->weight_hr = IN(R * s.H), d->d_weight_hr = OUT(R * s.H);
+        if (model.peepholes) w->weight_peephole = IN(3 * s.H), d->d_weight_peephole = OUT(3 * s.H);
+        if (model.layer_norm) {
+            w->norm_ih_weight = IN(rows), w->norm_hh_weight = IN(rows), w->norm_c_weight = IN(s.H), w->norm_c_bias = IN(s.H);
+            d->d_norm_ih_weight = OUT(rows), d->d_norm_hh_weight = OUT(rows), d->d_norm_c_weight = OUT(s.H), d->d_norm_c_bias = OUT(s.H);
+        }
+        if (model.initial_state) w->h_0 = IN(R), d->d_h_0 = OUT(R);
+        if (model.initial_state && is_lstm) w->c_0 = IN(s.H), d->d_c_0 = OUT(s.H);
     }
     int64_t bytes;
     check(lstm_packed_bytes(&model, isa, false, &bytes), "lstm_packed_bytes");
@@ -89,31 +131,32 @@ static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_d
     check(lstm_tape_bytes(&call, &bytes), "lstm_tape_bytes");
     void *tape = aligned(bytes);
 
-    struct lstm_forward f = {.call = call, .x = {IN(s.T * s.B * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * s.H),
+    struct lstm_forward f = {.call = call, .x = {IN(s.T * s.B * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * R),
                              .c_0 = IN(LD * s.B * s.H), .output = {OUT(s.T * s.B * W), s.B * W, W},
-                             .h_n = OUT(LD * s.B * s.H), .packed = packed, .tape = tape};
-    f.c_n = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+                             .h_n = OUT(LD * s.B * R), .packed = packed, .tape = tape};
+    if (kind->has_states) f.h_0 = f.c_0 = NULL; /* the learned ones */
+    f.c_n = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_forward_bytes(&call, true, &bytes), "lstm_forward_bytes");
     f.workspace = aligned(bytes);
     check(lstm_forward(&f), "lstm_forward");
 
-    /* Inference, batch first: the same numbers in another layout, without the dropout. */
+    /* Inference, batch first: the same numbers in another layout, nothing left to chance. */
     struct lstm_forward g = f;
     void *training_workspace = f.workspace;
-    g.call.dropout = 0;
+    g.call.dropout = g.call.recurrent_dropout = g.call.zoneout_h = g.call.zoneout_c = 0;
     g.tape = NULL;
     g.output = (struct lstm_sequence){OUT(s.T * s.B * W), W, s.T * W};
-    g.h_n = OUT(LD * s.B * s.H);
-    g.c_n = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+    g.h_n = OUT(LD * s.B * R);
+    g.c_n = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_forward_bytes(&g.call, false, &bytes), "lstm_forward_bytes");
     g.workspace = aligned(bytes);
     check(lstm_forward(&g), "lstm_forward");
 
-    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .d_output = {IN(s.T * s.B * W), s.B * W, W},
-                              .d_h_n = IN(LD * s.B * s.H), .d_c_n = IN(LD * s.B * s.H),
-                              .d_x = {OUT(s.T * s.B * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * s.H),
-                              .d_weights = d_weights, .packed = packed_backward, .tape = tape};
-    b.d_c_0 = cell == LSTM_CELL_LSTM ? OUT(LD * s.B * s.H) : NULL;
+    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_output = {IN(s.T * s.B * W), s.B * W, W},
+                              .d_h_n = IN(LD * s.B * R), .d_c_n = IN(LD * s.B * s.H),
+                              .d_x = {OUT(s.T * s.B * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * R), .d_weights = d_weights,
+                              .packed = packed_backward, .packed_forward = packed, .tape = tape};
+    b.d_c_0 = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_backward_bytes(&call, &bytes), "lstm_backward_bytes");
     b.workspace = aligned(bytes);
     check(lstm_backward(&b), "lstm_backward");
@@ -121,7 +164,7 @@ static uint64_t run(const struct lstm_isa *isa, enum lstm_cell cell, enum lstm_d
     uint64_t h = 14695981039346656037u;
     for (int k = 0; k < n_out; k++) h = hash(h, out[k]), free(out[k].data);
     for (int k = 0; k < n_in; k++) free(in[k].data);
-    free(packed), free(packed_backward), free(tape), free(training_workspace), free(g.workspace), free(b.workspace);
+    free(resets), free(packed), free(packed_backward), free(tape), free(training_workspace), free(g.workspace), free(b.workspace);
     return h;
 }
 
@@ -132,24 +175,38 @@ int main(void) {
         {2, 13, 4, 17, 2, 1}, {3, 6, 3, 31, 1, 1},  {4, 5, 7, 33, 1, 2},  {2, 4, 8, 64, 2, 1},  {3, 2, 9, 65, 1, 1},
         {130, 1, 3, 8, 3, 1}, {3, 600, 2, 5, 1, 1}, {600, 2, 3, 4, 1, 2}, {2, 3, 65, 24, 1, 1},
     };
-    static const char *const cells[] = {"lstm", "tanh", "relu", "identity"};
+    static const struct kind kinds[] = {
+        {.name = "lstm", .cell = LSTM_CELL_LSTM},
+        {.name = "tanh", .cell = LSTM_CELL_RNN_TANH},
+        {.name = "relu", .cell = LSTM_CELL_RNN_RELU},
+        {.name = "identity", .cell = LSTM_CELL_RNN_IDENTITY},
+        {.name = "lstm-units", .cell = LSTM_CELL_LSTM, .has_units = true},
+        {.name = "lstm-rows", .cell = LSTM_CELL_LSTM, .has_rows = true},
+        {.name = "lstm-states", .cell = LSTM_CELL_LSTM, .has_states = true},
+        {.name = "lstm-all", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true},
+        {.name = "lstm-lean", .cell = LSTM_CELL_LSTM, .is_lean = true},
+        {.name = "lstm-all-lean", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true, .is_lean = true},
+        {.name = "tanh-states", .cell = LSTM_CELL_RNN_TANH, .has_states = true},
+    };
     int status = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
-        for (int cell = 0; cell < LSTM_CELLS; cell++)
+        for (const struct kind *kind = kinds; kind < kinds + sizeof kinds / sizeof *kinds; kind++)
             for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) {
-                /* A plain network with relu or identity may grow beyond all bounds: short sequences only. */
-                if (cell >= LSTM_CELL_RNN_RELU && shapes[k].T > 20) continue;
+                /* A plain network with relu or identity, and a cell with such activations, may grow beyond all bounds: short
+                 * sequences only. */
+                const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY || kind->has_units;
+                if (may_grow && shapes[k].T > 20) continue;
                 const struct shape s = shapes[k];
                 uint64_t fused[2] = {0, 0}; /* all T, and ragged */
                 printf("T%d B%d I%d H%d L%d D%d %s f%d", (int)s.T, (int)s.B, (int)s.I, (int)s.H, (int)s.L, (int)s.D,
-                       cells[cell], dtype == LSTM_F32 ? 32 : 64);
+                       kind->name, dtype == LSTM_F32 ? 32 : 64);
                 for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
                     if (!isa->is_supported()) continue;
                     for (int ragged = 0; ragged < 2; ragged++) {
-                        const uint64_t h = run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, ragged);
+                        const uint64_t h = run(isa, kind, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, ragged);
                         printf(" %s%s %016llx", isa->name, ragged ? "-ragged" : "", (unsigned long long)h);
                         for (int split = LSTM_SPLIT_ROWS; split <= LSTM_SPLIT_UNITS; split++)
-                            if (run(isa, (enum lstm_cell)cell, (enum lstm_dtype)dtype, s, (enum lstm_split)split, ragged) != h)
+                            if (run(isa, kind, (enum lstm_dtype)dtype, s, (enum lstm_split)split, ragged) != h)
                                 status = 1, printf(" (split %d of threads differs)", split);
                         if (strcmp(isa->name, "portable") == 0) continue;
                         if (fused[ragged] && fused[ragged] != h) status = 1, printf(" (differs)");
