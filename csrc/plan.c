@@ -50,7 +50,7 @@ struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *is
                               .element_bytes = element_bytes,
                               .R = R,
                               .H_padded = H_padded,
-                              .R_padded = round_up(R, vector),
+                              .R_padded = m->proj_size ? round_up(R, vector) : H_padded,
                               .gates_width = n_gates * H_padded,
                               .output_width = m->num_directions * R,
                               .vectors = vectors};
@@ -76,12 +76,12 @@ static void plan_packed(struct total *t, const struct lstm_model *m, const struc
     const int64_t weight_bytes = m->half_weights ? 2 : d->element_bytes;
     p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), weight_bytes), NULL);
     p->weight_hh = take(t, 1, times(t, times(t, rows, units), weight_bytes), NULL);
-    const int64_t projection = backward ? times(t, d->R, d->H_padded) : times(t, m->hidden_size, d->R_padded);
-    p->weight_hr = take(t, m->proj_size ? 1 : 0, times(t, projection, weight_bytes), NULL);
+    const int64_t projection = !m->proj_size ? 0 : backward ? times(t, d->R, d->H_padded) : times(t, m->hidden_size, d->R_padded);
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
-    p->vectors = take(t, 1, times(t, d->vectors.width, d->element_bytes), NULL);
-    p->h_0 = take(t, m->initial_state ? 1 : 0, times(t, d->R, d->element_bytes), NULL);
-    p->c_0 = take(t, m->initial_state ? 1 : 0, times(t, d->H_padded, d->element_bytes), NULL);
+    p->weight_hr = m->proj_size ? take(t, 1, times(t, projection, weight_bytes), NULL) : 0;
+    p->vectors = d->vectors.width ? take(t, 1, times(t, d->vectors.width, d->element_bytes), NULL) : 0;
+    p->h_0 = m->initial_state ? take(t, 1, times(t, d->R, d->element_bytes), NULL) : 0;
+    p->c_0 = m->initial_state ? take(t, 1, times(t, d->H_padded, d->element_bytes), NULL) : 0;
 }
 
 enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, int64_t layer,
@@ -90,11 +90,15 @@ enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_
     const struct lstm_dims d = lstm_dims(m, isa);
     struct total first = {0}, other = {0}, t = {0};
     struct lstm_packed ignored;
-    plan_packed(&first, m, &d, backward, m->input_size, &ignored);
-    plan_packed(&other, m, &d, backward, d.output_width, &ignored);
     /* All directions of layer 0, then those of the others, each block as large as its layer needs. */
-    take(&t, layer == 0 ? direction : m->num_directions, first.bytes, NULL);
-    if (layer > 0) take(&t, times(&t, layer - 1, m->num_directions) + direction, other.bytes, NULL);
+    if (layer > 0 || direction > 0) {
+        plan_packed(&first, m, &d, backward, m->input_size, &ignored);
+        take(&t, layer == 0 ? direction : m->num_directions, first.bytes, NULL);
+    }
+    if (layer > 0) {
+        plan_packed(&other, m, &d, backward, d.output_width, &ignored);
+        take(&t, times(&t, layer - 1, m->num_directions) + direction, other.bytes, NULL);
+    }
     plan_packed(&t, m, &d, backward, lstm_layer_input(m, layer), p);
     p->bytes = t.bytes;
     t.overflow |= first.overflow | other.overflow;
@@ -178,16 +182,20 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
-    p->h_seen = take(&t, lstm_changes_states(call) ? D : 0, times(&t, call->B, h_row), &p->h_seen_bytes);
-    p->c_seen = take(&t, call->resets && is_lstm ? D : 0, times(&t, call->B, c_row), &p->c_seen_bytes);
-    p->h_products = take(&t, m->layer_norm && (!training || call->lean) ? D : 0, gates_step, &p->h_products_bytes);
-    p->m = take(&t, m->proj_size ? D : 0, times(&t, call->B, c_row), &p->m_bytes);
-    p->recurrent_masks = take(&t, 1, times(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, times(&t, call->B, h_row)), NULL);
-    const int64_t chunk_rows = times(&t, p->chunk_steps, call->lengths ? call->B : 0);
+    if (lstm_is_staged(call)) { /* (asked first: a single step of a small network takes half a microsecond) */
+        p->h_seen = take(&t, lstm_changes_states(call) ? D : 0, times(&t, call->B, h_row), &p->h_seen_bytes);
+        p->c_seen = take(&t, call->resets && is_lstm ? D : 0, times(&t, call->B, c_row), &p->c_seen_bytes);
+        p->h_products = take(&t, m->layer_norm && (!training || call->lean) ? D : 0, gates_step, &p->h_products_bytes);
+        p->m = take(&t, m->proj_size ? D : 0, times(&t, call->B, c_row), &p->m_bytes);
+        p->recurrent_masks = take(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, times(&t, call->B, h_row), NULL);
+    }
     p->x_steps_width = largest_input;
-    p->x_steps = take(&t, D, times(&t, times(&t, chunk_rows, largest_input), d.element_bytes), &p->x_steps_bytes);
-    p->h_steps = take(&t, D, times(&t, chunk_rows, h_row), &p->h_steps_bytes);
-    p->h_state = take(&t, 1, times(&t, call->lengths ? m->num_layers * D : 0, times(&t, call->B, h_row)), NULL);
+    if (call->lengths) {
+        const int64_t chunk_rows = times(&t, p->chunk_steps, call->B);
+        p->x_steps = take(&t, D, times(&t, times(&t, chunk_rows, largest_input), d.element_bytes), &p->x_steps_bytes);
+        p->h_steps = take(&t, D, times(&t, chunk_rows, h_row), &p->h_steps_bytes);
+        p->h_state = take(&t, 1, times(&t, m->num_layers * D, times(&t, call->B, h_row)), NULL);
+    }
     p->bytes = t.bytes;
     return status(&t);
 }

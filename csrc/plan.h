@@ -31,8 +31,8 @@ int64_t lstm_layer_input(const struct lstm_model *, int64_t layer); /* I of that
 /* Whether the cell is more than the six lines, for the kernels; zoneout of c is, as c on the tape is then not the new one. */
 static inline bool lstm_has_variant(const struct lstm_call *call) {
     const struct lstm_model *m = &call->model;
-    return m->peepholes || m->layer_norm || m->coupled_gates || m->cell_clip > 0 || m->gate_clip > 0
-           || m->activation.kind || m->recurrent_activation.kind || m->cell_activation.kind || call->zoneout_c > 0;
+    return m->peepholes | m->layer_norm | m->coupled_gates | (m->cell_clip > 0) | (m->gate_clip > 0) | (m->activation.kind != 0)
+           | (m->recurrent_activation.kind != 0) | (m->cell_activation.kind != 0) | (call->zoneout_c > 0);
 }
 
 /* Whether h_prev or c_prev of some steps are not simply what the step before left. */
@@ -40,7 +40,8 @@ static inline bool lstm_changes_states(const struct lstm_call *call) { return ca
 
 /* Whether a step goes in stages over whole rows, instead of a fused pass over panels. */
 static inline bool lstm_is_staged(const struct lstm_call *call) {
-    return call->model.layer_norm || call->model.proj_size || lstm_changes_states(call) || call->zoneout_h > 0 || call->zoneout_c > 0;
+    return call->model.layer_norm | (call->model.proj_size != 0) | lstm_changes_states(call) | (call->zoneout_h > 0)
+           | (call->zoneout_c > 0);
 }
 
 /* Packed weights of one layer and direction. Panels of LSTM_PANEL_VECTORS vectors of columns, see kernels/tile_body.h.

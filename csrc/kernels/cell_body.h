@@ -12,6 +12,15 @@
  * functions are inlined, so that nothing of v is left in its code. (Layer norm and the projection act on whole rows, and
  * what this file has of them is the norm of c; resets, recurrent dropout and zoneout are in loops/.) */
 
+/* A copy of a variant whose activations are the plain ones and which has no layer norm: known where this is inlined, so that
+ * peepholes, coupled gates and clips cost little, and kept in registers. */
+ALWAYS_INLINE struct NAME(lstm_variant) NAME(simple)(const struct NAME(lstm_variant) *v) {
+    struct NAME(lstm_variant) simple = *v;
+    simple.activation.kind = simple.recurrent_activation.kind = simple.cell_activation.kind = LSTM_DEFAULT;
+    simple.layer_norm = false;
+    return simple;
+}
+
 /* Peepholes: each gate sees the cell state through a weight of its own, the output gate the new state. */
 enum NAME(peephole) { NAME(PEEPHOLE_I), NAME(PEEPHOLE_F), NAME(PEEPHOLE_O) };
 
@@ -59,8 +68,10 @@ ALWAYS_INLINE struct NAME(lstm_unit) NAME(lstm_cell)(const struct NAME(lstm_vari
     else
         is.f = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_F), unit, pre[LSTM_GATE_F], c_prev));
     is.g = NAME(candidate)(v, pre[LSTM_GATE_G]);
+    const bool o_sees_c = v && v->peephole; /* else o goes beside the other gates: they share the processor well */
+    if (!o_sees_c) is.o = NAME(gate)(v, pre[LSTM_GATE_O]);
     is.c = NAME(lstm_c)(v, is.i, is.f, is.g, c_prev);
-    is.o = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_O), unit, pre[LSTM_GATE_O], is.c));
+    if (o_sees_c) is.o = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_O), unit, pre[LSTM_GATE_O], is.c));
     return is;
 }
 

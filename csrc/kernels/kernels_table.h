@@ -2,6 +2,7 @@
 
 /* What a cell has beside the six lines. */
 struct NAME(lstm_variant) {
+    bool is_simple; /* no layer norm, plain activations */
     bool coupled_gates, layer_norm;
     REAL cell_clip, gate_clip; /* 0: none */
     struct lstm_activation activation, recurrent_activation, cell_activation;

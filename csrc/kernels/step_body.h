@@ -68,6 +68,12 @@ NEVER_INLINE void NAME(variant_units)(const struct NAME(lstm_step) *s, int64_t r
     NAME(units)(s->variant, s, row, panel, rows, panels, sums);
 }
 
+NEVER_INLINE void NAME(simple_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
+                                     VEC *sums) {
+    const struct NAME(lstm_variant) v = NAME(simple)(s->variant);
+    NAME(units)(&v, s, row, panel, rows, panels, sums);
+}
+
 /* The cell alone: its sums are in the gates already. */
 static void NAME(cell)(const struct NAME(lstm_step) *s) {
     for (int64_t row = 0; row < s->n_rows; row++)
@@ -79,7 +85,12 @@ ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const i
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     NAME(start_tile)(rows, panels, width, is_half, s, row, panel, acc);
     NAME(spill)(rows * panels * width, acc, sums);
-    (s->variant ? NAME(variant_units) : NAME(lstm_units))(s, row, panel, rows, panels, sums);
+    if (!s->variant)
+        NAME(lstm_units)(s, row, panel, rows, panels, sums);
+    else if (s->variant->is_simple)
+        NAME(simple_units)(s, row, panel, rows, panels, sums);
+    else
+        NAME(variant_units)(s, row, panel, rows, panels, sums);
 }
 
 ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
@@ -140,22 +151,42 @@ ALWAYS_INLINE void NAME(lstm_unit_backward)(const struct NAME(lstm_variant) *v, 
                                                    s->terms + b * s->terms_stride));
 }
 
-NEVER_INLINE void NAME(backward_units)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
-                                       int n, const VEC *sums) {
-    const bool is_lstm = s->cell == LSTM_CELL_LSTM;
+ALWAYS_INLINE void NAME(lstm_units_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s,
+                                             int64_t row, int64_t panel, int rows, int n, const VEC *sums) {
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < n; v++) {
-            const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + v) * VL, left = s->hidden_size - unit;
+        for (int k = 0; k < n; k++) {
+            const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL;
+            VEC d_h = *sums++;
+            if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, s->hidden_size - unit);
+            NAME(lstm_unit_backward)(v, s, b, unit, d_h);
+        }
+}
+
+NEVER_INLINE void NAME(plain_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+                                       const VEC *sums) {
+    NAME(lstm_units_backward)(NULL, s, row, panel, rows, n, sums);
+}
+
+NEVER_INLINE void NAME(simple_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+                                        const VEC *sums) {
+    const struct NAME(lstm_variant) v = NAME(simple)(s->variant);
+    NAME(lstm_units_backward)(&v, s, row, panel, rows, n, sums);
+}
+
+NEVER_INLINE void NAME(variant_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+                                         const VEC *sums) {
+    NAME(lstm_units_backward)(s->variant, s, row, panel, rows, n, sums);
+}
+
+NEVER_INLINE void NAME(rnn_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+                                     const VEC *sums) {
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < n; k++) {
+            const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL, left = s->hidden_size - unit;
             VEC d_h = *sums++;
             if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, left);
-            if (is_lstm && !s->variant) {
-                NAME(lstm_unit_backward)(NULL, s, b, unit, d_h);
-            } else if (is_lstm) {
-                NAME(lstm_unit_backward)(s->variant, s, b, unit, d_h);
-            } else {
-                const VEC h = V(load_lanes)(s->h + b * s->h_stride + unit, left);
-                V(store)(s->d_gates + b * s->d_gates_stride + unit, NAME(rnn_cell_backward)(s->cell, h, d_h));
-            }
+            const VEC h = V(load_lanes)(s->h + b * s->h_stride + unit, left);
+            V(store)(s->d_gates + b * s->d_gates_stride + unit, NAME(rnn_cell_backward)(s->cell, h, d_h));
         }
 }
 
@@ -215,7 +246,14 @@ ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const i
             for (int v = 0; v < n; v++)
                 sums[r * n + v] = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
     }
-    NAME(backward_units)(s, row, panel, rows, n, sums);
+    if (s->cell != LSTM_CELL_LSTM)
+        NAME(rnn_backward)(s, row, panel, rows, n, sums);
+    else if (!s->variant)
+        NAME(plain_backward)(s, row, panel, rows, n, sums);
+    else if (s->variant->is_simple)
+        NAME(simple_backward)(s, row, panel, rows, n, sums);
+    else
+        NAME(variant_backward)(s, row, panel, rows, n, sums);
 }
 
 ALWAYS_INLINE void NAME(lstm_backward_tile)(const int rows, const int panels, const int width, const void *block,

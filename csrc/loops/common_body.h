@@ -31,7 +31,9 @@ static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
 /* What the cell of a layer and direction has beside the six lines; `vectors`: its packed parameters. */
 static struct NAME(lstm_variant) NAME(describe_variant)(const struct lstm_call *call, const struct lstm_dims *d, const REAL *vectors) {
     const struct lstm_model *m = &call->model;
-    struct NAME(lstm_variant) v = {.coupled_gates = m->coupled_gates, .layer_norm = m->layer_norm,
+    const bool has_activations = m->activation.kind || m->recurrent_activation.kind || m->cell_activation.kind;
+    struct NAME(lstm_variant) v = {.is_simple = !m->layer_norm && !has_activations,
+                                   .coupled_gates = m->coupled_gates, .layer_norm = m->layer_norm,
                                    .cell_clip = (REAL)m->cell_clip, .gate_clip = (REAL)m->gate_clip,
                                    .activation = m->activation, .recurrent_activation = m->recurrent_activation,
                                    .cell_activation = m->cell_activation, .H_padded = d->H_padded,

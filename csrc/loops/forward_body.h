@@ -14,6 +14,7 @@ struct NAME(forward) {
     struct lstm_forward_plan plan;
     struct lstm_tape tape;
     struct lstm_team team;
+    bool is_staged, has_variant;
 };
 
 static REAL *NAME(scratch)(const struct NAME(forward) *f, int64_t offset) { return (REAL *)((char *)f->args->workspace + offset); }
@@ -30,7 +31,7 @@ struct NAME(pass) {
     bool gates_are_kept;
     const void *weight_ih, *weight_hh, *weight_hr;
     const REAL *bias, *vectors;
-    struct NAME(lstm_variant) variant;
+    const struct NAME(lstm_variant) *variant; /* NULL: the plain cell */
     bool is_staged;
     struct NAME(directed) x_products, h_products; /* layer norm; x_products: of the tape, else it is the gates */
     struct NAME(restart) restart;
@@ -51,9 +52,9 @@ static struct NAME(bounds) NAME(bound_calls)(const struct NAME(forward) *f, cons
     return (struct NAME(bounds)){panel_flops, rows, NAME(batch_of)(p->panel_end - p->panel_begin, panel_flops * rows)};
 }
 
-/* One step of s->n_rows rows and the member's panels. Moves s on. False: interrupted. */
-static bool NAME(run_step)(const struct lstm_call *call, const struct NAME(pass) *p, const struct NAME(bounds) *most,
-                           struct NAME(lstm_step) *s) {
+/* One step of s->n_rows rows and the member's panels, in several kernel calls. Moves s on. False: interrupted. */
+static bool NAME(run_long_step)(const struct lstm_call *call, const struct NAME(pass) *p, const struct NAME(bounds) *most,
+                                struct NAME(lstm_step) *s) {
     const int64_t n_rows = s->n_rows;
     for (int64_t row = 0; row < n_rows; row += most->rows) {
         s->n_rows = n_rows - row < most->rows ? n_rows - row : most->rows;
@@ -73,16 +74,26 @@ static bool NAME(run_step)(const struct lstm_call *call, const struct NAME(pass)
     return true;
 }
 
+/* In one, if that is short enough; its panels are set. (A step of H = 8 takes 0.1 us: each instruction counts.) */
+static inline bool NAME(run_step)(const struct lstm_call *call, const struct NAME(pass) *p, const struct NAME(bounds) *most,
+                                  struct NAME(lstm_step) *s) {
+    const int64_t panels = s->panel_end - s->panel_begin;
+    if (s->n_rows > most->rows || panels > most->panels) return NAME(run_long_step)(call, p, most, s);
+    KERNELS(call)->step(s);
+    return !lstm_cancelled(p->m, most->panel_flops * panels * s->n_rows) || p->meets;
+}
+
 #include "staged_body.h"
 
 static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t begin, int64_t end,
                                 int64_t gates_from, bool is_hoisted) {
     const struct lstm_call *call = &f->args->call;
     const int64_t R = f->d.R, row = p->row_begin;
-    struct NAME(lstm_step) s = {.cell = call->model.cell, .variant = lstm_has_variant(call) ? &p->variant : NULL,
+    struct NAME(lstm_step) s = {.cell = call->model.cell, .variant = p->variant,
                                 .half_weights = call->model.half_weights, .input_size = p->input_size,
                                 .hidden_size = call->model.hidden_size, .h_size = R,
                                 .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,
+                                .panel_begin = p->panel_begin, .panel_end = p->panel_end,
                                 .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
                                 .c_stride = f->d.H_padded, .gates_stride = p->gates.row_stride,
                                 .keep_gates = p->gates_are_kept};
@@ -91,20 +102,19 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
     for (int64_t step = begin; step < end; step++) {
         const bool is_first = step == p->step_begin;
         row_end = NAME(running)(call, step, row, row_end);
-        if (row_end > row) {
-            s.n_rows = row_end - row;
-            s.h_prev_stride = is_first ? R : p->h.row_stride;
-            s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
-            s.h_prev = is_first ? p->h_state + row * R : NAME(row)(&p->h, step - 1, row);
-            s.h = NAME(row)(&p->h, step, row);
-            if (p->gates.data) s.gates = NAME(row)(&p->gates, step - gates_from, row);
-            if (p->c) {
-                s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
-                s.c = p->c + (step + (p->c_step_stride ? 1 : 0)) * p->c_step_stride + row * f->d.H_padded;
-            }
-            if (!(p->is_staged ? NAME(staged_step)(f, p, &most, s, step, gates_from) : NAME(run_step)(call, p, &most, &s)))
-                return false;
+        if (row_end == row) continue; /* (with lengths; nobody then meets) */
+        s.n_rows = row_end - row;
+        s.h_prev_stride = is_first ? R : p->h.row_stride;
+        s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
+        s.h_prev = is_first ? p->h_state + row * R : NAME(row)(&p->h, step - 1, row);
+        s.h = NAME(row)(&p->h, step, row);
+        if (p->gates.data) s.gates = NAME(row)(&p->gates, step - gates_from, row);
+        if (p->c) {
+            s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
+            s.c = p->c + (step + (p->c_step_stride ? 1 : 0)) * p->c_step_stride + row * f->d.H_padded;
         }
+        if (!(p->is_staged ? NAME(staged_step)(f, p, &most, &s, step, gates_from) : NAME(run_step)(call, p, &most, &s)))
+            return false;
         if (p->meets && !lstm_barrier(p->m)) return false;
     }
     return true;
@@ -274,8 +284,7 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                            .weight_hr = (const char *)a->packed + packed.weight_hr,
                            .bias = (const REAL *)((const char *)a->packed + packed.bias),
                            .vectors = (const REAL *)((const char *)a->packed + packed.vectors),
-                           .is_staged = lstm_is_staged(&a->call),
-                           .restart = NAME(restart_of)(&a->call, a->packed, &packed, index, NAME(scratch)(f, f->plan.recurrent_masks), R),
+                           .is_staged = f->is_staged,
                            .h_state = NAME(forward_h_state)(f, index),
                            .c = NAME(forward_c)(f, layer, direction),
                            .c_step_stride = a->tape ? B * f->d.H_padded : 0,
@@ -284,8 +293,7 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
     char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
                                    : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
     p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width};
-    if (lstm_has_variant(&a->call)) p.variant = NAME(describe_variant)(&a->call, &f->d, p.vectors);
-    if (p.is_staged) NAME(plan_stages)(f, &p);
+    if (f->is_staged) NAME(plan_stages)(f, &p, &packed);
     if (a->call.lengths) {
         p.x_place = NAME(place)(&a->call, &x, direction, 0, layer == 0);
         p.h_place = NAME(place)(&a->call, &h, direction, direction * R, !a->tape && layer == model->num_layers - 1);
@@ -313,11 +321,14 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
 static void NAME(start_states)(const struct NAME(forward) *f, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
     const int64_t H = a->call.model.hidden_size, R = f->d.R, B = a->call.B, D = a->call.model.num_directions;
-    NAME(make_recurrent_masks)(&a->call, R, begin, end, NAME(scratch)(f, f->plan.recurrent_masks));
+    if (f->is_staged) NAME(make_recurrent_masks)(&a->call, R, begin, end, NAME(scratch)(f, f->plan.recurrent_masks));
     for (int64_t index = 0; index < a->call.model.num_layers * D; index++) {
-        struct lstm_packed packed;
-        lstm_plan_packed(&a->call.model, a->call.isa, false, index / D, index % D, &packed);
-        const struct NAME(restart) first = NAME(restart_of)(&a->call, a->packed, &packed, index, NULL, R);
+        struct NAME(restart) first = {0};
+        if (a->call.model.initial_state) {
+            struct lstm_packed packed;
+            lstm_plan_packed(&a->call.model, a->call.isa, false, index / D, index % D, &packed);
+            first = NAME(restart_of)(&a->call, a->packed, &packed, index, NULL, R);
+        }
         REAL *h = NAME(forward_h_state)(f, index), *c = NAME(forward_c)(f, index / D, index % D);
         for (int64_t r = begin; r < end; r++) {
             const int64_t from = index * B + NAME(batch_row)(&a->call, r);
@@ -377,7 +388,9 @@ static void NAME(forward_member)(struct lstm_member *m, void *arguments) {
         for (int64_t layer = 0; layer < L; layer++) {
             for (int64_t direction = 0; direction < D; direction++) {
                 if (is_team && f->team.split == LSTM_SPLIT_DIRECTIONS && direction != m->rank % D) continue;
-                const struct NAME(pass) p = NAME(forward_plan_pass)(f, m, layer, direction, begin, end);
+                struct NAME(pass) p = NAME(forward_plan_pass)(f, m, layer, direction, begin, end);
+                struct NAME(lstm_variant) variant;
+                if (f->has_variant) variant = NAME(describe_variant)(call, &f->d, p.vectors), p.variant = &variant;
                 NAME(forward_pass)(f, &p);
             }
             if (waits ? !lstm_barrier(m) : lstm_cancelled(m, 0)) return;
@@ -395,6 +408,8 @@ enum lstm_status NAME(lstm_forward)(const struct lstm_forward *args) {
     enum lstm_status s = lstm_plan_forward(call, args->tape != NULL, &f.plan);
     if (!s && args->tape) s = lstm_plan_tape(call, &f.tape);
     if (s) return s;
-    f.team = NAME(plan_team)(call, &f.d, 1, lstm_is_staged(call));
+    f.is_staged = lstm_is_staged(call);
+    f.has_variant = lstm_has_variant(call);
+    f.team = NAME(plan_team)(call, &f.d, 1, f.is_staged);
     return lstm_parallel(call, f.team.n_threads, NAME(forward_member), &f);
 }

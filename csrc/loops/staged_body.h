@@ -6,10 +6,11 @@
  *   4. zoneout: the old values where they are kept */
 
 /* Where the stages of a pass keep what they need. */
-static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *p) {
+static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *p, const struct lstm_packed *packed) {
     const struct lstm_forward *a = f->args;
     const int64_t B = a->call.B, width = f->d.gates_width, direction = p->direction;
     const int64_t index = p->layer * a->call.model.num_directions + direction;
+    p->restart = NAME(restart_of)(&a->call, a->packed, packed, index, NAME(scratch)(f, f->plan.recurrent_masks), f->d.R);
     p->h_seen = NAME(scratch)(f, f->plan.h_seen + direction * f->plan.h_seen_bytes);
     p->c_seen = NAME(scratch)(f, f->plan.c_seen + direction * f->plan.c_seen_bytes);
     p->unprojected = NAME(scratch)(f, f->plan.m + direction * f->plan.m_bytes);
@@ -54,12 +55,13 @@ static void NAME(see_states)(const struct NAME(forward) *f, const struct NAME(pa
     if (call->resets && p->c) s->c_prev = p->c_seen + p->row_begin * width;
 }
 
-/* s: the fused step that a plain cell would take. */
-static bool NAME(staged_step)(const struct NAME(forward) *f, const struct NAME(pass) *p, const struct NAME(bounds) *most,
-                              struct NAME(lstm_step) s, int64_t step, int64_t gates_from) {
+/* before: the fused step that a plain cell would take. (Not inlined: it would slow down the loop of those.) */
+static __attribute__((noinline)) bool NAME(staged_step)(const struct NAME(forward) *f, const struct NAME(pass) *p,
+                                                        const struct NAME(bounds) *most, const struct NAME(lstm_step) *before,
+                                                        int64_t step, int64_t gates_from) {
     const struct lstm_call *call = &f->args->call;
     const int64_t H = call->model.hidden_size, R = f->d.R, row = p->row_begin;
-    const struct NAME(lstm_step) before = s;
+    struct NAME(lstm_step) s = *before;
     if (lstm_changes_states(call)) NAME(see_states)(f, p, step, &s);
     if (call->model.proj_size) s.h = p->unprojected + row * H, s.h_stride = H;
     const int64_t products_step = p->x_products.data ? step - gates_from : 0;
@@ -69,7 +71,7 @@ static bool NAME(staged_step)(const struct NAME(forward) *f, const struct NAME(p
         return false;
     struct NAME(lstm_product) projection = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = 1, .half_weights = s.half_weights,
                                             .panel_end = NAME(n_panels)(&f->d, R), .a = s.h, .a_stride = H,
-                                            .b = p->weight_hr, .y = before.h, .y_stride = before.h_stride};
+                                            .b = p->weight_hr, .y = before->h, .y_stride = before->h_stride};
     if (call->model.proj_size && !NAME(run_product)(p->m, KERNELS(call), &f->d, projection)) return false;
     const uint32_t index = (uint32_t)p->restart.index;
     for (int64_t k = 0; k < s.n_rows; k++) {
@@ -77,8 +79,8 @@ static bool NAME(staged_step)(const struct NAME(forward) *f, const struct NAME(p
         const bool anew = NAME(starts_anew)(call, p->direction, step, row + k);
         const struct NAME(mask) of_h = NAME(mask)(call, call->zoneout_h, STREAM_ZONEOUT_H + index, t, b);
         const struct NAME(mask) of_c = NAME(mask)(call, call->zoneout_c, STREAM_ZONEOUT_C + index, t, b);
-        const REAL *h_prev = anew ? p->restart.h : before.h_prev + k * before.h_prev_stride;
-        if (call->zoneout_h > 0) NAME(keep_old)(of_h, R, h_prev, before.h + k * before.h_stride);
+        const REAL *h_prev = anew ? p->restart.h : before->h_prev + k * before->h_prev_stride;
+        if (call->zoneout_h > 0) NAME(keep_old)(of_h, R, h_prev, before->h + k * before->h_stride);
         if (call->zoneout_c > 0) NAME(keep_old)(of_c, H, s.c_prev + k * s.c_stride, s.c + k * s.c_stride);
     }
     return true;
