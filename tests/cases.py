@@ -26,14 +26,19 @@ SHAPES = [Shape((3, 17, 1, 2)[(k + turn) % 4], EDGES[(5 * k + turn) % 13], (3, 1
 # Nothing to do, in one way or the other.
 EMPTY_SHAPES = [Shape(0, 3, 2, 5), Shape(4, 0, 2, 5), Shape(0, 0, 3, 9)]
 
-# Beyond one block of csrc/plan.c: 256 KiB of hoisted projections, 128 KiB between layers, 512 rows of a product.
+# Beyond one block of csrc/plan.c: 256 KiB of hoisted projections, 128 KiB between layers, 512 rows of a product; or of csrc/loops: 2^26 operations
+# a kernel call.
 LONG_SHAPES = {
     "several_gradient_chunks": Shape(700, 1, 3, 9),
     "several_projection_chunks": Shape(1100, 1, 5, 17),
     "several_segments_between_layers": Shape(600, 2, 5, 65),
     "batch_over_one_product": Shape(3, 600, 4, 9),
+    "panels_over_one_kernel_call": Shape(3, 2100, 2, 64),
     "large_weights_hoisted_for_many_rows": Shape(30, 7, 40, 160),
 }
+
+# Forward alone: float32 gradients, sums over so many rows, are not near those of float64.
+MANY_ROWS = {"rows_over_one_kernel_call": Shape(2, 120_000, 1, 9)}
 
 # Layers, directions and biases, dealt out over the shapes.
 STRUCTURES = [dict(num_layers=1), dict(num_layers=2, bidirectional=True), dict(num_layers=3, bias=False),

@@ -26,23 +26,25 @@ class Mutant(NamedTuple):
     tests: str  # pytest's arguments: what must go red
 
 
-CELL, PACK = "csrc/kernels/cell_body.h", "csrc/loops/pack_body.h"
-FORWARD, BACKWARD, BACKWARD_STEPS, WEIGHT_GRADIENTS, COMMON = (
-    f"csrc/loops/{name}_body.h" for name in ("forward", "backward", "backward_steps", "weight_gradients", "common"))
+CELL, STEP, NORM = (f"csrc/kernels/{name}_body.h" for name in ("cell", "step", "norm"))
+PACK, FORWARD, BACKWARD, BACKWARD_STEPS, WEIGHT_GRADIENTS, MASKS, STAGED, STAGED_BACKWARD, LEAN, STATES = (
+    f"csrc/loops/{name}_body.h" for name in ("pack", "forward_steps", "backward", "backward_steps", "weight_gradients", "masks",
+                                             "staged", "staged_backward", "lean", "states"))
 
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
 THREADS, PARALLEL = "tests/test_bits.py -k threads", "csrc/parallel.c"
+VARIANTS = "tests/test_variants.py -k "
 STEPS, BACKWARD_BLOCKS = "tests/test_backward.py -k complex_step", "tests/test_backward.py -k beyond_one_block"
 
 MUTANTS = {
     "gates i and f swapped": Mutant(
-        CELL, "(gates.f, c_prev, gates.i * gates.g)", "(gates.i, c_prev, gates.f * gates.g)", SHAPES),
+        CELL, "V(fma)(f, c_prev, i * g)", "V(fma)(i, c_prev, f * g)", SHAPES),
     "sign in the derivative of tanh": Mutant(
-        CELL, "d_c * i * (one - g * g)", "d_c * i * (one + g * g)", STEPS),
+        CELL, "VEC slope = V(broadcast)((REAL)1) - y * y;", "VEC slope = V(broadcast)((REAL)1) + y * y;", STEPS),
     "d_c assigned, not added to": Mutant(
-        CELL, "V(fma)(d_h * o, one - tanh_c * tanh_c, d_c)", "d_h * o * (one - tanh_c * tanh_c)", STEPS),
+        STEP, "V(fma)(d_h * o, NAME(squash_slope)(v, squashed), V(load)(s->d_c + at))", "d_h * o * NAME(squash_slope)(v, squashed)", STEPS),
     "c for c_prev in the forget gate's gradient": Mutant(
-        CELL, "d_c * c_prev * (f * (one - f))", "d_c * c * (f * (one - f))", STEPS),
+        CELL, "d_c * c_prev * NAME(gate_slope)(v, f)", "d_c * c * NAME(gate_slope)(v, f)", STEPS),
     "relu with slope 1 at 0": Mutant(
         CELL, "(BITS)(h > V(broadcast)((REAL)0))", "(BITS)(h >= V(broadcast)((REAL)0))", STEPS),
     "bias_hh left out": Mutant(
@@ -56,15 +58,15 @@ MUTANTS = {
     "backward stops before the first step": Mutant(
         BACKWARD_STEPS, "step >= begin; step--", "step > begin; step--", STEPS),
     "weight gradients of later chunks alone": Mutant(
-        WEIGHT_GRADIENTS, "add = !p->is_first_product;", "add = false;", BACKWARD_BLOCKS),
+        WEIGHT_GRADIENTS, "last, depth, !p->is_first_product)", "last, depth, false)", BACKWARD_BLOCKS),
     "d_x of the second direction alone": Mutant(
-        BACKWARD_STEPS, "product.add = p->adds_to_d_x && !p->d_x_steps;", "product.add = false;", STEPS),
+        BACKWARD_STEPS, ".add = p->adds_to_d_x && !p->d_x_steps", ".add = false", STEPS),
     "no barrier between packing and product": Mutant(
-        WEIGHT_GRADIENTS, "packed_h);\n        if (!lstm_barrier(p->m)) return false;", "packed_h);", THREADS),
+        WEIGHT_GRADIENTS, "packed_m);\n        if (!lstm_barrier(p->m)) return false;", "packed_m);", THREADS),
     "no barrier before the next chunk": Mutant(
         WEIGHT_GRADIENTS, "return lstm_barrier(p->m);", "return true;", THREADS),
     "dropout without its scale": Mutant(
-        COMMON, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
+        MASKS, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
     "dropout backward with another layer's mask": Mutant(
         BACKWARD, "NAME(drop)(call, layer - 1, t", "NAME(drop)(call, layer, t", STEPS),
     "padding computed": Mutant(
@@ -75,12 +77,32 @@ MUTANTS = {
         FORWARD, "width = f->plan.x_steps_width;", "width = I;", "tests/test_lengths.py -k threads"),
     "members do not meet after a step": Mutant(
         FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
+    "output gate sees the old state": Mutant(
+        CELL, "pre[LSTM_GATE_O], is.c));", "pre[LSTM_GATE_O], c_prev));", VARIANTS + "alone"),
+    "gradient through a clipped state": Mutant(
+        CELL, "if (v && v->cell_clip > 0) d_c = ", "if (false) d_c = ", VARIANTS + "alone"),
+    "coupled input gate without the forget gate's share": Mutant(
+        CELL, "(d_c * g - d_c * c_prev)", "(d_c * g)", VARIANTS + "alone"),
+    "norm without epsilon": Mutant(
+        NORM, "#define NORM_EPSILON 1e-5", "#define NORM_EPSILON 0", VARIANTS + "alone"),
+    "padding counted by a norm": Mutant(
+        NORM, "if (n >= VL) return v;", "return v;", VARIANTS + "alone"),
+    "gradient of h kept by zoneout lost": Mutant(
+        STAGED_BACKWARD, "kept && k < n", "false && k < n", VARIANTS + "alone"),
+    "zoneout after the reset keeps the state before": Mutant(
+        STAGED, "anew ? p->restart.h : before->h_prev", "before->h_prev", VARIANTS + "random"),
+    "recurrent dropout not undone in backward": Mutant(
+        STAGED_BACKWARD, "d[k] *= mask[k];", "(void)mask;", VARIANTS + "alone"),
+    "resets of the reverse direction one step off": Mutant(
+        STATES, "+ (direction ? 1 : 0);", ";", VARIANTS + "alone"),
+    "lean gates from the chunk before": Mutant(
+        LEAN, "n_steps = is_even ? begin + last - step : 1;", "n_steps = begin + last - step;", VARIANTS + "random"),
     "NaN laundered by tanh": Mutant(
         "csrc/kernels/activations_body.h", "V(broadcast)(EXP_LOWEST), (VEC)((BITS)(x + x) | SIGN_BIT)",
         "(VEC)((BITS)(x + x) | SIGN_BIT), V(broadcast)(EXP_LOWEST)", "tests/test_kernels.py -k nan"),
     "last vector of h stored whole": Mutant(
-        "csrc/kernels/step_body.h", "NAME(lstm_h)(sums[LSTM_GATE_O], c), s->hidden_size - unit)",
-        "NAME(lstm_h)(sums[LSTM_GATE_O], c), VL)", "tests/test_process.py -k touched"),
+        STEP, "sums[LSTM_GATE_O] * NAME(squash)(v, c), s->hidden_size - unit)",
+        "sums[LSTM_GATE_O] * NAME(squash)(v, c), VL)", "tests/test_edges.py"),
     "floating-point mode not restored": Mutant(
         PARALLEL, "(&member, arguments);\n    set_mode(mode);", "(&member, arguments);\n    (void)mode;",
         "tests/test_process.py -k mode_of_the_caller"),

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, SHAPES, STRUCTURES, Shape, draw, expect, infer, known,
+from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, MANY_ROWS, SHAPES, STRUCTURES, Shape, draw, expect, infer, known,
                    make, states, train)
 from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
@@ -42,9 +42,9 @@ def test_forward_float32_is_within_8_epsilons_of_float64(isa, k):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", LONG_SHAPES)
+@pytest.mark.parametrize("name", LONG_SHAPES | MANY_ROWS)
 def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
-    shape = LONG_SHAPES[name]
+    shape = (LONG_SHAPES | MANY_ROWS)[name]
     for k in (1, 2) if kind == "lstm" else (4,):
         a, want = known(kind, dtype, shape, k)
         module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])

@@ -14,46 +14,10 @@ import time
 import numpy as np
 import pytest
 from cases import draw, infer, make, train
+from scripts import PRELUDE, run, start
 
 import lstm_fast
 from lstm_fast import _core
-
-# What every script begins with. `busy` is a call that several threads share.
-PRELUDE = """
-import os, signal, sys, threading, time
-import numpy as np
-import lstm_fast as lf
-
-def same(got, want):
-    return got.tobytes() == want.tobytes()
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-rng = np.random.default_rng(0)
-lstm = lf.LSTM(16, 65, bidirectional=True, seed=0)
-x = rng.standard_normal((40, 33, 16)).astype(np.float32)
-def busy(n=2):
-    output, _, tape = lstm.forward(x, num_threads=n)
-    return np.concatenate([output.ravel(), lstm.backward(tape, output, num_threads=n).flat])
-"""
-
-
-def start(script, **environment):
-    command = [sys.executable, "-u", "-c", PRELUDE + textwrap.dedent(script)]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | environment)
-
-
-def run(script, timeout=60, **environment):
-    """What the script prints; it must end well and in time."""
-    process = start(script, **environment)
-    try:
-        output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"no end within {timeout} s: {process.communicate()}") from None
-    assert process.returncode == 0, f"exit status {process.returncode}\n{output}\n{errors[-3000:]}"
-    return output
-
 
 def run_bare(code, **environment):
     """A bare `python -c`: exit status, output and errors."""
@@ -451,43 +415,3 @@ def test_info_tells_what_a_bug_report_needs():
 
 
 # ---- memory --------------------------------------------------------------------------------------------------------
-
-def test_nothing_is_touched_beyond_the_arrays():
-    """Arrays that end, or begin, where a page begins that may not be touched."""
-    run("""
-    import ctypes, itertools, mmap
-    from lstm_fast import _core
-    page = mmap.PAGESIZE
-    libc = ctypes.CDLL(None, use_errno=True)
-    maps = []
-    def guarded(shape, dtype, at_end):
-        n = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        pages = max(1, -(-n // page))
-        memory = mmap.mmap(-1, (pages + 2) * page)
-        maps.append(memory)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        for guard in (address, address + (pages + 1) * page):
-            assert libc.mprotect(ctypes.c_void_p(guard), page, 0) == 0
-        begin = page + (pages * page - n if at_end else 0)
-        array = np.frombuffer(memory, np.uint8)[begin:begin + n].view(dtype).reshape(shape)
-        array[...] = rng.standard_normal(shape)
-        return array
-    def check(cell, G, dtype, at_end, T, B, I, H, L=2, D=2):
-        def new(*shape):
-            return guarded(shape, dtype, at_end)
-        def new_weights():
-            return [(new(G * H, I if k < D else D * H), new(G * H, H), new(G * H), new(G * H), *(None,) * 8) for k in range(L * D)]
-        weights = _core.Weights(cell, dtype, I, H, L, D, new_weights())
-        x, output, h_0, c_0, h_n, c_n = new(T, B, I), new(T, B, D * H), *(new(L * D, B, H) for _ in range(4))
-        weights.forward(x, h_0, c_0, output, h_n, c_n, None, 2)
-        run = 0.5, 0, 0, 0, 1, False
-        tape = _core.Block(weights.tape_bytes(T, B, run))
-        weights.forward(x, h_0, c_0, output, h_n, c_n, tape, 2, run)
-        d_x, d_h_0, d_c_0 = new(T, B, I), new(L * D, B, H), new(L * D, B, H)
-        weights.backward(tape, x, h_0, c_0, output, h_n, c_n, d_x, d_h_0, d_c_0, new_weights(), 2, run)
-    for isa, dtype, at_end in itertools.product(_core.available_isas(), (np.float32, np.float64), (True, False)):
-        _core.use_isa(isa)
-        for shape in ((3, 2, 1, 1), (2, 3, 3, 7), (3, 7, 16, 9), (2, 1, 5, 17), (1, 4, 20, 33), (4, 5, 2, 64)):
-            check("lstm", 4, dtype, at_end, *shape)
-            check("relu", 1, dtype, at_end, *shape)
-    """)

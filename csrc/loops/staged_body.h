@@ -1,4 +1,4 @@
-/* Forward steps in stages, for what acts on whole rows. Included by forward_body.h.
+/* Forward steps in stages, for what acts on whole rows. Included by forward_steps_body.h.
  *
  *   1. h_prev and c_prev as the step sees them: after resets, h_prev after recurrent dropout (states_body.h)
  *   2. the fused step; with layer norm instead the recurrent product, its norm, the cell
@@ -65,9 +65,8 @@ static __attribute__((noinline)) bool NAME(staged_step)(const struct NAME(forwar
     if (lstm_changes_states(call)) NAME(see_states)(f, p, step, &s);
     if (call->model.proj_size) s.h = p->unprojected + row * H, s.h_stride = H;
     const int64_t products_step = p->x_products.data ? step - gates_from : 0;
-    struct NAME(lstm_step) fused = s;
     if (!(call->model.layer_norm ? NAME(normed_step)(f, p, &s, NAME(row)(&p->h_products, products_step, row))
-                                 : NAME(run_step)(call, p, most, &fused)))
+                                 : NAME(run_step)(call, p, most, &s)))
         return false;
     struct NAME(lstm_product) projection = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = 1, .half_weights = s.half_weights,
                                             .panel_end = NAME(n_panels)(&f->d, R), .a = s.h, .a_stride = H,
