@@ -7,9 +7,10 @@ from lstm_fast import reference
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
 
-def test_example_runs():
-    example, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+def test_examples_run():
+    names = {}
+    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(example, "README.md", "exec"), names)
 
 
 def test_formulas_stand_in_readme_and_reference_alike():

@@ -1,0 +1,115 @@
+"""The table of README: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
+
+    python tests/test_features.py     prints the table, cells from the tests that were collected and passed
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from tolerances import assert_same_bits, gradient_error  # noqa: E402
+from variant_cases import PROBABILITIES, draw, expect, make, train  # noqa: E402
+
+FEATURES = {
+    "LSTM": (), "projection (`proj_size`)": ("projection",), "`peepholes`": ("peepholes",), "`layer_norm`": ("layer_norm",),
+    "`coupled_gates` (f = 1 - i)": ("coupled_gates",), "`cell_clip`": ("cell_clip",), "`gate_clip`": ("gate_clip",),
+    "`activation` of g: ONNX's eleven": ("activation",), "`recurrent_activation` of i, f, o": ("recurrent_activation",),
+    "`cell_activation` of c": ("cell_activation",), "`dropout` between layers": ("dropout",),
+    "`recurrent_dropout`": ("recurrent_dropout",), "`zoneout` of h": ("zoneout_h",), "`zoneout` of c": ("zoneout_c",),
+    "`learn_initial_state`": ("learned",), "`resets` within a call": ("resets",), "lean tape": ("lean",),
+    "all of these at once": (*PROBABILITIES, "projection", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip",
+                             "activation", "recurrent_activation", "cell_activation", "zoneout_h", "zoneout_c", "learned",
+                             "resets", "lean"),
+    "plain RNN": ("tanh",), "plain RNN, all that it has": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
+}
+COLUMNS = ("forward", "backward", "lengths", "stream", "float64")
+RESULTS = ("output", "h_n", "c_n")
+
+
+def network(options, dtype, **structure):
+    return make("tanh" if "tanh" in options else "lstm", 3, 9, options, dtype=dtype, seed=1, **structure)
+
+
+def errors(options, dtype, *, with_lengths=False, **structure):
+    """The error of each result and gradient of a training call with two layers, relative to the largest number of each."""
+    module = network(options, dtype, num_layers=2, **structure)
+    options = {*options, "given_h_0"} | ({"lengths"} if with_lengths else set())
+    a = draw(np.random.default_rng(2), module, 6, 4, options)
+    got, tape = train(module, a, lean="lean" in options)
+    return {name: gradient_error(got[name], value, np.float64) for name, value in expect(module, a, tape._run).items()}
+
+
+def check_forward(options):
+    assert all(errors(options, np.float32)[name] < 1e-5 for name in RESULTS if name != "c_n" or "tanh" not in options)
+
+
+def check_backward(options):
+    for structure in ({}, {"bidirectional": True}):
+        assert max(errors(options, np.float32, **structure).values()) < 1e-4
+
+
+def check_lengths(options):
+    for structure in ({}, {"bidirectional": True}):
+        assert max(errors(options, np.float32, with_lengths=True, **structure).values()) < 1e-4
+
+
+def check_stream(options):
+    """Steps and blocks give the bits of the whole sequence; with resets, those of mask."""
+    module = network(options, np.float32, num_layers=2)
+    x = np.random.default_rng(3).standard_normal((8, 4, 3)).astype(np.float32)
+    resets = np.zeros((8, 4), bool)
+    if "resets" in options:
+        resets[4] = [True, False, True, False]
+    want, _ = module(x, resets=resets)
+    stream = module.stream(4)
+    got = [stream.step(x[0]), *stream.block(x[1:4])]
+    stream.reset(resets[4])
+    got += [stream.step(x[4]), *stream.block(x[5:])]
+    assert_same_bits(np.stack(got), want)
+
+
+def check_float64(options):
+    for with_lengths in (False, True):
+        assert max(errors(options, np.float64, with_lengths=with_lengths, bidirectional=True).values()) < 1e-11
+
+
+CHECKS = {"forward": check_forward, "backward": check_backward, "lengths": check_lengths, "stream": check_stream,
+          "float64": check_float64}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_feature(isa, feature, column):
+    CHECKS[column](FEATURES[feature])
+
+
+def table(cells):
+    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
+    return "\n".join(lines + [f"| {feature} | " + " | ".join("yes" if (feature, column) in cells else "**no**" for column in COLUMNS)
+                              + " |" for feature in FEATURES])
+
+
+def test_table_of_readme_is_that_of_these_tests():
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in readme
+
+
+class Passed:
+    """A pytest plugin that notes the cells of which a test passed and none failed."""
+
+    def __init__(self):
+        self.passed, self.failed = set(), set()
+
+    def pytest_runtest_makereport(self, item, call):
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if call.when == "call" and "column" in parameters:
+            (self.failed if call.excinfo else self.passed).add((parameters["feature"], parameters["column"]))
+
+
+if __name__ == "__main__":
+    cells = Passed()
+    pytest.main(["-q", "--no-header", __file__, "-k", "test_feature"], plugins=[cells])
+    print(table(cells.passed - cells.failed))
