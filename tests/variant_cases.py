@@ -90,11 +90,11 @@ def masks(module, run, T, B):
     return made
 
 
-def expect(module, a, run):
-    """What train returns, from the reference in float64."""
+def expect(module, a, run, dtype=np.float64):
+    """What train returns, from the reference in this dtype."""
     T, B = a["x"].shape[:2]
-    parameters = {name: value.astype(np.float64) for name, value in module.parameters().items()}
-    a = {name: value.astype(np.float64) if name not in ("lengths", "resets") and value is not None else value
+    parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
+    a = {name: value.astype(dtype) if name not in ("lengths", "resets") and value is not None else value
          for name, value in a.items()}
     options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(module, run, T, B)
     if isinstance(module, LSTM):
