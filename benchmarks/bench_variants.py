@@ -1,4 +1,4 @@
-"""What else an LSTM can be, on one shape: layers, directions, float64, instruction sets."""
+"""What else an LSTM can be, on one shape: layers, directions, float64, cells, tapes, instruction sets."""
 import pytest
 from cases import Case
 
@@ -18,6 +18,33 @@ def bench_variant_forward(options, passes, data, record):
     x = x.astype(lstm.dtype)
     x = x.swapaxes(0, 1).copy() if lstm.batch_first else x
     record(CASE, passes, lambda: lstm(x))
+
+
+CELLS = [
+    pytest.param({}, id="plain"),
+    pytest.param({"peepholes": True}, id="peepholes"),
+    pytest.param({"coupled_gates": True}, id="coupled-gates"),
+    pytest.param({"cell_clip": 3.0, "gate_clip": 5.0}, id="clips"),
+    pytest.param({"activation": "elu", "recurrent_activation": "hard_sigmoid"}, id="activations"),
+    pytest.param({"layer_norm": True}, id="layer-norm"),
+    pytest.param({"proj_size": 32}, id="projection"),
+    pytest.param({"recurrent_dropout": 0.1}, id="recurrent-dropout"),
+    pytest.param({"zoneout": 0.1}, id="zoneout"),
+]
+
+
+@pytest.mark.parametrize("options", CELLS)
+@pytest.mark.parametrize("is_training", [False, True], ids=["forward", "training"])
+def bench_cell(options, is_training, data, record):
+    lstm, (x, d) = lf.LSTM(CASE.I, CASE.H, seed=0, **options), data(CASE)
+    d = d[..., :lstm.h_size].copy()
+    record(CASE, 1, (lambda: lstm.backward(lstm.forward(x)[2], d)) if is_training else (lambda: lstm(x)))
+
+
+@pytest.mark.parametrize("is_lean", [False, True], ids=["full", "lean"])
+def bench_tape(is_lean, data, record):
+    lstm, (x, d) = lf.LSTM(CASE.I, CASE.H, seed=0), data(CASE)
+    record(CASE, 1, lambda: lstm.backward(lstm.forward(x, lean=is_lean)[2], d))
 
 
 @pytest.mark.parametrize("isa", lf._core.available_isas())

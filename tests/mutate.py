@@ -186,8 +186,8 @@ def main(words):
             begin = time.monotonic()
             done = run_mutant(tree, mutant)
             failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
-            verdict = {0: "SURVIVED", 1: "red"}.get(done.returncode, f"pytest ended with {done.returncode}")
-            survivors += done.returncode != 1
+            verdict = {0: "SURVIVED", 1: "red"}.get(done.returncode, "crashed" if done.returncode < 0 else f"pytest: {done.returncode}")
+            survivors += done.returncode == 0 or done.returncode > 1
             print(f"{name:52} {verdict:9} {time.monotonic() - begin:4.0f} s  {failed.split(' - ')[0][7:]}", flush=True)
     return 1 if survivors else 0
 

@@ -10,6 +10,7 @@ from cases import DTYPES, make
 from tolerances import ACTIVATION_ULP, assert_same_bits
 
 from lstm_fast import _core
+from lstm_fast.reference import activation
 
 FUNCTIONS = {"sigmoid": _core.sigmoid, "tanh": _core.tanh}
 STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else 257
@@ -152,3 +153,48 @@ def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype
     for sigmoid in (i, f, o):
         assert sigmoid[:4].tolist() == [0, 0.5, 0.5, 0.5] and sigmoid[4] > 0.7
     assert (g[1:4] == 0).all() and g[4] > 0.7
+
+
+# ---- the other activations -------------------------------------------------------------------------------------------
+
+OTHERS = [("relu", 0, 0), ("affine", 0.7, 0.2), ("leaky_relu", 0.3, 0), ("thresholded_relu", 0.2, 0), ("scaled_tanh", 1.3, 0.6),
+          ("hard_sigmoid", 0.4, 0.45), ("elu", 0.8, 0), ("softsign", 0, 0), ("softplus", 0, 0)]
+
+
+def definition(spec):
+    name, *parameters = spec
+    return activation((name, *parameters[:len(activation(name).parameters)]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
+def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtype):
+    """Within 4 ULP, or 4 epsilon of the sizes that are added; alpha and beta are rounded to the dtype."""
+    spec = (spec[0], *(float(dtype(p)) for p in spec[1:]))
+    z = np.concatenate([np.random.default_rng(0).standard_normal(20_000) * 3, np.linspace(-120, 120, 5001), [0.0, -0.0]])
+    z = z.astype(dtype)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    want, eps = definition(spec).function(z.astype(wide), *definition(spec).parameters), np.finfo(dtype).eps
+    got = _core.activate(spec, z)
+    np.testing.assert_array_less(np.abs(got - want), 4 * eps * np.maximum(np.abs(want), np.abs(spec[2])) + np.finfo(dtype).tiny)
+    slope = np.asarray(definition(spec).derivative(got.astype(wide), *definition(spec).parameters)).astype(wide)
+    np.testing.assert_array_less(np.abs(_core.activate(spec, got, True) - slope), 8 * eps * max(1, abs(spec[1]), abs(spec[2])))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
+def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
+    z = np.array([np.nan, np.inf, -np.inf, np.nan], dtype)
+    got = _core.activate(spec, z)
+    assert np.isnan(got[[0, 3]]).all()
+    with np.errstate(invalid="ignore"):
+        want = definition(spec)(z[1:3].astype(np.float64))
+    np.testing.assert_allclose(got[1:3], want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("spec", [*OTHERS, ("tanh", 0, 0), ("sigmoid", 0, 0)], ids=lambda spec: spec[0])
+def test_bits_of_an_activation_do_not_depend_on_its_place_in_a_vector(isa, spec):
+    z = np.random.default_rng(1).standard_normal(37).astype(np.float32)
+    whole = _core.activate(spec, z)
+    for k in range(37):
+        assert_same_bits(_core.activate(spec, z[k:k + 1].copy()), whole[k:k + 1])

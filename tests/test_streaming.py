@@ -1,4 +1,5 @@
 """Streams: the same bits as the whole sequence, state that can be set, reset and restored, errors that name the argument."""
+import pickle
 import sys
 import threading
 import tracemalloc
@@ -53,8 +54,11 @@ def test_step_writes_into_out_and_returns_it():
     assert stream.step(x, out) is out and np.array_equal(out, make().stream(2).step(x))
 
 
-def test_step_allocates_nothing_with_out():
-    stream, x, out = make().stream(), np.ones(3, np.float32), np.empty(5, np.float32)
+@pytest.mark.parametrize("options", [{}, dict(proj_size=2, peepholes=True, layer_norm=True, cell_clip=1.0, activation="elu",
+                                              learn_initial_state=True)], ids=["plain", "variant"])
+def test_step_allocates_nothing_with_out(options):
+    module = make(**options)
+    stream, x, out = module.stream(), np.ones(3, np.float32), np.empty(module.h_size, np.float32)
     stream.step(x, out)
     threads = threading.active_count()
     tracemalloc.start()
@@ -144,3 +148,65 @@ def test_thousands_of_streams_are_one_batched_step():
     got = stream.step(x)
     for b in (0, 1, 1499, 2999):
         assert np.array_equal(make(H=16).stream().step(x[b]), got[b])
+
+
+# ---- sequences that come and go, learned beginnings, pickles ---------------------------------------------------------
+
+def moved(module, B, x):
+    stream = module.stream(B)
+    stream.block(x)
+    return stream
+
+
+@pytest.mark.parametrize("options", [{}, dict(proj_size=2, learn_initial_state=True)], ids=["plain", "learned"])
+def test_added_sequences_begin_anew_behind_the_others(options):
+    module, rng = make(**options), np.random.default_rng(5)
+    with module.edit() as p:
+        for name in p:
+            p[name] = rng.standard_normal(p[name].shape)
+    x = rng.standard_normal((6, 5, 3)).astype(np.float32)
+    stream = moved(module, 2, x[:3, :2])
+    assert stream.add(3) == stream.batch_size == 5
+    got, fresh = stream.block(x[3:]), module.stream(3).block(x[3:, 2:])
+    assert np.array_equal(got[:, :2], module(x[:, :2])[0][3:]) and np.array_equal(got[:, 2:], fresh)
+    assert np.array_equal(fresh, module(x[3:, 2:])[0])
+
+
+def test_removed_sequences_leave_the_others_as_they_are():
+    module, x = make(), np.random.default_rng(6).standard_normal((6, 4, 3)).astype(np.float32)
+    stream = moved(module, 4, x[:3])
+    assert stream.remove(np.array([True, False, False, True])) == stream.batch_size == 2
+    assert np.array_equal(stream.block(x[3:, 1:3]), module(x[:, 1:3])[0][3:])
+    for mask in ([True, True], [True], np.array([1, 0])):
+        with pytest.raises(ValueError, match="mask must be boolean"):
+            stream.remove(mask)
+    for n in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="n must be a positive integer"):
+            stream.add(n)
+    assert stream.batch_size == 2
+
+
+def test_reset_leads_to_the_learned_state():
+    module = make(learn_initial_state=True)
+    with module.edit() as p:
+        for k, suffix in enumerate(("_l0", "_l1")):
+            p["h_0" + suffix], p["c_0" + suffix] = np.full(5, k + 0.25), np.full(5, -k - 0.5)
+    stream = module.stream(2)
+    h, c = stream.state
+    assert (h[0] == 0.25).all() and (h[1] == 1.25).all() and (c[0] == -0.5).all() and (c[1] == -1.5).all()
+    stream.block(np.ones((3, 2, 3)))
+    stream.reset(np.array([False, True]))
+    assert np.array_equal(stream.state[0][:, 1], h[:, 1]) and not np.array_equal(stream.state[0][:, 0], h[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+def test_a_pickled_stream_goes_on_with_its_own_weights(kind):
+    module, x = make(kind), np.random.default_rng(7).standard_normal((6, 2, 3)).astype(np.float32)
+    stream = moved(module, 2, x[:3])
+    with module.edit() as p:
+        p["weight_ih_l0"] *= 2  # not the stream's business
+    copy = pickle.loads(pickle.dumps(stream))
+    assert np.array_equal(copy.block(x[3:]), stream.block(x[3:])) and copy.batch_size == 2
+    copy.refresh()
+    copy.reset()
+    assert np.array_equal(copy.block(x), module(x)[0])

@@ -7,6 +7,12 @@ ALWAYS_INLINE VEC NAME(expm1_of_negative)(VEC z) {
     return V(fma)(s, p, s - V(broadcast)((REAL)1));
 }
 
+/* exp(z) for z <= 0. */
+ALWAYS_INLINE VEC NAME(exp_of_negative)(VEC z) {
+    VEC s, p = NAME(exp_parts)(V(at_least)(V(broadcast)(EXP_LOWEST), z), &s);
+    return V(fma)(s, p, s);
+}
+
 /* log(1 + u) for 0 <= u <= 1: 2 atanh(w) = 2 (w + w^3/3 + w^5/5 ...), w = u / (2 + u) <= 1/3; what is left out is below
  * (1/9)^LOG1P_TERMS / (2 LOG1P_TERMS + 1), less than half an epsilon. */
 #if REAL_IS_FLOAT
@@ -42,7 +48,7 @@ NEVER_INLINE VEC NAME(activate)(const struct lstm_activation *a, VEC z) {
     case LSTM_ELU: return V(choose)(z < zero, alpha * NAME(expm1_of_negative)(NAME(negative_part)(z)), z);
     case LSTM_SOFTSIGN: return z / (one + NAME(magnitude)(z));
     case LSTM_SOFTPLUS: /* max(z, 0) + log(1 + exp(-|z|)) */
-        return NAME(relu)(z) + NAME(log1p)(one + NAME(expm1_of_negative)(-NAME(magnitude)(z)));
+        return NAME(relu)(z) + NAME(log1p)(NAME(exp_of_negative)(-NAME(magnitude)(z)));
     case LSTM_DEFAULT:
     case LSTM_TANH: break;
     }
