@@ -37,6 +37,17 @@ def test_bits_are_those_of_the_rounded_weights(isa, T, B, I, H, options):
         assert_same_bits(getattr(quantized.trace(a["x"]), name), getattr(rounded.trace(a["x"]), name), name)
 
 
+@pytest.mark.parametrize("H", [2, 9, 33, 70])
+@pytest.mark.parametrize("options", [dict(proj_size=1), dict(proj_size=-1), dict(proj_size=-1, peepholes=True, layer_norm=True),
+                                     dict(learn_initial_state=True, coupled_gates=True, cell_clip=0.5, bidirectional=True)], ids=str)
+def test_bits_of_variants_are_those_of_the_rounded_weights(isa, options, H):
+    options = options | ({"proj_size": options["proj_size"] % H} if "proj_size" in options else {})
+    _, quantized, rounded = pair(np.random.default_rng(H), 5, H, num_layers=2, **options)
+    x = np.random.default_rng(1).standard_normal((4, 7, 5), np.float32)
+    for got, want in zip([quantized(x)[0], *quantized(x)[1]], [rounded(x)[0], *rounded(x)[1]], strict=True):
+        assert_same_bits(got, want)
+
+
 def test_every_finite_float16_is_read_exactly(isa):
     """Through the gates, which show each weight times an input; the float32 network of the same weights is the witness."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)

@@ -60,7 +60,8 @@ struct NAME(lstm_unit) {
     VEC i, f, g, o, c;
 };
 
-ALWAYS_INLINE struct NAME(lstm_unit) NAME(lstm_cell)(const struct NAME(lstm_variant) *v, int64_t unit, const VEC *pre, VEC c_prev) {
+ALWAYS_INLINE struct NAME(lstm_unit) NAME(lstm_cell)(const struct NAME(lstm_variant) *v, int64_t unit, const VEC *pre,
+                                                     VEC c_prev) {
     struct NAME(lstm_unit) is;
     is.i = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_I), unit, pre[LSTM_GATE_I], c_prev));
     if (v && v->coupled_gates)
@@ -77,7 +78,8 @@ ALWAYS_INLINE struct NAME(lstm_unit) NAME(lstm_cell)(const struct NAME(lstm_vari
 
 /* c once more, to the bit, from the gates that a tape keeps. */
 ALWAYS_INLINE VEC NAME(made_c)(const struct NAME(lstm_variant) *v, const REAL *gates, VEC c_prev) {
-    return NAME(lstm_c)(v, V(load)(gates + LSTM_GATE_I * VL), V(load)(gates + LSTM_GATE_F * VL), V(load)(gates + LSTM_GATE_G * VL), c_prev);
+    return NAME(lstm_c)(v, V(load)(gates + LSTM_GATE_I * VL), V(load)(gates + LSTM_GATE_F * VL),
+                        V(load)(gates + LSTM_GATE_G * VL), c_prev);
 }
 
 /* ---- backward ---- */
@@ -105,7 +107,8 @@ ALWAYS_INLINE VEC NAME(squash_slope)(const struct NAME(lstm_variant) *v, VEC y) 
 }
 
 /* d_c with what a peephole hands to it; stores the term of the peephole's own gradient. */
-ALWAYS_INLINE VEC NAME(peep_backward)(const struct NAME(lstm_variant) *v, enum NAME(peephole) which, int64_t unit, VEC d_pre,
+ALWAYS_INLINE VEC NAME(peep_backward)(const struct NAME(lstm_variant) *v, enum NAME(peephole) which, int64_t unit,
+                                      VEC d_pre,
                                       VEC c, VEC d_c, REAL *terms) {
     if (!v || !v->peephole) return d_c;
     V(store)(terms + v->peephole_terms + which * v->H_padded + unit, d_pre * c);
@@ -114,7 +117,8 @@ ALWAYS_INLINE VEC NAME(peep_backward)(const struct NAME(lstm_variant) *v, enum N
 
 /* One vector of units; gates, d_gates: four vectors in gate order. squashed: tanh(c), through which d_h has reached d_c
  * already. Returns d_c_prev. */
-ALWAYS_INLINE VEC NAME(lstm_cell_backward)(const struct NAME(lstm_variant) *v, int64_t unit, const REAL *gates, VEC c, VEC c_prev,
+ALWAYS_INLINE VEC NAME(lstm_cell_backward)(const struct NAME(lstm_variant) *v, int64_t unit, const REAL *gates, VEC c,
+                                           VEC c_prev,
                                            VEC squashed, VEC d_h, VEC d_c, REAL *d_gates, REAL *terms) {
     const VEC zero = V(broadcast)((REAL)0);
     const VEC i = V(load)(gates + LSTM_GATE_I * VL), f = V(load)(gates + LSTM_GATE_F * VL);

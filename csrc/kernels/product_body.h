@@ -39,7 +39,7 @@ ALWAYS_INLINE void NAME(rows_half_tile)(const int rows, const int panels, const 
                                         int64_t panel) {
     NAME(product_tile)(rows, panels, width, 1, 1, block, row, panel);
 }
-TILE_FULL_TABLE(NAME(rows_half_tile), NAME(rows_half_tiles))
+TILE_TABLE(NAME(rows_half_tile), NAME(rows_half_tiles))
 #else
 #define rows_half_tiles_f64 rows_tiles_f64 /* never asked for */
 #endif
@@ -51,8 +51,10 @@ ALWAYS_INLINE void NAME(gates_tile)(const int rows, const int panels, const int 
 TILE_TABLE(NAME(gates_tile), NAME(gates_tiles))
 
 static void NAME(product)(const struct NAME(lstm_product) *s) {
-    NAME(for_each_tile)(s->strands > 1 ? NAME(gates_tiles) : s->half_weights ? NAME(rows_half_tiles) : NAME(rows_tiles), s, s->n_rows, s->panel_begin,
-                        s->panel_end, (s->n_columns + VL - 1) / VL);
+    const NAME(tile_table) *const table = s->strands > 1    ? &NAME(gates_tiles)
+                                          : s->half_weights ? &NAME(rows_half_tiles)
+                                                            : &NAME(rows_tiles);
+    NAME(for_each_tile)(*table, s, s->n_rows, s->panel_begin, s->panel_end, (s->n_columns + VL - 1) / VL);
 }
 
 /* ---- weight gradients ----------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
 /* From the sums of a tile, one LSTM_GATES for each row and panel, to c and h. In two loops, gates and c first, then
  * tanh(c) and h: each loop's rounds do not depend on each other, and are short enough for the processor to overlap
  * several. As one loop a whole step of H = 32, B = 32 took 10 % longer, waiting for one long chain after the other. */
-ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step) *s, int64_t row, int64_t panel,
+ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step) *s, int64_t row,
+                               int64_t panel,
                                int rows, int panels, VEC *sums) {
     VEC *pre = sums;
     for (int r = 0; r < rows; r++)
@@ -53,7 +54,8 @@ ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct 
             VEC c = V(load)(c_row + unit);
             if (v && v->layer_norm)
                 c = V(fma)(NAME(normalise)(normal, c), V(load)(v->norm_c + unit), V(load)(v->norm_c_bias + unit));
-            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c), s->hidden_size - unit);
+            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c),
+                           s->hidden_size - unit);
         }
     }
 }
@@ -132,7 +134,10 @@ TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
 static void NAME(step)(const struct NAME(lstm_step) *s) {
     const bool is_lstm = s->cell == LSTM_CELL_LSTM;
     const int64_t n_unit_vectors = (s->hidden_size + VL - 1) / VL;
-    NAME(for_each_tile)(!is_lstm ? NAME(rnn_tiles) : s->half_weights ? NAME(lstm_half_tiles) : NAME(lstm_tiles), s, s->n_rows, s->panel_begin, s->panel_end,
+    const NAME(tile_table) *const table = !is_lstm          ? &NAME(rnn_tiles)
+                                          : s->half_weights ? &NAME(lstm_half_tiles)
+                                                            : &NAME(lstm_tiles);
+    NAME(for_each_tile)(*table, s, s->n_rows, s->panel_begin, s->panel_end,
                         is_lstm ? n_unit_vectors * LSTM_GATES : n_unit_vectors);
 }
 
@@ -162,18 +167,21 @@ ALWAYS_INLINE void NAME(lstm_units_backward)(const struct NAME(lstm_variant) *v,
         }
 }
 
-NEVER_INLINE void NAME(plain_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+NEVER_INLINE void NAME(plain_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
+                                       int n,
                                        const VEC *sums) {
     NAME(lstm_units_backward)(NULL, s, row, panel, rows, n, sums);
 }
 
-NEVER_INLINE void NAME(simple_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+NEVER_INLINE void NAME(simple_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
+                                        int n,
                                         const VEC *sums) {
     const struct NAME(lstm_variant) v = NAME(simple)(s->variant);
     NAME(lstm_units_backward)(&v, s, row, panel, rows, n, sums);
 }
 
-NEVER_INLINE void NAME(variant_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows, int n,
+NEVER_INLINE void NAME(variant_backward)(const struct NAME(lstm_step_backward) *s, int64_t row, int64_t panel, int rows,
+                                         int n,
                                          const VEC *sums) {
     NAME(lstm_units_backward)(s->variant, s, row, panel, rows, n, sums);
 }
@@ -192,7 +200,8 @@ NEVER_INLINE void NAME(rnn_backward)(const struct NAME(lstm_step_backward) *s, i
 
 /* A row of a cell with layer norm, whose c is squashed after its norm. Until it is done the row's terms of norm_c hold the
  * normalised c, and those of norm_c_bias d_seen, the gradient of what is squashed. */
-static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s, int64_t b) {
+static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s,
+                                    int64_t b) {
     const int64_t H = s->hidden_size;
     REAL *terms = s->terms + b * s->terms_stride, *n_row = terms + v->norm_c_terms, *d_seen_row = terms + v->norm_c_bias_terms;
     const REAL *gates = s->gates + b * s->gates_stride, *c_prev = s->c_prev + b * s->c_stride;
@@ -211,7 +220,8 @@ static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const st
         V(store)(n_row + unit, n);
         V(store)(d_seen_row + unit, d_seen);
     }
-    const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(&sums) / (REAL)H), V(broadcast)(NAME(total)(&products) / (REAL)H)};
+    const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(&sums) / (REAL)H),
+                                           V(broadcast)(NAME(total)(&products) / (REAL)H)};
     for (int64_t unit = 0; unit < H; unit += VL) {
         const VEC n = V(load)(n_row + unit), weight = V(load)(v->norm_c + unit), d_seen = V(load)(d_seen_row + unit);
         const VEC squashed = NAME(squash)(v, V(fma)(n, weight, V(load)(v->norm_c_bias + unit)));
@@ -221,7 +231,8 @@ static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const st
         const VEC c_before = V(load)(c_prev + unit), c = NAME(made_c)(v, gates + unit * LSTM_GATES, c_before);
         if (s->m) V(store_lanes)(s->m + b * H + unit, o * squashed, H - unit);
         V(store)(n_row + unit, d_seen * n);
-        V(store)(d_c_row + unit, NAME(lstm_cell_backward)(v, unit, gates + unit * LSTM_GATES, c, c_before, squashed, d_h, d_c,
+        V(store)(d_c_row + unit, NAME(lstm_cell_backward)(v, unit, gates + unit * LSTM_GATES, c, c_before, squashed, d_h,
+                                                          d_c,
                                                           s->d_gates + b * s->d_gates_stride + unit * LSTM_GATES, terms));
     }
 }
@@ -244,7 +255,8 @@ ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const i
     } else {
         for (int r = 0; r < rows; r++)
             for (int v = 0; v < n; v++)
-                sums[r * n + v] = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
+                sums[r * n + v] = V(load_lanes)(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL,
+                                                H - unit - v * VL);
     }
     if (s->cell != LSTM_CELL_LSTM)
         NAME(rnn_backward)(s, row, panel, rows, n, sums);

@@ -134,7 +134,8 @@ static void NAME(start_gradients)(const struct NAME(backward) *f, int64_t begin,
     NAME(make_recurrent_masks)(call, R, begin, end, NAME(workspace)(f, f->plan.recurrent_masks));
     for (int64_t index = 0; index < call->model.num_layers * call->model.num_directions; index++) {
         struct lstm_packed packed;
-        lstm_plan_packed(&call->model, call->isa, true, index / call->model.num_directions, index % call->model.num_directions, &packed);
+        lstm_plan_packed(&call->model, call->isa, true, index / call->model.num_directions,
+                         index % call->model.num_directions, &packed);
         const struct NAME(restart) first = NAME(restart_of)(call, a->packed, &packed, index, NULL, R);
         REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
         for (int64_t r = begin; r < end; r++) {
@@ -156,7 +157,8 @@ static void NAME(finish_gradients)(const struct NAME(backward) *f, int64_t begin
         for (int64_t r = begin; r < end; r++) {
             const int64_t to = index * B + NAME(batch_row)(&a->call, r);
             const REAL *d_c = NAME(workspace)(f, f->plan.d_c + index * f->plan.d_c_bytes);
-            if (a->call.lengths) memcpy((REAL *)a->d_h_0 + to * R, NAME(running_d_h)(f, index) + r * R, (size_t)R * sizeof(REAL));
+            if (a->call.lengths) memcpy((REAL *)a->d_h_0 + to * R, NAME(running_d_h)(f, index) + r * R,
+                                        (size_t)R * sizeof(REAL));
             if (a->call.model.cell == LSTM_CELL_LSTM)
                 memcpy((REAL *)a->d_c_0 + to * H, d_c + r * f->d.H_padded, (size_t)H * sizeof(REAL));
         }
@@ -165,7 +167,8 @@ static void NAME(finish_gradients)(const struct NAME(backward) *f, int64_t begin
 
 /* sum over the batch, from the first row to the last: of d_start where the learned state was the first of the sequence, and
  * of what resets handed to it. */
-static void NAME(sum_first)(int64_t B, int64_t n, const REAL *d_start, const REAL *d_first, int64_t first_stride, REAL *sum) {
+static void NAME(sum_first)(int64_t B, int64_t n, const REAL *d_start, const REAL *d_first, int64_t first_stride,
+                            REAL *sum) {
     memset(sum, 0, (size_t)n * sizeof(REAL));
     for (int64_t b = 0; b < B; b++)
         for (int64_t k = 0; k < n; k++) sum[k] += (d_start ? d_start[b * n + k] : 0) + (d_first ? d_first[b * first_stride + k] : 0);
@@ -217,7 +220,8 @@ static void NAME(unpack_sums)(const struct NAME(backward) *f, const struct lstm_
     if (m->rank || !f->d.vectors.width) return; /* the vectors are short: one member, when all are done */
     const struct lstm_member all = {.size = 1};
     for (int64_t k = 0; model->peepholes && k < 3; k++)
-        NAME(unpack_forward)(&one, &all, H, 1, packed ? VECTOR(peephole) + k * f->d.H_padded : NULL, (REAL *)w->d_weight_peephole + k * H);
+        NAME(unpack_forward)(&one, &all, H, 1, packed ? VECTOR(peephole) + k * f->d.H_padded : NULL,
+                             (REAL *)w->d_weight_peephole + k * H);
     if (!model->layer_norm) return;
     NAME(unpack_forward)(&f->d, &all, H, 1, VECTOR(norm_ih), w->d_norm_ih_weight);
     NAME(unpack_forward)(&f->d, &all, H, 1, VECTOR(norm_hh), w->d_norm_hh_weight);

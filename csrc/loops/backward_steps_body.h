@@ -53,7 +53,8 @@ static struct lstm_range NAME(panels_of)(const struct NAME(backward) *f, const s
 }
 
 /* What all rows of a step share; the pointers are those of row 0. */
-static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(backward) *f,
+                                                           const struct NAME(backward_pass) *p, int64_t step,
                                                            int64_t begin) {
     const struct lstm_model *model = &f->args->call.model;
     const int64_t k = p->first_row[step - begin], B = f->args->call.B, width = f->d.H_padded;
@@ -64,7 +65,8 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
                                          .gates_stride = f->d.gates_width, .terms_stride = f->plan.vector_terms_stride,
                                          .c_stride = width, .h_stride = p->h_steps ? f->d.R : p->h.row_stride,
                                          .d_gates = NAME(d_gates)(f, k), .d_h_next = p->d_h,
-                                         .terms = NAME(workspace)(f, f->plan.vector_terms) + k * f->plan.vector_terms_stride};
+                                         .terms = NAME(workspace)(f,
+                                                                  f->plan.vector_terms) + k * f->plan.vector_terms_stride};
     if (p->d_output.data) s.d_output = p->d_output_steps ? p->d_output_steps + k * f->d.R : NAME(row)(&p->d_output, step, 0);
     if (p->c) {
         s.gates = NAME(gates_of)(f, p->gates, step, begin);
@@ -76,7 +78,8 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
 }
 
 /* Moves the pointers on to a row. */
-static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step, int64_t k, int64_t row) {
+static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step,
+                            int64_t k, int64_t row) {
     s->d_gates += row * s->d_gates_stride;
     s->d_h_next += row * s->d_h_next_stride;
     s->terms += row * s->terms_stride;
@@ -170,13 +173,15 @@ static bool NAME(backward_h)(const struct NAME(backward) *f, const struct NAME(b
 }
 
 /* d_x of the steps of a chunk. */
-static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin, int64_t end) {
+static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
+                             int64_t end) {
     const struct lstm_call *call = &f->args->call;
     const int64_t I = p->input_size;
     const struct lstm_range panels = NAME(panels_of)(f, p, I);
     if (!p->d_x.data) return true;
     const REAL *d_products = call->model.layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : NAME(d_gates)(f, 0);
-    struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end, .depth = call->model.hidden_size,
+    struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end,
+                                         .depth = call->model.hidden_size,
                                          .n_columns = I, .strands = (int)f->d.n_gates, .b = p->weight_ih,
                                          .a_stride = f->plan.d_gates_stride,
                                          .y_stride = p->d_x_steps ? I : p->d_x.row_stride,
@@ -186,7 +191,8 @@ static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(b
     const bool is_even = has_all && (p->d_x_steps || p->d_x.step_stride == call->B * p->d_x.row_stride);
     for (int64_t step = begin; step < end; step += is_even ? end - begin : 1) {
         const int64_t k = p->first_row[step - begin] + p->row_begin;
-        product.n_rows = is_even ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin, p->row_end) - p->row_begin;
+        product.n_rows = is_even ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin,
+                                                                             p->row_end) - p->row_begin;
         product.a = d_products + k * f->plan.d_gates_stride;
         product.y = p->d_x_steps ? p->d_x_steps + k * I : NAME(row)(&p->d_x, step, p->row_begin);
         if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;

@@ -29,7 +29,8 @@ static inline int64_t NAME(batch_of)(int64_t n, int64_t flops) {
 }
 
 /* What the cell of a layer and direction has beside the six lines; `vectors`: its packed parameters. */
-static struct NAME(lstm_variant) NAME(describe_variant)(const struct lstm_call *call, const struct lstm_dims *d, const REAL *vectors) {
+static struct NAME(lstm_variant) NAME(describe_variant)(const struct lstm_call *call, const struct lstm_dims *d,
+                                                        const REAL *vectors) {
     const struct lstm_model *m = &call->model;
     const bool has_activations = m->activation.kind || m->recurrent_activation.kind || m->cell_activation.kind;
     struct NAME(lstm_variant) v = {.is_simple = !m->layer_norm && !has_activations,
@@ -94,10 +95,12 @@ static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kern
 
 /* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. is_staged: of steps that take whole
  * rows, whose units cannot be shared. (Sequences of different lengths are copied row by row: their units neither.) */
-static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes, bool is_staged) {
+static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes,
+                                        bool is_staged) {
     const bool has_whole_rows = call->lengths || is_staged;
     if (call->split != LSTM_SPLIT_BEST)
-        return (struct lstm_team){call->n_threads, has_whole_rows && call->split == LSTM_SPLIT_UNITS ? LSTM_SPLIT_ROWS : call->split};
+        return (struct lstm_team){call->n_threads, has_whole_rows
+                                  && call->split == LSTM_SPLIT_UNITS ? LSTM_SPLIT_ROWS : call->split};
     const struct lstm_model *model = &call->model;
     const double H = (double)model->hidden_size, B = (double)call->B, D = (double)model->num_directions;
     const double inputs = (double)model->input_size + (double)(model->num_layers - 1) * D * H;

@@ -112,7 +112,8 @@ static void NAME(start_states)(const struct NAME(forward) *f, int64_t begin, int
         for (int64_t r = begin; r < end; r++) {
             const int64_t from = index * B + NAME(batch_row)(&a->call, r);
             NAME(start_row)(h + r * R, R, R, a->h_0 ? (const REAL *)a->h_0 + from * R : first.h);
-            if (c) NAME(start_row)(c + r * f->d.H_padded, H, f->d.H_padded, a->c_0 ? (const REAL *)a->c_0 + from * H : first.c);
+            if (c) NAME(start_row)(c + r * f->d.H_padded, H, f->d.H_padded,
+                                   a->c_0 ? (const REAL *)a->c_0 + from * H : first.c);
         }
     }
 }

@@ -9,7 +9,8 @@ struct NAME(forward) {
     bool is_staged, has_variant;
 };
 
-static REAL *NAME(scratch)(const struct NAME(forward) *f, int64_t offset) { return (REAL *)((char *)f->args->workspace + offset); }
+static REAL *NAME(scratch)(const struct NAME(forward) *f,
+                           int64_t offset) { return (REAL *)((char *)f->args->workspace + offset); }
 
 /* One direction of one layer over one segment, as a member sees it. */
 struct NAME(pass) {
@@ -58,7 +59,8 @@ static bool NAME(run_long_step)(const struct lstm_call *call, const struct NAME(
         for (s.panel_begin = p->panel_begin; s.panel_begin < p->panel_end; s.panel_begin = s.panel_end) {
             s.panel_end = p->panel_end - s.panel_begin < most->panels ? p->panel_end : s.panel_begin + most->panels;
             KERNELS(call)->step(&s);
-            if (lstm_cancelled(p->m, most->panel_flops * (s.panel_end - s.panel_begin) * s.n_rows) && !p->meets) return false;
+            if (lstm_cancelled(p->m, most->panel_flops * (s.panel_end - s.panel_begin) * s.n_rows)
+                && !p->meets) return false;
         }
     }
     return true;
@@ -143,7 +145,8 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
         if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     }
     for (int64_t step = begin; call->model.layer_norm && step < end; step++) {
-        struct NAME(lstm_norm) norm = {.n_rows = NAME(running)(call, step, p->row_begin, p->row_begin + n_rows) - p->row_begin,
+        struct NAME(lstm_norm) norm = {.n_rows = NAME(running)(call, step, p->row_begin,
+                                                               p->row_begin + n_rows) - p->row_begin,
                                        .hidden_size = call->model.hidden_size, .weight = p->vectors + f->d.vectors.norm_ih,
                                        .a = NAME(row)(to, step - gates_from, p->row_begin), .start = p->bias,
                                        .y = NAME(row)(&p->gates, step - gates_from, p->row_begin),

@@ -7,7 +7,8 @@ struct NAME(making) {
 };
 
 /* Rows of one run, evenly spaced: x, h_prev and c_prev in, gates (and products before the norm) out. */
-static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const struct NAME(making) *with,
+static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p,
+                            const struct NAME(making) *with,
                             struct NAME(lstm_step) s, int64_t at) {
     const struct lstm_call *call = &f->args->call;
     const struct NAME(lstm_kernels) *kernels = KERNELS(call);
@@ -25,13 +26,15 @@ static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(ba
         }
         return true;
     }
-    struct NAME(lstm_product) product = {.n_rows = s.n_rows, .depth = s.input_size, .n_columns = width, .strands = 1, .panel_end = panels,
+    struct NAME(lstm_product) product = {.n_rows = s.n_rows, .depth = s.input_size, .n_columns = width, .strands = 1,
+                                         .panel_end = panels,
                                          .a = s.x, .a_stride = s.x_stride, .b = with->weight_ih, .y = x_products, .y_stride = width};
     if (!NAME(run_product)(p->m, kernels, &f->d, product)) return false;
     product.depth = s.h_size, product.a = s.h_prev, product.a_stride = s.h_prev_stride;
     product.b = with->weight_hh, product.y = h_products;
     if (!NAME(run_product)(p->m, kernels, &f->d, product)) return false;
-    struct NAME(lstm_norm) norm = {.n_rows = s.n_rows, .hidden_size = s.hidden_size, .a = x_products, .a_stride = width, .start = with->bias,
+    struct NAME(lstm_norm) norm = {.n_rows = s.n_rows, .hidden_size = s.hidden_size, .a = x_products, .a_stride = width,
+                                   .start = with->bias,
                                    .weight = with->vectors + f->d.vectors.norm_ih, .y = s.gates, .y_stride = width};
     kernels->norm(&norm);
     norm.a = h_products, norm.start = s.gates, norm.start_stride = width, norm.weight = with->vectors + f->d.vectors.norm_hh;
@@ -41,7 +44,8 @@ static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(ba
 }
 
 /* x of rows [row_begin, row_end) of a step: in place, or with lengths gathered. */
-static const REAL *NAME(x_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step, int64_t begin,
+static const REAL *NAME(x_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+                                int64_t begin,
                                 int64_t n_rows) {
     const int64_t I = p->input_size;
     if (!f->args->call.lengths) return NAME(place_of)(&p->x, step, 0);
@@ -51,7 +55,8 @@ static const REAL *NAME(x_rows)(const struct NAME(backward) *f, const struct NAM
 }
 
 /* All gates of the chunk. Members share its steps, and come and leave together. False: interrupted. */
-static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t index, int64_t begin, int64_t end) {
+static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t index,
+                             int64_t begin, int64_t end) {
     const struct lstm_backward *a = f->args;
     const struct lstm_call *call = &a->call;
     const int64_t B = call->B, R = f->d.R, I = p->input_size, width = f->d.gates_width;
@@ -69,10 +74,12 @@ static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(b
                              && (step > 0 || p->h_seen);
         n_steps = is_even ? begin + last - step : 1;
         const int64_t k = p->first_row[step - begin], at = (step - begin) * B, n_rows = p->first_row[step + n_steps - begin] - k;
-        struct NAME(lstm_step) s = {.cell = call->model.cell, .variant = p->has_variant ? &p->variant : NULL, .n_rows = n_rows,
+        struct NAME(lstm_step) s = {.cell = call->model.cell, .variant = p->has_variant ? &p->variant : NULL,
+                                    .n_rows = n_rows,
                                     .input_size = I, .hidden_size = call->model.hidden_size, .h_size = R,
                                     .weight_ih = with.weight_ih, .weight_hh = with.weight_hh, .bias = with.bias,
-                                    .x = NAME(x_rows)(f, p, step, begin, n_rows), .x_stride = call->lengths ? I : p->x.row_stride,
+                                    .x = NAME(x_rows)(f, p, step, begin,
+                                                      n_rows), .x_stride = call->lengths ? I : p->x.row_stride,
                                     .h_prev = p->h_seen ? p->h_seen + k * R : step ? NAME(place_of)(&p->h, step - 1, 0) : p->h_first,
                                     .h_prev_stride = p->h_seen || !step ? R : p->h.row_stride,
                                     .c_prev = p->c_seen ? p->c_seen + k * f->d.H_padded : p->c + step * B * f->d.H_padded,

@@ -36,7 +36,8 @@ static inline int64_t NAME(batch_row)(const struct lstm_call *call, int64_t r) {
 
 /* Steps of the longest sequence; steps of row r. */
 static inline int64_t NAME(n_steps)(const struct lstm_call *call) { return call->lengths ? (call->B ? call->lengths[0] : 0) : call->T; }
-static inline int64_t NAME(length)(const struct lstm_call *call, int64_t r) { return call->lengths ? call->lengths[r] : call->T; }
+static inline int64_t NAME(length)(const struct lstm_call *call,
+                                   int64_t r) { return call->lengths ? call->lengths[r] : call->T; }
 
 /* A member's share of the rows: as many steps as the others', as far as that goes. */
 static void NAME(share_rows)(const struct lstm_call *call, const struct lstm_member *m, int64_t *begin, int64_t *end) {

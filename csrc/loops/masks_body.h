@@ -29,7 +29,8 @@ struct NAME(mask) {
 };
 
 static struct NAME(mask) NAME(mask)(const struct lstm_call *call, double p, uint32_t stream, int64_t t, int64_t b) {
-    return (struct NAME(mask)){call->seed, (uint64_t)(p * 4294967296.0) /* 2^32 hits all */, (uint32_t)b, (uint32_t)t, stream, {0}};
+    return (struct NAME(mask)){call->seed, (uint64_t)(p * 4294967296.0) /* 2^32 hits all */, (uint32_t)b, (uint32_t)t,
+                               stream, {0}};
 }
 
 /* Whether element k is hit; to be asked in order, from 0. */

@@ -73,7 +73,8 @@ static void NAME(pack_row)(const struct lstm_dims *d, int64_t H, const REAL *fro
     }
 }
 
-static void NAME(pack_vectors)(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w, REAL *to) {
+static void NAME(pack_vectors)(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w,
+                               REAL *to) {
     const struct lstm_dims one = NAME(without_gates)(d, d->H_padded);
     const int64_t H = m->hidden_size;
     for (int64_t k = 0; m->peepholes && k < 3; k++)
@@ -87,7 +88,8 @@ static void NAME(pack_vectors)(const struct lstm_model *m, const struct lstm_dim
 
 void NAME(lstm_pack)(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
                      const struct lstm_weights *weights, void *packed) {
-    const struct lstm_dims d = lstm_dims(m, isa), one = NAME(without_gates)(&d, d.H_padded), into_h = NAME(without_gates)(&d, d.R_padded);
+    const struct lstm_dims d = lstm_dims(m, isa), one = NAME(without_gates)(&d,
+                                                                            d.H_padded), into_h = NAME(without_gates)(&d, d.R_padded);
     const int64_t H = m->hidden_size, R = d.R;
     for (int64_t layer = 0; layer < m->num_layers; layer++)
         for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {

@@ -2,7 +2,8 @@
  * backward_steps_body.h. d_h and d_c are those of the step when it begins and those of the step before when it ends. */
 
 /* As the steps of the chunk saw them: h_prev and c_prev, rows as in d_gates. */
-static void NAME(see_chunk)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin, int64_t end) {
+static void NAME(see_chunk)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
+                            int64_t end) {
     const struct lstm_call *call = &f->args->call;
     const int64_t R = f->d.R, width = f->d.H_padded;
     for (int64_t step = begin; step < end; step++) {
@@ -25,7 +26,8 @@ static double NAME(norm_of)(int64_t n, const REAL *row) {
 }
 
 /* What reaches h and c of row r at a step: d_output joins, lengths are noted, zoneout takes what goes on to the old values. */
-static void NAME(gather_gradients)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step, int64_t r,
+static void NAME(gather_gradients)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+                                   int64_t r,
                                    const REAL *d_output) {
     const struct lstm_backward *a = f->args;
     const struct lstm_call *call = &a->call;
@@ -52,10 +54,12 @@ static void NAME(hand_back)(REAL *d, int64_t n, const REAL *mask, const REAL *ke
     if (anew) memset(d, 0, (size_t)n * sizeof(REAL));
 }
 
-static void NAME(hand_back_row)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step, int64_t r) {
+static void NAME(hand_back_row)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+                                int64_t r) {
     const struct lstm_call *call = &f->args->call;
     const int64_t R = f->d.R, H = call->model.hidden_size, width = f->d.H_padded;
-    const bool anew = NAME(starts_anew)(call, p->direction, step, r), is_learned = call->resets && call->model.initial_state;
+    const bool anew = NAME(starts_anew)(call, p->direction, step,
+                                        r), is_learned = call->resets && call->model.initial_state;
     const int64_t first = p->restart.index * call->B + NAME(batch_row)(call, r);
     NAME(hand_back)(p->d_h + r * R, R, p->restart.masks ? p->restart.masks + r * R : NULL,
                     call->zoneout_h > 0 ? NAME(workspace)(f, f->plan.d_h_kept) + r * R : NULL, anew,
@@ -66,18 +70,22 @@ static void NAME(hand_back_row)(const struct NAME(backward) *f, const struct NAM
 }
 
 /* From d_h through the projection: d_h stays for the gradient of weight_hr. */
-static bool NAME(project_back)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t k, int64_t n_rows) {
+static bool NAME(project_back)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t k,
+                               int64_t n_rows) {
     const int64_t R = f->d.R, H = f->args->call.model.hidden_size, stride = f->plan.d_h_new_stride;
     REAL *d_h_new = NAME(workspace)(f, f->plan.d_h_new) + k * stride;
-    for (int64_t r = 0; r < n_rows; r++) NAME(start_row)(d_h_new + r * stride, R, f->d.R_padded, p->d_h + (p->row_begin + r) * R);
-    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = R, .n_columns = H, .strands = 1, .a = d_h_new, .a_stride = stride,
+    for (int64_t r = 0; r < n_rows; r++) NAME(start_row)(d_h_new + r * stride, R, f->d.R_padded,
+                                                         p->d_h + (p->row_begin + r) * R);
+    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = R, .n_columns = H, .strands = 1, .a = d_h_new,
+                                         .a_stride = stride,
                                          .panel_end = NAME(n_panels)(&f->d, H), .b = p->weight_hr,
                                          .y = NAME(workspace)(f, f->plan.d_m) + p->row_begin * H, .y_stride = H};
     return NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product);
 }
 
 /* From the gates' gradients through the norms of both products; `row` is the first, k its place in the chunk. */
-static void NAME(norms_back)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step, int64_t begin, int64_t row,
+static void NAME(norms_back)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
+                             int64_t begin, int64_t row,
                              int64_t k, int64_t n_rows) {
     const int64_t width = f->d.gates_width, stride = f->plan.d_gates_stride;
     REAL *terms = NAME(workspace)(f, f->plan.vector_terms) + k * f->plan.vector_terms_stride;
@@ -103,7 +111,8 @@ static bool NAME(staged_step_backward)(const struct NAME(backward) *f, const str
     const bool is_normed = call->model.layer_norm;
     struct NAME(lstm_step_backward) s = NAME(describe_step)(f, p, step, begin);
     if (row_end <= row) return true;
-    for (int64_t r = row; r < row_end; r++) NAME(gather_gradients)(f, p, step, r, s.d_output ? s.d_output + r * s.d_output_stride : NULL);
+    for (int64_t r = row; r < row_end; r++) NAME(gather_gradients)(f, p, step, r,
+                                                                   s.d_output ? s.d_output + r * s.d_output_stride : NULL);
     s.d_output = NULL;
     if (call->model.proj_size) {
         if (!NAME(project_back)(f, p, k, row_end - row)) return false;
@@ -118,7 +127,8 @@ static bool NAME(staged_step_backward)(const struct NAME(backward) *f, const str
     if (is_normed) NAME(norms_back)(f, p, step, begin, row, k, s.n_rows);
     const REAL *d_products = is_normed ? NAME(workspace)(f, f->plan.d_h_products) + k * f->plan.d_gates_stride : s.d_gates;
     struct NAME(lstm_product) product = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = (int)f->d.n_gates,
-                                         .panel_end = NAME(n_panels)(&f->d, R), .a = d_products, .a_stride = f->plan.d_gates_stride,
+                                         .panel_end = NAME(n_panels)(&f->d,
+                                                                     R), .a = d_products, .a_stride = f->plan.d_gates_stride,
                                          .b = p->weight_hh, .y = p->d_h + row * R, .y_stride = R};
     if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
     for (int64_t r = row; r < row_end; r++) NAME(hand_back_row)(f, p, step, r);

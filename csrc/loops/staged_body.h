@@ -15,7 +15,8 @@ static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *
     p->c_seen = NAME(scratch)(f, f->plan.c_seen + direction * f->plan.c_seen_bytes);
     p->unprojected = NAME(scratch)(f, f->plan.m + direction * f->plan.m_bytes);
     if (!a->call.model.layer_norm) return;
-    p->h_products = (struct NAME(directed)){NAME(scratch)(f, f->plan.h_products + direction * f->plan.h_products_bytes), 0, width};
+    p->h_products = (struct NAME(directed)){NAME(scratch)(f, f->plan.h_products + direction * f->plan.h_products_bytes), 0,
+                                            width};
     if (!p->gates_are_kept) return;
     REAL *x_products = (REAL *)((char *)a->tape + f->tape.x_products + index * f->tape.gates_bytes);
     REAL *h_products = (REAL *)((char *)a->tape + f->tape.h_products + index * f->tape.gates_bytes);
@@ -26,12 +27,14 @@ static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *
 /* Gates before the activation from the recurrent product and its norm, then the cell. */
 static bool NAME(normed_step)(const struct NAME(forward) *f, const struct NAME(pass) *p, const struct NAME(lstm_step) *s,
                               REAL *h_products) {
-    struct NAME(lstm_product) product = {.n_rows = s->n_rows, .depth = s->h_size, .n_columns = f->d.gates_width, .strands = 1,
+    struct NAME(lstm_product) product = {.n_rows = s->n_rows, .depth = s->h_size, .n_columns = f->d.gates_width,
+                                         .strands = 1,
                                          .panel_begin = p->panel_begin, .panel_end = p->panel_end, .b = s->weight_hh,
                                          .half_weights = s->half_weights, .a = s->h_prev, .a_stride = s->h_prev_stride,
                                          .y = h_products, .y_stride = f->d.gates_width};
     if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
-    struct NAME(lstm_norm) norm = {.n_rows = s->n_rows, .hidden_size = s->hidden_size, .a = h_products, .start = s->gates, .y = s->gates,
+    struct NAME(lstm_norm) norm = {.n_rows = s->n_rows, .hidden_size = s->hidden_size, .a = h_products, .start = s->gates,
+                                   .y = s->gates,
                                    .a_stride = f->d.gates_width, .start_stride = s->gates_stride, .y_stride = s->gates_stride,
                                    .weight = p->vectors + f->d.vectors.norm_hh};
     KERNELS(&f->args->call)->norm(&norm);
@@ -40,7 +43,8 @@ static bool NAME(normed_step)(const struct NAME(forward) *f, const struct NAME(p
 }
 
 /* What the rows of a step see of the states before it. */
-static void NAME(see_states)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t step, struct NAME(lstm_step) *s) {
+static void NAME(see_states)(const struct NAME(forward) *f, const struct NAME(pass) *p, int64_t step,
+                             struct NAME(lstm_step) *s) {
     const struct lstm_call *call = &f->args->call;
     const int64_t R = f->d.R, width = f->d.H_padded;
     for (int64_t k = 0; k < s->n_rows; k++) {
@@ -68,7 +72,8 @@ static __attribute__((noinline)) bool NAME(staged_step)(const struct NAME(forwar
     if (!(call->model.layer_norm ? NAME(normed_step)(f, p, &s, NAME(row)(&p->h_products, products_step, row))
                                  : NAME(run_step)(call, p, most, &s)))
         return false;
-    struct NAME(lstm_product) projection = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = 1, .half_weights = s.half_weights,
+    struct NAME(lstm_product) projection = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = 1,
+                                            .half_weights = s.half_weights,
                                             .panel_end = NAME(n_panels)(&f->d, R), .a = s.h, .a_stride = H,
                                             .b = p->weight_hr, .y = before->h, .y_stride = before->h_stride};
     if (call->model.proj_size && !NAME(run_product)(p->m, KERNELS(call), &f->d, projection)) return false;

@@ -21,7 +21,8 @@ struct NAME(restart) {
     const REAL *masks; /* (B, R) of recurrent dropout, or NULL */
 };
 
-static struct NAME(restart) NAME(restart_of)(const struct lstm_call *call, const char *packed, const struct lstm_packed *p, int64_t index,
+static struct NAME(restart) NAME(restart_of)(const struct lstm_call *call, const char *packed, const struct lstm_packed *p,
+                                             int64_t index,
                                              const REAL *masks, int64_t R) {
     return (struct NAME(restart)){.index = index, .direction = index % call->model.num_directions,
                                   .h = call->model.initial_state ? (const REAL *)(packed + p->h_0) : NULL,
@@ -42,7 +43,8 @@ static inline void NAME(state_row)(REAL *row, int64_t n, const REAL *from, bool 
 }
 
 /* h_prev of sorted row r as W_hh sees it. */
-static void NAME(see_h)(const struct lstm_call *call, const struct NAME(restart) *s, int64_t step, int64_t r, int64_t R, const REAL *h_prev,
+static void NAME(see_h)(const struct lstm_call *call, const struct NAME(restart) *s, int64_t step, int64_t r, int64_t R,
+                        const REAL *h_prev,
                         REAL *seen) {
     NAME(state_row)(seen, R, h_prev, NAME(starts_anew)(call, s->direction, step, r), s->h);
     for (int64_t k = 0; s->masks && k < R; k++) seen[k] *= s->masks[r * R + k];

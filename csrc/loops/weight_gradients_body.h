@@ -85,7 +85,8 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
         {packed_h, d_h_products, stride, R, width, p->d_weight_hh},
         {ones, d_gates, stride, 1, width, p->d_bias},
         {ones, NAME(workspace)(f, f->plan.vector_terms), f->plan.vector_terms_stride, 1, f->d.vectors.width, p->d_vectors},
-        {packed_m, NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, H, model->proj_size ? f->d.R_padded : 0, p->d_weight_hr},
+        {packed_m, NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, H, model->proj_size ? f->d.R_padded : 0,
+         p->d_weight_hr},
     };
     int64_t x_begin, x_end, h_begin, h_end, m_begin, m_end;
     lstm_share(p->m, (I + tile_rows - 1) / tile_rows, &x_begin, &x_end);
@@ -98,7 +99,8 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
         if (!lstm_barrier(p->m)) return false;
         NAME(pack_sequence)(f, p, &p->x, NULL, NULL, I, begin, last, depth, x_begin, x_end, packed_x);
         NAME(pack_sequence)(f, p, &p->h, p->h_first, p->h_seen, R, begin, last, depth, h_begin, h_end, packed_h);
-        NAME(pack_sequence)(f, p, NULL, NULL, NAME(workspace)(f, f->plan.m), H, begin, last, depth, m_begin, m_end, packed_m);
+        NAME(pack_sequence)(f, p, NULL, NULL, NAME(workspace)(f, f->plan.m), H, begin, last, depth, m_begin, m_end,
+                            packed_m);
         if (!lstm_barrier(p->m)) return false;
         for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
             if (sums[j].n_columns && !NAME(add_sum)(f, p, sums + j, last, depth, !p->is_first_product)) break;
