@@ -174,6 +174,37 @@ struct lstm_backward {
 enum lstm_status lstm_backward_bytes(const struct lstm_call *, int64_t *bytes);
 enum lstm_status lstm_backward(const struct lstm_backward *);
 
+/* ---- what training needs besides -------------------------------------------------------------------------------------
+ * A linear layer over n rows, y = x W^T + b, with weight (n_outputs, n_inputs), all C order. Backward if d_y is not NULL:
+ * then x, weight and d_y are read and d_x, d_weight and d_bias (or NULL) written. Of the call: dtype, isa, threads. */
+struct lstm_linear {
+    struct lstm_call call;
+    int64_t n, n_inputs, n_outputs;
+    const void *x, *weight, *bias; /* bias NULL: zero */
+    void *y;
+    const void *d_y;
+    void *d_x, *d_weight, *d_bias;
+    void *workspace; /* lstm_linear_bytes, 64-byte aligned */
+};
+
+enum lstm_status lstm_linear_bytes(const struct lstm_linear *, int64_t *bytes);
+enum lstm_status lstm_linear(const struct lstm_linear *);
+
+/* One step of an optimiser over n parameters in place. second NULL: SGD, first its momentum (beta_1) or NULL; else Adam.
+ * Gradients are taken times scale. */
+struct lstm_optimizer {
+    enum lstm_dtype dtype;
+    int64_t n, step; /* step: from 1 */
+    void *parameters;
+    const void *gradients;
+    void *first, *second;
+    double lr, beta_1, beta_2, epsilon, weight_decay, scale;
+    bool nesterov, decoupled; /* decoupled: AdamW's decay */
+};
+
+void lstm_optimize(const struct lstm_optimizer *);
+double lstm_square_sum(enum lstm_dtype, int64_t n, const void *values);
+
 /* ---- what a tape holds, for those who look inside (trace) ---------------------------------------------------------
  * Byte offsets. gates: (T, B, H/V, 4, V) in the order in which the steps were taken, V the vector length in elements,
  * H rounded up to V; c: (T + 1, B, H rounded up), row 0 the initial state. h: (T, B, D * R) in the order of time.

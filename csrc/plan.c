@@ -273,3 +273,27 @@ enum lstm_status lstm_backward_bytes(const struct lstm_call *call, int64_t *byte
     *bytes = p.bytes;
     return s;
 }
+
+enum lstm_status lstm_plan_linear(const struct lstm_linear *a, struct lstm_linear_plan *p) {
+    const int64_t element = a->call.model.dtype == LSTM_F32 ? 4 : 8, vector = a->call.isa->vector_bytes / element;
+    if (a->n_inputs > LARGEST_SIZE || a->n_outputs > LARGEST_SIZE) return LSTM_TOO_LARGE;
+    const int64_t I = a->n_inputs, O = round_up(a->n_outputs, vector), whole_tiles = LSTM_LARGEST_TILE - 1;
+    const bool is_backward = a->d_y;
+    struct total t = {0};
+    p->packed = take(&t, is_backward ? 0 : I, times(&t, O, element), NULL);
+    p->bias = take(&t, is_backward ? 0 : 1, times(&t, O, element), NULL);
+    p->packed_back = take(&t, is_backward ? a->n_outputs : 0, times(&t, round_up(I, vector), element), NULL);
+    p->left = take(&t, is_backward ? I + whole_tiles : 0, LSTM_GRADIENT_ROWS * element, NULL);
+    p->right = take(&t, is_backward ? LSTM_GRADIENT_ROWS : 0, times(&t, O, element), NULL);
+    p->ones = take(&t, is_backward ? LSTM_LARGEST_TILE : 0, LSTM_GRADIENT_ROWS * element, NULL);
+    p->sums = take(&t, is_backward ? I + 1 : 0, times(&t, O, element), NULL);
+    p->bytes = t.bytes;
+    return status(&t);
+}
+
+enum lstm_status lstm_linear_bytes(const struct lstm_linear *a, int64_t *bytes) {
+    struct lstm_linear_plan p = {0};
+    const enum lstm_status s = lstm_plan_linear(a, &p);
+    *bytes = p.bytes;
+    return s;
+}

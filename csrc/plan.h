@@ -124,4 +124,11 @@ struct lstm_backward_plan {
 };
 enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backward_plan *);
 
+struct lstm_linear_plan {
+    int64_t packed, packed_back, bias; /* weights for forward and for d_x */
+    int64_t left, right, ones, sums;   /* of the weight gradients: operands of LSTM_GRADIENT_ROWS rows; packed sums */
+    int64_t bytes;
+};
+enum lstm_status lstm_plan_linear(const struct lstm_linear *, struct lstm_linear_plan *);
+
 #endif

@@ -9,6 +9,7 @@
     modules.py       LSTM, RNN, LSTMCell
     quantized.py     an inference-only copy with weights of 16 bits
     streaming.py     live sequences, one step at a time (_stepper.pxi: the fast part)
+    train/           models with a head, losses, optimisers, the fit loop, checkpoints
 
 Each layer uses only those above it.
 """
@@ -26,14 +27,15 @@ except ImportError as error:
         f"directory (or use python -P) to import an installed copy, or build in place with: pip install -e {_root}") from error
 
 from . import _network
+from ._errors import FormatError
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from .modules import LSTM, LSTMCell, RNN
 
-__all__ = ["LSTM", "LSTMCell", "RNN", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
+__all__ = ["LSTM", "LSTMCell", "RNN", "FormatError", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
            "get_num_threads", "set_num_threads", "num_threads"]
 
-_SUBMODULES = ("reference", "datasets")
+_SUBMODULES = ("reference", "datasets", "train")
 
 
 def __getattr__(name):

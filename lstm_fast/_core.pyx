@@ -11,6 +11,7 @@ import numpy
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.exc cimport PyErr_Clear
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
@@ -416,6 +417,7 @@ cdef class Weights:
 
 
 include "_stepper.pxi"
+include "_training.pxi"
 
 
 # ---- the kernels' activations, for tests and for the tour ----------------------------------------------------------

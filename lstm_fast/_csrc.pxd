@@ -131,6 +131,28 @@ cdef extern from "lstm_fast.h" nogil:
         const void *tape
         void *workspace
 
+    struct lstm_linear_args "lstm_linear":
+        lstm_call call
+        int64_t n, n_inputs, n_outputs
+        const void *x
+        const void *weight
+        const void *bias
+        void *y
+        const void *d_y
+        void *d_x
+        void *d_weight
+        void *d_bias
+        void *workspace
+    struct lstm_optimizer:
+        lstm_dtype dtype
+        int64_t n, step
+        void *parameters
+        const void *gradients
+        void *first
+        void *second
+        double lr, beta_1, beta_2, epsilon, weight_decay, scale
+        c_bool nesterov, decoupled
+
     lstm_status lstm_packed_bytes(const lstm_model *, const lstm_isa *, c_bool backward, int64_t *nbytes)
     void lstm_pack(const lstm_model *, const lstm_isa *, c_bool backward, const lstm_weights *, void *packed)
     lstm_status lstm_tape_bytes(const lstm_call *, int64_t *nbytes)
@@ -138,6 +160,10 @@ cdef extern from "lstm_fast.h" nogil:
     lstm_status lstm_forward(const lstm_forward_args *)
     lstm_status lstm_backward_bytes(const lstm_call *, int64_t *nbytes)
     lstm_status lstm_backward(const lstm_backward_args *)
+    lstm_status lstm_linear_bytes(const lstm_linear_args *, int64_t *nbytes)
+    lstm_status lstm_linear(const lstm_linear_args *)
+    void lstm_optimize(const lstm_optimizer *)
+    double lstm_square_sum(lstm_dtype, int64_t n, const void *values)
     int64_t lstm_tape_gates(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_h(const lstm_call *, int64_t layer)

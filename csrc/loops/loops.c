@@ -17,6 +17,16 @@ enum lstm_status lstm_backward(const struct lstm_backward *args) {
     return (args->call.model.dtype == LSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(args);
 }
 
+enum lstm_status lstm_linear(const struct lstm_linear *a) {
+    return (a->call.model.dtype == LSTM_F32 ? lstm_linear_f32 : lstm_linear_f64)(a);
+}
+
+void lstm_optimize(const struct lstm_optimizer *o) { (o->dtype == LSTM_F32 ? lstm_optimize_f32 : lstm_optimize_f64)(o); }
+
+double lstm_square_sum(enum lstm_dtype dtype, int64_t n, const void *values) {
+    return (dtype == LSTM_F32 ? lstm_square_sum_f32 : lstm_square_sum_f64)(n, values);
+}
+
 struct activation_call {
     const struct lstm_isa *isa;
     enum lstm_dtype dtype;

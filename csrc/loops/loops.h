@@ -18,5 +18,11 @@ enum lstm_status lstm_forward_f32(const struct lstm_forward *);
 enum lstm_status lstm_forward_f64(const struct lstm_forward *);
 enum lstm_status lstm_backward_f32(const struct lstm_backward *);
 enum lstm_status lstm_backward_f64(const struct lstm_backward *);
+enum lstm_status lstm_linear_f32(const struct lstm_linear *);
+enum lstm_status lstm_linear_f64(const struct lstm_linear *);
+void lstm_optimize_f32(const struct lstm_optimizer *);
+void lstm_optimize_f64(const struct lstm_optimizer *);
+double lstm_square_sum_f32(int64_t n, const void *);
+double lstm_square_sum_f64(int64_t n, const void *);
 
 #endif

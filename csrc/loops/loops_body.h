@@ -13,3 +13,5 @@
 #include "pack_body.h"
 #include "forward_body.h"
 #include "backward_body.h"
+#include "linear_body.h"
+#include "optimizer_body.h"
