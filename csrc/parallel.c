@@ -1,5 +1,5 @@
 /* Threads: the only file with OpenMP, the barrier, the rule for crowded machines, the fork rule and the floating-point mode. */
-#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#define _GNU_SOURCE /* clock_gettime, sched_getcpu */
 #include "parallel.h"
 
 #include <limits.h>
@@ -11,6 +11,7 @@
 #endif
 #if defined(_OPENMP) || !defined(_WIN32)
 #include <pthread.h>
+#include <sched.h>
 #endif
 
 /* ---- fork ---------------------------------------------------------------------------------------------------------
@@ -67,6 +68,7 @@ static unsigned long long set_mode(unsigned long long mode) { return mode; }
 
 struct lstm_flag {
     _Alignas(64) atomic_llong reached; /* number of the barrier that this member has come to: a cache line of its own */
+    atomic_int processor;              /* on which it was then, or when it began; NOWHERE before */
 };
 
 struct lstm_shared {
@@ -107,10 +109,19 @@ bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
     return atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed);
 }
 
+/* ---- where a thread runs ------------------------------------------------------------------------------------------- */
+#define NOWHERE (-1)
+#if defined(_OPENMP) && defined(__linux__)
+static int this_processor(void) { return sched_getcpu(); }
+#elif defined(_OPENMP)
+static int this_processor(void) { return NOWHERE; }
+#endif
+
 /* ---- barrier ------------------------------------------------------------------------------------------------------
  * Each member raises its own flag and looks at those of the others: one hop between caches where all run. Who has waited
  * for two milliseconds sleeps, so that its processor is free for the one who is late. (Sleeping after 30 us was worse: the
- * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) */
+ * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) Nobody spins on the
+ * processor of the one who is late: the system may have put both there when they woke, and then moves the one that sleeps. */
 #ifdef _OPENMP
 #define SPINS_PER_CLOCK 64
 #define LONG_SPIN_NS 2000000ll
@@ -126,6 +137,7 @@ static inline void relax(void) {
 
 static void raise_flag(struct lstm_member *m, long long number) {
     struct lstm_shared *shared = m->shared;
+    atomic_store_explicit(&shared->flags[m->rank].processor, this_processor(), memory_order_relaxed);
     atomic_store(&shared->flags[m->rank].reached, number); /* before the sleepers are counted */
     if (atomic_load(&shared->n_sleepers)) {
         pthread_mutex_lock(&shared->mutex);
@@ -147,13 +159,17 @@ static void meet(struct lstm_member *m, long long number) {
     raise_flag(m, number);
     for (int rank = 0; rank < m->size; rank++) {
         const atomic_llong *flag = &m->shared->flags[rank].reached;
+        const atomic_int *where = &m->shared->flags[rank].processor;
         int64_t since = 0; /* when waiting became worth counting */
         for (int k = 0; atomic_load_explicit(flag, memory_order_acquire) < number; k++) {
             relax();
             if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;
             const int64_t now = now_ns();
             if (!since) since = now;
-            if (now - since < m->shared->spin_ns) continue;
+            const int there = atomic_load_explicit(where, memory_order_relaxed);
+            if (there == NOWHERE) sched_yield(); /* it has not begun */
+            const bool is_in_its_way = there != NOWHERE && there == this_processor();
+            if (!is_in_its_way && now - since < m->shared->spin_ns) continue;
             m->spun_ns += now - since;
             since = 0;
             sleep_until(m, flag, number);
@@ -230,6 +246,9 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
                                  .interrupted = call->interrupted, .context = call->interrupted_context};
     const bool is_team = size > 1;
     const int64_t before = is_team ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0;
+#ifdef _OPENMP
+    if (is_team) atomic_store_explicit(&shared->flags[rank].processor, this_processor(), memory_order_relaxed);
+#endif
     const unsigned long long mode = set_mode(MODE_OF_CALL);
     function(&member, arguments);
     set_mode(mode);
@@ -246,7 +265,10 @@ static void run_team(int n_threads, struct lstm_shared *shared, const struct lst
     atomic_init(&shared->n_sleepers, 0);
     atomic_init(&shared->ran_ns, 0);
     shared->spin_ns = n_threads <= omp_get_num_procs() ? LONG_SPIN_NS : SHORT_SPIN_NS;
-    for (int rank = 0; rank < n_threads; rank++) atomic_init(&shared->flags[rank].reached, 0);
+    for (int rank = 0; rank < n_threads; rank++) {
+        atomic_init(&shared->flags[rank].reached, 0);
+        atomic_init(&shared->flags[rank].processor, NOWHERE);
+    }
 #pragma omp parallel num_threads(n_threads)
     run_member(omp_get_thread_num(), omp_get_num_threads(), shared, call, function, arguments);
     pthread_cond_destroy(&shared->woken);

@@ -22,7 +22,8 @@ def _environment(n_threads, isa):
     names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"
     environment = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
     environment.update(dict.fromkeys(names, str(n_threads)), TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu",
-                       CUDA_VISIBLE_DEVICES="-1", PYTHONWARNINGS="ignore")
+                       CUDA_VISIBLE_DEVICES="-1", PYTHONWARNINGS="ignore",
+                       OPENBLAS_THREAD_TIMEOUT="10")  # its threads would spin on into the next one's round
     return {**environment, "LSTM_FAST_ISA": isa} if isa else environment
 
 
