@@ -4,32 +4,8 @@ from collections.abc import Mapping
 from . import _arguments
 
 
-class Gradients(Mapping):
-    """Gradients of one backward call: a mapping from parameter names to arrays, in the order of parameters().
-
-    d_x, d_h_0, d_c_0 : gradients of the arguments (d_c_0 is None for a plain RNN)
-    flat : the contiguous buffer behind the mapping, in the layout of flat_parameters
-    """
-
-    def __init__(self, d_x, d_h_0, d_c_0, flat, views):
-        self.d_x, self.d_h_0, self.d_c_0, self.flat, self._views = d_x, d_h_0, d_c_0, flat, views
-
-    def __getitem__(self, name):
-        return self._views[name]
-
-    def __iter__(self):
-        return iter(self._views)
-
-    def __len__(self):
-        return len(self._views)
-
-    def __repr__(self):
-        return f"<Gradients of {', '.join(self)}>"
-
-
-class EditableParameters(Mapping):
-    """What `with module.edit() as p` gives: arrays to write into; p[name] = value writes all of one, and p.flat is the
-    buffer behind them, in the layout of flat_parameters and Gradients.flat."""
+class Named(Mapping):
+    """Arrays by parameter name, and flat, the contiguous buffer behind them."""
 
     def __init__(self, flat, views):
         self.flat, self._views = flat, views
@@ -37,17 +13,37 @@ class EditableParameters(Mapping):
     def __getitem__(self, name):
         return self._views[name]
 
-    def __setitem__(self, name, value):
-        if name not in self._views:
-            raise KeyError(f"{name!r} is not one of {', '.join(self._views)}")
-        view = self._views[name]
-        view[...] = _arguments.shaped(name, _arguments.real_array(name, value, view.dtype), view.shape, "of the parameter")
-
     def __iter__(self):
         return iter(self._views)
 
     def __len__(self):
         return len(self._views)
+
+
+class Gradients(Named):
+    """Gradients of one backward call: a mapping from parameter names to arrays, in the order of parameters().
+
+    d_x, d_h_0, d_c_0 : gradients of the arguments (d_c_0 is None for a plain RNN)
+    flat : the contiguous buffer behind the mapping, in the layout of flat_parameters
+    """
+
+    def __init__(self, d_x, d_h_0, d_c_0, flat, views):
+        super().__init__(flat, views)
+        self.d_x, self.d_h_0, self.d_c_0 = d_x, d_h_0, d_c_0
+
+    def __repr__(self):
+        return f"<Gradients of {', '.join(self)}>"
+
+
+class EditableParameters(Named):
+    """What `with module.edit() as p` gives: arrays to write into; p[name] = value writes all of one, and p.flat is the
+    buffer behind them, in the layout of flat_parameters and Gradients.flat."""
+
+    def __setitem__(self, name, value):
+        if name not in self._views:
+            raise KeyError(f"{name!r} is not one of {', '.join(self._views)}")
+        view = self._views[name]
+        view[...] = _arguments.shaped(name, _arguments.real_array(name, value, view.dtype), view.shape, "of the parameter")
 
 
 class Version:

@@ -201,7 +201,8 @@ static void NAME(drop_gradient)(const struct NAME(backward) *f, int64_t layer, i
         }
 }
 
-/* A packed sum into one or more arrays of the caller, rows that stem from the member's panels; NULL: not wanted. */
+/* The packed sums of a layer and direction into the caller's arrays, those that this member summed itself; zeros when there was
+ * nothing to sum. */
 static void NAME(unpack_sums)(const struct NAME(backward) *f, const struct lstm_member *m, int64_t index) {
     const struct lstm_backward *a = f->args;
     const struct lstm_model *model = &a->call.model;

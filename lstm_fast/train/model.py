@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _arguments, _core, _threads
+from .._parameters import Named
 from .._recurrent import Recurrent
 from .data import Sequences
 from .losses import Loss
@@ -23,20 +24,8 @@ class Head:
         return f"Head({self.weight.shape[1]}, {self.weight.shape[0]})"
 
 
-class ModelGradients(Mapping):
+class ModelGradients(Named):
     """Gradients by the names of state_dict(); flat: one contiguous buffer in the layout of flat_parameters."""
-
-    def __init__(self, flat, views):
-        self.flat, self._views = flat, views
-
-    def __getitem__(self, name):
-        return self._views[name]
-
-    def __iter__(self):
-        return iter(self._views)
-
-    def __len__(self):
-        return len(self._views)
 
 
 class SequenceModel:
