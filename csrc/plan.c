@@ -160,6 +160,7 @@ int64_t lstm_tape_h(const struct lstm_call *call, int64_t layer) {
 /* ---- workspaces ----------------------------------------------------------------------------------------------------
  * Chunk lengths change no bit of any result; they depend on sizes alone, not on caches or threads. */
 #define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2, or a quarter of the W_ih it reads once */
+#define RAGGED_BYTES (64 << 10)   /* with lengths, gates of the steps whose x and h are copied: they are in L1 then (-3 %) */
 #define BETWEEN_BYTES (128 << 10) /* what flows between layers */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
@@ -176,6 +177,7 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
+    p->ragged_steps = at_most(p->chunk_steps, at_least(1, RAGGED_BYTES / at_least(1, gates_step)));
     p->gates = take(&t, training && is_lstm && !call->lean ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, is_lstm && !training ? m->num_layers * D : 0,
                 times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);

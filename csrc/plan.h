@@ -68,6 +68,7 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 struct lstm_forward_plan {
     int64_t segment_steps;   /* all layers pass over this many steps before the next: keeps what flows between in cache */
     int64_t chunk_steps;     /* steps whose input projection is computed at once */
+    int64_t ragged_steps;    /* with lengths, steps whose x and h are copied at once, where nothing is hoisted */
     int64_t gates, gates_bytes; /* D chunks of (chunk_steps, B, gates_width), where no tape holds the gates */
     int64_t c, c_bytes;      /* L * D cell states (B, H_padded), where no tape does */
     int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R), where no tape does */

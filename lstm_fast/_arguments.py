@@ -84,10 +84,11 @@ def order_of_lengths(value, T, B):
         if lengths.size or B:
             raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
         return None
-    if ((lengths < 0) | (lengths > T)).any():
-        raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths[(lengths < 0) | (lengths > T)][0]}")
-    if (lengths == T).all():
+    given, lengths = lengths, lengths.astype(np.int64)
+    rows = (-lengths).argsort(kind="stable")
+    lengths = lengths[rows]
+    if B and (lengths[-1] < 0 or lengths[0] > T):
+        raise ValueError(f"lengths must be from 0 to T = {T}, got {given[rows[-1 if lengths[-1] < 0 else 0]]}")
+    if B == 0 or lengths[-1] == T:
         return None
-    lengths = lengths.astype(np.int64)
-    rows = np.argsort(-lengths, kind="stable")
-    return lengths[rows], rows
+    return lengths, rows
