@@ -70,7 +70,8 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
     x, y, lengths, loss, sample_weight, mask : as in SequenceModel.loss_and_grads
     optimizer : Adam(lr=1e-3) if None
     epochs, batch_size : int. Sequences of similar length share a batch.
-    validation : None, the share of the sequences that is kept apart (drawn by the seed), or (x, y) or (x, y, lengths)
+    validation : None, the share of the sequences that is kept apart (drawn by the seed), or (x, y), (x, y, lengths) or
+        (x, y, lengths, mask), lengths and mask may be None
     clip_norm : gradients of a larger Euclidean norm are scaled to this one: the cure for the exploding gradient
     early_stopping : epochs without a better validation loss (or, without validation, loss) after which training stops. The
         best parameters are put back at the end, then and whenever this is given.
@@ -91,7 +92,7 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
     ------
     Diverged : a loss or gradient is not finite, for NaN in the data too; the message names the epoch and the batch
     """
-    run = _Run(model, x, y, lengths, Loss(loss), Adam() if optimizer is None else optimizer, epochs, batch_size, validation,
+    run = Run(model, x, y, lengths, Loss(loss), Adam() if optimizer is None else optimizer, epochs, batch_size, validation,
                clip_norm, early_stopping, lr_schedule, shuffle, seed, sample_weight, mask, checkpoint, callbacks, num_threads)
     if resume:
         if checkpoint is None:
@@ -100,7 +101,7 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
     return run.go(progress)
 
 
-class _Run:
+class Run:
     """One call of fit."""
 
     def __init__(self, model, x, y, lengths, loss, optimizer, epochs, batch_size, validation, clip_norm, early_stopping,
@@ -138,11 +139,11 @@ class _Run:
             rows = rng.permutation(self.data.n)
             apart, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
             return apart
-        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
-            raise ValueError("validation must be a share, (x, y) or (x, y, lengths)")
-        x, y, *lengths = validation
-        data = Sequences(self.model.lstm, x, *lengths)
-        data.read_targets(self.model, self.loss, y)
+        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3, 4):
+            raise ValueError("validation must be a share, (x, y), (x, y, lengths) or (x, y, lengths, mask)")
+        x, y, lengths, mask = (*validation, None, None)[:4]
+        data = Sequences(self.model.lstm, x, lengths)
+        data.read_targets(self.model, self.loss, y, mask=mask)
         return data
 
     # ---- going ----
