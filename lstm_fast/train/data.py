@@ -100,6 +100,10 @@ class Sequences:
             weights = None if weights is None else weights[:, :T].T.ravel()
         return y, weights
 
+    def n_steps(self, rows=slice(None)):
+        """Steps of these sequences, padding left out."""
+        return self.T * len(self.x[rows]) if self.lengths is None else int(self.lengths[rows].sum())
+
     def subset(self, rows):
         """These sequences alone."""
         part = object.__new__(Sequences)

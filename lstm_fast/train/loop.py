@@ -79,7 +79,7 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
     shuffle : a new order each epoch
     seed : of the order, the validation share and the masks of dropout; the same seed gives the same bits on any number of
         threads. None: drawn by chance
-    progress : a tqdm bar over batches (needs tqdm)
+    progress : a tqdm bar over the steps of all sequences, with steps a second and the time left (needs tqdm)
     checkpoint : path of a file that is written after each epoch and when Ctrl-C comes, always whole (needs safetensors)
     resume : go on from that file if it is there; the rest of the call must be as it was
     callbacks : functions of (model, history), called after each epoch; a true result stops training
@@ -149,8 +149,7 @@ class Run:
     # ---- going ----
 
     def go(self, progress):
-        n_batches = -(-self.data.n // self.batch_size)
-        bar = _bar(progress, self.epochs * n_batches, self.now.step)
+        bar = _bar(progress, self.epochs * self.data.n_steps(), round(self._epochs_done() * self.data.n_steps()))
         try:
             while self.now.epoch < self.epochs and not self._is_over():
                 self._epoch(bar)
@@ -165,6 +164,9 @@ class Run:
         if self.patience is not None and self.now.best is not None:
             self._show(self.now.best)
         return self.now.history
+
+    def _epochs_done(self):
+        return self.now.epoch + self.now.n / self.data.n
 
     def _is_over(self):
         best = self.now.history.best_epoch
@@ -181,7 +183,7 @@ class Run:
         for k in range(self.now.batch, len(groups)):
             self._batch(groups[k], k, len(groups))
             bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
-            bar.update()
+            bar.update(self.data.n_steps(groups[k]))
         now, before = self.now, self.now.history
         validation = [] if self.validation is None else [self._validate()]
         h = History(before.loss + [now.losses / now.n], before.validation_loss + validation,
@@ -262,7 +264,11 @@ class _NoBar:
     def set_postfix(self, **_):
         pass
 
-    update = close = lambda self: None
+    def update(self, _):
+        pass
+
+    def close(self):
+        pass
 
 
 def _bar(progress, total, done):
@@ -272,4 +278,4 @@ def _bar(progress, total, done):
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install tqdm") from None
-    return tqdm(total=total, initial=done, unit="batch")
+    return tqdm(total=total, initial=done, unit="step", unit_scale=True)
