@@ -1,5 +1,7 @@
 """SequenceModel, losses, optimisers: gradients by differences, formulas written out, the same bits on any threads."""
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from tolerances import assert_same_bits
 
@@ -217,3 +219,21 @@ def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
 def test_wrong_settings_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_data_frames_are_sequences(frame, batch_first):
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((n, 2)) for n in (5, 3, 8)]
+    frames = [frame({"a": one[:, 0], "b": one[:, 1]}) for one in arrays]
+
+    def trained(x, y, readout, n_outputs):
+        model = SequenceModel(lf.LSTM(2, 3, batch_first=batch_first, seed=0), n_outputs, readout, seed=0)
+        lf.train.fit(model, x, y, epochs=2, seed=0)
+        return model.flat_parameters
+
+    y = np.array([1.0, 2.0, 3.0])
+    assert_same_bits(trained(frames, frame({"y": y})["y"], "last", 1), trained(arrays, y, "last", 1))
+    assert_same_bits(trained(frames, frames, "all", 2), trained(arrays, arrays, "all", 2))
+    assert_same_bits(trained(frames[0], frames[0], "all", 2), trained(arrays[:1], arrays[:1], "all", 2))  # one frame, one sequence

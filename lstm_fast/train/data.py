@@ -9,13 +9,15 @@ class Sequences:
 
     def __init__(self, module, x, lengths=None):
         self.is_list = isinstance(x, (list, tuple))
+        self.is_one = False  # a sequence without an axis of the batch
         self.batch_first = module.batch_first
         if self.is_list:
             self.x, self.lengths = self._padded(x, lengths, module)
         else:
             x = _arguments.real_array("x", x, module.dtype)
             words = "(B, T, I)" if self.batch_first else "(T, B, I)"
-            if x.ndim == 2:
+            self.is_one = x.ndim == 2
+            if self.is_one:
                 x = x[None] if self.batch_first else x[:, None]
             if x.ndim != 3 or x.shape[2] != module.input_size:
                 raise ValueError(f"x must have shape {words}, with I = input_size = {module.input_size}, or be a list of (T, I) arrays, "
@@ -49,9 +51,12 @@ class Sequences:
         """Targets of model under loss, checked; weights of rows where there are any."""
         self.loss, self.is_by_step = loss, model.readout == "all"
         is_all = self.is_by_step
+        if is_all and self.is_one:  # its targets and mask are those of steps
+            y, mask = np.asarray(y)[None], None if mask is None else np.asarray(mask)[None]
+        is_by_row = self.batch_first or self.is_list or self.is_one
         if is_all and self.is_list and isinstance(y, (list, tuple)):
             y = self._padded_targets(y)
-        elif is_all and not self.batch_first and not self.is_list:
+        elif is_all and not is_by_row:
             y = np.asarray(y).swapaxes(0, 1) if np.ndim(y) > 1 else y
         self.y = loss.read_targets(y, (self.n, self.T) if is_all else (self.n,), model.out_features)
         weights = None
@@ -59,7 +64,7 @@ class Sequences:
             weights = np.ones((self.n, self.T))
             if mask is not None:
                 mask = np.asarray(mask)
-                mask = mask if self.batch_first or self.is_list else mask.T
+                mask = mask if is_by_row else mask.T
                 if mask.shape != weights.shape or mask.dtype != bool:
                     raise ValueError(f"mask must be boolean, one entry for each step of x, got {mask.dtype} {mask.shape}")
                 weights *= mask
