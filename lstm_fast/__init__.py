@@ -10,6 +10,7 @@
     quantized.py     an inference-only copy with weights of 16 bits
     streaming.py     live sequences, one step at a time (_stepper.pxi: the fast part)
     train/           models with a head, losses, optimisers, the fit loop, checkpoints
+    weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            pictures (matplotlib)
     torch/ onnx/ keras/   bridges: each imports its framework only when used
@@ -38,7 +39,7 @@ from .modules import LSTM, LSTMCell, RNN
 __all__ = ["LSTM", "LSTMCell", "RNN", "FormatError", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
            "get_num_threads", "set_num_threads", "num_threads"]
 
-_SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "torch", "onnx", "keras")
+_SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras")
 
 
 def __getattr__(name):

@@ -3,6 +3,7 @@ from typing import Any
 from . import datasets as datasets
 from . import reference as reference
 from . import train as train
+from . import weights as weights
 from ._errors import FormatError as FormatError
 from ._threads import get_num_threads as get_num_threads
 from ._threads import num_threads as num_threads

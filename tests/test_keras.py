@@ -1,0 +1,561 @@
+"""lf.keras against Keras 3 itself, on its PyTorch backend: layers, files, masks, and back. One test a cell of the table.
+
+    python tests/test_keras.py     prints the table, cells from the tests that were collected and passed
+"""
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+os.environ["KERAS_BACKEND"] = "torch"  # with a test dependency that is there anyway; Keras' NumPy backend needs JAX
+
+import h5py  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from keras import layers  # noqa: E402
+
+import lstm_fast as lf  # noqa: E402
+
+# Of Keras' own variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+I, H, T, B = 5, 4, 7, 3
+
+
+def lstm(**options):
+    return layers.LSTM(**{"units": H, "return_sequences": True} | options)
+
+
+def cells(n, **options):
+    return [layers.LSTMCell(H, **options) for _ in range(n)]
+
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu", None, "elu", "leaky_relu", "softsign", "softplus", "hard_sigmoid")
+
+# Functions that make layers, each with what a weights-only file does not say of them.
+FEATURES = {
+    "LSTM": [(lstm, {})],
+    "`use_bias=False`": [(lambda: lstm(use_bias=False), {})],
+    "`activation`: tanh, sigmoid, relu, linear, elu, leaky_relu, softsign, softplus, hard_sigmoid":
+        [(lambda name=name: lstm(activation=name), {"activation": name}) for name in ACTIVATIONS],
+    "`recurrent_activation`: the same":
+        [(lambda name=name: lstm(recurrent_activation=name), {"recurrent_activation": name}) for name in ACTIVATIONS],
+    "`recurrent_dropout`": [(lambda: lstm(recurrent_dropout=0.3), {"recurrent_dropout": 0.3})],
+    "`dropout` (of inputs, in training only: not carried over)": [(lambda: lstm(dropout=0.3), {})],
+    "float64": [(lambda: lstm(dtype="float64"), {})],
+    "Bidirectional, `merge_mode` concat or None":
+        [(lambda: layers.Bidirectional(lstm()), {}),
+         (lambda: layers.Bidirectional(lstm(), merge_mode=None), {"merge_mode": None})],
+    "Bidirectional, all of its own": [(lambda: layers.Bidirectional(
+        lstm(activation="softsign", recurrent_activation="tanh", use_bias=False, dtype="float64"), dtype="float64"),
+        {"activation": "softsign", "recurrent_activation": "tanh"})],
+    "RNN of an LSTMCell, or of several": [(lambda: layers.RNN(cells(1)[0], return_sequences=True), {}),
+                                          (lambda: layers.RNN(cells(3, use_bias=False), return_sequences=True), {})],
+    "Bidirectional RNN of an LSTMCell": [(lambda: layers.Bidirectional(layers.RNN(cells(1)[0], return_sequences=True)), {})],
+}
+COLUMNS = ("layer", ".keras", ".weights.h5", ".h5", "to a layer")
+
+
+def randomised(model, seed=0):
+    """With weights that matter, the biases too."""
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(0, 0.5, array.shape).astype(array.dtype) for array in model.get_weights()])
+    return model
+
+
+def inputs(dtype=np.float32, n=I, seed=1):
+    return np.random.default_rng(seed).standard_normal((B, T, n)).astype(dtype)
+
+
+def numbers(value):
+    return value.detach().cpu().numpy()
+
+
+def outputs(layer, x, **more):
+    result = layer(x, **more)
+    return np.concatenate([numbers(one) for one in result], axis=-1) if isinstance(result, (tuple, list)) else numbers(result)
+
+
+def assert_same(got, want):
+    assert got.shape == want.shape and got.dtype == want.dtype
+    limit = (1e-6 if want.dtype == np.float32 else 1e-13) * max(1, np.abs(want).max())
+    assert np.abs(got - want).max() <= limit
+
+
+def model_of(layer, **more):
+    sequence = layers.Input((None, I), **more)
+    return keras.Model(sequence, layer(sequence))
+
+
+def saved(model, path):
+    model.save_weights(path) if path.name.endswith(".weights.h5") else model.save(path)
+    return path
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_feature(tmp_path, feature, column):
+    for make, unsaid in FEATURES[feature]:
+        layer = make()
+        model = randomised(model_of(layer))
+        x = inputs(layer.compute_dtype)
+        if column == "to a layer":
+            back = lf.keras.to_layer(lf.keras.from_layer(layer))
+            assert_same(outputs(back, x), outputs(layer, x))
+            for a, b in zip(back.get_weights(), layer.get_weights(), strict=True):
+                assert a.tobytes() == b.tobytes()
+            continue
+        got = (lf.keras.from_layer(layer) if column == "layer" else
+               lf.keras.load(saved(model, tmp_path / f"model{column}"), **unsaid if column == ".weights.h5" else {}))
+        assert got.batch_first and got.recurrent_dropout == unsaid.get("recurrent_dropout", 0)
+        assert_same(got(x)[0], outputs(layer, x))
+
+
+def table(cells):
+    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
+    return "\n".join(lines + ["| " + " | ".join([feature, *("yes" if (feature, column) in cells else "**no**"
+                                                            for column in COLUMNS)]) + " |" for feature in FEATURES])
+
+
+# ---- what a call of Keras returns ----
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
+@pytest.mark.parametrize("lengths", [None, [3, 0, 7]], ids=["all steps", "mask"])
+def test_sequences_and_last_states_with_a_mask(wrap, lengths):
+    x = inputs()
+    mask = None if lengths is None else np.arange(T) < np.array(lengths)[:, None]
+    whole = wrap(lstm(return_state=True, zero_output_for_mask=True))
+    whole.build(x.shape)
+    randomised(whole)
+    last = wrap(lstm(return_sequences=False))
+    last.build(x.shape)
+    last.set_weights(whole.get_weights())
+    sequence, *states = (numbers(one) for one in whole(x, mask=mask))
+    got = lf.keras.from_layer(whole)
+    output, (h_n, c_n) = got(x, lengths=None if mask is None else lf.keras.lengths(mask))
+    assert_same(output, sequence)
+    for d in range(len(h_n)):
+        assert_same(h_n[d], states[2 * d])
+        assert_same(c_n[d], states[2 * d + 1])
+    assert_same(np.concatenate(list(h_n), axis=-1), outputs(last, x, mask=mask))
+
+
+def test_a_stateful_layer_is_a_state_that_is_handed_on():
+    layer = lstm(stateful=True)
+    layer.build((B, T, I))
+    randomised(layer)
+    got, state, x = lf.keras.from_layer(layer), None, inputs()
+    for part in (x[:, :3], x[:, 3:]):
+        output, state = got(part, state)
+        assert_same(output, outputs(layer, part))
+
+
+def test_go_backwards_is_for_sequences_that_the_caller_reverses():
+    layer = lstm(go_backwards=True)
+    layer.build((B, T, I))
+    randomised(layer)
+    x = inputs()
+    with pytest.raises(ValueError, match="go_backwards of layer 'lstm.*must be False"):
+        lf.keras.from_layer(layer)
+    assert_same(lf.keras.from_layer(layer, go_backwards=False)(x[:, ::-1])[0], outputs(layer, x))
+
+
+@pytest.mark.parametrize("mode, merge", [("sum", np.add), ("mul", np.multiply), ("ave", lambda a, b: (a + b) / 2)])
+def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
+    layer = layers.Bidirectional(lstm(), merge_mode=mode)
+    layer.build((B, T, I))
+    randomised(layer)
+    with pytest.raises(ValueError, match=f"merge_mode.*got '{mode}'"):
+        lf.keras.from_layer(layer)
+    output, _ = lf.keras.from_layer(layer, merge_mode="concat")(inputs())
+    assert_same(merge(output[..., :H], output[..., H:]), outputs(layer, inputs()))
+
+
+# ---- models of several layers ----
+
+def nested():
+    """An LSTM at every place where Keras lets one be."""
+    sequence = layers.Input((None, I))
+    h = lstm(name="first")(sequence)
+    h = layers.Bidirectional(lstm(), name="two")(h)
+    h = keras.Sequential([layers.Input((None, 2 * H)), lstm(), layers.GRU(6, return_sequences=True, use_bias=False)],
+                         name="inner")(h)
+    h = layers.RNN(cells(1)[0], return_sequences=True, name="rnn")(layers.Dense(3)(h))
+    within = layers.Input((None, H))
+    functional = keras.Model(within, lstm(name="first")(within))
+    h = keras.Sequential([layers.Input((None, H)), functional], name="outer")(h)
+    frames = layers.Reshape((-1, 2, H // 2))(h)
+    h = layers.TimeDistributed(lstm(name="frame", return_sequences=False), name="each")(frames)
+    pairs = keras.Sequential([layers.Input((H,)), layers.Reshape((2, H // 2)), lstm(name="deep")])
+    h = layers.TimeDistributed(pairs, name="every")(h)
+    return randomised(keras.Model(sequence, h))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keras")
+    model = nested()
+    return model, {ending: saved(model, folder / f"nested{ending}") for ending in (".keras", ".weights.h5")}
+
+
+def lstm_layers(model):
+    """{name: layer} of a model's LSTMs, inner ones by their way."""
+    found = {}
+    for layer in model.layers:
+        if type(layer).__name__ in ("LSTM", "RNN", "Bidirectional"):
+            found[layer.name] = layer
+        for inner in [layer] if hasattr(layer, "layers") else [layer.layer] if hasattr(layer, "layer") else []:
+            if hasattr(inner, "layers"):
+                way = layer.name if inner is layer else f"{layer.name}/{inner.name}"
+                found |= {f"{way}/{name}": one for name, one in lstm_layers(inner).items()}
+            elif type(layer).__name__ == "TimeDistributed":
+                found[f"{layer.name}/{inner.name}"] = inner
+    return found
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+def test_every_layer_of_a_nested_model_is_found_by_its_name(files, ending):
+    model, paths = files
+    want = lstm_layers(model)
+    assert len(want) == 7 and set(lf.keras.names(paths[ending])) == set(want)
+    for name, layer in want.items():
+        got = lf.keras.load(paths[ending], name)
+        x = inputs(n=got.input_size)
+        assert_same(got(x)[0][:, -1] if not layer.return_sequences else got(x)[0], outputs(layer, x))
+    assert lf.keras.names(paths[".keras"]) == list(want)  # in the order of the model
+
+
+def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
+    _, paths = files
+    assert lf.keras.load(paths[".keras"], "deep").input_size == H // 2
+    assert lf.keras.load(paths[".keras"], "first").input_size == I  # the whole name goes first
+    for name, words in ((None, "name must be one of the LSTM layers in .*first, two, inner/"), ("dense", "got 'dense'")):
+        with pytest.raises(ValueError, match=words):
+            lf.keras.load(paths[".keras"], name)
+
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
+def test_layers_that_follow_each_other_are_one_lstm(tmp_path, wrap):
+    """From the tokens on, with the mask that Keras makes of them."""
+    model = randomised(keras.Sequential([layers.Input((T,), dtype="int32"), layers.Embedding(9, I, mask_zero=True),
+                                         *(wrap(lstm(zero_output_for_mask=True)) for _ in range(3))]))
+    tokens = np.array([[1, 2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 1, 2], [3, 0, 0, 0, 0, 0, 0]], np.int32)
+    path = saved(model, tmp_path / "model.keras")
+    stack = lf.keras.load(path, lf.keras.names(path))
+    assert stack.num_layers == 3
+    embedded, lengths = numbers(model.layers[0](tokens)), lf.keras.lengths(numbers(model.layers[0].compute_mask(tokens)))
+    assert lengths.tolist() == [3, 7, 1]
+    assert_same(stack(embedded, lengths=lengths)[0], outputs(model, tokens))
+    back = lf.keras.to_layer(stack, name="back")
+    assert_same(outputs(back, embedded[1:2]), outputs(model, tokens[1:2]))
+    assert_same(lf.keras.from_layer(back.layers[1:])(embedded)[0], stack(embedded)[0])
+
+
+def test_layers_of_a_class_of_ones_own_have_keras_defaults(tmp_path):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.encoder = lstm(name="encoder")
+            self.blocks = [lstm(), layers.Bidirectional(lstm(activation="relu"), name="last")]
+
+        def call(self, x):
+            for layer in (self.encoder, *self.blocks):
+                x = layer(x)
+            return x
+
+    model = Own()
+    model(inputs())
+    randomised(model)
+    for path in (saved(model, tmp_path / "own.keras"), saved(model, tmp_path / "own.weights.h5")):
+        assert "encoder" in lf.keras.names(path) and "last" in lf.keras.names(path) and len(lf.keras.names(path)) == 3
+        x = inputs()
+        for name, layer, config in (("encoder", model.encoder, {}), ("last", model.blocks[1], {"activation": "relu"})):
+            got = lf.keras.load(path, name, **config)
+            assert_same(got(x[:, :, :got.input_size])[0], outputs(layer, x[:, :, :got.input_size]))
+            x = np.concatenate([x, x], axis=-1)
+
+
+@pytest.mark.parametrize("policy, error", [("float16", 2e-3), ("bfloat16", 2e-2), ("mixed_float16", 2e-3)])
+def test_small_weights_are_widened(tmp_path, policy, error):
+    layer = lstm(dtype=policy, recurrent_initializer="glorot_uniform")
+    model = model_of(layer)
+    path = saved(model, tmp_path / "model.keras")
+    with h5py.File(io.BytesIO(zipfile.ZipFile(path).read("model.weights.h5"))) as h5:
+        assert h5["layers/lstm/cell/vars/0"].dtype.itemsize == (4 if "mixed" in policy else 2)
+    for got in (lf.keras.load(path), lf.keras.from_layer(layer)):
+        assert got.dtype == np.float32
+        for name, want in zip(("weight_ih_l0", "weight_hh_l0"), layer.weights):
+            assert np.array_equal(got.parameters()[name], numbers(want.value.float()).T)
+        assert np.abs(got(inputs())[0] - numbers(layer(inputs()).float())).max() < error
+
+
+def test_files_are_read_without_keras(files):
+    script = ("import sys, lstm_fast as lf; lf.keras.load(sys.argv[1], 'two'); lf.keras.load(sys.argv[2], 'two'); "
+              "assert not {'keras', 'torch', 'tensorflow'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", script, *map(str, files[1].values())], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("package, call, words", [
+    ("h5py", lambda: lf.keras.load("model.keras"), r'pip install "lstm_fast\[keras\]"'),
+    ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
+])
+def test_a_missing_package_is_named(monkeypatch, package, call, words):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=words):
+        call()
+
+
+# ---- files of Keras 2 ----
+
+def test_hard_sigmoid_of_keras_2_is_steeper(tmp_path):
+    path = saved(randomised(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
+    assert lf.keras.load(path).recurrent_activation == ("hard_sigmoid", 1 / 6, 0.5)
+    rewrite(path, tmp_path / "2.keras", **{"metadata.json": lambda data: data.replace(b'"3.', b'"2.')})
+    assert lf.keras.load(tmp_path / "2.keras").recurrent_activation == ("hard_sigmoid", 0.2, 0.5)
+
+
+def test_a_whole_model_by_keras_2(tmp_path):
+    """Its names end in :0, and its Bidirectional has no backward_layer."""
+    layer = layers.Bidirectional(lstm(), name="two")
+    path = saved(randomised(model_of(layer)), tmp_path / "model.h5")
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["keras_version"] = "2.11.0"
+        h5.attrs["model_config"] = edited(h5.attrs["model_config"],
+                                          lambda config: config["layers"][1]["config"].pop("backward_layer"))
+        group = h5["model_weights/two"]
+        for name in group.attrs["weight_names"]:
+            group.move(name, name + ":0")
+        group.attrs["weight_names"] = [name.encode() + b":0" for name in group.attrs["weight_names"]]
+    assert lf.keras.names(path) == ["two"]
+    assert_same(lf.keras.load(path)(inputs())[0], outputs(layer, inputs()))
+
+
+def test_h5_files_have_nested_layers_too(tmp_path):
+    """A whole model; and its weights alone, as Keras 2 wrote them."""
+    inner = keras.Sequential([layers.Input((None, I)), lstm(name="a"), lstm(name="b")], name="inner")
+    model = randomised(keras.Sequential([layers.Input((None, I)), inner, lstm(name="c"), layers.Dense(2 * H),
+                                         layers.Bidirectional(lstm(), name="d"),
+                                         layers.RNN(cells(2), return_sequences=True, name="e")]))
+    with (h5py.File(saved(model, tmp_path / "model.h5")) as whole, h5py.File(tmp_path / "weights.h5", "w") as alone):
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", alone)
+        alone.attrs.update(whole["model_weights"].attrs)
+    for path in (tmp_path / "model.h5", tmp_path / "weights.h5"):
+        assert lf.keras.names(path) == ["inner/a", "inner/b", "c", "d", "e"]
+        stack = lf.keras.load(path, ["a", "b", "c"])
+        assert_same(stack(inputs())[0], outputs(model.layers[1], outputs(model.layers[0], inputs())))
+        for name in "de":
+            assert_same(lf.keras.load(path, name)(inputs(n=2 * H))[0], outputs(model.get_layer(name), inputs(n=2 * H)))
+
+
+# ---- what is refused ----
+
+def own(x):
+    return x
+
+
+def built(layer):
+    layer.build((B, T, I))
+    return layer
+
+
+@pytest.mark.parametrize("layer, words", [
+    (lambda: lstm(), "layer 'lstm.*' must be built"),
+    (lambda: built(lstm(activation="gelu")), "activation of layer 'lstm.*got 'gelu'"),
+    (lambda: built(lstm(recurrent_activation="exponential")), "recurrent_activation of .*got 'exponential'"),
+    (lambda: built(lstm(activation=own)), "activation of layer 'lstm.*own"),
+    (lambda: built(layers.GRU(3)), "must be an LSTM, an RNN of LSTMCells.* got GRU"),
+    (lambda: built(layers.RNN(layers.GRUCell(3))), "got RNN"),
+    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])), "got RNN"),
+    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])), "layers of one LSTM must be alike"),
+    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])), "must be alike"),
+    (lambda: built(layers.Bidirectional(layers.RNN(cells(2)))), "got Bidirectional"),
+    (lambda: built(layers.Bidirectional(layers.GRU(3))), "got Bidirectional"),
+    (lambda: built(layers.Bidirectional(lstm(), backward_layer=lstm(go_backwards=True, activation="relu"))), "must be alike"),
+    (lambda: built(layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())), "go_backwards of layer"),
+    (lambda: [built(lstm()), built(lstm())], "read each other's output"),
+])
+def test_what_lstm_cannot_be_is_refused_by_name(layer, words):
+    with pytest.raises(ValueError, match=words):
+        lf.keras.from_layer(layer())
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: lf.keras.from_layer(np.zeros(3)), "layer must be a Keras layer or a list of them, got"),
+    (lambda: lf.keras.from_layer([]), "layer must be a Keras layer"),
+    (lambda: lf.keras.from_layer(built(lstm()), units=3), "must be one of activation, .*got units"),
+    (lambda: lf.keras.to_layer(lf.RNN(2, 3)), "lstm must be an LSTM, got RNN"),
+])
+def test_wrong_types_are_type_errors(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"proj_size": 2}, "proj_size must be 0 for Keras, got 2"), ({"peepholes": True}, "peepholes"),
+    ({"layer_norm": True}, "layer_norm"), ({"coupled_gates": True}, "coupled_gates"),
+    ({"cell_clip": 3.0}, "cell_clip must be None for Keras, got 3.0"), ({"gate_clip": 3.0}, "gate_clip"),
+    ({"learn_initial_state": True}, "learn_initial_state"), ({"zoneout": (0.0, 0.1)}, "zoneout"),
+    ({"activation": "relu"}, "cell_activation must be that of g for Keras, 'relu', got 'tanh'"),
+    ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be one that Keras has"),
+])
+def test_what_keras_lacks_is_refused_by_name(options, words):
+    with pytest.raises(ValueError, match=words):
+        lf.keras.to_layer(lf.LSTM(I, H, seed=0, **options))
+
+
+def test_to_a_layer_and_back_with_all_that_keras_has():
+    """Two biases become one: else the bits are the same."""
+    network = lf.LSTM(I, H, 3, batch_first=True, bidirectional=True, dropout=0.2, activation="softsign",
+                      cell_activation="softsign", recurrent_activation="tanh", dtype=np.float64, seed=3)
+    model = lf.keras.to_layer(network)
+    x = inputs(np.float64)
+    assert_same(outputs(model, x), network(x)[0])
+    assert [type(layer).__name__ for layer in model.layers[1:]] == ["Bidirectional", "Dropout"] * 2 + ["Bidirectional"]
+    back = lf.keras.from_layer(model.layers[1::2])
+    for name, value in back.parameters().items():
+        p = network.parameters()
+        want = p[name] if "weight" in name else p[name] + p[name.replace("ih", "hh")] if "ih" in name else 0 * value
+        assert value.tobytes() == want.tobytes()
+    assert lf.keras.to_layer(lf.LSTM(I, H, seed=0), name="mine", return_sequences=False, return_state=True).name == "mine"
+
+
+@pytest.mark.parametrize("mask, words", [
+    (np.ones((2, 3)), "mask must be boolean of shape .B, T., got float64"), (np.ones(3, bool), r"got bool \(3,\)"),
+    ([[True, True], [False, True]], "padded on the right.* in sequence 1"), ([[True, False, True]], "gap .*in sequence 0"),
+])
+def test_masks_that_are_not_lengths_are_refused(mask, words):
+    with pytest.raises(ValueError, match=words):
+        lf.keras.lengths(mask)
+    assert lf.keras.lengths(np.zeros((2, 0), bool)).tolist() == [0, 0]
+
+
+# ---- damaged files ----
+
+def edited(config, change):
+    config = json.loads(config)
+    change(config["config"])
+    return json.dumps(config)
+
+
+def rewrite(path, target, **changes):
+    """A copy of a .keras file with members changed."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name, lambda data: data)(old.read(name)))
+    return target
+
+
+def with_h5(change):
+    """A change of model.weights.h5."""
+    def changed(data):
+        file = io.BytesIO(data)
+        with h5py.File(file, "r+") as h5:
+            change(h5)
+        return file.getvalue()
+    return {"model.weights.h5": changed}
+
+
+def with_config(change):
+    return {"config.json": lambda data: edited(data, lambda config: change(config["layers"][1]["config"])).encode()}
+
+
+CELL = "layers/lstm/cell/vars"
+
+
+def huge(h5):
+    del h5[CELL + "/0"], h5[CELL + "/1"], h5[CELL + "/2"]
+    for name, shape in (("0", (10**7, 4 * 10**7)), ("1", (10**7, 4 * 10**7)), ("2", (4 * 10**7,))):
+        h5.create_dataset(f"{CELL}/{name}", shape, "f4", chunks=True)  # nothing of it is written
+
+
+def outside(h5):
+    """Numbers that lie in another file."""
+    del h5[CELL + "/0"]
+    h5.create_dataset(CELL + "/0", (I, 4 * H), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+
+
+def replaced(name, value):
+    def change(h5):
+        del h5[CELL + name]
+        h5[CELL + name] = value
+    return change
+
+
+def circle(h5):
+    h5["layers/again"] = h5["layers"]
+
+
+@pytest.mark.parametrize("changes, words", [
+    (with_h5(huge), "must be stored plainly"), (with_h5(outside), "must be stored plainly"),
+    (with_h5(replaced("/0", h5py.ExternalLink("other.h5", "/kernel"))), "must hold an LSTM layer"),
+    (with_h5(replaced("/0", h5py.SoftLink("/layers/lstm/cell/vars/1"))), "must hold an LSTM layer"),
+    (with_h5(replaced("/2", np.zeros(4 * H + 1, "f4"))), "must hold an LSTM layer"),
+    (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating numbers, got int32"),
+    (with_config(lambda config: config.update(units=H + 1)), "with H = units = 5 and use_bias=True, got"),
+    (with_config(lambda config: config.update(units="x")), "units"),
+    (with_config(lambda config: config.update(units=None)), "configuration that cannot be read"),
+    (with_config(lambda config: config.update(use_bias=False)), "use_bias=False, got"),
+    ({"config.json": lambda data: b'{"class_name":' * 3000}, "damaged"), ({"config.json": lambda data: b"[]"}, "damaged"),
+    ({"config.json": lambda data: b'{"class_name": "A", "config": {"layers": [' * 200 + b"]}}" * 200}, "damaged|nested"),
+    ({"config.json": lambda data: b'{"config": 0}'}, "must be that of a model"),
+    ({"config.json": lambda data: b" " * (20 << 20)}, "compressed size"),
+    ({"model.weights.h5": lambda data: bytes(20 << 20)}, "compressed size"),
+    ({"model.weights.h5": lambda data: b""}, "damaged"),
+])
+def test_files_that_do_not_fit_together_are_format_errors(tmp_path, changes, words):
+    path = saved(model_of(lstm()), tmp_path / "model.keras")
+    with pytest.raises(lf.FormatError, match=words):
+        lf.keras.load(rewrite(path, tmp_path / "damaged.keras", **changes))
+
+
+def test_a_group_within_itself_is_read_once(tmp_path):
+    path = saved(model_of(lstm(name="one")), tmp_path / "model.keras")
+    assert lf.keras.names(rewrite(path, tmp_path / "circle.keras", **with_h5(circle))) == ["one"]
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x89HDF\r\n\x1a\n", b"pickle" * 100])
+def test_other_files_are_format_errors(tmp_path, data):
+    path = tmp_path / "other.keras"
+    path.write_bytes(data)
+    for read in (lf.keras.names, lf.keras.load):
+        with pytest.raises(lf.FormatError, match="other.keras is not a Keras file, or damaged"):
+            read(path)
+    with pytest.raises(FileNotFoundError):
+        lf.keras.load(tmp_path / "none.keras")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
+def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
+    """In a .keras file also within its members, where no checksum tells."""
+    good = saved(model_of(layers.Bidirectional(lstm(name="one"), name="two")), tmp_path / f"good{ending}")
+    rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
+
+    def change(data):
+        bad = bytearray(data[:rng.integers(1, len(data))] if k % 5 == 0 else data)
+        for place in rng.integers(len(bad), size=rng.integers(1, 6)):
+            bad[place] = rng.integers(256)
+        return bytes(bad)
+
+    for k in range(100):
+        if ending == ".keras" and k % 4:
+            rewrite(good, path, **{("config.json", "model.weights.h5", "metadata.json")[k % 3]: change})
+        else:
+            path.write_bytes(change(good.read_bytes()))
+        try:
+            network = lf.keras.load(path)
+            assert isinstance(network, lf.LSTM) and network.input_size == I
+        except lf.FormatError:
+            damaged += 1
+        except ValueError as error:  # a letter of its configuration
+            assert "must be" in str(error)
+    assert 20 < damaged < 100
+
+
+if __name__ == "__main__":
+    from test_features import Passed
+    done = Passed()
+    pytest.main(["-q", "--no-header", __file__, "-k", "test_feature"], plugins=[done])
+    print(table(done.passed - done.failed))
