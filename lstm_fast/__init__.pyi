@@ -1,6 +1,7 @@
 from typing import Any
 
 from . import datasets as datasets
+from . import plot as plot
 from . import reference as reference
 from . import train as train
 from . import weights as weights

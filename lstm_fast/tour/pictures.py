@@ -1,14 +1,15 @@
 """The pictures, as PNG and without a window. Told apart by line style and marker, so that they can be read in grey."""
 import numpy as np
-from matplotlib import style
+from matplotlib import cycler, style
 from matplotlib.figure import Figure
 
-from .unit_picture import draw_unit
+import lstm_fast as lf
 
+BLACK, BLUE, ORANGE = "black", "#0b5394", "#d2691e"
 STYLE = {"font.size": 11, "axes.grid": True, "grid.color": "0.9", "axes.spines.top": False, "axes.spines.right": False,
          "axes.titlesize": 12, "legend.frameon": False, "lines.linewidth": 1.8, "savefig.dpi": 120,
-         "axes.axisbelow": True}
-BLACK, BLUE, ORANGE = "black", "#0b5394", "#d2691e"
+         "axes.axisbelow": True, "axes.prop_cycle": cycler(color=[BLUE, ORANGE, BLACK])}
+SHOWN_BEFORE = 22  # years before the first forecast, two solar cycles
 
 
 def save(name, path, *data):
@@ -22,23 +23,14 @@ def _figure(width, height, rows=1, columns=1, **options):
     return figure, figure.subplots(rows, columns, **options)
 
 
-def _label_line(ax, x, y, text, **options):
-    """Names a line beside its last point: no legend to look up."""
-    ax.annotate(text, (x, y), xytext=(8, 0), textcoords="offset points", va="center", **options)
-
-
-def gradient_flow(steps, rnn_gradients, lstm_spans):
-    """rnn_gradients: for each feedback weight, and lstm_spans: a Span, for each number of steps."""
+def gradient_flow(rnn_gradients, lstm_spans):
+    """rnn_gradients: for each feedback weight the gradient over 1, 2, ... steps; lstm_spans: the Span of as many."""
     figure, ax = _figure(9, 5)
-    lines = [(f"plain RNN, weight {weight:g}", values, BLACK, style, marker)
-             for (weight, values), style, marker in zip(rnn_gradients.items(), ("--", ":"), ("s", "v"))]
-    lines.append((f"LSTM, f = {lstm_spans[0].factor:.2f}", [span.gradient for span in lstm_spans], BLUE, "-", "o"))
-    for name, values, color, style, marker in lines:
-        ax.semilogy(steps, values, color=color, linestyle=style, marker=marker, markevery=(9, 10))
-        _label_line(ax, steps[-1], values[-1], f"{name}\n{values[-1]:.2g}", color=color)
-    ax.set(xlabel="number of steps between the input and the last value", ylabel="gradient (no unit), log scale",
-           xlim=(0, steps[-1] * 1.32), title="Gradient of the last value with respect to the first input")
-    ax.set_xticks(range(0, steps[-1] + 1, 10))
+    gradients = {f"LSTM, f = {lstm_spans[0].factor:.2f}": [span.gradient for span in lstm_spans]}
+    gradients |= {f"plain RNN, weight {weight:g}": values for weight, values in rnn_gradients.items()}
+    flows = {f"{name}: {values[-1]:.2g}": [*reversed(values), 1.0] for name, values in gradients.items()}
+    lf.plot.gradient_flow(flows, title="Gradient of the last value with respect to the first input", ax=ax)
+    ax.set(xlabel="number of steps between the input and the last value", ylabel="gradient (no unit), log scale")
     return figure
 
 
@@ -112,17 +104,18 @@ def sunspots(years, values, forecasts, errors):
     whole.text(split + 2, top, f"forecast: from {forecasts.years[0]}", ha="left", va="top", color=ORANGE)
     whole.set(ylabel="sunspots (yearly mean number)", xlabel="year", ylim=(0, top * 1.02), xlim=(years[0], years[-1]),
               title="Yearly sunspot numbers: the whole series")
-    test.plot(forecasts.years, forecasts.truth, color=BLACK, label="truth")
-    test.plot(forecasts.years, forecasts.lstm, color=BLUE, linestyle="--", marker="o", markersize=4,
-              label=f"LSTM, RMSE {errors['lstm']:.1f}")
-    test.plot(forecasts.years, forecasts.persistence, color=ORANGE, linestyle=":",
-              label=f"persistence, RMSE {errors['persistence']:.1f}")
-    test.set(ylabel="sunspots (yearly mean number)", xlabel="year", ylim=(0, None),
-             xlim=(forecasts.years[0], forecasts.years[-1]))
-    test.set_title("One year ahead", loc="left")
-    test.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 0.98))
+    known = years < forecasts.years[0]
+    lf.plot.forecast(values[known][-SHOWN_BEFORE:], forecasts.lstm, forecasts.truth,
+                     index=np.concatenate([years[known][-SHOWN_BEFORE:], forecasts.years]),
+                     baselines={f"persistence, RMSE {errors['persistence']:.1f}": forecasts.persistence},
+                     label=f"LSTM, RMSE {errors['lstm']:.1f}", title="One year ahead", ax=test,
+                     ylabel="sunspots (yearly mean number)", xlabel="year")
     return figure
 
 
-PICTURES = {"1_gradients": gradient_flow, "2_activations": activations, "3_unit": draw_unit, "4_companies": companies,
+def unit(an_lstm, x, h_prev, c_prev):
+    return lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure
+
+
+PICTURES = {"1_gradients": gradient_flow, "2_activations": activations, "3_unit": unit, "4_companies": companies,
             "5_training": loss, "6_sunspots": sunspots}

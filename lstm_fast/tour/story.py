@@ -81,7 +81,7 @@ def tell_gradients(gallery):
         "too; but f is learned, and may differ from step to step: the unit decides for\n"
         "itself how long it remembers.")
     steps = range(1, SPAN + 1)
-    gallery.add("1_gradients", steps, {w: [gradients.rnn_span(w, n).gradient for n in steps] for w in RNN_WEIGHTS},
+    gallery.add("1_gradients", {w: [gradients.rnn_span(w, n).gradient for n in steps] for w in RNN_WEIGHTS},
                 [gradients.lstm_span(PICTURED_BIAS, n) for n in steps])
 
 
@@ -123,7 +123,7 @@ def tell_unit(gallery, x=1.0, h_prev=1.0, c_prev=2.0):
     say(f"   new long-term memory   c = f*c_prev + i*g = {kept:.3f} + {added:.3f} = {n['c']:.2f}")
     say_gate("o", f"{n['o']:.1%} of what the long-term memory says will be passed on")
     say(f"   new short-term memory  h = o*tanh(c) = {n['o']:.3f}*{unit.tanh([n['c']])[0]:.3f} = {n['h']:.3f}")
-    gallery.add("3_unit", n, x, h_prev, c_prev, unit.tanh([n["c"]])[0])
+    gallery.add("3_unit", an_lstm, x, h_prev, c_prev)
 
 
 def _say_days(days):
