@@ -87,8 +87,7 @@ def save(lstm, path, prefix=""):
     tensors with safetensors.torch.load_file.
     """
     from .train import checkpoint
-    if not isinstance(lstm, (LSTM, LSTMCell)):
-        raise TypeError(f"lstm must be an LSTM or LSTMCell, got {type(lstm).__name__}")
+    checkpoint.kind_of("lstm", lstm, (LSTM, LSTMCell))
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, got {prefix!r}")
     config = {name: getattr(lstm, name) for name in (checkpoint.COMMON if isinstance(lstm, LSTM) else ()) + checkpoint.OF_LSTM

@@ -247,3 +247,12 @@ def test_progress_shows_steps_their_rate_and_the_time_left(capsys):
     lf.train.fit(lf.train.SequenceModel(lf.LSTM(2, 3, batch_first=True), 1), x, np.zeros(4), epochs=7, batch_size=3, progress=True)
     shown = capsys.readouterr().err
     assert "70.0/70.0 [00:00<00:00" in shown and "step/s" in shown  # 7 epochs of 10 steps, padding not counted
+
+
+def test_a_subclass_is_not_saved_as_what_it_is_not(tmp_path):
+    class Mine(lf.LSTM):
+        pass
+
+    with pytest.raises(TypeError, match="model.lstm must be an LSTM or RNN, got Mine, a subclass"):
+        SequenceModel(Mine(2, 3), 1).save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())

@@ -1,16 +1,14 @@
 """Safetensors files: a model, or a run of fit that can go on. Tensors under PyTorch's names; what they belong to in the metadata.
 
-Written atomically: a temporary file of a unique name beside it, flushed to the disk, renamed, and the folder flushed. Read
-whole before anything is changed; a damaged or foreign file is a FormatError.
+Written atomically (_files.py), read whole before anything is changed; a damaged or foreign file is a FormatError.
 """
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from .. import _errors
+from .._files import write_atomically
 from ..modules import LSTM, RNN
 from .model import SequenceModel
 
@@ -30,11 +28,20 @@ def _safetensors():
     return safetensors.numpy
 
 
+def kind_of(name, lstm, kinds=(LSTM, RNN)):
+    """The name of its class. A subclass would come back as what it is not."""
+    if type(lstm) not in kinds:
+        raise TypeError(f"{name} must be an {' or '.join(kind.__name__ for kind in kinds)}, got {type(lstm).__name__}"
+                        + ", a subclass" * isinstance(lstm, kinds))
+    return type(lstm).__name__
+
+
 def describe(model):
     """What a SequenceModel is made of, for json."""
     lstm = model.lstm
-    names = COMMON + (OF_LSTM if isinstance(lstm, LSTM) else ("nonlinearity",))
-    return {"kind": "LSTM" if isinstance(lstm, LSTM) else "RNN", "dtype": lstm.dtype.name, "out_features": model.out_features,
+    kind = kind_of("model.lstm", lstm)
+    names = COMMON + (OF_LSTM if kind == "LSTM" else ("nonlinearity",))
+    return {"kind": kind, "dtype": lstm.dtype.name, "out_features": model.out_features,
             "readout": model.readout, "network": {name: getattr(lstm, name) for name in names}}
 
 
@@ -47,32 +54,9 @@ def build(config):
 
 def write(path, tensors, config):
     """Atomically."""
-    path = Path(path)
     data = _safetensors().save({name: np.ascontiguousarray(value) for name, value in tensors.items()},
                                {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)})
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_atomically(path, data)
 
 
 def read(path, kind):

@@ -1,0 +1,303 @@
+"""Damaged and hostile files: an LSTM or a FormatError, in little time and memory."""
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import AttributeProto, TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import lstm_fast as lf  # noqa: E402
+from onnx_cases import OUTPUTS, Case, assert_close, make_model  # noqa: E402
+from test_onnx_graph import body_models, chains, constant, function_model, stack_model, two_cases  # noqa: E402
+
+MIB = 1 << 20
+
+
+def samples(folder):
+    """Models of every kind that load reads."""
+    case = Case(4, {"bias", "peepholes", "clip", "activations"}, "bidirectional")
+    constant_states = Case(7, {"initial_h", "initial_c"}, "forward")
+    constant_states.feeds["initial_h"][:] = 0.5
+    constant_states.feeds["initial_c"][:] = 0.25
+    lf.onnx.save(lf.LSTM(2, 3, 2, bidirectional=True, seed=0), folder / "saved.onnx")
+    plain = Case(6, {"bias"}, "forward")
+    chain = [case.model(opset, nodes=nodes, initializers=arrays | {"R": plain.weights["R"], "B": plain.weights["B"]})
+             for name, nodes, arrays, opset in chains(plain.weights["W"]) if name != "Constant"]
+    models = [case.model(), constant_states.model(constants=("initial_h", "initial_c")),
+              function_model(Case(4, {"bias"}, "bidirectional")),
+              stack_model(two_cases("bidirectional"))[0], *(model for _, model,
+                                                            _ in body_models(Case(3, {"bias"}, "bidirectional"))),
+              onnx.load(folder / "saved.onnx"), *chain]
+    return [model.SerializeToString() for model in models]
+
+
+def attempt(data):
+    """Reads all that there is; True if it went well."""
+    try:
+        for name in [None, *lf.onnx.names(data)[:4]]:
+            lf.onnx.load(data, name)
+        return True
+    except lf.FormatError:
+        return False
+
+
+def mutated(data, rng):
+    """A few bytes flipped, cut out, copied or put in, or the end cut off."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 3)):
+        if not data:
+            break
+        k, n = int(rng.integers(len(data))), int(rng.integers(1, 9))
+        kind = rng.integers(12)
+        if kind > 5:
+            data[k] ^= 1 << int(rng.integers(8))
+        elif kind <= 2:
+            data[k] = int(rng.choice([0, 1, 127, 128, 255]))
+        elif kind == 3:
+            del data[k:k + n if rng.random() < 0.8 else None]
+        elif kind == 4:
+            data[k:k] = rng.bytes(n)
+        else:
+            data[k:k] = data[int(rng.integers(len(data))):][:n]
+    return bytes(data)
+
+
+def test_flipped_bytes(tmp_path):
+    rng, models = np.random.default_rng(20261123), samples(tmp_path)
+    assert all(attempt(data) or k >= 8 for k, data in enumerate(models))
+    before, begin, n_good = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers that overflow: the bytes of weights are any
+        for k in range(3000):
+            data = mutated(models[k % len(models)], rng)
+            n_good += attempt(data)
+    assert 300 < n_good < 2700  # there were both kinds
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024  # KiB
+    assert time.perf_counter() - begin < 60
+
+
+SIZES = (-1, 0, 1, 2, 3, 7, 2**31, 2**40, 2**62, -2**63)
+
+
+def mutate_message(message, rng):
+    """One field somewhere in a message set to a value that it should not have."""
+    fields = [(field, value) for field, value in message.ListFields()]
+    if not fields:
+        return
+    field, value = fields[rng.integers(len(fields))]
+    is_repeated = hasattr(value, "append") or hasattr(value, "add")
+    if field.message_type is not None:
+        if is_repeated and rng.random() < 0.2:
+            del value[int(rng.integers(len(value)))]
+        elif is_repeated and rng.random() < 0.2:
+            value.add().CopyFrom(value[int(rng.integers(len(value)))])
+        else:
+            mutate_message(value[int(rng.integers(len(value)))] if is_repeated else value, rng)
+        return
+    old = value[0] if is_repeated and len(value) else value
+    if isinstance(old, int):
+        new = int(rng.choice(SIZES)) if field.name in ("dims", "dim_value", "ints", "i",
+                                                       "int64_data") else int(rng.integers(0, 30))
+    elif isinstance(old, float):
+        new = float(rng.choice([0.0, -1.0, np.inf, np.nan, 1e30]))
+    else:
+        new = str(rng.choice(["", "W", "X", "LSTM", "B", "x" * 1000, "axis", "If", "direction"]))
+        new = new.encode() if isinstance(old, bytes) else new
+    try:
+        if is_repeated:
+            value[int(rng.integers(len(value)))] = new
+        elif rng.random() < 0.2:
+            message.ClearField(field.name)
+        else:
+            setattr(message, field.name, new)
+    except ValueError:  # not a value of an enumeration
+        message.ClearField(field.name)
+
+
+def test_fields_with_wrong_values(tmp_path):
+    rng, models = np.random.default_rng(7), samples(tmp_path)
+    before, n_good = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for k in range(3000):
+            model = onnx.ModelProto.FromString(models[k % len(models)])
+            for _ in range(rng.integers(1, 4)):
+                mutate_message(model.graph, rng)
+            n_good += attempt(model.SerializeToString())
+    assert 300 < n_good < 2700
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
+
+
+def test_every_truncation():
+    data = Case(4, {"bias"}, "forward").model().SerializeToString()
+    assert attempt(data)
+    for n in range(0, len(data), 7):
+        attempt(data[:n])
+
+
+@pytest.mark.parametrize("data", (b"", b"ONNX", b"\x08\x07", b"\0" * 100, b"PK\x03\x04" + b"a" * 100, b"\xff" * 1000,
+                                  bytearray(b"{}")))
+def test_what_is_not_onnx(data, tmp_path):
+    (tmp_path / "file").write_bytes(data)
+    for source in (data, tmp_path / "file", str(tmp_path / "file")):
+        with pytest.raises(lf.FormatError, match="not an ONNX model"):
+            lf.onnx.load(source)
+
+
+def test_paths(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        lf.onnx.load(tmp_path / "none.onnx")
+    with pytest.raises(OSError):
+        lf.onnx.load(tmp_path)
+    with pytest.raises(TypeError, match="path_or_bytes must be a path or bytes, got int"):
+        lf.onnx.names(3)
+
+
+def claims(**fields):
+    """The model of a case whose W claims this."""
+    case = Case(8, (), "forward")
+    W = numpy_helper.from_array(case.weights["W"], "W")
+    for name, value in fields.items():
+        if name == "dims":
+            W.dims[:] = value
+        else:
+            setattr(W, name, value)
+    return make_model([case.node()], case.feeds, OUTPUTS, [W, numpy_helper.from_array(case.weights["R"], "R")])
+
+
+@pytest.mark.parametrize("fields", (
+    {"dims": [2**40, 2**20]}, {"dims": [1, 2**62, 4]}, {"dims": [1, -1, 4]}, {"dims": []}, {"dims": [0, 2**62]},
+    {"raw_data": b""},
+    {"raw_data": b"123"}, {"data_type": 0}, {"data_type": TensorProto.STRING}, {"data_type": TensorProto.DOUBLE},
+    {"data_type": 99},
+    {"dims": [1] * 70}))
+def test_tensors_that_claim_what_they_have_not(fields):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(lf.FormatError):
+        lf.onnx.load(claims(**fields))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def bombs():
+    """Nodes that ask for a huge W from little."""
+    node, big, one = helper.make_node, np.array([1, 2**22, 2**20]), np.ones((1, 1, 1), np.float32)
+    yield [node("ConstantOfShape", ["sizes"], ["W"])], {"sizes": big}
+    yield [node("Expand", ["one", "sizes"], ["W"])], {"one": one, "sizes": big}
+    yield [node("Add", ["a", "b"], ["W"])], {"a": np.ones((50_000, 1), np.float32), "b": np.ones((1, 50_000), np.float32)}
+    yield [node("Gather", ["a", "k"], ["W"])], {"a": np.ones((1, 50_000), np.float32), "k": np.zeros(50_000, np.int64)}
+    yield [node("Concat", ["W0", "W0"], ["W1"], axis=0)] + [node("Concat", [f"W{k}"] * 20, [f"W{k + 1}"], axis=0)
+                                                            for k in range(1, 9)] + [
+        node("Identity", ["W9"], ["W"])], {"W0": one}
+
+
+@pytest.mark.parametrize("k", range(5))
+def test_small_files_that_ask_for_much(k):
+    nodes, arrays = list(bombs())[k]
+    case = Case(8, (), "forward")
+    model = case.model(nodes=nodes, initializers=arrays | {"R": case.weights["R"]})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(lf.FormatError, match="much larger than the file"):
+        lf.onnx.load(model)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024
+
+
+def test_long_chains():
+    case = Case(8, (), "forward")
+    names = ["w", *(f"a{k}" for k in range(5000)), "W"]
+    model = case.model(nodes=[helper.make_node("Identity", [a], [b]) for a, b in zip(names, names[1:])],
+                       initializers={"w": case.weights["W"], "R": case.weights["R"]})
+    with pytest.raises(lf.FormatError, match="chain of more than 100 operators"):
+        lf.onnx.load(model)
+
+
+def test_functions_that_call_themselves_or_too_many():
+    def model(bodies):
+        functions = [helper.make_function("mine", name, ["X"], ["Y"], nodes,
+                                          [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)])
+                     for name, nodes in bodies.items()]
+        return make_model([helper.make_node("f0", ["X"], ["Y"], domain="mine")], {"X": np.zeros((1, 1, 1), np.float32)},
+                          ["Y"], {}, 17,
+                          functions, ["mine"])
+    call = lambda k, *names: helper.make_node(f"f{k}", [names[0]], [names[1]], domain="mine")  # noqa: E731
+    with pytest.raises(lf.FormatError, match="deep in each other"):
+        lf.onnx.names(model({"f0": [call(0, "X", "Y")]}))
+    bodies = {f"f{k}": [call(k + 1, "X", f"y{j}") for j in range(9)] + [call(k + 1, "X", "Y")] for k in range(12)}
+    begin = time.perf_counter()
+    with pytest.raises(lf.FormatError, match="more than 200000 nodes"):
+        lf.onnx.names(model(bodies | {"f12": [helper.make_node("Identity", ["X"], ["Y"])]}))
+    assert time.perf_counter() - begin < 20
+
+
+def test_deep_bodies():
+    inner = helper.make_graph([], "g", [], [])
+    for _ in range(200):
+        outer = onnx.GraphProto()
+        node = outer.node.add(op_type="If")
+        node.attribute.add(name="then_branch", type=AttributeProto.GRAPH).g.CopyFrom(inner)
+        inner = outer
+        model = onnx.ModelProto(ir_version=8)
+        model.graph.CopyFrom(inner)
+        if len(model.SerializeToString()) > 2000:
+            break
+    with pytest.raises(lf.FormatError):
+        lf.onnx.names(model.SerializeToString())
+
+
+# ---- external data ----
+
+def external(folder, **changes):
+    """A model in folder whose W lies in weights.bin, and its case."""
+    case = Case(8, {"bias"}, "forward")
+    model = case.model()
+    onnx.save_model(model, folder / "model.onnx", save_as_external_data=True, all_tensors_to_one_file=True,
+                    location="weights.bin",
+                    size_threshold=0)
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = changes.get(entry.key, entry.value)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return case, folder / "model.onnx"
+
+
+def test_external_data_only_if_asked_for(tmp_path):
+    case, path = external(tmp_path)
+    assert lf.onnx.names(path) == ["LSTM_0"]
+    with pytest.raises(lf.FormatError, match="has its data in another file: pass external_data=True"):
+        lf.onnx.load(path)
+    assert_close(case.call(lf.onnx.load(path, external_data=True)), case.expected())
+    with pytest.raises(ValueError, match="needs the path of a file"):
+        lf.onnx.load(path.read_bytes(), external_data=True)
+
+
+@pytest.mark.parametrize("changes", ({"location": "../weights.bin"}, {"location": "{folder}/weights.bin"}, {"location": ""},
+                                     {"location": "."},
+                                     {"location": "link.bin"}, {"location": "no.bin"}, {"location": "a/../weights.bin"},
+                                     {"location": "we\0.bin"},
+                                     {"offset": "-4"}, {"offset": "99999999"}, {"offset": "x"}, {"length": "3"},
+                                     {"length": str(2**60)},
+                                     {"location": "out/weights.bin"}))
+def test_external_data_that_lie_elsewhere_are_refused(changes, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a").mkdir()
+    (folder / "out").symlink_to(tmp_path)
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 10_000)
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    changes = {key: value.format(folder=folder) for key, value in changes.items()}
+    _, path = external(folder, **changes)
+    with pytest.raises(lf.FormatError, match="external data of tensor"):
+        lf.onnx.load(path, external_data=True)
+
+
+def test_constant_not_supported():
+    case = Case(8, (), "forward")
+    model = case.model(nodes=[constant("W", None, value_string="much")], initializers={"R": case.weights["R"]})
+    with pytest.raises(lf.FormatError, match="value_string is not supported"):
+        lf.onnx.load(model)
