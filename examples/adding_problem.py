@@ -1,10 +1,15 @@
 """The adding problem (Hochreiter and Schmidhuber 1997): remember two numbers out of hundreds.
 
-    python examples/adding_problem.py [--steps 100] [--seeds 0]
+    python examples/adding_problem.py [--steps 100 200 400] [--seeds 0 1 2] [--epochs 20]
 
 Each step brings a random number and a mark; two steps are marked, one in each half; the target is the sum of their numbers.
 Who always answers 1 has a squared error of 0.167. An LSTM learns to carry the first number over hundreds of steps; a plain
-network, whose gradient vanishes on the way, does not.
+network, whose gradient vanishes on the way, does not, in the same number of epochs.
+
+What makes it work at 400 steps is where the memory starts: forget biases log u and input biases -log u with u uniform in
+[1, T - 1], so that the units forget over times from one step to the whole sequence (Tallec and Ollivier 2018, "chrono").
+With one forget bias of 1 or 3 for all units, 200 steps were not learned in 4000 batches; with these, in 750. Training stops
+when the error on sequences kept for that falls below 0.002; the score is on others.
 """
 import argparse
 
@@ -21,31 +26,42 @@ def draw(rng, n, T):
     return x, (x[:, :, 0] * x[:, :, 1]).sum(axis=1, keepdims=True)
 
 
-def learn(network, seed, T, n=10_000, epochs=20):
-    """The mean squared error on sequences that were not learned from."""
+def chrono_lstm(seed, T, hidden_size=32):
+    """An LSTM whose units begin with memories of 1 to T steps."""
+    lstm, H = lf.LSTM(2, hidden_size, batch_first=True, seed=seed), hidden_size
+    bias = np.log(np.random.default_rng(seed).uniform(1, T - 1, H))
+    with lstm.edit() as p:
+        p["bias_ih_l0"][:] = p["bias_hh_l0"][:] = 0
+        p["bias_ih_l0"][:H], p["bias_ih_l0"][H:2 * H] = -bias, bias  # rows of the gates: i, f, g, o
+    return lstm
+
+
+def run(seed, T, network=None, n=5000, epochs=20):
+    """(squared error on new sequences, seconds of training, epochs); network: chrono_lstm if None"""
     rng = np.random.default_rng(seed)
-    (x, y), (x_test, y_test) = draw(rng, n, T), draw(rng, 1000, T)
-    model = lf.train.SequenceModel(network, 1, seed=seed)
-
-    def is_solved(model, history):
-        return np.mean((model.predict(x_test[:200]) - y_test[:200]) ** 2) < 0.002
-
-    history = lf.train.fit(model, x, y, optimizer=lf.train.Adam(lr=3e-3), epochs=epochs, batch_size=50, clip_norm=1.0, seed=seed,
-                           callbacks=[is_solved])
-    return np.mean((model.predict(x_test) - y_test) ** 2), len(history), sum(history.seconds)
+    (x, y), check, (x_test, y_test) = draw(rng, n, T), draw(rng, 500, T), draw(rng, 1000, T)
+    model = lf.train.SequenceModel(chrono_lstm(seed, T) if network is None else network, 1, seed=seed)
+    history = lf.train.fit(model, x, y, optimizer=lf.train.Adam(lr=1e-2), epochs=epochs, batch_size=20, clip_norm=1.0,
+                           validation=check, seed=seed, callbacks=[lambda _, history: history.validation_loss[-1] < 0.002])
+    return float(np.mean((model.predict(x_test) - y_test) ** 2)), sum(history.seconds), len(history)
 
 
-def main():
+def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, nargs="+", default=[100])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    arguments = parser.parse_args()
+    parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 400])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=20)
+    arguments = parser.parse_args(words)
+    worst, best_plain = 0.0, np.inf
     for T in arguments.steps:
         for seed in arguments.seeds:
-            for name, network in (("LSTM", lf.LSTM(2, 64, batch_first=True, seed=seed, forget_bias=1.0)),
-                                  ("RNN", lf.RNN(2, 64, batch_first=True, seed=seed))):
-                error, epochs, seconds = learn(network, seed, T)
-                print(f"{T} steps, seed {seed}, {name}: squared error {error:.4f} after {epochs} epochs, {seconds:.0f} s", flush=True)
+            for name, network in (("LSTM", None), ("RNN", lf.RNN(2, 32, batch_first=True, seed=seed))):
+                error, seconds, epochs = run(seed, T, network, epochs=arguments.epochs)
+                print(f"{T} steps, seed {seed}, {name}: squared error {error:.4f} after {epochs} epochs, {seconds:.1f} s",
+                      flush=True)
+                worst, best_plain = (max(worst, error), best_plain) if name == "LSTM" else (worst, min(best_plain, error))
+    print(f"the LSTM's worst error {worst:.4f}, the plain network's best {best_plain:.4f}")
+    return worst
 
 
 if __name__ == "__main__":

@@ -1,0 +1,11 @@
+"""Data that travel in installed packages: found by path, without importing the package."""
+import importlib.util
+from pathlib import Path
+
+
+def folder(package):
+    """Where an installed package lies."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f'the data are in the package {package}: pip install "lstm_fast[examples]"')
+    return Path(spec.origin).parent

@@ -1,0 +1,174 @@
+"""Every example in full on seeds 0, 1 and 2, each held to its bar, and the same training in PyTorch; writes RESULTS.md.
+
+    python examples/results.py [--python torch=VENV/bin/python] [--only NAME ...] [--seeds 0 1 2] [--out RESULTS.md]
+
+One thread. PyTorch's times need its interpreter; they are of the same data, model, first parameters, batches, epochs,
+optimiser and clipping, right after ours, each in a process of its own (peers/torch_twin.py). Ends with 1 if a bar is missed.
+"""
+import argparse
+import importlib
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+
+import lstm_fast as lf
+
+FOLDER = Path(__file__).resolve().parent
+BOUND = 0.01  # of the adding problem
+# score(module, seed): (score, seconds of training, ...); bar(module): in words; is_met(module, scores)
+Row = namedtuple("Row", "name module score bar is_met")
+
+
+def rows():
+    yield Row("two companies, one unit: worse error", "two_companies", lambda m, seed: m.run(seed),
+              lambda m: f"below {m.BOUND}", lambda m, scores: max(scores) < m.BOUND)
+    yield Row("sunspots: RMSE", "sunspots", lambda m, seed: m.run(seed),
+              lambda m: "at most 19; persistence {:.2f}, AR(11) {:.2f}".format(*m.baselines()),
+              lambda m, scores: max(scores) <= 19)
+    for is_bidirectional, name, least in ((False, "LSTM-64", 0.96), (True, "BiLSTM-64", 0.97)):
+        yield Row(f"JapaneseVowels, {name}: accuracy", "japanese_vowels", lambda m, seed, b=is_bidirectional: m.run(seed, b),
+                  lambda m, least=least: f"mean at least {least}", lambda m, scores, least=least: np.mean(scores) >= least)
+    yield Row("temperatures, 24 hours ahead: mean absolute error, °F", "temperatures", lambda m, seed: m.run(seed),
+              lambda m: "below the first three: " + ", ".join(f"{name} {error:.3f}" for name, error in m.baselines().items()),
+              lambda m, scores: max(scores) < min(list(m.baselines().values())[:3]))
+    for T in (100, 200, 400):
+        yield Row(f"adding problem, T = {T}: LSTM's squared error", "adding_problem", lambda m, seed, T=T: m.run(seed, T),
+                  lambda m: f"below {BOUND}", lambda m, scores: max(scores) < BOUND)
+        yield Row(f"adding problem, T = {T}: plain RNN's", "adding_problem",
+                  lambda m, seed, T=T: m.run(seed, T, lf.RNN(2, 32, batch_first=True, seed=seed)),
+                  lambda m: f"stays over {BOUND}", lambda m, scores: min(scores) > BOUND)
+    yield Row("character model: bits per character", "character_model", lambda m, seed: m.run(seed),
+              lambda m: "below n-grams, n = 1 to 6: " + ", ".join(f"{bits:.2f}" for bits in n_grams(m)),
+              lambda m, scores: max(scores) < min(n_grams(m)))
+    for name in ("bleeding", "ecg"):
+        yield Row(f"anomalies, {name}: F1", "anomaly", lambda m, seed, name=name: anomaly_score(m, seed, name),
+                  lambda m: "1: all found, no false alarm", lambda m, scores: min(scores) == 1)
+
+
+def n_grams(module):
+    if not hasattr(n_grams, "bits"):
+        alphabet, train, held_out = module.read()
+        n_grams.bits = [module.n_gram_bits(train, held_out, len(alphabet), n) for n in range(1, 7)]
+    return n_grams.bits
+
+
+def anomaly_score(module, seed, name):
+    verdict, seconds, _ = module.run(seed, name)
+    return module.f1(*verdict), seconds
+
+
+class Recorder:
+    """Stands at lf.train.fit and keeps the last call, so that a twin can train the same."""
+
+    def __init__(self):
+        self.call, self.fit = None, lf.train.fit
+
+    def __call__(self, model, x, y, **settings):
+        before = model.state_dict()
+        history = self.fit(model, x, y, **settings)
+        self.call = (model, before, x, y, settings, history) if isinstance(model.lstm, lf.LSTM) else None
+        return history
+
+    def write(self, path):
+        """What peers/torch_twin.py reads."""
+        model, before, x, y, settings, history = self.call
+        lengths = {}
+        if isinstance(x, list):
+            lengths = {"lengths": np.array([len(one) for one in x])}
+            padded = np.zeros((len(x), max(lengths["lengths"]), x[0].shape[1]), np.float32)
+            for row, one in zip(padded, x):
+                row[:len(one)] = one
+            x = padded
+        network = {name: getattr(model.lstm, name) for name in ("input_size", "hidden_size", "num_layers", "bidirectional")}
+        words = {"network": network, "out_features": model.out_features, "readout": model.readout, "epochs": len(history),
+                 "loss": settings.get("loss", "mse"), "lr": settings["optimizer"].lr, "seed": settings["seed"],
+                 "lr_schedule": settings.get("lr_schedule"), "batch_size": settings["batch_size"],
+                 "clip_norm": settings["clip_norm"]}
+        y = np.asarray(y)
+        np.savez(path, x=np.asarray(x, np.float32), y=y if y.dtype.kind in "iu" else y.astype(np.float32), **lengths,
+                 settings=json.dumps(words), **{f"p:{name}": value for name, value in before.items()})
+
+
+def twin(python, recorder):
+    """PyTorch's seconds, loss and version."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "training.npz"
+        recorder.write(path)
+        done = subprocess.run([python, FOLDER / "peers" / "torch_twin.py", path], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"PyTorch's training failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def measure(row, seeds, python):
+    """A line of the table, and whether the bar is met."""
+    module, scores, seconds, others, losses = importlib.import_module(row.module), [], [], [], []
+    recorder = lf.train.fit = Recorder()
+    try:
+        for seed in seeds:
+            recorder.call = None
+            score, taken, *_ = row.score(module, seed)
+            scores, seconds = scores + [score], seconds + [taken]
+            if python and recorder.call:
+                others.append(twin(python, recorder))
+                losses.append((recorder.call[-1].loss[-1], others[-1]["loss"]))
+    finally:
+        lf.train.fit = recorder.fit
+    peer = ["-"] * 3
+    if others:
+        theirs = np.mean([other["seconds"] for other in others])
+        ours, other = np.mean(losses, axis=0)
+        peer = [f"{theirs:.1f}", f"{theirs / np.mean(seconds):.1f} ×", f"{ours:.4g} / {other:.4g}"]
+    is_met = bool(row.is_met(module, scores))
+    cells = [row.name, ", ".join(f"{score:.4g}" for score in scores), row.bar(module), "met" if is_met else "**missed**",
+             f"{np.mean(seconds):.2f}" if np.mean(seconds) < 1 else f"{np.mean(seconds):.1f}", *peer]
+    return f"| {' | '.join(cells)} |", is_met, {other["version"] for other in others}
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default="", metavar="torch=PATH", help="the interpreter that has PyTorch")
+    parser.add_argument("--only", nargs="+", help="rows whose name contains one of these")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=FOLDER / "RESULTS.md")
+    arguments = parser.parse_args(words)
+    if arguments.python and not arguments.python.startswith("torch="):
+        parser.error(f"--python must be torch=PATH, got {arguments.python}")
+    lf.set_num_threads(1)
+    lines, met, versions = [], [], set()
+    for row in rows():
+        if not arguments.only or any(word in row.name for word in arguments.only):
+            line, is_met, seen = measure(row, arguments.seeds, arguments.python.removeprefix("torch="))
+            lines, met, versions = lines + [line], met + [is_met], versions | seen
+            print(line, flush=True)
+    peer = f" PyTorch {', '.join(sorted(versions))}, one thread." if versions else ""
+    seeds = ", ".join(map(str, arguments.seeds))
+    text = [f"Seeds {seeds}. lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread.{peer}",
+            f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone; the",
+            "losses, of the last epoch, say that both trained the same.", "",
+            "| | score by seed | bar | | seconds | PyTorch's | ratio | losses: ours / PyTorch's |",
+            "|---|" + "---|" * 7, *lines]
+    title = ["# Results of the examples", "", "Written by `python examples/results.py --python torch=...`.", ""]
+    arguments.out.write_text("\n".join([*title, *text, ""]), encoding="utf-8")
+    return 0 if all(met) else 1
+
+
+def processor():
+    """The processor's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
