@@ -7,7 +7,8 @@ from lstm_fast import reference
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
 
-def test_examples_run():
+def test_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         exec(compile(example, "README.md", "exec"), names)
