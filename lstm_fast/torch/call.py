@@ -1,0 +1,162 @@
+"""One call of the core on tensors: their memory seen as NumPy arrays, nothing copied that the core can read where it lies."""
+import numpy as np
+import torch
+from torch import from_numpy
+
+from .. import _core, _network, _threads
+from .._arguments import sequence
+from . import forms, packing
+
+
+def num_threads():
+    """At most as many threads as both libraries are allowed."""
+    return min(_threads.get_num_threads(), torch.get_num_threads())
+
+
+def _array(tensor):
+    return None if tensor is None else tensor.detach().numpy()
+
+
+def _empty(shape, dtype):
+    tensor = torch.empty(shape, dtype=dtype)
+    return tensor, tensor.numpy()
+
+
+def tape_memory(n):
+    """n bytes that begin on a cache line."""
+    memory = torch.empty(n + 63, dtype=torch.uint8)
+    skip = -memory.data_ptr() & 63
+    return memory[skip:skip + n]
+
+
+def _run(dropout, seed):
+    return _network.Run(dropout, 0.0, 0.0, 0.0, seed, False) if dropout else None
+
+
+class _Steps:
+    """T, B and x (T, B, I) of a sequence in some form; what turns sequences of that form into steps and back."""
+
+    def __init__(self, x, form):
+        self.axes, self.ragged = form.axes, None
+        if form.batch_sizes is None:
+            self.x = sequence(forms.as_steps(x, form.axes))
+            self.T, self.B = self.x.shape[:2]
+        else:
+            self.ragged = packing.Ragged(form.batch_sizes.numpy())
+            self.T, self.B = self.ragged.T, self.ragged.B
+            self.x = self.ragged.padded(x)
+        self.order = self.ragged and self.ragged.order
+
+    def empty(self, n, dtype):
+        """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
+        if self.ragged is None:
+            tensor, values = _empty(forms.sequence_shape(self.axes, self.T, self.B, n), dtype)
+            return tensor, forms.as_steps(values, self.axes)
+        tensor, values = _empty((self.ragged.n, n), dtype)
+        return tensor, self.ragged.steps_of(values)
+
+    def finish(self, tensor, steps):
+        """The core has written the steps that empty() gave, if any, and read all others."""
+        if self.ragged is not None:
+            if steps is not None:
+                self.ragged.pack(steps, tensor.numpy())
+            self.ragged.done()
+
+    def read(self, values):
+        """A gradient of the output, or None, as steps."""
+        if values is None:
+            return None
+        return sequence(forms.as_steps(values, self.axes)) if self.ragged is None else self.ragged.padded(values)
+
+    def state(self, tensor, n_states):
+        """A state as the core takes it; None stays None."""
+        return None if tensor is None else np.ascontiguousarray(_array(tensor)).reshape(n_states, self.B, -1)
+
+    def empty_states(self, core, dtype):
+        """h and c for the caller, tensors."""
+        return (torch.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype=dtype)
+                for n in (core.h_size, core.hidden_size))
+
+
+def forward(packed, x, h_0, c_0, form, *, dropout=0.0, seed=0, keep=False, tape=None):
+    """output, h_n, c_n and the tape (uint8, or None unless kept), tensors, from tensors that may require gradients.
+
+    packed: weights.Packed. h_0 and c_0 may be None for zero. dropout acts between layers; seed says which masks. The tape may
+    be given: from tape_memory, of enough bytes.
+    """
+    core, dtype = packed.core, x.dtype
+    steps, run = _Steps(_array(x), form), _run(dropout, seed)
+    output, output_steps = steps.empty(core.num_directions * core.h_size, dtype)
+    h_n, c_n = steps.empty_states(core, dtype)
+    block = None
+    if keep or dropout:  # the core has dropout in training calls alone
+        n = core.tape_bytes(steps.T, steps.B, run)
+        memory = tape_memory(n) if tape is None else tape
+        block = _core.Block(n, memory.numpy())
+    core.forward(steps.x, steps.state(h_0, core.n_states), steps.state(c_0, core.n_states), output_steps, h_n.numpy(),
+                 c_n.numpy(), block, num_threads(), run, steps.order)
+    steps.finish(output, output_steps)
+    return output, h_n, c_n, memory if keep else None
+
+
+def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout=0.0, seed=0, wants_x=True):
+    """d_x (None if not wanted), d_h_0, d_c_0 and those of the parameters, tensors, from forward's arguments and tape."""
+    core, dtype = packed.core, x.dtype
+    steps, run, n = _Steps(_array(x), form), _run(dropout, seed), core.n_states
+    if tape.data_ptr() % 64:  # it was kept elsewhere meanwhile
+        tape = tape_memory(len(tape)).copy_(tape)
+    d_x, d_x_steps = steps.empty(steps.x.shape[2], dtype) if wants_x else (None, None)
+    d_h_0, d_c_0 = steps.empty_states(core, dtype)
+    d_weights = [torch.empty(values.shape, dtype=dtype) for values in packed.copies]
+    gradients = packed.by_direction([d.numpy() for d in d_weights])
+    core.backward(_core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()), steps.x, steps.state(h_0, n),
+                  steps.state(c_0, n), steps.read(_array(d_output)), steps.state(d_h_n, n), steps.state(d_c_n, n), d_x_steps,
+                  d_h_0.numpy(), d_c_0.numpy(), gradients, num_threads(), run, steps.order)
+    steps.finish(d_x, d_x_steps)
+    if packed.sizes.bias:
+        for _, _, d_bias_ih, d_bias_hh, *_ in gradients:
+            d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both
+    return d_x, d_h_0, d_c_0, d_weights
+
+
+def _step(packed, x, h_0, c_0):
+    """h of the last layer, h_n, c_n, new arrays, of one step of x (B, I); one direction. Half the time of core.forward."""
+    B = len(x)
+    try:
+        stepper = packed.steppers.pop()
+        if stepper.batch_size != B:
+            stepper.resize(B)
+    except IndexError:  # the first call, or others are at work in other threads
+        stepper = _core.Stepper(packed.core, B, np.ascontiguousarray, num_threads)
+    h, c = stepper.h, stepper.c
+    if h_0 is None:
+        h.fill(0)
+        c.fill(0)
+    else:
+        h[...] = h_0
+        c[...] = c_0
+    results = stepper.step(x), h.copy(), c.copy()
+    packed.steppers.append(stepper)
+    return results
+
+
+def infer(packed, x, h_0, c_0, batch_first):
+    """output, h_n, c_n as tensors from contiguous arrays x (T, B, I), h_0 and c_0 or None: the least that there is to do."""
+    T, B, _ = x.shape
+    n, width, R, H = packed.numbers
+    if T == 1 and width == R:
+        output, h_n, c_n = _step(packed, x[0], h_0, c_0)
+        return from_numpy(output[:, None] if batch_first else output[None]), from_numpy(h_n), from_numpy(c_n)
+    dtype = packed.numpy_dtype
+    output = steps = np.empty((B, T, width) if batch_first else (T, B, width), dtype)
+    if batch_first:
+        steps = output.swapaxes(0, 1)
+    h_n, c_n = np.empty((n, B, R), dtype), np.empty((n, B, H), dtype)
+    packed.core.forward(sequence(x), h_0, c_0, steps, h_n, c_n, None, num_threads())
+    return from_numpy(output), from_numpy(h_n), from_numpy(c_n)
+
+
+def infer_step(packed, x, h, c):
+    """h, c after one step of a cell, likewise; all (B, n)."""
+    h_n, _, c_n = _step(packed, x, h, c)
+    return from_numpy(h_n), from_numpy(c_n[0])
