@@ -40,11 +40,11 @@ def read(name):
 
 def surprises(model, samples):
     """The error of each sample's forecast, made before it came; the first few, before the state has settled, count as 0."""
-    stream, (weight, bias) = model.lstm.stream(), (model.head.weight[0], model.head.bias[0])
+    stream = model.stream()
     errors, forecast = np.zeros(len(samples)), 0.0
     for t, sample in enumerate(samples):
         errors[t] = abs(sample - forecast)
-        forecast = sample + weight @ stream.step([sample]) + bias
+        forecast = sample + stream.step([sample])[0]
     errors[:SETTLE] = 0
     return errors
 

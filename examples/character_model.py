@@ -47,28 +47,24 @@ def n_gram_bits(train, held_out, n_letters, order, strength=3.0):
     return float(-np.log2(p).mean())
 
 
-def logits(model, h):
-    return h @ model.head.weight.T + model.head.bias
-
-
 def bits(model, text):
     """Bits per character of a text, the state carried from its beginning to its end."""
-    z = logits(model, model.lstm.stream().block(np.eye(model.out_features, dtype=np.float32)[text[:-1]])).astype(float)
+    z = model.stream().block(np.eye(model.out_features, dtype=np.float32)[text[:-1]]).astype(float)
     z -= z.max(axis=1, keepdims=True)
     return float((np.log2(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), text[1:]] / np.log(2)).mean())
 
 
 def write(model, alphabet, n, temperature, seed):
     """n characters, drawn one by one: each is the input of the next step of the stream."""
-    rng, letters, stream = np.random.default_rng(seed), np.eye(len(alphabet), dtype=np.float32), model.lstm.stream()
-    h = stream.block(letters[[alphabet.index(character) for character in SEED_TEXT]])[-1]
+    rng, letters, stream = np.random.default_rng(seed), np.eye(len(alphabet), dtype=np.float32), model.stream()
+    z = stream.block(letters[[alphabet.index(character) for character in SEED_TEXT]])[-1]
     text = SEED_TEXT
     for _ in range(n):
-        z = logits(model, h).astype(float) / temperature
+        z = z.astype(float) / temperature
         p = np.exp(z - z.max())
         k = rng.choice(len(alphabet), p=p / p.sum())
         text += alphabet[k]
-        h = stream.step(letters[k])
+        z = stream.step(letters[k])
     return text
 
 

@@ -1,6 +1,6 @@
-"""What the ONNX bridge accepts: each cell of the table is tests that ran.
+"""docs/bridges.md: what each bridge accepts. Each cell is tests that ran.
 
-    python tests/test_onnx_accepted.py     prints the table, cells from the tests that passed
+    python tests/test_bridges.py     runs the tests of all bridges and writes the page, cells from those that passed
 """
 import sys
 from pathlib import Path
@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
+PAGE = TESTS.parent / "docs" / "bridges.md"
+
 COLUMNS = ("load", "save", "Backend")
 
 LOAD, GRAPH, SAVE, BACKEND, TORCH, MALFORMED = (f"test_onnx_{name}.py::test_" for name in (
     "load", "graph", "save", "backend", "torch", "malformed"))
 # By feature and column: the beginning of the names of its tests, and "refused" before those that expect an error with the
 # name of what is not supported. What a column has not is not a matter of that column.
-ACCEPTED = {
+OF_ONNX = {
     "`direction`: forward, bidirectional": {"load": LOAD + "each_option", "save": SAVE + "lstm",
                                             "Backend": BACKEND + "each_option"},
     "`direction`: reverse (a `ReverseLSTM`)": {"load": LOAD + "layout_1_is_batch_first[reverse", "save": SAVE + "reverse",
@@ -67,28 +69,70 @@ ACCEPTED = {
     "external data, with `external_data=True`": {"load": MALFORMED + "external_data_only"},
 }
 
+MODULES, AUTOGRAD, COMPILE, FALLBACK, PROCESSES, WEIGHTS, ACCELERATE = (f"test_torch_{name}.py::test_" for name in (
+    "modules", "autograd", "compile", "fallback", "processes", "weights", "accelerate"))
+OF_TORCH = {
+    "every input of PyTorch's own module tests, LSTM and LSTMCell": MODULES + "every_module_input",
+    "every error of PyTorch's own module tests": MODULES + "every_error_input",
+    "layers, directions, projection, bias, `batch_first`, unbatched, float64, any strides: 1,000 random configurations":
+        MODULES + "a_thousand_random",
+    "`PackedSequence`, sorted or not": MODULES + "a_thousand_random",
+    "dropout, from `torch.manual_seed`": MODULES + "dropout",
+    "first derivatives of every input": MODULES + "gradcheck",
+    "second derivatives (by PyTorch's kernel, with a warning)": AUTOGRAD + "second_derivatives",
+    "checkpointing, hooks of saved tensors": AUTOGRAD + "checkpoints",
+    "`deepcopy`, pickle, `torch.save`": ACCELERATE + "copies_and_files",
+    "`state_dict`, `repr`": ACCELERATE + "state_dict_and_repr",
+    "`accelerate` and `restore`: optimizers, hooks, sharing stay": ACCELERATE,
+    "parameters written in place, `.data`, `load_state_dict`": WEIGHTS + "every_write",
+    "`torch.compile`: one operator": COMPILE,
+    "autocast, other devices and dtypes, `torch.func`, export: PyTorch's kernel, one warning": FALLBACK,
+    "`torch.jit`": FALLBACK + "torch_jit",
+    "DDP with gloo": PROCESSES + "ddp",
+    "DataLoader workers, fork": PROCESSES + "workers",
+    "threads that share a module": WEIGHTS + "threads",
+}
 
-def table(passed, failed=()):
-    """Markdown. A cell says yes or refused if tests of its names passed and none failed."""
-    lines = ["| ONNX | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
-    for feature, of in ACCEPTED.items():
-        cells = []
-        for column in COLUMNS:
-            cell = of.get(column, "")
-            word, start = ("refused" if cell.startswith("refused ") else "yes"), cell.removeprefix("refused ")
-            ran = start and any(name.startswith(start) for name in passed) and not any(name.startswith(start)
-                                                                                       for name in failed)
-            cells.append(word if ran else "**no**" if start else "")
-        lines.append(f"| {feature} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+
+def grid(module):
+    """Features and columns of a test file with test_feature(feature, column)."""
+    return {feature: {column: f"{module.__name__}.py::test_feature[{feature}-{column}]" for column in module.COLUMNS}
+            for feature in module.FEATURES}
 
 
-def test_every_cell_has_its_tests():
-    """Functions of the names are there; that they pass they say themselves."""
-    for of in ACCEPTED.values():
-        for cell in of.values():
-            file, name = cell.removeprefix("refused ").partition("[")[0].split("::")
-            assert f"\ndef {name}" in (TESTS / file).read_text(), cell
+def tables():
+    """By title: columns, and by feature the tests of each cell."""
+    import test_keras
+    import test_weights_files
+    return {"PyTorch modules": (("lf.torch",), {feature: {"lf.torch": tests} for feature, tests in OF_TORCH.items()}),
+            "ONNX": (COLUMNS, OF_ONNX),
+            "Keras": (test_keras.COLUMNS, grid(test_keras)),
+            "Weights under PyTorch's names": (test_weights_files.COLUMNS, grid(test_weights_files))}
+
+
+def page(has_passed):
+    """Markdown; has_passed(start): whether tests whose names start so passed, and none failed."""
+    lines = ["# Bridges", "", "What comes in and goes out, written by `python tests/test_bridges.py` from the tests that passed.",
+             "An empty cell is not a matter of its column; \"refused\" is an error that names what is not supported."]
+    for title, (columns, features) in tables().items():
+        lines += ["", f"## {title}", "", f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for feature, cells in features.items():
+            words = []
+            for column in columns:
+                tests = cells.get(column, "")
+                word, start = "refused" if tests.startswith("refused ") else "yes", tests.removeprefix("refused ")
+                words.append("" if not start else word if has_passed(start) else "**no**")
+            lines.append(f"| {feature} | {' | '.join(words)} |")
+    return "\n".join([*lines, ""])
+
+
+def test_the_page_is_that_of_tests_which_are_there():
+    """That they pass they say themselves."""
+    seen = []
+    assert PAGE.read_text(encoding="utf-8") == page(lambda start: not seen.append(start))
+    for start in seen:
+        file, name = start.partition("[")[0].split("::")
+        assert f"\ndef {name}" in (TESTS / file).read_text(), start
 
 
 class Results:
@@ -101,9 +145,13 @@ class Results:
         if call.when == "call" or call.excinfo:
             (self.failed if call.excinfo else self.passed).add(item.nodeid.rpartition("/")[2])
 
+    def has_passed(self, start):
+        return any(name.startswith(start) for name in self.passed) and not any(name.startswith(start) for name in self.failed)
+
 
 if __name__ == "__main__":
     results = Results()
-    pytest.main(["-q", "--no-header", *(str(path) for path in sorted(TESTS.glob("test_onnx_*.py")))], plugins=[results])
-    print(table(results.passed, results.failed))
+    files = [path for kind in ("torch", "onnx", "keras", "weights") for path in sorted(TESTS.glob(f"test_{kind}*.py"))]
+    pytest.main(["-q", "--no-header", *map(str, files)], plugins=[results])
+    PAGE.write_text(page(results.has_passed), encoding="utf-8")
     sys.exit(bool(results.failed))

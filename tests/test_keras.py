@@ -1,97 +1,22 @@
-"""lf.keras against Keras 3 itself, on its PyTorch backend: layers, files, masks, and back. One test a cell of the table.
-
-    python tests/test_keras.py     prints the table, cells from the tests that were collected and passed
-"""
+"""lf.keras against Keras 3 itself, on its PyTorch backend: layers, files, masks, and back. One test a cell of the table
+in docs/bridges.md (test_bridges.py)."""
 import io
-import json
-import os
 import subprocess
 import sys
 import zipfile
 
-os.environ["KERAS_BACKEND"] = "torch"  # with a test dependency that is there anyway; Keras' NumPy backend needs JAX
+from keras_cases import (B, COLUMNS, FEATURES, H, I, T, assert_same, cells, inputs, lstm, model_of, numbers, outputs,
+                         randomised, saved)  # first: it chooses the backend of Keras
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
 
-import h5py  # noqa: E402
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from keras import layers  # noqa: E402
-
-import lstm_fast as lf  # noqa: E402
+import lstm_fast as lf
 
 # Of Keras' own variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-I, H, T, B = 5, 4, 7, 3
-
-
-def lstm(**options):
-    return layers.LSTM(**{"units": H, "return_sequences": True} | options)
-
-
-def cells(n, **options):
-    return [layers.LSTMCell(H, **options) for _ in range(n)]
-
-
-ACTIVATIONS = ("tanh", "sigmoid", "relu", None, "elu", "leaky_relu", "softsign", "softplus", "hard_sigmoid")
-
-# Functions that make layers, each with what a weights-only file does not say of them.
-FEATURES = {
-    "LSTM": [(lstm, {})],
-    "`use_bias=False`": [(lambda: lstm(use_bias=False), {})],
-    "`activation`: tanh, sigmoid, relu, linear, elu, leaky_relu, softsign, softplus, hard_sigmoid":
-        [(lambda name=name: lstm(activation=name), {"activation": name}) for name in ACTIVATIONS],
-    "`recurrent_activation`: the same":
-        [(lambda name=name: lstm(recurrent_activation=name), {"recurrent_activation": name}) for name in ACTIVATIONS],
-    "`recurrent_dropout`": [(lambda: lstm(recurrent_dropout=0.3), {"recurrent_dropout": 0.3})],
-    "`dropout` (of inputs, in training only: not carried over)": [(lambda: lstm(dropout=0.3), {})],
-    "float64": [(lambda: lstm(dtype="float64"), {})],
-    "Bidirectional, `merge_mode` concat or None":
-        [(lambda: layers.Bidirectional(lstm()), {}),
-         (lambda: layers.Bidirectional(lstm(), merge_mode=None), {"merge_mode": None})],
-    "Bidirectional, all of its own": [(lambda: layers.Bidirectional(
-        lstm(activation="softsign", recurrent_activation="tanh", use_bias=False, dtype="float64"), dtype="float64"),
-        {"activation": "softsign", "recurrent_activation": "tanh"})],
-    "RNN of an LSTMCell, or of several": [(lambda: layers.RNN(cells(1)[0], return_sequences=True), {}),
-                                          (lambda: layers.RNN(cells(3, use_bias=False), return_sequences=True), {})],
-    "Bidirectional RNN of an LSTMCell": [(lambda: layers.Bidirectional(layers.RNN(cells(1)[0], return_sequences=True)), {})],
-}
-COLUMNS = ("layer", ".keras", ".weights.h5", ".h5", "to a layer")
-
-
-def randomised(model, seed=0):
-    """With weights that matter, the biases too."""
-    rng = np.random.default_rng(seed)
-    model.set_weights([rng.normal(0, 0.5, array.shape).astype(array.dtype) for array in model.get_weights()])
-    return model
-
-
-def inputs(dtype=np.float32, n=I, seed=1):
-    return np.random.default_rng(seed).standard_normal((B, T, n)).astype(dtype)
-
-
-def numbers(value):
-    return value.detach().cpu().numpy()
-
-
-def outputs(layer, x, **more):
-    result = layer(x, **more)
-    return np.concatenate([numbers(one) for one in result], axis=-1) if isinstance(result, (tuple, list)) else numbers(result)
-
-
-def assert_same(got, want):
-    assert got.shape == want.shape and got.dtype == want.dtype
-    limit = (1e-6 if want.dtype == np.float32 else 1e-13) * max(1, np.abs(want).max())
-    assert np.abs(got - want).max() <= limit
-
-
-def model_of(layer, **more):
-    sequence = layers.Input((None, I), **more)
-    return keras.Model(sequence, layer(sequence))
-
-
-def saved(model, path):
-    model.save_weights(path) if path.name.endswith(".weights.h5") else model.save(path)
-    return path
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -111,12 +36,6 @@ def test_feature(tmp_path, feature, column):
                lf.keras.load(saved(model, tmp_path / f"model{column}"), **unsaid if column == ".weights.h5" else {}))
         assert got.batch_first and got.recurrent_dropout == unsaid.get("recurrent_dropout", 0)
         assert_same(got(x)[0], outputs(layer, x))
-
-
-def table(cells):
-    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
-    return "\n".join(lines + ["| " + " | ".join([feature, *("yes" if (feature, column) in cells else "**no**"
-                                                            for column in COLUMNS)]) + " |" for feature in FEATURES])
 
 
 # ---- what a call of Keras returns ----
@@ -430,132 +349,3 @@ def test_masks_that_are_not_lengths_are_refused(mask, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.lengths(mask)
     assert lf.keras.lengths(np.zeros((2, 0), bool)).tolist() == [0, 0]
-
-
-# ---- damaged files ----
-
-def edited(config, change):
-    config = json.loads(config)
-    change(config["config"])
-    return json.dumps(config)
-
-
-def rewrite(path, target, **changes):
-    """A copy of a .keras file with members changed."""
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, changes.get(name, lambda data: data)(old.read(name)))
-    return target
-
-
-def with_h5(change):
-    """A change of model.weights.h5."""
-    def changed(data):
-        file = io.BytesIO(data)
-        with h5py.File(file, "r+") as h5:
-            change(h5)
-        return file.getvalue()
-    return {"model.weights.h5": changed}
-
-
-def with_config(change):
-    return {"config.json": lambda data: edited(data, lambda config: change(config["layers"][1]["config"])).encode()}
-
-
-CELL = "layers/lstm/cell/vars"
-
-
-def huge(h5):
-    del h5[CELL + "/0"], h5[CELL + "/1"], h5[CELL + "/2"]
-    for name, shape in (("0", (10**7, 4 * 10**7)), ("1", (10**7, 4 * 10**7)), ("2", (4 * 10**7,))):
-        h5.create_dataset(f"{CELL}/{name}", shape, "f4", chunks=True)  # nothing of it is written
-
-
-def outside(h5):
-    """Numbers that lie in another file."""
-    del h5[CELL + "/0"]
-    h5.create_dataset(CELL + "/0", (I, 4 * H), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
-
-
-def replaced(name, value):
-    def change(h5):
-        del h5[CELL + name]
-        h5[CELL + name] = value
-    return change
-
-
-def circle(h5):
-    h5["layers/again"] = h5["layers"]
-
-
-@pytest.mark.parametrize("changes, words", [
-    (with_h5(huge), "must be stored plainly"), (with_h5(outside), "must be stored plainly"),
-    (with_h5(replaced("/0", h5py.ExternalLink("other.h5", "/kernel"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/0", h5py.SoftLink("/layers/lstm/cell/vars/1"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/2", np.zeros(4 * H + 1, "f4"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating numbers, got int32"),
-    (with_config(lambda config: config.update(units=H + 1)), "with H = units = 5 and use_bias=True, got"),
-    (with_config(lambda config: config.update(units="x")), "units"),
-    (with_config(lambda config: config.update(units=None)), "configuration that cannot be read"),
-    (with_config(lambda config: config.update(use_bias=False)), "use_bias=False, got"),
-    ({"config.json": lambda data: b'{"class_name":' * 3000}, "damaged"), ({"config.json": lambda data: b"[]"}, "damaged"),
-    ({"config.json": lambda data: b'{"class_name": "A", "config": {"layers": [' * 200 + b"]}}" * 200}, "damaged|nested"),
-    ({"config.json": lambda data: b'{"config": 0}'}, "must be that of a model"),
-    ({"config.json": lambda data: b" " * (20 << 20)}, "compressed size"),
-    ({"model.weights.h5": lambda data: bytes(20 << 20)}, "compressed size"),
-    ({"model.weights.h5": lambda data: b""}, "damaged"),
-])
-def test_files_that_do_not_fit_together_are_format_errors(tmp_path, changes, words):
-    path = saved(model_of(lstm()), tmp_path / "model.keras")
-    with pytest.raises(lf.FormatError, match=words):
-        lf.keras.load(rewrite(path, tmp_path / "damaged.keras", **changes))
-
-
-def test_a_group_within_itself_is_read_once(tmp_path):
-    path = saved(model_of(lstm(name="one")), tmp_path / "model.keras")
-    assert lf.keras.names(rewrite(path, tmp_path / "circle.keras", **with_h5(circle))) == ["one"]
-
-
-@pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x89HDF\r\n\x1a\n", b"pickle" * 100])
-def test_other_files_are_format_errors(tmp_path, data):
-    path = tmp_path / "other.keras"
-    path.write_bytes(data)
-    for read in (lf.keras.names, lf.keras.load):
-        with pytest.raises(lf.FormatError, match="other.keras is not a Keras file, or damaged"):
-            read(path)
-    with pytest.raises(FileNotFoundError):
-        lf.keras.load(tmp_path / "none.keras")
-
-
-@pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
-def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
-    """In a .keras file also within its members, where no checksum tells."""
-    good = saved(model_of(layers.Bidirectional(lstm(name="one"), name="two")), tmp_path / f"good{ending}")
-    rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
-
-    def change(data):
-        bad = bytearray(data[:rng.integers(1, len(data))] if k % 5 == 0 else data)
-        for place in rng.integers(len(bad), size=rng.integers(1, 6)):
-            bad[place] = rng.integers(256)
-        return bytes(bad)
-
-    for k in range(100):
-        if ending == ".keras" and k % 4:
-            rewrite(good, path, **{("config.json", "model.weights.h5", "metadata.json")[k % 3]: change})
-        else:
-            path.write_bytes(change(good.read_bytes()))
-        try:
-            network = lf.keras.load(path)
-            assert isinstance(network, lf.LSTM) and network.input_size == I
-        except lf.FormatError:
-            damaged += 1
-        except ValueError as error:  # a letter of its configuration
-            assert "must be" in str(error)
-    assert 20 < damaged < 100
-
-
-if __name__ == "__main__":
-    from test_features import Passed
-    done = Passed()
-    pytest.main(["-q", "--no-header", __file__, "-k", "test_feature"], plugins=[done])
-    print(table(done.passed - done.failed))

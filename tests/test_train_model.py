@@ -237,3 +237,25 @@ def test_data_frames_are_sequences(frame, batch_first):
     assert_same_bits(trained(frames, frame({"y": y})["y"], "last", 1), trained(arrays, y, "last", 1))
     assert_same_bits(trained(frames, frames, "all", 2), trained(arrays, arrays, "all", 2))
     assert_same_bits(trained(frames[0], frames[0], "all", 2), trained(arrays[:1], arrays[:1], "all", 2))  # one frame, one sequence
+
+
+@pytest.mark.parametrize("proj_size", [0, 3])
+def test_a_stream_gives_the_bits_of_predict(proj_size):
+    rng = np.random.default_rng(0)
+    model = SequenceModel(lf.LSTM(2, 5, num_layers=2, proj_size=proj_size, seed=0), 3, "all", seed=0)
+    x = rng.standard_normal((7, 4, 2), np.float32)
+    whole, stream = model.predict(x), model.stream(4)
+    assert_same_bits(np.stack([stream.step(x[t]).copy() for t in range(3)]), whole[:3])
+    assert_same_bits(stream.block(x[3:]), whole[3:])
+    one = model.stream()
+    assert_same_bits(one.step(x[0, 0]), whole[0, 0])
+    one.stream.reset()
+    assert_same_bits(one.block(x[:, 0]), whole[:, 0])
+    lf.train.fit(model, x, np.zeros((7, 4, 3)), epochs=1, seed=0)
+    one.stream.reset()
+    assert_same_bits(one.block(x[:, 0]), whole[:, 0])  # until it is told
+    one.refresh()
+    one.stream.reset()
+    assert_same_bits(one.block(x[:, 0]), model.predict(x)[:, 0])
+    with pytest.raises(ValueError, match='got "mean"'):
+        SequenceModel(lf.LSTM(2, 3), 1, "mean").stream()

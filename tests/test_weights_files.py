@@ -72,12 +72,6 @@ def test_feature(tmp_path, feature, column):
     check(got, lstm)
 
 
-def table(cells):
-    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
-    return "\n".join(lines + ["| " + " | ".join([feature, *("yes" if (feature, column) in cells else "**no**"
-                                                            for column in COLUMNS)]) + " |" for feature in FEATURES])
-
-
 def test_torch_save_and_npz_are_mappings_too(tmp_path):
     lstm = module("directions")
     torch.save(surroundings(lstm).state_dict(), tmp_path / "model.pt")
@@ -256,10 +250,3 @@ def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path):
         except ValueError as error:  # a letter of the prefix
             assert "prefix must be one of" in str(error)
     assert 1000 > damaged > 300
-
-
-if __name__ == "__main__":
-    from test_features import Passed
-    done = Passed()
-    pytest.main(["-q", "--no-header", __file__, "-k", "test_feature"], plugins=[done])
-    print(table(done.passed - done.failed))

@@ -5,6 +5,7 @@
     optimizers.py   SGD, Adam, AdamW: one native pass over the flat parameters
     data.py         arrays, lists and frames as padded sequences; batches of similar length
     loop.py         fit: epochs, validation, early stopping, history
+    streaming.py    live sequences: predictions step by step
     checkpoint.py   safetensors files, written atomically
 """
 from .checkpoint import load

@@ -106,6 +106,11 @@ class SequenceModel:
             whole[k * batch_size:k * batch_size + part.shape[1], :part.shape[0]] = part.swapaxes(0, 1)
         return whole if self.lstm.batch_first or data.is_list else whole.swapaxes(0, 1)
 
+    def stream(self, batch_size=1):
+        """Predictions for live sequences, one step or block at a time: see streaming.ModelStream."""
+        from .streaming import ModelStream
+        return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
+
     def _forward(self, x, lengths, num_threads):
         """x (T, B, I) as the core takes it: (B, O), or (T, B, O) for "all"."""
         output, state = self.lstm(self._turned(x), lengths=lengths, num_threads=num_threads)

@@ -1,0 +1,192 @@
+"""unit, unrolled, gates: what is drawn is what was given, every text can be read."""
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pytest
+from matplotlib.text import Text
+from plot_checks import LONG, check_legible, drawn, panels, small, words_of
+
+import lstm_fast as lf
+from lstm_fast.plot.maps import SHARES, SIGNED
+from lstm_fast.tour.unit import make_unit
+
+
+# ---- unit ----------------------------------------------------------------------------------------------------------
+
+def test_unit_shows_what_the_unit_computes(small, drawn):
+    assert lf.plot.unit(make_unit(), 1.0, (1.0, 2.0), ax=small) is small
+    texts = drawn(small)
+    words = " ".join(words_of(texts))
+    for expected in ("f = 99.7 %", "i = 98.6 %", "g = 0.966", "o = 99.2 %", "c_prev = 2", "h_prev = 1",
+                     "input x = 1", "2.70 h_prev + 1.63 x + 1.62 = 5.95", "− 0.19 x", "f × c_prev = 1.995",
+                     "i × g = 0.953", "c = 2.948", "h = 0.986"):
+        assert expected in words, expected
+    check_legible(small, texts)
+
+
+def test_unit_of_a_step_follows_from_the_step_before():
+    lstm, x = lf.LSTM(1, 1, seed=3, dtype=np.float64), [0.3, -2.0, 1.5]
+    trace = lstm.trace(np.reshape(x, (3, 1)))
+
+    def words(*source, **options):
+        return [text.get_text() for text in lf.plot.unit(*source, **options).texts + [
+            artist for artist in lf.plot.unit(*source, **options).artists if isinstance(artist, Text)]]
+    of_lstm, of_trace = words(lstm, x, step=1), words(trace, x, step=1)
+    for expected in (f"= {trace.c.flat[0]:.3f}", f"h = {trace.h.flat[1]:.3f}", "input x = -2"):
+        expected = expected.replace("-", "−")
+        assert expected in of_lstm and expected in of_trace
+    assert "sigmoid:" in of_lstm and "sigmoid:" not in of_trace, "a trace does not know the weights"
+    assert words(lstm, x) == words(lstm, x, step=2) != of_lstm
+
+
+def test_sums_of_the_gates_lead_to_their_values():
+    lstm = lf.LSTM(1, 1, seed=5, dtype=np.float64)
+    from lstm_fast.plot.diagrams import _numbers, _sums
+    from lstm_fast.plot._steps import read_steps
+    for step in range(4):
+        n = _numbers(read_steps(lstm, [0.5, -1, 2, 0.1], (0.3, -0.4), 0, 0, 0, None), step, 0)
+        for gate, (_, _, _, pre) in _sums(lstm, n).items():
+            assert n[gate] == pytest.approx(np.tanh(pre) if gate == "g" else 1 / (1 + np.exp(-pre)), rel=1e-12)
+
+
+def test_unit_of_layers_directions_padding_and_states():
+    lstm = lf.LSTM(2, 3, num_layers=2, bidirectional=True, seed=0, learn_initial_state=True)
+    with lstm.edit() as p:
+        p["c_0_l1_reverse"][...] = 0.5
+    x = np.random.default_rng(0).standard_normal((6, 2, 2))
+    trace = lstm.trace(x, lengths=[6, 4])
+    options = dict(layer=1, direction=1, batch=1, lengths=[6, 4])
+    for step, previous in ((3, 0.5), (1, trace.c[1, 1, 2, 1, 2])):
+        ax = lf.plot.unit(lstm, x, step=step, unit=2, **options)
+        words = [artist.get_text() for artist in ax.findobj(Text)]
+        assert words[words.index("c_prev") + 1] == f"= {previous:.3f}".replace("-", "−")
+        assert "unit 2 of 3: its gates see h_prev of all units" in words and "input x: 2 numbers" in words
+    state = tuple(np.random.default_rng(1).standard_normal((2, 4, 2, 3)))
+    for layer, direction in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        ax = lf.plot.unit(lstm, x, state, step=0 if direction == 0 else 5, unit=1, layer=layer, direction=direction)
+        words = [artist.get_text() for artist in ax.findobj(Text)]
+        for name, given in zip("hc", state):
+            expected = f"= {given[2 * layer + direction, 0, 1]:.3f}".replace("-", "−")
+            assert words[words.index(f"{name}_prev") + 1] == expected
+    with pytest.raises(ValueError, match="step must be an integer from -4 to 3"):
+        lf.plot.unit(lstm, x, step=4, **options)
+
+
+@pytest.mark.parametrize("x, state", [(-12345.678, (-0.98765, -98765.4321)), (1e-7, (1e-9, 1e-9)), (0, (0, 0))])
+def test_unit_with_awkward_numbers(small, drawn, x, state):
+    lf.plot.unit(make_unit(), x, state, title=LONG, ax=small)
+    check_legible(small, drawn(small), least_points=5)
+
+
+def test_unit_draws_the_plain_cell_alone():
+    x = np.ones((3, 1))
+    with pytest.raises(ValueError, match="plain cell.* at step 2 h is"):
+        lf.plot.unit(lf.LSTM(1, 1, cell_activation="sigmoid", seed=0), x)
+    with pytest.raises(ValueError, match="state="):
+        lf.plot.unit(make_unit().trace(x, ([[1.0]], [[5.0]])), step=0)
+    with pytest.raises(ValueError, match="without projection"):
+        lf.plot.unit(lf.LSTM(1, 3, proj_size=2, seed=0), x)
+    ax = lf.plot.unit(lf.LSTM(1, 1, coupled_gates=True, seed=0), x)
+    assert not [text for text in ax.findobj(Text) if "sigmoid" in text.get_text()], "its forget gate is not that sum"
+
+
+# ---- unrolled ------------------------------------------------------------------------------------------------------
+
+def test_unrolled_shows_the_states_of_every_day(small, drawn):
+    names = [f"day {k}" for k in range(1, 5)]
+    assert lf.plot.unrolled(make_unit(), [0, 0.5, 0.25, 1], labels=names, ax=small) is small
+    texts = drawn(small)
+    for expected in (*names, "−0.201", "−0.202", "−0.325", "0.015", "−0.128", "−0.097", "−0.166", "0.006", "x = 0.25"):
+        assert expected in words_of(texts), expected
+    check_legible(small, texts)
+
+
+@pytest.mark.parametrize("T, labels", [(1, None), (2, LONG), (3, None), (9, "Wednesday"), (1000, None), (1000, LONG)])
+def test_unrolled_stays_readable_whatever_the_steps(small, drawn, T, labels):
+    lstm, x = lf.LSTM(3, 200, seed=0), np.random.default_rng(0).standard_normal((T, 3)) * 50
+    lf.plot.unrolled(lstm, x, labels=labels and [labels] * T, unit=199, ax=small)
+    texts = drawn(small)
+    check_legible(small, texts, least_points=4.5 if labels else 5)
+    words = words_of(texts)
+    if T >= 9:
+        at = words.index("not shown")
+        assert words[at - 1] == f"{T - 3} steps"
+    shown = lstm.trace(x).c[0, 0, -1, 0, 199]
+    assert f"{shown:.3f}".replace("-", "−") in words, "the last state"
+
+
+def test_unrolled_reverse_direction_runs_from_the_right(drawn):
+    lstm, x = lf.LSTM(1, 2, bidirectional=True, seed=0), np.arange(3.0)[:, None]
+    ax = lf.plot.unrolled(lstm, x, direction=1)
+    texts = drawn(ax)
+    check_legible(ax, texts)
+    left = {text.get_text(): box.x0 for text, box in texts}
+    assert left["step 0"] < left["step 1"] < left["step 2"] < left["c = 0"]
+    first = f"{lstm.trace(x).c[0, 1, 0, 0, 0]:.3f}".replace("-", "−")
+    assert left[first] < left["step 0"], "the last state leaves on the left"
+
+
+def test_unrolled_says_what_does_not_fit():
+    with pytest.raises(ValueError, match="labels must be one for each of the 2 steps, got 3"):
+        lf.plot.unrolled(make_unit(), [1, 2], labels="abc")
+    for wrong in (2, 3.5, True):
+        with pytest.raises(ValueError, match="max_steps"):
+            lf.plot.unrolled(make_unit(), [1, 2], max_steps=wrong)
+    with pytest.raises(ValueError, match="x must be given"):
+        lf.plot.unrolled(make_unit())
+
+
+# ---- gates ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("T, H", [(1, 1), (40, 8), (1, 200), (1000, 1), (1000, 200)])
+def test_gates_draws_the_trace(small, drawn, T, H):
+    lstm = lf.LSTM(3, H, num_layers=2, bidirectional=True, seed=0)
+    trace = lstm.trace(np.random.default_rng(0).standard_normal((T, 2, 3)) * 9)
+    assert lf.plot.gates(trace, layer=1, direction=1, batch=1, title=LONG, ax=small) is small
+    check_legible(small, drawn(small))
+    for name in "ifgoch":
+        image, = panels(small)[name].images
+        values = getattr(trace, name)[1, 1, :, 1]
+        assert np.array_equal(image.get_array(), values.T)
+        low, high = image.get_clim()
+        assert (low, high) == (0, 1) if name in "ifo" else low == -high and high >= np.abs(values).max()
+        assert panels(small)[f"colour bar of {name}"].get_ylim() == (low, high)
+
+
+def test_gates_leaves_out_the_padding_and_keeps_the_units_of_a_projection():
+    lstm = lf.LSTM(1, 4, proj_size=2, seed=0)
+    trace = lstm.trace(np.ones((7, 3, 1)), lengths=[7, 0, 4])
+    ax = lf.plot.gates(trace, batch=2, lengths=[7, 0, 4])
+    assert panels(ax)["c"].images[0].get_array().shape == (4, 4)
+    assert panels(ax)["h"].images[0].get_array().shape == (2, 4)
+    with pytest.raises(ValueError, match="at least one step"):
+        lf.plot.gates(trace, batch=1, lengths=[7, 0, 4])
+
+
+@pytest.mark.parametrize("wrong, error, message", [
+    (dict(layer=1), ValueError, "layer must be an integer from -1 to 0, got 1"), (dict(direction=2), ValueError, "direction"),
+    (dict(batch="a"), ValueError, "batch"), (dict(lengths=[9]), ValueError, "lengths must be integers from 0 to T = 5"),
+    (dict(lengths=[1, 2]), ValueError, "lengths"),
+    (dict(ax="here"), TypeError, "ax must be a matplotlib Axes or None, got str")])
+def test_gates_errors(wrong, error, message):
+    trace = lf.LSTM(1, 2, seed=0).trace(np.ones((5, 1)))
+    with pytest.raises(error, match=message):
+        lf.plot.gates(trace, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, "trace", np.ones((1, 1, 2, 1, 3)), lf.LSTM(1, 1)])
+def test_gates_of_what_is_no_trace(wrong):
+    with pytest.raises(TypeError, match="trace must be what lstm.trace"):
+        lf.plot.gates(wrong)
+
+
+def test_gates_of_numbers_that_are_not_finite():
+    trace = lf.LSTM(1, 2, seed=0).trace([[1.0], [np.nan]])
+    with pytest.raises(ValueError, match="trace must hold finite numbers"):
+        lf.plot.gates(trace)
+
+
+@pytest.mark.parametrize("name", [SHARES, SIGNED])
+def test_maps_get_lighter_all_the_way_in_grey(name):
+    grey = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3] @ [0.299, 0.587, 0.114]
+    assert (np.diff(grey) > 0).all() and grey[-1] - grey[0] > 0.5
