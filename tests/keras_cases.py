@@ -1,5 +1,7 @@
 """What the tests of lf.keras share: layers, their outputs, files."""
+import json
 import os
+import zipfile
 
 os.environ["KERAS_BACKEND"] = "torch"  # with a test dependency that is there anyway; Keras' NumPy backend needs JAX
 
@@ -78,3 +80,18 @@ def model_of(layer, **more):
 def saved(model, path):
     model.save_weights(path) if path.name.endswith(".weights.h5") else model.save(path)
     return path
+
+
+def edited(config, change):
+    """The text of a configuration with a change."""
+    config = json.loads(config)
+    change(config["config"])
+    return json.dumps(config)
+
+
+def rewrite(path, target, **changes):
+    """A copy of a .keras file with members changed."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name, lambda data: data)(old.read(name)))
+    return target

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import zipfile
 
-from keras_cases import (B, COLUMNS, FEATURES, H, I, T, assert_same, cells, inputs, lstm, model_of, numbers, outputs,
-                         randomised, saved)  # first: it chooses the backend of Keras
+from keras_cases import (B, COLUMNS, FEATURES, H, I, T, assert_same, cells, edited, inputs, lstm, model_of, numbers,
+                         outputs, randomised, rewrite, saved)  # first: it chooses the backend of Keras
 import h5py
 import keras
 import numpy as np

@@ -1,9 +1,7 @@
 """Damaged and hostile files of Keras: an LSTM or a FormatError."""
 import io
-import json
-import zipfile
 
-from keras_cases import H, I, lstm, model_of, saved  # first: it chooses the backend of Keras
+from keras_cases import H, I, edited, lstm, model_of, rewrite, saved  # first: it chooses the backend of Keras
 import h5py
 import numpy as np
 import pytest
@@ -13,20 +11,6 @@ import lstm_fast as lf
 
 # Of Keras' own variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
-
-def edited(config, change):
-    config = json.loads(config)
-    change(config["config"])
-    return json.dumps(config)
-
-
-def rewrite(path, target, **changes):
-    """A copy of a .keras file with members changed."""
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, changes.get(name, lambda data: data)(old.read(name)))
-    return target
 
 
 def with_h5(change):
