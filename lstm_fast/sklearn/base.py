@@ -15,9 +15,8 @@ SETTINGS = """hidden_size, num_layers, dropout : of the LSTM
     lstm_options : dict of further arguments of lf.LSTM (proj_size, peepholes, layer_norm, recurrent_dropout, zoneout, ...)
     epochs, batch_size, clip_norm, lr_schedule : as in lf.train.fit
     lr, weight_decay : of Adam
-    early_stopping : None, or the number of epochs without a better loss on validation_fraction of the sequences, drawn by
-        random_state, after which training stops and the best parameters come back
-    scale : the network sees numbers of mean 0 and deviation 1; what it says is scaled back
+    early_stopping : None, or the epochs without a better loss on the validation_fraction after which training stops and the best
+        parameters come back
     dtype : "float32" or "float64"
     random_state : None, int or RandomState; an int gives the same bits on any number of threads
     n_jobs : threads; None: lf.get_num_threads()

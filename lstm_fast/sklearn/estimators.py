@@ -47,8 +47,11 @@ class LSTMRegressor(RegressorMixin, _OneAnswer):
     Parameters
     ----------
     {SETTINGS}
+    scale : the network sees numbers of mean 0 and deviation 1; what it says is scaled back
+    validation_fraction : of the sequences, drawn by random_state
     warm_start : fit goes on from the network that is there
-    bidirectional, readout : "last" or "mean", as in lf.train.SequenceModel
+    bidirectional : of the LSTM
+    readout : "last" or "mean", as in lf.train.SequenceModel
     loss : "mse", "mae", "huber", or ("huber", delta) in units of the deviation of y
     quantiles : None, or levels such as (0.1, 0.5, 0.9), which are learned with the quantile loss in place of `loss`. predict
         gives the level nearest to 0.5 and predict_quantiles all of them.
@@ -138,8 +141,11 @@ class LSTMClassifier(ClassifierMixin, _OneAnswer):
     Parameters
     ----------
     {SETTINGS}
+    scale : the network sees numbers of mean 0 and deviation 1
+    validation_fraction : of the sequences, drawn by random_state
     warm_start : fit goes on from the network that is there
-    bidirectional, readout : "last" or "mean", as in lf.train.SequenceModel
+    bidirectional : of the LSTM
+    readout : "last" or "mean", as in lf.train.SequenceModel
     class_weight : None, "balanced" or {{class: weight}}
 
     Attributes

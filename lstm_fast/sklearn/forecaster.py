@@ -28,11 +28,12 @@ class LSTMForecaster(Estimator):
     input_size : steps of the past that the network reads
     horizon : steps that it learns to forecast
     {SETTINGS}
-    Here scale is "window" (by mean and deviation of the last input_size steps, so that the level may wander), "series" (of each
-    series in training) or None; early_stopping watches the last validation_fraction of the windows in time.
+    scale : "window" (each by mean and deviation of its input_size steps, so that the level may wander), "series" (by those of each
+        series in training) or None; forecasts are scaled back
+    validation_fraction : of the windows, the last in time
     quantiles : None, or levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss` ("mse", "mae" or
         "huber"); predict gives the level nearest to 0.5
-    window_step : every so manieth window of a series is learned from
+    window_step : only every window_step-th window of each series is learned from
 
     y is (T,), or (T, S) for S numbers at a time, or a list of such arrays, or a data frame (pandas, polars): long with columns
     y and perhaps unique_id, ds and others that explain y, or wide with a column for each number. X, what explains y, is (T, E),
