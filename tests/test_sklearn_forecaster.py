@@ -167,5 +167,20 @@ def test_times_go_on_by_their_step_by_calendar_months_or_not_at_all():
     assert times_after(np.array([1, 2, 4]), 2) is None and times_after(None, 2) is None
 
 
+def test_the_network_is_told_which_steps_are_to_come_and_not_their_values():
+    seen = {}
+    model = LSTMForecaster(**SMALL, scale=None)
+    model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])
+    y, X = np.arange(1.0, 21.0), np.arange(101.0, 121.0)
+    model.fit(y, X)
+    assert seen["x"].shape == (10, 11, 3)
+    for k, (x, target) in enumerate(zip(seen["x"], seen["y"])):
+        np.testing.assert_array_equal(x[:, 0], [*y[k:k + 8], 0, 0, 0])
+        np.testing.assert_array_equal(x[:, 1], [0] * 8 + [1] * 3)
+        np.testing.assert_array_equal(x[:, 2], X[k:k + 11])
+        np.testing.assert_array_equal(target[8:, 0], y[k + 8:k + 11])
+    np.testing.assert_array_equal(seen["mask"], [[False] * 8 + [True] * 3] * 10)
+
+
 def test_the_estimators_are_where_the_package_says():
     assert lf.sklearn.LSTMForecaster is LSTMForecaster

@@ -256,3 +256,21 @@ def test_a_subclass_is_not_saved_as_what_it_is_not(tmp_path):
     with pytest.raises(TypeError, match="model.lstm must be an LSTM or RNN, got Mine, a subclass"):
         SequenceModel(Mine(2, 3), 1).save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_validation_counts_the_steps_of_its_mask_alone():
+    rng = np.random.default_rng(0)
+    x, y, mask = rng.standard_normal((6, 5, 2)), rng.standard_normal((6, 5, 1)), rng.random((6, 5)) < 0.5
+    garbage = np.where(mask[:, :, None], y, 1e6)
+    losses = [fit(SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, "all", seed=0), x, y, epochs=2, seed=0,
+                  validation=(x, targets, None, mask)).validation_loss for targets in (y, garbage)]
+    assert losses[0] == losses[1] and losses[0][0] < 100
+
+
+def test_a_mask_of_one_sequence_without_an_axis_of_the_batch():
+    rng = np.random.default_rng(0)
+    x, y, mask = rng.standard_normal((9, 2)), rng.standard_normal((9, 1)), rng.random(9) < 0.5
+    models = [SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, "all", seed=0) for _ in range(2)]
+    fit(models[0], x, y, mask=mask, epochs=2, seed=0)
+    fit(models[1], x[None], y[None], mask=mask[None], epochs=2, seed=0)
+    assert_same_bits(models[0].flat_parameters, models[1].flat_parameters)
