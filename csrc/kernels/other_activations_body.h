@@ -93,5 +93,4 @@ static void NAME(activate_map)(struct lstm_activation a, bool is_slope, int64_t 
 #undef EXP_LOWEST
 #undef EXP_HIGHEST
 #undef EXP_MANTISSA_BITS
-#undef EXP_ONE_BITS
 #undef SIGN_BIT

@@ -1,7 +1,8 @@
 /* One time step: the recurrent product of a tile and, while its sums are in registers and L1, the cell.
  *
  * A tile function keeps its sums in registers and hands them to the cell through the stack: the cell's code then exists
- * once and not in every tile size (fully unrolled into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). */
+ * once and not in every tile size (fully unrolled into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). An
+ * LSTM's cell waits for a group of tiles, because its long chains overlap better the more units there are. */
 
 /* Starts the sums of a tile with the hoisted input projection, or with bias + x W_ih^T here and now: same bits. */
 ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int width, const int is_half,
@@ -65,6 +66,11 @@ NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row,
     NAME(units)(NULL, s, row, panel, rows, panels, sums);
 }
 
+/* The same for tiles of one row, known to be one: 1-2 %. */
+NEVER_INLINE void NAME(lstm_row_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int panels, VEC *sums) {
+    NAME(units)(NULL, s, row, panel, 1, panels, sums);
+}
+
 NEVER_INLINE void NAME(variant_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
                                       VEC *sums) {
     NAME(units)(s->variant, s, row, panel, rows, panels, sums);
@@ -82,17 +88,44 @@ static void NAME(cell)(const struct NAME(lstm_step) *s) {
         NAME(variant_units)(s, row, 0, 1, (int)((s->hidden_size + VL - 1) / VL), (VEC *)(s->gates + row * s->gates_stride));
 }
 
-ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const int width, const int is_half,
-                                       const struct NAME(lstm_step) *s, int64_t row, int64_t panel) {
-    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
-    NAME(start_tile)(rows, panels, width, is_half, s, row, panel, acc);
-    NAME(spill)(rows * panels * width, acc, sums);
-    if (!s->variant)
+/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
+ * and 64, against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row's tiles do not wait:
+ * its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). */
+#define GROUP_VECTORS 24
+struct NAME(lstm_group) {
+    const struct NAME(lstm_step) *step;
+    int64_t row, panel, panels;
+    VEC *sums; /* (rows, panels, LSTM_GATES) */
+};
+
+ALWAYS_INLINE void NAME(cell_of)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
+                                 VEC *sums) {
+    if (!s->variant && __builtin_constant_p(rows == 1) && rows == 1)
+        NAME(lstm_row_units)(s, row, panel, panels, sums);
+    else if (!s->variant)
         NAME(lstm_units)(s, row, panel, rows, panels, sums);
     else if (s->variant->is_simple)
         NAME(simple_units)(s, row, panel, rows, panels, sums);
     else
         NAME(variant_units)(s, row, panel, rows, panels, sums);
+}
+
+ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const int width, const int is_half,
+                                       const void *block, int64_t row, int64_t panel) {
+    const int n = panels * width;
+    VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
+    if (rows == 1) {
+        VEC sums[TILE_ROWS * LSTM_PANEL_VECTORS];
+        NAME(start_tile)(rows, panels, width, is_half, block, row, panel, acc);
+        NAME(spill)(n, acc, sums);
+        NAME(cell_of)(block, row, panel, rows, panels, sums);
+        return;
+    }
+    const struct NAME(lstm_group) *group = block;
+    NAME(start_tile)(rows, panels, width, is_half, group->step, row, panel, acc);
+    VEC *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) NAME(spill)(n, acc + r * n, sums + r * group->panels * LSTM_GATES);
 }
 
 ALWAYS_INLINE void NAME(lstm_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
@@ -110,6 +143,25 @@ TILE_FULL_TABLE(NAME(lstm_half_tile), NAME(lstm_half_tiles))
 #else
 #define lstm_half_tiles_f64 lstm_tiles_f64 /* never asked for */
 #endif
+
+static void NAME(lstm_groups)(const NAME(tile_table) table, const struct NAME(lstm_step) *s) {
+    VEC sums[GROUP_VECTORS * LSTM_GATES];
+    struct NAME(lstm_group) group = {.step = s, .sums = sums};
+    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS, n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS;
+    const int64_t even = (s->n_rows + n_groups - 1) / n_groups, tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
+    for (group.panel = s->panel_begin; group.panel < s->panel_end; group.panel += group.panels) {
+        const int64_t left = s->panel_end - group.panel;
+        group.panels = left < most_panels ? left : most_panels;
+        for (int64_t rows; group.row < s->n_rows; group.row += rows) {
+            const int64_t left_rows = s->n_rows - group.row;
+            rows = left_rows <= most_rows ? left_rows : left_rows == most_rows + 1 ? most_rows - 1 : most_rows; /* never 1 */
+            NAME(for_each_tile)(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels, n_columns);
+            NAME(cell_of)(s, group.row, group.panel, (int)rows, (int)group.panels, sums);
+        }
+        group.row = 0;
+    }
+}
 
 /* ---- plain RNN: a panel is four vectors of units ---- */
 
@@ -132,13 +184,13 @@ ALWAYS_INLINE void NAME(rnn_tile)(const int rows, const int panels, const int wi
 TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
 
 static void NAME(step)(const struct NAME(lstm_step) *s) {
-    const bool is_lstm = s->cell == LSTM_CELL_LSTM;
-    const int64_t n_unit_vectors = (s->hidden_size + VL - 1) / VL;
-    const NAME(tile_table) *const table = !is_lstm          ? &NAME(rnn_tiles)
-                                          : s->half_weights ? &NAME(lstm_half_tiles)
-                                                            : &NAME(lstm_tiles);
-    NAME(for_each_tile)(*table, s, s->n_rows, s->panel_begin, s->panel_end,
-                        is_lstm ? n_unit_vectors * LSTM_GATES : n_unit_vectors);
+    const NAME(tile_table) *const table = s->half_weights ? &NAME(lstm_half_tiles) : &NAME(lstm_tiles);
+    if (s->cell != LSTM_CELL_LSTM)
+        NAME(for_each_tile)(NAME(rnn_tiles), s, 0, s->n_rows, s->panel_begin, s->panel_end, (s->hidden_size + VL - 1) / VL);
+    else if (s->n_rows == 1)
+        NAME(for_each_tile)(*table, s, 0, 1, s->panel_begin, s->panel_end, s->panel_end * LSTM_PANEL_VECTORS);
+    else if (s->n_rows > 1)
+        NAME(lstm_groups)(*table, s);
 }
 
 /* ---- backward: panels are vectors of hidden units, the sums are d_h_next ---- */
@@ -281,6 +333,6 @@ ALWAYS_INLINE void NAME(rnn_backward_tile)(const int rows, const int panels, con
 TILE_TABLE(NAME(rnn_backward_tile), NAME(rnn_backward_tiles))
 
 static void NAME(step_backward)(const struct NAME(lstm_step_backward) *s) {
-    NAME(for_each_tile)(s->cell == LSTM_CELL_LSTM ? NAME(lstm_backward_tiles) : NAME(rnn_backward_tiles), s, s->n_rows,
+    NAME(for_each_tile)(s->cell == LSTM_CELL_LSTM ? NAME(lstm_backward_tiles) : NAME(rnn_backward_tiles), s, 0, s->n_rows,
                         s->panel_begin, s->panel_end, (s->hidden_size + VL - 1) / VL);
 }

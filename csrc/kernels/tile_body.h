@@ -51,7 +51,8 @@ ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width,
                 for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[r * a_stride]);
 #pragma GCC unroll 16
                 for (int v = 0; v < n; v++) {
-                    const VEC b_k = NAME(load_right)(is_half, b + ((v / width) * b_panel + (v % width) * VL) * number);
+                    VEC b_k = NAME(load_right)(is_half, b + ((v / width) * b_panel + (v % width) * VL) * number);
+                    if (rows == 2) HOLD(b_k); /* +20 %; three rows hold it anyway, and lost 5 % backward */
 #pragma GCC unroll 6
                     for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], b_k, acc[r * n + v]);
                 }
@@ -107,21 +108,27 @@ typedef NAME(tile_function) *NAME(tile_table)[TILE_ROWS][LSTM_PANEL_VECTORS + 2]
     static const NAME(tile_table) table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
 #endif
 
-/* All tiles of a block. Panels outside, rows inside: one panel of weights stays in L1 while the rows pass. Rows are
- * dealt in even shares, so that no tile is left with one row of seven; one row takes its panels in threes (fours) and
+/* How many of `full` panels, none of them narrow, the next tile takes. One row takes its panels in threes (fours) and
  * pairs, so that none is left alone if possible. */
-static void NAME(for_each_tile)(const NAME(tile_table) table, const void *block, int64_t n_rows, int64_t panel_begin,
-                                int64_t panel_end, int64_t n_vectors) {
-    const int64_t group = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+ALWAYS_INLINE int64_t NAME(panels_taken)(int64_t n_rows, int64_t full) {
+    const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+    if (n_rows == 1 && full > 1 && (full == 2 || full == most - 1 || (full == 4 && most == 3))) return 2;
+    return full >= most ? most : 1;
+}
+
+/* All tiles of a block. Panels outside, rows inside: one panel of weights stays in L1 while the rows pass. Rows are
+ * dealt in even shares, so that no tile is left with one row of seven. */
+static void NAME(for_each_tile)(const NAME(tile_table) table, const void *block, int64_t row_begin, int64_t row_end,
+                                int64_t panel_begin, int64_t panel_end, int64_t n_vectors) {
+    const int64_t n_rows = row_end - row_begin;
     for (int64_t panel = panel_begin, taken; panel < panel_end; panel += taken) {
         const int64_t width = NAME(panel_width)(panel, n_vectors);
         int64_t full = panel_end - panel; /* panels from here on that are full */
         if (full > 0 && NAME(panel_width)(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS) full--;
-        const bool is_pair = n_rows == 1 && (full == 2 || full == group - 1 || (full == 4 && group == 3)) && full > 1;
-        taken = is_pair ? 2 : full >= group ? group : 1;
-        const int64_t shape = is_pair ? TILE_PAIR : group > 1 && taken == group ? 0 : width;
-        for (int64_t row = 0, rows; row < n_rows; row += rows) {
-            const int64_t left = n_rows - row, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
+        taken = NAME(panels_taken)(n_rows, full);
+        const int64_t shape = taken == 1 ? width : taken == 2 && n_rows == 1 ? TILE_PAIR : 0;
+        for (int64_t row = row_begin, rows; row < row_end; row += rows) {
+            const int64_t left = row_end - row, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
             rows = (left + tiles - 1) / tiles;
             table[rows - 1][shape](block, row, panel);
         }

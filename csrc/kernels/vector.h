@@ -44,6 +44,13 @@ ALWAYS_INLINE vec_f32 load_half_f32(const uint16_t *p) {
 #endif
 }
 
+/* Keeps v in a register: GCC would rather load it again for each use, and loads are what is short. */
+#if VECTOR_BYTES >= 32
+#define HOLD(v) __asm__("" : "+x"(v))
+#else
+#define HOLD(v) (void)(v)
+#endif
+
 /* The first n lanes (n < all), the rest zero; nothing beyond is touched. */
 #if VECTOR_BYTES == 64
 ALWAYS_INLINE vec_f32 load_first_f32(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
