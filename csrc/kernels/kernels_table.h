@@ -49,6 +49,7 @@ struct NAME(lstm_step_backward) {
     REAL *terms;                           /* OUT, variants: of the gradients of peephole, norm_c, norm_c_bias */
     REAL *m;                               /* OUT, variants: h before the projection, rows of H; or NULL */
     int64_t terms_stride, d_gates_stride, d_h_next_stride, d_output_stride, gates_stride, c_stride, h_stride;
+    int64_t gates_step, c_step, d_output_step; /* from a step to the next, 0 for a first: fetch_step_before */
 };
 
 /* Layer norm of products a (n_rows rows of gates): y = start + n weight, n the normalised row. y may be a or start. */

@@ -195,6 +195,15 @@ static void NAME(step)(const struct NAME(lstm_step) *s) {
 
 /* ---- backward: panels are vectors of hidden units, the sums are d_h_next ---- */
 
+/* Asks for what the step before will read here of the tape: it has left the cache, and its rows are too short for the
+ * processor to guess (training 1-4 % faster; asking for what the next step forward will write made it 2-5 % slower). */
+ALWAYS_INLINE void NAME(fetch_step_before)(const struct NAME(lstm_step_backward) *s, int64_t b, int64_t unit) {
+    const REAL *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES - s->gates_step;
+    for (int64_t k = 0; k < LSTM_GATES * VL; k += 64 / (int64_t)sizeof(REAL)) __builtin_prefetch(gates + k);
+    __builtin_prefetch(s->c_prev + b * s->c_stride + unit - s->c_step);
+    if (s->d_output) __builtin_prefetch(s->d_output + b * s->d_output_stride + unit - s->d_output_step);
+}
+
 ALWAYS_INLINE void NAME(lstm_unit_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s,
                                             int64_t b, int64_t unit, VEC d_h) {
     const int64_t at = b * s->c_stride + unit;
@@ -215,6 +224,7 @@ ALWAYS_INLINE void NAME(lstm_units_backward)(const struct NAME(lstm_variant) *v,
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL;
             VEC d_h = *sums++;
             if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, s->hidden_size - unit);
+            NAME(fetch_step_before)(s, b, unit);
             NAME(lstm_unit_backward)(v, s, b, unit, d_h);
         }
 }

@@ -74,6 +74,11 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
         s.c = p->c + (step + 1) * B * width;
         s.d_c = p->d_c;
     }
+    if (step > begin) {
+        s.gates_step = B * f->d.gates_width;
+        s.c_step = B * width;
+        s.d_output_step = p->d_output_steps ? (k - p->first_row[step - 1 - begin]) * f->d.R : p->d_output.step_stride;
+    }
     return s;
 }
 
