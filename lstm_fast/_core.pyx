@@ -9,11 +9,12 @@ import threading
 
 import numpy
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.exc cimport PyErr_Clear
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp
 
 from lstm_fast._csrc cimport *
 
@@ -417,6 +418,7 @@ cdef class Weights:
 
 
 include "_stepper.pxi"
+include "_tensors.pxi"
 include "_training.pxi"
 
 

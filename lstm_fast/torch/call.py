@@ -1,7 +1,6 @@
 """One call of the core on tensors: their memory seen as NumPy arrays, nothing copied that the core can read where it lies."""
 import numpy as np
 import torch
-from torch import from_numpy
 
 from .. import _core, _network, _threads
 from .._arguments import sequence
@@ -117,46 +116,3 @@ def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout
         for _, _, d_bias_ih, d_bias_hh, *_ in gradients:
             d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both
     return d_x, d_h_0, d_c_0, d_weights
-
-
-def _step(packed, x, h_0, c_0):
-    """h of the last layer, h_n, c_n, new arrays, of one step of x (B, I); one direction. Half the time of core.forward."""
-    B = len(x)
-    try:
-        stepper = packed.steppers.pop()
-        if stepper.batch_size != B:
-            stepper.resize(B)
-    except IndexError:  # the first call, or others are at work in other threads
-        stepper = _core.Stepper(packed.core, B, np.ascontiguousarray, num_threads)
-    h, c = stepper.h, stepper.c
-    if h_0 is None:
-        h.fill(0)
-        c.fill(0)
-    else:
-        h[...] = h_0
-        c[...] = c_0
-    results = stepper.step(x), h.copy(), c.copy()
-    packed.steppers.append(stepper)
-    return results
-
-
-def infer(packed, x, h_0, c_0, batch_first):
-    """output, h_n, c_n as tensors from contiguous arrays x (T, B, I), h_0 and c_0 or None: the least that there is to do."""
-    T, B, _ = x.shape
-    n, width, R, H = packed.numbers
-    if T == 1 and width == R:
-        output, h_n, c_n = _step(packed, x[0], h_0, c_0)
-        return from_numpy(output[:, None] if batch_first else output[None]), from_numpy(h_n), from_numpy(c_n)
-    dtype = packed.numpy_dtype
-    output = steps = np.empty((B, T, width) if batch_first else (T, B, width), dtype)
-    if batch_first:
-        steps = output.swapaxes(0, 1)
-    h_n, c_n = np.empty((n, B, R), dtype), np.empty((n, B, H), dtype)
-    packed.core.forward(sequence(x), h_0, c_0, steps, h_n, c_n, None, num_threads())
-    return from_numpy(output), from_numpy(h_n), from_numpy(c_n)
-
-
-def infer_step(packed, x, h, c):
-    """h, c after one step of a cell, likewise; all (B, n)."""
-    h_n, _, c_n = _step(packed, x, h, c)
-    return from_numpy(h_n), from_numpy(c_n[0])

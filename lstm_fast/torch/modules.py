@@ -81,13 +81,6 @@ class _Fast:
         return self.restored()
 
 
-def _array(state, shape, packed):
-    """The memory of a plain state; ValueError if it is another."""
-    if type(state) is not Tensor or state.dtype is not packed.dtype or state.shape != shape:
-        raise ValueError
-    return state.contiguous().numpy()
-
-
 class LSTM(_Fast, nn.LSTM):
     """torch.nn.LSTM, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
 
@@ -128,27 +121,10 @@ class LSTM(_Fast, nn.LSTM):
     @compiled.skip
     def _short_cut(self, input, hx):
         """The usual call without gradients, with as little as possible around it; None if it is another."""
-        packed = self._packed
-        if (type(input) is not Tensor or input.dtype is not packed.dtype or self.training and self.dropout
-                or not fallback.is_usual()):
+        short = self._packed.short
+        if short is None or self.training and self.dropout or not fallback.is_usual():
             return None
-        try:
-            x = input.numpy()
-            if self.batch_first:
-                x = x.swapaxes(0, 1)
-            T, B, I = x.shape
-            parameters = self._parameters.values()
-            if I != self.input_size or not T or not B or not packed.is_current(parameters, T * B):
-                return None
-            h_0 = c_0 = None
-            if hx is not None:
-                h_0, c_0 = hx
-                n, _, R, H = packed.numbers
-                h_0, c_0 = _array(h_0, (n, B, R), packed), _array(c_0, (n, B, H), packed)
-        except (RuntimeError, TypeError, ValueError):
-            return None
-        output, h_n, c_n = call.infer(packed, x, h_0, c_0, self.batch_first)
-        return output, (h_n, c_n)
+        return short.call(self._parameters.values(), input, hx, self.batch_first)
 
     @compiled.skip
     def _any_call(self, input, hx):
@@ -189,21 +165,11 @@ class LSTMCell(_Fast, nn.LSTMCell):
 
     @compiled.skip
     def _short_cut(self, input, hx):
-        packed = self._packed
-        if type(input) is not Tensor or input.dtype is not packed.dtype or hx is None or not fallback.is_usual():
+        short = self._packed.short
+        if short is None or not fallback.is_usual():
             return None
-        try:
-            x = input.numpy()
-            B, I = x.shape
-            parameters = self._parameters.values() if packed.sizes.bias else [self.weight_ih, self.weight_hh]
-            if I != self.input_size or not B or not packed.is_current(parameters, B):
-                return None
-            h, c = hx
-            shape = B, self.hidden_size
-            h, c = _array(h, shape, packed), _array(c, shape, packed)
-        except (RuntimeError, TypeError, ValueError):
-            return None
-        return call.infer_step(packed, x, h, c)
+        parameters = self._parameters.values() if self.bias_ih is not None else (self.weight_ih, self.weight_hh)
+        return short.call(parameters, input, hx, False, True)
 
     @compiled.skip
     def _any_call(self, input, hx):

@@ -8,8 +8,10 @@ they do. Those look at the address, the version and a sample of each parameter, 
 import ctypes
 
 import numpy as np
+from torch import Tensor, from_numpy
 
 from .. import _core
+from .call import num_threads
 
 SAMPLES = 64     # numbers of each parameter that a short call compares
 FEW_STEPS = 256  # T * B below which a call is short: to compare all would take a tenth of T = 100, B = 1, H = 64
@@ -19,7 +21,7 @@ _memcmp.argtypes, _memcmp.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_
 
 
 class Packed:
-    """Tensors packed for the core, with copies of what was packed. Immutable, but for what quickly() looks at.
+    """Tensors packed for the core, with copies of what was packed. Immutable, but for `short`.
 
     tensors: plain ones on the CPU, of one dtype, with forms.parameter_shapes(sizes).
     """
@@ -31,9 +33,7 @@ class Packed:
         self._places = [(values.ctypes.data, values.nbytes) for values in self.copies]
         I, H, L, D, _, P = sizes
         self.core = _core.Weights("lstm", arrays[0].dtype, I, H, L, D, self.by_direction(self.copies), proj_size=P)
-        self.numpy_dtype = self.core.dtype
-        self.numbers = L * D, D * (P or H), P or H, H  # of states, of the output, of h, of c
-        self._seen, self.steppers = (), []  # steppers that no thread uses at present
+        self.short = None  # _core.TensorCalls, for calls without gradients
 
     def by_direction(self, arrays):
         """Arrays in PyTorch's order as the core wants them: a tuple of layer and direction, None for what there is not."""
@@ -50,28 +50,9 @@ class Packed:
             for tensor, (address, n) in zip(tensors, self._places, strict=True))
 
     def watch(self, tensors):
-        """From now on quickly() compares with these. Holds their memory, so that no other tensor can come to lie there."""
-        seen = []
-        for tensor in tensors:
-            sample = tensor.detach().numpy().reshape(-1)
-            sample = sample[::max(1, len(sample) // SAMPLES) | 1]  # odd: not one column alone
-            version = None if tensor.is_inference() else tensor._version
-            seen.append((version, tensor.data_ptr(), sample, sample.tobytes()))
-        self._seen = seen if all(version is not None and tensor.is_contiguous()
-                                 for tensor, (version, *_) in zip(tensors, seen, strict=True)) else ()
-
-    def quickly(self, tensors):
-        """Whether nothing says that these have changed since watch(). tensors: any collection."""
-        if len(tensors) != len(self._seen):
-            return False
-        for tensor, (version, address, sample, numbers) in zip(tensors, self._seen, strict=True):
-            if tensor._version != version or tensor.data_ptr() != address or sample.tobytes() != numbers:
-                return False
-        return True
-
-    def is_current(self, tensors, steps):
-        """For a call of so many steps: whether these are the numbers that were packed, as far as it can look."""
-        return self.quickly(tensors) and (steps < FEW_STEPS or self.equals(list(tensors)))
+        """Makes `short`, which looks whether these tensors, from which this was packed, have changed."""
+        if all(tensor.is_contiguous() and not tensor.is_inference() for tensor in tensors):
+            self.short = _core.TensorCalls(self.core, tensors, self.copies, Tensor, from_numpy, num_threads, SAMPLES, FEW_STEPS)
 
 
 def packed(old, sizes, tensors):
