@@ -29,6 +29,7 @@ struct NAME(lstm_step) {
     REAL *gates;                           /* with x: OUT only if keep_gates. Without x: INOUT */
     int64_t x_stride, h_prev_stride, c_stride, h_stride, gates_stride;
     bool half_weights;
+    bool falling;                          /* panels from the last to the first: for_each_tile */
     bool keep_gates;                       /* leave i, f, g, o after the activation in `gates` */
 };
 
@@ -49,6 +50,7 @@ struct NAME(lstm_step_backward) {
     REAL *terms;                           /* OUT, variants: of the gradients of peephole, norm_c, norm_c_bias */
     REAL *m;                               /* OUT, variants: h before the projection, rows of H; or NULL */
     int64_t terms_stride, d_gates_stride, d_h_next_stride, d_output_stride, gates_stride, c_stride, h_stride;
+    bool falling;
     int64_t gates_step, c_step, d_output_step; /* from a step to the next, 0 for a first: fetch_step_before */
 };
 

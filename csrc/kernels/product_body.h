@@ -54,7 +54,7 @@ static void NAME(product)(const struct NAME(lstm_product) *s) {
     const NAME(tile_table) *const table = s->strands > 1    ? &NAME(gates_tiles)
                                           : s->half_weights ? &NAME(rows_half_tiles)
                                                             : &NAME(rows_tiles);
-    NAME(for_each_tile)(*table, s, 0, s->n_rows, s->panel_begin, s->panel_end, (s->n_columns + VL - 1) / VL);
+    NAME(for_each_tile)(*table, s, 0, s->n_rows, s->panel_begin, s->panel_end, false, (s->n_columns + VL - 1) / VL);
 }
 
 /* ---- weight gradients ----------------------------------------------------------------------------------------------

@@ -150,13 +150,14 @@ static void NAME(lstm_groups)(const NAME(tile_table) table, const struct NAME(ls
     const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS, n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS;
     const int64_t even = (s->n_rows + n_groups - 1) / n_groups, tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
     const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
-    for (group.panel = s->panel_begin; group.panel < s->panel_end; group.panel += group.panels) {
-        const int64_t left = s->panel_end - group.panel;
+    for (int64_t left = s->panel_end - s->panel_begin, done = 0; left > 0; left -= group.panels, done += group.panels) {
         group.panels = left < most_panels ? left : most_panels;
+        group.panel = s->panel_begin + (s->falling ? left - group.panels : done);
         for (int64_t rows; group.row < s->n_rows; group.row += rows) {
             const int64_t left_rows = s->n_rows - group.row;
             rows = left_rows <= most_rows ? left_rows : left_rows == most_rows + 1 ? most_rows - 1 : most_rows; /* never 1 */
-            NAME(for_each_tile)(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels, n_columns);
+            NAME(for_each_tile)(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
+                                s->falling, n_columns);
             NAME(cell_of)(s, group.row, group.panel, (int)rows, (int)group.panels, sums);
         }
         group.row = 0;
@@ -186,9 +187,10 @@ TILE_TABLE(NAME(rnn_tile), NAME(rnn_tiles))
 static void NAME(step)(const struct NAME(lstm_step) *s) {
     const NAME(tile_table) *const table = s->half_weights ? &NAME(lstm_half_tiles) : &NAME(lstm_tiles);
     if (s->cell != LSTM_CELL_LSTM)
-        NAME(for_each_tile)(NAME(rnn_tiles), s, 0, s->n_rows, s->panel_begin, s->panel_end, (s->hidden_size + VL - 1) / VL);
+        NAME(for_each_tile)(NAME(rnn_tiles), s, 0, s->n_rows, s->panel_begin, s->panel_end, false,
+                            (s->hidden_size + VL - 1) / VL);
     else if (s->n_rows == 1)
-        NAME(for_each_tile)(*table, s, 0, 1, s->panel_begin, s->panel_end, s->panel_end * LSTM_PANEL_VECTORS);
+        NAME(for_each_tile)(*table, s, 0, 1, s->panel_begin, s->panel_end, s->falling, s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)
         NAME(lstm_groups)(*table, s);
 }
@@ -344,5 +346,5 @@ TILE_TABLE(NAME(rnn_backward_tile), NAME(rnn_backward_tiles))
 
 static void NAME(step_backward)(const struct NAME(lstm_step_backward) *s) {
     NAME(for_each_tile)(s->cell == LSTM_CELL_LSTM ? NAME(lstm_backward_tiles) : NAME(rnn_backward_tiles), s, 0, s->n_rows,
-                        s->panel_begin, s->panel_end, (s->hidden_size + VL - 1) / VL);
+                        s->panel_begin, s->panel_end, s->falling, (s->hidden_size + VL - 1) / VL);
 }

@@ -59,7 +59,7 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
     const struct lstm_model *model = &f->args->call.model;
     const int64_t k = p->first_row[step - begin], B = f->args->call.B, width = f->d.H_padded;
     struct NAME(lstm_step_backward) s = {.cell = model->cell, .variant = p->has_variant ? &p->variant : NULL,
-                                         .hidden_size = model->hidden_size, .weight_hh = p->weight_hh,
+                                         .hidden_size = model->hidden_size, .weight_hh = p->weight_hh, .falling = step & 1,
                                          .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = f->d.R,
                                          .d_output_stride = p->d_output_steps ? f->d.R : p->d_output.row_stride,
                                          .gates_stride = f->d.gates_width, .terms_stride = f->plan.vector_terms_stride,

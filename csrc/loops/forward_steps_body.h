@@ -96,6 +96,7 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
         row_end = NAME(running)(call, step, row, row_end);
         if (row_end == row) continue; /* (with lengths; nobody then meets) */
         s.n_rows = row_end - row;
+        s.falling = step & 1;
         s.h_prev_stride = is_first ? R : p->h.row_stride;
         s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
         s.h_prev = is_first ? p->h_state + row * R : NAME(row)(&p->h, step - 1, row);
