@@ -93,8 +93,8 @@ struct lstm_call {
     enum lstm_split split; /* BEST, but for tests: the others use all threads, however little there is to do */
     lstm_interrupted_function *interrupted;
     void *interrupted_context;
-    /* Sequences of different lengths, the longest first: lengths (B), 0..T, not rising, and the batch row that each is.
-     * Steps past a length are not computed; outputs and d_x there are zero. Both NULL: all T. */
+    /* Sequences of different lengths, the longest first: lengths (B), 0..T, not rising, and the batch row that each is
+     * (NULL: 0, 1, 2, ...). Steps past a length are not computed; outputs and d_x there are zero. Both NULL: all T. */
     const int64_t *lengths, *rows;
     const uint8_t *resets; /* (T, B) or NULL. Not 0: before this step the sequence starts anew (the reverse direction: after it) */
     bool lean;             /* training: the tape keeps h and c alone, backward makes the gates again */

@@ -60,6 +60,7 @@ cdef int read_order(object order, lstm_call *call) except -1:
     cdef const int64_t[::1] lengths
     cdef const int64_t[::1] rows
     cdef int64_t b
+    cdef c_bool is_sorted = True
     if order is None or call.B == 0:
         return 0
     lengths, rows = order
@@ -68,7 +69,10 @@ cdef int read_order(object order, lstm_call *call) except -1:
     for b in range(call.B):
         if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
             raise ValueError("lengths must not rise and rows must be those of the batch")
+        is_sorted = is_sorted and rows[b] == b
     call.lengths, call.rows = &lengths[0], &rows[0]
+    if is_sorted:
+        call.rows = NULL
     return 0
 
 

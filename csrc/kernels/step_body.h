@@ -90,7 +90,9 @@ static void NAME(cell)(const struct NAME(lstm_step) *s) {
 
 /* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
  * and 64, against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row's tiles do not wait:
- * its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). */
+ * its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). Tried: taking deep panels
+ * in parts that stay in L1, with the sums in the group between (-3 to 3 % from H = 128 on); asking for the next panel ahead of
+ * time (7-10 % slower). */
 #define GROUP_VECTORS 24
 struct NAME(lstm_group) {
     const struct NAME(lstm_step) *step;

@@ -45,7 +45,9 @@ ALWAYS_INLINE vec_f32 load_half_f32(const uint16_t *p) {
 }
 
 /* Keeps v in a register: GCC would rather load it again for each use, and loads are what is short. */
-#if VECTOR_BYTES >= 32
+#if VECTOR_BYTES == 64
+#define HOLD(v) __asm__("" : "+v"(v))
+#elif VECTOR_BYTES == 32
 #define HOLD(v) __asm__("" : "+x"(v))
 #else
 #define HOLD(v) (void)(v)

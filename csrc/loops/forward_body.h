@@ -76,9 +76,9 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
     if (a->call.lengths) {
         p.x_place = NAME(place)(&a->call, &x, direction, 0, layer == 0);
         p.h_place = NAME(place)(&a->call, &h, direction, direction * R, !a->tape && layer == model->num_layers - 1);
-        if (layer == 0 || direction)
+        if (direction || (layer == 0 && a->call.rows)) /* else it is in the order of steps where it lies */
             p.x_steps = (REAL *)((char *)a->workspace + f->plan.x_steps + direction * f->plan.x_steps_bytes);
-        if (!a->tape || direction)
+        if (direction || (!a->tape && a->call.rows))
             p.h_steps = (REAL *)((char *)a->workspace + f->plan.h_steps + direction * f->plan.h_steps_bytes);
     }
     struct lstm_member rows = *m, panels = *m;

@@ -60,5 +60,5 @@ static void NAME(clear_padding)(const struct lstm_call *call, const struct lstm_
                                 int64_t end) {
     for (int64_t r = begin; call->lengths && x->data && r < end; r++)
         for (int64_t t = call->lengths[r]; t < call->T; t++)
-            memset((REAL *)x->data + t * x->step_stride + call->rows[r] * x->row_stride, 0, (size_t)n * sizeof(REAL));
+            memset((REAL *)x->data + t * x->step_stride + NAME(batch_row)(call, r) * x->row_stride, 0, (size_t)n * sizeof(REAL));
 }
