@@ -54,6 +54,7 @@ def _arguments():
     parser.add_argument("--large", action="store_true", help=f"also shapes above {LARGE}")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="for JSON and PNG (default: results/)")
     parser.add_argument("--show", type=Path, metavar="FILE.json", help="measure nothing: an earlier run as table and chart")
+    parser.add_argument("--markdown", action="store_true", help="with --show: the rows of README's table instead")
     return parser.parse_args()
 
 
@@ -117,6 +118,9 @@ def main():
     args = _arguments()
     if args.show:
         results = json.loads(args.show.read_text())
+        if args.markdown:
+            print("\n".join(table.markdown(results)))
+            return
         print("\n".join(table.all_lines(results)))
         print(chart.draw(results, args.show.with_suffix(".png")))
         return

@@ -62,6 +62,19 @@ def line(row, peers):
             f"{best:>15} {rate:>6} {limit:>11}  " + "; ".join(bar_text(*bar) for bar in bars(row)))
 
 
+def markdown(results, regimes=("step", "sequence", "batch", "training-1", "training")):
+    """The rows of README's table."""
+    names = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch", "jax": "JAX", "openvino": "OpenVINO", "keras": "Keras"}
+    kinds = {"step": "one `step` of a `stream`", "training": "forward and backward"}
+    for row in (row for row in results["rows"] if row["regime"] in regimes and ours(row)):
+        peer, time = best_peer(row)
+        share, _ = share_of_limit(row)
+        own = time_text(ours(row)).replace("us", "µs")
+        yield (f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {kinds.get(row['kind'], row['kind'])} | {own} | "
+               f"{ratio(time, ours(row)):.2f} × {names.get(peer, peer)} | "
+               f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} |")
+
+
 def problems(rows):
     """Who could not do what, each reason once."""
     def short(text):
