@@ -111,14 +111,12 @@ cdef class TensorCalls:
             raise ValueError
         return a.data
 
-    cdef tuple run(self, parameters, x, hx, c_bool batch_first, c_bool is_cell):
-        cdef lstm_forward_args a
+    cdef int read(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, lstm_forward_args *a) except -1:
+        """The call, x and the states; ValueError, or an error of numpy(), unless all is plain and current."""
         cdef Memory at = self.look(x)
         cdef Weights weights = self.weights
-        cdef int64_t n = 0, I = weights.model.input_size, R = weights.h_size, H = weights.model.hidden_size
-        cdef int64_t L = weights.n_states, W = weights.num_directions * R, T, B
+        cdef int64_t I = weights.model.input_size, L = weights.n_states, T, B
         cdef int ndim = 2 if is_cell else 3, time = 1 if batch_first else 0
-        cdef lstm_status status
         if at.ndim != ndim or at.shape[ndim - 1] != I or (I > 1 and at.stride[ndim - 1] != 1):
             raise ValueError
         T, B = 1 if is_cell else at.shape[time], at.shape[0] if is_cell else at.shape[1 - time]
@@ -130,7 +128,22 @@ cdef class TensorCalls:
         a.h_0, a.c_0 = NULL, NULL
         if hx is not None:
             h_0, c_0 = hx
-            a.h_0, a.c_0 = self.state_of(h_0, ndim, L, B, R), self.state_of(c_0, ndim, L, B, H)
+            a.h_0 = self.state_of(h_0, ndim, L, B, weights.h_size)
+            a.c_0 = self.state_of(c_0, ndim, L, B, weights.model.hidden_size)
+        return 0
+
+    def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False):
+        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and current."""
+        cdef lstm_forward_args a
+        cdef Weights weights = self.weights
+        cdef int64_t n = 0, I = weights.model.input_size, R = weights.h_size, H = weights.model.hidden_size
+        cdef int64_t L = weights.n_states, W = weights.num_directions * R, T, B
+        cdef lstm_status status
+        try:  # (around this alone: what a signal handler raises during the computation is the caller's)
+            self.read(parameters, x, hx, batch_first, is_cell, &a)
+        except (RuntimeError, TypeError, ValueError):
+            return None
+        T, B = a.call.T, a.call.B
         dtype, empty, wrap = weights.dtype, numpy.empty, self.wrap
         if is_cell:
             output, h_n, c_n = empty((B, R), dtype), empty((B, R), dtype), empty((B, H), dtype)
@@ -152,13 +165,6 @@ cdef class TensorCalls:
         return_workspace(workspace)
         raise_status(status)
         return (wrap(output), wrap(c_n)) if is_cell else (wrap(output), (wrap(h_n), wrap(c_n)))
-
-    def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False):
-        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and current."""
-        try:
-            return self.run(parameters, x, hx, batch_first, is_cell)
-        except (RuntimeError, TypeError, ValueError):
-            return None
 
 
 cdef void *new_memory(array) except NULL:

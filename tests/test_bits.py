@@ -268,3 +268,15 @@ def test_weights_stay_with_the_instruction_set_that_they_were_made_for():
             assert lstm_fast.info()["isa"] == other
             assert_all_same_bits(train(lstm, a)[0], want, f"{isa}, meanwhile {other}")
     _core.use_isa(before)
+
+
+@pytest.mark.parametrize("B", [25, 49, 73, 169])
+def test_rows_that_divide_badly_into_groups_give_the_bits_of_a_few(isa, B):
+    """A step hands its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
+    lstm = make("lstm", 3, 9, dtype=np.float32)
+    a = draw(np.random.default_rng(B), lstm, 3, B)
+    whole = infer(lstm, a)
+    for begin in range(0, B, 10):
+        rows = slice(begin, begin + 10)
+        some = infer(lstm, {name: value[:, rows] for name, value in a.items()})
+        assert_all_same_bits(some, {name: whole[name][:, rows] for name in whole}, f"rows {begin} to {begin + 10} of {B}")
