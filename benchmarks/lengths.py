@@ -1,6 +1,6 @@
 """What sequences of different lengths cost, against their valid steps alone:  python benchmarks/lengths.py [rounds]
 
-Two yardsticks, all interleaved with the calls they measure, medians, one thread:
+Two yardsticks, interleaved with the calls they measure, medians of the rounds' ratios, one thread:
 
   share  the padded call's time x the share of its steps that are valid
   steps  the sum over steps of the time of a dense step with as many rows as run then (a step of 1 to 3 rows is dearer
@@ -17,19 +17,20 @@ SHAPES = [(100, 32, 16, 64, 1), (100, 32, 64, 64, 1), (100, 32, 64, 64, 2), (100
           (100, 256, 32, 128, 1), (29, 270, 12, 64, 1), (29, 32, 12, 64, 2), (100, 8, 64, 64, 1)]
 
 
-def medians(calls, rounds):
-    """Median seconds of each call, the calls taking turns."""
+def time_calls(calls, rounds):
+    """Seconds (rounds, calls): the calls take turns in an order that changes, as what one leaves in the caches costs the next."""
     times = np.empty((rounds, len(calls)))
+    rng = np.random.default_rng(0)
     for k in range(-1, rounds):  # the first round warms up
-        for i, call in enumerate(calls):
+        for i in rng.permutation(len(calls)):
             begin = time.perf_counter()
-            call()
+            calls[i]()
             times[k, i] = time.perf_counter() - begin
-    return np.median(times, axis=0)
+    return times
 
 
 def measure(T, B, I, H, D, is_training, rounds):
-    """(padded, ragged, share of the valid steps, sum over steps): seconds but for the share."""
+    """Medians over rounds: seconds padded and ragged, and ragged against both yardsticks, each measured in the same round."""
     rng = np.random.default_rng(0)
     lstm = lf.LSTM(I, H, bidirectional=D == 2, seed=0)
     x, d = rng.standard_normal((T, B, I), np.float32), rng.standard_normal((T, B, D * H), np.float32)
@@ -43,9 +44,10 @@ def measure(T, B, I, H, D, is_training, rounds):
 
     running = (lengths > np.arange(T)[:, None]).sum(axis=1)  # rows at each step
     counts = np.unique(running[running > 0])
-    padded, ragged, *dense = medians([call(), call(lengths=lengths)] + [call(slice(n)) for n in counts], rounds)
-    per_step = dict(zip(counts, np.array(dense) / T, strict=True))
-    return padded, ragged, lengths.mean() / T, sum(per_step[n] for n in running if n)
+    times = time_calls([call(), call(lengths=lengths)] + [call(slice(n)) for n in counts], rounds)
+    padded, ragged, dense = times[:, 0], times[:, 1], times[:, 2:]
+    steps = dense / T @ (running[:, None] == counts).sum(axis=0)
+    return [float(np.median(v)) for v in (padded, ragged, ragged / (padded * lengths.mean() / T), ragged / steps)]
 
 
 def main(rounds=40):
@@ -53,10 +55,9 @@ def main(rounds=40):
     with lf.num_threads(1):
         for shape in SHAPES:
             for is_training in (False, True):
-                padded, ragged, share, steps = measure(*shape, is_training, rounds)
+                padded, ragged, of_share, of_steps = measure(*shape, is_training, rounds)
                 print(f"{str(shape):24} {'training' if is_training else 'forward':8}  padded {padded * 1e3:7.2f} ms  "
-                      f"ragged {ragged * 1e3:7.2f} ms  = {ragged / (padded * share):.2f} of share, "
-                      f"{ragged / steps:.2f} of steps", flush=True)
+                      f"ragged {ragged * 1e3:7.2f} ms  = {of_share:.2f} of share, {of_steps:.2f} of steps", flush=True)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,6 @@ int64_t lstm_tape_h(const struct lstm_call *call, int64_t layer) {
 /* ---- workspaces ----------------------------------------------------------------------------------------------------
  * Chunk lengths change no bit of any result; they depend on sizes alone, not on caches or threads. */
 #define CHUNK_BYTES (256 << 10)   /* hoisted input projection: half of a 512 KiB L2, or a quarter of the W_ih it reads once */
-#define RAGGED_BYTES (64 << 10)   /* with lengths, gates of the steps whose x and h are copied: they are in L1 then (-3 %) */
 #define BETWEEN_BYTES (128 << 10) /* what flows between layers */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
@@ -177,7 +176,6 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
-    p->ragged_steps = at_most(p->chunk_steps, at_least(1, RAGGED_BYTES / at_least(1, gates_step)));
     p->gates = take(&t, training && is_lstm && !call->lean ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, is_lstm && !training ? m->num_layers * D : 0,
                 times(&t, times(&t, call->B, d.H_padded), d.element_bytes), &p->c_bytes);
@@ -191,11 +189,8 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
         p->m = take(&t, m->proj_size ? D : 0, times(&t, call->B, c_row), &p->m_bytes);
         p->recurrent_masks = take(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, times(&t, call->B, h_row), NULL);
     }
-    p->x_steps_width = largest_input;
     if (call->lengths) {
-        const int64_t chunk_rows = times(&t, p->chunk_steps, call->B);
-        p->x_steps = take(&t, D, times(&t, times(&t, chunk_rows, largest_input), d.element_bytes), &p->x_steps_bytes);
-        p->h_steps = take(&t, D, times(&t, chunk_rows, h_row), &p->h_steps_bytes);
+        p->places = take(&t, 2 * D, times(&t, call->B, sizeof(int64_t)), NULL);
         p->h_state = take(&t, 1, times(&t, m->num_layers * D, times(&t, call->B, h_row)), NULL);
     }
     p->bytes = t.bytes;
@@ -235,10 +230,7 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->packed_m = take(&t, m->proj_size ? m->hidden_size + whole_tiles : 0, column_bytes, NULL);
     p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
     const int64_t column = times(&t, times(&t, p->chunk_steps, B), element); /* one number of every row of a chunk */
-    const int64_t ragged = call->lengths ? column : 0;
-    p->d_output_steps = take(&t, d.R, ragged, NULL);
-    p->h_steps = take(&t, d.R, ragged, NULL);
-    p->d_x_steps = take(&t, largest_input, ragged, NULL);
+    p->places = take(&t, call->lengths ? 1 : 0, times(&t, 4 + p->chunk_steps, times(&t, B, sizeof(int64_t))), NULL);
     p->d_h = take(&t, 1, times(&t, call->lengths ? LD : 0, h_rows), NULL);
     p->d_x_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);
     p->d_h_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);
@@ -249,7 +241,6 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->m = take(&t, m->proj_size ? m->hidden_size : 0, column, NULL);
     p->d_h_new_stride = d.R_padded + 64 / element;
     p->d_h_new = take(&t, m->proj_size ? p->d_h_new_stride : 0, column, NULL);
-    p->x_steps = take(&t, is_lean ? largest_input : 0, ragged, NULL);
     p->gates = take(&t, is_lean ? d.gates_width : 0, column, NULL);
     p->x_products = take(&t, is_lean && m->layer_norm ? d.gates_width : 0, column, NULL);
     p->h_products = take(&t, is_lean && m->layer_norm ? d.gates_width : 0, column, NULL);

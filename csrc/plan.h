@@ -68,7 +68,6 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 struct lstm_forward_plan {
     int64_t segment_steps;   /* all layers pass over this many steps before the next: keeps what flows between in cache */
     int64_t chunk_steps;     /* steps whose input projection is computed at once */
-    int64_t ragged_steps;    /* with lengths, steps whose x and h are copied at once, where nothing is hoisted */
     int64_t gates, gates_bytes; /* D chunks of (chunk_steps, B, gates_width), where no tape holds the gates */
     int64_t c, c_bytes;      /* L * D cell states (B, H_padded), where no tape does */
     int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R), where no tape does */
@@ -79,9 +78,7 @@ struct lstm_forward_plan {
     int64_t m, m_bytes;                   /* (B, H) h before the projection */
     int64_t recurrent_masks;              /* (L * D, B, R) */
     /* Only with lengths: */
-    int64_t x_steps, x_steps_bytes; /* D chunks of inputs in the order of steps (chunk_steps, B, x_steps_width) */
-    int64_t x_steps_width;          /* elements, of the widest layer: members may be in different layers at a time */
-    int64_t h_steps, h_steps_bytes; /* D chunks of outputs likewise (chunk_steps, B, R) */
+    int64_t places;                 /* (D, 2, B) int64_t: where the rows of x and h begin, elements */
     int64_t h_state;                /* (L * D, B, R) running states */
     int64_t bytes;
 };
@@ -100,9 +97,9 @@ struct lstm_backward_plan {
     int64_t between, between_bytes; /* two gradients (segment_steps, B, D * R) between layers */
     int64_t packed_x, packed_h; /* left operands of the weight-gradient products: (tiles, depth, tile_rows) */
     int64_t ones;            /* the left operand of the bias gradient, one tile */
-    /* Only with lengths, in the order of steps, rows that do not run left out: */
-    int64_t d_output_steps, h_steps; /* (chunk_steps * B, R) */
-    int64_t d_x_steps;       /* (chunk_steps * B, largest input) */
+    /* Only with lengths: */
+    int64_t places;          /* int64_t, elements: where the rows of x, h, d_output, d_x begin, (4, B); the rows of d_x of a
+                                chunk, those that do not run left out, (chunk_steps * B) */
     int64_t d_h;             /* (L * D, B, R) running gradients */
     /* Of a chunk, rows as in d_gates, where the model or the call needs them: */
     int64_t d_x_products, d_h_products; /* layer norm: gradients of both products, rows as in d_gates */
@@ -110,7 +107,6 @@ struct lstm_backward_plan {
     int64_t h_seen;          /* (chunk_steps * B, R) with resets or recurrent dropout */
     int64_t m;               /* (chunk_steps * B, H) h before the projection */
     int64_t d_h_new, d_h_new_stride; /* rows of R_padded, gradient of the projection's output */
-    int64_t x_steps;         /* (chunk_steps * B, largest input): lean, with lengths */
     int64_t gates, x_products, h_products; /* (chunk_steps * B, gates_width) of a lean tape */
     int64_t made_c, made_h;  /* (chunk_steps * B, H_padded), (.., H): what making the gates again gives besides */
     /* Of a step: */

@@ -54,13 +54,13 @@ MUTANTS = {
     "stale state at the start of each chunk": Mutant(
         FORWARD, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS),
     "weight_hh gradient one step off": Mutant(
-        WEIGHT_GRADIENTS, "NAME(place_of)(x, step - 1, r)", "NAME(place_of)(x, step, r)", STEPS),
+        WEIGHT_GRADIENTS, "NAME(row)(x, step - 1, r)", "NAME(row)(x, step, r)", STEPS),
     "backward stops before the first step": Mutant(
         BACKWARD_STEPS, "step >= begin; step--", "step > begin; step--", STEPS),
     "weight gradients of later chunks alone": Mutant(
         WEIGHT_GRADIENTS, "last, depth, !p->is_first_product)", "last, depth, false)", BACKWARD_BLOCKS),
     "d_x of the second direction alone": Mutant(
-        BACKWARD_STEPS, ".add = p->adds_to_d_x && !p->d_x_steps", ".add = false", STEPS),
+        BACKWARD_STEPS, ".add = p->adds_to_d_x", ".add = false", STEPS),
     "no barrier between packing and product": Mutant(
         WEIGHT_GRADIENTS, "packed_m);\n        if (!lstm_barrier(p->m)) return false;", "packed_m);", THREADS),
     "no barrier before the next chunk": Mutant(
@@ -72,9 +72,11 @@ MUTANTS = {
     "padding computed": Mutant(
         "csrc/loops/lengths_body.h", "call->lengths[end - 1] <= step", "call->lengths[end - 1] < step", "tests/test_lengths.py"),
     "reverse direction from the end of the batch": Mutant(
-        "csrc/loops/lengths_body.h", "direction ? call->lengths : NULL", "NULL", "tests/test_lengths.py"),
-    "inputs of two layers in one place": Mutant(
-        FORWARD, "width = f->plan.x_steps_width;", "width = I;", "tests/test_lengths.py -k threads"),
+        "csrc/loops/lengths_body.h", "direction ? (call->lengths[r] - 1) * x->step_stride : 0", "direction ? (call->T - 1) * x->step_stride : 0", "tests/test_lengths.py"),
+    "both directions' rows in one place": Mutant(
+        "csrc/loops/forward_body.h", "f->plan.places) + direction * 2 * B", "f->plan.places)", "tests/test_lengths.py -k threads"),
+    "gradients of a chunk's inputs in its first rows": Mutant(
+        BACKWARD_STEPS, "product.y = NAME(rows_of_chunk)(p, begin, end);", "", "tests/test_lengths.py"),
     "members do not meet after a step": Mutant(
         FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
     "output gate sees the old state": Mutant(

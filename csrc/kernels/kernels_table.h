@@ -13,6 +13,15 @@ struct NAME(lstm_variant) {
     int64_t peephole_terms, norm_c_terms, norm_c_bias_terms; /* where in a row of terms */
 };
 
+/* Rows of numbers: row r begins at data + at[r] or, where at is NULL, at data + r * stride. */
+struct NAME(lstm_rows) {
+    REAL *data;
+    int64_t stride;
+    const int64_t *at;
+};
+
+static inline int64_t NAME(place)(const struct NAME(lstm_rows) *x, int64_t r) { return __builtin_expect(x->at != NULL, 0) ? x->at[r] : r * x->stride; }
+
 /* One time step of rows [0, n_rows) and panels [panel_begin, panel_end): the recurrent product and the cell update.
  * A panel is LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0; c and c_prev rows are as wide as H
  * rounded up to vectors, h rows hold H elements (with a projection they are what goes into it, and h_prev rows hold h_size).
@@ -21,13 +30,14 @@ struct NAME(lstm_step) {
     enum lstm_cell cell;
     const struct NAME(lstm_variant) *variant; /* NULL: the plain LSTM */
     int64_t n_rows, panel_begin, panel_end, input_size, hidden_size, h_size;
-    const REAL *x;                         /* (n_rows, I), or NULL: `gates` already holds the input projection */
+    struct NAME(lstm_rows) x;              /* (n_rows, I), or NULL: `gates` already holds the input projection */
+    struct NAME(lstm_rows) h_prev, h;
     const void *weight_ih, *weight_hh;     /* packed, REAL or 16 bits */
     const REAL *bias;                      /* packed */
-    const REAL *h_prev, *c_prev;
-    REAL *c, *h;
+    const REAL *c_prev;
+    REAL *c;
     REAL *gates;                           /* with x: OUT only if keep_gates. Without x: INOUT */
-    int64_t x_stride, h_prev_stride, c_stride, h_stride, gates_stride;
+    int64_t c_stride, gates_stride;
     bool half_weights;
     bool falling;                          /* panels from the last to the first: for_each_tile */
     bool keep_gates;                       /* leave i, f, g, o after the activation in `gates` */
@@ -42,14 +52,14 @@ struct NAME(lstm_step_backward) {
     const REAL *d_gates_next;              /* of step + 1; d_h_next = d_gates_next W_hh, or NULL: take d_h_next */
     const REAL *weight_hh;                 /* packed for backward */
     const REAL *d_h_next;                  /* (n_rows, H) */
-    const REAL *d_output;                  /* (n_rows, H) or NULL: zero */
+    struct NAME(lstm_rows) d_output;       /* (n_rows, H) or NULL: zero */
     const REAL *gates, *c, *c_prev;        /* of the tape; a variant makes c again from the others */
-    const REAL *h;                         /* output of this step, for the plain cells */
+    struct NAME(lstm_rows) h;              /* output of this step, for the plain cells */
     REAL *d_c;                             /* INOUT, rows as wide as c */
     REAL *d_gates;                         /* OUT, gradient of the gates before the activation */
     REAL *terms;                           /* OUT, variants: of the gradients of peephole, norm_c, norm_c_bias */
     REAL *m;                               /* OUT, variants: h before the projection, rows of H; or NULL */
-    int64_t terms_stride, d_gates_stride, d_h_next_stride, d_output_stride, gates_stride, c_stride, h_stride;
+    int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
     bool falling;
     int64_t gates_step, c_step, d_output_step; /* from a step to the next, 0 for a first: fetch_step_before */
 };
@@ -73,10 +83,9 @@ struct NAME(lstm_norm_backward) {
 struct NAME(lstm_product) {
     int64_t n_rows, depth, n_columns, panel_begin, panel_end;
     int strands;
+    struct NAME(lstm_rows) a, y;
     const void *b;                         /* packed, REAL or, with strands 1, 16 bits */
-    const REAL *a, *bias;                  /* bias packed, or NULL: zero */
-    REAL *y;
-    int64_t a_stride, y_stride;
+    const REAL *bias;                      /* packed, or NULL: zero */
     bool half_weights;
     bool add;                              /* y = y + a B */
 };

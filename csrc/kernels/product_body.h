@@ -1,14 +1,18 @@
 /* Products without a cell: the hoisted input projection, d_x and d_h (product), the weight gradients (outer). */
 
-/* Stores the sums of a tile at y, of which `left` columns exist. */
-NEVER_INLINE void NAME(store_tile)(REAL *y, int64_t y_stride, int64_t left, bool add, int rows, int n, const VEC *sums) {
-    for (int r = 0; r < rows; r++)
+/* Stores the sums of a tile, n vectors from a column on. */
+NEVER_INLINE void NAME(store_tile)(const struct NAME(lstm_product) *s, int64_t row, int64_t column, int rows, int n,
+                                   const VEC *sums) {
+    const int64_t left = s->n_columns - column;
+    const bool add = s->add;
+    for (int r = 0; r < rows; r++) {
+        REAL *y = s->y.data + NAME(place)(&s->y, row + r) + column;
         for (int v = 0; v < n; v++) {
-            REAL *at = y + r * y_stride + v * VL;
             VEC sum = *sums++;
-            if (add) sum += V(load_lanes)(at, left - v * VL);
-            V(store_lanes)(at, sum, left - v * VL);
+            if (add) sum += V(load_lanes)(y + v * VL, left - v * VL);
+            V(store_lanes)(y + v * VL, sum, left - v * VL);
         }
+    }
 }
 
 ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const int width, const int strands,
@@ -22,10 +26,10 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
         for (int r = 0; r < rows; r++)
             acc[r * n + v] = s->bias ? V(load)(s->bias + column + v * VL) : V(broadcast)((REAL)0);
     }
-    NAME(tile)(rows, panels, width, strands, is_half, s->depth, s->a + row * s->a_stride, s->a_stride, 1,
+    NAME(tile)(rows, panels, width, strands, is_half, s->depth, NAME(left_of)(rows, &s->a, row), 1,
                (const char *)s->b + column * s->depth * strands * number, width * VL, s->depth * strands * width * VL, acc);
     NAME(spill)(rows * n, acc, sums);
-    NAME(store_tile)(s->y + row * s->y_stride + column, s->y_stride, s->n_columns - column, s->add, rows, n, sums);
+    NAME(store_tile)(s, row, column, rows, n, sums);
 }
 
 ALWAYS_INLINE void NAME(rows_tile)(const int rows, const int panels, const int width, const void *block, int64_t row,
@@ -78,7 +82,8 @@ ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int 
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
 #pragma GCC unroll 24
     for (int k = 0; k < rows * n; k++) acc[k] = s->add ? V(load)(y + k * VL) : V(broadcast)((REAL)0);
-    NAME(tile)(rows, 1, width, 1, 0, s->depth, s->a + row / TILE_ROWS * s->a_tile, 1, TILE_ROWS, s->b, n * VL, 0, acc);
+    const struct NAME(lstm_rows) a = {(REAL *)s->a + row / TILE_ROWS * s->a_tile, 1, NULL};
+    NAME(tile)(rows, 1, width, 1, 0, s->depth, NAME(left_of)(rows, &a, 0), TILE_ROWS, s->b, n * VL, 0, acc);
 #pragma GCC unroll 24
     for (int k = 0; k < rows * n; k++) V(store)(y + k * VL, acc[k]);
 }

@@ -9,17 +9,17 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
                                     const struct NAME(lstm_step) *s, int64_t row, int64_t panel, VEC *acc) {
     const int n = panels * width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    const REAL *start = s->x ? s->bias + column : s->gates + row * s->gates_stride + column;
-    const int64_t start_stride = s->x ? 0 : s->gates_stride, number = is_half ? 2 : sizeof(REAL);
+    const REAL *start = s->x.data ? s->bias + column : s->gates + row * s->gates_stride + column;
+    const int64_t start_stride = s->x.data ? 0 : s->gates_stride, number = is_half ? 2 : sizeof(REAL);
 #pragma GCC unroll 16
     for (int v = 0; v < n; v++) {
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) acc[r * n + v] = V(load)(start + r * start_stride + v * VL);
     }
-    if (s->x)
-        NAME(tile)(rows, panels, width, 1, is_half, s->input_size, s->x + row * s->x_stride, s->x_stride, 1,
+    if (s->x.data)
+        NAME(tile)(rows, panels, width, 1, is_half, s->input_size, NAME(left_of)(rows, &s->x, row), 1,
                    (const char *)s->weight_ih + column * s->input_size * number, width * VL, s->input_size * width * VL, acc);
-    NAME(tile)(rows, panels, width, 1, is_half, s->h_size, s->h_prev + row * s->h_prev_stride, s->h_prev_stride, 1,
+    NAME(tile)(rows, panels, width, 1, is_half, s->h_size, NAME(left_of)(rows, &s->h_prev, row), 1,
                (const char *)s->weight_hh + column * s->h_size * number, width * VL, s->h_size * width * VL, acc);
 }
 
@@ -55,7 +55,7 @@ ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct 
             VEC c = V(load)(c_row + unit);
             if (v && v->layer_norm)
                 c = V(fma)(NAME(normalise)(normal, c), V(load)(v->norm_c + unit), V(load)(v->norm_c_bias + unit));
-            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c),
+            V(store_lanes)(s->h.data + NAME(place)(&s->h, row + r) + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c),
                            s->hidden_size - unit);
         }
     }
@@ -173,7 +173,7 @@ NEVER_INLINE void NAME(rnn_units)(const struct NAME(lstm_step) *s, int64_t row, 
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < n; v++) {
             const int64_t unit = (panel * LSTM_PANEL_VECTORS + v) * VL;
-            V(store_lanes)(s->h + (row + r) * s->h_stride + unit, NAME(rnn_cell)(s->cell, *sums++), s->hidden_size - unit);
+            V(store_lanes)(s->h.data + NAME(place)(&s->h, row + r) + unit, NAME(rnn_cell)(s->cell, *sums++), s->hidden_size - unit);
         }
 }
 
@@ -205,7 +205,7 @@ ALWAYS_INLINE void NAME(fetch_step_before)(const struct NAME(lstm_step_backward)
     const REAL *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES - s->gates_step;
     for (int64_t k = 0; k < LSTM_GATES * VL; k += 64 / (int64_t)sizeof(REAL)) __builtin_prefetch(gates + k);
     __builtin_prefetch(s->c_prev + b * s->c_stride + unit - s->c_step);
-    if (s->d_output) __builtin_prefetch(s->d_output + b * s->d_output_stride + unit - s->d_output_step);
+    if (s->d_output.data) __builtin_prefetch(s->d_output.data + NAME(place)(&s->d_output, b) + unit - s->d_output_step);
 }
 
 ALWAYS_INLINE void NAME(lstm_unit_backward)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step_backward) *s,
@@ -227,7 +227,7 @@ ALWAYS_INLINE void NAME(lstm_units_backward)(const struct NAME(lstm_variant) *v,
         for (int k = 0; k < n; k++) {
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL;
             VEC d_h = *sums++;
-            if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, s->hidden_size - unit);
+            if (s->d_output.data) d_h += V(load_lanes)(s->d_output.data + NAME(place)(&s->d_output, b) + unit, s->hidden_size - unit);
             NAME(fetch_step_before)(s, b, unit);
             NAME(lstm_unit_backward)(v, s, b, unit, d_h);
         }
@@ -258,8 +258,8 @@ NEVER_INLINE void NAME(rnn_backward)(const struct NAME(lstm_step_backward) *s, i
         for (int k = 0; k < n; k++) {
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL, left = s->hidden_size - unit;
             VEC d_h = *sums++;
-            if (s->d_output) d_h += V(load_lanes)(s->d_output + b * s->d_output_stride + unit, left);
-            const VEC h = V(load_lanes)(s->h + b * s->h_stride + unit, left);
+            if (s->d_output.data) d_h += V(load_lanes)(s->d_output.data + NAME(place)(&s->d_output, b) + unit, left);
+            const VEC h = V(load_lanes)(s->h.data + NAME(place)(&s->h, b) + unit, left);
             V(store)(s->d_gates + b * s->d_gates_stride + unit, NAME(rnn_cell_backward)(s->cell, h, d_h));
         }
 }
@@ -315,7 +315,8 @@ ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const i
     if (s->d_gates_next) {
 #pragma GCC unroll 24
         for (int k = 0; k < rows * n; k++) acc[k] = V(broadcast)((REAL)0);
-        NAME(tile)(rows, panels, width, strands, 0, H, s->d_gates_next + row * s->d_gates_stride, s->d_gates_stride, 1,
+        const struct NAME(lstm_rows) d_gates = {(REAL *)s->d_gates_next, s->d_gates_stride, NULL};
+        NAME(tile)(rows, panels, width, strands, 0, H, NAME(left_of)(rows, &d_gates, row), 1,
                    s->weight_hh + unit * H * strands, width * VL, H * strands * width * VL, acc);
         NAME(spill)(rows * n, acc, sums);
     } else {

@@ -6,7 +6,7 @@
  * All int arguments are compile-time constants at every call, so acc lives in registers.
  * is_half: b is 16 bits a number, widened as it is loaded (exactly; the sums are those of REAL weights of that value).
  *
- * strands: where a[r][k] lies. 1: a + r * a_stride + k * a_step. 4: row r holds gates, blocks of [4][VL]; k runs over
+ * strands: where a[r][k] lies in its row. 1: at k * a_step. 4: a row holds gates, blocks of [4][VL]; k runs over
  * units and, inside a unit, over its four gates, so that the order does not depend on VL.
  *
  * Tile sizes: AVX-512 and NEON have 32 registers: 6 rows x 4 vectors; the others 16: 3 x 4. One row takes more panels
@@ -33,14 +33,33 @@ ALWAYS_INLINE VEC NAME(load_right)(const int is_half, const char *b) {
     return V(load)((const REAL *)b);
 }
 
+/* The left operand of a tile: row r lies apart[r] after the first. (As pointers to each row it took 5 % longer: the
+ * compiler then adds them up anew for every k.) */
+struct NAME(left) {
+    const REAL *first;
+    int64_t apart[TILE_ROWS];
+};
+
+ALWAYS_INLINE struct NAME(left) NAME(left_of)(const int rows, const struct NAME(lstm_rows) *x, int64_t row) {
+    struct NAME(left) left;
+    left.first = x->data + NAME(place)(x, row);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) left.apart[r] = r * x->stride;
+    if (__builtin_expect(x->at != NULL, 0)) {
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) left.apart[r] = x->at[row + r] - x->at[row];
+    }
+    return left;
+}
+
 /* One k: a_k is the number of row 0, b_k vector 0. */
 ALWAYS_INLINE void NAME(tile_product)(const int rows, const int panels, const int width, const int is_half, const REAL *a_k,
-                                      int64_t a_stride, const char *b_k, int64_t b_panel, VEC *acc) {
+                                      const int64_t *apart, const char *b_k, int64_t b_panel, VEC *acc) {
     const int n = panels * width;
     const int64_t number = is_half ? 2 : sizeof(REAL);
     VEC left[TILE_ROWS];
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[r * a_stride]);
+    for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[apart[r]]);
 #pragma GCC unroll 16
     for (int v = 0; v < n; v++) {
         VEC right = NAME(load_right)(is_half, b_k + ((v / width) * b_panel + (v % width) * VL) * number);
@@ -53,14 +72,15 @@ ALWAYS_INLINE void NAME(tile_product)(const int rows, const int panels, const in
 /* (Unrolled by two, because the instructions around the sums take places that a busy neighbour on the same core leaves few of:
  * 5 to 18 % there, nothing where the core is ours alone. By four is no faster and makes the library a quarter larger.) */
 ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width, const int strands, const int is_half,
-                              int64_t depth, const REAL *a, int64_t a_stride, int64_t a_step, const void *right,
-                              int64_t b_step, int64_t b_panel, VEC *acc) {
+                              int64_t depth, struct NAME(left) left, int64_t a_step, const void *right, int64_t b_step,
+                              int64_t b_panel, VEC *acc) {
+    const REAL *a = left.first;
     const int64_t b_bytes = b_step * (is_half ? 2 : (int64_t)sizeof(REAL));
     const char *b = right;
     if (strands == 1) {
 #pragma GCC unroll 2
         for (int64_t k = 0; k < depth; k++, b += b_bytes)
-            NAME(tile_product)(rows, panels, width, is_half, a + k * a_step, a_stride, b, b_panel, acc);
+            NAME(tile_product)(rows, panels, width, is_half, a + k * a_step, left.apart, b, b_panel, acc);
         return;
     }
     for (int64_t done = 0; done < depth; done += VL, a += strands * VL) {
@@ -68,7 +88,7 @@ ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width,
         for (int64_t k = 0; k < n_units; k++) {
 #pragma GCC unroll 4
             for (int strand = 0; strand < strands; strand++, b += b_bytes)
-                NAME(tile_product)(rows, panels, width, is_half, a + strand * VL + k * a_step, a_stride, b, b_panel, acc);
+                NAME(tile_product)(rows, panels, width, is_half, a + strand * VL + k * a_step, left.apart, b, b_panel, acc);
         }
     }
 }

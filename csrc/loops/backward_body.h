@@ -24,8 +24,6 @@ static bool NAME(run_backward_pass)(const struct NAME(backward) *f, struct NAME(
         for (int64_t step = begin; step < end; step++)
             first_row[step + 1 - begin] = first_row[step - begin] + NAME(running)(&f->args->call, step, 0, f->args->call.B);
         p->first_row = first_row;
-        NAME(bring_rows)(f, p, begin, end, &p->d_output_place, f->d.R, p->d_output_steps);
-        NAME(bring_rows)(f, p, begin, end, &p->h, f->d.R, p->h_steps);
         NAME(see_chunk)(f, p, begin, end);
         if (f->args->call.lean && p->c && !NAME(make_gates)(f, p, p->restart.index, begin, end)) return false;
         if (NAME(backward_steps)(f, p, begin, end) && NAME(backward_h)(f, p, begin)) NAME(backward_x)(f, p, begin, end);
@@ -64,7 +62,7 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
                                                            int64_t layer, int64_t direction, int64_t segment_begin) {
     const struct lstm_backward *a = f->args;
     const struct lstm_model *model = &a->call.model;
-    const int64_t T = a->call.T, B = a->call.B, R = f->d.R, W = f->d.output_width;
+    const int64_t B = a->call.B, R = f->d.R, W = f->d.output_width;
     const int64_t index = layer * model->num_directions + direction;
     const bool is_lstm = model->cell == LSTM_CELL_LSTM;
     const char *tape = a->tape;
@@ -92,23 +90,12 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
                                     .d_weight_hh = NAME(workspace)(f, f->plan.d_packed + sums.weight_hh),
                                     .d_weight_hr = NAME(workspace)(f, f->plan.d_packed + sums.weight_hr),
                                     .d_bias = NAME(workspace)(f, f->plan.d_packed + sums.bias),
-                                    .d_vectors = NAME(workspace)(f, f->plan.d_packed + sums.vectors),
-                                    .x = NAME(place)(&a->call, &x, direction, 0, layer == 0),
-                                    .h = NAME(place)(&a->call, &h, direction, direction * R, false)};
+                                    .d_vectors = NAME(workspace)(f, f->plan.d_packed + sums.vectors)};
 #undef PACKED
     if (p.has_variant) p.variant = NAME(describe_variant)(&a->call, &f->d, p.vectors);
     const bool is_ragged_lean = a->call.lean && is_lstm && a->call.lengths;
     if (lstm_changes_states(&a->call) || is_ragged_lean) p.h_seen = NAME(workspace)(f, f->plan.h_seen);
     if (a->call.resets && is_lstm) p.c_seen = NAME(workspace)(f, f->plan.c_seen);
-    if (d_output.data) p.d_output = NAME(direct)(&d_output, T, direction, direction * R);
-    if (d_x.data) p.d_x = NAME(direct)(&d_x, T, direction, 0);
-    if (a->call.lengths) {
-        p.d_output_place = NAME(place)(&a->call, &d_output, direction, direction * R, layer == model->num_layers - 1);
-        p.d_x_place = NAME(place)(&a->call, &d_x, direction, 0, layer == 0);
-        if (d_output.data) p.d_output_steps = NAME(workspace)(f, f->plan.d_output_steps);
-        if (d_x.data) p.d_x_steps = NAME(workspace)(f, f->plan.d_x_steps);
-        if (!is_lstm && direction) p.h_steps = NAME(workspace)(f, f->plan.h_steps);
-    }
     if (is_lstm) {
         const int64_t gates = index * f->tape.gates_bytes;
         const bool is_lean = a->call.lean;
@@ -121,6 +108,14 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
     p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
     p.row_end = B;
     if (!p.meets) NAME(share_rows)(&a->call, m, &p.row_begin, &p.row_end);
+    /* The places of a member's own rows; the others' are there when all have met. */
+    int64_t *at = (int64_t *)((char *)a->workspace + f->plan.places);
+    const bool is_last = layer == model->num_layers - 1;
+    p.x = NAME(direct)(&a->call, &x, direction, 0, layer == 0, p.row_begin, p.row_end, at);
+    p.h = NAME(direct)(&a->call, &h, direction, direction * R, false, p.row_begin, p.row_end, at + B);
+    p.d_output = NAME(direct)(&a->call, &d_output, direction, direction * R, is_last, p.row_begin, p.row_end, at + 2 * B);
+    p.d_x = NAME(direct)(&a->call, &d_x, direction, 0, layer == 0, p.row_begin, p.row_end, at + 3 * B);
+    p.d_x_places = at + 4 * B;
     return p;
 }
 

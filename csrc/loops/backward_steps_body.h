@@ -16,9 +16,8 @@ struct NAME(backward_pass) {
     bool is_staged, has_variant;
     bool meets; /* after each step: members share units instead of rows */
     const int64_t *first_row; /* of each step of the chunk, among all of its rows that run: first_row[n] is their number */
-    struct NAME(directed) d_output, d_x;
-    struct NAME(placed) x, h, d_output_place, d_x_place;
-    REAL *d_output_steps, *d_x_steps, *h_steps; /* with lengths: copies of a chunk in the order of steps, else NULL */
+    struct NAME(directed) x, h, d_output, d_x;
+    int64_t *d_x_places; /* with lengths: of the rows of a chunk, as many as first_row counts */
     bool adds_to_d_x; /* the second direction */
     const REAL *weight_ih, *weight_hh, *weight_hr, *vectors, *h_first;
     struct NAME(lstm_variant) variant;
@@ -61,13 +60,12 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
     struct NAME(lstm_step_backward) s = {.cell = model->cell, .variant = p->has_variant ? &p->variant : NULL,
                                          .hidden_size = model->hidden_size, .weight_hh = p->weight_hh, .falling = step & 1,
                                          .d_gates_stride = f->plan.d_gates_stride, .d_h_next_stride = f->d.R,
-                                         .d_output_stride = p->d_output_steps ? f->d.R : p->d_output.row_stride,
                                          .gates_stride = f->d.gates_width, .terms_stride = f->plan.vector_terms_stride,
-                                         .c_stride = width, .h_stride = p->h_steps ? f->d.R : p->h.row_stride,
+                                         .c_stride = width,
                                          .d_gates = NAME(d_gates)(f, k), .d_h_next = p->d_h,
                                          .terms = NAME(workspace)(f,
                                                                   f->plan.vector_terms) + k * f->plan.vector_terms_stride};
-    if (p->d_output.data) s.d_output = p->d_output_steps ? p->d_output_steps + k * f->d.R : NAME(row)(&p->d_output, step, 0);
+    if (p->d_output.data) s.d_output = NAME(rows)(&p->d_output, step, 0);
     if (p->c) {
         s.gates = NAME(gates_of)(f, p->gates, step, begin);
         s.c_prev = p->c_seen ? p->c_seen + k * width : p->c + step * B * width;
@@ -77,19 +75,19 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
     if (step > begin) {
         s.gates_step = B * f->d.gates_width;
         s.c_step = B * width;
-        s.d_output_step = p->d_output_steps ? (k - p->first_row[step - 1 - begin]) * f->d.R : p->d_output.step_stride;
+        s.d_output_step = p->d_output.step_stride;
     }
     return s;
 }
 
 /* Moves the pointers on to a row. */
 static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step,
-                            int64_t k, int64_t row) {
+                            int64_t row) {
     s->d_gates += row * s->d_gates_stride;
     s->d_h_next += row * s->d_h_next_stride;
     s->terms += row * s->terms_stride;
     if (s->d_gates_next) s->d_gates_next += row * s->d_gates_stride;
-    if (s->d_output) s->d_output += row * s->d_output_stride;
+    if (s->d_output.data) s->d_output = NAME(rows_after)(s->d_output, row);
     if (s->m) s->m += row * s->hidden_size;
     if (p->c) {
         s->gates += row * s->gates_stride;
@@ -97,13 +95,13 @@ static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lst
         s->c += row * s->c_stride;
         s->d_c += row * s->c_stride;
     } else
-        s->h = p->h_steps ? p->h_steps + (k + row) * s->h_stride : NAME(place_of)(&p->h, step, row);
+        s->h = NAME(rows)(&p->h, step, row);
 }
 
 /* One step of rows [row, row_end), all of which have a next step in this chunk, or none. */
 static bool NAME(backward_step)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
                                 int64_t begin, int64_t row, int64_t row_end, bool has_next) {
-    const int64_t H = f->args->call.model.hidden_size, k = p->first_row[step - begin];
+    const int64_t H = f->args->call.model.hidden_size;
     const struct lstm_range panels = NAME(panels_of)(f, p, H);
     const int64_t panel_flops = 2 * f->d.n_gates * H * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t rows_step = NAME(batch_of)(row_end - row, panel_flops);
@@ -112,7 +110,7 @@ static bool NAME(backward_step)(const struct NAME(backward) *f, const struct NAM
     if (has_next) whole.d_gates_next = NAME(d_gates)(f, p->first_row[step + 1 - begin]);
     for (; row < row_end; row += rows_step) {
         struct NAME(lstm_step_backward) s = whole;
-        NAME(go_to_row)(p, &s, step, k, row);
+        NAME(go_to_row)(p, &s, step, row);
         s.n_rows = row_end - row < rows_step ? row_end - row : rows_step;
         for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
             s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
@@ -141,29 +139,6 @@ static bool NAME(backward_steps)(const struct NAME(backward) *f, const struct NA
     return true;
 }
 
-/* With lengths: rows of a sequence in the order of time into the order of steps, those that run, n numbers each. */
-static void NAME(bring_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
-                             int64_t end, const struct NAME(placed) *from, int64_t n, REAL *to) {
-    for (int64_t step = begin; to && from->data && step < end; step++) {
-        const int64_t row_end = NAME(running)(&f->args->call, step, p->row_begin, p->row_end);
-        for (int64_t r = p->row_begin; r < row_end; r++)
-            memcpy(to + (p->first_row[step - begin] + r) * n, NAME(place_of)(from, step, r), (size_t)n * sizeof(REAL));
-    }
-}
-
-/* And back; a second direction adds. */
-static void NAME(return_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
-                              int64_t end, const REAL *from, int64_t n, const struct NAME(placed) *to) {
-    for (int64_t step = begin; from && step < end; step++) {
-        const int64_t row_end = NAME(running)(&f->args->call, step, p->row_begin, p->row_end);
-        for (int64_t r = p->row_begin; r < row_end; r++) {
-            const REAL *row = from + (p->first_row[step - begin] + r) * n;
-            REAL *at = NAME(place_of)(to, step, r);
-            for (int64_t k = 0; k < n; k++) at[k] = p->adds_to_d_x ? at[k] + row[k] : row[k];
-        }
-    }
-}
-
 /* d_h before the chunk, unless the stages of its first step have given it. */
 static bool NAME(backward_h)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin) {
     const struct lstm_call *call = &f->args->call;
@@ -172,36 +147,42 @@ static bool NAME(backward_h)(const struct NAME(backward) *f, const struct NAME(b
     struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end,
                                          .n_rows = NAME(running)(call, begin, p->row_begin, p->row_end) - p->row_begin,
                                          .depth = call->model.hidden_size, .n_columns = R, .strands = (int)f->d.n_gates,
-                                         .a = NAME(d_gates)(f, p->first_row[0] + p->row_begin), .b = p->weight_hh,
-                                         .y = p->d_h + p->row_begin * R, .a_stride = f->plan.d_gates_stride, .y_stride = R};
+                                         .a = {NAME(d_gates)(f, p->first_row[0] + p->row_begin), f->plan.d_gates_stride, NULL},
+                                         .b = p->weight_hh, .y = {p->d_h + p->row_begin * R, R, NULL}};
     return p->is_staged || NAME(run_product)(p->m, KERNELS(call), &f->d, product);
 }
 
-/* d_x of the steps of a chunk. */
+/* All rows of d_x that run in a chunk. */
+static struct NAME(lstm_rows) NAME(rows_of_chunk)(const struct NAME(backward_pass) *p, int64_t begin, int64_t end) {
+    int64_t *at = p->d_x_places;
+    for (int64_t step = begin; step < end; step++)
+        for (int64_t r = 0; r < p->first_row[step + 1 - begin] - p->first_row[step - begin]; r++)
+            *at++ = NAME(row)(&p->d_x, step, r) - p->d_x.data;
+    return (struct NAME(lstm_rows)){p->d_x.data, 0, p->d_x_places};
+}
+
+/* d_x of the steps of a chunk, whose rows that run lie one after the other: one product, if they are all this member's and
+ * d_x is as even or, with lengths, the place of each is noted. A second direction adds. */
 static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t begin,
                              int64_t end) {
     const struct lstm_call *call = &f->args->call;
     const int64_t I = p->input_size;
     const struct lstm_range panels = NAME(panels_of)(f, p, I);
     if (!p->d_x.data) return true;
-    const REAL *d_products = call->model.layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : NAME(d_gates)(f, 0);
+    REAL *d_products = call->model.layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : NAME(d_gates)(f, 0);
     struct NAME(lstm_product) product = {.panel_begin = panels.begin, .panel_end = panels.end,
-                                         .depth = call->model.hidden_size,
-                                         .n_columns = I, .strands = (int)f->d.n_gates, .b = p->weight_ih,
-                                         .a_stride = f->plan.d_gates_stride,
-                                         .y_stride = p->d_x_steps ? I : p->d_x.row_stride,
-                                         .add = p->adds_to_d_x && !p->d_x_steps};
-    /* All rows of a chunk lie together: one product, if they are all this member's and d_x is as even. */
+                                         .depth = call->model.hidden_size, .n_columns = I, .strands = (int)f->d.n_gates,
+                                         .b = p->weight_ih, .add = p->adds_to_d_x};
     const bool has_all = p->row_begin == 0 && p->row_end == call->B;
-    const bool is_even = has_all && (p->d_x_steps || p->d_x.step_stride == call->B * p->d_x.row_stride);
-    for (int64_t step = begin; step < end; step += is_even ? end - begin : 1) {
+    const bool is_one = has_all && (call->lengths || p->d_x.step_stride == call->B * p->d_x.row_stride);
+    for (int64_t step = begin; step < end; step += is_one ? end - begin : 1) {
         const int64_t k = p->first_row[step - begin] + p->row_begin;
-        product.n_rows = is_even ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin,
-                                                                             p->row_end) - p->row_begin;
-        product.a = d_products + k * f->plan.d_gates_stride;
-        product.y = p->d_x_steps ? p->d_x_steps + k * I : NAME(row)(&p->d_x, step, p->row_begin);
+        product.n_rows = is_one ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin,
+                                                                            p->row_end) - p->row_begin;
+        product.a = (struct NAME(lstm_rows)){d_products + k * f->plan.d_gates_stride, f->plan.d_gates_stride, NULL};
+        product.y = NAME(rows)(&p->d_x, step, p->row_begin);
+        if (is_one && call->lengths) product.y = NAME(rows_of_chunk)(p, begin, end);
         if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
     }
-    NAME(return_rows)(f, p, begin, end, p->d_x_steps, I, &p->d_x_place);
     return true;
 }

@@ -2,22 +2,6 @@
 
 #define KERNELS(call) ((const struct NAME(lstm_kernels) *)(call)->isa->kernels[DTYPE])
 
-/* A sequence in the order in which a direction takes its steps: row(s) of step s. */
-struct NAME(directed) {
-    REAL *data;
-    int64_t step_stride, row_stride;
-};
-
-static struct NAME(directed) NAME(direct)(const struct lstm_sequence *x, int64_t T, int64_t direction, int64_t column) {
-    REAL *data = (REAL *)x->data + column;
-    if (direction == 0) return (struct NAME(directed)){data, x->step_stride, x->row_stride};
-    return (struct NAME(directed)){data + (T - 1) * x->step_stride, -x->step_stride, x->row_stride};
-}
-
-static inline REAL *NAME(row)(const struct NAME(directed) *x, int64_t step, int64_t b) {
-    return x->data + step * x->step_stride + b * x->row_stride;
-}
-
 /* How many of n units of work of `flops` each one kernel call takes: a call stays short enough to be interrupted. Panels
  * are dealt out first, rows only where one panel is too much: a panel is read once for all rows of a call (dealing rows
  * first made H = 1024, B = 32 two and a half times slower). Of no help: deep panels in parts of 64 or 16 KiB, all rows
@@ -74,13 +58,12 @@ static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kern
     const int64_t panel_flops = 2 * p.depth * p.strands * LSTM_PANEL_VECTORS * d->vector;
     const int64_t rows_step = NAME(batch_of)(n_rows, panel_flops);
     const int64_t panel_step = NAME(batch_of)(panel_end - panel_begin, panel_flops * rows_step);
-    const REAL *a = p.a;
-    REAL *y = p.y;
+    const struct NAME(lstm_rows) a = p.a, y = p.y;
     for (int64_t row = 0; row < n_rows; row += rows_step)
         for (int64_t panel = panel_begin; panel < panel_end; panel += panel_step) {
             p.n_rows = n_rows - row < rows_step ? n_rows - row : rows_step;
-            p.a = a + row * p.a_stride;
-            p.y = y + row * p.y_stride;
+            p.a = NAME(rows_after)(a, row);
+            p.y = NAME(rows_after)(y, row);
             p.panel_begin = panel;
             p.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
             kernels->product(&p);
@@ -94,7 +77,7 @@ static bool NAME(run_product)(struct lstm_member *m, const struct NAME(lstm_kern
 #define STEP_FLOPS_PER_THREAD 130e3          /* of a step: enough to repay meeting after it (H = 192, B = 1 gains 1.6x) */
 
 /* How many threads a call uses, and how they share it. passes: 1 forward, 2 backward. is_staged: of steps that take whole
- * rows, whose units cannot be shared. (Sequences of different lengths are copied row by row: their units neither.) */
+ * rows, whose units cannot be shared. (With lengths each member has its own rows.) */
 static struct lstm_team NAME(plan_team)(const struct lstm_call *call, const struct lstm_dims *d, double passes,
                                         bool is_staged) {
     const bool has_whole_rows = call->lengths || is_staged;

@@ -50,7 +50,7 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                                                  int64_t direction, int64_t begin, int64_t end) {
     const struct lstm_forward *a = f->args;
     const struct lstm_model *model = &a->call.model;
-    const int64_t T = a->call.T, B = a->call.B, R = f->d.R, D = model->num_directions;
+    const int64_t B = a->call.B, R = f->d.R, D = model->num_directions;
     const int64_t index = layer * D + direction;
     const bool is_lstm = model->cell == LSTM_CELL_LSTM;
     struct lstm_packed packed;
@@ -66,21 +66,11 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                            .is_staged = f->is_staged,
                            .h_state = NAME(forward_h_state)(f, index),
                            .c = NAME(forward_c)(f, layer, direction),
-                           .c_step_stride = a->tape ? B * f->d.H_padded : 0,
-                           .x = NAME(direct)(&x, T, direction, 0),
-                           .h = NAME(direct)(&h, T, direction, direction * R)};
+                           .c_step_stride = a->tape ? B * f->d.H_padded : 0};
     char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
                                    : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
-    p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width};
+    p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width, NULL};
     if (f->is_staged) NAME(plan_stages)(f, &p, &packed);
-    if (a->call.lengths) {
-        p.x_place = NAME(place)(&a->call, &x, direction, 0, layer == 0);
-        p.h_place = NAME(place)(&a->call, &h, direction, direction * R, !a->tape && layer == model->num_layers - 1);
-        if (direction || (layer == 0 && a->call.rows)) /* else it is in the order of steps where it lies */
-            p.x_steps = (REAL *)((char *)a->workspace + f->plan.x_steps + direction * f->plan.x_steps_bytes);
-        if (direction || (!a->tape && a->call.rows))
-            p.h_steps = (REAL *)((char *)a->workspace + f->plan.h_steps + direction * f->plan.h_steps_bytes);
-    }
     struct lstm_member rows = *m, panels = *m;
     p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
     if (p.meets)
@@ -91,6 +81,10 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
         rows.rank = m->rank / D, rows.size = (m->size + D - 1 - direction) / D;
     NAME(share_rows)(&a->call, &rows, &p.row_begin, &p.row_end);
     lstm_share(&panels, NAME(n_panels)(&f->d, f->d.gates_width), &p.panel_begin, &p.panel_end);
+    int64_t *at = (int64_t *)((char *)a->workspace + f->plan.places) + direction * 2 * B;
+    const bool writes_output = !a->tape && layer == model->num_layers - 1;
+    p.x = NAME(direct)(&a->call, &x, direction, 0, layer == 0, p.row_begin, p.row_end, at);
+    p.h = NAME(direct)(&a->call, &h, direction, direction * R, writes_output, p.row_begin, p.row_end, at + B);
     return p;
 }
 

@@ -18,8 +18,6 @@ struct NAME(pass) {
     int64_t layer, direction, input_size;
     int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
     bool meets; /* after each step */
-    struct NAME(placed) x_place, h_place; /* with lengths: where x comes from and h goes, unless they are x and h already */
-    REAL *x_steps, *h_steps;              /* and the copies of a chunk in the order of steps, else NULL */
     struct NAME(directed) x, h, gates; /* gates: by step of the whole sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;
     const void *weight_ih, *weight_hh, *weight_hr;
@@ -51,11 +49,11 @@ static bool NAME(run_long_step)(const struct lstm_call *call, const struct NAME(
     struct NAME(lstm_step) s = *whole;
     for (int64_t row = 0; row < whole->n_rows; row += most->rows) {
         s.n_rows = whole->n_rows - row < most->rows ? whole->n_rows - row : most->rows;
-        if (s.x) s.x = whole->x + row * s.x_stride;
+        if (s.x.data) s.x = NAME(rows_after)(whole->x, row);
         if (s.gates) s.gates = whole->gates + row * s.gates_stride;
         if (s.c) s.c_prev = whole->c_prev + row * s.c_stride, s.c = whole->c + row * s.c_stride;
-        s.h_prev = whole->h_prev + row * s.h_prev_stride;
-        s.h = whole->h + row * s.h_stride;
+        s.h_prev = NAME(rows_after)(whole->h_prev, row);
+        s.h = NAME(rows_after)(whole->h, row);
         for (s.panel_begin = p->panel_begin; s.panel_begin < p->panel_end; s.panel_begin = s.panel_end) {
             s.panel_end = p->panel_end - s.panel_begin < most->panels ? p->panel_end : s.panel_begin + most->panels;
             KERNELS(call)->step(&s);
@@ -86,7 +84,6 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
                                 .hidden_size = call->model.hidden_size, .h_size = R,
                                 .weight_ih = p->weight_ih, .weight_hh = p->weight_hh, .bias = p->bias,
                                 .panel_begin = p->panel_begin, .panel_end = p->panel_end,
-                                .x_stride = p->x.row_stride, .h_stride = p->h.row_stride,
                                 .c_stride = f->d.H_padded, .gates_stride = p->gates.row_stride,
                                 .keep_gates = p->gates_are_kept};
     const struct NAME(bounds) most = NAME(bound_calls)(f, p, R + (is_hoisted ? 0 : p->input_size));
@@ -97,10 +94,9 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
         if (row_end == row) continue; /* (with lengths; nobody then meets) */
         s.n_rows = row_end - row;
         s.falling = step & 1;
-        s.h_prev_stride = is_first ? R : p->h.row_stride;
-        s.x = is_hoisted ? NULL : NAME(row)(&p->x, step, row);
-        s.h_prev = is_first ? p->h_state + row * R : NAME(row)(&p->h, step - 1, row);
-        s.h = NAME(row)(&p->h, step, row);
+        if (!is_hoisted) s.x = NAME(rows)(&p->x, step, row);
+        s.h_prev = is_first ? (struct NAME(lstm_rows)){p->h_state + row * R, R, NULL} : NAME(rows)(&p->h, step - 1, row);
+        s.h = NAME(rows)(&p->h, step, row);
         if (p->gates.data) s.gates = NAME(row)(&p->gates, step - gates_from, row);
         if (p->c) {
             s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
@@ -123,21 +119,20 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
     struct NAME(lstm_product) product = {.depth = p->input_size, .n_columns = f->d.gates_width, .strands = 1,
                                          .panel_begin = p->panel_begin, .panel_end = p->panel_end,
                                          .b = p->weight_ih, .half_weights = f->args->call.model.half_weights,
-                                         .bias = call->model.layer_norm ? NULL : p->bias,
-                                         .a_stride = p->x.row_stride, .y_stride = p->gates.row_stride};
+                                         .bias = call->model.layer_norm ? NULL : p->bias};
     const struct NAME(directed) *to = p->x_products.data ? &p->x_products : &p->gates;
-    const bool is_even = is_full && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
+    const bool is_even = is_full && !p->x.at && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
     const bool by_row = !is_even && n_steps > n_rows; /* few rows, many steps: one product a row */
-    if (by_row) {
-        product.a_stride = p->x.step_stride;
-        product.y_stride = p->gates.step_stride;
-    }
     product.n_rows = is_even ? n_rows * n_steps : by_row ? n_steps : n_rows;
     const int64_t n_products = is_even ? 1 : by_row ? n_rows : n_steps;
     for (int64_t k = 0; k < n_products; k++) {
         const int64_t step = begin + (by_row ? 0 : k), row = p->row_begin + (by_row ? k : 0);
-        product.a = NAME(row)(&p->x, step, row);
-        product.y = NAME(row)(to, step - gates_from, row);
+        product.a = NAME(rows)(&p->x, step, row);
+        product.y = NAME(rows)(to, step - gates_from, row);
+        if (by_row) {
+            product.a = (struct NAME(lstm_rows)){NAME(row)(&p->x, step, row), p->x.step_stride, NULL};
+            product.y.stride = to->step_stride;
+        }
         if (!is_full && by_row) {
             const int64_t left = NAME(length)(call, row) - begin;
             product.n_rows = left < n_steps ? left : n_steps;
@@ -187,42 +182,12 @@ static bool NAME(forward_chunk)(const struct NAME(forward) *f, const struct NAME
     return NAME(forward_steps)(f, p, begin, end, gates_from, is_hoisted);
 }
 
-/* A chunk with lengths: x is brought into the order of steps, h back into that of time. (At H = 64 either copy is 2-3 % of
- * the time; written out instead of memcpy it gained 1-3 %, too little.) */
-static bool NAME(forward_ragged_chunk)(const struct NAME(forward) *f, const struct NAME(pass) *whole, int64_t begin,
-                                       int64_t end, bool is_hoisted) {
-    const struct lstm_call *call = &f->args->call;
-    const int64_t B = call->B, I = whole->input_size, R = f->d.R;
-    struct NAME(pass) p = *whole;
-    p.step_begin = begin;
-    p.step_end = end;
-    p.row_end = NAME(running)(call, begin, p.row_begin, p.row_end);
-    const int64_t width = f->plan.x_steps_width;
-    if (p.x_steps) p.x = (struct NAME(directed)){p.x_steps - begin * B * width, B * width, width};
-    if (p.h_steps) p.h = (struct NAME(directed)){p.h_steps - begin * B * R, B * R, R};
-    int64_t row_end = p.row_end;
-    for (int64_t step = begin; p.x_steps && step < end; step++) {
-        row_end = NAME(running)(call, step, p.row_begin, row_end);
-        for (int64_t r = p.row_begin; r < row_end; r++)
-            memcpy(NAME(row)(&p.x, step, r), NAME(place_of)(&p.x_place, step, r), (size_t)I * sizeof(REAL));
-    }
-    if (!NAME(forward_chunk)(f, &p, begin, end, is_hoisted)) return false;
-    NAME(keep_states)(f, &p);
-    row_end = p.row_end;
-    for (int64_t step = begin; p.h_steps && step < end; step++) {
-        row_end = NAME(running)(call, step, p.row_begin, row_end);
-        for (int64_t r = p.row_begin; r < row_end; r++)
-            memcpy(NAME(place_of)(&p.h_place, step, r), NAME(row)(&p.h, step, r), (size_t)R * sizeof(REAL));
-    }
-    return true;
-}
-
 static void NAME(forward_pass)(const struct NAME(forward) *f, const struct NAME(pass) *p) {
-    const bool is_hoisted = NAME(is_worth_hoisting)(f, p), is_ragged = f->args->call.lengths;
-    const int64_t steps = is_hoisted ? f->plan.chunk_steps : is_ragged ? f->plan.ragged_steps : f->args->call.T;
+    const bool is_hoisted = NAME(is_worth_hoisting)(f, p);
+    const int64_t steps = is_hoisted ? f->plan.chunk_steps : f->args->call.T;
     for (int64_t begin = p->step_begin, end; begin < p->step_end; begin = end) {
         end = p->step_end - begin > steps ? begin + steps : p->step_end;
-        if (!(is_ragged ? NAME(forward_ragged_chunk) : NAME(forward_chunk))(f, p, begin, end, is_hoisted)) return;
+        if (!NAME(forward_chunk)(f, p, begin, end, is_hoisted)) return;
     }
-    if (!is_ragged) NAME(keep_states)(f, p);
+    NAME(keep_states)(f, p);
 }

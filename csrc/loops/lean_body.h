@@ -20,7 +20,7 @@ static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(ba
         for (int64_t row = 0; row < n_rows; row += step) {
             s.n_rows = n_rows - row < step ? n_rows - row : step;
             kernels->step(&s);
-            s.x += step * s.x_stride, s.h_prev += step * s.h_prev_stride, s.c_prev += step * s.c_stride;
+            s.x = NAME(rows_after)(s.x, step), s.h_prev = NAME(rows_after)(s.h_prev, step), s.c_prev += step * s.c_stride;
             s.gates += step * width;
             if (lstm_cancelled(p->m, row_flops * s.n_rows)) return false;
         }
@@ -28,10 +28,9 @@ static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(ba
     }
     struct NAME(lstm_product) product = {.n_rows = s.n_rows, .depth = s.input_size, .n_columns = width, .strands = 1,
                                          .panel_end = panels,
-                                         .a = s.x, .a_stride = s.x_stride, .b = with->weight_ih, .y = x_products, .y_stride = width};
+                                         .a = s.x, .b = with->weight_ih, .y = {x_products, width, NULL}};
     if (!NAME(run_product)(p->m, kernels, &f->d, product)) return false;
-    product.depth = s.h_size, product.a = s.h_prev, product.a_stride = s.h_prev_stride;
-    product.b = with->weight_hh, product.y = h_products;
+    product.depth = s.h_size, product.a = s.h_prev, product.b = with->weight_hh, product.y.data = h_products;
     if (!NAME(run_product)(p->m, kernels, &f->d, product)) return false;
     struct NAME(lstm_norm) norm = {.n_rows = s.n_rows, .hidden_size = s.hidden_size, .a = x_products, .a_stride = width,
                                    .start = with->bias,
@@ -41,17 +40,6 @@ static bool NAME(make_rows)(const struct NAME(backward) *f, const struct NAME(ba
     kernels->norm(&norm);
     kernels->cell(&s);
     return true;
-}
-
-/* x of rows [row_begin, row_end) of a step: in place, or with lengths gathered. */
-static const REAL *NAME(x_rows)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, int64_t step,
-                                int64_t begin,
-                                int64_t n_rows) {
-    const int64_t I = p->input_size;
-    if (!f->args->call.lengths) return NAME(place_of)(&p->x, step, 0);
-    REAL *rows = NAME(workspace)(f, f->plan.x_steps) + p->first_row[step - begin] * I;
-    for (int64_t r = 0; r < n_rows; r++) memcpy(rows + r * I, NAME(place_of)(&p->x, step, r), (size_t)I * sizeof(REAL));
-    return rows;
 }
 
 /* All gates of the chunk. Members share its steps, and come and leave together. False: interrupted. */
@@ -78,16 +66,16 @@ static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(b
                                     .n_rows = n_rows,
                                     .input_size = I, .hidden_size = call->model.hidden_size, .h_size = R,
                                     .weight_ih = with.weight_ih, .weight_hh = with.weight_hh, .bias = with.bias,
-                                    .x = NAME(x_rows)(f, p, step, begin,
-                                                      n_rows), .x_stride = call->lengths ? I : p->x.row_stride,
-                                    .h_prev = p->h_seen ? p->h_seen + k * R : step ? NAME(place_of)(&p->h, step - 1, 0) : p->h_first,
-                                    .h_prev_stride = p->h_seen || !step ? R : p->h.row_stride,
+                                    .x = NAME(rows)(&p->x, step, 0),
+                                    .h_prev = {p->h_seen ? p->h_seen + k * R : (REAL *)p->h_first, R, NULL},
                                     .c_prev = p->c_seen ? p->c_seen + k * f->d.H_padded : p->c + step * B * f->d.H_padded,
                                     .c = NAME(workspace)(f, f->plan.made_c) + at * f->d.H_padded,
-                                    .h = NAME(workspace)(f, f->plan.made_h) + at * call->model.hidden_size,
+                                    .h = {NAME(workspace)(f, f->plan.made_h) + at * call->model.hidden_size,
+                                          call->model.hidden_size, NULL},
                                     .gates = NAME(workspace)(f, f->plan.gates) + at * width,
-                                    .c_stride = f->d.H_padded, .h_stride = call->model.hidden_size, .gates_stride = width,
+                                    .c_stride = f->d.H_padded, .gates_stride = width,
                                     .keep_gates = true};
+        if (step && !p->h_seen) s.h_prev = NAME(rows)(&p->h, step - 1, 0);
         if (n_rows && !NAME(make_rows)(f, p, &with, s, at)) break;
     }
     return lstm_barrier(p->m);

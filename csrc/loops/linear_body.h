@@ -7,13 +7,12 @@ struct NAME(linear) {
     REAL *packed, *packed_back, *bias, *left, *right, *ones, *sums;
 };
 
-static void NAME(linear_product)(struct lstm_member *m, const struct NAME(linear) *f, struct NAME(lstm_product) p, const REAL *a,
-                                 REAL *y) {
+static void NAME(linear_product)(struct lstm_member *m, const struct NAME(linear) *f, struct NAME(lstm_product) p) {
     int64_t begin, end;
     lstm_share(m, f->args->n, &begin, &end);
     p.n_rows = end - begin;
-    p.a = a + begin * p.a_stride;
-    p.y = y + begin * p.y_stride;
+    p.a = NAME(rows_after)(p.a, begin);
+    p.y = NAME(rows_after)(p.y, begin);
     if (p.n_rows) NAME(run_product)(m, KERNELS(&f->args->call), &f->into_y, p);
 }
 
@@ -64,13 +63,13 @@ static void NAME(linear_member)(struct lstm_member *m, void *arguments) {
     for (int64_t k = 0; m->rank == 0 && is_backward && k < LSTM_GRADIENT_ROWS * LSTM_LARGEST_TILE; k++) f->ones[k] = 1;
     if (!lstm_barrier(m)) return;
     struct NAME(lstm_product) p = {.depth = I, .n_columns = O, .panel_end = NAME(n_panels)(&f->into_y, O), .strands = 1,
-                                   .b = f->packed, .bias = f->bias, .a_stride = I, .y_stride = O};
+                                   .b = f->packed, .bias = f->bias, .a = {(REAL *)a->x, I, NULL}, .y = {a->y, O, NULL}};
     struct NAME(lstm_product) back = {.depth = O, .n_columns = I, .panel_end = NAME(n_panels)(&f->into_y, I), .strands = 1,
-                                      .b = f->packed_back, .a_stride = O, .y_stride = I};
+                                      .b = f->packed_back, .a = {(REAL *)a->d_y, O, NULL}, .y = {a->d_x, I, NULL}};
     if (!is_backward)
-        NAME(linear_product)(m, f, p, a->x, a->y);
+        NAME(linear_product)(m, f, p);
     else if (NAME(linear_sums)(m, f))
-        NAME(linear_product)(m, f, back, a->d_y, a->d_x);
+        NAME(linear_product)(m, f, back);
 }
 
 enum lstm_status NAME(lstm_linear)(const struct lstm_linear *a) {

@@ -10,7 +10,7 @@ static void NAME(see_chunk)(const struct NAME(backward) *f, const struct NAME(ba
         const int64_t row_end = NAME(running)(call, step, p->row_begin, p->row_end);
         for (int64_t r = p->row_begin; r < row_end; r++) {
             const int64_t k = p->first_row[step - begin] + r;
-            const REAL *h_prev = step ? NAME(place_of)(&p->h, step - 1, r) : p->h_first + NAME(batch_row)(call, r) * R;
+            const REAL *h_prev = step ? NAME(row)(&p->h, step - 1, r) : p->h_first + NAME(batch_row)(call, r) * R;
             if (p->h_seen) NAME(see_h)(call, &p->restart, step, r, R, h_prev, p->h_seen + k * R);
             if (p->c_seen)
                 NAME(state_row)(p->c_seen + k * width, width, p->c + (step * call->B + r) * width,
@@ -76,10 +76,9 @@ static bool NAME(project_back)(const struct NAME(backward) *f, const struct NAME
     REAL *d_h_new = NAME(workspace)(f, f->plan.d_h_new) + k * stride;
     for (int64_t r = 0; r < n_rows; r++) NAME(start_row)(d_h_new + r * stride, R, f->d.R_padded,
                                                          p->d_h + (p->row_begin + r) * R);
-    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = R, .n_columns = H, .strands = 1, .a = d_h_new,
-                                         .a_stride = stride,
+    struct NAME(lstm_product) product = {.n_rows = n_rows, .depth = R, .n_columns = H, .strands = 1, .a = {d_h_new, stride, NULL},
                                          .panel_end = NAME(n_panels)(&f->d, H), .b = p->weight_hr,
-                                         .y = NAME(workspace)(f, f->plan.d_m) + p->row_begin * H, .y_stride = H};
+                                         .y = {NAME(workspace)(f, f->plan.d_m) + p->row_begin * H, H, NULL}};
     return NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product);
 }
 
@@ -112,24 +111,23 @@ static bool NAME(staged_step_backward)(const struct NAME(backward) *f, const str
     struct NAME(lstm_step_backward) s = NAME(describe_step)(f, p, step, begin);
     if (row_end <= row) return true;
     for (int64_t r = row; r < row_end; r++) NAME(gather_gradients)(f, p, step, r,
-                                                                   s.d_output ? s.d_output + r * s.d_output_stride : NULL);
-    s.d_output = NULL;
+                                                                   p->d_output.data ? NAME(row)(&p->d_output, step, r) : NULL);
+    s.d_output.data = NULL;
     if (call->model.proj_size) {
         if (!NAME(project_back)(f, p, k, row_end - row)) return false;
         s.d_h_next = NAME(workspace)(f, f->plan.d_m);
         s.d_h_next_stride = H;
         s.m = NAME(workspace)(f, f->plan.m) + p->first_row[step - begin] * H;
     }
-    NAME(go_to_row)(p, &s, step, p->first_row[step - begin], row);
+    NAME(go_to_row)(p, &s, step, row);
     s.n_rows = row_end - row;
     s.panel_end = NAME(n_panels)(&f->d, H);
     (is_normed ? KERNELS(call)->cell_backward : KERNELS(call)->step_backward)(&s);
     if (is_normed) NAME(norms_back)(f, p, step, begin, row, k, s.n_rows);
-    const REAL *d_products = is_normed ? NAME(workspace)(f, f->plan.d_h_products) + k * f->plan.d_gates_stride : s.d_gates;
+    REAL *d_products = is_normed ? NAME(workspace)(f, f->plan.d_h_products) + k * f->plan.d_gates_stride : s.d_gates;
     struct NAME(lstm_product) product = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = (int)f->d.n_gates,
-                                         .panel_end = NAME(n_panels)(&f->d,
-                                                                     R), .a = d_products, .a_stride = f->plan.d_gates_stride,
-                                         .b = p->weight_hh, .y = p->d_h + row * R, .y_stride = R};
+                                         .panel_end = NAME(n_panels)(&f->d, R), .b = p->weight_hh,
+                                         .a = {d_products, f->plan.d_gates_stride, NULL}, .y = {p->d_h + row * R, R, NULL}};
     if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
     for (int64_t r = row; r < row_end; r++) NAME(hand_back_row)(f, p, step, r);
     return true;

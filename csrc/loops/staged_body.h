@@ -16,12 +16,12 @@ static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *
     p->unprojected = NAME(scratch)(f, f->plan.m + direction * f->plan.m_bytes);
     if (!a->call.model.layer_norm) return;
     p->h_products = (struct NAME(directed)){NAME(scratch)(f, f->plan.h_products + direction * f->plan.h_products_bytes), 0,
-                                            width};
+                                            width, NULL};
     if (!p->gates_are_kept) return;
     REAL *x_products = (REAL *)((char *)a->tape + f->tape.x_products + index * f->tape.gates_bytes);
     REAL *h_products = (REAL *)((char *)a->tape + f->tape.h_products + index * f->tape.gates_bytes);
-    p->x_products = (struct NAME(directed)){x_products, B * width, width};
-    p->h_products = (struct NAME(directed)){h_products, B * width, width};
+    p->x_products = (struct NAME(directed)){x_products, B * width, width, NULL};
+    p->h_products = (struct NAME(directed)){h_products, B * width, width, NULL};
 }
 
 /* Gates before the activation from the recurrent product and its norm, then the cell. */
@@ -30,8 +30,8 @@ static bool NAME(normed_step)(const struct NAME(forward) *f, const struct NAME(p
     struct NAME(lstm_product) product = {.n_rows = s->n_rows, .depth = s->h_size, .n_columns = f->d.gates_width,
                                          .strands = 1,
                                          .panel_begin = p->panel_begin, .panel_end = p->panel_end, .b = s->weight_hh,
-                                         .half_weights = s->half_weights, .a = s->h_prev, .a_stride = s->h_prev_stride,
-                                         .y = h_products, .y_stride = f->d.gates_width};
+                                         .half_weights = s->half_weights, .a = s->h_prev,
+                                         .y = {h_products, f->d.gates_width, NULL}};
     if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     struct NAME(lstm_norm) norm = {.n_rows = s->n_rows, .hidden_size = s->hidden_size, .a = h_products, .start = s->gates,
                                    .y = s->gates,
@@ -49,13 +49,12 @@ static void NAME(see_states)(const struct NAME(forward) *f, const struct NAME(pa
     const int64_t R = f->d.R, width = f->d.H_padded;
     for (int64_t k = 0; k < s->n_rows; k++) {
         const int64_t r = p->row_begin + k;
-        NAME(see_h)(call, &p->restart, step, r, R, s->h_prev + k * s->h_prev_stride, p->h_seen + r * R);
+        NAME(see_h)(call, &p->restart, step, r, R, s->h_prev.data + NAME(place)(&s->h_prev, k), p->h_seen + r * R);
         if (call->resets && p->c)
             NAME(state_row)(p->c_seen + r * width, width, s->c_prev + k * width,
                             NAME(starts_anew)(call, p->direction, step, r), p->restart.c);
     }
-    s->h_prev = p->h_seen + p->row_begin * R;
-    s->h_prev_stride = R;
+    s->h_prev = (struct NAME(lstm_rows)){p->h_seen + p->row_begin * R, R, NULL};
     if (call->resets && p->c) s->c_prev = p->c_seen + p->row_begin * width;
 }
 
@@ -67,15 +66,15 @@ static __attribute__((noinline)) bool NAME(staged_step)(const struct NAME(forwar
     const int64_t H = call->model.hidden_size, R = f->d.R, row = p->row_begin;
     struct NAME(lstm_step) s = *before;
     if (lstm_changes_states(call)) NAME(see_states)(f, p, step, &s);
-    if (call->model.proj_size) s.h = p->unprojected + row * H, s.h_stride = H;
+    if (call->model.proj_size) s.h = (struct NAME(lstm_rows)){p->unprojected + row * H, H, NULL};
     const int64_t products_step = p->x_products.data ? step - gates_from : 0;
     if (!(call->model.layer_norm ? NAME(normed_step)(f, p, &s, NAME(row)(&p->h_products, products_step, row))
                                  : NAME(run_step)(call, p, most, &s)))
         return false;
     struct NAME(lstm_product) projection = {.n_rows = s.n_rows, .depth = H, .n_columns = R, .strands = 1,
                                             .half_weights = s.half_weights,
-                                            .panel_end = NAME(n_panels)(&f->d, R), .a = s.h, .a_stride = H,
-                                            .b = p->weight_hr, .y = before->h, .y_stride = before->h_stride};
+                                            .panel_end = NAME(n_panels)(&f->d, R), .a = s.h, .b = p->weight_hr,
+                                            .y = before->h};
     if (call->model.proj_size && !NAME(run_product)(p->m, KERNELS(call), &f->d, projection)) return false;
     const uint32_t index = (uint32_t)p->restart.index;
     for (int64_t k = 0; k < s.n_rows; k++) {
@@ -83,8 +82,8 @@ static __attribute__((noinline)) bool NAME(staged_step)(const struct NAME(forwar
         const bool anew = NAME(starts_anew)(call, p->direction, step, row + k);
         const struct NAME(mask) of_h = NAME(mask)(call, call->zoneout_h, STREAM_ZONEOUT_H + index, t, b);
         const struct NAME(mask) of_c = NAME(mask)(call, call->zoneout_c, STREAM_ZONEOUT_C + index, t, b);
-        const REAL *h_prev = anew ? p->restart.h : before->h_prev + k * before->h_prev_stride;
-        if (call->zoneout_h > 0) NAME(keep_old)(of_h, R, h_prev, before->h + k * before->h_stride);
+        const REAL *h_prev = anew ? p->restart.h : before->h_prev.data + NAME(place)(&before->h_prev, k);
+        if (call->zoneout_h > 0) NAME(keep_old)(of_h, R, h_prev, before->h.data + NAME(place)(&before->h, k));
         if (call->zoneout_c > 0) NAME(keep_old)(of_c, H, s.c_prev + k * s.c_stride, s.c + k * s.c_stride);
     }
     return true;

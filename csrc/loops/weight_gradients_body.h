@@ -13,7 +13,7 @@ static inline void NAME(pack_tile)(int64_t n, const REAL *const *rows, int64_t c
  * Or the rows of `chunk`, which lie one after the other. A few at a time, so that what is written lies together. */
 #define PACK_ROWS 16
 static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p,
-                                const struct NAME(placed) *x, const REAL *first, const REAL *chunk, int64_t n_columns,
+                                const struct NAME(directed) *x, const REAL *first, const REAL *chunk, int64_t n_columns,
                                 int64_t begin, int64_t last_row, int64_t depth, int64_t tile_begin, int64_t tile_end, REAL *to) {
     const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows;
     int64_t step = begin, r;
@@ -24,9 +24,9 @@ static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAM
         const REAL *rows[PACK_ROWS];
         for (n = 0; n < PACK_ROWS && k + n < depth; n++) {
             rows[n] = chunk       ? chunk + (last_row - k - n) * n_columns
-                      : !first    ? NAME(place_of)(x, step, r)
+                      : !first    ? NAME(row)(x, step, r)
                       : step == 0 ? first + NAME(batch_row)(&f->args->call, r) * n_columns
-                                  : NAME(place_of)(x, step - 1, r);
+                                  : NAME(row)(x, step - 1, r);
             if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
         }
         for (int64_t tile = tile_begin; tile < tile_end; tile++) {
