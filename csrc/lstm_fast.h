@@ -96,6 +96,9 @@ struct lstm_call {
     /* Sequences of different lengths, the longest first: lengths (B), 0..T, not rising, and the batch row that each is
      * (NULL: 0, 1, 2, ...). Steps past a length are not computed; outputs and d_x there are zero. Both NULL: all T. */
     const int64_t *lengths, *rows;
+    /* (T) or NULL. With lengths and no rows: the caller's sequences are packed, step t being their rows from packed_rows[t] on,
+     * as many as run then. (Their step_stride means nothing.) */
+    const int64_t *packed_rows;
     const uint8_t *resets; /* (T, B) or NULL. Not 0: before this step the sequence starts anew (the reverse direction: after it) */
     bool lean;             /* training: the tape keeps h and c alone, backward makes the gates again */
     /* Training only, probabilities, 0: none. A mask is a function of seed, purpose, layer, direction, t, b and unit alone. */

@@ -190,7 +190,7 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
         p->recurrent_masks = take(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, times(&t, call->B, h_row), NULL);
     }
     if (call->lengths) {
-        p->places = take(&t, 2 * D, times(&t, call->B, sizeof(int64_t)), NULL);
+        p->places = take(&t, 4 * D, times(&t, call->B, sizeof(int64_t)), NULL);
         p->h_state = take(&t, 1, times(&t, m->num_layers * D, times(&t, call->B, h_row)), NULL);
     }
     p->bytes = t.bytes;
@@ -230,7 +230,7 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->packed_m = take(&t, m->proj_size ? m->hidden_size + whole_tiles : 0, column_bytes, NULL);
     p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
     const int64_t column = times(&t, times(&t, p->chunk_steps, B), element); /* one number of every row of a chunk */
-    p->places = take(&t, call->lengths ? 1 : 0, times(&t, 4 + p->chunk_steps, times(&t, B, sizeof(int64_t))), NULL);
+    p->places = take(&t, call->lengths ? 1 : 0, times(&t, 8 + p->chunk_steps, times(&t, B, sizeof(int64_t))), NULL);
     p->d_h = take(&t, 1, times(&t, call->lengths ? LD : 0, h_rows), NULL);
     p->d_x_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);
     p->d_h_products = take(&t, m->layer_norm ? p->d_gates_stride : 0, column, NULL);

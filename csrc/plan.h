@@ -78,7 +78,7 @@ struct lstm_forward_plan {
     int64_t m, m_bytes;                   /* (B, H) h before the projection */
     int64_t recurrent_masks;              /* (L * D, B, R) */
     /* Only with lengths: */
-    int64_t places;                 /* (D, 2, B) int64_t: where the rows of x and h begin, elements */
+    int64_t places;                 /* (D, 2, 2, B) int64_t, elements: room for where the rows of x and h lie */
     int64_t h_state;                /* (L * D, B, R) running states */
     int64_t bytes;
 };
@@ -98,8 +98,8 @@ struct lstm_backward_plan {
     int64_t packed_x, packed_h; /* left operands of the weight-gradient products: (tiles, depth, tile_rows) */
     int64_t ones;            /* the left operand of the bias gradient, one tile */
     /* Only with lengths: */
-    int64_t places;          /* int64_t, elements: where the rows of x, h, d_output, d_x begin, (4, B); the rows of d_x of a
-                                chunk, those that do not run left out, (chunk_steps * B) */
+    int64_t places;          /* int64_t, elements: room for where the rows of x, h, d_output, d_x lie, (4, 2, B), and those of a
+                                chunk, (chunk_steps * B) */
     int64_t d_h;             /* (L * D, B, R) running gradients */
     /* Of a chunk, rows as in d_gates, where the model or the call needs them: */
     int64_t d_x_products, d_h_products; /* layer norm: gradients of both products, rows as in d_gates */

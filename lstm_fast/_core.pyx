@@ -290,7 +290,7 @@ cdef class Weights:
         if work * (self.model.input_size + self.model.hidden_size) > 1e6 and is_main_thread():
             c.interrupted = check_signals
         c.interrupted_context = NULL
-        c.lengths, c.rows, c.resets = NULL, NULL, NULL
+        c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
         c.lean, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
         if run is not None:
             c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.lean = run
@@ -327,15 +327,17 @@ cdef class Weights:
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
         """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
 
-        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each.
+        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or (lengths,
+        None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from packed_rows[t] on.
         resets: None, or uint8 (T, B).
         """
         cdef lstm_forward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
         cdef lstm_status status
-        a.call = self.call(x.shape[0], x.shape[1], run, num_threads)
-        read_order(order, &a.call)
+        T, B = steps_of(x, order)
+        a.call = self.call(T, B, run, num_threads)
+        read_order(order, x, &a.call)
         read_resets(resets, &a.call)
         a.x = sequence(x, is_f32, False)
         a.output = sequence(output, is_f32, True)
@@ -365,8 +367,9 @@ cdef class Weights:
             if self.packed_backward is None:
                 self.packed_backward = self.pack(True)
             packed = self.packed_backward
-        a.call = self.call(x.shape[0], x.shape[1], run, num_threads)
-        read_order(order, &a.call)
+        T, B = steps_of(x, order)
+        a.call = self.call(T, B, run, num_threads)
+        read_order(order, x, &a.call)
         read_resets(resets, &a.call)
         a.x, a.h_0, a.c_0 = sequence(x, is_f32, False), state(h_0, is_f32, False), state(c_0, is_f32, False)
         a.d_output = sequence(d_output, is_f32, False)

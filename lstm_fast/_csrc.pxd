@@ -70,6 +70,7 @@ cdef extern from "lstm_fast.h" nogil:
         void *interrupted_context
         const int64_t *lengths
         const int64_t *rows
+        const int64_t *packed_rows
         const uint8_t *resets
         c_bool lean
         double dropout, recurrent_dropout, zoneout_h, zoneout_c

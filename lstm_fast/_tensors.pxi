@@ -27,6 +27,35 @@ cdef c_bool same_samples(const Seen *seen, c_bool is_f32) noexcept nogil:
     return True
 
 
+cdef struct Steps:
+    int64_t T, B, n  # n rows
+    const int64_t *lengths
+    const int64_t *packed_rows
+
+
+cdef read_batch_sizes(batch_sizes, int64_t n, Steps *steps):
+    """The steps of a PackedSequence of n rows, and the memory behind them; ValueError if there are no such steps."""
+    cdef const int64_t[::1] sizes = batch_sizes.numpy()
+    cdef int64_t T = sizes.shape[0], t, b, before = 0
+    cdef int64_t[::1] memory
+    if T < 1 or not 1 <= sizes[0] <= n:
+        raise ValueError
+    steps.T, steps.B, steps.n = T, sizes[0], n
+    kept = numpy.empty(steps.B + T, numpy.int64)
+    memory = kept
+    for t in range(T):
+        if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
+            raise ValueError
+        memory[steps.B + t] = before
+        before += sizes[t]
+        for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
+            memory[b] = t + 1
+    if before != n:
+        raise ValueError
+    steps.lengths, steps.packed_rows = &memory[0], &memory[steps.B]
+    return kept
+
+
 cdef class TensorCalls:
     """Inference with weights, for as long as the tensors that they were packed from stay as they are. Immutable.
 
@@ -111,44 +140,59 @@ cdef class TensorCalls:
             raise ValueError
         return a.data
 
-    cdef int read(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, lstm_forward_args *a) except -1:
-        """The call, x and the states; ValueError, or an error of numpy(), unless all is plain and current."""
+    cdef object read(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, lstm_forward_args *a):
+        """The call, x and the states; ValueError, or an error of numpy(), unless all is plain and current. Returns memory that
+        the call reads."""
         cdef Memory at = self.look(x)
         cdef Weights weights = self.weights
+        cdef c_bool is_packed = batch_sizes is not None, has_rows = is_cell or is_packed
         cdef int64_t I = weights.model.input_size, L = weights.n_states, T, B
-        cdef int ndim = 2 if is_cell else 3, time = 1 if batch_first else 0
-        if at.ndim != ndim or at.shape[ndim - 1] != I or (I > 1 and at.stride[ndim - 1] != 1):
+        cdef int ndim = 2 if is_cell else 3, of_x = 2 if has_rows else 3, time = 1 if batch_first else 0
+        cdef Steps steps = Steps(0, 0, 0, NULL, NULL)
+        if at.ndim != of_x or at.shape[of_x - 1] != I or (I > 1 and at.stride[of_x - 1] != 1):
             raise ValueError
-        T, B = 1 if is_cell else at.shape[time], at.shape[0] if is_cell else at.shape[1 - time]
-        if T < 1 or B < 1 or not self.is_current(parameters, T * B):
+        kept = None
+        if is_packed:
+            kept = read_batch_sizes(batch_sizes, at.shape[0], &steps)
+            T, B = steps.T, steps.B
+        else:
+            T, B = 1 if is_cell else at.shape[time], at.shape[0] if is_cell else at.shape[1 - time]
+        if T < 1 or B < 1 or not self.is_current(parameters, at.shape[0] if is_packed else T * B):
             raise ValueError
         a.call = weights.call(T, B, None, 1)
-        a.x.data, a.x.step_stride = at.data, 0 if is_cell else at.stride[time]
-        a.x.row_stride = at.stride[0 if is_cell else 1 - time]
+        a.x.data, a.x.row_stride = at.data, at.stride[0 if has_rows else 1 - time]
+        a.x.step_stride = B * a.x.row_stride if is_packed else 0 if is_cell else at.stride[time]
+        if is_packed and steps.n < T * B:
+            a.call.lengths, a.call.packed_rows = steps.lengths, steps.packed_rows
         a.h_0, a.c_0 = NULL, NULL
         if hx is not None:
             h_0, c_0 = hx
             a.h_0 = self.state_of(h_0, ndim, L, B, weights.h_size)
             a.c_0 = self.state_of(c_0, ndim, L, B, weights.model.hidden_size)
-        return 0
+        return kept
 
-    def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False):
-        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and current."""
+    def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
+        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and current.
+
+        batch_sizes: a tensor, and x is the data of a PackedSequence.
+        """
         cdef lstm_forward_args a
         cdef Weights weights = self.weights
         cdef int64_t n = 0, I = weights.model.input_size, R = weights.h_size, H = weights.model.hidden_size
-        cdef int64_t L = weights.n_states, W = weights.num_directions * R, T, B
+        cdef int64_t L = weights.n_states, W = weights.num_directions * R, T, B, n_rows
         cdef lstm_status status
         try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-            self.read(parameters, x, hx, batch_first, is_cell, &a)
+            kept = self.read(parameters, x, hx, batch_first, is_cell, batch_sizes, &a)
         except (RuntimeError, TypeError, ValueError):
             return None
         T, B = a.call.T, a.call.B
+        n_rows = T * B if batch_sizes is None else len(x)
         dtype, empty, wrap = weights.dtype, numpy.empty, self.wrap
         if is_cell:
             output, h_n, c_n = empty((B, R), dtype), empty((B, R), dtype), empty((B, H), dtype)
         else:
-            output = empty((B, T, W) if batch_first else (T, B, W), dtype)
+            shape = (B, T, W) if batch_first else (T, B, W)
+            output = empty(shape if batch_sizes is None else (n_rows, W), dtype)
             h_n, c_n = empty((L, B, R), dtype), empty((L, B, H), dtype)
         a.output.data, a.h_n, a.c_n = new_memory(output), new_memory(h_n), new_memory(c_n)
         a.output.step_stride, a.output.row_stride = W if batch_first else B * W, T * W if batch_first else W
@@ -156,7 +200,7 @@ cdef class TensorCalls:
         raise_status(lstm_forward_bytes(&a.call, False, &n))
         cdef Block workspace = borrow_workspace(n)
         a.workspace = workspace.address
-        if 8.0 * T * B * H * L * (I + H) < 3e5:  # over before the GIL could be given away
+        if 8.0 * n_rows * H * L * (I + H) < 3e5:  # over before the GIL could be given away
             status = lstm_forward(&a)
         else:
             a.call.n_threads = self.threads()

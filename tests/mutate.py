@@ -74,7 +74,9 @@ MUTANTS = {
     "reverse direction from the end of the batch": Mutant(
         "csrc/loops/lengths_body.h", "direction ? (call->lengths[r] - 1) * x->step_stride : 0", "direction ? (call->T - 1) * x->step_stride : 0", "tests/test_lengths.py"),
     "both directions' rows in one place": Mutant(
-        "csrc/loops/forward_body.h", "f->plan.places) + direction * 2 * B", "f->plan.places)", "tests/test_lengths.py -k threads"),
+        "csrc/loops/forward_body.h", "f->plan.places) + direction * 4 * B", "f->plan.places)", "tests/test_lengths.py -k threads"),
+    "places of two packed steps in one room": Mutant(
+        "csrc/loops/lengths_body.h", "x->room[step & 1]", "x->room[0]", "tests/test_packed.py"),
     "gradients of a chunk's inputs in its first rows": Mutant(
         BACKWARD_STEPS, "product.y = NAME(rows_of_chunk)(p, begin, end);", "", "tests/test_lengths.py"),
     "members do not meet after a step": Mutant(

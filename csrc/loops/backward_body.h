@@ -112,10 +112,10 @@ static struct NAME(backward_pass) NAME(backward_plan_pass)(const struct NAME(bac
     int64_t *at = (int64_t *)((char *)a->workspace + f->plan.places);
     const bool is_last = layer == model->num_layers - 1;
     p.x = NAME(direct)(&a->call, &x, direction, 0, layer == 0, p.row_begin, p.row_end, at);
-    p.h = NAME(direct)(&a->call, &h, direction, direction * R, false, p.row_begin, p.row_end, at + B);
-    p.d_output = NAME(direct)(&a->call, &d_output, direction, direction * R, is_last, p.row_begin, p.row_end, at + 2 * B);
-    p.d_x = NAME(direct)(&a->call, &d_x, direction, 0, layer == 0, p.row_begin, p.row_end, at + 3 * B);
-    p.d_x_places = at + 4 * B;
+    p.h = NAME(direct)(&a->call, &h, direction, direction * R, false, p.row_begin, p.row_end, at + 2 * B);
+    p.d_output = NAME(direct)(&a->call, &d_output, direction, direction * R, is_last, p.row_begin, p.row_end, at + 4 * B);
+    p.d_x = NAME(direct)(&a->call, &d_x, direction, 0, layer == 0, p.row_begin, p.row_end, at + 6 * B);
+    p.places = at + 8 * B;
     return p;
 }
 

@@ -17,7 +17,7 @@ struct NAME(backward_pass) {
     bool meets; /* after each step: members share units instead of rows */
     const int64_t *first_row; /* of each step of the chunk, among all of its rows that run: first_row[n] is their number */
     struct NAME(directed) x, h, d_output, d_x;
-    int64_t *d_x_places; /* with lengths: of the rows of a chunk, as many as first_row counts */
+    int64_t *places; /* with lengths: room for those of all rows of a chunk, numbered as by first_row */
     bool adds_to_d_x; /* the second direction */
     const REAL *weight_ih, *weight_hh, *weight_hr, *vectors, *h_first;
     struct NAME(lstm_variant) variant;
@@ -65,7 +65,6 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
                                          .d_gates = NAME(d_gates)(f, k), .d_h_next = p->d_h,
                                          .terms = NAME(workspace)(f,
                                                                   f->plan.vector_terms) + k * f->plan.vector_terms_stride};
-    if (p->d_output.data) s.d_output = NAME(rows)(&p->d_output, step, 0);
     if (p->c) {
         s.gates = NAME(gates_of)(f, p->gates, step, begin);
         s.c_prev = p->c_seen ? p->c_seen + k * width : p->c + step * B * width;
@@ -80,14 +79,15 @@ static struct NAME(lstm_step_backward) NAME(describe_step)(const struct NAME(bac
     return s;
 }
 
-/* Moves the pointers on to a row. */
-static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step,
-                            int64_t row) {
+/* Moves the pointers on to rows [row, end). */
+static void NAME(go_to_rows)(const struct NAME(backward_pass) *p, struct NAME(lstm_step_backward) *s, int64_t step, int64_t row,
+                             int64_t end) {
+    s->n_rows = end - row;
     s->d_gates += row * s->d_gates_stride;
     s->d_h_next += row * s->d_h_next_stride;
     s->terms += row * s->terms_stride;
     if (s->d_gates_next) s->d_gates_next += row * s->d_gates_stride;
-    if (s->d_output.data) s->d_output = NAME(rows_after)(s->d_output, row);
+    if (p->d_output.data) s->d_output = NAME(rows)(&p->d_output, step, row, end);
     if (s->m) s->m += row * s->hidden_size;
     if (p->c) {
         s->gates += row * s->gates_stride;
@@ -95,7 +95,7 @@ static void NAME(go_to_row)(const struct NAME(backward_pass) *p, struct NAME(lst
         s->c += row * s->c_stride;
         s->d_c += row * s->c_stride;
     } else
-        s->h = NAME(rows)(&p->h, step, row);
+        s->h = NAME(rows)(&p->h, step, row, end);
 }
 
 /* One step of rows [row, row_end), all of which have a next step in this chunk, or none. */
@@ -110,8 +110,7 @@ static bool NAME(backward_step)(const struct NAME(backward) *f, const struct NAM
     if (has_next) whole.d_gates_next = NAME(d_gates)(f, p->first_row[step + 1 - begin]);
     for (; row < row_end; row += rows_step) {
         struct NAME(lstm_step_backward) s = whole;
-        NAME(go_to_row)(p, &s, step, row);
-        s.n_rows = row_end - row < rows_step ? row_end - row : rows_step;
+        NAME(go_to_rows)(p, &s, step, row, row_end - row < rows_step ? row_end : row + rows_step);
         for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
             s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
             KERNELS(&f->args->call)->step_backward(&s);
@@ -154,11 +153,11 @@ static bool NAME(backward_h)(const struct NAME(backward) *f, const struct NAME(b
 
 /* All rows of d_x that run in a chunk. */
 static struct NAME(lstm_rows) NAME(rows_of_chunk)(const struct NAME(backward_pass) *p, int64_t begin, int64_t end) {
-    int64_t *at = p->d_x_places;
+    int64_t *at = p->places;
     for (int64_t step = begin; step < end; step++)
         for (int64_t r = 0; r < p->first_row[step + 1 - begin] - p->first_row[step - begin]; r++)
             *at++ = NAME(row)(&p->d_x, step, r) - p->d_x.data;
-    return (struct NAME(lstm_rows)){p->d_x.data, 0, p->d_x_places};
+    return (struct NAME(lstm_rows)){p->d_x.data, 0, p->places};
 }
 
 /* d_x of the steps of a chunk, whose rows that run lie one after the other: one product, if they are all this member's and
@@ -180,8 +179,8 @@ static bool NAME(backward_x)(const struct NAME(backward) *f, const struct NAME(b
         product.n_rows = is_one ? p->first_row[end - begin] : NAME(running)(call, step, p->row_begin,
                                                                             p->row_end) - p->row_begin;
         product.a = (struct NAME(lstm_rows)){d_products + k * f->plan.d_gates_stride, f->plan.d_gates_stride, NULL};
-        product.y = NAME(rows)(&p->d_x, step, p->row_begin);
-        if (is_one && call->lengths) product.y = NAME(rows_of_chunk)(p, begin, end);
+        product.y = is_one && call->lengths ? NAME(rows_of_chunk)(p, begin, end)
+                                            : NAME(rows)(&p->d_x, step, p->row_begin, p->row_begin + product.n_rows);
         if (!NAME(run_product)(p->m, KERNELS(call), &f->d, product)) return false;
     }
     return true;

@@ -69,7 +69,7 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
                            .c_step_stride = a->tape ? B * f->d.H_padded : 0};
     char *gates = p.gates_are_kept ? (char *)a->tape + f->tape.gates + index * f->tape.gates_bytes
                                    : (char *)a->workspace + f->plan.gates + direction * f->plan.gates_bytes;
-    p.gates = (struct NAME(directed)){(REAL *)gates, B * f->d.gates_width, f->d.gates_width, NULL};
+    p.gates = (struct NAME(directed)){.data = (REAL *)gates, .step_stride = B * f->d.gates_width, .row_stride = f->d.gates_width};
     if (f->is_staged) NAME(plan_stages)(f, &p, &packed);
     struct lstm_member rows = *m, panels = *m;
     p.meets = f->team.split == LSTM_SPLIT_UNITS && m->size > 1;
@@ -81,10 +81,10 @@ static struct NAME(pass) NAME(forward_plan_pass)(const struct NAME(forward) *f, 
         rows.rank = m->rank / D, rows.size = (m->size + D - 1 - direction) / D;
     NAME(share_rows)(&a->call, &rows, &p.row_begin, &p.row_end);
     lstm_share(&panels, NAME(n_panels)(&f->d, f->d.gates_width), &p.panel_begin, &p.panel_end);
-    int64_t *at = (int64_t *)((char *)a->workspace + f->plan.places) + direction * 2 * B;
+    int64_t *at = (int64_t *)((char *)a->workspace + f->plan.places) + direction * 4 * B;
     const bool writes_output = !a->tape && layer == model->num_layers - 1;
     p.x = NAME(direct)(&a->call, &x, direction, 0, layer == 0, p.row_begin, p.row_end, at);
-    p.h = NAME(direct)(&a->call, &h, direction, direction * R, writes_output, p.row_begin, p.row_end, at + B);
+    p.h = NAME(direct)(&a->call, &h, direction, direction * R, writes_output, p.row_begin, p.row_end, at + 2 * B);
     return p;
 }
 
@@ -139,11 +139,10 @@ static void NAME(hand_on)(const struct NAME(forward) *f, int64_t layer, int64_t 
         const int64_t n = NAME(length)(&a->call, r), b = NAME(batch_row)(&a->call, r);
         for (int64_t t = begin; t < end && t < n; t++) {
             const REAL *from = (REAL *)h.data + t * h.step_stride + r * h.row_stride;
-            REAL *out = (REAL *)to.data + t * to.step_stride + (is_last ? b : r) * to.row_stride;
             if (is_last)
-                memcpy(out, from, (size_t)W * sizeof(REAL));
+                memcpy(NAME(callers_row)(&a->call, &to, t, r), from, (size_t)W * sizeof(REAL));
             else
-                NAME(drop)(&a->call, layer, t, b, W, from, out);
+                NAME(drop)(&a->call, layer, t, b, W, from, (REAL *)to.data + t * to.step_stride + r * to.row_stride);
         }
     }
 }

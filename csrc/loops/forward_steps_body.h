@@ -94,9 +94,9 @@ static bool NAME(forward_steps)(const struct NAME(forward) *f, const struct NAME
         if (row_end == row) continue; /* (with lengths; nobody then meets) */
         s.n_rows = row_end - row;
         s.falling = step & 1;
-        if (!is_hoisted) s.x = NAME(rows)(&p->x, step, row);
-        s.h_prev = is_first ? (struct NAME(lstm_rows)){p->h_state + row * R, R, NULL} : NAME(rows)(&p->h, step - 1, row);
-        s.h = NAME(rows)(&p->h, step, row);
+        if (!is_hoisted) s.x = NAME(rows)(&p->x, step, row, row_end);
+        s.h_prev = is_first ? (struct NAME(lstm_rows)){p->h_state + row * R, R, NULL} : NAME(rows)(&p->h, step - 1, row, row_end);
+        s.h = NAME(rows)(&p->h, step, row, row_end);
         if (p->gates.data) s.gates = NAME(row)(&p->gates, step - gates_from, row);
         if (p->c) {
             s.c_prev = p->c + step * p->c_step_stride + row * f->d.H_padded;
@@ -121,23 +121,23 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
                                          .b = p->weight_ih, .half_weights = f->args->call.model.half_weights,
                                          .bias = call->model.layer_norm ? NULL : p->bias};
     const struct NAME(directed) *to = p->x_products.data ? &p->x_products : &p->gates;
-    const bool is_even = is_full && !p->x.at && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
-    const bool by_row = !is_even && n_steps > n_rows; /* few rows, many steps: one product a row */
+    const bool is_even = is_full && !p->x.at && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
+    const bool by_row = !is_even && !p->x.packed_rows && n_steps > n_rows; /* few rows, many steps: one product a row */
     product.n_rows = is_even ? n_rows * n_steps : by_row ? n_steps : n_rows;
     const int64_t n_products = is_even ? 1 : by_row ? n_rows : n_steps;
     for (int64_t k = 0; k < n_products; k++) {
         const int64_t step = begin + (by_row ? 0 : k), row = p->row_begin + (by_row ? k : 0);
-        product.a = NAME(rows)(&p->x, step, row);
-        product.y = NAME(rows)(to, step - gates_from, row);
-        if (by_row) {
-            product.a = (struct NAME(lstm_rows)){NAME(row)(&p->x, step, row), p->x.step_stride, NULL};
-            product.y.stride = to->step_stride;
-        }
         if (!is_full && by_row) {
             const int64_t left = NAME(length)(call, row) - begin;
             product.n_rows = left < n_steps ? left : n_steps;
         } else if (!is_full)
             product.n_rows = NAME(running)(call, step, p->row_begin, p->row_begin + n_rows) - p->row_begin;
+        product.a = NAME(rows)(&p->x, step, row, row + product.n_rows);
+        product.y = NAME(rows)(to, step - gates_from, row, row + product.n_rows);
+        if (by_row) {
+            product.a = (struct NAME(lstm_rows)){NAME(row)(&p->x, step, row), p->x.step_stride, NULL};
+            product.y.stride = to->step_stride;
+        }
         if (!NAME(run_product)(p->m, KERNELS(&f->args->call), &f->d, product)) return false;
     }
     for (int64_t step = begin; call->model.layer_norm && step < end; step++) {

@@ -62,11 +62,13 @@ static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(b
                              && (step > 0 || p->h_seen);
         n_steps = is_even ? begin + last - step : 1;
         const int64_t k = p->first_row[step - begin], at = (step - begin) * B, n_rows = p->first_row[step + n_steps - begin] - k;
+        struct NAME(directed) x = p->x;
+        x.room[0] = x.room[1] = p->places + k; /* of this step alone: others may be at another one */
         struct NAME(lstm_step) s = {.cell = call->model.cell, .variant = p->has_variant ? &p->variant : NULL,
                                     .n_rows = n_rows,
                                     .input_size = I, .hidden_size = call->model.hidden_size, .h_size = R,
                                     .weight_ih = with.weight_ih, .weight_hh = with.weight_hh, .bias = with.bias,
-                                    .x = NAME(rows)(&p->x, step, 0),
+                                    .x = NAME(rows)(&x, step, 0, n_rows),
                                     .h_prev = {p->h_seen ? p->h_seen + k * R : (REAL *)p->h_first, R, NULL},
                                     .c_prev = p->c_seen ? p->c_seen + k * f->d.H_padded : p->c + step * B * f->d.H_padded,
                                     .c = NAME(workspace)(f, f->plan.made_c) + at * f->d.H_padded,
@@ -75,7 +77,7 @@ static bool NAME(make_gates)(const struct NAME(backward) *f, const struct NAME(b
                                     .gates = NAME(workspace)(f, f->plan.gates) + at * width,
                                     .c_stride = f->d.H_padded, .gates_stride = width,
                                     .keep_gates = true};
-        if (step && !p->h_seen) s.h_prev = NAME(rows)(&p->h, step - 1, 0);
+        if (step && !p->h_seen) s.h_prev = NAME(rows)(&p->h, step - 1, 0, n_rows);
         if (n_rows && !NAME(make_rows)(f, p, &with, s, at)) break;
     }
     return lstm_barrier(p->m);

@@ -112,15 +112,14 @@ static bool NAME(staged_step_backward)(const struct NAME(backward) *f, const str
     if (row_end <= row) return true;
     for (int64_t r = row; r < row_end; r++) NAME(gather_gradients)(f, p, step, r,
                                                                    p->d_output.data ? NAME(row)(&p->d_output, step, r) : NULL);
-    s.d_output.data = NULL;
     if (call->model.proj_size) {
         if (!NAME(project_back)(f, p, k, row_end - row)) return false;
         s.d_h_next = NAME(workspace)(f, f->plan.d_m);
         s.d_h_next_stride = H;
         s.m = NAME(workspace)(f, f->plan.m) + p->first_row[step - begin] * H;
     }
-    NAME(go_to_row)(p, &s, step, row);
-    s.n_rows = row_end - row;
+    NAME(go_to_rows)(p, &s, step, row, row_end);
+    s.d_output.data = NULL; /* gathered */
     s.panel_end = NAME(n_panels)(&f->d, H);
     (is_normed ? KERNELS(call)->cell_backward : KERNELS(call)->step_backward)(&s);
     if (is_normed) NAME(norms_back)(f, p, step, begin, row, k, s.n_rows);

@@ -15,13 +15,13 @@ static void NAME(plan_stages)(const struct NAME(forward) *f, struct NAME(pass) *
     p->c_seen = NAME(scratch)(f, f->plan.c_seen + direction * f->plan.c_seen_bytes);
     p->unprojected = NAME(scratch)(f, f->plan.m + direction * f->plan.m_bytes);
     if (!a->call.model.layer_norm) return;
-    p->h_products = (struct NAME(directed)){NAME(scratch)(f, f->plan.h_products + direction * f->plan.h_products_bytes), 0,
-                                            width, NULL};
+    p->h_products = (struct NAME(directed)){.data = NAME(scratch)(f, f->plan.h_products + direction * f->plan.h_products_bytes),
+                                            .row_stride = width};
     if (!p->gates_are_kept) return;
     REAL *x_products = (REAL *)((char *)a->tape + f->tape.x_products + index * f->tape.gates_bytes);
     REAL *h_products = (REAL *)((char *)a->tape + f->tape.h_products + index * f->tape.gates_bytes);
-    p->x_products = (struct NAME(directed)){x_products, B * width, width, NULL};
-    p->h_products = (struct NAME(directed)){h_products, B * width, width, NULL};
+    p->x_products = (struct NAME(directed)){.data = x_products, .step_stride = B * width, .row_stride = width};
+    p->h_products = (struct NAME(directed)){.data = h_products, .step_stride = B * width, .row_stride = width};
 }
 
 /* Gates before the activation from the recurrent product and its norm, then the cell. */

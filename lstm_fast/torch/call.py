@@ -33,39 +33,26 @@ def _run(dropout, seed):
 
 
 class _Steps:
-    """T, B and x (T, B, I) of a sequence in some form; what turns sequences of that form into steps and back."""
+    """T, B and x as the core takes it, of a sequence in some form; what turns sequences of that form into steps and back."""
 
     def __init__(self, x, form):
-        self.axes, self.ragged = form.axes, None
-        if form.batch_sizes is None:
-            self.x = sequence(forms.as_steps(x, form.axes))
-            self.T, self.B = self.x.shape[:2]
-        else:
-            self.ragged = packing.Ragged(form.batch_sizes.numpy())
-            self.T, self.B = self.ragged.T, self.ragged.B
-            self.x = self.ragged.padded(x)
-        self.order = self.ragged and self.ragged.order
+        self.axes = form.axes
+        self.packed = None if form.batch_sizes is None else packing.Packed(form.batch_sizes.numpy())
+        self.x = self.read(x)
+        self.T, self.B = self.x.shape[:2] if self.packed is None else (self.packed.T, self.packed.B)
+        self.order = self.packed and self.packed.order
+
+    def read(self, values):
+        """A sequence, or a gradient of one, or None, as steps."""
+        if values is None:
+            return None
+        return sequence(forms.as_steps(values, self.axes)) if self.packed is None else self.packed.as_steps(values)
 
     def empty(self, n, dtype):
         """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
-        if self.ragged is None:
-            tensor, values = _empty(forms.sequence_shape(self.axes, self.T, self.B, n), dtype)
-            return tensor, forms.as_steps(values, self.axes)
-        tensor, values = _empty((self.ragged.n, n), dtype)
-        return tensor, self.ragged.steps_of(values)
-
-    def finish(self, tensor, steps):
-        """The core has written the steps that empty() gave, if any, and read all others."""
-        if self.ragged is not None:
-            if steps is not None:
-                self.ragged.pack(steps, tensor.numpy())
-            self.ragged.done()
-
-    def read(self, values):
-        """A gradient of the output, or None, as steps."""
-        if values is None:
-            return None
-        return sequence(forms.as_steps(values, self.axes)) if self.ragged is None else self.ragged.padded(values)
+        shape = forms.sequence_shape(self.axes, self.T, self.B, n) if self.packed is None else (self.packed.n, n)
+        tensor, values = _empty(shape, dtype)
+        return tensor, forms.as_steps(values, self.axes) if self.packed is None else self.packed.as_steps(values)
 
     def state(self, tensor, n_states):
         """A state as the core takes it; None stays None."""
@@ -94,7 +81,6 @@ def forward(packed, x, h_0, c_0, form, *, dropout=0.0, seed=0, keep=False, tape=
         block = _core.Block(n, memory.numpy())
     core.forward(steps.x, steps.state(h_0, core.n_states), steps.state(c_0, core.n_states), output_steps, h_n.numpy(),
                  c_n.numpy(), block, num_threads(), run, steps.order)
-    steps.finish(output, output_steps)
     return output, h_n, c_n, memory if keep else None
 
 
@@ -111,7 +97,6 @@ def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout
     core.backward(_core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()), steps.x, steps.state(h_0, n),
                   steps.state(c_0, n), steps.read(_array(d_output)), steps.state(d_h_n, n), steps.state(d_c_n, n), d_x_steps,
                   d_h_0.numpy(), d_c_0.numpy(), gradients, num_threads(), run, steps.order)
-    steps.finish(d_x, d_x_steps)
     if packed.sizes.bias:
         for _, _, d_bias_ih, d_bias_hh, *_ in gradients:
             d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both

@@ -124,7 +124,18 @@ class LSTM(_Fast, nn.LSTM):
         short = self._packed.short
         if short is None or self.training and self.dropout or not fallback.is_usual():
             return None
-        return short.call(self._parameters.values(), input, hx, self.batch_first)
+        if type(input) is not PackedSequence:
+            return short.call(self._parameters.values(), input, hx, self.batch_first)
+        data, batch_sizes, sorted_indices, unsorted_indices = input
+        try:
+            states = hx and self.permute_hidden(hx, sorted_indices)
+        except (AttributeError, IndexError, RuntimeError, TypeError):
+            return None  # PyTorch says what is wrong with them
+        result = short.call(self._parameters.values(), data, states, False, False, batch_sizes)
+        if result is None:
+            return None
+        output, state = result
+        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), self.permute_hidden(state, unsorted_indices)
 
     @compiled.skip
     def _any_call(self, input, hx):
