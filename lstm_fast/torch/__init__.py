@@ -3,7 +3,7 @@
     modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
     accelerate.py   the same for the modules of a model that exists already, and back
     fallback.py     what PyTorch's own kernels compute instead, and the one warning
-    packing.py      PackedSequence to padded steps and back
+    packing.py      where the rows of a PackedSequence lie
     autograd.py     the gradient
     compiled.py     one opaque operator for torch.compile
     weights.py      packed copies of the parameters, and when they are out of date
