@@ -77,8 +77,8 @@ MUTANTS = {
         "csrc/loops/forward_body.h", "f->plan.places) + direction * 4 * B", "f->plan.places)", "tests/test_lengths.py -k threads"),
     "places of two packed steps in one room": Mutant(
         "csrc/loops/lengths_body.h", "x->room[step & 1]", "x->room[0]", "tests/test_packed.py"),
-    "gradients of a chunk's inputs in its first rows": Mutant(
-        BACKWARD_STEPS, "is_one && call->lengths ? NAME(rows_of_chunk)", "false ? NAME(rows_of_chunk)", "tests/test_lengths.py"),
+    "gradients of a chunk's inputs in those of its first step": Mutant(
+        BACKWARD_STEPS, "NAME(row)(&p->d_x, step, r) - p->d_x.data", "NAME(row)(&p->d_x, begin, r) - p->d_x.data", "tests/test_lengths.py"),
     "members do not meet after a step": Mutant(
         FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
     "output gate sees the old state": Mutant(
