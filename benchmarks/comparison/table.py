@@ -3,7 +3,7 @@ import re
 from collections import Counter
 
 from .shapes import REGIMES
-from .verdict import bars, best_peer, flops_per_s, ours, ratio, seconds, share_of_limit
+from .verdict import bars, best_peer, flops_per_s, needed_share, ours, ratio, seconds, share_of_limit
 
 SHORT = {"onnxruntime": "ORT", "openvino": "OpenVINO"}
 LEGEND = """ours: lstm_fast as the regime says; own col.: our other run; best peer: its time over ours; limit: share of what this
@@ -92,13 +92,15 @@ def closing(results):
     verdicts = [verdict for row in rows for *_, verdict in bars(row)]
     yield ""
     yield (f"Bars: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} open. "
-           f"They were set for AVX-512; this is {host['cpu']}, {host['isa']}. Missed:")
+           f"They were set for AVX-512; this is {host['cpu']}, {host['isa']}. Missed, and what it would take of the limit here:")
     for row in rows:
         for what, bar, reached, is_met in bars(row):
             if is_met is False:
                 got = f" ({reached:.2f})" if what == "peers" else ""
+                needed = needed_share(row, what, bar, reached)
+                takes = f", takes {needed:.0%}" if needed else ""
                 yield (f"  {row['regime']} {row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']}: "
-                       f"{bar_text(what, bar, reached, is_met)}{got}")
+                       f"{bar_text(what, bar, reached, is_met)}{got}{takes}")
     texts = list(problems(rows))
     if texts:
         yield "Without a time:"

@@ -41,6 +41,14 @@ def share_of_limit(row):
     return (ratio(least, ours(row)), what)
 
 
+def needed_share(row, what, bar, reached):
+    """Of the limit, what it takes to meet a bar; above 1 this machine cannot. None without a limit, or of a bar of shares."""
+    share, _ = share_of_limit(row)
+    if not share or what == "sgemm":
+        return None
+    return share * (reached / bar if what == "us" else bar / reached)
+
+
 def bars(row):
     """[(what, bar, reached, is met)]; reached is None, and the bar open, where something was not measured."""
     values = {"peers": ratio(best_peer(row)[1], ours(row)),
