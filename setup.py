@@ -80,7 +80,7 @@ setup(
             "lstm_fast._core",
             sources=["lstm_fast/_core.pyx", *CORE],
             depends=[*HEADERS, "lstm_fast/_csrc.pxd", "lstm_fast/_pointers.pxi", "lstm_fast/_stepper.pxi",
-                     "lstm_fast/_tensors.pxi", "lstm_fast/_training.pxi", "setup.py"],
+                     "lstm_fast/_short.pxi", "lstm_fast/_tensors.pxi", "lstm_fast/_training.pxi", "setup.py"],
             include_dirs=["csrc"],
             define_macros=[] if IS_FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not IS_FREE_THREADED,

@@ -420,6 +420,7 @@ cdef class Weights:
         return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
 
 
+include "_short.pxi"
 include "_stepper.pxi"
 include "_tensors.pxi"
 include "_training.pxi"

@@ -55,9 +55,9 @@ cdef void *state(object a, c_bool is_f32, c_bool writable) except? NULL:
     return <void *>&r64[0] if r64.shape[0] else NULL
 
 
-def steps_of(x, order):
+cdef tuple steps_of(x, order):
     """T and B of a sequence (T, B, n), or of a packed one, of which the order knows them."""
-    return x.shape[:2] if order is None or len(order) == 2 else (len(order[2]), len(order[0]))
+    return tuple(x.shape[:2]) if order is None or len(order) == 2 else (len(order[2]), len(order[0]))
 
 
 cdef int read_packed(object order, int64_t n, lstm_call *call) except -1:

@@ -225,6 +225,11 @@ class Recurrent:
         ValueError, TypeError
             For a shape or a dtype that does not fit; the message names the argument.
         """
+        if lengths is None and resets is None and num_threads is None:
+            short = _core.infer(self._version.weights, x, state, self.batch_first, _threads.get_num_threads)
+            if short is not None:
+                output, h_n, c_n = short
+                return output, (h_n, c_n) if self._has_c else h_n
         output, state, _ = self._run(x, state, False, num_threads, lengths, resets)
         return output, state
 

@@ -63,6 +63,20 @@ cdef class Stepper:
         PyBuffer_Release(&view)  # the caller holds the array meanwhile
         return fits
 
+    def _short_block(self, x):
+        """Stream.block for an ndarray as usual; None for anything else."""
+        cdef Short s
+        if type(x) is not plain_array:
+            return None
+        try:
+            begin_short(self.weights, x, STEPS if x.ndim == 3 else UNBATCHED, False, None, &s)
+        except ValueError:
+            return None
+        if s.args.call.B != self.batch_size:
+            return None
+        s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = self.args.h_n, self.args.c_n, self.args.h_n, self.args.c_n
+        return run_short(self.weights, &s, self.threads)[0]
+
     def step(self, x, out=None):
         """One step of every sequence.
 

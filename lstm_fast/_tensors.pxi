@@ -7,12 +7,6 @@ cdef struct Seen:
     int64_t version, n, step  # n numbers; every step-th is a sample
     const void *copy
 
-cdef struct Memory:
-    void *data
-    int ndim
-    int64_t shape[3]
-    int64_t stride[3]  # in numbers
-
 
 cdef c_bool same_samples(const Seen *seen, c_bool is_f32) noexcept nogil:
     cdef const uint32_t *now32 = <const uint32_t *>seen.address
@@ -25,35 +19,6 @@ cdef c_bool same_samples(const Seen *seen, c_bool is_f32) noexcept nogil:
             return False
         k += seen.step
     return True
-
-
-cdef struct Steps:
-    int64_t T, B, n  # n rows
-    const int64_t *lengths
-    const int64_t *packed_rows
-
-
-cdef read_batch_sizes(batch_sizes, int64_t n, Steps *steps):
-    """The steps of a PackedSequence of n rows, and the memory behind them; ValueError if there are no such steps."""
-    cdef const int64_t[::1] sizes = batch_sizes.numpy()
-    cdef int64_t T = sizes.shape[0], t, b, before = 0
-    cdef int64_t[::1] memory
-    if T < 1 or not 1 <= sizes[0] <= n:
-        raise ValueError
-    steps.T, steps.B, steps.n = T, sizes[0], n
-    kept = numpy.empty(steps.B + T, numpy.int64)
-    memory = kept
-    for t in range(T):
-        if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
-            raise ValueError
-        memory[steps.B + t] = before
-        before += sizes[t]
-        for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
-            memory[b] = t + 1
-    if before != n:
-        raise ValueError
-    steps.lengths, steps.packed_rows = &memory[0], &memory[steps.B]
-    return kept
 
 
 cdef class TensorCalls:
@@ -104,71 +69,23 @@ cdef class TensorCalls:
                 return False
         return True
 
-    cdef Memory look(self, tensor) except *:
-        """Where a tensor lies; ValueError, or an error of numpy(), if it is not a plain one of the dtype."""
-        cdef Memory memory
-        cdef Py_buffer view
-        cdef int64_t number = 4 if self.weights.is_f32() else 8
-        cdef char code = b'd'
-        if self.weights.is_f32():
-            code = b'f'
+    cdef object array(self, tensor):
         if type(tensor) is not self.kind:
             raise ValueError
-        array = tensor.numpy()
-        if lstm_get_buffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0:
-            PyErr_Clear()
-            raise ValueError
-        try:
-            if (view.format == NULL or view.format[0] != code or view.format[1] != 0
-                    or not 2 <= view.ndim <= 3 or <uintptr_t>view.buf % number):
-                raise ValueError
-            memory.data, memory.ndim = view.buf, view.ndim
-            for k in range(view.ndim):
-                memory.shape[k], memory.stride[k] = view.shape[k], view.strides[k] // number
-                if view.strides[k] % number:
-                    raise ValueError
-        finally:
-            PyBuffer_Release(&view)  # the caller holds the tensor meanwhile
-        return memory
+        return tensor.numpy()
 
-    cdef void *state_of(self, tensor, int ndim, int64_t L, int64_t B, int64_t n) except? NULL:
-        """A contiguous state (L, B, n), or (B, n) of a cell."""
-        cdef Memory a = self.look(tensor)
-        if (a.ndim != ndim or a.shape[ndim - 1] != n or a.shape[ndim - 2] != B or (ndim == 3 and a.shape[0] != L)
-                or (n > 1 and a.stride[ndim - 1] != 1) or (B > 1 and a.stride[ndim - 2] != n)
-                or (ndim == 3 and L > 1 and a.stride[0] != B * n)):
-            raise ValueError
-        return a.data
-
-    cdef object read(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, lstm_forward_args *a):
-        """The call, x and the states; ValueError, or an error of numpy(), unless all is plain and current. Returns memory that
-        the call reads."""
-        cdef Memory at = self.look(x)
+    cdef object begin(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, Short *s):
+        """The call; ValueError, or an error of numpy(), unless all is plain and current. Returns what must be kept meanwhile."""
         cdef Weights weights = self.weights
-        cdef c_bool is_packed = batch_sizes is not None, has_rows = is_cell or is_packed
-        cdef int64_t I = weights.model.input_size, L = weights.n_states, T, B
-        cdef int ndim = 2 if is_cell else 3, of_x = 2 if has_rows else 3, time = 1 if batch_first else 0
-        cdef Steps steps = Steps(0, 0, 0, NULL, NULL)
-        if at.ndim != of_x or at.shape[of_x - 1] != I or (I > 1 and at.stride[of_x - 1] != 1):
+        values = self.array(x)
+        cdef Form form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if values.ndim == 3 else UNBATCHED
+        kept = begin_short(weights, values, form, batch_first, batch_sizes.numpy() if form == PACKED else None, s)
+        if not self.is_current(parameters, s.n_rows):
             raise ValueError
-        kept = None
-        if is_packed:
-            kept = read_batch_sizes(batch_sizes, at.shape[0], &steps)
-            T, B = steps.T, steps.B
-        else:
-            T, B = 1 if is_cell else at.shape[time], at.shape[0] if is_cell else at.shape[1 - time]
-        if T < 1 or B < 1 or not self.is_current(parameters, at.shape[0] if is_packed else T * B):
-            raise ValueError
-        a.call = weights.call(T, B, None, 1)
-        a.x.data, a.x.row_stride = at.data, at.stride[0 if has_rows else 1 - time]
-        a.x.step_stride = B * a.x.row_stride if is_packed else 0 if is_cell else at.stride[time]
-        if is_packed and steps.n < T * B:
-            a.call.lengths, a.call.packed_rows = steps.lengths, steps.packed_rows
-        a.h_0, a.c_0 = NULL, NULL
         if hx is not None:
             h_0, c_0 = hx
-            a.h_0 = self.state_of(h_0, ndim, L, B, weights.h_size)
-            a.c_0 = self.state_of(c_0, ndim, L, B, weights.model.hidden_size)
+            s.args.h_0 = short_state(weights, self.array(h_0), weights.h_size, s)
+            s.args.c_0 = short_state(weights, self.array(c_0), weights.model.hidden_size, s)
         return kept
 
     def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
@@ -176,46 +93,11 @@ cdef class TensorCalls:
 
         batch_sizes: a tensor, and x is the data of a PackedSequence.
         """
-        cdef lstm_forward_args a
-        cdef Weights weights = self.weights
-        cdef int64_t n = 0, I = weights.model.input_size, R = weights.h_size, H = weights.model.hidden_size
-        cdef int64_t L = weights.n_states, W = weights.num_directions * R, T, B, n_rows
-        cdef lstm_status status
+        cdef Short s
+        wrap = self.wrap
         try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-            kept = self.read(parameters, x, hx, batch_first, is_cell, batch_sizes, &a)
+            kept = self.begin(parameters, x, hx, batch_first, is_cell, batch_sizes, &s)
         except (RuntimeError, TypeError, ValueError):
             return None
-        T, B = a.call.T, a.call.B
-        n_rows = T * B if batch_sizes is None else len(x)
-        dtype, empty, wrap = weights.dtype, numpy.empty, self.wrap
-        if is_cell:
-            output, h_n, c_n = empty((B, R), dtype), empty((B, R), dtype), empty((B, H), dtype)
-        else:
-            shape = (B, T, W) if batch_first else (T, B, W)
-            output = empty(shape if batch_sizes is None else (n_rows, W), dtype)
-            h_n, c_n = empty((L, B, R), dtype), empty((L, B, H), dtype)
-        a.output.data, a.h_n, a.c_n = new_memory(output), new_memory(h_n), new_memory(c_n)
-        a.output.step_stride, a.output.row_stride = W if batch_first else B * W, T * W if batch_first else W
-        a.packed, a.tape = weights.packed_forward.address, NULL
-        raise_status(lstm_forward_bytes(&a.call, False, &n))
-        cdef Block workspace = borrow_workspace(n)
-        a.workspace = workspace.address
-        if 8.0 * n_rows * H * L * (I + H) < 3e5:  # over before the GIL could be given away
-            status = lstm_forward(&a)
-        else:
-            a.call.n_threads = self.threads()
-            with nogil:
-                status = lstm_forward(&a)
-        return_workspace(workspace)
-        raise_status(status)
+        output, h_n, c_n = run_short(self.weights, &s, self.threads)
         return (wrap(output), wrap(c_n)) if is_cell else (wrap(output), (wrap(h_n), wrap(c_n)))
-
-
-cdef void *new_memory(array) except NULL:
-    """Of an array that is new, contiguous and not empty."""
-    cdef Py_buffer view
-    if lstm_get_buffer(array, &view, PyBUF_WRITABLE) != 0:
-        PyErr_Clear()
-        raise ValueError
-    PyBuffer_Release(&view)
-    return view.buf

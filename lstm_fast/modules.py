@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 
-from . import _arguments, _network, _variants
+from . import _arguments, _core, _network, _threads, _variants
 from ._recurrent import Recurrent
 
 Trace = namedtuple("Trace", "i f g o c h")
@@ -216,7 +216,8 @@ class LSTMCell(_LSTM):
 
     def __call__(self, x, state=None, *, num_threads=None):
         """(h, c) after the step."""
-        return self._run(x, state, False, num_threads)[1]
+        short = num_threads is None and _core.infer(self._version.weights, x, state, False, _threads.get_num_threads, True)
+        return short[1:] if short else self._run(x, state, False, num_threads)[1]
 
     def forward(self, x, state=None, *, num_threads=None):
         """((h, c), tape): the step, and what backward needs of it."""

@@ -1,0 +1,210 @@
+# Inference in one go, included by _core.pyx: what a module calls, and lstm_fast/torch, as long as all arguments are as usual.
+# (Checks in Python took 10 us, as long as a hundred steps of 8 units.) What is unusual is a ValueError here, from which the
+# caller concludes that the long way must be gone; that one also knows what to say about it.
+
+cdef type plain_array = numpy.ndarray  # not a subclass: a masked array means something else
+
+cdef enum Form:
+    STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
+    UNBATCHED  # (T, I); (L, n)
+    CELL  # one step: (B, I) or (I,); (B, n) or (n,)
+    PACKED  # (rows, I), the data of a PackedSequence; (L, B, n)
+
+cdef struct Memory:
+    void *data
+    int ndim
+    int64_t shape[3]
+    int64_t stride[3]  # in numbers
+
+cdef struct Short:
+    lstm_forward_args args
+    Form form
+    c_bool batch_first
+    int ndim  # of x
+    int64_t n_rows  # of x: steps of all sequences
+
+
+cdef int look(object array, c_bool is_f32, Memory *memory) except -1:
+    """Where an array lies that is of the dtype, aligned, and whole numbers apart."""
+    cdef Py_buffer view
+    cdef int64_t number = 4 if is_f32 else 8
+    cdef char code = b'f' if is_f32 else b'd'
+    if lstm_get_buffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0:
+        PyErr_Clear()
+        raise ValueError
+    try:
+        if (view.format == NULL or view.format[0] != code or view.format[1] != 0
+                or not 1 <= view.ndim <= 3 or <uintptr_t>view.buf % number):
+            raise ValueError
+        memory.data, memory.ndim = view.buf, view.ndim
+        for k in range(view.ndim):
+            memory.shape[k], memory.stride[k] = view.shape[k], view.strides[k] // number
+            if view.strides[k] % number:
+                raise ValueError
+    finally:
+        PyBuffer_Release(&view)  # the caller holds the array meanwhile
+    return 0
+
+
+cdef struct Steps:
+    int64_t T, B
+    const int64_t *lengths
+    const int64_t *packed_rows
+
+
+cdef read_batch_sizes(batch_sizes, int64_t n, Steps *steps):
+    """The steps of a packed sequence of n rows from its batch_sizes, an int64 array; returns the memory behind them."""
+    cdef const int64_t[::1] sizes = batch_sizes
+    cdef int64_t T = sizes.shape[0], t, b, before = 0
+    cdef int64_t[::1] memory
+    if T < 1 or not 1 <= sizes[0] <= n:
+        raise ValueError
+    steps.T, steps.B = T, sizes[0]
+    kept = numpy.empty(steps.B + T, numpy.int64)
+    memory = kept
+    for t in range(T):
+        if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
+            raise ValueError
+        memory[steps.B + t] = before
+        before += sizes[t]
+        for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
+            memory[b] = t + 1
+    if before != n:
+        raise ValueError
+    steps.lengths, steps.packed_rows = &memory[0], &memory[steps.B]
+    return kept
+
+
+cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, object batch_sizes, Short *s):
+    """The call without its states. batch_sizes: of PACKED, else None. Returns memory to be kept until the call is over."""
+    cdef Memory at
+    cdef Steps steps = Steps(0, 0, NULL, NULL)
+    cdef int64_t I = weights.model.input_size, T, B
+    cdef int time = 1 if batch_first else 0, rows, last
+    kept = None
+    look(x, weights.is_f32(), &at)
+    last = at.ndim - 1
+    if at.shape[last] != I or (I > 1 and at.stride[last] != 1) or at.ndim != (3 if form == STEPS else 1 if form == CELL
+                                                                              and at.ndim == 1 else 2):
+        raise ValueError
+    s.args.x.data, s.args.x.row_stride, s.args.x.step_stride = at.data, at.stride[0], at.stride[0]
+    if form == STEPS:
+        T, B = at.shape[time], at.shape[1 - time]
+        s.args.x.step_stride, s.args.x.row_stride = at.stride[time], at.stride[1 - time]
+    elif form == UNBATCHED:
+        T, B = at.shape[0], 1
+    elif form == CELL:
+        T, B = 1, 1 if at.ndim == 1 else at.shape[0]
+    else:
+        kept = read_batch_sizes(batch_sizes, at.shape[0], &steps)
+        T, B = steps.T, steps.B
+        s.args.x.step_stride = B * at.stride[0]  # if there is no padding
+    if T < 1 or B < 1:
+        raise ValueError
+    s.form, s.batch_first, s.ndim, s.n_rows = form, batch_first, at.ndim, at.shape[0] if form == PACKED else T * B
+    s.args.call = weights.call(T, B, None, 1)
+    if s.n_rows < T * B:
+        s.args.call.lengths, s.args.call.packed_rows = steps.lengths, steps.packed_rows
+    s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = NULL, NULL, NULL, NULL
+    return kept
+
+
+cdef void *short_state(Weights weights, object value, int64_t n, const Short *s) except NULL:
+    """A contiguous state of n numbers a sequence."""
+    cdef Memory a
+    cdef int64_t L = weights.n_states, B = s.args.call.B, between = 1
+    cdef int64_t[3] shape
+    cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
+    look(value, weights.is_f32(), &a)
+    shape[0], shape[1], shape[2] = L, B, n
+    if s.form == UNBATCHED:
+        shape[1] = n
+    elif s.form == CELL:
+        shape[0], shape[1] = B if ndim == 2 else n, n
+    if a.ndim != ndim:
+        raise ValueError
+    for k in range(ndim - 1, -1, -1):
+        if a.shape[k] != shape[k] or (shape[k] > 1 and a.stride[k] != between):
+            raise ValueError
+        between *= shape[k]
+    return a.data
+
+
+cdef run_short(Weights weights, Short *s, threads):
+    """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them.
+    threads() is asked if the call is long."""
+    cdef lstm_forward_args *a = &s.args
+    cdef int64_t n = 0, T = a.call.T, B = a.call.B, L = weights.n_states, H = weights.model.hidden_size
+    cdef int64_t R = weights.h_size, W = weights.num_directions * R
+    cdef lstm_status status
+    cdef tuple of_states = (L, B), of_output = (T, B)  # all axes but the last
+    dtype, empty = weights.dtype, numpy.empty
+    a.output.step_stride, a.output.row_stride = B * W, W
+    if s.form == CELL and s.ndim == 1:
+        of_states = of_output = ()
+    elif s.form == CELL:
+        of_states = of_output = (B,)
+    elif s.form == UNBATCHED:
+        of_states, of_output = (L,), (T,)
+    elif s.form == PACKED:
+        of_output = (s.n_rows,)
+    elif s.batch_first:
+        of_output = (B, T)
+        a.output.step_stride, a.output.row_stride = W, T * W
+    output, h_n, c_n = empty((*of_output, W), dtype), None, None
+    a.output.data = new_memory(output)
+    if a.h_n == NULL:
+        h_n = empty((*of_states, R), dtype)
+        a.h_n = new_memory(h_n)
+        if weights.model.cell == LSTM_CELL_LSTM:
+            c_n = empty((*of_states, H), dtype)
+            a.c_n = new_memory(c_n)
+    a.packed, a.tape = weights.packed_forward.address, NULL
+    raise_status(lstm_forward_bytes(&a.call, False, &n))
+    cdef Block workspace = borrow_workspace(n)
+    a.workspace = workspace.address
+    if 8.0 * s.n_rows * H * L * (weights.model.input_size + H) < 3e5:  # over before the GIL could be given away
+        status = lstm_forward(a)
+    else:
+        a.call.n_threads = threads()
+        with nogil:
+            status = lstm_forward(a)
+    return_workspace(workspace)
+    raise_status(status)
+    return output, h_n, c_n
+
+
+cdef void *new_memory(array) except NULL:
+    """Of an array that is new, contiguous and not empty."""
+    cdef Py_buffer view
+    if lstm_get_buffer(array, &view, PyBUF_WRITABLE) != 0:
+        PyErr_Clear()
+        raise ValueError
+    PyBuffer_Release(&view)
+    return view.buf
+
+
+def infer(Weights weights not None, x, state, c_bool batch_first, threads, c_bool is_cell=False):
+    """(output, h_n, c_n) for x and the state of a module, ndarrays; None unless all is as usual.
+
+    threads() is the number of threads for calls that are long enough to ask.
+    """
+    cdef Short s
+    cdef c_bool has_c = weights.model.cell == LSTM_CELL_LSTM
+    h_0, c_0 = state, None
+    if has_c and state is not None:
+        if type(state) is not tuple or len(<tuple>state) != 2:
+            return None
+        h_0, c_0 = state
+    if (type(x) is not plain_array or (h_0 is not None and type(h_0) is not plain_array)
+            or (c_0 is not None and type(c_0) is not plain_array)):
+        return None
+    try:  # (around this alone: what a signal handler raises during the computation is the caller's)
+        begin_short(weights, x, CELL if is_cell else STEPS if x.ndim == 3 else UNBATCHED, batch_first, None, &s)
+        if h_0 is not None:
+            s.args.h_0 = short_state(weights, h_0, weights.h_size, &s)
+        if c_0 is not None:
+            s.args.c_0 = short_state(weights, c_0, weights.model.hidden_size, &s)
+    except ValueError:
+        return None
+    return run_short(weights, &s, threads)
