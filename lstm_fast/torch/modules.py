@@ -118,6 +118,12 @@ class LSTM(_Fast, nn.LSTM):
     def _results(self, output, h_n, c_n):
         return output, (h_n, c_n)
 
+    def _check_states(self, x, states, batch_sizes):
+        """The sizes that PyTorch checks for padded sequences alone: with packed ones it reads memory that is not there."""
+        for k, (state, expected) in enumerate(zip(states, (self.get_expected_hidden_size(x, batch_sizes),
+                                                           self.get_expected_cell_size(x, batch_sizes)), strict=True)):
+            self.check_hidden_size(state, expected, f"Expected hidden[{k}] size {{}}, got {{}}")
+
     @compiled.skip
     def _short_cut(self, input, hx):
         """The usual call without gradients, with as little as possible around it; None if it is another."""
@@ -146,6 +152,8 @@ class LSTM(_Fast, nn.LSTM):
         every = (x, *states, *tensors)
         axes = "NI" if is_packed else self._axes(x)
         if fallback.reason_now() or not self._takes(x, states, tensors, axes, batch_sizes):
+            if is_packed and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
+                self._check_states(x, states, batch_sizes)
             return self._by_pytorch(input, hx, every)
         states = self.permute_hidden(states, sorted_indices) if states else ()
         output, *state = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout())
