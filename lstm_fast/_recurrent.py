@@ -39,6 +39,8 @@ class Recurrent:
             raise type(error)(f"seed must be a non-negative integer or None, got {seed!r} ({error})") from None
         self._cell = cell
         self._shapes = self._parameter_shapes()
+        self._names = [[name + suffix if name + suffix in self._shapes else None for name in _core.PARAMETERS]
+                       for suffix in self._suffixes()]
         ends = list(accumulate(prod(shape) for shape in self._shapes.values()))
         self._places = [(name, slice(end - prod(shape), end), shape)
                         for (name, shape), end in zip(self._shapes.items(), ends, strict=True)]
@@ -83,7 +85,7 @@ class Recurrent:
 
     def _by_direction(self, views):
         """Tuples in the order of _core.PARAMETERS, one for each layer and direction; None for what there is not."""
-        return [tuple(views.get(name + suffix) for name in _core.PARAMETERS) for suffix in self._suffixes()]
+        return [tuple(map(views.get, names)) for names in self._names]
 
     def _make_version(self, flat):
         views = self._views(flat)
@@ -158,7 +160,7 @@ class Recurrent:
         if not self._has_c:
             return self._read_state(names[0], state, B, is_unbatched), None
         if state is None:
-            state = None, None
+            return None, None
         if not isinstance(state, (tuple, list)) or len(state) != 2:
             raise TypeError(f"state must be a pair ({names[0]}, {names[1]}), got {type(state).__name__}")
         return tuple(self._read_state(name, value, B, is_unbatched) for name, value in zip(names, state))
@@ -278,12 +280,13 @@ class Recurrent:
             d_output = d_output[:, None] if is_unbatched else d_output.swapaxes(0, 1) if self.batch_first else d_output
         flat = np.empty_like(self._version.flat)
         views = self._views(flat)
+        by_direction = self._by_direction(views)
         of_steps = np.zeros((2, self.num_layers * self._n_directions, T, B)) if _arguments.flag("norms", norms) else (None, None)
         d_x, d_h_0, d_c_0 = _network.backward(
-            tape, d_output, d_h_n, d_c_n, gradients=self._by_direction(views), num_threads=_threads.resolve(num_threads),
+            tape, d_output, d_h_n, d_c_n, gradients=by_direction, num_threads=_threads.resolve(num_threads),
             batch_first=self.batch_first, norms=(of_steps[0], of_steps[1] if self._has_c else None))
-        for suffix in self._suffixes() if self.bias else ():
-            views["bias_hh" + suffix][...] = views["bias_ih" + suffix]
+        for _, _, d_bias_ih, d_bias_hh, *_ in by_direction if self.bias else ():
+            d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both
         if is_unbatched:
             d_h_0, d_c_0 = d_h_0[:, 0], None if d_c_0 is None else d_c_0[:, 0]
         gradients = Gradients(self._give(d_x, is_unbatched), d_h_0, d_c_0, flat, views)

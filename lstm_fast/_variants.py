@@ -24,6 +24,8 @@ def clip(name, value):
 
 def zoneout(value, has_c):
     """(of h, of c) from one number for both, or from a pair."""
+    if type(value) is float and value == 0:
+        return 0.0, 0.0  # as usual, at every call
     pair = tuple(value) if isinstance(value, (tuple, list)) and has_c else (value, value)
     if len(pair) != 2:
         raise ValueError(f"zoneout must be a number from 0 to 1 or a pair of them (of h, of c), got {value!r}")
