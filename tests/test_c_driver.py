@@ -2,7 +2,7 @@
 
 bits.txt holds a hash of every result bit (forward, inference, backward) per shape: one for the portable kernels and one
 for all instruction sets with fused multiply-add, which must agree with each other on every machine; and both again for
-sequences of different lengths (-ragged). It was written by
+sequences of different lengths (-ragged). (Packed ones are run too, for stray accesses and threads.) It was written by
     driver > bits.txt
 with the columns of the instruction sets reduced to `portable` and `fused`; a change of bits must be meant and told in CHANGELOG.
 """

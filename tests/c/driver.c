@@ -81,19 +81,29 @@ static struct lstm_model describe(const struct kind *kind, enum lstm_dtype dtype
     return m;
 }
 
+enum layout { PADDED, RAGGED, PACKED };
+
 static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
-                    bool is_ragged) {
+                    enum layout layout) {
     enum { MOST = 128 };
     const struct lstm_model model = describe(kind, dtype, s);
     const bool is_lstm = kind->cell == LSTM_CELL_LSTM;
     const int64_t LD = s.L * s.D, R = model.proj_size ? model.proj_size : s.H, rows = (is_lstm ? LSTM_GATES : 1) * s.H, W = s.D * R;
     int64_t lengths[1024], batch_rows[1024]; /* from T down to 0, the last rows of the batch first */
     for (int64_t b = 0; b < s.B; b++) lengths[b] = s.T - b * s.T / (s.B > 1 ? s.B - 1 : 1), batch_rows[b] = s.B - 1 - b;
+    int64_t packed_rows[1024], n = 0; /* packed: the same lengths, but none 0; n rows of the caller's sequences */
+    for (int64_t b = 0; layout == PACKED && b < s.B; b++) lengths[b] += lengths[b] == 0;
+    for (int64_t t = 0; layout == PACKED && t < s.T; t++) {
+        packed_rows[t] = n;
+        for (int64_t b = 0; b < s.B; b++) n += lengths[b] > t;
+    }
+    if (layout != PACKED) n = s.T * s.B;
     uint8_t *resets = malloc((size_t)(s.T * s.B) + 1);
     for (int64_t k = 0; k < s.T * s.B; k++) resets[k] = k * 7 % 5 == 0;
     struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .split = split,
                              .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .seed = 77,
-                             .lengths = is_ragged ? lengths : NULL, .rows = is_ragged ? batch_rows : NULL, .lean = kind->is_lean};
+                             .lengths = layout != PADDED ? lengths : NULL, .rows = layout == RAGGED ? batch_rows : NULL,
+                             .packed_rows = layout == PACKED ? packed_rows : NULL, .lean = kind->is_lean};
     if (kind->has_states) {
         call.recurrent_dropout = 0.25, call.zoneout_h = 0.5;
         if (is_lstm) call.zoneout_c = 0.25;
@@ -131,8 +141,8 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     check(lstm_tape_bytes(&call, &bytes), "lstm_tape_bytes");
     void *tape = aligned(bytes);
 
-    struct lstm_forward f = {.call = call, .x = {IN(s.T * s.B * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * R),
-                             .c_0 = IN(LD * s.B * s.H), .output = {OUT(s.T * s.B * W), s.B * W, W},
+    struct lstm_forward f = {.call = call, .x = {IN(n * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * R),
+                             .c_0 = IN(LD * s.B * s.H), .output = {OUT(n * W), s.B * W, W},
                              .h_n = OUT(LD * s.B * R), .packed = packed, .tape = tape};
     if (kind->has_states) f.h_0 = f.c_0 = NULL; /* the learned ones */
     f.c_n = is_lstm ? OUT(LD * s.B * s.H) : NULL;
@@ -145,16 +155,16 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     void *training_workspace = f.workspace;
     g.call.dropout = g.call.recurrent_dropout = g.call.zoneout_h = g.call.zoneout_c = 0;
     g.tape = NULL;
-    g.output = (struct lstm_sequence){OUT(s.T * s.B * W), W, s.T * W};
+    g.output = (struct lstm_sequence){OUT(n * W), W, layout == PACKED ? W : s.T * W};
     g.h_n = OUT(LD * s.B * R);
     g.c_n = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_forward_bytes(&g.call, false, &bytes), "lstm_forward_bytes");
     g.workspace = aligned(bytes);
     check(lstm_forward(&g), "lstm_forward");
 
-    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_output = {IN(s.T * s.B * W), s.B * W, W},
+    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_output = {IN(n * W), s.B * W, W},
                               .d_h_n = IN(LD * s.B * R), .d_c_n = IN(LD * s.B * s.H),
-                              .d_x = {OUT(s.T * s.B * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * R), .d_weights = d_weights,
+                              .d_x = {OUT(n * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * R), .d_weights = d_weights,
                               .packed = packed_backward, .packed_forward = packed, .tape = tape};
     b.d_c_0 = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_backward_bytes(&call, &bytes), "lstm_backward_bytes");
@@ -197,20 +207,21 @@ int main(void) {
                 const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY || kind->has_units;
                 if (may_grow && shapes[k].T > 20) continue;
                 const struct shape s = shapes[k];
-                uint64_t fused[2] = {0, 0}; /* all T, and ragged */
+                uint64_t fused[3] = {0, 0, 0}; /* of each layout */
                 printf("T%d B%d I%d H%d L%d D%d %s f%d", (int)s.T, (int)s.B, (int)s.I, (int)s.H, (int)s.L, (int)s.D,
                        kind->name, dtype == LSTM_F32 ? 32 : 64);
                 for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
                     if (!isa->is_supported()) continue;
-                    for (int ragged = 0; ragged < 2; ragged++) {
-                        const uint64_t h = run(isa, kind, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, ragged);
-                        printf(" %s%s %016llx", isa->name, ragged ? "-ragged" : "", (unsigned long long)h);
-                        for (int split = LSTM_SPLIT_ROWS; split <= LSTM_SPLIT_UNITS; split++)
-                            if (run(isa, kind, (enum lstm_dtype)dtype, s, (enum lstm_split)split, ragged) != h)
+                    for (int layout = PADDED; layout <= (s.T && s.B ? PACKED : RAGGED); layout++) {
+                        const uint64_t h = run(isa, kind, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, layout);
+                        if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
+                            printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "", (unsigned long long)h);
+                        for (int split = LSTM_SPLIT_ROWS; split <= (layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_UNITS); split++)
+                            if (run(isa, kind, (enum lstm_dtype)dtype, s, (enum lstm_split)split, layout) != h)
                                 status = 1, printf(" (split %d of threads differs)", split);
                         if (strcmp(isa->name, "portable") == 0) continue;
-                        if (fused[ragged] && fused[ragged] != h) status = 1, printf(" (differs)");
-                        fused[ragged] = h;
+                        if (fused[layout] && fused[layout] != h) status = 1, printf(" (differs)");
+                        fused[layout] = h;
                     }
                 }
                 printf("\n");
