@@ -72,13 +72,15 @@ MUTANTS = {
     "padding computed": Mutant(
         "csrc/loops/lengths_body.h", "call->lengths[end - 1] <= step", "call->lengths[end - 1] < step", "tests/test_lengths.py"),
     "reverse direction from the end of the batch": Mutant(
-        "csrc/loops/lengths_body.h", "direction ? (call->lengths[r] - 1) * x->step_stride : 0", "direction ? (call->T - 1) * x->step_stride : 0", "tests/test_lengths.py"),
+        "csrc/loops/lengths_body.h", "direction ? (call->lengths[r] - 1) * x->step_stride", "direction ? (call->T - 1) * x->step_stride",
+        "tests/test_lengths.py"),
     "both directions' rows in one place": Mutant(
         "csrc/loops/forward_body.h", "f->plan.places) + direction * 4 * B", "f->plan.places)", "tests/test_lengths.py -k threads"),
     "places of two packed steps in one room": Mutant(
         "csrc/loops/lengths_body.h", "x->room[step & 1]", "x->room[0]", "tests/test_packed.py"),
     "gradients of a chunk's inputs in those of its first step": Mutant(
-        BACKWARD_STEPS, "NAME(row)(&p->d_x, step, r) - p->d_x.data", "NAME(row)(&p->d_x, begin, r) - p->d_x.data", "tests/test_lengths.py"),
+        BACKWARD_STEPS, "NAME(row)(&p->d_x, step, r) - p->d_x.data", "NAME(row)(&p->d_x, begin, r) - p->d_x.data",
+        "tests/test_lengths.py"),
     "members do not meet after a step": Mutant(
         FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
     "output gate sees the old state": Mutant(

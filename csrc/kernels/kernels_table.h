@@ -20,7 +20,9 @@ struct NAME(lstm_rows) {
     const int64_t *at;
 };
 
-static inline int64_t NAME(place)(const struct NAME(lstm_rows) *x, int64_t r) { return __builtin_expect(x->at != NULL, 0) ? x->at[r] : r * x->stride; }
+static inline int64_t NAME(place)(const struct NAME(lstm_rows) *x, int64_t r) {
+    return __builtin_expect(x->at != NULL, 0) ? x->at[r] : r * x->stride;
+}
 
 /* One time step of rows [0, n_rows) and panels [panel_begin, panel_end): the recurrent product and the cell update.
  * A panel is LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0; c and c_prev rows are as wide as H

@@ -227,7 +227,8 @@ ALWAYS_INLINE void NAME(lstm_units_backward)(const struct NAME(lstm_variant) *v,
         for (int k = 0; k < n; k++) {
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL;
             VEC d_h = *sums++;
-            if (s->d_output.data) d_h += V(load_lanes)(s->d_output.data + NAME(place)(&s->d_output, b) + unit, s->hidden_size - unit);
+            if (s->d_output.data)
+                d_h += V(load_lanes)(s->d_output.data + NAME(place)(&s->d_output, b) + unit, s->hidden_size - unit);
             NAME(fetch_step_before)(s, b, unit);
             NAME(lstm_unit_backward)(v, s, b, unit, d_h);
         }

@@ -121,7 +121,8 @@ static bool NAME(project)(const struct NAME(forward) *f, const struct NAME(pass)
                                          .b = p->weight_ih, .half_weights = f->args->call.model.half_weights,
                                          .bias = call->model.layer_norm ? NULL : p->bias};
     const struct NAME(directed) *to = p->x_products.data ? &p->x_products : &p->gates;
-    const bool is_even = is_full && !p->x.at && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride && p->gates.step_stride == n_rows * p->gates.row_stride;
+    const bool is_even = is_full && !p->x.at && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride
+                         && p->gates.step_stride == n_rows * p->gates.row_stride;
     const bool by_row = !is_even && !p->x.packed_rows && n_steps > n_rows; /* few rows, many steps: one product a row */
     product.n_rows = is_even ? n_rows * n_steps : by_row ? n_steps : n_rows;
     const int64_t n_products = is_even ? 1 : by_row ? n_rows : n_steps;

@@ -20,7 +20,8 @@ struct NAME(directed) {
  * which those of rows [row_begin, row_end) are written. */
 static struct NAME(directed) NAME(direct)(const struct lstm_call *call, const struct lstm_sequence *x, int64_t direction,
                                           int64_t column, bool is_callers, int64_t row_begin, int64_t row_end, int64_t *room) {
-    struct NAME(directed) to = {.data = x->data, .step_stride = direction ? -x->step_stride : x->step_stride, .row_stride = x->row_stride};
+    struct NAME(directed) to = {.data = x->data, .step_stride = direction ? -x->step_stride : x->step_stride,
+                                .row_stride = x->row_stride};
     const int64_t *rows = is_callers ? call->rows : NULL;
     if (!x->data) return to;
     to.data += column;

@@ -216,7 +216,8 @@ int main(void) {
                         const uint64_t h = run(isa, kind, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, layout);
                         if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
                             printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "", (unsigned long long)h);
-                        for (int split = LSTM_SPLIT_ROWS; split <= (layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_UNITS); split++)
+                        const int last_split = layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_UNITS;
+                        for (int split = LSTM_SPLIT_ROWS; split <= last_split; split++)
                             if (run(isa, kind, (enum lstm_dtype)dtype, s, (enum lstm_split)split, layout) != h)
                                 status = 1, printf(" (split %d of threads differs)", split);
                         if (strcmp(isa->name, "portable") == 0) continue;
