@@ -17,6 +17,7 @@ class Recurrent:
 
     _n_gates = 4
     _has_c = True
+    _is_cell = False  # one step, without an axis of time
     proj_size = 0
     recurrent_dropout = 0.0
     zoneout = 0.0
@@ -192,6 +193,12 @@ class Recurrent:
         return _network.Run(dropout, recurrent, zoneout[0], zoneout[1] if self._has_c else 0.0, seed, lean)
 
     def _run(self, x, state, keep, num_threads, lengths=None, resets=None, training=False, lean=False):
+        """output, the last state and, with keep, a tape; all arguments as the caller gave them."""
+        if not keep and lengths is None and resets is None and num_threads is None:
+            short = _core.infer(self._version.weights, x, state, self.batch_first, _threads.get_num_threads, self._is_cell)
+            if short is not None:
+                output, h_n, c_n = short
+                return output, (h_n, c_n) if self._has_c else h_n, None
         x, is_unbatched = self._read_x(x)
         h_0, c_0 = self._read_states(state, x.shape[1], is_unbatched, ("h_0", "c_0"))
         output, h_n, c_n, tape = _network.forward(
@@ -227,11 +234,6 @@ class Recurrent:
         ValueError, TypeError
             For a shape or a dtype that does not fit; the message names the argument.
         """
-        if lengths is None and resets is None and num_threads is None:
-            short = _core.infer(self._version.weights, x, state, self.batch_first, _threads.get_num_threads)
-            if short is not None:
-                output, h_n, c_n = short
-                return output, (h_n, c_n) if self._has_c else h_n
         output, state, _ = self._run(x, state, False, num_threads, lengths, resets)
         return output, state
 

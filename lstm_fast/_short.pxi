@@ -184,7 +184,7 @@ cdef void *new_memory(array) except NULL:
     return view.buf
 
 
-def infer(Weights weights not None, x, state, c_bool batch_first, threads, c_bool is_cell=False):
+def infer(Weights weights not None, x, state, c_bool batch_first, threads, c_bool is_cell):
     """(output, h_n, c_n) for x and the state of a module, ndarrays; None unless all is as usual.
 
     threads() is the number of threads for calls that are long enough to ask.

@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 
-from . import _arguments, _core, _network, _threads, _variants
+from . import _arguments, _network, _variants
 from ._recurrent import Recurrent
 
 Trace = namedtuple("Trace", "i f g o c h")
@@ -186,6 +186,8 @@ class LSTMCell(_LSTM):
     Peepholes, layer_norm, coupled_gates, clips, activations and forget_bias are those of LSTM.
     """
 
+    _is_cell = True
+
     def __init__(self, input_size, hidden_size, bias=True, *, dtype=np.float32, seed=None, forget_bias=None, peepholes=False,
                  layer_norm=False, coupled_gates=False, cell_clip=None, gate_clip=None, activation="tanh",
                  recurrent_activation="sigmoid", cell_activation="tanh"):
@@ -216,8 +218,7 @@ class LSTMCell(_LSTM):
 
     def __call__(self, x, state=None, *, num_threads=None):
         """(h, c) after the step."""
-        short = num_threads is None and _core.infer(self._version.weights, x, state, False, _threads.get_num_threads, True)
-        return short[1:] if short else self._run(x, state, False, num_threads)[1]
+        return self._run(x, state, False, num_threads)[1]
 
     def forward(self, x, state=None, *, num_threads=None):
         """((h, c), tape): the step, and what backward needs of it."""

@@ -3,6 +3,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.random  # now: NumPy would load it with the first network, and Ctrl-C could come in the midst of that
 
 import lstm_fast as lf
 
