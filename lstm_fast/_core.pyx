@@ -2,7 +2,8 @@
 """The binding: typed memoryviews -> argument struct -> C call without the GIL -> status to exception.
 
 Private. The callers (modules.py and functional.py, through _network.py) check shapes and dtypes with messages for people;
-the typed memoryviews here refuse what would be unsafe. The C side is declared in _csrc.pxd.
+the typed memoryviews here refuse what would be unsafe. Usual calls for inference come here at once, _short.pxi, and go that
+way when they are not so usual. The C side is declared in _csrc.pxd.
 """
 import os
 import threading

@@ -80,7 +80,7 @@ cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, objec
     cdef Memory at
     cdef Steps steps = Steps(0, 0, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
-    cdef int time = 1 if batch_first else 0, rows, last
+    cdef int time = 1 if batch_first else 0, last
     kept = None
     look(x, weights.is_f32(), &at)
     last = at.ndim - 1
