@@ -3,6 +3,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from . import _core
+
 
 LARGEST_SIZE = 2**40  # that the core takes (csrc/plan.c); memory ends long before
 
@@ -84,11 +86,9 @@ def order_of_lengths(value, T, B):
         if lengths.size or B:
             raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
         return None
-    given, lengths = lengths, lengths.astype(np.int64)
-    rows = (-lengths).argsort(kind="stable")
-    lengths = lengths[rows]
-    if B and (lengths[-1] < 0 or lengths[0] > T):
-        raise ValueError(f"lengths must be from 0 to T = {T}, got {given[rows[-1 if lengths[-1] < 0 else 0]]}")
-    if B == 0 or lengths[-1] == T:
-        return None
-    return lengths, rows
+    try:
+        longest_first, rows = _core.sort_lengths(lengths.astype(np.int64), T)
+    except ValueError:
+        wrong = lengths[(lengths < 0) | (lengths > T)][0]
+        raise ValueError(f"lengths must be from 0 to T = {T}, got {wrong}") from None
+    return None if B == 0 or longest_first[-1] == T else (longest_first, rows)

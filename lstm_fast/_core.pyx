@@ -15,7 +15,7 @@ from cpython.exc cimport PyErr_Clear
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
 from lstm_fast._csrc cimport *
 
@@ -161,7 +161,10 @@ cdef int return_workspace(Block workspace) except -1:
     return 0
 
 
+cdef type plain_array = numpy.ndarray  # not a subclass: a masked array means something else
+
 include "_pointers.pxi"
+include "_lengths.pxi"
 
 
 # ---- calls ----------------------------------------------------------------------------------------------------------

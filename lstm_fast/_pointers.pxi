@@ -55,56 +55,6 @@ cdef void *state(object a, c_bool is_f32, c_bool writable) except? NULL:
     return <void *>&r64[0] if r64.shape[0] else NULL
 
 
-cdef tuple steps_of(x, order):
-    """T and B of a sequence (T, B, n), or of a packed one, of which the order knows them."""
-    return tuple(x.shape[:2]) if order is None or len(order) == 2 else (len(order[2]), len(order[0]))
-
-
-cdef int read_packed(object order, int64_t n, lstm_call *call) except -1:
-    """(lengths, None, packed_rows) into the call, of sequences of n rows; the caller keeps them alive."""
-    cdef const int64_t[::1] lengths = order[0]
-    cdef const int64_t[::1] packed_rows = order[2]
-    cdef int64_t t, before = 0, running = call.B
-    if call.T < 1 or call.B < 1 or lengths[0] != call.T or lengths[call.B - 1] < 1:
-        raise ValueError("a packed sequence must have steps and no empty rows")
-    for t in range(1, call.B):
-        if lengths[t] > lengths[t - 1]:
-            raise ValueError("lengths must not rise")
-    for t in range(call.T):
-        while lengths[running - 1] <= t:
-            running -= 1
-        if packed_rows[t] != before:
-            raise ValueError("packed_rows must be those of the lengths")
-        before += running
-    if before != n:
-        raise ValueError(f"a packed sequence of these lengths has {before} rows, got {n}")
-    call.lengths, call.packed_rows = &lengths[0], &packed_rows[0]
-    return 0
-
-
-cdef int read_order(object order, object x, lstm_call *call) except -1:
-    """(lengths, rows) into the call, or (lengths, None, packed_rows) of a packed x; the caller keeps them alive."""
-    cdef const int64_t[::1] lengths
-    cdef const int64_t[::1] rows
-    cdef int64_t b
-    cdef c_bool is_sorted = True
-    if order is not None and len(order) == 3:
-        return read_packed(order, x.shape[1], call)
-    if order is None or call.B == 0:
-        return 0
-    lengths, rows = order
-    if lengths.shape[0] != call.B or rows.shape[0] != call.B or lengths[0] > call.T or lengths[call.B - 1] < 0:
-        raise ValueError("lengths and rows must have one entry for each sequence, and no length may exceed the steps")
-    for b in range(call.B):
-        if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
-            raise ValueError("lengths must not rise and rows must be those of the batch")
-        is_sorted = is_sorted and rows[b] == b
-    call.lengths, call.rows = &lengths[0], &rows[0]
-    if is_sorted:
-        call.rows = NULL
-    return 0
-
-
 cdef int read_resets(object resets, lstm_call *call) except -1:
     """uint8 (T, B), C order, into the call; the caller keeps it alive."""
     cdef const uint8_t[:, ::1] r

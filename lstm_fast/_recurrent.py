@@ -194,8 +194,9 @@ class Recurrent:
 
     def _run(self, x, state, keep, num_threads, lengths=None, resets=None, training=False, lean=False):
         """output, the last state and, with keep, a tape; all arguments as the caller gave them."""
-        if not keep and lengths is None and resets is None and num_threads is None:
-            short = _core.infer(self._version.weights, x, state, self.batch_first, _threads.get_num_threads, self._is_cell)
+        if not keep and resets is None and num_threads is None:
+            short = _core.infer(self._version.weights, x, state, lengths, self.batch_first, _threads.get_num_threads,
+                                self._is_cell)
             if short is not None:
                 output, h_n, c_n = short
                 return output, (h_n, c_n) if self._has_c else h_n, None

@@ -2,8 +2,6 @@
 # (Checks in Python took 10 us, as long as a hundred steps of 8 units.) What is unusual is a ValueError here, from which the
 # caller concludes that the long way must be gone; that one also knows what to say about it.
 
-cdef type plain_array = numpy.ndarray  # not a subclass: a masked array means something else
-
 cdef enum Form:
     STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
     UNBATCHED  # (T, I); (L, n)
@@ -46,39 +44,11 @@ cdef int look(object array, c_bool is_f32, Memory *memory) except -1:
     return 0
 
 
-cdef struct Steps:
-    int64_t T, B
-    const int64_t *lengths
-    const int64_t *packed_rows
-
-
-cdef read_batch_sizes(batch_sizes, int64_t n, Steps *steps):
-    """The steps of a packed sequence of n rows from its batch_sizes, an int64 array; returns the memory behind them."""
-    cdef const int64_t[::1] sizes = batch_sizes
-    cdef int64_t T = sizes.shape[0], t, b, before = 0
-    cdef int64_t[::1] memory
-    if T < 1 or not 1 <= sizes[0] <= n:
-        raise ValueError
-    steps.T, steps.B = T, sizes[0]
-    kept = numpy.empty(steps.B + T, numpy.int64)
-    memory = kept
-    for t in range(T):
-        if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
-            raise ValueError
-        memory[steps.B + t] = before
-        before += sizes[t]
-        for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
-            memory[b] = t + 1
-    if before != n:
-        raise ValueError
-    steps.lengths, steps.packed_rows = &memory[0], &memory[steps.B]
-    return kept
-
-
-cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, object batch_sizes, Short *s):
-    """The call without its states. batch_sizes: of PACKED, else None. Returns memory to be kept until the call is over."""
+cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, object of_steps, Short *s):
+    """The call without its states. of_steps: the batch_sizes of PACKED, else lengths or None. Returns memory to be kept until
+    the call is over."""
     cdef Memory at
-    cdef Steps steps = Steps(0, 0, NULL, NULL)
+    cdef Order order = Order(0, 0, NULL, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
     kept = None
@@ -96,15 +66,16 @@ cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, objec
     elif form == CELL:
         T, B = 1, 1 if at.ndim == 1 else at.shape[0]
     else:
-        kept = read_batch_sizes(batch_sizes, at.shape[0], &steps)
-        T, B = steps.T, steps.B
+        kept = read_batch_sizes(of_steps, at.shape[0], &order)
+        T, B = order.T, order.B
         s.args.x.step_stride = B * at.stride[0]  # if there is no padding
     if T < 1 or B < 1:
         raise ValueError
+    if of_steps is not None and form != PACKED:
+        kept = read_lengths(of_steps, T, B, &order)
     s.form, s.batch_first, s.ndim, s.n_rows = form, batch_first, at.ndim, at.shape[0] if form == PACKED else T * B
     s.args.call = weights.call(T, B, None, 1)
-    if s.n_rows < T * B:
-        s.args.call.lengths, s.args.call.packed_rows = steps.lengths, steps.packed_rows
+    s.args.call.lengths, s.args.call.rows, s.args.call.packed_rows = order.lengths, order.rows, order.packed_rows
     s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = NULL, NULL, NULL, NULL
     return kept
 
@@ -184,8 +155,8 @@ cdef void *new_memory(array) except NULL:
     return view.buf
 
 
-def infer(Weights weights not None, x, state, c_bool batch_first, threads, c_bool is_cell):
-    """(output, h_n, c_n) for x and the state of a module, ndarrays; None unless all is as usual.
+def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threads, c_bool is_cell):
+    """(output, h_n, c_n) for x, the state and the lengths of a module, ndarrays; None unless all is as usual.
 
     threads() is the number of threads for calls that are long enough to ask.
     """
@@ -200,7 +171,7 @@ def infer(Weights weights not None, x, state, c_bool batch_first, threads, c_boo
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
     try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-        begin_short(weights, x, CELL if is_cell else STEPS if x.ndim == 3 else UNBATCHED, batch_first, None, &s)
+        kept = begin_short(weights, x, CELL if is_cell else STEPS if x.ndim == 3 else UNBATCHED, batch_first, lengths, &s)
         if h_0 is not None:
             s.args.h_0 = short_state(weights, h_0, weights.h_size, &s)
         if c_0 is not None:

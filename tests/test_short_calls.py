@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tolerances import assert_same_bits
 
-from lstm_fast import LSTM, RNN, LSTMCell, _network
+from lstm_fast import LSTM, RNN, LSTMCell, _core, _network
 
 
 def make(kind, dtype, **options):
@@ -55,6 +55,47 @@ def test_the_short_way_gives_the_bits_of_the_long_one(isa, kind, options, form, 
     strange.flags.writeable = False
     for got, value in zip(flat(module(strange, state)), flat(want[1]), strict=True):
         assert_same_bits(got, value)
+
+
+LENGTHS = ([5, 0, 3, 5], [0, 0, 0, 0], [1, 2, 3, 4], [4, 3, 3, 1], [5, 5, 5, 5])
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+@pytest.mark.parametrize("options", [{}, dict(bidirectional=True, batch_first=True)], ids=str)
+def test_lengths_take_the_short_way_too(options, lengths, no_long_way):
+    module = make("lstm", np.float32, **options)
+    x, state = arguments(np.random.default_rng(0), module, "lstm", "batch")
+    want = [flat(module(x, s, lengths=lengths)) for s in (None, state)]  # a list is not as usual
+    strided = np.array(lengths * 2).reshape(2, 4).T.copy().T[1]
+    no_long_way()
+    for s, long in zip((None, state), want, strict=True):
+        for given in (np.array(lengths), strided):
+            for got, value in zip(flat(module(x, s, lengths=given)), long, strict=True):
+                assert_same_bits(got, value)
+
+
+def test_lengths_that_are_not_as_usual_take_the_long_way():
+    module = make("lstm", np.float32)
+    x, _ = arguments(np.random.default_rng(0), module, "lstm", "batch")
+    want = flat(module(x, lengths=np.array([5, 0, 3, 5])))
+    for lengths in ([5, 0, 3, 5], np.array([5, 0, 3, 5], np.uint8), np.array([5, 0, 3, 5], ">i8")):
+        for got, value in zip(flat(module(x, lengths=lengths)), want, strict=True):
+            assert_same_bits(got, value)
+    for wrong, words in (([5, 0, 3], r"\(B,\) = \(4,\)"), ([5, 0, 3, 6], "from 0 to T = 5, got 6"), ([5, 0, -1, 5], "got -1"),
+                         ([[5, 0, 3, 5]], r"\(B,\) = \(4,\)"), ([5.0, 0, 3, 5], "must be integers")):
+        with pytest.raises(ValueError, match=words):
+            module(x, lengths=np.array(wrong))
+    with pytest.raises(ValueError, match=f"got {2**64 - 1}"):
+        module(x, lengths=np.array([5, 0, 3, 2**64 - 1], np.uint64))
+
+
+def test_the_order_of_lengths():
+    rng = np.random.default_rng(0)
+    for B, T in ((1, 0), (1, 7), (40, 5), (5, 400)):
+        lengths = rng.integers(0, T + 1, B)
+        longest_first, rows = _core.sort_lengths(lengths, T)
+        want = np.argsort(-lengths, kind="stable")
+        assert (rows == want).all() and (longest_first == lengths[want]).all()
 
 
 def test_calls_that_are_not_as_usual_take_the_long_way():

@@ -4,7 +4,7 @@
  * order of its direction: so at every step the rows that run are the first ones, in both directions, and kernels see
  * nothing else. What crosses the border (x, output, their gradients) stays where the caller has it: `at` says where each
  * row begins. (Copies in the order of steps took 1-2 % more at H = 64. Rows in a random order cost 2-8 % against sorted ones,
- * as their memory is no stream; asking for those of the next step or of the next tiles ahead of time won 0-2 % back.) */
+ * as their memory is no stream.) */
 
 /* A sequence in the order in which a direction takes its steps: sorted row r of step s is at
  * data + s * step_stride + (at ? at[r] : r * row_stride), or in a packed one where packed_rows and, of the reverse direction,

@@ -1,0 +1,125 @@
+# Sequences of different lengths, included by _core.pyx: their order as the core takes it, the longest first.
+
+cdef struct Order:
+    int64_t T, B
+    const int64_t *lengths  # all NULL: every sequence has T steps
+    const int64_t *rows
+    const int64_t *packed_rows
+
+
+cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
+    """The order of a packed sequence of n rows from its batch_sizes, an int64 array; returns the memory behind it."""
+    cdef const int64_t[::1] sizes = batch_sizes.copy()  # which nobody changes meanwhile
+    cdef int64_t T = sizes.shape[0], t, b, before = 0
+    cdef int64_t[::1] memory
+    if T < 1 or not 1 <= sizes[0] <= n:
+        raise ValueError
+    order.T, order.B = T, sizes[0]
+    kept = numpy.empty(order.B + T, numpy.int64)
+    memory = kept
+    for t in range(T):
+        if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
+            raise ValueError
+        memory[order.B + t] = before
+        before += sizes[t]
+        for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
+            memory[b] = t + 1
+    if before != n:
+        raise ValueError
+    if before < T * order.B:
+        order.lengths, order.packed_rows = &memory[0], &memory[order.B]
+    return kept
+
+
+cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
+    """The order of sequences from their lengths, each from 0 to T, else a ValueError; those of one length stay in their order.
+    Returns the memory behind it: lengths as they came, sorted, the batch row of each, and no matter what."""
+    cdef int64_t B = lengths.shape[0], b, n, place = 0, after
+    kept = numpy.empty(3 * B + T + 1, numpy.int64)
+    cdef int64_t[::1] memory = kept
+    cdef int64_t *given = &memory[0]  # which nobody changes meanwhile
+    cdef int64_t *starts = given + 3 * B
+    memset(starts, 0, (T + 1) * sizeof(int64_t))
+    for b in range(B):
+        given[b] = lengths[b]
+        if not 0 <= given[b] <= T:
+            raise ValueError
+        starts[given[b]] += 1
+    for n in range(T, -1, -1):
+        after = place + starts[n]
+        starts[n], place = place, after
+    for b in range(B):
+        place = starts[given[b]]
+        starts[given[b]] += 1
+        given[B + place], given[2 * B + place] = given[b], b
+    order.T, order.B, order.lengths, order.rows = T, B, given + B, given + 2 * B
+    return kept
+
+
+cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
+    """The order of B sequences of T steps at most from their lengths, an int64 array; returns the memory behind it."""
+    if type(lengths) is not plain_array:
+        raise ValueError
+    kept = sort_by_length(lengths, T, order)
+    if order.B != B:
+        raise ValueError
+    if order.lengths[B - 1] == T:
+        order.lengths = order.rows = NULL
+    return kept
+
+
+def sort_lengths(lengths, int64_t T):
+    """int64 lengths from the longest to the shortest, and the batch row of each; a ValueError unless all are from 0 to T."""
+    cdef Order order
+    kept = sort_by_length(lengths, T, &order)
+    return kept[order.B:2 * order.B], kept[2 * order.B:3 * order.B]
+
+
+cdef tuple steps_of(x, order):
+    """T and B of a sequence (T, B, n), or of a packed one, of which the order knows them."""
+    return tuple(x.shape[:2]) if order is None or len(order) == 2 else (len(order[2]), len(order[0]))
+
+
+cdef int read_packed(object order, int64_t n, lstm_call *call) except -1:
+    """(lengths, None, packed_rows) into the call, of sequences of n rows; the caller keeps them alive."""
+    cdef const int64_t[::1] lengths = order[0]
+    cdef const int64_t[::1] packed_rows = order[2]
+    cdef int64_t t, before = 0, running = call.B
+    if call.T < 1 or call.B < 1 or lengths[0] != call.T or lengths[call.B - 1] < 1:
+        raise ValueError("a packed sequence must have steps and no empty rows")
+    for t in range(1, call.B):
+        if lengths[t] > lengths[t - 1]:
+            raise ValueError("lengths must not rise")
+    for t in range(call.T):
+        while lengths[running - 1] <= t:
+            running -= 1
+        if packed_rows[t] != before:
+            raise ValueError("packed_rows must be those of the lengths")
+        before += running
+    if before != n:
+        raise ValueError(f"a packed sequence of these lengths has {before} rows, got {n}")
+    call.lengths, call.packed_rows = &lengths[0], &packed_rows[0]
+    return 0
+
+
+cdef int read_order(object order, object x, lstm_call *call) except -1:
+    """(lengths, rows) into the call, or (lengths, None, packed_rows) of a packed x; the caller keeps them alive."""
+    cdef const int64_t[::1] lengths
+    cdef const int64_t[::1] rows
+    cdef int64_t b
+    cdef c_bool is_sorted = True
+    if order is not None and len(order) == 3:
+        return read_packed(order, x.shape[1], call)
+    if order is None or call.B == 0:
+        return 0
+    lengths, rows = order
+    if lengths.shape[0] != call.B or rows.shape[0] != call.B or lengths[0] > call.T or lengths[call.B - 1] < 0:
+        raise ValueError("lengths and rows must have one entry for each sequence, and no length may exceed the steps")
+    for b in range(call.B):
+        if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
+            raise ValueError("lengths must not rise and rows must be those of the batch")
+        is_sorted = is_sorted and rows[b] == b
+    call.lengths, call.rows = &lengths[0], &rows[0]
+    if is_sorted:
+        call.rows = NULL
+    return 0
