@@ -151,10 +151,9 @@ enum lstm_status lstm_forward(const struct lstm_forward *);
 
 /* ---- backward ----------------------------------------------------------------------------------------------------
  * Reads the tape and leaves it as it was. Weight gradients are written, not added to. */
-struct lstm_weight_gradients {
-    void *d_weight_ih, *d_weight_hh, *d_bias; /* OUT, shapes of the weights; d_bias may be NULL */
-    void *d_weight_hr, *d_weight_peephole, *d_norm_ih_weight, *d_norm_hh_weight, *d_norm_c_weight, *d_norm_c_bias;
-    void *d_h_0, *d_c_0;                      /* of the learned state */
+struct lstm_weight_gradients { /* OUT, in the order and the shapes of lstm_weights; biases may be NULL */
+    void *d_weight_ih, *d_weight_hh, *d_bias_ih, *d_bias_hh, *d_weight_hr, *d_weight_peephole;
+    void *d_norm_ih_weight, *d_norm_hh_weight, *d_norm_c_weight, *d_norm_c_bias, *d_h_0, *d_c_0; /* (of the learned state) */
 };
 
 struct lstm_backward {

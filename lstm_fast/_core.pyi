@@ -46,6 +46,7 @@ class Block:
 @disjoint_base
 class Weights:
     arrays: list[_Layer]
+    flat: np.ndarray | None
     dtype: np.dtype
     cell: str
     def __init__(self, cell: str, dtype: Any, input_size: int, hidden_size: int, num_layers: int, num_directions: int,
@@ -68,7 +69,7 @@ class Weights:
                 order: _Order | None = None, resets: np.ndarray | None = None) -> None: ...
     def backward(self, tape: Block, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None,
                  d_output: np.ndarray | None, d_h_n: np.ndarray | None, d_c_n: np.ndarray | None, d_x: np.ndarray | None,
-                 d_h_0: np.ndarray, d_c_0: np.ndarray | None, gradients: Sequence[_Layer], num_threads: int,
+                 d_h_0: np.ndarray, d_c_0: np.ndarray | None, gradients: np.ndarray | Sequence[_Layer], num_threads: int,
                  run: tuple | None = None, order: _Order | None = None, resets: np.ndarray | None = None,
                  d_h_norms: np.ndarray | None = None, d_c_norms: np.ndarray | None = None) -> None: ...
     def look(self, tape: Block, T: int, B: int, layer: int, direction: int,

@@ -10,12 +10,13 @@ import threading
 
 import numpy
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release,
+                              PyObject_GetBuffer)
 from cpython.exc cimport PyErr_Clear
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from lstm_fast._csrc cimport *
 
@@ -192,9 +193,16 @@ ACTIVATIONS = {"tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "a
                "leaky_relu": LSTM_LEAKY_RELU, "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH,
                "hard_sigmoid": LSTM_HARD_SIGMOID, "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS}
 
-# Parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
+# Parameters of one layer and direction, in the order in which Weights takes their arrays and gradients and in which they lie
+# in lstm_weights and lstm_weight_gradients.
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight", "norm_hh_weight",
               "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+
+
+cdef int check_parameters(of) except -1:
+    if len(of) != len(PARAMETERS):
+        raise ValueError("a layer and direction must have one entry for each of PARAMETERS")
+    return 0
 
 
 cdef lstm_activation activation_of(spec) except *:
@@ -212,21 +220,21 @@ cdef lstm_activation activation_of(spec) except *:
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, never written again. Matrices of float16 are
-    kept so and computed with in float32; all others have the dtype in any case, and there is no backward. A cell that is
-    more than the plain one says so by `options`: members of lstm_model.
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, never written again; flat: the array of which all
+    are views, if there is one. Matrices of float16 are kept so and computed with in float32; all others have the dtype in any
+    case, and there is no backward. A cell that is more than the plain one says so by `options`: members of lstm_model.
     Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
     """
     cdef lstm_model model
     cdef const lstm_isa *isa
-    cdef readonly object arrays, dtype, cell
+    cdef readonly object arrays, flat, dtype, cell
     cdef Block packed_forward, packed_backward
     cdef object lock
 
     def __init__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                 int64_t num_directions, arrays, *, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False,
-                 c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0, activation=None,
-                 recurrent_activation=None, cell_activation=None):
+                 int64_t num_directions, arrays, *, flat=None, int64_t proj_size=0, c_bool peepholes=False,
+                 c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
+                 activation=None, recurrent_activation=None, cell_activation=None):
         self.dtype = numpy.dtype(dtype)
         self.cell = cell
         self.model.cell = CELLS[cell]
@@ -240,7 +248,7 @@ cdef class Weights:
         self.model.activation, self.model.cell_activation = activation_of(activation), activation_of(cell_activation)
         self.model.recurrent_activation = activation_of(recurrent_activation)
         self.isa = current_isa
-        self.arrays = list(arrays)
+        self.arrays, self.flat = list(arrays), flat
         self.model.initial_state = self.arrays[0][PARAMETERS.index("h_0")] is not None
         self.model.half_weights = self.arrays[0][0].dtype == numpy.float16
         if self.model.half_weights and (cell != "lstm" or self.dtype != numpy.float32):
@@ -251,38 +259,55 @@ cdef class Weights:
     cdef c_bool is_f32(self) noexcept:
         return self.model.dtype == LSTM_F32
 
-    cdef const void *matrix(self, weight) except? NULL:
+    cdef const void *parameter(self, array) except? NULL:
         cdef const uint16_t[::1] half
-        if weight is None or not self.model.half_weights:
-            return state(weight, self.is_f32(), False)
-        half = weight.reshape(-1).view(numpy.uint16)
+        if array is None or not self.model.half_weights or array.ndim == 1:
+            return state(array, self.is_f32(), False)
+        half = array.reshape(-1).view(numpy.uint16)
         return <const void *>&half[0]
-
-    cdef const void *vector(self, array) except? NULL:
-        return state(array, self.is_f32(), False)
 
     cdef Block pack(self, c_bool backward):
         cdef int64_t n = 0
-        raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
-        cdef Block packed = Block(n)
-        cdef lstm_weights *weights = <lstm_weights *>malloc(len(self.arrays) * sizeof(lstm_weights))
-        cdef void *to = packed.address
-        if weights == NULL:
+        cdef void *to
+        cdef const void **pointers = <const void **>malloc(len(self.arrays) * sizeof(lstm_weights))
+        if pointers == NULL:
             raise MemoryError()
         try:
-            for k, of in enumerate(self.arrays):
-                weights[k].weight_ih, weights[k].weight_hh = self.matrix(of[0]), self.matrix(of[1])
-                weights[k].bias_ih, weights[k].bias_hh = self.vector(of[2]), self.vector(of[3])
-                weights[k].weight_hr = self.matrix(of[4])
-                weights[k].weight_peephole = self.vector(of[5])
-                weights[k].norm_ih_weight, weights[k].norm_hh_weight = self.vector(of[6]), self.vector(of[7])
-                weights[k].norm_c_weight, weights[k].norm_c_bias = self.vector(of[8]), self.vector(of[9])
-                weights[k].h_0, weights[k].c_0 = self.vector(of[10]), self.vector(of[11])
+            for of in self.arrays:
+                check_parameters(of)
+                for array in of:
+                    pointers[n] = self.parameter(array)
+                    n += 1
+            raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
+            packed = Block(n)
+            to = packed.address
             with nogil:
-                lstm_pack(&self.model, self.isa, backward, weights, to)
+                lstm_pack(&self.model, self.isa, backward, <const lstm_weights *>pointers, to)
         finally:
-            free(weights)
+            free(pointers)
         return packed
+
+    cdef int read_gradients(self, gradients, void **pointers) except -1:
+        """Where each of the gradients, as backward takes them, is to go."""
+        cdef const char *parameters = NULL
+        cdef char *flat = NULL
+        cdef int64_t n = 0
+        if self.flat is None:
+            if len(gradients) != len(self.arrays):
+                raise ValueError("gradients must have one entry for each layer and direction")
+            for of in gradients:
+                check_parameters(of)
+        else:
+            if gradients.shape != self.flat.shape:
+                raise ValueError("gradients must have the shape of the flat parameters")
+            parameters, flat = <const char *>state(self.flat, self.is_f32(), False), <char *>state(gradients, self.is_f32(), True)
+        for of in self.arrays if flat != NULL else gradients:
+            for array in of:
+                pointers[n] = <void *>state(array, self.is_f32(), flat == NULL)
+                if flat != NULL and pointers[n] != NULL:
+                    pointers[n] = flat + (<const char *>pointers[n] - parameters)
+                n += 1
+        return 0
 
     cdef lstm_call call(self, int64_t T, int64_t B, run, int num_threads) except *:
         """run: None, or what a training call has beside its arrays, _network.Run."""
@@ -358,8 +383,8 @@ cdef class Weights:
 
     def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
                  run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
-        """gradients: L * D tuples in the order of PARAMETERS (bias_hh is not looked at: it is that of bias_ih), None for
-        what there is not; d_output, d_h_n, d_c_n, d_x may be None."""
+        """gradients: L * D tuples in the order of PARAMETERS, None for what there is not, or, if there is a flat array of the
+        parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
         cdef int64_t n = 0
         cdef c_bool is_f32 = self.is_f32()
@@ -385,22 +410,16 @@ cdef class Weights:
         raise_status(lstm_backward_bytes(&a.call, &n))
         cdef Block workspace = borrow_workspace(n)
         a.workspace = workspace.address
-        cdef lstm_weight_gradients *d = <lstm_weight_gradients *>malloc(len(gradients) * sizeof(lstm_weight_gradients))
-        if d == NULL:
+        cdef void **pointers = <void **>malloc(len(self.arrays) * sizeof(lstm_weight_gradients))
+        if pointers == NULL:
             raise MemoryError()
         try:
-            for k, of in enumerate(gradients):
-                d[k].d_weight_ih, d[k].d_weight_hh = state(of[0], is_f32, True), state(of[1], is_f32, True)
-                d[k].d_bias, d[k].d_weight_hr = state(of[2], is_f32, True), state(of[4], is_f32, True)
-                d[k].d_weight_peephole = state(of[5], is_f32, True)
-                d[k].d_norm_ih_weight, d[k].d_norm_hh_weight = state(of[6], is_f32, True), state(of[7], is_f32, True)
-                d[k].d_norm_c_weight, d[k].d_norm_c_bias = state(of[8], is_f32, True), state(of[9], is_f32, True)
-                d[k].d_h_0, d[k].d_c_0 = state(of[10], is_f32, True), state(of[11], is_f32, True)
-            a.d_weights = d
+            self.read_gradients(gradients, pointers)
+            a.d_weights = <lstm_weight_gradients *>pointers
             with nogil:
                 status = lstm_backward(&a)
         finally:
-            free(d)
+            free(pointers)
         return_workspace(workspace)
         raise_status(status)
 

@@ -1,7 +1,13 @@
 """What holds parameters and their gradients: one version, its editable copy, the gradients of a call."""
 from collections.abc import Mapping
+from functools import cached_property
 
 from . import _arguments
+
+
+def views(flat, places):
+    """Arrays by name of a flat one. places: (name, slice, shape) of each."""
+    return {name: flat[place].reshape(shape) for name, place, shape in places}
 
 
 class Named(Mapping):
@@ -27,9 +33,15 @@ class Gradients(Named):
     flat : the contiguous buffer behind the mapping, in the layout of flat_parameters
     """
 
-    def __init__(self, d_x, d_h_0, d_c_0, flat, views):
-        super().__init__(flat, views)
-        self.d_x, self.d_h_0, self.d_c_0 = d_x, d_h_0, d_c_0
+    def __init__(self, d_x, d_h_0, d_c_0, flat, places):
+        self.d_x, self.d_h_0, self.d_c_0, self.flat, self._places = d_x, d_h_0, d_c_0, flat, places
+
+    @cached_property
+    def _views(self):  # (a tenth of a call of one unit: an optimiser of the flat buffer does not need them)
+        return views(self.flat, self._places)
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_views"}
 
     def __repr__(self):
         return f"<Gradients of {', '.join(self)}>"

@@ -1,4 +1,5 @@
-# Arrays to pointers, included by _core.pyx: what would be unsafe is refused here, by typed memoryviews.
+# Arrays to pointers, included by _core.pyx: what would be unsafe is refused here, by typed memoryviews and, where many small
+# arrays make them too slow, by the buffers behind them.
 
 cdef int read_sequence(const real[:, :, :] a, lstm_sequence *s) except -1:
     # (`::1` would ask for the whole array to be contiguous, and a batch-first one is not. The stride of an axis of length 1
@@ -34,25 +35,19 @@ cdef lstm_sequence sequence(object a, c_bool is_f32, c_bool writable) except *:
 
 
 cdef void *state(object a, c_bool is_f32, c_bool writable) except? NULL:
-    """Any contiguous array of the dtype, seen as one row; None: NULL."""
-    cdef const float[::1] r32
-    cdef const double[::1] r64
-    cdef float[::1] w32
-    cdef double[::1] w64
+    """The memory of a contiguous array of the dtype; None or empty: NULL. The caller keeps `a` alive."""
+    cdef Py_buffer view
+    cdef char code = b'f' if is_f32 else b'd'
     if a is None:
         return NULL
-    a = a.reshape(-1)
-    if writable and is_f32:
-        w32 = a
-        return <void *>&w32[0] if w32.shape[0] else NULL
-    if writable:
-        w64 = a
-        return <void *>&w64[0] if w64.shape[0] else NULL
-    if is_f32:
-        r32 = a
-        return <void *>&r32[0] if r32.shape[0] else NULL
-    r64 = a
-    return <void *>&r64[0] if r64.shape[0] else NULL
+    PyObject_GetBuffer(a, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+    cdef c_bool fits = (view.format != NULL and view.format[0] == code and view.format[1] == 0
+                        and <uintptr_t>view.buf % <uintptr_t>view.itemsize == 0)
+    cdef void *data = view.buf if view.len else NULL
+    PyBuffer_Release(&view)
+    if not fits:
+        raise ValueError(f"expected an aligned array of {'float32' if is_f32 else 'float64'}, got {a.dtype}")
+    return data
 
 
 cdef int read_resets(object resets, lstm_call *call) except -1:

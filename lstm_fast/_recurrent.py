@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from . import _arguments, _core, _network, _threads, _variants
+from . import _arguments, _core, _network, _parameters, _threads, _variants
 from ._parameters import EditableParameters, Gradients, Version
 from .streaming import Stream
 
@@ -82,7 +82,7 @@ class Recurrent:
                 for name, shape in _variants.parameter_shapes(self, self.input_size if k < D else D * self.h_size).items()}
 
     def _views(self, flat):
-        return {name: flat[place].reshape(shape) for name, place, shape in self._places}
+        return _parameters.views(flat, self._places)
 
     def _by_direction(self, views):
         """Tuples in the order of _core.PARAMETERS, one for each layer and direction; None for what there is not."""
@@ -91,7 +91,7 @@ class Recurrent:
     def _make_version(self, flat):
         views = self._views(flat)
         weights = _core.Weights(self._cell_name(), self.dtype, self.input_size, self.hidden_size, self.num_layers,
-                                self._n_directions, self._by_direction(views), **self._cell)
+                                self._n_directions, self._by_direction(views), flat=flat, **self._cell)
         return Version(flat, views, weights)
 
     def _install(self, flat):
@@ -282,17 +282,13 @@ class Recurrent:
             _arguments.shaped("d_output", d_output, shape, "of the output")
             d_output = d_output[:, None] if is_unbatched else d_output.swapaxes(0, 1) if self.batch_first else d_output
         flat = np.empty_like(self._version.flat)
-        views = self._views(flat)
-        by_direction = self._by_direction(views)
         of_steps = np.zeros((2, self.num_layers * self._n_directions, T, B)) if _arguments.flag("norms", norms) else (None, None)
         d_x, d_h_0, d_c_0 = _network.backward(
-            tape, d_output, d_h_n, d_c_n, gradients=by_direction, num_threads=_threads.resolve(num_threads),
+            tape, d_output, d_h_n, d_c_n, gradients=flat, num_threads=_threads.resolve(num_threads),
             batch_first=self.batch_first, norms=(of_steps[0], of_steps[1] if self._has_c else None))
-        for _, _, d_bias_ih, d_bias_hh, *_ in by_direction if self.bias else ():
-            d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both
         if is_unbatched:
             d_h_0, d_c_0 = d_h_0[:, 0], None if d_c_0 is None else d_c_0[:, 0]
-        gradients = Gradients(self._give(d_x, is_unbatched), d_h_0, d_c_0, flat, views)
+        gradients = Gradients(self._give(d_x, is_unbatched), d_h_0, d_c_0, flat, self._places)
         if norms:
             shape = self.num_layers, self._n_directions, T, B
             gradients.d_h_norms, gradients.d_c_norms = of_steps[0].reshape(shape), of_steps[1].reshape(shape) if self._has_c else None

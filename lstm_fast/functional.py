@@ -51,13 +51,11 @@ def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
     d_output = _network.optional_state("d_output", d_output, dtype, (T, B, H), "(T, B, H)")
     d_h_n = _network.optional_state("d_h_n", d_h_n, dtype, (B, H), "(B, H)")
     d_c_n = _network.optional_state("d_c_n", d_c_n, dtype, (B, H), "(B, H)")
-    d_bias = None if bias_ih is None and bias_hh is None else np.empty(len(weight_hh), dtype)
-    d_weights = np.empty_like(weight_ih), np.empty_like(weight_hh), d_bias
-    d_x, d_h_0, d_c_0 = _network.backward(tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights, None)],
+    d_weights = [None if a is None else np.empty_like(a) for a in (weight_ih, weight_hh, bias_ih, bias_hh)]
+    d_x, d_h_0, d_c_0 = _network.backward(tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights)],
                                           num_threads=_threads.resolve(num_threads))
-    d_biases = None if bias_ih is None else d_bias, None if bias_hh is None else d_bias.copy()
     states = (d_h_0[0], d_c_0[0]) if weights.has_c else (d_h_0[0],)
-    return d_x, *states, *d_weights[:2], *d_biases
+    return d_x, *states, *d_weights
 
 
 def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=None, *, num_threads=None):

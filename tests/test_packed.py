@@ -9,11 +9,6 @@ from lstm_fast import _core, _network
 KINDS = {"lstm": set(LSTM_OPTIONS), "tanh": set(RNN_OPTIONS)}
 
 
-def gradients(module):
-    arrays = {name: np.empty_like(value) for name, value in module.parameters().items()}
-    return arrays, module._by_direction(arrays)
-
-
 def train(module, a, lengths, run, num_threads, lean, pack):
     """Results and gradients of the core, inference's too, by name; pack: None, or the padded places in packed order."""
     weights, (T, B, I), dtype = module._version.weights, a["x"].shape, module.dtype
@@ -34,13 +29,10 @@ def train(module, a, lengths, run, num_threads, lean, pack):
     x, h_0, c_0 = steps(a["x"]), a["h_0"], a.get("c_0")
     weights.forward(x, h_0, c_0, got["inferred"], got["h"], got["c"], None, num_threads, None, order)
     weights.forward(x, h_0, c_0, got["output"], got["h_n"], got["c_n"], block, num_threads, run, order)
-    d_weights, of = gradients(module)
+    flat = np.empty_like(module.flat_parameters)
     weights.backward(block, x, h_0, c_0, steps(a["d_output"]), a["d_h_n"], a.get("d_c_n"), got["d_x"], got["d_h_0"],
-                     got["d_c_0"], of, num_threads, run, order)
-    for _, _, d_bias_ih, d_bias_hh, *_ in of:
-        if d_bias_ih is not None:
-            d_bias_hh[...] = d_bias_ih
-    return got | d_weights
+                     got["d_c_0"], flat, num_threads, run, order)
+    return got | module._views(flat)
 
 
 @pytest.mark.filterwarnings("ignore:dropout acts between layers")

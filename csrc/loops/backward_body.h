@@ -211,7 +211,8 @@ static void NAME(unpack_sums)(const struct NAME(backward) *f, const struct lstm_
 #define VECTOR(name) (packed ? (const REAL *)(packed + sums.vectors) + f->d.vectors.name : NULL)
     NAME(unpack_forward)(&f->d, m, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
     NAME(unpack_forward)(&f->d, m, H, R, SUMS(weight_hh), w->d_weight_hh);
-    if (w->d_bias) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias);
+    if (w->d_bias_ih) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias_ih);
+    if (w->d_bias_hh) NAME(unpack_forward)(&f->d, m, H, 1, SUMS(bias), w->d_bias_hh);
     if (model->proj_size) NAME(unpack_forward)(&into_h, m, R, H, SUMS(weight_hr), w->d_weight_hr);
     if (m->rank || !f->d.vectors.width) return; /* the vectors are short: one member, when all are done */
     const struct lstm_member all = {.size = 1};

@@ -97,7 +97,4 @@ def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout
     core.backward(_core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()), steps.x, steps.state(h_0, n),
                   steps.state(c_0, n), steps.read(_array(d_output)), steps.state(d_h_n, n), steps.state(d_c_n, n), d_x_steps,
                   d_h_0.numpy(), d_c_0.numpy(), gradients, num_threads(), run, steps.order)
-    if packed.sizes.bias:
-        for _, _, d_bias_ih, d_bias_hh, *_ in gradients:
-            d_bias_hh[...] = d_bias_ih  # the core gives one gradient for both
     return d_x, d_h_0, d_c_0, d_weights

@@ -121,7 +121,7 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
         struct lstm_weights *w = weights + k;
         struct lstm_weight_gradients *d = d_weights + k;
         *w = (struct lstm_weights){.weight_ih = IN(rows * I), .weight_hh = IN(rows * R), .bias_ih = IN(rows), .bias_hh = k % 2 ? NULL : IN(rows)};
-        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias = OUT(rows)};
+        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias_ih = OUT(rows), .d_bias_hh = OUT(rows)};
         if (model.proj_size) w->weight_hr = IN(R * s.H), d->d_weight_hr = OUT(R * s.H);
         if (model.peepholes) w->weight_peephole = IN(3 * s.H), d->d_weight_peephole = OUT(3 * s.H);
         if (model.layer_norm) {
