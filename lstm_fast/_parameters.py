@@ -13,8 +13,15 @@ def views(flat, places):
 class Named(Mapping):
     """Arrays by parameter name, and flat, the contiguous buffer behind them."""
 
-    def __init__(self, flat, views):
-        self.flat, self._views = flat, views
+    def __init__(self, flat, places):
+        self.flat, self._places = flat, places
+
+    @cached_property
+    def _views(self):  # (a tenth of a training call of one unit, and who has the flat buffer does not need them)
+        return views(self.flat, self._places)
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_views"}
 
     def __getitem__(self, name):
         return self._views[name]
@@ -34,14 +41,8 @@ class Gradients(Named):
     """
 
     def __init__(self, d_x, d_h_0, d_c_0, flat, places):
-        self.d_x, self.d_h_0, self.d_c_0, self.flat, self._places = d_x, d_h_0, d_c_0, flat, places
-
-    @cached_property
-    def _views(self):  # (a tenth of a call of one unit: an optimiser of the flat buffer does not need them)
-        return views(self.flat, self._places)
-
-    def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "_views"}
+        super().__init__(flat, places)
+        self.d_x, self.d_h_0, self.d_c_0 = d_x, d_h_0, d_c_0
 
     def __repr__(self):
         return f"<Gradients of {', '.join(self)}>"

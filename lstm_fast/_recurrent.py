@@ -112,7 +112,7 @@ class Recurrent:
         """`with module.edit() as p:` p[name] are arrays to write into. Leaving the block makes the new version; an
         exception inside it leaves the parameters as they were."""
         flat = self._version.flat.copy()
-        yield EditableParameters(flat, self._views(flat))
+        yield EditableParameters(flat, self._places)
         self._install(flat.copy())  # a copy: who kept an array of p can no longer reach the parameters
 
     def state_dict(self):

@@ -105,9 +105,11 @@ class Sequences:
             weights = None if weights is None else weights[:, :T].T.ravel()
         return y, weights
 
-    def n_steps(self, rows=slice(None)):
-        """Steps of these sequences, padding left out."""
-        return self.T * len(self.x[rows]) if self.lengths is None else int(self.lengths[rows].sum())
+    def n_steps(self, rows=None):
+        """Steps of these sequences, or of all, padding left out."""
+        if self.lengths is None:
+            return self.T * (self.n if rows is None else len(rows))
+        return int((self.lengths if rows is None else self.lengths[rows]).sum())
 
     def subset(self, rows):
         """These sequences alone."""

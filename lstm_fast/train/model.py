@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _arguments, _core, _threads
-from .._parameters import Named
+from .._parameters import Named, views
 from .._recurrent import Recurrent
 from .data import Sequences
 from .losses import Loss
@@ -56,6 +56,10 @@ class SequenceModel:
         bound = n_inputs ** -0.5
         flat = np.random.default_rng(seed).uniform(-bound, bound, (n_inputs + 1) * self.out_features).astype(lstm.dtype)
         self.head = Head(flat, n_inputs, self.out_features)
+        n, n_weight = len(lstm.flat_parameters), self.head.weight.size
+        self._places = [("lstm." + name, place, shape) for name, place, shape in lstm._places] + [
+            ("head.weight", slice(n, n + n_weight), self.head.weight.shape),
+            ("head.bias", slice(n + n_weight, None), self.head.bias.shape)]
 
     # ---- parameters ----
 
@@ -65,9 +69,7 @@ class SequenceModel:
         return np.concatenate([self.lstm.flat_parameters, self.head.flat])
 
     def _views(self, flat):
-        n, (O, n_inputs) = len(self.lstm.flat_parameters), self.head.weight.shape
-        views = {"lstm." + name: view for name, view in self.lstm._views(flat[:n]).items()}
-        return views | {"head.weight": flat[n:n + O * n_inputs].reshape(O, n_inputs), "head.bias": flat[n + O * n_inputs:]}
+        return views(flat, self._places)
 
     def _install(self, flat):
         """Takes a flat array of parameters, which must not be written to afterwards."""
@@ -82,10 +84,10 @@ class SequenceModel:
     def load_state_dict(self, state_dict):
         """Takes arrays under the names of state_dict(). All names and shapes must fit, or nothing changes."""
         flat = self.flat_parameters
-        views = self._views(flat)
-        if not isinstance(state_dict, Mapping) or set(state_dict) != set(views):
-            raise ValueError(f"state_dict must have the keys {', '.join(views)}")
-        for name, view in views.items():
+        named = self._views(flat)
+        if not isinstance(state_dict, Mapping) or set(state_dict) != set(named):
+            raise ValueError(f"state_dict must have the keys {', '.join(named)}")
+        for name, view in named.items():
             view[...] = _arguments.shaped(name, _arguments.real_array(name, state_dict[name], view.dtype), view.shape, "of the parameter")
         self._install(flat)
 
@@ -127,7 +129,7 @@ class SequenceModel:
             return np.ascontiguousarray(output)
         if self.readout == "last":
             h_n, D = state[0] if self.lstm._has_c else state, self.lstm._n_directions
-            return np.ascontiguousarray(np.concatenate(list(h_n[-D:]), axis=1))
+            return np.ascontiguousarray(h_n[-D:].swapaxes(0, 1)).reshape(len(h_n[0]), -1)
         return output.sum(axis=0) / self._counts(output, lengths)  # zero in the padding
 
     def _counts(self, output, lengths):
@@ -164,11 +166,11 @@ class SequenceModel:
         else:
             D = self.lstm._n_directions
             d_h_n = np.zeros((self.lstm.num_layers * D, *d_seen.shape[:1], self.lstm.h_size), seen.dtype)
-            d_h_n[-D:] = np.stack(np.split(d_seen, D, axis=1))
+            d_h_n[-D:] = d_seen.reshape(len(d_seen), D, -1).swapaxes(0, 1)
             d_state = (d_h_n, None) if self.lstm._has_c else d_h_n
         gradients = self.lstm.backward(tape, d_output, d_state, num_threads=num_threads)
         flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
-        return loss, ModelGradients(flat, self._views(flat))
+        return loss, ModelGradients(flat, self._places)
 
     # ---- files ----
 
