@@ -27,7 +27,11 @@ static void NAME(pack_forward)(const struct lstm_dims *d, int64_t H, int64_t dep
     }
 }
 
-/* The way back, for gradients: rows of `weight` that stem from this member's panels. packed NULL: zeros. */
+/* The way back, for gradients: rows of `weight` that stem from this member's panels. packed NULL: zeros. A piece of the depth at a
+ * time, so that of a line of memory all is used while it is at hand, and pieces are asked for ahead of time, as they are no stream
+ * that the processor could guess. (A column after the other took up to an eighth of a training call of one sequence. Packing that
+ * way is no faster.) The columns of one gate of one vector of units lie side by side, and their rows follow each other. */
+#define UNPACK_PIECE 16
 static void NAME(unpack_forward)(const struct lstm_dims *d, const struct lstm_member *m, int64_t H, int64_t depth,
                                  const REAL *packed, REAL *weight) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -35,11 +39,18 @@ static void NAME(unpack_forward)(const struct lstm_dims *d, const struct lstm_me
     lstm_share(m, (d->gates_width + panel - 1) / panel, &begin, &end);
     for (begin *= panel, end *= panel; begin < end && begin < d->gates_width; begin += panel) {
         const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
-        for (int64_t c = 0; c < width; c++) {
-            const int64_t row = NAME(gate_row)(d, H, begin + c);
-            for (int64_t k = 0; row >= 0 && k < depth; k++)
-                weight[row * depth + k] = packed ? packed[begin * depth + k * width + c] : 0;
-        }
+        for (int64_t k = 0; k < depth; k += UNPACK_PIECE)
+            for (int64_t c = 0; c < width; c += d->vector) {
+                const int64_t row = NAME(gate_row)(d, H, begin + c), piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
+                if (row < 0) continue;
+                const int64_t left = H - row % H, n = left < d->vector ? left : d->vector;
+                const REAL *from = packed ? packed + begin * depth + k * width + c : NULL;
+                for (int64_t j = 0; j < n; j++) {
+                    REAL *to = weight + (row + j) * depth + k;
+                    __builtin_prefetch(to + 3 * UNPACK_PIECE, 1);
+                    for (int64_t i = 0; i < piece; i++) to[i] = from ? from[i * width + j] : 0;
+                }
+            }
     }
 }
 
