@@ -35,6 +35,7 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
     """The order of sequences from their lengths, each from 0 to T, else a ValueError; those of one length stay in their order.
     Returns the memory behind it: lengths as they came, sorted, the batch row of each, and no matter what."""
     cdef int64_t B = lengths.shape[0], b, n, place = 0, after
+    cdef c_bool is_sorted = True
     kept = numpy.empty(3 * B + T + 1, numpy.int64)
     cdef int64_t[::1] memory = kept
     cdef int64_t *given = &memory[0]  # which nobody changes meanwhile
@@ -52,7 +53,8 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
         place = starts[given[b]]
         starts[given[b]] += 1
         given[B + place], given[2 * B + place] = given[b], b
-    order.T, order.B, order.lengths, order.rows = T, B, given + B, given + 2 * B
+        is_sorted = is_sorted and place == b
+    order.T, order.B, order.lengths, order.rows = T, B, given + B, NULL if is_sorted else given + 2 * B
     return kept
 
 
