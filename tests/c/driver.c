@@ -116,12 +116,14 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     random_state = 12345;
     struct lstm_weights weights[8];
     struct lstm_weight_gradients d_weights[8];
+    struct array d_bias_hh[8];
     for (int64_t k = 0; k < LD; k++) {
         const int64_t I = k < s.D ? s.I : W;
         struct lstm_weights *w = weights + k;
         struct lstm_weight_gradients *d = d_weights + k;
         *w = (struct lstm_weights){.weight_ih = IN(rows * I), .weight_hh = IN(rows * R), .bias_ih = IN(rows), .bias_hh = k % 2 ? NULL : IN(rows)};
-        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias_ih = OUT(rows), .d_bias_hh = OUT(rows)};
+        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias_ih = OUT(rows)};
+        d_bias_hh[k] = fresh(dtype, rows, 0), d->d_bias_hh = d_bias_hh[k].data; /* the same again: compared, not hashed */
         if (model.proj_size) w->weight_hr = IN(R * s.H), d->d_weight_hr = OUT(R * s.H);
         if (model.peepholes) w->weight_peephole = IN(3 * s.H), d->d_weight_peephole = OUT(3 * s.H);
         if (model.layer_norm) {
@@ -170,6 +172,13 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     check(lstm_backward_bytes(&call, &bytes), "lstm_backward_bytes");
     b.workspace = aligned(bytes);
     check(lstm_backward(&b), "lstm_backward");
+    for (int64_t k = 0; k < LD; k++) {
+        if (memcmp(d_bias_hh[k].data, d_weights[k].d_bias_ih, d_bias_hh[k].bytes)) {
+            printf("the gradients of the biases differ\n");
+            exit(2);
+        }
+        free(d_bias_hh[k].data);
+    }
 
     uint64_t h = 14695981039346656037u;
     for (int k = 0; k < n_out; k++) h = hash(h, out[k]), free(out[k].data);
