@@ -82,13 +82,13 @@ def order_of_lengths(value, T, B):
     if value is None:
         return None
     lengths = np.asarray(value)
-    if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
-        if lengths.size or B:
-            raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
+    if (lengths.shape != (B,) or lengths.dtype.kind not in "iu") and (lengths.size or B):
+        raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
+    if B == 0:
         return None
     try:
         longest_first, rows = _core.sort_lengths(lengths.astype(np.int64), T)
     except ValueError:
         wrong = lengths[(lengths < 0) | (lengths > T)][0]
         raise ValueError(f"lengths must be from 0 to T = {T}, got {wrong}") from None
-    return None if B == 0 or longest_first[-1] == T else (longest_first, rows)
+    return None if longest_first[-1] == T else (longest_first, rows)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tolerances import assert_same_bits
 
-from lstm_fast import LSTM, RNN, LSTMCell, _core, _network
+from lstm_fast import LSTM, RNN, LSTMCell, _arguments, _core, _network
 
 
 def make(kind, dtype, **options):
@@ -87,6 +87,7 @@ def test_lengths_that_are_not_as_usual_take_the_long_way():
             module(x, lengths=np.array(wrong))
     with pytest.raises(ValueError, match=f"got {2**64 - 1}"):
         module(x, lengths=np.array([5, 0, 3, 2**64 - 1], np.uint64))
+    assert _arguments.order_of_lengths(np.zeros(0, np.int64), 2**50, 0) is None  # no sequences: no memory for so many steps
 
 
 def test_the_order_of_lengths():
