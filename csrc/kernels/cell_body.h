@@ -37,14 +37,17 @@ ALWAYS_INLINE VEC NAME(clip)(REAL bound, VEC z) {
     return bound > 0 ? V(at_most)(V(broadcast)(bound), V(at_least)(V(broadcast)(-bound), z)) : z;
 }
 
+/* What a gate or the candidate sees. */
+ALWAYS_INLINE VEC NAME(clip_gate)(const struct NAME(lstm_variant) *v, VEC pre) {
+    return NAME(clip)(v ? v->gate_clip : 0, pre);
+}
+
 ALWAYS_INLINE VEC NAME(gate)(const struct NAME(lstm_variant) *v, VEC pre) {
-    if (v) pre = NAME(clip)(v->gate_clip, pre);
-    return v && v->recurrent_activation.kind ? NAME(activate)(&v->recurrent_activation, pre) : NAME(sigmoid)(pre);
+    return v->recurrent_activation.kind ? NAME(activate)(&v->recurrent_activation, pre) : NAME(sigmoid)(pre);
 }
 
 ALWAYS_INLINE VEC NAME(candidate)(const struct NAME(lstm_variant) *v, VEC pre) {
-    if (v) pre = NAME(clip)(v->gate_clip, pre);
-    return v && v->activation.kind ? NAME(activate)(&v->activation, pre) : NAME(tanh)(pre);
+    return v->activation.kind ? NAME(activate)(&v->activation, pre) : NAME(tanh)(pre);
 }
 
 /* tanh(c), c normalised before or not. */
@@ -56,24 +59,42 @@ ALWAYS_INLINE VEC NAME(lstm_c)(const struct NAME(lstm_variant) *v, VEC i, VEC f,
     return NAME(clip)(v ? v->cell_clip : 0, V(fma)(f, c_prev, i * g));
 }
 
-struct NAME(lstm_unit) {
-    VEC i, f, g, o, c;
+/* The cell's first half: i, f, g and the new c. What nothing stands between goes side by side (activations_body.h). */
+struct NAME(lstm_memory) {
+    VEC i, f, g, c;
 };
 
-ALWAYS_INLINE struct NAME(lstm_unit) NAME(lstm_cell)(const struct NAME(lstm_variant) *v, int64_t unit, const VEC *pre,
-                                                     VEC c_prev) {
-    struct NAME(lstm_unit) is;
-    is.i = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_I), unit, pre[LSTM_GATE_I], c_prev));
-    if (v && v->coupled_gates)
-        is.f = V(broadcast)((REAL)1) - is.i;
-    else
-        is.f = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_F), unit, pre[LSTM_GATE_F], c_prev));
-    is.g = NAME(candidate)(v, pre[LSTM_GATE_G]);
-    const bool o_sees_c = v && v->peephole; /* else o goes beside the other gates: they share the processor well */
-    if (!o_sees_c) is.o = NAME(gate)(v, pre[LSTM_GATE_O]);
-    is.c = NAME(lstm_c)(v, is.i, is.f, is.g, c_prev);
-    if (o_sees_c) is.o = NAME(gate)(v, NAME(peep)(v, NAME(PEEPHOLE_O), unit, pre[LSTM_GATE_O], is.c));
-    return is;
+ALWAYS_INLINE struct NAME(lstm_memory) NAME(lstm_cell_c)(const struct NAME(lstm_variant) *v, int64_t unit, const VEC *pre,
+                                                         VEC c_prev) {
+    const VEC seen[] = {NAME(clip_gate)(v, NAME(peep)(v, NAME(PEEPHOLE_I), unit, pre[LSTM_GATE_I], c_prev)),
+                        NAME(clip_gate)(v, NAME(peep)(v, NAME(PEEPHOLE_F), unit, pre[LSTM_GATE_F], c_prev)),
+                        NAME(clip_gate)(v, pre[LSTM_GATE_G])};
+    VEC is[3];
+    if (v && (v->coupled_gates || v->recurrent_activation.kind || v->activation.kind)) {
+        is[0] = NAME(gate)(v, seen[0]);
+        is[1] = V(broadcast)((REAL)1) - is[0];
+        if (!v->coupled_gates) is[1] = NAME(gate)(v, seen[1]);
+        is[2] = NAME(candidate)(v, seen[2]);
+    } else
+        NAME(sigmoids_and_tanh)(3, seen, is);
+    return (struct NAME(lstm_memory)){is[0], is[1], is[2], NAME(lstm_c)(v, is[0], is[1], is[2], c_prev)};
+}
+
+/* Its second half: o and the new h, from c and, with layer norm, the norm of c. */
+struct NAME(lstm_output) {
+    VEC o, h;
+};
+
+ALWAYS_INLINE struct NAME(lstm_output) NAME(lstm_cell_h)(const struct NAME(lstm_variant) *v, int64_t unit, VEC pre_o, VEC c,
+                                                         VEC normal_c) {
+    const VEC seen[] = {NAME(clip_gate)(v, NAME(peep)(v, NAME(PEEPHOLE_O), unit, pre_o, c)), normal_c};
+    VEC is[2];
+    if (v && (v->recurrent_activation.kind || v->cell_activation.kind)) {
+        is[0] = NAME(gate)(v, seen[0]);
+        is[1] = NAME(squash)(v, seen[1]);
+    } else
+        NAME(sigmoids_and_tanh)(2, seen, is);
+    return (struct NAME(lstm_output)){is[0], is[0] * is[1]};
 }
 
 /* c once more, to the bit, from the gates that a tape keeps. */

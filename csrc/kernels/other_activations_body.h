@@ -3,13 +3,17 @@
 
 /* exp(z) - 1 for z <= 0: s p + (s - 1), where s - 1 is exact. */
 ALWAYS_INLINE VEC NAME(expm1_of_negative)(VEC z) {
-    VEC s, p = NAME(exp_parts)(V(at_least)(V(broadcast)(EXP_LOWEST), z), &s);
+    VEC s, p;
+    z = V(at_least)(V(broadcast)(EXP_LOWEST), z);
+    NAME(exp_parts)(1, &z, &s, &p);
     return V(fma)(s, p, s - V(broadcast)((REAL)1));
 }
 
 /* exp(z) for z <= 0. */
 ALWAYS_INLINE VEC NAME(exp_of_negative)(VEC z) {
-    VEC s, p = NAME(exp_parts)(V(at_least)(V(broadcast)(EXP_LOWEST), z), &s);
+    VEC s, p;
+    z = V(at_least)(V(broadcast)(EXP_LOWEST), z);
+    NAME(exp_parts)(1, &z, &s, &p);
     return V(fma)(s, p, s);
 }
 

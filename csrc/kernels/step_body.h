@@ -25,25 +25,23 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
 
 /* ---- LSTM: a panel is the four gates of one vector of units ---- */
 
-/* From the sums of a tile, one LSTM_GATES for each row and panel, to c and h. In two loops, gates and c first, then
- * tanh(c) and h: each loop's rounds do not depend on each other, and are short enough for the processor to overlap
- * several. As one loop a whole step of H = 32, B = 32 took 10 % longer, waiting for one long chain after the other. */
+/* From the sums of a tile, one LSTM_GATES for each row and panel, to c and h. In two loops, c first, then h: each loop's rounds
+ * do not depend on each other, and are short enough for the processor to overlap several. As one loop a whole step of H = 32,
+ * B = 32 took 10 % longer, waiting for one long chain after the other. */
 ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct NAME(lstm_step) *s, int64_t row,
                                int64_t panel,
-                               int rows, int panels, VEC *sums) {
-    VEC *pre = sums;
+                               int rows, int panels, const VEC *sums) {
+    const VEC *pre = sums;
     for (int r = 0; r < rows; r++)
         for (int p = 0; p < panels; p++, pre += LSTM_GATES) {
             const int64_t unit = (panel + p) * VL, at = (row + r) * s->c_stride + unit;
-            const struct NAME(lstm_unit) is = NAME(lstm_cell)(v, unit, pre, V(load)(s->c_prev + at));
+            const struct NAME(lstm_memory) is = NAME(lstm_cell_c)(v, unit, pre, V(load)(s->c_prev + at));
             V(store)(s->c + at, is.c);
-            pre[LSTM_GATE_O] = is.o;
             if (s->keep_gates) {
                 REAL *gates = s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES;
                 V(store)(gates + LSTM_GATE_I * VL, is.i);
                 V(store)(gates + LSTM_GATE_F * VL, is.f);
                 V(store)(gates + LSTM_GATE_G * VL, is.g);
-                V(store)(gates + LSTM_GATE_O * VL, is.o);
             }
         }
     for (int r = 0; r < rows; r++) {
@@ -52,32 +50,35 @@ ALWAYS_INLINE void NAME(units)(const struct NAME(lstm_variant) *v, const struct 
         if (v && v->layer_norm) normal = NAME(normal_of)(c_row, 1, s->hidden_size);
         for (int p = 0; p < panels; p++, sums += LSTM_GATES) {
             const int64_t unit = (panel + p) * VL;
-            VEC c = V(load)(c_row + unit);
+            const VEC c = V(load)(c_row + unit);
+            VEC normal_c = c;
             if (v && v->layer_norm)
-                c = V(fma)(NAME(normalise)(normal, c), V(load)(v->norm_c + unit), V(load)(v->norm_c_bias + unit));
-            V(store_lanes)(s->h.data + NAME(place)(&s->h, row + r) + unit, sums[LSTM_GATE_O] * NAME(squash)(v, c),
-                           s->hidden_size - unit);
+                normal_c = V(fma)(NAME(normalise)(normal, c), V(load)(v->norm_c + unit), V(load)(v->norm_c_bias + unit));
+            const struct NAME(lstm_output) is = NAME(lstm_cell_h)(v, unit, sums[LSTM_GATE_O], c, normal_c);
+            if (s->keep_gates)
+                V(store)(s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES + LSTM_GATE_O * VL, is.o);
+            V(store_lanes)(s->h.data + NAME(place)(&s->h, row + r) + unit, is.h, s->hidden_size - unit);
         }
     }
 }
 
 NEVER_INLINE void NAME(lstm_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
-                                   VEC *sums) {
+                                   const VEC *sums) {
     NAME(units)(NULL, s, row, panel, rows, panels, sums);
 }
 
 /* The same for tiles of one row, known to be one: 1-2 %. */
-NEVER_INLINE void NAME(lstm_row_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int panels, VEC *sums) {
+NEVER_INLINE void NAME(lstm_row_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int panels, const VEC *sums) {
     NAME(units)(NULL, s, row, panel, 1, panels, sums);
 }
 
 NEVER_INLINE void NAME(variant_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
-                                      VEC *sums) {
+                                      const VEC *sums) {
     NAME(units)(s->variant, s, row, panel, rows, panels, sums);
 }
 
 NEVER_INLINE void NAME(simple_units)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
-                                     VEC *sums) {
+                                     const VEC *sums) {
     const struct NAME(lstm_variant) v = NAME(simple)(s->variant);
     NAME(units)(&v, s, row, panel, rows, panels, sums);
 }
@@ -85,7 +86,7 @@ NEVER_INLINE void NAME(simple_units)(const struct NAME(lstm_step) *s, int64_t ro
 /* The cell alone: its sums are in the gates already. */
 static void NAME(cell)(const struct NAME(lstm_step) *s) {
     for (int64_t row = 0; row < s->n_rows; row++)
-        NAME(variant_units)(s, row, 0, 1, (int)((s->hidden_size + VL - 1) / VL), (VEC *)(s->gates + row * s->gates_stride));
+        NAME(variant_units)(s, row, 0, 1, (int)((s->hidden_size + VL - 1) / VL), (const VEC *)(s->gates + row * s->gates_stride));
 }
 
 /* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
@@ -101,7 +102,7 @@ struct NAME(lstm_group) {
 };
 
 ALWAYS_INLINE void NAME(cell_of)(const struct NAME(lstm_step) *s, int64_t row, int64_t panel, int rows, int panels,
-                                 VEC *sums) {
+                                 const VEC *sums) {
     if (!s->variant && __builtin_constant_p(rows == 1) && rows == 1)
         NAME(lstm_row_units)(s, row, panel, panels, sums);
     else if (!s->variant)
