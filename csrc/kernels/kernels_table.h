@@ -92,12 +92,20 @@ struct NAME(lstm_product) {
     bool add;                              /* y = y + a B */
 };
 
-/* y (+)= sum over k of a[k]^T b[k]: y in the layout of packed weights of depth n_rows, panels [panel_begin, panel_end).
- * a packed in tiles of tile_rows: (tiles, depth, tile_rows); b[k] is a row of n_vectors vectors, b_step after b[k - 1]. */
-struct NAME(lstm_outer) {
-    int64_t depth, n_rows, n_vectors, panel_begin, panel_end, b_step;
-    const REAL *a, *b;
+/* y (+)= sum over k of a[k]^T b[k], for one or several a of the same b: y in the layout of packed weights of depth n_rows,
+ * panels [panel_begin, panel_end). a packed in tiles of tile_rows: (tiles, depth, tile_rows); b[k] is a row of n_vectors vectors,
+ * b_step after b[k - 1]. */
+struct NAME(lstm_outer_sum) {
+    const REAL *a;
+    int64_t n_rows;
     REAL *y;
+};
+
+struct NAME(lstm_outer) {
+    int64_t depth, n_vectors, panel_begin, panel_end, b_step;
+    const REAL *b;
+    const struct NAME(lstm_outer_sum) *sums;
+    int n_sums;
     bool add;
 };
 

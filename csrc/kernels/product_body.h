@@ -62,8 +62,8 @@ static void NAME(product)(const struct NAME(lstm_product) *s) {
 }
 
 /* ---- weight gradients ----------------------------------------------------------------------------------------------
- * Panel by panel, OUTER_PART rows of b at a time: they are copied into one stream that stays in L1 while all tiles of a
- * pass (in place each row lies on a page of its own), with the sums in y between parts. */
+ * Panel by panel, OUTER_PART rows of b at a time: they are copied into one stream that stays in L1 while all tiles of all
+ * sums pass (in place each row lies on a page of its own), with the sums in y between parts. */
 #define OUTER_PART ((16 << 10) / (LSTM_PANEL_VECTORS * VECTOR_BYTES))
 
 struct NAME(outer_part) {
@@ -92,17 +92,19 @@ TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
 static void NAME(outer_panel)(const struct NAME(lstm_outer) *s, int64_t panel, int64_t width) {
     VEC b[OUTER_PART * LSTM_PANEL_VECTORS];
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    struct NAME(outer_part) part = {.b = (const REAL *)b, .y = s->y + column * s->n_rows, .a_tile = s->depth * TILE_ROWS,
-                                    .add = s->add};
+    struct NAME(outer_part) part = {.b = (const REAL *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
     for (int64_t k = 0; k < s->depth; k += OUTER_PART, part.add = true) {
         part.depth = s->depth - k < OUTER_PART ? s->depth - k : OUTER_PART;
-        part.a = s->a + k * TILE_ROWS;
         for (int64_t j = 0; j < part.depth; j++)
             for (int64_t v = 0; v < width; v++) b[j * width + v] = V(load)(s->b + (k + j) * s->b_step + column + v * VL);
-        /* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
-        for (int64_t row = 0; row < s->n_rows; row += TILE_ROWS) {
-            const int64_t left = s->n_rows - row;
-            NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
+        for (const struct NAME(lstm_outer_sum) *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
+            part.a = sum->a + k * TILE_ROWS;
+            part.y = sum->y + column * sum->n_rows;
+            /* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
+            for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
+                const int64_t left = sum->n_rows - row;
+                NAME(outer_tiles)[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
+            }
         }
     }
 }

@@ -36,12 +36,11 @@ static bool NAME(linear_sums)(struct lstm_member *m, const struct NAME(linear) *
                     f->left[(tile * depth + r) * tile_rows + j] = column < I ? x[(k + r) * I + column] : 0;
                 }
         if (!lstm_barrier(m)) return false;
-        struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = I, .n_vectors = width / f->into_y.vector, .panel_begin = panel_begin,
-                                         .panel_end = panel_end, .b_step = width, .a = f->left, .b = f->right, .y = f->sums,
-                                         .add = k > 0};
-        if (panel_begin < panel_end) kernels->outer(&outer);
-        outer.n_rows = 1, outer.a = f->ones, outer.y = f->sums + I * width;
-        if (panel_begin < panel_end && a->d_bias) kernels->outer(&outer);
+        const struct NAME(lstm_outer_sum) sums[] = {{f->left, I, f->sums}, {f->ones, 1, f->sums + I * width}};
+        const struct NAME(lstm_outer) outer = {.depth = depth, .n_vectors = width / f->into_y.vector, .panel_begin = panel_begin,
+                                               .panel_end = panel_end, .b_step = width, .b = f->right, .sums = sums,
+                                               .n_sums = a->d_bias ? 2 : 1, .add = k > 0};
+        kernels->outer(&outer);
         lstm_cancelled(m, 2 * depth * I * (panel_end - panel_begin) * LSTM_PANEL_VECTORS * f->into_y.vector);
         if (!lstm_barrier(m)) return false;
     }

@@ -4,8 +4,10 @@
 /* n rows of a tile of `tile_rows` columns, of which `real` exist. Inlined with the constants of full tiles. */
 static inline void NAME(pack_tile)(int64_t n, const REAL *const *rows, int64_t column, int64_t tile_rows, int64_t real,
                                    REAL *to) {
-    for (int64_t k = 0; k < n; k++, to += tile_rows)
-        for (int64_t r = 0; r < tile_rows; r++) to[r] = r < real ? rows[k][column + r] : 0;
+    for (int64_t k = 0; k < n; k++, to += tile_rows) {
+        memcpy(to, rows[k] + column, (size_t)real * sizeof(REAL));
+        for (int64_t r = real; r < tile_rows; r++) to[r] = 0;
+    }
 }
 
 /* Columns of tiles [tile_begin, tile_end) of a sequence into (tile, depth, tile_rows): rows last_row, last_row - 1, ... of
@@ -37,29 +39,30 @@ static void NAME(pack_sequence)(const struct NAME(backward) *f, const struct NAM
             else if (tile_rows == 6 && real >= 6)
                 NAME(pack_tile)(n, rows, column, 6, 6, at);
             else
-                NAME(pack_tile)(n, rows, column, tile_rows, real, at);
+                NAME(pack_tile)(n, rows, column, tile_rows, real < tile_rows ? real : tile_rows, at);
         }
     }
 }
 
-/* One sum over the rows of a chunk, y (+)= left^T right, of which each member owns some panels. */
-struct NAME(sum) {
-    const REAL *left;           /* packed tiles */
-    const REAL *right;          /* of the chunk's first row */
-    int64_t right_stride, n_rows, n_columns; /* n_rows: of y; n_columns: of right, padded */
-    REAL *y;
+/* Sums over the rows of a chunk, y (+)= left^T right, of which each member owns some panels. Those of the same right operand
+ * are made together. */
+struct NAME(right_operand) {
+    const REAL *rows; /* of the chunk's first row */
+    int64_t stride, n_columns; /* padded */
 };
 
 /* Rows last_row - depth + 1 .. last_row of the chunk. False: interrupted. */
-static bool NAME(add_sum)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p, const struct NAME(sum) *s,
-                          int64_t last_row, int64_t depth, bool add) {
-    int64_t panel_begin, panel_end;
-    lstm_share(p->m, NAME(n_panels)(&f->d, s->n_columns), &panel_begin, &panel_end);
-    const int64_t panel_flops = 2 * depth * s->n_rows * LSTM_PANEL_VECTORS * f->d.vector;
+static bool NAME(add_sums)(const struct NAME(backward) *f, const struct NAME(backward_pass) *p,
+                           const struct NAME(right_operand) *right, const struct NAME(lstm_outer_sum) *sums, int n_sums,
+                           int64_t last_row, int64_t depth, bool add) {
+    int64_t panel_begin, panel_end, n_rows = 0;
+    for (int j = 0; j < n_sums; j++) n_rows += sums[j].n_rows;
+    lstm_share(p->m, NAME(n_panels)(&f->d, right->n_columns), &panel_begin, &panel_end);
+    const int64_t panel_flops = 2 * depth * n_rows * LSTM_PANEL_VECTORS * f->d.vector;
     const int64_t panel_step = NAME(batch_of)(panel_end - panel_begin, panel_flops);
-    struct NAME(lstm_outer) outer = {.depth = depth, .n_rows = s->n_rows, .n_vectors = s->n_columns / f->d.vector,
-                                     .a = s->left, .b = s->right + last_row * s->right_stride, .b_step = -s->right_stride,
-                                     .y = s->y, .add = add};
+    struct NAME(lstm_outer) outer = {.depth = depth, .n_vectors = right->n_columns / f->d.vector,
+                                     .b = right->rows + last_row * right->stride, .b_step = -right->stride,
+                                     .sums = sums, .n_sums = n_sums, .add = add};
     for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
         outer.panel_begin = panel;
         outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
@@ -80,14 +83,18 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
     const REAL *d_gates = NAME(d_gates)(f, 0), *ones = NAME(workspace)(f, f->plan.ones);
     const REAL *d_x_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : d_gates;
     const REAL *d_h_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_h_products) : d_gates;
-    const struct NAME(sum) sums[] = {
-        {packed_x, d_x_products, stride, I, width, p->d_weight_ih},
-        {packed_h, d_h_products, stride, R, width, p->d_weight_hh},
-        {ones, d_gates, stride, 1, width, p->d_bias},
-        {ones, NAME(workspace)(f, f->plan.vector_terms), f->plan.vector_terms_stride, 1, f->d.vectors.width, p->d_vectors},
-        {packed_m, NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, H, model->proj_size ? f->d.R_padded : 0,
-         p->d_weight_hr},
+    const struct NAME(right_operand) rights[] = {
+        {d_x_products, stride, width},
+        {d_h_products, stride, width},
+        {d_gates, stride, width},
+        {NAME(workspace)(f, f->plan.vector_terms), f->plan.vector_terms_stride, f->d.vectors.width},
+        {NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, model->proj_size ? f->d.R_padded : 0},
     };
+    const struct NAME(lstm_outer_sum) sums[] = {
+        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh}, {ones, 1, p->d_bias},
+        {ones, 1, p->d_vectors}, {packed_m, H, p->d_weight_hr},
+    };
+    const int n_sums = sizeof sums / sizeof *sums;
     int64_t x_begin, x_end, h_begin, h_end, m_begin, m_end;
     lstm_share(p->m, (I + tile_rows - 1) / tile_rows, &x_begin, &x_end);
     lstm_share(p->m, (R + tile_rows - 1) / tile_rows, &h_begin, &h_end);
@@ -102,8 +109,11 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
         NAME(pack_sequence)(f, p, NULL, NULL, NAME(workspace)(f, f->plan.m), H, begin, last, depth, m_begin, m_end,
                             packed_m);
         if (!lstm_barrier(p->m)) return false;
-        for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
-            if (sums[j].n_columns && !NAME(add_sum)(f, p, sums + j, last, depth, !p->is_first_product)) break;
+        for (int j = 0, n; j < n_sums; j += n) {
+            for (n = 1; j + n < n_sums && rights[j + n].rows == rights[j].rows && rights[j + n].n_columns == rights[j].n_columns;)
+                n++;
+            if (rights[j].n_columns && !NAME(add_sums)(f, p, rights + j, sums + j, n, last, depth, !p->is_first_product)) break;
+        }
         p->is_first_product = false;
     }
     return lstm_barrier(p->m); /* nobody still reads the d_gates that the next chunk overwrites */
