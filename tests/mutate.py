@@ -67,6 +67,8 @@ MUTANTS = {
         WEIGHT_GRADIENTS, "return lstm_barrier(p->m);", "return true;", THREADS),
     "dropout without its scale": Mutant(
         MASKS, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"),
+    "every piece of a mask is the first": Mutant(
+        MASKS, "(uint32_t)(k / 4), count", "0, count", "tests/test_variants.py -k wide"),
     "dropout backward with another layer's mask": Mutant(
         BACKWARD, "NAME(drop)(call, layer - 1, t", "NAME(drop)(call, layer, t", STEPS),
     "padding computed": Mutant(
@@ -84,7 +86,8 @@ MUTANTS = {
     "members do not meet after a step": Mutant(
         FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS),
     "output gate sees the old state": Mutant(
-        CELL, "pre[LSTM_GATE_O], is.c));", "pre[LSTM_GATE_O], c_prev));", VARIANTS + "alone"),
+        STEP, "sums[LSTM_GATE_O], c, normal_c)",
+        "sums[LSTM_GATE_O], V(load)(s->c_prev + (row + r) * s->c_stride + unit), normal_c)", VARIANTS + "alone"),
     "gradient through a clipped state": Mutant(
         CELL, "if (v && v->cell_clip > 0) d_c = ", "if (false) d_c = ", VARIANTS + "alone"),
     "coupled input gate without the forget gate's share": Mutant(
@@ -107,7 +110,7 @@ MUTANTS = {
         "csrc/kernels/activations_body.h", "V(broadcast)(EXP_LOWEST), (VEC)((BITS)(x + x) | SIGN_BIT)",
         "(VEC)((BITS)(x + x) | SIGN_BIT), V(broadcast)(EXP_LOWEST)", "tests/test_kernels.py -k nan"),
     "last vector of h stored whole": Mutant(
-        STEP, "NAME(squash)(v, c),\n                           s->hidden_size - unit)", "NAME(squash)(v, c), VL)", "tests/test_edges.py"),
+        STEP, "is.h, s->hidden_size - unit)", "is.h, VL)", "tests/test_edges.py"),
     "floating-point mode not restored": Mutant(
         PARALLEL, "(&member, arguments);\n    set_mode(mode);", "(&member, arguments);\n    (void)mode;",
         "tests/test_process.py -k mode_of_the_caller"),

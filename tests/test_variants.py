@@ -54,6 +54,10 @@ def test_random_combinations_match_reference(isa, seed):
     check(*random_case(seed), seed, lean=seed % 3 == 0)
 
 
+def test_masks_of_wide_layers_match_reference(isa):  # masks are made 256 numbers at a time
+    check("lstm", {"dropout", "recurrent_dropout", "zoneout_h", "zoneout_c"}, (2, 2, 2, 270), dict(num_layers=2, bidirectional=True), 0)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", ("affine", 0.7, 0.2), "leaky_relu", ("thresholded_relu", 0.2),
                                         ("scaled_tanh", 1.3, 0.6), "hard_sigmoid", ("elu", 0.8), "softsign", "softplus"])
 @pytest.mark.parametrize("place", ["activation", "recurrent_activation", "cell_activation"])

@@ -5,6 +5,15 @@
 
 #include "../lstm_fast.h"
 
+/* Whose random words: the seed, and all of a counter but its first number. */
+struct lstm_random {
+    uint64_t seed;
+    uint32_t b, t, stream;
+};
+
+/* Random words are made so many at a time. */
+#define LSTM_RANDOM_BLOCK 64
+
 #define REAL float
 #define NAME(word) word##_f32
 #include "kernels_table.h"

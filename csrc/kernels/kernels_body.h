@@ -7,6 +7,8 @@
 #define PASTE(a, b) a##b
 #define JOIN(a, b) PASTE(a, b)
 
+#include "random_body.h"
+
 #define REAL float
 #define REAL_IS_FLOAT 1
 #define NAME(word) word##_f32

@@ -9,6 +9,7 @@
 #include "step_body.h"
 #include "product_body.h"
 
+_Static_assert(LSTM_RANDOM_BLOCK % (RANDOM_VECTORS * VECTOR_BYTES / 4) == 0, "random_words would write more");
 _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c would give the packed tiles too little room");
 
 const struct NAME(lstm_kernels) JOIN(NAME(lstm_kernels), ISA) = {
@@ -22,6 +23,7 @@ const struct NAME(lstm_kernels) JOIN(NAME(lstm_kernels), ISA) = {
     .norm_backward = NAME(norm_backward),
     .product = NAME(product),
     .outer = NAME(outer),
+    .random_words = random_words,
     .activate = NAME(activate_map),
 };
 

@@ -122,5 +122,6 @@ struct NAME(lstm_kernels) {
     void (*norm_backward)(const struct NAME(lstm_norm_backward) *);
     void (*product)(const struct NAME(lstm_product) *);
     void (*outer)(const struct NAME(lstm_outer) *);
+    void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const REAL *x, REAL *y);
 };

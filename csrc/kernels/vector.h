@@ -20,6 +20,8 @@ typedef float vec_f32 __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef double vec_f64 __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef int32_t bits_f32 __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef int64_t bits_f64 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef uint32_t lanes_u32 __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef uint64_t lanes_u64 __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef vec_f32 loose_vec_f32 __attribute__((aligned(4)));
 typedef vec_f64 loose_vec_f64 __attribute__((aligned(8)));
 
@@ -121,6 +123,21 @@ ALWAYS_INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) {
     return a * b + c;
 #endif
 }
+
+/* 64-bit products of the even lanes, and each four lanes from the last to the first: what random_body.h needs. */
+#if VECTOR_BYTES == 64
+ALWAYS_INLINE lanes_u32 multiply_even(lanes_u32 a, lanes_u32 b) { return (lanes_u32)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+ALWAYS_INLINE lanes_u32 reverse_fours(lanes_u32 v) { return (lanes_u32)_mm512_shuffle_epi32((__m512i)v, _MM_PERM_ABCD); }
+#elif VECTOR_BYTES == 32
+ALWAYS_INLINE lanes_u32 multiply_even(lanes_u32 a, lanes_u32 b) { return (lanes_u32)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+ALWAYS_INLINE lanes_u32 reverse_fours(lanes_u32 v) { return (lanes_u32)_mm256_shuffle_epi32((__m256i)v, 0x1b); }
+#else
+ALWAYS_INLINE lanes_u32 multiply_even(lanes_u32 a, lanes_u32 b) {
+    const uint64_t first = (uint64_t)a[0] * b[0], second = (uint64_t)a[2] * b[2];
+    return (lanes_u32){(uint32_t)first, (uint32_t)(first >> 32), (uint32_t)second, (uint32_t)(second >> 32)};
+}
+ALWAYS_INLINE lanes_u32 reverse_fours(lanes_u32 v) { return (lanes_u32){v[3], v[2], v[1], v[0]}; }
+#endif
 
 /* The larger, the smaller; v where v is not a number. */
 #if VECTOR_BYTES == 64
