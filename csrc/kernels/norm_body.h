@@ -7,25 +7,25 @@
 #define NORM_EPSILON 1e-5
 #endif
 
+#define SUM_PARTS ((int)(SUM_LANES / VL))
+
 struct NAME(lanes) {
-    VEC part[SUM_LANES / VL];
+    VEC part[SUM_LANES / VL]; /* of units unit % SUM_LANES / VL */
 };
 
 /* v with zeros from lane n on. */
 ALWAYS_INLINE VEC NAME(real_lanes)(VEC v, int64_t n) {
     static const REAL lane[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    if (n >= VL) return v;
+    if (__builtin_expect(n >= VL, 1)) return v;
     return V(choose)(V(load)(lane) < V(broadcast)((REAL)n), v, V(broadcast)((REAL)0));
 }
 
-ALWAYS_INLINE void NAME(add_lanes)(struct NAME(lanes) *sums, int64_t unit, int64_t H, VEC v) {
-    sums->part[unit % SUM_LANES / VL] += NAME(real_lanes)(v, H - unit);
-}
-
-static REAL NAME(total)(const struct NAME(lanes) *sums) {
-    REAL parts[SUM_LANES];
-    for (int64_t k = 0; k < SUM_LANES; k += VL) V(store)(parts + k, sums->part[k / VL]);
-    for (int width = SUM_LANES / 2; width; width /= 2)
+static REAL NAME(total)(struct NAME(lanes) sums) {
+    REAL parts[VL];
+    for (int width = SUM_PARTS / 2; width; width /= 2)
+        for (int k = 0; k < width; k++) sums.part[k] += sums.part[k + width];
+    V(store)(parts, sums.part[0]);
+    for (int width = (int)VL / 2; width; width /= 2)
         for (int k = 0; k < width; k++) parts[k] += parts[k + width];
     return parts[0];
 }
@@ -36,20 +36,29 @@ struct NAME(normal) {
 
 ALWAYS_INLINE VEC NAME(normalise)(struct NAME(normal) s, VEC a) { return (a - s.mean) * s.scale; }
 
-/* Of a row of n_gates * H numbers, vectors of gates side by side. */
-static struct NAME(normal) NAME(normal_of)(const REAL *a, int64_t n_gates, int64_t H) {
-    struct NAME(lanes) sums = {0}, squares = {0};
+/* All vectors of a row of H units, each with the partial sum that it goes to: constants once unrolled, so that these stay in
+ * registers (in memory they cost layer norm half of its speed). */
+#define FOR_EACH_PART(unit, part, H) \
+    for (int64_t first = 0; first < (H); first += SUM_LANES) \
+        _Pragma("GCC unroll 8") for (int part = 0; part < SUM_PARTS; part++) \
+            for (int64_t unit = first + part * VL; unit < (H) && unit <= first + part * VL; unit += VL)
+
+/* The sum over a row of n_gates * H numbers, vectors of gates side by side, of a - mean or of its square. */
+ALWAYS_INLINE REAL NAME(sum_of)(const REAL *a, const int n_gates, int64_t H, VEC mean, const bool squared) {
+    struct NAME(lanes) sums = {0};
+    FOR_EACH_PART(unit, part, H)
+    for (int gate = 0; gate < n_gates; gate++) {
+        VEC v = V(load)(a + unit * n_gates + gate * VL) - mean;
+        if (squared) v *= v;
+        sums.part[part] += NAME(real_lanes)(v, H - unit);
+    }
+    return NAME(total)(sums);
+}
+
+ALWAYS_INLINE struct NAME(normal) NAME(normal_of)(const REAL *a, const int n_gates, int64_t H) {
     const REAL n = (REAL)(n_gates * H);
-    for (int64_t unit = 0; unit < H; unit += VL)
-        for (int64_t gate = 0; gate < n_gates; gate++)
-            NAME(add_lanes)(&sums, unit, H, V(load)(a + unit * n_gates + gate * VL));
-    const VEC mean = V(broadcast)(NAME(total)(&sums) / n);
-    for (int64_t unit = 0; unit < H; unit += VL)
-        for (int64_t gate = 0; gate < n_gates; gate++) {
-            const VEC centred = V(load)(a + unit * n_gates + gate * VL) - mean;
-            NAME(add_lanes)(&squares, unit, H, centred * centred);
-        }
-    const REAL variance = NAME(total)(&squares) / n + (REAL)NORM_EPSILON;
+    const VEC mean = V(broadcast)(NAME(sum_of)(a, n_gates, H, V(broadcast)((REAL)0), false) / n);
+    const REAL variance = NAME(sum_of)(a, n_gates, H, mean, true) / n + (REAL)NORM_EPSILON;
     const REAL deviation = REAL_IS_FLOAT ? (REAL)__builtin_sqrtf((float)variance) : (REAL)__builtin_sqrt((double)variance);
     return (struct NAME(normal)){mean, V(broadcast)(1 / deviation)};
 }
@@ -85,16 +94,17 @@ static void NAME(norm_backward)(const struct NAME(lstm_norm_backward) *s) {
         REAL *d_a = s->d_a + r * s->d_stride, *terms = s->terms + r * s->terms_stride;
         const struct NAME(normal) normal = NAME(normal_of)(a, LSTM_GATES, H);
         struct NAME(lanes) sums = {0}, products = {0};
-        for (int64_t k = 0; k < NAME(row_end)(H); k += VL) {
-            const int64_t unit = k / (LSTM_GATES * VL) * VL;
+        FOR_EACH_PART(unit, part, H)
+        for (int gate = 0; gate < LSTM_GATES; gate++) {
+            const int64_t k = unit * LSTM_GATES + gate * VL;
             const VEC d_n = V(load)(d + k) * V(load)(s->weight + k), n = NAME(normalise)(normal, V(load)(a + k));
-            NAME(add_lanes)(&sums, unit, H, d_n);
-            NAME(add_lanes)(&products, unit, H, d_n * n);
+            sums.part[part] += NAME(real_lanes)(d_n, H - unit);
+            products.part[part] += NAME(real_lanes)(d_n * n, H - unit);
             V(store)(terms + k, V(load)(d + k) * n);
         }
         const REAL count = (REAL)(H * LSTM_GATES);
-        const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(&sums) / count),
-                                               V(broadcast)(NAME(total)(&products) / count)};
+        const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(sums) / count),
+                                               V(broadcast)(NAME(total)(products) / count)};
         for (int64_t k = 0; k < NAME(row_end)(H); k += VL) {
             const VEC d_n = V(load)(d + k) * V(load)(s->weight + k), n = NAME(normalise)(normal, V(load)(a + k));
             V(store)(d_a + k, NAME(through_norm)(normal, means, n, d_n));

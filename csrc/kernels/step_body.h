@@ -296,18 +296,18 @@ static void NAME(norm_row_backward)(const struct NAME(lstm_variant) *v, const st
         V(store)(n_row + unit, NAME(made_c)(v, gates + unit * LSTM_GATES, V(load)(c_prev + unit)));
     const struct NAME(normal) normal = NAME(normal_of)(n_row, 1, H);
     struct NAME(lanes) sums = {0}, products = {0};
-    for (int64_t unit = 0; unit < H; unit += VL) {
+    FOR_EACH_PART(unit, part, H) {
         const VEC n = NAME(normalise)(normal, V(load)(n_row + unit)), weight = V(load)(v->norm_c + unit);
         const VEC squashed = NAME(squash)(v, V(fma)(n, weight, V(load)(v->norm_c_bias + unit)));
         const VEC d_h = V(load_lanes)(d_h_row + unit, H - unit), o = V(load)(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
         const VEC d_seen = d_h * o * NAME(squash_slope)(v, squashed);
-        NAME(add_lanes)(&sums, unit, H, d_seen * weight);
-        NAME(add_lanes)(&products, unit, H, d_seen * weight * n);
+        sums.part[part] += NAME(real_lanes)(d_seen * weight, H - unit);
+        products.part[part] += NAME(real_lanes)(d_seen * weight * n, H - unit);
         V(store)(n_row + unit, n);
         V(store)(d_seen_row + unit, d_seen);
     }
-    const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(&sums) / (REAL)H),
-                                           V(broadcast)(NAME(total)(&products) / (REAL)H)};
+    const struct NAME(norm_means) means = {V(broadcast)(NAME(total)(sums) / (REAL)H),
+                                           V(broadcast)(NAME(total)(products) / (REAL)H)};
     for (int64_t unit = 0; unit < H; unit += VL) {
         const VEC n = V(load)(n_row + unit), weight = V(load)(v->norm_c + unit), d_seen = V(load)(d_seen_row + unit);
         const VEC squashed = NAME(squash)(v, V(fma)(n, weight, V(load)(v->norm_c_bias + unit)));
