@@ -228,7 +228,6 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->packed_x = take(&t, largest_input + whole_tiles, column_bytes, NULL);
     p->packed_h = take(&t, d.R + whole_tiles, column_bytes, NULL);
     p->packed_m = take(&t, m->proj_size ? m->hidden_size + whole_tiles : 0, column_bytes, NULL);
-    p->ones = take(&t, LSTM_LARGEST_TILE, column_bytes, NULL);
     const int64_t column = times(&t, times(&t, p->chunk_steps, B), element); /* one number of every row of a chunk */
     p->places = take(&t, call->lengths ? 1 : 0, times(&t, 8 + p->chunk_steps, times(&t, B, sizeof(int64_t))), NULL);
     p->d_h = take(&t, 1, times(&t, call->lengths ? LD : 0, h_rows), NULL);
@@ -278,7 +277,6 @@ enum lstm_status lstm_plan_linear(const struct lstm_linear *a, struct lstm_linea
     p->packed_back = take(&t, is_backward ? a->n_outputs : 0, times(&t, round_up(I, vector), element), NULL);
     p->left = take(&t, is_backward ? I + whole_tiles : 0, LSTM_GRADIENT_ROWS * element, NULL);
     p->right = take(&t, is_backward ? LSTM_GRADIENT_ROWS : 0, times(&t, O, element), NULL);
-    p->ones = take(&t, is_backward ? LSTM_LARGEST_TILE : 0, LSTM_GRADIENT_ROWS * element, NULL);
     p->sums = take(&t, is_backward ? I + 1 : 0, times(&t, O, element), NULL);
     p->bytes = t.bytes;
     return status(&t);

@@ -96,7 +96,6 @@ struct lstm_backward_plan {
     int64_t first_h;         /* (B, R): h_0 where the caller gave none, zero or the learned state */
     int64_t between, between_bytes; /* two gradients (segment_steps, B, D * R) between layers */
     int64_t packed_x, packed_h; /* left operands of the weight-gradient products: (tiles, depth, tile_rows) */
-    int64_t ones;            /* the left operand of the bias gradient, one tile */
     /* Only with lengths: */
     int64_t places;          /* int64_t, elements: room for where the rows of x, h, d_output, d_x lie, (4, 2, B), and those of a
                                 chunk, (chunk_steps * B) */
@@ -123,7 +122,7 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backwa
 
 struct lstm_linear_plan {
     int64_t packed, packed_back, bias; /* weights for forward and for d_x */
-    int64_t left, right, ones, sums;   /* of the weight gradients: operands of LSTM_GRADIENT_ROWS rows; packed sums */
+    int64_t left, right, sums;   /* of the weight gradients: operands of LSTM_GRADIENT_ROWS rows; packed sums */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_linear(const struct lstm_linear *, struct lstm_linear_plan *);

@@ -96,7 +96,7 @@ struct NAME(lstm_product) {
  * panels [panel_begin, panel_end). a packed in tiles of tile_rows: (tiles, depth, tile_rows); b[k] is a row of n_vectors vectors,
  * b_step after b[k - 1]. */
 struct NAME(lstm_outer_sum) {
-    const REAL *a;
+    const REAL *a; /* NULL: one row of ones */
     int64_t n_rows;
     REAL *y;
 };

@@ -89,17 +89,41 @@ ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int 
 }
 TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
 
+/* y (+)= the sum of `depth` rows of b, in the order of a tile's sums. */
+ALWAYS_INLINE void NAME(add_rows)(const int width, const REAL *b, int64_t b_step, int64_t depth, bool add, REAL *y) {
+    VEC acc[LSTM_PANEL_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < width; v++) acc[v] = add ? V(load)(y + v * VL) : V(broadcast)((REAL)0);
+    for (int64_t k = 0; k < depth; k++)
+#pragma GCC unroll 4
+        for (int v = 0; v < width; v++) acc[v] += V(load)(b + k * b_step + v * VL);
+#pragma GCC unroll 4
+    for (int v = 0; v < width; v++) V(store)(y + v * VL, acc[v]);
+}
+
 static void NAME(outer_panel)(const struct NAME(lstm_outer) *s, int64_t panel, int64_t width) {
     VEC b[OUTER_PART * LSTM_PANEL_VECTORS];
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const bool is_copied = s->n_sums > 1 || s->sums[0].a;
     struct NAME(outer_part) part = {.b = (const REAL *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
     for (int64_t k = 0; k < s->depth; k += OUTER_PART, part.add = true) {
         part.depth = s->depth - k < OUTER_PART ? s->depth - k : OUTER_PART;
-        for (int64_t j = 0; j < part.depth; j++)
-            for (int64_t v = 0; v < width; v++) b[j * width + v] = V(load)(s->b + (k + j) * s->b_step + column + v * VL);
+        const REAL *rows = s->b + k * s->b_step + column;
+        for (int64_t j = 0; j < part.depth && is_copied; j++)
+            for (int64_t v = 0; v < width; v++) b[j * width + v] = V(load)(rows + j * s->b_step + v * VL);
         for (const struct NAME(lstm_outer_sum) *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
-            part.a = sum->a + k * TILE_ROWS;
             part.y = sum->y + column * sum->n_rows;
+            if (!sum->a) {
+                const REAL *from = is_copied ? part.b : rows;
+                const int64_t step = is_copied ? width * VL : s->b_step;
+                if (width == LSTM_PANEL_VECTORS)
+                    NAME(add_rows)(LSTM_PANEL_VECTORS, from, step, part.depth, part.add, part.y);
+                else
+                    for (int64_t v = 0; v < width; v++)
+                        NAME(add_rows)(1, from + v * VL, step, part.depth, part.add, part.y + v * VL);
+                continue;
+            }
+            part.a = sum->a + k * TILE_ROWS;
             /* Rows come in packed tiles of TILE_ROWS, the last maybe smaller: no even shares here. */
             for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
                 const int64_t left = sum->n_rows - row;

@@ -237,7 +237,6 @@ static void NAME(backward_member)(struct lstm_member *m, void *arguments) {
     NAME(start_gradients)(f, row_begin, row_end);
     const bool shares_units = m->size > 1 && f->team.split == LSTM_SPLIT_UNITS;
     if (shares_units && !lstm_barrier(m)) return;
-    for (int64_t k = 0; m->rank == 0 && k < f->plan.depth * LSTM_LARGEST_TILE; k++) NAME(workspace)(f, f->plan.ones)[k] = 1;
     for (int64_t end = T, begin; end > 0; end = begin) {
         begin = end > f->plan.segment_steps ? end - f->plan.segment_steps : 0;
         for (int64_t layer = call->model.num_layers - 1; layer >= 0; layer--) {

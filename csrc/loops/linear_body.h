@@ -4,7 +4,7 @@
 struct NAME(linear) {
     const struct lstm_linear *args;
     struct lstm_dims into_y; /* columns: outputs */
-    REAL *packed, *packed_back, *bias, *left, *right, *ones, *sums;
+    REAL *packed, *packed_back, *bias, *left, *right, *sums;
 };
 
 static void NAME(linear_product)(struct lstm_member *m, const struct NAME(linear) *f, struct NAME(lstm_product) p) {
@@ -36,7 +36,7 @@ static bool NAME(linear_sums)(struct lstm_member *m, const struct NAME(linear) *
                     f->left[(tile * depth + r) * tile_rows + j] = column < I ? x[(k + r) * I + column] : 0;
                 }
         if (!lstm_barrier(m)) return false;
-        const struct NAME(lstm_outer_sum) sums[] = {{f->left, I, f->sums}, {f->ones, 1, f->sums + I * width}};
+        const struct NAME(lstm_outer_sum) sums[] = {{f->left, I, f->sums}, {NULL, 1, f->sums + I * width}};
         const struct NAME(lstm_outer) outer = {.depth = depth, .n_vectors = width / f->into_y.vector, .panel_begin = panel_begin,
                                                .panel_end = panel_end, .b_step = width, .b = f->right, .sums = sums,
                                                .n_sums = a->d_bias ? 2 : 1, .add = k > 0};
@@ -59,7 +59,6 @@ static void NAME(linear_member)(struct lstm_member *m, void *arguments) {
         NAME(pack_row)(&f->into_y, O, a->bias, f->bias);
     }
     if (m->rank == 0 && is_backward) NAME(pack_backward)(&f->into_y, O, I, a->weight, f->packed_back);
-    for (int64_t k = 0; m->rank == 0 && is_backward && k < LSTM_GRADIENT_ROWS * LSTM_LARGEST_TILE; k++) f->ones[k] = 1;
     if (!lstm_barrier(m)) return;
     struct NAME(lstm_product) p = {.depth = I, .n_columns = O, .panel_end = NAME(n_panels)(&f->into_y, O), .strands = 1,
                                    .b = f->packed, .bias = f->bias, .a = {(REAL *)a->x, I, NULL}, .y = {a->y, O, NULL}};
@@ -78,7 +77,7 @@ enum lstm_status NAME(lstm_linear)(const struct lstm_linear *a) {
     char *at = a->workspace;
     struct NAME(linear) f = {.args = a, .packed = (REAL *)(at + plan.packed), .packed_back = (REAL *)(at + plan.packed_back),
                              .bias = (REAL *)(at + plan.bias), .left = (REAL *)(at + plan.left), .right = (REAL *)(at + plan.right),
-                             .ones = (REAL *)(at + plan.ones), .sums = (REAL *)(at + plan.sums)};
+                             .sums = (REAL *)(at + plan.sums)};
     const int64_t vector = a->call.isa->vector_bytes / (int64_t)sizeof(REAL);
     const struct lstm_dims d = {.vector = vector};
     f.into_y = NAME(without_gates)(&d, (a->n_outputs + vector - 1) / vector * vector);

@@ -80,7 +80,7 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
     const int64_t tile_rows = KERNELS(&f->args->call)->tile_rows, width = f->d.gates_width, stride = f->plan.d_gates_stride;
     REAL *packed_x = NAME(workspace)(f, f->plan.packed_x), *packed_h = NAME(workspace)(f, f->plan.packed_h);
     REAL *packed_m = NAME(workspace)(f, f->plan.packed_m);
-    const REAL *d_gates = NAME(d_gates)(f, 0), *ones = NAME(workspace)(f, f->plan.ones);
+    const REAL *d_gates = NAME(d_gates)(f, 0);
     const REAL *d_x_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_x_products) : d_gates;
     const REAL *d_h_products = model->layer_norm ? NAME(workspace)(f, f->plan.d_h_products) : d_gates;
     const struct NAME(right_operand) rights[] = {
@@ -91,8 +91,8 @@ static bool NAME(weight_gradients)(const struct NAME(backward) *f, struct NAME(b
         {NAME(workspace)(f, f->plan.d_h_new), f->plan.d_h_new_stride, model->proj_size ? f->d.R_padded : 0},
     };
     const struct NAME(lstm_outer_sum) sums[] = {
-        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh}, {ones, 1, p->d_bias},
-        {ones, 1, p->d_vectors}, {packed_m, H, p->d_weight_hr},
+        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh}, {NULL, 1, p->d_bias},
+        {NULL, 1, p->d_vectors}, {packed_m, H, p->d_weight_hr},
     };
     const int n_sums = sizeof sums / sizeof *sums;
     int64_t x_begin, x_end, h_begin, h_end, m_begin, m_end;
