@@ -95,14 +95,15 @@ def forward(weights, x, h_0, c_0, *, keep, num_threads, form=None, batch_first=F
     return output, h_n, c_n, tape
 
 
-def backward(tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_first=False, norms=(None, None)):
+def backward(tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_first=False, wants_x=True, norms=(None, None)):
     """d_output (T, B, D * R), d_h_n and d_c_n as the states, each may be None. gradients: see _core.Weights.backward.
 
-    Returns d_x (laid out like the output of forward), d_h_0, d_c_0 (or None).
+    Returns d_x (laid out like the output of forward; or None), d_h_0, d_c_0 (or None).
     """
     x, weights = tape._x, tape._weights
-    T, B, I = x.shape
-    d_x = np.empty((B, T, I), weights.dtype).swapaxes(0, 1) if batch_first else np.empty((T, B, I), weights.dtype)
+    (T, B, I), d_x = x.shape, None
+    if wants_x:
+        d_x = np.empty((B, T, I), weights.dtype).swapaxes(0, 1) if batch_first else np.empty((T, B, I), weights.dtype)
     d_h_0 = np.empty((weights.n_states, B, weights.h_size), weights.dtype)
     d_c_0 = np.empty((weights.n_states, B, weights.hidden_size), weights.dtype) if weights.has_c else None
     d_h_n, d_c_n = (None if d is None else np.ascontiguousarray(d) for d in (d_h_n, d_c_n))

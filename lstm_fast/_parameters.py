@@ -36,7 +36,7 @@ class Named(Mapping):
 class Gradients(Named):
     """Gradients of one backward call: a mapping from parameter names to arrays, in the order of parameters().
 
-    d_x, d_h_0, d_c_0 : gradients of the arguments (d_c_0 is None for a plain RNN)
+    d_x, d_h_0, d_c_0 : gradients of the arguments (d_c_0 is None for a plain RNN, d_x if it was not wanted)
     flat : the contiguous buffer behind the mapping, in the layout of flat_parameters
     """
 

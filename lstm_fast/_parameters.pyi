@@ -18,13 +18,13 @@ class Named(Mapping[str, np.ndarray]):
     def __len__(self) -> int: ...
 
 class Gradients(Named):
-    d_x: np.ndarray
+    d_x: np.ndarray | None
     d_h_0: np.ndarray
     d_c_0: np.ndarray | None
     flat: np.ndarray
     d_h_norms: np.ndarray
     d_c_norms: np.ndarray | None
-    def __init__(self, d_x: np.ndarray, d_h_0: np.ndarray, d_c_0: np.ndarray | None, flat: np.ndarray,
+    def __init__(self, d_x: np.ndarray | None, d_h_0: np.ndarray, d_c_0: np.ndarray | None, flat: np.ndarray,
                  places: _Places) -> None: ...
     def __getitem__(self, name: str) -> np.ndarray: ...
     def __iter__(self) -> Iterator[str]: ...

@@ -168,7 +168,7 @@ class SequenceModel:
             d_h_n = np.zeros((self.lstm.num_layers * D, *d_seen.shape[:1], self.lstm.h_size), seen.dtype)
             d_h_n[-D:] = d_seen.reshape(len(d_seen), D, -1).swapaxes(0, 1)
             d_state = (d_h_n, None) if self.lstm._has_c else d_h_n
-        gradients = self.lstm.backward(tape, d_output, d_state, num_threads=num_threads)
+        gradients = self.lstm.backward(tape, d_output, d_state, wants_x=False, num_threads=num_threads)
         flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
         return loss, ModelGradients(flat, self._places)
 
