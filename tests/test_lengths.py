@@ -175,6 +175,14 @@ def test_nothing_to_do(kind):
             assert_same_bits(got["c_n"], a["c_0"]) or assert_same_bits(got["d_c_0"], a["d_c_n"])
 
 
+def test_steps_of_no_sequence_take_no_time():
+    lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5)
+    x = np.zeros((10**12, 0, 3))  # a millisecond a step would be thirty years
+    output, _, tape = lstm.forward(x)
+    assert lstm(x)[0].shape == lstm(x, lengths=[])[0].shape == output.shape == (10**12, 0, 10)
+    assert lstm.backward(tape, output).d_x.shape == x.shape
+
+
 @pytest.mark.parametrize("lengths, message", [
     ([1, 2], r"lengths must be integers of shape \(B,\) = \(3,\), got int64 \(2,\)"),
     ([1.0, 2.0, 3.0], r"lengths must be integers .*float64"), ([1, 2, 5], "lengths must be from 0 to T = 4, got 5"),

@@ -82,8 +82,8 @@ static inline REAL *NAME(callers_row)(const struct lstm_call *call, const struct
 /* The batch row of a sorted one. */
 static inline int64_t NAME(batch_row)(const struct lstm_call *call, int64_t r) { return call->rows ? call->rows[r] : r; }
 
-/* Steps of the longest sequence; steps of row r. */
-static inline int64_t NAME(n_steps)(const struct lstm_call *call) { return call->lengths ? (call->B ? call->lengths[0] : 0) : call->T; }
+/* Steps of the longest sequence, none if there is none; steps of row r. */
+static inline int64_t NAME(n_steps)(const struct lstm_call *call) { return !call->B ? 0 : call->lengths ? call->lengths[0] : call->T; }
 static inline int64_t NAME(length)(const struct lstm_call *call,
                                    int64_t r) { return call->lengths ? call->lengths[r] : call->T; }
 
