@@ -1,6 +1,10 @@
 /* The compiled instruction sets and whether this machine can run them. No arithmetic. */
 #include "kernels/kernels.h"
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 #define DECLARE(isa) \
     extern const struct lstm_kernels_f32 lstm_kernels_f32_##isa; \
     extern const struct lstm_kernels_f64 lstm_kernels_f64_##isa;
@@ -11,10 +15,15 @@ static bool supports_portable(void) { return true; }
 DECLARE(portable)
 
 #if defined(__x86_64__) || defined(__i386__)
-/* __builtin_cpu_supports asks XGETBV too: an operating system that does not save the wide registers says no. */
+/* __builtin_cpu_supports asks XGETBV too: an operating system that does not save the wide registers says no. Clang's does not
+ * know f16c before version 19. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 static bool supports_avx2(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 static bool supports_avx512(void) {
     __builtin_cpu_init();

@@ -7,8 +7,11 @@
  * n is rounded by adding 1.5 * 2^23 (f64: 2^52) and the bias of exponents, which leaves the exponent of 2^n in the low bits.
  * What follows is built from s and p, so that each of 1 + exp(z), exp(z) - 1 is rounded once or hardly more; the textbook
  * forms e / (1 + e) and -m / (m + 2) of a rounded e or m reached 2.3 and 2.5 ULP.
- * Tried: a shorter chain by Estrin's scheme gains nothing, nor do the constants as whole vectors in memory, which save a tenth of the cell's instructions; without `rest` the
- * sigmoid is 2.02 ULP off at 2^24 and 3 % of a step of H = 64 faster. */
+ * Tried: a shorter chain by Estrin's scheme gains nothing (it needs more copies of constants), nor do the constants as whole
+ * vectors in memory, which save a tenth of the cell's instructions, nor the sign flip of sigmoid moved into the constants. On
+ * AVX-512 reciprocals by vrcp14 and Newton's steps instead of divisions: llvm-mca counts 112 cycles a vector of units, not 84,
+ * because ports 0 and 5 are what is short. Without `rest` the sigmoid is 2.02 ULP off at 2^24 and 3 % of a step of H = 64
+ * faster. */
 
 #if REAL_IS_FLOAT
 static const REAL NAME(exp_p)[] = {0x1.a124f2p-13f, 0x1.6d4324p-10f, 0x1.1110e0p-7f, 0x1.5554eap-5f, 0x1.555556p-3f, 0x1p-1f};
@@ -39,22 +42,22 @@ static const REAL NAME(exp_p)[] = {0x1.1f730349868cep-29, 0x1.af4de97ca4194p-26,
 #define EXP_MOST 3
 ALWAYS_INLINE void NAME(exp_parts)(const int n, const VEC *z, VEC *s, VEC *p) {
     VEC r[EXP_MOST];
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) s[j] = V(fma)(z[j], V(broadcast)((REAL)0x1.71547652b82fep+0), V(broadcast)(EXP_ROUND));
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) r[j] = V(fma)(s[j] - V(broadcast)(EXP_ROUND), V(broadcast)(-EXP_LN2_HIGH), z[j]);
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) r[j] = V(fma)(s[j] - V(broadcast)(EXP_ROUND), V(broadcast)(-EXP_LN2_LOW), r[j]);
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) {
         s[j] = (VEC)((BITS)s[j] << EXP_MANTISSA_BITS);
         p[j] = V(broadcast)(NAME(exp_p)[0]);
     }
-#pragma GCC unroll 16
+UNROLL
     for (size_t k = 1; k < sizeof NAME(exp_p) / sizeof(REAL); k++)
-#pragma GCC unroll 3
+UNROLL
         for (int j = 0; j < n; j++) p[j] = V(fma)(p[j], r[j], V(broadcast)(NAME(exp_p)[k]));
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) p[j] = V(fma)(r[j] * r[j], p[j], r[j]);
 }
 
@@ -96,9 +99,9 @@ ALWAYS_INLINE VEC NAME(tanh)(VEC x) {
 /* sigmoids of x[0 .. n-2] and the tanh of x[n-1], side by side. */
 ALWAYS_INLINE void NAME(sigmoids_and_tanh)(const int n, const VEC *x, VEC *y) {
     VEC z[EXP_MOST], s[EXP_MOST], p[EXP_MOST];
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) z[j] = j < n - 1 ? NAME(sigmoid_z)(x[j]) : NAME(tanh_z)(x[j]);
     NAME(exp_parts)(n, z, s, p);
-#pragma GCC unroll 3
+UNROLL
     for (int j = 0; j < n; j++) y[j] = j < n - 1 ? NAME(sigmoid_of)(s[j], p[j]) : NAME(tanh_of)(x[j], s[j], p[j]);
 }

@@ -40,7 +40,7 @@ ALWAYS_INLINE VEC NAME(normalise)(struct NAME(normal) s, VEC a) { return (a - s.
  * registers (in memory they cost layer norm half of its speed). */
 #define FOR_EACH_PART(unit, part, H) \
     for (int64_t first = 0; first < (H); first += SUM_LANES) \
-        _Pragma("GCC unroll 8") for (int part = 0; part < SUM_PARTS; part++) \
+        UNROLL for (int part = 0; part < SUM_PARTS; part++) \
             for (int64_t unit = first + part * VL; unit < (H) && unit <= first + part * VL; unit += VL)
 
 /* The sum over a row of n_gates * H numbers, vectors of gates side by side, of a - mean or of its square. */
