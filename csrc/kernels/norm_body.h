@@ -37,7 +37,7 @@ struct NAME(normal) {
 ALWAYS_INLINE VEC NAME(normalise)(struct NAME(normal) s, VEC a) { return (a - s.mean) * s.scale; }
 
 /* All vectors of a row of H units, each with the partial sum that it goes to: constants once unrolled, so that these stay in
- * registers (in memory they cost layer norm half of its speed). */
+ * registers (in memory they cost 4-16 % of training). The innermost loop runs once, or not at all behind the end. */
 #define FOR_EACH_PART(unit, part, H) \
     for (int64_t first = 0; first < (H); first += SUM_LANES) \
         UNROLL for (int part = 0; part < SUM_PARTS; part++) \

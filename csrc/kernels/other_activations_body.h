@@ -27,7 +27,7 @@ ALWAYS_INLINE VEC NAME(exp_of_negative)(VEC z) {
 ALWAYS_INLINE VEC NAME(log1p)(VEC u) {
     const VEC w = u / (u + V(broadcast)((REAL)2)), w2 = w * w;
     VEC sum = V(broadcast)((REAL)1 / (2 * LOG1P_TERMS - 1));
-UNROLL_BY(1)
+    UNROLL_BY(1)
     for (int k = 2 * LOG1P_TERMS - 3; k > 1; k -= 2) sum = V(fma)(sum, w2, V(broadcast)((REAL)1 / (REAL)k));
     return V(fma)(w * w2, sum, w) * V(broadcast)((REAL)2);
 }

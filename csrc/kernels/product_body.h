@@ -20,9 +20,9 @@ ALWAYS_INLINE void NAME(product_tile)(const int rows, const int panels, const in
     const int n = panels * width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL, number = is_half ? 2 : sizeof(REAL);
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
-UNROLL
+    UNROLL
     for (int v = 0; v < n; v++) {
-UNROLL
+        UNROLL
         for (int r = 0; r < rows; r++)
             acc[r * n + v] = s->bias ? V(load)(s->bias + column + v * VL) : V(broadcast)((REAL)0);
     }
@@ -80,11 +80,11 @@ ALWAYS_INLINE void NAME(outer_tile)(const int rows, const int panels, const int 
     (void)panels, (void)panel;
     REAL *y = s->y + row * n * VL;
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS];
-UNROLL
+    UNROLL
     for (int k = 0; k < rows * n; k++) acc[k] = s->add ? V(load)(y + k * VL) : V(broadcast)((REAL)0);
     const struct NAME(lstm_rows) a = {(REAL *)s->a + row / TILE_ROWS * s->a_tile, 1, NULL};
     NAME(tile)(rows, 1, width, 1, 0, s->depth, NAME(left_of)(rows, &a, 0), TILE_ROWS, s->b, n * VL, 0, acc);
-UNROLL
+    UNROLL
     for (int k = 0; k < rows * n; k++) V(store)(y + k * VL, acc[k]);
 }
 TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
@@ -92,12 +92,12 @@ TILE_TABLE(NAME(outer_tile), NAME(outer_tiles))
 /* y (+)= the sum of `depth` rows of b, in the order of a tile's sums. */
 ALWAYS_INLINE void NAME(add_rows)(const int width, const REAL *b, int64_t b_step, int64_t depth, bool add, REAL *y) {
     VEC acc[LSTM_PANEL_VECTORS];
-UNROLL
+    UNROLL
     for (int v = 0; v < width; v++) acc[v] = add ? V(load)(y + v * VL) : V(broadcast)((REAL)0);
     for (int64_t k = 0; k < depth; k++)
-UNROLL
+        UNROLL
         for (int v = 0; v < width; v++) acc[v] += V(load)(b + k * b_step + v * VL);
-UNROLL
+    UNROLL
     for (int v = 0; v < width; v++) V(store)(y + v * VL, acc[v]);
 }
 

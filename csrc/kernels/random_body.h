@@ -18,10 +18,10 @@ static void random_words(const struct lstm_random *r, uint32_t first, int64_t n,
     }
     for (; n > 0; n -= RANDOM_VECTORS * LANES, words += RANDOM_VECTORS * LANES) {
         lanes_u32 x[RANDOM_VECTORS], key = key_start;
-UNROLL
+        UNROLL
         for (int v = 0; v < RANDOM_VECTORS; v++, next += step) x[v] = next;
         for (int round = 0; round < 10; round++, key += key_step) {
-UNROLL
+            UNROLL
             for (int v = 0; v < RANDOM_VECTORS; v++)
                 x[v] = reverse_fours(multiply_even(x[v], factors)) ^ (lanes_u32)((lanes_u64)x[v] >> 32) ^ key;
         }

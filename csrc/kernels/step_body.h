@@ -11,9 +11,9 @@ ALWAYS_INLINE void NAME(start_tile)(const int rows, const int panels, const int 
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     const REAL *start = s->x.data ? s->bias + column : s->gates + row * s->gates_stride + column;
     const int64_t start_stride = s->x.data ? 0 : s->gates_stride, number = is_half ? 2 : sizeof(REAL);
-UNROLL
+    UNROLL
     for (int v = 0; v < n; v++) {
-UNROLL
+        UNROLL
         for (int r = 0; r < rows; r++) acc[r * n + v] = V(load)(start + r * start_stride + v * VL);
     }
     if (s->x.data)
@@ -127,7 +127,7 @@ ALWAYS_INLINE void NAME(lstm_any_tile)(const int rows, const int panels, const i
     const struct NAME(lstm_group) *group = block;
     NAME(start_tile)(rows, panels, width, is_half, group->step, row, panel, acc);
     VEC *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-UNROLL
+    UNROLL
     for (int r = 0; r < rows; r++) NAME(spill)(n, acc + r * n, sums + r * group->panels * LSTM_GATES);
 }
 
@@ -333,7 +333,7 @@ ALWAYS_INLINE void NAME(backward_tile)(const int rows, const int panels, const i
     const int n = panels * width;
     VEC acc[TILE_ROWS * LSTM_PANEL_VECTORS], sums[TILE_ROWS * LSTM_PANEL_VECTORS];
     if (s->d_gates_next) {
-UNROLL
+        UNROLL
         for (int k = 0; k < rows * n; k++) acc[k] = V(broadcast)((REAL)0);
         const struct NAME(lstm_rows) d_gates = {(REAL *)s->d_gates_next, s->d_gates_stride, NULL};
         NAME(tile)(rows, panels, width, strands, 0, H, NAME(left_of)(rows, &d_gates, row), 1,

@@ -43,10 +43,10 @@ struct NAME(left) {
 ALWAYS_INLINE struct NAME(left) NAME(left_of)(const int rows, const struct NAME(lstm_rows) *x, int64_t row) {
     struct NAME(left) left;
     left.first = x->data + NAME(place)(x, row);
-UNROLL
+    UNROLL
     for (int r = 0; r < rows; r++) left.apart[r] = r * x->stride;
     if (__builtin_expect(x->at != NULL, 0)) {
-UNROLL
+        UNROLL
         for (int r = 0; r < rows; r++) left.apart[r] = x->at[row + r] - x->at[row];
     }
     return left;
@@ -58,13 +58,13 @@ ALWAYS_INLINE void NAME(tile_product)(const int rows, const int panels, const in
     const int n = panels * width;
     const int64_t number = is_half ? 2 : sizeof(REAL);
     VEC left[TILE_ROWS];
-UNROLL
+    UNROLL
     for (int r = 0; r < rows; r++) left[r] = V(broadcast)(a_k[apart[r]]);
-UNROLL
+    UNROLL
     for (int v = 0; v < n; v++) {
         VEC right = NAME(load_right)(is_half, b_k + ((v / width) * b_panel + (v % width) * VL) * number);
         if (rows == 2) HOLD(right); /* +20 %; three rows hold it anyway, and lost 5 % backward */
-UNROLL
+        UNROLL
         for (int r = 0; r < rows; r++) acc[r * n + v] = V(fma)(left[r], right, acc[r * n + v]);
     }
 }
@@ -78,7 +78,7 @@ ALWAYS_INLINE void NAME(tile)(const int rows, const int panels, const int width,
     const int64_t b_bytes = b_step * (is_half ? 2 : (int64_t)sizeof(REAL));
     const char *b = right;
     if (strands == 1) {
-UNROLL_BY(2)
+        UNROLL_BY(2)
         for (int64_t k = 0; k < depth; k++, b += b_bytes)
             NAME(tile_product)(rows, panels, width, is_half, a + k * a_step, left.apart, b, b_panel, acc);
         return;
@@ -86,7 +86,7 @@ UNROLL_BY(2)
     for (int64_t done = 0; done < depth; done += VL, a += strands * VL) {
         const int64_t n_units = depth - done < VL ? depth - done : VL;
         for (int64_t k = 0; k < n_units; k++) {
-UNROLL
+            UNROLL
             for (int strand = 0; strand < strands; strand++, b += b_bytes)
                 NAME(tile_product)(rows, panels, width, is_half, a + strand * VL + k * a_step, left.apart, b, b_panel, acc);
         }
@@ -96,7 +96,7 @@ UNROLL
 /* The sums of a finished tile into memory, for a function that is not inlined. Only this copy has an address: were it that
  * of acc itself, the compiler would write all of acc back around every loop (8 % of a step of one row at H = 64). */
 ALWAYS_INLINE void NAME(spill)(const int n, const VEC *acc, VEC *sums) {
-UNROLL
+    UNROLL
     for (int k = 0; k < n; k++) sums[k] = acc[k];
 }
 
