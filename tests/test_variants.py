@@ -54,6 +54,12 @@ def test_random_combinations_match_reference(isa, seed):
     check(*random_case(seed), seed, lean=seed % 3 == 0)
 
 
+def test_a_probability_below_that_of_one_word_hits_nothing(isa):
+    x = np.random.default_rng(0).standard_normal((5, 4, 3))
+    got, want = (lf.LSTM(3, 9, seed=0, dtype=np.float64, zoneout=p).forward(x)[0] for p in (1e-10, 0.0))
+    assert_same_bits(got, want)
+
+
 def test_masks_of_wide_layers_match_reference(isa):  # masks are made 256 numbers at a time
     check("lstm", {"dropout", "recurrent_dropout", "zoneout_h", "zoneout_c"}, (2, 2, 2, 270), dict(num_layers=2, bidirectional=True), 0)
 
