@@ -3,6 +3,7 @@ baseline processor. Metadata is in pyproject.toml.
 
 Environment: LSTM_FAST_NO_OPENMP=1 builds without threads.
 """
+
 import os
 import platform
 import shlex
@@ -26,11 +27,22 @@ X86_KERNELS = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
 }
 ARM_KERNELS = {"portable": [], "neon": []}
-KERNELS = {"x86_64": X86_KERNELS, "amd64": X86_KERNELS, "i686": X86_KERNELS, "aarch64": ARM_KERNELS,
-           "arm64": ARM_KERNELS}.get(platform.machine().lower(), {"portable": []})
+KERNELS = {
+    "x86_64": X86_KERNELS,
+    "amd64": X86_KERNELS,
+    "i686": X86_KERNELS,
+    "aarch64": ARM_KERNELS,
+    "arm64": ARM_KERNELS,
+}.get(platform.machine().lower(), {"portable": []})
 
-CORE = ["csrc/plan.c", "csrc/dispatch.c", "csrc/parallel.c", "csrc/loops/loops.c", "csrc/loops/loops_f32.c",
-        "csrc/loops/loops_f64.c"]
+CORE = [
+    "csrc/plan.c",
+    "csrc/dispatch.c",
+    "csrc/parallel.c",
+    "csrc/loops/loops.c",
+    "csrc/loops/loops_f32.c",
+    "csrc/loops/loops_f64.c",
+]
 HEADERS = [str(path) for path in sorted(Path("csrc").rglob("*.h"))]
 
 # abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and get a wheel of their own.
@@ -65,8 +77,12 @@ class build_ext_per_isa(build_ext):
     def build_extension(self, ext):
         def compile_kernels(isa):
             return self.compiler.compile(
-                [f"csrc/kernels/kernels_{isa}.c"], output_dir=self.build_temp, include_dirs=["csrc"],
-                extra_postargs=[*FLAGS, *KERNELS[isa]], depends=ext.depends)
+                [f"csrc/kernels/kernels_{isa}.c"],
+                output_dir=self.build_temp,
+                include_dirs=["csrc"],
+                extra_postargs=[*FLAGS, *KERNELS[isa]],
+                depends=ext.depends,
+            )
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = [path for paths in pool.map(compile_kernels, KERNELS) for path in paths]
@@ -79,9 +95,18 @@ setup(
         Extension(
             "lstm_fast._core",
             sources=["lstm_fast/_core.pyx", *CORE],
-            depends=[*HEADERS, "lstm_fast/_csrc.pxd", "lstm_fast/_pointers.pxi", "lstm_fast/_stepper.pxi",
-                     "lstm_fast/_lengths.pxi", "lstm_fast/_short.pxi", "lstm_fast/_tensors.pxi", "lstm_fast/_training.pxi",
-                     "lstm_fast/_activations.pxi", "setup.py"],
+            depends=[
+                *HEADERS,
+                "lstm_fast/_csrc.pxd",
+                "lstm_fast/_pointers.pxi",
+                "lstm_fast/_stepper.pxi",
+                "lstm_fast/_lengths.pxi",
+                "lstm_fast/_short.pxi",
+                "lstm_fast/_tensors.pxi",
+                "lstm_fast/_training.pxi",
+                "lstm_fast/_activations.pxi",
+                "setup.py",
+            ],
             include_dirs=["csrc"],
             define_macros=[] if IS_FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not IS_FREE_THREADED,

@@ -1,4 +1,5 @@
 """Inference: one layer, one direction, float32."""
+
 import pytest
 from cases import CASES, case_id
 

@@ -1,4 +1,5 @@
 """The NumPy reference on the smaller cases: what readable code costs."""
+
 import numpy as np
 import pytest
 from cases import CASES, case_id

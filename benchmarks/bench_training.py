@@ -1,4 +1,5 @@
 """Training: forward with a tape and backward to every gradient, float32. Counted as three forward passes."""
+
 import pytest
 from cases import CASES, case_id
 

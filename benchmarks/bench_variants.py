@@ -1,4 +1,5 @@
 """What else an LSTM can be, on one shape: layers, directions, float64, cells, tapes, instruction sets."""
+
 import pytest
 from cases import Case
 
@@ -7,12 +8,15 @@ import lstm_fast as lf
 CASE = Case(100, 32, 64, 64, "the usual small training job")
 
 
-@pytest.mark.parametrize("options, passes", [
-    pytest.param({"num_layers": 2}, 2, id="two-layers"),
-    pytest.param({"bidirectional": True}, 2, id="bidirectional"),
-    pytest.param({"dtype": "float64"}, 1, id="float64"),
-    pytest.param({"batch_first": True}, 1, id="batch-first"),
-])
+@pytest.mark.parametrize(
+    "options, passes",
+    [
+        pytest.param({"num_layers": 2}, 2, id="two-layers"),
+        pytest.param({"bidirectional": True}, 2, id="bidirectional"),
+        pytest.param({"dtype": "float64"}, 1, id="float64"),
+        pytest.param({"batch_first": True}, 1, id="batch-first"),
+    ],
+)
 def bench_variant_forward(options, passes, data, record):
     lstm, (x, _) = lf.LSTM(CASE.I, CASE.H, seed=0, **options), data(CASE)
     x = x.astype(lstm.dtype)
@@ -37,7 +41,7 @@ CELLS = [
 @pytest.mark.parametrize("is_training", [False, True], ids=["forward", "training"])
 def bench_cell(options, is_training, data, record):
     lstm, (x, d) = lf.LSTM(CASE.I, CASE.H, seed=0, **options), data(CASE)
-    d = d[..., :lstm.h_size].copy()
+    d = d[..., : lstm.h_size].copy()
     record(CASE, 1, (lambda: lstm.backward(lstm.forward(x)[2], d)) if is_training else (lambda: lstm(x)))
 
 

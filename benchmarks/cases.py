@@ -1,4 +1,5 @@
 """The shapes that are timed, each with its reason. One list for every benchmark."""
+
 from collections import namedtuple
 
 Case = namedtuple("Case", "T B I H reason")

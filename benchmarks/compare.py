@@ -1,8 +1,9 @@
 """Side by side: lstm_fast and every other CPU LSTM that is installed, each in a process of its own, rounds interleaved.
 
-    python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
-    python benchmarks/compare.py --show FILE.json       # an earlier run again, as table and chart
+python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
+python benchmarks/compare.py --show FILE.json       # an earlier run again, as table and chart
 """
+
 import argparse
 import json
 import os
@@ -31,6 +32,7 @@ def _list_of(allowed):
         if unknown:
             raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(allowed)}")
         return names
+
     return read
 
 
@@ -45,15 +47,24 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="ten shapes, 3 rounds")
     parser.add_argument("--only", type=_list_of(list(REGIMES)), metavar="REGIME,...", help=", ".join(REGIMES))
-    parser.add_argument("--peers", type=_list_of(PEERS), default=PEERS, metavar="NAME,...",
-                        help="default: " + ",".join(PEERS))
-    parser.add_argument("--python", type=_interpreter, action="append", default=[], metavar="NAME=PATH",
-                        help="the interpreter that has this framework; may be repeated (default: this one)")
+    parser.add_argument(
+        "--peers", type=_list_of(PEERS), default=PEERS, metavar="NAME,...", help="default: " + ",".join(PEERS)
+    )
+    parser.add_argument(
+        "--python",
+        type=_interpreter,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="the interpreter that has this framework; may be repeated (default: this one)",
+    )
     parser.add_argument("--num-threads", type=int, default=1, metavar="N", help="of everybody (default: 1)")
     parser.add_argument("--rounds", type=int, metavar="N", help="default: 7, 5 where there is no bar, 3 with --quick")
     parser.add_argument("--large", action="store_true", help=f"also shapes above {LARGE}")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="for JSON and PNG (default: results/)")
-    parser.add_argument("--show", type=Path, metavar="FILE.json", help="measure nothing: an earlier run as table and chart")
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE.json", help="measure nothing: an earlier run as table and chart"
+    )
     parser.add_argument("--markdown", action="store_true", help="with --show: the rows of README's table instead")
     return parser.parse_args()
 
@@ -109,9 +120,18 @@ def _run(args):
         versions = children.versions()
         children.close()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    return {"host": host.facts(args.num_threads, versions), "rows": rows,
-            "settings": {"peers": peers, "missing": missing, "is_quick": args.quick, "only": args.only,
-                         "n_left_out": n_left_out, "minutes": round((monotonic() - start) / 60, 1)}}
+    return {
+        "host": host.facts(args.num_threads, versions),
+        "rows": rows,
+        "settings": {
+            "peers": peers,
+            "missing": missing,
+            "is_quick": args.quick,
+            "only": args.only,
+            "n_left_out": n_left_out,
+            "minutes": round((monotonic() - start) / 60, 1),
+        },
+    }
 
 
 def main():

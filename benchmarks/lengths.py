@@ -6,6 +6,7 @@ Two yardsticks, interleaved with the calls they measure, medians of the rounds' 
   steps  the sum over steps of the time of a dense step with as many rows as run then (a step of 1 to 3 rows is dearer
          per row than one of many, because the weights are read for fewer of them; that is not the doing of lengths)
 """
+
 import sys
 import time
 
@@ -13,8 +14,17 @@ import numpy as np
 
 import lstm_fast as lf
 
-SHAPES = [(100, 32, 16, 64, 1), (100, 32, 64, 64, 1), (100, 32, 64, 64, 2), (100, 32, 128, 128, 1), (100, 64, 256, 256, 1),
-          (100, 256, 32, 128, 1), (29, 270, 12, 64, 1), (29, 32, 12, 64, 2), (100, 8, 64, 64, 1)]
+SHAPES = [
+    (100, 32, 16, 64, 1),
+    (100, 32, 64, 64, 1),
+    (100, 32, 64, 64, 2),
+    (100, 32, 128, 128, 1),
+    (100, 64, 256, 256, 1),
+    (100, 256, 32, 128, 1),
+    (29, 270, 12, 64, 1),
+    (29, 32, 12, 64, 2),
+    (100, 8, 64, 64, 1),
+]
 
 
 def time_calls(calls, rounds):
@@ -45,7 +55,9 @@ def measure(T, B, I, H, D, is_training, rounds):
     running = (lengths > np.arange(T)[:, None]).sum(axis=1)  # rows at each step
     running = running[running > 0]
     counts = np.unique(running)
-    counts = counts[np.linspace(0, len(counts) - 1, min(len(counts), 12)).astype(int)]  # of many, some: between them it is even
+    counts = counts[
+        np.linspace(0, len(counts) - 1, min(len(counts), 12)).astype(int)
+    ]  # of many, some: between them it is even
     times = time_calls([call(), call(lengths=lengths)] + [call(slice(n)) for n in counts], rounds)
     padded, ragged, dense = times[:, 0], times[:, 1], times[:, 2:]
     steps = np.array([np.interp(running, counts, row / T).sum() for row in dense])
@@ -58,8 +70,11 @@ def main(rounds=40):
         for shape in SHAPES:
             for is_training in (False, True):
                 padded, ragged, of_share, of_steps = measure(*shape, is_training, rounds)
-                print(f"{str(shape):24} {'training' if is_training else 'forward':8}  padded {padded * 1e3:7.2f} ms  "
-                      f"ragged {ragged * 1e3:7.2f} ms  = {of_share:.2f} of share, {of_steps:.2f} of steps", flush=True)
+                print(
+                    f"{str(shape):24} {'training' if is_training else 'forward':8}  padded {padded * 1e3:7.2f} ms  "
+                    f"ragged {ragged * 1e3:7.2f} ms  = {of_share:.2f} of share, {of_steps:.2f} of steps",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

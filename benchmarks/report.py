@@ -1,7 +1,8 @@
 """Prints a result file of the suite as a table, or two of them side by side with the ratio of their medians.
 
-    python benchmarks/report.py NEW.json [OLD.json]
+python benchmarks/report.py NEW.json [OLD.json]
 """
+
 import json
 import sys
 

@@ -2,6 +2,7 @@
 
 Rounds in which the two take turns; the median time of each, and the median of the rounds' ratios (above 1 we are faster).
 """
+
 import statistics
 import sys
 import time
@@ -23,6 +24,7 @@ def training(lstm, x):
     def call():
         lstm.zero_grad()
         lstm(x)[0].sum().backward()
+
     return call
 
 

@@ -7,6 +7,7 @@
 
 The same seeds, hence the same networks, each time. One minute at most.
 """
+
 import argparse
 from io import BytesIO
 from pathlib import Path
@@ -38,8 +39,19 @@ def adding(T=40, n=4000):
     x[np.arange(n)[:, None], marks, 1] = 1
     y = (x[:, :, 0] * x[:, :, 1]).sum(axis=1)
     model = lf.train.SequenceModel(lf.LSTM(2, 4, batch_first=True, seed=0, forget_bias=2.0), 1, seed=0)
-    history = lf.train.fit(model, x, y, optimizer=lf.train.AdamW(lr=1e-2, weight_decay=0.1), epochs=30, batch_size=50,
-                           validation=0.2, clip_norm=1.0, early_stopping=10, lr_schedule="cosine", seed=0)
+    history = lf.train.fit(
+        model,
+        x,
+        y,
+        optimizer=lf.train.AdamW(lr=1e-2, weight_decay=0.1),
+        epochs=30,
+        batch_size=50,
+        validation=0.2,
+        clip_norm=1.0,
+        early_stopping=10,
+        lr_schedule="cosine",
+        seed=0,
+    )
     return model, history, x[0], marks[0]
 
 
@@ -60,21 +72,41 @@ def forecast(window=44, horizon=11, levels=(0.05, 0.25, 0.5, 0.75, 0.95)):
     scaled = (values - mean) / spread
     windows = np.lib.stride_tricks.sliding_window_view(scaled[:split], window + horizon)
     model = lf.train.SequenceModel(lf.LSTM(1, 16, batch_first=True, seed=0), horizon * len(levels), seed=0)
-    lf.train.fit(model, windows[:, :window, None], windows[:, window:], loss=("quantile", levels),
-                 optimizer=lf.train.Adam(lr=5e-3), epochs=60, batch_size=32, clip_norm=1.0, seed=0)
-    p = model.predict(scaled[None, split - window:split, None]).reshape(horizon, len(levels))
+    lf.train.fit(
+        model,
+        windows[:, :window, None],
+        windows[:, window:],
+        loss=("quantile", levels),
+        optimizer=lf.train.Adam(lr=5e-3),
+        epochs=60,
+        batch_size=32,
+        clip_norm=1.0,
+        seed=0,
+    )
+    p = model.predict(scaled[None, split - window : split, None]).reshape(horizon, len(levels))
     p = np.maximum(0, np.sort(p, axis=1) * spread + mean)  # quantiles in order, and no negative numbers of spots
     past = slice(split - 3 * horizon, split)
-    return lf.plot.forecast(values[past], p[:, 2], values[split:split + horizon],
-                            {0.9: (p[:, 0], p[:, 4]), 0.5: (p[:, 1], p[:, 3])}, years[split - 3 * horizon:split + horizon],
-                            baselines={"as 11 years before": values[split - horizon:split]}, label="LSTM",
-                            title="Sunspots, one cycle ahead", xlabel="year", ylabel="sunspots (yearly mean number)")
+    return lf.plot.forecast(
+        values[past],
+        p[:, 2],
+        values[split : split + horizon],
+        {0.9: (p[:, 0], p[:, 4]), 0.5: (p[:, 1], p[:, 3])},
+        years[split - 3 * horizon : split + horizon],
+        baselines={"as 11 years before": values[split - horizon : split]},
+        label="LSTM",
+        title="Sunspots, one cycle ahead",
+        xlabel="year",
+        ylabel="sunspots (yearly mean number)",
+    )
 
 
 def gradient_flow(T=100):
     x = np.random.default_rng(0).standard_normal((T, 8, 16))
-    networks = {"LSTM, forget_bias=3": lf.LSTM(16, 32, seed=0, forget_bias=3), "LSTM": lf.LSTM(16, 32, seed=0),
-                "plain RNN": lf.RNN(16, 32, seed=0)}
+    networks = {
+        "LSTM, forget_bias=3": lf.LSTM(16, 32, seed=0, forget_bias=3),
+        "LSTM": lf.LSTM(16, 32, seed=0),
+        "plain RNN": lf.RNN(16, 32, seed=0),
+    }
     return lf.plot.gradient_flow(networks, x)
 
 
@@ -94,8 +126,14 @@ def main():
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     model, curve, x, marks = adding()
-    axes = {"unit": unit(), "unrolled": unrolled(), "gates": gates(model, x, marks), "history": history(curve),
-            "forecast": forecast(), "gradient_flow": gradient_flow()}
+    axes = {
+        "unit": unit(),
+        "unrolled": unrolled(),
+        "gates": gates(model, x, marks),
+        "history": history(curve),
+        "forecast": forecast(),
+        "gradient_flow": gradient_flow(),
+    }
     for name, ax in axes.items():
         path = folder / f"{name}.png"
         save(ax.figure, path)

@@ -13,6 +13,7 @@ mean of the 20 before it, and the same of the differences from sample to sample.
 The settings are first guesses but for one: with 1.5 times the largest, one seed of three gave two false alarms in the
 bleeding stream, whose normal recording ends with less than two heartbeats to set the threshold by; so it became 2.
 """
+
 import argparse
 import time
 
@@ -21,9 +22,13 @@ import numpy as np
 import lstm_fast as lf
 from installed import folder
 
-FILES = {"bleeding": ("KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv",  # normal, live
-                      "KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv"),
-         "ecg": ("UnitTest/ecg-diff-count-3_TRAIN_NA.csv", "UnitTest/ecg-diff-count-3_TEST.csv")}
+FILES = {
+    "bleeding": (
+        "KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv",  # normal, live
+        "KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv",
+    ),
+    "ecg": ("UnitTest/ecg-diff-count-3_TRAIN_NA.csv", "UnitTest/ecg-diff-count-3_TEST.csv"),
+}
 WINDOW, MARGIN, GAP, SETTLE = 100, 2.0, 100, 20
 
 
@@ -32,7 +37,7 @@ def read(name):
     data = folder("aeon") / "datasets" / "data"
     normal, live = (np.loadtxt(data / file, delimiter=",", skiprows=1)[:, 1:] for file in FILES[name])
     if name == "bleeding":  # whose second file begins with the first
-        live = live[len(normal):]
+        live = live[len(normal) :]
     n = len(normal) * 3 // 4
     mean, deviation = normal[:n, 0].mean(), normal[:n, 0].std()
     return (normal[:, 0] - mean) / deviation, (live[:, 0] - mean) / deviation, live[:, 1].astype(bool)
@@ -65,7 +70,9 @@ def stretches(mask, gap=1):
 def judge(normal, live, labels):
     """(anomalies found, anomalies, true alarms, alarms) of a detector's numbers on the normal end and on the live stream."""
     alarms, events = stretches(live > MARGIN * normal.max(), GAP), stretches(labels)
-    meets = np.array([[a < end and begin < b for begin, end in events] for a, b in alarms]).reshape(len(alarms), len(events))
+    meets = np.array([[a < end and begin < b for begin, end in events] for a, b in alarms]).reshape(
+        len(alarms), len(events)
+    )
     return int(meets.any(axis=0).sum()), len(events), int(meets.any(axis=1).sum()), len(alarms)
 
 
@@ -78,9 +85,20 @@ def train(normal, seed, epochs):
     n = len(normal) * 3 // 4
     begins = np.arange(0, n - WINDOW - 1, max(1, (n - WINDOW) // 400))
     x = normal[begins[:, None] + np.arange(WINDOW + 1)][:, :, None]
-    model = lf.train.SequenceModel(lf.LSTM(1, 32, batch_first=True, seed=seed, forget_bias=1.0), 1, readout="all", seed=seed)
-    history = lf.train.fit(model, x[:, :-1], np.diff(x, axis=1), optimizer=lf.train.Adam(lr=5e-3), lr_schedule="cosine",
-                           epochs=epochs, batch_size=20, clip_norm=1.0, seed=seed)
+    model = lf.train.SequenceModel(
+        lf.LSTM(1, 32, batch_first=True, seed=seed, forget_bias=1.0), 1, readout="all", seed=seed
+    )
+    history = lf.train.fit(
+        model,
+        x[:, :-1],
+        np.diff(x, axis=1),
+        optimizer=lf.train.Adam(lr=5e-3),
+        lr_schedule="cosine",
+        epochs=epochs,
+        batch_size=20,
+        clip_norm=1.0,
+        seed=seed,
+    )
     return model, sum(history.seconds)
 
 
@@ -91,7 +109,7 @@ def run(seed, name, epochs=20):
     begin = time.perf_counter()
     errors = surprises(model, live)
     per_sample = (time.perf_counter() - begin) / len(live) * 1e6
-    return judge(surprises(model, normal)[len(normal) * 3 // 4:], errors, labels), seconds, per_sample
+    return judge(surprises(model, normal)[len(normal) * 3 // 4 :], errors, labels), seconds, per_sample
 
 
 def main(words=None):
@@ -104,15 +122,17 @@ def main(words=None):
         normal, live, labels = read(name)
         print(f"{name}, {len(live)} samples")
         for kind, change in (("samples", np.asarray), ("differences", lambda z: np.diff(z, prepend=z[0]))):
-            before = z_scores(change(normal))[len(normal) * 3 // 4:]
+            before = z_scores(change(normal))[len(normal) * 3 // 4 :]
             found, events, true, alarms = judge(before, z_scores(change(live)), labels)
             print(f"   moving z-score of {kind} found {found} of {events}, {true} of {alarms} alarms true")
         for seed in arguments.seeds:
             verdict, seconds, per_sample = run(seed, name, arguments.epochs)
             found, events, true, alarms = verdict
             scores.append(f1(*verdict))
-            print(f"   seed {seed}: LSTM found {found} of {events}, {true} of {alarms} alarms true; {seconds:.1f} s of "
-                  f"training, {per_sample:.1f} microseconds a sample")
+            print(
+                f"   seed {seed}: LSTM found {found} of {events}, {true} of {alarms} alarms true; {seconds:.1f} s of "
+                f"training, {per_sample:.1f} microseconds a sample"
+            )
     print(f"worst F1 {min(scores):.2f}")
     return min(scores)
 

@@ -11,6 +11,7 @@ last tenth has been seen.
 Training cuts the text into pieces of 100 characters, each from a zero state; prediction and drawing carry the state through
 the whole text in a stream, one character at a time. The settings are first guesses; nothing was chosen by the score.
 """
+
 import argparse
 from collections import Counter, defaultdict
 from pydoc_data import topics
@@ -38,10 +39,10 @@ def n_gram_bits(train, held_out, n_letters, order, strength=3.0):
     for n in range(order):
         counts = defaultdict(Counter)
         for k in range(n, len(train)):
-            counts[tuple(train[k - n:k])][train[k]] += 1
+            counts[tuple(train[k - n : k])][train[k]] += 1
         totals = {context: sum(counter.values()) for context, counter in counts.items()}
         for k in range(n, len(held_out)):
-            context = tuple(held_out[k - n:k])
+            context = tuple(held_out[k - n : k])
             if context in totals:
                 p[k] = (counts[context][held_out[k]] + strength * p[k]) / (totals[context] + strength)
     return float(-np.log2(p).mean())
@@ -72,11 +73,21 @@ def run(seed, epochs=10, hidden_size=128, n_characters=None, piece=100):
     """(bits per character of the held-out text, seconds of training, model, alphabet)"""
     alphabet, train, held_out = read(n_characters)
     V, n = len(alphabet), (len(train) - 1) // piece
-    x, y = train[:n * piece].reshape(n, piece), train[1:n * piece + 1].reshape(n, piece)
+    x, y = train[: n * piece].reshape(n, piece), train[1 : n * piece + 1].reshape(n, piece)
     lstm = lf.LSTM(V, hidden_size, batch_first=True, seed=seed, forget_bias=1.0)
     model = lf.train.SequenceModel(lstm, V, readout="all", seed=seed)
-    history = lf.train.fit(model, np.eye(V, dtype=np.float32)[x], y, loss="cross_entropy", optimizer=lf.train.Adam(lr=1e-2),
-                           lr_schedule="cosine", epochs=epochs, batch_size=32, clip_norm=1.0, seed=seed)
+    history = lf.train.fit(
+        model,
+        np.eye(V, dtype=np.float32)[x],
+        y,
+        loss="cross_entropy",
+        optimizer=lf.train.Adam(lr=1e-2),
+        lr_schedule="cosine",
+        epochs=epochs,
+        batch_size=32,
+        clip_norm=1.0,
+        seed=seed,
+    )
     return bits(model, held_out), sum(history.seconds), model, alphabet
 
 

@@ -10,6 +10,7 @@ by step. Here its class keeps everything but that loop.
 The sentences are the example of g2pM's description and drawings from its dictionary with a fixed seed: 5 to 40 characters
 that the network knows, every third with several readings, with commas between.
 """
+
 import argparse
 import time
 
@@ -21,7 +22,9 @@ try:
     from g2pM import G2pM
     from g2pM.g2pM import BOS_TOKEN, EOS_TOKEN, UNK_TOKEN
 except ImportError:
-    raise SystemExit('the network and its dictionary are in the package g2pM: pip install "lstm_fast[examples]"') from None
+    raise SystemExit(
+        'the network and its dictionary are in the package g2pM: pip install "lstm_fast[examples]"'
+    ) from None
 
 EXAMPLE = "然而，他红了20年以后，他竟退出了大家的视线。"
 PINYIN = "ran2 er2 ， ta1 hong2 le5 20 nian2 yi3 hou4 ， ta1 jing4 tui4 chu1 le5 da4 jia1 de5 shi4 xian4 。".split()
@@ -88,17 +91,25 @@ def main():
     plain, fast, batched = G2pM(), Fast(), Batched()
     sentences = draw(plain, n)
     encoded = [batched.encode(sentence) for sentence in sentences]
-    ways = {"g2pM's loop in NumPy": (lambda: [plain(sentence) for sentence in sentences],
-                                     lambda: [plain.predict(ids[None], places) for ids, places in encoded]),
-            "lstm_fast, one by one": (lambda: [fast(sentence) for sentence in sentences],
-                                      lambda: [fast.predict(ids[None], places) for ids, places in encoded]),
-            "lstm_fast, one batch": (lambda: batched.all(sentences), lambda: batched.predict_all(encoded))}
+    ways = {
+        "g2pM's loop in NumPy": (
+            lambda: [plain(sentence) for sentence in sentences],
+            lambda: [plain.predict(ids[None], places) for ids, places in encoded],
+        ),
+        "lstm_fast, one by one": (
+            lambda: [fast(sentence) for sentence in sentences],
+            lambda: [fast.predict(ids[None], places) for ids, places in encoded],
+        ),
+        "lstm_fast, one batch": (lambda: batched.all(sentences), lambda: batched.predict_all(encoded)),
+    }
     measured = {name: [timed(way) for way in both] for name, both in ways.items()}
     (wanted, first), (readings, first_alone) = next(iter(measured.values()))
     print(f"{n} sentences, {sum(map(len, readings))} characters of several readings; the first: {' '.join(wanted[0])}")
     for name, ((result, seconds), (_, alone)) in measured.items():
-        print(f"{name}: {seconds:.3f} s, {first / seconds:.1f} times as fast; the network alone {alone:.3f} s, "
-              f"{first_alone / alone:.1f} times; {sum(a == b for a, b in zip(result, wanted))} of {n} sentences the same")
+        print(
+            f"{name}: {seconds:.3f} s, {first / seconds:.1f} times as fast; the network alone {alone:.3f} s, "
+            f"{first_alone / alone:.1f} times; {sum(a == b for a, b in zip(result, wanted))} of {n} sentences the same"
+        )
     return [(words, codes) for (words, _), (codes, _) in measured.values()]
 
 

@@ -1,4 +1,5 @@
 """Data that travel in installed packages: found by path, without importing the package."""
+
 import importlib.util
 from pathlib import Path
 

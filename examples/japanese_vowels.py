@@ -5,6 +5,7 @@
 
 The data (Kudo, Toyama and Shimbo 1999; UCI archive) are read from the installed package aeon.
 """
+
 import argparse
 
 import numpy as np
@@ -29,8 +30,17 @@ def run(seed, bidirectional=False, epochs=60):
     x, x_test = ([(one - mean) / deviation for one in part] for part in (x, x_test))
     lstm = lf.LSTM(12, 64, batch_first=True, bidirectional=bidirectional, seed=seed)
     model = lf.train.SequenceModel(lstm, 9, readout="last", seed=seed)
-    history = lf.train.fit(model, x, y, loss="cross_entropy", optimizer=lf.train.Adam(lr=5e-3), epochs=epochs, batch_size=27,
-                           clip_norm=1.0, seed=seed)
+    history = lf.train.fit(
+        model,
+        x,
+        y,
+        loss="cross_entropy",
+        optimizer=lf.train.Adam(lr=5e-3),
+        epochs=epochs,
+        batch_size=27,
+        clip_norm=1.0,
+        seed=seed,
+    )
     return float(np.mean(model.predict(x_test).argmax(axis=1) == y_test)), sum(history.seconds)
 
 

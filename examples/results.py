@@ -5,6 +5,7 @@
 One thread. PyTorch's times need its interpreter; they are of the same data, model, first parameters, batches, epochs,
 optimiser and clipping, right after ours, each in a process of its own (peers/torch_twin.py). Ends with 1 if a bar is missed.
 """
+
 import argparse
 import importlib
 import json
@@ -26,29 +27,65 @@ Row = namedtuple("Row", "name module score bar is_met")
 
 
 def rows():
-    yield Row("two companies, one unit: worse error", "two_companies", lambda m, seed: m.run(seed),
-              lambda m: f"below {m.BOUND}", lambda m, scores: max(scores) < m.BOUND)
-    yield Row("sunspots: RMSE", "sunspots", lambda m, seed: m.run(seed),
-              lambda m: "at most 19; persistence {:.2f}, AR(11) {:.2f}".format(*m.baselines()),
-              lambda m, scores: max(scores) <= 19)
+    yield Row(
+        "two companies, one unit: worse error",
+        "two_companies",
+        lambda m, seed: m.run(seed),
+        lambda m: f"below {m.BOUND}",
+        lambda m, scores: max(scores) < m.BOUND,
+    )
+    yield Row(
+        "sunspots: RMSE",
+        "sunspots",
+        lambda m, seed: m.run(seed),
+        lambda m: "at most 19; persistence {:.2f}, AR(11) {:.2f}".format(*m.baselines()),
+        lambda m, scores: max(scores) <= 19,
+    )
     for is_bidirectional, name, least in ((False, "LSTM-64", 0.96), (True, "BiLSTM-64", 0.97)):
-        yield Row(f"JapaneseVowels, {name}: accuracy", "japanese_vowels", lambda m, seed, b=is_bidirectional: m.run(seed, b),
-                  lambda m, least=least: f"mean at least {least}", lambda m, scores, least=least: np.mean(scores) >= least)
-    yield Row("temperatures, 24 hours ahead: mean absolute error, °F", "temperatures", lambda m, seed: m.run(seed),
-              lambda m: "below the first three: " + ", ".join(f"{name} {error:.3f}" for name, error in m.baselines().items()),
-              lambda m, scores: max(scores) < min(list(m.baselines().values())[:3]))
+        yield Row(
+            f"JapaneseVowels, {name}: accuracy",
+            "japanese_vowels",
+            lambda m, seed, b=is_bidirectional: m.run(seed, b),
+            lambda m, least=least: f"mean at least {least}",
+            lambda m, scores, least=least: np.mean(scores) >= least,
+        )
+    yield Row(
+        "temperatures, 24 hours ahead: mean absolute error, °F",
+        "temperatures",
+        lambda m, seed: m.run(seed),
+        lambda m: "below the first three: " + ", ".join(f"{name} {error:.3f}" for name, error in m.baselines().items()),
+        lambda m, scores: max(scores) < min(list(m.baselines().values())[:3]),
+    )
     for T in (100, 200, 400):
-        yield Row(f"adding problem, T = {T}: LSTM's squared error", "adding_problem", lambda m, seed, T=T: m.run(seed, T),
-                  lambda m: f"below {BOUND}", lambda m, scores: max(scores) < BOUND)
-        yield Row(f"adding problem, T = {T}: plain RNN's", "adding_problem",
-                  lambda m, seed, T=T: m.run(seed, T, lf.RNN(2, 32, batch_first=True, seed=seed)),
-                  lambda m: f"stays over {BOUND}", lambda m, scores: min(scores) > BOUND)
-    yield Row("character model: bits per character", "character_model", lambda m, seed: m.run(seed),
-              lambda m: "below n-grams, n = 1 to 6: " + ", ".join(f"{bits:.2f}" for bits in n_grams(m)),
-              lambda m, scores: max(scores) < min(n_grams(m)))
+        yield Row(
+            f"adding problem, T = {T}: LSTM's squared error",
+            "adding_problem",
+            lambda m, seed, T=T: m.run(seed, T),
+            lambda m: f"below {BOUND}",
+            lambda m, scores: max(scores) < BOUND,
+        )
+        yield Row(
+            f"adding problem, T = {T}: plain RNN's",
+            "adding_problem",
+            lambda m, seed, T=T: m.run(seed, T, lf.RNN(2, 32, batch_first=True, seed=seed)),
+            lambda m: f"stays over {BOUND}",
+            lambda m, scores: min(scores) > BOUND,
+        )
+    yield Row(
+        "character model: bits per character",
+        "character_model",
+        lambda m, seed: m.run(seed),
+        lambda m: "below n-grams, n = 1 to 6: " + ", ".join(f"{bits:.2f}" for bits in n_grams(m)),
+        lambda m, scores: max(scores) < min(n_grams(m)),
+    )
     for name in ("bleeding", "ecg"):
-        yield Row(f"anomalies, {name}: F1", "anomaly", lambda m, seed, name=name: anomaly_score(m, seed, name),
-                  lambda m: "1: all found, no false alarm", lambda m, scores: min(scores) == 1)
+        yield Row(
+            f"anomalies, {name}: F1",
+            "anomaly",
+            lambda m, seed, name=name: anomaly_score(m, seed, name),
+            lambda m: "1: all found, no false alarm",
+            lambda m, scores: min(scores) == 1,
+        )
 
 
 def n_grams(module):
@@ -83,16 +120,32 @@ class Recorder:
             lengths = {"lengths": np.array([len(one) for one in x])}
             padded = np.zeros((len(x), max(lengths["lengths"]), x[0].shape[1]), np.float32)
             for row, one in zip(padded, x):
-                row[:len(one)] = one
+                row[: len(one)] = one
             x = padded
-        network = {name: getattr(model.lstm, name) for name in ("input_size", "hidden_size", "num_layers", "bidirectional")}
-        words = {"network": network, "out_features": model.out_features, "readout": model.readout, "epochs": len(history),
-                 "loss": settings.get("loss", "mse"), "lr": settings["optimizer"].lr, "seed": settings["seed"],
-                 "lr_schedule": settings.get("lr_schedule"), "batch_size": settings["batch_size"],
-                 "clip_norm": settings["clip_norm"]}
+        network = {
+            name: getattr(model.lstm, name) for name in ("input_size", "hidden_size", "num_layers", "bidirectional")
+        }
+        words = {
+            "network": network,
+            "out_features": model.out_features,
+            "readout": model.readout,
+            "epochs": len(history),
+            "loss": settings.get("loss", "mse"),
+            "lr": settings["optimizer"].lr,
+            "seed": settings["seed"],
+            "lr_schedule": settings.get("lr_schedule"),
+            "batch_size": settings["batch_size"],
+            "clip_norm": settings["clip_norm"],
+        }
         y = np.asarray(y)
-        np.savez(path, x=np.asarray(x, np.float32), y=y if y.dtype.kind in "iu" else y.astype(np.float32), **lengths,
-                 settings=json.dumps(words), **{f"p:{name}": value for name, value in before.items()})
+        np.savez(
+            path,
+            x=np.asarray(x, np.float32),
+            y=y if y.dtype.kind in "iu" else y.astype(np.float32),
+            **lengths,
+            settings=json.dumps(words),
+            **{f"p:{name}": value for name, value in before.items()},
+        )
 
 
 def twin(python, recorder):
@@ -126,8 +179,14 @@ def measure(row, seeds, python):
         ours, other = np.mean(losses, axis=0)
         peer = [f"{theirs:.1f}", f"{theirs / np.mean(seconds):.1f} ×", f"{ours:.4g} / {other:.4g}"]
     is_met = bool(row.is_met(module, scores))
-    cells = [row.name, ", ".join(f"{score:.4g}" for score in scores), row.bar(module), "met" if is_met else "**missed**",
-             f"{np.mean(seconds):.2f}" if np.mean(seconds) < 1 else f"{np.mean(seconds):.1f}", *peer]
+    cells = [
+        row.name,
+        ", ".join(f"{score:.4g}" for score in scores),
+        row.bar(module),
+        "met" if is_met else "**missed**",
+        f"{np.mean(seconds):.2f}" if np.mean(seconds) < 1 else f"{np.mean(seconds):.1f}",
+        *peer,
+    ]
     return f"| {' | '.join(cells)} |", is_met, {other["version"] for other in others}
 
 
@@ -149,11 +208,15 @@ def main(words=None):
             print(line, flush=True)
     peer = f" PyTorch {', '.join(sorted(versions))}, one thread." if versions else ""
     seeds = ", ".join(map(str, arguments.seeds))
-    text = [f"Seeds {seeds}. lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread.{peer}",
-            f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone; the",
-            "losses, of the last epoch, say that both trained the same.", "",
-            "| | score by seed | bar | | seconds | PyTorch's | ratio | losses: ours / PyTorch's |",
-            "|---|" + "---|" * 7, *lines]
+    text = [
+        f"Seeds {seeds}. lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread.{peer}",
+        f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone; the",
+        "losses, of the last epoch, say that both trained the same.",
+        "",
+        "| | score by seed | bar | | seconds | PyTorch's | ratio | losses: ours / PyTorch's |",
+        "|---|" + "---|" * 7,
+        *lines,
+    ]
     title = ["# Results of the examples", "", "Written by `python examples/results.py --python torch=...`.", ""]
     arguments.out.write_text("\n".join([*title, *text, ""]), encoding="utf-8")
     return 0 if all(met) else 1

@@ -6,6 +6,7 @@ To beat: persistence (next year will be like this one) and AR(11), a weighted su
 squares. Each epoch is one step on all windows. 100 of them were chosen by fitting to 1880 and looking at 1881 to 1920, where
 more made the forecast worse: there are only 210 windows to learn. The years from 1921 on had no part in any choice.
 """
+
 import argparse
 
 import numpy as np
@@ -18,7 +19,11 @@ WINDOW, LAST_TRAINING_YEAR = 11, 1920
 def data():
     """((windows, values) of the training years, the same of the later ones)"""
     years, values = lf.datasets.sunspots()
-    windows, values, years = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[:-1], values[WINDOW:], years[WINDOW:]
+    windows, values, years = (
+        np.lib.stride_tricks.sliding_window_view(values, WINDOW)[:-1],
+        values[WINDOW:],
+        years[WINDOW:],
+    )
     early = years <= LAST_TRAINING_YEAR
     return (windows[early], values[early]), (windows[~early], values[~early])
 
@@ -39,8 +44,16 @@ def run(seed, epochs=100):
     (x, y), (x_test, y_test) = data()
     mean, deviation = y.mean(), y.std()
     model = lf.train.SequenceModel(lf.LSTM(1, 16, batch_first=True, seed=seed), 1, seed=seed)
-    history = lf.train.fit(model, (x[:, :, None] - mean) / deviation, (y - mean) / deviation,
-                           optimizer=lf.train.Adam(lr=1e-2), epochs=epochs, batch_size=len(x), clip_norm=1.0, seed=seed)
+    history = lf.train.fit(
+        model,
+        (x[:, :, None] - mean) / deviation,
+        (y - mean) / deviation,
+        optimizer=lf.train.Adam(lr=1e-2),
+        epochs=epochs,
+        batch_size=len(x),
+        clip_norm=1.0,
+        seed=seed,
+    )
     forecast = model.predict((x_test[:, :, None] - mean) / deviation)[:, 0] * deviation + mean
     return rmse(forecast, y_test), sum(history.seconds)
 

@@ -13,6 +13,7 @@ settings were chosen by learning from January to June and looking at July to Sep
 differs from the same hour a day before, and says how the next 24 hours differ from yesterday and its change; every training
 window is shown upside down too, or the network would learn that days get warmer.
 """
+
 import argparse
 
 import numpy as np
@@ -58,7 +59,7 @@ def baselines():
     """Mean absolute errors on the test part by name, in degrees Fahrenheit."""
     t, train, test = parts()
     truth = windows(t, test, 0, DAY)
-    climate = t[:test[0]].reshape(-1, DAY).mean(axis=0)
+    climate = t[: test[0]].reshape(-1, DAY).mean(axis=0)
 
     def ar_inputs(starts):
         level = windows(t, starts, -DAY, 0).mean(axis=1, keepdims=True)
@@ -66,10 +67,12 @@ def baselines():
 
     (x, level), (x_test, level_test) = ar_inputs(train), ar_inputs(test)
     weights = np.linalg.lstsq(x, windows(t, train, 0, DAY) - level, rcond=None)[0]
-    return {"climatology": mae(climate[(test[:, None] + np.arange(DAY)) % DAY], truth),
-            "same hour yesterday": mae(windows(t, test, -DAY, 0), truth),
-            "yesterday and its change": mae(yesterday_and_its_change(t, test), truth),
-            f"AR({WINDOW})": mae(x_test @ weights + level_test, truth)}
+    return {
+        "climatology": mae(climate[(test[:, None] + np.arange(DAY)) % DAY], truth),
+        "same hour yesterday": mae(windows(t, test, -DAY, 0), truth),
+        "yesterday and its change": mae(yesterday_and_its_change(t, test), truth),
+        f"AR({WINDOW})": mae(x_test @ weights + level_test, truth),
+    }
 
 
 def run(seed, epochs=10, every=1, hidden_size=32):
@@ -77,13 +80,22 @@ def run(seed, epochs=10, every=1, hidden_size=32):
     t, train, test = parts()
     train = train[::every]
     change = t - np.r_[t[:DAY], t[:-DAY]]  # from the same hour a day before
-    scale = change[:test[0]].std()
+    scale = change[: test[0]].std()
     x = windows(change, train, -WINDOW, 0)[:, :, None] / scale
     y = (windows(t, train, 0, DAY) - yesterday_and_its_change(t, train)) / scale
     lstm = lf.LSTM(1, hidden_size, batch_first=True, seed=seed, forget_bias=1.0)
     model = lf.train.SequenceModel(lstm, DAY, seed=seed)
-    history = lf.train.fit(model, np.concatenate([x, -x]), np.concatenate([y, -y]), optimizer=lf.train.Adam(lr=5e-3),
-                           lr_schedule="cosine", epochs=epochs, batch_size=64, clip_norm=1.0, seed=seed)
+    history = lf.train.fit(
+        model,
+        np.concatenate([x, -x]),
+        np.concatenate([y, -y]),
+        optimizer=lf.train.Adam(lr=5e-3),
+        lr_schedule="cosine",
+        epochs=epochs,
+        batch_size=64,
+        clip_norm=1.0,
+        seed=seed,
+    )
     correction = model.predict(windows(change, test, -WINDOW, 0)[:, :, None] / scale) * scale
     return mae(yesterday_and_its_change(t, test) + correction, windows(t, test, 0, DAY)), sum(history.seconds)
 
@@ -93,8 +105,10 @@ def main(words=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args(words)
-    print("mean absolute error of the next 24 hours, October to December, in degrees Fahrenheit: "
-          + ", ".join(f"{name} {error:.4f}" for name, error in baselines().items()))
+    print(
+        "mean absolute error of the next 24 hours, October to December, in degrees Fahrenheit: "
+        + ", ".join(f"{name} {error:.4f}" for name, error in baselines().items())
+    )
     errors = []
     for seed in arguments.seeds:
         error, seconds = run(seed, arguments.epochs)

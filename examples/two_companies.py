@@ -8,6 +8,7 @@ backpropagation through time, with forward, backward and edit and nothing else b
 never there, both predictions within 0.05 count as learned. A unit this small can start on a plateau: after 1000 steps it
 gets a new draw of weights, ten at most.
 """
+
 import argparse
 import time
 
@@ -21,7 +22,8 @@ GIVEN = {  # a row for each gate: i, f, g, o
     "weight_hh_l0": [[2.00], [2.70], [1.41], [4.38]],  # times the short-term memory
     "weight_ih_l0": [[1.65], [1.63], [0.94], [-0.19]],  # times the input
     "bias_ih_l0": [0.62, 1.62, -0.32, 0.59],
-    "bias_hh_l0": [0.0, 0.0, 0.0, 0.0]}
+    "bias_hh_l0": [0.0, 0.0, 0.0, 0.0],
+}
 BOUND, STEPS, DRAWS = 0.05, 1000, 10
 
 
@@ -73,7 +75,9 @@ def main(words=None):
     for b, company in enumerate("AB"):
         for day in range(4):
             numbers = (getattr(trace, name)[0, 0, day, b, 0] for name in "figoch")
-            print(f"   {company} day {day + 1}   {DAYS[b, day]:5.2f}  " + " ".join(f"{number:7.3f}" for number in numbers))
+            print(
+                f"   {company} day {day + 1}   {DAYS[b, day]:5.2f}  " + " ".join(f"{number:7.3f}" for number in numbers)
+            )
     print(f"   predictions for day 5: {predict(given_unit()).round(3)}, truth {DAY_5}")
     errors = [run(seed)[0] for seed in arguments.seeds]
     learned = sum(error < BOUND for error in errors)

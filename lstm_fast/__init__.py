@@ -17,6 +17,7 @@
 
 Each layer uses only those above it.
 """
+
 from importlib import import_module as _import_module
 from pathlib import Path as _Path
 
@@ -24,11 +25,16 @@ try:
     from . import _core
 except ImportError as error:
     _root = _Path(__file__).resolve().parent.parent
-    if not (_root / "setup.py").exists() or any(_root.glob("lstm_fast/_core*.so")) or any(_root.glob("lstm_fast/_core*.pyd")):
+    if (
+        not (_root / "setup.py").exists()
+        or any(_root.glob("lstm_fast/_core*.so"))
+        or any(_root.glob("lstm_fast/_core*.pyd"))
+    ):
         raise  # installed, or built and broken: the error says more than we could
     raise ImportError(
         f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. Either leave that "
-        f"directory (or use python -P) to import an installed copy, or build in place with: pip install -e {_root}") from error
+        f"directory (or use python -P) to import an installed copy, or build in place with: pip install -e {_root}"
+    ) from error
 
 from . import _network
 from ._errors import FormatError
@@ -36,8 +42,20 @@ from ._threads import get_num_threads, num_threads, set_num_threads
 from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from .modules import LSTM, LSTMCell, RNN
 
-__all__ = ["LSTM", "LSTMCell", "RNN", "FormatError", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
-           "get_num_threads", "set_num_threads", "num_threads"]
+__all__ = [
+    "LSTM",
+    "LSTMCell",
+    "RNN",
+    "FormatError",
+    "lstm_forward",
+    "lstm_backward",
+    "rnn_forward",
+    "rnn_backward",
+    "info",
+    "get_num_threads",
+    "set_num_threads",
+    "num_threads",
+]
 
 _SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras")
 
@@ -47,6 +65,7 @@ def __getattr__(name):
         return _import_module(f"{__name__}.{name}")
     if name == "__version__":  # looked up when asked for: importlib.metadata takes longer than all the rest
         from importlib.metadata import PackageNotFoundError, version
+
         try:
             globals()["__version__"] = version("lstm_fast")
         except PackageNotFoundError:  # built in place, not installed
@@ -64,5 +83,12 @@ def info():
     import platform
 
     import numpy
-    return {"version": __getattr__("__version__"), **_network.library_info(), "num_threads": get_num_threads(),
-            "numpy": numpy.__version__, "python": platform.python_version(), "machine": platform.platform()}
+
+    return {
+        "version": __getattr__("__version__"),
+        **_network.library_info(),
+        "num_threads": get_num_threads(),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+    }

@@ -17,8 +17,20 @@ from .modules import LSTM as LSTM
 from .modules import RNN as RNN
 from .modules import LSTMCell as LSTMCell
 
-__all__ = ["LSTM", "LSTMCell", "RNN", "FormatError", "lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "info",
-           "get_num_threads", "set_num_threads", "num_threads"]
+__all__ = [
+    "LSTM",
+    "LSTMCell",
+    "RNN",
+    "FormatError",
+    "lstm_forward",
+    "lstm_backward",
+    "rnn_forward",
+    "rnn_backward",
+    "info",
+    "get_num_threads",
+    "set_num_threads",
+    "num_threads",
+]
 __version__: str
 
 def info() -> dict[str, Any]: ...

@@ -1,4 +1,5 @@
 """The command line: lstm-fast, or python -m lstm_fast. What the commands do is in lstm_fast/tour."""
+
 import argparse
 import os
 import sys
@@ -10,12 +11,14 @@ def _number(lowest):
         if value < lowest:
             raise argparse.ArgumentTypeError(f"must be at least {lowest}, got {value}")
         return value
+
     read.__name__ = "integer"  # argparse names it in its message when int() refuses the text
     return read
 
 
 def _parser():
     from . import __version__
+
     parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU: see it work.")
     parser.add_argument("--version", action="version", version=f"lstm-fast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench}")
@@ -26,19 +29,20 @@ def _parser():
     tour.add_argument("--no-pictures", action="store_true", help="text alone")
     commands.add_parser("info", help="what this installation is, for bug reports")
     bench = commands.add_parser("bench", help="the speed table of the tour alone")
-    bench.add_argument("--num-threads", type=_number(1), default=1, metavar="N",
-                       help="of each library (default: 1)")
+    bench.add_argument("--num-threads", type=_number(1), default=1, metavar="N", help="of each library (default: 1)")
     return parser
 
 
 def _info():
     import lstm_fast as lf
+
     for name, value in lf.info().items():
         print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
 def _bench(n_threads):
     from .tour import speed
+
     for line in speed.table(n_threads):
         print(line, flush=True)
 
@@ -50,6 +54,7 @@ def _run(args):
         _bench(args.num_threads)
     else:
         from .tour import story
+
         story.tell(args.seed, None if args.no_pictures else args.out, args.quick)
     sys.stdout.flush()  # here, so that a closed pipe is noticed below and not at exit
 

@@ -1,4 +1,5 @@
 """Arguments to arrays: what was expected and what came, by name. No arithmetic."""
+
 from numbers import Integral, Real
 
 import numpy as np

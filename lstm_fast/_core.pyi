@@ -24,14 +24,28 @@ def compiler() -> str: ...
 def sigmoid(x: np.ndarray) -> np.ndarray: ...
 def tanh(x: np.ndarray) -> np.ndarray: ...
 def linear(weight: np.ndarray, bias: np.ndarray | None, x: np.ndarray, num_threads: int) -> np.ndarray: ...
-def linear_backward(weight: np.ndarray, x: np.ndarray, d_y: np.ndarray,
-                    num_threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
-def optimize(parameters: np.ndarray, gradients: np.ndarray, first: np.ndarray | None, second: np.ndarray | None, step: int,
-             lr: float, beta_1: float, beta_2: float, epsilon: float, weight_decay: float, scale: float, nesterov: bool,
-             decoupled: bool) -> None: ...
+def linear_backward(
+    weight: np.ndarray, x: np.ndarray, d_y: np.ndarray, num_threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+def optimize(
+    parameters: np.ndarray,
+    gradients: np.ndarray,
+    first: np.ndarray | None,
+    second: np.ndarray | None,
+    step: int,
+    lr: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    weight_decay: float,
+    scale: float,
+    nesterov: bool,
+    decoupled: bool,
+) -> None: ...
 def norm(values: np.ndarray) -> float: ...
-def infer(weights: Weights, x: Any, state: Any, lengths: Any, batch_first: bool, threads: Callable[[], int],
-          is_cell: bool) -> tuple | None: ...
+def infer(
+    weights: Weights, x: Any, state: Any, lengths: Any, batch_first: bool, threads: Callable[[], int], is_cell: bool
+) -> tuple | None: ...
 def sort_lengths(lengths: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]: ...
 def activate(spec: _Activation, x: np.ndarray, slope: bool = False) -> np.ndarray: ...
 
@@ -49,10 +63,26 @@ class Weights:
     flat: np.ndarray | None
     dtype: np.dtype
     cell: str
-    def __init__(self, cell: str, dtype: Any, input_size: int, hidden_size: int, num_layers: int, num_directions: int,
-                 arrays: Sequence[_Layer], *, proj_size: int = 0, peepholes: bool = False, layer_norm: bool = False,
-                 coupled_gates: bool = False, cell_clip: float = 0, gate_clip: float = 0, activation: _Activation | None = None,
-                 recurrent_activation: _Activation | None = None, cell_activation: _Activation | None = None) -> None: ...
+    def __init__(
+        self,
+        cell: str,
+        dtype: Any,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        num_directions: int,
+        arrays: Sequence[_Layer],
+        *,
+        proj_size: int = 0,
+        peepholes: bool = False,
+        layer_norm: bool = False,
+        coupled_gates: bool = False,
+        cell_clip: float = 0,
+        gate_clip: float = 0,
+        activation: _Activation | None = None,
+        recurrent_activation: _Activation | None = None,
+        cell_activation: _Activation | None = None,
+    ) -> None: ...
     @property
     def hidden_size(self) -> int: ...
     @property
@@ -64,16 +94,43 @@ class Weights:
     @property
     def has_c(self) -> bool: ...
     def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
-    def forward(self, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None, output: np.ndarray, h_n: np.ndarray,
-                c_n: np.ndarray | None, tape: Block | None, num_threads: int, run: tuple | None = None,
-                order: _Order | None = None, resets: np.ndarray | None = None) -> None: ...
-    def backward(self, tape: Block, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None,
-                 d_output: np.ndarray | None, d_h_n: np.ndarray | None, d_c_n: np.ndarray | None, d_x: np.ndarray | None,
-                 d_h_0: np.ndarray, d_c_0: np.ndarray | None, gradients: np.ndarray | Sequence[_Layer], num_threads: int,
-                 run: tuple | None = None, order: _Order | None = None, resets: np.ndarray | None = None,
-                 d_h_norms: np.ndarray | None = None, d_c_norms: np.ndarray | None = None) -> None: ...
-    def look(self, tape: Block, T: int, B: int, layer: int, direction: int,
-             run: tuple | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def forward(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None,
+        c_0: np.ndarray | None,
+        output: np.ndarray,
+        h_n: np.ndarray,
+        c_n: np.ndarray | None,
+        tape: Block | None,
+        num_threads: int,
+        run: tuple | None = None,
+        order: _Order | None = None,
+        resets: np.ndarray | None = None,
+    ) -> None: ...
+    def backward(
+        self,
+        tape: Block,
+        x: np.ndarray,
+        h_0: np.ndarray | None,
+        c_0: np.ndarray | None,
+        d_output: np.ndarray | None,
+        d_h_n: np.ndarray | None,
+        d_c_n: np.ndarray | None,
+        d_x: np.ndarray | None,
+        d_h_0: np.ndarray,
+        d_c_0: np.ndarray | None,
+        gradients: np.ndarray | Sequence[_Layer],
+        num_threads: int,
+        run: tuple | None = None,
+        order: _Order | None = None,
+        resets: np.ndarray | None = None,
+        d_h_norms: np.ndarray | None = None,
+        d_c_norms: np.ndarray | None = None,
+    ) -> None: ...
+    def look(
+        self, tape: Block, T: int, B: int, layer: int, direction: int, run: tuple | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 @disjoint_base
 class Stepper:
@@ -81,8 +138,9 @@ class Stepper:
     h: np.ndarray
     c: np.ndarray | None
     batch_size: int
-    def __init__(self, weights: Weights, batch_size: int, read: Callable[[Any], np.ndarray],
-                 threads: Callable[[], int]) -> None: ...
+    def __init__(
+        self, weights: Weights, batch_size: int, read: Callable[[Any], np.ndarray], threads: Callable[[], int]
+    ) -> None: ...
     def resize(self, batch_size: int) -> None: ...
     def use_weights(self, weights: Weights) -> None: ...
     def step(self, x: Any, out: np.ndarray | None = None) -> np.ndarray: ...
@@ -90,7 +148,23 @@ class Stepper:
 
 @disjoint_base
 class TensorCalls:
-    def __init__(self, weights: Weights, tensors: Sequence[Any], copies: Sequence[np.ndarray], kind: type,
-                 wrap: Callable[[np.ndarray], Any], threads: Callable[[], int], n_samples: int, few_steps: int) -> None: ...
-    def call(self, parameters: Iterable[Any], x: Any, hx: Any, batch_first: bool = False, is_cell: bool = False,
-             batch_sizes: Any = None) -> tuple | None: ...
+    def __init__(
+        self,
+        weights: Weights,
+        tensors: Sequence[Any],
+        copies: Sequence[np.ndarray],
+        kind: type,
+        wrap: Callable[[np.ndarray], Any],
+        threads: Callable[[], int],
+        n_samples: int,
+        few_steps: int,
+    ) -> None: ...
+    def call(
+        self,
+        parameters: Iterable[Any],
+        x: Any,
+        hx: Any,
+        batch_first: bool = False,
+        is_cell: bool = False,
+        batch_sizes: Any = None,
+    ) -> tuple | None: ...

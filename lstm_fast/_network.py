@@ -1,4 +1,5 @@
 """One call of the core on checked arrays: allocates what it returns. Used by modules.py and functional.py."""
+
 from collections import namedtuple
 from threading import Lock
 
@@ -9,13 +10,16 @@ from ._arguments import order_of_lengths, real_array, sequence, shaped
 
 
 Run = namedtuple("Run", "dropout recurrent_dropout zoneout_h zoneout_c seed lean")
-Run.__doc__ = """What a training call has beside its arrays, in the order in which the core reads it; None: nothing of it."""
+Run.__doc__ = (
+    """What a training call has beside its arrays, in the order in which the core reads it; None: nothing of it."""
+)
 
 
 class _TapeMemory:
     """The Block of a tape. A large one is kept when it dies: the next training step needs as much again, and pages fresh
     from the system cost up to a twentieth of it. (What is smaller the C library keeps by itself.)
     """
+
     _spare: list[np.ndarray] = []  # the youngest last
     _lock = Lock()
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
@@ -71,7 +75,9 @@ class Tape:
         return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._run)
 
 
-def forward(weights, x, h_0, c_0, *, keep, num_threads, form=None, batch_first=False, run=None, lengths=None, resets=None):
+def forward(
+    weights, x, h_0, c_0, *, keep, num_threads, form=None, batch_first=False, run=None, lengths=None, resets=None
+):
     """x (T, B, I); h_0 (L * D, B, R), c_0 (L * D, B, H) or None; lengths (B,) or None; resets uint8 (T, B) or None.
 
     Returns output (T, B, D * R), h_n, c_n (or None), Tape (or None). With batch_first the output lies in memory as
@@ -95,7 +101,9 @@ def forward(weights, x, h_0, c_0, *, keep, num_threads, form=None, batch_first=F
     return output, h_n, c_n, tape
 
 
-def backward(tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_first=False, wants_x=True, norms=(None, None)):
+def backward(
+    tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_first=False, wants_x=True, norms=(None, None)
+):
     """d_output (T, B, D * R), d_h_n and d_c_n as the states, each may be None. gradients: see _core.Weights.backward.
 
     Returns d_x (laid out like the output of forward; or None), d_h_0, d_c_0 (or None).
@@ -110,8 +118,24 @@ def backward(tape, d_output, d_h_n, d_c_n, *, gradients, num_threads, batch_firs
     d_output = None if d_output is None else sequence(d_output)
     # Of c_0 backward asks only whether it was given: any array of the size says yes.
     c_0 = d_c_0 if tape._has_c_0 else None
-    weights.backward(tape._memory.block, x, tape._h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
-                     num_threads, tape._run, tape._order, tape._resets, *norms)
+    weights.backward(
+        tape._memory.block,
+        x,
+        tape._h_0,
+        c_0,
+        d_output,
+        d_h_n,
+        d_c_n,
+        d_x,
+        d_h_0,
+        d_c_0,
+        gradients,
+        num_threads,
+        tape._run,
+        tape._order,
+        tape._resets,
+        *norms,
+    )
     return d_x, d_h_0, d_c_0
 
 
@@ -121,5 +145,10 @@ def optional_state(name, value, dtype, shape, words):
 
 
 def library_info():
-    return {"isa": _core.isa(), "isa_available": _core.available_isas(), "isa_compiled": _core.compiled_isas(),
-            "openmp": _core.has_openmp(), "compiler": _core.compiler()}
+    return {
+        "isa": _core.isa(),
+        "isa_available": _core.available_isas(),
+        "isa_compiled": _core.compiled_isas(),
+        "openmp": _core.has_openmp(),
+        "compiler": _core.compiler(),
+    }

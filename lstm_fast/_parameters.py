@@ -1,4 +1,5 @@
 """What holds parameters and their gradients: one version, its editable copy, the gradients of a call."""
+
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -56,7 +57,9 @@ class EditableParameters(Named):
         if name not in self._views:
             raise KeyError(f"{name!r} is not one of {', '.join(self._views)}")
         view = self._views[name]
-        view[...] = _arguments.shaped(name, _arguments.real_array(name, value, view.dtype), view.shape, "of the parameter")
+        view[...] = _arguments.shaped(
+            name, _arguments.real_array(name, value, view.dtype), view.shape, "of the parameter"
+        )
 
 
 class Version:

@@ -1,4 +1,5 @@
 """What LSTM, RNN and LSTMCell share: parameters, states and shapes of layers and directions."""
+
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -23,7 +24,9 @@ class Recurrent:
     zoneout = 0.0
     learn_initial_state = False
 
-    def _set_up(self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed, **cell):
+    def _set_up(
+        self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed, **cell
+    ):
         """cell: options of _core.Weights; the attributes that say so to users are set before."""
         self.input_size = _arguments.positive_integer("input_size", input_size)
         self.hidden_size = _arguments.positive_integer("hidden_size", hidden_size)
@@ -40,14 +43,18 @@ class Recurrent:
             raise type(error)(f"seed must be a non-negative integer or None, got {seed!r} ({error})") from None
         self._cell = cell
         self._shapes = self._parameter_shapes()
-        self._names = [[name + suffix if name + suffix in self._shapes else None for name in _core.PARAMETERS]
-                       for suffix in self._suffixes()]
+        self._names = [
+            [name + suffix if name + suffix in self._shapes else None for name in _core.PARAMETERS]
+            for suffix in self._suffixes()
+        ]
         ends = list(accumulate(prod(shape) for shape in self._shapes.values()))
-        self._places = [(name, slice(end - prod(shape), end), shape)
-                        for (name, shape), end in zip(self._shapes.items(), ends, strict=True)]
+        self._places = [
+            (name, slice(end - prod(shape), end), shape)
+            for (name, shape), end in zip(self._shapes.items(), ends, strict=True)
+        ]
         if self.dropout and self.num_layers == 1:
             warnings.warn("dropout acts between layers: with num_layers=1 it does nothing", stacklevel=3)
-        bound = self.hidden_size ** -0.5
+        bound = self.hidden_size**-0.5
         flat = self._rng.uniform(-bound, bound, ends[-1]).astype(self.dtype)
         for name, view in self._views(flat).items():
             kind = name.partition("_l")[0] if "_l" in name else name
@@ -73,13 +80,19 @@ class Recurrent:
 
     def _suffixes(self):
         """Endings of the parameter names, layer by layer, forward direction first."""
-        return [f"_l{layer}{reverse}" for layer in range(self.num_layers)
-                for reverse in ("", "_reverse")[:self._n_directions]]
+        return [
+            f"_l{layer}{reverse}"
+            for layer in range(self.num_layers)
+            for reverse in ("", "_reverse")[: self._n_directions]
+        ]
 
     def _parameter_shapes(self):
         D = self._n_directions
-        return {name + suffix: shape for k, suffix in enumerate(self._suffixes())
-                for name, shape in _variants.parameter_shapes(self, self.input_size if k < D else D * self.h_size).items()}
+        return {
+            name + suffix: shape
+            for k, suffix in enumerate(self._suffixes())
+            for name, shape in _variants.parameter_shapes(self, self.input_size if k < D else D * self.h_size).items()
+        }
 
     def _views(self, flat):
         return _parameters.views(flat, self._places)
@@ -90,8 +103,17 @@ class Recurrent:
 
     def _make_version(self, flat):
         views = self._views(flat)
-        weights = _core.Weights(self._cell_name(), self.dtype, self.input_size, self.hidden_size, self.num_layers,
-                                self._n_directions, self._by_direction(views), flat=flat, **self._cell)
+        weights = _core.Weights(
+            self._cell_name(),
+            self.dtype,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self._n_directions,
+            self._by_direction(views),
+            flat=flat,
+            **self._cell,
+        )
         return Version(flat, views, weights)
 
     def _install(self, flat):
@@ -126,8 +148,10 @@ class Recurrent:
         missing = [name for name in self._shapes if name not in state_dict]
         unexpected = [str(name) for name in state_dict if name not in self._shapes]
         if missing or unexpected:
-            raise ValueError("state_dict must have the keys of parameters(): "
-                             f"missing {missing or 'none'}, unexpected {unexpected or 'none'}")
+            raise ValueError(
+                "state_dict must have the keys of parameters(): "
+                f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
+            )
         with self.edit() as p:
             for name in self._shapes:
                 p[name] = state_dict[name]
@@ -139,8 +163,10 @@ class Recurrent:
         x = _arguments.real_array("x", x, self.dtype)
         words = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
-            raise ValueError(f"x must have shape {words} or, unbatched, (T, I), with I = input_size = {self.input_size}, "
-                             f"got {x.shape}")
+            raise ValueError(
+                f"x must have shape {words} or, unbatched, (T, I), with I = input_size = {self.input_size}, "
+                f"got {x.shape}"
+            )
         if x.ndim == 2:
             return x[:, None], True
         return x.swapaxes(0, 1) if self.batch_first else x, False
@@ -195,18 +221,27 @@ class Recurrent:
     def _run(self, x, state, keep, num_threads, lengths=None, resets=None, training=False, lean=False):
         """output, the last state and, with keep, a tape; all arguments as the caller gave them."""
         if not keep and resets is None and num_threads is None:
-            short = _core.infer(self._version.weights, x, state, lengths, self.batch_first, _threads.get_num_threads,
-                                self._is_cell)
+            short = _core.infer(
+                self._version.weights, x, state, lengths, self.batch_first, _threads.get_num_threads, self._is_cell
+            )
             if short is not None:
                 output, h_n, c_n = short
                 return output, (h_n, c_n) if self._has_c else h_n, None
         x, is_unbatched = self._read_x(x)
         h_0, c_0 = self._read_states(state, x.shape[1], is_unbatched, ("h_0", "c_0"))
         output, h_n, c_n, tape = _network.forward(
-            self._version.weights, x, h_0, c_0, keep=keep, num_threads=_threads.resolve(num_threads),
-            form=(self._form(), is_unbatched), batch_first=self.batch_first,
-            run=self._training_run(training, lean) if keep else None, lengths=self._read_lengths(lengths, is_unbatched),
-            resets=_variants.read_resets(resets, *x.shape[:2], self.batch_first, is_unbatched))
+            self._version.weights,
+            x,
+            h_0,
+            c_0,
+            keep=keep,
+            num_threads=_threads.resolve(num_threads),
+            form=(self._form(), is_unbatched),
+            batch_first=self.batch_first,
+            run=self._training_run(training, lean) if keep else None,
+            lengths=self._read_lengths(lengths, is_unbatched),
+            resets=_variants.read_resets(resets, *x.shape[:2], self.batch_first, is_unbatched),
+        )
         return self._give(output, is_unbatched), self._give_states(h_n, c_n, is_unbatched), tape
 
     def __call__(self, x, state=None, *, lengths=None, resets=None, num_threads=None):
@@ -273,8 +308,10 @@ class Recurrent:
             respect to the state that the sequences began with, given or not.
         """
         if not isinstance(tape, _network.Tape) or tape._form is None or tape._form[0] != self._form():
-            raise TypeError(f"tape must come from forward of this module, got {type(tape).__name__}"
-                            + (" of another" if isinstance(tape, _network.Tape) else ""))
+            raise TypeError(
+                f"tape must come from forward of this module, got {type(tape).__name__}"
+                + (" of another" if isinstance(tape, _network.Tape) else "")
+            )
         is_unbatched, (T, B) = tape._form[1], (tape.steps, tape.batch_size)
         d_h_n, d_c_n = self._read_states(d_state, B, is_unbatched, ("d_h_n", "d_c_n"))
         if d_output is not None:
@@ -284,16 +321,31 @@ class Recurrent:
             _arguments.shaped("d_output", d_output, shape, "of the output")
             d_output = d_output[:, None] if is_unbatched else d_output.swapaxes(0, 1) if self.batch_first else d_output
         flat = np.empty_like(self._version.flat)
-        of_steps = np.zeros((2, self.num_layers * self._n_directions, T, B)) if _arguments.flag("norms", norms) else (None, None)
+        of_steps = (
+            np.zeros((2, self.num_layers * self._n_directions, T, B))
+            if _arguments.flag("norms", norms)
+            else (None, None)
+        )
         d_x, d_h_0, d_c_0 = _network.backward(
-            tape, d_output, d_h_n, d_c_n, gradients=flat, num_threads=_threads.resolve(num_threads),
-            batch_first=self.batch_first, wants_x=_arguments.flag("wants_x", wants_x), norms=(of_steps[0], of_steps[1] if self._has_c else None))
+            tape,
+            d_output,
+            d_h_n,
+            d_c_n,
+            gradients=flat,
+            num_threads=_threads.resolve(num_threads),
+            batch_first=self.batch_first,
+            wants_x=_arguments.flag("wants_x", wants_x),
+            norms=(of_steps[0], of_steps[1] if self._has_c else None),
+        )
         if is_unbatched:
             d_h_0, d_c_0 = d_h_0[:, 0], None if d_c_0 is None else d_c_0[:, 0]
         gradients = Gradients(None if d_x is None else self._give(d_x, is_unbatched), d_h_0, d_c_0, flat, self._places)
         if norms:
             shape = self.num_layers, self._n_directions, T, B
-            gradients.d_h_norms, gradients.d_c_norms = of_steps[0].reshape(shape), of_steps[1].reshape(shape) if self._has_c else None
+            gradients.d_h_norms, gradients.d_c_norms = (
+                of_steps[0].reshape(shape),
+                of_steps[1].reshape(shape) if self._has_c else None,
+            )
         return gradients
 
     def stream(self, batch_size=1):
@@ -302,14 +354,33 @@ class Recurrent:
 
     # ---- objects ----
 
-    _defaults = {"num_layers": 1, "nonlinearity": "tanh", "bias": True, "batch_first": False, "dropout": 0.0,
-                 "bidirectional": False, "proj_size": 0, "dtype": np.dtype(np.float32), "forget_bias": None,
-                 "peepholes": False, "layer_norm": False, "coupled_gates": False, "cell_clip": None, "gate_clip": None,
-                 **_variants.PLAIN, "recurrent_dropout": 0.0, "zoneout": 0.0, "learn_initial_state": False}
+    _defaults = {
+        "num_layers": 1,
+        "nonlinearity": "tanh",
+        "bias": True,
+        "batch_first": False,
+        "dropout": 0.0,
+        "bidirectional": False,
+        "proj_size": 0,
+        "dtype": np.dtype(np.float32),
+        "forget_bias": None,
+        "peepholes": False,
+        "layer_norm": False,
+        "coupled_gates": False,
+        "cell_clip": None,
+        "gate_clip": None,
+        **_variants.PLAIN,
+        "recurrent_dropout": 0.0,
+        "zoneout": 0.0,
+        "learn_initial_state": False,
+    }
 
     def __repr__(self):
-        options = [f"{name}={value.name if name == 'dtype' else repr(value)}" for name, default in self._defaults.items()
-                   if (value := getattr(self, name, default)) != default]
+        options = [
+            f"{name}={value.name if name == 'dtype' else repr(value)}"
+            for name, default in self._defaults.items()
+            if (value := getattr(self, name, default)) != default
+        ]
         return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"
 
     def __getstate__(self):

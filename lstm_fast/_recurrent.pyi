@@ -31,12 +31,36 @@ class Recurrent:
     def edit(self) -> AbstractContextManager[EditableParameters]: ...
     def state_dict(self) -> dict[str, np.ndarray]: ...
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike]) -> None: ...
-    def __call__(self, x: ArrayLike, state: Any = None, *, lengths: ArrayLike | None = None, resets: ArrayLike | None = None,
-                 num_threads: int | None = None) -> Any: ...
-    def forward(self, x: ArrayLike, state: Any = None, *, lengths: ArrayLike | None = None, resets: ArrayLike | None = None,
-                training: bool = True, lean: bool = False, num_threads: int | None = None) -> Any: ...
-    def backward(self, tape: Tape, d_output: ArrayLike | None, d_state: Any = None, *, wants_x: bool = True,
-                 norms: bool = False, num_threads: int | None = None) -> Gradients: ...
+    def __call__(
+        self,
+        x: ArrayLike,
+        state: Any = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> Any: ...
+    def forward(
+        self,
+        x: ArrayLike,
+        state: Any = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+        training: bool = True,
+        lean: bool = False,
+        num_threads: int | None = None,
+    ) -> Any: ...
+    def backward(
+        self,
+        tape: Tape,
+        d_output: ArrayLike | None,
+        d_state: Any = None,
+        *,
+        wants_x: bool = True,
+        norms: bool = False,
+        num_threads: int | None = None,
+    ) -> Gradients: ...
     def stream(self, batch_size: int = 1) -> Stream: ...
     def __getstate__(self) -> dict[str, Any]: ...
     def __setstate__(self, state: dict[str, Any]) -> None: ...

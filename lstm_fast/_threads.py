@@ -1,4 +1,5 @@
 """How many threads a call may use: num_threads= of the call, the innermost `with num_threads(n)`, the process setting."""
+
 import math
 import os
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ if hasattr(os, "register_at_fork"):
 
 def _container_limit():
     """Processors that the control group (v2, v1) grants, rounded up; no limit: infinity."""
-    for quota_file, period_file in (("/sys/fs/cgroup/cpu.max", None),
-                                    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us")):
+    for quota_file, period_file in (
+        ("/sys/fs/cgroup/cpu.max", None),
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    ):
         try:
             with open(quota_file) as f:
                 quota, *period = f.read().split()
@@ -75,4 +78,6 @@ def num_threads(n):
 
 def resolve(value):
     """The num_threads= argument of a call as a number."""
-    return get_num_threads() if value is None else min(positive_integer("num_threads", value, most=math.inf), MOST_THREADS)
+    return (
+        get_num_threads() if value is None else min(positive_integer("num_threads", value, most=math.inf), MOST_THREADS)
+    )

@@ -1,4 +1,5 @@
 """What a cell can have beside the plain LSTM's six lines: arguments checked, parameters named, sense made of combinations."""
+
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,7 +12,9 @@ PLAIN = {"activation": "tanh", "recurrent_activation": "sigmoid", "cell_activati
 
 def projection(value, hidden_size):
     if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < hidden_size:
-        raise ValueError(f"proj_size must be an integer from 0 (none) to hidden_size - 1 = {hidden_size - 1}, got {value!r}")
+        raise ValueError(
+            f"proj_size must be an integer from 0 (none) to hidden_size - 1 = {hidden_size - 1}, got {value!r}"
+        )
     return int(value)
 
 
@@ -36,10 +39,15 @@ def activation(name, value):
     """(kind, alpha, beta) for the core; None if it is the plain cell's."""
     if value == PLAIN[name]:
         return None
-    if not isinstance(value, str) and not (isinstance(value, (tuple, list)) and value and isinstance(value[0], str)
-                                           and all(isinstance(p, Real) and not isinstance(p, bool) for p in value[1:])):
+    if not isinstance(value, str) and not (
+        isinstance(value, (tuple, list))
+        and value
+        and isinstance(value[0], str)
+        and all(isinstance(p, Real) and not isinstance(p, bool) for p in value[1:])
+    ):
         raise TypeError(f"{name} must be a name, or (name, alpha) or (name, alpha, beta), got {value!r}")
     from .reference.activations import activation as read
+
     kind = value if isinstance(value, str) else value[0]
     parameters = read(value, name).parameters
     return (kind, *parameters, *(0.0,) * (2 - len(parameters)))

@@ -1,4 +1,5 @@
 """Small real data that travels with the package."""
+
 import importlib.resources
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Functions without an object: one layer, one direction, explicit weights. The same signatures as in reference."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -25,8 +26,10 @@ def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh,
     rows = n_gates * H
     shaped("weight_hh", weight_hh, (rows, H), f"({G}, H)")
     weight_ih = shaped("weight_ih", real_array("weight_ih", weight_ih, dtype), (rows, I), f"({G}, I)")
-    biases = [_network.optional_state(name, bias, dtype, (rows,), f"({G},)")
-              for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh))]
+    biases = [
+        _network.optional_state(name, bias, dtype, (rows,), f"({G},)")
+        for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh))
+    ]
     h_0 = _network.optional_state("h_0", h_0, dtype, (B, H), "(B, H)")
     c_0 = _network.optional_state("c_0", c_0, dtype, (B, H), "(B, H)")
     # Copies: the tape outlives this call, and the caller may change the weights meanwhile.
@@ -43,17 +46,20 @@ def _in_order(weight_ih, weight_hh, bias_ih, bias_hh):
 def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
     if not isinstance(tape, _network.Tape) or tape._form is not None or (tape._weights.cell == "lstm") != is_lstm:
         name = "lstm_forward" if is_lstm else "rnn_forward"
-        raise TypeError(f"tape must come from {name}, got {type(tape).__name__}"
-                        + (" of another" if isinstance(tape, _network.Tape) else ""))
+        raise TypeError(
+            f"tape must come from {name}, got {type(tape).__name__}"
+            + (" of another" if isinstance(tape, _network.Tape) else "")
+        )
     weights, (T, B) = tape._weights, (tape.steps, tape.batch_size)
-    (weight_ih, weight_hh, bias_ih, bias_hh, *_), = weights.arrays
+    ((weight_ih, weight_hh, bias_ih, bias_hh, *_),) = weights.arrays
     dtype, H = weights.dtype, weight_hh.shape[1]
     d_output = _network.optional_state("d_output", d_output, dtype, (T, B, H), "(T, B, H)")
     d_h_n = _network.optional_state("d_h_n", d_h_n, dtype, (B, H), "(B, H)")
     d_c_n = _network.optional_state("d_c_n", d_c_n, dtype, (B, H), "(B, H)")
     d_weights = [None if a is None else np.empty_like(a) for a in (weight_ih, weight_hh, bias_ih, bias_hh)]
-    d_x, d_h_0, d_c_0 = _network.backward(tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights)],
-                                          num_threads=_threads.resolve(num_threads))
+    d_x, d_h_0, d_c_0 = _network.backward(
+        tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights)], num_threads=_threads.resolve(num_threads)
+    )
     states = (d_h_0[0], d_c_0[0]) if weights.has_c else (d_h_0[0],)
     return d_x, *states, *d_weights
 
@@ -86,8 +92,9 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=No
     -----
     The formulas are those of lstm_fast.reference. To run the same weights many times, use LSTM, which packs them once.
     """
-    output, h_n, c_n, tape = _forward("lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths,
-                                     num_threads)
+    output, h_n, c_n, tape = _forward(
+        "lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads
+    )
     return output, h_n[0], c_n[0], tape
 
 
@@ -107,8 +114,9 @@ def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="ta
     """
     if nonlinearity not in ("tanh", "relu", "identity"):
         raise ValueError(f"nonlinearity must be tanh, relu or identity, got {nonlinearity!r}")
-    output, h_n, _, tape = _forward(nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh,
-                                   lengths, num_threads)
+    output, h_n, _, tape = _forward(
+        nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads
+    )
     return output, h_n[0], tape
 
 

@@ -1,4 +1,5 @@
 """The layers: LSTM, RNN and LSTMCell. What they share is in _recurrent.py; the numbers come from the core."""
+
 from collections import namedtuple
 from numbers import Real
 
@@ -15,16 +16,37 @@ every step."""
 class _LSTM(Recurrent):
     """What makes the cell of LSTM and LSTMCell."""
 
-    def _set_cell(self, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip, activation, recurrent_activation,
-                  cell_activation):
+    def _set_cell(
+        self,
+        peepholes,
+        layer_norm,
+        coupled_gates,
+        cell_clip,
+        gate_clip,
+        activation,
+        recurrent_activation,
+        cell_activation,
+    ):
         """Attributes of the cell; returns them as the core takes them."""
-        self.peepholes, self.layer_norm = _arguments.flag("peepholes", peepholes), _arguments.flag("layer_norm", layer_norm)
+        self.peepholes, self.layer_norm = (
+            _arguments.flag("peepholes", peepholes),
+            _arguments.flag("layer_norm", layer_norm),
+        )
         self.coupled_gates = _arguments.flag("coupled_gates", coupled_gates)
         self.cell_clip, self.gate_clip = _variants.clip("cell_clip", cell_clip), _variants.clip("gate_clip", gate_clip)
-        self.activation, self.recurrent_activation, self.cell_activation = activation, recurrent_activation, cell_activation
-        return {"peepholes": self.peepholes, "layer_norm": self.layer_norm, "coupled_gates": self.coupled_gates,
-                "cell_clip": self.cell_clip or 0, "gate_clip": self.gate_clip or 0,
-                **{name: _variants.activation(name, getattr(self, name)) for name in _variants.PLAIN}}
+        self.activation, self.recurrent_activation, self.cell_activation = (
+            activation,
+            recurrent_activation,
+            cell_activation,
+        )
+        return {
+            "peepholes": self.peepholes,
+            "layer_norm": self.layer_norm,
+            "coupled_gates": self.coupled_gates,
+            "cell_clip": self.cell_clip or 0,
+            "gate_clip": self.gate_clip or 0,
+            **{name: _variants.activation(name, getattr(self, name)) for name in _variants.PLAIN},
+        }
 
     def _set_forget_bias(self, forget_bias):
         self.forget_bias = forget_bias
@@ -112,18 +134,58 @@ class LSTM(_LSTM):
     meanwhile give the old result or the new one, never a mixture.
     """
 
-    def __init__(self, input_size, hidden_size, num_layers=1, *, bias=True, batch_first=False, dropout=0.0,
-                 bidirectional=False, proj_size=0, dtype=np.float32, seed=None, forget_bias=None, peepholes=False,
-                 layer_norm=False, coupled_gates=False, cell_clip=None, gate_clip=None, activation="tanh",
-                 recurrent_activation="sigmoid", cell_activation="tanh", recurrent_dropout=0.0, zoneout=0.0,
-                 learn_initial_state=False):
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        *,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        dtype=np.float32,
+        seed=None,
+        forget_bias=None,
+        peepholes=False,
+        layer_norm=False,
+        coupled_gates=False,
+        cell_clip=None,
+        gate_clip=None,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        cell_activation="tanh",
+        recurrent_dropout=0.0,
+        zoneout=0.0,
+        learn_initial_state=False,
+    ):
         hidden_size = _arguments.positive_integer("hidden_size", hidden_size)
         self.proj_size = _variants.projection(proj_size, hidden_size)
         self._set_training(recurrent_dropout, zoneout, learn_initial_state)
-        cell = self._set_cell(peepholes, layer_norm, coupled_gates, cell_clip, gate_clip, activation, recurrent_activation,
-                              cell_activation)
-        self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed,
-                     proj_size=self.proj_size, **cell)
+        cell = self._set_cell(
+            peepholes,
+            layer_norm,
+            coupled_gates,
+            cell_clip,
+            gate_clip,
+            activation,
+            recurrent_activation,
+            cell_activation,
+        )
+        self._set_up(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype,
+            seed,
+            proj_size=self.proj_size,
+            **cell,
+        )
         self._set_forget_bias(forget_bias)
 
     def trace(self, x, state=None, *, lengths=None, resets=None, num_threads=None):
@@ -144,13 +206,14 @@ class LSTM(_LSTM):
                     in_time = slice(n - 1, None, -1) if direction and n else slice(n)
                     for k, values in enumerate((trace.i, trace.f, trace.g, trace.o)):
                         values[layer, direction, :n, row] = gates[:n, r, k][in_time]
-                    trace.c[layer, direction, :n, row] = c[1:n + 1, r][in_time]
-                    trace.h[layer, direction, :n, row] = h[:n, r, direction * R:(direction + 1) * R]
+                    trace.c[layer, direction, :n, row] = c[1 : n + 1, r][in_time]
+                    trace.h[layer, direction, :n, row] = h[:n, r, direction * R : (direction + 1) * R]
         return trace
 
     def quantized(self, number="float16"):
         """An inference-only copy with fewer bytes per weight: see quantized.QuantizedLSTM for what it is good for."""
         from .quantized import QuantizedLSTM
+
         return QuantizedLSTM(self, number)
 
 
@@ -166,9 +229,23 @@ class RNN(Recurrent):
     _n_gates = 1
     _has_c = False
 
-    def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *, bias=True, batch_first=False,
-                 dropout=0.0, bidirectional=False, dtype=np.float32, seed=None, recurrent_dropout=0.0, zoneout=0.0,
-                 learn_initial_state=False):
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        nonlinearity="tanh",
+        *,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        dtype=np.float32,
+        seed=None,
+        recurrent_dropout=0.0,
+        zoneout=0.0,
+        learn_initial_state=False,
+    ):
         if nonlinearity not in ("tanh", "relu", "identity"):
             raise ValueError(f"nonlinearity must be tanh, relu or identity, got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
@@ -188,11 +265,34 @@ class LSTMCell(_LSTM):
 
     _is_cell = True
 
-    def __init__(self, input_size, hidden_size, bias=True, *, dtype=np.float32, seed=None, forget_bias=None, peepholes=False,
-                 layer_norm=False, coupled_gates=False, cell_clip=None, gate_clip=None, activation="tanh",
-                 recurrent_activation="sigmoid", cell_activation="tanh"):
-        cell = self._set_cell(peepholes, layer_norm, coupled_gates, cell_clip, gate_clip, activation, recurrent_activation,
-                              cell_activation)
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        bias=True,
+        *,
+        dtype=np.float32,
+        seed=None,
+        forget_bias=None,
+        peepholes=False,
+        layer_norm=False,
+        coupled_gates=False,
+        cell_clip=None,
+        gate_clip=None,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        cell_activation="tanh",
+    ):
+        cell = self._set_cell(
+            peepholes,
+            layer_norm,
+            coupled_gates,
+            cell_clip,
+            gate_clip,
+            activation,
+            recurrent_activation,
+            cell_activation,
+        )
         self._set_up(input_size, hidden_size, 1, bias, False, 0.0, False, dtype, seed, **cell)
         self._set_forget_bias(forget_bias)
 
@@ -202,7 +302,9 @@ class LSTMCell(_LSTM):
     def _read_x(self, x):
         x = _arguments.real_array("x", x, self.dtype)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
-            raise ValueError(f"x must have shape (B, I) or (I,), with I = input_size = {self.input_size}, got {x.shape}")
+            raise ValueError(
+                f"x must have shape (B, I) or (I,), with I = input_size = {self.input_size}, got {x.shape}"
+            )
         return x.reshape(1, -1, self.input_size), x.ndim == 1
 
     def _read_state(self, name, value, B, is_unbatched):

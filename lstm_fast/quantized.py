@@ -1,4 +1,5 @@
 """Fewer bytes per weight, for inference: LSTM.quantized makes these."""
+
 import numpy as np
 
 from . import _core
@@ -32,14 +33,26 @@ class QuantizedLSTM(LSTM):
 
     def _make_version(self, flat):
         views = self._views(flat)
-        arrays = [tuple(array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of)
-                  for of in self._by_direction(views)]  # matrices stay float16
-        weights = _core.Weights(self._cell_name(), self.dtype, self.input_size, self.hidden_size, self.num_layers,
-                                self._n_directions, arrays, **self._cell)
+        arrays = [
+            tuple(array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of)
+            for of in self._by_direction(views)
+        ]  # matrices stay float16
+        weights = _core.Weights(
+            self._cell_name(),
+            self.dtype,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self._n_directions,
+            arrays,
+            **self._cell,
+        )
         return Version(flat, views, weights)
 
     def _refuse(self, *args, **kwargs):
-        raise TypeError("a quantized LSTM is for inference: train or edit the LSTM that it was made of, and quantize again")
+        raise TypeError(
+            "a quantized LSTM is for inference: train or edit the LSTM that it was made of, and quantize again"
+        )
 
     forward = backward = edit = load_state_dict = quantized = _refuse
 

@@ -1,4 +1,5 @@
 """Live sequences: their state is kept inside, and each step or block of steps moves it on."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -30,7 +31,9 @@ class Stream(_core.Stepper):
     def __init__(self, module, batch_size=1):
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         if module.bidirectional:
-            raise ValueError("a stream needs a network of one direction: the second one begins at the end of the sequence")
+            raise ValueError(
+                "a stream needs a network of one direction: the second one begins at the end of the sequence"
+            )
         self.module, self._version = module, module._version
         super().__init__(module._version.weights, batch_size, self._read_step, _default_threads)
         self.reset()
@@ -54,8 +57,16 @@ class Stream(_core.Stepper):
             words = f"(T, B, I) = (T, {B}, {I})" + (f" or (T, I) = (T, {I})" if B == 1 else "")
             raise ValueError(f"x must have shape {words}, got {x.shape}")
         output = np.empty((len(x), B, self.module.h_size), self.h.dtype)
-        self.weights.forward(_arguments.sequence(x if x.ndim == 3 else x[:, None]), self.h, self.c, output, self.h, self.c,
-                             None, _threads.resolve(num_threads))
+        self.weights.forward(
+            _arguments.sequence(x if x.ndim == 3 else x[:, None]),
+            self.h,
+            self.c,
+            output,
+            self.h,
+            self.c,
+            None,
+            _threads.resolve(num_threads),
+        )
         return output if x.ndim == 3 else output[:, 0]
 
     @property
@@ -69,8 +80,10 @@ class Stream(_core.Stepper):
             raise TypeError(f"state must be a pair (h, c), got {type(value).__name__}")
         values = [value] if self.c is None else value
         owns = [own for own in (self.h, self.c) if own is not None]
-        checked = [_arguments.shaped(name, _arguments.real_array(name, array, own.dtype), own.shape, "(num_layers, B, size)")
-                   for name, array, own in zip("hc", values, owns)]
+        checked = [
+            _arguments.shaped(name, _arguments.real_array(name, array, own.dtype), own.shape, "(num_layers, B, size)")
+            for name, array, own in zip("hc", values, owns)
+        ]
         for own, new in zip(owns, checked):
             own[...] = new
 
@@ -79,7 +92,9 @@ class Stream(_core.Stepper):
         if mask is not None:
             mask = np.asarray(mask)
             if mask.dtype != bool or mask.shape != (self.batch_size,):
-                raise ValueError(f"mask must be boolean of shape (B,) = ({self.batch_size},), got {mask.dtype} {mask.shape}")
+                raise ValueError(
+                    f"mask must be boolean of shape (B,) = ({self.batch_size},), got {mask.dtype} {mask.shape}"
+                )
         for name, own in (("h_0", self.h), ("c_0", self.c)):
             for layer in range(self.module.num_layers if own is not None else 0):
                 first = self._version.views.get(f"{name}{self.module._suffixes()[layer]}", 0)
@@ -100,8 +115,10 @@ class Stream(_core.Stepper):
         """Lets the sequences go where mask (B,) is true; the others move up and go on. Returns the new batch size."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (self.batch_size,) or mask.all():
-            raise ValueError(f"mask must be boolean of shape (B,) = ({self.batch_size},) and leave a sequence, "
-                             f"got {mask.dtype} {mask.shape}" + " all True" * bool(mask.size and mask.all()))
+            raise ValueError(
+                f"mask must be boolean of shape (B,) = ({self.batch_size},) and leave a sequence, "
+                f"got {mask.dtype} {mask.shape}" + " all True" * bool(mask.size and mask.all())
+            )
         before = (self.h, self.c)
         self.resize(int((~mask).sum()))
         for own, old in zip((self.h, self.c), before):

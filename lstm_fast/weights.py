@@ -1,9 +1,10 @@
 """LSTM weights under PyTorch's names, with any prefix: from a safetensors file or a state_dict, and to a file.
 
-    names(source)            prefixes under which there is an LSTM
-    load(source, prefix)     the LSTM: sizes, layers, directions, projection, bias and our own options from names and shapes
-    save(lstm, path)         the other way, atomically
+names(source)            prefixes under which there is an LSTM
+load(source, prefix)     the LSTM: sizes, layers, directions, projection, bias and our own options from names and shapes
+save(lstm, path)         the other way, atomically
 """
+
 import json
 import re
 from collections import defaultdict
@@ -20,16 +21,29 @@ from ._errors import FormatError
 from .modules import LSTM, LSTMCell
 
 # Kinds of parameters; those of one line come together.
-TOGETHER = (("weight_ih", "weight_hh"),
-            ("bias_ih", "bias_hh"),
-            ("weight_hr",),
-            ("weight_peephole",),
-            ("norm_ih_weight", "norm_hh_weight", "norm_c_weight", "norm_c_bias"),
-            ("h_0", "c_0"))
+TOGETHER = (
+    ("weight_ih", "weight_hh"),
+    ("bias_ih", "bias_hh"),
+    ("weight_hr",),
+    ("weight_peephole",),
+    ("norm_ih_weight", "norm_hh_weight", "norm_c_weight", "norm_c_bias"),
+    ("h_0", "c_0"),
+)
 KINDS = tuple(kind for together in TOGETHER for kind in together)
-NAME = re.compile(rf"(?P<prefix>.*?)(?P<kind>{'|'.join(KINDS)})(?P<place>|_l(?:0|[1-9]\d{{0,4}})(?:_reverse)?)", re.DOTALL)
-INFERRED = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size", "peepholes", "layer_norm",
-            "learn_initial_state")
+NAME = re.compile(
+    rf"(?P<prefix>.*?)(?P<kind>{'|'.join(KINDS)})(?P<place>|_l(?:0|[1-9]\d{{0,4}})(?:_reverse)?)", re.DOTALL
+)
+INFERRED = (
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bias",
+    "bidirectional",
+    "proj_size",
+    "peepholes",
+    "layer_norm",
+    "learn_initial_state",
+)
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}  # BF16 is the upper half of a float32
 
 
@@ -87,16 +101,24 @@ def save(lstm, path, prefix=""):
     tensors with safetensors.torch.load_file.
     """
     from .train import checkpoint
+
     checkpoint.kind_of("lstm", lstm, (LSTM, LSTMCell))
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, got {prefix!r}")
-    config = {name: getattr(lstm, name) for name in (checkpoint.COMMON if isinstance(lstm, LSTM) else ()) + checkpoint.OF_LSTM
-              if name not in INFERRED}
-    checkpoint.write(path, {prefix + name: value for name, value in lstm.state_dict().items()},
-                     {"file": "weights", "prefix": prefix, "network": config})
+    config = {
+        name: getattr(lstm, name)
+        for name in (checkpoint.COMMON if isinstance(lstm, LSTM) else ()) + checkpoint.OF_LSTM
+        if name not in INFERRED
+    }
+    checkpoint.write(
+        path,
+        {prefix + name: value for name, value in lstm.state_dict().items()},
+        {"file": "weights", "prefix": prefix, "network": config},
+    )
 
 
 # ---- names ----
+
 
 def _find(tensors):
     """{prefix: {(kind, place): name}} of all LSTMs; a GRU or a plain RNN has the same names with other shapes."""
@@ -112,8 +134,11 @@ def _is_lstm(group, tensors):
     if first is None:
         return any(kind == "weight_ih" for kind, _ in group)  # and lacks one, which is worth an error of its own
     shape = tuple(tensors[group["weight_hh", first]].shape)
-    return (len(shape) != 2 or shape[0] not in (shape[1], 3 * shape[1])
-            or any(kind in ("weight_hr", "weight_peephole") for kind, _ in group))
+    return (
+        len(shape) != 2
+        or shape[0] not in (shape[1], 3 * shape[1])
+        or any(kind in ("weight_hr", "weight_peephole") for kind, _ in group)
+    )
 
 
 def _word(source):
@@ -123,7 +148,9 @@ def _word(source):
 def _choose(found, prefix, source):
     if not found:
         error = ValueError if isinstance(source, Mapping) else FormatError
-        raise error(f"{_word(source)} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none")
+        raise error(
+            f"{_word(source)} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none"
+        )
     if prefix is None and len(found) == 1:
         return next(iter(found))
     for one in (prefix, f"{prefix}."):
@@ -134,6 +161,7 @@ def _choose(found, prefix, source):
 
 # ---- sizes ----
 
+
 def _infer(prefix, group, tensors):
     """(arguments of LSTM or LSTMCell, {parameter: name in tensors}) if names and shapes are those of one; else ValueError."""
     kinds = {kind for kind, _ in group}
@@ -142,36 +170,60 @@ def _infer(prefix, group, tensors):
     reverse = any(place.endswith("_reverse") for _, place in group)
     L, D = max(layers, default=0) + 1, 1 + reverse
     if L * D > len(group):
-        raise ValueError(f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
-                         f"{len(group)} of layers {sorted(set(layers))}")
+        raise ValueError(
+            f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
+            f"{len(group)} of layers {sorted(set(layers))}"
+        )
     places = [f"_l{k}{way}" for k in range(L) for way in ("", "_reverse")[:D]] if layers else [""]
-    missing = [prefix + kind + place for place in places for kind in KINDS if kind in kinds and (kind, place) not in group]
+    missing = [
+        prefix + kind + place for place in places for kind in KINDS if kind in kinds and (kind, place) not in group
+    ]
     if missing:
         raise ValueError(f"there must also be {', '.join(missing)}")
     group = {(kind, place): group[kind, place] for place in places for kind in KINDS if kind in kinds}
     shapes = {key: tuple(np.shape(tensors[name])) for key, name in group.items()}
-    (G, I), (_, R) = (shapes[kind, places[0]] if len(shapes[kind, places[0]]) == 2 else (0, 0)
-                      for kind in ("weight_ih", "weight_hh"))
-    own = {"input_size": I, "hidden_size": G // 4, "bias": "bias_ih" in kinds, "peepholes": "weight_peephole" in kinds,
-           "layer_norm": "norm_c_bias" in kinds}
+    (G, I), (_, R) = (
+        shapes[kind, places[0]] if len(shapes[kind, places[0]]) == 2 else (0, 0) for kind in ("weight_ih", "weight_hh")
+    )
+    own = {
+        "input_size": I,
+        "hidden_size": G // 4,
+        "bias": "bias_ih" in kinds,
+        "peepholes": "weight_peephole" in kinds,
+        "layer_norm": "norm_c_bias" in kinds,
+    }
     if layers:
-        own |= {"num_layers": L, "bidirectional": reverse, "proj_size": R if "weight_hr" in kinds else 0,
-                "learn_initial_state": "h_0" in kinds}
+        own |= {
+            "num_layers": L,
+            "bidirectional": reverse,
+            "proj_size": R if "weight_hr" in kinds else 0,
+            "learn_initial_state": "h_0" in kinds,
+        }
     model = SimpleNamespace(**{"learn_initial_state": False} | own, h_size=R, _n_gates=4, _has_c=True)
-    expected = {(kind, place): shape for k, place in enumerate(places)
-                for kind, shape in _variants.parameter_shapes(model, I if k < D else D * R).items()}
-    wrong = [f"{name} {shapes[key]}" + f" instead of {expected[key]}" * (key in expected) for key, name in group.items()
-             if shapes[key] != expected.get(key)]
+    expected = {
+        (kind, place): shape
+        for k, place in enumerate(places)
+        for kind, shape in _variants.parameter_shapes(model, I if k < D else D * R).items()
+    }
+    wrong = [
+        f"{name} {shapes[key]}" + f" instead of {expected[key]}" * (key in expected)
+        for key, name in group.items()
+        if shapes[key] != expected.get(key)
+    ]
     if not I * (G // 4) * R or wrong or len(expected) != len(group):
-        raise ValueError("shapes must be those of an LSTM of one size, weight_ih (4H, I), weight_hh (4H, H), ..., got "
-                         + ", ".join(wrong or (f"{name} {shapes[key]}" for key, name in group.items())))
+        raise ValueError(
+            "shapes must be those of an LSTM of one size, weight_ih (4H, I), weight_hh (4H, H), ..., got "
+            + ", ".join(wrong or (f"{name} {shapes[key]}" for key, name in group.items()))
+        )
     return own, {kind + place: name for (kind, place), name in group.items()}
 
 
 # ---- arrays ----
 
+
 class _Raw(NamedTuple):
     """A tensor of a safetensors file, as it lies there."""
+
     dtype: str
     shape: tuple
     data: bytearray
@@ -205,13 +257,17 @@ def _read(source):
         raise TypeError(f"source must be a path or a mapping from names to arrays, got {type(source).__name__}")
     data = Path(source).read_bytes()
     try:
-        tensors = {name: _Raw(raw["dtype"], tuple(raw["shape"]), raw["data"])
-                   for name, raw in sorted(safetensors.deserialize(data)) if NAME.fullmatch(name)}
-        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+        tensors = {
+            name: _Raw(raw["dtype"], tuple(raw["shape"]), raw["data"])
+            for name, raw in sorted(safetensors.deserialize(data))
+            if NAME.fullmatch(name)
+        }
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         return tensors, _options(header.get("__metadata__", {}))
     except Exception as error:
-        raise FormatError(f"{source} is not a safetensors file, or damaged: {error} (what torch.save wrote: give "
-                          "torch.load(path))") from None
+        raise FormatError(
+            f"{source} is not a safetensors file, or damaged: {error} (what torch.save wrote: give torch.load(path))"
+        ) from None
 
 
 def _options(metadata):
@@ -219,10 +275,14 @@ def _options(metadata):
     if metadata.get("format") != "lstm_fast":
         return {}
     config = json.loads(metadata["config"])
-    prefix, network = ((config["prefix"], config["network"]) if config["file"] == "weights"
-                       else ("lstm.", config["model"]["network"]))
-    network = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()
-               if name not in INFERRED}
+    prefix, network = (
+        (config["prefix"], config["network"]) if config["file"] == "weights" else ("lstm.", config["model"]["network"])
+    )
+    network = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in network.items()
+        if name not in INFERRED
+    }
     if "nonlinearity" not in network:  # a plain RNN's has nothing to say to us
         LSTM(1, 2, 2, **network)  # raises what is wrong with them
     return {prefix: network}

@@ -1,4 +1,5 @@
 """The awkward shapes, once; random networks and arguments of those shapes; what library and reference make of them."""
+
 import functools
 from typing import NamedTuple
 
@@ -20,8 +21,11 @@ class Shape(NamedTuple):
 # Around vector lengths (2, 4, 8, 16) and tile sizes (3, 6 rows), one less and one more. Each H meets three B and the
 # reverse; T and I go round with other periods. A subset of the product, which has 3380.
 EDGES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
-SHAPES = [Shape((3, 17, 1, 2)[(k + turn) % 4], EDGES[(5 * k + turn) % 13], (3, 1, 16, 20)[(k + 3 * turn) % 4], H)
-          for turn in range(3) for k, H in enumerate(EDGES)]
+SHAPES = [
+    Shape((3, 17, 1, 2)[(k + turn) % 4], EDGES[(5 * k + turn) % 13], (3, 1, 16, 20)[(k + 3 * turn) % 4], H)
+    for turn in range(3)
+    for k, H in enumerate(EDGES)
+]
 
 # Nothing to do, in one way or the other.
 EMPTY_SHAPES = [Shape(0, 3, 2, 5), Shape(4, 0, 2, 5), Shape(0, 0, 3, 9)]
@@ -41,9 +45,15 @@ LONG_SHAPES = {
 MANY_ROWS = {"rows_over_one_kernel_call": Shape(2, 120_000, 1, 9)}
 
 # Layers, directions and biases, dealt out over the shapes.
-STRUCTURES = [dict(num_layers=1), dict(num_layers=2, bidirectional=True), dict(num_layers=3, bias=False),
-              dict(num_layers=1, bidirectional=True), dict(num_layers=2), dict(num_layers=1, bias=False),
-              dict(num_layers=3, bidirectional=True)]
+STRUCTURES = [
+    dict(num_layers=1),
+    dict(num_layers=2, bidirectional=True),
+    dict(num_layers=3, bias=False),
+    dict(num_layers=1, bidirectional=True),
+    dict(num_layers=2),
+    dict(num_layers=1, bias=False),
+    dict(num_layers=3, bidirectional=True),
+]
 
 
 def make(kind, I, H, *, dtype=np.float64, seed=0, **options):
@@ -80,8 +90,9 @@ def infer(module, a, **options):
 
 def train(module, a, *, training=False, lengths=None, **options):
     """Forward and backward: results and gradients by name, d_<parameter> for parameters; and the tape."""
-    *results, tape = module.forward(a["x"], states(module, a["h_0"], a.get("c_0")), lengths=lengths, training=training,
-                                     **options)
+    *results, tape = module.forward(
+        a["x"], states(module, a["h_0"], a.get("c_0")), lengths=lengths, training=training, **options
+    )
     got = _results(module, *results)
     gradients = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), **options)
     got |= {"d_x": gradients.d_x, "d_h_0": gradients.d_h_0}
@@ -93,8 +104,9 @@ def expect(module, a, masks=None, dtype=np.float64, lengths=None):
     """What train returns, from the reference, computed in float64 on the same numbers."""
     parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
     a = {name: value.astype(dtype) for name, value in a.items()}
-    *results, tape = reference.stack_forward(a["x"], a["h_0"], a.get("c_0"), parameters, masks=masks,
-                                             lengths=lengths, **reference_options(module))
+    *results, tape = reference.stack_forward(
+        a["x"], a["h_0"], a.get("c_0"), parameters, masks=masks, lengths=lengths, **reference_options(module)
+    )
     d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward(tape, a["d_output"], a["d_h_n"], a.get("d_c_n"))
     want = dict(zip(("output", "h_n", "c_n"), results, strict=True)) | {"d_x": d_x, "d_h_0": d_h_0, "d_c_0": d_c_0}
     want |= {"d_" + name: gradient for name, gradient in d_parameters.items()}

@@ -1,4 +1,5 @@
 """Fixtures, and the check that no instruction set which this machine has is left untested."""
+
 import os
 import platform
 from pathlib import Path
@@ -34,8 +35,11 @@ def expected_isas():
 def pytest_sessionstart(session):
     missing = expected_isas() - set(_core.available_isas())
     if missing:
-        pytest.exit(f"lstm_fast does not offer {', '.join(sorted(missing))}, which this processor has: the tests would "
-                    f"leave it out (compiled: {', '.join(_core.compiled_isas())})", returncode=1)
+        pytest.exit(
+            f"lstm_fast does not offer {', '.join(sorted(missing))}, which this processor has: the tests would "
+            f"leave it out (compiled: {', '.join(_core.compiled_isas())})",
+            returncode=1,
+        )
 
 
 @pytest.fixture(params=_core.available_isas())

@@ -6,6 +6,7 @@ Each case draws kind, options, layers, directions, sizes, lengths, resets, dtype
 is compared with the NumPy reference; beside that, as far as they are installed and have the features, with PyTorch (its
 gradients too) and ONNX Runtime. Prints the seed and the configuration of what does not fit, and ends with exit status 1.
 """
+
 import sys
 import traceback
 from pathlib import Path
@@ -34,9 +35,19 @@ except ImportError:
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-4}  # as in test_variants.py, with room for thousands of cases
 KINDS = ("lstm", "lstm", "lstm", "tanh", "relu")
 SIZES = (1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 33, 65)
-ONNX_NAMES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "affine": "Affine", "leaky_relu": "LeakyRelu",
-              "thresholded_relu": "ThresholdedRelu", "scaled_tanh": "ScaledTanh", "hard_sigmoid": "HardSigmoid", "elu": "Elu",
-              "softsign": "Softsign", "softplus": "Softplus"}
+ONNX_NAMES = {
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "relu": "Relu",
+    "affine": "Affine",
+    "leaky_relu": "LeakyRelu",
+    "thresholded_relu": "ThresholdedRelu",
+    "scaled_tanh": "ScaledTanh",
+    "hard_sigmoid": "HardSigmoid",
+    "elu": "Elu",
+    "softsign": "Softsign",
+    "softplus": "Softplus",
+}
 
 
 class Case:
@@ -56,8 +67,10 @@ class Case:
         self.isa, self.split = str(rng.choice(_core.available_isas())), str(rng.choice(list(_core.SPLITS)))
 
     def __repr__(self):
-        return (f"seed {self.seed}: {self.kind} {sorted(self.options)} T={self.T} B={self.B} I={self.I} H={self.H} {self.structure} "
-                f"{self.dtype.__name__} lean={self.lean} threads={self.num_threads} {self.isa} {self.split}")
+        return (
+            f"seed {self.seed}: {self.kind} {sorted(self.options)} T={self.T} B={self.B} I={self.I} H={self.H} {self.structure} "
+            f"{self.dtype.__name__} lean={self.lean} threads={self.num_threads} {self.isa} {self.split}"
+        )
 
     def module(self):
         return make(self.kind, self.I, self.H, self.options, seed=self.seed, dtype=self.dtype, **self.structure)
@@ -81,23 +94,34 @@ def compare(case, got, want, who, tolerance):
     for name, value in want.items():
         error = np.abs(got[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
         if not error <= tolerance:
-            raise AssertionError(f"{name} differs from {who}'s by {error:.2g} of its largest number, allowed {tolerance:.2g}\n    {case}")
+            raise AssertionError(
+                f"{name} differs from {who}'s by {error:.2g} of its largest number, allowed {tolerance:.2g}\n    {case}"
+            )
 
 
 def against_reference(seed):
     case = Case(seed)
     module, a, got, tape = case.run()
     want, tolerance = expect(module, a, tape._run), TOLERANCE[case.dtype]
-    if case.dtype is np.float32:  # norms of few units amplify, a kink may be met on one side: as much as NumPy's float32 strays
+    if (
+        case.dtype is np.float32
+    ):  # norms of few units amplify, a kink may be met on one side: as much as NumPy's float32 strays
         strays = expect(module, a, tape._run, np.float32)
-        tolerance += 10 * max(np.abs(strays[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
-                              for name, value in want.items())
+        tolerance += 10 * max(
+            np.abs(strays[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
+            for name, value in want.items()
+        )
     compare(case, got, want, "the reference", tolerance)
 
 
 def against_torch(seed):
     """Projection, lengths, layers, directions; PyTorch knows no length 0 and no empty sequence."""
-    case = Case(seed, ("lstm", "lstm", "tanh", "relu"), {"projection", "no_bias", "given_h_0", "given_c_0", "lengths"}, np.float64)
+    case = Case(
+        seed,
+        ("lstm", "lstm", "tanh", "relu"),
+        {"projection", "no_bias", "given_h_0", "given_c_0", "lengths"},
+        np.float64,
+    )
     case.T, case.B = max(case.T, 1), max(case.B, 1)
     if len(case.options & {"given_h_0", "given_c_0"}) == 1:
         case.options -= {"given_h_0", "given_c_0"}
@@ -107,14 +131,20 @@ def against_torch(seed):
         a["lengths"] = np.maximum(a["lengths"], 1)
     _core.use_isa(case.isa)
     got, _ = train(case.module(), a, lean=case.lean, num_threads=case.num_threads)
-    options = dict(num_layers=module.num_layers, bidirectional=module.bidirectional, bias=module.bias, dtype=torch.float64)
+    options = dict(
+        num_layers=module.num_layers, bidirectional=module.bidirectional, bias=module.bias, dtype=torch.float64
+    )
     if case.kind == "lstm":
         peer = torch.nn.LSTM(module.input_size, module.hidden_size, proj_size=module.proj_size, **options)
     else:
         peer = torch.nn.RNN(module.input_size, module.hidden_size, nonlinearity=case.kind, **options)
     peer.load_state_dict({name: torch.tensor(value) for name, value in module.parameters().items()})
     x = torch.tensor(a["x"], requires_grad=True)
-    given = None if a["h_0"] is None else states(module, *(torch.tensor(a[name]) if a.get(name) is not None else None for name in ("h_0", "c_0")))
+    given = (
+        None
+        if a["h_0"] is None
+        else states(module, *(torch.tensor(a[name]) if a.get(name) is not None else None for name in ("h_0", "c_0")))
+    )
     if a["lengths"] is None:
         output, last = peer(x, given)
     else:
@@ -133,8 +163,22 @@ def against_torch(seed):
 
 def against_onnxruntime(seed):
     """Peepholes, coupled gates, gate clip, activations, lengths; one layer, float32, forward."""
-    case = Case(seed, ("lstm",), {"peepholes", "coupled_gates", "gate_clip", "activation", "recurrent_activation",
-                                  "cell_activation", "lengths", "given_h_0", "given_c_0"}, np.float32)
+    case = Case(
+        seed,
+        ("lstm",),
+        {
+            "peepholes",
+            "coupled_gates",
+            "gate_clip",
+            "activation",
+            "recurrent_activation",
+            "cell_activation",
+            "lengths",
+            "given_h_0",
+            "given_c_0",
+        },
+        np.float32,
+    )
     case.T, case.B, case.structure["num_layers"] = max(case.T, 1), max(case.B, 1), 1
     _core.use_isa(case.isa)
     module = case.module()
@@ -153,25 +197,48 @@ def against_onnxruntime(seed):
     def stacked(*names, gates="iofg"):
         return np.stack([np.concatenate([rows(p[name + suffix], gates) for name in names]) for suffix in suffixes])
 
-    inputs = {"X": a["x"], "W": stacked("weight_ih"), "R": stacked("weight_hh"), "B": stacked("bias_ih", "bias_hh"),
-              "sequence_lens": None if a["lengths"] is None else a["lengths"].astype(np.int32), "initial_h": a["h_0"],
-              "initial_c": a["c_0"], "P": stacked("weight_peephole", gates="iof") if module.peepholes else None}
-    specs = [spec if isinstance(spec, tuple) else (spec,) for spec in
-             (module.recurrent_activation, module.activation, module.cell_activation)] * D
+    inputs = {
+        "X": a["x"],
+        "W": stacked("weight_ih"),
+        "R": stacked("weight_hh"),
+        "B": stacked("bias_ih", "bias_hh"),
+        "sequence_lens": None if a["lengths"] is None else a["lengths"].astype(np.int32),
+        "initial_h": a["h_0"],
+        "initial_c": a["c_0"],
+        "P": stacked("weight_peephole", gates="iof") if module.peepholes else None,
+    }
+    specs = [
+        spec if isinstance(spec, tuple) else (spec,)
+        for spec in (module.recurrent_activation, module.activation, module.cell_activation)
+    ] * D
     specs = [(name, *lf.reference.activation((name, *given)).parameters) for name, *given in specs]
-    attributes = {"direction": "bidirectional" if D == 2 else "forward", "input_forget": int(module.coupled_gates),
-                  "activations": [ONNX_NAMES[name] for name, *_ in specs]}
+    attributes = {
+        "direction": "bidirectional" if D == 2 else "forward",
+        "input_forget": int(module.coupled_gates),
+        "activations": [ONNX_NAMES[name] for name, *_ in specs],
+    }
     attributes |= {"clip": module.gate_clip} if module.gate_clip else {}
-    values = {"activation_alpha": [spec[1] for spec in specs if len(spec) > 1],
-              "activation_beta": [spec[2] for spec in specs if len(spec) > 2]}
+    values = {
+        "activation_alpha": [spec[1] for spec in specs if len(spec) > 1],
+        "activation_beta": [spec[2] for spec in specs if len(spec) > 2],
+    }
     given = {name: value for name, value in inputs.items() if value is not None}
-    node = onnx.helper.make_node("LSTM", [name if name in given else "" for name in inputs], ["Y", "Y_h", "Y_c"], hidden_size=H,
-                                 **attributes, **{name: value for name, value in values.items() if value})
+    node = onnx.helper.make_node(
+        "LSTM",
+        [name if name in given else "" for name in inputs],
+        ["Y", "Y_h", "Y_c"],
+        hidden_size=H,
+        **attributes,
+        **{name: value for name, value in values.items() if value},
+    )
     types = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32}
     takes = [onnx.helper.make_tensor_value_info(name, types[str(v.dtype)], v.shape) for name, v in given.items()]
     gives = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("Y", "Y_h", "Y_c")]
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "lstm", takes, gives), ir_version=10,
-                                   opset_imports=[onnx.helper.make_opsetid("", 22)])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "lstm", takes, gives),
+        ir_version=10,
+        opset_imports=[onnx.helper.make_opsetid("", 22)],
+    )
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     y, h_n, c_n = session.run(None, given)
     output, last = module(a["x"], (a["h_0"], a["c_0"]), lengths=a["lengths"], num_threads=case.num_threads)
@@ -192,8 +259,13 @@ def main(cases=1000, first=0):
             except Exception as error:
                 failed += 1
                 if failed <= 10:
-                    print(f"{check.__name__}, seed {seed}: {error if isinstance(error, AssertionError) else traceback.format_exc()}")
-        print(f"{check.__name__}: {cases} cases from seed {first}, {failed} failed, {exploded} left out as they exploded", flush=True)
+                    print(
+                        f"{check.__name__}, seed {seed}: {error if isinstance(error, AssertionError) else traceback.format_exc()}"
+                    )
+        print(
+            f"{check.__name__}: {cases} cases from seed {first}, {failed} failed, {exploded} left out as they exploded",
+            flush=True,
+        )
         failures += failed
     return 1 if failures else 0
 

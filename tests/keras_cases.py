@@ -1,4 +1,5 @@
 """What the tests of lf.keras share: layers, their outputs, files."""
+
 import json
 import os
 import zipfile
@@ -26,22 +27,35 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", None, "elu", "leaky_relu", "softsign",
 FEATURES = {
     "LSTM": [(lstm, {})],
     "`use_bias=False`": [(lambda: lstm(use_bias=False), {})],
-    "`activation`: tanh, sigmoid, relu, linear, elu, leaky_relu, softsign, softplus, hard_sigmoid":
-        [(lambda name=name: lstm(activation=name), {"activation": name}) for name in ACTIVATIONS],
-    "`recurrent_activation`: the same":
-        [(lambda name=name: lstm(recurrent_activation=name), {"recurrent_activation": name}) for name in ACTIVATIONS],
+    "`activation`: tanh, sigmoid, relu, linear, elu, leaky_relu, softsign, softplus, hard_sigmoid": [
+        (lambda name=name: lstm(activation=name), {"activation": name}) for name in ACTIVATIONS
+    ],
+    "`recurrent_activation`: the same": [
+        (lambda name=name: lstm(recurrent_activation=name), {"recurrent_activation": name}) for name in ACTIVATIONS
+    ],
     "`recurrent_dropout`": [(lambda: lstm(recurrent_dropout=0.3), {"recurrent_dropout": 0.3})],
     "`dropout` (of inputs, in training only: not carried over)": [(lambda: lstm(dropout=0.3), {})],
     "float64": [(lambda: lstm(dtype="float64"), {})],
-    "Bidirectional, `merge_mode` concat or None":
-        [(lambda: layers.Bidirectional(lstm()), {}),
-         (lambda: layers.Bidirectional(lstm(), merge_mode=None), {"merge_mode": None})],
-    "Bidirectional, all of its own": [(lambda: layers.Bidirectional(
-        lstm(activation="softsign", recurrent_activation="tanh", use_bias=False, dtype="float64"), dtype="float64"),
-        {"activation": "softsign", "recurrent_activation": "tanh"})],
-    "RNN of an LSTMCell, or of several": [(lambda: layers.RNN(cells(1)[0], return_sequences=True), {}),
-                                          (lambda: layers.RNN(cells(3, use_bias=False), return_sequences=True), {})],
-    "Bidirectional RNN of an LSTMCell": [(lambda: layers.Bidirectional(layers.RNN(cells(1)[0], return_sequences=True)), {})],
+    "Bidirectional, `merge_mode` concat or None": [
+        (lambda: layers.Bidirectional(lstm()), {}),
+        (lambda: layers.Bidirectional(lstm(), merge_mode=None), {"merge_mode": None}),
+    ],
+    "Bidirectional, all of its own": [
+        (
+            lambda: layers.Bidirectional(
+                lstm(activation="softsign", recurrent_activation="tanh", use_bias=False, dtype="float64"),
+                dtype="float64",
+            ),
+            {"activation": "softsign", "recurrent_activation": "tanh"},
+        )
+    ],
+    "RNN of an LSTMCell, or of several": [
+        (lambda: layers.RNN(cells(1)[0], return_sequences=True), {}),
+        (lambda: layers.RNN(cells(3, use_bias=False), return_sequences=True), {}),
+    ],
+    "Bidirectional RNN of an LSTMCell": [
+        (lambda: layers.Bidirectional(layers.RNN(cells(1)[0], return_sequences=True)), {})
+    ],
 }
 COLUMNS = ("layer", ".keras", ".weights.h5", ".h5", "to a layer")
 
@@ -63,7 +77,11 @@ def numbers(value):
 
 def outputs(layer, x, **more):
     result = layer(x, **more)
-    return np.concatenate([numbers(one) for one in result], axis=-1) if isinstance(result, (tuple, list)) else numbers(result)
+    return (
+        np.concatenate([numbers(one) for one in result], axis=-1)
+        if isinstance(result, (tuple, list))
+        else numbers(result)
+    )
 
 
 def assert_same(got, want):

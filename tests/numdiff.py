@@ -1,4 +1,5 @@
 """Numerical gradients of scalar functions, and the measure that tests compare arrays with."""
+
 import numpy as np
 
 
@@ -26,10 +27,12 @@ def central_difference(f, x, step=3e-4):
     x = np.array(x, dtype=np.float64)
     gradient = np.empty(x.shape)
     for index in np.ndindex(x.shape):
+
         def at(distance):
             point = x.copy()
             point[index] += distance * step
             return f(point)
+
         gradient[index] = (at(-2) - 8 * at(-1) + 8 * at(1) - at(2)) / (12 * step)
     return gradient
 

@@ -1,4 +1,5 @@
 """Random LSTM nodes as ONNX models, what ONNX Runtime makes of them, and comparisons with it."""
+
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,16 +12,28 @@ onnxruntime.set_default_logger_severity(3)  # save's inputs that may be left out
 
 OPTIONS = ("peepholes", "clip", "input_forget", "activations", "lengths", "initial_h", "initial_c", "bias")
 DIRECTIONS = ("forward", "reverse", "bidirectional")
-ACTIVATIONS = {"Tanh": 0, "Sigmoid": 0, "Relu": 0, "Affine": 2, "LeakyRelu": 1, "ThresholdedRelu": 1, "ScaledTanh": 2,
-               "HardSigmoid": 2, "Elu": 1, "Softsign": 0, "Softplus": 0}  # and how many parameters they have
+ACTIVATIONS = {
+    "Tanh": 0,
+    "Sigmoid": 0,
+    "Relu": 0,
+    "Affine": 2,
+    "LeakyRelu": 1,
+    "ThresholdedRelu": 1,
+    "ScaledTanh": 2,
+    "HardSigmoid": 2,
+    "Elu": 1,
+    "Softsign": 0,
+    "Softplus": 0,
+}  # and how many parameters they have
 INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 OUTPUTS = ("Y", "Y_h", "Y_c")
 
 
 def run(model, feeds):
     """Outputs of a ModelProto or file in ONNX Runtime."""
-    return session(model.SerializeToString() if isinstance(model, onnx.ModelProto) else Path(model).read_bytes()).run(None,
-                                                                                                                      feeds)
+    return session(model.SerializeToString() if isinstance(model, onnx.ModelProto) else Path(model).read_bytes()).run(
+        None, feeds
+    )
 
 
 @lru_cache(maxsize=8)
@@ -48,13 +61,19 @@ def make_model(nodes, inputs, outputs, initializers=(), opset=22, functions=(), 
     """inputs: arrays by name, or ValueInfoProtos; initializers: arrays by name, or TensorProtos."""
     inputs = [value_info(name, array) for name, array in inputs.items()] if isinstance(inputs, dict) else inputs
     if isinstance(initializers, dict):
-        initializers = [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in initializers.items()]
+        initializers = [
+            numpy_helper.from_array(np.array(array, order="C"), name) for name, array in initializers.items()
+        ]
     # Checkers want a rank. Y has 4 axes and the states 3.
     ranks = {"Y": 4, "Y_h": 3, "Y_c": 3}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * ranks.get(name, 3)) for name in outputs]
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
-    return helper.make_model(helper.make_graph(nodes, "case", inputs, outputs, initializers), opset_imports=opsets,
-                             functions=list(functions), ir_version=10)
+    return helper.make_model(
+        helper.make_graph(nodes, "case", inputs, outputs, initializers),
+        opset_imports=opsets,
+        functions=list(functions),
+        ir_version=10,
+    )
 
 
 class Case:
@@ -88,10 +107,14 @@ class Case:
             self.attributes["input_forget"] = 1
         if "activations" in self.options:
             names = [str(name) for name in activations or rng.choice(list(ACTIVATIONS), 3)] * D
-            alphas = [float(np.round(value, 3)) for value in rng.uniform(0.1, 0.6,
-                                                                         sum(ACTIVATIONS[name] > 0 for name in names[:3]))]
-            betas = [float(np.round(value, 3)) for value in rng.uniform(0.1, 0.6,
-                                                                        sum(ACTIVATIONS[name] > 1 for name in names[:3]))]
+            alphas = [
+                float(np.round(value, 3))
+                for value in rng.uniform(0.1, 0.6, sum(ACTIVATIONS[name] > 0 for name in names[:3]))
+            ]
+            betas = [
+                float(np.round(value, 3))
+                for value in rng.uniform(0.1, 0.6, sum(ACTIVATIONS[name] > 1 for name in names[:3]))
+            ]
             self.attributes |= {"activations": names, "activation_alpha": alphas * D, "activation_beta": betas * D}
             self.attributes = {name: value for name, value in self.attributes.items() if value != []}
 
@@ -111,7 +134,10 @@ class Case:
     def model(self, opset=22, constants=(), nodes=(), initializers=None, **attributes):
         """constants: those of feeds that are initializers. nodes, initializers: what makes the weights."""
         given = {name: array for name, array in self.feeds.items() if name not in constants}
-        fixed = {**(self.weights if initializers is None else initializers), **{name: self.feeds[name] for name in constants}}
+        fixed = {
+            **(self.weights if initializers is None else initializers),
+            **{name: self.feeds[name] for name in constants},
+        }
         return make_model([*nodes, self.node(**attributes)], given, OUTPUTS, fixed, opset)
 
     def expected(self):
@@ -123,7 +149,9 @@ class Case:
         """The same of a module loaded from it."""
         zero = np.zeros((self.D, self.B, self.H), self.dtype)
         names = ("initial_h", "initial_c")
-        state = tuple(self.feeds.get(name, zero) for name in names) if with_states and {*names} & {*self.feeds} else None
+        state = (
+            tuple(self.feeds.get(name, zero) for name in names) if with_states and {*names} & {*self.feeds} else None
+        )
         output, (h_n, c_n) = lstm(self.turned(lstm, self.feeds["X"]), state, lengths=self.feeds.get("sequence_lens"))
         return self.turned(lstm, output), h_n, c_n
 
@@ -143,7 +171,11 @@ def quantized_case(dtype, per_channel, direction):
         quantized = (zero + rng.integers(-64, 64, (D, n, 4 * H))).astype(dtype)
         scale = rng.uniform(0.004, 0.008, (D, 4 * H) if per_channel else (D,)).astype(np.float32)
         case.weights[name] = np.ascontiguousarray(((quantized.astype(np.float32) - zero) * scale[along]).swapaxes(1, 2))
-        initializers |= {name: quantized, f"{name}_scale": scale, f"{name}_zero_point": np.full(scale.shape, zero, dtype)}
+        initializers |= {
+            name: quantized,
+            f"{name}_scale": scale,
+            f"{name}_zero_point": np.full(scale.shape, zero, dtype),
+        }
     node = case.node(name="quantized")
     node.op_type, node.domain = "DynamicQuantizeLSTM", "com.microsoft"
     node.input.extend(["W_scale", "W_zero_point", "R_scale", "R_zero_point"])

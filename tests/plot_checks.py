@@ -1,4 +1,5 @@
 """What the tests of pictures share: what was drawn, and whether it can be read."""
+
 from itertools import combinations
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def small():
 @pytest.fixture
 def drawn(monkeypatch):
     """Draws the figure of an Axes, or a figure; gives the (text, box in pixels) of all that was written."""
+
     def draw(artist):
         texts, original = [], Text.draw
 
@@ -31,6 +33,7 @@ def drawn(monkeypatch):
             if text.get_visible() and text.get_text().strip():
                 texts.append(text)
             original(text, renderer)
+
         figure = artist.figure
         canvas = FigureCanvasAgg(figure)
         with monkeypatch.context() as patch:
@@ -38,6 +41,7 @@ def drawn(monkeypatch):
             canvas.draw()
         unique = {id(text): text for text in texts}.values()
         return [(text, text.get_window_extent(canvas.get_renderer())) for text in unique]
+
     return draw
 
 
@@ -85,7 +89,7 @@ def words_of(texts):
 
 
 def line_of(ax, label):
-    line, = (line for line in ax.lines if line.get_label() == label)
+    (line,) = (line for line in ax.lines if line.get_label() == label)
     return line
 
 

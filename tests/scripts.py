@@ -1,4 +1,5 @@
 """Scripts that run in processes of their own, so that a hang or a crash is a failure of one test."""
+
 import os
 import subprocess
 import sys
@@ -25,8 +26,9 @@ def busy(n=2):
 
 def start(script, **environment):
     command = [sys.executable, "-u", "-c", PRELUDE + textwrap.dedent(script)]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | environment)
+    return subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment
+    )
 
 
 def run(script, timeout=60, **environment):

@@ -1,4 +1,5 @@
 """Wrong arguments get an error that names the argument, what was expected and what came; odd but right ones work."""
+
 import subprocess
 import sys
 import textwrap
@@ -34,12 +35,13 @@ class Uncooperative:
 
 # ---- shapes --------------------------------------------------------------------------------------------------------
 
+
 def wrong_shapes(shape, free):
     """Shapes of other rank, and with each length off by one, doubled, zero or swapped; not along the free axes."""
     yield from (shape[:-1], shape[1:], (1, *shape), (*shape, 1), (), (0,))
     for axis in set(range(len(shape))) - set(free):
         for n in {0, shape[axis] - 1, shape[axis] + 1, 2 * shape[axis]}:
-            yield (*shape[:axis], n, *shape[axis + 1:])
+            yield (*shape[:axis], n, *shape[axis + 1 :])
     yield shape[::-1]
 
 
@@ -108,6 +110,7 @@ def test_lstm_cell_refuses_wrong_shapes():
 
 # ---- types ---------------------------------------------------------------------------------------------------------
 
+
 def wrong_types(value):
     yield from (None, "text", b"bytes", object(), {}, {"a": 1}, [[1, 2], [3]], [None], lambda: 0, {1, 2}, 1j)
     yield from (value.astype(dtype) for dtype in (complex, object, str, "datetime64[s]", "timedelta64[s]"))
@@ -158,8 +161,27 @@ def test_an_exception_of_the_argument_itself_passes_through():
 
 # ---- what is odd but right -----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int16, np.int64, np.uint64, np.float16, np.float32,
-                                   np.float64, np.longdouble, ">f4", ">f8", "<f4", ">i4", ">f2"])
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        bool,
+        np.int8,
+        np.uint8,
+        np.int16,
+        np.int64,
+        np.uint64,
+        np.float16,
+        np.float32,
+        np.float64,
+        np.longdouble,
+        ">f4",
+        ">f8",
+        "<f4",
+        ">i4",
+        ">f2",
+    ],
+)
 def test_any_real_dtype_is_converted(isa, dtype):
     for own in (np.float32, np.float64):
         lstm = make("lstm", I, H, num_layers=2, dtype=own)
@@ -222,6 +244,7 @@ def test_memory_mapped_input_works(isa, tmp_path):
 
 # ---- constructors --------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("name", ["input_size", "hidden_size", "num_layers"])
 def test_sizes_must_be_positive_integers(name):
     for cls in (LSTM, RNN):
@@ -230,15 +253,18 @@ def test_sizes_must_be_positive_integers(name):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
 
 
-@pytest.mark.parametrize("name, wrong_values, message", [
-    ("dropout", (-0.1, 1.1, np.nan, "0.5", None, True, [0.5]), "must be .*, got"),
-    ("bias", (None, 1, "yes", 0.0), "must be True or False, got"),
-    ("batch_first", (None, 1, "yes", 0.0), "must be True or False, got"),
-    ("bidirectional", (None, 1, "yes", 0.0), "must be True or False, got"),
-    ("dtype", (np.float16, int, complex, object, "nonsense", 3, [1]), "must be float32 or float64, got"),
-    ("forget_bias", ("one", [1.0, 2.0], object(), 1j), "must be"),
-    ("seed", (-1, "seed", 1.5), ""),
-])
+@pytest.mark.parametrize(
+    "name, wrong_values, message",
+    [
+        ("dropout", (-0.1, 1.1, np.nan, "0.5", None, True, [0.5]), "must be .*, got"),
+        ("bias", (None, 1, "yes", 0.0), "must be True or False, got"),
+        ("batch_first", (None, 1, "yes", 0.0), "must be True or False, got"),
+        ("bidirectional", (None, 1, "yes", 0.0), "must be True or False, got"),
+        ("dtype", (np.float16, int, complex, object, "nonsense", 3, [1]), "must be float32 or float64, got"),
+        ("forget_bias", ("one", [1.0, 2.0], object(), 1j), "must be"),
+        ("seed", (-1, "seed", 1.5), ""),
+    ],
+)
 def test_option_is_checked_by_name(name, wrong_values, message):
     for wrong in wrong_values:
         with pytest.raises((ValueError, TypeError), match=f"{name} {message}" if message else name):
@@ -261,8 +287,12 @@ def test_number_of_threads_must_be_a_positive_integer():
     lstm, x = make("lstm", I, H), np.ones((T, B, I))
     *_, tape = lstm.forward(x)
     for wrong in (0, -1, 1.5, "2", True):
-        for compute in (lambda n: lstm(x, num_threads=n), lambda n: lstm.forward(x, num_threads=n),
-                        lambda n: lstm.backward(tape, None, num_threads=n), lambda n: lstm.trace(x, num_threads=n)):
+        for compute in (
+            lambda n: lstm(x, num_threads=n),
+            lambda n: lstm.forward(x, num_threads=n),
+            lambda n: lstm.backward(tape, None, num_threads=n),
+            lambda n: lstm.trace(x, num_threads=n),
+        ):
             with pytest.raises((ValueError, TypeError), match="^num_threads must be a positive integer, got"):
                 compute(wrong)
         with pytest.raises((ValueError, TypeError), match="must be a positive integer, got"):
@@ -274,6 +304,7 @@ def test_number_of_threads_must_be_a_positive_integer():
 
 
 # ---- sizes beyond the machine --------------------------------------------------------------------------------------
+
 
 def assert_fails_cleanly(code):
     """Runs code, with at most 3 GB, that must end in MemoryError or ValueError and leave the library usable."""
@@ -293,14 +324,31 @@ def assert_fails_cleanly(code):
     assert run.returncode == 0, f"{code}: {run.returncode}\n{run.stdout}{run.stderr[-2000:]}"
 
 
-@pytest.mark.parametrize("code", [
-    "one(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
-    "one.forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
-    "one(np.broadcast_to(np.float32(0), (2**31, 2**31, 1)))",
-    "lf.LSTM(2, 1)(np.broadcast_to(np.float32(0), (2**30, 2**30, 2)))",
-    "lf.rnn_forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)), None, [[1.0]], [[1.0]], None, None)",
-    *(f"lf.{cls}({size}, {other})" for cls in ("LSTM", "RNN", "LSTMCell") for size, other in
-      ((1, 2**31), (1, 2**40), (2**40, 1), (2**62, 1), (1, 2**62), (2**70, 1), (1, 2**70), (2**31, 2**31), (1, 2**16))),
-], ids=lambda code: code.replace("np.broadcast_to(np.float32(0), ", ""))
+@pytest.mark.parametrize(
+    "code",
+    [
+        "one(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
+        "one.forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)))",
+        "one(np.broadcast_to(np.float32(0), (2**31, 2**31, 1)))",
+        "lf.LSTM(2, 1)(np.broadcast_to(np.float32(0), (2**30, 2**30, 2)))",
+        "lf.rnn_forward(np.broadcast_to(np.float32(0), (70000, 40000, 1)), None, [[1.0]], [[1.0]], None, None)",
+        *(
+            f"lf.{cls}({size}, {other})"
+            for cls in ("LSTM", "RNN", "LSTMCell")
+            for size, other in (
+                (1, 2**31),
+                (1, 2**40),
+                (2**40, 1),
+                (2**62, 1),
+                (1, 2**62),
+                (2**70, 1),
+                (1, 2**70),
+                (2**31, 2**31),
+                (1, 2**16),
+            )
+        ),
+    ],
+    ids=lambda code: code.replace("np.broadcast_to(np.float32(0), ", ""),
+)
 def test_sizes_beyond_memory_give_an_error(code):
     assert_fails_cleanly(code)

@@ -1,11 +1,27 @@
 """Every gradient of every cell, dtype and instruction set: against complex steps through the reference's forward, which
 share no formula with any backward, and against the reference's backward."""
+
 import functools
 
 import numpy as np
 import pytest
-from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, SHAPES, STRUCTURES, Shape, draw, expect, is_lstm, known,
-                   make, reference_options, states, train)
+from cases import (
+    DTYPES,
+    EMPTY_SHAPES,
+    KINDS,
+    LONG_SHAPES,
+    SHAPES,
+    STRUCTURES,
+    Shape,
+    draw,
+    expect,
+    is_lstm,
+    known,
+    make,
+    reference_options,
+    states,
+    train,
+)
 from numdiff import complex_step
 from test_forward import masks_of
 from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance
@@ -24,19 +40,23 @@ def assert_gradients(got, want, dtype, case, tolerance=None):
 
 # ---- against complex steps -----------------------------------------------------------------------------------------
 
+
 def numerical_gradients(module, a, masks):
     """d_<name> of x, the states and the parameters, from the sum of results times incoming gradients."""
     everything = {name: a[name] for name in ("x", "h_0", "c_0") if name in a} | module.parameters()
 
     def loss(values):
-        results = reference.stack_forward(values["x"], values["h_0"], values.get("c_0"), values, masks=masks,
-                                          **reference_options(module))
+        results = reference.stack_forward(
+            values["x"], values["h_0"], values.get("c_0"), values, masks=masks, **reference_options(module)
+        )
         output, h_n, c_n, _ = results
         total = (output * a["d_output"]).sum() + (h_n * a["d_h_n"]).sum()
         return total if c_n is None else total + (c_n * a["d_c_n"]).sum()
 
-    return {"d_" + name: complex_step(lambda value, name=name: loss(everything | {name: value}), everything[name])
-            for name in everything}
+    return {
+        "d_" + name: complex_step(lambda value, name=name: loss(everything | {name: value}), everything[name])
+        for name in everything
+    }
 
 
 @functools.cache
@@ -68,6 +88,7 @@ def test_backward_with_dropout_matches_complex_step(isa, poison, kind):
 
 
 # ---- against the reference -----------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,6 +164,7 @@ def test_backward_takes_a_missing_gradient_for_zero(isa, poison, kind):
 
 
 # ---- the tape ------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,5 @@
 """The binding alone: it refuses what would be unsafe, whatever its callers have checked."""
+
 import numpy as np
 import pytest
 from tolerances import assert_same_bits
@@ -28,8 +29,14 @@ def test_the_core_refuses_gradients_that_do_not_fit():
     apart = _core.Weights("lstm", np.float32, 3, 5, 1, 1, weights.arrays)  # of no flat array
     good = np.empty_like(lstm.flat_parameters)
     rows = [tuple(None if array is None else np.empty_like(array) for array in of) for of in weights.arrays]
-    for of, gradients in ((weights, good[:-1]), (weights, good.astype(np.float64)), (weights, good.reshape(1, -1)),
-                          (apart, [rows[0][:-1]]), (apart, []), (apart, [(rows[0][0].T, *rows[0][1:])])):
+    for of, gradients in (
+        (weights, good[:-1]),
+        (weights, good.astype(np.float64)),
+        (weights, good.reshape(1, -1)),
+        (apart, [rows[0][:-1]]),
+        (apart, []),
+        (apart, [(rows[0][0].T, *rows[0][1:])]),
+    ):
         with pytest.raises(ValueError):
             of.backward(block, x, None, None, None, None, None, None, h, c, gradients, 1)
     for of, gradients in ((weights, good), (apart, rows)):

@@ -1,4 +1,5 @@
 """Same numbers, same bits: whatever the threads, the split of the batch or of time, the layout, the neighbours."""
+
 import functools
 import itertools
 
@@ -20,6 +21,7 @@ def assert_all_same_bits(got, want, case, names=None):
 
 # ---- threads -------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(params=["rows", "directions", "units"])
 def split(request):
     _core.use_split(request.param)
@@ -28,13 +30,17 @@ def split(request):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("T, B, H, structure", [
-    (30, 33, 65, dict()),
-    (25, 17, 33, dict(num_layers=3, dropout=0.3)),
-    (60, 1, 80, dict(bidirectional=True)),
-    (30, 5, 65, dict(num_layers=2, bidirectional=True, dropout=0.3)),
-    (600, 1, 9, dict(num_layers=2)),                                     # more threads than panels; several chunks
-], ids=str)
+@pytest.mark.parametrize(
+    "T, B, H, structure",
+    [
+        (30, 33, 65, dict()),
+        (25, 17, 33, dict(num_layers=3, dropout=0.3)),
+        (60, 1, 80, dict(bidirectional=True)),
+        (30, 5, 65, dict(num_layers=2, bidirectional=True, dropout=0.3)),
+        (600, 1, 9, dict(num_layers=2)),  # more threads than panels; several chunks
+    ],
+    ids=str,
+)
 def test_threads_change_no_bit(isa, split, T, B, H, structure, dtype):
     def run(n, seed=5):  # a new module of the same seed draws the same dropout
         module = make("lstm", 16, H, dtype=dtype, seed=seed, **structure)
@@ -67,6 +73,7 @@ def test_threads_that_race_change_no_bit(isa, split, structure):
 
 
 # ---- the batch, and time -------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,11 +134,12 @@ def test_training_gives_the_bits_of_inference(isa):
 
 # ---- memory --------------------------------------------------------------------------------------------------------
 
+
 def at_offset(array, n_bytes):
     """A copy that begins n_bytes after a cache line."""
     memory = np.zeros(array.nbytes + 128, np.uint8)
     begin = -memory.ctypes.data % 64 + n_bytes
-    copy = memory[begin:begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
     assert copy.ctypes.data % 64 == n_bytes % 64
     copy[...] = array
     return copy
@@ -233,6 +241,7 @@ def test_nan_reaches_every_later_step_and_no_earlier_one(isa, kind):
 
 # ---- instruction sets ----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_instruction_sets_with_fused_multiply_add_agree_to_the_bit_and_portable_closely(kind, dtype):
@@ -279,4 +288,6 @@ def test_rows_that_divide_badly_into_groups_give_the_bits_of_a_few(isa, B):
     for begin in range(0, B, 10):
         rows = slice(begin, begin + 10)
         some = infer(lstm, {name: value[:, rows] for name, value in a.items()})
-        assert_all_same_bits(some, {name: whole[name][:, rows] for name in whole}, f"rows {begin} to {begin + 10} of {B}")
+        assert_all_same_bits(
+            some, {name: whole[name][:, rows] for name in whole}, f"rows {begin} to {begin + 10} of {B}"
+        )

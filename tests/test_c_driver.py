@@ -6,6 +6,7 @@ sequences of different lengths (-ragged). (Packed ones are run too, for stray ac
     driver > bits.txt
 with the columns of the instruction sets reduced to `portable` and `fused`; a change of bits must be meant and told in CHANGELOG.
 """
+
 import os
 import platform
 import shlex
@@ -18,9 +19,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["-std=c11", "-O0", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", f"-I{ROOT / 'csrc'}"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-KERNELS = {"x86_64": {"portable": [], "avx2": ["-mavx2", "-mfma", "-mf16c"],
-                      "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"]},
-           "aarch64": {"portable": [], "neon": []}}.get(platform.machine(), {"portable": []})
+KERNELS = {
+    "x86_64": {
+        "portable": [],
+        "avx2": ["-mavx2", "-mfma", "-mf16c"],
+        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"],
+    },
+    "aarch64": {"portable": [], "neon": []},
+}.get(platform.machine(), {"portable": []})
 
 
 def compiler():
@@ -32,19 +38,60 @@ def driver(tmp_path_factory):
     folder = tmp_path_factory.mktemp("driver")
 
     def build(*extra):
-        jobs = [subprocess.Popen([*compiler(), *FLAGS, *flags, *extra, "-c", f"{ROOT}/csrc/kernels/kernels_{isa}.c", "-o",
-                                  f"{folder}/{isa}.o"], stderr=subprocess.PIPE, text=True) for isa, flags in KERNELS.items()]
+        jobs = [
+            subprocess.Popen(
+                [
+                    *compiler(),
+                    *FLAGS,
+                    *flags,
+                    *extra,
+                    "-c",
+                    f"{ROOT}/csrc/kernels/kernels_{isa}.c",
+                    "-o",
+                    f"{folder}/{isa}.o",
+                ],
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for isa, flags in KERNELS.items()
+        ]
         for job in jobs:
             _, errors = job.communicate()
             assert job.returncode == 0, errors
-        core = [str(ROOT / "csrc" / name) for name in ("plan.c", "dispatch.c", "parallel.c", "loops/loops.c",
-                                                       "loops/loops_f32.c", "loops/loops_f64.c")]
-        subprocess.run([*compiler(), *FLAGS, *extra, "-fopenmp", str(ROOT / "tests/c/driver.c"), *core,
-                        *(f"{folder}/{isa}.o" for isa in KERNELS), "-lm", "-o", f"{folder}/driver"], check=True)
+        core = [
+            str(ROOT / "csrc" / name)
+            for name in (
+                "plan.c",
+                "dispatch.c",
+                "parallel.c",
+                "loops/loops.c",
+                "loops/loops_f32.c",
+                "loops/loops_f64.c",
+            )
+        ]
+        subprocess.run(
+            [
+                *compiler(),
+                *FLAGS,
+                *extra,
+                "-fopenmp",
+                str(ROOT / "tests/c/driver.c"),
+                *core,
+                *(f"{folder}/{isa}.o" for isa in KERNELS),
+                "-lm",
+                "-o",
+                f"{folder}/driver",
+            ],
+            check=True,
+        )
         return f"{folder}/driver"
 
-    probe = subprocess.run([*compiler(), *SANITIZERS, "-x", "c", "-", "-o", f"{folder}/probe"], input="int main(void){return 0;}",
-                           text=True, capture_output=True)
+    probe = subprocess.run(
+        [*compiler(), *SANITIZERS, "-x", "c", "-", "-o", f"{folder}/probe"],
+        input="int main(void){return 0;}",
+        text=True,
+        capture_output=True,
+    )
     return build(*SANITIZERS) if probe.returncode == 0 else build()
 
 

@@ -1,4 +1,5 @@
 """Arrays that end, or begin, where a page begins that may not be touched: nothing is read or written beyond them."""
+
 from scripts import run
 
 

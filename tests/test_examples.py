@@ -2,6 +2,7 @@
 
 examples/RESULTS.md has the full ones.
 """
+
 import importlib
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def test_sunspots_are_forecast_better_than_by_persistence_and_as_well_as_by_ar(e
     assert sunspots.run(0, epochs=1)[0] > 30  # and it is the training that does it
 
 
-@pytest.mark.parametrize("words, least", [([], 0.96), (["--bidirectional"], 0.97)], ids=["one direction", "two directions"])
+@pytest.mark.parametrize(
+    "words, least", [([], 0.96), (["--bidirectional"], 0.97)], ids=["one direction", "two directions"]
+)
 def test_speakers_are_told_by_their_vowels(example, capsys, words, least):
     assert example("japanese_vowels").main(words) >= least
     assert "of the 370 told right" in capsys.readouterr().out
@@ -51,7 +54,11 @@ def test_speakers_are_told_by_their_vowels(example, capsys, words, least):
 def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(example, capsys):
     temperatures = example("temperatures")
     baselines = temperatures.baselines()
-    assert 2.5 * max(temperatures.run(seed, epochs=3, every=4)[0] for seed in SEEDS) < baselines["same hour yesterday"] < 0.21
+    assert (
+        2.5 * max(temperatures.run(seed, epochs=3, every=4)[0] for seed in SEEDS)
+        < baselines["same hour yesterday"]
+        < 0.21
+    )
     temperatures.main(["--seeds", "0", "--epochs", "1"])
     assert "same hour yesterday 0.2023" in capsys.readouterr().out
 
@@ -60,9 +67,15 @@ def test_forecasts_of_temperatures_do_not_see_what_comes(example, monkeypatch):
     temperatures = example("temperatures")
     t, train, test = temperatures.parts()
     assert train[-1] + temperatures.DAY == test[0] and test[-1] + temperatures.DAY == len(t)
-    before = temperatures.windows(t, test[:1], -temperatures.WINDOW, 0), temperatures.yesterday_and_its_change(t, test[:1])
+    before = (
+        temperatures.windows(t, test[:1], -temperatures.WINDOW, 0),
+        temperatures.yesterday_and_its_change(t, test[:1]),
+    )
     t = np.where(np.arange(len(t)) < test[0], t, 1000)
-    after = temperatures.windows(t, test[:1], -temperatures.WINDOW, 0), temperatures.yesterday_and_its_change(t, test[:1])
+    after = (
+        temperatures.windows(t, test[:1], -temperatures.WINDOW, 0),
+        temperatures.yesterday_and_its_change(t, test[:1]),
+    )
     assert all(np.array_equal(a, b) for a, b in zip(before, after))
 
 
@@ -73,7 +86,9 @@ def test_an_lstm_adds_over_many_steps(example, T, seeds):
 
 def test_a_plain_network_does_not_add_over_many_steps(example):
     for seed in SEEDS:
-        error = example("adding_problem").run(seed, 100, lf.RNN(2, 32, batch_first=True, seed=seed), n=1000, epochs=8)[0]
+        error = example("adding_problem").run(seed, 100, lf.RNN(2, 32, batch_first=True, seed=seed), n=1000, epochs=8)[
+            0
+        ]
         assert 0.1 < error < 1
 
 

@@ -1,4 +1,5 @@
 """The twin that examples/results.py times trains the same in PyTorch."""
+
 import importlib
 import sys
 from pathlib import Path
@@ -28,8 +29,9 @@ def test_one_batch_an_epoch_gives_the_same_losses(results):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 7, 3)), rng.standard_normal((20, 2))
     model = lf.train.SequenceModel(lf.LSTM(3, 5, 2, batch_first=True, bidirectional=True, seed=0), 2, seed=0)
-    ours, other = losses(results, model, x, y, optimizer=lf.train.Adam(lr=1e-2), lr_schedule="cosine", epochs=30,
-                         batch_size=20)
+    ours, other = losses(
+        results, model, x, y, optimizer=lf.train.Adam(lr=1e-2), lr_schedule="cosine", epochs=30, batch_size=20
+    )
     assert ours == pytest.approx(other, rel=1e-3)
 
 
@@ -37,11 +39,27 @@ def test_sequences_of_different_lengths_and_classes_of_every_step_train_alike(re
     rng = np.random.default_rng(1)
     ragged = [rng.standard_normal((n, 2)) for n in rng.integers(1, 12, 40)]
     model = lf.train.SequenceModel(lf.LSTM(2, 8, batch_first=True, seed=0), 2, seed=0)
-    ours, other = losses(results, model, ragged, np.array([int(one.sum() > 0) for one in ragged]), loss="cross_entropy",
-                         optimizer=lf.train.Adam(lr=1e-2), epochs=30, batch_size=8)
+    ours, other = losses(
+        results,
+        model,
+        ragged,
+        np.array([int(one.sum() > 0) for one in ragged]),
+        loss="cross_entropy",
+        optimizer=lf.train.Adam(lr=1e-2),
+        epochs=30,
+        batch_size=8,
+    )
     assert ours == pytest.approx(other, rel=0.2) and ours < 0.4
     x = rng.standard_normal((16, 6, 2))
     model = lf.train.SequenceModel(lf.LSTM(2, 8, batch_first=True, seed=0), 2, readout="all", seed=0)
-    ours, other = losses(results, model, x, (x.sum(axis=2) > 0).astype(int), loss="cross_entropy",
-                         optimizer=lf.train.Adam(lr=1e-2), epochs=20, batch_size=16)
+    ours, other = losses(
+        results,
+        model,
+        x,
+        (x.sum(axis=2) > 0).astype(int),
+        loss="cross_entropy",
+        optimizer=lf.train.Adam(lr=1e-2),
+        epochs=20,
+        batch_size=16,
+    )
     assert ours == pytest.approx(other, rel=1e-3)

@@ -1,7 +1,8 @@
 """The table of README: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
 
-    python tests/test_features.py     prints the table, cells from the tests that were collected and passed
+python tests/test_features.py     prints the table, cells from the tests that were collected and passed
 """
+
 import sys
 from pathlib import Path
 
@@ -14,16 +15,42 @@ from tolerances import assert_same_bits, gradient_error  # noqa: E402
 from variant_cases import PROBABILITIES, draw, expect, make, train  # noqa: E402
 
 FEATURES = {
-    "LSTM": (), "projection (`proj_size`)": ("projection",), "`peepholes`": ("peepholes",), "`layer_norm`": ("layer_norm",),
-    "`coupled_gates` (f = 1 - i)": ("coupled_gates",), "`cell_clip`": ("cell_clip",), "`gate_clip`": ("gate_clip",),
-    "`activation` of g: ONNX's eleven": ("activation",), "`recurrent_activation` of i, f, o": ("recurrent_activation",),
-    "`cell_activation` of c": ("cell_activation",), "`dropout` between layers": ("dropout",),
-    "`recurrent_dropout`": ("recurrent_dropout",), "`zoneout` of h": ("zoneout_h",), "`zoneout` of c": ("zoneout_c",),
-    "`learn_initial_state`": ("learned",), "`resets` within a call": ("resets",), "lean tape": ("lean",),
-    "all of these at once": (*PROBABILITIES, "projection", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip",
-                             "activation", "recurrent_activation", "cell_activation", "zoneout_h", "zoneout_c", "learned",
-                             "resets", "lean"),
-    "plain RNN": ("tanh",), "plain RNN, all that it has": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
+    "LSTM": (),
+    "projection (`proj_size`)": ("projection",),
+    "`peepholes`": ("peepholes",),
+    "`layer_norm`": ("layer_norm",),
+    "`coupled_gates` (f = 1 - i)": ("coupled_gates",),
+    "`cell_clip`": ("cell_clip",),
+    "`gate_clip`": ("gate_clip",),
+    "`activation` of g: ONNX's eleven": ("activation",),
+    "`recurrent_activation` of i, f, o": ("recurrent_activation",),
+    "`cell_activation` of c": ("cell_activation",),
+    "`dropout` between layers": ("dropout",),
+    "`recurrent_dropout`": ("recurrent_dropout",),
+    "`zoneout` of h": ("zoneout_h",),
+    "`zoneout` of c": ("zoneout_c",),
+    "`learn_initial_state`": ("learned",),
+    "`resets` within a call": ("resets",),
+    "lean tape": ("lean",),
+    "all of these at once": (
+        *PROBABILITIES,
+        "projection",
+        "peepholes",
+        "layer_norm",
+        "coupled_gates",
+        "cell_clip",
+        "gate_clip",
+        "activation",
+        "recurrent_activation",
+        "cell_activation",
+        "zoneout_h",
+        "zoneout_c",
+        "learned",
+        "resets",
+        "lean",
+    ),
+    "plain RNN": ("tanh",),
+    "plain RNN, all that it has": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
 }
 COLUMNS = ("forward", "backward", "lengths", "stream", "float64")
 RESULTS = ("output", "h_n", "c_n")
@@ -76,8 +103,13 @@ def check_float64(options):
         assert max(errors(options, np.float64, with_lengths=with_lengths, bidirectional=True).values()) < 1e-11
 
 
-CHECKS = {"forward": check_forward, "backward": check_backward, "lengths": check_lengths, "stream": check_stream,
-          "float64": check_float64}
+CHECKS = {
+    "forward": check_forward,
+    "backward": check_backward,
+    "lengths": check_lengths,
+    "stream": check_stream,
+    "float64": check_float64,
+}
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -88,8 +120,15 @@ def test_feature(isa, feature, column):
 
 def table(cells):
     lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
-    return "\n".join(lines + [f"| {feature} | " + " | ".join("yes" if (feature, column) in cells else "**no**" for column in COLUMNS)
-                              + " |" for feature in FEATURES])
+    return "\n".join(
+        lines
+        + [
+            f"| {feature} | "
+            + " | ".join("yes" if (feature, column) in cells else "**no**" for column in COLUMNS)
+            + " |"
+            for feature in FEATURES
+        ]
+    )
 
 
 def test_table_of_readme_is_that_of_these_tests():

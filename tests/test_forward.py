@@ -1,11 +1,27 @@
 """Forward, for inference and training, of every cell, dtype and instruction set, against the reference and PyTorch."""
+
 import json
 import pathlib
 
 import numpy as np
 import pytest
-from cases import (DTYPES, EMPTY_SHAPES, KINDS, LONG_SHAPES, MANY_ROWS, SHAPES, STRUCTURES, Shape, draw, expect, infer, known,
-                   make, states, train)
+from cases import (
+    DTYPES,
+    EMPTY_SHAPES,
+    KINDS,
+    LONG_SHAPES,
+    MANY_ROWS,
+    SHAPES,
+    STRUCTURES,
+    Shape,
+    draw,
+    expect,
+    infer,
+    known,
+    make,
+    states,
+    train,
+)
 from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
 from lstm_fast import reference
@@ -95,6 +111,7 @@ def test_forward_matches_reference_without_batch_axis_and_with_batch_first(isa, 
 
 # ---- PyTorch's frozen results --------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", sorted({name.split("/")[0] for name in GOLDEN.files} - {"versions"}))
 def test_modules_match_frozen_pytorch_forward_and_backward(isa, case, dtype):
@@ -117,11 +134,14 @@ def test_modules_match_frozen_pytorch_forward_and_backward(isa, case, dtype):
 
 # ---- dropout -------------------------------------------------------------------------------------------------------
 
+
 def masks_of(module, tape, T, B):
     """The masks that a training call drew: its seed is on the tape."""
     shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
-    return [reference.dropout_mask(tape._run.seed, layer, shape, module.dropout, np.float64)
-            for layer in range(module.num_layers - 1)]
+    return [
+        reference.dropout_mask(tape._run.seed, layer, shape, module.dropout, np.float64)
+        for layer in range(module.num_layers - 1)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,5 @@
 """The functions on explicit weights: same signatures and same results as in the reference."""
+
 import numpy as np
 import pytest
 from cases import DTYPES
@@ -17,8 +18,10 @@ def arguments(mode, dtype=np.float64, seed=0):
     shapes = {"x": (T, B, I), "h_0": (B, H)} | ({"c_0": (B, H)} if mode == "lstm" else {})
     shapes |= {"weight_ih": (rows, I), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
     incoming = {"d_output": (T, B, H), "d_h_n": (B, H)} | ({"d_c_n": (B, H)} if mode == "lstm" else {})
-    return ({name: (0.5 * rng.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()},
-            {name: rng.standard_normal(shape).astype(dtype) for name, shape in incoming.items()})
+    return (
+        {name: (0.5 * rng.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()},
+        {name: rng.standard_normal(shape).astype(dtype) for name, shape in incoming.items()},
+    )
 
 
 def functions(mode, module=lstm_fast):
@@ -103,7 +106,7 @@ def test_functions_work_when_T_or_B_is_0(mode):
         output, *last, tape = forward(**a)
         assert output.shape == (steps, batch, H)
         gradients = backward(tape, **incoming)
-        for state, value in zip(("h", "c")[:len(last)], last, strict=True):
+        for state, value in zip(("h", "c")[: len(last)], last, strict=True):
             assert_same_bits(value, a[state + "_0"])
             assert_same_bits(getattr(gradients, f"d_{state}_0"), incoming[f"d_{state}_n"])
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):

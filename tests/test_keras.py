@@ -1,12 +1,30 @@
 """lf.keras against Keras 3 itself, on its PyTorch backend: layers, files, masks, and back. One test a cell of the table
 in docs/bridges.md (test_bridges.py)."""
+
 import io
 import subprocess
 import sys
 import zipfile
 
-from keras_cases import (B, COLUMNS, FEATURES, H, I, T, assert_same, cells, edited, inputs, lstm, model_of, numbers,
-                         outputs, randomised, rewrite, saved)  # first: it chooses the backend of Keras
+from keras_cases import (
+    B,
+    COLUMNS,
+    FEATURES,
+    H,
+    I,
+    T,
+    assert_same,
+    cells,
+    edited,
+    inputs,
+    lstm,
+    model_of,
+    numbers,
+    outputs,
+    randomised,
+    rewrite,
+    saved,
+)  # first: it chooses the backend of Keras
 import h5py
 import keras
 import numpy as np
@@ -16,7 +34,9 @@ from keras import layers
 import lstm_fast as lf
 
 # Of Keras' own variables.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -32,13 +52,17 @@ def test_feature(tmp_path, feature, column):
             for a, b in zip(back.get_weights(), layer.get_weights(), strict=True):
                 assert a.tobytes() == b.tobytes()
             continue
-        got = (lf.keras.from_layer(layer) if column == "layer" else
-               lf.keras.load(saved(model, tmp_path / f"model{column}"), **unsaid if column == ".weights.h5" else {}))
+        got = (
+            lf.keras.from_layer(layer)
+            if column == "layer"
+            else lf.keras.load(saved(model, tmp_path / f"model{column}"), **unsaid if column == ".weights.h5" else {})
+        )
         assert got.batch_first and got.recurrent_dropout == unsaid.get("recurrent_dropout", 0)
         assert_same(got(x)[0], outputs(layer, x))
 
 
 # ---- what a call of Keras returns ----
+
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
 @pytest.mark.parametrize("lengths", [None, [3, 0, 7]], ids=["all steps", "mask"])
@@ -94,13 +118,15 @@ def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
 
 # ---- models of several layers ----
 
+
 def nested():
     """An LSTM at every place where Keras lets one be."""
     sequence = layers.Input((None, I))
     h = lstm(name="first")(sequence)
     h = layers.Bidirectional(lstm(), name="two")(h)
-    h = keras.Sequential([layers.Input((None, 2 * H)), lstm(), layers.GRU(6, return_sequences=True, use_bias=False)],
-                         name="inner")(h)
+    h = keras.Sequential(
+        [layers.Input((None, 2 * H)), lstm(), layers.GRU(6, return_sequences=True, use_bias=False)], name="inner"
+    )(h)
     h = layers.RNN(cells(1)[0], return_sequences=True, name="rnn")(layers.Dense(3)(h))
     within = layers.Input((None, H))
     functional = keras.Model(within, lstm(name="first")(within))
@@ -150,7 +176,10 @@ def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
     _, paths = files
     assert lf.keras.load(paths[".keras"], "deep").input_size == H // 2
     assert lf.keras.load(paths[".keras"], "first").input_size == I  # the whole name goes first
-    for name, words in ((None, "name must be one of the LSTM layers in .*first, two, inner/"), ("dense", "got 'dense'")):
+    for name, words in (
+        (None, "name must be one of the LSTM layers in .*first, two, inner/"),
+        ("dense", "got 'dense'"),
+    ):
         with pytest.raises(ValueError, match=words):
             lf.keras.load(paths[".keras"], name)
 
@@ -158,13 +187,23 @@ def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
 def test_layers_that_follow_each_other_are_one_lstm(tmp_path, wrap):
     """From the tokens on, with the mask that Keras makes of them."""
-    model = randomised(keras.Sequential([layers.Input((T,), dtype="int32"), layers.Embedding(9, I, mask_zero=True),
-                                         *(wrap(lstm(zero_output_for_mask=True)) for _ in range(3))]))
+    model = randomised(
+        keras.Sequential(
+            [
+                layers.Input((T,), dtype="int32"),
+                layers.Embedding(9, I, mask_zero=True),
+                *(wrap(lstm(zero_output_for_mask=True)) for _ in range(3)),
+            ]
+        )
+    )
     tokens = np.array([[1, 2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 1, 2], [3, 0, 0, 0, 0, 0, 0]], np.int32)
     path = saved(model, tmp_path / "model.keras")
     stack = lf.keras.load(path, lf.keras.names(path))
     assert stack.num_layers == 3
-    embedded, lengths = numbers(model.layers[0](tokens)), lf.keras.lengths(numbers(model.layers[0].compute_mask(tokens)))
+    embedded, lengths = (
+        numbers(model.layers[0](tokens)),
+        lf.keras.lengths(numbers(model.layers[0].compute_mask(tokens))),
+    )
     assert lengths.tolist() == [3, 7, 1]
     assert_same(stack(embedded, lengths=lengths)[0], outputs(model, tokens))
     back = lf.keras.to_layer(stack, name="back")
@@ -192,7 +231,7 @@ def test_layers_of_a_class_of_ones_own_have_keras_defaults(tmp_path):
         x = inputs()
         for name, layer, config in (("encoder", model.encoder, {}), ("last", model.blocks[1], {"activation": "relu"})):
             got = lf.keras.load(path, name, **config)
-            assert_same(got(x[:, :, :got.input_size])[0], outputs(layer, x[:, :, :got.input_size]))
+            assert_same(got(x[:, :, : got.input_size])[0], outputs(layer, x[:, :, : got.input_size]))
             x = np.concatenate([x, x], axis=-1)
 
 
@@ -211,15 +250,20 @@ def test_small_weights_are_widened(tmp_path, policy, error):
 
 
 def test_files_are_read_without_keras(files):
-    script = ("import sys, lstm_fast as lf; lf.keras.load(sys.argv[1], 'two'); lf.keras.load(sys.argv[2], 'two'); "
-              "assert not {'keras', 'torch', 'tensorflow'} & set(sys.modules)")
+    script = (
+        "import sys, lstm_fast as lf; lf.keras.load(sys.argv[1], 'two'); lf.keras.load(sys.argv[2], 'two'); "
+        "assert not {'keras', 'torch', 'tensorflow'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script, *map(str, files[1].values())], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("package, call, words", [
-    ("h5py", lambda: lf.keras.load("model.keras"), r'pip install "lstm_fast\[keras\]"'),
-    ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
-])
+@pytest.mark.parametrize(
+    "package, call, words",
+    [
+        ("h5py", lambda: lf.keras.load("model.keras"), r'pip install "lstm_fast\[keras\]"'),
+        ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
+    ],
+)
 def test_a_missing_package_is_named(monkeypatch, package, call, words):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=words):
@@ -227,6 +271,7 @@ def test_a_missing_package_is_named(monkeypatch, package, call, words):
 
 
 # ---- files of Keras 2 ----
+
 
 def test_hard_sigmoid_of_keras_2_is_steeper(tmp_path):
     path = saved(randomised(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
@@ -241,8 +286,9 @@ def test_a_whole_model_by_keras_2(tmp_path):
     path = saved(randomised(model_of(layer)), tmp_path / "model.h5")
     with h5py.File(path, "r+") as h5:
         h5.attrs["keras_version"] = "2.11.0"
-        h5.attrs["model_config"] = edited(h5.attrs["model_config"],
-                                          lambda config: config["layers"][1]["config"].pop("backward_layer"))
+        h5.attrs["model_config"] = edited(
+            h5.attrs["model_config"], lambda config: config["layers"][1]["config"].pop("backward_layer")
+        )
         group = h5["model_weights/two"]
         for name in group.attrs["weight_names"]:
             group.move(name, name + ":0")
@@ -254,10 +300,19 @@ def test_a_whole_model_by_keras_2(tmp_path):
 def test_h5_files_have_nested_layers_too(tmp_path):
     """A whole model; and its weights alone, as Keras 2 wrote them."""
     inner = keras.Sequential([layers.Input((None, I)), lstm(name="a"), lstm(name="b")], name="inner")
-    model = randomised(keras.Sequential([layers.Input((None, I)), inner, lstm(name="c"), layers.Dense(2 * H),
-                                         layers.Bidirectional(lstm(), name="d"),
-                                         layers.RNN(cells(2), return_sequences=True, name="e")]))
-    with (h5py.File(saved(model, tmp_path / "model.h5")) as whole, h5py.File(tmp_path / "weights.h5", "w") as alone):
+    model = randomised(
+        keras.Sequential(
+            [
+                layers.Input((None, I)),
+                inner,
+                lstm(name="c"),
+                layers.Dense(2 * H),
+                layers.Bidirectional(lstm(), name="d"),
+                layers.RNN(cells(2), return_sequences=True, name="e"),
+            ]
+        )
+    )
+    with h5py.File(saved(model, tmp_path / "model.h5")) as whole, h5py.File(tmp_path / "weights.h5", "w") as alone:
         for name in whole["model_weights"]:
             whole.copy(f"model_weights/{name}", alone)
         alone.attrs.update(whole["model_weights"].attrs)
@@ -271,6 +326,7 @@ def test_h5_files_have_nested_layers_too(tmp_path):
 
 # ---- what is refused ----
 
+
 def own(x):
     return x
 
@@ -280,46 +336,62 @@ def built(layer):
     return layer
 
 
-@pytest.mark.parametrize("layer, words", [
-    (lambda: lstm(), "layer 'lstm.*' must be built"),
-    (lambda: built(lstm(activation="gelu")), "activation of layer 'lstm.*got 'gelu'"),
-    (lambda: built(lstm(recurrent_activation="exponential")), "recurrent_activation of .*got 'exponential'"),
-    (lambda: built(lstm(activation=own)), "activation of layer 'lstm.*own"),
-    (lambda: built(layers.GRU(3)), "must be an LSTM, an RNN of LSTMCells.* got GRU"),
-    (lambda: built(layers.RNN(layers.GRUCell(3))), "got RNN"),
-    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])), "got RNN"),
-    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])), "layers of one LSTM must be alike"),
-    (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])), "must be alike"),
-    (lambda: built(layers.Bidirectional(layers.RNN(cells(2)))), "got Bidirectional"),
-    (lambda: built(layers.Bidirectional(layers.GRU(3))), "got Bidirectional"),
-    (lambda: built(layers.Bidirectional(lstm(), backward_layer=lstm(go_backwards=True, activation="relu"))), "must be alike"),
-    (lambda: built(layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())), "go_backwards of layer"),
-    (lambda: [built(lstm()), built(lstm())], "read each other's output"),
-])
+@pytest.mark.parametrize(
+    "layer, words",
+    [
+        (lambda: lstm(), "layer 'lstm.*' must be built"),
+        (lambda: built(lstm(activation="gelu")), "activation of layer 'lstm.*got 'gelu'"),
+        (lambda: built(lstm(recurrent_activation="exponential")), "recurrent_activation of .*got 'exponential'"),
+        (lambda: built(lstm(activation=own)), "activation of layer 'lstm.*own"),
+        (lambda: built(layers.GRU(3)), "must be an LSTM, an RNN of LSTMCells.* got GRU"),
+        (lambda: built(layers.RNN(layers.GRUCell(3))), "got RNN"),
+        (lambda: built(layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])), "got RNN"),
+        (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])), "layers of one LSTM must be alike"),
+        (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])), "must be alike"),
+        (lambda: built(layers.Bidirectional(layers.RNN(cells(2)))), "got Bidirectional"),
+        (lambda: built(layers.Bidirectional(layers.GRU(3))), "got Bidirectional"),
+        (
+            lambda: built(layers.Bidirectional(lstm(), backward_layer=lstm(go_backwards=True, activation="relu"))),
+            "must be alike",
+        ),
+        (lambda: built(layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())), "go_backwards of layer"),
+        (lambda: [built(lstm()), built(lstm())], "read each other's output"),
+    ],
+)
 def test_what_lstm_cannot_be_is_refused_by_name(layer, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.from_layer(layer())
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: lf.keras.from_layer(np.zeros(3)), "layer must be a Keras layer or a list of them, got"),
-    (lambda: lf.keras.from_layer([]), "layer must be a Keras layer"),
-    (lambda: lf.keras.from_layer(built(lstm()), units=3), "must be one of activation, .*got units"),
-    (lambda: lf.keras.to_layer(lf.RNN(2, 3)), "lstm must be an LSTM, got RNN"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: lf.keras.from_layer(np.zeros(3)), "layer must be a Keras layer or a list of them, got"),
+        (lambda: lf.keras.from_layer([]), "layer must be a Keras layer"),
+        (lambda: lf.keras.from_layer(built(lstm()), units=3), "must be one of activation, .*got units"),
+        (lambda: lf.keras.to_layer(lf.RNN(2, 3)), "lstm must be an LSTM, got RNN"),
+    ],
+)
 def test_wrong_types_are_type_errors(call, words):
     with pytest.raises(TypeError, match=words):
         call()
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"proj_size": 2}, "proj_size must be 0 for Keras, got 2"), ({"peepholes": True}, "peepholes"),
-    ({"layer_norm": True}, "layer_norm"), ({"coupled_gates": True}, "coupled_gates"),
-    ({"cell_clip": 3.0}, "cell_clip must be None for Keras, got 3.0"), ({"gate_clip": 3.0}, "gate_clip"),
-    ({"learn_initial_state": True}, "learn_initial_state"), ({"zoneout": (0.0, 0.1)}, "zoneout"),
-    ({"activation": "relu"}, "cell_activation must be that of g for Keras, 'relu', got 'tanh'"),
-    ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be one that Keras has"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"proj_size": 2}, "proj_size must be 0 for Keras, got 2"),
+        ({"peepholes": True}, "peepholes"),
+        ({"layer_norm": True}, "layer_norm"),
+        ({"coupled_gates": True}, "coupled_gates"),
+        ({"cell_clip": 3.0}, "cell_clip must be None for Keras, got 3.0"),
+        ({"gate_clip": 3.0}, "gate_clip"),
+        ({"learn_initial_state": True}, "learn_initial_state"),
+        ({"zoneout": (0.0, 0.1)}, "zoneout"),
+        ({"activation": "relu"}, "cell_activation must be that of g for Keras, 'relu', got 'tanh'"),
+        ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be one that Keras has"),
+    ],
+)
 def test_what_keras_lacks_is_refused_by_name(options, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.to_layer(lf.LSTM(I, H, seed=0, **options))
@@ -327,8 +399,19 @@ def test_what_keras_lacks_is_refused_by_name(options, words):
 
 def test_to_a_layer_and_back_with_all_that_keras_has():
     """Two biases become one: else the bits are the same."""
-    network = lf.LSTM(I, H, 3, batch_first=True, bidirectional=True, dropout=0.2, activation="softsign",
-                      cell_activation="softsign", recurrent_activation="tanh", dtype=np.float64, seed=3)
+    network = lf.LSTM(
+        I,
+        H,
+        3,
+        batch_first=True,
+        bidirectional=True,
+        dropout=0.2,
+        activation="softsign",
+        cell_activation="softsign",
+        recurrent_activation="tanh",
+        dtype=np.float64,
+        seed=3,
+    )
     model = lf.keras.to_layer(network)
     x = inputs(np.float64)
     assert_same(outputs(model, x), network(x)[0])
@@ -338,13 +421,20 @@ def test_to_a_layer_and_back_with_all_that_keras_has():
         p = network.parameters()
         want = p[name] if "weight" in name else p[name] + p[name.replace("ih", "hh")] if "ih" in name else 0 * value
         assert value.tobytes() == want.tobytes()
-    assert lf.keras.to_layer(lf.LSTM(I, H, seed=0), name="mine", return_sequences=False, return_state=True).name == "mine"
+    assert (
+        lf.keras.to_layer(lf.LSTM(I, H, seed=0), name="mine", return_sequences=False, return_state=True).name == "mine"
+    )
 
 
-@pytest.mark.parametrize("mask, words", [
-    (np.ones((2, 3)), "mask must be boolean of shape .B, T., got float64"), (np.ones(3, bool), r"got bool \(3,\)"),
-    ([[True, True], [False, True]], "padded on the right.* in sequence 1"), ([[True, False, True]], "gap .*in sequence 0"),
-])
+@pytest.mark.parametrize(
+    "mask, words",
+    [
+        (np.ones((2, 3)), "mask must be boolean of shape .B, T., got float64"),
+        (np.ones(3, bool), r"got bool \(3,\)"),
+        ([[True, True], [False, True]], "padded on the right.* in sequence 1"),
+        ([[True, False, True]], "gap .*in sequence 0"),
+    ],
+)
 def test_masks_that_are_not_lengths_are_refused(mask, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.lengths(mask)

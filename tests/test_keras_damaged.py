@@ -1,4 +1,5 @@
 """Damaged and hostile files of Keras: an LSTM or a FormatError."""
+
 import io
 
 from keras_cases import H, I, edited, lstm, model_of, rewrite, saved  # first: it chooses the backend of Keras
@@ -10,16 +11,20 @@ from keras import layers
 import lstm_fast as lf
 
 # Of Keras' own variables.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
 def with_h5(change):
     """A change of model.weights.h5."""
+
     def changed(data):
         file = io.BytesIO(data)
         with h5py.File(file, "r+") as h5:
             change(h5)
         return file.getvalue()
+
     return {"model.weights.h5": changed}
 
 
@@ -46,6 +51,7 @@ def replaced(name, value):
     def change(h5):
         del h5[CELL + name]
         h5[CELL + name] = value
+
     return change
 
 
@@ -53,23 +59,31 @@ def circle(h5):
     h5["layers/again"] = h5["layers"]
 
 
-@pytest.mark.parametrize("changes, words", [
-    (with_h5(huge), "must be stored plainly"), (with_h5(outside), "must be stored plainly"),
-    (with_h5(replaced("/0", h5py.ExternalLink("other.h5", "/kernel"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/0", h5py.SoftLink("/layers/lstm/cell/vars/1"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/2", np.zeros(4 * H + 1, "f4"))), "must hold an LSTM layer"),
-    (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating numbers, got int32"),
-    (with_config(lambda config: config.update(units=H + 1)), "with H = units = 5 and use_bias=True, got"),
-    (with_config(lambda config: config.update(units="x")), "units"),
-    (with_config(lambda config: config.update(units=None)), "configuration that cannot be read"),
-    (with_config(lambda config: config.update(use_bias=False)), "use_bias=False, got"),
-    ({"config.json": lambda data: b'{"class_name":' * 3000}, "damaged"), ({"config.json": lambda data: b"[]"}, "damaged"),
-    ({"config.json": lambda data: b'{"class_name": "A", "config": {"layers": [' * 200 + b"]}}" * 200}, "damaged|nested"),
-    ({"config.json": lambda data: b'{"config": 0}'}, "must be that of a model"),
-    ({"config.json": lambda data: b" " * (20 << 20)}, "compressed size"),
-    ({"model.weights.h5": lambda data: bytes(20 << 20)}, "compressed size"),
-    ({"model.weights.h5": lambda data: b""}, "damaged"),
-])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (with_h5(huge), "must be stored plainly"),
+        (with_h5(outside), "must be stored plainly"),
+        (with_h5(replaced("/0", h5py.ExternalLink("other.h5", "/kernel"))), "must hold an LSTM layer"),
+        (with_h5(replaced("/0", h5py.SoftLink("/layers/lstm/cell/vars/1"))), "must hold an LSTM layer"),
+        (with_h5(replaced("/2", np.zeros(4 * H + 1, "f4"))), "must hold an LSTM layer"),
+        (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating numbers, got int32"),
+        (with_config(lambda config: config.update(units=H + 1)), "with H = units = 5 and use_bias=True, got"),
+        (with_config(lambda config: config.update(units="x")), "units"),
+        (with_config(lambda config: config.update(units=None)), "configuration that cannot be read"),
+        (with_config(lambda config: config.update(use_bias=False)), "use_bias=False, got"),
+        ({"config.json": lambda data: b'{"class_name":' * 3000}, "damaged"),
+        ({"config.json": lambda data: b"[]"}, "damaged"),
+        (
+            {"config.json": lambda data: b'{"class_name": "A", "config": {"layers": [' * 200 + b"]}}" * 200},
+            "damaged|nested",
+        ),
+        ({"config.json": lambda data: b'{"config": 0}'}, "must be that of a model"),
+        ({"config.json": lambda data: b" " * (20 << 20)}, "compressed size"),
+        ({"model.weights.h5": lambda data: bytes(20 << 20)}, "compressed size"),
+        ({"model.weights.h5": lambda data: b""}, "damaged"),
+    ],
+)
 def test_files_that_do_not_fit_together_are_format_errors(tmp_path, changes, words):
     path = saved(model_of(lstm()), tmp_path / "model.keras")
     with pytest.raises(lf.FormatError, match=words):
@@ -99,7 +113,7 @@ def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
     rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
 
     def change(data):
-        bad = bytearray(data[:rng.integers(1, len(data))] if k % 5 == 0 else data)
+        bad = bytearray(data[: rng.integers(1, len(data))] if k % 5 == 0 else data)
         for place in rng.integers(len(bad), size=rng.integers(1, 6)):
             bad[place] = rng.integers(256)
         return bytes(bad)

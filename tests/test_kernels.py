@@ -2,6 +2,7 @@
 
 LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th (a quarter of an hour).
 """
+
 import os
 
 import numpy as np
@@ -49,7 +50,23 @@ def special_points(dtype):
     """Numbers around the places where something changes: powers of two, halves of ln 2, saturation, the ends."""
     info = np.finfo(dtype)
     points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
-    points += [info.tiny, info.max, 0.58158, 9.01, 18.02, 17.33, 36.74, 87.34, 87.9, 88, 88.72, 103.97, 708.4, 709, 745.13]
+    points += [
+        info.tiny,
+        info.max,
+        0.58158,
+        9.01,
+        18.02,
+        17.33,
+        36.74,
+        87.34,
+        87.9,
+        88,
+        88.72,
+        103.97,
+        708.4,
+        709,
+        745.13,
+    ]
     bits = np.array(points, dtype).view(f"i{info.dtype.itemsize}")[:, None] + np.arange(-200, 201)
     near = bits.ravel().view(dtype)
     near = np.concatenate([near[np.isfinite(near)], np.array([0, np.inf], dtype)])
@@ -85,8 +102,10 @@ def test_activation_is_within_2_ulp_near_special_points(isa, name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_activation_keeps_nan_and_saturates_exactly(isa, dtype):
-    nan_bits = {np.float32: [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF],
-                np.float64: [0x7FF8 << 48, 0xFFF8 << 48, (0x7FF0 << 48) + 1, 2**64 - 1]}[dtype]
+    nan_bits = {
+        np.float32: [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF],
+        np.float64: [0x7FF8 << 48, 0xFFF8 << 48, (0x7FF0 << 48) + 1, 2**64 - 1],
+    }[dtype]
     nans = np.array(nan_bits, f"u{np.dtype(dtype).itemsize}").view(dtype)
     x = np.array([np.inf, -np.inf, 0, 1e4, -1e4, np.finfo(dtype).max, -np.finfo(dtype).max], dtype)
     assert _core.sigmoid(x).tolist() == [1, 0, 0.5, 1, 0, 1, 0]
@@ -119,7 +138,9 @@ def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype)
     want = FUNCTIONS[name](x)
     for n in range(1, 71):
         for offset in range(17):
-            assert_same_bits(FUNCTIONS[name](x[offset:offset + n]), want[offset:offset + n], f"n={n} offset={offset}")
+            assert_same_bits(
+                FUNCTIONS[name](x[offset : offset + n]), want[offset : offset + n], f"n={n} offset={offset}"
+            )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -157,13 +178,22 @@ def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype
 
 # ---- the other activations -------------------------------------------------------------------------------------------
 
-OTHERS = [("relu", 0, 0), ("affine", 0.7, 0.2), ("leaky_relu", 0.3, 0), ("thresholded_relu", 0.2, 0), ("scaled_tanh", 1.3, 0.6),
-          ("hard_sigmoid", 0.4, 0.45), ("elu", 0.8, 0), ("softsign", 0, 0), ("softplus", 0, 0)]
+OTHERS = [
+    ("relu", 0, 0),
+    ("affine", 0.7, 0.2),
+    ("leaky_relu", 0.3, 0),
+    ("thresholded_relu", 0.2, 0),
+    ("scaled_tanh", 1.3, 0.6),
+    ("hard_sigmoid", 0.4, 0.45),
+    ("elu", 0.8, 0),
+    ("softsign", 0, 0),
+    ("softplus", 0, 0),
+]
 
 
 def definition(spec):
     name, *parameters = spec
-    return activation((name, *parameters[:len(activation(name).parameters)]))
+    return activation((name, *parameters[: len(activation(name).parameters)]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -171,14 +201,20 @@ def definition(spec):
 def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtype):
     """Within 4 ULP, or 4 epsilon of the sizes that are added; alpha and beta are rounded to the dtype."""
     spec = (spec[0], *(float(dtype(p)) for p in spec[1:]))
-    z = np.concatenate([np.random.default_rng(0).standard_normal(20_000) * 3, np.linspace(-120, 120, 5001), [0.0, -0.0]])
+    z = np.concatenate(
+        [np.random.default_rng(0).standard_normal(20_000) * 3, np.linspace(-120, 120, 5001), [0.0, -0.0]]
+    )
     z = z.astype(dtype)
     wide = np.float64 if dtype is np.float32 else np.longdouble
     want, eps = definition(spec).function(z.astype(wide), *definition(spec).parameters), np.finfo(dtype).eps
     got = _core.activate(spec, z)
-    np.testing.assert_array_less(np.abs(got - want), 4 * eps * np.maximum(np.abs(want), np.abs(spec[2])) + 4 * np.finfo(dtype).tiny)
+    np.testing.assert_array_less(
+        np.abs(got - want), 4 * eps * np.maximum(np.abs(want), np.abs(spec[2])) + 4 * np.finfo(dtype).tiny
+    )
     slope = np.asarray(definition(spec).derivative(got.astype(wide), *definition(spec).parameters)).astype(wide)
-    np.testing.assert_array_less(np.abs(_core.activate(spec, got, True) - slope), 8 * eps * max(1, abs(spec[1]), abs(spec[2])))
+    np.testing.assert_array_less(
+        np.abs(_core.activate(spec, got, True) - slope), 8 * eps * max(1, abs(spec[1]), abs(spec[2]))
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -197,4 +233,4 @@ def test_bits_of_an_activation_do_not_depend_on_its_place_in_a_vector(isa, spec)
     z = np.random.default_rng(1).standard_normal(37).astype(np.float32)
     whole = _core.activate(spec, z)
     for k in range(37):
-        assert_same_bits(_core.activate(spec, z[k:k + 1].copy()), whole[k:k + 1])
+        assert_same_bits(_core.activate(spec, z[k : k + 1].copy()), whole[k : k + 1])

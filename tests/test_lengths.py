@@ -1,4 +1,5 @@
 """Sequences of different lengths: the reference's numbers, nothing looked at in padding, the bits of each sequence alone."""
+
 import numpy as np
 import pytest
 from cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
@@ -8,15 +9,24 @@ import lstm_fast
 from lstm_fast import _core, reference
 
 # T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product.
-SHAPES = [(1, 1, 3, 5), (3, 2, 3, 7), (7, 5, 1, 8), (6, 17, 16, 9), (9, 8, 3, 33), (5, 33, 20, 17), (700, 2, 3, 9),
-          (3, 600, 4, 5), (40, 7, 40, 65)]
+SHAPES = [
+    (1, 1, 3, 5),
+    (3, 2, 3, 7),
+    (7, 5, 1, 8),
+    (6, 17, 16, 9),
+    (9, 8, 3, 33),
+    (5, 33, 20, 17),
+    (700, 2, 3, 9),
+    (3, 600, 4, 5),
+    (40, 7, 40, 65),
+]
 
 
 def draw_lengths(rng, T, B):
     """In no order; of four sequences one is empty, one full."""
     lengths = rng.integers(0, T + 1, B)
-    lengths[rng.permutation(B)[:B // 4]] = 0
-    lengths[rng.permutation(B)[:(B + 3) // 4]] = T
+    lengths[rng.permutation(B)[: B // 4]] = 0
+    lengths[rng.permutation(B)[: (B + 3) // 4]] = T
     return lengths
 
 
@@ -64,12 +74,15 @@ def test_bits_are_those_of_each_sequence_alone(isa, kind, structure):
     a, lengths = draw(rng, module, T, B), np.array([4, 0, 11, 7, 11, 1, 7])
     got, _ = train(module, a, lengths=lengths)
     for b, n in enumerate(lengths):
-        alone = {name: value[:n, b:b + 1] if name in ("x", "d_output") else value[:, b:b + 1] for name, value in a.items()}
+        alone = {
+            name: value[:n, b : b + 1] if name in ("x", "d_output") else value[:, b : b + 1]
+            for name, value in a.items()
+        }
         want, _ = train(module, alone)
         for name in ("output", "d_x"):
-            assert_same_bits(got[name][:n, b:b + 1], want[name], f"{name} of {b}")
+            assert_same_bits(got[name][:n, b : b + 1], want[name], f"{name} of {b}")
         for name in {"h_n", "c_n", "d_h_0", "d_c_0"} & set(want):
-            assert_same_bits(got[name][:, b:b + 1], want[name], f"{name} of {b}")
+            assert_same_bits(got[name][:, b : b + 1], want[name], f"{name} of {b}")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -82,7 +95,10 @@ def test_threads_change_no_bit(isa, split, structure, dtype):
 
     def run(n):
         module = make("lstm", 4, 18, dtype=dtype, seed=5, **structure)  # the same seed draws the same dropout
-        return train(module, draw(np.random.default_rng(6), module, T, B), training=True, lengths=lengths, num_threads=n)[0]
+        return train(
+            module, draw(np.random.default_rng(6), module, T, B), training=True, lengths=lengths, num_threads=n
+        )[0]
+
     _core.use_split(split)
     try:
         want = run(1)
@@ -153,12 +169,15 @@ def test_functions_take_lengths():
     lstm = make("lstm", 3, 6)
     a, lengths = draw(np.random.default_rng(2), lstm, 5, 4), [3, 0, 5, 1]
     weights = tuple(lstm.parameters().values())
-    results = [module.lstm_forward(a["x"], a["h_0"][0], a["c_0"][0], *weights, lengths)
-               for module in (lstm_fast, reference)]
+    results = [
+        module.lstm_forward(a["x"], a["h_0"][0], a["c_0"][0], *weights, lengths) for module in (lstm_fast, reference)
+    ]
     for got, want in zip(*(result[:3] for result in results)):
         assert_within(forward_error(got, want), 1e-13, "forward")
-    gradients = [module.lstm_backward(result[3], a["d_output"])._asdict()
-                 for module, result in zip((lstm_fast, reference), results)]
+    gradients = [
+        module.lstm_backward(result[3], a["d_output"])._asdict()
+        for module, result in zip((lstm_fast, reference), results)
+    ]
     for name in gradients[0]:
         assert_within(gradient_error(gradients[0][name], gradients[1][name], np.float64), 1e-12, name)
 
@@ -183,12 +202,18 @@ def test_steps_of_no_sequence_take_no_time():
     assert lstm.backward(tape, output).d_x.shape == x.shape
 
 
-@pytest.mark.parametrize("lengths, message", [
-    ([1, 2], r"lengths must be integers of shape \(B,\) = \(3,\), got int64 \(2,\)"),
-    ([1.0, 2.0, 3.0], r"lengths must be integers .*float64"), ([1, 2, 5], "lengths must be from 0 to T = 4, got 5"),
-    ([-1, 2, 3], "lengths must be from 0 to T = 4, got -1"), (3, r"lengths must be integers of shape \(B,\)"),
-    ([True, False, True], "lengths must be integers .*bool"), ([None, 1, 2], "lengths must be integers"),
-])
+@pytest.mark.parametrize(
+    "lengths, message",
+    [
+        ([1, 2], r"lengths must be integers of shape \(B,\) = \(3,\), got int64 \(2,\)"),
+        ([1.0, 2.0, 3.0], r"lengths must be integers .*float64"),
+        ([1, 2, 5], "lengths must be from 0 to T = 4, got 5"),
+        ([-1, 2, 3], "lengths must be from 0 to T = 4, got -1"),
+        (3, r"lengths must be integers of shape \(B,\)"),
+        ([True, False, True], "lengths must be integers .*bool"),
+        ([None, 1, 2], "lengths must be integers"),
+    ],
+)
 def test_wrong_lengths_are_refused_by_name(lengths, message):
     with pytest.raises(ValueError, match=message):
         make("lstm", 2, 3)(np.zeros((4, 3, 2)), lengths=lengths)

@@ -1,4 +1,5 @@
 """LSTM, RNN and LSTMCell as objects: parameters, shapes, seeds, copies, traces, dropout, gradients."""
+
 import copy
 import pickle
 
@@ -20,14 +21,27 @@ def assert_same_parameters(module, want):
 
 # ---- parameters ----------------------------------------------------------------------------------------------------
 
+
 def test_parameters_have_the_names_shapes_and_order_of_pytorch():
     shapes = {name: value.shape for name, value in LSTM(3, 5, 2, bidirectional=True).parameters().items()}
     assert list(shapes.items()) == [
-        ("weight_ih_l0", (20, 3)), ("weight_hh_l0", (20, 5)), ("bias_ih_l0", (20,)), ("bias_hh_l0", (20,)),
-        ("weight_ih_l0_reverse", (20, 3)), ("weight_hh_l0_reverse", (20, 5)), ("bias_ih_l0_reverse", (20,)),
-        ("bias_hh_l0_reverse", (20,)), ("weight_ih_l1", (20, 10)), ("weight_hh_l1", (20, 5)), ("bias_ih_l1", (20,)),
-        ("bias_hh_l1", (20,)), ("weight_ih_l1_reverse", (20, 10)), ("weight_hh_l1_reverse", (20, 5)),
-        ("bias_ih_l1_reverse", (20,)), ("bias_hh_l1_reverse", (20,))]
+        ("weight_ih_l0", (20, 3)),
+        ("weight_hh_l0", (20, 5)),
+        ("bias_ih_l0", (20,)),
+        ("bias_hh_l0", (20,)),
+        ("weight_ih_l0_reverse", (20, 3)),
+        ("weight_hh_l0_reverse", (20, 5)),
+        ("bias_ih_l0_reverse", (20,)),
+        ("bias_hh_l0_reverse", (20,)),
+        ("weight_ih_l1", (20, 10)),
+        ("weight_hh_l1", (20, 5)),
+        ("bias_ih_l1", (20,)),
+        ("bias_hh_l1", (20,)),
+        ("weight_ih_l1_reverse", (20, 10)),
+        ("weight_hh_l1_reverse", (20, 5)),
+        ("bias_ih_l1_reverse", (20,)),
+        ("bias_hh_l1_reverse", (20,)),
+    ]
     assert [*RNN(3, 5, bias=False).parameters()] == ["weight_ih_l0", "weight_hh_l0"]
     assert [value.shape for value in RNN(3, 5).parameters().values()] == [(5, 3), (5, 5), (5,), (5,)]
     assert [*LSTMCell(3, 5).parameters()] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
@@ -35,8 +49,11 @@ def test_parameters_have_the_names_shapes_and_order_of_pytorch():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_initial_parameters_are_uniform_within_the_root_of_the_hidden_size(dtype):
-    for module in (LSTM(40, 64, 2, dtype=dtype, seed=0), RNN(40, 64, 4, dtype=dtype, seed=0),
-                   LSTMCell(40, 64, dtype=dtype, seed=0)):
+    for module in (
+        LSTM(40, 64, 2, dtype=dtype, seed=0),
+        RNN(40, 64, 4, dtype=dtype, seed=0),
+        LSTMCell(40, 64, dtype=dtype, seed=0),
+    ):
         flat = 8 * module.flat_parameters
         assert flat.dtype == dtype and len(np.unique(flat)) > 0.99 * flat.size
         assert -1 <= flat.min() < -0.999 and 0.999 < flat.max() <= 1
@@ -154,12 +171,15 @@ def test_state_dict_gives_copies_and_loads_into_another():
 def test_load_state_dict_takes_all_or_nothing():
     lstm = make("lstm", 3, 5)
     before, good = lstm.state_dict(), make("lstm", 3, 5, seed=9).state_dict()
-    bad = [({name: good[name] for name in list(good)[:3]}, "missing .*bias_hh_l0"),
-           (good | {"weight_hr_l0": np.zeros(1)}, "unexpected .*weight_hr_l0"),
-           (good | {"bias_hh_l0": np.zeros(19)}, r"bias_hh_l0 must have shape .*\(20,\), got \(19,\)"),
-           (good | {"bias_hh_l0": np.zeros((20, 1))}, "bias_hh_l0"),
-           (good | {"bias_hh_l0": None}, "bias_hh_l0"), (good | {"bias_hh_l0": ["a"] * 20}, "bias_hh_l0"),
-           (good | {"bias_hh_l0": np.zeros(20, complex)}, "bias_hh_l0")]
+    bad = [
+        ({name: good[name] for name in list(good)[:3]}, "missing .*bias_hh_l0"),
+        (good | {"weight_hr_l0": np.zeros(1)}, "unexpected .*weight_hr_l0"),
+        (good | {"bias_hh_l0": np.zeros(19)}, r"bias_hh_l0 must have shape .*\(20,\), got \(19,\)"),
+        (good | {"bias_hh_l0": np.zeros((20, 1))}, "bias_hh_l0"),
+        (good | {"bias_hh_l0": None}, "bias_hh_l0"),
+        (good | {"bias_hh_l0": ["a"] * 20}, "bias_hh_l0"),
+        (good | {"bias_hh_l0": np.zeros(20, complex)}, "bias_hh_l0"),
+    ]
     for state, message in bad:
         with pytest.raises((ValueError, TypeError), match=message):
             lstm.load_state_dict(state)
@@ -170,10 +190,16 @@ def test_load_state_dict_takes_all_or_nothing():
 
 # ---- the object ----------------------------------------------------------------------------------------------------
 
+
 def test_repr_is_a_call_that_makes_a_like_module():
-    modules = [LSTM(3, 5), RNN(3, 5, 2, "relu", bias=False), LSTMCell(3, 5, dtype=np.float64),
-               LSTM(3, 5, 2, bias=False, batch_first=True, dropout=0.25, bidirectional=True, dtype="float64"),
-               LSTM(3, 5, forget_bias=1.0), LSTMCell(3, 5, bias=False)]
+    modules = [
+        LSTM(3, 5),
+        RNN(3, 5, 2, "relu", bias=False),
+        LSTMCell(3, 5, dtype=np.float64),
+        LSTM(3, 5, 2, bias=False, batch_first=True, dropout=0.25, bidirectional=True, dtype="float64"),
+        LSTM(3, 5, forget_bias=1.0),
+        LSTMCell(3, 5, bias=False),
+    ]
     assert repr(modules[0]) == "LSTM(3, 5)"
     assert repr(modules[1]) == "RNN(3, 5, num_layers=2, nonlinearity='relu', bias=False)"
     for module in modules:
@@ -191,11 +217,14 @@ def test_constructor_arguments_are_attributes():
     assert LSTM(np.int64(3), np.int32(5)).input_size == 3
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))],
-                         ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))], ids=["deepcopy", "pickle"]
+)
 def test_copy_is_equal_and_independent(isa, duplicate):
-    for module in (make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5, dtype=np.float32),
-                   make("relu", 3, 5, batch_first=True, bias=False)):
+    for module in (
+        make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5, dtype=np.float32),
+        make("relu", 3, 5, batch_first=True, bias=False),
+    ):
         again = duplicate(module)
         assert repr(again) == repr(module)
         assert_same_parameters(again, module.parameters())
@@ -221,9 +250,12 @@ def test_dropout_without_layers_to_stand_between_warns():
 
 # ---- calls ---------------------------------------------------------------------------------------------------------
 
+
 def test_states_are_never_batch_first_and_of_two_dimensions_without_a_batch():
-    for module in (make("lstm", 3, 5, num_layers=2, bidirectional=True, batch_first=True),
-                   make("relu", 3, 5, num_layers=4)):
+    for module in (
+        make("lstm", 3, 5, num_layers=2, bidirectional=True, batch_first=True),
+        make("relu", 3, 5, num_layers=4),
+    ):
         a = draw(np.random.default_rng(0), module, 4, 2)
         x = a["x"].swapaxes(0, 1) if module.batch_first else a["x"]
         got = infer(module, a | {"x": x})
@@ -250,7 +282,9 @@ def test_gradients_have_the_form_of_what_they_belong_to():
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("structure", [{}, dict(num_layers=2, bidirectional=True), dict(layer_norm=True, zoneout=0.2)], ids=str)
+@pytest.mark.parametrize(
+    "structure", [{}, dict(num_layers=2, bidirectional=True), dict(layer_norm=True, zoneout=0.2)], ids=str
+)
 def test_without_d_x_all_other_gradients_keep_their_bits(isa, structure, batch_first):
     lstm = LSTM(3, 9, batch_first=batch_first, seed=0, **structure)
     x = np.random.default_rng(0).standard_normal((7, 5, 3))
@@ -303,9 +337,18 @@ def test_tape_says_what_it_holds():
     assert tape.nbytes >= 7 * 2 * 16 * 6 * 8 and "7 steps of 2 sequences" in repr(tape)
 
 
-@pytest.mark.parametrize("other", [make("lstm", 3, 6), make("lstm", 3, 5, num_layers=2), make("tanh", 3, 5),
-                                   make("lstm", 3, 5, bidirectional=True), make("lstm", 3, 5, bias=False),
-                                   make("lstm", 3, 5, dtype=np.float32)], ids=repr)
+@pytest.mark.parametrize(
+    "other",
+    [
+        make("lstm", 3, 6),
+        make("lstm", 3, 5, num_layers=2),
+        make("tanh", 3, 5),
+        make("lstm", 3, 5, bidirectional=True),
+        make("lstm", 3, 5, bias=False),
+        make("lstm", 3, 5, dtype=np.float32),
+    ],
+    ids=repr,
+)
 def test_tape_of_another_module_is_refused(other):
     *_, tape = other.forward(np.ones((4, 2, 3)))
     with pytest.raises(TypeError, match="^tape must"):
@@ -325,14 +368,17 @@ def test_tape_of_another_function_is_refused():
     *_, lstm_tape = lstm_fast.lstm_forward(x, state, state, *make("lstm", 3, 5).parameters().values())
     *_, rnn_tape = lstm_fast.rnn_forward(x, state, *make("tanh", 3, 5).parameters().values())
     *_, module_tape = make("lstm", 3, 5, num_layers=2).forward(x)
-    for backward, tapes in ((lstm_fast.lstm_backward, (rnn_tape, module_tape, None)),
-                            (lstm_fast.rnn_backward, (lstm_tape, module_tape, None))):
+    for backward, tapes in (
+        (lstm_fast.lstm_backward, (rnn_tape, module_tape, None)),
+        (lstm_fast.rnn_backward, (lstm_tape, module_tape, None)),
+    ):
         for tape in tapes:
             with pytest.raises(TypeError, match="^tape must"):
                 backward(tape, None)
 
 
 # ---- trace ---------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("k", range(len(STRUCTURES)), ids=lambda k: str(STRUCTURES[k]))
@@ -349,7 +395,7 @@ def test_trace_shows_what_the_reference_has_on_its_tape(isa, poison, k, dtype):
             assert getattr(trace, name).shape == (lstm.num_layers, D, 5, 2, H)
             for index, layer_tape in enumerate(tape.tapes):
                 layer, direction = divmod(index, D)
-                want = getattr(layer_tape, name)[::-1 if direction else 1]
+                want = getattr(layer_tape, name)[:: -1 if direction else 1]
                 got = getattr(trace, name)[layer, direction]
                 assert got.dtype == dtype
                 assert_within(forward_error(got, want), FORWARD[dtype], f"{name}, layer {layer}, direction {direction}")
@@ -376,6 +422,7 @@ def test_trace_is_without_dropout():
 
 # ---- LSTMCell ------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [True, False])
 def test_cell_gives_the_bits_of_an_lstm_step_by_step(isa, bias, dtype):
@@ -389,7 +436,7 @@ def test_cell_gives_the_bits_of_an_lstm_step_by_step(isa, bias, dtype):
         (h, c), tape = cell.forward(a["x"][t], (h, c))
         tapes.append(tape)
         assert_same_bits(h, want["output"][t])
-        assert_same_bits(cell(a["x"][t], None)[0], lstm(a["x"][t:t + 1])[0][0])
+        assert_same_bits(cell(a["x"][t], None)[0], lstm(a["x"][t : t + 1])[0][0])
         for got, expected in zip(alone, (h, c), strict=True):
             assert_same_bits(got, expected[2])
     assert_same_bits(c, want["c_n"][0])
@@ -416,11 +463,13 @@ def test_cell_without_a_batch_gives_gradients_without_one():
     none = cell.backward(tape, (None, None))
     assert not none.flat.any() and not none.d_x.any()
 
+
 def test_memory_of_a_large_tape_is_used_again_but_never_while_somebody_looks():
     lstm, x = lstm_fast.LSTM(64, 64, seed=0), np.ones((50, 240, 64), np.float32)
 
     def place(tape):
         return tape._memory.block.data.ctypes.data
+
     tape = lstm.forward(x)[2]
     first, copied = place(tape), copy.copy(tape)
     del tape

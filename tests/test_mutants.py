@@ -1,4 +1,5 @@
 """A deliberately broken kernel must turn the suite red. mutate.py has more of them."""
+
 import subprocess
 
 import pytest

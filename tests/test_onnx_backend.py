@@ -1,4 +1,5 @@
 """lf.onnx.Backend: ONNX's own conformance cases, and random nodes against ONNX Runtime."""
+
 import importlib
 import sys
 import warnings
@@ -26,8 +27,10 @@ with warnings.catch_warnings():
 
 
 def test_conformance_cases_are_all_here():
-    assert {name for name in CONFORMANCE if "lstm" in name} == {f"test_lstm_{kind}" for kind in (
-        "defaults", "with_initial_bias", "with_peepholes", "batchwise", "reverse", "bidirectional")}
+    assert {name for name in CONFORMANCE if "lstm" in name} == {
+        f"test_lstm_{kind}"
+        for kind in ("defaults", "with_initial_bias", "with_peepholes", "batchwise", "reverse", "bidirectional")
+    }
     assert sum("rnn" in name for name in CONFORMANCE) >= 4
 
 
@@ -95,13 +98,17 @@ def test_states_of_each_sequence_and_weights_as_inputs():
 def test_other_dtypes(dtype):
     case = Case(5, {"bias", "initial_h", "lengths"}, "bidirectional")
     want = run(case.model(), case.feeds)
-    cast = {name: array.astype(dtype) if array.dtype == np.float32 else array for name,
-            array in (case.weights | case.feeds).items()}
-    model = make_model([case.node()], {name: cast[name] for name in case.feeds}, (),
-                       {name: cast[name] for name in case.weights})
-    model.graph.output.extend(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
-                                                            [None] * n)
-                              for name, n in zip(OUTPUTS, (4, 3, 3)))
+    cast = {
+        name: array.astype(dtype) if array.dtype == np.float32 else array
+        for name, array in (case.weights | case.feeds).items()
+    }
+    model = make_model(
+        [case.node()], {name: cast[name] for name in case.feeds}, (), {name: cast[name] for name in case.weights}
+    )
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), [None] * n)
+        for name, n in zip(OUTPUTS, (4, 3, 3))
+    )
     got = lf.onnx.Backend.run_model(model, {name: cast[name] for name in case.feeds})
     assert all(array.dtype == dtype for array in got)
     assert_close([array.astype(np.float32) for array in got], want, 5e-3 if dtype == np.float16 else 1e-5)
@@ -114,9 +121,15 @@ def test_rnn_nodes(direction, activation):
     D, H, I = case.D, case.H, case.I
     weights = {"W": case.draw(D, H, I), "R": case.draw(D, H, H), "B": case.draw(D, 2 * H)}
     alphas = {"activation_alpha": [1.0] * D, "activation_beta": [0.0] * D} if activation == "Affine" else {}
-    node = helper.make_node("RNN", ["X", "W", "R", "B", "sequence_lens", "initial_h"], ["Y", "Y_h"], hidden_size=H,
-                            direction=direction,
-                            activations=[activation] * D, **alphas)
+    node = helper.make_node(
+        "RNN",
+        ["X", "W", "R", "B", "sequence_lens", "initial_h"],
+        ["Y", "Y_h"],
+        hidden_size=H,
+        direction=direction,
+        activations=[activation] * D,
+        **alphas,
+    )
     model = make_model([node], case.feeds, ("Y", "Y_h"), weights)
     assert_close(lf.onnx.Backend.run_model(model, case.feeds), run(model, case.feeds))
 
@@ -160,7 +173,11 @@ def test_what_is_not_supported_is_refused_by_name():
     with pytest.raises(ValueError, match="activations"):
         lf.onnx.Backend.run_model(case.model(activations=["Sigmoid", "Cosine", "Tanh"]), case.feeds)
     node = helper.make_node("RNN", ["X", "W", "R"], ["Y"], hidden_size=2, clip=1.0)
-    feeds = {"X": np.zeros((1, 1, 3), np.float32), "W": np.zeros((1, 2, 3), np.float32), "R": np.zeros((1, 2, 2), np.float32)}
+    feeds = {
+        "X": np.zeros((1, 1, 3), np.float32),
+        "W": np.zeros((1, 2, 3), np.float32),
+        "R": np.zeros((1, 2, 2), np.float32),
+    }
     with pytest.raises(ValueError, match="clip of RNN is not supported"):
         lf.onnx.Backend.run_model(make_model([node], feeds, ["Y"]), feeds)
 
@@ -168,8 +185,11 @@ def test_what_is_not_supported_is_refused_by_name():
 def test_the_rest_of_a_model_runs_too():
     """An LSTM between other operators, as exporters write them."""
     case = Case(10, {"bias"}, "bidirectional")
-    nodes = [helper.make_node("Relu", ["raw"], ["X"]), case.node(),
-             helper.make_node("ReduceMean", ["Y"], ["mean"], keepdims=0)]
+    nodes = [
+        helper.make_node("Relu", ["raw"], ["X"]),
+        case.node(),
+        helper.make_node("ReduceMean", ["Y"], ["mean"], keepdims=0),
+    ]
     model = make_model(nodes, {"raw": case.feeds["X"]}, ["mean"], case.weights)
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("mean", TensorProto.FLOAT, []))
     assert_close(lf.onnx.Backend.run_model(model, [case.feeds["X"]]), run(model, {"raw": case.feeds["X"]}))

@@ -1,4 +1,5 @@
 """lf.onnx.load: what ONNX Runtime makes of a node is what the loaded LSTM makes of it."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,9 @@ def test_versions_of_onnx(opset):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation):
-    for k, names in enumerate(((activation, "Tanh", "Elu"), ("Sigmoid", activation, "HardSigmoid"),
-                               ("LeakyRelu", "Tanh", activation))):
+    for k, names in enumerate(
+        ((activation, "Tanh", "Elu"), ("Sigmoid", activation, "HardSigmoid"), ("LeakyRelu", "Tanh", activation))
+    ):
         case = Case(k, {"activations", "bias"}, activations=names)
         assert_close(case.call(lf.onnx.load(case.model())), case.expected())
 
@@ -93,7 +95,9 @@ def test_one_constant_state_and_one_given():
     case = Case(8, {"initial_h", "initial_c"}, "forward")
     case.feeds["initial_c"][:] = case.feeds["initial_c"][:, :1]
     lstm = lf.onnx.load(case.model(constants=("initial_c",)))
-    assert (lstm.parameters()["c_0_l0"] == case.feeds["initial_c"][0, 0]).all() and not lstm.parameters()["h_0_l0"].any()
+    assert (lstm.parameters()["c_0_l0"] == case.feeds["initial_c"][0, 0]).all() and not lstm.parameters()[
+        "h_0_l0"
+    ].any()
     assert_close(case.call(lstm), case.expected())
 
 
@@ -107,8 +111,11 @@ def test_constant_states_of_each_sequence_are_refused():
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16", "float64"))
 def test_other_dtypes(dtype):
     case = Case(9, {"bias", "peepholes", "lengths"}, "bidirectional")
-    kind = {"float16": onnx.TensorProto.FLOAT16, "bfloat16": onnx.TensorProto.BFLOAT16,
-            "float64": onnx.TensorProto.DOUBLE}[dtype]
+    kind = {
+        "float16": onnx.TensorProto.FLOAT16,
+        "bfloat16": onnx.TensorProto.BFLOAT16,
+        "float64": onnx.TensorProto.DOUBLE,
+    }[dtype]
     tensors = [helper.make_tensor(name, kind, array.shape, array.ravel()) for name, array in case.weights.items()]
     case.weights = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in tensors}  # rounded
     lstm = lf.onnx.load(make_model([case.node()], case.feeds, ("Y",), tensors))
@@ -137,13 +144,20 @@ def test_dynamic_quantize_lstm(dtype, per_channel, direction):
     assert_close(got, (y.swapaxes(1, 2).reshape(case.T, case.B, -1), y_h, y_c), 0.05)
 
 
-REFUSED = {"activations": {"activations": ["Sigmoid", "Cosine", "Tanh"]}, "activations ": {"activations": ["Sigmoid"]},
-           "activation_alpha": {"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [-1.0]},
-           "activation_alpha ": {"activations": ["Sigmoid", "Affine", "Tanh"]},
-           "activation_beta": {"activations": ["Sigmoid", "ScaledTanh", "Tanh"], "activation_alpha": [1.0]},
-           "clip": {"clip": 0.0}, "direction": {"direction": "sideways"}, "hidden_size": {"hidden_size": 0},
-           "layout": {"layout": 2},
-           "input_forget": {"input_forget": 2}, "zoneout": {"zoneout": 0.5}, "hidden_size ": {"hidden_size": 2.5}}
+REFUSED = {
+    "activations": {"activations": ["Sigmoid", "Cosine", "Tanh"]},
+    "activations ": {"activations": ["Sigmoid"]},
+    "activation_alpha": {"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [-1.0]},
+    "activation_alpha ": {"activations": ["Sigmoid", "Affine", "Tanh"]},
+    "activation_beta": {"activations": ["Sigmoid", "ScaledTanh", "Tanh"], "activation_alpha": [1.0]},
+    "clip": {"clip": 0.0},
+    "direction": {"direction": "sideways"},
+    "hidden_size": {"hidden_size": 0},
+    "layout": {"layout": 2},
+    "input_forget": {"input_forget": 2},
+    "zoneout": {"zoneout": 0.5},
+    "hidden_size ": {"hidden_size": 2.5},
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -159,14 +173,29 @@ def test_other_activations_of_the_second_direction_are_refused():
         lf.onnx.load(case.model(activations=["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Tanh", "Relu"]))
 
 
-@pytest.mark.parametrize("name, shape", (("W", (1, 8, 3, 1)), ("W", (1, 9, 3)), ("W", (2, 8, 3)), ("W", (1, 8, 0)),
-                                         ("R", (1, 8)),
-                                         ("R", (1, 8, 3)), ("B", (1, 8)), ("P", (1, 8)), ("W", ()), ("initial_h", (1, 2))))
+@pytest.mark.parametrize(
+    "name, shape",
+    (
+        ("W", (1, 8, 3, 1)),
+        ("W", (1, 9, 3)),
+        ("W", (2, 8, 3)),
+        ("W", (1, 8, 0)),
+        ("R", (1, 8)),
+        ("R", (1, 8, 3)),
+        ("B", (1, 8)),
+        ("P", (1, 8)),
+        ("W", ()),
+        ("initial_h", (1, 2)),
+    ),
+)
 def test_shapes_that_do_not_fit(name, shape):
     case = Case(0, {"bias", "peepholes", "initial_h"}, "forward")
-    case.weights |= {"W": np.zeros((1, 8, 3), np.float32), "R": np.zeros((1, 8, 2), np.float32),
-                     "B": np.zeros((1, 16), np.float32),
-                     "P": np.zeros((1, 6), np.float32)}
+    case.weights |= {
+        "W": np.zeros((1, 8, 3), np.float32),
+        "R": np.zeros((1, 8, 2), np.float32),
+        "B": np.zeros((1, 16), np.float32),
+        "P": np.zeros((1, 6), np.float32),
+    }
     case.feeds["initial_h"] = np.zeros((1, 2, 2), np.float32)
     case.attributes["hidden_size"] = 2
     lf.onnx.load(case.model(constants=("initial_h",)))
@@ -200,9 +229,12 @@ def test_a_reverse_lstm_is_an_lstm():
                 assert (output == want[..., 4:]).all() and (h_n == want_h[1:]).all() and (c_n == want_c[1:]).all()
                 assert (alone(x, lengths=lengths, resets=r)[0] == output).all()
                 got = alone.backward(tape, d_output, (d_h_n, None), norms=True)
-                expect = layer.backward(want_tape, np.concatenate([0 * d_output, d_output], -1),
-                                        (np.concatenate([0 * d_h_n, d_h_n]), None),
-                                        norms=True)
+                expect = layer.backward(
+                    want_tape,
+                    np.concatenate([0 * d_output, d_output], -1),
+                    (np.concatenate([0 * d_h_n, d_h_n]), None),
+                    norms=True,
+                )
                 assert all((got[name] == expect[name + "_reverse"]).all() for name in got)
                 np.testing.assert_allclose(got.d_x, expect.d_x, rtol=1e-6, atol=1e-7)
                 assert (got.d_h_norms[:, 0] == expect.d_h_norms[:, 1]).all()
@@ -227,6 +259,8 @@ def test_without_onnx_the_error_says_what_to_install():
 
 
 def test_onnx_is_imported_only_when_used():
-    program = ("import sys, lstm_fast\nassert 'onnx' not in sys.modules\n"
-               "lstm_fast.onnx\nassert 'onnx' in sys.modules and 'onnx.reference' not in sys.modules")
+    program = (
+        "import sys, lstm_fast\nassert 'onnx' not in sys.modules\n"
+        "lstm_fast.onnx\nassert 'onnx' in sys.modules and 'onnx.reference' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,4 +1,5 @@
 """Damaged and hostile files: an LSTM or a FormatError, in little time and memory."""
+
 import resource
 import sys
 import time
@@ -27,13 +28,20 @@ def samples(folder):
     constant_states.feeds["initial_c"][:] = 0.25
     lf.onnx.save(lf.LSTM(2, 3, 2, bidirectional=True, seed=0), folder / "saved.onnx")
     plain = Case(6, {"bias"}, "forward")
-    chain = [case.model(opset, nodes=nodes, initializers=arrays | {"R": plain.weights["R"], "B": plain.weights["B"]})
-             for name, nodes, arrays, opset in chains(plain.weights["W"]) if name != "Constant"]
-    models = [case.model(), constant_states.model(constants=("initial_h", "initial_c")),
-              function_model(Case(4, {"bias"}, "bidirectional")),
-              stack_model(two_cases("bidirectional"))[0], *(model for _, model,
-                                                            _ in body_models(Case(3, {"bias"}, "bidirectional"))),
-              onnx.load(folder / "saved.onnx"), *chain]
+    chain = [
+        case.model(opset, nodes=nodes, initializers=arrays | {"R": plain.weights["R"], "B": plain.weights["B"]})
+        for name, nodes, arrays, opset in chains(plain.weights["W"])
+        if name != "Constant"
+    ]
+    models = [
+        case.model(),
+        constant_states.model(constants=("initial_h", "initial_c")),
+        function_model(Case(4, {"bias"}, "bidirectional")),
+        stack_model(two_cases("bidirectional"))[0],
+        *(model for _, model, _ in body_models(Case(3, {"bias"}, "bidirectional"))),
+        onnx.load(folder / "saved.onnx"),
+        *chain,
+    ]
     return [model.SerializeToString() for model in models]
 
 
@@ -60,11 +68,11 @@ def mutated(data, rng):
         elif kind <= 2:
             data[k] = int(rng.choice([0, 1, 127, 128, 255]))
         elif kind == 3:
-            del data[k:k + n if rng.random() < 0.8 else None]
+            del data[k : k + n if rng.random() < 0.8 else None]
         elif kind == 4:
             data[k:k] = rng.bytes(n)
         else:
-            data[k:k] = data[int(rng.integers(len(data))):][:n]
+            data[k:k] = data[int(rng.integers(len(data))) :][:n]
     return bytes(data)
 
 
@@ -82,7 +90,7 @@ def test_flipped_bytes(tmp_path):
     assert time.perf_counter() - begin < 60
 
 
-SIZES = (-1, 0, 1, 2, 3, 7, 2**31, 2**40, 2**62, -2**63)
+SIZES = (-1, 0, 1, 2, 3, 7, 2**31, 2**40, 2**62, -(2**63))
 
 
 def mutate_message(message, rng):
@@ -102,8 +110,11 @@ def mutate_message(message, rng):
         return
     old = value[0] if is_repeated and len(value) else value
     if isinstance(old, int):
-        new = int(rng.choice(SIZES)) if field.name in ("dims", "dim_value", "ints", "i",
-                                                       "int64_data") else int(rng.integers(0, 30))
+        new = (
+            int(rng.choice(SIZES))
+            if field.name in ("dims", "dim_value", "ints", "i", "int64_data")
+            else int(rng.integers(0, 30))
+        )
     elif isinstance(old, float):
         new = float(rng.choice([0.0, -1.0, np.inf, np.nan, 1e30]))
     else:
@@ -141,8 +152,9 @@ def test_every_truncation():
         attempt(data[:n])
 
 
-@pytest.mark.parametrize("data", (b"", b"ONNX", b"\x08\x07", b"\0" * 100, b"PK\x03\x04" + b"a" * 100, b"\xff" * 1000,
-                                  bytearray(b"{}")))
+@pytest.mark.parametrize(
+    "data", (b"", b"ONNX", b"\x08\x07", b"\0" * 100, b"PK\x03\x04" + b"a" * 100, b"\xff" * 1000, bytearray(b"{}"))
+)
 def test_what_is_not_onnx(data, tmp_path):
     (tmp_path / "file").write_bytes(data)
     for source in (data, tmp_path / "file", str(tmp_path / "file")):
@@ -171,12 +183,23 @@ def claims(**fields):
     return make_model([case.node()], case.feeds, OUTPUTS, [W, numpy_helper.from_array(case.weights["R"], "R")])
 
 
-@pytest.mark.parametrize("fields", (
-    {"dims": [2**40, 2**20]}, {"dims": [1, 2**62, 4]}, {"dims": [1, -1, 4]}, {"dims": []}, {"dims": [0, 2**62]},
-    {"raw_data": b""},
-    {"raw_data": b"123"}, {"data_type": 0}, {"data_type": TensorProto.STRING}, {"data_type": TensorProto.DOUBLE},
-    {"data_type": 99},
-    {"dims": [1] * 70}))
+@pytest.mark.parametrize(
+    "fields",
+    (
+        {"dims": [2**40, 2**20]},
+        {"dims": [1, 2**62, 4]},
+        {"dims": [1, -1, 4]},
+        {"dims": []},
+        {"dims": [0, 2**62]},
+        {"raw_data": b""},
+        {"raw_data": b"123"},
+        {"data_type": 0},
+        {"data_type": TensorProto.STRING},
+        {"data_type": TensorProto.DOUBLE},
+        {"data_type": 99},
+        {"dims": [1] * 70},
+    ),
+)
 def test_tensors_that_claim_what_they_have_not(fields):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(lf.FormatError):
@@ -189,11 +212,17 @@ def bombs():
     node, big, one = helper.make_node, np.array([1, 2**22, 2**20]), np.ones((1, 1, 1), np.float32)
     yield [node("ConstantOfShape", ["sizes"], ["W"])], {"sizes": big}
     yield [node("Expand", ["one", "sizes"], ["W"])], {"one": one, "sizes": big}
-    yield [node("Add", ["a", "b"], ["W"])], {"a": np.ones((50_000, 1), np.float32), "b": np.ones((1, 50_000), np.float32)}
+    yield (
+        [node("Add", ["a", "b"], ["W"])],
+        {"a": np.ones((50_000, 1), np.float32), "b": np.ones((1, 50_000), np.float32)},
+    )
     yield [node("Gather", ["a", "k"], ["W"])], {"a": np.ones((1, 50_000), np.float32), "k": np.zeros(50_000, np.int64)}
-    yield [node("Concat", ["W0", "W0"], ["W1"], axis=0)] + [node("Concat", [f"W{k}"] * 20, [f"W{k + 1}"], axis=0)
-                                                            for k in range(1, 9)] + [
-        node("Identity", ["W9"], ["W"])], {"W0": one}
+    yield (
+        [node("Concat", ["W0", "W0"], ["W1"], axis=0)]
+        + [node("Concat", [f"W{k}"] * 20, [f"W{k + 1}"], axis=0) for k in range(1, 9)]
+        + [node("Identity", ["W9"], ["W"])],
+        {"W0": one},
+    )
 
 
 @pytest.mark.parametrize("k", range(5))
@@ -210,20 +239,32 @@ def test_small_files_that_ask_for_much(k):
 def test_long_chains():
     case = Case(8, (), "forward")
     names = ["w", *(f"a{k}" for k in range(5000)), "W"]
-    model = case.model(nodes=[helper.make_node("Identity", [a], [b]) for a, b in zip(names, names[1:])],
-                       initializers={"w": case.weights["W"], "R": case.weights["R"]})
+    model = case.model(
+        nodes=[helper.make_node("Identity", [a], [b]) for a, b in zip(names, names[1:])],
+        initializers={"w": case.weights["W"], "R": case.weights["R"]},
+    )
     with pytest.raises(lf.FormatError, match="chain of more than 100 operators"):
         lf.onnx.load(model)
 
 
 def test_functions_that_call_themselves_or_too_many():
     def model(bodies):
-        functions = [helper.make_function("mine", name, ["X"], ["Y"], nodes,
-                                          [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)])
-                     for name, nodes in bodies.items()]
-        return make_model([helper.make_node("f0", ["X"], ["Y"], domain="mine")], {"X": np.zeros((1, 1, 1), np.float32)},
-                          ["Y"], {}, 17,
-                          functions, ["mine"])
+        functions = [
+            helper.make_function(
+                "mine", name, ["X"], ["Y"], nodes, [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
+            )
+            for name, nodes in bodies.items()
+        ]
+        return make_model(
+            [helper.make_node("f0", ["X"], ["Y"], domain="mine")],
+            {"X": np.zeros((1, 1, 1), np.float32)},
+            ["Y"],
+            {},
+            17,
+            functions,
+            ["mine"],
+        )
+
     call = lambda k, *names: helper.make_node(f"f{k}", [names[0]], [names[1]], domain="mine")  # noqa: E731
     with pytest.raises(lf.FormatError, match="deep in each other"):
         lf.onnx.names(model({"f0": [call(0, "X", "Y")]}))
@@ -251,13 +292,19 @@ def test_deep_bodies():
 
 # ---- external data ----
 
+
 def external(folder, **changes):
     """A model in folder whose W lies in weights.bin, and its case."""
     case = Case(8, {"bias"}, "forward")
     model = case.model()
-    onnx.save_model(model, folder / "model.onnx", save_as_external_data=True, all_tensors_to_one_file=True,
-                    location="weights.bin",
-                    size_threshold=0)
+    onnx.save_model(
+        model,
+        folder / "model.onnx",
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
@@ -276,13 +323,25 @@ def test_external_data_only_if_asked_for(tmp_path):
         lf.onnx.load(path.read_bytes(), external_data=True)
 
 
-@pytest.mark.parametrize("changes", ({"location": "../weights.bin"}, {"location": "{folder}/weights.bin"}, {"location": ""},
-                                     {"location": "."},
-                                     {"location": "link.bin"}, {"location": "no.bin"}, {"location": "a/../weights.bin"},
-                                     {"location": "we\0.bin"},
-                                     {"offset": "-4"}, {"offset": "99999999"}, {"offset": "x"}, {"length": "3"},
-                                     {"length": str(2**60)},
-                                     {"location": "out/weights.bin"}))
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"location": "../weights.bin"},
+        {"location": "{folder}/weights.bin"},
+        {"location": ""},
+        {"location": "."},
+        {"location": "link.bin"},
+        {"location": "no.bin"},
+        {"location": "a/../weights.bin"},
+        {"location": "we\0.bin"},
+        {"offset": "-4"},
+        {"offset": "99999999"},
+        {"offset": "x"},
+        {"length": "3"},
+        {"length": str(2**60)},
+        {"location": "out/weights.bin"},
+    ),
+)
 def test_external_data_that_lie_elsewhere_are_refused(changes, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()

@@ -1,4 +1,5 @@
 """lf.onnx.save: ONNX Runtime runs the file with the same results, and load gives the bits back."""
+
 import json
 import sys
 from pathlib import Path
@@ -15,17 +16,28 @@ from lstm_fast.onnx.reverse import ReverseRNN  # noqa: E402
 from onnx_cases import ACTIVATIONS, assert_close, run  # noqa: E402
 
 LSTMS = {
-    "plain": {}, "no bias": {"bias": False}, "stacked": {"num_layers": 3, "dropout": 0.1},
+    "plain": {},
+    "no bias": {"bias": False},
+    "stacked": {"num_layers": 3, "dropout": 0.1},
     "bidirectional": {"bidirectional": True},
-    "batch_first": {"batch_first": True}, "all of these": {"num_layers": 2, "bidirectional": True, "batch_first": True,
-                                                           "bias": False},
-    "peepholes": {"peepholes": True, "bidirectional": True}, "coupled_gates": {"coupled_gates": True},
+    "batch_first": {"batch_first": True},
+    "all of these": {"num_layers": 2, "bidirectional": True, "batch_first": True, "bias": False},
+    "peepholes": {"peepholes": True, "bidirectional": True},
+    "coupled_gates": {"coupled_gates": True},
     "gate_clip": {"gate_clip": 0.3},
     "learn_initial_state": {"learn_initial_state": True, "num_layers": 2, "bidirectional": True},
     "recurrent_dropout, zoneout": {"recurrent_dropout": 0.2, "zoneout": (0.1, 0.3)},
-    "variants": {"peepholes": True, "coupled_gates": True, "gate_clip": 0.7, "activation": "softsign",
-                 "recurrent_activation": ("hard_sigmoid", 0.3, 0.4), "cell_activation": ("elu", 0.8), "bidirectional": True,
-                 "num_layers": 2}}
+    "variants": {
+        "peepholes": True,
+        "coupled_gates": True,
+        "gate_clip": 0.7,
+        "activation": "softsign",
+        "recurrent_activation": ("hard_sigmoid", 0.3, 0.4),
+        "cell_activation": ("elu", 0.8),
+        "bidirectional": True,
+        "num_layers": 2,
+    },
+}
 
 
 def filled(module, seed=0):
@@ -42,8 +54,9 @@ def draw(module, T=6, B=4, seed=1):
     rng = np.random.default_rng(seed)
     n = module.num_layers * (1 + module.bidirectional)
     states = rng.standard_normal((2, n, B, module.hidden_size)).astype(module.dtype)
-    x = rng.standard_normal((B, T, module.input_size) if module.batch_first else (T, B,
-                                                                                  module.input_size)).astype(module.dtype)
+    x = rng.standard_normal((B, T, module.input_size) if module.batch_first else (T, B, module.input_size)).astype(
+        module.dtype
+    )
     return x, rng.integers(1, T + 1, B).astype(np.int32), *states
 
 
@@ -54,14 +67,17 @@ def flat(result):
 
 def check_runs(module, path, run=run):
     """With and without lengths and states, for other T and B of one file."""
-    names = ("h_0", "c_0")[:1 + isinstance(module, lf.LSTM)]
+    names = ("h_0", "c_0")[: 1 + isinstance(module, lf.LSTM)]
     for T, B in ((6, 4), (1, 1), (9, 2)):
         x, lengths, *states = draw(module, T, B)
-        states = states[:len(names)]
+        states = states[: len(names)]
         given = tuple(states) if len(states) == 2 else states[0]
-        for feeds, want in (({}, module(x)), ({"lengths": lengths}, module(x, lengths=lengths)),
-                            (dict(zip(names, states)), module(x, given)),
-                            ({"lengths": lengths, **dict(zip(names, states))}, module(x, given, lengths=lengths))):
+        for feeds, want in (
+            ({}, module(x)),
+            ({"lengths": lengths}, module(x, lengths=lengths)),
+            (dict(zip(names, states)), module(x, given)),
+            ({"lengths": lengths, **dict(zip(names, states))}, module(x, given, lengths=lengths)),
+        ):
             assert_close(run(path, {"x": x, **feeds}), flat(want))
 
 
@@ -88,10 +104,14 @@ def test_float64(name, tmp_path):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation, tmp_path):
-    ours = {"LeakyRelu": ("leaky_relu", 0.3), "ThresholdedRelu": ("thresholded_relu", 0.1),
-            "ScaledTanh": ("scaled_tanh", 0.7, 0.6),
-            "HardSigmoid": ("hard_sigmoid", 0.3, 0.4), "Affine": ("affine", 0.5, 0.1),
-            "Elu": ("elu", 0.4)}.get(activation, activation.lower())
+    ours = {
+        "LeakyRelu": ("leaky_relu", 0.3),
+        "ThresholdedRelu": ("thresholded_relu", 0.1),
+        "ScaledTanh": ("scaled_tanh", 0.7, 0.6),
+        "HardSigmoid": ("hard_sigmoid", 0.3, 0.4),
+        "Affine": ("affine", 0.5, 0.1),
+        "Elu": ("elu", 0.4),
+    }.get(activation, activation.lower())
     for argument in ("activation", "recurrent_activation", "cell_activation"):
         lstm = lf.LSTM(3, 4, seed=0, **{argument: ours})
         lf.onnx.save(lstm, tmp_path / "lstm.onnx")
@@ -125,8 +145,10 @@ def test_rnn(nonlinearity, tmp_path):
 
 
 @pytest.mark.parametrize("readout", ("last", "mean", "all"))
-@pytest.mark.parametrize("options", ({}, {"batch_first": True, "bidirectional": True, "num_layers": 2,
-                                          "learn_initial_state": True}, {"rnn": True}))
+@pytest.mark.parametrize(
+    "options",
+    ({}, {"batch_first": True, "bidirectional": True, "num_layers": 2, "learn_initial_state": True}, {"rnn": True}),
+)
 def test_sequence_model(readout, options, tmp_path):
     options = dict(options)
     module = filled((lf.RNN if options.pop("rnn", False) else lf.LSTM)(3, 5, **options))
@@ -175,6 +197,7 @@ def test_files_are_whole_or_not_there(tmp_path, monkeypatch):
 
     def fail(*args):
         raise OSError("no space left")
+
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="no space"):
         lf.onnx.save(lf.LSTM(3, 5, seed=1), path)

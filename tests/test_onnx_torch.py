@@ -1,4 +1,5 @@
 """PyTorch's exporters and back: torch -> ONNX -> lstm_fast -> safetensors -> torch ends with the bits it began with."""
+
 import io
 import logging
 import sys
@@ -17,8 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import lstm_fast as lf  # noqa: E402
 from onnx_cases import assert_close, run  # noqa: E402
 
-SHAPES = {"one layer": {}, "stacked, both directions": {"num_layers": 2, "bidirectional": True},
-          "batch_first, no bias": {"num_layers": 2, "batch_first": True, "bias": False}}
+SHAPES = {
+    "one layer": {},
+    "stacked, both directions": {"num_layers": 2, "bidirectional": True},
+    "batch_first, no bias": {"num_layers": 2, "batch_first": True, "bias": False},
+}
 
 
 def export(module, x, dynamo, dynamic=True, **options):
@@ -52,7 +56,9 @@ def exported_lstm(name, dynamo, dynamic):
 
 # The newer exporter takes seconds a model.
 EXPORTS = [(name, False, dynamic) for name in SHAPES for dynamic in (True, False)] + [
-    ("stacked, both directions", True, True), ("batch_first, no bias", True, False)]
+    ("stacked, both directions", True, True),
+    ("batch_first, no bias", True, False),
+]
 
 
 @pytest.mark.parametrize("name, dynamo, dynamic", EXPORTS)
@@ -73,8 +79,9 @@ def test_exported_lstm(name, dynamo, dynamic):
         assert all((ours.parameters()[key.replace("_l0", f"_l{k}")] == value).all() for key, value in alone.items())
     parameters = {key: value.detach().numpy() for key, value in theirs.named_parameters()}
     loaded = {key: value for key, value in ours.parameters().items() if theirs.bias or "bias" not in key}
-    assert loaded.keys() == parameters.keys() and all(loaded[key].tobytes() == value.tobytes() for key,
-                                                      value in parameters.items())
+    assert loaded.keys() == parameters.keys() and all(
+        loaded[key].tobytes() == value.tobytes() for key, value in parameters.items()
+    )
 
 
 @pytest.mark.parametrize("dynamo", (True, False))
@@ -85,14 +92,19 @@ def test_round_trip(dynamo, tmp_path):
     lf.train.SequenceModel(lf.onnx.load(tmp_path / "lstm.onnx"), 1).save(tmp_path / "model.safetensors")
     tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
     end = torch.nn.LSTM(3, 5, **SHAPES["stacked, both directions"])
-    end.load_state_dict({name.removeprefix("lstm."): tensor for name, tensor in tensors.items() if name.startswith("lstm.")})
-    assert all(a.numpy().tobytes() == b.numpy().tobytes() for a,
-               b in zip(begin.state_dict().values(), end.state_dict().values(), strict=True))
+    end.load_state_dict(
+        {name.removeprefix("lstm."): tensor for name, tensor in tensors.items() if name.startswith("lstm.")}
+    )
+    assert all(
+        a.numpy().tobytes() == b.numpy().tobytes()
+        for a, b in zip(begin.state_dict().values(), end.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("dynamo", (True, False))
 def test_a_model_around_an_lstm(dynamo):
     """By Backend, and a learned initial state that the module expands to the batch."""
+
     class Tagger(torch.nn.Module):
         def __init__(self):
             super().__init__()

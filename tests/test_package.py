@@ -1,4 +1,5 @@
 """What is shipped: the sdist, the wheel made from it, the compiled extension, and the rules of the house."""
+
 import io
 import platform
 import re
@@ -30,24 +31,37 @@ def dist(tmp_path_factory):
 
 
 def only(paths):
-    path, = paths
+    (path,) = paths
     return path
 
 
 # ---- sdist and wheel -----------------------------------------------------------------------------------------------
 
+
 def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
     with tarfile.open(only(dist.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
-                 "lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "tests/data/golden_torch.npz",
-                 "tests/data/golden_onnx.npz"):
+    for name in (
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "lstm_fast/py.typed",
+        "lstm_fast/data/sunspots.csv",
+        "tests/data/golden_torch.npz",
+        "tests/data/golden_onnx.npz",
+    ):
         assert name in names, name
     made = [name for name in names if name.endswith((".so", ".o", ".pyc", ".pyd")) or name == "lstm_fast/_core.c"]
     assert not made
     paths = (path for folder in ("csrc", "tests", "lstm_fast") for path in (ROOT / folder).rglob("*"))
-    sources = {str(path.relative_to(ROOT)) for path in paths
-               if path.suffix in (".c", ".h", ".py", ".pyx", ".pxd", ".pxi", ".pyi") and path.name != "_core.c"}
+    sources = {
+        str(path.relative_to(ROOT))
+        for path in paths
+        if path.suffix in (".c", ".h", ".py", ".pyx", ".pxd", ".pxi", ".pyi") and path.name != "_core.c"
+    }
     assert sources <= names, f"MANIFEST.in leaves out {sources - names}"
 
 
@@ -61,8 +75,13 @@ def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
         metadata = archive.read(only(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".o"))]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lstm_fast"}, "only the package itself"
-    assert {"lstm_fast/py.typed", "lstm_fast/data/sunspots.csv", "lstm_fast/__init__.pyi",
-            "lstm_fast/reference/__init__.py", "lstm_fast/tour/__init__.py"} <= set(names)
+    assert {
+        "lstm_fast/py.typed",
+        "lstm_fast/data/sunspots.csv",
+        "lstm_fast/__init__.pyi",
+        "lstm_fast/reference/__init__.py",
+        "lstm_fast/tour/__init__.py",
+    } <= set(names)
     assert only(name for name in names if name.endswith(".so")).startswith("lstm_fast/_core.")
     assert "License-Expression: MIT" in metadata and "Requires-Python: >=3.11" in metadata
     required = re.findall(r"^Requires-Dist: ([^;\n]*)$", metadata, re.MULTILINE)
@@ -98,6 +117,7 @@ def test_import_of_an_unbuilt_source_tree_says_what_to_do(tmp_path):
 
 # ---- the compiled extension ----------------------------------------------------------------------------------------
 
+
 class Elf:
     """The little of a 64-bit little-endian ELF file that the tests ask for."""
 
@@ -114,7 +134,7 @@ class Elf:
         for at in range(begin, begin + size, entry):
             name, info, _, index = struct.unpack_from("<IBBH", data, at)
             if index and info >> 4:  # defined here, not local
-                self.exported.add(data[names + name:data.index(b"\0", names + name)].decode())
+                self.exported.add(data[names + name : data.index(b"\0", names + name)].decode())
 
 
 def test_extension_exports_its_entry_alone_and_cannot_change_the_process():
@@ -129,6 +149,7 @@ def test_extension_exports_its_entry_alone_and_cannot_change_the_process():
 
 
 # ---- rules of the house --------------------------------------------------------------------------------------------
+
 
 def c_sources():
     """Each file of csrc without comments and strings: rules are for code."""
@@ -149,8 +170,11 @@ def test_c_core_knows_neither_python_nor_numpy():
 
 
 def test_openmp_fork_and_instructions_are_each_in_one_place():
-    places = {r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "parallel.c", r"pthread|\bfork\b": "parallel.c",
-              r"immintrin|arm_neon|_mm\d*_|\bv\w+q_f(32|64)\b": "kernels/vector.h"}
+    places = {
+        r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "parallel.c",
+        r"pthread|\bfork\b": "parallel.c",
+        r"immintrin|arm_neon|_mm\d*_|\bv\w+q_f(32|64)\b": "kernels/vector.h",
+    }
     for pattern, place in places.items():
         found = {str(path) for path, code, _ in c_sources() if re.search(pattern, code)}
         assert found == {place}, f"{pattern}: {found}"
@@ -190,18 +214,47 @@ def run_compiler(compiler, *words):
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_c_core_compiles_without_a_warning(compiler, tmp_path):
-    for name in ("plan.c", "dispatch.c", "parallel.c", "loops/loops.c", "loops/loops_f32.c", "loops/loops_f64.c",
-                 "kernels/kernels_portable.c"):
-        run_compiler(compiler, "-O0", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror", "-I.", "-c", name, "-o",
-                     tmp_path / "object.o")
+    for name in (
+        "plan.c",
+        "dispatch.c",
+        "parallel.c",
+        "loops/loops.c",
+        "loops/loops_f32.c",
+        "loops/loops_f64.c",
+        "kernels/kernels_portable.c",
+    ):
+        run_compiler(
+            compiler,
+            "-O0",
+            "-Wall",
+            "-Wextra",
+            "-Wno-unknown-pragmas",
+            "-Werror",
+            "-I.",
+            "-c",
+            name,
+            "-o",
+            tmp_path / "object.o",
+        )
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="reads the assembly of AVX2 kernels")
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_sums_of_a_tile_stay_in_registers(compiler):
     """Both compilers must unroll what is of constant length: where Clang did not, it was five times slower."""
-    text = run_compiler(compiler, "-O3", "-ffp-contract=off", "-mavx2", "-mfma", "-mf16c", "-I.", "-S",
-                        "kernels/kernels_avx2.c", "-o", "-")
+    text = run_compiler(
+        compiler,
+        "-O3",
+        "-ffp-contract=off",
+        "-mavx2",
+        "-mfma",
+        "-mf16c",
+        "-I.",
+        "-S",
+        "kernels/kernels_avx2.c",
+        "-o",
+        "-",
+    )
     body = re.search(r"^lstm_tile_f32_3_0:(.*?)^\s*\.size\s+lstm_tile_f32_3_0", text, re.M | re.S)[1]
     runs = [re.findall(r"\bv\w+", run) for run in re.split(r"^\.\w+:", body, flags=re.M)]
     loops = [run for run in runs if sum(word.startswith("vfmadd") for word in run) >= 12]

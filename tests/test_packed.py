@@ -1,4 +1,5 @@
 """Packed sequences, as a PackedSequence's data: the core reads and writes them where they lie, with the bits of padded ones."""
+
 import numpy as np
 import pytest
 from tolerances import assert_same_bits
@@ -19,19 +20,43 @@ def train(module, a, lengths, run, num_threads, lean, pack):
 
     def empty(width):
         return np.zeros((T, B, width) if pack is None else (1, lengths.sum(), width), dtype)
+
     running = (lengths > np.arange(T)[:, None]).sum(axis=1)
     order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(running) - running)
     run = run and run._replace(lean=lean) or _network.Run(0, 0, 0, 0, 0, lean)
     block = _core.Block(weights.tape_bytes(T, B, run))
     states = [np.empty((n, B, size), dtype) if size else None for size in (R, H if weights.has_c else 0) * 3]
-    got = {"output": empty(D * R), "h_n": states[0], "c_n": states[1], "d_h_0": states[2], "d_c_0": states[3],
-           "d_x": empty(I), "inferred": empty(D * R), "h": states[4], "c": states[5]}
+    got = {
+        "output": empty(D * R),
+        "h_n": states[0],
+        "c_n": states[1],
+        "d_h_0": states[2],
+        "d_c_0": states[3],
+        "d_x": empty(I),
+        "inferred": empty(D * R),
+        "h": states[4],
+        "c": states[5],
+    }
     x, h_0, c_0 = steps(a["x"]), a["h_0"], a.get("c_0")
     weights.forward(x, h_0, c_0, got["inferred"], got["h"], got["c"], None, num_threads, None, order)
     weights.forward(x, h_0, c_0, got["output"], got["h_n"], got["c_n"], block, num_threads, run, order)
     flat = np.empty_like(module.flat_parameters)
-    weights.backward(block, x, h_0, c_0, steps(a["d_output"]), a["d_h_n"], a.get("d_c_n"), got["d_x"], got["d_h_0"],
-                     got["d_c_0"], flat, num_threads, run, order)
+    weights.backward(
+        block,
+        x,
+        h_0,
+        c_0,
+        steps(a["d_output"]),
+        a["d_h_n"],
+        a.get("d_c_n"),
+        got["d_x"],
+        got["d_h_0"],
+        got["d_c_0"],
+        flat,
+        num_threads,
+        run,
+        order,
+    )
     return got | module._views(flat)
 
 
@@ -48,8 +73,13 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
     a = draw(rng, module, T, B, options)
     lengths = np.sort(rng.integers(1, T + 1, B))[::-1].copy()
     lengths[0], lengths[-1] = T, 1
-    run = _network.Run(0.25 if "dropout" in options and module.num_layers > 1 else 0, 0.3 if "recurrent_dropout" in options else 0,
-                       *(0.4 if name in options else 0 for name in ("zoneout_h", "zoneout_c")), seed, False)
+    run = _network.Run(
+        0.25 if "dropout" in options and module.num_layers > 1 else 0,
+        0.3 if "recurrent_dropout" in options else 0,
+        *(0.4 if name in options else 0 for name in ("zoneout_h", "zoneout_c")),
+        seed,
+        False,
+    )
     pack = np.nonzero(lengths > np.arange(T)[:, None])
     want = train(module, a, lengths, run, 1, False, None)
     for split in ("best", "rows", "directions"):
@@ -61,16 +91,25 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
                     if name in ("output", "inferred", "d_x"):
                         value = value[pack][None]
                     if value is not None:
-                        assert_same_bits(got[name], value, f"{sorted(options)}, {split}, {num_threads} threads, lean {lean}: {name}")
+                        assert_same_bits(
+                            got[name], value, f"{sorted(options)}, {split}, {num_threads} threads, lean {lean}: {name}"
+                        )
         finally:
             _core.use_split()
 
 
-@pytest.mark.parametrize("lengths, first, n, message", [
-    ([2, 3], [0, 2, 4], 5, "steps and no empty rows"), ([3, 0], [0, 1, 2], 3, "steps and no empty rows"),
-    ([3, 1, 2], [0, 3, 5], 6, "lengths must not rise"), ([3, 2], [0, 2, 3], 5, "those of the lengths"),
-    ([3, 2], [1, 2, 4], 5, "those of the lengths"), ([3, 2], [0, 2, 4], 6, "has 5 rows, got 6"), ([], [], 0, "steps and no empty rows"),
-])
+@pytest.mark.parametrize(
+    "lengths, first, n, message",
+    [
+        ([2, 3], [0, 2, 4], 5, "steps and no empty rows"),
+        ([3, 0], [0, 1, 2], 3, "steps and no empty rows"),
+        ([3, 1, 2], [0, 3, 5], 6, "lengths must not rise"),
+        ([3, 2], [0, 2, 3], 5, "those of the lengths"),
+        ([3, 2], [1, 2, 4], 5, "those of the lengths"),
+        ([3, 2], [0, 2, 4], 6, "has 5 rows, got 6"),
+        ([], [], 0, "steps and no empty rows"),
+    ],
+)
 def test_packed_rows_that_would_lead_astray_are_refused(lengths, first, n, message):
     module = make("lstm", 2, 3, set())
     x, output = np.zeros((1, n, 2)), np.zeros((1, n, 3))

@@ -1,4 +1,5 @@
 """All pictures: every text can be read on any figure and in any style, nothing else in the process changes."""
+
 import importlib.util
 import os
 import subprocess
@@ -20,13 +21,17 @@ from lstm_fast.tour.unit import make_unit
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
 
+
 def pictures():
     lstm, x = lf.LSTM(1, 3, seed=0), np.random.default_rng(0).standard_normal((20, 1))
-    return {"unit": lambda ax: lf.plot.unit(make_unit(), 1.0, ax=ax), "unrolled": lambda ax: lf.plot.unrolled(lstm, x, ax=ax),
-            "gates": lambda ax: lf.plot.gates(lstm.trace(x), ax=ax),
-            "history": lambda ax: lf.plot.history(trained(epochs=3), ax=ax),
-            "forecast": lambda ax: lf.plot.forecast(x[:15, 0], x[15:, 0], ax=ax),
-            "gradient_flow": lambda ax: lf.plot.gradient_flow({"LSTM": lstm}, x, ax=ax)}
+    return {
+        "unit": lambda ax: lf.plot.unit(make_unit(), 1.0, ax=ax),
+        "unrolled": lambda ax: lf.plot.unrolled(lstm, x, ax=ax),
+        "gates": lambda ax: lf.plot.gates(lstm.trace(x), ax=ax),
+        "history": lambda ax: lf.plot.history(trained(epochs=3), ax=ax),
+        "forecast": lambda ax: lf.plot.forecast(x[:15, 0], x[15:, 0], ax=ax),
+        "gradient_flow": lambda ax: lf.plot.gradient_flow({"LSTM": lstm}, x, ax=ax),
+    }
 
 
 @pytest.mark.parametrize("name", pictures())
@@ -57,12 +62,15 @@ def test_pictures_in_the_callers_style(drawn, name, style):
         for line in ax.findobj(Line2D):
             if line.get_visible() and line.get_color() == matplotlib.rcParams["text.color"]:
                 assert np.abs(np.array(matplotlib.colors.to_rgb(line.get_color())) - paper).max() > 0.5
-        assert not [panel for panel in ax.child_axes if panel.images and any(g.get_visible() for g in panel.get_xgridlines())]
+        assert not [
+            panel for panel in ax.child_axes if panel.images and any(g.get_visible() for g in panel.get_xgridlines())
+        ]
 
 
 @pytest.mark.parametrize("name", pictures())
 def test_pictures_without_axes_come_on_a_figure_of_their_own(drawn, name, tmp_path):
     import matplotlib.pyplot as plt
+
     settings, figures = dict(matplotlib.rcParams), plt.get_fignums()
     ax = pictures()[name](None)
     assert isinstance(ax, Axes)
@@ -77,8 +85,10 @@ def python(code):
 
 
 def test_pyplot_is_not_imported():
-    done = python("import sys, lstm_fast as lf; ax = lf.plot.gates(lf.LSTM(1, 2).trace([[1.0], [2.0]])); "
-                  "ax.figure.savefig('/dev/null', format='png'); print('matplotlib.pyplot' in sys.modules)")
+    done = python(
+        "import sys, lstm_fast as lf; ax = lf.plot.gates(lf.LSTM(1, 2).trace([[1.0], [2.0]])); "
+        "ax.figure.savefig('/dev/null', format='png'); print('matplotlib.pyplot' in sys.modules)"
+    )
     assert done.stdout == "False\n", done.stderr
 
 

@@ -1,4 +1,5 @@
 """unit, unrolled, gates: what is drawn is what was given, every text can be read."""
+
 import matplotlib
 import matplotlib.style
 import numpy as np
@@ -13,13 +14,26 @@ from lstm_fast.tour.unit import make_unit
 
 # ---- unit ----------------------------------------------------------------------------------------------------------
 
+
 def test_unit_shows_what_the_unit_computes(small, drawn):
     assert lf.plot.unit(make_unit(), 1.0, (1.0, 2.0), ax=small) is small
     texts = drawn(small)
     words = " ".join(words_of(texts))
-    for expected in ("f = 99.7 %", "i = 98.6 %", "g = 0.966", "o = 99.2 %", "c_prev = 2", "h_prev = 1",
-                     "input x = 1", "2.70 h_prev + 1.63 x + 1.62 = 5.95", "− 0.19 x", "f × c_prev = 1.995",
-                     "i × g = 0.953", "c = 2.948", "h = 0.986"):
+    for expected in (
+        "f = 99.7 %",
+        "i = 98.6 %",
+        "g = 0.966",
+        "o = 99.2 %",
+        "c_prev = 2",
+        "h_prev = 1",
+        "input x = 1",
+        "2.70 h_prev + 1.63 x + 1.62 = 5.95",
+        "− 0.19 x",
+        "f × c_prev = 1.995",
+        "i × g = 0.953",
+        "c = 2.948",
+        "h = 0.986",
+    ):
         assert expected in words, expected
     check_legible(small, texts)
 
@@ -29,8 +43,12 @@ def test_unit_of_a_step_follows_from_the_step_before():
     trace = lstm.trace(np.reshape(x, (3, 1)))
 
     def words(*source, **options):
-        return [text.get_text() for text in lf.plot.unit(*source, **options).texts + [
-            artist for artist in lf.plot.unit(*source, **options).artists if isinstance(artist, Text)]]
+        return [
+            text.get_text()
+            for text in lf.plot.unit(*source, **options).texts
+            + [artist for artist in lf.plot.unit(*source, **options).artists if isinstance(artist, Text)]
+        ]
+
     of_lstm, of_trace = words(lstm, x, step=1), words(trace, x, step=1)
     for expected in (f"= {trace.c.flat[0]:.3f}", f"h = {trace.h.flat[1]:.3f}", "input x = -2"):
         expected = expected.replace("-", "−")
@@ -43,6 +61,7 @@ def test_sums_of_the_gates_lead_to_their_values():
     lstm = lf.LSTM(1, 1, seed=5, dtype=np.float64)
     from lstm_fast.plot.diagrams import _numbers, _sums
     from lstm_fast.plot._steps import read_steps
+
     for step in range(4):
         n = _numbers(read_steps(lstm, [0.5, -1, 2, 0.1], (0.3, -0.4), 0, 0, 0, None), step, 0)
         for gate, (_, _, _, pre) in _sums(lstm, n).items():
@@ -92,6 +111,7 @@ def test_unit_draws_the_plain_cell_alone():
 
 # ---- unrolled ------------------------------------------------------------------------------------------------------
 
+
 def test_unrolled_shows_the_states_of_every_day(small, drawn):
     names = [f"day {k}" for k in range(1, 5)]
     assert lf.plot.unrolled(make_unit(), [0, 0.5, 0.25, 1], labels=names, ax=small) is small
@@ -138,6 +158,7 @@ def test_unrolled_says_what_does_not_fit():
 
 # ---- gates ---------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("T, H", [(1, 1), (40, 8), (1, 200), (1000, 1), (1000, 200)])
 def test_gates_draws_the_trace(small, drawn, T, H):
     lstm = lf.LSTM(3, H, num_layers=2, bidirectional=True, seed=0)
@@ -145,7 +166,7 @@ def test_gates_draws_the_trace(small, drawn, T, H):
     assert lf.plot.gates(trace, layer=1, direction=1, batch=1, title=LONG, ax=small) is small
     check_legible(small, drawn(small))
     for name in "ifgoch":
-        image, = panels(small)[name].images
+        (image,) = panels(small)[name].images
         values = getattr(trace, name)[1, 1, :, 1]
         assert np.array_equal(image.get_array(), values.T)
         low, high = image.get_clim()
@@ -163,11 +184,17 @@ def test_gates_leaves_out_the_padding_and_keeps_the_units_of_a_projection():
         lf.plot.gates(trace, batch=1, lengths=[7, 0, 4])
 
 
-@pytest.mark.parametrize("wrong, error, message", [
-    (dict(layer=1), ValueError, "layer must be an integer from -1 to 0, got 1"), (dict(direction=2), ValueError, "direction"),
-    (dict(batch="a"), ValueError, "batch"), (dict(lengths=[9]), ValueError, "lengths must be integers from 0 to T = 5"),
-    (dict(lengths=[1, 2]), ValueError, "lengths"),
-    (dict(ax="here"), TypeError, "ax must be a matplotlib Axes or None, got str")])
+@pytest.mark.parametrize(
+    "wrong, error, message",
+    [
+        (dict(layer=1), ValueError, "layer must be an integer from -1 to 0, got 1"),
+        (dict(direction=2), ValueError, "direction"),
+        (dict(batch="a"), ValueError, "batch"),
+        (dict(lengths=[9]), ValueError, "lengths must be integers from 0 to T = 5"),
+        (dict(lengths=[1, 2]), ValueError, "lengths"),
+        (dict(ax="here"), TypeError, "ax must be a matplotlib Axes or None, got str"),
+    ],
+)
 def test_gates_errors(wrong, error, message):
     trace = lf.LSTM(1, 2, seed=0).trace(np.ones((5, 1)))
     with pytest.raises(error, match=message):

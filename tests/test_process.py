@@ -2,6 +2,7 @@
 
 Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
 """
+
 import itertools
 import os
 import signal
@@ -19,10 +20,12 @@ from scripts import PRELUDE, run, start
 import lstm_fast
 from lstm_fast import _core
 
+
 def run_bare(code, **environment):
     """A bare `python -c`: exit status, output and errors."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                          env=os.environ | environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ | environment
+    )
     return done.returncode, done.stdout.strip(), done.stderr
 
 
@@ -40,31 +43,43 @@ def in_child(function):
 
 
 def test_child_made_by_fork_after_a_threaded_call_computes_the_same():
-    run(IN_CHILD + """
+    run(
+        IN_CHILD
+        + """
 want = busy()
 for turn in range(10):
     assert in_child(lambda: same(busy(), want)), "child"
     assert in_child(lambda: same(busy(8), want) and in_child(lambda: same(busy(), want))), "grandchild"
     assert same(busy(), want), "parent"
-""")
+"""
+    )
 
 
 def test_child_made_by_fork_says_that_it_has_one_thread():
-    run(IN_CHILD + """
+    run(
+        IN_CHILD
+        + """
 lf.get_num_threads()
 assert in_child(lambda: lf.get_num_threads() == 1)
-""", OMP_NUM_THREADS="2")
+""",
+        OMP_NUM_THREADS="2",
+    )
 
 
 def test_child_made_by_fork_before_any_call_computes_the_same():
-    run(IN_CHILD + """
+    run(
+        IN_CHILD
+        + """
 results = [in_child(lambda: busy().size > 0), same(busy(), busy(1)), in_child(lambda: same(busy(), busy(1)))]
 assert all(results), results
-""")
+"""
+    )
 
 
 def test_child_made_by_fork_during_a_call_of_another_thread_computes_the_same():
-    run(IN_CHILD + """
+    run(
+        IN_CHILD
+        + """
 want, stop = busy(), threading.Event()
 def keep_busy():
     while not stop.is_set():
@@ -82,29 +97,36 @@ stop.set()
 for other in others: other.join()
 assert all(results) and from_other == [True], (results, from_other)
 assert same(busy(), want)
-""")
+"""
+    )
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_pool_works_after_a_threaded_call(method, tmp_path):
     # A file, as spawn imports the main module anew.
-    (tmp_path / "main.py").write_text(PRELUDE + textwrap.dedent(f"""
+    (tmp_path / "main.py").write_text(
+        PRELUDE
+        + textwrap.dedent(f"""
         import multiprocessing
         if __name__ == "__main__":
             want = busy()
             with multiprocessing.get_context("{method}").Pool(2) as pool:
                 results = pool.map_async(busy, [1, 2, 3, 2]).get(timeout=30)
             assert all(same(result, want) for result in results)
-    """))
+    """)
+    )
     done = subprocess.run([sys.executable, tmp_path / "main.py"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
 # ---- signals -------------------------------------------------------------------------------------------------------
 
+
 def long_call(mode, n_threads=1, hidden_size=512, options=None):
     """Script: `long`, a call of about a second at the speed of the machine; `short`, a short one, and what it gives."""
-    return f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}" + """
+    return (
+        f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}"
+        + """
 lstm = lf.LSTM(1, H, seed=0, **options)
 def call(T):
     x = np.broadcast_to(np.float32(1), (T, 8, 1))
@@ -123,20 +145,26 @@ T = max(40, int(200 / seconds(call(200))))
 short, long = call(10), call(T)
 want = short() if mode != "training" or not lstm.dropout else None
 """
+    )
 
 
-@pytest.mark.parametrize("mode, n_threads, hidden_size, options, isa", [
-    ("inference", 1, 512, {}, ""),
-    ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
-    ("inference", 1, 1024, dict(dtype="float64"), "portable"),
-    ("training", 2, 256, dict(num_layers=2), ""),
-    ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
-    ("backward", 1, 256, {}, ""),
-    ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
-    ("backward", 1, 512, dict(dtype="float64"), "portable"),
-])
+@pytest.mark.parametrize(
+    "mode, n_threads, hidden_size, options, isa",
+    [
+        ("inference", 1, 512, {}, ""),
+        ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
+        ("inference", 1, 1024, dict(dtype="float64"), "portable"),
+        ("training", 2, 256, dict(num_layers=2), ""),
+        ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
+        ("backward", 1, 256, {}, ""),
+        ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
+        ("backward", 1, 512, dict(dtype="float64"), "portable"),
+    ],
+)
 def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
-    process = start(long_call(mode, n_threads, hidden_size, options) + """
+    process = start(
+        long_call(mode, n_threads, hidden_size, options)
+        + """
 for turn in range(3):
     try:
         print("go")
@@ -146,7 +174,9 @@ for turn in range(3):
         print(time.monotonic())
 assert want is None or same(short(), want)
 assert np.float32(1e-40) * np.float32(1) != 0
-""", LSTM_FAST_ISA=isa)
+""",
+        LSTM_FAST_ISA=isa,
+    )
     try:
         for turn in range(3):
             answer = process.stdout.readline()
@@ -165,7 +195,9 @@ assert np.float32(1e-40) * np.float32(1) != 0
 
 
 def test_handlers_run_during_a_call_and_may_raise_anything():
-    run(long_call("inference", 2) + """
+    run(
+        long_call("inference", 2)
+        + """
 want = long()
 calls = []
 signal.signal(signal.SIGALRM, lambda *_: calls.append(time.monotonic()))
@@ -188,10 +220,12 @@ except LookupError as error:
 else:
     raise AssertionError("no exception")
 assert same(long(), want)
-""")
+"""
+    )
 
 
 # ---- Python's threads ----------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("n_threads, T, H, turns", [(1, 3, 5, 150), (2, 60, 33, 20)])
 def test_threads_share_an_object_while_one_swaps_its_weights(isa, n_threads, T, H, turns):
@@ -234,7 +268,9 @@ def test_threads_share_an_object_while_one_swaps_its_weights(isa, n_threads, T, 
 
 @pytest.mark.parametrize("mode", ["inference", "backward"])
 def test_other_threads_run_during_a_call(mode):
-    run(long_call(mode) + """
+    run(
+        long_call(mode)
+        + """
 ticks, stop = [], threading.Event()
 def tick():
     while not stop.wait(0.002):
@@ -245,7 +281,8 @@ duration = seconds(long)
 stop.set(); ticker.join()
 gap = max(b - a for a, b in zip(ticks, ticks[1:]))
 assert len(ticks) > 20 and gap < duration / 2, (len(ticks), gap, duration)
-""")
+"""
+    )
 
 
 def test_num_threads_holds_in_its_block_and_its_thread_alone():
@@ -280,6 +317,7 @@ def test_call_wakes_as_many_threads_as_it_was_allowed():
 
 
 # ---- floating-point modes ------------------------------------------------------------------------------------------
+
 
 def denormals_work():
     return bool((np.full(32, 1e-40, np.float32) * np.float32(1)).all() and np.float64(1e-310) * np.float64(1))
@@ -328,7 +366,9 @@ def in_mode(change, function):
 
 
 def test_mode_of_the_caller_changes_no_bit():
-    run(MODES + """
+    run(
+        MODES
+        + """
 lstm.forward(x)
 denormal = np.full((4, 2, 16), 1e-40, np.float32)
 for n in (1, 3):
@@ -338,7 +378,8 @@ for n in (1, 3):
         assert in_mode(flush, lambda: np.float32(1e-40) * np.float32(1)) == 0, "the mode is set at all"
         got = in_mode(change, function)
         assert all(same(g, w) for g, w in zip(got, want)), (n, hex(change))
-""")
+"""
+    )
 
 
 def test_denormal_numbers_cost_no_time():
@@ -356,6 +397,7 @@ def test_denormal_numbers_cost_no_time():
 
 
 # ---- import and environment ----------------------------------------------------------------------------------------
+
 
 def test_import_starts_no_thread_loads_no_framework_and_changes_nothing():
     status, output, errors = run_bare("""if True:
@@ -396,7 +438,8 @@ def test_unknown_isa_in_the_environment_is_an_error_that_lists_the_choices():
         status, _, errors = run_bare("import lstm_fast", LSTM_FAST_ISA=wrong)
         assert status == 1
         assert errors.splitlines()[-1].startswith(
-            f"ValueError: LSTM_FAST_ISA must be one of {', '.join(_core.available_isas())} here, got {wrong!r}"), errors
+            f"ValueError: LSTM_FAST_ISA must be one of {', '.join(_core.available_isas())} here, got {wrong!r}"
+        ), errors
 
 
 def test_default_number_of_threads_comes_from_openmp_and_affinity():

@@ -1,4 +1,5 @@
 """LSTM.quantized("float16"): exactly a float32 LSTM of the rounded weights, near the one of the full weights, inference only."""
+
 import copy
 import pickle
 
@@ -22,10 +23,19 @@ def pair(rng, *sizes, scale=1.0, **options):
     return lstm, quantized, rounded
 
 
-@pytest.mark.parametrize("T, B, I, H, options", [
-    (1, 1, 1, 1, {}), (5, 1, 3, 7, dict(bias=False)), (9, 2, 5, 16, dict(num_layers=2)), (4, 3, 9, 33, dict(bidirectional=True)),
-    (6, 7, 20, 24, dict(num_layers=2, bidirectional=True)), (3, 40, 4, 65, {}), (3, 1, 70, 130, {}),
-], ids=str)
+@pytest.mark.parametrize(
+    "T, B, I, H, options",
+    [
+        (1, 1, 1, 1, {}),
+        (5, 1, 3, 7, dict(bias=False)),
+        (9, 2, 5, 16, dict(num_layers=2)),
+        (4, 3, 9, 33, dict(bidirectional=True)),
+        (6, 7, 20, 24, dict(num_layers=2, bidirectional=True)),
+        (3, 40, 4, 65, {}),
+        (3, 1, 70, 130, {}),
+    ],
+    ids=str,
+)
 def test_bits_are_those_of_the_rounded_weights(isa, T, B, I, H, options):
     lstm, quantized, rounded = pair(np.random.default_rng([T, B, H]), I, H, **options)
     a = draw(np.random.default_rng([B, H]), lstm, T, B)
@@ -38,8 +48,16 @@ def test_bits_are_those_of_the_rounded_weights(isa, T, B, I, H, options):
 
 
 @pytest.mark.parametrize("H", [2, 9, 33, 70])
-@pytest.mark.parametrize("options", [dict(proj_size=1), dict(proj_size=-1), dict(proj_size=-1, peepholes=True, layer_norm=True),
-                                     dict(learn_initial_state=True, coupled_gates=True, cell_clip=0.5, bidirectional=True)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(proj_size=1),
+        dict(proj_size=-1),
+        dict(proj_size=-1, peepholes=True, layer_norm=True),
+        dict(learn_initial_state=True, coupled_gates=True, cell_clip=0.5, bidirectional=True),
+    ],
+    ids=str,
+)
 def test_bits_of_variants_are_those_of_the_rounded_weights(isa, options, H):
     options = options | ({"proj_size": options["proj_size"] % H} if "proj_size" in options else {})
     _, quantized, rounded = pair(np.random.default_rng(H), 5, H, num_layers=2, **options)
@@ -59,7 +77,7 @@ def test_every_finite_float16_is_read_exactly(isa):
         quantized = lstm.quantized()
         for x in (np.float32(2.0**-14), np.float32(1), np.float32(2.0**14), np.float32(2.0**24)):
             assert_same_bits(quantized(np.full((1, 1, 1), x))[0], lstm(np.full((1, 1, 1), x))[0], x)
-        assert_same_bits(quantized.state_dict()["weight_ih_l0"][:len(block), 0], block, "weights")
+        assert_same_bits(quantized.state_dict()["weight_ih_l0"][: len(block), 0], block, "weights")
 
 
 def test_output_stays_near_that_of_float32():
@@ -104,9 +122,16 @@ def test_copy_is_of_the_moment_and_survives_copying():
         assert other.flat_parameters.dtype == np.float16
 
 
-@pytest.mark.parametrize("call", [
-    lambda q, x: q.forward(x), lambda q, x: q.backward(None, x), lambda q, x: q.edit().__enter__(),
-    lambda q, x: q.load_state_dict({}), lambda q, x: q.quantized()])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda q, x: q.forward(x),
+        lambda q, x: q.backward(None, x),
+        lambda q, x: q.edit().__enter__(),
+        lambda q, x: q.load_state_dict({}),
+        lambda q, x: q.quantized(),
+    ],
+)
 def test_training_is_refused(call):
     quantized = lstm_fast.LSTM(4, 5).quantized()
     with pytest.raises(TypeError, match="for inference"):

@@ -1,4 +1,5 @@
 """README.md: its example runs, and its formulas are those of the reference."""
+
 import re
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 Gradients, frozen results of others, variants, sequences, activations and masks are in test_reference_*.py.
 """
+
 import itertools
 import warnings
 
@@ -14,8 +15,12 @@ from lstm_fast import reference
 
 # ---- numbers worked by hand ------------------------------------------------------------------------------------
 
-UNIT = dict(weight_ih=np.array([[1.65], [1.63], [0.94], [-0.19]]), weight_hh=np.array([[2.00], [2.70], [1.41], [4.38]]),
-            bias_ih=np.array([0.62, 1.62, -0.32, 0.59]), bias_hh=None)
+UNIT = dict(
+    weight_ih=np.array([[1.65], [1.63], [0.94], [-0.19]]),
+    weight_hh=np.array([[2.00], [2.70], [1.41], [4.38]]),
+    bias_ih=np.array([0.62, 1.62, -0.32, 0.59]),
+    bias_hh=None,
+)
 
 
 def run_unit(x, h_0=0.0, c_0=0.0):
@@ -32,10 +37,15 @@ def test_lstm_forward_gives_hand_worked_gates_in_one_step():
     assert output.item() == h_n.item() == tape.h.item() and c_n.item() == tape.c.item()
 
 
-@pytest.mark.parametrize("x, c, h", [
-    pytest.param([0, 0.5, 0.25, 1], [-0.201, -0.202, -0.325, 0.015], [-0.128, -0.097, -0.166, 0.006], id="company_a"),
-    pytest.param([1, 0.5, 0.25, 1], [0.500, 0.914, 1.481, 2.409], [0.276, 0.612, 0.867, 0.969], id="company_b"),
-])
+@pytest.mark.parametrize(
+    "x, c, h",
+    [
+        pytest.param(
+            [0, 0.5, 0.25, 1], [-0.201, -0.202, -0.325, 0.015], [-0.128, -0.097, -0.166, 0.006], id="company_a"
+        ),
+        pytest.param([1, 0.5, 0.25, 1], [0.500, 0.914, 1.481, 2.409], [0.276, 0.612, 0.867, 0.969], id="company_b"),
+    ],
+)
 def test_lstm_forward_gives_hand_worked_states_over_four_days(x, c, h):
     output, h_n, c_n, tape = run_unit(x)
     np.testing.assert_allclose(tape.c.ravel(), c, rtol=0, atol=0.0005)
@@ -54,6 +64,7 @@ def test_identity_rnn_gradient_explodes_or_vanishes_with_the_feedback_weight(fee
 
 
 # ---- structure -----------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("T, B", [(0, 2), (3, 0), (0, 0)])
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
@@ -123,8 +134,10 @@ def test_layer_gives_the_same_in_two_parts_with_carried_state(mode, T1):
 def test_stack_masks_multiply_the_output_of_the_layer_below():
     arguments, _, options = stack_arguments("lstm", 2, False, ("dropout",), T=3)
     output, h_n, c_n, _ = stack_forward(arguments, options)
-    first, second = ([arguments[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-                     for layer in range(2))
+    first, second = (
+        [arguments[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        for layer in range(2)
+    )
     (h_0, h_1), (c_0, c_1) = arguments["h_0"], arguments["c_0"]
     between, *_ = reference.lstm_forward(arguments["x"], h_0, c_0, *first)
     want, *_ = reference.lstm_forward(between * options["masks"][0], h_1, c_1, *second)
@@ -150,7 +163,7 @@ def test_stack_keeps_the_dtype(mode, dtype):
     arguments, incoming, options = stack_arguments(mode, 2, True, T=3)
     *results, tape = stack_forward({name: value.astype(dtype) for name, value in arguments.items()}, options)
     gradients = stack_backward(tape, {name: value.astype(dtype) for name, value in incoming.items()})
-    assert {a.dtype for a in (*results[:len(incoming)], *gradients.values())} == {np.dtype(dtype)}
+    assert {a.dtype for a in (*results[: len(incoming)], *gradients.values())} == {np.dtype(dtype)}
     *want, tape = stack_forward(arguments, options)
     assert relative_error(results[0], want[0]) < (1e-5 if dtype is np.float32 else 1e-14)
 
@@ -221,6 +234,7 @@ def test_rnn_forward_lists_the_nonlinearities_when_it_is_unknown():
 
 
 # ---- what may be None
+
 
 @pytest.mark.parametrize("left_out", ["d_output", "d_h_n", "d_c_n"])
 def test_lstm_backward_takes_none_for_zero(left_out):

@@ -1,4 +1,5 @@
 """The activations of the reference: values from their textbook formulas, derivatives, limits, what is refused."""
+
 import math
 import warnings
 
@@ -23,8 +24,17 @@ FORMULAS = {
     "softplus": lambda z: math.log(1 + math.exp(z)),
 }
 POINTS = np.concatenate([np.linspace(-6, 6, 97), [-1e-9, 1e-9, -20, 20]])  # 0, and the kinks below, among them
-SPECS = [*FORMULAS, *(spec for spec in ACTIVATIONS if not isinstance(spec, str)), ("affine", -2, 1), ("affine", 0),
-         ("scaled_tanh", -0.5, 2), ("hard_sigmoid", -1, 0.25), ("leaky_relu", 0), ("elu", 0), ("thresholded_relu", 0)]
+SPECS = [
+    *FORMULAS,
+    *(spec for spec in ACTIVATIONS if not isinstance(spec, str)),
+    ("affine", -2, 1),
+    ("affine", 0),
+    ("scaled_tanh", -0.5, 2),
+    ("hard_sigmoid", -1, 0.25),
+    ("leaky_relu", 0),
+    ("elu", 0),
+    ("thresholded_relu", 0),
+]
 
 
 def split(spec):
@@ -52,10 +62,20 @@ def test_activation_backward_from_the_output_is_the_derivative(spec):
     np.testing.assert_allclose(got, 3 * derivative, rtol=1e-7, atol=1e-13)
 
 
-@pytest.mark.parametrize("spec, kink, derivative", [
-    ("relu", 0, 0), (("leaky_relu", 0.3), 0, 0.3), (("elu", 0.8), 0, 0.8), ("elu", 0, 1),
-    (("hard_sigmoid", 0.5, 0.5), -1, 0), (("hard_sigmoid", 0.5, 0.5), 1, 0), (("thresholded_relu", 0), 0, 0),
-    (("thresholded_relu", 0.5), 0.5, 1), ("softsign", 0, 1)])
+@pytest.mark.parametrize(
+    "spec, kink, derivative",
+    [
+        ("relu", 0, 0),
+        (("leaky_relu", 0.3), 0, 0.3),
+        (("elu", 0.8), 0, 0.8),
+        ("elu", 0, 1),
+        (("hard_sigmoid", 0.5, 0.5), -1, 0),
+        (("hard_sigmoid", 0.5, 0.5), 1, 0),
+        (("thresholded_relu", 0), 0, 0),
+        (("thresholded_relu", 0.5), 0.5, 1),
+        ("softsign", 0, 1),
+    ],
+)
 def test_activation_at_a_kink_has_the_derivative_of_one_side(spec, kink, derivative):
     activation = reference.activation(spec)
     assert activation.backward(np.ones(1), activation(np.array([float(kink)]))).item() == derivative
@@ -70,23 +90,36 @@ def test_activation_has_its_limits_without_warning_and_lets_nan_through(name, dt
         far = activation(np.array([-1e4, 1e4, np.nan], dtype))
         derivative = activation.backward(np.ones(3, dtype), far)
     assert far.dtype == derivative.dtype == dtype
-    limits = {"tanh": (-1, 1), "sigmoid": (0, 1), "relu": (0, 1e4), "affine": (-1e4, 1e4), "leaky_relu": (-100, 1e4),
-              "thresholded_relu": (0, 1e4), "scaled_tanh": (-1, 1), "hard_sigmoid": (0, 1), "elu": (-1, 1e4),
-              "softsign": (-1, 1), "softplus": (0, 1e4)}
+    limits = {
+        "tanh": (-1, 1),
+        "sigmoid": (0, 1),
+        "relu": (0, 1e4),
+        "affine": (-1e4, 1e4),
+        "leaky_relu": (-100, 1e4),
+        "thresholded_relu": (0, 1e4),
+        "scaled_tanh": (-1, 1),
+        "hard_sigmoid": (0, 1),
+        "elu": (-1, 1e4),
+        "softsign": (-1, 1),
+        "softplus": (0, 1e4),
+    }
     np.testing.assert_allclose(far[:2], limits[name], rtol=2e-4, atol=1e-30)
     assert np.isnan(far[2]) and np.isfinite(derivative[:2]).all()
 
 
-@pytest.mark.parametrize("spec, message", [
-    ("sine", "`activation` must be one of tanh, sigmoid, relu, .*, got 'sine'"),
-    (("sine", 1), "`activation` must be one of .*, got 'sine'"),
-    (("tanh", 1), "`activation`: tanh takes 0 parameters, got 1"),
-    (("elu", 1, 2), "`activation`: elu takes 1 parameters, got 2"),
-    (("elu", -1), "`activation`: alpha of elu must not be negative, got -1.0"),
-    (("leaky_relu", -0.1), "`activation`: alpha of leaky_relu must not be negative"),
-    (("thresholded_relu", np.nan), "`activation`: alpha of thresholded_relu must not be negative"),
-    (("scaled_tanh", 0), "`activation`: alpha of scaled_tanh must not be 0"),
-])
+@pytest.mark.parametrize(
+    "spec, message",
+    [
+        ("sine", "`activation` must be one of tanh, sigmoid, relu, .*, got 'sine'"),
+        (("sine", 1), "`activation` must be one of .*, got 'sine'"),
+        (("tanh", 1), "`activation`: tanh takes 0 parameters, got 1"),
+        (("elu", 1, 2), "`activation`: elu takes 1 parameters, got 2"),
+        (("elu", -1), "`activation`: alpha of elu must not be negative, got -1.0"),
+        (("leaky_relu", -0.1), "`activation`: alpha of leaky_relu must not be negative"),
+        (("thresholded_relu", np.nan), "`activation`: alpha of thresholded_relu must not be negative"),
+        (("scaled_tanh", 0), "`activation`: alpha of scaled_tanh must not be 0"),
+    ],
+)
 def test_activation_says_what_it_refuses(spec, message):
     with pytest.raises(ValueError, match=message):
         reference.activation(spec)

@@ -2,6 +2,7 @@
 
 tests/data/make_golden.py and make_golden_onnx.py made the files.
 """
+
 import json
 import pathlib
 
@@ -12,16 +13,52 @@ from variants import stack_backward, stack_forward
 
 DATA = pathlib.Path(__file__).parent / "data"
 FILES = {path.name: np.load(path) for path in sorted(DATA.glob("golden_*.npz"))}
-TORCH = {"golden_torch.npz": ("lstm", "lstm_no_bias", "lstm_2_layers_bidirectional", "lstm_2_layers_float32",
-                              "rnn_tanh", "rnn_relu_2_layers_bidirectional"),
-         "golden_torch_variants.npz": ("projection", "lengths_bidirectional",
-                                       "projection_lengths_2_layers_bidirectional",
-                                       "rnn_lengths_2_layers_bidirectional")}
-ACTIVATIONS = ("tanh", "sigmoid", "softsign", "hard_sigmoid", "hard_sigmoid_0.4_0.45", "scaled_tanh_1.3_0.6", "relu",
-               "softplus", "elu", "elu_0.8", "leaky_relu", "leaky_relu_0.3", "affine_0.7_0.2", "thresholded_relu_0.2")
-ONNX = {"golden_onnx.npz": ("plain_bidirectional", "peepholes", "coupled_gates", "coupled_gates_peepholes", "gate_clip",
-                            "gate_clip_peepholes", "lengths_bidirectional", "everything", "three_activations",
-                            *ACTIVATIONS)}
+TORCH = {
+    "golden_torch.npz": (
+        "lstm",
+        "lstm_no_bias",
+        "lstm_2_layers_bidirectional",
+        "lstm_2_layers_float32",
+        "rnn_tanh",
+        "rnn_relu_2_layers_bidirectional",
+    ),
+    "golden_torch_variants.npz": (
+        "projection",
+        "lengths_bidirectional",
+        "projection_lengths_2_layers_bidirectional",
+        "rnn_lengths_2_layers_bidirectional",
+    ),
+}
+ACTIVATIONS = (
+    "tanh",
+    "sigmoid",
+    "softsign",
+    "hard_sigmoid",
+    "hard_sigmoid_0.4_0.45",
+    "scaled_tanh_1.3_0.6",
+    "relu",
+    "softplus",
+    "elu",
+    "elu_0.8",
+    "leaky_relu",
+    "leaky_relu_0.3",
+    "affine_0.7_0.2",
+    "thresholded_relu_0.2",
+)
+ONNX = {
+    "golden_onnx.npz": (
+        "plain_bidirectional",
+        "peepholes",
+        "coupled_gates",
+        "coupled_gates_peepholes",
+        "gate_clip",
+        "gate_clip_peepholes",
+        "lengths_bidirectional",
+        "everything",
+        "three_activations",
+        *ACTIVATIONS,
+    )
+}
 
 
 def frozen(file, case):
@@ -47,7 +84,7 @@ def test_stack_matches_frozen_pytorch(file, case):
     tolerance = 2e-6 if config.get("dtype") == "float32" else 1e-12
     options = dict(num_layers=config.get("num_layers", 1), bidirectional=config.get("bidirectional", False))
     options |= {name: config[name] for name in ("nonlinearity", "lengths") if name in config}
-    names = ["output", "h_n", "c_n"][:3 if config["mode"] == "LSTM" else 2]
+    names = ["output", "h_n", "c_n"][: 3 if config["mode"] == "LSTM" else 2]
     incoming = {"d_" + name: arrays.pop("d_" + name) for name in names}
     want_results = {name: arrays.pop(name) for name in names}
     want_gradients = {name[2:]: arrays.pop(name) for name in list(arrays) if name.startswith("d_")}

@@ -1,12 +1,27 @@
 """Every gradient of the reference against numerical derivatives of its forward, which share no formula with it."""
+
 import numpy as np
 import pytest
 from numdiff import central_difference, complex_step, complex_step_along, relative_error
-from variants import (ACTIVATIONS, LSTM_FEATURES, NEEDS, RNN_FEATURES, layer_arguments, layer_backward, layer_forward,
-                      random_features, stack_arguments, stack_backward, stack_forward, weighted_sum)
+from variants import (
+    ACTIVATIONS,
+    LSTM_FEATURES,
+    NEEDS,
+    RNN_FEATURES,
+    layer_arguments,
+    layer_backward,
+    layer_forward,
+    random_features,
+    stack_arguments,
+    stack_backward,
+    stack_forward,
+    weighted_sum,
+)
 
-WITNESSES = [pytest.param(complex_step, 1e-12, id="complex_step"),
-             pytest.param(central_difference, 1e-9, id="central_difference")]
+WITNESSES = [
+    pytest.param(complex_step, 1e-12, id="complex_step"),
+    pytest.param(central_difference, 1e-9, id="central_difference"),
+]
 ALONE = [("lstm", feature) for feature in LSTM_FEATURES] + [("rnn", feature) for feature in RNN_FEATURES]
 
 
@@ -20,8 +35,10 @@ def check_layer(kind, arguments, incoming, options, witness, tolerance):
     gradients = layer_backward(kind, tape, incoming)
     assert set(gradients) == set(arguments)
     for name in arguments:
+
         def loss(value):
-            return weighted_sum(layer_forward(kind, arguments | {name: value}, options)[:len(incoming)], incoming)
+            return weighted_sum(layer_forward(kind, arguments | {name: value}, options)[: len(incoming)], incoming)
+
         assert relative_error(gradients[name], witness(loss, arguments[name])) < tolerance, f"{name}, {options}"
 
 
@@ -31,8 +48,10 @@ def check_stack_along(arguments, incoming, options, rng, tolerance):
     gradients = stack_backward(tape, incoming)
     assert set(gradients) == set(arguments)
     for name in arguments:
+
         def loss(value):
-            return weighted_sum(stack_forward(arguments | {name: value}, options)[:len(incoming)], incoming)
+            return weighted_sum(stack_forward(arguments | {name: value}, options)[: len(incoming)], incoming)
+
         direction = rng.standard_normal(arguments[name].shape)
         shares = gradients[name] * direction
         error = abs(shares.sum() - complex_step_along(loss, arguments[name], direction))
@@ -41,36 +60,50 @@ def check_stack_along(arguments, incoming, options, rng, tolerance):
 
 # ---- the plain layers ----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("witness, tolerance", WITNESSES)
 @pytest.mark.parametrize("T", [1, 2, 5])
-@pytest.mark.parametrize("kind, options", [("lstm", {}), ("rnn", {"nonlinearity": "tanh"}),
-                                           ("rnn", {"nonlinearity": "relu"}), ("rnn", {"nonlinearity": "identity"})])
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        ("lstm", {}),
+        ("rnn", {"nonlinearity": "tanh"}),
+        ("rnn", {"nonlinearity": "relu"}),
+        ("rnn", {"nonlinearity": "identity"}),
+    ],
+)
 def test_layer_backward_matches_numerical_derivative(kind, options, T, witness, tolerance):
     arguments, incoming, _ = layer_arguments(kind, T=T)
     check_layer(kind, arguments, incoming, options, witness, tolerance)
 
 
 @pytest.mark.parametrize("T", [1, 3])
-@pytest.mark.parametrize("mode, num_layers, bidirectional, features", [
-    ("lstm", 1, True, ()),
-    ("lstm", 2, True, ("dropout",)),
-    ("lstm", 3, False, ("dropout", "no_bias")),
-    ("tanh", 2, True, ("dropout", "no_bias")),
-    ("relu", 2, False, ()),
-    ("identity", 1, True, ()),
-])
+@pytest.mark.parametrize(
+    "mode, num_layers, bidirectional, features",
+    [
+        ("lstm", 1, True, ()),
+        ("lstm", 2, True, ("dropout",)),
+        ("lstm", 3, False, ("dropout", "no_bias")),
+        ("tanh", 2, True, ("dropout", "no_bias")),
+        ("relu", 2, False, ()),
+        ("identity", 1, True, ()),
+    ],
+)
 def test_stack_backward_matches_complex_step(mode, num_layers, bidirectional, features, T):
     arguments, incoming, options = stack_arguments(mode, num_layers, bidirectional, features, T=T, B=2)
     *_, tape = stack_forward(arguments, options)
     gradients = stack_backward(tape, incoming)
     assert set(gradients) == set(arguments)
     for name in arguments:
+
         def loss(value):
-            return weighted_sum(stack_forward(arguments | {name: value}, options)[:len(incoming)], incoming)
+            return weighted_sum(stack_forward(arguments | {name: value}, options)[: len(incoming)], incoming)
+
         assert relative_error(gradients[name], complex_step(loss, arguments[name])) < 1e-12, name
 
 
 # ---- variants ------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("kind, feature", ALONE)
 def test_layer_backward_matches_complex_step_with_one_feature(kind, feature):

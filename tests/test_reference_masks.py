@@ -1,4 +1,5 @@
 """The random masks of the reference: Philox's known answers, each element from its own counter, the right shares."""
+
 import numpy as np
 import pytest
 
@@ -7,11 +8,15 @@ from lstm_fast import reference
 
 # ---- dropout between layers ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("counter, key, words", [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
-])
+
+@pytest.mark.parametrize(
+    "counter, key, words",
+    [
+        ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    ],
+)
 def test_philox_gives_the_known_answers_of_random123(counter, key, words):
     counter, key, words = ([int(word, 16) for word in text.split()] for text in (counter, key, words))
     assert reference.philox4x32(counter, key).tolist() == words
@@ -83,9 +88,11 @@ def test_zoneout_mask_takes_each_element_from_its_counter_and_word(state, kind):
 
 def test_masks_of_one_seed_and_place_have_nothing_in_common():
     shape, p = (1, 500, 50), 0.5
-    masks = [reference.dropout_mask(3, 1, shape, p, np.float64),
-             reference.recurrent_dropout_mask(3, 1, shape[1:], p, np.float64),
-             *(reference.zoneout_mask(3, 1, shape, p, np.float64, state) for state in "hc")]
+    masks = [
+        reference.dropout_mask(3, 1, shape, p, np.float64),
+        reference.recurrent_dropout_mask(3, 1, shape[1:], p, np.float64),
+        *(reference.zoneout_mask(3, 1, shape, p, np.float64, state) for state in "hc"),
+    ]
     correlations = np.corrcoef([mask.ravel() for mask in masks]) - np.eye(4)
     assert np.abs(correlations).max() < 4 / np.sqrt(500 * 50)
 

@@ -2,11 +2,22 @@
 
 Their gradients meet numerical derivatives in test_reference_gradients.py.
 """
+
 import numpy as np
 import pytest
 from numdiff import relative_error
-from variants import (H, B, T, layer_arguments, layer_backward, layer_forward, random_features, stack_arguments,
-                      stack_backward, stack_forward)
+from variants import (
+    H,
+    B,
+    T,
+    layer_arguments,
+    layer_backward,
+    layer_forward,
+    random_features,
+    stack_arguments,
+    stack_backward,
+    stack_forward,
+)
 
 from lstm_fast import reference
 
@@ -15,9 +26,10 @@ LENGTHS = np.array([3, 0, 5, 1])
 
 def one_sequence(arguments, incoming, options, b, n):
     """What stack_forward and stack_backward take for the first n steps of sequence b alone, without lengths."""
+
     def cut(name, value):
         sequences = name in ("x", "d_output", "masks", "zoneout_h_masks", "zoneout_c_masks", "resets")
-        return value[:n, b:b + 1] if sequences else value[:, b:b + 1]
+        return value[:n, b : b + 1] if sequences else value[:, b : b + 1]
 
     names = ("x", "h_0", "c_0")
     alone = {name: cut(name, value) if name in names else value for name, value in arguments.items()}
@@ -25,13 +37,14 @@ def one_sequence(arguments, incoming, options, b, n):
     for name in {"masks", "zoneout_h_masks", "zoneout_c_masks"} & set(options):
         options_alone[name] = [cut(name, mask) for mask in options[name]]
     if "recurrent_masks" in options:
-        options_alone["recurrent_masks"] = [mask[b:b + 1] for mask in options["recurrent_masks"]]
+        options_alone["recurrent_masks"] = [mask[b : b + 1] for mask in options["recurrent_masks"]]
     if "resets" in options:
         options_alone["resets"] = cut("resets", options["resets"])
     return alone, {name: cut(name, d) for name, d in incoming.items()}, options_alone
 
 
 # ---- lengths -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", ["lstm", "tanh"])
@@ -45,14 +58,14 @@ def test_lengths_give_what_each_sequence_gives_alone(kind, seed):
     for b, n in enumerate(LENGTHS):
         alone, incoming_alone, options_alone = one_sequence(arguments, incoming, options, b, n)
         output_alone, *last_alone, tape_alone = stack_forward(alone, options_alone)
-        assert relative_error(output[:n, b:b + 1], output_alone) < 1e-13, features
+        assert relative_error(output[:n, b : b + 1], output_alone) < 1e-13, features
         assert not output[n:, b].any()
-        for got, want in zip(last[:len(incoming) - 1], last_alone):
-            assert relative_error(got[:, b:b + 1], want) < 1e-13, features
+        for got, want in zip(last[: len(incoming) - 1], last_alone):
+            assert relative_error(got[:, b : b + 1], want) < 1e-13, features
         for name, d in stack_backward(tape_alone, incoming_alone).items():
             if name in ("x", "h_0", "c_0"):
                 steps = slice(n) if name == "x" else slice(None)
-                assert relative_error(gradients[name][steps, b:b + 1], d) < 1e-13, (name, features)
+                assert relative_error(gradients[name][steps, b : b + 1], d) < 1e-13, (name, features)
             else:
                 total[name] = total[name] + d
         assert not gradients["x"][n:, b].any()
@@ -80,7 +93,7 @@ def test_garbage_in_the_padding_changes_no_bit(kind, seed):
     if "resets" in options:
         options["resets"][padding] ^= True
     *got, tape = stack_forward(arguments, options)
-    for result, expected in zip(got[:len(incoming)], want):
+    for result, expected in zip(got[: len(incoming)], want):
         np.testing.assert_array_equal(result, expected)
     for name, d in stack_backward(tape, incoming).items():
         np.testing.assert_array_equal(d, d_want[name], err_msg=f"{name}, {features}")
@@ -102,7 +115,7 @@ def test_full_lengths_are_as_none(kind):
     d_want = stack_backward(tape, incoming)
     for lengths in (np.full(B, T), [T] * B, np.full(B, T, np.uint8)):
         *got, tape = stack_forward(arguments, options | {"lengths": lengths})
-        for result, expected in zip(got[:len(incoming)], want):
+        for result, expected in zip(got[: len(incoming)], want):
             np.testing.assert_array_equal(result, expected)
         for name, d in stack_backward(tape, incoming).items():
             np.testing.assert_array_equal(d, d_want[name], err_msg=name)
@@ -117,6 +130,7 @@ def test_tape_is_0_in_the_padding():
 
 
 # ---- resets --------------------------------------------------------------------------------------------------------
+
 
 def pieces(resets):
     """Slices of time between the resets of one sequence."""
@@ -135,16 +149,16 @@ def test_resets_give_what_the_pieces_give_alone_in_both_directions(seed, learned
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
             weights = {name: arguments[f"{name}_l0{suffix}"] for name in names}
             anew = {name: arguments[f"{name}_l0{suffix}"][None] if learned else None for name in ("h_0", "c_0")}
-            given = {name: arguments[name][k, b:b + 1] for name in ("h_0", "c_0")}
-            parts = pieces(resets[:, b])[::-1 if suffix else 1]
+            given = {name: arguments[name][k, b : b + 1] for name in ("h_0", "c_0")}
+            parts = pieces(resets[:, b])[:: -1 if suffix else 1]
             for number, part in enumerate(parts):
                 # The first piece has the given state, but for a reset before step 0, which the reverse never meets.
                 state = given if number == 0 and (suffix or not resets[0, b]) else anew
-                x = arguments["x"][part, b:b + 1][::-1 if suffix else 1]
+                x = arguments["x"][part, b : b + 1][:: -1 if suffix else 1]
                 want, h, c, _ = reference.lstm_forward(x, **state, **weights)
-                got = output[part, b:b + 1, k * H:(k + 1) * H]
-                assert relative_error(got, want[::-1 if suffix else 1]) < 1e-14
-            assert relative_error(h_n[k, b:b + 1], h) < 1e-14 and relative_error(c_n[k, b:b + 1], c) < 1e-14
+                got = output[part, b : b + 1, k * H : (k + 1) * H]
+                assert relative_error(got, want[:: -1 if suffix else 1]) < 1e-14
+            assert relative_error(h_n[k, b : b + 1], h) < 1e-14 and relative_error(c_n[k, b : b + 1], c) < 1e-14
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
@@ -177,6 +191,7 @@ def test_resets_in_the_padding_and_at_the_far_end_do_nothing():
 
 # ---- learned initial state -----------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
 def test_learned_state_is_as_that_state_given_to_every_sequence(kind):
     features = ("learned_h_0", "learned_c_0", "zero_h_0", "zero_c_0") if kind == "lstm" else ("learned_h_0", "zero_h_0")
@@ -195,7 +210,7 @@ def test_learned_state_is_as_that_state_given_to_every_sequence(kind):
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
 def test_learned_state_has_gradient_0_when_another_is_given_and_nothing_resets(kind):
-    arguments, incoming, options = layer_arguments(kind, ("learned_h_0", "learned_c_0")[:1 + (kind == "lstm")])
+    arguments, incoming, options = layer_arguments(kind, ("learned_h_0", "learned_c_0")[: 1 + (kind == "lstm")])
     *_, tape = layer_forward(kind, arguments, options)
     gradients = layer_backward(kind, tape, incoming)
     for name in (name for name in arguments if name.startswith("learned")):

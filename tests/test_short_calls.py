@@ -1,4 +1,5 @@
 """Inference in one go: arrays as usual take the short way, with the bits of the long one; anything else takes the long one."""
+
 import numpy as np
 import pytest
 from tolerances import assert_same_bits
@@ -16,9 +17,11 @@ def arguments(rng, module, kind, form):
     """x and a state: of a batch, without one, of one row."""
     B = {"batch": 4, "one": 1, "unbatched": None}[form]
     rows = () if B is None else (B,)
-    sizes = (() if kind == "cell" else (5,))
+    sizes = () if kind == "cell" else (5,)
     n = () if kind == "cell" else (module.num_layers * (1 + module.bidirectional),)
-    x = rng.standard_normal((*rows, *sizes, 3) if module.batch_first and rows else (*sizes, *rows, 3)).astype(module.dtype)
+    x = rng.standard_normal((*rows, *sizes, 3) if module.batch_first and rows else (*sizes, *rows, 3)).astype(
+        module.dtype
+    )
     h = rng.standard_normal((*n, *rows, module.h_size)).astype(module.dtype)
     return x, h if kind == "rnn" else (h, rng.standard_normal((*n, *rows, 9)).astype(module.dtype))
 
@@ -32,14 +35,25 @@ def flat(result):
 def no_long_way(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the long way")
+
     return lambda: monkeypatch.setattr(_network, "forward", refuse)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("form", ["batch", "one", "unbatched"])
-@pytest.mark.parametrize("kind, options", [
-    ("lstm", {}), ("lstm", dict(bidirectional=True, batch_first=True)), ("lstm", dict(proj_size=4, peepholes=True)),
-    ("lstm", dict(learn_initial_state=True)), ("rnn", dict(bidirectional=True)), ("rnn", dict(batch_first=True)), ("cell", {})], ids=str)
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        ("lstm", {}),
+        ("lstm", dict(bidirectional=True, batch_first=True)),
+        ("lstm", dict(proj_size=4, peepholes=True)),
+        ("lstm", dict(learn_initial_state=True)),
+        ("rnn", dict(bidirectional=True)),
+        ("rnn", dict(batch_first=True)),
+        ("cell", {}),
+    ],
+    ids=str,
+)
 def test_the_short_way_gives_the_bits_of_the_long_one(isa, kind, options, form, dtype, no_long_way):
     module = make(kind, dtype, **options)
     x, state = arguments(np.random.default_rng(0), module, kind, form)
@@ -81,13 +95,20 @@ def test_lengths_that_are_not_as_usual_take_the_long_way():
     for lengths in ([5, 0, 3, 5], np.array([5, 0, 3, 5], np.uint8), np.array([5, 0, 3, 5], ">i8")):
         for got, value in zip(flat(module(x, lengths=lengths)), want, strict=True):
             assert_same_bits(got, value)
-    for wrong, words in (([5, 0, 3], r"\(B,\) = \(4,\)"), ([5, 0, 3, 6], "from 0 to T = 5, got 6"), ([5, 0, -1, 5], "got -1"),
-                         ([[5, 0, 3, 5]], r"\(B,\) = \(4,\)"), ([5.0, 0, 3, 5], "must be integers")):
+    for wrong, words in (
+        ([5, 0, 3], r"\(B,\) = \(4,\)"),
+        ([5, 0, 3, 6], "from 0 to T = 5, got 6"),
+        ([5, 0, -1, 5], "got -1"),
+        ([[5, 0, 3, 5]], r"\(B,\) = \(4,\)"),
+        ([5.0, 0, 3, 5], "must be integers"),
+    ):
         with pytest.raises(ValueError, match=words):
             module(x, lengths=np.array(wrong))
     with pytest.raises(ValueError, match=f"got {2**64 - 1}"):
         module(x, lengths=np.array([5, 0, 3, 2**64 - 1], np.uint64))
-    assert _arguments.order_of_lengths(np.zeros(0, np.int64), 2**50, 0) is None  # no sequences: no memory for so many steps
+    assert (
+        _arguments.order_of_lengths(np.zeros(0, np.int64), 2**50, 0) is None
+    )  # no sequences: no memory for so many steps
 
 
 def test_the_order_of_lengths():

@@ -1,4 +1,5 @@
 """The estimators: scikit-learn's own suite, and what it does not know about: sequences of any lengths."""
+
 import pickle
 
 import numpy as np
@@ -15,11 +16,15 @@ import lstm_fast as lf
 from lstm_fast.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor
 
 # As for scikit-learn's own estimators that learn from mini-batches: leaving a sequence out makes other batches.
-BATCHES = {"check_sample_weight_equivalence_on_dense_data": "mini-batches: a sequence of weight 0 still takes a place in its batch"}
+BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "mini-batches: a sequence of weight 0 still takes a place in its batch"
+}
 
 
-@parametrize_with_checks([LSTMRegressor(random_state=0, epochs=40), LSTMClassifier(random_state=0, epochs=40)],
-                         expected_failed_checks=lambda _: BATCHES)
+@parametrize_with_checks(
+    [LSTMRegressor(random_state=0, epochs=40), LSTMClassifier(random_state=0, epochs=40)],
+    expected_failed_checks=lambda _: BATCHES,
+)
 def test_scikit_learns_own_suite(estimator, check):
     check(estimator)
 
@@ -34,7 +39,10 @@ def test_the_suite_as_far_as_it_knows_series():
 def ragged(n=60, seed=0, n_features=2):
     """Sequences of 3 to 12 steps; the sum of the first feature, and whether it is positive."""
     rng = np.random.default_rng(seed)
-    X = [rng.standard_normal((T, n_features)) * [1, 100][:n_features] + [0, 500][:n_features] for T in rng.integers(3, 13, n)]
+    X = [
+        rng.standard_normal((T, n_features)) * [1, 100][:n_features] + [0, 500][:n_features]
+        for T in rng.integers(3, 13, n)
+    ]
     sums = np.array([one[:, 0].sum() for one in X])
     return X, sums, np.where(sums > 0, "up", "down")
 
@@ -52,8 +60,15 @@ def test_forms_of_the_same_sequences_give_the_same_model():
     x, y = rng.standard_normal((20, 6)), rng.standard_normal(20)
     objects = np.empty(20, object)
     objects[:] = [row[:, None] for row in x]
-    forms = [x, x[:, :, None], list(x[:, :, None]), objects, x.tolist(), pd.DataFrame(x).rename(columns=str),
-             [pd.DataFrame({"a": row}) for row in x]]
+    forms = [
+        x,
+        x[:, :, None],
+        list(x[:, :, None]),
+        objects,
+        x.tolist(),
+        pd.DataFrame(x).rename(columns=str),
+        [pd.DataFrame({"a": row}) for row in x],
+    ]
     predictions = [LSTMRegressor(4, epochs=2, random_state=0).fit(form, y).predict(form) for form in forms]
     assert all(np.array_equal(predictions[0], one) for one in predictions)
 
@@ -135,15 +150,21 @@ def test_several_outputs():
     X, y, _ = ragged(100)
     both = LSTMRegressor(8, epochs=3, random_state=0).fit(X, np.column_stack([y, -y])).predict(X)
     assert both.shape == (100, 2)
-    assert LSTMRegressor(8, epochs=3, quantiles=(0.2, 0.8)).fit(X, np.column_stack([y, -y])).predict_quantiles(X).shape == (100, 2, 2)
+    assert LSTMRegressor(8, epochs=3, quantiles=(0.2, 0.8)).fit(X, np.column_stack([y, -y])).predict_quantiles(
+        X
+    ).shape == (100, 2, 2)
 
 
 def test_pipelines_searches_and_copies():
     X, y, labels = ragged(60)
     table = np.array([one[:3, 0] for one in X])
-    search = GridSearchCV(LSTMClassifier(epochs=3, random_state=0), {"hidden_size": [2, 4]}, n_jobs=2, cv=2).fit(X, labels)
+    search = GridSearchCV(LSTMClassifier(epochs=3, random_state=0), {"hidden_size": [2, 4]}, n_jobs=2, cv=2).fit(
+        X, labels
+    )
     assert search.best_params_["hidden_size"] in (2, 4) and len(search.predict(X)) == 60
-    scores = cross_val_score(make_pipeline(FunctionTransformer(np.tanh), LSTMRegressor(epochs=3, random_state=0)), table, y, cv=3)
+    scores = cross_val_score(
+        make_pipeline(FunctionTransformer(np.tanh), LSTMRegressor(epochs=3, random_state=0)), table, y, cv=3
+    )
     assert np.isfinite(scores).all()
     model = LSTMRegressor(4, lstm_options={"layer_norm": True}, epochs=3, random_state=0, early_stopping=2).fit(X, y)
     again = pickle.loads(pickle.dumps(model))
@@ -151,13 +172,16 @@ def test_pipelines_searches_and_copies():
     assert np.array_equal(clone(model).fit(X, y).predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("X, words", [
-    ([np.zeros((3, 2)), np.zeros((2, 3))], "as many features"),
-    ([np.zeros((3, 2)), np.full((2, 2), np.nan)], "NaN"),
-    ([np.zeros((0, 2)), np.zeros((0, 2))], "at least one step"),
-    (np.zeros((2, 0, 3)), "at least one"),
-    (np.zeros((2, 3, 4, 5)), "dim"),
-])
+@pytest.mark.parametrize(
+    "X, words",
+    [
+        ([np.zeros((3, 2)), np.zeros((2, 3))], "as many features"),
+        ([np.zeros((3, 2)), np.full((2, 2), np.nan)], "NaN"),
+        ([np.zeros((0, 2)), np.zeros((0, 2))], "at least one step"),
+        (np.zeros((2, 0, 3)), "at least one"),
+        (np.zeros((2, 3, 4, 5)), "dim"),
+    ],
+)
 def test_what_is_not_sequences_is_refused_by_name(X, words):
     with pytest.raises(ValueError, match=words):
         LSTMRegressor(epochs=1).fit(X, [0.0, 1.0])

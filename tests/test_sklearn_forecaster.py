@@ -1,4 +1,5 @@
 """LSTMForecaster: series in all forms, columns that explain, intervals, rolling origins."""
+
 import pickle
 
 import numpy as np
@@ -46,7 +47,8 @@ def test_known_columns_explain_what_the_past_cannot():
 
 def test_intervals_cover_about_what_they_name():
     result = LSTMForecaster(24, 6, quantiles=(0.1, 0.5, 0.9), epochs=40, random_state=0).cross_validate(
-        wave(400, noise=1.0), folds=20, refit=False)
+        wave(400, noise=1.0), folds=20, refit=False
+    )
     assert 0.6 < result["coverage"].mean() < 0.95
     assert result["quantiles"].shape == (20, 1, 6, 1, 3) and (np.diff(result["quantiles"]) >= 0).all()
 
@@ -70,18 +72,31 @@ def test_data_frames_long_and_wide(frame):
     hours = np.datetime64("2024-02-28T20") + np.arange(40) * np.timedelta64(1, "h")
     months = np.datetime64("2020-01") + np.arange(30)
     order = np.random.default_rng(0).permutation(70)
-    columns = {"unique_id": np.array(["a"] * 40 + ["b"] * 30)[order], "y": np.concatenate([wave(40), -wave(30)])[order],
-               "ds": np.concatenate([hours.astype("datetime64[us]"), months.astype("datetime64[us]")])[order]}
+    columns = {
+        "unique_id": np.array(["a"] * 40 + ["b"] * 30)[order],
+        "y": np.concatenate([wave(40), -wave(30)])[order],
+        "ds": np.concatenate([hours.astype("datetime64[us]"), months.astype("datetime64[us]")])[order],
+    }
     columns["unique_id"] = columns["unique_id"].tolist()
     answer = LSTMForecaster(**SMALL, quantiles=(0.25, 0.5)).fit(frame(columns)).predict()
-    assert isinstance(answer, frame) and list(answer.columns) == ["unique_id", "ds", "prediction", "quantile_0.25", "quantile_0.5"]
+    assert isinstance(answer, frame) and list(answer.columns) == [
+        "unique_id",
+        "ds",
+        "prediction",
+        "quantile_0.25",
+        "quantile_0.5",
+    ]
     assert list(answer["unique_id"]) == sorted(["a", "b"] * 3, key=columns["unique_id"].index)
     times = dict(zip(answer["unique_id"], np.asarray(answer["ds"])))
     assert times["a"].astype("datetime64[h]") == hours[-1] + 3 and times["b"].astype("datetime64[M]") == months[-1] + 3
     arrays = dict(zip("ab", LSTMForecaster(**SMALL, quantiles=(0.25, 0.5)).fit([wave(40), -wave(30)]).predict()))
     if list(answer["unique_id"])[0] == "a":
         np.testing.assert_array_equal(np.asarray(answer["prediction"]), np.concatenate([arrays["a"], arrays["b"]]))
-    wide = LSTMForecaster(**SMALL).fit(frame({"ds": hours.astype("datetime64[us]"), "u": wave(40), "v": -wave(40)})).predict()
+    wide = (
+        LSTMForecaster(**SMALL)
+        .fit(frame({"ds": hours.astype("datetime64[us]"), "u": wave(40), "v": -wave(40)}))
+        .predict()
+    )
     assert isinstance(wide, frame) and list(wide.columns) == ["ds", "u", "v"] and len(wide) == 3
 
 
@@ -141,16 +156,19 @@ def test_early_stopping_puts_the_best_back_and_copies_are_equal():
     assert np.array_equal(clone(model).set_params(n_jobs=2).fit(y).predict(), model.predict())
 
 
-@pytest.mark.parametrize("arguments, y, words", [
-    ({}, np.arange(10.0), "at least input_size [+] horizon = 11 steps, got 10"),
-    ({}, [np.arange(30.0), np.arange(5.0)], "got 5 in series 1"),
-    ({}, np.array([1.0] * 20 + [np.nan]), r"y must be finite, got nan at \(20,\)"),
-    ({}, np.array(["a"] * 20), "y must be numbers"),
-    ({}, np.zeros((20, 2, 2)), "y must have shape"),
-    ({"horizon": 0}, np.arange(30.0), "horizon must be"),
-    ({"scale": "all"}, np.arange(30.0), "scale must be one of"),
-    ({"early_stopping": 1, "validation_fraction": 0.99}, np.arange(30.0), "validation_fraction must leave windows"),
-])
+@pytest.mark.parametrize(
+    "arguments, y, words",
+    [
+        ({}, np.arange(10.0), "at least input_size [+] horizon = 11 steps, got 10"),
+        ({}, [np.arange(30.0), np.arange(5.0)], "got 5 in series 1"),
+        ({}, np.array([1.0] * 20 + [np.nan]), r"y must be finite, got nan at \(20,\)"),
+        ({}, np.array(["a"] * 20), "y must be numbers"),
+        ({}, np.zeros((20, 2, 2)), "y must have shape"),
+        ({"horizon": 0}, np.arange(30.0), "horizon must be"),
+        ({"scale": "all"}, np.arange(30.0), "scale must be one of"),
+        ({"early_stopping": 1, "validation_fraction": 0.99}, np.arange(30.0), "validation_fraction must leave windows"),
+    ],
+)
 def test_errors_name_what_is_wrong(arguments, y, words):
     with pytest.raises(ValueError, match=words):
         LSTMForecaster(**SMALL | arguments).fit(y)
@@ -175,10 +193,10 @@ def test_the_network_is_told_which_steps_are_to_come_and_not_their_values():
     model.fit(y, X)
     assert seen["x"].shape == (10, 11, 3)
     for k, (x, target) in enumerate(zip(seen["x"], seen["y"])):
-        np.testing.assert_array_equal(x[:, 0], [*y[k:k + 8], 0, 0, 0])
+        np.testing.assert_array_equal(x[:, 0], [*y[k : k + 8], 0, 0, 0])
         np.testing.assert_array_equal(x[:, 1], [0] * 8 + [1] * 3)
-        np.testing.assert_array_equal(x[:, 2], X[k:k + 11])
-        np.testing.assert_array_equal(target[8:, 0], y[k + 8:k + 11])
+        np.testing.assert_array_equal(x[:, 2], X[k : k + 11])
+        np.testing.assert_array_equal(target[8:, 0], y[k + 8 : k + 11])
     np.testing.assert_array_equal(seen["mask"], [[False] * 8 + [True] * 3] * 10)
 
 

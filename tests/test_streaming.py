@@ -1,4 +1,5 @@
 """Streams: the same bits as the whole sequence, state that can be set, reset and restored, errors that name the argument."""
+
 import pickle
 import sys
 import threading
@@ -41,8 +42,15 @@ def test_one_sequence_may_come_without_batch_axis():
 def test_step_takes_any_real_array():
     x = np.arange(3.0)
     want = make().stream().step(x.astype(np.float32))
-    for value in (x, x.astype(">f4"), x.astype(int), [0, 1, 2], x.astype(np.float16), np.repeat(x, 2)[::2].astype("f4"),
-                  np.broadcast_to(x.astype("f4"), (1, 3))[0]):
+    for value in (
+        x,
+        x.astype(">f4"),
+        x.astype(int),
+        [0, 1, 2],
+        x.astype(np.float16),
+        np.repeat(x, 2)[::2].astype("f4"),
+        np.broadcast_to(x.astype("f4"), (1, 3))[0],
+    ):
         assert np.array_equal(make().stream().step(value), want)
     unaligned = np.frombuffer(b"\0" + x.astype(np.float32).tobytes(), np.uint8)[1:].view(np.float32)
     assert np.array_equal(make().stream().step(unaligned), want)
@@ -54,8 +62,11 @@ def test_step_writes_into_out_and_returns_it():
     assert stream.step(x, out) is out and np.array_equal(out, make().stream(2).step(x))
 
 
-@pytest.mark.parametrize("options", [{}, dict(proj_size=2, peepholes=True, layer_norm=True, cell_clip=1.0, activation="elu",
-                                              learn_initial_state=True)], ids=["plain", "variant"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, dict(proj_size=2, peepholes=True, layer_norm=True, cell_clip=1.0, activation="elu", learn_initial_state=True)],
+    ids=["plain", "variant"],
+)
 def test_step_allocates_nothing_with_out(options):
     module = make(**options)
     stream, x, out = module.stream(), np.ones(3, np.float32), np.empty(module.h_size, np.float32)
@@ -109,24 +120,27 @@ def test_stream_keeps_its_weights_until_refresh():
     assert np.array_equal(stream.step(x), module.stream().step(x)) and not np.array_equal(stream.step(x), before)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda s: s.step(np.ones(4)), "x must have shape"),
-    (lambda s: s.step(np.ones((3, 3))), "x must have shape"),
-    (lambda s: s.step(None), "x must"),
-    (lambda s: s.step(np.ones(3, complex)), "x must hold real numbers"),
-    (lambda s: s.block(np.ones((2, 4))), "x must have shape"),
-    (lambda s: s.block(np.ones(3)), "x must have shape"),
-    (lambda s: s.step(np.ones(3), np.empty(4, np.float32)), "out must"),
-    (lambda s: s.step(np.ones(3), np.empty(5)), "out must"),
-    (lambda s: s.step(np.ones(3), np.empty((1, 5), np.float32)), "out must"),
-    (lambda s: s.step(np.ones(3), [0] * 5), "out must"),
-    (lambda s: s.step(np.ones(3), np.broadcast_to(np.float32(0), (5,))), "out must"),
-    (lambda s: s.reset([1]), "mask must be boolean"),
-    (lambda s: s.reset([True, False]), "mask must be boolean"),
-    (lambda s: s.restore((1, 2)), "snapshot must come"),
-    (lambda s: setattr(s, "state", np.zeros((2, 1, 5))), "state must be a pair"),
-    (lambda s: setattr(s, "state", (np.zeros((2, 1, 5)), np.zeros((2, 1, 4)))), "c must have shape"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda s: s.step(np.ones(4)), "x must have shape"),
+        (lambda s: s.step(np.ones((3, 3))), "x must have shape"),
+        (lambda s: s.step(None), "x must"),
+        (lambda s: s.step(np.ones(3, complex)), "x must hold real numbers"),
+        (lambda s: s.block(np.ones((2, 4))), "x must have shape"),
+        (lambda s: s.block(np.ones(3)), "x must have shape"),
+        (lambda s: s.step(np.ones(3), np.empty(4, np.float32)), "out must"),
+        (lambda s: s.step(np.ones(3), np.empty(5)), "out must"),
+        (lambda s: s.step(np.ones(3), np.empty((1, 5), np.float32)), "out must"),
+        (lambda s: s.step(np.ones(3), [0] * 5), "out must"),
+        (lambda s: s.step(np.ones(3), np.broadcast_to(np.float32(0), (5,))), "out must"),
+        (lambda s: s.reset([1]), "mask must be boolean"),
+        (lambda s: s.reset([True, False]), "mask must be boolean"),
+        (lambda s: s.restore((1, 2)), "snapshot must come"),
+        (lambda s: setattr(s, "state", np.zeros((2, 1, 5))), "state must be a pair"),
+        (lambda s: setattr(s, "state", (np.zeros((2, 1, 5)), np.zeros((2, 1, 4)))), "c must have shape"),
+    ],
+)
 def test_wrong_arguments_are_named_and_change_nothing(call, words):
     stream = make().stream()
     stream.step(np.ones(3))
@@ -151,6 +165,7 @@ def test_thousands_of_streams_are_one_batched_step():
 
 
 # ---- sequences that come and go, learned beginnings, pickles ---------------------------------------------------------
+
 
 def moved(module, B, x):
     stream = module.stream(B)

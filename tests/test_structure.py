@@ -1,4 +1,5 @@
 """What makes calls cheap, seen from outside: memory, packing, parallel regions. Timings are never asserted."""
+
 import re
 import tracemalloc
 from pathlib import Path
@@ -42,8 +43,16 @@ def test_weights_are_packed_once_for_forward_and_once_for_backward():
     assert call < PADDING
 
 
-@pytest.mark.parametrize("options, per_step", [(dict(), 0), (dict(num_layers=3), 0), (dict(bidirectional=True), 0),
-                                               (dict(num_layers=2, bidirectional=True), 2 * 2 * 40)], ids=str)
+@pytest.mark.parametrize(
+    "options, per_step",
+    [
+        (dict(), 0),
+        (dict(num_layers=3), 0),
+        (dict(bidirectional=True), 0),
+        (dict(num_layers=2, bidirectional=True), 2 * 2 * 40),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("is_ragged", [False, True])
 def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is_ragged):
     """But what one layer of two directions hands to the next: the second direction needs the end of the sequence."""
@@ -55,11 +64,14 @@ def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is
         _core._spare_workspaces.clear()
         (output, _), most = peak(lambda: lstm(x, lengths=lengths))
         return most - output.nbytes
+
     growth = beyond_output(4000) - beyond_output(2000)
     assert growth <= 2000 * 2 * per_step * 4 + PADDING
 
 
-@pytest.mark.parametrize("options, layers", [(dict(), 1), (dict(num_layers=3), 3), (dict(bidirectional=True), 2)], ids=str)
+@pytest.mark.parametrize(
+    "options, layers", [(dict(), 1), (dict(num_layers=3), 3), (dict(bidirectional=True), 2)], ids=str
+)
 def test_training_holds_six_numbers_a_unit_and_step(options, layers):
     T, B, H = 500, 8, 64
     lstm, x = lstm_fast.LSTM(16, H, **options), np.zeros((T, B, 16), np.float32)
@@ -70,9 +82,12 @@ def test_training_holds_six_numbers_a_unit_and_step(options, layers):
     def step():
         output, _, tape = lstm.forward(x)
         return lstm.backward(tape, output)
+
     gradients, most = peak(step)
     outputs = T * B * H * (layers if "bidirectional" in options else 1) * 4 + gradients.d_x.nbytes
-    assert most - outputs - tape.nbytes < 8 * gradients.flat.nbytes + (8 << 20), "chunks, which do not grow with the steps"
+    assert most - outputs - tape.nbytes < 8 * gradients.flat.nbytes + (8 << 20), (
+        "chunks, which do not grow with the steps"
+    )
 
 
 def test_a_call_has_one_parallel_region():

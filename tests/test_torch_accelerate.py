@@ -1,4 +1,5 @@
 """accelerate and restore: the same objects with another class, and what else makes the modules PyTorch's own."""
+
 import copy
 import io
 import pickle
@@ -32,9 +33,15 @@ class Model(nn.Module):
         super().__init__()
         self.first = nn.LSTM(3, 4, batch_first=True)
         self.again = self.first
-        self.rest = nn.ModuleDict({"cell": nn.LSTMCell(4, 5), "subclass": Initialised(4, 5), "own": Own(4, 5),
-                                   "parametrized": parametrizations.weight_norm(nn.LSTM(4, 5), "weight_hh_l0"),
-                                   "gru": nn.GRU(4, 4)})
+        self.rest = nn.ModuleDict(
+            {
+                "cell": nn.LSTMCell(4, 5),
+                "subclass": Initialised(4, 5),
+                "own": Own(4, 5),
+                "parametrized": parametrizations.weight_norm(nn.LSTM(4, 5), "weight_hh_l0"),
+                "gru": nn.GRU(4, 4),
+            }
+        )
         self.out = nn.Linear(4, 1)
 
     def forward(self, x):
@@ -115,12 +122,23 @@ def copies(module):
     file = io.BytesIO()
     torch.save(module, file)
     file.seek(0)
-    return [copy.deepcopy(module), copy.copy(module), pickle.loads(pickle.dumps(module)),
-            torch.load(file, weights_only=False)]
+    return [
+        copy.deepcopy(module),
+        copy.copy(module),
+        pickle.loads(pickle.dumps(module)),
+        torch.load(file, weights_only=False),
+    ]
 
 
-@pytest.mark.parametrize("make", [lambda: lf.torch.LSTM(3, 4, 2, bidirectional=True), lambda: lf.torch.LSTMCell(3, 4),
-                                  lambda: lf.torch.accelerate(Initialised(3, 4)), lambda: nn.Sequential(lf.torch.LSTM(3, 4))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: lf.torch.LSTM(3, 4, 2, bidirectional=True),
+        lambda: lf.torch.LSTMCell(3, 4),
+        lambda: lf.torch.accelerate(Initialised(3, 4)),
+        lambda: nn.Sequential(lf.torch.LSTM(3, 4)),
+    ],
+)
 def test_copies_and_files(make):
     module = make()
     x = torch.randn(2, 3) if isinstance(module, nn.LSTMCell) else torch.randn(5, 2, 3)
@@ -131,11 +149,26 @@ def test_copies_and_files(make):
             assert "_packed" not in vars(one) or one._packed is None or one is module
             for _ in range(2):
                 got = one(x)[0]
-                assert torch.equal(got[0] if isinstance(got, tuple) else got, want[0] if isinstance(want, tuple) else want)
+                assert torch.equal(
+                    got[0] if isinstance(got, tuple) else got, want[0] if isinstance(want, tuple) else want
+                )
 
 
-@pytest.mark.parametrize("options", [dict(), dict(num_layers=2, bias=False, batch_first=True, dropout=0.25,
-                                                  bidirectional=True, proj_size=2, dtype=torch.float64)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(),
+        dict(
+            num_layers=2,
+            bias=False,
+            batch_first=True,
+            dropout=0.25,
+            bidirectional=True,
+            proj_size=2,
+            dtype=torch.float64,
+        ),
+    ],
+)
 def test_state_dict_and_repr_are_pytorchs(options):
     torch.manual_seed(0)
     pytorch = nn.LSTM(3, 4, **options)
@@ -143,7 +176,9 @@ def test_state_dict_and_repr_are_pytorchs(options):
     ours = lf.torch.LSTM(3, 4, **options)
     assert repr(ours) == repr(pytorch) and isinstance(ours, nn.LSTM)
     assert list(ours.state_dict()) == list(pytorch.state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), pytorch.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.state_dict().values(), pytorch.state_dict().values(), strict=True)
+    )
     file = io.BytesIO()
     torch.save(ours.state_dict(), file)
     file.seek(0)

@@ -1,4 +1,5 @@
 """What autograd does around the gradient itself: versions, saved tensors, hooks, second derivatives, optimizers."""
+
 import gc
 import weakref
 
@@ -18,7 +19,9 @@ def no_warning_was_given(monkeypatch):
 
 def example(**options):
     torch.manual_seed(0)
-    return nn.LSTM(3, 5, 2, dtype=torch.float64, **options), torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    return nn.LSTM(3, 5, 2, dtype=torch.float64, **options), torch.randn(
+        4, 2, 3, dtype=torch.float64, requires_grad=True
+    )
 
 
 @pytest.mark.parametrize("change", ["x", "h_0", "weight_hh_l0", "bias_ih_l1"])
@@ -29,7 +32,9 @@ def test_a_change_in_place_before_backward_raises_pytorchs_error(change):
         output, _ = module(x_now, (h_0, c_0))
         with torch.no_grad():
             {"x": x_now, "h_0": h_0}.get(change, getattr(module, change, None)).add_(1)
-        with pytest.raises(RuntimeError, match="needed for gradient computation has been modified by an inplace operation"):
+        with pytest.raises(
+            RuntimeError, match="needed for gradient computation has been modified by an inplace operation"
+        ):
             output.sum().backward()
 
 
@@ -104,6 +109,7 @@ def test_saved_tensors_may_be_kept_elsewhere():
         memory = torch.empty(t.numel() * t.element_size() + 8, dtype=torch.uint8)
         memory[8:] = t.contiguous().view(-1).view(torch.uint8)
         return memory, t.shape, t.dtype
+
     with torch.autograd.graph.saved_tensors_hooks(misplaced, lambda kept: kept[0][8:].view(kept[2]).view(kept[1])):
         got = torch.autograd.grad(ours(x)[0].square().sum(), [x, *ours.parameters()])
     assert all(map(torch.equal, got, want))
@@ -113,7 +119,10 @@ def test_saved_tensors_may_be_kept_elsewhere():
 def test_checkpoints(use_reentrant):
     module, x = lf.torch.LSTM(3, 5, 2, dropout=0.5, dtype=torch.float64), torch.randn(4, 2, 3, dtype=torch.float64)
     gradients = []
-    for through in (lambda x: module(x)[0], lambda x: checkpoint(lambda x: module(x)[0], x, use_reentrant=use_reentrant)):
+    for through in (
+        lambda x: module(x)[0],
+        lambda x: checkpoint(lambda x: module(x)[0], x, use_reentrant=use_reentrant),
+    ):
         torch.manual_seed(3)
         module.zero_grad()
         fresh = leaves(x.requires_grad_())
@@ -126,10 +135,10 @@ def test_second_derivatives_are_pytorchs_and_say_so_once(recwarn):
     pytorch, x = example(bidirectional=True, batch_first=True)
     second = []
     for module in (pytorch, twin(pytorch), twin(pytorch)):
-        gradient, = torch.autograd.grad(module(x)[0].square().sum(), x, create_graph=True)
+        (gradient,) = torch.autograd.grad(module(x)[0].square().sum(), x, create_graph=True)
         second.append(torch.autograd.grad(gradient.square().sum(), [x, *module.parameters()]))
     assert_alike(second[1], second[0], 1e-12, "second derivatives")
-    warning, = recwarn
+    (warning,) = recwarn
     assert warning.category is lf.torch.FallbackWarning and "double backward" in str(warning.message)
 
 
@@ -140,7 +149,7 @@ def test_second_derivatives_of_packed_sequences():
     second = []
     with pytest.warns(lf.torch.FallbackWarning):
         for module in (pytorch, twin(pytorch)):
-            gradient, = torch.autograd.grad(module(packed)[0].data.square().sum(), data, create_graph=True)
+            (gradient,) = torch.autograd.grad(module(packed)[0].data.square().sum(), data, create_graph=True)
             second.append(torch.autograd.grad(gradient.square().sum(), [data, *module.parameters()]))
     assert_alike(second[1], second[0], 1e-12, "second derivatives")
 
@@ -151,7 +160,9 @@ def test_second_derivatives_with_dropout_are_a_clear_error():
         torch.autograd.grad(twin(pytorch)(x)[0].sum(), x, create_graph=True)
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, lambda p, lr: torch.optim.Adam(p, lr, fused=True)])
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, torch.optim.Adam, lambda p, lr: torch.optim.Adam(p, lr, fused=True)]
+)
 def test_training_follows_pytorch(optimizer):
     """Also with a fused optimizer, which tells nobody that it has changed the parameters."""
     torch.manual_seed(0)

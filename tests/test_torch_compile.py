@@ -1,4 +1,5 @@
 """torch.compile: one opaque operator where PyTorch lets an LSTM into its graphs, else a break of the graph."""
+
 import warnings
 
 import pytest
@@ -56,8 +57,9 @@ def gradients(model, x):
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("options", [dict(), dict(bidirectional=True, batch_first=True, bias=False)],
-                         ids=["plain", "options"])
+@pytest.mark.parametrize(
+    "options", [dict(), dict(bidirectional=True, batch_first=True, bias=False)], ids=["plain", "options"]
+)
 def test_results_and_gradients_are_those_of_eager(backend, options, allow_rnn, calls):
     slow, fast, x = make(**options)
     compiled = torch.compile(fast, backend=backend, fullgraph=allow_rnn)
@@ -133,20 +135,34 @@ def test_operators_pass_pytorchs_own_checks(allow_rnn):
         warnings.simplefilter("ignore")
         for states in ((None, None), (h.requires_grad_(), h.clone().detach().requires_grad_())):
             arguments = x, *states, list(lstm.parameters()), [3, 4, 2, 1, 1, 0], "TBI", 0.0, None, True
-            torch.library.opcheck(torch.ops.lstm_fast.lstm, arguments,
-                                  test_utils=("test_schema", "test_faketensor", "test_autograd_registration"))
+            torch.library.opcheck(
+                torch.ops.lstm_fast.lstm,
+                arguments,
+                test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
+            )
 
 
 def test_operators_refuse_shapes_that_do_not_fit():
     lstm = nn.LSTM(3, 4)
-    x, h, parameters, rest = torch.randn(5, 2, 3), torch.zeros(1, 2, 4), list(lstm.parameters()), ("TBI", 0.0, None, True)
+    x, h, parameters, rest = (
+        torch.randn(5, 2, 3),
+        torch.zeros(1, 2, 4),
+        list(lstm.parameters()),
+        ("TBI", 0.0, None, True),
+    )
     operator, sizes = torch.ops.lstm_fast.lstm, [3, 4, 1, 1, 1, 0]
     output, _, _, tape = operator(x, h, h, parameters, sizes, *rest)
-    for wrong in ((x[..., :2], h, h, parameters, sizes), (x, h[:, :1], h, parameters, sizes),
-                  (x, h, h.double(), parameters, sizes), (x, h, h, parameters, [3, 400, 1, 1, 1, 0]),
-                  (x, h, h, parameters[:2], sizes)):
+    for wrong in (
+        (x[..., :2], h, h, parameters, sizes),
+        (x, h[:, :1], h, parameters, sizes),
+        (x, h, h.double(), parameters, sizes),
+        (x, h, h, parameters, [3, 400, 1, 1, 1, 0]),
+        (x, h, h, parameters[:2], sizes),
+    ):
         with pytest.raises(ValueError):
             operator(*wrong, *rest)
     for wrong in ((tape[:100], output), (tape, output[:1])):
         with pytest.raises(ValueError):
-            torch.ops.lstm_fast.lstm_backward(wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None)
+            torch.ops.lstm_fast.lstm_backward(
+                wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None
+            )

@@ -1,4 +1,5 @@
 """What PyTorch computes instead: the same result, and one warning a process for each reason."""
+
 import io
 import warnings
 
@@ -36,6 +37,7 @@ def forward_mode(module, x):
 
 def counted(module, x):
     from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False):
         return module(x)
 
@@ -67,6 +69,7 @@ def test_pytorch_computes_and_one_warning_says_why(reason, grad):
         with torch.set_grad_enabled(grad):
             module(x)
             return flatten(WAYS[reason](module, x))
+
     pytorch = nn.LSTM(3, 5)
     ours = [twin(pytorch), twin(pytorch)]
     try:
@@ -151,6 +154,7 @@ def test_torch_fx_takes_the_modules_as_leaves():
         def forward(self, x):
             output, (h, c) = self.lstm(x)
             return output.sum() + h.sum()
+
     model, x = lf.torch.accelerate(Model()), torch.randn(4, 2, 3)
     traced = torch.fx.symbolic_trace(model)
     assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == ["lstm"]

@@ -1,4 +1,5 @@
 """lstm_fast.torch against torch.nn: PyTorch's own list of inputs and errors, gradcheck, random configurations, dropout."""
+
 import re
 import warnings
 
@@ -56,8 +57,9 @@ def test_every_module_input_of_pytorch(cls, n, dtype):
 
 @pytest.mark.parametrize("cls, n", [(nn.LSTM, 14), (nn.LSTMCell, 4)])
 def test_every_error_input_of_pytorch(cls, n):
-    errors = INFOS[cls].module_error_inputs_func(INFOS[cls], device="cpu", dtype=torch.float64, requires_grad=True,
-                                                 training=True)
+    errors = INFOS[cls].module_error_inputs_func(
+        INFOS[cls], device="cpu", dtype=torch.float64, requires_grad=True, training=True
+    )
     assert len(errors) >= n
     for error in errors:
         one = error.module_error_input
@@ -65,7 +67,12 @@ def test_every_error_input_of_pytorch(cls, n):
 
         def call(make):
             module = make(*arguments.args, **arguments.kwargs)
-            return module if error.error_on == ModuleErrorEnum.CONSTRUCTION_ERROR else module(*forward.args, **forward.kwargs)
+            return (
+                module
+                if error.error_on == ModuleErrorEnum.CONSTRUCTION_ERROR
+                else module(*forward.args, **forward.kwargs)
+            )
+
         with pytest.raises(error.error_type, match=error.error_regex) as want:
             call(cls)
         with pytest.raises(error.error_type, match=error.error_regex) as got:
@@ -80,9 +87,10 @@ def test_gradcheck(cls):
         tensors = flatten(leaves(arguments))
 
         def call(*values):
-            x, *states = values[:len(tensors)]
-            weights = dict(zip([name for name, _ in ours.named_parameters()], values[len(tensors):], strict=True))
+            x, *states = values[: len(tensors)]
+            weights = dict(zip([name for name, _ in ours.named_parameters()], values[len(tensors) :], strict=True))
             return tuple(flatten(torch.func.functional_call(ours, weights, (x, *([tuple(states)] if states else [])))))
+
         weights = [p.detach().clone().requires_grad_() for p in ours.parameters()]
         assert torch.autograd.gradcheck(call, (*tensors, *weights), fast_mode=True)
 
@@ -94,8 +102,9 @@ def test_gradgradcheck(cls):
     for one in module_inputs(cls, torch.float64, True)[::5]:
         _, ours, arguments = make(cls, one, torch.float64)
         tensors = flatten(leaves(arguments))
-        assert torch.autograd.gradgradcheck(lambda x, *states: tuple(flatten(ours(x, tuple(states) or None))), tensors,
-                                            fast_mode=True)
+        assert torch.autograd.gradgradcheck(
+            lambda x, *states: tuple(flatten(ours(x, tuple(states) or None))), tensors, fast_mode=True
+        )
 
 
 @pytest.mark.parametrize("part", range(10))
@@ -126,10 +135,17 @@ def test_empty_and_wrong_shapes_are_as_in_pytorch(shape, mode):
             assert [t.shape for t in flatten(got)] == [t.shape for t in flatten(want)]
 
 
-WRONG_STATES = {"number": (torch.zeros(1, 2, 5),), "batch": (torch.zeros(1, 3, 5),) * 2, "size": (torch.zeros(1, 2, 4),) * 2,
-                "axes": (torch.zeros(1, 5),) * 2, "dtype": (torch.zeros(1, 2, 5).double(),) * 2,
-                "layers": (torch.zeros(2, 2, 5),) * 2, "second": (torch.zeros(1, 2, 5), torch.zeros(1, 2, 6)),
-                "no tensor": (1, 2), "a tensor": torch.zeros(1, 2, 5)}
+WRONG_STATES = {
+    "number": (torch.zeros(1, 2, 5),),
+    "batch": (torch.zeros(1, 3, 5),) * 2,
+    "size": (torch.zeros(1, 2, 4),) * 2,
+    "axes": (torch.zeros(1, 5),) * 2,
+    "dtype": (torch.zeros(1, 2, 5).double(),) * 2,
+    "layers": (torch.zeros(2, 2, 5),) * 2,
+    "second": (torch.zeros(1, 2, 5), torch.zeros(1, 2, 6)),
+    "no tensor": (1, 2),
+    "a tensor": torch.zeros(1, 2, 5),
+}
 
 
 @pytest.mark.parametrize("states", WRONG_STATES.values(), ids=WRONG_STATES)
@@ -160,7 +176,9 @@ def test_packed_sequences_of_wrong_make_raise_what_pytorch_raises():
 
 
 @pytest.mark.parametrize("is_grad", [False, True])
-@pytest.mark.parametrize("wrong", [(0, (2, 4, 5)), (0, (3, 3, 5)), (1, (2, 1, 5)), (1, (1, 3, 5)), (1, (2, 3, 6))], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [(0, (2, 4, 5)), (0, (3, 3, 5)), (1, (2, 1, 5)), (1, (1, 3, 5)), (1, (2, 3, 6))], ids=str
+)
 def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
     """PyTorch's own module checks them for padded sequences alone, and crashes for some of these."""
     ours = lf.torch.LSTM(4, 5, 2)
@@ -176,6 +194,7 @@ def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
 
 
 # ---- dropout ----------------------------------------------------------------------------------------------------------
+
 
 def test_dropout_comes_from_the_generator_of_pytorch():
     lstm, x = lf.torch.LSTM(4, 50, 2, dropout=0.5), torch.randn(30, 20, 4)
@@ -199,7 +218,7 @@ def test_dropout_has_the_statistics_of_pytorch(p):
     with torch.no_grad():
         for parameter in pytorch.parameters():
             parameter.zero_()
-        pytorch.bias_ih_l0.fill_(20)     # all gates open: h = tanh(t + 1)
+        pytorch.bias_ih_l0.fill_(20)  # all gates open: h = tanh(t + 1)
         pytorch.weight_ih_l1[128:192] = torch.eye(64)
         pytorch.bias_ih_l1[0:64], pytorch.bias_ih_l1[64:128], pytorch.bias_ih_l1[192:] = 20, -20, 20
     x = torch.zeros(8, 400, 1)
@@ -211,7 +230,10 @@ def test_dropout_has_the_statistics_of_pytorch(p):
     ours = kept[1].double()
     if p < 1:
         for axis in range(3):  # masks of neighbours in time, batch and units have nothing to do with each other
-            a, b = ours.narrow(axis, 1, ours.shape[axis] - 1).flatten(), ours.narrow(axis, 0, ours.shape[axis] - 1).flatten()
+            a, b = (
+                ours.narrow(axis, 1, ours.shape[axis] - 1).flatten(),
+                ours.narrow(axis, 0, ours.shape[axis] - 1).flatten(),
+            )
             assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1].item()) < 0.02
 
 
@@ -221,6 +243,7 @@ def test_gradients_with_dropout_are_those_of_the_masks_in_forward():
     def call(x, *weights):
         torch.manual_seed(5)
         return torch.func.functional_call(lstm, dict(zip(lstm.state_dict(), weights, strict=True)), (x,))[0]
+
     weights = [p.detach().clone().requires_grad_() for p in lstm.parameters()]
     x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(call, (x, *weights), fast_mode=True)

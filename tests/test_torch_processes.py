@@ -1,4 +1,5 @@
 """Several processes: distributed data parallel on gloo, workers of a DataLoader, children of fork; import without PyTorch."""
+
 import os
 import subprocess
 import sys
@@ -54,8 +55,15 @@ DDP = """if True:
 
 
 def test_ddp_on_two_processes_is_one_process_with_the_whole_batch(tmp_path):
-    workers = [subprocess.Popen([sys.executable, "-c", DDP, str(rank), str(tmp_path)], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", DDP, str(rank), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
     try:
         for worker in workers:
             out, err = worker.communicate(timeout=120)

@@ -1,4 +1,5 @@
 """The packed copies are those of the parameters as they are, however these were written."""
+
 import copy
 import threading
 
@@ -26,6 +27,7 @@ def _data(change):
     def write(module):
         for p in module.parameters():
             change(p)
+
     return write
 
 
@@ -48,10 +50,12 @@ WRITES = {
     "optimizer": _optimizer,
     "fused optimizer": lambda module: _optimizer(module, fused=True),
     "load_state_dict": lambda module: module.load_state_dict({k: v * 3 for k, v in module.state_dict().items()}),
-    "load_state_dict, assign": lambda module: module.load_state_dict({k: v * 3 for k, v in module.state_dict().items()},
-                                                                     assign=True),
-    "vector_to_parameters": lambda module: vector_to_parameters(parameters_to_vector(module.parameters()) * 2,
-                                                                module.parameters()),
+    "load_state_dict, assign": lambda module: module.load_state_dict(
+        {k: v * 3 for k, v in module.state_dict().items()}, assign=True
+    ),
+    "vector_to_parameters": lambda module: vector_to_parameters(
+        parameters_to_vector(module.parameters()) * 2, module.parameters()
+    ),
     "other parameters": _replace,
     "inference mode": _inference_mode,
     "init": lambda module: [nn.init.orthogonal_(p) for p in module.parameters() if p.ndim == 2],
@@ -67,7 +71,10 @@ def test_every_write_is_seen(write, shape, cls):
     pytorch = cls(6, 8)
     ours = twin(pytorch)
     shape = shape if cls is nn.LSTM else (shape[0],)
-    arguments = torch.randn(*shape, 6), (torch.zeros(1, *shape[1:], 8) if cls is nn.LSTM else torch.zeros(*shape, 8),) * 2
+    arguments = (
+        torch.randn(*shape, 6),
+        (torch.zeros(1, *shape[1:], 8) if cls is nn.LSTM else torch.zeros(*shape, 8),) * 2,
+    )
     with torch.no_grad():
         for _ in range(3):
             before = ours(*arguments)[0]
@@ -116,9 +123,11 @@ def test_nothing_is_packed_anew_without_need(monkeypatch):
 def test_weights_that_are_computed_from_parameters():
     torch.manual_seed(0)
     x = torch.randn(4, 2, 3)
-    for change in (lambda m: parametrizations.weight_norm(m, "weight_hh_l0"),
-                   lambda m: parametrizations.orthogonal(m, "weight_hh_l0"),
-                   lambda m: prune.random_unstructured(m, "weight_ih_l0", 0.5)):
+    for change in (
+        lambda m: parametrizations.weight_norm(m, "weight_hh_l0"),
+        lambda m: parametrizations.orthogonal(m, "weight_hh_l0"),
+        lambda m: prune.random_unstructured(m, "weight_ih_l0", 0.5),
+    ):
         pytorch = nn.LSTM(3, 5)
         ours = lf.torch.LSTM(3, 5)
         ours.load_state_dict(pytorch.state_dict())
@@ -175,6 +184,7 @@ def test_threads_share_a_module():
                     ours.flatten_parameters()
         except Exception as error:
             failures.append(error)
+
     threads = [threading.Thread(target=work, args=(k,)) for k in range(len(xs))]
     for thread in threads:
         thread.start()

@@ -1,4 +1,5 @@
 """The tour as a user meets it: its numbers are read from what it prints. And the training behind it."""
+
 import os
 import re
 import signal
@@ -12,14 +13,17 @@ import lstm_fast as lf
 from lstm_fast.tour import gradients, sunspots, training
 
 PICTURES = ["1_gradients", "2_activations", "3_unit", "4_companies", "5_training", "6_sunspots"]
-NO_EXTRAS = ("import sys; sys.modules.update(dict.fromkeys(['matplotlib', 'tqdm', 'torch'])); "
-             "from lstm_fast.__main__ import main; sys.exit(main(sys.argv[1:]))")
+NO_EXTRAS = (
+    "import sys; sys.modules.update(dict.fromkeys(['matplotlib', 'tqdm', 'torch'])); "
+    "from lstm_fast.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
 ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error"}
 
 
 def run(*arguments, python=("-m", "lstm_fast"), **options):
-    return subprocess.run([sys.executable, *python, *arguments], env=ENVIRONMENT, capture_output=True, text=True,
-                          timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, *python, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, **options
+    )
 
 
 def sections(text):
@@ -44,17 +48,19 @@ def told(tour):
 
 # ---- what is printed ----------------------------------------------------------------------------------------------
 
+
 def read_spans(text):
     """Name of the unit -> factor, memory, gradient, base and exponent."""
-    row = re.compile(r"^   (plain RNN, weight \S+|LSTM, forget-gate bias \S+) +(\S+) +(\S+) +(\S+) = (\S+)\^(\d+)$",
-                     re.MULTILINE)
+    row = re.compile(
+        r"^   (plain RNN, weight \S+|LSTM, forget-gate bias \S+) +(\S+) +(\S+) +(\S+) = (\S+)\^(\d+)$", re.MULTILINE
+    )
     return {name: [float(number) for number in numbers] for name, *numbers in row.findall(text)}
 
 
 @pytest.mark.parametrize("weight, printed", [(2, 1.1259e15), (0.5, 8.8818e-16)])
 def test_gradients_of_the_plain_rnn(told, weight, printed):
     assert read_spans(told[1])[f"plain RNN, weight {weight}"] == [weight, printed, printed, weight, 50]
-    assert gradients.rnn_span(weight, 50) == (weight, weight ** 50, weight ** 50)
+    assert gradients.rnn_span(weight, 50) == (weight, weight**50, weight**50)
 
 
 def test_gradients_of_the_lstm_follow_the_forget_gate(told):
@@ -62,28 +68,35 @@ def test_gradients_of_the_lstm_follow_the_forget_gate(told):
     assert [row[0] for row in rows] == [0.5, 0.881, 0.99, 0.999]
     for _, memory, gradient, base, exponent in rows:
         assert exponent == 50
-        assert gradient == memory == pytest.approx(base ** 50, rel=0.01)
+        assert gradient == memory == pytest.approx(base**50, rel=0.01)
     f, memory, gradient = gradients.lstm_span(4.6, 50)
-    assert gradient == pytest.approx(f ** 50, rel=1e-13) and memory == pytest.approx(f ** 50, rel=1e-13)
+    assert gradient == pytest.approx(f**50, rel=1e-13) and memory == pytest.approx(f**50, rel=1e-13)
 
 
 def test_activations(told):
     row = re.compile(r"^   (\w+) +\( *(-?\d+)\) = +(\S+), rounded (\S+)$", re.M)
     printed = {(name, int(x)): (float(y), rounded) for name, x, y, rounded in row.findall(told[2])}
     assert {point: rounded for point, (_, rounded) in printed.items()} == {
-        ("sigmoid", 10): "0.99995", ("sigmoid", -5): "0.01", ("tanh", 2): "0.96", ("tanh", -5): "-1"}
+        ("sigmoid", 10): "0.99995",
+        ("sigmoid", -5): "0.01",
+        ("tanh", 2): "0.96",
+        ("tanh", -5): "-1",
+    }
     for (name, x), (y, _) in printed.items():
         assert y == pytest.approx(np.tanh(x) if name == "tanh" else 1 / (1 + np.exp(-x)), abs=1e-7)
 
 
-@pytest.mark.parametrize("name, arithmetic, pre, letter, curve, value", [
-    ("forget gate", "1*2.70 + 1*1.63 + 1.62", "5.95", "f", "sigmoid", "0.997"),
-    ("input gate", "1*2.00 + 1*1.65 + 0.62", "4.27", "i", "sigmoid", "0.986"),
-    ("candidate", "1*1.41 + 1*0.94 - 0.32", "2.03", "g", "tanh", "0.966"),
-    ("output gate", "1*4.38 - 1*0.19 + 0.59", "4.78", "o", "sigmoid", "0.992"),
-])
+@pytest.mark.parametrize(
+    "name, arithmetic, pre, letter, curve, value",
+    [
+        ("forget gate", "1*2.70 + 1*1.63 + 1.62", "5.95", "f", "sigmoid", "0.997"),
+        ("input gate", "1*2.00 + 1*1.65 + 0.62", "4.27", "i", "sigmoid", "0.986"),
+        ("candidate", "1*1.41 + 1*0.94 - 0.32", "2.03", "g", "tanh", "0.966"),
+        ("output gate", "1*4.38 - 1*0.19 + 0.59", "4.78", "o", "sigmoid", "0.992"),
+    ],
+)
 def test_gates_of_the_unit(told, name, arithmetic, pre, letter, curve, value):
-    line, = (line for line in told[3].splitlines() if line.startswith(f"   {name} "))
+    (line,) = (line for line in told[3].splitlines() if line.startswith(f"   {name} "))
     assert line.split() == f"{name} {arithmetic} = {pre} {letter} = {curve}({pre}) = {value}".split()
 
 
@@ -113,10 +126,13 @@ def read_predictions(text):
     return {name: (float(predicted), rounded, truth) for name, predicted, rounded, truth in row.findall(text)}
 
 
-@pytest.mark.parametrize("company, x, c, h", [
-    ("A", (0, 0.5, 0.25, 1), (-0.201, -0.202, -0.325, 0.015), (-0.128, -0.097, -0.166, 0.006)),
-    ("B", (1, 0.5, 0.25, 1), (0.500, 0.914, 1.481, 2.409), (0.276, 0.612, 0.867, 0.969)),
-])
+@pytest.mark.parametrize(
+    "company, x, c, h",
+    [
+        ("A", (0, 0.5, 0.25, 1), (-0.201, -0.202, -0.325, 0.015), (-0.128, -0.097, -0.166, 0.006)),
+        ("B", (1, 0.5, 0.25, 1), (0.500, 0.914, 1.481, 2.409), (0.276, 0.612, 0.867, 0.969)),
+    ],
+)
 def test_memories_of_the_companies(told, company, x, c, h):
     days = read_days(told[4])[company]
     assert (days["x"], days["c"], days["h"]) == (x, c, h)
@@ -127,8 +143,8 @@ def test_memories_of_the_companies(told, company, x, c, h):
 
 def test_the_unit_is_seen_to_learn(told):
     losses = [float(loss) for loss in re.findall(r"^   after +\d+ steps: loss (\S+)$", told[5], re.M)]
-    assert len(losses) == 6 and losses[0] > 0.1 and losses[-1] < 2 * training.BOUND ** 2
-    steps, = re.findall(r"^   Learned after (\d+) steps\.$", told[5], re.M)
+    assert len(losses) == 6 and losses[0] > 0.1 and losses[-1] < 2 * training.BOUND**2
+    (steps,) = re.findall(r"^   Learned after (\d+) steps\.$", told[5], re.M)
     assert f"after {steps:>4} steps: loss {losses[-1]:.4f}" in told[5]
     predictions = read_predictions(told[5])
     assert {name: words for name, (_, *words) in predictions.items()} == {"A": ["0", "0"], "B": ["1", "1"]}
@@ -149,7 +165,11 @@ def check_speed_table(text):
     row = re.compile(r"^ +(\d+) +(\d+) +(\d+) +(\d+)  (\w+) +([\d.]+ [um]s) +([\d.]+ [um]s) +([\d.]+)x", re.M)
     rows = row.findall(text)
     assert [(*map(int, sizes[:2]), what) for *sizes, what, _, _, _ in rows] == [
-        (1, 1, "forward"), (100, 1, "forward"), (100, 32, "forward"), (100, 32, "training")]
+        (1, 1, "forward"),
+        (100, 1, "forward"),
+        (100, 32, "forward"),
+        (100, 32, "training"),
+    ]
     assert all(sizes == ["64", "64"] for _, _, *sizes, _, _, _, _ in rows)
     for *_, own, other, ratio in rows:
         own, other = (float(number) * {"us": 1, "ms": 1000}[unit] for number, unit in (own.split(), other.split()))
@@ -167,6 +187,7 @@ def test_lines_fit_a_terminal(tour):
 
 
 # ---- pictures -----------------------------------------------------------------------------------------------------
+
 
 def test_pictures_are_there_and_not_blank(tour):
     image = pytest.importorskip("matplotlib.image")
@@ -192,6 +213,7 @@ def test_runs_without_matplotlib_and_tqdm(tmp_path):
 
 # ---- the command line ---------------------------------------------------------------------------------------------
 
+
 def test_version():
     assert run("--version").stdout == f"lstm-fast {lf.__version__}\n"
 
@@ -202,9 +224,15 @@ def test_info_prints_every_entry():
     assert (printed["version"], printed["isa"]) == (lf.__version__, lf.info()["isa"])
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--seed", "-1"], "must be at least 0, got -1"), (["--seed", "x"], "invalid integer value: 'x'"),
-    (["bench", "--num-threads", "0"], "must be at least 1, got 0"), (["detour"], "invalid choice: 'detour'")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--seed", "-1"], "must be at least 0, got -1"),
+        (["--seed", "x"], "invalid integer value: 'x'"),
+        (["bench", "--num-threads", "0"], "must be at least 1, got 0"),
+        (["detour"], "invalid choice: 'detour'"),
+    ],
+)
 def test_wrong_arguments_are_named(arguments, message):
     process = run(*arguments)
     assert process.returncode == 2 and message in process.stderr and not process.stdout
@@ -220,8 +248,13 @@ def test_pictures_that_cannot_be_written(tmp_path):
 
 def start_tour():
     """The process and the first line of its output."""
-    process = subprocess.Popen([sys.executable, "-m", "lstm_fast", "--no-pictures"], env=ENVIRONMENT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lstm_fast", "--no-pictures"],
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     return process, process.stdout.readline()
 
 
@@ -249,6 +282,7 @@ def test_the_library_does_not_import_the_tour():
 
 
 # ---- training -----------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_unit_learns_both_companies(seed):
@@ -281,7 +315,7 @@ def test_examples_of_sunspots_do_not_overlap():
     for part in (train, test):
         for window, value, year in zip(part.windows, part.values, part.years):
             at = year - years[0]
-            assert value == values[at] and np.array_equal(window, values[at - 11:at])
+            assert value == values[at] and np.array_equal(window, values[at - 11 : at])
 
 
 def test_gradient_of_the_forecaster():
@@ -296,6 +330,7 @@ def test_gradient_of_the_forecaster():
         training.add_to_parameters(forecaster.lstm, step * direction[:n])
         forecaster.head += step * direction[n:]
         return forecaster._loss_and_gradient(x, target)[0]
+
     ahead, behind = loss_after(0.01), loss_after(-0.02)
     assert (ahead - behind) / 0.02 == pytest.approx(np.linalg.norm(gradient), rel=1e-2)
 

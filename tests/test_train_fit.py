@@ -1,4 +1,5 @@
 """fit: it learns, from one seed the same bits on any threads, goes on from a file bit for bit, stops when it must."""
+
 import json
 import os
 import signal
@@ -36,7 +37,10 @@ def run(m, *, epochs=4, n_threads=1, **options):
 
 # ---- learning ---------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), SGD(0.1, 0.9, nesterov=True), Adam(1e-2), AdamW(1e-2)], ids=repr)
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, momentum=0.9), SGD(0.1, 0.9, nesterov=True), Adam(1e-2), AdamW(1e-2)], ids=repr
+)
 @pytest.mark.parametrize("readout", ["last", "mean"])
 def test_the_loss_falls_by_far(optimizer, readout):
     m = model(readout=readout)
@@ -65,6 +69,7 @@ def test_quantiles_split_the_data():
 
 # ---- bits ------------------------------------------------------------------------------------------------------------------
 
+
 def test_one_seed_gives_the_same_bits_on_any_threads():
     options = dict(num_layers=2, dropout=0.3, recurrent_dropout=0.2, zoneout=0.1)
     results = []
@@ -84,7 +89,13 @@ def test_resuming_gives_the_bits_of_one_go(tmp_path, epochs):
     options = dict(num_layers=2, dropout=0.3)
     whole, parts = model(**options), model(**options)
     want = run(whole, epochs=5, validation=0.2)
-    run(parts, epochs=5, validation=0.2, checkpoint=tmp_path / "run", callbacks=[lambda m, history: len(history) == epochs])
+    run(
+        parts,
+        epochs=5,
+        validation=0.2,
+        checkpoint=tmp_path / "run",
+        callbacks=[lambda m, history: len(history) == epochs],
+    )
     fresh = model(seed=9, **options)
     got = run(fresh, epochs=5, validation=0.2, checkpoint=tmp_path / "run", resume=True, n_threads=2)
     assert_same_bits(fresh.flat_parameters, whole.flat_parameters)
@@ -110,8 +121,12 @@ def test_interrupt_leaves_a_file_from_which_another_process_goes_on_bit_for_bit(
             print("interrupted")
         print(m.flat_parameters.tobytes().hex())
     """)
-    outputs = [subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True).stdout.split()
-               for words in (("first", "1"), ("second", "2"))]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for words in (("first", "1"), ("second", "2"))
+    ]
     assert outputs[0][0] == "interrupted" and len(outputs[1]) == 1
     whole = model(num_layers=2, dropout=0.3)
     run(whole)
@@ -120,15 +135,24 @@ def test_interrupt_leaves_a_file_from_which_another_process_goes_on_bit_for_bit(
 
 # ---- stopping ----------------------------------------------------------------------------------------------------------------
 
+
 def test_early_stopping_puts_the_best_parameters_back():
     m, seen = model(), []
-    history = run(m, epochs=200, optimizer=Adam(0.3), validation=sums(20, seed=1), early_stopping=3,
-                  callbacks=[lambda m, history: seen.append(m.flat_parameters)])
+    history = run(
+        m,
+        epochs=200,
+        optimizer=Adam(0.3),
+        validation=sums(20, seed=1),
+        early_stopping=3,
+        callbacks=[lambda m, history: seen.append(m.flat_parameters)],
+    )
     assert len(history) < 200 and history.best_epoch == int(np.argmin(history.validation_loss)) == len(history) - 4
     assert_same_bits(m.flat_parameters, seen[history.best_epoch])
 
 
-@pytest.mark.parametrize("where, words", [("x", "x of sequence 7 is not finite at step 2"), ("y", "y of sequence 7 is not finite")])
+@pytest.mark.parametrize(
+    "where, words", [("x", "x of sequence 7 is not finite at step 2"), ("y", "y of sequence 7 is not finite")]
+)
 def test_nan_in_the_data_is_named_with_epoch_and_batch(where, words):
     x, y = sums()
     x[7] = np.ones((5, 2))
@@ -158,7 +182,11 @@ def test_clipping_bounds_the_step():
 
 
 def test_schedules_scale_the_learning_rate():
-    for schedule, last in (("linear", 1 / 32), ("cosine", (1 + np.cos(np.pi * 31 / 32)) / 2), (lambda progress: 0.25, 0.25)):
+    for schedule, last in (
+        ("linear", 1 / 32),
+        ("cosine", (1 + np.cos(np.pi * 31 / 32)) / 2),
+        (lambda progress: 0.25, 0.25),
+    ):
         history = run(model(), epochs=4, lr_schedule=schedule)
         np.testing.assert_allclose(history.learning_rate[-1], 1e-2 * last)
 
@@ -175,16 +203,30 @@ def test_batches_hold_each_sequence_once_and_similar_lengths():
 
 # ---- files -----------------------------------------------------------------------------------------------------------------------
 
+
 def test_a_saved_model_predicts_the_same_bits(tmp_path):
     x, _ = sums()
-    for k, m in enumerate([model(), model(num_layers=2, bidirectional=True, proj_size=3, peepholes=True, activation=("elu", 0.5), zoneout=(0.1, 0.2)),
-                           SequenceModel(lf.RNN(2, 5, nonlinearity="relu", batch_first=True, dtype=np.float64), 2, "mean")]):
+    for k, m in enumerate(
+        [
+            model(),
+            model(
+                num_layers=2,
+                bidirectional=True,
+                proj_size=3,
+                peepholes=True,
+                activation=("elu", 0.5),
+                zoneout=(0.1, 0.2),
+            ),
+            SequenceModel(lf.RNN(2, 5, nonlinearity="relu", batch_first=True, dtype=np.float64), 2, "mean"),
+        ]
+    ):
         m.save(tmp_path / "m.safetensors")
         again = load(tmp_path / "m.safetensors")
         assert repr(again) == repr(m), k
         assert_same_bits(again.predict(x), m.predict(x))
     assert os.listdir(tmp_path) == ["m.safetensors"]
     from safetensors.numpy import load_file
+
     assert "lstm.weight_ih_l0" in load_file(tmp_path / "m.safetensors")
 
 
@@ -193,12 +235,22 @@ def test_damaged_and_foreign_files_are_format_errors(tmp_path):
     model().save(path)
     data = path.read_bytes()
     rng = np.random.default_rng(0)
-    damaged = [data[:n] for n in (0, 7, 8, 100, len(data) // 2, len(data) - 1)] + [b"x" * 50, data + b"x", rng.bytes(500)]
+    damaged = [data[:n] for n in (0, 7, 8, 100, len(data) // 2, len(data) - 1)] + [
+        b"x" * 50,
+        data + b"x",
+        rng.bytes(500),
+    ]
     header = int.from_bytes(data[:8], "little")
-    for old, new in (("lstm_fast", "lstm_slow"), ('version":"1', 'version":"9'), ("LSTM", "GRUU"), ("last", "lost"), ("weight_ih_l0", "weight_ih_l9")):
-        text = data[8:8 + header].decode()
+    for old, new in (
+        ("lstm_fast", "lstm_slow"),
+        ('version":"1', 'version":"9'),
+        ("LSTM", "GRUU"),
+        ("last", "lost"),
+        ("weight_ih_l0", "weight_ih_l9"),
+    ):
+        text = data[8 : 8 + header].decode()
         assert old in text
-        damaged.append(data[:8] + text.replace(old, new).encode() + data[8 + header:])
+        damaged.append(data[:8] + text.replace(old, new).encode() + data[8 + header :])
     for content in damaged:
         path.write_bytes(content)
         with pytest.raises(lf.FormatError):
@@ -229,11 +281,20 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         run(model(), resume=True)
 
 
-@pytest.mark.parametrize("options, words", [
-    (dict(optimizer="adam"), "optimizer must be SGD, Adam or AdamW"), (dict(epochs=0), "epochs must be"), (dict(batch_size=0), "batch_size must be"),
-    (dict(clip_norm=0), "clip_norm must be"), (dict(early_stopping=0), "early_stopping must be"), (dict(lr_schedule="step"), "lr_schedule must be"),
-    (dict(validation=1.0), "validation must leave sequences"), (dict(validation="half"), "validation must be"), (dict(shuffle=1), "shuffle must be"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(optimizer="adam"), "optimizer must be SGD, Adam or AdamW"),
+        (dict(epochs=0), "epochs must be"),
+        (dict(batch_size=0), "batch_size must be"),
+        (dict(clip_norm=0), "clip_norm must be"),
+        (dict(early_stopping=0), "early_stopping must be"),
+        (dict(lr_schedule="step"), "lr_schedule must be"),
+        (dict(validation=1.0), "validation must leave sequences"),
+        (dict(validation="half"), "validation must be"),
+        (dict(shuffle=1), "shuffle must be"),
+    ],
+)
 def test_wrong_arguments_are_named_and_change_nothing(options, words):
     m = model()
     before = m.flat_parameters
@@ -244,7 +305,14 @@ def test_wrong_arguments_are_named_and_change_nothing(options, words):
 
 def test_progress_shows_steps_their_rate_and_the_time_left(capsys):
     x = [np.ones((n, 2)) for n in (1, 2, 3, 4)]
-    lf.train.fit(lf.train.SequenceModel(lf.LSTM(2, 3, batch_first=True), 1), x, np.zeros(4), epochs=7, batch_size=3, progress=True)
+    lf.train.fit(
+        lf.train.SequenceModel(lf.LSTM(2, 3, batch_first=True), 1),
+        x,
+        np.zeros(4),
+        epochs=7,
+        batch_size=3,
+        progress=True,
+    )
     shown = capsys.readouterr().err
     assert "70.0/70.0 [00:00<00:00" in shown and "step/s" in shown  # 7 epochs of 10 steps, padding not counted
 
@@ -262,8 +330,17 @@ def test_validation_counts_the_steps_of_its_mask_alone():
     rng = np.random.default_rng(0)
     x, y, mask = rng.standard_normal((6, 5, 2)), rng.standard_normal((6, 5, 1)), rng.random((6, 5)) < 0.5
     garbage = np.where(mask[:, :, None], y, 1e6)
-    losses = [fit(SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, "all", seed=0), x, y, epochs=2, seed=0,
-                  validation=(x, targets, None, mask)).validation_loss for targets in (y, garbage)]
+    losses = [
+        fit(
+            SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, "all", seed=0),
+            x,
+            y,
+            epochs=2,
+            seed=0,
+            validation=(x, targets, None, mask),
+        ).validation_loss
+        for targets in (y, garbage)
+    ]
     assert losses[0] == losses[1] and losses[0][0] < 100
 
 

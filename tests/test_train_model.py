@@ -1,4 +1,5 @@
 """SequenceModel, losses, optimisers: gradients by differences, formulas written out, the same bits on any threads."""
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -29,8 +30,11 @@ def network(kind="lstm", **options):
 
 # ---- the core's part ---------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-5)])
-@pytest.mark.parametrize("n, I, O", [(0, 3, 4), (1, 1, 1), (5, 3, 2), (3, 70, 130), (700, 17, 9), (1030, 64, 33), (2, 9, 1000)])
+@pytest.mark.parametrize(
+    "n, I, O", [(0, 3, 4), (1, 1, 1), (5, 3, 2), (3, 70, 130), (700, 17, 9), (1030, 64, 33), (2, 9, 1000)]
+)
 def test_linear_is_numpys_and_the_same_on_any_threads(isa, dtype, tolerance, n, I, O):
     rng = np.random.default_rng(n)
     weight, bias, x, d_y = (rng.standard_normal(shape).astype(dtype) for shape in ((O, I), (O,), (n, I), (n, O)))
@@ -46,10 +50,13 @@ def test_linear_is_numpys_and_the_same_on_any_threads(isa, dtype, tolerance, n, 
 def test_norm_is_the_euclidean_length():
     x = np.random.default_rng(0).standard_normal(1001)
     assert abs(_core.norm(x) / np.linalg.norm(x) - 1) < 1e-14 and _core.norm(x[:0].copy()) == 0
-    assert abs(_core.norm(x.astype(np.float32)) / np.linalg.norm(x) - 1) < 1e-6 and np.isnan(_core.norm(np.array([np.nan, 1])))
+    assert abs(_core.norm(x.astype(np.float32)) / np.linalg.norm(x) - 1) < 1e-6 and np.isnan(
+        _core.norm(np.array([np.nan, 1]))
+    )
 
 
 # ---- losses ------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
@@ -71,7 +78,9 @@ def test_losses_have_the_values_of_their_formulas():
     assert Loss("mse")(p, y)[0] == 2.5 and Loss("mae")(p, y)[0] == 1.5 and Loss("huber")(p, y)[0] == (0.5 + 1.5) / 2
     assert Loss(("quantile", (0.25, 0.5)))(p, y[:, :1])[0] == (0.75 * 1 + 0.5 * 2) / 2
     np.testing.assert_allclose(Loss("cross_entropy")(p, np.array([0]))[0], np.log(1 + np.exp(-3)))
-    np.testing.assert_allclose(Loss("bce")(p, np.array([[1.0, 0.0]]))[0], (np.log1p(np.exp(-1)) + np.log1p(np.exp(-2))) / 2)
+    np.testing.assert_allclose(
+        Loss("bce")(p, np.array([[1.0, 0.0]]))[0], (np.log1p(np.exp(-1)) + np.log1p(np.exp(-2))) / 2
+    )
     big = np.array([[800.0, -800.0]])
     assert Loss("bce")(big, np.array([[1.0, 0.0]]))[0] == 0 and Loss("cross_entropy")(big, np.array([1]))[0] == 1600
 
@@ -85,6 +94,7 @@ def test_rows_of_weight_zero_may_hold_anything():
 
 # ---- the model ----------------------------------------------------------------------------------------------------------
 
+
 def flat_loss(model, flat, *args, **options):
     before = model.flat_parameters
     model._install(flat.copy())
@@ -94,8 +104,11 @@ def flat_loss(model, flat, *args, **options):
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "all"])
-@pytest.mark.parametrize("options", [{}, dict(bidirectional=True, batch_first=True), dict(proj_size=2, peepholes=True), dict(kind="rnn")],
-                         ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, dict(bidirectional=True, batch_first=True), dict(proj_size=2, peepholes=True), dict(kind="rnn")],
+    ids=str,
+)
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_gradients_of_a_model_are_difference_quotients(readout, options, with_lengths, loss):
@@ -108,7 +121,10 @@ def test_gradients_of_a_model_are_difference_quotients(readout, options, with_le
     assert set(gradients) == set(model.state_dict()) and gradients.flat.shape == model.flat_parameters.shape
     direction = rng.standard_normal(gradients.flat.shape)
     flat = model.flat_parameters
-    quotient = (flat_loss(model, flat + 1e-6 * direction, x, y, **call) - flat_loss(model, flat - 1e-6 * direction, x, y, **call)) / 2e-6
+    quotient = (
+        flat_loss(model, flat + 1e-6 * direction, x, y, **call)
+        - flat_loss(model, flat - 1e-6 * direction, x, y, **call)
+    ) / 2e-6
     assert abs(quotient - gradients.flat @ direction) < 1e-7
     assert abs(gradients["head.bias"]).max() > 0
 
@@ -120,13 +136,13 @@ def test_a_list_of_arrays_is_the_padded_array_with_lengths(readout):
     arrays = [rng.standard_normal((n, 3)) for n in lengths]
     padded = np.full((4, 5, 3), np.nan)
     for row, one in zip(padded, arrays):
-        row[:len(one)] = one
+        row[: len(one)] = one
     assert_same_bits(model.predict(arrays), model.predict(padded, lengths))
     if readout == "all":
         targets_of_list = [rng.standard_normal((n, 2)) for n in lengths]
         y = np.full((4, 5, 2), 7.0)
         for row, one in zip(y, targets_of_list):
-            row[:len(one)] = one
+            row[: len(one)] = one
     else:
         targets_of_list = y = rng.standard_normal((4, 2))
     of_list, of_array = model.loss_and_grads(arrays, targets_of_list), model.loss_and_grads(padded, y, lengths=lengths)
@@ -153,32 +169,39 @@ def test_mask_chooses_the_steps_that_count():
     np.testing.assert_allclose(value, ((model.predict(x) - y)[mask] ** 2).mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 3))), "y must be numbers of shape"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss="cross_entropy"), "y must be classes"),
-    (lambda m, x: m.loss_and_grads(x, np.array([0, 1, 2, 0]), loss="cross_entropy"), "y must be classes 0 to 1"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss="rmse"), "loss must be one of"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss=("mse", 1)), "takes no such parameters"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 1)), loss=("quantile", (0.1, 0.5, 0.9))), "out_features a multiple"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2]), "sample_weight must be"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2, -1, 1]), "sample_weight must be"),
-    (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), mask=np.ones((6, 4), bool)), "mask must be None"),
-    (lambda m, x: m.predict(x[..., :2]), "x must have shape"),
-    (lambda m, x: m.predict([x[:, 0], x[:, 0, :2]]), r"x\[1\] must have shape"),
-    (lambda m, x: m.predict(x, lengths=[1, 2]), "lengths must be integers of shape"),
-    (lambda m, x: m.predict(x, lengths=[1, 2, 3, 7]), "lengths must be from 0 to T = 6"),
-    (lambda m, x: m.load_state_dict({}), "state_dict must have the keys"),
-    (lambda m, x: SequenceModel(m.lstm, 2, "first"), "readout must be one of"),
-    (lambda m, x: SequenceModel(m.lstm, 0), "out_features must be"),
-    (lambda m, x: SequenceModel(m, 2), "lstm must be an LSTM or RNN"),
-    (lambda m, x: SequenceModel(lf.LSTMCell(3, 5), 2), "lstm must be an LSTM or RNN"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 3))), "y must be numbers of shape"),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss="cross_entropy"), "y must be classes"),
+        (lambda m, x: m.loss_and_grads(x, np.array([0, 1, 2, 0]), loss="cross_entropy"), "y must be classes 0 to 1"),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss="rmse"), "loss must be one of"),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss=("mse", 1)), "takes no such parameters"),
+        (
+            lambda m, x: m.loss_and_grads(x, np.zeros((4, 1)), loss=("quantile", (0.1, 0.5, 0.9))),
+            "out_features a multiple",
+        ),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2]), "sample_weight must be"),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2, -1, 1]), "sample_weight must be"),
+        (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), mask=np.ones((6, 4), bool)), "mask must be None"),
+        (lambda m, x: m.predict(x[..., :2]), "x must have shape"),
+        (lambda m, x: m.predict([x[:, 0], x[:, 0, :2]]), r"x\[1\] must have shape"),
+        (lambda m, x: m.predict(x, lengths=[1, 2]), "lengths must be integers of shape"),
+        (lambda m, x: m.predict(x, lengths=[1, 2, 3, 7]), "lengths must be from 0 to T = 6"),
+        (lambda m, x: m.load_state_dict({}), "state_dict must have the keys"),
+        (lambda m, x: SequenceModel(m.lstm, 2, "first"), "readout must be one of"),
+        (lambda m, x: SequenceModel(m.lstm, 0), "out_features must be"),
+        (lambda m, x: SequenceModel(m, 2), "lstm must be an LSTM or RNN"),
+        (lambda m, x: SequenceModel(lf.LSTMCell(3, 5), 2), "lstm must be an LSTM or RNN"),
+    ],
+)
 def test_wrong_arguments_are_named(call, words):
     with pytest.raises((ValueError, TypeError), match=words):
         call(SequenceModel(network(), 2, seed=0), np.zeros((6, 4, 3)))
 
 
 # ---- optimisers ------------------------------------------------------------------------------------------------------------
+
 
 def written_out(optimizer, p, gradients):
     """The formulas of optimizers.py, step by step in float64."""
@@ -187,7 +210,9 @@ def written_out(optimizer, p, gradients):
         if isinstance(optimizer, SGD):
             s = d + optimizer.weight_decay * p
             m = optimizer.momentum * m + s
-            p = p - optimizer.lr * (s + optimizer.momentum * m if optimizer.nesterov else m if optimizer.momentum else s)
+            p = p - optimizer.lr * (
+                s + optimizer.momentum * m if optimizer.nesterov else m if optimizer.momentum else s
+            )
             continue
         (b1, b2), is_w = optimizer.betas, isinstance(optimizer, AdamW)
         g = d if is_w else d + optimizer.weight_decay * p
@@ -197,8 +222,19 @@ def written_out(optimizer, p, gradients):
     return p
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), SGD(0.1, 0.9, True, 0.01), Adam(0.01), Adam(0.01, (0.8, 0.9), 1e-6, 0.1),
-                                       AdamW(0.01), AdamW(0.01, weight_decay=0.3)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.1),
+        SGD(0.1, momentum=0.9),
+        SGD(0.1, 0.9, True, 0.01),
+        Adam(0.01),
+        Adam(0.01, (0.8, 0.9), 1e-6, 0.1),
+        AdamW(0.01),
+        AdamW(0.01, weight_decay=0.3),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 2e-6)])
 def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
     rng = np.random.default_rng(6)
@@ -210,12 +246,19 @@ def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
     np.testing.assert_allclose(p, want, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: SGD(lr=-1), "lr must be"), (lambda: SGD(lr=float("nan")), "lr must be"), (lambda: SGD(momentum=1.0), "momentum must be"),
-    (lambda: SGD(nesterov=True), "nesterov needs a momentum"), (lambda: Adam(betas=0.9), "betas must be a pair"),
-    (lambda: Adam(betas=(0.9, 1.0)), "betas must be"), (lambda: Adam(epsilon=0), "epsilon must be"),
-    (lambda: AdamW(weight_decay=-1), "weight_decay must be"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: SGD(lr=-1), "lr must be"),
+        (lambda: SGD(lr=float("nan")), "lr must be"),
+        (lambda: SGD(momentum=1.0), "momentum must be"),
+        (lambda: SGD(nesterov=True), "nesterov needs a momentum"),
+        (lambda: Adam(betas=0.9), "betas must be a pair"),
+        (lambda: Adam(betas=(0.9, 1.0)), "betas must be"),
+        (lambda: Adam(epsilon=0), "epsilon must be"),
+        (lambda: AdamW(weight_decay=-1), "weight_decay must be"),
+    ],
+)
 def test_wrong_settings_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
@@ -236,7 +279,9 @@ def test_data_frames_are_sequences(frame, batch_first):
     y = np.array([1.0, 2.0, 3.0])
     assert_same_bits(trained(frames, frame({"y": y})["y"], "last", 1), trained(arrays, y, "last", 1))
     assert_same_bits(trained(frames, frames, "all", 2), trained(arrays, arrays, "all", 2))
-    assert_same_bits(trained(frames[0], frames[0], "all", 2), trained(arrays[:1], arrays[:1], "all", 2))  # one frame, one sequence
+    assert_same_bits(
+        trained(frames[0], frames[0], "all", 2), trained(arrays[:1], arrays[:1], "all", 2)
+    )  # one frame, one sequence
 
 
 @pytest.mark.parametrize("proj_size", [0, 3])

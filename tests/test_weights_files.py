@@ -1,4 +1,5 @@
 """lf.weights against PyTorch: any LSTM under any prefix, from a file or a state_dict, and back with the same bits."""
+
 import json
 import os
 import sys
@@ -15,9 +16,15 @@ x = np.random.default_rng(0).standard_normal((5, 3, 4))
 # The kernel that PyTorch warns about is its own matter.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 FEATURES = {
-    "LSTM": {}, "layers": {"num_layers": 3}, "directions": {"bidirectional": True}, "`bias=False`": {"bias": False},
-    "projection": {"proj_size": 2}, "all of these": {"num_layers": 2, "bidirectional": True, "proj_size": 2, "bias": False},
-    "float64": {"dtype": torch.float64}, "float16": {"dtype": torch.float16}, "bfloat16": {"dtype": torch.bfloat16},
+    "LSTM": {},
+    "layers": {"num_layers": 3},
+    "directions": {"bidirectional": True},
+    "`bias=False`": {"bias": False},
+    "projection": {"proj_size": 2},
+    "all of these": {"num_layers": 2, "bidirectional": True, "proj_size": 2, "bias": False},
+    "float64": {"dtype": torch.float64},
+    "float16": {"dtype": torch.float16},
+    "bfloat16": {"dtype": torch.bfloat16},
 }
 COLUMNS = ("state_dict", "safetensors file", "under a prefix among others", "back")
 
@@ -29,8 +36,13 @@ def module(feature, cls=torch.nn.LSTM):
 
 def surroundings(lstm):
     """A model in which other networks have the same names with other shapes."""
-    return torch.nn.ModuleDict({"encoder": torch.nn.ModuleDict({"lstm": lstm, "gru": torch.nn.GRU(4, 6, 2)}),
-                                "rnn": torch.nn.RNN(4, 6, bidirectional=True), "head": torch.nn.Linear(6, 2)})
+    return torch.nn.ModuleDict(
+        {
+            "encoder": torch.nn.ModuleDict({"lstm": lstm, "gru": torch.nn.GRU(4, 6, 2)}),
+            "rnn": torch.nn.RNN(4, 6, bidirectional=True),
+            "head": torch.nn.Linear(6, 2),
+        }
+    )
 
 
 def check(got, source):
@@ -118,10 +130,27 @@ def test_a_cell_is_an_lstm_cell(tmp_path):
 
 def test_save_keeps_all_that_lstm_has(tmp_path):
     path = tmp_path / "all.safetensors"
-    lstm = lf.LSTM(4, 6, 2, bidirectional=True, proj_size=3, dropout=0.1, dtype=np.float64, seed=0, peepholes=True,
-                   layer_norm=True, coupled_gates=True, cell_clip=3.0, gate_clip=5.0, activation="softsign",
-                   recurrent_activation=("hard_sigmoid", 0.3), cell_activation=("elu", 0.8), recurrent_dropout=0.2,
-                   zoneout=(0.1, 0.2), learn_initial_state=True)
+    lstm = lf.LSTM(
+        4,
+        6,
+        2,
+        bidirectional=True,
+        proj_size=3,
+        dropout=0.1,
+        dtype=np.float64,
+        seed=0,
+        peepholes=True,
+        layer_norm=True,
+        coupled_gates=True,
+        cell_clip=3.0,
+        gate_clip=5.0,
+        activation="softsign",
+        recurrent_activation=("hard_sigmoid", 0.3),
+        cell_activation=("elu", 0.8),
+        recurrent_dropout=0.2,
+        zoneout=(0.1, 0.2),
+        learn_initial_state=True,
+    )
     weights.save(lstm, path, "net.")
     got = weights.load(path)
     assert repr(got) == repr(lstm) and got.flat_parameters.tobytes() == lstm.flat_parameters.tobytes()
@@ -131,7 +160,13 @@ def test_save_keeps_all_that_lstm_has(tmp_path):
     assert small.dtype == np.float32 and np.array_equal(small.flat_parameters, lstm.flat_parameters.astype(np.float32))
     # From names and shapes alone, the options are PyTorch's.
     bare = weights.load(lstm.state_dict())
-    assert bare.peepholes and bare.layer_norm and bare.learn_initial_state and bare.proj_size == 3 and bare.cell_clip is None
+    assert (
+        bare.peepholes
+        and bare.layer_norm
+        and bare.learn_initial_state
+        and bare.proj_size == 3
+        and bare.cell_clip is None
+    )
 
 
 def test_the_lstm_of_a_trained_model(tmp_path):
@@ -154,27 +189,37 @@ def test_save_is_atomic(tmp_path, monkeypatch):
 
 # ---- what does not fit ----
 
+
 def broken(change, feature="all of these"):
     state = {name: value.numpy() for name, value in module(feature).state_dict().items()}
     change(state)
     return state
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda s: s.pop("weight_hh_l1_reverse"), "there must also be weight_hh_l1_reverse"),
-    (lambda s: s.pop("weight_hr_l0"), "there must also be weight_hr_l0"),
-    (lambda s: [s.pop(name) for name in list(s) if "l0" in name], "there must also be weight_ih_l0, weight_hh_l0.*_reverse"),
-    (lambda s: s.update(weight_ih_l9999=s["weight_ih_l0"]), r"parameters of 10000 layers .* of layers \[0, 1, 9999\]"),
-    (lambda s: s.update(bias_ih_l0=np.zeros(24)), "there must also be bias_hh_l0, bias_ih_l0_reverse"),
-    (lambda s: s.update(norm_ih_weight_l0=np.zeros(24)), "there must also be norm_hh_weight_l0, norm_c_weight_l0"),
-    (lambda s: s.update(h_0_l0=np.zeros(24)), "there must also be c_0_l0"),
-    (lambda s: s.update(weight_ih_l1=s["weight_ih_l1"].T), r"weight_ih_l1 \(4, 24\) instead of \(24, 4\)"),
-    (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must be those of an LSTM of one size"),
-    (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must be those of an LSTM of one size"),
-    (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must be those of an LSTM of one size"),
-    (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must be those of an LSTM of one size"),
-    (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must be those of an LSTM of one size"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda s: s.pop("weight_hh_l1_reverse"), "there must also be weight_hh_l1_reverse"),
+        (lambda s: s.pop("weight_hr_l0"), "there must also be weight_hr_l0"),
+        (
+            lambda s: [s.pop(name) for name in list(s) if "l0" in name],
+            "there must also be weight_ih_l0, weight_hh_l0.*_reverse",
+        ),
+        (
+            lambda s: s.update(weight_ih_l9999=s["weight_ih_l0"]),
+            r"parameters of 10000 layers .* of layers \[0, 1, 9999\]",
+        ),
+        (lambda s: s.update(bias_ih_l0=np.zeros(24)), "there must also be bias_hh_l0, bias_ih_l0_reverse"),
+        (lambda s: s.update(norm_ih_weight_l0=np.zeros(24)), "there must also be norm_hh_weight_l0, norm_c_weight_l0"),
+        (lambda s: s.update(h_0_l0=np.zeros(24)), "there must also be c_0_l0"),
+        (lambda s: s.update(weight_ih_l1=s["weight_ih_l1"].T), r"weight_ih_l1 \(4, 24\) instead of \(24, 4\)"),
+        (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must be those of an LSTM of one size"),
+        (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must be those of an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must be those of an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must be those of an LSTM of one size"),
+        (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must be those of an LSTM of one size"),
+    ],
+)
 def test_parameters_that_do_not_fit_together_are_named(tmp_path, change, words):
     state = broken(change)
     with pytest.raises(ValueError, match=words):
@@ -185,18 +230,25 @@ def test_parameters_that_do_not_fit_together_are_named(tmp_path, change, words):
         weights.load(path)
 
 
-@pytest.mark.parametrize("call, error, words", [
-    (lambda: weights.load({}), ValueError, "source must have the parameters of an LSTM"),
-    (lambda: weights.load(torch.nn.GRU(4, 6).state_dict()), ValueError, "must have the parameters of an LSTM"),
-    (lambda: weights.load(torch.nn.RNN(4, 6).state_dict()), ValueError, "must have the parameters of an LSTM"),
-    (lambda: weights.load(3), TypeError, "source must be a path or a mapping from names to arrays, got int"),
-    (lambda: weights.load(module("LSTM").state_dict(), hidden_size=6), TypeError, "hidden_size must not be given"),
-    (lambda: weights.load(module("LSTM").state_dict(), layers=6), TypeError, "layers"),
-    (lambda: weights.load(module("LSTM").state_dict(), dropout=7), ValueError, "dropout must be a number from 0 to 1, got 7"),
-    (lambda: weights.load("none.safetensors"), FileNotFoundError, "none.safetensors"),
-    (lambda: weights.save(lf.RNN(2, 3), "x"), TypeError, "lstm must be an LSTM or LSTMCell, got RNN"),
-    (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
-])
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda: weights.load({}), ValueError, "source must have the parameters of an LSTM"),
+        (lambda: weights.load(torch.nn.GRU(4, 6).state_dict()), ValueError, "must have the parameters of an LSTM"),
+        (lambda: weights.load(torch.nn.RNN(4, 6).state_dict()), ValueError, "must have the parameters of an LSTM"),
+        (lambda: weights.load(3), TypeError, "source must be a path or a mapping from names to arrays, got int"),
+        (lambda: weights.load(module("LSTM").state_dict(), hidden_size=6), TypeError, "hidden_size must not be given"),
+        (lambda: weights.load(module("LSTM").state_dict(), layers=6), TypeError, "layers"),
+        (
+            lambda: weights.load(module("LSTM").state_dict(), dropout=7),
+            ValueError,
+            "dropout must be a number from 0 to 1, got 7",
+        ),
+        (lambda: weights.load("none.safetensors"), FileNotFoundError, "none.safetensors"),
+        (lambda: weights.save(lf.RNN(2, 3), "x"), TypeError, "lstm must be an LSTM or LSTMCell, got RNN"),
+        (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
+    ],
+)
 def test_wrong_arguments_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
@@ -219,13 +271,26 @@ def with_metadata(**metadata):
     return safetensors.torch.save(module("LSTM").state_dict(), metadata)
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"PK\3\4", b"\xff" * 8, b"\x10" + bytes(7) + b"[" * 16, (2**40).to_bytes(8, "little") + b"{}",
-    with_metadata(format="lstm_fast"), with_metadata(format="lstm_fast", config="[]"),
-    with_metadata(format="lstm_fast", config="{"),
-    with_metadata(format="lstm_fast", config=json.dumps({"file": "weights", "prefix": "", "network": {"layers": 3}})),
-    with_metadata(format="lstm_fast", config=json.dumps({"file": "weights", "prefix": "", "network": {"cell_clip": "no"}})),
-], ids=range(10))
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\3\4",
+        b"\xff" * 8,
+        b"\x10" + bytes(7) + b"[" * 16,
+        (2**40).to_bytes(8, "little") + b"{}",
+        with_metadata(format="lstm_fast"),
+        with_metadata(format="lstm_fast", config="[]"),
+        with_metadata(format="lstm_fast", config="{"),
+        with_metadata(
+            format="lstm_fast", config=json.dumps({"file": "weights", "prefix": "", "network": {"layers": 3}})
+        ),
+        with_metadata(
+            format="lstm_fast", config=json.dumps({"file": "weights", "prefix": "", "network": {"cell_clip": "no"}})
+        ),
+    ],
+    ids=range(10),
+)
 def test_other_files_are_format_errors(tmp_path, data):
     path = tmp_path / "other.safetensors"
     path.write_bytes(data)
@@ -239,7 +304,7 @@ def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path):
     data = (tmp_path / "good.safetensors").read_bytes()
     rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
     for k in range(1000):
-        bad = bytearray(data[:rng.integers(len(data))] if k % 5 == 0 else data)
+        bad = bytearray(data[: rng.integers(len(data))] if k % 5 == 0 else data)
         for place in rng.integers(min(len(bad), 2500), size=rng.integers(1, 6)) if bad else ():
             bad[place] = rng.integers(256)
         path.write_bytes(bad)

@@ -1,4 +1,5 @@
 """Allowed errors, each with its reason, and how they are measured. No looser number without a reason here."""
+
 import numpy as np
 
 EPSILON_F32 = 2.0**-23

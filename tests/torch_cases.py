@@ -1,4 +1,5 @@
 """A PyTorch module and ours with the same parameters, run on the same tensors and compared: results and all gradients."""
+
 import copy
 from contextlib import nullcontext
 
@@ -10,7 +11,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import lstm_fast as lf
 
-torch.set_num_threads(1)  # what is computed here is small: threads would wait for each other, all the more on a busy machine
+torch.set_num_threads(
+    1
+)  # what is computed here is small: threads would wait for each other, all the more on a busy machine
 
 # Both sides round, so that they may differ by twice what one is off. Gradients: Frobenius norm of the difference relative to
 # that of the gradient of PyTorch, or to 1/16 a number if they are small: sums of a few numbers may cancel by chance.
@@ -74,13 +77,17 @@ def assert_same(pytorch, ours, arguments, case, *, backward=True, mode=nullconte
     for k, (a, b) in enumerate(zip(got, want, strict=True)):
         assert (a.shape, a.dtype, a.requires_grad) == (b.shape, b.dtype, b.requires_grad), f"{case}: result {k}"
         if a.is_floating_point():
-            assert_within(forward_error(a.detach().numpy(), b.detach().numpy()), FORWARD[a.dtype], f"{case}: result {k}")
+            assert_within(
+                forward_error(a.detach().numpy(), b.detach().numpy()), FORWARD[a.dtype], f"{case}: result {k}"
+            )
         else:
             assert torch.equal(a, b), f"{case}: result {k}"
     if backward:
         got, want = ([tensor for tensor in tensors if tensor.is_floating_point()] for tensors in (got, want))
         d = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in want]
-        assert_alike(gradients(ours, both[1], got, d), gradients(pytorch, both[0], want, d), GRADIENT[want[0].dtype], case)
+        assert_alike(
+            gradients(ours, both[1], got, d), gradients(pytorch, both[0], want, d), GRADIENT[want[0].dtype], case
+        )
 
 
 def strided(tensor, rng):
@@ -89,7 +96,7 @@ def strided(tensor, rng):
         case 0 if tensor.ndim > 1:
             return tensor.transpose(0, 1).contiguous().transpose(0, 1)
         case 1:
-            return torch.cat([tensor, tensor], -1)[..., :tensor.shape[-1]]
+            return torch.cat([tensor, tensor], -1)[..., : tensor.shape[-1]]
         case 2:
             return tensor[:1].expand_as(tensor)
         case 3:
@@ -110,16 +117,24 @@ def draw(seed):
     def states(*shapes):
         if rng.random() < 0.4:
             return ()
-        return (tuple(strided(torch.randn(shape, dtype=dtype), rng).detach().requires_grad_(states_require)
-                      for shape in shapes),)
+        return (
+            tuple(
+                strided(torch.randn(shape, dtype=dtype), rng).detach().requires_grad_(states_require)
+                for shape in shapes
+            ),
+        )
 
     if rng.random() < 0.15:
         module = nn.LSTMCell(I, H, bias=bias, dtype=dtype).requires_grad_(weights_require)
         shape = (B,) * is_batched
         x = torch.randn(*shape, I, dtype=dtype).requires_grad_(x_requires)
         return module, (x, *states((*shape, H), (*shape, H)))
-    options = dict(num_layers=int(rng.integers(1, 4)), bidirectional=bool(rng.integers(2)), batch_first=bool(rng.integers(2)),
-                   proj_size=int(rng.integers(1, H)) if rng.random() < 0.3 else 0)
+    options = dict(
+        num_layers=int(rng.integers(1, 4)),
+        bidirectional=bool(rng.integers(2)),
+        batch_first=bool(rng.integers(2)),
+        proj_size=int(rng.integers(1, H)) if rng.random() < 0.3 else 0,
+    )
     module = nn.LSTM(I, H, bias=bias, dtype=dtype, **options).requires_grad_(weights_require)
     n, R = options["num_layers"] * (1 + options["bidirectional"]), options["proj_size"] or H
     if rng.random() < 0.3:

@@ -3,14 +3,33 @@
 The features are those of variants.py as far as a module has them; norm_ih, norm_hh, norm_c and norm_c_bias are one option
 there, and so are zoneout_h and zoneout_c.
 """
+
 import numpy as np
 from variants import ACTIVATIONS
 
 from lstm_fast import LSTM, RNN, reference
 
-LSTM_OPTIONS = ("no_bias", "projection", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", "activation",
-                "recurrent_activation", "cell_activation", "recurrent_dropout", "zoneout_h", "zoneout_c", "lengths",
-                "resets", "learned", "given_h_0", "given_c_0", "dropout")
+LSTM_OPTIONS = (
+    "no_bias",
+    "projection",
+    "peepholes",
+    "layer_norm",
+    "coupled_gates",
+    "cell_clip",
+    "gate_clip",
+    "activation",
+    "recurrent_activation",
+    "cell_activation",
+    "recurrent_dropout",
+    "zoneout_h",
+    "zoneout_c",
+    "lengths",
+    "resets",
+    "learned",
+    "given_h_0",
+    "given_c_0",
+    "dropout",
+)
 RNN_OPTIONS = ("no_bias", "recurrent_dropout", "zoneout_h", "lengths", "resets", "learned", "given_h_0", "dropout")
 PROBABILITIES = {"recurrent_dropout": 0.3, "dropout": 0.25}
 
@@ -37,15 +56,21 @@ def make(kind, I, H, options, *, seed=0, dtype=np.float64, **structure):
         module = LSTM(I, H, dtype=dtype, seed=seed, **arguments, **structure)
     with module.edit() as p:
         for name in p:
-            p[name][...] = (1.0 * name.startswith("norm") + rng.standard_normal(p[name].shape)) * (1 if p[name].ndim == 1 else
-                                                                                                 1 / np.sqrt(p[name].shape[1]))
+            p[name][...] = (1.0 * name.startswith("norm") + rng.standard_normal(p[name].shape)) * (
+                1 if p[name].ndim == 1 else 1 / np.sqrt(p[name].shape[1])
+            )
     return module
 
 
 def draw(rng, module, T, B, options):
     """Arguments of forward and backward, and those of sequences."""
     n, R = module.num_layers * (1 + module.bidirectional), module.h_size
-    shapes = {"x": (T, B, module.input_size), "h_0": (n, B, R), "d_h_n": (n, B, R), "d_output": (T, B, (1 + module.bidirectional) * R)}
+    shapes = {
+        "x": (T, B, module.input_size),
+        "h_0": (n, B, R),
+        "d_h_n": (n, B, R),
+        "d_output": (T, B, (1 + module.bidirectional) * R),
+    }
     if isinstance(module, LSTM):
         shapes |= {"c_0": (n, B, module.hidden_size), "d_c_n": (n, B, module.hidden_size)}
     a = {name: rng.standard_normal(shape).astype(module.dtype) for name, shape in shapes.items()}
@@ -61,8 +86,15 @@ def states(module, h, c):
 
 def train(module, a, *, training=True, lean=False, norms=False, **call):
     """Results and gradients by name, and the tape."""
-    output, last, tape = module.forward(a["x"], states(module, a["h_0"], a["c_0"]), lengths=a["lengths"], resets=a["resets"],
-                                        training=training, lean=lean, **call)
+    output, last, tape = module.forward(
+        a["x"],
+        states(module, a["h_0"], a["c_0"]),
+        lengths=a["lengths"],
+        resets=a["resets"],
+        training=training,
+        lean=lean,
+        **call,
+    )
     d = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), norms=norms, **call)
     got = {"output": output, "d_x": d.d_x, "d_h_0": d.d_h_0}
     got |= {"h_n": last[0], "c_n": last[1], "d_c_0": d.d_c_0} if isinstance(module, LSTM) else {"h_n": last}
@@ -75,18 +107,27 @@ def masks(module, run, T, B):
     """The masks of a training call, from the reference's generator."""
     if run is None:
         return {}
-    n, R, D, H = module.num_layers * (1 + module.bidirectional), module.h_size, 1 + module.bidirectional, module.hidden_size
+    n, R, D, H = (
+        module.num_layers * (1 + module.bidirectional),
+        module.h_size,
+        1 + module.bidirectional,
+        module.hidden_size,
+    )
     made = {}
     if run.dropout:
-        made["masks"] = [reference.dropout_mask(run.seed, layer, (T, B, D * R), run.dropout, np.float64)
-                         for layer in range(module.num_layers - 1)]
+        made["masks"] = [
+            reference.dropout_mask(run.seed, layer, (T, B, D * R), run.dropout, np.float64)
+            for layer in range(module.num_layers - 1)
+        ]
     if run.recurrent_dropout:
-        made["recurrent_masks"] = [reference.recurrent_dropout_mask(run.seed, k, (B, R), run.recurrent_dropout, np.float64)
-                                   for k in range(n)]
+        made["recurrent_masks"] = [
+            reference.recurrent_dropout_mask(run.seed, k, (B, R), run.recurrent_dropout, np.float64) for k in range(n)
+        ]
     for state, p, size in (("h", run.zoneout_h, R), ("c", run.zoneout_c, H)):
         if p:
-            made[f"zoneout_{state}_masks"] = [reference.zoneout_mask(run.seed, k, (T, B, size), p, np.float64, state)
-                                              for k in range(n)]
+            made[f"zoneout_{state}_masks"] = [
+                reference.zoneout_mask(run.seed, k, (T, B, size), p, np.float64, state) for k in range(n)
+            ]
     return made
 
 
@@ -94,16 +135,28 @@ def expect(module, a, run, dtype=np.float64):
     """What train returns, from the reference in this dtype."""
     T, B = a["x"].shape[:2]
     parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
-    a = {name: value.astype(dtype) if name not in ("lengths", "resets") and value is not None else value
-         for name, value in a.items()}
+    a = {
+        name: value.astype(dtype) if name not in ("lengths", "resets") and value is not None else value
+        for name, value in a.items()
+    }
     options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(module, run, T, B)
     if isinstance(module, LSTM):
-        options |= {name: getattr(module, name) for name in ("coupled_gates", "cell_clip", "gate_clip", "activation",
-                                                             "recurrent_activation", "cell_activation")}
+        options |= {
+            name: getattr(module, name)
+            for name in (
+                "coupled_gates",
+                "cell_clip",
+                "gate_clip",
+                "activation",
+                "recurrent_activation",
+                "cell_activation",
+            )
+        }
     else:
         options["nonlinearity"] = module.nonlinearity
-    *results, tape = reference.stack_forward(a["x"], a["h_0"], a.get("c_0"), parameters, lengths=a["lengths"],
-                                             resets=a["resets"], **options)
+    *results, tape = reference.stack_forward(
+        a["x"], a["h_0"], a.get("c_0"), parameters, lengths=a["lengths"], resets=a["resets"], **options
+    )
     d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward(tape, a["d_output"], a["d_h_n"], a.get("d_c_n"))
     want = dict(zip(("output", "h_n", "c_n"), results)) | {"d_x": d_x, "d_h_0": d_h_0, "d_c_0": d_c_0}
     want |= {"d_" + name: gradient for name, gradient in d_parameters.items()}

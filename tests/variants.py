@@ -1,4 +1,5 @@
 """The features of a layer by name, and random arguments for any set of them, for one layer and for a stack."""
+
 import itertools
 
 import numpy as np
@@ -8,15 +9,47 @@ from lstm_fast import reference
 T, B, I, H, R = 5, 4, 3, 3, 2
 
 # What an LSTM can have beside the six lines, and what of it a plain RNN can have. "dropout" is for stacks.
-LSTM_FEATURES = ("no_bias", "projection", "peepholes", "norm_ih", "norm_hh", "norm_c", "norm_c_bias", "coupled_gates",
-                 "cell_clip", "gate_clip", "activation", "recurrent_activation", "cell_activation", "recurrent_dropout",
-                 "zoneout_h", "zoneout_c", "lengths", "resets", "learned_h_0", "learned_c_0", "zero_h_0", "zero_c_0")
+LSTM_FEATURES = (
+    "no_bias",
+    "projection",
+    "peepholes",
+    "norm_ih",
+    "norm_hh",
+    "norm_c",
+    "norm_c_bias",
+    "coupled_gates",
+    "cell_clip",
+    "gate_clip",
+    "activation",
+    "recurrent_activation",
+    "cell_activation",
+    "recurrent_dropout",
+    "zoneout_h",
+    "zoneout_c",
+    "lengths",
+    "resets",
+    "learned_h_0",
+    "learned_c_0",
+    "zero_h_0",
+    "zero_c_0",
+)
 RNN_FEATURES = ("no_bias", "recurrent_dropout", "zoneout_h", "lengths", "resets", "learned_h_0", "zero_h_0")
 NEEDS = {"norm_c_bias": "norm_c"}
 
 # With parameters that put both sides of each kink in reach of numbers around 1.
-ACTIVATIONS = ("tanh", "sigmoid", "relu", ("affine", 0.7, 0.2), ("leaky_relu", 0.3), ("thresholded_relu", 0.2),
-               ("scaled_tanh", 1.3, 0.6), ("hard_sigmoid", 0.4, 0.45), ("elu", 0.8), "softsign", "softplus")
+ACTIVATIONS = (
+    "tanh",
+    "sigmoid",
+    "relu",
+    ("affine", 0.7, 0.2),
+    ("leaky_relu", 0.3),
+    ("thresholded_relu", 0.2),
+    ("scaled_tanh", 1.3, 0.6),
+    ("hard_sigmoid", 0.4, 0.45),
+    ("elu", 0.8),
+    "softsign",
+    "softplus",
+)
 
 
 def random_features(rng, kind, share=0.35):
@@ -35,10 +68,16 @@ def parameter_shapes(kind, features, input_size, output_size):
     rows = 4 * H if kind == "lstm" else H
     shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, output_size)}
     shapes |= {} if "no_bias" in features else {"bias_ih": (rows,), "bias_hh": (rows,)}
-    optional = {"projection": ("weight_hr", (R, H)), "peepholes": ("weight_peephole", (3 * H,)),
-                "norm_ih": ("norm_ih_weight", (rows,)), "norm_hh": ("norm_hh_weight", (rows,)),
-                "norm_c": ("norm_c_weight", (H,)), "norm_c_bias": ("norm_c_bias", (H,)),
-                "learned_h_0": ("h_0", (output_size,)), "learned_c_0": ("c_0", (H,))}
+    optional = {
+        "projection": ("weight_hr", (R, H)),
+        "peepholes": ("weight_peephole", (3 * H,)),
+        "norm_ih": ("norm_ih_weight", (rows,)),
+        "norm_hh": ("norm_hh_weight", (rows,)),
+        "norm_c": ("norm_c_weight", (H,)),
+        "norm_c_bias": ("norm_c_bias", (H,)),
+        "learned_h_0": ("h_0", (output_size,)),
+        "learned_c_0": ("c_0", (H,)),
+    }
     return shapes | dict(shape for feature, shape in optional.items() if feature in features)
 
 
@@ -73,8 +112,10 @@ def layer_arguments(kind, features=(), T=T, B=B, seed=0):
     shapes = {"x": (T, B, I)} | {s + "_0": shape for s, shape in states.items()}
     parameters = parameter_shapes(kind, features, I, h_size)
     shapes |= {f"learned_{name}" if name in shapes else name: shape for name, shape in parameters.items()}
-    arguments, incoming = normal(rng, shapes, 0.8), normal(
-        rng, {"d_output": (T, B, h_size)} | {f"d_{s}_n": shape for s, shape in states.items()})
+    arguments, incoming = (
+        normal(rng, shapes, 0.8),
+        normal(rng, {"d_output": (T, B, h_size)} | {f"d_{s}_n": shape for s, shape in states.items()}),
+    )
     options = layer_masks(rng, features, T, B, h_size) | sequence_options(rng, features, T, B)
     options |= cell_options(rng, features)
     for feature, names in {"no_bias": ("bias_ih", "bias_hh"), "zero_h_0": ("h_0",), "zero_c_0": ("c_0",)}.items():

@@ -1,12 +1,29 @@
 """The results as a picture: for every shape, how many times as long each peer takes. Readable without colour."""
+
 from .shapes import REGIMES
 from .table import SHORT, time_text
 from .verdict import bars, ours, ratio, seconds
 
-MARKERS = {"torch": "o", "onnxruntime": "s", "openvino": "^", "ncnn": "D", "jax": "v", "keras": "P", "thinc": "X",
-           "own": "*"}
-GREYS = {"torch": "0", "onnxruntime": "1", "openvino": "0.6", "ncnn": "1", "jax": "0.2", "keras": "0.6", "thinc": "1",
-         "own": "0.8"}
+MARKERS = {
+    "torch": "o",
+    "onnxruntime": "s",
+    "openvino": "^",
+    "ncnn": "D",
+    "jax": "v",
+    "keras": "P",
+    "thinc": "X",
+    "own": "*",
+}
+GREYS = {
+    "torch": "0",
+    "onnxruntime": "1",
+    "openvino": "0.6",
+    "ncnn": "1",
+    "jax": "0.2",
+    "keras": "0.6",
+    "thinc": "1",
+    "own": "0.8",
+}
 ROW_INCHES, TITLE_ROWS = 0.21, 2.6
 
 
@@ -18,8 +35,10 @@ def draw(results, path):
         return "no chart: matplotlib is not installed"
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-    by_regime = {regime: [row for row in results["rows"] if row["regime"] == regime and ours(row)]
-                 for regime in REGIMES}
+
+    by_regime = {
+        regime: [row for row in results["rows"] if row["regime"] == regime and ours(row)] for regime in REGIMES
+    }
     panels = [(regime, rows) for regime, rows in by_regime.items() if any(_points(row) for row in rows)]
     if not panels:
         return "no chart: nothing to compare"
@@ -27,9 +46,13 @@ def draw(results, path):
     inches = ROW_INCHES * max(_rows(column) for column in columns)
     figure = plt.figure(figsize=(6.4 * len(columns), inches + 1.2))
     host = results["host"]
-    figure.suptitle(f"Time of each peer over time of lstm_fast: right of the line lstm_fast is faster\n{host['cpu']}, "
-                    f"{host['isa']}, {host['num_threads']} thread(s) unless said, {host['date'][:10]}",
-                    fontsize=10, y=1 - 0.1 / (inches + 1.2), va="top")
+    figure.suptitle(
+        f"Time of each peer over time of lstm_fast: right of the line lstm_fast is faster\n{host['cpu']}, "
+        f"{host['isa']}, {host['num_threads']} thread(s) unless said, {host['date'][:10]}",
+        fontsize=10,
+        y=1 - 0.1 / (inches + 1.2),
+        va="top",
+    )
     handles = {}
     for k, column in enumerate(columns):
         y = 1 - 0.4 / (inches + 1.2)
@@ -78,8 +101,18 @@ def _panel(axes, regime, rows, handles):
         size = f"{row['H']}" if row["I"] == row["H"] else f"{row['I']}$\\to${row['H']}"
         labels.append(f"T{row['T']} B{row['B']} H {size}{kind}   {time_text(ours(row))}")
         for name, value in _points(row).items():
-            handle = axes.plot(value, y, MARKERS[name], ms=8 if name == "own" else 5.5, mec="0", mew=0.6,
-                               mfc=GREYS[name], ls="", clip_on=False, zorder=3)[0]
+            handle = axes.plot(
+                value,
+                y,
+                MARKERS[name],
+                ms=8 if name == "own" else 5.5,
+                mec="0",
+                mew=0.6,
+                mfc=GREYS[name],
+                ls="",
+                clip_on=False,
+                zorder=3,
+            )[0]
             handles.setdefault(name, handle)
         for what, bar, _, is_met in bars(row):
             if what in ("peers", "own", "torch"):

@@ -1,4 +1,5 @@
 """The machine, the versions and the commit: what a result file needs to be read later."""
+
 import os
 import platform
 import re
@@ -32,8 +33,13 @@ def caches():
 def commit():
     """Of this checkout, with -dirty where files differ from it; unknown without git."""
     try:
-        run = subprocess.run(["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-                             cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+        run = subprocess.run(
+            ["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return run.stdout.strip() or "unknown"
@@ -41,9 +47,17 @@ def commit():
 
 def facts(num_threads, versions):
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu_name(), "isa": versions.get("isa"), "processors": processors, "caches": caches(),
-            "num_threads": num_threads, "system": f"{platform.system()} {platform.release().split('-')[0]}",
-            "date": datetime.now().strftime("%Y-%m-%d %H:%M"), "commit": commit(), "versions": versions}
+    return {
+        "cpu": cpu_name(),
+        "isa": versions.get("isa"),
+        "processors": processors,
+        "caches": caches(),
+        "num_threads": num_threads,
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "date": datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "commit": commit(),
+        "versions": versions,
+    }
 
 
 def file_stem(host):

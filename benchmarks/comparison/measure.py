@@ -1,4 +1,5 @@
 """One shape: the same weights for everybody, every result checked, then rounds in turn; medians over the rounds."""
+
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,9 +19,14 @@ PAUSE_SECONDS = 0.06  # after a process with waiting threads, before the next on
 
 def label(entrant):
     """How an entrant is called in the results."""
-    parts = [entrant.framework, entrant.isa, entrant.number if entrant.number != "float32" else None,
-             f"{entrant.threads} thread{'s' * (entrant.threads > 1)}" if entrant.threads else None,
-             f"T={entrant.T}" if entrant.T else None, f"B={entrant.B}" if entrant.B else None]
+    parts = [
+        entrant.framework,
+        entrant.isa,
+        entrant.number if entrant.number != "float32" else None,
+        f"{entrant.threads} thread{'s' * (entrant.threads > 1)}" if entrant.threads else None,
+        f"T={entrant.T}" if entrant.T else None,
+        f"B={entrant.B}" if entrant.B else None,
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -28,22 +34,33 @@ def entrants(case, peers):
     number = "float32" if case.entrant.number == "float16" else case.entrant.number
     if case.peers is not True:
         peers = [peer for peer in case.peers or () if peer in peers]
-    return [case.entrant, *([case.own] if case.own else []),
-            *(Entrant(peer, threads=case.entrant.threads, number=number) for peer in peers)]
+    return [
+        case.entrant,
+        *([case.own] if case.own else []),
+        *(Entrant(peer, threads=case.entrant.threads, number=number) for peer in peers),
+    ]
 
 
 def _write_data(case, path):
     T = CHECKED_STEPS if case.kind == "step" else case.T
     rng, (B, I, H) = np.random.default_rng(0), case[3:6]
-    bound = H ** -0.5
+    bound = H**-0.5
 
     def normal(*shape):
         return rng.standard_normal(shape, np.float32)
 
     def uniform(*shape):
         return ((2 * rng.random(shape, np.float32) - 1) * bound).astype(np.float32)
-    np.savez(path, x=normal(T, B, I), d_output=normal(T, B, H), weight_ih=uniform(4 * H, I),
-             weight_hh=uniform(4 * H, H), bias_ih=uniform(4 * H), bias_hh=uniform(4 * H))
+
+    np.savez(
+        path,
+        x=normal(T, B, I),
+        d_output=normal(T, B, H),
+        weight_ih=uniform(4 * H, I),
+        weight_hh=uniform(4 * H, H),
+        bias_ih=uniform(4 * H),
+        bias_hh=uniform(4 * H),
+    )
 
 
 def measure(case, children, peers, num_threads, n_rounds):
@@ -61,8 +78,16 @@ def measure(case, children, peers, num_threads, n_rounds):
         results, running = {}, {}
         for name, entrant in who.items():
             child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa)
-            results[name] = child.ask("prepare", slot=name, data=data, answers=answers, kind=case.kind,
-                                      number=entrant.number, T=entrant.T, B=entrant.B)
+            results[name] = child.ask(
+                "prepare",
+                slot=name,
+                data=data,
+                answers=answers,
+                kind=case.kind,
+                number=entrant.number,
+                T=entrant.T,
+                B=entrant.B,
+            )
             if "problem" not in results[name]:
                 running[name] = child
     if sum(max(ROUND_SECONDS, results[name]["seconds"]) for name in running) > LONG_ROUND_SECONDS:
@@ -93,16 +118,35 @@ def measure(case, children, peers, num_threads, n_rounds):
 def _row(case, who, results, found, num_threads):
     timed = {}
     for name, result in results.items():
-        timed[name] = result if "problem" in result else {
-            "seconds": median(result["rounds"]), "rounds": result["rounds"], "way": result["way"],
-            "error": result["error"], "problems": result["problems"], "prepare_seconds": result["prepare_seconds"]}
-    row = {"regime": case.regime, "kind": case.kind, "T": case.T, "B": case.B, "I": case.I, "H": case.H,
-           "reason": case.reason, "num_threads": case.entrant.threads or num_threads, "flops": flops(case),
-           "bars": [list(bar) for bar in case.bars],
-           "ours": label(case.entrant), "own": label(case.own) if case.own else None,
-           "own_work": ((case.own.T or case.T) * (case.own.B or case.B) / (case.T * case.B)) if case.own else None,
-           "peers": {entrant.framework: name for name, entrant in who.items() if entrant.framework != "lstm_fast"},
-           "times": timed}
+        timed[name] = (
+            result
+            if "problem" in result
+            else {
+                "seconds": median(result["rounds"]),
+                "rounds": result["rounds"],
+                "way": result["way"],
+                "error": result["error"],
+                "problems": result["problems"],
+                "prepare_seconds": result["prepare_seconds"],
+            }
+        )
+    row = {
+        "regime": case.regime,
+        "kind": case.kind,
+        "T": case.T,
+        "B": case.B,
+        "I": case.I,
+        "H": case.H,
+        "reason": case.reason,
+        "num_threads": case.entrant.threads or num_threads,
+        "flops": flops(case),
+        "bars": [list(bar) for bar in case.bars],
+        "ours": label(case.entrant),
+        "own": label(case.own) if case.own else None,
+        "own_work": ((case.own.T or case.T) * (case.own.B or case.B) / (case.T * case.B)) if case.own else None,
+        "peers": {entrant.framework: name for name, entrant in who.items() if entrant.framework != "lstm_fast"},
+        "times": timed,
+    }
     if found:
         _, n_bytes = weight_bytes(case)
         rates = {name: median(one[name] for one in found) for name in ("flops_per_s", "bytes_per_s")}

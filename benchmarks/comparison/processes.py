@@ -1,4 +1,5 @@
 """Starts the process of a framework and asks it questions, each with a time limit."""
+
 import json
 import os
 import selectors
@@ -21,9 +22,14 @@ def _environment(n_threads, isa):
     """The same for all, but for the instruction set of lstm_fast."""
     names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"
     environment = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
-    environment.update(dict.fromkeys(names, str(n_threads)), TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu",
-                       CUDA_VISIBLE_DEVICES="-1", PYTHONWARNINGS="ignore",
-                       OPENBLAS_THREAD_TIMEOUT="10")  # its threads would spin on into the next one's round
+    environment.update(
+        dict.fromkeys(names, str(n_threads)),
+        TF_CPP_MIN_LOG_LEVEL="3",
+        JAX_PLATFORMS="cpu",
+        CUDA_VISIBLE_DEVICES="-1",
+        PYTHONWARNINGS="ignore",
+        OPENBLAS_THREAD_TIMEOUT="10",
+    )  # its threads would spin on into the next one's round
     return {**environment, "LSTM_FAST_ISA": isa} if isa else environment
 
 
@@ -42,8 +48,14 @@ class Child:
             return self.is_missing
         self._errors, self._buffer = tempfile.TemporaryFile(), b""
         try:
-            self._process = subprocess.Popen(self._command, cwd=FOLDER, env=_environment(self.n_threads, self.isa),
-                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=FOLDER,
+                env=_environment(self.n_threads, self.isa),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
         except OSError as problem:
             self.is_missing = str(problem)
             return self.is_missing

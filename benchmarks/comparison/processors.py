@@ -1,4 +1,5 @@
 """Which processors the processes run on: the same for all. Some frameworks have no other setting for their threads."""
+
 import os
 from contextlib import suppress
 

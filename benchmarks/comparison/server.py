@@ -4,6 +4,7 @@ It answers each line of JSON on stdin with one on stdout: {"do": "prepare", "slo
 keeps the fastest; {"do": "time", "slot": name, "seconds": s} is one round of it; forget drops them all; limits and answers are
 for limits.py. Anything that goes wrong is answered as {"problem": text}.
 """
+
 import json
 import os
 import sys
@@ -28,8 +29,10 @@ class Server:
 
     def prepare(self, slot, data, answers, kind, number, T, B):
         data = _shortened(dict(np.load(data)), T, B)
-        answers = {name: np.load(f"{answers}-{name}.npy", mmap_mode="r") for name in
-                   (("output", "d_x", "d_weight_hh") if kind == "training" else ("output",))}
+        answers = {
+            name: np.load(f"{answers}-{name}.npy", mmap_mode="r")
+            for name in (("output", "d_x", "d_weight_hh") if kind == "training" else ("output",))
+        }
         if T or B:
             answers = {"output": answers["output"][:T, :B]}  # sums over all rows are not those of fewer
         start = perf_counter()
@@ -51,8 +54,13 @@ class Server:
             jobs[way].read()
         seconds = found[way][0]
         self.jobs[slot] = jobs[way], max(1, round(SAMPLE_SECONDS / seconds))
-        return {"way": way, "error": found[way][1], "seconds": seconds, "problems": problems,
-                "prepare_seconds": round(perf_counter() - start, 3)}
+        return {
+            "way": way,
+            "error": found[way][1],
+            "seconds": seconds,
+            "problems": problems,
+            "prepare_seconds": round(perf_counter() - start, 3),
+        }
 
     @staticmethod
     def _time_calls(run, seconds):
@@ -83,8 +91,10 @@ class Server:
 
 
 def _shortened(data, T, B):
-    return {name: np.ascontiguousarray(array[:T, :B]) if name in ("x", "d_output") else array
-            for name, array in data.items()}
+    return {
+        name: np.ascontiguousarray(array[:T, :B]) if name in ("x", "d_output") else array
+        for name, array in data.items()
+    }
 
 
 def _sample(run, n_calls):
@@ -96,8 +106,10 @@ def _sample(run, n_calls):
 
 def _error(results, answers):
     """The largest deviation, relative to the largest number where that is above 1. NaN stays NaN."""
-    return max(float(np.max(np.abs(np.asarray(results[name]) - answer))) / max(1.0, float(np.max(np.abs(answer))))
-               for name, answer in answers.items())
+    return max(
+        float(np.max(np.abs(np.asarray(results[name]) - answer))) / max(1.0, float(np.max(np.abs(answer))))
+        for name, answer in answers.items()
+    )
 
 
 def _said(problem):
@@ -112,6 +124,7 @@ def main(name, n_threads):
 
     def answer(value):
         answer_to.write(json.dumps(value) + "\n")
+
     try:
         processors.use(int(n_threads))
         server = Server(import_module(f".frameworks.{name}", __package__).Framework(int(n_threads)))

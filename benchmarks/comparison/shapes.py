@@ -1,11 +1,17 @@
 """What is timed: every shape with its regime, its bars and the reason why it is there. One table for all."""
+
 from collections import namedtuple
 
 Entrant = namedtuple("Entrant", "framework threads isa number T B", defaults=(None, None, "float32", None, None))
-Entrant.__doc__ = """Who runs. threads None: --num-threads; isa None: the best; T, B: where they differ from the shape."""
+Entrant.__doc__ = (
+    """Who runs. threads None: --num-threads; isa None: the best; T, B: where they differ from the shape."""
+)
 
-Case = namedtuple("Case", "regime kind T B I H bars reason entrant own peers is_busy",
-                  defaults=(Entrant("lstm_fast"), None, True, False))
+Case = namedtuple(
+    "Case",
+    "regime kind T B I H bars reason entrant own peers is_busy",
+    defaults=(Entrant("lstm_fast"), None, True, False),
+)
 Case.__doc__ = """A row. kind: step (one step from Python, state carried), block (T steps in one call on a stream), forward
 or training (forward and backward). own: another entrant of ours to compare with. is_busy: one core is kept busy.
 
@@ -39,9 +45,18 @@ OURS, ONE_THREAD, TWO_THREADS = Entrant("lstm_fast"), Entrant("lstm_fast", threa
 AVX2, FLOAT64 = Entrant("lstm_fast", isa="avx2"), Entrant("lstm_fast", number="float64")
 FLOAT16 = Entrant("lstm_fast", number="float16")
 
-QUICK = {("step", 1, 1, 64, 64), ("sequence", 100, 1, 64, 64), ("batch", 100, 32, 64, 64), ("training-1", 100, 1, 64, 64),
-         ("training", 100, 32, 64, 64), ("float64", 100, 32, 64, 64), ("threads", 100, 32, 64, 64), ("avx2", 100, 32, 64, 64),
-         ("float16", 1, 1, 512, 512), ("odd", 50, 3, 7, 20)}
+QUICK = {
+    ("step", 1, 1, 64, 64),
+    ("sequence", 100, 1, 64, 64),
+    ("batch", 100, 32, 64, 64),
+    ("training-1", 100, 1, 64, 64),
+    ("training", 100, 32, 64, 64),
+    ("float64", 100, 32, 64, 64),
+    ("threads", 100, 32, 64, 64),
+    ("avx2", 100, 32, 64, 64),
+    ("float16", 1, 1, 512, 512),
+    ("odd", 50, 3, 7, 20),
+}
 
 
 def _steps():
@@ -53,7 +68,14 @@ def _steps():
 
 
 def _sequences():
-    for I, H, ratio in ((16, 32, 4), (64, 64, 2.2), (128, 128, 1.6), (256, 256, 1.3), (512, 512, 1.03), (1024, 1024, 1.03)):
+    for I, H, ratio in (
+        (16, 32, 4),
+        (64, 64, 2.2),
+        (128, 128, 1.6),
+        (256, 256, 1.3),
+        (512, 512, 1.03),
+        (1024, 1024, 1.03),
+    ):
         yield Case("sequence", "forward", 100, 1, I, H, (("peers", ratio),), "one sequence at a time")
     for B, Hs in ((16, (64, 256)), (32, (32, 64, 128, 256, 512, 1024)), (64, (64, 128, 512))):
         for H in Hs:
@@ -68,16 +90,26 @@ def _sequences():
 def _training():
     for H, bars in ((32, ()), (64, (("peers", 3),)), (128, ()), (256, (("peers", 1.8),))):
         yield Case("training-1", "training", 100, 1, H, H, bars, "online learning, recurrent reinforcement learning")
-    for T, B, H, bars in ((100, 32, 32, (("peers", 2.5),)), (100, 32, 64, (("peers", 1.8),)),
-                          (100, 32, 128, (("peers", 1.4),)), (50, 32, 256, (("peers", 1.4),)),
-                          (20, 32, 512, (("peers", 1.2),)), (8, 64, 1024, (("peers", 1.15), ("sgemm", 0.8))),
-                          (50, 256, 128, (("peers", 1.6), ("sgemm", 0.8)))):
+    for T, B, H, bars in (
+        (100, 32, 32, (("peers", 2.5),)),
+        (100, 32, 64, (("peers", 1.8),)),
+        (100, 32, 128, (("peers", 1.4),)),
+        (50, 32, 256, (("peers", 1.4),)),
+        (20, 32, 512, (("peers", 1.2),)),
+        (8, 64, 1024, (("peers", 1.15), ("sgemm", 0.8))),
+        (50, 256, 128, (("peers", 1.6), ("sgemm", 0.8))),
+    ):
         yield Case("training", "training", T, B, 16 if H == 32 else H, H, bars, "the usual training job")
 
 
 def _variants():
-    shapes = (("forward", 100, 32, 64), ("forward", 100, 32, 128), ("forward", 50, 32, 256), ("training", 100, 32, 64),
-              ("training", 100, 32, 128))
+    shapes = (
+        ("forward", 100, 32, 64),
+        ("forward", 100, 32, 128),
+        ("forward", 50, 32, 256),
+        ("training", 100, 32, 64),
+        ("training", 100, 32, 128),
+    )
     for kind, T, B, H in shapes:
         yield Case("float64", kind, T, B, H, H, (("own", 0.45), ("torch", 3)), "science", FLOAT64, OURS, ("torch",))
     for kind, T, B, H in shapes:
@@ -88,15 +120,22 @@ def _threads():
     ahead, both = ("peers", 1), (TWO_THREADS, ONE_THREAD)
     for T, B, H in ((100, 32, 32), (100, 32, 64), (100, 32, 128), (50, 32, 256), (20, 32, 512), (10, 64, 1024)):
         yield Case("threads", "forward", T, B, H, H, (("own", 1.7), ahead), "the batch is split", *both)
-    for H, own in ((32, .95), (64, .95), (128, .95), (256, 1.8), (320, 2.2), (512, 1.5), (1024, .95)):
+    for H, own in ((32, 0.95), (64, 0.95), (128, 0.95), (256, 1.8), (320, 2.2), (512, 1.5), (1024, 0.95)):
         yield Case("threads", "forward", 100, 1, H, H, (("own", own), ahead), "hidden units are split, or none", *both)
     for H in (16, 64, 256, 512):
-        yield Case("threads", "step", 1, 1, H, H, (("own", .95), ahead), "nothing to share: nothing to lose", *both)
+        yield Case("threads", "step", 1, 1, H, H, (("own", 0.95), ahead), "nothing to share: nothing to lose", *both)
     for T, B, H in ((100, 1, 64), (100, 32, 64), (50, 32, 256)):
-        yield Case("threads", "training", T, B, H, H, (("own", 1.7 if B > 1 else .95), ahead), "training", *both)
-    for kind, T, B, H in (("step", 1, 1, 64), ("forward", 100, 1, 64), ("forward", 100, 1, 256),
-                          ("forward", 100, 32, 64), ("training", 100, 32, 64)):
-        yield Case("busy", kind, T, B, H, H, (("own", .95),), "waiting for a thread that is not running", *both, False, True)
+        yield Case("threads", "training", T, B, H, H, (("own", 1.7 if B > 1 else 0.95), ahead), "training", *both)
+    for kind, T, B, H in (
+        ("step", 1, 1, 64),
+        ("forward", 100, 1, 64),
+        ("forward", 100, 1, 256),
+        ("forward", 100, 32, 64),
+        ("training", 100, 32, 64),
+    ):
+        yield Case(
+            "busy", kind, T, B, H, H, (("own", 0.95),), "waiting for a thread that is not running", *both, False, True
+        )
 
 
 def _growth():
@@ -112,27 +151,55 @@ def _deepbench():
     for H, T in ((256, 150), (512, 25), (1024, 25), (1536, 50), (2048, 25)):
         for B in (1, 2, 4):
             yield Case("deepbench", "forward", T, B, H, H, (), "published")
-    for H, T, Bs in ((256, 150, (16, 32, 64)), (512, 25, (16, 32, 64, 128)), (1024, 25, (16, 32, 64, 128)),
-                     (1536, 50, (8, 16, 32)), (2048, 25, (16, 32, 64, 128)), (4096, 25, (16, 32, 64, 128))):
+    for H, T, Bs in (
+        (256, 150, (16, 32, 64)),
+        (512, 25, (16, 32, 64, 128)),
+        (1024, 25, (16, 32, 64, 128)),
+        (1536, 50, (8, 16, 32)),
+        (2048, 25, (16, 32, 64, 128)),
+        (4096, 25, (16, 32, 64, 128)),
+    ):
         for B in Bs:
             yield Case("deepbench-training", "training", T, B, H, H, (), "published")
 
 
 def _odd():
     for T, B, I, H, reason in (
-            (1000, 1, 1, 1, "the teaching example"), (100, 1, 3, 10, "a small sensor"), (1000, 1, 8, 20, "a long series"),
-            (100, 1, 40, 50, "no vector length divides 50"), (100, 1, 5, 100, ""), (30, 1, 100, 200, "text, small"),
-            (20, 1, 650, 650, "a language model of 2014"), (10, 1, 1500, 1500, "a larger one"), (100, 1, 512, 16, "I >> H"),
-            (100, 2, 20, 50, ""), (50, 3, 7, 20, ""), (100, 5, 10, 100, ""), (100, 8, 64, 64, "the smallest even batch"),
-            (30, 17, 33, 65, "one more than a power of two, everywhere"), (35, 20, 650, 650, "language model, its batch"),
-            (1, 32, 64, 64, "one step of many streams"), (1, 256, 30, 100, ""), (10, 100, 1, 10, "many short series"),
-            (365, 256, 5, 64, "hydrology: a year of days"), (50, 64, 300, 200, "word vectors"), (20, 100, 8, 1, "H = 1, batch"),
-            (1000, 8, 2, 20, ""), (20, 16, 1500, 1500, ""), (20, 256, 28, 128, "rows of digits")):
+        (1000, 1, 1, 1, "the teaching example"),
+        (100, 1, 3, 10, "a small sensor"),
+        (1000, 1, 8, 20, "a long series"),
+        (100, 1, 40, 50, "no vector length divides 50"),
+        (100, 1, 5, 100, ""),
+        (30, 1, 100, 200, "text, small"),
+        (20, 1, 650, 650, "a language model of 2014"),
+        (10, 1, 1500, 1500, "a larger one"),
+        (100, 1, 512, 16, "I >> H"),
+        (100, 2, 20, 50, ""),
+        (50, 3, 7, 20, ""),
+        (100, 5, 10, 100, ""),
+        (100, 8, 64, 64, "the smallest even batch"),
+        (30, 17, 33, 65, "one more than a power of two, everywhere"),
+        (35, 20, 650, 650, "language model, its batch"),
+        (1, 32, 64, 64, "one step of many streams"),
+        (1, 256, 30, 100, ""),
+        (10, 100, 1, 10, "many short series"),
+        (365, 256, 5, 64, "hydrology: a year of days"),
+        (50, 64, 300, 200, "word vectors"),
+        (20, 100, 8, 1, "H = 1, batch"),
+        (1000, 8, 2, 20, ""),
+        (20, 16, 1500, 1500, ""),
+        (20, 256, 28, 128, "rows of digits"),
+    ):
         yield Case("odd", "forward", T, B, I, H, (), reason)
     for T, B, I, H, reason in (
-            (50, 1, 1, 1, "the teaching example"), (20, 5, 10, 20, "a few sequences"), (100, 17, 3, 50, ""),
-            (365, 256, 5, 64, "hydrology"), (30, 8, 100, 200, ""), (20, 100, 1, 10, ""),
-            (35, 20, 200, 200, "language model, small")):
+        (50, 1, 1, 1, "the teaching example"),
+        (20, 5, 10, 20, "a few sequences"),
+        (100, 17, 3, 50, ""),
+        (365, 256, 5, 64, "hydrology"),
+        (30, 8, 100, 200, ""),
+        (20, 100, 1, 10, ""),
+        (35, 20, 200, 200, "language model, small"),
+    ):
         yield Case("odd-training", "training", T, B, I, H, (), reason)
 
 
@@ -141,8 +208,12 @@ def cases():
 
 
 def quick_cases():
-    return [case for case in cases() if (case.regime, case.T, case.B, case.I, case.H) in QUICK and (
-        case.kind != "training" or case.regime.startswith("training"))]
+    return [
+        case
+        for case in cases()
+        if (case.regime, case.T, case.B, case.I, case.H) in QUICK
+        and (case.kind != "training" or case.regime.startswith("training"))
+    ]
 
 
 def flops(case):

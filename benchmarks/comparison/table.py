@@ -1,4 +1,5 @@
 """The results as text."""
+
 import re
 from collections import Counter
 
@@ -37,6 +38,7 @@ def _cell(row, name):
 def bar_text(what, bar, reached, is_met):
     def number(value):
         return f"{value:.0%}" if what == "sgemm" else f"{value:.{2 if what in ('us', 'own') or value < 2 else 1}f}"
+
     verdict = {True: "met", False: "missed", None: "open"}[is_met]
     text = f"{'<=' if what == 'us' else '>='}{number(bar)}{SIGNS[what]} {verdict}"
     return text if reached is None or what == "peers" else f"{text} ({number(reached)})"
@@ -46,8 +48,10 @@ def heading(regime, peers):
     yield ""
     yield f"{regime}: {REGIMES[regime]}"
     columns = "".join(f"{SHORT.get(peer, peer):>10}" for peer in peers)
-    yield (f"{'':9} T    B    I    H {'ours':>9} {'own col.':>9} {columns} "
-           f"{'best peer':>15} {'GF/s':>6} {'limit':>11}  bars")
+    yield (
+        f"{'':9} T    B    I    H {'ours':>9} {'own col.':>9} {columns} "
+        f"{'best peer':>15} {'GF/s':>6} {'limit':>11}  bars"
+    )
 
 
 def line(row, peers):
@@ -58,8 +62,10 @@ def line(row, peers):
     rate = f"{flops_per_s(row) / 1e9:.1f}" if ours(row) else "-"
     cells = "".join(f"{_cell(row, row['peers'][p]) if p in row['peers'] else '':>10}" for p in peers)
     own = _cell(row, row["own"]) if row["own"] else ""
-    return (f"{row['kind']:8}{row['T']:4}{row['B']:5}{row['I']:5}{row['H']:5} {_cell(row, row['ours']):>9} {own:>9} {cells} "
-            f"{best:>15} {rate:>6} {limit:>11}  " + "; ".join(bar_text(*bar) for bar in bars(row)))
+    return (
+        f"{row['kind']:8}{row['T']:4}{row['B']:5}{row['I']:5}{row['H']:5} {_cell(row, row['ours']):>9} {own:>9} {cells} "
+        f"{best:>15} {rate:>6} {limit:>11}  " + "; ".join(bar_text(*bar) for bar in bars(row))
+    )
 
 
 def markdown(results, regimes=("step", "sequence", "batch", "training-1", "training")):
@@ -70,19 +76,28 @@ def markdown(results, regimes=("step", "sequence", "batch", "training-1", "train
         peer, time = best_peer(row)
         share, _ = share_of_limit(row)
         own = time_text(ours(row)).replace("us", "µs")
-        yield (f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {kinds.get(row['kind'], row['kind'])} | {own} | "
-               f"{ratio(time, ours(row)):.2f} × {names.get(peer, peer)} | "
-               f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} |")
+        yield (
+            f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {kinds.get(row['kind'], row['kind'])} | {own} | "
+            f"{ratio(time, ours(row)):.2f} × {names.get(peer, peer)} | "
+            f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} |"
+        )
 
 
 def problems(rows):
     """Who could not do what, each reason once."""
+
     def short(text):
         return re.sub(r"wrong by \S+", "wrong", text)  # by how much is in the file
-    counts = Counter((name, short(result["problem"])) for row in rows for name, result in row["times"].items()
-                     if "problem" in result)
-    partly = Counter((name, f"{short(text)} (another way ran)") for row in rows for name, result in row["times"].items()
-                     for text in result.get("problems", ()))
+
+    counts = Counter(
+        (name, short(result["problem"])) for row in rows for name, result in row["times"].items() if "problem" in result
+    )
+    partly = Counter(
+        (name, f"{short(text)} (another way ran)")
+        for row in rows
+        for name, result in row["times"].items()
+        for text in result.get("problems", ())
+    )
     for (name, problem), n in sorted((counts + partly).items()):
         yield f"  {name}: {problem} ({n} {'shape' if n == 1 else 'shapes'})"
 
@@ -91,16 +106,20 @@ def closing(results):
     rows, host = results["rows"], results["host"]
     verdicts = [verdict for row in rows for *_, verdict in bars(row)]
     yield ""
-    yield (f"Bars: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} open. "
-           f"They were set for AVX-512; this is {host['cpu']}, {host['isa']}. Missed, and what it would take of the limit here:")
+    yield (
+        f"Bars: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} open. "
+        f"They were set for AVX-512; this is {host['cpu']}, {host['isa']}. Missed, and what it would take of the limit here:"
+    )
     for row in rows:
         for what, bar, reached, is_met in bars(row):
             if is_met is False:
                 got = f" ({reached:.2f})" if what == "peers" else ""
                 needed = needed_share(row, what, bar, reached)
                 takes = f", takes {needed:.0%}" if needed else ""
-                yield (f"  {row['regime']} {row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']}: "
-                       f"{bar_text(what, bar, reached, is_met)}{got}{takes}")
+                yield (
+                    f"  {row['regime']} {row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']}: "
+                    f"{bar_text(what, bar, reached, is_met)}{got}{takes}"
+                )
     texts = list(problems(rows))
     if texts:
         yield "Without a time:"
@@ -120,7 +139,11 @@ def all_lines(results):
 
 
 def about(host):
-    versions = ", ".join(f"{name} {value}" for name, value in host["versions"].items() if not name.startswith("python of"))
-    yield (f"{host['cpu']}, {host['processors']} processors, {host['num_threads']} thread(s), {host['date']}, "
-           f"commit {host['commit']}")
+    versions = ", ".join(
+        f"{name} {value}" for name, value in host["versions"].items() if not name.startswith("python of")
+    )
+    yield (
+        f"{host['cpu']}, {host['processors']} processors, {host['num_threads']} thread(s), {host['date']}, "
+        f"commit {host['commit']}"
+    )
     yield versions

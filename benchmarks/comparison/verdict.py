@@ -51,11 +51,13 @@ def needed_share(row, what, bar, reached):
 
 def bars(row):
     """[(what, bar, reached, is met)]; reached is None, and the bar open, where something was not measured."""
-    values = {"peers": ratio(best_peer(row)[1], ours(row)),
-              "torch": ratio(seconds(row, row["peers"].get("torch")), ours(row)),
-              "own": ratio(seconds(row, row["own"]), ours(row)),
-              "sgemm": flops_per_s(row) / row["limits"]["flops_per_s"] if ours(row) and "limits" in row else None,
-              "us": ours(row) * 1e6 / (row["T"] if row["kind"] == "block" else 1) if ours(row) else None}
+    values = {
+        "peers": ratio(best_peer(row)[1], ours(row)),
+        "torch": ratio(seconds(row, row["peers"].get("torch")), ours(row)),
+        "own": ratio(seconds(row, row["own"]), ours(row)),
+        "sgemm": flops_per_s(row) / row["limits"]["flops_per_s"] if ours(row) and "limits" in row else None,
+        "us": ours(row) * 1e6 / (row["T"] if row["kind"] == "block" else 1) if ours(row) else None,
+    }
     if values["own"]:
         values["own"] /= row["own_work"]
     verdicts = []

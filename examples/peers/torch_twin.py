@@ -4,6 +4,7 @@ The file holds the data, the parameters before training and the settings: same m
 optimiser, clipping and schedule. Sequences of different lengths are packed, and those of similar length share a batch, as
 lstm_fast does it. Prints seconds and the loss of the last epoch as JSON. One thread.
 """
+
 import json
 import math
 import sys
@@ -23,9 +24,11 @@ class Twin(torch.nn.Module):
 
     def forward(self, x, lengths):
         if lengths is not None:
-            x = pack_padded_sequence(x[:, :lengths.max()], lengths, batch_first=True, enforce_sorted=False)
+            x = pack_padded_sequence(x[:, : lengths.max()], lengths, batch_first=True, enforce_sorted=False)
         output, (h_n, _) = self.lstm(x)
-        return self.head(output if self.readout == "all" else torch.cat(list(h_n[-1 - self.lstm.bidirectional:]), dim=1))
+        return self.head(
+            output if self.readout == "all" else torch.cat(list(h_n[-1 - self.lstm.bidirectional :]), dim=1)
+        )
 
 
 def batches(n, lengths, batch_size):
@@ -33,7 +36,9 @@ def batches(n, lengths, batch_size):
     rows = torch.randperm(n)
     if lengths is None:
         return rows.split(batch_size)
-    groups = [group for pool in rows.split(32 * batch_size) for group in pool[lengths[pool].argsort()].split(batch_size)]
+    groups = [
+        group for pool in rows.split(32 * batch_size) for group in pool[lengths[pool].argsort()].split(batch_size)
+    ]
     return [groups[k] for k in torch.randperm(len(groups))]
 
 
@@ -66,7 +71,9 @@ def main(path):
     settings = json.loads(str(file["settings"]))
     torch.manual_seed(settings["seed"])
     model = Twin(settings)
-    model.load_state_dict({name.removeprefix("p:"): torch.tensor(file[name]) for name in file.files if name.startswith("p:")})
+    model.load_state_dict(
+        {name.removeprefix("p:"): torch.tensor(file[name]) for name in file.files if name.startswith("p:")}
+    )
     x, y = torch.tensor(file["x"]), torch.tensor(file["y"])
     lengths = torch.tensor(file["lengths"]) if "lengths" in file.files else None
     seconds, loss = train(model, x, y, lengths, settings)

@@ -18,6 +18,7 @@ Refused by name: other activations, go_backwards outside of Bidirectional, merge
 stacked cells of different sizes or activations. Dropout of a layer's inputs is a matter of training and not carried over;
 recurrent_dropout is. unit_forget_bias is an initialisation.
 """
+
 from .files import load, names
 from .layers import from_layer, lengths, to_layer
 

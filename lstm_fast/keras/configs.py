@@ -1,4 +1,5 @@
 """Keras' configurations, {"class_name": ..., "config": {...}}: the layers of a model, and the LSTM cells of a layer."""
+
 import re
 from collections import defaultdict
 
@@ -21,8 +22,11 @@ def cells_of(layer):
     if class_name == "Bidirectional":
         forward = cells_of(config["layer"])
         # Keras 2 wrote no backward_layer where it was made from the forward one.
-        backward = cells_of(config["backward_layer"]) if config.get("backward_layer") else forward and (
-            [cell | {"go_backwards": not cell.get("go_backwards", False)} for cell in forward[0]], 1)
+        backward = (
+            cells_of(config["backward_layer"])
+            if config.get("backward_layer")
+            else forward and ([cell | {"go_backwards": not cell.get("go_backwards", False)} for cell in forward[0]], 1)
+        )
         if not forward or not backward or len(forward[0]) != 1 or len(backward[0]) != 1:
             return None
         return forward[0] + backward[0], 2
@@ -31,7 +35,9 @@ def cells_of(layer):
 
 def _key(class_name, used):
     """The name of a layer's group among its siblings, as Keras makes it: lstm, lstm_1, time_distributed."""
-    key = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))).lower()
+    key = re.sub(
+        r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))
+    ).lower()
     used[key] += 1
     return key if used[key] == 1 else f"{key}_{used[key] - 1}"
 

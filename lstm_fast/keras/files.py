@@ -9,6 +9,7 @@
 Found by their shapes, and by the configuration where there is one. Everything is checked before it is used: links out of the
 file are not followed, and nothing is allocated that is not in the file.
 """
+
 import io
 import json
 import re
@@ -74,8 +75,9 @@ def _choose(layers, name, path):
         if len(layers) > 1:
             raise ValueError(f"name must be one of the LSTM layers in {path}: {', '.join(have)}")
         return layers[0]
-    fitting = [layer for layer in layers if layer.name == name] or [layer for layer in layers
-                                                                    if layer.name.split("/")[-1] == name]
+    fitting = [layer for layer in layers if layer.name == name] or [
+        layer for layer in layers if layer.name.split("/")[-1] == name
+    ]
     if len(fitting) != 1:
         raise ValueError(f"name must be one of the LSTM layers in {path}: {', '.join(have)}; got {name!r}")
     return fitting[0]
@@ -104,11 +106,14 @@ def _read(path):
 
 def _unzip(file):
     with zipfile.ZipFile(file) as archive:
+
         def member(name):
             info = archive.getinfo(name)
             if info.file_size > max(LEAST_BOMB, MOST_EXPANSION * info.compress_size):
-                raise FormatError(f"{name} must not be more than {MOST_EXPANSION} times its compressed size, got "
-                                  f"{info.file_size} bytes from {info.compress_size}")
+                raise FormatError(
+                    f"{name} must not be more than {MOST_EXPANSION} times its compressed size, got "
+                    f"{info.file_size} bytes from {info.compress_size}"
+                )
             return archive.read(name)
 
         config = json.loads(member("config.json"))
@@ -117,11 +122,14 @@ def _unzip(file):
 
 # ---- arrays ----
 
+
 def _array(dataset):
     """A dataset's numbers, float16 and bfloat16 widened."""
     if dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
-        raise FormatError(f"{dataset.name} must be stored plainly, as Keras does, got {dataset.nbytes} bytes of which "
-                          f"{dataset.id.get_storage_size()} are in the file")
+        raise FormatError(
+            f"{dataset.name} must be stored plainly, as Keras does, got {dataset.nbytes} bytes of which "
+            f"{dataset.id.get_storage_size()} are in the file"
+        )
     array = dataset[()]
     if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
@@ -141,13 +149,16 @@ def _is_cell(kernel, recurrent, *bias):
 def _children(group):
     """Groups and datasets in a group, but not what links lead to elsewhere."""
     import h5py
+
     return {key: group[key] for key in group if isinstance(group.get(key, getlink=True), h5py.HardLink)}
 
 
 # ---- .weights.h5 ----
 
+
 def _weights(h5, config, is_keras_2):
     import h5py
+
     cells, labels, seen, todo = {}, {}, set(), [("", h5)]
     while todo:
         path, group = todo.pop()
@@ -160,11 +171,15 @@ def _weights(h5, config, is_keras_2):
         if isinstance(variables, h5py.Group):
             labels[path] = variables.attrs.get("name", path.split("/")[-1])
             arrays = _children(variables)
-            if set(arrays) in ({"0", "1"}, {"0", "1", "2"}) and all(isinstance(a, h5py.Dataset) for a in arrays.values()):
+            if set(arrays) in ({"0", "1"}, {"0", "1", "2"}) and all(
+                isinstance(a, h5py.Dataset) for a in arrays.values()
+            ):
                 arrays = [arrays[key] for key in sorted(arrays)]
                 if _is_cell(*arrays):
                     cells[path] = [_array(dataset) for dataset in arrays]
-        todo += [(f"{path}/{key}".lstrip("/"), child) for key, child in children.items() if isinstance(child, h5py.Group)]
+        todo += [
+            (f"{path}/{key}".lstrip("/"), child) for key, child in children.items() if isinstance(child, h5py.Group)
+        ]
     configs = {path: (name, layer) for path, name, layer in walk(config)} if config is not None else {}
     layers = {}
     for path, (kind, own) in _by_layer(cells).items():
@@ -202,7 +217,7 @@ def _by_layer(cells):
 def _labels(path, labels):
     """Names of the layers on the way to a group; its own key where it has none."""
     parts = path.split("/")
-    ways = ["/".join(parts[:k + 1]) for k in range(len(parts))]
+    ways = ["/".join(parts[: k + 1]) for k in range(len(parts))]
     return [labels[way] for way in ways[:-1] if way in labels] + [labels.get(path, parts[-1])]
 
 
@@ -213,6 +228,7 @@ def _unique(layers, paths):
 
 
 # ---- .h5 ----
+
 
 def _attribute(group, name):
     """A list of strings, which Keras cuts into several attributes if it is long."""
@@ -235,8 +251,10 @@ def _named_cells(group):
     for weight in _attribute(group, "weight_names"):
         path, _, variable = weight.rpartition("/")
         found[path][variable.split(":")[0]] = _follow(group, weight)
-    cells = {path: [cell[key] for key in ("kernel", "recurrent_kernel", "bias") if key in cell]
-             for path, cell in found.items()}
+    cells = {
+        path: [cell[key] for key in ("kernel", "recurrent_kernel", "bias") if key in cell]
+        for path, cell in found.items()
+    }
     return {path: cell for path, cell in cells.items() if len(cell) > 1 and _is_cell(*cell)}
 
 
@@ -248,12 +266,24 @@ def _whole_model(h5):
         read = cells_of(layer) if name and path.split("/")[-1] not in ("forward_layer", "backward_layer") else None
         if not read:
             continue
-        cells = [cell for place, cell in _named_cells(_follow(h5["model_weights"], name[0])).items()
-                 if len(name) == 1 or name[-1] in place.split("/")]
+        cells = [
+            cell
+            for place, cell in _named_cells(_follow(h5["model_weights"], name[0])).items()
+            if len(name) == 1 or name[-1] in place.split("/")
+        ]
         if len(cells) != len(read[0]):
-            raise FormatError(f"layer {'/'.join(name)!r} must have weights of {len(read[0])} LSTM cells, got {len(cells)}")
-        layers.append(Layer("/".join(name), layer["class_name"], layer["config"],
-                            [[_array(dataset) for dataset in cell] for cell in cells], version.startswith("2")))
+            raise FormatError(
+                f"layer {'/'.join(name)!r} must have weights of {len(read[0])} LSTM cells, got {len(cells)}"
+            )
+        layers.append(
+            Layer(
+                "/".join(name),
+                layer["class_name"],
+                layer["config"],
+                [[_array(dataset) for dataset in cell] for cell in cells],
+                version.startswith("2"),
+            )
+        )
     return _unique(layers, [layer.name for layer in layers])
 
 
@@ -266,7 +296,7 @@ def _old_weights(h5):
             *way, _ = path.split("/")
             is_two = bool(way) and way[-1].startswith(("forward_", "backward_"))
             way = [part for part in way if not part.startswith(("forward_", "backward_", "stacked_rnn_cells"))]
-            way = way[way.index(top):] if top in way else [top, *way]
+            way = way[way.index(top) :] if top in way else [top, *way]
             found["/".join(way), is_two].append([_array(dataset) for dataset in cell])
         for (name, is_two), cells in found.items():
             layer = default_config("Bidirectional" if is_two else "LSTM" if len(cells) == 1 else "RNN", len(cells))

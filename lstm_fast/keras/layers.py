@@ -2,6 +2,7 @@
 
 Gates are in the same order (i, f, c, o here is i, f, g, o); kernels are transposed; there is one bias, which becomes bias_ih.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -12,17 +13,31 @@ from ..modules import LSTM
 from .configs import cells_of
 
 # Keras 3's formulas: hard_sigmoid is relu6(x + 3) / 6, leaky_relu has 0.2 below 0.
-ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": ("affine", 1.0, 0.0), "elu": ("elu", 1.0),
-               "leaky_relu": ("leaky_relu", 0.2), "hard_sigmoid": ("hard_sigmoid", 1 / 6, 0.5), "softsign": "softsign",
-               "softplus": "softplus"}
+ACTIVATIONS = {
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "relu": "relu",
+    "linear": ("affine", 1.0, 0.0),
+    "elu": ("elu", 1.0),
+    "leaky_relu": ("leaky_relu", 0.2),
+    "hard_sigmoid": ("hard_sigmoid", 1 / 6, 0.5),
+    "softsign": "softsign",
+    "softplus": "softplus",
+}
 OF_KERAS_2 = {"hard_sigmoid": ("hard_sigmoid", 0.2, 0.5)}
 # What of a configuration matters, with Keras' defaults, which hold where a file has none.
-DEFAULTS = {"activation": "tanh", "recurrent_activation": "sigmoid", "recurrent_dropout": 0.0, "go_backwards": False,
-            "merge_mode": "concat"}
+DEFAULTS = {
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "recurrent_dropout": 0.0,
+    "go_backwards": False,
+    "merge_mode": "concat",
+}
 
 
 class Layer(NamedTuple):
     """A Keras layer: its class, its configuration, and of each cell [kernel, recurrent_kernel] and the bias if it has one."""
+
     name: str
     class_name: str
     config: dict
@@ -42,9 +57,12 @@ def _activation(layer, cell, argument):
 def _options(layer, cell):
     """What LSTM has of a cell's configuration; Keras has one activation for g and c."""
     activation = _activation(layer, cell, "activation")
-    return {"activation": activation, "cell_activation": activation,
-            "recurrent_activation": _activation(layer, cell, "recurrent_activation"),
-            "recurrent_dropout": cell.get("recurrent_dropout", DEFAULTS["recurrent_dropout"])}
+    return {
+        "activation": activation,
+        "cell_activation": activation,
+        "recurrent_activation": _activation(layer, cell, "recurrent_activation"),
+        "recurrent_dropout": cell.get("recurrent_dropout", DEFAULTS["recurrent_dropout"]),
+    }
 
 
 def _check_sizes(layer, cell, arrays):
@@ -53,10 +71,17 @@ def _check_sizes(layer, cell, arrays):
     G = recurrent.shape[-1]
     H = cell.get("units", G // 4)
     has_bias = cell.get("use_bias", bool(bias))
-    if (kernel.ndim != 2 or recurrent.shape != (H, 4 * H) or kernel.shape[1] != 4 * H or 0 in kernel.shape
-            or [b.shape for b in bias] != [(4 * H,)] * bool(has_bias)):
-        raise FormatError(f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) with H = units = {H} "
-                          f"and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}")
+    if (
+        kernel.ndim != 2
+        or recurrent.shape != (H, 4 * H)
+        or kernel.shape[1] != 4 * H
+        or 0 in kernel.shape
+        or [b.shape for b in bias] != [(4 * H,)] * bool(has_bias)
+    ):
+        raise FormatError(
+            f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) with H = units = {H} "
+            f"and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}"
+        )
     return kernel.shape[0], H
 
 
@@ -64,8 +89,10 @@ def _read(layer, given):
     """The layers that one Keras layer is: a list of (input_size, H, cells by direction, options of LSTM)."""
     read = cells_of({"class_name": layer.class_name, "config": layer.config})
     if read is None:
-        raise ValueError(f"layer {layer.name!r} must be an LSTM, an RNN of LSTMCells, or Bidirectional of one with one cell "
-                         f"in each direction, got {layer.class_name}")
+        raise ValueError(
+            f"layer {layer.name!r} must be an LSTM, an RNN of LSTMCells, or Bidirectional of one with one cell "
+            f"in each direction, got {layer.class_name}"
+        )
     cells, D = read
     if len(layer.cells) != len(cells):
         raise FormatError(f"layer {layer.name!r} must have weights of {len(cells)} cells, got {len(layer.cells)}")
@@ -73,18 +100,24 @@ def _read(layer, given):
     cells = [cell | given for cell in cells]
     merge_mode = given.get("merge_mode", layer.config.get("merge_mode", "concat")) if D == 2 else "concat"
     if merge_mode not in ("concat", None):
-        raise ValueError(f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: with "
-                         "merge_mode='concat' as an argument, both directions are given side by side")
+        raise ValueError(
+            f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: with "
+            "merge_mode='concat' as an argument, both directions are given side by side"
+        )
     if backwards != ([False, True] if D == 2 else [False] * len(cells)):
-        raise ValueError(f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
-                         "with go_backwards=False as an argument, the network is that of sequences turned round")
+        raise ValueError(
+            f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
+            "with go_backwards=False as an argument, the network is that of sequences turned round"
+        )
     parts = []
     for k in range(0, len(cells), D):
-        sizes = [_check_sizes(layer, *both) for both in zip(cells[k:k + D], layer.cells[k:k + D])]
-        options = [_options(layer, cell) for cell in cells[k:k + D]]
+        sizes = [_check_sizes(layer, *both) for both in zip(cells[k : k + D], layer.cells[k : k + D])]
+        options = [_options(layer, cell) for cell in cells[k : k + D]]
         if sizes[0] != sizes[-1] or options[0] != options[-1]:
-            raise ValueError(f"the directions of layer {layer.name!r} must be alike, got sizes (I, H) {sizes}, {options}")
-        parts.append((*sizes[0], layer.cells[k:k + D], options[0]))
+            raise ValueError(
+                f"the directions of layer {layer.name!r} must be alike, got sizes (I, H) {sizes}, {options}"
+            )
+        parts.append((*sizes[0], layer.cells[k : k + D], options[0]))
     return parts
 
 
@@ -101,12 +134,22 @@ def network(layers, given):
     D = len(cells)
     for n_inputs, size, directions, own in parts[1:]:
         if (n_inputs, size, len(directions), own) != (D * H, H, D, options):
-            raise ValueError("layers of one LSTM must be alike and read each other's output, (I, H, directions, options) = "
-                             f"{(D * H, H, D, options)}, got {(n_inputs, size, len(directions), own)}: load them one by one")
+            raise ValueError(
+                "layers of one LSTM must be alike and read each other's output, (I, H, directions, options) = "
+                f"{(D * H, H, D, options)}, got {(n_inputs, size, len(directions), own)}: load them one by one"
+            )
     arrays = [arrays for _, _, directions, _ in parts for arrays in directions]
     dtype = np.float64 if any(a.dtype == np.float64 for cell in arrays for a in cell) else np.float32
-    lstm = LSTM(I, H, len(parts), bias=any(len(cell) == 3 for cell in arrays), batch_first=True, bidirectional=D == 2,
-                dtype=dtype, **options)
+    lstm = LSTM(
+        I,
+        H,
+        len(parts),
+        bias=any(len(cell) == 3 for cell in arrays),
+        batch_first=True,
+        bidirectional=D == 2,
+        dtype=dtype,
+        **options,
+    )
     with lstm.edit() as p:
         for suffix, (kernel, recurrent, *bias) in zip(lstm._suffixes(), arrays, strict=True):
             p["weight_ih" + suffix], p["weight_hh" + suffix] = kernel.T, recurrent.T
@@ -140,21 +183,32 @@ def _layer(layer):
             raise ValueError(f"layer {name!r} must be built: call it, or layer.build(shape of its input)")
         for array in layer.get_weights():
             array = np.asarray(array)
-            array = array.astype(np.float32) if array.dtype.itemsize < 4 else array  # float16, and bfloat16 of ml_dtypes
+            array = (
+                array.astype(np.float32) if array.dtype.itemsize < 4 else array
+            )  # float16, and bfloat16 of ml_dtypes
             starts = not cells or len(cells[-1]) > 1 and array.ndim == 2
             cells.append([array]) if starts else cells[-1].append(array)
     return Layer(name, class_name, config, cells)
 
 
-NOT_IN_KERAS = {"proj_size": 0, "peepholes": False, "layer_norm": False, "coupled_gates": False, "cell_clip": None,
-                "gate_clip": None, "learn_initial_state": False}
+NOT_IN_KERAS = {
+    "proj_size": 0,
+    "peepholes": False,
+    "layer_norm": False,
+    "coupled_gates": False,
+    "cell_clip": None,
+    "gate_clip": None,
+    "learn_initial_state": False,
+}
 
 
 def _name_of_activation(argument, value):
     for name, ours in ACTIVATIONS.items():
         if _variants.activation(argument, ours) == _variants.activation(argument, value):
             return name
-    raise ValueError(f"{argument} must be one that Keras has, {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}")
+    raise ValueError(
+        f"{argument} must be one that Keras has, {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}"
+    )
 
 
 def to_layer(lstm, name=None, **config):
@@ -175,7 +229,9 @@ def to_layer(lstm, name=None, **config):
         raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
     activation = _name_of_activation("activation", lstm.activation)
     if _name_of_activation("cell_activation", lstm.cell_activation) != activation:
-        raise ValueError(f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}")
+        raise ValueError(
+            f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
+        )
     try:
         import keras
     except ImportError:
@@ -185,15 +241,31 @@ def to_layer(lstm, name=None, **config):
     for k in range(lstm.num_layers):
         own = last if k == lstm.num_layers - 1 else last | {"return_sequences": True, "return_state": False}
         named = {"name": name} if name and lstm.num_layers == 1 else {}
-        make = {"units": lstm.hidden_size, "activation": activation, "use_bias": lstm.bias, "dtype": lstm.dtype.name,
-                "recurrent_activation": _name_of_activation("recurrent_activation", lstm.recurrent_activation),
-                "recurrent_dropout": lstm.recurrent_dropout} | own
-        layer = (keras.layers.Bidirectional(keras.layers.LSTM(**make), dtype=lstm.dtype.name, **named) if lstm.bidirectional
-                 else keras.layers.LSTM(**make, **named))
+        make = {
+            "units": lstm.hidden_size,
+            "activation": activation,
+            "use_bias": lstm.bias,
+            "dtype": lstm.dtype.name,
+            "recurrent_activation": _name_of_activation("recurrent_activation", lstm.recurrent_activation),
+            "recurrent_dropout": lstm.recurrent_dropout,
+        } | own
+        layer = (
+            keras.layers.Bidirectional(keras.layers.LSTM(**make), dtype=lstm.dtype.name, **named)
+            if lstm.bidirectional
+            else keras.layers.LSTM(**make, **named)
+        )
         layer.build((None, None, p[f"weight_ih_l{k}"].shape[1]))
-        layer.set_weights([array for suffix in (f"_l{k}", f"_l{k}_reverse")[:lstm._n_directions] for array in (
-            p["weight_ih" + suffix].T, p["weight_hh" + suffix].T,
-            *([p["bias_ih" + suffix] + p["bias_hh" + suffix]] if lstm.bias else []))])
+        layer.set_weights(
+            [
+                array
+                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm._n_directions]
+                for array in (
+                    p["weight_ih" + suffix].T,
+                    p["weight_hh" + suffix].T,
+                    *([p["bias_ih" + suffix] + p["bias_hh" + suffix]] if lstm.bias else []),
+                )
+            ]
+        )
         layers += [keras.layers.Dropout(lstm.dropout, dtype=lstm.dtype.name)] if k and lstm.dropout else []
         layers.append(layer)
     if lstm.num_layers == 1:
@@ -218,6 +290,8 @@ def lengths(mask):
     steps = mask.sum(axis=1)
     wrong = np.flatnonzero((mask != (np.arange(mask.shape[1]) < steps[:, None])).any(axis=1))
     if len(wrong):
-        raise ValueError("mask must be padded on the right, True up to the end of each sequence and False behind it, "
-                         f"got a gap or left padding in sequence {wrong[0]}")
+        raise ValueError(
+            "mask must be padded on the right, True up to the end of each sequence and False behind it, "
+            f"got a gap or left padding in sequence {wrong[0]}"
+        )
     return steps

@@ -14,6 +14,7 @@
 Each uses only those below it. Whatever a file holds, reading it ends with an LSTM or with an error that names what is
 unsupported or wrong (FormatError); no code of it is run and no other file is opened, unless external_data=True.
 """
+
 try:
     import onnx as _onnx  # noqa: F401
 except ImportError:
@@ -29,6 +30,7 @@ __all__ = ["names", "load", "save", "Backend", "ReverseLSTM"]
 def __getattr__(name):
     if name == "Backend":  # onnx.reference takes longer to import than all the rest
         from .backend import Backend
+
         globals()["Backend"] = Backend
         return Backend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

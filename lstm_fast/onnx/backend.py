@@ -1,4 +1,5 @@
 """Backend: ONNX models with LSTM and RNN nodes, which run here; other operators run in onnx's reference evaluator."""
+
 import numpy as np
 from onnx.backend.base import Backend as _Backend
 from onnx.backend.base import BackendRep
@@ -6,6 +7,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from . import node as _node
+
 
 class _Recurrent(OpRun):
     """One node. Its modules are made once for the same weights."""
@@ -20,22 +22,30 @@ class _Recurrent(OpRun):
         names = [name for name in _node.INPUTS[op][1:] if name not in ("sequence_lens", "initial_h", "initial_c")]
         weights = {name: given.get(name) for name in names}
         # Those that refer to a function's attributes come as arguments.
-        attributes = {attribute.name: getattr(self, attribute.name) if attributes.get(attribute.name) is None
-                      else attributes[attribute.name] for attribute in self.onnx_node.attribute}
-        attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+        attributes = {
+            attribute.name: getattr(self, attribute.name)
+            if attributes.get(attribute.name) is None
+            else attributes[attribute.name]
+            for attribute in self.onnx_node.attribute
+        }
+        attributes = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()
+        }
         if self._made is None or not _are_same(self._made, (attributes, weights)):
             self._modules = self._make(op, attributes, weights)
             self._made = attributes, {name: None if value is None else value.copy() for name, value in weights.items()}
-        Y, *last = self._steps(X, given.get("sequence_lens"), given.get("initial_h"), given.get("initial_c"),
-                               attributes.get("layout", 0))
-        return tuple(value.astype(X.dtype, copy=False) for value in (Y, *last))[:max(1, len(self.onnx_node.output))]
+        Y, *last = self._steps(
+            X, given.get("sequence_lens"), given.get("initial_h"), given.get("initial_c"), attributes.get("layout", 0)
+        )
+        return tuple(value.astype(X.dtype, copy=False) for value in (Y, *last))[: max(1, len(self.onnx_node.output))]
 
     def _make(self, op, attributes, weights):
         """One module for each direction: their activations may differ."""
         weights = dict(weights)
         if op == "DynamicQuantizeLSTM":
-            weights["W"], weights["R"] = _node.dequantized(weights["W"], weights["R"],
-                                                           *(weights.pop(name) for name in _node.INPUTS[op][8:]))
+            weights["W"], weights["R"] = _node.dequantized(
+                weights["W"], weights["R"], *(weights.pop(name) for name in _node.INPUTS[op][8:])
+            )
         description = _node.describe("RNN" if op == "RNN" else "LSTM", attributes, **weights)
         return [_node.build([description._replace(directions=[direction])]) for direction in description.directions]
 
@@ -44,10 +54,12 @@ class _Recurrent(OpRun):
         batch_last = (0, 1, 2) if layout == 0 else (1, 0, 2)
         x = X.transpose(batch_last)
         has_c = self._modules[0]._has_c
-        starts = [None if state is None else state.transpose(batch_last) for state in (initial_h, initial_c)[:1 + has_c]]
+        starts = [
+            None if state is None else state.transpose(batch_last) for state in (initial_h, initial_c)[: 1 + has_c]
+        ]
         outputs, last = [], []
         for d, module in enumerate(self._modules):
-            states = [None if start is None else start[d:d + 1] for start in starts]
+            states = [None if start is None else start[d : d + 1] for start in starts]
             output, state = module(x, tuple(states) if has_c else states[0], lengths=lengths)
             outputs.append(output)
             last.append(state if has_c else (state,))
@@ -57,9 +69,10 @@ class _Recurrent(OpRun):
 
 
 def _are_same(made, wanted):
-    return made[0] == wanted[0] and all(a is b or a is not None and b is not None and a.dtype == b.dtype
-                                        and np.array_equal(a, b)
-                                        for a, b in zip(made[1].values(), wanted[1].values()))
+    return made[0] == wanted[0] and all(
+        a is b or a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b)
+        for a, b in zip(made[1].values(), wanted[1].values())
+    )
 
 
 class LSTM(_Recurrent):
@@ -93,8 +106,9 @@ class Prepared(BackendRep):
         if not isinstance(inputs, dict):
             inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
             if len(inputs) != len(self._inputs):
-                raise ValueError(f"inputs must be {len(self._inputs)} arrays, for {', '.join(self._inputs)}, "
-                                 f"got {len(inputs)}")
+                raise ValueError(
+                    f"inputs must be {len(self._inputs)} arrays, for {', '.join(self._inputs)}, got {len(inputs)}"
+                )
             inputs = dict(zip(self._inputs, inputs))
         return tuple(self._evaluator.run(None, inputs))
 

@@ -1,4 +1,5 @@
 """Nodes and constants of a model: of the main graph, of the bodies of If, Loop and Scan, and of functions at their calls."""
+
 import copy
 from collections import Counter, namedtuple
 
@@ -35,7 +36,9 @@ class Scope:
         self.inputs = [value if isinstance(value, str) else value.name for value in body.input]
         self._values = {}
         for sparse in getattr(body, "sparse_initializer", ()):
-            self._values[sparse.values.name] = NotConstant(f"sparse_initializer {sparse.values.name}, which is not supported")
+            self._values[sparse.values.name] = NotConstant(
+                f"sparse_initializer {sparse.values.name}, which is not supported"
+            )
 
     def given(self, values):
         """The same scope where these names have these values, for a try with an allowance of its own."""
@@ -90,7 +93,9 @@ class Scope:
         try:
             if node.op_type == "Constant":
                 return _constant(attributes)
-            inputs = [self.value(input) if input else None for input in node.input[:1 if node.op_type == "Expand" else None]]
+            inputs = [
+                self.value(input) if input else None for input in node.input[: 1 if node.op_type == "Expand" else None]
+            ]
             if node.op_type == "Expand":
                 try:
                     inputs.append(self.value(node.input[1]))
@@ -99,7 +104,9 @@ class Scope:
                         raise
                     self.reader.is_loose = True
                     return inputs[0]  # a state for any batch: one sequence says it all
-            result = OPERATORS[node.op_type](inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance)
+            result = OPERATORS[node.op_type](
+                inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance
+            )
             results = result if isinstance(result, tuple) else (result,)
             self.reader.allowance.spend(results[0].shape, results[0].dtype)
             return results[list(node.output).index(name)]
@@ -107,19 +114,25 @@ class Scope:
             raise
         except Unfit:
             raise NotConstant(f"{name}, which is made by {what}") from None
-        except Exception as error:  # sizes and axes that do not fit, attributes of a wrong type: NumPy's words say which
+        except (
+            Exception
+        ) as error:  # sizes and axes that do not fit, attributes of a wrong type: NumPy's words say which
             if self.reader.is_loose:
                 raise NotConstant(f"{name}, which is made by {what}") from None
             raise FormatError(f"{what} does not work: {type(error).__name__}: {error}") from None
 
     def attributes(self, node):
         """Attributes by name as Python values, tensors as arrays; those of a function's call where they refer to it."""
-        return {attribute.name: value for attribute in node.attribute if (value := self._attribute(attribute)) is not None}
+        return {
+            attribute.name: value for attribute in node.attribute if (value := self._attribute(attribute)) is not None
+        }
 
     def _attribute(self, attribute):
         if attribute.ref_attr_name:
             if self.call is None:
-                raise FormatError(f"attribute {attribute.name} refers to {attribute.ref_attr_name}, outside of a function")
+                raise FormatError(
+                    f"attribute {attribute.name} refers to {attribute.ref_attr_name}, outside of a function"
+                )
             outer, node = self.call
             defaults = {default.name: default for default in self.body.attribute_proto}
             of_call = {given.name: given for given in node.attribute}
@@ -138,8 +151,12 @@ class Scope:
 
 
 def _constant(attributes):
-    for kind, dtype in (("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64),
-                        ("value_ints", np.int64)):
+    for kind, dtype in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
         if kind in attributes:
             return np.array(attributes[kind], dtype)
     if isinstance(attributes.get("value"), np.ndarray):

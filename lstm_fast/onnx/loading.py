@@ -1,4 +1,5 @@
 """names and load: LSTM nodes of a file, and an LSTM of one of them or of a stack."""
+
 import json
 import math
 import os
@@ -66,9 +67,15 @@ def load(path_or_bytes, name=None, *, external_data=False):
         options |= _remembered(reader.model)
     states = [layer.initial() for layer in layers]
     is_learned = options.pop("learn_initial_state", False) or any(
-        value is not None and value.any() for layer in states for direction in layer for value in direction.values())
-    filled = [[{of: np.zeros(layer.description.hidden_size) if value is None else value for of, value in direction.items()}
-               for direction in state] for layer, state in zip(layers, states)]
+        value is not None and value.any() for layer in states for direction in layer for value in direction.values()
+    )
+    filled = [
+        [
+            {of: np.zeros(layer.description.hidden_size) if value is None else value for of, value in direction.items()}
+            for direction in state
+        ]
+        for layer, state in zip(layers, states)
+    ]
     return _node.build([layer.description for layer in layers], filled if is_learned else None, **options)
 
 
@@ -99,7 +106,9 @@ def _read(source, external_data=False):
         try:
             model.ParseFromString(data)
         except DecodeError as error:
-            raise FormatError(f"{source if is_path else 'the data'} is not an ONNX model, or damaged: {error}") from None
+            raise FormatError(
+                f"{source if is_path else 'the data'} is not an ONNX model, or damaged: {error}"
+            ) from None
     if external_data and folder is None:
         raise ValueError("external_data=True needs the path of a file: external data lie in its folder")
     if not model.HasField("graph"):
@@ -117,7 +126,9 @@ class _Layer:
         if len(proto.input) > len(names):
             raise FormatError(f"node {found.name} must have at most {len(names)} inputs, got {len(proto.input)}")
         self.inputs = {name: given for name, given in zip(names, proto.input) if given}
-        weights = {name: self._weight(name) for name in names[1:] if name not in ("sequence_lens", "initial_h", "initial_c")}
+        weights = {
+            name: self._weight(name) for name in names[1:] if name not in ("sequence_lens", "initial_h", "initial_c")
+        }
         try:
             if proto.op_type == "DynamicQuantizeLSTM":
                 scales = [weights.pop(name) for name in names[8:]]
@@ -150,19 +161,25 @@ class _Layer:
             if self.scope.reader.is_loose and state.ndim == 3 and state.shape[axis] == 1:
                 state = state.repeat(D, axis)  # to be expanded to both directions too
             if state.ndim != 3 or state.shape[axis] != D or state.shape[2] != H:
-                raise FormatError(f"node {self.found.name}: {name} must have shape {words} with D = {D}, H = {H}, "
-                                  f"got {state.shape}")
+                raise FormatError(
+                    f"node {self.found.name}: {name} must have shape {words} with D = {D}, H = {H}, got {state.shape}"
+                )
             for d, rows in enumerate(state.astype(self.description.dtype).swapaxes(0, axis)):
                 if len(rows) and (rows != rows[:1]).any():
-                    raise FormatError(f"node {self.found.name}: {name} is a constant with other numbers for each sequence, "
-                                      "which is not supported: make it an input of the graph and give it with each call")
+                    raise FormatError(
+                        f"node {self.found.name}: {name} is a constant with other numbers for each sequence, "
+                        "which is not supported: make it an input of the graph and give it with each call"
+                    )
                 result[d][ours] = rows[0] if len(rows) else None
         return result
 
     def sizes(self):
         """T and B as the file has them for X or Y, else those of EXAMPLE."""
         T, B = EXAMPLE
-        places = {self.inputs.get("X"): (0, 1), self.found.node.output[0]: (0, 1) if self.description.layout else (0, 2)}
+        places = {
+            self.inputs.get("X"): (0, 1),
+            self.found.node.output[0]: (0, 1) if self.description.layout else (0, 2),
+        }
         for info in (*getattr(self.scope.body, "value_info", ()), *self.scope.body.input):
             place = places.get(getattr(info, "name", None))
             dims = info.type.tensor_type.shape.dim if place else ()
@@ -184,15 +201,21 @@ class _Layer:
         """Whether upper can be the next layer of the same LSTM."""
         mine, other = self.description, upper.description
         width = len(mine.directions) * mine.hidden_size
-        return (other._replace(input_size=0, directions=()) == mine._replace(input_size=0, directions=())
-                and [d[:2] for d in other.directions] == [d[:2] for d in mine.directions] and other.input_size == width
-                and self.inputs.get("sequence_lens") == upper.inputs.get("sequence_lens"))
+        return (
+            other._replace(input_size=0, directions=()) == mine._replace(input_size=0, directions=())
+            and [d[:2] for d in other.directions] == [d[:2] for d in mine.directions]
+            and other.input_size == width
+            and self.inputs.get("sequence_lens") == upper.inputs.get("sequence_lens")
+        )
 
 
 def _stacked_on(layer, nodes):
     """The node that reads the whole output of layer, (T, B, D * H), and takes no state from it; None if there is none."""
-    here = [found for found in nodes if found.scope is layer.scope and found.node is not layer.found.node
-            and found.node.input]
+    here = [
+        found
+        for found in nodes
+        if found.scope is layer.scope and found.node is not layer.found.node and found.node.input
+    ]
     outputs = {name for name in layer.found.node.output if name}
     if not layer.found.node.output or layer.found.node.output[0] not in outputs:
         return None
@@ -206,8 +229,9 @@ def _stacked_on(layer, nodes):
                 got = trial.value(found.node.input[0])
             except (FormatError, NotConstant):
                 continue
-            if np.array_equal(got, wanted) and not any(_depends(layer.scope, state, outputs)
-                                                       for state in found.node.input[5:7]):
+            if np.array_equal(got, wanted) and not any(
+                _depends(layer.scope, state, outputs) for state in found.node.input[5:7]
+            ):
                 return found
     return None
 

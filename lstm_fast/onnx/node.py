@@ -1,4 +1,5 @@
 """One LSTM or RNN node: attributes and weights checked and turned into what lstm_fast calls them."""
+
 from collections import namedtuple
 from numbers import Real
 
@@ -12,13 +13,36 @@ from .layout import FROM_ACTIVATION, FROM_ONNX, rows
 from .operators import dequantize
 from .reverse import ReverseLSTM, ReverseRNN
 
-INPUTS = {"LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
-          "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
-          "DynamicQuantizeLSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P", "W_scale",
-                                  "W_zero_point", "R_scale", "R_zero_point")}
+INPUTS = {
+    "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
+    "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
+    "DynamicQuantizeLSTM": (
+        "X",
+        "W",
+        "R",
+        "B",
+        "sequence_lens",
+        "initial_h",
+        "initial_c",
+        "P",
+        "W_scale",
+        "W_zero_point",
+        "R_scale",
+        "R_zero_point",
+    ),
+}
 # output_sequence (version 1) said only whether Y is wanted.
-ATTRIBUTES = {"activation_alpha": list, "activation_beta": list, "activations": list, "clip": float, "direction": str,
-              "hidden_size": int, "input_forget": int, "layout": int, "output_sequence": int}
+ATTRIBUTES = {
+    "activation_alpha": list,
+    "activation_beta": list,
+    "activations": list,
+    "clip": float,
+    "direction": str,
+    "hidden_size": int,
+    "input_forget": int,
+    "layout": int,
+    "output_sequence": int,
+}
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 PLAIN_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "RNN": ("Tanh",)}
 CLASSES = {"LSTM": (LSTM, ReverseLSTM), "RNN": (RNN, ReverseRNN)}
@@ -51,11 +75,15 @@ def describe(kind, attributes, W, R, B=None, P=None):
         raise FormatError(f"W and R must have 3 axes, got {W.shape} and {R.shape}")
     H, I = attributes.get("hidden_size", R.shape[2]), W.shape[2]
     if H < 1 or I < 1:
-        raise FormatError(f"attribute hidden_size must be a positive integer and so must the input size, got {H!r} and {I}")
-    for name, array, shape, words in (("W", W, (D, n_gates * H, I), f"(D, {n_gates}H, I)"),
-                                      ("R", R, (D, n_gates * H, H), f"(D, {n_gates}H, H)"),
-                                      ("B", B, (D, 2 * n_gates * H), f"(D, {2 * n_gates}H)"),
-                                      ("P", P, (D, 3 * H), "(D, 3H)")):
+        raise FormatError(
+            f"attribute hidden_size must be a positive integer and so must the input size, got {H!r} and {I}"
+        )
+    for name, array, shape, words in (
+        ("W", W, (D, n_gates * H, I), f"(D, {n_gates}H, I)"),
+        ("R", R, (D, n_gates * H, H), f"(D, {n_gates}H, H)"),
+        ("B", B, (D, 2 * n_gates * H), f"(D, {2 * n_gates}H)"),
+        ("P", P, (D, 3 * H), "(D, 3H)"),
+    ):
         if array is not None and array.shape != shape:
             raise FormatError(f"{name} must have shape {words} = {shape}, got {array.shape}")
     options = _options(kind, attributes, D)
@@ -63,7 +91,9 @@ def describe(kind, attributes, W, R, B=None, P=None):
     for d, is_reverse in enumerate(are_reverse):
         parameters = {"weight_ih": rows(W[d], n_gates, order), "weight_hh": rows(R[d], n_gates, order)}
         if B is not None:
-            parameters |= {name: rows(half, n_gates, order) for name, half in zip(("bias_ih", "bias_hh"), np.split(B[d], 2))}
+            parameters |= {
+                name: rows(half, n_gates, order) for name, half in zip(("bias_ih", "bias_hh"), np.split(B[d], 2))
+            }
         if P is not None:
             parameters["weight_peephole"] = rows(P[d], 3, FROM_ONNX[3])
         directions.append(Direction(is_reverse, options[d] | ({} if P is None else {"peepholes": True}), parameters))
@@ -92,7 +122,7 @@ def _options(kind, attributes, D):
     activations, n = _activations(kind, attributes, D), len(PLAIN_ACTIVATIONS[kind])
     options = []
     for d in range(D):
-        specs = activations[d * n:(d + 1) * n]
+        specs = activations[d * n : (d + 1) * n]
         if kind == "LSTM":
             options.append(dict(zip(("recurrent_activation", "activation", "cell_activation"), specs)))
             is_clipped = clip is not None and clip < np.inf
@@ -100,7 +130,9 @@ def _options(kind, attributes, D):
         else:
             spec = "identity" if specs[0] == "affine" else specs[0]
             if spec not in ("tanh", "relu", "identity"):
-                raise FormatError(f"attribute activations of RNN: {spec} is not supported, but Tanh, Relu, Affine (1, 0)")
+                raise FormatError(
+                    f"attribute activations of RNN: {spec} is not supported, but Tanh, Relu, Affine (1, 0)"
+                )
             if clip is not None and clip < np.finfo(np.float32).max:
                 raise FormatError("attribute clip of RNN is not supported")
             options.append({"nonlinearity": spec})
@@ -140,7 +172,9 @@ def _spec(name, given):
     """The activation for our constructor. A value left out is the default of ONNX's operator of that name, which is ours; for
     two there is no such operator."""
     if name in ("affine", "scaled_tanh") and None in given:
-        raise FormatError(f"attribute activation_{'alpha' if given[0] is None else 'beta'} must have a number for {name}")
+        raise FormatError(
+            f"attribute activation_{'alpha' if given[0] is None else 'beta'} must have a number for {name}"
+        )
     defaults = ACTIVATIONS[name].parameters
     values = tuple(default if value is None else _number(value) for value, default in zip(given, defaults))
     try:
@@ -158,11 +192,16 @@ def dequantized(W, R, W_scale, W_zero_point, R_scale, R_zero_point):
             raise FormatError(f"inputs {name} and {name}_scale are needed")
         n = () if array.ndim != 3 else ((array.shape[0],), (array.shape[0], array.shape[2]))
         if scale.shape not in n or zero is not None and zero.shape != scale.shape:
-            raise FormatError(f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
-                              f"{array.shape}, {scale.shape} and {None if zero is None else zero.shape}")
+            raise FormatError(
+                f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
+                f"{array.shape}, {scale.shape} and {None if zero is None else zero.shape}"
+            )
         try:
-            result.append(np.stack([dequantize(array[d].T, scale[d], None if zero is None else zero[d], 0)
-                                    for d in range(len(array))]))
+            result.append(
+                np.stack(
+                    [dequantize(array[d].T, scale[d], None if zero is None else zero[d], 0) for d in range(len(array))]
+                )
+            )
         except ValueError as error:
             raise FormatError(f"{name}: {error}") from None
     return result
@@ -180,12 +219,26 @@ def build(layers, initial=None, **options):
         raise FormatError("attribute activations: other ones for the second direction are not supported")
     cls = CLASSES[first.kind][directions[0].is_reverse]
     try:
-        module = cls(first.input_size, first.hidden_size, len(layers), **directions[0].options, bias=first.has_bias,
-                     bidirectional=len(directions) == 2, dtype=first.dtype, learn_initial_state=initial is not None, seed=0,
-                     **options)
+        module = cls(
+            first.input_size,
+            first.hidden_size,
+            len(layers),
+            **directions[0].options,
+            bias=first.has_bias,
+            bidirectional=len(directions) == 2,
+            dtype=first.dtype,
+            learn_initial_state=initial is not None,
+            seed=0,
+            **options,
+        )
     except (ValueError, TypeError) as error:
         raise FormatError(str(error)) from None
-    module.load_state_dict({f"{name}_l{k}{('', '_reverse')[d]}": value for k, layer in enumerate(layers)
-                            for d, direction in enumerate(layer.directions)
-                            for name, value in (direction.parameters | (initial[k][d] if initial else {})).items()})
+    module.load_state_dict(
+        {
+            f"{name}_l{k}{('', '_reverse')[d]}": value
+            for k, layer in enumerate(layers)
+            for d, direction in enumerate(layer.directions)
+            for name, value in (direction.parameters | (initial[k][d] if initial else {})).items()
+        }
+    )
     return module

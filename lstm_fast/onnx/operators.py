@@ -3,6 +3,7 @@
 Each takes the inputs (arrays, None for what is left out), the attributes by name and the Allowance of bytes, and returns one
 array, or a tuple. What makes more than its inputs hold spends before it allocates; constant values are spent by the caller.
 """
+
 import numpy as np
 
 from .._errors import FormatError
@@ -41,7 +42,9 @@ def reshape(inputs, attributes, allowance):
 
 
 def flatten(inputs, attributes, allowance):
-    axis = attributes.get("axis", 1) % (inputs[0].ndim + 1) if attributes.get("axis", 1) < 0 else attributes.get("axis", 1)
+    axis = (
+        attributes.get("axis", 1) % (inputs[0].ndim + 1) if attributes.get("axis", 1) < 0 else attributes.get("axis", 1)
+    )
     return inputs[0].reshape(int(np.prod(inputs[0].shape[:axis], dtype=np.int64)), -1)
 
 
@@ -80,12 +83,12 @@ def split(inputs, attributes, allowance):
 def gather(inputs, attributes, allowance):
     data, indices = inputs
     axis = attributes.get("axis", 0) % data.ndim
-    allowance.spend((*data.shape[:axis], *indices.shape, *data.shape[axis + 1:]), data.dtype)
+    allowance.spend((*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]), data.dtype)
     return np.take(data, indices, axis)
 
 
 def shape(inputs, attributes, allowance):
-    return np.array(inputs[0].shape[attributes.get("start", 0):attributes.get("end")], np.int64)
+    return np.array(inputs[0].shape[attributes.get("start", 0) : attributes.get("end")], np.int64)
 
 
 def constant_of_shape(inputs, attributes, allowance):
@@ -148,12 +151,29 @@ def elementwise(function):
         with np.errstate(all="ignore"):
             result = function(*inputs)
         return result.astype(inputs[0].dtype, copy=False)
+
     return run
 
 
 OPERATORS = {
-    "Identity": lambda inputs, attributes, allowance: inputs[0], "Unsqueeze": unsqueeze, "Squeeze": squeeze,
-    "Reshape": reshape, "Flatten": flatten, "Transpose": transpose, "Concat": concat, "Slice": slice_, "Split": split,
-    "Gather": gather, "Shape": shape, "ConstantOfShape": constant_of_shape, "Expand": expand, "Cast": cast,
-    "DequantizeLinear": dequantize_linear, "Dropout": dropout, "Add": elementwise(np.add),
-    "Sub": elementwise(np.subtract), "Mul": elementwise(np.multiply), "Neg": elementwise(np.negative)}
+    "Identity": lambda inputs, attributes, allowance: inputs[0],
+    "Unsqueeze": unsqueeze,
+    "Squeeze": squeeze,
+    "Reshape": reshape,
+    "Flatten": flatten,
+    "Transpose": transpose,
+    "Concat": concat,
+    "Slice": slice_,
+    "Split": split,
+    "Gather": gather,
+    "Shape": shape,
+    "ConstantOfShape": constant_of_shape,
+    "Expand": expand,
+    "Cast": cast,
+    "DequantizeLinear": dequantize_linear,
+    "Dropout": dropout,
+    "Add": elementwise(np.add),
+    "Sub": elementwise(np.subtract),
+    "Mul": elementwise(np.multiply),
+    "Neg": elementwise(np.negative),
+}

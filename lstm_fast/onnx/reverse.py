@@ -1,4 +1,5 @@
 """ReverseLSTM and ReverseRNN: one direction, and that the reverse one."""
+
 import numpy as np
 
 from .. import _arguments
@@ -16,8 +17,9 @@ class _Reverse:
         turn = _turn(T, np.full(B, T) if lengths is None else np.asarray(lengths).astype(np.int64))
         if resets is not None:
             resets = self._turned_resets(resets, turn, lengths, is_unbatched)
-        output, state, tape = super()._run(self._give(_turned(x, turn), is_unbatched), state, keep, num_threads, lengths,
-                                           resets, training, lean)
+        output, state, tape = super()._run(
+            self._give(_turned(x, turn), is_unbatched), state, keep, num_threads, lengths, resets, training, lean
+        )
         output = output[:, None] if is_unbatched else output.swapaxes(0, 1) if self.batch_first else output
         return self._give(_turned(output, turn), is_unbatched), state, tape
 

@@ -1,4 +1,5 @@
 """save: an LSTM, an RNN or a SequenceModel as a file that ONNX Runtime runs."""
+
 import json
 
 import numpy as np
@@ -43,8 +44,9 @@ def save(lstm_or_model, path):
         _add_head(graph, network, lstm_or_model)
     else:
         network.add_outputs()
-    proto = helper.make_model(graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION,
-                              opset_imports=[helper.make_opsetid("", OPSET)])
+    proto = helper.make_model(
+        graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
+    )
     helper.set_model_props(proto, {METADATA: json.dumps({name: getattr(module, name) for name in REMEMBERED})})
     try:
         data = proto.SerializeToString()
@@ -65,7 +67,9 @@ class _Graph:
     def add(self, operator, inputs, n_outputs=1, *, name=None, outputs=None, **attributes):
         """A node; the names of its outputs. Inputs may be arrays."""
         name = name or f"{operator.lower()}_{len(self.nodes)}"
-        inputs = [value if isinstance(value, str) else self.constant(value, f"{name}.{k}") for k, value in enumerate(inputs)]
+        inputs = [
+            value if isinstance(value, str) else self.constant(value, f"{name}.{k}") for k, value in enumerate(inputs)
+        ]
         outputs = outputs or [f"{name}.y{k}" for k in range(n_outputs)]
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
         return outputs[0] if len(outputs) == 1 else outputs
@@ -112,7 +116,7 @@ class _Network:
     def _states(self, are_inputs):
         """Names of the states (L * D, 1 or B, H) that sequences begin with: learned, given or zero."""
         p, states = self.module.parameters(), []
-        for name in ("h_0", "c_0")[:1 + (self.kind == "LSTM")]:
+        for name in ("h_0", "c_0")[: 1 + (self.kind == "LSTM")]:
             start = np.zeros((self.L * self.D, 1, self.H), self.graph.dtype)
             if self.module.learn_initial_state:
                 start[:, 0] = [p[name + suffix] for suffix in self.module._suffixes()]
@@ -122,12 +126,14 @@ class _Network:
 
     def _add_layer(self, layer, sequence, states):
         graph, D, H = self.graph, self.D, self.H
-        p, suffixes = self.module.parameters(), self.module._suffixes()[layer * D:(layer + 1) * D]
+        p, suffixes = self.module.parameters(), self.module._suffixes()[layer * D : (layer + 1) * D]
         name, n_gates = f"{self.kind.lower()}_l{layer}", self.module._n_gates
 
         def stacked(*parameters, gates=n_gates):
-            arrays = [np.concatenate([rows(p[of + suffix], gates, TO_ONNX[gates]) for of in parameters])
-                      for suffix in suffixes]
+            arrays = [
+                np.concatenate([rows(p[of + suffix], gates, TO_ONNX[gates]) for of in parameters])
+                for suffix in suffixes
+            ]
             return np.stack(arrays).astype(graph.dtype)  # (those of a quantized LSTM have 16 bits)
 
         biases = [graph.constant(stacked("bias_ih", "bias_hh"), f"{name}.B")] if self.module.bias else [""]
@@ -136,9 +142,15 @@ class _Network:
         initial = [graph.add("Expand", [graph.add("Slice", [state, *places]), sizes]) for state in states]
         has_peepholes = getattr(self.module, "peepholes", False)
         peepholes = [graph.constant(stacked("weight_peephole", gates=3), f"{name}.P")] if has_peepholes else []
-        inputs = [sequence, graph.constant(stacked("weight_ih"), f"{name}.W"),
-                  graph.constant(stacked("weight_hh"), f"{name}.R"),
-                  *biases, self.lengths, *initial, *peepholes]
+        inputs = [
+            sequence,
+            graph.constant(stacked("weight_ih"), f"{name}.W"),
+            graph.constant(stacked("weight_hh"), f"{name}.R"),
+            *biases,
+            self.lengths,
+            *initial,
+            *peepholes,
+        ]
         y, h, *c = graph.add(self.kind, inputs, 2 + len(states) - 1, name=name, **self._attributes())
         self.h_n.append(h)
         self.c_n += c
@@ -154,12 +166,18 @@ class _Network:
             specs = (("affine", 1.0, 0.0) if module.nonlinearity == "identity" else module.nonlinearity,)
         specs = [(spec,) if isinstance(spec, str) else tuple(spec) for spec in specs] * D
         parameters = [activation(spec).parameters for spec in specs]
-        direction = "bidirectional" if D == 2 else "reverse" if isinstance(module, (ReverseLSTM, ReverseRNN)) else "forward"
-        attributes = {"hidden_size": self.H, "direction": direction, "activations": [ACTIVATIONS[spec[0]] for spec in specs],
-                      "activation_alpha": [values[0] for values in parameters if values],
-                      "activation_beta": [values[1] for values in parameters if len(values) > 1],
-                      "clip": getattr(module, "gate_clip", None),
-                      "input_forget": int(getattr(module, "coupled_gates", False))}
+        direction = (
+            "bidirectional" if D == 2 else "reverse" if isinstance(module, (ReverseLSTM, ReverseRNN)) else "forward"
+        )
+        attributes = {
+            "hidden_size": self.H,
+            "direction": direction,
+            "activations": [ACTIVATIONS[spec[0]] for spec in specs],
+            "activation_alpha": [values[0] for values in parameters if values],
+            "activation_beta": [values[1] for values in parameters if len(values) > 1],
+            "clip": getattr(module, "gate_clip", None),
+            "input_forget": int(getattr(module, "coupled_gates", False)),
+        }
         return {name: value for name, value in attributes.items() if value}
 
     def in_time(self, sequence):

@@ -1,4 +1,5 @@
 """Tensors of an ONNX file as NumPy arrays. Nothing is allocated for sizes that a file only claims."""
+
 import math
 import os
 from pathlib import Path
@@ -39,15 +40,18 @@ def with_external_data(tensor, folder):
     path = Path(folder, location)
     is_plain = location and not os.path.isabs(location) and ".." not in Path(location).parts and "\0" not in location
     if not is_plain or not path.resolve().is_relative_to(Path(folder).resolve()) or not path.is_file():
-        raise FormatError(f"external data of tensor {tensor.name} must be a file in the model's folder, got {location!r}")
+        raise FormatError(
+            f"external data of tensor {tensor.name} must be a file in the model's folder, got {location!r}"
+        )
     try:
         n = math.prod(tensor.dims) * np.dtype(numpy_dtype(tensor.data_type)).itemsize
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", n))
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"external data of tensor {tensor.name}: {error}") from None
     if offset < 0 or length != n or offset + n > path.stat().st_size:
-        raise FormatError(f"external data of tensor {tensor.name} must be {n} bytes of {location!r}, got {length} from "
-                          f"{offset}")
+        raise FormatError(
+            f"external data of tensor {tensor.name} must be {n} bytes of {location!r}, got {length} from {offset}"
+        )
     full = TensorProto(data_type=tensor.data_type, dims=tensor.dims, name=tensor.name)
     with open(path, "rb") as file:
         file.seek(offset)
@@ -57,6 +61,7 @@ def with_external_data(tensor, folder):
 
 def numpy_dtype(data_type):
     from onnx.helper import tensor_dtype_to_np_dtype
+
     try:
         return tensor_dtype_to_np_dtype(data_type)
     except KeyError:

@@ -12,6 +12,7 @@ A new Figure is the caller's alone: pyplot does not know it, no setting of matpl
 several series) divide the area of the one Axes, which itself becomes invisible: `ax.child_axes` are the panels, which
 `panel.get_label()` names. Lines differ in style and marker, maps are monotone in lightness: all can be read in grey.
 """
+
 try:
     import matplotlib as _  # noqa: F401
 except ImportError as error:

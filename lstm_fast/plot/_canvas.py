@@ -1,4 +1,5 @@
 """Axes of our own, parts of an Axes, legends that keep clear of the lines."""
+
 import math
 
 from matplotlib import rcParams
@@ -9,8 +10,16 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox, blended_transform_factory
 
-STYLES = (("-", "o"), ("--", "s"), (":", "v"), ("-.", "D"), ((0, (5, 1, 1, 1, 1, 1)), "^"), ((0, (1, 3)), "P"),
-          ((0, (8, 3)), "X"), ((0, (3, 1, 1, 1)), "*"))
+STYLES = (
+    ("-", "o"),
+    ("--", "s"),
+    (":", "v"),
+    ("-.", "D"),
+    ((0, (5, 1, 1, 1, 1, 1)), "^"),
+    ((0, (1, 3)), "P"),
+    ((0, (8, 3)), "X"),
+    ((0, (3, 1, 1, 1)), "*"),
+)
 SMALL = "small"  # of the caller's font size
 
 
@@ -42,7 +51,9 @@ def size_in_points(ax):
 def text_width(text, size):
     """Points that the widest line of a text takes."""
     font = FontProperties(size=size)
-    return max(text_to_path.get_text_width_height_descent(line or " ", font, False)[0] for line in str(text).split("\n"))
+    return max(
+        text_to_path.get_text_width_height_descent(line or " ", font, False)[0] for line in str(text).split("\n")
+    )
 
 
 def shortened(text, size, width):
@@ -76,6 +87,7 @@ def set_labels(ax, xlabel=None, ylabel=None, size=None):
 
 
 # ---- parts of an Axes ----
+
 
 class Place:
     """Where a part of an Axes is whenever it is drawn: matplotlib's axes_locator.
@@ -120,8 +132,15 @@ def rows(ax, labels, shares=None):
     em, panels, top = points(SMALL), [], 1.0
     for label, share in zip(labels, shares):
         bottom = top - share / sum(shares)
-        panel = part(ax, label, (1.4 * em, 0.8 * em, 3.4 * em, 0.3 * em), (0, 1, max(0.0, bottom), top),
-                     (0, 0, 0, 1.2 * em if panels else 0), panels, sharex=panels[0] if panels else None)
+        panel = part(
+            ax,
+            label,
+            (1.4 * em, 0.8 * em, 3.4 * em, 0.3 * em),
+            (0, 1, max(0.0, bottom), top),
+            (0, 0, 0, 1.2 * em if panels else 0),
+            panels,
+            sharex=panels[0] if panels else None,
+        )
         panel.yaxis.set_label_coords(0, 0.5, transform=blended_transform_factory(ax.transAxes, panel.transAxes))
         panel.yaxis.label.set_va("top")  # of the turned text: its left edge
         panels.append(panel)
@@ -133,6 +152,7 @@ def rows(ax, labels, shares=None):
 
 # ---- scales, legends ----
 
+
 def minus(text):
     """With the sign that is as wide as a plus."""
     return text.replace("-", "\N{MINUS SIGN}")
@@ -142,7 +162,7 @@ def number(value, digits=5):
     """A number in few letters."""
     if value == 0:
         return "0"
-    if 0.01 <= abs(value) < min(1e5, 10 ** digits):
+    if 0.01 <= abs(value) < min(1e5, 10**digits):
         return minus(f"{value:.{digits}g}")
     mantissa, exponent = f"{value:.{min(digits, 4) - 1}e}".split("e")
     return minus(f"{float(mantissa):g}e{int(exponent)}")
@@ -177,9 +197,23 @@ def legend(ax):
         low, high = math.log10(low), math.log10(high)
     high = low + (high - low) / (1 - share)
     ax.set_ylim(top=10 ** min(high, 307.0) if is_log else high)
-    return ax.legend(handles, labels, loc="upper left", ncols=n_columns, fontsize=SMALL, borderaxespad=0.2, borderpad=0.3,
-                     handlelength=2.8, columnspacing=1.2, handletextpad=0.6, labelspacing=0.3, frameon=True, framealpha=1,
-                     edgecolor="none", facecolor=ax.get_facecolor())  # opaque: vertical lines pass behind
+    return ax.legend(
+        handles,
+        labels,
+        loc="upper left",
+        ncols=n_columns,
+        fontsize=SMALL,
+        borderaxespad=0.2,
+        borderpad=0.3,
+        handlelength=2.8,
+        columnspacing=1.2,
+        handletextpad=0.6,
+        labelspacing=0.3,
+        frameon=True,
+        framealpha=1,
+        edgecolor="none",
+        facecolor=ax.get_facecolor(),
+    )  # opaque: vertical lines pass behind
 
 
 def ink():

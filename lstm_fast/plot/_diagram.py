@@ -1,5 +1,6 @@
 """Boxes, nodes and arrows on an Axes whose unit is the em, the size of the text: the drawing scales as a whole, so what does
 not overlap at one size of the Axes does not at any other."""
+
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 
@@ -46,12 +47,33 @@ class Diagram:
         top = y + (len(lines) - 1) * LINE * (1 if rises else 0.5) - (0 if rises else MIDDLE * ems)
         for k, line in enumerate(lines):  # each for itself: matplotlib's distance depends on the letters of a line
             share = 1.0 if width is None else min(1.0, width / (ems * text_width(line, 100) / 100 * 1.03))
-            self.ax.add_artist(Lettering(x, top - k * LINE, line, share * ems, ha="center", va="baseline", color=self.ink,
-                                         zorder=4, clip_on=False))
+            self.ax.add_artist(
+                Lettering(
+                    x,
+                    top - k * LINE,
+                    line,
+                    share * ems,
+                    ha="center",
+                    va="baseline",
+                    color=self.ink,
+                    zorder=4,
+                    clip_on=False,
+                )
+            )
 
     def box(self, x, y, width, height, text):
-        self.ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, facecolor=self.paper, zorder=3,
-                                         edgecolor=self.ink, linewidth=1.1, boxstyle="round,pad=0,rounding_size=0.5"))
+        self.ax.add_patch(
+            FancyBboxPatch(
+                (x - width / 2, y - height / 2),
+                width,
+                height,
+                facecolor=self.paper,
+                zorder=3,
+                edgecolor=self.ink,
+                linewidth=1.1,
+                boxstyle="round,pad=0,rounding_size=0.5",
+            )
+        )
         self.text(x, y, text, width - 0.7)
 
     def node(self, x, y, sign, radius=0.85):
@@ -59,15 +81,37 @@ class Diagram:
         self.text(x, y, sign, ems=1.3)
 
     def line(self, *points, style="-"):
-        self.ax.plot(*zip(*points), color=self.ink, linewidth=1.1, linestyle=style, marker="", zorder=1, scalex=False,
-                     scaley=False, solid_capstyle="projecting", solid_joinstyle="miter")
+        self.ax.plot(
+            *zip(*points),
+            color=self.ink,
+            linewidth=1.1,
+            linestyle=style,
+            marker="",
+            zorder=1,
+            scalex=False,
+            scaley=False,
+            solid_capstyle="projecting",
+            solid_joinstyle="miter",
+        )
 
     def arrow(self, *points, style="-"):
         """A line through the points with its head at the last."""
         if len(points) > 2:
             self.line(*points[:-1], style=style)
-        self.ax.add_patch(FancyArrowPatch(points[-2], points[-1], arrowstyle="-|>", mutation_scale=8, shrinkA=0, shrinkB=0,
-                                          color=self.ink, linewidth=1.1, linestyle=style, zorder=2))
+        self.ax.add_patch(
+            FancyArrowPatch(
+                points[-2],
+                points[-1],
+                arrowstyle="-|>",
+                mutation_scale=8,
+                shrinkA=0,
+                shrinkB=0,
+                color=self.ink,
+                linewidth=1.1,
+                linestyle=style,
+                zorder=2,
+            )
+        )
 
 
 def decimals(value, digits=3):

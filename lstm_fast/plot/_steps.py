@@ -1,4 +1,5 @@
 """One sequence out of an LSTM and its input, or out of a trace."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -25,10 +26,15 @@ def read_trace(trace, layer, direction, batch, lengths):
     """The dict of i, f, g, o, c, h, each (T, H) of the sequence without its padding, and the indices chosen."""
     arrays = {name: np.asarray(getattr(trace, name, None)) for name in NAMES}
     shape = arrays["c"].shape
-    if len(shape) != 5 or any(a.shape != shape for a in arrays.values() if a is not arrays["h"]) or (
-            arrays["h"].ndim != 5 or arrays["h"].shape[:4] != shape[:4]):
-        raise TypeError("trace must be what lstm.trace(x) gives, arrays i, f, g, o, c, h of shape (L, D, T, B, H), got "
-                        + (type(trace).__name__ if len(shape) != 5 else str([a.shape for a in arrays.values()])))
+    if (
+        len(shape) != 5
+        or any(a.shape != shape for a in arrays.values() if a is not arrays["h"])
+        or (arrays["h"].ndim != 5 or arrays["h"].shape[:4] != shape[:4])
+    ):
+        raise TypeError(
+            "trace must be what lstm.trace(x) gives, arrays i, f, g, o, c, h of shape (L, D, T, B, H), got "
+            + (type(trace).__name__ if len(shape) != 5 else str([a.shape for a in arrays.values()]))
+        )
     L, D, T, B, _ = shape
     layer, direction, batch = within("layer", layer, L), within("direction", direction, D), within("batch", batch, B)
     n = T
@@ -46,9 +52,11 @@ def read_steps(source, x, state, layer, direction, batch, lengths):
     """Steps of an LSTM that runs over x from this state, or of its Trace, with x and state of that sequence or without."""
     read = _run if isinstance(source, LSTM) else _read
     arrays, x, first, is_reverse = read(source, x, state, layer, direction, batch, lengths)
-    previous = {name + "_prev": np.concatenate([arrays[name][1:], [start]] if is_reverse else [[start], arrays[name][:-1]])
-                for name, start in zip("hc", first)}
-    return Steps(**arrays, **previous, x=None if x is None else x[:len(arrays["c"])], is_reverse=is_reverse)
+    previous = {
+        name + "_prev": np.concatenate([arrays[name][1:], [start]] if is_reverse else [[start], arrays[name][:-1]])
+        for name, start in zip("hc", first)
+    }
+    return Steps(**arrays, **previous, x=None if x is None else x[: len(arrays["c"])], is_reverse=is_reverse)
 
 
 def _run(lstm, x, state, layer, direction, batch, lengths):
@@ -60,7 +68,9 @@ def _run(lstm, x, state, layer, direction, batch, lengths):
     sizes = lstm.h_size, lstm.hidden_size
     if isinstance(state, (tuple, list)) and len(state) == 2 and x.ndim == 2:  # numbers will do for one unit
         n = lstm.num_layers * lstm._n_directions
-        state = tuple(np.reshape(s, (n, m)) if s is not None and np.size(s) == n * m else s for s, m in zip(state, sizes))
+        state = tuple(
+            np.reshape(s, (n, m)) if s is not None and np.size(s) == n * m else s for s, m in zip(state, sizes)
+        )
     trace = lstm.trace(x, state, lengths=lstm._read_lengths(lengths, x.ndim == 2))
     arrays, (layer, direction, batch) = read_trace(trace, layer, direction, batch, lengths)
     x, is_unbatched = lstm._read_x(x)

@@ -1,4 +1,5 @@
 """Lines over epochs and over steps: a training, the reach of gradients."""
+
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,7 +27,9 @@ def history(history, *, loss="loss", title=None, ax=None):
     -------
     Axes
     """
-    series = {name: getattr(history, name, None) for name in ("loss", "validation_loss", "gradient_norm", "learning_rate")}
+    series = {
+        name: getattr(history, name, None) for name in ("loss", "validation_loss", "gradient_norm", "learning_rate")
+    }
     if any(values is None for values in series.values()):
         raise TypeError(f"history must be a History, got {type(history).__name__}")
     series = {name: np.asarray(values, float) for name, values in series.items() if len(values)}
@@ -45,8 +48,15 @@ def history(history, *, loss="loss", title=None, ax=None):
     if history.best_epoch is not None:
         watched = series.get("validation_loss", series["loss"])
         best = watched[history.best_epoch]
-        panels["loss"].plot(history.best_epoch, best, "o", markersize=9, markerfacecolor="none", color=ink(),
-                            label=f"best: epoch {history.best_epoch}, {best:.4g}")
+        panels["loss"].plot(
+            history.best_epoch,
+            best,
+            "o",
+            markersize=9,
+            markerfacecolor="none",
+            color=ink(),
+            label=f"best: epoch {history.best_epoch}, {best:.4g}",
+        )
     legend(panels["loss"])
     panels[names[-1]].set_xlabel("epoch", fontsize=SMALL)
     return ax
@@ -55,8 +65,14 @@ def history(history, *, loss="loss", title=None, ax=None):
 def _epochs(panel, lines):
     n = len(next(iter(lines.values())))
     for (name, values), (style, marker) in zip(lines.items(), STYLES):
-        panel.plot(range(len(values)), values, linestyle=style, marker=marker if n <= 30 else "", markersize=4,
-                   label={"loss": "training", "validation_loss": "validation"}.get(name, name))
+        panel.plot(
+            range(len(values)),
+            values,
+            linestyle=style,
+            marker=marker if n <= 30 else "",
+            markersize=4,
+            label={"loss": "training", "validation_loss": "validation"}.get(name, name),
+        )
     values = np.concatenate(list(lines.values()))
     values = values[np.isfinite(values)]
     if wants_log(values):
@@ -71,7 +87,10 @@ def _epochs(panel, lines):
 
 # ---- gradient flow ----
 
-def gradient_flow(flows, x=None, *, layer=-1, direction=0, title="How far the gradient of the last step reaches", ax=None):
+
+def gradient_flow(
+    flows, x=None, *, layer=-1, direction=0, title="How far the gradient of the last step reaches", ax=None
+):
     """Norm of the gradient that reaches each step, against the steps from there to the last one; log scale.
 
     Parameters
@@ -95,14 +114,23 @@ def gradient_flow(flows, x=None, *, layer=-1, direction=0, title="How far the gr
     place on a log scale: there the line ends.
     """
     if not isinstance(flows, Mapping) or not 1 <= len(flows) <= len(STYLES):
-        raise ValueError(f"flows must be a dict of 1 to {len(STYLES)} names with modules, gradients or norms, got "
-                         + (f"{len(flows)}" if isinstance(flows, Mapping) else type(flows).__name__))
+        raise ValueError(
+            f"flows must be a dict of 1 to {len(STYLES)} names with modules, gradients or norms, got "
+            + (f"{len(flows)}" if isinstance(flows, Mapping) else type(flows).__name__)
+        )
     lines = {str(name): _norms(str(name), flow, x, layer, direction) for name, flow in flows.items()}
     ax = axes(ax, 8, 5, title)
     longest = max(len(norms) for norms in lines.values())
     for (name, norms), (style, marker) in zip(lines.items(), STYLES):
-        ax.plot(np.arange(len(norms))[::-1], norms, linestyle=style, marker=marker, label=name, markersize=5,
-                markevery=max(1, longest // 8))
+        ax.plot(
+            np.arange(len(norms))[::-1],
+            norms,
+            linestyle=style,
+            marker=marker,
+            label=name,
+            markersize=5,
+            markevery=max(1, longest // 8),
+        )
     ax.set_yscale("log", nonpositive="mask")
     ax.set(xlabel="steps back from the last one", ylabel="norm of the gradient (1 at the last step)")
     if not all(np.isclose(norms[-1], 1) for norms in lines.values()):
@@ -134,8 +162,10 @@ def _norms(name, flow, x, layer, direction):
     except (TypeError, ValueError):
         norms = np.empty(0)
     if norms.ndim != 1 or not norms.size:
-        raise TypeError(f"flows: {name!r} must be a module, gradients or norms of shape (T,), got {type(flow).__name__}"
-                        + (f" of shape {norms.shape}" if norms.ndim != 1 else ""))
+        raise TypeError(
+            f"flows: {name!r} must be a module, gradients or norms of shape (T,), got {type(flow).__name__}"
+            + (f" of shape {norms.shape}" if norms.ndim != 1 else "")
+        )
     if not np.isfinite(norms).all() or norms.min() < 0 or not norms.max() > 0:
         raise ValueError(f"flows: the norms of {name!r} must be finite, not negative and not all zero")
     return norms
@@ -148,7 +178,7 @@ def _gradients(name, module, x):
     d_output = np.zeros_like(output)
     R = module.h_size
     last = (slice(None), -1) if module.batch_first and output.ndim == 3 else -1
-    d_output[last][..., :R] = R ** -0.5
+    d_output[last][..., :R] = R**-0.5
     if module.bidirectional:  # the second direction ends at the first step
-        d_output[(slice(None), 0) if module.batch_first and output.ndim == 3 else 0][..., R:] = R ** -0.5
+        d_output[(slice(None), 0) if module.batch_first and output.ndim == 3 else 0][..., R:] = R**-0.5
     return module.backward(tape, d_output, norms=True)

@@ -1,4 +1,5 @@
 """The LSTM unit with its numbers, and the network unrolled over its steps."""
+
 import numpy as np
 
 from ..modules import LSTM
@@ -40,8 +41,10 @@ def _gate_text(gate, value, sums):
     w_h, w_x, bias, pre = sums[gate]
     function = "tanh" if gate == "g" else "sigmoid"
     pre = minus(f"{pre:.2f}")
-    return (f"{GATES[gate]}\n{_signed(w_h).removeprefix('+ ')} h_prev\n{_signed(w_x)} x\n{_signed(bias)}\n= {pre}\n"
-            f"{function}:\n{gate} = {share}")
+    return (
+        f"{GATES[gate]}\n{_signed(w_h).removeprefix('+ ')} h_prev\n{_signed(w_x)} x\n{_signed(bias)}\n= {pre}\n"
+        f"{function}:\n{gate} = {share}"
+    )
 
 
 def _numbers(steps, step, unit):
@@ -50,18 +53,37 @@ def _numbers(steps, step, unit):
         raise ValueError(f"unit draws a cell without projection, got {steps.h.shape[1]} h for {steps.c.shape[1]} c")
     t, k = within("step", step, len(steps.c)), within("unit", unit, steps.c.shape[1])
     n = {name: float(getattr(steps, name)[t, k]) for name in ("i", "f", "g", "o", "c", "h", "c_prev", "h_prev")}
-    for name, text, value in (("c", "f * c_prev + i * g", n["f"] * n["c_prev"] + n["i"] * n["g"]),
-                              ("h", "o * tanh(c)", n["o"] * np.tanh(n["c"]))):
+    for name, text, value in (
+        ("c", "f * c_prev + i * g", n["f"] * n["c_prev"] + n["i"] * n["g"]),
+        ("h", "o * tanh(c)", n["o"] * np.tanh(n["c"])),
+    ):
         if not abs(value - n[name]) <= 2e-3 * max(1, abs(n[name])):
-            raise ValueError(f"unit draws the plain cell, but at step {t} {name} is {n[name]:.6g} and {text} is {value:.6g}: "
-                             "another cell, or a state before the first step that must be given (state=)")
+            raise ValueError(
+                f"unit draws the plain cell, but at step {t} {name} is {n[name]:.6g} and {text} is {value:.6g}: "
+                "another cell, or a state before the first step that must be given (state=)"
+            )
     x = None if steps.x is None else steps.x[t]
-    return n | {"x": None if x is None else float(x[0]) if len(x) == 1 else x, "tanh_c": float(np.tanh(n["c"])),
-                "is_reverse": steps.is_reverse}
+    return n | {
+        "x": None if x is None else float(x[0]) if len(x) == 1 else x,
+        "tanh_c": float(np.tanh(n["c"])),
+        "is_reverse": steps.is_reverse,
+    }
 
 
-def unit(source, x=None, state=None, *, step=-1, unit=0, layer=0, direction=0, batch=0, lengths=None,
-         title="One step of an LSTM unit", ax=None):
+def unit(
+    source,
+    x=None,
+    state=None,
+    *,
+    step=-1,
+    unit=0,
+    layer=0,
+    direction=0,
+    batch=0,
+    lengths=None,
+    title="One step of an LSTM unit",
+    ax=None,
+):
     """One step of one LSTM unit as a diagram with its numbers, to be followed by hand.
 
     Long-term memory runs along the top, short-term memory along the bottom. For an LSTM of one unit and one input the
@@ -144,8 +166,21 @@ LEFT, PITCH, CELL = 8.4, 9.4, 5.2  # ems: the state before the first step, from 
 READABLE = 7.0  # points, what the text has at least where there is room for three steps
 
 
-def unrolled(source, x=None, state=None, *, labels=None, unit=0, layer=0, direction=0, batch=0, lengths=None, max_steps=None,
-             title="The network unrolled: the same weights at every step", ax=None):
+def unrolled(
+    source,
+    x=None,
+    state=None,
+    *,
+    labels=None,
+    unit=0,
+    layer=0,
+    direction=0,
+    batch=0,
+    lengths=None,
+    max_steps=None,
+    title="The network unrolled: the same weights at every step",
+    ax=None,
+):
     """The network unrolled step by step: inputs from below, c and h of one unit on their way, gates in per cent.
 
     Parameters
@@ -168,12 +203,14 @@ def unrolled(source, x=None, state=None, *, labels=None, unit=0, layer=0, direct
         raise ValueError(f"labels must be one for each of the {T} steps, got {len(labels)}")
     labels = [f"step {t}" for t in range(T)] if labels is None else [str(label) for label in labels]
     if max_steps is None:
-        max_steps = 8 if ax is None else max(3, int((size_in_points(axes(ax, 0, 0))[0] / READABLE - LEFT - 0.8) / PITCH))
+        max_steps = (
+            8 if ax is None else max(3, int((size_in_points(axes(ax, 0, 0))[0] / READABLE - LEFT - 0.8) / PITCH))
+        )
     if not isinstance(max_steps, int) or isinstance(max_steps, bool) or max_steps < 3:
         raise ValueError(f"max_steps must be an integer from 3, or None, got {max_steps!r}")
     order = list(range(T))[::-1] if steps.is_reverse else list(range(T))
     if T > max_steps:
-        order = order[:max_steps // 2] + [None] + order[T - (max_steps - 1) // 2:]
+        order = order[: max_steps // 2] + [None] + order[T - (max_steps - 1) // 2 :]
     width, height = max(38.0, LEFT + PITCH * len(order) + 0.8), 21.4
     inches = 0.14 * width
     ax = axes(ax, inches, inches * height / width + 0.5, title, is_area=True)
@@ -229,4 +266,3 @@ class _Unrolled:
         self.d.text(self.at(begin + CELL / 2), (self.C_LINE + self.H_LINE) / 2, f"{n} steps\nnot shown", CELL + 1.4)
         for y in (self.C_LINE, self.H_LINE):
             self.d.line((self.at(begin + 0.3), y), (self.at(begin + CELL), y), style=":")
-

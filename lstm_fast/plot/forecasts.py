@@ -1,4 +1,5 @@
 """A forecast beside what came before it and what came true."""
+
 from collections.abc import Mapping
 
 from numbers import Real
@@ -12,8 +13,21 @@ from ._canvas import SMALL, STYLES, axes, ink, legend, plain_ticks, rows, set_la
 MOST_SERIES = 8
 
 
-def forecast(y_past, prediction, truth=None, interval=None, index=None, *, baselines=None, label="forecast", xlabel="step",
-             ylabel="value", names=None, title=None, ax=None):
+def forecast(
+    y_past,
+    prediction,
+    truth=None,
+    interval=None,
+    index=None,
+    *,
+    baselines=None,
+    label="forecast",
+    xlabel="step",
+    ylabel="value",
+    names=None,
+    title=None,
+    ax=None,
+):
     """What was known, the forecast with its interval, and the truth.
 
     Parameters
@@ -40,8 +54,10 @@ def forecast(y_past, prediction, truth=None, interval=None, index=None, *, basel
     horizon, n_series = prediction.shape
     past = np.empty((0, n_series)) if y_past is None else _columns("y_past", y_past, n_series)
     truth = None if truth is None else _columns("truth", truth, n_series, horizon)
-    lines = {str(label): prediction} | {str(name): _columns(f"baselines[{name!r}]", values, n_series, horizon, True)
-                                        for name, values in (baselines or {}).items()}
+    lines = {str(label): prediction} | {
+        str(name): _columns(f"baselines[{name!r}]", values, n_series, horizon, True)
+        for name, values in (baselines or {}).items()
+    }
     if len(lines) >= len(STYLES):
         raise ValueError(f"baselines must be at most {len(STYLES) - 2}, got {len(lines) - 1}")
     bands = _read_interval(interval, prediction.shape)
@@ -57,8 +73,14 @@ def forecast(y_past, prediction, truth=None, interval=None, index=None, *, basel
         panels = rows(ax, names)
         set_labels(panels[-1], xlabel, size=SMALL)
     for k, panel in enumerate(panels):
-        _draw(panel, index, past[:, k], {name: a[:, k] for name, a in lines.items()}, None if truth is None else truth[:, k],
-              {level: (low[:, k], high[:, k]) for level, (low, high) in bands.items()})
+        _draw(
+            panel,
+            index,
+            past[:, k],
+            {name: a[:, k] for name, a in lines.items()},
+            None if truth is None else truth[:, k],
+            {level: (low[:, k], high[:, k]) for level, (low, high) in bands.items()},
+        )
         if n_series > 1:
             set_labels(panel, ylabel=f"{names[k]}\n{ylabels[k]}", size=SMALL)
     legend(panels[0])
@@ -82,10 +104,21 @@ def _draw(ax, index, past, lines, truth, bands):
         ax.axvline(border, color=ink(), linewidth=0.8, linestyle=":", zorder=1)
     for k, (name, values) in enumerate(lines.items()):
         style, marker = STYLES[k + 1] if k else ("--", "o")
-        ax.plot(ahead, values, color=f"C{k}", linestyle=style, marker=marker, markersize=markersize, label=name, zorder=3)
+        ax.plot(
+            ahead, values, color=f"C{k}", linestyle=style, marker=marker, markersize=markersize, label=name, zorder=3
+        )
     if truth is not None:
-        ax.plot(ahead[:len(truth)], truth, color=ink(), marker="o", markerfacecolor=ax.get_facecolor(),
-                markersize=1.2 * markersize, linewidth=1.2, label="truth", zorder=2.5)
+        ax.plot(
+            ahead[: len(truth)],
+            truth,
+            color=ink(),
+            marker="o",
+            markerfacecolor=ax.get_facecolor(),
+            markersize=1.2 * markersize,
+            linewidth=1.2,
+            label="truth",
+            zorder=2.5,
+        )
     plain_ticks(ax.yaxis)
     if index.dtype.kind == "M":
         locator = AutoDateLocator(minticks=2, maxticks=7)
@@ -97,11 +130,14 @@ def _draw(ax, index, past, lines, truth, bands):
 
 # ---- arguments ----
 
+
 def _read_prediction(prediction):
     """(horizon, n_series)"""
     prediction = real_array("prediction", prediction, np.float64)
     if prediction.ndim not in (1, 2) or not prediction.size:
-        raise ValueError(f"prediction must have shape (horizon,) or (horizon, n_series), not empty, got {prediction.shape}")
+        raise ValueError(
+            f"prediction must have shape (horizon,) or (horizon, n_series), not empty, got {prediction.shape}"
+        )
     prediction = prediction.reshape(len(prediction), -1)
     if prediction.shape[1] > MOST_SERIES:
         raise ValueError(f"prediction must have at most {MOST_SERIES} series to be drawn, got {prediction.shape[1]}")
@@ -134,8 +170,10 @@ def _read_band(band, shape):
     """(low, high), each (horizon, n_series)."""
     horizon, n_series = shape
     if isinstance(band, tuple) and len(band) == 2:
-        low, high = (_columns(f"interval: {name}", values, n_series, horizon, True)
-                     for name, values in zip(("low", "high"), band))
+        low, high = (
+            _columns(f"interval: {name}", values, n_series, horizon, True)
+            for name, values in zip(("low", "high"), band)
+        )
     else:
         both = real_array("interval", band, np.float64)
         if both.shape not in ((*shape, 2), *([(horizon, 2)] if n_series == 1 else [])):
@@ -150,8 +188,10 @@ def _read_band(band, shape):
 def _read_index(index, n):
     index = np.arange(n) if index is None else np.asarray(index)
     if index.shape != (n,) or index.dtype.kind not in "iufM":
-        raise ValueError(f"index must be numbers or datetime64 for the known and the forecast values, shape ({n},), "
-                         f"got {index.dtype} {index.shape}")
+        raise ValueError(
+            f"index must be numbers or datetime64 for the known and the forecast values, shape ({n},), "
+            f"got {index.dtype} {index.shape}"
+        )
     return index
 
 

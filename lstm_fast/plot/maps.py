@@ -1,4 +1,5 @@
 """Heat maps of what happens inside an LSTM."""
+
 import numpy as np
 
 from ._canvas import SMALL, axes, number, part, plain_ticks, points
@@ -6,8 +7,14 @@ from ._steps import read_trace
 
 # Both maps run from dark to light, in grey too. The signed one is grey at zero: darker is negative, lighter is positive.
 SHARES, SIGNED = "viridis", "cividis"
-PANELS = (("i", "input gate i"), ("f", "forget gate f"), ("o", "output gate o"),
-          ("g", "candidate g"), ("c", "long-term memory c"), ("h", "short-term memory h"))
+PANELS = (
+    ("i", "input gate i"),
+    ("f", "forget gate f"),
+    ("o", "output gate o"),
+    ("g", "candidate g"),
+    ("c", "long-term memory c"),
+    ("h", "short-term memory h"),
+)
 
 
 def _limits(name, values):
@@ -53,12 +60,24 @@ def _map(ax, column, row, name, words, values):
     em = points(SMALL)
     outer = (4.6 * em, 0, 3.2 * em, 0.2 * em)
     cell = (column / 2, (column + 1) / 2, (2 - row) / 3, (3 - row) / 3)
-    panel = part(ax, name, outer, cell, (2.2 * em * column, 5.4 * em, 0.35 * em, 1.7 * em),
-                 sharex=ax.child_axes[0] if ax.child_axes else None)
+    panel = part(
+        ax,
+        name,
+        outer,
+        cell,
+        (2.2 * em * column, 5.4 * em, 0.35 * em, 1.7 * em),
+        sharex=ax.child_axes[0] if ax.child_axes else None,
+    )
     low, high = _limits(name, values)
     T, H = values.shape
-    image = panel.imshow(values.T, aspect="auto", cmap=SHARES if name in "ifo" else SIGNED, vmin=low, vmax=high,
-                         extent=(-0.5, T - 0.5, H - 0.5, -0.5))
+    image = panel.imshow(
+        values.T,
+        aspect="auto",
+        cmap=SHARES if name in "ifo" else SIGNED,
+        vmin=low,
+        vmax=high,
+        extent=(-0.5, T - 0.5, H - 0.5, -0.5),
+    )
     panel.grid(False)
     panel.set_title(words, fontsize=SMALL, pad=0.3 * em, loc="left")
     plain_ticks(panel.xaxis, integer=True)

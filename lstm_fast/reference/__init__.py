@@ -33,13 +33,32 @@ derivatives. Tapes refer to arrays and do not copy them.
     stack.py            layers and directions
     masks.py            dropout, recurrent dropout and zoneout from counter-based random numbers
 """
+
 from .activations import ACTIVATIONS, activation, sigmoid
 from .lstm import LSTMGradients, LSTMTape, lstm_backward, lstm_forward
 from .masks import dropout_mask, philox4x32, recurrent_dropout_mask, zoneout_mask
 from .rnn import NONLINEARITIES, RNNGradients, RNNTape, rnn_backward, rnn_forward
 from .stack import DIRECTIONS, StackTape, stack_backward, stack_forward
 
-__all__ = ["lstm_forward", "lstm_backward", "rnn_forward", "rnn_backward", "stack_forward", "stack_backward",
-           "LSTMTape", "LSTMGradients", "RNNTape", "RNNGradients", "StackTape", "ACTIVATIONS", "NONLINEARITIES",
-           "DIRECTIONS", "activation", "sigmoid", "philox4x32", "dropout_mask", "recurrent_dropout_mask",
-           "zoneout_mask"]
+__all__ = [
+    "lstm_forward",
+    "lstm_backward",
+    "rnn_forward",
+    "rnn_backward",
+    "stack_forward",
+    "stack_backward",
+    "LSTMTape",
+    "LSTMGradients",
+    "RNNTape",
+    "RNNGradients",
+    "StackTape",
+    "ACTIVATIONS",
+    "NONLINEARITIES",
+    "DIRECTIONS",
+    "activation",
+    "sigmoid",
+    "philox4x32",
+    "dropout_mask",
+    "recurrent_dropout_mask",
+    "zoneout_mask",
+]

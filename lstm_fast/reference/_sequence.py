@@ -1,4 +1,5 @@
 """What both kinds of layer share around their steps: checked arguments, lengths, resets, initial states, directions."""
+
 import numpy as np
 
 

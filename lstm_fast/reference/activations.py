@@ -5,6 +5,7 @@ one sign on both sides of 0, and thresholded_relu is 0 at 0, amid its slope; sca
 everywhere. At a kink the derivative is 0 where y is that of a flat side (relu, hard_sigmoid), else that of the
 negative side (leaky_relu, elu).
 """
+
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -50,16 +51,23 @@ ACTIVATIONS = {
     "sigmoid": Activation(sigmoid, lambda y: y * (1 - y)),
     "relu": Activation(relu, lambda y: y.real > 0),
     "affine": Activation(lambda z, alpha, beta: alpha * z + beta, lambda y, alpha, beta: alpha, (1.0, 0.0)),
-    "leaky_relu": Activation(lambda z, alpha: np.where(z.real < 0, alpha * z, z),
-                             lambda y, alpha: np.where(y.real <= 0, alpha, 1), (0.01,)),
-    "thresholded_relu": Activation(lambda z, alpha: np.where(z.real < alpha, 0, z),
-                                   lambda y, alpha: y.real > 0, (1.0,)),
-    "scaled_tanh": Activation(lambda z, alpha, beta: alpha * np.tanh(beta * z),
-                              lambda y, alpha, beta: beta * (alpha - y * (y / alpha)), (1.0, 1.0)),
-    "hard_sigmoid": Activation(hard_sigmoid,
-                               lambda y, alpha, beta: alpha * ((y.real > 0) & (y.real < 1)), (0.2, 0.5)),
-    "elu": Activation(lambda z, alpha: np.where(z.real < 0, alpha * np.expm1(-relu(-z)), z),
-                      lambda y, alpha: np.where(y.real <= 0, y + alpha, 1), (1.0,)),
+    "leaky_relu": Activation(
+        lambda z, alpha: np.where(z.real < 0, alpha * z, z), lambda y, alpha: np.where(y.real <= 0, alpha, 1), (0.01,)
+    ),
+    "thresholded_relu": Activation(
+        lambda z, alpha: np.where(z.real < alpha, 0, z), lambda y, alpha: y.real > 0, (1.0,)
+    ),
+    "scaled_tanh": Activation(
+        lambda z, alpha, beta: alpha * np.tanh(beta * z),
+        lambda y, alpha, beta: beta * (alpha - y * (y / alpha)),
+        (1.0, 1.0),
+    ),
+    "hard_sigmoid": Activation(hard_sigmoid, lambda y, alpha, beta: alpha * ((y.real > 0) & (y.real < 1)), (0.2, 0.5)),
+    "elu": Activation(
+        lambda z, alpha: np.where(z.real < 0, alpha * np.expm1(-relu(-z)), z),
+        lambda y, alpha: np.where(y.real <= 0, y + alpha, 1),
+        (1.0,),
+    ),
     "softsign": Activation(lambda z: z / (1 + magnitude(z)), lambda y: (1 - magnitude(y)) ** 2),
     "softplus": Activation(lambda z: relu(z) + np.log1p(np.exp(-magnitude(z))), lambda y: -np.expm1(-y)),
 }
@@ -74,7 +82,7 @@ def activation(name, argument="activation"):
     function, derivative, defaults = ACTIVATIONS[name]
     if len(given) > len(defaults):
         raise ValueError(f"`{argument}`: {name} takes {len(defaults)} parameters, got {len(given)}")
-    parameters = (*(float(value) for value in given), *defaults[len(given):])
+    parameters = (*(float(value) for value in given), *defaults[len(given) :])
     if name in NOT_NEGATIVE and not parameters[0] >= 0:
         raise ValueError(f"`{argument}`: alpha of {name} must not be negative, got {parameters[0]}")
     if name == "scaled_tanh" and parameters[0] == 0:

@@ -3,6 +3,7 @@
 What a cell does not have is None, and norm, peep, clip, project and zoneout then return their argument as it is: read
 over them to see the plain LSTM.
 """
+
 from collections import namedtuple
 
 import numpy as np
@@ -10,8 +11,11 @@ import numpy as np
 NORM_EPSILON = 1e-5  # haste's, and PyTorch's LayerNorm
 
 # The parameters of a layer, in the order of lstm_forward, and what kind of cell it is; masks have no time axis here.
-Weights = namedtuple("Weights", "weight_ih weight_hh bias_ih bias_hh weight_hr weight_peephole "
-                                "norm_ih_weight norm_hh_weight norm_c_weight norm_c_bias")
+Weights = namedtuple(
+    "Weights",
+    "weight_ih weight_hh bias_ih bias_hh weight_hr weight_peephole "
+    "norm_ih_weight norm_hh_weight norm_c_weight norm_c_bias",
+)
 Cell = namedtuple("Cell", "coupled_gates cell_clip gate_clip activation recurrent_activation cell_activation")
 Masks = namedtuple("Masks", "recurrent zoneout_h zoneout_c")
 # What a step took and made. h_seen is h_prev as W_hh sees it, c_new is c before zoneout, m is h before the projection.
@@ -77,8 +81,18 @@ def step_backward(step, d_h, d_c, w, cell):
     d_h_prev = d_h_prev + (d_h_seen if masks.recurrent is None else d_h_seen * masks.recurrent)
     d_bias = d_pre.sum(axis=0)
     d_weight_peephole = None if w.weight_peephole is None else np.concatenate([d_p_i, d_p_f, d_p_o])
-    d_w = Weights(d_a_x.T @ x, d_a_h.T @ h_seen, d_bias, d_bias, d_weight_hr, d_weight_peephole, d_norm_ih_weight,
-                  d_norm_hh_weight, d_norm_c_weight, d_norm_c_bias)
+    d_w = Weights(
+        d_a_x.T @ x,
+        d_a_h.T @ h_seen,
+        d_bias,
+        d_bias,
+        d_weight_hr,
+        d_weight_peephole,
+        d_norm_ih_weight,
+        d_norm_hh_weight,
+        d_norm_c_weight,
+        d_norm_c_bias,
+    )
     return d_x, d_h_prev, d_c_prev, d_w
 
 

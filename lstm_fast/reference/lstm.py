@@ -1,4 +1,5 @@
 """One LSTM layer in one direction: the steps of cell.py along sequences."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -11,16 +12,43 @@ from .cell import Cell, Masks, Weights, step_backward, step_forward
 # gates and states: 0 in the padding, h of shape (T,B,R).
 LSTMTape = namedtuple("LSTMTape", "arguments cell rows resets steps i f g o c h")
 MASKS = ("recurrent_mask", "zoneout_h_mask", "zoneout_c_mask")
-LSTMGradients = namedtuple("LSTMGradients", "d_x d_h_0 d_c_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh d_weight_hr "
-                                            "d_weight_peephole d_norm_ih_weight d_norm_hh_weight d_norm_c_weight "
-                                            "d_norm_c_bias d_learned_h_0 d_learned_c_0")
+LSTMGradients = namedtuple(
+    "LSTMGradients",
+    "d_x d_h_0 d_c_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh d_weight_hr "
+    "d_weight_peephole d_norm_ih_weight d_norm_hh_weight d_norm_c_weight "
+    "d_norm_c_bias d_learned_h_0 d_learned_c_0",
+)
 
 
-def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=None, *, weight_hr=None,
-                 weight_peephole=None, norm_ih_weight=None, norm_hh_weight=None, norm_c_weight=None, norm_c_bias=None,
-                 coupled_gates=False, cell_clip=None, gate_clip=None, activation="tanh", recurrent_activation="sigmoid",
-                 cell_activation="tanh", recurrent_mask=None, zoneout_h_mask=None, zoneout_c_mask=None, resets=None,
-                 learned_h_0=None, learned_c_0=None):
+def lstm_forward(
+    x,
+    h_0,
+    c_0,
+    weight_ih,
+    weight_hh,
+    bias_ih,
+    bias_hh,
+    lengths=None,
+    *,
+    weight_hr=None,
+    weight_peephole=None,
+    norm_ih_weight=None,
+    norm_hh_weight=None,
+    norm_c_weight=None,
+    norm_c_bias=None,
+    coupled_gates=False,
+    cell_clip=None,
+    gate_clip=None,
+    activation="tanh",
+    recurrent_activation="sigmoid",
+    cell_activation="tanh",
+    recurrent_mask=None,
+    zoneout_h_mask=None,
+    zoneout_c_mask=None,
+    resets=None,
+    learned_h_0=None,
+    learned_c_0=None,
+):
     """One LSTM layer in one direction: the formulas of the package's docstring, at every step.
 
     Parameters
@@ -51,21 +79,58 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=No
     """
     (T, B, I), R = np.shape(x), np.shape(weight_hh)[-1]
     H = R if weight_hr is None else np.shape(weight_hr)[-1]
-    shapes = dict(x=(T, B, I), h_0=(B, R), c_0=(B, H), weight_ih=(4 * H, I), weight_hh=(4 * H, R), bias_ih=(4 * H,),
-                  bias_hh=(4 * H,), weight_hr=(R, H), weight_peephole=(3 * H,), norm_ih_weight=(4 * H,),
-                  norm_hh_weight=(4 * H,), norm_c_weight=(H,), norm_c_bias=(H,), learned_h_0=(R,), learned_c_0=(H,),
-                  recurrent_mask=(B, R), zoneout_h_mask=(T, B, R), zoneout_c_mask=(T, B, H))
+    shapes = dict(
+        x=(T, B, I),
+        h_0=(B, R),
+        c_0=(B, H),
+        weight_ih=(4 * H, I),
+        weight_hh=(4 * H, R),
+        bias_ih=(4 * H,),
+        bias_hh=(4 * H,),
+        weight_hr=(R, H),
+        weight_peephole=(3 * H,),
+        norm_ih_weight=(4 * H,),
+        norm_hh_weight=(4 * H,),
+        norm_c_weight=(H,),
+        norm_c_bias=(H,),
+        learned_h_0=(R,),
+        learned_c_0=(H,),
+        recurrent_mask=(B, R),
+        zoneout_h_mask=(T, B, R),
+        zoneout_c_mask=(T, B, H),
+    )
     a = _sequence.arrays(
-        shapes, MASKS, x=x, h_0=h_0, c_0=c_0, weight_ih=weight_ih, weight_hh=weight_hh, bias_ih=bias_ih,
-        bias_hh=bias_hh, weight_hr=weight_hr, weight_peephole=weight_peephole, norm_ih_weight=norm_ih_weight,
-        norm_hh_weight=norm_hh_weight, norm_c_weight=norm_c_weight, norm_c_bias=norm_c_bias, learned_h_0=learned_h_0,
-        learned_c_0=learned_c_0, recurrent_mask=recurrent_mask, zoneout_h_mask=zoneout_h_mask,
-        zoneout_c_mask=zoneout_c_mask)
+        shapes,
+        MASKS,
+        x=x,
+        h_0=h_0,
+        c_0=c_0,
+        weight_ih=weight_ih,
+        weight_hh=weight_hh,
+        bias_ih=bias_ih,
+        bias_hh=bias_hh,
+        weight_hr=weight_hr,
+        weight_peephole=weight_peephole,
+        norm_ih_weight=norm_ih_weight,
+        norm_hh_weight=norm_hh_weight,
+        norm_c_weight=norm_c_weight,
+        norm_c_bias=norm_c_bias,
+        learned_h_0=learned_h_0,
+        learned_c_0=learned_c_0,
+        recurrent_mask=recurrent_mask,
+        zoneout_h_mask=zoneout_h_mask,
+        zoneout_c_mask=zoneout_c_mask,
+    )
     if norm_c_bias is not None and norm_c_weight is None:
         raise ValueError("`norm_c_bias` needs `norm_c_weight`")
-    cell = Cell(bool(coupled_gates), _positive("cell_clip", cell_clip), _positive("gate_clip", gate_clip),
-                activation_of(activation), activation_of(recurrent_activation, "recurrent_activation"),
-                activation_of(cell_activation, "cell_activation"))
+    cell = Cell(
+        bool(coupled_gates),
+        _positive("cell_clip", cell_clip),
+        _positive("gate_clip", gate_clip),
+        activation_of(activation),
+        activation_of(recurrent_activation, "recurrent_activation"),
+        activation_of(cell_activation, "cell_activation"),
+    )
     x, dtype, w = a["x"], a["x"].dtype, Weights(*(a[name] for name in Weights._fields))
     running = _sequence.running_steps(lengths, T, B)
     resets, rows = _sequence.reset_steps(resets, running), _sequence.rows_of(running)
@@ -73,8 +138,10 @@ def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=No
     c = _sequence.initial_state(a["c_0"], a["learned_c_0"], (B, H), dtype)
     steps, trace = [], {name: np.zeros((T, B, R if name == "h" else H), dtype) for name in "ifgoch"}
     for t, on in enumerate(rows):
-        h_prev, c_prev = (_sequence.restart(state, resets[t], learned) for state, learned in (
-            (h, a["learned_h_0"]), (c, a["learned_c_0"])))
+        h_prev, c_prev = (
+            _sequence.restart(state, resets[t], learned)
+            for state, learned in ((h, a["learned_h_0"]), (c, a["learned_c_0"]))
+        )
         step = step_forward(x[t, on], h_prev[on], c_prev[on], w, cell, _masks_at(t, on, *(a[name] for name in MASKS)))
         h, c = _sequence.with_rows(h_prev, on, step.h), _sequence.with_rows(c_prev, on, step.c)
         steps.append(step)
@@ -97,7 +164,8 @@ def lstm_backward(tape, d_output, d_h_n=None, d_c_n=None):
     d_learned_h, d_learned_c = _zeros_like(a["learned_h_0"]), _zeros_like(a["learned_c_0"])
     for t, on in reversed(list(enumerate(tape.rows))):
         d_x[t, on], d_h_prev, d_c_prev, d_step = step_backward(
-            tape.steps[t], d_h[on] + d_output[t, on], d_c[on], w, tape.cell)
+            tape.steps[t], d_h[on] + d_output[t, on], d_c[on], w, tape.cell
+        )
         for d, share in zip(d_w, d_step):
             if d is not None:
                 d += share
@@ -115,8 +183,11 @@ def _zeros_like(array):
 
 def _masks_at(t, on, recurrent, zoneout_h, zoneout_c):
     """The masks of one step, for the sequences that are running."""
-    return Masks(None if recurrent is None else recurrent[on], None if zoneout_h is None else zoneout_h[t, on],
-                 None if zoneout_c is None else zoneout_c[t, on])
+    return Masks(
+        None if recurrent is None else recurrent[on],
+        None if zoneout_h is None else zoneout_h[t, on],
+        None if zoneout_c is None else zoneout_c[t, on],
+    )
 
 
 def _positive(name, value):

@@ -9,6 +9,7 @@ with the two halves of the seed as key, low half first. Element (t,b,f) takes wo
     zoneout of h              layer * D + direction + 2 * 2^28
     zoneout of c              layer * D + direction + 3 * 2^28
 """
+
 import numpy as np
 
 KINDS = {"recurrent": 1 << 28, "h": 2 << 28, "c": 3 << 28}

@@ -1,4 +1,5 @@
 """One plain RNN layer in one direction, with what of the LSTM's variants makes sense without gates."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -12,12 +13,28 @@ RNNTape = namedtuple("RNNTape", "arguments nonlinearity rows resets h_seen h_new
 RNNGradients = namedtuple("RNNGradients", "d_x d_h_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh d_learned_h_0")
 
 # Each nonlinearity, and its derivative in terms of h = nonlinearity(pre).
-NONLINEARITIES = {"tanh": ACTIVATIONS["tanh"][:2], "relu": ACTIVATIONS["relu"][:2],
-                  "identity": (lambda pre: pre, lambda h: 1)}
+NONLINEARITIES = {
+    "tanh": ACTIVATIONS["tanh"][:2],
+    "relu": ACTIVATIONS["relu"][:2],
+    "identity": (lambda pre: pre, lambda h: 1),
+}
 
 
-def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="tanh", lengths=None, *,
-                recurrent_mask=None, zoneout_h_mask=None, resets=None, learned_h_0=None):
+def rnn_forward(
+    x,
+    h_0,
+    weight_ih,
+    weight_hh,
+    bias_ih,
+    bias_hh,
+    nonlinearity="tanh",
+    lengths=None,
+    *,
+    recurrent_mask=None,
+    zoneout_h_mask=None,
+    resets=None,
+    learned_h_0=None,
+):
     """One plain RNN layer in one direction: h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh).
 
     Shapes and options as in lstm_forward, with H in place of 4H and of R; nonlinearity is a key of NONLINEARITIES.
@@ -26,11 +43,30 @@ def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="ta
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(f"`nonlinearity` must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
     (T, B, I), H = np.shape(x), np.shape(weight_hh)[-1]
-    shapes = dict(x=(T, B, I), h_0=(B, H), weight_ih=(H, I), weight_hh=(H, H), bias_ih=(H,), bias_hh=(H,),
-                  learned_h_0=(H,), recurrent_mask=(B, H), zoneout_h_mask=(T, B, H))
-    a = _sequence.arrays(shapes, ("recurrent_mask", "zoneout_h_mask"), x=x, h_0=h_0, weight_ih=weight_ih,
-                         weight_hh=weight_hh, bias_ih=bias_ih, bias_hh=bias_hh, learned_h_0=learned_h_0,
-                         recurrent_mask=recurrent_mask, zoneout_h_mask=zoneout_h_mask)
+    shapes = dict(
+        x=(T, B, I),
+        h_0=(B, H),
+        weight_ih=(H, I),
+        weight_hh=(H, H),
+        bias_ih=(H,),
+        bias_hh=(H,),
+        learned_h_0=(H,),
+        recurrent_mask=(B, H),
+        zoneout_h_mask=(T, B, H),
+    )
+    a = _sequence.arrays(
+        shapes,
+        ("recurrent_mask", "zoneout_h_mask"),
+        x=x,
+        h_0=h_0,
+        weight_ih=weight_ih,
+        weight_hh=weight_hh,
+        bias_ih=bias_ih,
+        bias_hh=bias_hh,
+        learned_h_0=learned_h_0,
+        recurrent_mask=recurrent_mask,
+        zoneout_h_mask=zoneout_h_mask,
+    )
     b_ih, b_hh = (0 if a[name] is None else a[name] for name in ("bias_ih", "bias_hh"))
     function, _ = NONLINEARITIES[nonlinearity]
     running = _sequence.running_steps(lengths, T, B)

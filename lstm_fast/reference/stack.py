@@ -1,4 +1,5 @@
 """Layers and directions: the output of each layer, both directions side by side, is the input of the next."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -15,8 +16,23 @@ DIRECTIONS = (("", 1), ("_reverse", -1))  # suffix of the parameters' names, ste
 PARAMETERS = {name: name for name in Weights._fields} | {"learned_h_0": "h_0", "learned_c_0": "c_0"}
 
 
-def stack_forward(x, h_0, c_0, parameters, *, num_layers, bidirectional, masks=None, nonlinearity="tanh", lengths=None,
-                  resets=None, recurrent_masks=None, zoneout_h_masks=None, zoneout_c_masks=None, **variant):
+def stack_forward(
+    x,
+    h_0,
+    c_0,
+    parameters,
+    *,
+    num_layers,
+    bidirectional,
+    masks=None,
+    nonlinearity="tanh",
+    lengths=None,
+    resets=None,
+    recurrent_masks=None,
+    zoneout_h_masks=None,
+    zoneout_c_masks=None,
+    **variant,
+):
     """Layers and directions of lstm_forward or, if weight_hh_l0 is square, of rnn_forward.
 
     Parameters
@@ -53,9 +69,12 @@ def stack_forward(x, h_0, c_0, parameters, *, num_layers, bidirectional, masks=N
             k, key = len(tapes), f"_l{layer}{suffix}"
             a = {"bias_ih": None, "bias_hh": None, "x": _sequence.in_order(layer_input, order), "h_0": _kth(h_0, k)}
             a |= {argument: parameters[name + key] for argument, name in PARAMETERS.items() if name + key in parameters}
-            a |= dict(lengths=lengths, resets=_sequence.resets_in_order(resets, lengths, order, step < 0),
-                      recurrent_mask=_kth(recurrent_masks, k),
-                      zoneout_h_mask=_sequence.in_order(_kth(zoneout_h_masks, k), order))
+            a |= dict(
+                lengths=lengths,
+                resets=_sequence.resets_in_order(resets, lengths, order, step < 0),
+                recurrent_mask=_kth(recurrent_masks, k),
+                zoneout_h_mask=_sequence.in_order(_kth(zoneout_h_masks, k), order),
+            )
             if is_lstm:
                 zoneout_c_mask = _sequence.in_order(_kth(zoneout_c_masks, k), order)
                 output, h, c, tape = lstm_forward(**a, c_0=_kth(c_0, k), zoneout_c_mask=zoneout_c_mask, **variant)
@@ -88,8 +107,11 @@ def stack_backward(tape, d_output, d_h_n=None, d_c_n=None):
             else:
                 d = rnn_backward(tape.tapes[k], d_out, d_h[k])._asdict()
             d_layer = d_layer + _sequence.in_order(d["d_x"], order) * tape.masks[layer]
-            d_parameters |= {name + key: d["d_" + argument] for argument, name in PARAMETERS.items()
-                             if d.get("d_" + argument) is not None}
+            d_parameters |= {
+                name + key: d["d_" + argument]
+                for argument, name in PARAMETERS.items()
+                if d.get("d_" + argument) is not None
+            }
             for name in d_states:
                 d_states[name].insert(direction, d.get(name))
     d_h_0, d_c_0 = (None if ds[0] is None else np.stack(ds) for ds in d_states.values())

@@ -1,4 +1,5 @@
 """What the estimators share: their settings, the network made from them, and how it is trained."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -36,25 +37,71 @@ class Estimator(BaseEstimator):
 
     def _make_model(self, n_inputs, n_outputs, readout, **network):
         seed = self._seed()
-        lstm = LSTM(n_inputs, self.hidden_size, self.num_layers, batch_first=True, dropout=self.dropout, dtype=self.dtype, seed=seed,
-                    **network, **(self.lstm_options or {}))
+        lstm = LSTM(
+            n_inputs,
+            self.hidden_size,
+            self.num_layers,
+            batch_first=True,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            seed=seed,
+            **network,
+            **(self.lstm_options or {}),
+        )
         return SequenceModel(lstm, n_outputs, readout, seed=seed)
 
     def _train(self, model, x, y, loss, *, lengths=None, weights=None, mask=None, validation=None):
         """Trains model and sets history_. validation: what early_stopping watches; None: validation_fraction of the sequences."""
         if self.early_stopping is not None and validation is None:
             validation = self.validation_fraction
-        run = Run(model, x, y, lengths, Loss(loss), Adam(self.lr, weight_decay=self.weight_decay), self.epochs, self.batch_size,
-                  validation, self.clip_norm, self.early_stopping, self.lr_schedule, True, self._seed(), weights, mask, None, (),
-                  self.n_jobs)
+        run = Run(
+            model,
+            x,
+            y,
+            lengths,
+            Loss(loss),
+            Adam(self.lr, weight_decay=self.weight_decay),
+            self.epochs,
+            self.batch_size,
+            validation,
+            self.clip_norm,
+            self.early_stopping,
+            self.lr_schedule,
+            True,
+            self._seed(),
+            weights,
+            mask,
+            None,
+            (),
+            self.n_jobs,
+        )
         self.history_, self._progress = run.go(self.verbose), None
 
     def _train_on(self, model, x, y, loss, *, lengths=None, weights=None):
         """One epoch more, the optimiser's moments going on; adds to history_."""
         before = getattr(self, "_progress", None)
         step = 0 if before is None else before.step
-        run = Run(model, x, y, lengths, Loss(loss), Adam(self.lr, weight_decay=self.weight_decay), 1, self.batch_size, None,
-                  self.clip_norm, None, None, True, self._seed() + step, weights, None, None, (), self.n_jobs)
+        run = Run(
+            model,
+            x,
+            y,
+            lengths,
+            Loss(loss),
+            Adam(self.lr, weight_decay=self.weight_decay),
+            1,
+            self.batch_size,
+            None,
+            self.clip_norm,
+            None,
+            None,
+            True,
+            self._seed() + step,
+            weights,
+            None,
+            None,
+            (),
+            self.n_jobs,
+        )
         if before is not None:
             run.now = replace(run.now, moments=before.moments, step=step)
         history = run.go(self.verbose)

@@ -1,4 +1,5 @@
 """LSTMRegressor and LSTMClassifier: one answer for each sequence."""
+
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, compute_sample_weight
@@ -17,7 +18,11 @@ class _OneAnswer(Estimator):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         x, lengths = read_sequences(self, X, reset=reset)
         check_consistent_length(x, y)
-        return x, lengths, None if sample_weight is None else _check_sample_weight(sample_weight, x, ensure_non_negative=True)
+        return (
+            x,
+            lengths,
+            None if sample_weight is None else _check_sample_weight(sample_weight, x, ensure_non_negative=True),
+        )
 
     def _start(self, x, lengths, weights, n_outputs):
         """A new network, and the scaling of its inputs. Sequences of weight 0 count for nothing."""
@@ -61,10 +66,32 @@ class LSTMRegressor(RegressorMixin, _OneAnswer):
     model_ : lf.train.SequenceModel; history_ : lf.train.History; n_iter_ : epochs run; n_features_in_
     """
 
-    def __init__(self, hidden_size=32, num_layers=1, *, bidirectional=False, readout="last", loss="mse", quantiles=None, dropout=0.0,
-                 lstm_options=None, epochs=100, batch_size=32, lr=1e-2, weight_decay=0.0, clip_norm=1.0, lr_schedule=None,
-                 early_stopping=None, validation_fraction=0.1, scale=True, dtype="float32", random_state=None, warm_start=False,
-                 n_jobs=None, verbose=False):
+    def __init__(
+        self,
+        hidden_size=32,
+        num_layers=1,
+        *,
+        bidirectional=False,
+        readout="last",
+        loss="mse",
+        quantiles=None,
+        dropout=0.0,
+        lstm_options=None,
+        epochs=100,
+        batch_size=32,
+        lr=1e-2,
+        weight_decay=0.0,
+        clip_norm=1.0,
+        lr_schedule=None,
+        early_stopping=None,
+        validation_fraction=0.1,
+        scale=True,
+        dtype="float32",
+        random_state=None,
+        warm_start=False,
+        n_jobs=None,
+        verbose=False,
+    ):
         keep(self, locals())
 
     def _read_y(self, y):
@@ -82,7 +109,14 @@ class LSTMRegressor(RegressorMixin, _OneAnswer):
         x, lengths, weights = self._read(X, y, sample_weight, reset=is_new)
         y, is_flat = self._read_y(y)
         self._settle(is_new, x, lengths, weights, y, is_flat)
-        self._train(self.model_, self._x_scaling.apply(x), self._y_scaling.apply(y), self._loss(), lengths=lengths, weights=weights)
+        self._train(
+            self.model_,
+            self._x_scaling.apply(x),
+            self._y_scaling.apply(y),
+            self._loss(),
+            lengths=lengths,
+            weights=weights,
+        )
         self.n_iter_ = len(self.history_)
         return self
 
@@ -92,8 +126,14 @@ class LSTMRegressor(RegressorMixin, _OneAnswer):
         x, lengths, weights = self._read(X, y, sample_weight, reset=is_new)
         y, is_flat = self._read_y(y)
         self._settle(is_new, x, lengths, weights, y, is_flat)
-        self._train_on(self.model_, self._x_scaling.apply(x), self._y_scaling.apply(y), self._loss(), lengths=lengths,
-                       weights=weights)
+        self._train_on(
+            self.model_,
+            self._x_scaling.apply(x),
+            self._y_scaling.apply(y),
+            self._loss(),
+            lengths=lengths,
+            weights=weights,
+        )
         self.n_iter_ = len(self.history_)
         return self
 
@@ -153,10 +193,31 @@ class LSTMClassifier(ClassifierMixin, _OneAnswer):
     classes_; model_ : lf.train.SequenceModel; history_ : lf.train.History; n_iter_ : epochs run; n_features_in_
     """
 
-    def __init__(self, hidden_size=32, num_layers=1, *, bidirectional=False, readout="last", class_weight=None, dropout=0.0,
-                 lstm_options=None, epochs=100, batch_size=32, lr=1e-2, weight_decay=0.0, clip_norm=1.0, lr_schedule=None,
-                 early_stopping=None, validation_fraction=0.1, scale=True, dtype="float32", random_state=None, warm_start=False,
-                 n_jobs=None, verbose=False):
+    def __init__(
+        self,
+        hidden_size=32,
+        num_layers=1,
+        *,
+        bidirectional=False,
+        readout="last",
+        class_weight=None,
+        dropout=0.0,
+        lstm_options=None,
+        epochs=100,
+        batch_size=32,
+        lr=1e-2,
+        weight_decay=0.0,
+        clip_norm=1.0,
+        lr_schedule=None,
+        early_stopping=None,
+        validation_fraction=0.1,
+        scale=True,
+        dtype="float32",
+        random_state=None,
+        warm_start=False,
+        n_jobs=None,
+        verbose=False,
+    ):
         keep(self, locals())
 
     def _read_y(self, y, classes=None):
@@ -185,7 +246,14 @@ class LSTMClassifier(ClassifierMixin, _OneAnswer):
         y, self.classes_ = self._read_y(y, None if is_new else self.classes_)
         if is_new:
             self._start(x, lengths, weights, len(self.classes_))
-        self._train(self.model_, self._x_scaling.apply(x), y, "cross_entropy", lengths=lengths, weights=self._weights(y, weights))
+        self._train(
+            self.model_,
+            self._x_scaling.apply(x),
+            y,
+            "cross_entropy",
+            lengths=lengths,
+            weights=self._weights(y, weights),
+        )
         self.n_iter_ = len(self.history_)
         return self
 
@@ -200,7 +268,14 @@ class LSTMClassifier(ClassifierMixin, _OneAnswer):
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes must be {self.classes_} as before, got {np.unique(classes)}")
             y, _ = self._read_y(y, self.classes_)
-        self._train_on(self.model_, self._x_scaling.apply(x), y, "cross_entropy", lengths=lengths, weights=self._weights(y, weights))
+        self._train_on(
+            self.model_,
+            self._x_scaling.apply(x),
+            y,
+            "cross_entropy",
+            lengths=lengths,
+            weights=self._weights(y, weights),
+        )
         self.n_iter_ = len(self.history_)
         return self
 

@@ -6,6 +6,7 @@ The network reads the last input_size steps of a series and then walks over the 
 
 Its head's output at the future steps is the forecast. All series share one network.
 """
+
 import time
 
 import numpy as np
@@ -44,10 +45,32 @@ class LSTMForecaster(Estimator):
     model_ : lf.train.SequenceModel; history_ : lf.train.History
     """
 
-    def __init__(self, input_size=24, horizon=1, hidden_size=32, num_layers=1, *, loss="mse", quantiles=None, window_step=1,
-                 dropout=0.0, lstm_options=None, epochs=50, batch_size=32, lr=5e-3, weight_decay=0.0, clip_norm=1.0, lr_schedule=None,
-                 early_stopping=None, validation_fraction=0.1, scale="window", dtype="float32", random_state=None, n_jobs=None,
-                 verbose=False):
+    def __init__(
+        self,
+        input_size=24,
+        horizon=1,
+        hidden_size=32,
+        num_layers=1,
+        *,
+        loss="mse",
+        quantiles=None,
+        window_step=1,
+        dropout=0.0,
+        lstm_options=None,
+        epochs=50,
+        batch_size=32,
+        lr=5e-3,
+        weight_decay=0.0,
+        clip_norm=1.0,
+        lr_schedule=None,
+        early_stopping=None,
+        validation_fraction=0.1,
+        scale="window",
+        dtype="float32",
+        random_state=None,
+        n_jobs=None,
+        verbose=False,
+    ):
         keep(self, locals())
 
     def __sklearn_tags__(self):
@@ -73,14 +96,18 @@ class LSTMForecaster(Estimator):
         least = self.input_size + self.horizon
         for k, one in enumerate(series):
             if len(one.y) < least:
-                raise ValueError(f"y must have at least input_size + horizon = {least} steps, got {len(one.y)}"
-                                 + (f" in series {k if one.name is None else one.name}" if len(series) > 1 else ""))
+                raise ValueError(
+                    f"y must have at least input_size + horizon = {least} steps, got {len(one.y)}"
+                    + (f" in series {k if one.name is None else one.name}" if len(series) > 1 else "")
+                )
 
     def _fit_series(self, series, form):
         self._series, self._form = series, form
         self._n_targets, self._n_explaining = series[0].y.shape[1], series[0].X.shape[1]
         self._scalings = {self._key(k, one): self._scaling_of(one) for k, one in enumerate(series)}
-        self._X_scaling = Scaling.of(np.concatenate([one.X for one in series])) if self.scale else Scaling.none(self._n_explaining)
+        self._X_scaling = (
+            Scaling.of(np.concatenate([one.X for one in series])) if self.scale else Scaling.none(self._n_explaining)
+        )
         levels = 1 if self.quantiles is None else len(self.quantiles)
         self.model_ = self._make_model(self._n_targets + 1 + self._n_explaining, self._n_targets * levels, "all")
         parts, later = [], []
@@ -89,14 +116,16 @@ class LSTMForecaster(Estimator):
             n_later = round(n * self.validation_fraction) if self.early_stopping is not None else 0
             windows = self._windows(one, self._scalings[self._key(k, one)])
             gap = -(-self.horizon // self.window_step) - 1 if n_later else 0  # no target is on both sides
-            parts.append([part[:max(0, n - n_later - gap)] for part in windows])
-            later.append([part[n - n_later:] for part in windows])
+            parts.append([part[: max(0, n - n_later - gap)] for part in windows])
+            later.append([part[n - n_later :] for part in windows])
         (x, targets), validation = map(np.concatenate, zip(*parts)), None
         if self.early_stopping is not None:
             later = [np.concatenate(part) for part in zip(*later)]
             if not len(x) or not len(later[0]):
-                raise ValueError(f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
-                                 f"{len(x)} to train on, {len(later[0])} to validate")
+                raise ValueError(
+                    f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
+                    f"{len(x)} to train on, {len(later[0])} to validate"
+                )
             validation = (*later, None, self._mask(len(later[0])))
         self._train(self.model_, x, targets, self._loss(), mask=self._mask(len(x)), validation=validation)
 
@@ -111,21 +140,25 @@ class LSTMForecaster(Estimator):
 
     def _mask(self, n):
         """Which steps of n windows are forecasts."""
-        return np.broadcast_to(np.arange(self.input_size + self.horizon) >= self.input_size, (n, self.input_size + self.horizon))
+        return np.broadcast_to(
+            np.arange(self.input_size + self.horizon) >= self.input_size, (n, self.input_size + self.horizon)
+        )
 
     def _windows(self, one, scaling):
         """(inputs (n, input_size + horizon, I), targets (n, input_size + horizon, S)) of a series."""
         length = self.input_size + self.horizon
+
         def cut(table):
-            return np.lib.stride_tricks.sliding_window_view(table, length, axis=0)[::self.window_step].swapaxes(1, 2)
+            return np.lib.stride_tricks.sliding_window_view(table, length, axis=0)[:: self.window_step].swapaxes(1, 2)
+
         y, moved = self._by_window(cut(scaling.apply(one.y)))
-        return self._inputs(y[:, :self.input_size], cut(self._X_scaling.apply(one.X))), y
+        return self._inputs(y[:, : self.input_size], cut(self._X_scaling.apply(one.X))), y
 
     def _by_window(self, y):
         """Windows (n, steps, S), with scale="window" each moved and scaled by its first input_size steps; how, (mean, deviation)."""
         if self.scale != "window":
             return y, (0.0, 1.0)
-        seen = y[:, :self.input_size]
+        seen = y[:, : self.input_size]
         by = Scaling(seen.mean(axis=1, keepdims=True), seen.std(axis=1, keepdims=True))
         return by.apply(y), (by.mean, by.deviation)
 
@@ -133,9 +166,9 @@ class LSTMForecaster(Estimator):
         """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E)."""
         n, steps, _ = X.shape
         x = np.zeros((n, steps, self._n_targets + 1 + self._n_explaining), self.dtype)
-        x[:, :self.input_size, :self._n_targets] = past
-        x[:, self.input_size:, self._n_targets] = 1
-        x[:, :, self._n_targets + 1:] = X
+        x[:, : self.input_size, : self._n_targets] = past
+        x[:, self.input_size :, self._n_targets] = 1
+        x[:, :, self._n_targets + 1 :] = X
         return x
 
     # ---- forecasts ----
@@ -183,8 +216,10 @@ class LSTMForecaster(Estimator):
         series, form = (self._series, self._form) if y is None else read(y, y_X)
         for one in series:
             if one.y.shape[1] != self._n_targets or one.X.shape[1] != self._n_explaining:
-                raise ValueError(f"y and y_X must have {self._n_targets} and {self._n_explaining} columns as in fit, got "
-                                 f"{one.y.shape[1]} and {one.X.shape[1]}")
+                raise ValueError(
+                    f"y and y_X must have {self._n_targets} and {self._n_explaining} columns as in fit, got "
+                    f"{one.y.shape[1]} and {one.X.shape[1]}"
+                )
             if len(one.y) < self.input_size:
                 raise ValueError(f"y must have at least input_size = {self.input_size} steps, got {len(one.y)}")
         return series, form, self._forecast(series, read_future(X, series, form, self._n_explaining, horizon))
@@ -192,10 +227,18 @@ class LSTMForecaster(Estimator):
     def _forecast(self, series, future):
         """[(horizon, S, levels)] after each series, from what explains the steps to come, [(horizon, E)]."""
         scalings = [self._scalings.get(self._key(k, one)) or self._scaling_of(one) for k, one in enumerate(series)]
-        past, (mean, deviation) = self._by_window(np.stack([scaling.apply(one.y[-self.input_size:])
-                                                            for scaling, one in zip(scalings, series)]))
-        known = np.stack([self._X_scaling.apply(np.concatenate([one.X[-self.input_size:], part])) for one, part in zip(series, future)])
-        p = self.model_.predict(self._inputs(past, known), num_threads=self.n_jobs)[:, self.input_size:].astype(np.float64)
+        past, (mean, deviation) = self._by_window(
+            np.stack([scaling.apply(one.y[-self.input_size :]) for scaling, one in zip(scalings, series)])
+        )
+        known = np.stack(
+            [
+                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part]))
+                for one, part in zip(series, future)
+            ]
+        )
+        p = self.model_.predict(self._inputs(past, known), num_threads=self.n_jobs)[:, self.input_size :].astype(
+            np.float64
+        )
         p = p.reshape(*p.shape[:2], self._n_targets, -1)
         if self.quantiles is not None:
             p = np.sort(p, axis=3)[..., np.argsort(np.argsort(self.quantiles))]
@@ -234,14 +277,25 @@ class LSTMForecaster(Estimator):
                 fitted._check(before)
                 fitted._fit_series(before, form)
             ends = [len(one.y) for one in before]
-            truth = np.stack([one.y[end:end + self.horizon] for one, end in zip(series, ends)])
-            levels = np.stack(fitted._forecast(before, [one.X[end:end + self.horizon] for one, end in zip(series, ends)]))
+            truth = np.stack([one.y[end : end + self.horizon] for one, end in zip(series, ends)])
+            levels = np.stack(
+                fitted._forecast(before, [one.X[end : end + self.horizon] for one, end in zip(series, ends)])
+            )
             prediction = levels[..., self._middle()]
             naive = np.stack([one.y[-1:] for one in before])
-            result = {"steps_seen": ends[0], "mae": np.abs(prediction - truth).mean(), "rmse": np.sqrt(((prediction - truth)**2).mean()),
-                      "naive_mae": np.abs(naive - truth).mean(), "seconds": time.perf_counter() - begin, "prediction": prediction,
-                      "truth": truth}
+            result = {
+                "steps_seen": ends[0],
+                "mae": np.abs(prediction - truth).mean(),
+                "rmse": np.sqrt(((prediction - truth) ** 2).mean()),
+                "naive_mae": np.abs(naive - truth).mean(),
+                "seconds": time.perf_counter() - begin,
+                "prediction": prediction,
+                "truth": truth,
+            }
             if self.quantiles is not None:
-                result |= {"coverage": ((levels.min(-1) <= truth) & (truth <= levels.max(-1))).mean(), "quantiles": levels}
+                result |= {
+                    "coverage": ((levels.min(-1) <= truth) & (truth <= levels.max(-1))).mean(),
+                    "quantiles": levels,
+                }
             results.append(result)
         return {name: np.array([result[name] for result in results]) for name in results[0]}

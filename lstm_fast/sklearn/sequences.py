@@ -1,4 +1,5 @@
 """X as sequences, and their scaling."""
+
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
@@ -19,15 +20,19 @@ def _listed(X):
 
 def _padded(parts):
     """(N, longest T, F) with zeros behind the ends, and lengths (N,)."""
-    parts = [check_array(part, dtype=np.float64, ensure_min_samples=0, input_name=f"X[{k}]") for k, part in enumerate(parts)]
+    parts = [
+        check_array(part, dtype=np.float64, ensure_min_samples=0, input_name=f"X[{k}]") for k, part in enumerate(parts)
+    ]
     if len({part.shape[1] for part in parts}) > 1:
-        raise ValueError(f"X must have as many features in each sequence, got {sorted({part.shape[1] for part in parts})}")
+        raise ValueError(
+            f"X must have as many features in each sequence, got {sorted({part.shape[1] for part in parts})}"
+        )
     lengths = np.array([len(part) for part in parts])
     if not lengths.any():
         raise ValueError(f"X must hold at least one step, got {len(parts)} empty sequences")
     x = np.zeros((len(parts), lengths.max(), parts[0].shape[1]))
     for row, part in zip(x, parts):
-        row[:len(part)] = part
+        row[: len(part)] = part
     return x, lengths
 
 
@@ -52,8 +57,10 @@ def read_sequences(estimator, X, *, reset):
             estimator.n_features_in_ = x.shape[2]
             vars(estimator).pop("feature_names_in_", None)
     elif x.shape[2] != estimator._n_inputs:
-        raise ValueError(f"X has {x.shape[2]} features a step, but {type(estimator).__name__} is expecting {estimator._n_inputs} "
-                         "features as input")
+        raise ValueError(
+            f"X has {x.shape[2]} features a step, but {type(estimator).__name__} is expecting {estimator._n_inputs} "
+            "features as input"
+        )
     return x, lengths
 
 
@@ -69,7 +76,7 @@ class Scaling:
         """Of rows (n, F), each with its weight."""
         share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / np.sum(weights)
         mean = share @ rows
-        return cls(mean, np.sqrt(share @ (rows - mean)**2))
+        return cls(mean, np.sqrt(share @ (rows - mean) ** 2))
 
     @classmethod
     def none(cls, n):

@@ -7,6 +7,7 @@
 
 Data frames are those of pandas and polars: of either, only columns, [name] and the constructor are used.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,9 @@ ID, TIME, TARGET = "unique_id", "ds", "y"
 
 @dataclass
 class Series:
-    y: np.ndarray               # (T, S) float64
-    X: np.ndarray               # (T, E) float64: what is known of each step beforehand; E may be 0
-    name: object = None         # of a long frame
+    y: np.ndarray  # (T, S) float64
+    X: np.ndarray  # (T, E) float64: what is known of each step beforehand; E may be 0
+    name: object = None  # of a long frame
     ds: np.ndarray | None = None
 
     def until(self, end):
@@ -30,8 +31,8 @@ class Form:
     """What y looked like, to answer in kind."""
 
     kind: str
-    columns: tuple = ()         # of a wide frame: its numbers; of a long one: those that explain
-    is_flat: bool = True        # (T,) and not (T, S)
+    columns: tuple = ()  # of a wide frame: its numbers; of a long one: those that explain
+    is_flat: bool = True  # (T,) and not (T, S)
     frame: type | None = None
     has_names: bool = False
 
@@ -90,8 +91,15 @@ def read(y, X=None):
         if X is not None:
             raise ValueError("X must be None beside a long data frame: its further columns are what explains y")
         columns = tuple(c for c in y.columns if c not in (ID, TIME, TARGET))
-        series = [Series(_table(f"y of {name}", values[TARGET]), _of_columns(values, columns, len(values[TARGET]), name), name, ds)
-                  for name, (ds, values) in _from_long(y).items()]
+        series = [
+            Series(
+                _table(f"y of {name}", values[TARGET]),
+                _of_columns(values, columns, len(values[TARGET]), name),
+                name,
+                ds,
+            )
+            for name, (ds, values) in _from_long(y).items()
+        ]
         form = Form("long", columns, True, type(y), ID in list(y.columns))
     elif _is_frame(y):
         columns = tuple(c for c in y.columns if c != TIME)
@@ -102,7 +110,10 @@ def read(y, X=None):
         tables = [_table(f"y[{k}]", one) for k, one in enumerate(y)]
         if X is not None and (not isinstance(X, (list, tuple)) or len(X) != len(y)):
             raise ValueError(f"X must be a list with one array for each of the {len(y)} series")
-        series = [Series(table, _explaining(None if X is None else X[k], len(table), f"X[{k}]")) for k, table in enumerate(tables)]
+        series = [
+            Series(table, _explaining(None if X is None else X[k], len(table), f"X[{k}]"))
+            for k, table in enumerate(tables)
+        ]
         form = Form("several", is_flat=all(np.ndim(one) == 1 for one in y))
     else:
         table = _table("y", y)
@@ -125,7 +136,9 @@ def read_future(X, series, form, n_explaining, horizon):
             raise ValueError("X must be None: fit had nothing that explains y")
         return [np.zeros((horizon, 0))] * len(series)
     if X is None:
-        raise ValueError(f"X must give the {n_explaining} columns that explain y for the {horizon} steps to forecast, got None")
+        raise ValueError(
+            f"X must give the {n_explaining} columns that explain y for the {horizon} steps to forecast, got None"
+        )
     if form.kind == "long":
         groups = _from_long(X)
         missing = [one.name for one in series if one.name not in groups]
@@ -136,7 +149,9 @@ def read_future(X, series, form, n_explaining, horizon):
         parts = [_table("X", part) for part in (X if form.kind == "several" else [X])]
     for part in parts:
         if part.shape != (horizon, n_explaining):
-            raise ValueError(f"X must have shape (horizon, columns) = ({horizon}, {n_explaining}) for each series, got {part.shape}")
+            raise ValueError(
+                f"X must have shape (horizon, columns) = ({horizon}, {n_explaining}) for each series, got {part.shape}"
+            )
     if len(parts) != len(series):
         raise ValueError(f"X must have one part for each of {len(series)} series, got {len(parts)}")
     return parts

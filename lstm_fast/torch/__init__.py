@@ -11,6 +11,7 @@
 
 Each file uses only those below it.
 """
+
 try:
     import torch as _torch  # noqa: F401
 except ImportError:

@@ -1,4 +1,5 @@
 """The LSTMs of a model that exists: made fast in place, and PyTorch's again."""
+
 from functools import cache
 
 from torch import nn
@@ -51,7 +52,10 @@ def _modules(module):
 
 def _has_plain_parameters(module):
     names = getattr(module, "_flat_weights_names", None) or (
-        "weight_ih", "weight_hh", *("bias_ih", "bias_hh") * bool(module.bias))
+        "weight_ih",
+        "weight_hh",
+        *("bias_ih", "bias_hh") * bool(module.bias),
+    )
     return all(module._parameters.get(name) is not None for name in names) and "parametrizations" not in module._modules
 
 
@@ -61,10 +65,22 @@ def _fast_class(cls):
     for pytorch, fast in _FAST.items():
         if cls is pytorch:
             return fast
-        if issubclass(cls, pytorch) and not issubclass(cls, fast) and cls.forward is pytorch.forward \
-                and cls.__call__ is nn.Module.__call__:
-            return type(cls.__name__, (_Subclass, fast, cls), {"__module__": cls.__module__, "__qualname__": cls.__qualname__,
-                                                               "__doc__": cls.__doc__, "_pytorch_class": cls})
+        if (
+            issubclass(cls, pytorch)
+            and not issubclass(cls, fast)
+            and cls.forward is pytorch.forward
+            and cls.__call__ is nn.Module.__call__
+        ):
+            return type(
+                cls.__name__,
+                (_Subclass, fast, cls),
+                {
+                    "__module__": cls.__module__,
+                    "__qualname__": cls.__qualname__,
+                    "__doc__": cls.__doc__,
+                    "_pytorch_class": cls,
+                },
+            )
     return None
 
 

@@ -1,4 +1,5 @@
 """The gradient: one node in PyTorch's graph for a whole call."""
+
 from collections import namedtuple
 
 import torch
@@ -15,8 +16,10 @@ def by_pytorch(sizes, form, x, h_0, c_0, weights):
     is_packed = form.batch_sizes is not None
     steps = x if is_packed else forms.as_steps(x, form.axes)
     B = int(form.batch_sizes[0]) if is_packed else steps.shape[1]
-    states = [steps.new_zeros(L * D, B, n) if state is None else state.reshape(L * D, B, n)
-              for state, n in ((h_0, P or H), (c_0, H))]
+    states = [
+        steps.new_zeros(L * D, B, n) if state is None else state.reshape(L * D, B, n)
+        for state, n in ((h_0, P or H), (c_0, H))
+    ]
     options = bool(bias), L, 0.0, False, D == 2
     if is_packed:
         return _VF.lstm(x, form.batch_sizes, states, weights, *options)
@@ -36,8 +39,9 @@ class LSTMFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, options, x, h_0, c_0, *weights):
-        output, h_n, c_n, tape = call.forward(options.weights, x, h_0, c_0, options.form, dropout=options.dropout,
-                                              seed=options.seed, keep=True)
+        output, h_n, c_n, tape = call.forward(
+            options.weights, x, h_0, c_0, options.form, dropout=options.dropout, seed=options.seed, keep=True
+        )
         ctx.options = options
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, h_0, c_0, tape, *weights)  # PyTorch refuses backward if one is changed meanwhile
@@ -52,8 +56,19 @@ class LSTMFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable(options, needed, (x, h_0, c_0, *weights), (d_output, d_h_n, d_c_n))
         d_x, d_h_0, d_c_0, d_weights = call.backward(
-            options.weights, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, options.form, dropout=options.dropout,
-            seed=options.seed, wants_x=needed[1])
+            options.weights,
+            tape,
+            x,
+            h_0,
+            c_0,
+            d_output,
+            d_h_n,
+            d_c_n,
+            options.form,
+            dropout=options.dropout,
+            seed=options.seed,
+            wants_x=needed[1],
+        )
         gradients = None, d_x, d_h_0, d_c_0, *d_weights
         return tuple(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True))
 
@@ -61,13 +76,18 @@ class LSTMFunction(torch.autograd.Function):
 def _differentiable(options, needed, inputs, d_outputs):
     """The gradients as functions of the inputs and of d_outputs, for double backward."""
     if options.dropout:
-        raise RuntimeError("lstm_fast.torch.LSTM with dropout has first derivatives only: its masks are not PyTorch's. "
-                           "Use lstm_fast.torch.restore(module) before backward with create_graph=True, or dropout=0")
+        raise RuntimeError(
+            "lstm_fast.torch.LSTM with dropout has first derivatives only: its masks are not PyTorch's. "
+            "Use lstm_fast.torch.restore(module) before backward with create_graph=True, or dropout=0"
+        )
     fallback.warn("double backward (create_graph=True)")
     x, h_0, c_0, *weights = inputs
     outputs = by_pytorch(options.weights.sizes, options.form, x, h_0, c_0, weights)
     pairs = [(output, d) for output, d in zip(outputs, d_outputs, strict=True) if d is not None]
     wanted = [tensor for tensor, is_wanted in zip(inputs, needed[1:], strict=True) if is_wanted]
-    gradients = iter(torch.autograd.grad([output for output, _ in pairs], wanted, [d for _, d in pairs], create_graph=True,
-                                         allow_unused=True))
+    gradients = iter(
+        torch.autograd.grad(
+            [output for output, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
+        )
+    )
     return None, *(next(gradients) if is_wanted else None for is_wanted in needed[1:])

@@ -1,4 +1,5 @@
 """One call of the core on tensors: their memory seen as NumPy arrays, nothing copied that the core can read where it lies."""
+
 import numpy as np
 import torch
 
@@ -25,7 +26,7 @@ def tape_memory(n):
     """n bytes that begin on a cache line."""
     memory = torch.empty(n + 63, dtype=torch.uint8)
     skip = -memory.data_ptr() & 63
-    return memory[skip:skip + n]
+    return memory[skip : skip + n]
 
 
 def _run(dropout, seed):
@@ -60,8 +61,10 @@ class _Steps:
 
     def empty_states(self, core, dtype):
         """h and c for the caller, tensors."""
-        return (torch.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype=dtype)
-                for n in (core.h_size, core.hidden_size))
+        return (
+            torch.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype=dtype)
+            for n in (core.h_size, core.hidden_size)
+        )
 
 
 def forward(packed, x, h_0, c_0, form, *, dropout=0.0, seed=0, keep=False, tape=None):
@@ -79,8 +82,18 @@ def forward(packed, x, h_0, c_0, form, *, dropout=0.0, seed=0, keep=False, tape=
         n = core.tape_bytes(steps.T, steps.B, run)
         memory = tape_memory(n) if tape is None else tape
         block = _core.Block(n, memory.numpy())
-    core.forward(steps.x, steps.state(h_0, core.n_states), steps.state(c_0, core.n_states), output_steps, h_n.numpy(),
-                 c_n.numpy(), block, num_threads(), run, steps.order)
+    core.forward(
+        steps.x,
+        steps.state(h_0, core.n_states),
+        steps.state(c_0, core.n_states),
+        output_steps,
+        h_n.numpy(),
+        c_n.numpy(),
+        block,
+        num_threads(),
+        run,
+        steps.order,
+    )
     return output, h_n, c_n, memory if keep else None
 
 
@@ -94,7 +107,20 @@ def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout
     d_h_0, d_c_0 = steps.empty_states(core, dtype)
     d_weights = [torch.empty(values.shape, dtype=dtype) for values in packed.copies]
     gradients = packed.by_direction([d.numpy() for d in d_weights])
-    core.backward(_core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()), steps.x, steps.state(h_0, n),
-                  steps.state(c_0, n), steps.read(_array(d_output)), steps.state(d_h_n, n), steps.state(d_c_n, n), d_x_steps,
-                  d_h_0.numpy(), d_c_0.numpy(), gradients, num_threads(), run, steps.order)
+    core.backward(
+        _core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()),
+        steps.x,
+        steps.state(h_0, n),
+        steps.state(c_0, n),
+        steps.read(_array(d_output)),
+        steps.state(d_h_n, n),
+        steps.state(d_c_n, n),
+        d_x_steps,
+        d_h_0.numpy(),
+        d_c_0.numpy(),
+        gradients,
+        num_threads(),
+        run,
+        steps.order,
+    )
     return d_x, d_h_0, d_c_0, d_weights

@@ -1,12 +1,9 @@
 """What PyTorch's own kernels compute instead: everything but plain float32 and float64 tensors on the CPU."""
+
 import warnings
 
 import torch
-from torch._C import (
-    _get_tracing_state,
-    _is_any_autocast_enabled,
-    _len_torch_dispatch_stack,
-)
+from torch._C import _get_tracing_state, _is_any_autocast_enabled, _len_torch_dispatch_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
@@ -24,14 +21,22 @@ def warn(reason):
     """Once a process. None is no reason: an empty batch, say, that PyTorch takes as well."""
     if reason is not None and reason not in _warned:
         _warned.add(reason)
-        warnings.warn(f"PyTorch's own LSTM kernel computes, as with torch.nn.LSTM: {reason} is not for lstm_fast",
-                      FallbackWarning, stacklevel=7)  # the line that called the module
+        warnings.warn(
+            f"PyTorch's own LSTM kernel computes, as with torch.nn.LSTM: {reason} is not for lstm_fast",
+            FallbackWarning,
+            stacklevel=7,
+        )  # the line that called the module
 
 
 def is_usual():
     """Whether a call means no more than what it computes: nobody records, transforms or changes its operations."""
-    return (peek_interpreter_stack() is None and not _is_any_autocast_enabled() and _get_tracing_state() is None
-            and not _len_torch_dispatch_stack() and forward_ad._current_level < 0)
+    return (
+        peek_interpreter_stack() is None
+        and not _is_any_autocast_enabled()
+        and _get_tracing_state() is None
+        and not _len_torch_dispatch_stack()
+        and forward_ad._current_level < 0
+    )
 
 
 def reason_now():

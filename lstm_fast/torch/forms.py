@@ -1,4 +1,5 @@
 """The forms in which callers give sequences and states, and the one that the core takes."""
+
 from collections import namedtuple
 
 Sizes = namedtuple("Sizes", "input_size hidden_size num_layers num_directions bias proj_size")
@@ -36,5 +37,8 @@ def parameter_shapes(sizes):
     """Shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H
-    return [shape for k in range(L * D)
-            for shape in ((4 * H, I if k < D else D * R), (4 * H, R), *((4 * H,),) * (2 * bias), *((P, H),) * bool(P))]
+    return [
+        shape
+        for k in range(L * D)
+        for shape in ((4 * H, I if k < D else D * R), (4 * H, R), *((4 * H,),) * (2 * bias), *((P, H),) * bool(P))
+    ]

@@ -1,4 +1,5 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
+
 import torch
 from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
@@ -37,13 +38,20 @@ class _Fast:
 
     def _takes(self, x, states, tensors, axes, batch_sizes=None):
         """Whether the core computes this; if not, PyTorch does, or raises its error."""
-        return (all(isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
-                    for t in (x, *states, *tensors)) and self._fits(x, states, tensors, axes, batch_sizes))
+        return all(
+            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
+            for t in (x, *states, *tensors)
+        ) and self._fits(x, states, tensors, axes, batch_sizes)
 
     def _fits(self, x, states, tensors, axes, batch_sizes=None):
         """Whether all shapes are right, and none is empty."""
         I, H, L, D, _, P = sizes = self._sizes()
-        if [t.shape for t in tensors] != parameter_shapes(sizes) or x.dim() != len(axes) or x.shape[-1] != I or not x.numel():
+        if (
+            [t.shape for t in tensors] != parameter_shapes(sizes)
+            or x.dim() != len(axes)
+            or x.shape[-1] != I
+            or not x.numel()
+        ):
             return False
         if batch_sizes is not None and not packing.is_valid(batch_sizes.numpy(), len(x)):
             return False
@@ -104,7 +112,9 @@ class LSTM(_Fast, nn.LSTM):
     _pytorch_class = nn.LSTM
 
     def _sizes(self):
-        return Sizes(self.input_size, self.hidden_size, self.num_layers, 1 + self.bidirectional, self.bias, self.proj_size)
+        return Sizes(
+            self.input_size, self.hidden_size, self.num_layers, 1 + self.bidirectional, self.bias, self.proj_size
+        )
 
     def _tensors(self):
         return [getattr(self, name) for name in self._flat_weights_names]
@@ -120,8 +130,13 @@ class LSTM(_Fast, nn.LSTM):
 
     def _check_states(self, x, states, batch_sizes):
         """The sizes that PyTorch checks for padded sequences alone: with packed ones it reads memory that is not there."""
-        for k, (state, expected) in enumerate(zip(states, (self.get_expected_hidden_size(x, batch_sizes),
-                                                           self.get_expected_cell_size(x, batch_sizes)), strict=True)):
+        for k, (state, expected) in enumerate(
+            zip(
+                states,
+                (self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)),
+                strict=True,
+            )
+        ):
             self.check_hidden_size(state, expected, f"Expected hidden[{k}] size {{}}, got {{}}")
 
     @compiled.skip
@@ -141,7 +156,9 @@ class LSTM(_Fast, nn.LSTM):
         if result is None:
             return None
         output, state = result
-        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), self.permute_hidden(state, unsorted_indices)
+        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), self.permute_hidden(
+            state, unsorted_indices
+        )
 
     @compiled.skip
     def _any_call(self, input, hx):

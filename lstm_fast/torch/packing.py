@@ -1,4 +1,5 @@
 """PackedSequence: the rows of its data are those of step 0, then of step 1, ..., longest sequences first."""
+
 import numpy as np
 
 

@@ -5,6 +5,7 @@ The core computes from copies in an order of its own. PyTorch does not tell of e
 whole and byte by byte, which takes a few percent of the call, but for calls of so few steps that it would take longer than
 they do. Those look at the address, the version and a sample of each parameter, for a microsecond or two.
 """
+
 import ctypes
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, from_numpy
 from .. import _core
 from .call import num_threads
 
-SAMPLES = 64     # numbers of each parameter that a short call compares
+SAMPLES = 64  # numbers of each parameter that a short call compares
 FEW_STEPS = 256  # T * B below which a call is short: to compare all would take a tenth of T = 100, B = 1, H = 64
 
 _memcmp = ctypes.CDLL(None).memcmp
@@ -38,21 +39,30 @@ class Packed:
     def by_direction(self, arrays):
         """Arrays in PyTorch's order as the core wants them: a tuple of layer and direction, None for what there is not."""
         n = len(arrays) // (self.sizes.num_layers * self.sizes.num_directions)
-        names = ("weight_ih", "weight_hh", *("bias_ih", "bias_hh") * self.sizes.bias,
-                 *("weight_hr",) * bool(self.sizes.proj_size))
-        return [tuple(arrays[k + names.index(name)] if name in names else None for name in _core.PARAMETERS)
-                for k in range(0, len(arrays), n)]
+        names = (
+            "weight_ih",
+            "weight_hh",
+            *("bias_ih", "bias_hh") * self.sizes.bias,
+            *("weight_hr",) * bool(self.sizes.proj_size),
+        )
+        return [
+            tuple(arrays[k + names.index(name)] if name in names else None for name in _core.PARAMETERS)
+            for k in range(0, len(arrays), n)
+        ]
 
     def equals(self, tensors):
         """Whether these are the numbers that were packed, to the bit. Tensors as in the constructor."""
         return tensors[0].dtype is self.dtype and all(
             tensor.is_contiguous() and not _memcmp(tensor.data_ptr(), address, n)
-            for tensor, (address, n) in zip(tensors, self._places, strict=True))
+            for tensor, (address, n) in zip(tensors, self._places, strict=True)
+        )
 
     def watch(self, tensors):
         """Makes `short`, which looks whether these tensors, from which this was packed, have changed."""
         if all(tensor.is_contiguous() and not tensor.is_inference() for tensor in tensors):
-            self.short = _core.TensorCalls(self.core, tensors, self.copies, Tensor, from_numpy, num_threads, SAMPLES, FEW_STEPS)
+            self.short = _core.TensorCalls(
+                self.core, tensors, self.copies, Tensor, from_numpy, num_threads, SAMPLES, FEW_STEPS
+            )
 
 
 def packed(old, sizes, tensors):

@@ -1,4 +1,5 @@
 """Section 1: what a recurrent connection does to an input, and to its gradient, over many steps."""
+
 from collections import namedtuple
 
 import numpy as np

@@ -1,4 +1,5 @@
 """The pictures, as PNG and without a window. Told apart by line style and marker, so that they can be read in grey."""
+
 import numpy as np
 from matplotlib import cycler, style
 from matplotlib.figure import Figure
@@ -6,9 +7,19 @@ from matplotlib.figure import Figure
 import lstm_fast as lf
 
 BLACK, BLUE, ORANGE = "black", "#0b5394", "#d2691e"
-STYLE = {"font.size": 11, "axes.grid": True, "grid.color": "0.9", "axes.spines.top": False, "axes.spines.right": False,
-         "axes.titlesize": 12, "legend.frameon": False, "lines.linewidth": 1.8, "savefig.dpi": 120,
-         "axes.axisbelow": True, "axes.prop_cycle": cycler(color=[BLUE, ORANGE, BLACK])}
+STYLE = {
+    "font.size": 11,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "savefig.dpi": 120,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, BLACK]),
+}
 SHOWN_BEFORE = 22  # years before the first forecast, two solar cycles
 
 
@@ -44,26 +55,40 @@ def activations(sigmoid, tanh, points):
         for _, at, decimals in (point for point in points if point[0] is function):
             y = function([at])[0]
             ax.plot(at, y, "o", color=BLACK, markersize=8)
-            ax.annotate(f"{function.__name__}({at})\n= {y:.{decimals}f}", (at, y), textcoords="offset points",
-                        xytext=(0, -42 if at > 0 else 12), ha="left" if 0 < at < 5 else "right")
-        ax.set(xlabel="x: the sum that reaches the gate (no unit)", ylabel=f"{function.__name__}(x) (no unit)",
-               title=title)
+            ax.annotate(
+                f"{function.__name__}({at})\n= {y:.{decimals}f}",
+                (at, y),
+                textcoords="offset points",
+                xytext=(0, -42 if at > 0 else 12),
+                ha="left" if 0 < at < 5 else "right",
+            )
+        ax.set(
+            xlabel="x: the sum that reaches the gate (no unit)", ylabel=f"{function.__name__}(x) (no unit)", title=title
+        )
     return figure
 
 
 def companies(days, truths):
     """Small multiples: x, c and h of each day; the last h is the prediction of day 5, drawn beside the truth."""
     figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
-    rows = (("x", "input x\n(value of the company)", "s"), ("c", "long-term memory c\n(no unit)", "D"),
-            ("h", "short-term memory h\n(no unit)", "o"))
+    rows = (
+        ("x", "input x\n(value of the company)", "s"),
+        ("c", "long-term memory c\n(no unit)", "D"),
+        ("h", "short-term memory h\n(no unit)", "o"),
+    )
     for column, (company, of_day) in enumerate(days.items()):
         for row, (name, label, marker) in enumerate(rows):
             ax, values = axes[row, column], of_day[name]
             numbers = range(1, len(values) + 1)
             ax.plot(numbers, values, color=BLUE, marker=marker, markersize=7)
             for day, value, following in zip(numbers, values, [*values[1:], values[-1]]):
-                ax.annotate(f"{value:.3g}" if name == "x" else f"{value:.3f}", (day, value), fontsize=10,
-                            textcoords="offset points", xytext=(5, -16 if following > value else 7))
+                ax.annotate(
+                    f"{value:.3g}" if name == "x" else f"{value:.3f}",
+                    (day, value),
+                    fontsize=10,
+                    textcoords="offset points",
+                    xytext=(5, -16 if following > value else 7),
+                )
             if column == 0:
                 ax.set_ylabel(label)
             ax.margins(x=0.12, y=0.3)
@@ -83,12 +108,19 @@ def loss(training, bound):
     draws = training.losses
     for number, losses in enumerate(draws, start=1):
         is_last = number == len(draws)
-        ax.semilogy(losses, color=BLUE if is_last else "0.5", linestyle="-" if is_last else "--",
-                    label=f"draw {number} of random weights" + ("" if is_last else ": a plateau, given up"))
+        ax.semilogy(
+            losses,
+            color=BLUE if is_last else "0.5",
+            linestyle="-" if is_last else "--",
+            label=f"draw {number} of random weights" + ("" if is_last else ": a plateau, given up"),
+        )
     if training.is_done:
         ax.plot(len(draws[-1]) - 1, draws[-1][-1], "o", color=BLACK, label=f"both errors below {bound}")
-    ax.set(xlabel="training step", ylabel="sum of both squared errors (no unit), log scale",
-           title="The unit learns both companies")
+    ax.set(
+        xlabel="training step",
+        ylabel="sum of both squared errors (no unit), log scale",
+        title="The unit learns both companies",
+    )
     ax.legend()
     return figure
 
@@ -102,14 +134,26 @@ def sunspots(years, values, forecasts, errors):
     top = values.max() * 1.12
     whole.text(split - 2, top, f"training: to {forecasts.years[0] - 1}", ha="right", va="top", color=ORANGE)
     whole.text(split + 2, top, f"forecast: from {forecasts.years[0]}", ha="left", va="top", color=ORANGE)
-    whole.set(ylabel="sunspots (yearly mean number)", xlabel="year", ylim=(0, top * 1.02), xlim=(years[0], years[-1]),
-              title="Yearly sunspot numbers: the whole series")
+    whole.set(
+        ylabel="sunspots (yearly mean number)",
+        xlabel="year",
+        ylim=(0, top * 1.02),
+        xlim=(years[0], years[-1]),
+        title="Yearly sunspot numbers: the whole series",
+    )
     known = years < forecasts.years[0]
-    lf.plot.forecast(values[known][-SHOWN_BEFORE:], forecasts.lstm, forecasts.truth,
-                     index=np.concatenate([years[known][-SHOWN_BEFORE:], forecasts.years]),
-                     baselines={f"persistence, RMSE {errors['persistence']:.1f}": forecasts.persistence},
-                     label=f"LSTM, RMSE {errors['lstm']:.1f}", title="One year ahead", ax=test,
-                     ylabel="sunspots (yearly mean number)", xlabel="year")
+    lf.plot.forecast(
+        values[known][-SHOWN_BEFORE:],
+        forecasts.lstm,
+        forecasts.truth,
+        index=np.concatenate([years[known][-SHOWN_BEFORE:], forecasts.years]),
+        baselines={f"persistence, RMSE {errors['persistence']:.1f}": forecasts.persistence},
+        label=f"LSTM, RMSE {errors['lstm']:.1f}",
+        title="One year ahead",
+        ax=test,
+        ylabel="sunspots (yearly mean number)",
+        xlabel="year",
+    )
     return figure
 
 
@@ -117,5 +161,11 @@ def unit(an_lstm, x, h_prev, c_prev):
     return lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure
 
 
-PICTURES = {"1_gradients": gradient_flow, "2_activations": activations, "3_unit": unit, "4_companies": companies,
-            "5_training": loss, "6_sunspots": sunspots}
+PICTURES = {
+    "1_gradients": gradient_flow,
+    "2_activations": activations,
+    "3_unit": unit,
+    "4_companies": companies,
+    "5_training": loss,
+    "6_sunspots": sunspots,
+}

@@ -3,6 +3,7 @@
 Each library runs in a process of its own, told the same number of threads, so that the waiting threads of one do not
 slow the others: python -m lstm_fast.tour.speed LIBRARY N_THREADS SECONDS prints the median times as JSON.
 """
+
 import importlib.util
 import json
 import os
@@ -29,6 +30,7 @@ TIME_LIMIT_S = 120
 
 # ---- in the process of one library --------------------------------------------------------------------------------
 
+
 def _data(T, B, I, H):
     """x and d_output."""
     rng = np.random.default_rng(0)
@@ -41,6 +43,7 @@ def _lstm_fast_call(T, B, I, H, is_training):
     def train():
         _, _, tape = lstm.forward(x)
         lstm.backward(tape, d_output)
+
     return train if is_training else lambda: lstm(x)
 
 
@@ -50,11 +53,13 @@ def _numpy_call(T, B, I, H, is_training):
 
     def forward():
         return lf.reference.lstm_forward(x, state, state, *weights)
+
     return (lambda: lf.reference.lstm_backward(forward()[-1], d_output)) if is_training else forward
 
 
 def _torch_call(T, B, I, H, is_training):
     import torch
+
     lstm, (x, d_output) = torch.nn.LSTM(I, H), (torch.from_numpy(a) for a in _data(T, B, I, H))
     x.requires_grad_(is_training)
 
@@ -66,6 +71,7 @@ def _torch_call(T, B, I, H, is_training):
         lstm.zero_grad()
         x.grad = None
         lstm(x)[0].backward(d_output)
+
     return train if is_training else forward
 
 
@@ -73,6 +79,7 @@ def _set_threads(library, n):
     lf.set_num_threads(n)
     if library == "torch":
         import torch
+
         torch.set_num_threads(n)
 
 
@@ -98,6 +105,7 @@ def _main(library, n_threads, seconds):
 
 # ---- in the process of the tour -----------------------------------------------------------------------------------
 
+
 def _environment(n_threads):
     """The children import the same lstm_fast, wherever they start, and each BLAS gets the same number of threads."""
     package_root = str(Path(lf.__file__).resolve().parent.parent)
@@ -112,8 +120,9 @@ def measure(library, n_threads, seconds=SECONDS):
         return "PyTorch is not installed, so its column is missing."
     command = [sys.executable, "-P", "-m", __name__, library, str(n_threads), str(seconds)]
     try:
-        child = subprocess.run(command, env=_environment(n_threads), capture_output=True, text=True,
-                               timeout=TIME_LIMIT_S)
+        child = subprocess.run(
+            command, env=_environment(n_threads), capture_output=True, text=True, timeout=TIME_LIMIT_S
+        )
     except subprocess.TimeoutExpired:
         return f"{LIBRARIES[library]} took more than {TIME_LIMIT_S} seconds and was stopped."
     if child.returncode:
@@ -134,8 +143,9 @@ def table(n_threads=1, seconds=SECONDS):
     own = columns.get("lstm_fast")
     threads = "1 thread" if n_threads == 1 else f"up to {n_threads} threads"
     yield f"float32, {threads}, instruction set {lf.info()['isa']}; T steps, B batch, I input, H hidden"
-    yield f"  T   B   I   H{'':10}" + "".join(f"{LIBRARIES[library]:>{11 if library == 'lstm_fast' else 18}}"
-                                            for library in columns)
+    yield f"  T   B   I   H{'':10}" + "".join(
+        f"{LIBRARIES[library]:>{11 if library == 'lstm_fast' else 18}}" for library in columns
+    )
     for k, (T, B, I, H, is_training) in enumerate(CASES):
         cells = []
         for library, times in columns.items():

@@ -1,4 +1,5 @@
 """The tour in order: each section computes through its own file, prints what came out, and adds a picture."""
+
 from functools import partial
 from pathlib import Path
 
@@ -64,32 +65,43 @@ def tell(seed=0, out=None, quick=False):
 
 def tell_gradients(gallery):
     heading(1, f"Why a plain RNN cannot learn over {SPAN} steps, and an LSTM can")
-    say(f"A plain RNN feeds its last value back, times a weight. Unroll it over {SPAN} steps,\n"
+    say(
+        f"A plain RNN feeds its last value back, times a weight. Unroll it over {SPAN} steps,\n"
         f"and the first input has been multiplied by that weight {SPAN} times; so has its\n"
         "gradient, which is what training follows. An LSTM multiplies its long-term\n"
         "memory by its forget gate f instead, a number from 0 to 1 that it can hold\n"
-        "close to 1.\n")
-    say(f"   {'':26} {'multiplied':12} {'input 1 is,':>12} {'gradient of the last':>22}\n"
-        f"   {'':26} {'each step by':12} {f'{SPAN} steps on':>12} {'value by that input':>22}")
+        "close to 1.\n"
+    )
+    say(
+        f"   {'':26} {'multiplied':12} {'input 1 is,':>12} {'gradient of the last':>22}\n"
+        f"   {'':26} {'each step by':12} {f'{SPAN} steps on':>12} {'value by that input':>22}"
+    )
     rows = {f"plain RNN, weight {w:g}": gradients.rnn_span(w, SPAN) for w in RNN_WEIGHTS}
     rows |= {f"LSTM, forget-gate bias {b:g}": gradients.lstm_span(b, SPAN) for b in FORGET_BIASES}
     for name, (factor, memory, gradient) in rows.items():
         exponent = np.log(gradient) / np.log(factor)
         say(f"   {name:26} {factor:<12.3f} {memory:12.4e} {gradient:12.4e} = {factor:.4g}^{exponent:.0f}")
-    say("\nWith weight 2 the gradient explodes: one training step with it throws all weights\n"
+    say(
+        "\nWith weight 2 the gradient explodes: one training step with it throws all weights\n"
         "away. With weight 0.5 it vanishes: the first input teaches nothing. The LSTM's\n"
         "gradient lives as long as its forget gate is open. Half open (f = 0.5) it vanishes\n"
         "too; but f is learned, and may differ from step to step: the unit decides for\n"
-        "itself how long it remembers.")
+        "itself how long it remembers."
+    )
     steps = range(1, SPAN + 1)
-    gallery.add("1_gradients", {w: [gradients.rnn_span(w, n).gradient for n in steps] for w in RNN_WEIGHTS},
-                [gradients.lstm_span(PICTURED_BIAS, n) for n in steps])
+    gallery.add(
+        "1_gradients",
+        {w: [gradients.rnn_span(w, n).gradient for n in steps] for w in RNN_WEIGHTS},
+        [gradients.lstm_span(PICTURED_BIAS, n) for n in steps],
+    )
 
 
 def tell_activations(gallery):
     heading(2, "The two curves inside the unit")
-    say("sigmoid turns any number into a share from 0 to 1: how far a gate is open.\n"
-        "tanh turns any number into one from -1 to 1: a value that may be remembered.\n")
+    say(
+        "sigmoid turns any number into a share from 0 to 1: how far a gate is open.\n"
+        "tanh turns any number into one from -1 to 1: a value that may be remembered.\n"
+    )
     for function, x, decimals in POINTS:
         y = function([x])[0]
         say(f"   {function.__name__:7} ({x:3}) = {y:10.7f}, rounded {y:.{decimals}f}")
@@ -106,16 +118,20 @@ def _product_text(weights, h_prev, x):
 
 def tell_unit(gallery, x=1.0, h_prev=1.0, c_prev=2.0):
     heading(3, "One step of one LSTM unit, by hand")
-    say(f"long-term memory c_prev = {c_prev:g}, short-term memory h_prev = {h_prev:g}, input x = {x:g}\n"
-        "Each gate adds short-term memory * weight + input * weight + bias, and bends the sum.\n")
+    say(
+        f"long-term memory c_prev = {c_prev:g}, short-term memory h_prev = {h_prev:g}, input x = {x:g}\n"
+        "Each gate adds short-term memory * weight + input * weight + bias, and bends the sum.\n"
+    )
     an_lstm = unit.make_unit()
     weights, n = unit.gate_weights(an_lstm), unit.step(an_lstm, x, h_prev, c_prev)
 
     def say_gate(gate, meaning):
         curve = "tanh" if gate == "g" else "sigmoid"
         pre = n["pre_" + gate]
-        say(f"   {unit.GATES[gate]:12} {_product_text(weights[gate], h_prev, x)} = {pre:.2f}   "
-            f"{gate} = {curve}({pre:.2f}) = {n[gate]:.3f}\n   {'':12} {meaning}")
+        say(
+            f"   {unit.GATES[gate]:12} {_product_text(weights[gate], h_prev, x)} = {pre:.2f}   "
+            f"{gate} = {curve}({pre:.2f}) = {n[gate]:.3f}\n   {'':12} {meaning}"
+        )
 
     kept, added = n["f"] * c_prev, n["i"] * n["g"]
     say_gate("f", f"{n['f']:.1%} of the long-term memory is remembered: {n['f']:.3f}*{c_prev:g} = {kept:.3f}")
@@ -143,9 +159,11 @@ def _say_predictions(days):
 
 def tell_companies(gallery):
     heading(4, "The same unit reads four days of two companies")
-    say("Both companies have the same values on days 2, 3 and 4. Only day 1 differs, and\n"
+    say(
+        "Both companies have the same values on days 2, 3 and 4. Only day 1 differs, and\n"
         "only it says what day 5 will bring: the unit must remember it. Memories start\n"
-        "at 0; the short-term memory h after day 4 is the prediction for day 5.\n")
+        "at 0; the short-term memory h after day 4 is the prediction for day 5.\n"
+    )
     days = unit.company_days(unit.make_unit())
     _say_days(days)
     _say_predictions(days)
@@ -166,15 +184,19 @@ def _say_weights(before, after):
 
 def tell_training(gallery, seed):
     heading(5, "Where do such weights come from? The unit learns them")
-    say("Now the unit starts from random weights and learns the two companies by\n"
+    say(
+        "Now the unit starts from random weights and learns the two companies by\n"
         "backpropagation through time: predict day 5, measure the error, carry its gradient\n"
         "back through all four days, change the weights a little (Adam), repeat. The loss is\n"
         "the sum of both squared errors. h = o*tanh(c) can come near 1 but never reach it,\n"
-        f"so errors below {training.BOUND} count as learned.\n")
+        f"so errors below {training.BOUND} count as learned.\n"
+    )
     result = training.train_unit(seed)
     for number, losses in enumerate(result.losses[:-1], start=1):
-        say(f"   Draw {number} of random weights lay on a plateau: loss {losses[-1]:.4f} after {len(losses)} steps.\n"
-            "   That happens to a unit as small as this; trained again from a new draw:")
+        say(
+            f"   Draw {number} of random weights lay on a plateau: loss {losses[-1]:.4f} after {len(losses)} steps.\n"
+            "   That happens to a unit as small as this; trained again from a new draw:"
+        )
     _say_losses(result.losses[-1])
     days = unit.company_days(result.unit)
     say(f"   {'Learned' if result.is_done else 'Not learned'} after {len(result.losses[-1]) - 1} steps.")
@@ -190,22 +212,31 @@ def tell_sunspots(gallery, seed, steps):
     heading(6, "A real series: sunspots, one year ahead")
     years, values = lf.datasets.sunspots()
     window, last_year = sunspots.WINDOW, sunspots.LAST_TRAINING_YEAR
-    say(f"Yearly sunspot numbers, {years[0]}-{years[-1]}. Trained to {last_year}; every later year is\n"
+    say(
+        f"Yearly sunspot numbers, {years[0]}-{years[-1]}. Trained to {last_year}; every later year is\n"
         f"forecast from the {window} years before it. Two forecasts to beat: persistence (next\n"
         f"year will be like this one) and AR({window}), a weighted sum of those {window} years, fitted\n"
-        "by least squares.\n")
+        "by least squares.\n"
+    )
     result = sunspots.forecast(seed, steps)
     say(f"   loss (scaled, squared): {result.losses[0]:.3f} at first, {result.losses[-1]:.3f} after {steps} steps")
     say(f"\n   forecasts of {result.years[0]}-{result.years[-1]}{'':10} RMSE (sunspots)")
     errors = {name: sunspots.rmse(getattr(result, name), result.truth) for name in ("persistence", "ar", "lstm")}
-    for name, text in (("persistence", "persistence"), ("ar", f"AR({window})"),
-                       ("lstm", f"LSTM, hidden size {sunspots.HIDDEN_SIZE}")):
+    for name, text in (
+        ("persistence", "persistence"),
+        ("ar", f"AR({window})"),
+        ("lstm", f"LSTM, hidden size {sunspots.HIDDEN_SIZE}"),
+    ):
         say(f"   {text:32} {errors[name]:15.1f}")
-    shares = [f"{errors['lstm'] / errors[other]:.0%} of {name}'s" for other, name in
-              (("persistence", "persistence"), ("ar", f"AR({window})"))]
-    say(f"\nThe LSTM was told nothing of cycles. Its error is {shares[0]}, and\n"
+    shares = [
+        f"{errors['lstm'] / errors[other]:.0%} of {name}'s"
+        for other, name in (("persistence", "persistence"), ("ar", f"AR({window})"))
+    ]
+    say(
+        f"\nThe LSTM was told nothing of cycles. Its error is {shares[0]}, and\n"
         f"{shares[1]}, a model that suits this series well. It stops after {steps}\n"
-        f"steps: with {np.sum(years <= last_year)} years to learn from, it would soon learn them by heart.")
+        f"steps: with {np.sum(years <= last_year)} years to learn from, it would soon learn them by heart."
+    )
     gallery.add("6_sunspots", years, values, result, errors)
 
 

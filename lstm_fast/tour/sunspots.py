@@ -1,4 +1,5 @@
 """Section 6: yearly sunspot numbers, one year ahead, and the two forecasts that an LSTM has to beat."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -38,7 +39,7 @@ class Forecaster:
 
     def __init__(self, values, seed):
         self.lstm = lf.LSTM(1, HIDDEN_SIZE, seed=seed)
-        bound = HIDDEN_SIZE ** -0.5
+        bound = HIDDEN_SIZE**-0.5
         self.head = np.random.default_rng(seed).uniform(-bound, bound, HIDDEN_SIZE + 1).astype(np.float32)  # bias last
         self.mean, self.spread = values.mean(), values.std()
 
@@ -79,7 +80,7 @@ class Forecaster:
         d_y = 2 * error / len(error)
         d_h_n = np.outer(d_y, self.head[:-1])[None]
         d_lstm = self.lstm.backward(tape, None, (d_h_n, None)).flat
-        return float(np.mean(error ** 2)), np.concatenate([d_lstm, d_y @ h_n[0], [d_y.sum()]])
+        return float(np.mean(error**2)), np.concatenate([d_lstm, d_y @ h_n[0], [d_y.sum()]])
 
 
 def fit_ar(windows, values):
@@ -93,5 +94,11 @@ def forecast(seed, steps=STEPS):
     forecaster = Forecaster(train.values, seed)
     losses = forecaster.fit(train.windows, train.values, steps)
     ar = fit_ar(train.windows, train.values)
-    return Forecasts(test.years, test.values, forecaster.predict(test.windows), ar[0] + test.windows @ ar[1:],
-                     test.windows[:, -1], losses)
+    return Forecasts(
+        test.years,
+        test.values,
+        forecaster.predict(test.windows),
+        ar[0] + test.windows @ ar[1:],
+        test.windows[:, -1],
+        losses,
+    )

@@ -1,4 +1,5 @@
 """Section 5: the unit learns its weights. Also the optimiser and the progress bar that section 6 uses."""
+
 import sys
 from collections import namedtuple
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class Adam:
         self.t += 1
         self.mean += (1 - self.beta_1) * (gradient - self.mean)
         self.square += (1 - self.beta_2) * (gradient * gradient - self.square)
-        mean, square = self.mean / (1 - self.beta_1 ** self.t), self.square / (1 - self.beta_2 ** self.t)
+        mean, square = self.mean / (1 - self.beta_1**self.t), self.square / (1 - self.beta_2**self.t)
         return -self.lr * mean / (np.sqrt(square) + self.epsilon)
 
 
@@ -57,9 +58,11 @@ def progress(total, label):
         return
     bar_format = "{desc} {percentage:3.0f}% |{bar}| {n_fmt} of at most {total_fmt} steps [{elapsed}{postfix}]"
     with tqdm(total=total, desc=label, ncols=78, file=sys.stderr, bar_format=bar_format) as bar:
+
         def advance(loss):
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
+
         yield advance
 
 
@@ -73,6 +76,7 @@ def _plain_progress(total, label):
         line = f"\r{label} {done} of at most {total} steps, loss {loss:.4f}"
         if done % max(1, total // 20) == 0:
             print(line, end="", file=sys.stderr, flush=True)
+
     try:
         yield advance
     finally:

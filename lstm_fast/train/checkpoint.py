@@ -2,6 +2,7 @@
 
 Written atomically (_files.py), read whole before anything is changed; a damaged or foreign file is a FormatError.
 """
+
 import json
 from pathlib import Path
 
@@ -14,10 +15,29 @@ from .model import SequenceModel
 
 FORMAT = "lstm_fast"
 VERSION = 1
-COMMON = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional", "recurrent_dropout", "zoneout",
-          "learn_initial_state")
-OF_LSTM = ("proj_size", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", "activation", "recurrent_activation",
-           "cell_activation")
+COMMON = (
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bias",
+    "batch_first",
+    "dropout",
+    "bidirectional",
+    "recurrent_dropout",
+    "zoneout",
+    "learn_initial_state",
+)
+OF_LSTM = (
+    "proj_size",
+    "peepholes",
+    "layer_norm",
+    "coupled_gates",
+    "cell_clip",
+    "gate_clip",
+    "activation",
+    "recurrent_activation",
+    "cell_activation",
+)
 
 
 def _safetensors():
@@ -31,8 +51,10 @@ def _safetensors():
 def kind_of(name, lstm, kinds=(LSTM, RNN)):
     """The name of its class. A subclass would come back as what it is not."""
     if type(lstm) not in kinds:
-        raise TypeError(f"{name} must be an {' or '.join(kind.__name__ for kind in kinds)}, got {type(lstm).__name__}"
-                        + ", a subclass" * isinstance(lstm, kinds))
+        raise TypeError(
+            f"{name} must be an {' or '.join(kind.__name__ for kind in kinds)}, got {type(lstm).__name__}"
+            + ", a subclass" * isinstance(lstm, kinds)
+        )
     return type(lstm).__name__
 
 
@@ -41,8 +63,13 @@ def describe(model):
     lstm = model.lstm
     kind = kind_of("model.lstm", lstm)
     names = COMMON + (OF_LSTM if kind == "LSTM" else ("nonlinearity",))
-    return {"kind": kind, "dtype": lstm.dtype.name, "out_features": model.out_features,
-            "readout": model.readout, "network": {name: getattr(lstm, name) for name in names}}
+    return {
+        "kind": kind,
+        "dtype": lstm.dtype.name,
+        "out_features": model.out_features,
+        "readout": model.readout,
+        "network": {name: getattr(lstm, name) for name in names},
+    }
 
 
 def build(config):
@@ -54,8 +81,10 @@ def build(config):
 
 def write(path, tensors, config):
     """Atomically."""
-    data = _safetensors().save({name: np.ascontiguousarray(value) for name, value in tensors.items()},
-                               {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)})
+    data = _safetensors().save(
+        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
+        {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)},
+    )
     write_atomically(path, data)
 
 
@@ -64,15 +93,17 @@ def read(path, kind):
     data = Path(path).read_bytes()
     try:
         tensors = _safetensors().load(data)
-        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.get("__metadata__", {})
     except ImportError:
         raise
     except Exception as error:
         raise _errors.FormatError(f"{path} is not a safetensors file, or damaged: {error}") from None
     if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
-        raise _errors.FormatError(f"{path} must be written by lstm_fast, version {VERSION} of its files, got format "
-                                  f"{metadata.get('format')!r}, version {metadata.get('version')!r}")
+        raise _errors.FormatError(
+            f"{path} must be written by lstm_fast, version {VERSION} of its files, got format "
+            f"{metadata.get('format')!r}, version {metadata.get('version')!r}"
+        )
     try:
         config = json.loads(metadata["config"])
         if config["file"] != kind:
@@ -101,9 +132,21 @@ def save_run(path, model, optimizer, now, history):
     tensors = {name: value for name, value in model._views(now.flat).items()}
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
-    counters = {name: getattr(now, name) for name in ("step", "epoch", "batch", "losses", "norms", "n", "shuffle_state", "shuffle_epoch", "mask_state")}
-    write(path, tensors, {"file": "run", "model": describe(model), "optimizer": optimizer.config(), "progress": counters,
-                          "history": history})
+    counters = {
+        name: getattr(now, name)
+        for name in ("step", "epoch", "batch", "losses", "norms", "n", "shuffle_state", "shuffle_epoch", "mask_state")
+    }
+    write(
+        path,
+        tensors,
+        {
+            "file": "run",
+            "model": describe(model),
+            "optimizer": optimizer.config(),
+            "progress": counters,
+            "history": history,
+        },
+    )
 
 
 def load_run(path, model, optimizer, now):
@@ -121,8 +164,9 @@ def load_run(path, model, optimizer, now):
     wanted = views | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
     try:
         best = tensors.pop("best", None)
-        if set(tensors) != set(wanted) or any(tensors[name].shape != view.shape or tensors[name].dtype != view.dtype
-                                              for name, view in wanted.items()):
+        if set(tensors) != set(wanted) or any(
+            tensors[name].shape != view.shape or tensors[name].dtype != view.dtype for name, view in wanted.items()
+        ):
             raise _errors.FormatError(f"{path} does not hold the tensors of its model and optimizer")
         for name, view in wanted.items():
             view[...] = tensors[name]

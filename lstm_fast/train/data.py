@@ -1,4 +1,5 @@
 """Sequences and targets as the loop takes them: padded arrays (N, T, ...), lengths, batches of similar length."""
+
 import numpy as np
 
 from .. import _arguments
@@ -20,16 +21,22 @@ class Sequences:
             if self.is_one:
                 x = x[None] if self.batch_first else x[:, None]
             if x.ndim != 3 or x.shape[2] != module.input_size:
-                raise ValueError(f"x must have shape {words}, with I = input_size = {module.input_size}, or be a list of (T, I) arrays, "
-                                 f"got {x.shape}")
+                raise ValueError(
+                    f"x must have shape {words}, with I = input_size = {module.input_size}, or be a list of (T, I) arrays, "
+                    f"got {x.shape}"
+                )
             self.x, self.lengths = x if self.batch_first else x.swapaxes(0, 1), None
             if lengths is not None:
                 self.lengths = np.asarray(lengths)
                 if self.lengths.shape != self.x.shape[:1] or self.lengths.dtype.kind not in "iu":
-                    raise ValueError(f"lengths must be integers of shape (B,) = ({len(self.x)},), got {self.lengths.dtype} "
-                                     f"{self.lengths.shape}")
+                    raise ValueError(
+                        f"lengths must be integers of shape (B,) = ({len(self.x)},), got {self.lengths.dtype} "
+                        f"{self.lengths.shape}"
+                    )
                 if len(self.lengths) and not 0 <= self.lengths.min() <= self.lengths.max() <= self.x.shape[1]:
-                    raise ValueError(f"lengths must be from 0 to T = {self.x.shape[1]}, got {self.lengths.min()} to {self.lengths.max()}")
+                    raise ValueError(
+                        f"lengths must be from 0 to T = {self.x.shape[1]}, got {self.lengths.min()} to {self.lengths.max()}"
+                    )
         self.n, self.T = self.x.shape[:2]
         self.y = self.weights = self.loss = None
         self.is_by_step = False
@@ -40,11 +47,13 @@ class Sequences:
         arrays = [_arguments.real_array(f"x[{k}]", one, module.dtype) for k, one in enumerate(x)]
         for k, one in enumerate(arrays):
             if one.ndim != 2 or one.shape[1] != module.input_size:
-                raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {module.input_size}, got {one.shape}")
+                raise ValueError(
+                    f"x[{k}] must have shape (T, I) with I = input_size = {module.input_size}, got {one.shape}"
+                )
         lengths = np.array([len(one) for one in arrays], np.int64)
         padded = np.zeros((len(arrays), max(lengths, default=0), module.input_size), module.dtype)
         for row, one in zip(padded, arrays):
-            row[:len(one)] = one
+            row[: len(one)] = one
         return padded, lengths
 
     def read_targets(self, model, loss, y, sample_weight=None, mask=None):
@@ -66,7 +75,9 @@ class Sequences:
                 mask = np.asarray(mask)
                 mask = mask if is_by_row else mask.T
                 if mask.shape != weights.shape or mask.dtype != bool:
-                    raise ValueError(f"mask must be boolean, one entry for each step of x, got {mask.dtype} {mask.shape}")
+                    raise ValueError(
+                        f"mask must be boolean, one entry for each step of x, got {mask.dtype} {mask.shape}"
+                    )
                 weights *= mask
             if self.lengths is not None:
                 weights *= np.arange(self.T) < self.lengths[:, None]
@@ -75,8 +86,12 @@ class Sequences:
         if sample_weight is not None:
             given = _arguments.real_array("sample_weight", sample_weight, np.dtype(np.float64))
             if given.shape != (self.n,) or not (given >= 0).all():
-                raise ValueError(f"sample_weight must be numbers of shape (B,) = ({self.n},), not negative, got {given.shape}")
-            weights = (1 if weights is None else weights) * (np.repeat(given[:, None], self.T, axis=1) if is_all else given)
+                raise ValueError(
+                    f"sample_weight must be numbers of shape (B,) = ({self.n},), not negative, got {given.shape}"
+                )
+            weights = (1 if weights is None else weights) * (
+                np.repeat(given[:, None], self.T, axis=1) if is_all else given
+            )
         self.weights = weights
 
     def _padded_targets(self, y):
@@ -85,7 +100,7 @@ class Sequences:
         y = [np.asarray(one) for one in y]
         whole = np.zeros((self.n, self.T, *(y[0].shape[1:] if y else ())), np.result_type(*y) if y else float)
         for row, one in zip(whole, y):
-            row[:len(one)] = one
+            row[: len(one)] = one
         return whole
 
     def batch(self, rows):
@@ -93,7 +108,7 @@ class Sequences:
         if self.lengths is None:
             return np.ascontiguousarray(self.x[rows].swapaxes(0, 1)), None
         lengths = self.lengths[rows]
-        return np.ascontiguousarray(self.x[rows, :lengths.max(initial=0)].swapaxes(0, 1)), lengths
+        return np.ascontiguousarray(self.x[rows, : lengths.max(initial=0)].swapaxes(0, 1)), lengths
 
     def targets(self, rows):
         """Targets (n, ...) and weights (n,) or None of these sequences, a row for each that the head sees."""
@@ -126,10 +141,10 @@ def batches(rng, data, batch_size, shuffle):
     """Rows of each batch of an epoch. With lengths, sequences of similar length go together: they cost what the longest does."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
-        return [rows[begin:begin + batch_size] for begin in range(0, data.n, batch_size)]
+        return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]
     pool, groups = 32 * batch_size, []
     for begin in range(0, data.n, pool):
-        part = rows[begin:begin + pool]
+        part = rows[begin : begin + pool]
         part = part[np.argsort(data.lengths[part], kind="stable")]
-        groups += [part[k:k + batch_size] for k in range(0, len(part), batch_size)]
+        groups += [part[k : k + batch_size] for k in range(0, len(part), batch_size)]
     return [groups[k] for k in rng.permutation(len(groups))]

@@ -1,4 +1,5 @@
 """fit: epochs of mini-batches, validation, early stopping, history, checkpoints."""
+
 import math
 import time
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from .data import Sequences, batches
 from .losses import Loss
 from .optimizers import Adam, Optimizer
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
-                                                  "linear": lambda progress: 1 - progress}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "linear": lambda progress: 1 - progress,
+}
 
 
 class Diverged(FloatingPointError):
@@ -25,10 +28,10 @@ class Diverged(FloatingPointError):
 class History:
     """What fit returns: a list of one number an epoch for each of these."""
 
-    loss: list[float] = field(default_factory=list)             # mean over the training batches
+    loss: list[float] = field(default_factory=list)  # mean over the training batches
     validation_loss: list[float] = field(default_factory=list)  # empty without validation
-    gradient_norm: list[float] = field(default_factory=list)    # mean over the batches, before clipping
-    learning_rate: list[float] = field(default_factory=list)    # of the last batch
+    gradient_norm: list[float] = field(default_factory=list)  # mean over the batches, before clipping
+    learning_rate: list[float] = field(default_factory=list)  # of the last batch
     seconds: list[float] = field(default_factory=list)
     best_epoch: int | None = None  # from 0, by the validation loss, or without it by the loss
 
@@ -50,18 +53,39 @@ class Progress:
     step: int = 0
     epoch: int = 0
     batch: int = 0
-    losses: float = 0.0   # sums over the batches of this epoch
+    losses: float = 0.0  # sums over the batches of this epoch
     norms: float = 0.0
     n: float = 0.0
     best: np.ndarray | None = None
     shuffle_state: dict | None = None  # of the generator when that epoch began:
     shuffle_epoch: int = 0
-    mask_state: dict | None = None     # of the network's generator of masks, now
+    mask_state: dict | None = None  # of the network's generator of masks, now
 
 
-def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, batch_size=32, validation=None, clip_norm=None,
-        early_stopping=None, lr_schedule=None, shuffle=True, seed=None, sample_weight=None, mask=None, progress=False,
-        checkpoint=None, resume=False, callbacks=(), num_threads=None):
+def fit(
+    model,
+    x,
+    y,
+    *,
+    lengths=None,
+    loss="mse",
+    optimizer=None,
+    epochs=20,
+    batch_size=32,
+    validation=None,
+    clip_norm=None,
+    early_stopping=None,
+    lr_schedule=None,
+    shuffle=True,
+    seed=None,
+    sample_weight=None,
+    mask=None,
+    progress=False,
+    checkpoint=None,
+    resume=False,
+    callbacks=(),
+    num_threads=None,
+):
     """Trains a SequenceModel.
 
     Parameters
@@ -92,8 +116,27 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
     ------
     Diverged : a loss or gradient is not finite, for NaN in the data too; the message names the epoch and the batch
     """
-    run = Run(model, x, y, lengths, Loss(loss), Adam() if optimizer is None else optimizer, epochs, batch_size, validation,
-               clip_norm, early_stopping, lr_schedule, shuffle, seed, sample_weight, mask, checkpoint, callbacks, num_threads)
+    run = Run(
+        model,
+        x,
+        y,
+        lengths,
+        Loss(loss),
+        Adam() if optimizer is None else optimizer,
+        epochs,
+        batch_size,
+        validation,
+        clip_norm,
+        early_stopping,
+        lr_schedule,
+        shuffle,
+        seed,
+        sample_weight,
+        mask,
+        checkpoint,
+        callbacks,
+        num_threads,
+    )
     if resume:
         if checkpoint is None:
             raise ValueError("resume needs checkpoint, the path of the file to go on from")
@@ -104,20 +147,51 @@ def fit(model, x, y, *, lengths=None, loss="mse", optimizer=None, epochs=20, bat
 class Run:
     """One call of fit."""
 
-    def __init__(self, model, x, y, lengths, loss, optimizer, epochs, batch_size, validation, clip_norm, early_stopping,
-                 lr_schedule, shuffle, seed, sample_weight, mask, checkpoint, callbacks, num_threads):
+    def __init__(
+        self,
+        model,
+        x,
+        y,
+        lengths,
+        loss,
+        optimizer,
+        epochs,
+        batch_size,
+        validation,
+        clip_norm,
+        early_stopping,
+        lr_schedule,
+        shuffle,
+        seed,
+        sample_weight,
+        mask,
+        checkpoint,
+        callbacks,
+        num_threads,
+    ):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be SGD, Adam or AdamW, got {type(optimizer).__name__}")
         self.model, self.loss, self.optimizer, self.num_threads = model, loss, optimizer, num_threads
         self.epochs = _arguments.positive_integer("epochs", epochs)
         self.batch_size = _arguments.positive_integer("batch_size", batch_size)
-        self.patience = None if early_stopping is None else _arguments.positive_integer("early_stopping", early_stopping)
-        if clip_norm is not None and (not isinstance(clip_norm, Real) or isinstance(clip_norm, bool) or not clip_norm > 0):
+        self.patience = (
+            None if early_stopping is None else _arguments.positive_integer("early_stopping", early_stopping)
+        )
+        if clip_norm is not None and (
+            not isinstance(clip_norm, Real) or isinstance(clip_norm, bool) or not clip_norm > 0
+        ):
             raise ValueError(f"clip_norm must be a positive number or None, got {clip_norm!r}")
         if lr_schedule is not None and not callable(lr_schedule) and lr_schedule not in SCHEDULES:
             raise ValueError(f"lr_schedule must be {', '.join(SCHEDULES)}, a function or None, got {lr_schedule!r}")
-        self.clip_norm, self.schedule = clip_norm, SCHEDULES.get(lr_schedule, lr_schedule) if isinstance(lr_schedule, str) else lr_schedule
-        self.shuffle, self.checkpoint, self.callbacks = _arguments.flag("shuffle", shuffle), checkpoint, tuple(callbacks)
+        self.clip_norm, self.schedule = (
+            clip_norm,
+            SCHEDULES.get(lr_schedule, lr_schedule) if isinstance(lr_schedule, str) else lr_schedule,
+        )
+        self.shuffle, self.checkpoint, self.callbacks = (
+            _arguments.flag("shuffle", shuffle),
+            checkpoint,
+            tuple(callbacks),
+        )
         sequences = np.random.SeedSequence(seed).spawn(3)
         self.rng = np.random.default_rng(sequences[0])
         model.lstm._rng = np.random.default_rng(sequences[1])
@@ -186,10 +260,14 @@ class Run:
             bar.update(self.data.n_steps(groups[k]))
         now, before = self.now, self.now.history
         validation = [] if self.validation is None else [self._validate()]
-        h = History(before.loss + [now.losses / now.n], before.validation_loss + validation,
-                    before.gradient_norm + [now.norms / len(groups)],
-                    before.learning_rate + [self._learning_rate(now.step - 1, len(groups))],
-                    before.seconds + [time.monotonic() - begin], before.best_epoch)
+        h = History(
+            before.loss + [now.losses / now.n],
+            before.validation_loss + validation,
+            before.gradient_norm + [now.norms / len(groups)],
+            before.learning_rate + [self._learning_rate(now.step - 1, len(groups))],
+            before.seconds + [time.monotonic() - begin],
+            before.best_epoch,
+        )
         best = now.best
         if h.best_epoch is None or h.watched()[-1] < h.watched()[h.best_epoch]:
             h.best_epoch, best = len(h) - 1, now.flat
@@ -205,15 +283,28 @@ class Run:
         loss, gradients = self.model._loss_and_grads(self.data, rows, num_threads=self.num_threads)
         norm = _core.norm(gradients.flat)
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise Diverged(f"epoch {now.epoch}, batch {k}: loss {loss}, norm of the gradient {norm}. {self._cause(rows)}")
+            raise Diverged(
+                f"epoch {now.epoch}, batch {k}: loss {loss}, norm of the gradient {norm}. {self._cause(rows)}"
+            )
         flat, moments = now.flat.copy(), tuple(m.copy() for m in now.moments)
         scale = 1.0 if self.clip_norm is None or norm <= self.clip_norm else self.clip_norm / norm
         lr = self._learning_rate(now.step, n_batches)
         self.optimizer.step(flat, gradients.flat, moments, now.step + 1, lr, scale)
         if not math.isfinite(_core.norm(flat)):
-            raise Diverged(f"epoch {now.epoch}, batch {k}: a step of learning rate {lr:g} gave parameters that are not finite")
-        self.now = replace(now, flat=flat, moments=moments, step=now.step + 1, batch=k + 1, losses=now.losses + loss * len(rows),
-                           norms=now.norms + norm, n=now.n + len(rows), mask_state=self.model.lstm._rng.bit_generator.state)
+            raise Diverged(
+                f"epoch {now.epoch}, batch {k}: a step of learning rate {lr:g} gave parameters that are not finite"
+            )
+        self.now = replace(
+            now,
+            flat=flat,
+            moments=moments,
+            step=now.step + 1,
+            batch=k + 1,
+            losses=now.losses + loss * len(rows),
+            norms=now.norms + norm,
+            n=now.n + len(rows),
+            mask_state=self.model.lstm._rng.bit_generator.state,
+        )
         self._show(flat)
 
     def _cause(self, rows):
@@ -222,7 +313,9 @@ class Run:
         for row in rows:
             n = x.shape[1] if self.data.lengths is None else self.data.lengths[row]
             if not np.isfinite(x[row, :n]).all():
-                return f"x of sequence {row} is not finite at step {int(np.argmin(np.isfinite(x[row, :n]).all(axis=1)))}"
+                return (
+                    f"x of sequence {row} is not finite at step {int(np.argmin(np.isfinite(x[row, :n]).all(axis=1)))}"
+                )
             if not np.isfinite(y[row]).all():
                 return f"y of sequence {row} is not finite"
         return "The data of the batch are finite: try a lower learning rate or clip_norm"
@@ -243,10 +336,12 @@ class Run:
     def _save(self):
         if self.checkpoint is not None:
             from .checkpoint import save_run
+
             save_run(self.checkpoint, self.model, self.optimizer, self.now, asdict(self.now.history))
 
     def resume(self):
         from .checkpoint import load_run
+
         loaded = load_run(self.checkpoint, self.model, self.optimizer, self.now)
         if loaded is None:
             return

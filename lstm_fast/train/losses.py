@@ -2,6 +2,7 @@
 
 The loss of a batch is the mean over its rows, weighted if there are weights; of a row, the mean over its outputs.
 """
+
 from numbers import Real
 
 import numpy as np
@@ -28,8 +29,10 @@ def huber(p, y, delta=1.0):
     """d^2 / 2 up to |d| = delta, from there delta (|d| - delta / 2), as in PyTorch"""
     d = p - y
     size = np.abs(d)
-    return (_mean(np.where(size <= delta, d * d / 2, delta * (size - delta / 2))),
-            np.clip(d, -delta, delta) / d.shape[1])
+    return (
+        _mean(np.where(size <= delta, d * d / 2, delta * (size - delta / 2))),
+        np.clip(d, -delta, delta) / d.shape[1],
+    )
 
 
 def quantile(p, y, levels=(0.1, 0.5, 0.9)):
@@ -66,7 +69,9 @@ class Loss:
     """A loss by name, or ("huber", delta), or ("quantile", levels); it knows what its targets look like."""
 
     def __init__(self, spec):
-        self.name, *parameters = (spec,) if isinstance(spec, str) else spec if isinstance(spec, (tuple, list)) and spec else (None,)
+        self.name, *parameters = (
+            (spec,) if isinstance(spec, str) else spec if isinstance(spec, (tuple, list)) and spec else (None,)
+        )
         if self.name not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {spec!r}")
         if parameters and (self.name not in ("huber", "quantile") or len(parameters) > 1):
@@ -81,7 +86,9 @@ class Loss:
     def n_targets(self, n_outputs):
         """Numbers of a target row; 0: the index of a class."""
         if self.name == "quantile" and n_outputs % len(self.levels):
-            raise ValueError(f"loss: quantile with {len(self.levels)} levels needs out_features a multiple of that, got {n_outputs}")
+            raise ValueError(
+                f"loss: quantile with {len(self.levels)} levels needs out_features a multiple of that, got {n_outputs}"
+            )
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
     def read_targets(self, y, shape, n_outputs):
@@ -89,7 +96,9 @@ class Loss:
         y, n = np.asarray(y), self.n_targets(n_outputs)
         if n == 0:
             if y.shape != shape or y.dtype.kind not in "iu" or ((y < 0) | (y >= n_outputs)).any():
-                raise ValueError(f"y must be classes 0 to {n_outputs - 1} of shape {shape} for cross_entropy, got {y.dtype} {y.shape}")
+                raise ValueError(
+                    f"y must be classes 0 to {n_outputs - 1} of shape {shape} for cross_entropy, got {y.dtype} {y.shape}"
+                )
             return y.astype(np.int64)
         if y.dtype.kind not in "biuf" or y.shape not in ((*shape, n), *([shape] if n == 1 else [])):
             raise ValueError(f"y must be numbers of shape {(*shape, n)}, got {y.dtype} {y.shape}")

@@ -1,4 +1,5 @@
 """SequenceModel: an LSTM or RNN and a linear head that reads it out."""
+
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,7 @@ class Head:
     def __init__(self, flat, n_inputs, n_outputs):
         flat.flags.writeable = False
         self.flat = flat
-        self.weight, self.bias = flat[:n_inputs * n_outputs].reshape(n_outputs, n_inputs), flat[n_inputs * n_outputs:]
+        self.weight, self.bias = flat[: n_inputs * n_outputs].reshape(n_outputs, n_inputs), flat[n_inputs * n_outputs :]
 
     def __repr__(self):
         return f"Head({self.weight.shape[1]}, {self.weight.shape[0]})"
@@ -53,13 +54,14 @@ class SequenceModel:
         self.lstm, self.readout = lstm, readout
         self.out_features = _arguments.positive_integer("out_features", out_features)
         n_inputs = lstm._n_directions * lstm.h_size
-        bound = n_inputs ** -0.5
+        bound = n_inputs**-0.5
         flat = np.random.default_rng(seed).uniform(-bound, bound, (n_inputs + 1) * self.out_features).astype(lstm.dtype)
         self.head = Head(flat, n_inputs, self.out_features)
         n, n_weight = len(lstm.flat_parameters), self.head.weight.size
         self._places = [("lstm." + name, place, shape) for name, place, shape in lstm._places] + [
             ("head.weight", slice(n, n + n_weight), self.head.weight.shape),
-            ("head.bias", slice(n + n_weight, None), self.head.bias.shape)]
+            ("head.bias", slice(n + n_weight, None), self.head.bias.shape),
+        ]
 
     # ---- parameters ----
 
@@ -88,7 +90,9 @@ class SequenceModel:
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(named):
             raise ValueError(f"state_dict must have the keys {', '.join(named)}")
         for name, view in named.items():
-            view[...] = _arguments.shaped(name, _arguments.real_array(name, state_dict[name], view.dtype), view.shape, "of the parameter")
+            view[...] = _arguments.shaped(
+                name, _arguments.real_array(name, state_dict[name], view.dtype), view.shape, "of the parameter"
+            )
         self._install(flat)
 
     # ---- calls ----
@@ -97,27 +101,32 @@ class SequenceModel:
         """Predictions, in batches of so many sequences. lengths as in LSTM; a list of arrays has its own."""
         data = Sequences(self.lstm, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
-        parts = [self._forward(*data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
-                 for begin in range(0, data.n, batch_size)]
+        parts = [
+            self._forward(*data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
+            for begin in range(0, data.n, batch_size)
+        ]
         if not parts:
             return np.empty((0, self.out_features), self.lstm.dtype)
         if self.readout != "all":
             return np.concatenate(parts)
         whole = np.zeros((data.n, data.T, self.out_features), self.lstm.dtype)
         for k, part in enumerate(parts):
-            whole[k * batch_size:k * batch_size + part.shape[1], :part.shape[0]] = part.swapaxes(0, 1)
+            whole[k * batch_size : k * batch_size + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
         return whole if self.lstm.batch_first or data.is_list else whole.swapaxes(0, 1)
 
     def stream(self, batch_size=1):
         """Predictions for live sequences, one step or block at a time: see streaming.ModelStream."""
         from .streaming import ModelStream
+
         return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
 
     def _forward(self, x, lengths, num_threads):
         """x (T, B, I) as the core takes it: (B, O), or (T, B, O) for "all"."""
         output, state = self.lstm(self._turned(x), lengths=lengths, num_threads=num_threads)
         seen = self._read_out(self._turned(output), state, lengths)
-        y = _core.linear(self.head.weight, self.head.bias, seen.reshape(-1, seen.shape[-1]), _threads.resolve(num_threads))
+        y = _core.linear(
+            self.head.weight, self.head.bias, seen.reshape(-1, seen.shape[-1]), _threads.resolve(num_threads)
+        )
         return y.reshape(*seen.shape[:-1], self.out_features)
 
     def _turned(self, sequence):
@@ -136,7 +145,9 @@ class SequenceModel:
         T, B = output.shape[:2]
         return np.maximum(1, np.full(B, T) if lengths is None else lengths).astype(output.dtype)[:, None]
 
-    def loss_and_grads(self, x, y, *, lengths=None, loss="mse", sample_weight=None, mask=None, training=True, num_threads=None):
+    def loss_and_grads(
+        self, x, y, *, lengths=None, loss="mse", sample_weight=None, mask=None, training=True, num_threads=None
+    ):
         """(loss, ModelGradients) of one batch.
 
         y : (B, out_features), or (B,) if that is 1; for "all" with an axis of steps, in the layout of x; for cross_entropy the
@@ -150,7 +161,9 @@ class SequenceModel:
 
     def _loss_and_grads(self, data, rows, training=True, num_threads=None):
         (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-        output, state, tape = self.lstm.forward(self._turned(x), lengths=lengths, training=training, num_threads=num_threads)
+        output, state, tape = self.lstm.forward(
+            self._turned(x), lengths=lengths, training=training, num_threads=num_threads
+        )
         output, n_threads = self._turned(output), _threads.resolve(num_threads)
         seen = self._read_out(output, state, lengths)
         rows_seen = seen.reshape(-1, seen.shape[-1])
@@ -177,6 +190,7 @@ class SequenceModel:
     def save(self, path):
         """Writes a safetensors file: parameters under the names of state_dict(), what the model is in the metadata."""
         from .checkpoint import save_model
+
         save_model(self, path)
 
     def __repr__(self):

@@ -1,10 +1,11 @@
 """Optimisers over one flat array of parameters p with gradients d; each step is one native pass.
 
-    SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr s)
-    Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
-             p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
-    AdamW    Adam with p -= lr weight_decay p in place of the term in g
+SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr s)
+Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
+         p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
+AdamW    Adam with p -= lr weight_decay p in place of the term in g
 """
+
 from numbers import Real
 
 import numpy as np
@@ -14,7 +15,9 @@ from .. import _arguments, _core
 
 def _number(name, value, low, high, *, open_low=False):
     if not isinstance(value, Real) or isinstance(value, bool) or not low <= value < high or (open_low and value == low):
-        raise ValueError(f"{name} must be a number {'over' if open_low else 'from'} {low} and below {high}, got {value!r}")
+        raise ValueError(
+            f"{name} must be a number {'over' if open_low else 'from'} {low} and below {high}, got {value!r}"
+        )
     return float(value)
 
 
@@ -54,8 +57,21 @@ class SGD(Optimizer):
 
     def step(self, parameters, gradients, moments, t, lr, scale=1.0):
         """In place, the t-th step (from 1), with this learning rate and gradients times scale."""
-        _core.optimize(parameters, gradients, moments[0] if moments else None, None, t, lr, self.momentum, 0.0, 0.0,
-                       self.weight_decay, scale, self.nesterov, False)
+        _core.optimize(
+            parameters,
+            gradients,
+            moments[0] if moments else None,
+            None,
+            t,
+            lr,
+            self.momentum,
+            0.0,
+            0.0,
+            self.weight_decay,
+            scale,
+            self.nesterov,
+            False,
+        )
 
 
 class Adam(Optimizer):
@@ -74,8 +90,19 @@ class Adam(Optimizer):
 
     def step(self, parameters, gradients, moments, t, lr, scale=1.0):
         """In place, the t-th step (from 1), with this learning rate and gradients times scale."""
-        _core.optimize(parameters, gradients, *moments, t, lr, *self.betas, self.epsilon, self.weight_decay, scale, False,
-                       self._decoupled)
+        _core.optimize(
+            parameters,
+            gradients,
+            *moments,
+            t,
+            lr,
+            *self.betas,
+            self.epsilon,
+            self.weight_decay,
+            scale,
+            False,
+            self._decoupled,
+        )
 
 
 class AdamW(Adam):

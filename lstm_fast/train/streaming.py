@@ -1,4 +1,5 @@
 """Live sequences through a whole model, one step or one block at a time."""
+
 from .. import _core, _threads
 
 

@@ -11,6 +11,7 @@ h_0, c_0, a parameter under PyTorch's name, output, h_n, c_n, or the gradient d_
 sum(output * d_output) + sum(h_n * d_h_n) + sum(c_n * d_c_n). Every input is drawn from a normal distribution. A case
 with lengths went through pack_padded_sequence and back.
 """
+
 import json
 import pathlib
 import platform
@@ -32,8 +33,9 @@ CASES = {
 VARIANT_CASES = {
     "projection": dict(mode="LSTM", proj_size=R),
     "lengths_bidirectional": dict(mode="LSTM", lengths=LENGTHS, bidirectional=True),
-    "projection_lengths_2_layers_bidirectional": dict(mode="LSTM", proj_size=R, lengths=LENGTHS, num_layers=2,
-                                                      bidirectional=True),
+    "projection_lengths_2_layers_bidirectional": dict(
+        mode="LSTM", proj_size=R, lengths=LENGTHS, num_layers=2, bidirectional=True
+    ),
     "rnn_lengths_2_layers_bidirectional": dict(mode="RNN", lengths=LENGTHS, num_layers=2, bidirectional=True),
 }
 FILES = {"golden_torch.npz": CASES, "golden_torch_variants.npz": VARIANT_CASES}

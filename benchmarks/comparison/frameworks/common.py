@@ -1,4 +1,5 @@
 """What the framework modules share."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -22,5 +23,7 @@ def step_job(x, to_native, step, to_numpy):
     """A Job of single steps: step(native x_t) carries the state itself. x_t is handed over in the framework's own type."""
     natives = [to_native(x_t) for x_t in x]
     first = natives[0]
-    return Job(lambda: step(first), lambda: {"output": np.stack([np.array(to_numpy(step(x_t))).reshape(x.shape[1], -1)
-                                                                 for x_t in natives])})
+    return Job(
+        lambda: step(first),
+        lambda: {"output": np.stack([np.array(to_numpy(step(x_t))).reshape(x.shape[1], -1) for x_t in natives])},
+    )

@@ -1,23 +1,28 @@
 """JAX: jit of lax.scan, the input projection of all steps in one product before it; gradients by vjp inside the same jit.
 XLA has no setting for its threads: it takes the processors it may use."""
+
 from .common import Job, step_job
 
 
 class Framework:
     def __init__(self, n_threads):
         import jax
+
         jax.config.update("jax_enable_x64", True)
         self.jax = jax
 
     def versions(self):
         from importlib.metadata import version
+
         return {"jax": self.jax.__version__, "jaxlib": version("jaxlib")}
 
     def ways(self, kind, data, number):
         jax, jnp = self.jax, self.jax.numpy
         data = {name: array.astype(number) for name, array in data.items()}
-        weights = [jax.device_put(array) for array in (data["weight_ih"].T.copy(), data["weight_hh"].T.copy(),
-                                                       data["bias_ih"] + data["bias_hh"])]
+        weights = [
+            jax.device_put(array)
+            for array in (data["weight_ih"].T.copy(), data["weight_hh"].T.copy(), data["bias_ih"] + data["bias_hh"])
+        ]
         state = [jax.device_put(data["d_output"][0] * 0) for _ in range(2)]
 
         def cell(weight_hh, h, c, pre):
@@ -29,6 +34,7 @@ class Framework:
             def step(carry, pre):
                 h, c = cell(weight_hh, *carry, pre)
                 return (h, c), h
+
             return jax.lax.scan(step, tuple(state), x @ weight_ih + bias)[1]
 
         def train(x, d_output, *weights):
@@ -47,6 +53,7 @@ class Framework:
                 def step(x_t):
                     carried[:] = call(x_t, *carried, *weights)
                     return carried[0].block_until_ready()
+
                 return step_job(data["x"], jax.device_put, step, lambda h: h)
             if kind == "training":
                 call = jax.jit(train)
@@ -54,7 +61,9 @@ class Framework:
                 def read():
                     output, (d_x, _, d_weight_hh, _) = call(x, d_output, *weights)
                     return {"output": output, "d_x": d_x, "d_weight_hh": d_weight_hh.T}
+
                 return Job(lambda: jax.block_until_ready(call(x, d_output, *weights)), read)
             call = jax.jit(forward)
             return Job(lambda: call(x, *weights).block_until_ready(), lambda: {"output": call(x, *weights)})
+
         return {"jit of scan": make}

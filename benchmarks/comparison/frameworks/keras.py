@@ -1,5 +1,6 @@
 """Keras on TensorFlow: the layer inside tf.function, with XLA and without; it is batch-first. Model.predict does the same
 inside and adds a data pipeline of milliseconds. Gradients by GradientTape inside the same function."""
+
 import os
 from functools import partial
 
@@ -12,9 +13,11 @@ class Framework:
     def __init__(self, n_threads):
         os.environ["KERAS_BACKEND"] = "tensorflow"
         import tensorflow as tf
+
         tf.config.threading.set_intra_op_parallelism_threads(n_threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         import keras
+
         self.tf, self.keras = tf, keras
 
     def versions(self):
@@ -22,15 +25,18 @@ class Framework:
 
     def ways(self, kind, data, number):
         data = {name: array.astype(number) for name, array in data.items()}
-        return {name: partial(getattr(self, "_" + kind), data, has_xla)
-                for name, has_xla in (("tf.function", False), ("tf.function, XLA", True))}
+        return {
+            name: partial(getattr(self, "_" + kind), data, has_xla)
+            for name, has_xla in (("tf.function", False), ("tf.function, XLA", True))
+        }
 
     def _layer(self, layer, data, **options):
         layer = layer(data["d_output"].shape[2], dtype=data["x"].dtype.name, **options)
         (_, B, I), is_cell = data["x"].shape, not options
         layer.build((B, I) if is_cell else (B, None, I))
-        layer.set_weights([gates(data["weight_ih"], "ifgo").T, gates(data["weight_hh"], "ifgo").T,
-                           data["bias_ih"] + data["bias_hh"]])
+        layer.set_weights(
+            [gates(data["weight_ih"], "ifgo").T, gates(data["weight_hh"], "ifgo").T, data["bias_ih"] + data["bias_hh"]]
+        )
         return layer
 
     def _forward(self, data, has_xla):
@@ -53,8 +59,12 @@ class Framework:
 
         def read():
             output, (d_x, _, d_recurrent, _) = call(x, d_output)
-            return {"output": output.numpy().swapaxes(0, 1), "d_x": d_x.numpy().swapaxes(0, 1),
-                    "d_weight_hh": d_recurrent.numpy().T}
+            return {
+                "output": output.numpy().swapaxes(0, 1),
+                "d_x": d_x.numpy().swapaxes(0, 1),
+                "d_weight_hh": d_recurrent.numpy().T,
+            }
+
         return Job(lambda: call(x, d_output)[0].numpy(), read)
 
     def _step(self, data, has_xla):
@@ -65,4 +75,5 @@ class Framework:
         def step(x_t):
             state[:] = call(x_t, *state)
             return state[0]
+
         return step_job(data["x"], tf.constant, step, lambda h: h.numpy())

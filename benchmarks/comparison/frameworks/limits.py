@@ -5,6 +5,7 @@ again inside one call (vecdot on rows of stride 0), so that neither Python nor a
 fused multiply-add. At sizes of L1 the few nanoseconds of a call show, so that its figure is a lower bound.
 With several threads each reads a part of its own.
 """
+
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -28,8 +29,10 @@ class Framework:
 
     def limits(self, number, n_bytes):
         """flops and bytes a second: each the best of a few in this round."""
-        return {"flops_per_s": self._multiply(np.float64 if number == "float64" else np.float32),
-                "bytes_per_s": self._read(n_bytes)}
+        return {
+            "flops_per_s": self._multiply(np.float64 if number == "float64" else np.float32),
+            "bytes_per_s": self._read(n_bytes),
+        }
 
     def _multiply(self, dtype):
         if dtype not in self.products:
@@ -37,7 +40,7 @@ class Framework:
             self.products[dtype] = a, a.copy(), a.copy()
             np.matmul(*self.products[dtype][:2], out=self.products[dtype][2])
         a, b, out = self.products[dtype]
-        return 2 * N ** 3 / min(self._time(lambda: np.matmul(a, b, out=out)) for _ in range(2))
+        return 2 * N**3 / min(self._time(lambda: np.matmul(a, b, out=out)) for _ in range(2))
 
     def _read(self, n_bytes):
         part = max(n_bytes // self.n_threads, 1 << 13)
@@ -51,11 +54,12 @@ class Framework:
     def _reader(self, n_bytes):
         n, rows = n_bytes // 8, max(1, BYTES_PER_READ // n_bytes)
         buffer, shift = np.ones(2 * n + 272, np.float32), 272  # so that the halves do not meet in the same cache sets
-        halves = [np.broadcast_to(half, (rows, n)) for half in (buffer[:n], buffer[n + shift:2 * n + shift])]
+        halves = [np.broadcast_to(half, (rows, n)) for half in (buffer[:n], buffer[n + shift : 2 * n + shift])]
         out = np.empty(rows, np.float32)
 
         def read():
             np.vecdot(*halves, out=out)
+
         read.bytes = 8 * n * rows
         return read
 
@@ -68,11 +72,13 @@ class Framework:
     def answers(self, kind, data):
         """The right answers in float64 where that is cheap, else float32."""
         from lstm_fast import reference
+
         is_small = data["x"].shape[0] * data["x"].shape[1] * data["weight_hh"].size < 1e9
         data = {name: array.astype(np.float64 if is_small else np.float32) for name, array in data.items()}
         state = np.zeros_like(data["d_output"][0])
-        output, _, _, tape = reference.lstm_forward(data["x"], state, state, *(data[name] for name in (
-            "weight_ih", "weight_hh", "bias_ih", "bias_hh")))
+        output, _, _, tape = reference.lstm_forward(
+            data["x"], state, state, *(data[name] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        )
         if kind != "training":
             return {"output": output}
         gradients = reference.lstm_backward(tape, data["d_output"])

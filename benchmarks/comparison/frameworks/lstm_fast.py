@@ -1,4 +1,5 @@
 """lstm_fast: NumPy arrays in and out; a step by Stream.step where the library has streams, else by a call."""
+
 import numpy as np
 
 from .common import Job, Unsupported
@@ -9,11 +10,16 @@ PARAMETERS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 class Framework:
     def __init__(self, n_threads):
         import lstm_fast
+
         self.lf = lstm_fast
         lstm_fast.set_num_threads(n_threads)
 
     def versions(self):
-        return {"lstm_fast": self.lf.__version__, "isa": self.lf.info()["isa"], "compiler": self.lf.info().get("compiler")}
+        return {
+            "lstm_fast": self.lf.__version__,
+            "isa": self.lf.info()["isa"],
+            "compiler": self.lf.info().get("compiler"),
+        }
 
     def ways(self, kind, data, number):
         dtype = np.dtype("float32" if number == "float16" else number)
@@ -37,19 +43,24 @@ class Framework:
         def read():
             output, gradients = run()
             return {"output": output, "d_x": gradients.d_x, "d_weight_hh": gradients["weight_hh_l0"]}
+
         return {"forward, backward": lambda: Job(run, read)}
 
     def _step(self, lstm, x, d_output):
-        return {"Stream.step": lambda: self._stream_step(lstm, x)} if hasattr(lstm, "stream") else {
-            "call": lambda: self._call_step(lstm, x)}
+        return (
+            {"Stream.step": lambda: self._stream_step(lstm, x)}
+            if hasattr(lstm, "stream")
+            else {"call": lambda: self._call_step(lstm, x)}
+        )
 
     def _call_step(self, lstm, x):
-        state, steps = None, [x[t:t + 1] for t in range(len(x))]
+        state, steps = None, [x[t : t + 1] for t in range(len(x))]
 
         def step(x_t):
             nonlocal state
             output, state = lstm(x_t, state)
             return output
+
         return Job(lambda: step(steps[0]), lambda: {"output": np.concatenate([step(x_t) for x_t in steps])})
 
     def _stream_step(self, lstm, x):
@@ -61,7 +72,9 @@ class Framework:
             steps = [x_t[0] for x_t in x]
         stream.reset()
         step, first = stream.step, steps[0]
-        return Job(lambda: step(first), lambda: {"output": np.stack([np.array(step(x_t)).reshape(1, -1) for x_t in steps])})
+        return Job(
+            lambda: step(first), lambda: {"output": np.stack([np.array(step(x_t)).reshape(1, -1) for x_t in steps])}
+        )
 
     def _block(self, lstm, x, d_output):
         if not hasattr(lstm, "stream"):
@@ -70,4 +83,5 @@ class Framework:
         def make():
             stream = lstm.stream(1)
             return Job(lambda: stream.block(x), lambda: {"output": np.array(stream.block(x)).reshape(d_output.shape)})
+
         return {"Stream.block": make}

@@ -1,4 +1,5 @@
 """ncnn: a graph of one LSTM layer, float32 storage and arithmetic; it knows no batch."""
+
 import os
 import tempfile
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from .common import Job, Unsupported, gates
 class Framework:
     def __init__(self, n_threads):
         import ncnn
+
         self.ncnn, self.n_threads = ncnn, n_threads
 
     def versions(self):
@@ -21,13 +23,23 @@ class Framework:
         names = ["x", "h", "c"] if has_states else ["x"]
         inputs = "".join(f"Input {name} 0 1 {name}\n" for name in names)
         ends = " ".join([*names, *(f"{name}_out" for name in names)])
-        param = (f"7767517\n{len(names) + 1} {2 * len(names)}\n{inputs}"
-                 f"LSTM lstm {len(names)} {len(names)} {ends} 0={H} 1={4 * H * I} 2=0\n")
-        blobs = [gates(array, "ifog").astype(np.float32).tobytes() for array in
-                 (data["weight_ih"], data["bias_ih"] + data["bias_hh"], data["weight_hh"])]
+        param = (
+            f"7767517\n{len(names) + 1} {2 * len(names)}\n{inputs}"
+            f"LSTM lstm {len(names)} {len(names)} {ends} 0={H} 1={4 * H * I} 2=0\n"
+        )
+        blobs = [
+            gates(array, "ifog").astype(np.float32).tobytes()
+            for array in (data["weight_ih"], data["bias_ih"] + data["bias_hh"], data["weight_hh"])
+        ]
         net = self.ncnn.Net()
         net.opt.num_threads = self.n_threads
-        for option in ("use_vulkan_compute", "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        for option in (
+            "use_vulkan_compute",
+            "use_fp16_packed",
+            "use_fp16_storage",
+            "use_fp16_arithmetic",
+            "use_bf16_storage",
+        ):
             setattr(net.opt, option, False)
         with tempfile.TemporaryDirectory() as folder:
             paths = [os.path.join(folder, name) for name in ("lstm.param", "lstm.bin")]
@@ -55,11 +67,14 @@ class Framework:
             extractor = net.create_extractor()
             extractor.input("x", x)
             return extractor.extract("x_out")[1]
+
         return Job(run, lambda: {"output": np.array(run())[:, None]})
 
     def _step(self, data):
         net, Mat = self._net(data, True), self.ncnn.Mat
-        steps = [Mat(np.ascontiguousarray(x_t)).clone() for x_t in data["x"]]  # clone: a Mat does not keep its array alive
+        steps = [
+            Mat(np.ascontiguousarray(x_t)).clone() for x_t in data["x"]
+        ]  # clone: a Mat does not keep its array alive
         zero = np.zeros((1, data["d_output"].shape[2]), np.float32)
         h, c = Mat(zero).clone(), Mat(zero).clone()
 
@@ -72,5 +87,7 @@ class Framework:
             y = extractor.extract("x_out")[1]
             h, c = extractor.extract("h_out")[1], extractor.extract("c_out")[1]
             return y
-        return Job(lambda: step(steps[0]),
-                   lambda: {"output": np.stack([np.array(step(x_t)).reshape(1, -1) for x_t in steps])})
+
+        return Job(
+            lambda: step(steps[0]), lambda: {"output": np.stack([np.array(step(x_t)).reshape(1, -1) for x_t in steps])}
+        )

@@ -1,4 +1,5 @@
 """thinc: its LSTM layer on NumpyOps, on a padded batch of equal lengths. It takes no initial state for a call."""
+
 from importlib.metadata import version
 
 import numpy as np
@@ -9,6 +10,7 @@ from .common import Job, Unsupported, gates
 class Framework:
     def __init__(self, n_threads):
         from thinc import api
+
         self.api = api
         api.set_current_ops(api.NumpyOps())
 
@@ -24,12 +26,17 @@ class Framework:
         model = self.api.LSTM(H, I)
         model.initialize()
         order = "fiog"
-        model.set_param("LSTM", np.concatenate([gates(data[name], order).ravel() for name in
-                                                ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]))
+        model.set_param(
+            "LSTM",
+            np.concatenate(
+                [gates(data[name], order).ravel() for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
+            ),
+        )
 
         def padded(array):
             sizes = np.full(T, B, np.int32), np.full(B, T, np.int32), np.arange(B, dtype=np.int32)
             return self.api.Padded(array, *sizes)
+
         x, d_output = padded(data["x"]), padded(data["d_output"])
 
         def train():
@@ -39,9 +46,13 @@ class Framework:
 
         def read():
             y, d_x = train()
-            d_weight_hh = model.get_grad("LSTM")[4 * H * (I + 1):4 * H * (I + 1 + H)].reshape(4 * H, H)
-            return {"output": y.data, "d_x": d_x.data,
-                    "d_weight_hh": np.concatenate([np.split(d_weight_hh, 4)[order.index(gate)] for gate in "ifgo"])}
+            d_weight_hh = model.get_grad("LSTM")[4 * H * (I + 1) : 4 * H * (I + 1 + H)].reshape(4 * H, H)
+            return {
+                "output": y.data,
+                "d_x": d_x.data,
+                "d_weight_hh": np.concatenate([np.split(d_weight_hh, 4)[order.index(gate)] for gate in "ifgo"]),
+            }
+
         if kind == "training":
             return {"begin_update, backprop": lambda: Job(train, read)}
         return {"predict": lambda: Job(lambda: model.predict(x), lambda: {"output": model.predict(x).data})}

@@ -1,4 +1,5 @@
 """PyTorch: inference_mode; LSTM and LSTMCell, with oneDNN and without, which is the faster one at some shapes."""
+
 import warnings
 from functools import partial
 
@@ -10,6 +11,7 @@ class Framework:
 
     def __init__(self, n_threads):
         import torch
+
         self.torch = torch
         torch.set_num_threads(n_threads)
         torch.set_num_interop_threads(1)
@@ -21,8 +23,11 @@ class Framework:
         torch = self.torch
         data = {name: torch.from_numpy(array.astype(number)) for name, array in data.items()}
         layers = {"LSTM": torch.nn.LSTM, "LSTMCell": torch.nn.LSTMCell} if kind == "step" else {"LSTM": torch.nn.LSTM}
-        return {name + mode: partial(self._make, kind, data, layer, is_on) for name, layer in layers.items()
-                for mode, is_on in ((", oneDNN", True), (", native", False))}
+        return {
+            name + mode: partial(self._make, kind, data, layer, is_on)
+            for name, layer in layers.items()
+            for mode, is_on in ((", oneDNN", True), (", native", False))
+        }
 
     def _make(self, kind, data, layer, is_on):
         torch = self.torch
@@ -38,6 +43,7 @@ class Framework:
         def run():
             with self.torch.inference_mode():
                 return lstm(x)[0]
+
         return Job(run, lambda: {"output": run().numpy()})
 
     def _training(self, lstm, x, d_output):
@@ -53,6 +59,7 @@ class Framework:
         def read():
             output = run().detach().numpy()
             return {"output": output, "d_x": x.grad.numpy(), "d_weight_hh": lstm.weight_hh_l0.grad.numpy()}
+
         return Job(run, read)
 
     def _step(self, lstm, x, d_output):
@@ -66,4 +73,7 @@ class Framework:
                     return state[0]
                 output, state = lstm(x_t, state)
                 return output
-        return step_job(x.numpy(), lambda a: self.torch.from_numpy(a if is_cell else a[None]), step, lambda h: h.numpy())
+
+        return step_job(
+            x.numpy(), lambda a: self.torch.from_numpy(a if is_cell else a[None]), step, lambda h: h.numpy()
+        )
