@@ -1,9 +1,9 @@
 """Inference: one layer, one direction, float32."""
 
 import pytest
-from cases import CASES, case_id
 
 import lstm_fast as lf
+from cases import CASES, case_id
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

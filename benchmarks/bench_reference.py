@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import CASES, case_id
 
 import lstm_fast as lf
+from cases import CASES, case_id
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.H <= 64], ids=case_id)

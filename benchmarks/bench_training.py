@@ -1,9 +1,9 @@
 """Training: forward with a tape and backward to every gradient, float32. Counted as three forward passes."""
 
 import pytest
-from cases import CASES, case_id
 
 import lstm_fast as lf
+from cases import CASES, case_id
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

@@ -1,9 +1,9 @@
 """What else an LSTM can be, on one shape: layers, directions, float64, cells, tapes, instruction sets."""
 
 import pytest
-from cases import Case
 
 import lstm_fast as lf
+from cases import Case
 
 CASE = Case(100, 32, 64, 64, "the usual small training job")
 

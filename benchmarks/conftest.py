@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import forward_flops
 
 import lstm_fast as lf
+from cases import forward_flops
 
 
 def pytest_addoption(parser):

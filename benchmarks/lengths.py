@@ -71,7 +71,7 @@ def main(rounds=40):
             for is_training in (False, True):
                 padded, ragged, of_share, of_steps = measure(*shape, is_training, rounds)
                 print(
-                    f"{str(shape):24} {'training' if is_training else 'forward':8}  padded {padded * 1e3:7.2f} ms  "
+                    f"{shape!s:24} {'training' if is_training else 'forward':8}  padded {padded * 1e3:7.2f} ms  "
                     f"ragged {ragged * 1e3:7.2f} ms  = {of_share:.2f} of share, {of_steps:.2f} of steps",
                     flush=True,
                 )

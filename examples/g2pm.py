@@ -27,7 +27,30 @@ except ImportError:
     ) from None
 
 EXAMPLE = "然而，他红了20年以后，他竟退出了大家的视线。"
-PINYIN = "ran2 er2 ， ta1 hong2 le5 20 nian2 yi3 hou4 ， ta1 jing4 tui4 chu1 le5 da4 jia1 de5 shi4 xian4 。".split()
+PINYIN = [
+    "ran2",
+    "er2",
+    "，",
+    "ta1",
+    "hong2",
+    "le5",
+    "20",
+    "nian2",
+    "yi3",
+    "hou4",
+    "，",
+    "ta1",
+    "jing4",
+    "tui4",
+    "chu1",
+    "le5",
+    "da4",
+    "jia1",
+    "de5",
+    "shi4",
+    "xian4",
+    "。",
+]
 
 
 class Fast(G2pM):

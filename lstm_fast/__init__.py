@@ -22,7 +22,7 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 
 try:
-    from . import _core
+    from . import _core  # noqa: F401
 except ImportError as error:
     _root = _Path(__file__).resolve().parent.parent
     if (
@@ -40,7 +40,7 @@ from . import _network
 from ._errors import FormatError
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
-from .modules import LSTM, LSTMCell, RNN
+from .modules import LSTM, RNN, LSTMCell
 
 __all__ = [
     "LSTM",

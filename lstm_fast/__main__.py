@@ -62,7 +62,7 @@ def _run(args):
 def main(argv=None):
     """Returns the exit code: 0, 1 for a file that cannot be written, 128 + signal for Ctrl-C or a closed pipe."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv.insert(0, "tour")
     try:
         _run(_parser().parse_args(argv))

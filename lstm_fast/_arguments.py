@@ -6,7 +6,6 @@ import numpy as np
 
 from . import _core
 
-
 LARGEST_SIZE = 2**40  # that the core takes (csrc/plan.c); memory ends long before
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from . import _core
 from ._arguments import order_of_lengths, real_array, sequence, shaped
 
-
 Run = namedtuple("Run", "dropout recurrent_dropout zoneout_h zoneout_c seed lean")
 Run.__doc__ = (
     """What a training call has beside its arrays, in the order in which the core reads it; None: nothing of it."""

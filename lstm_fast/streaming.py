@@ -53,7 +53,7 @@ class Stream(_core.Stepper):
             return short
         x = _arguments.real_array("x", x, self.h.dtype)
         I, B = self.module.input_size, self.batch_size
-        if x.ndim < 2 or x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,)):
+        if x.ndim < 2 or (x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,))):
             words = f"(T, B, I) = (T, {B}, {I})" + (f" or (T, I) = (T, {I})" if B == 1 else "")
             raise ValueError(f"x must have shape {words}, got {x.shape}")
         output = np.empty((len(x), B, self.module.h_size), self.h.dtype)

@@ -169,7 +169,7 @@ def _infer(prefix, group, tensors):
     layers = [int(place[2:].split("_")[0]) for _, place in group if place]
     reverse = any(place.endswith("_reverse") for _, place in group)
     L, D = max(layers, default=0) + 1, 1 + reverse
-    if L * D > len(group):
+    if len(group) < L * D:
         raise ValueError(
             f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
             f"{len(group)} of layers {sorted(set(layers))}"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Keras on a test dependency that is there anyway; its NumPy backend needs JAX.
+os.environ["KERAS_BACKEND"] = "torch"
 
 import numpy as np
 import pytest

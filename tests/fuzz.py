@@ -17,10 +17,9 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 sys.path.append(str(ROOT.parent))
 
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
-
 import lstm_fast as lf  # noqa: E402
 from lstm_fast import _core  # noqa: E402
+from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
 
 try:
     import torch

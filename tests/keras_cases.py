@@ -1,14 +1,11 @@
 """What the tests of lf.keras share: layers, their outputs, files."""
 
 import json
-import os
 import zipfile
 
-os.environ["KERAS_BACKEND"] = "torch"  # with a test dependency that is there anyway; Keras' NumPy backend needs JAX
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from keras import layers  # noqa: E402
+import keras
+import numpy as np
+from keras import layers
 
 I, H, T, B = 5, 4, 7, 3
 

@@ -75,7 +75,7 @@ def check_clear(panel, texts):
     legend = panel.get_legend().get_window_extent()
     for line in panel.lines:
         x, y = line.get_data()
-        if len(x) < 2 or y[0] == 0 and y[-1] == 1 and x[0] == x[-1]:  # a vertical line across the panel
+        if len(x) < 2 or (y[0] == 0 and y[-1] == 1 and x[0] == x[-1]):  # a vertical line across the panel
             continue
         points = line.get_transform().transform(np.column_stack([line.convert_xunits(x), y]).astype(float))
         points = points[np.isfinite(points).all(axis=1)]

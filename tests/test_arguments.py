@@ -6,11 +6,11 @@ import textwrap
 
 import numpy as np
 import pytest
-from cases import draw, make, states, train
-from tolerances import assert_same_bits
 
 import lstm_fast
+from cases import draw, make, states, train
 from lstm_fast import LSTM, RNN, LSTMCell
+from tolerances import assert_same_bits
 
 T, B, I, H = 4, 2, 3, 5
 
@@ -52,7 +52,7 @@ def test_wrong_shape_is_refused_with_the_expected_and_the_given_one(kind):
     for name, value in a.items():
         for shape in wrong_shapes(value.shape, free=(0, 1) if name == "x" else ()):
             # Without a batch axis x is (T, I): another right shape.
-            if shape == value.shape or name == "x" and len(shape) == 2 and shape[-1] == I:
+            if shape == value.shape or (name == "x" and len(shape) == 2 and shape[-1] == I):
                 continue
             with pytest.raises(ValueError) as caught:
                 call(module, a | {name: np.ones(shape)})

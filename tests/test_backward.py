@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 import pytest
+
 from cases import (
     DTYPES,
     EMPTY_SHAPES,
@@ -22,11 +23,10 @@ from cases import (
     states,
     train,
 )
+from lstm_fast import reference
 from numdiff import complex_step
 from test_forward import masks_of
 from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance
-
-from lstm_fast import reference
 
 
 def assert_gradients(got, want, dtype, case, tolerance=None):

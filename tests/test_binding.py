@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tolerances import assert_same_bits
 
 from lstm_fast import LSTM, _core
+from tolerances import assert_same_bits
 
 
 def test_states_that_do_not_fit_are_refused():

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+
 from cases import (
     DTYPES,
     EMPTY_SHAPES,
@@ -22,9 +23,8 @@ from cases import (
     states,
     train,
 )
-from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
-
 from lstm_fast import reference
+from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "data" / "golden_torch.npz")
 RESULTS = ("output", "h_n", "c_n")

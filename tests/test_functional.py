@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import DTYPES
-from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
 import lstm_fast
+from cases import DTYPES
 from lstm_fast import reference
+from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
 MODES = ("lstm", "rnn")
 T, B, I, H = 6, 3, 4, 9

@@ -6,10 +6,17 @@ import subprocess
 import sys
 import zipfile
 
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import lstm_fast as lf
 from keras_cases import (
-    B,
     COLUMNS,
     FEATURES,
+    B,
     H,
     I,
     T,
@@ -24,14 +31,7 @@ from keras_cases import (
     randomised,
     rewrite,
     saved,
-)  # first: it chooses the backend of Keras
-import h5py
-import keras
-import numpy as np
-import pytest
-from keras import layers
-
-import lstm_fast as lf
+)
 
 # Of Keras' own variables.
 pytestmark = pytest.mark.filterwarnings(

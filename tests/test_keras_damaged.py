@@ -2,13 +2,13 @@
 
 import io
 
-from keras_cases import H, I, edited, lstm, model_of, rewrite, saved  # first: it chooses the backend of Keras
 import h5py
 import numpy as np
 import pytest
 from keras import layers
 
 import lstm_fast as lf
+from keras_cases import H, I, edited, lstm, model_of, rewrite, saved  # first: it chooses the backend of Keras
 
 # Of Keras' own variables.
 pytestmark = pytest.mark.filterwarnings(

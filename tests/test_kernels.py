@@ -7,11 +7,11 @@ import os
 
 import numpy as np
 import pytest
-from cases import DTYPES, make
-from tolerances import ACTIVATION_ULP, assert_same_bits
 
+from cases import DTYPES, make
 from lstm_fast import _core
 from lstm_fast.reference import activation
+from tolerances import ACTIVATION_ULP, assert_same_bits
 
 FUNCTIONS = {"sigmoid": _core.sigmoid, "tanh": _core.tanh}
 STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else 257

@@ -5,11 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
-from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
 import lstm_fast
+from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from lstm_fast import LSTM, RNN, LSTMCell, reference
+from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
 
 def assert_same_parameters(module, want):

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 from mutate import MUTANTS, ROOT, copy_source, run_mutant
 
 

@@ -15,8 +15,8 @@ from onnx.backend.test.case.node import collect_testcases
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from onnx_cases import DIRECTIONS, OPTIONS, OUTPUTS, Case, assert_close, make_model, quantized_case, run  # noqa: E402
+import lstm_fast as lf
+from onnx_cases import DIRECTIONS, OPTIONS, OUTPUTS, Case, assert_close, make_model, quantized_case, run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of cases of other operators, which onnx makes on the way

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from onnx_cases import OUTPUTS, Case, assert_close, make_model, run, value_info  # noqa: E402
+import lstm_fast as lf
+from onnx_cases import OUTPUTS, Case, assert_close, make_model, run, value_info
 
 
 def tensor(array, name=""):

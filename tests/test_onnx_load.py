@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from onnx_cases import ACTIVATIONS, DIRECTIONS, OPTIONS, Case, assert_close, make_model, quantized_case, run  # noqa: E402
+import lstm_fast as lf
+from onnx_cases import ACTIVATIONS, DIRECTIONS, OPTIONS, Case, assert_close, make_model, quantized_case, run
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))

@@ -13,9 +13,9 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from onnx_cases import OUTPUTS, Case, assert_close, make_model  # noqa: E402
-from test_onnx_graph import body_models, chains, constant, function_model, stack_model, two_cases  # noqa: E402
+import lstm_fast as lf
+from onnx_cases import OUTPUTS, Case, assert_close, make_model
+from test_onnx_graph import body_models, chains, constant, function_model, stack_model, two_cases
 
 MIB = 1 << 20
 

@@ -10,10 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from lstm_fast.onnx.loading import REMEMBERED  # noqa: E402
-from lstm_fast.onnx.reverse import ReverseRNN  # noqa: E402
-from onnx_cases import ACTIVATIONS, assert_close, run  # noqa: E402
+import lstm_fast as lf
+from lstm_fast.onnx.loading import REMEMBERED
+from lstm_fast.onnx.reverse import ReverseRNN
+from onnx_cases import ACTIVATIONS, assert_close, run
 
 LSTMS = {
     "plain": {},

@@ -15,8 +15,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lstm_fast as lf  # noqa: E402
-from onnx_cases import assert_close, run  # noqa: E402
+import lstm_fast as lf
+from onnx_cases import assert_close, run
 
 SHAPES = {
     "one layer": {},

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tolerances import assert_same_bits
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 
 from lstm_fast import _core, _network
+from tolerances import assert_same_bits
+from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 
 KINDS = {"lstm": set(LSTM_OPTIONS), "tanh": set(RNN_OPTIONS)}
 
@@ -23,7 +23,7 @@ def train(module, a, lengths, run, num_threads, lean, pack):
 
     running = (lengths > np.arange(T)[:, None]).sum(axis=1)
     order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(running) - running)
-    run = run and run._replace(lean=lean) or _network.Run(0, 0, 0, 0, 0, lean)
+    run = (run and run._replace(lean=lean)) or _network.Run(0, 0, 0, 0, 0, lean)
     block = _core.Block(weights.tape_bytes(T, B, run))
     states = [np.empty((n, B, size), dtype) if size else None for size in (R, H if weights.has_c else 0) * 3]
     got = {

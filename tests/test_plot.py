@@ -13,11 +13,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from plot_checks import ROOT, check_legible, common, drawn, trained
 
 import lstm_fast as lf
 from lstm_fast.tour.unit import make_unit
-
+from plot_checks import ROOT, check_legible, common, trained
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from plot_checks import LONG, check_clear, check_legible, drawn, line_of, panels, small, trained, words_of
 
 import lstm_fast as lf
-
+from plot_checks import LONG, check_clear, check_legible, line_of, panels, trained, words_of
 
 # ---- history -------------------------------------------------------------------------------------------------------
 

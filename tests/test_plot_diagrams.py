@@ -5,12 +5,11 @@ import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from plot_checks import LONG, check_legible, drawn, panels, small, words_of
 
 import lstm_fast as lf
 from lstm_fast.plot.maps import SHARES, SIGNED
 from lstm_fast.tour.unit import make_unit
-
+from plot_checks import LONG, check_legible, panels, words_of
 
 # ---- unit ----------------------------------------------------------------------------------------------------------
 
@@ -59,8 +58,8 @@ def test_unit_of_a_step_follows_from_the_step_before():
 
 def test_sums_of_the_gates_lead_to_their_values():
     lstm = lf.LSTM(1, 1, seed=5, dtype=np.float64)
-    from lstm_fast.plot.diagrams import _numbers, _sums
     from lstm_fast.plot._steps import read_steps
+    from lstm_fast.plot.diagrams import _numbers, _sums
 
     for step in range(4):
         n = _numbers(read_steps(lstm, [0.5, -1, 2, 0.1], (0.3, -0.4), 0, 0, 0, None), step, 0)

@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 import pytest
-from cases import draw, infer, make, train
-from scripts import PRELUDE, run, start
 
 import lstm_fast
+from cases import draw, infer, make, train
 from lstm_fast import _core
+from scripts import PRELUDE, run, start
 
 
 def run_bare(code, **environment):

@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import draw, make
-from tolerances import assert_same_bits
 
 import lstm_fast
+from cases import draw, make
+from tolerances import assert_same_bits
 
 
 def pair(rng, *sizes, scale=1.0, **options):

@@ -8,10 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
-from numdiff import relative_error
-from variants import H, layer_arguments, stack_arguments, stack_backward, stack_forward
 
 from lstm_fast import reference
+from numdiff import relative_error
+from variants import H, layer_arguments, stack_arguments, stack_backward, stack_forward
 
 # ---- numbers worked by hand ------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
-from variants import ACTIVATIONS
 
 from lstm_fast import reference
+from variants import ACTIVATIONS
 
 # ONNX's formulas in the words of the standard library.
 FORMULAS = {

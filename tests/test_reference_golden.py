@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 import pytest
+
 from numdiff import relative_error
 from variants import stack_backward, stack_forward
 

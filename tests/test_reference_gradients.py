@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from numdiff import central_difference, complex_step, complex_step_along, relative_error
 from variants import (
     ACTIVATIONS,

@@ -5,7 +5,6 @@ import pytest
 
 from lstm_fast import reference
 
-
 # ---- dropout between layers ----------------------------------------------------------------------------------------
 
 

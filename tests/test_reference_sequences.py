@@ -5,10 +5,12 @@ Their gradients meet numerical derivatives in test_reference_gradients.py.
 
 import numpy as np
 import pytest
+
+from lstm_fast import reference
 from numdiff import relative_error
 from variants import (
-    H,
     B,
+    H,
     T,
     layer_arguments,
     layer_backward,
@@ -18,8 +20,6 @@ from variants import (
     stack_backward,
     stack_forward,
 )
-
-from lstm_fast import reference
 
 LENGTHS = np.array([3, 0, 5, 1])
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+from lstm_fast import reference
 from numdiff import relative_error
 from variants import (
     LSTM_FEATURES,
@@ -17,8 +19,6 @@ from variants import (
     stack_backward,
     stack_forward,
 )
-
-from lstm_fast import reference
 
 ALL = tuple(feature for feature in LSTM_FEATURES if feature not in ("no_bias", "zero_h_0", "zero_c_0"))
 

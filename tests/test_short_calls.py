@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tolerances import assert_same_bits
 
 from lstm_fast import LSTM, RNN, LSTMCell, _arguments, _core, _network
+from tolerances import assert_same_bits
 
 
 def make(kind, dtype, **options):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from torch_cases import assert_alike, leaves, twin
 
 import lstm_fast as lf
+from torch_cases import assert_alike, leaves, twin
 
 
 @pytest.fixture(autouse=True)

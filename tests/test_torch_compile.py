@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn.utils.rnn import pack_sequence
-from torch_cases import assert_alike, leaves, twin
 
 import lstm_fast as lf
+from torch_cases import assert_alike, leaves, twin
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*CUDA.*", "ignore:.*allow_rnn.*")
 

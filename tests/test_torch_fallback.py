@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd import forward_ad
-from torch_cases import flatten, twin
 
 import lstm_fast as lf
+from torch_cases import flatten, twin
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch_cases import assert_same, draw, flatten, leaves, twin
 
 import lstm_fast as lf
+from torch_cases import assert_same, draw, flatten, leaves, twin
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what the test suite of PyTorch imports

@@ -7,9 +7,9 @@ import sys
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from torch_cases import twin
 
 import lstm_fast as lf
+from torch_cases import twin
 
 DDP = """if True:
     import sys

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, parametrizations, prune, vector_to_parameters
-from torch_cases import twin
 
 import lstm_fast as lf
+from torch_cases import twin
 
 
 def _optimizer(module, **options):

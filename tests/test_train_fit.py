@@ -1,19 +1,17 @@
 """fit: it learns, from one seed the same bits on any threads, goes on from a file bit for bit, stops when it must."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
 
 import numpy as np
 import pytest
-from tolerances import assert_same_bits
 
 import lstm_fast as lf
 from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, fit, load
 from lstm_fast.train.data import Sequences, batches
+from tolerances import assert_same_bits
 
 pytest.importorskip("safetensors")
 

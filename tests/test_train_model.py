@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from tolerances import assert_same_bits
 
 import lstm_fast as lf
 from lstm_fast import _core
 from lstm_fast.train import SGD, Adam, AdamW, SequenceModel
 from lstm_fast.train.losses import Loss
+from tolerances import assert_same_bits
 
 LOSSES = ["mse", "mae", ("huber", 0.7), ("quantile", (0.2, 0.5)), "cross_entropy", "bce"]
 

@@ -5,11 +5,11 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from tolerances import EPSILON_F32, EPSILON_F64, assert_within, forward_error
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import lstm_fast as lf
+from tolerances import EPSILON_F32, EPSILON_F64, assert_within, forward_error
 
 torch.set_num_threads(
     1

@@ -5,9 +5,9 @@ there, and so are zoneout_h and zoneout_c.
 """
 
 import numpy as np
-from variants import ACTIVATIONS
 
 from lstm_fast import LSTM, RNN, reference
+from variants import ACTIVATIONS
 
 LSTM_OPTIONS = (
     "no_bias",

@@ -74,7 +74,7 @@ def measure(case, children, peers, num_threads, n_rounds):
         _write_data(case, data)
         answered = limits.ask("answers", data=data, answers=answers, kind=case.kind)
         if "problem" in answered:
-            return _row(case, who, {name: answered for name in who}, [], num_threads)
+            return _row(case, who, dict.fromkeys(who, answered), [], num_threads)
         results, running = {}, {}
         for name, entrant in who.items():
             child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa)

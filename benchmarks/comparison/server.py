@@ -44,7 +44,7 @@ class Server:
                 if not error <= TOLERANCES.get(number, 1e-4):
                     raise ArithmeticError(f"wrong by {error:.1e}")
                 found[name] = self._time_calls(job.run, CHOICE_SECONDS if len(ways) > 1 else 0), error
-            except Exception as problem:  # noqa: BLE001 (whatever a framework may raise)
+            except Exception as problem:
                 problems.append(f"{name}: {_said(problem)}")
         if not found:
             return {"problem": "; ".join(problems)}
@@ -129,14 +129,14 @@ def main(name, n_threads):
         processors.use(int(n_threads))
         server = Server(import_module(f".frameworks.{name}", __package__).Framework(int(n_threads)))
         answer({"versions": {**server.framework.versions(), "python": sys.version.split()[0]}})
-    except Exception as problem:  # noqa: BLE001
+    except Exception as problem:
         answer({"problem": "not installed" if isinstance(problem, ModuleNotFoundError) else _said(problem)})
         return
     for line in sys.stdin:
         request = json.loads(line)
         try:
             answer(getattr(server, request.pop("do"))(**request))
-        except Exception as problem:  # noqa: BLE001
+        except Exception as problem:
             answer({"problem": _said(problem)})
 
 

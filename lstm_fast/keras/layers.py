@@ -186,7 +186,7 @@ def _layer(layer):
             array = (
                 array.astype(np.float32) if array.dtype.itemsize < 4 else array
             )  # float16, and bfloat16 of ml_dtypes
-            starts = not cells or len(cells[-1]) > 1 and array.ndim == 2
+            starts = not cells or (len(cells[-1]) > 1 and array.ndim == 2)
             cells.append([array]) if starts else cells[-1].append(array)
     return Layer(name, class_name, config, cells)
 

@@ -70,7 +70,7 @@ class _Recurrent(OpRun):
 
 def _are_same(made, wanted):
     return made[0] == wanted[0] and all(
-        a is b or a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b)
+        a is b or (a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b))
         for a, b in zip(made[1].values(), wanted[1].values())
     )
 

@@ -191,7 +191,7 @@ def dequantized(W, R, W_scale, W_zero_point, R_scale, R_zero_point):
         if array is None or scale is None:
             raise FormatError(f"inputs {name} and {name}_scale are needed")
         n = () if array.ndim != 3 else ((array.shape[0],), (array.shape[0], array.shape[2]))
-        if scale.shape not in n or zero is not None and zero.shape != scale.shape:
+        if scale.shape not in n or (zero is not None and zero.shape != scale.shape):
             raise FormatError(
                 f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
                 f"{array.shape}, {scale.shape} and {None if zero is None else zero.shape}"

@@ -116,7 +116,7 @@ def cast(inputs, attributes, allowance):
 
 def dequantize(quantized, scale, zero_point, axis):
     """(quantized - zero_point) * scale; scale and zero_point are one number or one for each place on the axis."""
-    if scale.ndim > 1 or scale.ndim == 1 and scale.size not in (1, quantized.shape[axis]):
+    if scale.ndim > 1 or (scale.ndim == 1 and scale.size not in (1, quantized.shape[axis])):
         raise ValueError(f"x_scale must be one number or one for each place on axis {axis}, got {scale.shape}")
     along = [1] * quantized.ndim
     if scale.size > 1:

@@ -46,7 +46,7 @@ class _Reverse:
         if turn is not None and d_output is not None:
             d_output = _arguments.real_array("d_output", d_output, self.dtype)
             is_whole = d_output.ndim == 3 and tuple(d_output.shape[axis] for axis in time) == turn.shape
-            if is_whole or d_output.ndim == 2 and turn.shape == (len(d_output), 1):  # else super() says what is wrong
+            if is_whole or (d_output.ndim == 2 and turn.shape == (len(d_output), 1)):  # else super() says what is wrong
                 d_output = self._turned_as_given(d_output, turn)
         gradients = super().backward(tape, d_output, d_state, norms=norms, num_threads=num_threads)
         gradients.d_x = self._turned_as_given(gradients.d_x, turn)

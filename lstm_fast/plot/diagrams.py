@@ -209,7 +209,7 @@ def unrolled(
     if not isinstance(max_steps, int) or isinstance(max_steps, bool) or max_steps < 3:
         raise ValueError(f"max_steps must be an integer from 3, or None, got {max_steps!r}")
     order = list(range(T))[::-1] if steps.is_reverse else list(range(T))
-    if T > max_steps:
+    if max_steps < T:
         order = order[: max_steps // 2] + [None] + order[T - (max_steps - 1) // 2 :]
     width, height = max(38.0, LEFT + PITCH * len(order) + 0.8), 21.4
     inches = 0.14 * width

@@ -1,7 +1,6 @@
 """A forecast beside what came before it and what came true."""
 
 from collections.abc import Mapping
-
 from numbers import Real
 
 import numpy as np

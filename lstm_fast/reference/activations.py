@@ -6,7 +6,8 @@ everywhere. At a kink the derivative is 0 where y is that of a flat side (relu, 
 negative side (leaky_relu, elu).
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 

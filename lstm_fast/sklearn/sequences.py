@@ -10,10 +10,10 @@ X_SHAPES = """X is (N, T), each row a sequence of one number a step, or (N, T, F
 
 def _listed(X):
     """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 or isinstance(X, (list, tuple)):
+    if (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) or isinstance(X, (list, tuple)):
         parts = [np.asarray(one) for one in X]
         n_axes = {part.ndim for part in parts}
-        if n_axes == {2} or n_axes == {1} and len({len(part) for part in parts}) > 1:
+        if n_axes == {2} or (n_axes == {1} and len({len(part) for part in parts}) > 1):
             return [part if part.ndim == 2 else part[:, None] for part in parts]
     return None
 

@@ -189,7 +189,7 @@ def forward(module, input, hx):
     ):
         return module._pytorch_class.forward(module, input, hx)
     dropout = module._dropout()
-    keep = bool(dropout) or torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors))
+    keep = bool(dropout) or (torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors)))
     seed = torch.randint(2**62, ()) if dropout else None
     h_0, c_0 = states or (None, None)
     return module._results(

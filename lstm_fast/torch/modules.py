@@ -143,7 +143,7 @@ class LSTM(_Fast, nn.LSTM):
     def _short_cut(self, input, hx):
         """The usual call without gradients, with as little as possible around it; None if it is another."""
         short = self._packed.short
-        if short is None or self.training and self.dropout or not fallback.is_usual():
+        if short is None or (self.training and self.dropout) or not fallback.is_usual():
             return None
         if type(input) is not PackedSequence:
             return short.call(self._parameters.values(), input, hx, self.batch_first)
