@@ -15,7 +15,7 @@ class _Fast:
     """What both modules share: packed copies of the parameters, and the ways to the core and to PyTorch's own forward."""
 
     _packed: weights.Packed | None = None  # made by the first call
-    _frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
+    is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
 
     def forward(self, input, hx=None):
         """As PyTorch's."""
@@ -66,11 +66,11 @@ class _Fast:
         if batch_sizes is not None and not packing.is_valid(batch_sizes.detach().cpu().numpy(), len(x)):
             return False
         B = int(batch_sizes[0]) if batch_sizes is not None else x.shape[axes.index("B")] if "B" in axes else 1
-        return not states or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
+        return len(states) == 0 or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
 
     def _compute(self, x, states, tensors, form, dropout=0.0):
         """output, h_n, c_n of arguments that the core takes, with a gradient where one is wanted."""
-        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._frozen)
+        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self.is_frozen)
         self.__dict__["_packed"] = packed
         h_0, c_0 = states or (None, None)
         seed = memory.random_seed() if dropout else 0
@@ -89,10 +89,16 @@ class _Fast:
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_packed"}
 
+    def freeze(self, is_frozen):
+        """Takes the caller's promise not to write parameters, or gives it back."""
+        self._forget()
+        self.__dict__.pop("is_frozen", None)
+        if is_frozen:
+            self.is_frozen = True
+
     def restored(self):
         """This object as PyTorch's class: what restore() does to each."""
-        self._forget()
-        self.__dict__.pop("_frozen", None)
+        self.freeze(False)
         self.__class__ = self._pytorch_class
         return self
 
@@ -158,7 +164,7 @@ class LSTM(_Fast, nn.LSTM):
         if (self.training and self.dropout) or not fallback.is_usual():
             return None
         call = self._packed.calls.call
-        parameters, names = None if self._frozen else self._parameters, self._flat_weights_names
+        parameters, names = None if self.is_frozen else self._parameters, self._flat_weights_names
         if type(input) is not PackedSequence:
             return call(parameters, names, input, hx, self.batch_first)
         data, batch_sizes, sorted_indices, unsorted_indices = input
@@ -217,7 +223,7 @@ class LSTMCell(_Fast, nn.LSTMCell):
     def _short_cut(self, input, hx):
         if not fallback.is_usual():
             return None
-        parameters = None if self._frozen else self._parameters
+        parameters = None if self.is_frozen else self._parameters
         return self._packed.calls.call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
