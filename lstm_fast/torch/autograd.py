@@ -11,6 +11,11 @@ from . import call, fallback, forms, weights
 OptionalTensors = Sequence[Tensor | None]
 
 
+def saved(x: Tensor, axes: str) -> Tensor:
+    """x as it is saved for backward: a copy where PyTorch saves one, so that x may be written meanwhile, z += lstm(z)[0]."""
+    return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
+
+
 class Options(NamedTuple):
     packed: weights.Packed
     form: forms.Form

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from . import call, fallback, forms, memory, weights
+from . import autograd, call, fallback, forms, memory, weights
 from .forms import Form, Sizes
 
 MOST_PACKED = 16  # parameter sets whose packed copies are kept between calls
@@ -188,13 +188,15 @@ def forward(module, input, hx):
         or not module._fits(input, states, tensors, module._axes(input))
     ):
         return module._pytorch_class.forward(module, input, hx)
-    dropout = module._dropout()
-    keep = bool(dropout) or (torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors)))
+    axes, dropout = module._axes(input), module._dropout()
+    has_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors))
+    if has_gradient:
+        input = autograd.saved(input, axes)
     seed = torch.randint(2**62, (), device="cpu") if dropout else None
     h_0, c_0 = states or (None, None)
     return module._results(
         *torch.ops.lstm_fast.lstm(
-            input, h_0, c_0, tensors, list(module._sizes()), module._axes(input), dropout, seed, keep
+            input, h_0, c_0, tensors, list(module._sizes()), axes, dropout, seed, bool(dropout) or has_gradient
         )[:3]
     )
 

@@ -75,9 +75,8 @@ class _Fast:
         h_0, c_0 = states or (None, None)
         seed = memory.random_seed() if dropout else 0
         if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
-            if form.axes == "BTI" and min(x.shape[:2]) > 1:
-                x = x.clone()  # as PyTorch does, so that x may be written before backward: z += lstm(z)[0]
-            return autograd.LSTMFunction.apply(autograd.Options(packed, form, dropout, seed), x, h_0, c_0, *tensors)
+            options = autograd.Options(packed, form, dropout, seed)
+            return autograd.LSTMFunction.apply(options, autograd.saved(x, form.axes), h_0, c_0, *tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
 
     def _by_pytorch(self, input, hx, tensors):
