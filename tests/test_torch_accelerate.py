@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 import lstm_fast as lf
 
@@ -137,20 +137,20 @@ def test_the_report_of_modules_of_other_kinds():
         pass
 
     pruned, normed = nn.LSTM(3, 4), torch.nn.utils.weight_norm(nn.LSTM(3, 4), "weight_ih_l0")
-    torch.nn.utils.prune.random_unstructured(pruned, "weight_hh_l0", 0.5)
+    prune.random_unstructured(pruned, "weight_hh_l0", 0.5)
     model = nn.ModuleDict(
         {
             "called": Called(3, 4),
             "other": MyLSTM(),
             "pruned": pruned,
             "normed": normed,
-            "half": nn.LSTMCell(3, 4).bfloat16(),
+            "narrow": nn.LSTMCell(3, 4).bfloat16(),
             "jit": torch.jit.script(nn.LSTM(3, 4)),
             "quantized": torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 4)), {nn.LSTM})[0],
         }
     )
     report = lf.torch.report(lf.torch.accelerate(model))
-    assert report.accelerated == ["half"]
+    assert report.accelerated == ["narrow"]
     assert "falls back to PyTorch: the dtype bfloat16" in str(report)
     reasons = report.left
     assert reasons["called"] == "Called has a __call__ of its own"
