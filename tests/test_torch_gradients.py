@@ -25,7 +25,9 @@ def no_warning_was_given(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
 @pytest.mark.parametrize("vectorize", [False, True])
-@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "proj_size": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "proj_size": 2}]
+)
 def test_jacobians(options, vectorize):
     x, results = torch.randn(3, 2, 4, dtype=F64), []
     for module in both(4, 5, **options):

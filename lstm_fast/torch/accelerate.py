@@ -64,11 +64,13 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
         if fast is not None and _reason_to_leave(one) is None:
             one.__class__ = fast
         if isinstance(one, (LSTM, LSTMCell)):
-            one.freeze(frozen)
+            one._set_frozen(frozen)
     done = report(module)
     if not done.accelerated:
         left = "".join(f"\n  {line}" for line in str(done).splitlines())
-        warnings.warn(f"accelerate found no torch.nn.LSTM or LSTMCell to compute{':' if left else ''}{left}", stacklevel=2)
+        warnings.warn(
+            f"accelerate found no torch.nn.LSTM or LSTMCell to compute{':' if left else ''}{left}", stacklevel=2
+        )
     return module
 
 
@@ -101,7 +103,7 @@ def restore(module: Module) -> Module:
     """
     for one in _modules(module):
         if isinstance(one, (LSTM, LSTMCell)):
-            one.restored()
+            one._restore()
     return module
 
 
@@ -197,7 +199,7 @@ def _reports(module: nn.Module) -> Iterator[ModuleReport]:
         kind = getattr(one, "original_name", type(one).__name__)  # of a module compiled by torch.jit
         if isinstance(one, (LSTM, LSTMCell)):
             reasons = (fallback.reason_of(parameter) for parameter in one.parameters())
-            yield ModuleReport(name, kind, True, one.is_frozen, next(filter(None, reasons), None))
+            yield ModuleReport(name, kind, True, one._is_frozen, next(filter(None, reasons), None))
         elif isinstance(one, (nn.RNNBase, nn.RNNCellBase)) or "LSTM" in kind:
             reason = _reason_to_leave(one) or "not accelerated yet"
             yield ModuleReport(name, kind, False, False, reason)

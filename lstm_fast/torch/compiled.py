@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, fallback, forms, memory, weights
+from . import autograd, call, forms, memory, weights
 from .forms import Form, Sizes
 
 MOST_PACKED = 16  # parameter sets whose packed copies are kept between calls
@@ -30,12 +30,7 @@ def _check(x, sizes, axes, parameters, *states_and_results):
         *((tensor, shapes[name]) for name, tensor in states_and_results if tensor is not None),
     ]
     for tensor, shape in pairs:
-        if (
-            tuple(tensor.shape) != shape
-            or tensor.dtype != x.dtype
-            or x.dtype not in memory.DTYPES
-            or not tensor.is_cpu
-        ):
+        if tuple(tensor.shape) != shape or tensor.dtype != x.dtype or x.dtype not in memory.DTYPES or not tensor.is_cpu:
             raise ValueError(
                 f"a tensor of lstm_fast's operators must be {x.dtype}, float32 or float64, on the CPU and of "
                 f"shape {shape}, got {tensor.dtype} {tuple(tensor.shape)}"
@@ -188,13 +183,13 @@ def forward(module, input, hx):
         or not module._fits(input, states, tensors, module._axes(input))
     ):
         return module._pytorch_class.forward(module, input, hx)
-    axes, dropout = module._axes(input), module._dropout()
+    axes, dropout = module._axes(input), module._dropout_now()
     has_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors))
     if has_gradient:
         input = autograd.saved(input, axes)
     seed = torch.randint(2**62, (), device="cpu") if dropout else None
     h_0, c_0 = states or (None, None)
-    return module._results(
+    return module._arrange(
         *torch.ops.lstm_fast.lstm(
             input, h_0, c_0, tensors, list(module._sizes()), axes, dropout, seed, bool(dropout) or has_gradient
         )[:3]
