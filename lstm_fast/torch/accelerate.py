@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
@@ -13,6 +12,7 @@ from .modules import CELL_NAMES, LSTM, LSTMCell
 Module = TypeVar("Module", bound=nn.Module)
 
 _FAST: dict[type[nn.Module], type[nn.Module]] = {nn.LSTM: LSTM, nn.LSTMCell: LSTMCell}
+_fast_classes: dict[type[nn.Module], type[nn.Module] | None] = {}
 
 
 def accelerate(module: Module, *, frozen: bool = False) -> Module:
@@ -221,10 +221,7 @@ def _reason_to_leave(module: nn.Module) -> str | None:
         return f"{cls.__module__}.{cls.__qualname__} is no torch.nn.LSTM or LSTMCell"
     if _fast_class(cls) is None:
         return f"{cls.__name__} has a {'forward' if _has_own_forward(cls) else '__call__'} of its own"
-    if isinstance(module, nn.LSTM):
-        names = module._flat_weights_names
-    else:
-        names = CELL_NAMES[: 4 if module.bias else 2]
+    names = module._flat_weights_names if isinstance(module, nn.LSTM) else list(CELL_NAMES[: 4 if module.bias else 2])
     parameters = dict(module.named_parameters(recurse=False))
     computed = [name for name in names if name not in parameters]
     if computed:
@@ -236,9 +233,14 @@ def _has_own_forward(cls: type) -> bool:
     return all(getattr(cls, "forward", None) is not pytorch.forward for pytorch in _FAST)
 
 
-@cache
 def _fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
     """The class for instances of cls; None if they are to be left alone."""
+    if cls not in _fast_classes:
+        _fast_classes[cls] = _make_fast_class(cls)
+    return _fast_classes[cls]
+
+
+def _make_fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
     for pytorch, fast in _FAST.items():
         if cls is pytorch:
             return fast

@@ -1,7 +1,7 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, is_grad_enabled, nn
@@ -32,14 +32,15 @@ class Fast(nn.Module):
             if result is not None:
                 return result
         if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
-            return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), (input, hx), {})
+            tracer: Any = input.tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
         return self._any_call(input, hx)
 
     def flatten_parameters(self) -> None:
         """Drop the packed copy of the parameters, so that the next call packs them again; and do what PyTorch's does."""
         self._forget()
-        if hasattr(super(), "flatten_parameters"):
-            super().flatten_parameters()
+        if isinstance(self, nn.RNNBase):
+            super().flatten_parameters()  # type: ignore[misc]
 
     def _set_frozen(self, is_frozen: bool) -> None:
         """Take the caller's promise not to write parameters, or give it back."""
@@ -128,8 +129,7 @@ class Fast(nn.Module):
         seed = memory.random_seed() if dropout else 0
         if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
             options = autograd.Options(packed, form, dropout, seed)
-            results: Results = autograd.LSTMFunction.apply(options, autograd.saved(x, form.axes), h_0, c_0, *tensors)
-            return results
+            return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
 
     def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
@@ -145,14 +145,15 @@ class Fast(nn.Module):
 
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._forget()
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._forget()
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        state = super().__getstate__()  # type: ignore[no-untyped-call]
         return {name: value for name, value in state.items() if name != "_packed"}
 
     def __prepare_scriptable__(self) -> nn.Module:
@@ -255,18 +256,18 @@ class LSTM(Fast, nn.LSTM):
     @compiled.skip
     def _any_call(self, input: Any, hx: Any) -> Any:
         self._update_flat_weights()
-        tensors, is_packed = self._flat_weights, isinstance(input, PackedSequence)
+        tensors, is_packed = cast(list[Tensor], self._flat_weights), isinstance(input, PackedSequence)
         x, batch_sizes, sorted_indices, unsorted_indices = input if is_packed else (input, None, None, None)
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = "NI" if is_packed else self._axes(x)
         if fallback.reason_now() or not self._takes(x, states, tensors, axes, batch_sizes):
-            if is_packed and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
+            if batch_sizes is not None and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
                 self._check_states(x, states, batch_sizes)
             return self._by_pytorch(input, hx, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        output, *state = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout_now())
-        state = self.permute_hidden(tuple(state), unsorted_indices)
-        if is_packed:
+        output, h_n, c_n = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout_now())
+        state = self.permute_hidden((h_n, c_n), unsorted_indices)
+        if batch_sizes is not None:
             return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
         return output, state
 
