@@ -1,6 +1,7 @@
 """torch.nn.LSTM against lstm_fast.torch.LSTM, float32, H = 64, one thread:  python benchmarks/torch_bridge.py [rounds]
 
-Rounds in which the two take turns; the median time of each, and the median of the rounds' ratios (above 1 we are faster).
+Rounds in which the two take turns; the median time of each, and the median of the rounds' ratios (above 1,
+lstm_fast is faster).
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """docs/bridges.md: what each bridge accepts. Each cell of its tables stands for tests that ran.
 
-python tests/test_bridges.py     runs the tests of all bridges and writes the tables below the marker, from those that passed
+python tests/test_bridges.py     runs the tests of all bridges and writes the tables, from those that passed
 """
 
 import re
@@ -18,8 +18,8 @@ COLUMNS = ("load", "save", "Backend")
 LOAD, GRAPH, SAVE, BACKEND, TORCH, MALFORMED = (
     f"test_onnx_{name}.py::test_" for name in ("load", "graph", "save", "backend", "torch", "malformed")
 )
-# By feature and column: the beginning of the names of its tests, with "refused" in front where they expect an error that names
-# what is not supported. A missing column means that the feature does not apply to it.
+# By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
+# names what is not supported. A missing column means that the feature does not apply to it.
 OF_ONNX = {
     "`direction`: forward, bidirectional": {
         "load": LOAD + "each_option",
@@ -141,7 +141,7 @@ MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STO
 OF_TORCH = {
     "every input of PyTorch's own module tests, LSTM and LSTMCell": MODULES + "every_module_input",
     "every error of PyTorch's own module tests": MODULES + "every_error_input",
-    "layers, directions, projection, bias, `batch_first`, unbatched, float64, any strides: 1,000 random configurations": MODULES
+    "layers, directions, projection, bias, `batch_first`, unbatched, float64, strides: 1,000 random cases": MODULES
     + "a_thousand_random",
     "`PackedSequence`, sorted or not": MODULES + "a_thousand_random",
     "dropout, seeded by `torch.manual_seed` (other masks than PyTorch's)": MODULES + "dropout",

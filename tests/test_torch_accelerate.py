@@ -215,9 +215,7 @@ def test_a_broken_promise_is_no_crash():
         for p, shape in zip(lstm.parameters(), ((400, 3), (400, 100), (400,), (400,)), strict=True):
             p.data = torch.zeros(shape)
         lstm.hidden_size = 100
-        with pytest.raises(Exception):
-            lstm(x, (torch.zeros(1, 2, 100),) * 2)[0].sum()
-            raise RuntimeError("no crash, or the new sizes")
+        assert lstm(x, (torch.zeros(1, 2, 100),) * 2)[0].shape == (2, 2, 100)
     other = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
     for p in other.parameters():
         p.data = p.data.double()

@@ -18,22 +18,22 @@ _fast_classes: dict[type[nn.Module], type[nn.Module] | None] = {}
 def accelerate(module: Module, *, frozen: bool = False) -> Module:
     """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell in a module tree, in place.
 
-    The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing optimizers
-    keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it; `report` lists
-    which modules were taken, which were left and why.
+    The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing
+    optimizers keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it;
+    `report` lists which modules were taken, which were left and why.
 
-    Left alone are subclasses with a forward of their own, modules whose parameters are computed (parametrizations, weight_norm,
-    pruning), quantized modules, and those compiled by torch.jit.
+    Left alone are subclasses with a forward of their own, modules whose parameters are computed (parametrizations,
+    weight_norm, pruning), quantized modules, and those compiled by torch.jit.
 
     Parameters
     ----------
     module : torch.nn.Module
         The model; it may itself be an LSTM.
     frozen : bool, default False
-        Promise that the weights are not written from now on. By default each call compares all weights with its packed copy,
-        so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a module,
-        `load_state_dict`, `to` and another call of accelerate make the next call read the weights again, whatever was
-        promised. Graphs of torch.compile look at the weights in any case.
+        Promise that the weights are not written from now on. By default each call compares all weights with its packed
+        copy, so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a
+        module, `load_state_dict`, `to` and another call of accelerate make the next call read the weights again,
+        whatever was promised. Graphs of torch.compile look at the weights in any case.
 
     Returns
     -------
@@ -75,9 +75,10 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
 
 
 def restore(module: Module) -> Module:
-    """Undo `accelerate`, in place: every lstm_fast.torch.LSTM and LSTMCell in a module tree becomes PyTorch's own class again.
+    """Undo `accelerate`: turn every lstm_fast.torch.LSTM and LSTMCell in a module tree into PyTorch's own, in place.
 
-    Do this before tools that look for torch.nn.LSTM by its exact type, torch.ao.quantization.quantize_dynamic among them.
+    Do this before tools that look for torch.nn.LSTM by its exact type, torch.ao.quantization.quantize_dynamic among
+    them.
 
     Parameters
     ----------
@@ -169,8 +170,8 @@ def report(module: nn.Module) -> Report:
     Returns
     -------
     Report
-        A tuple with one `ModuleReport` for each recurrent module, with the properties `accelerated` (names) and `left` (a dict
-        of names and reasons). Printing it gives a table.
+        A tuple with one `ModuleReport` for each recurrent module, with the properties `accelerated` (names) and `left`
+        (a dict of names and reasons). Printing it gives a table.
 
     Raises
     ------

@@ -12,7 +12,7 @@ OptionalTensors = Sequence[Tensor | None]
 
 
 def saved(x: Tensor, axes: str) -> Tensor:
-    """x as it is saved for backward: a copy where PyTorch saves one, so that x may be written meanwhile, z += lstm(z)[0]."""
+    """x as saved for backward: a copy where PyTorch saves one, so that x may be overwritten: z += lstm(z)[0]."""
     return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
 
 
@@ -35,8 +35,8 @@ def apply(
 class LSTMFunction(torch.autograd.Function):
     """The node of `apply`.
 
-    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is freed
-    with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
+    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is
+    freed with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The modules under torch.compile: one opaque operator, and one for its gradient, that call the core when the graph runs."""
+"""The modules under torch.compile: an opaque operator, and one for its gradient, which call the core at run time."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def _check(
     parameters: Sequence[Tensor],
     *states_and_results: tuple[str, Tensor | None],
 ) -> None:
-    """Refuses shapes that the core would not survive: anyone can call an operator. Pairs: a kind and a tensor or None."""
+    """Refuse shapes that would make the core crash: anyone can call an operator. Pairs: a kind and a tensor or None."""
     I, H, L, D, _, P = sizes
     if x.dim() != len(axes) or x.shape[-1] != I or x.numel() == 0 or axes not in ("TBI", "BTI", "TI", "BI", "I"):
         raise ValueError(f"x must have axes {axes} with I = {I}, none empty, got {tuple(x.shape)}")
@@ -49,7 +49,7 @@ def _check(
     for tensor, shape in pairs:
         if tuple(tensor.shape) != shape or tensor.dtype != x.dtype or x.dtype not in memory.DTYPES or not tensor.is_cpu:
             raise ValueError(
-                f"tensors of lstm_fast's operators must be {x.dtype}, float32 or float64, on the CPU and of shape {shape}, "
+                f"tensors of lstm_fast's operators must be {x.dtype}, float32 or float64, on the CPU, of {shape}, "
                 f"got {tensor.dtype} {tuple(tensor.shape)}"
             )
 

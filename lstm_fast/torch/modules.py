@@ -18,7 +18,7 @@ Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
 
 
 class Fast(nn.Module):
-    """What both modules share: packed copies of the parameters, and the ways to the core and to PyTorch's own forward."""
+    """Common to both modules: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
 
     _pytorch_class: type[nn.Module]
     _packed: weights.Packed | None = None  # made by the first call
@@ -37,7 +37,7 @@ class Fast(nn.Module):
         return self._any_call(input, hx)
 
     def flatten_parameters(self) -> None:
-        """Drop the packed copy of the parameters, so that the next call packs them again; and do what PyTorch's does."""
+        """Do what PyTorch's does, and drop the packed copy of the parameters: the next call packs them again."""
         self._forget()
         if isinstance(self, nn.RNNBase):
             super().flatten_parameters()  # type: ignore[misc]
@@ -55,7 +55,7 @@ class Fast(nn.Module):
         self.__class__ = self._pytorch_class  # type: ignore[assignment]
         return self
 
-    # What the subclasses say of themselves and of x. (All names begin with _: subclasses of the user's have names of their own.)
+    # Private names only below: an accelerated subclass has attributes of its own.
 
     def _sizes(self) -> Sizes:
         raise NotImplementedError
@@ -157,7 +157,7 @@ class Fast(nn.Module):
         return {name: value for name, value in state.items() if name != "_packed"}
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """torch.jit.script would compile forward, so this object becomes PyTorch's, which goes into the scripted model."""
+        """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""
         fallback.warn("torch.jit.script, which restores the modules")
         return self._restore()
 
@@ -165,14 +165,14 @@ class Fast(nn.Module):
 class LSTM(Fast, nn.LSTM):
     """`torch.nn.LSTM`, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
 
-    As in PyTorch, calling the module serves for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy layer,
-    tells them apart: there `lstm(x)` is inference and `lstm.forward(x)` training.)
+    As in PyTorch, calling the module serves for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy
+    layer, tells them apart: there `lstm(x)` is inference and `lstm.forward(x)` training.)
 
     Parameters
     ----------
     *args, **kwargs
-        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
-        device and dtype.
+        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+        proj_size, device and dtype.
 
     Warns
     -----
@@ -185,16 +185,17 @@ class LSTM(Fast, nn.LSTM):
 
     Notes
     -----
-    Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads()) threads.
-    Anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func, forward-mode differentiation,
-    subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched gradients, which with
-    dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other masks than PyTorch's.
+    Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads())
+    threads. Anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func, forward-mode
+    differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched
+    gradients, which with dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other
+    masks than PyTorch's.
 
-    A call computes with the parameters as they are when it is made, however they were written: it compares all of them with
-    its packed copy, unless `accelerate(module, frozen=True)` promised that they are not written.
+    A call computes with the parameters as they are when it is made, however they were written: it compares all of them
+    with its packed copy, unless `accelerate(module, frozen=True)` promised that they are not written.
 
-    Under torch.compile the module is one opaque operator if torch._dynamo.config.allow_rnn is set; otherwise, and with a
-    PackedSequence, it is a graph break, as PyTorch's own LSTM is.
+    Under torch.compile the module is one opaque operator if torch._dynamo.config.allow_rnn is set; otherwise, and with
+    a PackedSequence, it is a graph break, as PyTorch's own LSTM is.
 
     Examples
     --------
@@ -228,7 +229,7 @@ class LSTM(Fast, nn.LSTM):
         return output, (h_n, c_n)
 
     def _check_states(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor) -> None:
-        """What PyTorch checks for padded sequences only: with packed ones its kernel reads past the end of wrong states."""
+        """PyTorch checks these for padded sequences only; with packed ones its kernel reads past the end."""
         expected = self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)
         for k, (state, size) in enumerate(zip(states, expected, strict=True)):
             self.check_hidden_size(state, size, f"Expected hidden[{k}] size {{}}, got {{}}")

@@ -1,8 +1,8 @@
 """Packed copies of parameters, and when they are out of date.
 
-The core computes from copies in a layout of its own. PyTorch cannot tell of every write to a parameter: `_version` counts
-neither those through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares the parameters
-with what was packed, every byte of them; docs/bridges.md has the cost.
+The core computes from copies in a layout of its own. PyTorch cannot tell of every write to a parameter: `_version`
+counts neither those through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares the
+parameters with what was packed, every byte of them; docs/bridges.md has the cost.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Packed:
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 
     def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
-        """One entry for each parameter, in PyTorch's order, as the core takes them: a tuple for each layer and direction."""
+        """Entries in PyTorch's order of parameters as the core takes them: a tuple for each layer and direction."""
         names = [
             "weight_ih",
             "weight_hh",
