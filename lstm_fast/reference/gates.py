@@ -6,7 +6,7 @@ they are converted when a model is imported or exported. Code that needs a gate'
 
 from ._types import Array
 
-GATES = {"i": "input gate", "f": "forget gate", "g": "cell candidate", "o": "output gate"}
+GATES = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
 
 
 def gate_rows(gate: str, hidden_size: int) -> slice:
