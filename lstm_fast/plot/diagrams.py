@@ -144,7 +144,8 @@ def unit(
     --------
     >>> import lstm_fast as lf
     >>> ax = lf.plot.unit(lf.LSTM(1, 1, seed=0), 1.0, (0.5, 2.0))
-    >>> ax.figure.savefig("unit.png")
+    >>> ax.get_title()
+    'One step of an LSTM unit'
     """
     steps = read_steps(source, x, state, Choice(layer, direction, batch, lengths))
     n, H = _numbers(steps, step, unit), steps.c.shape[1]

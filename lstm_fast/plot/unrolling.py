@@ -35,12 +35,20 @@ def unrolled(
 
     Parameters
     ----------
-    source, x, state, layer, direction, batch, lengths
-        As in unit; any cell is accepted.
+    source : LSTM or Trace
+        An LSTM, with any cell, to run over x, or the result of lstm.trace(x).
+    x : array_like, optional
+        The sequence, as the LSTM takes it; shape (T,) is accepted for an input size of 1. Optional with a Trace.
+    state : pair of array_like, optional
+        (h_0, c_0), as in unit.
     labels : sequence of str, optional
         A name for each step ("Monday", ...), wrapped and shortened to fit. By default "step 0", ...
     unit : int, default 0
         The unit whose c, h and gates are shown.
+    layer, direction, batch : int, default 0
+        Which network of the stack and which sequence of the batch; negative values count from the end.
+    lengths : array_like of int, shape (B,), optional
+        As given to lstm.trace.
     max_steps : int, optional
         At least 3. Of a longer sequence only the first and the last steps are drawn, with the number of those left out.
         By default as many as remain readable on the Axes, and 8 on a new Figure.
@@ -64,8 +72,10 @@ def unrolled(
     Examples
     --------
     >>> import lstm_fast as lf
-    >>> ax = lf.plot.unrolled(lf.LSTM(1, 1, seed=0), [0.0, 0.5, 0.25, 1.0], labels=["Mon", "Tue", "Wed", "Thu"])
-    >>> ax.figure.savefig("unrolled.png")
+    >>> days = ["Monday", "Tuesday", "Wednesday", "Thursday"]
+    >>> ax = lf.plot.unrolled(lf.LSTM(1, 1, seed=0), [0.0, 0.5, 0.25, 1.0], labels=days, title="Four days")
+    >>> ax.get_title()
+    'Four days'
     """
     steps = read_steps(source, x, state, Choice(layer, direction, batch, lengths))
     T = len(steps.c)
