@@ -19,7 +19,7 @@ sys.path.append(str(ROOT.parent))
 
 import lstm_fast as lf  # noqa: E402
 from lstm_fast import _core  # noqa: E402
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
 
 try:
     import torch

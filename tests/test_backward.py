@@ -6,7 +6,8 @@ import functools
 import numpy as np
 import pytest
 
-from cases import (
+from lstm_fast import reference
+from module_cases import (
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -23,7 +24,6 @@ from cases import (
     states,
     train,
 )
-from lstm_fast import reference
 from numdiff import complex_step
 from test_forward import masks_of
 from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
 from lstm_fast import _core
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
 from tolerances import assert_same_bits
 
 PER_SEQUENCE = {"output": 1, "h_n": 1, "c_n": 1, "d_x": 1, "d_h_0": 1, "d_c_0": 1}  # axis of the batch

@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from cases import (
+from lstm_fast import reference
+from module_cases import (
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -23,7 +24,6 @@ from cases import (
     states,
     train,
 )
-from lstm_fast import reference
 from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "data" / "golden_torch.npz")

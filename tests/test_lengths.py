@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from lstm_fast import _core, reference
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
 # T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lstm_fast import _core, _network
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 from tolerances import assert_same_bits
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 
 KINDS = {"lstm": set(LSTM_OPTIONS), "tanh": set(RNN_OPTIONS)}
 

@@ -11,7 +11,7 @@ import pytest
 
 from lstm_fast import reference
 from numdiff import relative_error
-from variants import H, layer_arguments, stack_arguments, stack_backward, stack_forward
+from reference_cases import H, layer_arguments, stack_arguments, stack_backward, stack_forward
 
 # ---- numbers worked by hand ------------------------------------------------------------------------------------
 

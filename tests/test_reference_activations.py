@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lstm_fast import reference
-from variants import ACTIVATIONS
+from reference_cases import ACTIVATIONS
 
 # ONNX's formulas in the words of the standard library.
 FORMULAS = {

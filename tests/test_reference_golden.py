@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numdiff import relative_error
-from variants import stack_backward, stack_forward
+from reference_cases import stack_backward, stack_forward
 
 DATA = pathlib.Path(__file__).parent / "data"
 FILES = {path.name: np.load(path) for path in sorted(DATA.glob("golden_*.npz"))}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numdiff import central_difference, complex_step, complex_step_along, relative_error
-from variants import (
+from reference_cases import (
     ACTIVATIONS,
     LSTM_FEATURES,
     NEEDS,

@@ -8,7 +8,7 @@ import pytest
 
 from lstm_fast import reference
 from numdiff import relative_error
-from variants import (
+from reference_cases import (
     B,
     H,
     T,

@@ -5,7 +5,7 @@ import pytest
 
 from lstm_fast import reference
 from numdiff import relative_error
-from variants import (
+from reference_cases import (
     LSTM_FEATURES,
     NEEDS,
     B,
