@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from option_cases import PROBABILITIES, draw, expect, make, train
 from tolerances import assert_same_bits, gradient_error
-from variant_cases import PROBABILITIES, draw, expect, make, train
 
 FEATURES = {
     "LSTM": (),
