@@ -6,9 +6,9 @@ class FormatError(ValueError):
 
 
 def type_name(value: object) -> str:
-    """The class of a value with its module, which tells torch.nn.LSTM from lstm_fast.LSTM."""
+    """The class of a value; with its module, which tells torch.nn.LSTM from our own, unless it is ours or built in."""
     cls = type(value)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return cls.__name__ if cls.__module__ in ("builtins", "lstm_fast.modules") else f"{cls.__module__}.{cls.__name__}"
 
 
 def is_torch_module(value: object) -> bool:

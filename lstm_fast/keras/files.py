@@ -19,6 +19,7 @@ from collections import defaultdict
 import numpy as np
 
 from .._errors import FormatError
+from .._files import open_regular
 from .configs import DEEPEST, cells_of, default_config, walk
 from .layers import Layer, check_config, network
 
@@ -89,7 +90,7 @@ def _read(path):
         import h5py
     except ImportError:
         raise ImportError('Keras files need the package h5py: pip install "lstm_fast[keras]"') from None
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             config, version = None, "3"
             if zipfile.is_zipfile(file):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _variants
-from .._errors import FormatError
+from .._errors import FormatError, network_type
 from ..modules import LSTM
 from .configs import cells_of
 
@@ -221,7 +221,7 @@ def to_layer(lstm, name=None, **config):
     config : further arguments of keras.layers.LSTM; return_sequences is True unless given
     """
     if not isinstance(lstm, LSTM):
-        raise TypeError(f"lstm must be an LSTM, got {type(lstm).__name__}")
+        raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
     for option, plain in NOT_IN_KERAS.items():
         if getattr(lstm, option) != plain:
             raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
