@@ -1,6 +1,7 @@
 """Damaged and hostile files of lf.train: FormatError, at once and before anything is built, and nothing else."""
 
 import json
+import signal
 import time
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ from safetensors.numpy import save
 
 import lstm_fast as lf
 from lstm_fast.train import SequenceModel
+from scripts import start
 
 DEEP = 100_000  # of brackets, which a recursive reader does not survive
 
@@ -204,3 +206,33 @@ def test_a_checkpoint_of_another_call_says_in_what_it_differs(tmp_path):
     other = SequenceModel(lf.LSTM(2, 3, batch_first=True, gate_clip=1.0), 1)
     with pytest.raises(ValueError, match=r"of this model: it has {'gate_clip': None}, the call {'gate_clip': 1.0}"):
         lf.train.fit(other, np.zeros((6, 4, 2)), np.zeros(6), checkpoint=tmp_path / "run", resume=True)
+
+
+def test_signals_during_fit_are_keyboard_interrupts_after_which_it_can_be_resumed(tmp_path):
+    process = start(
+        f"""
+        os.chdir({str(tmp_path)!r})
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((2, 3, 1), np.float32), rng.standard_normal((2, 1), np.float32)
+        def fit(epochs):
+            model = lf.train.SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)
+            return lf.train.fit(model, x, y, epochs=epochs, checkpoint="run", resume=True, seed=0)
+        fit(1)
+        print("go")
+        for turn in range(40):
+            try:
+                fit(10**6)
+            except KeyboardInterrupt:
+                print(os.listdir("."))
+        """
+    )
+    try:
+        assert process.stdout.readline() == "go\n", process.communicate()[1]
+        for turn in range(40):
+            time.sleep(0.02 + 0.0013 * turn % 0.01)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "['run']\n", process.communicate()[1]
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
