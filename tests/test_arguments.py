@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import draw, make, states, train
 from lstm_fast import LSTM, RNN, LSTMCell, _arguments
+from module_cases import draw, make, states, train
 from tolerances import assert_same_bits
 
 T, B, I, H = 4, 2, 3, 5

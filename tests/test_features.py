@@ -1,4 +1,4 @@
-"""The table of README: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
+"""The table of docs/features.md: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
 
 python tests/test_features.py     prints the table, cells from the tests that were collected and passed
 """
@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from option_cases import PROBABILITIES, draw, expect, make, train
 from tolerances import assert_same_bits, gradient_error
-from variant_cases import PROBABILITIES, draw, expect, make, train
 
 FEATURES = {
     "LSTM": (),
@@ -131,9 +131,9 @@ def table(cells):
     )
 
 
-def test_table_of_readme_is_that_of_these_tests():
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-    assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in readme
+def test_docs_show_the_table_of_these_tests():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "features.md").read_text()
+    assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in page
 
 
 class Passed:

@@ -1,5 +1,7 @@
 """From the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
 
+from statistics import median, quantiles
+
 
 def seconds(row, name):
     """None where there is no time."""
@@ -18,6 +20,13 @@ def best_peer(row):
 
 def ratio(other, own):
     return other / own if other and own else None
+
+
+def spread(row):
+    """Interquartile range of our rounds divided by their median."""
+    rounds = row["times"][row["ours"]]["rounds"]
+    low, _, high = quantiles(rounds, n=4)
+    return (high - low) / median(rounds)
 
 
 def flops_per_s(row):

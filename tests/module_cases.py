@@ -1,4 +1,7 @@
-"""The awkward shapes, once; random networks and arguments of those shapes; what library and reference make of them."""
+"""Plain LSTM and RNN modules: edge-case shapes, random arguments, and the results of the library and the reference.
+
+Modules with cell options are in option_cases.py, arguments of the reference's own functions in reference_cases.py.
+"""
 
 import functools
 from typing import NamedTuple
@@ -18,8 +21,8 @@ class Shape(NamedTuple):
     H: int
 
 
-# Around vector lengths (2, 4, 8, 16) and tile sizes (3, 6 rows), one less and one more. Each H meets three B and the
-# reverse; T and I go round with other periods. A subset of the product, which has 3380.
+# Around vector lengths (2, 4, 8, 16) and tile sizes (3, 6 rows), one less and one more. Each H is combined with three B
+# and vice versa; T and I cycle with other periods. A subset of the full product, which has 3380 shapes.
 EDGES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
 SHAPES = [
     Shape((3, 17, 1, 2)[(k + turn) % 4], EDGES[(5 * k + turn) % 13], (3, 1, 16, 20)[(k + 3 * turn) % 4], H)
@@ -27,11 +30,11 @@ SHAPES = [
     for k, H in enumerate(EDGES)
 ]
 
-# Nothing to do, in one way or the other.
+# Shapes without steps or without sequences.
 EMPTY_SHAPES = [Shape(0, 3, 2, 5), Shape(4, 0, 2, 5), Shape(0, 0, 3, 9)]
 
-# Beyond one block of csrc/plan.c: 256 KiB of hoisted projections, 128 KiB between layers, 512 rows of a product; or of csrc/loops: 2^26 operations
-# a kernel call.
+# Larger than one block of csrc/plan.c (256 KiB of hoisted projections, 128 KiB between layers, 512 rows of a product)
+# or of csrc/loops (2^26 operations per kernel call).
 LONG_SHAPES = {
     "several_gradient_chunks": Shape(700, 1, 3, 9),
     "several_projection_chunks": Shape(1100, 1, 5, 17),
@@ -41,10 +44,10 @@ LONG_SHAPES = {
     "large_weights_hoisted_for_many_rows": Shape(30, 7, 40, 160),
 }
 
-# Forward alone: float32 gradients, sums over so many rows, are not near those of float64.
+# For forward only: float32 gradients, sums over this many rows, are not close to those in float64.
 MANY_ROWS = {"rows_over_one_kernel_call": Shape(2, 120_000, 1, 9)}
 
-# Layers, directions and biases, dealt out over the shapes.
+# Layers, directions and biases; the shapes take them in turn.
 STRUCTURES = [
     dict(num_layers=1),
     dict(num_layers=2, bidirectional=True),
@@ -57,15 +60,14 @@ STRUCTURES = [
 
 
 def make(kind, I, H, *, dtype=np.float64, seed=0, **options):
-    """An LSTM, or an RNN with this nonlinearity, with parameters uniform in +-1 / sqrt(H), as users start from."""
+    """An LSTM, or an RNN with this nonlinearity, with its initial parameters, uniform in +-1 / sqrt(H)."""
     if kind == "lstm":
         return LSTM(I, H, dtype=dtype, seed=seed, **options)
     return RNN(I, H, nonlinearity=kind, dtype=dtype, seed=seed, **options)
 
 
 def draw(rng, module, T, B):
-    """Arguments x, h_0, c_0 and incoming gradients d_output, d_h_n, d_c_n: normal, all distinct; batch_first is not
-    looked at."""
+    """Arguments x, h_0, c_0 and incoming gradients d_output, d_h_n, d_c_n: normal, all distinct; time first."""
     D, H = 1 + module.bidirectional, module.hidden_size
     state = (module.num_layers * D, B, H)
     shapes = {"x": (T, B, module.input_size), "h_0": state, "d_output": (T, B, D * H), "d_h_n": state}
@@ -79,17 +81,17 @@ def is_lstm(module):
 
 
 def states(module, h, c):
-    """States as the module takes them: a pair for an LSTM, h alone for a plain RNN."""
+    """The state in the module's form: a pair for an LSTM, h alone for a plain RNN."""
     return (h, c) if is_lstm(module) else h
 
 
 def infer(module, a, **options):
-    """A plain call: output, h_n and c_n by name."""
+    """The results of inference by name: output, h_n and c_n."""
     return _results(module, *module(a["x"], states(module, a["h_0"], a.get("c_0")), **options))
 
 
 def train(module, a, *, training=False, lengths=None, **options):
-    """Forward and backward: results and gradients by name, d_<parameter> for parameters; and the tape."""
+    """The results and gradients of a training pass by name (d_<parameter> for parameters), and the tape."""
     *results, tape = module.forward(
         a["x"], states(module, a["h_0"], a.get("c_0")), lengths=lengths, training=training, **options
     )
@@ -101,7 +103,7 @@ def train(module, a, *, training=False, lengths=None, **options):
 
 
 def expect(module, a, masks=None, dtype=np.float64, lengths=None):
-    """What train returns, from the reference, computed in float64 on the same numbers."""
+    """The results and gradients that train should give, from the reference in float64 on the same numbers."""
     parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
     a = {name: value.astype(dtype) for name, value in a.items()}
     *results, tape = reference.stack_forward(
@@ -115,7 +117,7 @@ def expect(module, a, masks=None, dtype=np.float64, lengths=None):
 
 @functools.cache
 def known(kind, dtype, shape, k, seed=0):
-    """Arguments for STRUCTURES[k] at this shape and what the reference makes of them, once for all instruction sets."""
+    """Arguments for STRUCTURES[k] at this shape and the reference's results, computed once for all instruction sets."""
     T, B, I, H = shape
     module = make(kind, I, H, dtype=dtype, seed=seed, **STRUCTURES[k])
     a = draw(np.random.default_rng([*shape, k, seed]), module, T, B)

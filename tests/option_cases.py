@@ -1,13 +1,13 @@
-"""Random LSTMs and RNNs with any set of features, and what the reference makes of them.
+"""LSTM and RNN modules with any set of options: random modules and arguments, and the reference's results for them.
 
-The features are those of variants.py as far as a module has them; norm_ih, norm_hh, norm_c and norm_c_bias are one option
-there, and so are zoneout_h and zoneout_c.
+The options are the features of reference_cases.py as far as modules have them: layer_norm stands for norm_ih, norm_hh,
+norm_c and norm_c_bias.
 """
 
 import numpy as np
 
 from lstm_fast import LSTM, RNN, reference
-from variants import ACTIVATIONS
+from reference_cases import ACTIVATIONS
 
 LSTM_OPTIONS = (
     "no_bias",
@@ -35,8 +35,7 @@ PROBABILITIES = {"recurrent_dropout": 0.3, "dropout": 0.25}
 
 
 def make(kind, I, H, options, *, seed=0, dtype=np.float64, **structure):
-    """A module with these options; its parameters are larger than those that training starts with, so that bounds and
-    kinks are reached."""
+    """A module with these options; its parameters are larger than initial ones, to reach bounds and kinks."""
     rng = np.random.default_rng(seed)
     arguments = {"bias": "no_bias" not in options, "learn_initial_state": "learned" in options}
     arguments |= {name: p for name, p in PROBABILITIES.items() if name in options}
@@ -63,7 +62,7 @@ def make(kind, I, H, options, *, seed=0, dtype=np.float64, **structure):
 
 
 def draw(rng, module, T, B, options):
-    """Arguments of forward and backward, and those of sequences."""
+    """Arguments of forward and backward, with lengths and resets if the options have them."""
     n, R = module.num_layers * (1 + module.bidirectional), module.h_size
     shapes = {
         "x": (T, B, module.input_size),
@@ -85,7 +84,7 @@ def states(module, h, c):
 
 
 def train(module, a, *, training=True, lean=False, norms=False, **call):
-    """Results and gradients by name, and the tape."""
+    """The results and gradients of a training pass by name, and the tape."""
     output, last, tape = module.forward(
         a["x"],
         states(module, a["h_0"], a["c_0"]),
@@ -104,7 +103,7 @@ def train(module, a, *, training=True, lean=False, norms=False, **call):
 
 
 def masks(module, run, T, B):
-    """The masks of a training call, from the reference's generator."""
+    """The random masks of a training pass, drawn by the reference."""
     if run is None:
         return {}
     n, R, D, H = (
@@ -113,26 +112,26 @@ def masks(module, run, T, B):
         1 + module.bidirectional,
         module.hidden_size,
     )
-    made = {}
+    drawn = {}
     if run.dropout:
-        made["masks"] = [
+        drawn["masks"] = [
             reference.dropout_mask(run.seed, layer, (T, B, D * R), run.dropout, np.float64)
             for layer in range(module.num_layers - 1)
         ]
     if run.recurrent_dropout:
-        made["recurrent_masks"] = [
+        drawn["recurrent_masks"] = [
             reference.recurrent_dropout_mask(run.seed, k, (B, R), run.recurrent_dropout, np.float64) for k in range(n)
         ]
     for state, p, size in (("h", run.zoneout_h, R), ("c", run.zoneout_c, H)):
         if p:
-            made[f"zoneout_{state}_masks"] = [
+            drawn[f"zoneout_{state}_masks"] = [
                 reference.zoneout_mask(run.seed, k, (T, B, size), p, np.float64, state) for k in range(n)
             ]
-    return made
+    return drawn
 
 
 def expect(module, a, run, dtype=np.float64):
-    """What train returns, from the reference in this dtype."""
+    """The results and gradients that train should give, from the reference in this dtype."""
     T, B = a["x"].shape[:2]
     parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
     a = {

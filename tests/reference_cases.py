@@ -1,4 +1,4 @@
-"""The features of a layer by name, and random arguments for any set of them, for one layer and for a stack."""
+"""Arguments of the reference's functions: random ones for any set of features, for one layer and for a stack."""
 
 import itertools
 
@@ -8,7 +8,8 @@ from lstm_fast import reference
 
 T, B, I, H, R = 5, 4, 3, 3, 2
 
-# What an LSTM can have beside the six lines, and what of it a plain RNN can have. "dropout" is for stacks.
+# Everything that can be added to the plain LSTM, and the part of it that applies to a plain RNN. "dropout" is for
+# stacks.
 LSTM_FEATURES = (
     "no_bias",
     "projection",
@@ -36,7 +37,7 @@ LSTM_FEATURES = (
 RNN_FEATURES = ("no_bias", "recurrent_dropout", "zoneout_h", "lengths", "resets", "learned_h_0", "zero_h_0")
 NEEDS = {"norm_c_bias": "norm_c"}
 
-# With parameters that put both sides of each kink in reach of numbers around 1.
+# With parameters that place each kink within reach of numbers around 1.
 ACTIVATIONS = (
     "tanh",
     "sigmoid",
@@ -53,7 +54,7 @@ ACTIVATIONS = (
 
 
 def random_features(rng, kind, share=0.35):
-    """A random set of features, sorted; "dropout" among them for half of the sets."""
+    """A random set of features, sorted; half of the sets contain "dropout"."""
     names = LSTM_FEATURES if kind == "lstm" else RNN_FEATURES
     chosen = {name for name in names if rng.random() < share} | ({"dropout"} if rng.random() < 0.5 else set())
     return tuple(sorted(chosen | {NEEDS[name] for name in chosen if name in NEEDS}))
@@ -64,7 +65,7 @@ def normal(rng, shapes, scale=1.0):
 
 
 def parameter_shapes(kind, features, input_size, output_size):
-    """Shapes of one layer's and direction's parameters, under the names of a stack without suffix."""
+    """Shapes of the parameters of one layer and direction, under the names of a stack without their suffix."""
     rows = 4 * H if kind == "lstm" else H
     shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, output_size)}
     shapes |= {} if "no_bias" in features else {"bias_ih": (rows,), "bias_hh": (rows,)}
@@ -82,7 +83,7 @@ def parameter_shapes(kind, features, input_size, output_size):
 
 
 def cell_options(rng, features):
-    """The keyword arguments of lstm_forward that are no arrays."""
+    """The keyword arguments of lstm_forward that are not arrays."""
     options = {"coupled_gates": True} if "coupled_gates" in features else {}
     options |= {name: 0.6 for name in ("cell_clip", "gate_clip") if name in features}
     for name, default in (("activation", "tanh"), ("recurrent_activation", "sigmoid"), ("cell_activation", "tanh")):
@@ -93,7 +94,7 @@ def cell_options(rng, features):
 
 
 def sequence_options(rng, features, T, B):
-    """Lengths in no order, among them 0 and T; resets of a third of the steps."""
+    """Unsorted lengths that include 0 and T; resets at a third of the steps."""
     options = {"lengths": rng.permutation(np.resize([T, 0, max(T - 2, 0), min(T, 1)], B))}
     options = options if "lengths" in features else {}
     return options | ({"resets": rng.random((T, B)) < 1 / 3} if "resets" in features else {})
@@ -106,7 +107,7 @@ def layer_masks(rng, features, T, B, output_size):
 
 
 def layer_arguments(kind, features=(), T=T, B=B, seed=0):
-    """Differentiable arguments of lstm_forward or rnn_forward, incoming gradients, and all other arguments."""
+    """Differentiable arguments of lstm_forward or rnn_forward, incoming gradients, and the remaining arguments."""
     rng, h_size = np.random.default_rng(seed), R if "projection" in features else H
     states = {"h": (B, h_size)} | ({"c": (B, H)} if kind == "lstm" else {})
     shapes = {"x": (T, B, I)} | {s + "_0": shape for s, shape in states.items()}
@@ -125,7 +126,7 @@ def layer_arguments(kind, features=(), T=T, B=B, seed=0):
 
 
 def stack_arguments(kind, num_layers, bidirectional, features=(), T=T, B=B, seed=0):
-    """As layer_arguments for stack_forward: x, states and parameters in one flat dict."""
+    """Like layer_arguments, for stack_forward: x, states and parameters in one flat dict."""
     rng, h_size, D = np.random.default_rng(seed), R if "projection" in features else H, 1 + bidirectional
     states = {"h": (num_layers * D, B, h_size)} | ({"c": (num_layers * D, B, H)} if kind == "lstm" else {})
     shapes = {"x": (T, B, I)} | {s + "_0": shape for s, shape in states.items() if f"zero_{s}_0" not in features}
@@ -148,7 +149,7 @@ def layer_forward(kind, arguments, options):
 
 
 def layer_backward(kind, tape, incoming):
-    """All gradients in one dict, as in layer_arguments."""
+    """All gradients in one dict, named as in layer_arguments."""
     gradients = getattr(reference, kind + "_backward")(tape, **incoming)._asdict()
     return {name.removeprefix("d_"): d for name, d in gradients.items() if d is not None}
 
@@ -158,11 +159,11 @@ def stack_forward(arguments, options):
 
 
 def stack_backward(tape, incoming):
-    """All gradients in one flat dict, as in stack_arguments."""
+    """All gradients in one flat dict, named as in stack_arguments."""
     *d_inputs, d_parameters = reference.stack_backward(tape, **incoming)
     return {name: d for name, d in zip(("x", "h_0", "c_0"), d_inputs) if d is not None} | d_parameters
 
 
 def weighted_sum(results, incoming):
-    """The loss whose gradients with respect to the results are the incoming ones."""
+    """The loss whose gradients with respect to the results are the incoming gradients."""
     return sum((result * d_result).sum() for result, d_result in zip(results, incoming.values()))
