@@ -6,6 +6,7 @@ import numpy as np
 from google.protobuf.message import EncodeError
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from .._errors import network_type
 from .._files import write_atomically
 from .._recurrent import Recurrent
 from ..modules import LSTM, LSTMCell
@@ -34,7 +35,7 @@ def save(lstm_or_model, path):
     is_model = isinstance(lstm_or_model, SequenceModel)
     module = lstm_or_model.lstm if is_model else lstm_or_model
     if not isinstance(module, Recurrent) or isinstance(module, LSTMCell):
-        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {type(lstm_or_model).__name__}")
+        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
     for name in ("proj_size", "layer_norm", "cell_clip"):
         if getattr(module, name, None):
             raise ValueError(f"{name}={getattr(module, name)!r} cannot be saved: ONNX's LSTM has nothing for it")

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import _arguments, _core, _threads
+from .. import _architecture, _arguments, _core, _safetensors, _threads
+from .._errors import network_type
 from .._parameters import Named, views
 from .._recurrent import Recurrent
+from ..modules import LSTM, RNN
 from .data import Sequences
 from .losses import Loss
 
@@ -48,7 +50,7 @@ class SequenceModel:
 
     def __init__(self, lstm, out_features, readout="last", *, seed=None):
         if not isinstance(lstm, Recurrent) or not hasattr(lstm, "forward") or lstm._suffixes() == [""]:
-            raise TypeError(f"lstm must be an LSTM or RNN, got {type(lstm).__name__}")
+            raise TypeError(f"lstm must be an LSTM or RNN, got {network_type(lstm)}")
         if readout not in READOUTS:
             raise ValueError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
         self.lstm, self.readout = lstm, readout
@@ -189,9 +191,18 @@ class SequenceModel:
 
     def save(self, path):
         """Writes a safetensors file: parameters under the names of state_dict(), what the model is in the metadata."""
-        from .checkpoint import save_model
+        _safetensors.write(path, self.state_dict(), {"file": "model", "model": self.description()})
 
-        save_model(self, path)
+    def description(self):
+        """What the model is made of, without its parameters, as a dict for JSON."""
+        _architecture.check_type("model.lstm", self.lstm, (LSTM, RNN))
+        return {
+            "kind": type(self.lstm).__name__,
+            "dtype": self.lstm.dtype.name,
+            "out_features": self.out_features,
+            "readout": self.readout,
+            "network": _architecture.options(self.lstm),
+        }
 
     def __repr__(self):
         return f"SequenceModel({self.lstm!r}, {self.out_features}, readout={self.readout!r})"
