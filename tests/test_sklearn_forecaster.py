@@ -10,7 +10,6 @@ from sklearn.base import clone
 
 import lstm_fast as lf
 from lstm_fast.sklearn import LSTMForecaster
-from lstm_fast.sklearn.series import times_after
 
 SMALL = {"input_size": 8, "horizon": 3, "hidden_size": 4, "epochs": 2, "random_state": 0}
 

@@ -7,7 +7,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from .base import SETTINGS, Estimator, keep
-from .sequences import X_SHAPES, Scaling, read_sequences, steps_of
+from .scaling import Scaling
+from .sequences import X_SHAPES, read_sequences, steps_of
 
 
 class _OneAnswer(Estimator):
