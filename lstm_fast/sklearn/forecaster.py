@@ -16,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import _arguments
 from .base import SETTINGS, Estimator, keep
+from .future import read_future
 from .scaling import Scaling
-from .series import answer, read, read_future
+from .series import answer, read
 from .windows import Order, carry_forward, cut, targets_of
 
 SCALES = ("series", "window", None)
@@ -123,7 +124,9 @@ class LSTMForecaster(Estimator):
         self._scalings = {self._key(k, one): self._scaling_of(self._order.apply(one)) for k, one in enumerate(series)}
         ordered = [(self._key(k, series[k]), self._order.apply(series[k])) for k in self._order.series]
         self._X_scaling = (
-            Scaling.of(np.concatenate([one.X for _, one in ordered])) if self.scale else Scaling.none(self._n_explaining)
+            Scaling.of(np.concatenate([one.X for _, one in ordered]))
+            if self.scale
+            else Scaling.none(self._n_explaining)
         )
         levels = 1 if self.quantiles is None else len(self.quantiles)
         self.model_ = self._make_model(self._n_targets + 1 + self._n_explaining, self._n_targets * levels, "all")
@@ -256,9 +259,7 @@ class LSTMForecaster(Estimator):
         if self.quantiles is not None:
             p = np.sort(p, axis=3)[..., np.argsort(np.argsort(self.quantiles))]
         p = p * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
-        return [
-            self._order.undo(scaling.undo(one.swapaxes(1, 2)).swapaxes(1, 2)) for scaling, one in zip(scalings, p)
-        ]
+        return [self._order.undo(scaling.undo(one.swapaxes(1, 2)).swapaxes(1, 2)) for scaling, one in zip(scalings, p)]
 
     # ---- how well ----
 

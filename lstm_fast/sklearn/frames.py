@@ -1,15 +1,16 @@
-"""Data frames and series of pandas, polars, pyarrow and others, read and made through narwhals.
+"""Data frames and series of pandas, polars, pyarrow and others, read through narwhals.
 
 A pandas index counts like columns: its levels unique_id and ds, or its dates or numbers as ds.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from .stamps import stamps_of_column, stamps_of_pandas
 from .times import Stamps
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
@@ -32,14 +33,6 @@ def wrap(name: str, value: Any) -> Any | None:
     if isinstance(wrapped, nw.LazyFrame):
         raise TypeError(f"{name} must hold its data, got a lazy {type(value).__name__}: call collect() on it first")
     return wrapped if isinstance(wrapped, nw.DataFrame | nw.Series) else None
-
-
-def _pandas() -> Any:
-    try:
-        import pandas as pd
-    except ImportError:
-        raise ImportError("dates (ds) need pandas for their calendar: pip install pandas; or leave ds out") from None
-    return pd
 
 
 @dataclass
@@ -113,10 +106,10 @@ class Table:
     def stamps(self) -> tuple[str, Stamps] | None:
         """What to call the time stamps of the rows, and the stamps; None if there are none."""
         if TIME in self.frame.columns:
-            return f"ds of {self.name}", _stamps_of_column(f"ds of {self.name}", self.frame[TIME])
+            return f"ds of {self.name}", stamps_of_column(f"ds of {self.name}", self.frame[TIME])
         if self.index is None:
             return None
-        return f"the index of {self.name}", _stamps_of_index(f"the index of {self.name}", self.index)
+        return f"the index of {self.name}", stamps_of_pandas(f"the index of {self.name}", self.index)
 
     def values(self, columns: list[Hashable]) -> np.ndarray:
         """(rows, columns) float64, what is missing as NaN."""
@@ -129,156 +122,11 @@ def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
 
     values = np.empty((len(frame), len(columns)))
     for k, column in enumerate(columns):
-        series = frame[column]
+        series = frame[:, frame.columns.index(column)]  # not by name, which may be a number
         if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
             raise ValueError(f"{column} of {name} must be numbers, got {series.dtype}")
         values[:, k] = series.cast(nw.Float64).to_numpy()
     return values
-
-
-# ---- time stamps ----
-
-
-def _stamps_of_index(name: str, index: Any) -> Stamps:
-    pd = _pandas()
-    if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex):
-        return index
-    return _stamps_of_values(name, index)
-
-
-def _stamps_of_values(name: str, values: Any) -> Stamps:
-    """Stamps of pandas' values of any other kind."""
-    pd = _pandas()
-    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-        is_whole = pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any()
-        return values.to_numpy(np.int64 if is_whole else np.float64)
-    if pd.api.types.is_timedelta64_dtype(values.dtype):
-        return values.to_numpy()
-    if pd.api.types.infer_dtype(values, skipna=True) in ("date", "datetime"):
-        return pd.DatetimeIndex(pd.to_datetime(values))
-    raise ValueError(
-        f"{name} must be dates, periods or numbers, got {values.dtype} such as {values[:1].tolist()}. Convert text to dates "
-        "first, for example with pandas.to_datetime(..., format=...)" + (
-            ", or call reset_index(drop=True) if the rows are in order" if "index" in name else ""
-        )
-    )
-
-
-def _stamps_of_column(name: str, series: Any) -> Stamps:
-    import narwhals.stable.v2 as nw
-
-    if series.is_null().any():
-        raise ValueError(f"{name} must not be missing, got NaT in row {series.is_null().to_list().index(True)}")
-    if series.dtype in (nw.Date, nw.Datetime):
-        pd = _pandas()
-        if nw.maybe_get_index(series) is not None:
-            return pd.DatetimeIndex(series.to_native())
-        unit = series.dtype.time_unit if series.dtype == nw.Datetime else "us"
-        counts = series.cast(nw.Datetime(unit, getattr(series.dtype, "time_zone", None))).cast(nw.Int64).to_numpy()
-        stamps = pd.DatetimeIndex(counts.astype(f"M8[{unit}]"))
-        zone = getattr(series.dtype, "time_zone", None)
-        return stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
-    if series.dtype.is_integer():
-        return series.cast(nw.Int64).to_numpy()
-    if series.dtype.is_numeric():
-        return series.cast(nw.Float64).to_numpy()
-    if series.dtype == nw.Duration:
-        return series.to_numpy()
-    if nw.maybe_get_index(series) is not None:
-        native = series.to_native()
-        if type(native.dtype).__name__ == "PeriodDtype":
-            return _pandas().PeriodIndex(native)
-        return _stamps_of_values(name, native)
-    raise ValueError(f"{name} must be dates or numbers, got {series.dtype}: convert text to dates first")
-
-
-def _column_of_stamps(stamps: Stamps, like: Any) -> Any:
-    """Stamps as a column of the library and type of `like`."""
-    import narwhals.stable.v2 as nw
-
-    backend, dtype = like.implementation, like.dtype
-    if nw.maybe_get_index(like) is not None and not isinstance(stamps, np.ndarray):
-        native = _pandas().Series(stamps)
-        if type(native.dtype).__name__ != "PeriodDtype":
-            is_date = dtype == nw.Object and all(stamps == stamps.normalize())
-            native = native.dt.date.astype(object) if is_date else native.astype(like.to_native().dtype)
-        return nw.from_native(native, series_only=True)
-    if not isinstance(stamps, np.ndarray):
-        unit = dtype.time_unit if dtype == nw.Datetime else "us"
-        counts = nw.new_series(TIME, stamps.as_unit(unit).asi8, nw.Int64, backend=backend)
-        zoned = nw.Datetime(unit, getattr(dtype, "time_zone", None))
-        return counts.cast(zoned).cast(dtype)
-    series = nw.new_series(TIME, stamps, backend=backend)
-    try:
-        narrow = series.cast(dtype)
-        return narrow if (narrow.to_numpy() == stamps).all() else series
-    except Exception:  # numbers that go on beyond a narrow type: each library has an error of its own
-        return series
-
-
-# ---- answers in kind ----
-
-
-@dataclass
-class Template:
-    """An empty frame or series in the form of what came in, to answer in kind."""
-
-    empty: Any  # native, without rows
-    levels: tuple[tuple[str, Hashable], ...]
-    index: Any | None  # without rows
-    columns: list[Hashable]
-    is_series: bool
-    series_name: Hashable
-
-    @classmethod
-    def of(cls, table: Table) -> "Template":
-        index = None if table.index is None else table.index[:0]
-        empty = table.frame.head(0).to_native()
-        return cls(empty, table.levels, index, table.numbers, table.is_series, table.series_name)
-
-    def fill(self, columns: Mapping[Hashable, Any], ids: list[Hashable] | None, stamps: Stamps | None) -> Any:
-        """A native frame, or series of the first of `columns`, with these ids and time stamps where the form has them."""
-        import narwhals.stable.v2 as nw
-
-        empty = nw.from_native(self.empty)
-        backend = empty.implementation
-        values = {name: nw.new_series("", np.asarray(v), backend=backend) for name, v in columns.items()}
-        if self.is_series and not self.levels:
-            return values[next(iter(values))].alias(self.series_name).to_native()
-        roles: dict[Hashable, Any] = {}
-        if ids is not None:
-            roles[ID] = nw.from_native(_ids_like(empty[ID], ids), series_only=True)
-        if stamps is not None and TIME in empty.columns:
-            roles[TIME] = _column_of_stamps(stamps, empty[TIME])
-        in_index = [role for role, _ in self.levels]
-        order = [name for name in empty.columns if name in roles] + list(values)
-        frame = nw.from_dict({name: (roles | values)[name] for name in order}, backend=backend).to_native()
-        if in_index and self.index is None:
-            frame = frame.set_index(in_index)
-        elif in_index and stamps is not None:
-            frame.index = self._index(stamps)
-        if self.is_series:
-            return frame[next(iter(values))].rename(self.series_name)
-        return frame
-
-    def _index(self, stamps: Stamps) -> Any:
-        pd = _pandas()
-        if isinstance(self.index, pd.RangeIndex) and isinstance(stamps, np.ndarray) and len(stamps) > 1:
-            step = int(stamps[1] - stamps[0])
-            return pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + step, step, name=self.index.name)
-        return pd.Index(stamps, name=self.index.name)
-
-
-def _ids_like(empty: Any, ids: list[Hashable]) -> Any:
-    import narwhals.stable.v2 as nw
-
-    if nw.maybe_get_index(empty) is not None:
-        native = empty.to_native()
-        values = np.empty(len(ids), object)
-        for k, one in enumerate(ids):  # not values[:] = ids, which would unpack tuples
-            values[k] = one
-        return type(native)(values).astype(native.dtype)
-    return nw.new_series(ID, ids, empty.dtype, backend=empty.implementation).to_native()
 
 
 # ---- columns by name ----
@@ -297,13 +145,13 @@ def order_of_columns(estimator: Any, name: str, X: Any, *, reset: bool) -> list[
         estimator._columns = columns
     elif columns is not None and estimator._columns is not None and set(columns) == set(estimator._columns):
         order = [columns.index(column) for column in estimator._columns]
-        X = wrapped.select(estimator._columns).to_native()
+        X = wrapped[:, order].to_native()
+    elif columns is not None and estimator._columns is not None:
+        require_columns(name, columns, estimator._columns)
     try:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    if not reset and columns is not None and estimator._columns is not None and len(columns) == len(order):
-        require_columns(name, columns, estimator._columns)
     return order
 
 

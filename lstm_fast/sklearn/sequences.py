@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from .frames import numbers_of, order_of_columns, wrap
+from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 X_SHAPES = """X is (N, T), each row a sequence of one number a step, or (N, T, F), or a list of (T_i, F) or (T_i,) arrays or data
     frames of any lengths, whose columns are found by name. sample_weight is (N,)."""
@@ -29,11 +29,11 @@ def _listed(estimator: Any, X: Any, reset: bool) -> list[np.ndarray] | None:
     if not all(is_table):
         k = is_table.index(False)
         raise ValueError(f"X must be all data frames or all arrays, got {type(X[k]).__name__} as X[{k}]")
-    parts = []
+    order = order_of_columns(estimator, "X[0]", frames[0].to_native(), reset=reset)
+    columns = [frames[0].columns[place] for place in order]
     for k, frame in enumerate(frames):
-        order = order_of_columns(estimator, f"X[{k}]", frame.to_native(), reset=reset and k == 0)
-        parts.append(numbers_of(f"X[{k}]", frame, [frame.columns[place] for place in order]))
-    return parts
+        require_columns(f"X[{k}]", frame.columns, columns)
+    return [numbers_of(f"X[{k}]", frame, columns) for k, frame in enumerate(frames)]
 
 
 def _require_order_of_steps(name: str, frame: Any | None) -> None:

@@ -122,20 +122,25 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
         return step
     own = [] if stamps.freq is None or stamps.freq.n < 1 else [stamps.freq]
     for step in (*own, *known, *_inferred(stamps)):
-        if isinstance(step, pd.DateOffset) and first_difference(stamps, _consecutive(stamps, step, len(stamps))) is None:
+        if (
+            isinstance(step, pd.DateOffset)
+            and first_difference(stamps, _consecutive(stamps, step, len(stamps))) is None
+        ):
             return step
     if len(stamps) < 3:
         raise ValueError(f"{name}: {len(stamps)} dates do not determine a frequency; set freq=, for example freq='D'")
     step = _likely(stamps)
     if step is None:
-        raise ValueError(f"{name} has no frequency that pandas infers, got {', '.join(map(str, stamps[:4]))}, ...: {CURE}")
+        raise ValueError(
+            f"{name} has no frequency that pandas infers, got {', '.join(map(str, stamps[:4]))}, .... {CURE}"
+        )
     _require_step(name, stamps, step, "inferred")
     raise AssertionError("a step that generates the stamps would have been inferred")  # pragma: no cover
 
 
 CURE = (
-    "insert the missing steps (y may be NaN), set freq= if the dates follow another frequency, or leave the dates out if the "
-    "rows are consecutive steps"
+    "Insert the missing steps (y may be NaN), set freq= if the dates follow another frequency, or leave the dates out (of an "
+    "index: reset_index(drop=True)) if the rows are consecutive steps"
 )
 
 
@@ -146,10 +151,10 @@ def _require_step(name: str, stamps: Stamps, step: Step, source: str) -> None:
         return
     frequency = f"frequency {getattr(step, 'freqstr', step)}, {source}"
     if k == 0:
-        raise ValueError(f"{name} begins at {stamps[0]}, which is no date of its {frequency}: {CURE}")
+        raise ValueError(f"{name} begins at {stamps[0]}, which is no date of its {frequency}. {CURE}")
     if stamps[k] < expected[k]:
-        raise ValueError(f"{name} has {stamps[k]} between two dates of its {frequency}: {CURE}")
-    raise ValueError(f"{name} has a gap: {expected[k]} is missing after {stamps[k - 1]} ({frequency}). {CURE.capitalize()}")
+        raise ValueError(f"{name} has {stamps[k]} between two dates of its {frequency}. {CURE}")
+    raise ValueError(f"{name} has a gap: {expected[k]} is missing after {stamps[k - 1]} ({frequency}). {CURE}")
 
 
 def _step_of_numbers(
@@ -173,7 +178,7 @@ def _step_of_numbers(
         is_regular = steps == step
     if not is_regular.all():
         k = int(np.argmin(is_regular))
-        raise ValueError(f"{name} has a gap: {shown[k + 1]} follows {shown[k]}, not one step of {step} later. {CURE.capitalize()}")
+        raise ValueError(f"{name} has a gap: {shown[k + 1]} follows {shown[k]}, not one step of {step} later. {CURE}")
     return step
 
 
