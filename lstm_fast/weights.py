@@ -14,7 +14,7 @@ import numpy as np
 
 from . import _architecture, _safetensors
 from ._errors import FormatError, is_torch_module, type_name
-from ._recurrent import Recurrent
+from ._inference import Network
 from .modules import LSTM, LSTMCell
 
 # What PyTorch calls the parts of a weight that is computed from them, and the function that puts it back together.
@@ -116,7 +116,7 @@ def _read(source):
         return _of_mapping(source.state_dict())._replace(module=source)
     if isinstance(source, Mapping):
         return _of_mapping(source)
-    if isinstance(source, Recurrent) or isinstance(getattr(source, "lstm", None), Recurrent):
+    if isinstance(source, Network) or isinstance(getattr(source, "lstm", None), Network):
         raise TypeError(
             f"source must be a path or a mapping from names to arrays, got {type_name(source)}, which is a network of "
             "lstm_fast already: use it, or copy.deepcopy(network)"
