@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 import lstm_fast as lf
 from lstm_fast.plot._steps import Choice, read_steps
-from lstm_fast.plot.diagrams import PLAIN_CELL, _numbers, _sums
+from lstm_fast.plot.diagrams import _numbers, _sums
 from lstm_fast.plot.maps import FRACTION_MAP, SIGNED_MAP
 from lstm_fast.tour.unit import make_unit
 from plot_checks import LONG, check_legible, contents, panels
@@ -124,7 +124,7 @@ def test_unit_rejects_other_cells_than_the_plain_one():
 
 @pytest.mark.parametrize("name, option", PLAIN_CELL_CHANGES.items())
 def test_unit_shows_the_sums_of_a_plain_cell_only(name, option):
-    assert set(PLAIN_CELL_CHANGES) | {"proj_size"} == set(PLAIN_CELL), "every option of the cell is covered"
+    assert set(PLAIN_CELL_CHANGES) | {"proj_size"} == set(lf.LSTM(1, 1)._cell), "every option of the cell is covered"
     n = _numbers(read_steps(lf.LSTM(1, 1, seed=0), 1.0, None, Choice(0, 0, 0, None)), 0, 0)
     assert _sums(lf.LSTM(1, 1, seed=0), n)
     assert _sums(lf.LSTM(1, 1, seed=0, **{name: option}), n) is None
