@@ -5,46 +5,32 @@ load(source, prefix)     the LSTM: sizes, layers, directions, projection, bias a
 save(lstm, path)         the other way, atomically
 """
 
-import json
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
-from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _variants
-from ._errors import FormatError
+from . import _architecture, _safetensors
+from ._errors import FormatError, is_torch_module, type_name
+from ._inference import Network
 from .modules import LSTM, LSTMCell
 
-# Kinds of parameters; those of one line come together.
-TOGETHER = (
-    ("weight_ih", "weight_hh"),
-    ("bias_ih", "bias_hh"),
-    ("weight_hr",),
-    ("weight_peephole",),
-    ("norm_ih_weight", "norm_hh_weight", "norm_c_weight", "norm_c_bias"),
-    ("h_0", "c_0"),
+# What PyTorch calls the parts of a weight that is computed from them, and the function that puts it back together.
+PARTS = {
+    "_g": "torch.nn.utils.remove_weight_norm",
+    "_v": "torch.nn.utils.remove_weight_norm",
+    "_orig": "torch.nn.utils.prune.remove (or remove_spectral_norm)",
+    ".original": "torch.nn.utils.parametrize.remove_parametrizations",
+    ".original0": "torch.nn.utils.parametrize.remove_parametrizations",
+    ".original1": "torch.nn.utils.parametrize.remove_parametrizations",
+}
+PART = re.compile(
+    rf"(?P<prefix>.*?)(?:parametrizations\.)?(?P<weight>(?:weight|bias)_(?:ih|hh|hr){_architecture.SUFFIX})"
+    rf"(?P<part>{'|'.join(map(re.escape, PARTS))})",
+    re.DOTALL,
 )
-KINDS = tuple(kind for together in TOGETHER for kind in together)
-NAME = re.compile(
-    rf"(?P<prefix>.*?)(?P<kind>{'|'.join(KINDS)})(?P<place>|_l(?:0|[1-9]\d{{0,4}})(?:_reverse)?)", re.DOTALL
-)
-INFERRED = (
-    "input_size",
-    "hidden_size",
-    "num_layers",
-    "bias",
-    "bidirectional",
-    "proj_size",
-    "peepholes",
-    "layer_norm",
-    "learn_initial_state",
-)
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}  # BF16 is the upper half of a float32
 
 
 def names(source):
@@ -52,7 +38,7 @@ def names(source):
 
     source : path of a safetensors file, or a mapping from names to arrays (or tensors)
     """
-    return list(_find(_read(source)[0]))
+    return list(_read(source).lstms)
 
 
 def load(source, prefix=None, **options):
@@ -77,19 +63,18 @@ def load(source, prefix=None, **options):
     ValueError : no LSTM, or several and no prefix (the message lists them); parameters that do not fit together
     FormatError : the same, of a file; or it is damaged, or not of safetensors. (It is a ValueError.)
     """
-    tensors, configs = _read(source)
-    found = _find(tensors)
-    chosen = _choose(found, prefix, source)
-    if given := [name for name in options if name in INFERRED]:
+    read = _read(source)
+    chosen = _choose(read, prefix)
+    if given := [name for name in options if name in _architecture.INFERRED]:
         raise TypeError(f"{', '.join(given)} must not be given: names and shapes of the parameters tell")
     try:
-        sizes, group = _infer(chosen, found[chosen], tensors)
-        arrays = {own: _array(name, tensors[name]) for own, name in group.items()}
+        sizes, own_names = _architecture.infer(chosen, read.lstms[chosen], read.shapes)
+        arrays = {own: _array(name, read.tensors[name]) for own, name in own_names.items()}
     except ValueError as error:
-        raise (ValueError if isinstance(source, Mapping) else FormatError)(f"{_word(source)}: {error}") from None
+        raise read.error(f"{read.name}: {error}") from None
     dtype = np.float64 if any(array.dtype == np.float64 for array in arrays.values()) else np.float32
-    kind = LSTM if "num_layers" in sizes else LSTMCell
-    lstm = kind(**sizes, **{"dtype": dtype} | configs.get(chosen, {}) | options)
+    cls = LSTM if "num_layers" in sizes else LSTMCell
+    lstm = cls(**sizes, **{"dtype": dtype} | _options(read, chosen, sizes) | options)
     lstm.load_state_dict(arrays)
     return lstm
 
@@ -100,189 +85,148 @@ def save(lstm, path, prefix=""):
     Atomic: the file is there as a whole or, after an error, as it was before. load gives the LSTM back; PyTorch reads the
     tensors with safetensors.torch.load_file.
     """
-    from .train import checkpoint
-
-    checkpoint.kind_of("lstm", lstm, (LSTM, LSTMCell))
+    _architecture.check_type("lstm", lstm, (LSTM, LSTMCell))
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, got {prefix!r}")
-    config = {
-        name: getattr(lstm, name)
-        for name in (checkpoint.COMMON if isinstance(lstm, LSTM) else ()) + checkpoint.OF_LSTM
-        if name not in INFERRED
-    }
-    checkpoint.write(
+    options = {name: value for name, value in _architecture.options(lstm).items() if name not in _architecture.INFERRED}
+    _safetensors.write(
         path,
         {prefix + name: value for name, value in lstm.state_dict().items()},
-        {"file": "weights", "prefix": prefix, "network": config},
+        {"file": "weights", "prefix": prefix, "network": options},
     )
 
 
-# ---- names ----
+# ---- sources ----
 
 
-def _find(tensors):
-    """{prefix: {(kind, place): name}} of all LSTMs; a GRU or a plain RNN has the same names with other shapes."""
-    groups = defaultdict(dict)
-    for name in tensors:
-        if isinstance(name, str) and (match := NAME.fullmatch(name)):
-            groups[match["prefix"]][match["kind"], match["place"]] = name
-    return {prefix: group for prefix, group in groups.items() if _is_lstm(group, tensors)}
+class _Source(NamedTuple):
+    """What was read, and how errors speak of it."""
+
+    name: str
+    tensors: Mapping[str, Any]
+    shapes: dict[str, tuple[int, ...]]  # of the names that belong to an LSTM or to something like it
+    lstms: dict[str, dict[_architecture.Key, str]]
+    config: Mapping[str, Any] | None = None
+    module: Any = None
+    error: type[ValueError] = ValueError
 
 
-def _is_lstm(group, tensors):
-    first = next((place for kind, place in group if kind == "weight_hh"), None)
-    if first is None:
-        return any(kind == "weight_ih" for kind, _ in group)  # and lacks one, which is worth an error of its own
-    shape = tuple(tensors[group["weight_hh", first]].shape)
-    return (
-        len(shape) != 2
-        or shape[0] not in (shape[1], 3 * shape[1])
-        or any(kind in ("weight_hr", "weight_peephole") for kind, _ in group)
-    )
+def _read(source):
+    if is_torch_module(source):
+        return _of_mapping(source.state_dict())._replace(module=source)
+    if isinstance(source, Mapping):
+        return _of_mapping(source)
+    if isinstance(source, Network) or isinstance(getattr(source, "lstm", None), Network):
+        raise TypeError(
+            f"source must be a path or a mapping from names to arrays, got {type_name(source)}, which is a network of "
+            "lstm_fast already: use it, or copy.deepcopy(network)"
+        )
+    if not isinstance(source, (str, PathLike, bytes, bytearray, memoryview)):
+        raise TypeError(f"source must be a path or a mapping from names to arrays, got {type_name(source)}")
+    file = _safetensors.read(source)
+    read = _of_mapping(file.tensors)._replace(name=file.name, error=FormatError, config=file.config)
+    if file.config is not None:
+        _check_config(read)
+    return read
 
 
-def _word(source):
-    return "source" if isinstance(source, Mapping) else str(source)
+def _of_mapping(tensors):
+    """Names and shapes, of a mapping inside it if only that has an LSTM: {"state_dict": {...}, "epoch": 3}."""
+    shapes = {
+        name: _shape(name, tensors[name])
+        for name in tensors
+        if isinstance(name, str) and _architecture.NAME.fullmatch(name)
+    }
+    groups = _architecture.group(shapes)
+    lstms = {prefix: one for prefix, one in groups.items() if _architecture.is_lstm(one, shapes)}
+    read = _Source("source", tensors, shapes, lstms)
+    if lstms or not isinstance(tensors, dict):
+        return read
+    inner = {
+        key: _read(value) for key, value in tensors.items() if isinstance(value, Mapping) or is_torch_module(value)
+    }
+    found = [key for key, value in inner.items() if value.lstms]
+    if len(found) > 1:
+        raise ValueError(
+            f"source must have one mapping with an LSTM, got {', '.join(map(repr, found))}: pass source[...]"
+        )
+    return inner[found[0]] if found else read
 
 
-def _choose(found, prefix, source):
+def _shape(name, value):
+    try:
+        return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers, got {type_name(value)} ({error})") from None
+
+
+def _array(name, value):
+    """A parameter as NumPy's array; float16 and bfloat16 widened to float32."""
+    if isinstance(value, _safetensors.Tensor):
+        return value.array(name)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype.itemsize < 4 else value
+    if not hasattr(value, "dtype"):  # nested lists, of JSON for instance
+        value = np.asarray(value)
+        value = value.astype(np.float32) if value.dtype == np.float64 else value
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+# ---- choices ----
+
+
+def _choose(read, prefix):
+    parts = {}
+    for name in read.tensors:
+        if isinstance(name, str) and (match := PART.fullmatch(name)):
+            parts.setdefault(match["prefix"], match)
+    found = read.lstms
+    wanted = {prefix, f"{prefix}."} if prefix is not None else parts if len({*found, *parts}) == 1 else ()
+    for one in wanted:
+        if one in parts:
+            weight, part = parts[one]["weight"], parts[one]["part"]
+            raise read.error(
+                f"{read.name} must have {one}{weight} itself, got {parts[one][0]}, a part from which PyTorch computes it: "
+                f"call {PARTS[part]}(lstm, {weight!r}) before saving"
+            )
     if not found:
-        error = ValueError if isinstance(source, Mapping) else FormatError
-        raise error(
-            f"{_word(source)} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none"
+        raise read.error(
+            f"{read.name} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none"
         )
     if prefix is None and len(found) == 1:
         return next(iter(found))
     for one in (prefix, f"{prefix}."):
         if one in found:
             return one
-    raise ValueError(f"prefix must be one of {', '.join(map(repr, found))} in {_word(source)}, got {prefix!r}")
+    raise ValueError(f"prefix must be one of {', '.join(map(repr, found))} in {read.name}, got {prefix!r}")
 
 
-# ---- sizes ----
-
-
-def _infer(prefix, group, tensors):
-    """(arguments of LSTM or LSTMCell, {parameter: name in tensors}) if names and shapes are those of one; else ValueError."""
-    kinds = {kind for kind, _ in group}
-    kinds = {kind for together in TOGETHER if kinds & set(together) for kind in together}
-    layers = [int(place[2:].split("_")[0]) for _, place in group if place]
-    reverse = any(place.endswith("_reverse") for _, place in group)
-    L, D = max(layers, default=0) + 1, 1 + reverse
-    if len(group) < L * D:
-        raise ValueError(
-            f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
-            f"{len(group)} of layers {sorted(set(layers))}"
-        )
-    places = [f"_l{k}{way}" for k in range(L) for way in ("", "_reverse")[:D]] if layers else [""]
-    missing = [
-        prefix + kind + place for place in places for kind in KINDS if kind in kinds and (kind, place) not in group
-    ]
-    if missing:
-        raise ValueError(f"there must also be {', '.join(missing)}")
-    group = {(kind, place): group[kind, place] for place in places for kind in KINDS if kind in kinds}
-    shapes = {key: tuple(np.shape(tensors[name])) for key, name in group.items()}
-    (G, I), (_, R) = (
-        shapes[kind, places[0]] if len(shapes[kind, places[0]]) == 2 else (0, 0) for kind in ("weight_ih", "weight_hh")
-    )
-    own = {
-        "input_size": I,
-        "hidden_size": G // 4,
-        "bias": "bias_ih" in kinds,
-        "peepholes": "weight_peephole" in kinds,
-        "layer_norm": "norm_c_bias" in kinds,
-    }
-    if layers:
-        own |= {
-            "num_layers": L,
-            "bidirectional": reverse,
-            "proj_size": R if "weight_hr" in kinds else 0,
-            "learn_initial_state": "h_0" in kinds,
-        }
-    model = SimpleNamespace(**{"learn_initial_state": False} | own, h_size=R, _n_gates=4, _has_c=True)
-    expected = {
-        (kind, place): shape
-        for k, place in enumerate(places)
-        for kind, shape in _variants.parameter_shapes(model, I if k < D else D * R).items()
-    }
-    wrong = [
-        f"{name} {shapes[key]}" + f" instead of {expected[key]}" * (key in expected)
-        for key, name in group.items()
-        if shapes[key] != expected.get(key)
-    ]
-    if not I * (G // 4) * R or wrong or len(expected) != len(group):
-        raise ValueError(
-            "shapes must be those of an LSTM of one size, weight_ih (4H, I), weight_hh (4H, H), ..., got "
-            + ", ".join(wrong or (f"{name} {shapes[key]}" for key, name in group.items()))
-        )
-    return own, {kind + place: name for (kind, place), name in group.items()}
-
-
-# ---- arrays ----
-
-
-class _Raw(NamedTuple):
-    """A tensor of a safetensors file, as it lies there."""
-
-    dtype: str
-    shape: tuple
-    data: bytearray
-
-
-def _array(name, value):
-    """A parameter as NumPy's array; float16 and bfloat16, which only need more room, as float32."""
-    if isinstance(value, _Raw):
-        if value.dtype == "BF16":
-            return (np.frombuffer(value.data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(value.shape)
-        if value.dtype not in DTYPES:
-            raise ValueError(f"{name} must be of type {', '.join(DTYPES)} or BF16, got {value.dtype}")
-        array = np.frombuffer(value.data, DTYPES[value.dtype]).reshape(value.shape)
-    else:
-        if hasattr(value, "detach"):
-            value = value.detach().cpu()
-            value = value.float() if value.dtype.itemsize < 4 else value
-        array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
-
-
-def _read(source):
-    """(tensors by name, options by prefix) of a file or a mapping."""
-    if isinstance(source, Mapping):
-        return source, {}
-    try:
-        import safetensors
-    except ImportError:
-        raise ImportError('files need the package safetensors: pip install "lstm_fast[train]"') from None
-    if not isinstance(source, (str, PathLike)):
-        raise TypeError(f"source must be a path or a mapping from names to arrays, got {type(source).__name__}")
-    data = Path(source).read_bytes()
-    try:
-        tensors = {
-            name: _Raw(raw["dtype"], tuple(raw["shape"]), raw["data"])
-            for name, raw in sorted(safetensors.deserialize(data))
-            if NAME.fullmatch(name)
-        }
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return tensors, _options(header.get("__metadata__", {}))
-    except Exception as error:
-        raise FormatError(
-            f"{source} is not a safetensors file, or damaged: {error} (what torch.save wrote: give torch.load(path))"
-        ) from None
-
-
-def _options(metadata):
-    """What files of lstm_fast, of save and of lf.train, say of the LSTM beside its parameters, by prefix."""
-    if metadata.get("format") != "lstm_fast":
+def _options(read, prefix, sizes):
+    """Arguments that a file of lstm_fast, or a module of PyTorch, has beside the parameters."""
+    if read.config is not None:
+        own, network = _network_of(read.config)
+        return network if own == prefix else {}
+    module = dict(read.module.named_modules()).get(prefix.removesuffix(".")) if read.module is not None else None
+    if not isinstance(getattr(module, "batch_first", None), bool):
         return {}
-    config = json.loads(metadata["config"])
+    return {"batch_first": module.batch_first} | ({"dropout": module.dropout} if sizes["num_layers"] > 1 else {})
+
+
+def _network_of(config):
+    """(prefix, options that parameters do not tell) from the configuration of a file of weights or of lf.train."""
     prefix, network = (
         (config["prefix"], config["network"]) if config["file"] == "weights" else ("lstm.", config["model"]["network"])
     )
-    network = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in network.items()
-        if name not in INFERRED
-    }
-    if "nonlinearity" not in network:  # a plain RNN's has nothing to say to us
-        LSTM(1, 2, 2, **network)  # raises what is wrong with them
-    return {prefix: network}
+    inferred = _architecture.INFERRED
+    return prefix, {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
+
+
+def _check_config(read):
+    try:
+        _, network = _network_of(read.config)
+        if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
+            LSTM(1, 2, 2, **network)  # raises what is wrong with them
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _safetensors.damaged(read.name, repr(error)) from None

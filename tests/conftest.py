@@ -14,6 +14,7 @@ import pytest
 
 import lstm_fast
 from lstm_fast import _core
+from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 
 # Flags that the processor must report for an instruction set to be expected, by machine.
 EXPECTED_ISAS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from lstm_fast import LSTM, RNN, LSTMCell
+from lstm_fast import LSTM, RNN, LSTMCell, _arguments
 from module_cases import draw, make, states, train
 from tolerances import assert_same_bits
 
@@ -251,6 +251,16 @@ def test_sizes_must_be_positive_integers(name):
         for wrong in (0, -1, 1.5, 2.0, "3", None, True, np.nan, [3], 1j):
             with pytest.raises((ValueError, TypeError), match=f"^{name} must be a positive integer, got"):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
+
+
+def test_the_largest_size_is_one():
+    for most in (_arguments.LARGEST_SIZE, 10_000, 1):
+        assert _arguments.positive_integer("size", most, most) == most
+        with pytest.raises(ValueError, match=f"^size must be at most {most}, got {most + 1}"):
+            _arguments.positive_integer("size", most + 1, most)
+    assert LSTM(1, 1, 10_000).num_layers == 10_000
+    with pytest.raises(ValueError, match="^num_layers must be at most 10000, got 10001"):
+        LSTM(1, 1, 10_001)
 
 
 @pytest.mark.parametrize(

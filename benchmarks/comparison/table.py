@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from .shapes import REGIMES
-from .verdict import bars, best_peer, flops_per_s, needed_share, ours, ratio, seconds, share_of_limit
+from .verdict import bars, best_peer, flops_per_s, needed_share, ours, ratio, seconds, share_of_limit, spread
 
 SHORT = {"onnxruntime": "ORT", "openvino": "OpenVINO"}
 LEGEND = """\
@@ -76,7 +76,7 @@ def line(row, peers):
 
 
 def markdown(results, regimes=("step", "sequence", "batch", "training-1", "training")):
-    """The rows of README's table."""
+    """The rows of the tables in docs/performance.md."""
     names = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch", "jax": "JAX", "openvino": "OpenVINO", "keras": "Keras"}
     kinds = {"step": "one `step` of a `stream`", "training": "forward and backward"}
     for row in (row for row in results["rows"] if row["regime"] in regimes and ours(row)):
@@ -86,7 +86,7 @@ def markdown(results, regimes=("step", "sequence", "batch", "training-1", "train
         yield (
             f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {kinds.get(row['kind'], row['kind'])} | {own} | "
             f"{ratio(time, ours(row)):.2f} × {names.get(peer, peer)} | "
-            f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} |"
+            f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} | {spread(row):.1%} |"
         )
 
 

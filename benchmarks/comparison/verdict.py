@@ -1,5 +1,7 @@
 """Derived from the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
 
+from statistics import median, quantiles
+
 
 def seconds(row, name):
     """The time of an entrant, or None."""
@@ -20,6 +22,13 @@ def best_peer(row):
 def ratio(other, own):
     """How many times as long the other takes, or None."""
     return other / own if other and own else None
+
+
+def spread(row):
+    """Interquartile range of our rounds divided by their median."""
+    rounds = row["times"][row["ours"]]["rounds"]
+    low, _, high = quantiles(rounds, n=4)
+    return (high - low) / median(rounds)
 
 
 def flops_per_s(row):

@@ -11,7 +11,7 @@ DEEPEST = 100
 def cells_of(layer):
     """(configurations of the LSTM cells, number of directions) of a serialised layer; None if there are others in it."""
     class_name, config = layer["class_name"], layer["config"]
-    if class_name == "LSTM":
+    if class_name in ("LSTM", "CuDNNLSTM"):
         return [config], 1
     if class_name == "RNN":
         cell = config["cell"]
@@ -48,6 +48,8 @@ def walk(layer, path=(), name=(), depth=0):
         raise FormatError(f"layers must be nested at most {DEEPEST} deep")
     yield "/".join(path), name, layer
     config = layer["config"]
+    if isinstance(config, list):  # a Sequential of Keras up to 2.2.2
+        config = {"layers": config}
     if not isinstance(config, dict):
         if not path:
             raise FormatError(f"the configuration must be that of a model, got {layer!r:.100}")
@@ -60,15 +62,15 @@ def walk(layer, path=(), name=(), depth=0):
             inner.append(((key if layer["class_name"] == "Bidirectional" else attribute,), config[attribute]))
     for place, child in inner:
         own = child["config"].get("name") if isinstance(child.get("config"), dict) else None
-        yield from walk(child, path + place, (*name, own or place[-1]), depth + 1)
+        yield from walk(child, path + place, (*name, own or child.get("name") or place[-1]), depth + 1)
 
 
-def default_config(kind, n):
-    """A serialised layer of which nothing but its kind and its number of cells is known."""
-    lstm = {"class_name": "LSTM", "config": {}}
+def default_config(kind, n, **config):
+    """A serialised layer of which nothing but its kind, its number of cells and these entries of its cells is known."""
+    lstm = {"class_name": "LSTM", "config": config}
     if kind == "Bidirectional":
         return {"class_name": kind, "config": {"layer": lstm}}
     if kind == "RNN":
-        cells = [{"class_name": "LSTMCell", "config": {}}] * n
+        cells = [{"class_name": "LSTMCell", "config": config}] * n
         return {"class_name": kind, "config": {"cell": {"class_name": "StackedRNNCells", "config": {"cells": cells}}}}
     return lstm

@@ -13,12 +13,14 @@ file are not followed, and nothing is allocated that is not in the file.
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections import defaultdict
 
 import numpy as np
 
 from .._errors import FormatError
+from .._files import open_regular
 from .configs import DEEPEST, cells_of, default_config, walk
 from .layers import Layer, check_config, network
 
@@ -61,6 +63,12 @@ def load(path, name=None, **config):
         raise ValueError("name must not be an empty list")
     chosen = [_choose(layers, one, path) for one in wanted]
     check_config(config)
+    if "recurrent_activation" not in config and (uncertain := [layer.name for layer in chosen if layer.is_uncertain]):
+        warnings.warn(
+            f"{path} does not say whether recurrent_activation of {', '.join(uncertain)} was 'hard_sigmoid' (the default in "
+            "TensorFlow 1) or 'sigmoid' (in TensorFlow 2), which is taken: pass recurrent_activation to be sure",
+            stacklevel=2,
+        )
     try:
         return network(chosen, config)
     except (AttributeError, KeyError, IndexError, TypeError) as error:
@@ -89,7 +97,7 @@ def _read(path):
         import h5py
     except ImportError:
         raise ImportError('Keras files need the package h5py: pip install "lstm_fast[keras]"') from None
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             config, version = None, "3"
             if zipfile.is_zipfile(file):
@@ -143,7 +151,7 @@ def _is_cell(kernel, recurrent, *bias):
     if len(kernel.shape) != 2 or len(recurrent.shape) != 2 or len(bias) > 1:
         return False
     H, G = recurrent.shape
-    return H > 0 and G == 4 * H and kernel.shape[1] == G and all(b.shape == (G,) for b in bias)
+    return H > 0 and G == 4 * H and kernel.shape[1] == G and all(b.shape in ((G,), (2 * G,)) for b in bias)
 
 
 def _children(group):
@@ -260,9 +268,14 @@ def _named_cells(group):
 
 def _whole_model(h5):
     """Layers of the configuration; their cells are those of their top layer's weights whose path has their name in it."""
-    version = h5.attrs["keras_version"]
-    layers, version = [], version.decode() if isinstance(version, bytes) else version
-    for path, name, layer in walk(json.loads(h5.attrs["model_config"])):
+    version, layers = _version(h5), []
+    model = json.loads(h5.attrs["model_config"])
+    if isinstance(
+        model["config"], list
+    ):  # up to 2.2.2, a Sequential in a Sequential has no name but that of its weights
+        for layer, name in zip(model["config"], _attribute(h5["model_weights"], "layer_names")):
+            layer.setdefault("name", name)
+    for path, name, layer in walk(model):
         read = cells_of(layer) if name and path.split("/")[-1] not in ("forward_layer", "backward_layer") else None
         if not read:
             continue
@@ -287,8 +300,24 @@ def _whole_model(h5):
     return _unique(layers, [layer.name for layer in layers])
 
 
+def _version(group):
+    version = group.attrs.get("keras_version", "")
+    version = version.decode() if isinstance(version, bytes) else str(version)
+    if version.startswith(("0", "1")):
+        raise FormatError(f"a file of Keras {version} must be read and saved by Keras 2.0 to 2.2, which converts it")
+    return version
+
+
+def _default_recurrent_activation(version):
+    """(default of LSTM when the file was written, whether that is uncertain): Keras 2.3 and TensorFlow 2.0 changed it."""
+    release = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    is_uncertain = version == "2.2.4-tf"  # TensorFlow 1.13 to 2.1
+    return "hard_sigmoid" if (2, 0) <= release < (2, 3) and not is_uncertain else "sigmoid", is_uncertain
+
+
 def _old_weights(h5):
     """Layers of a weights-only file as Keras had it before 2.13, by the paths of their cells."""
+    activation, is_uncertain = _default_recurrent_activation(_version(h5))
     layers = []
     for top in _attribute(h5, "layer_names"):
         found = defaultdict(list)
@@ -299,6 +328,8 @@ def _old_weights(h5):
             way = way[way.index(top) :] if top in way else [top, *way]
             found["/".join(way), is_two].append([_array(dataset) for dataset in cell])
         for (name, is_two), cells in found.items():
-            layer = default_config("Bidirectional" if is_two else "LSTM" if len(cells) == 1 else "RNN", len(cells))
-            layers.append(Layer(name, layer["class_name"], layer["config"], cells, is_keras_2=True))
+            kind = "Bidirectional" if is_two else "LSTM" if len(cells) == 1 else "RNN"
+            is_cudnn = len(cells[0]) == 3 and cells[0][2].size == 2 * cells[0][1].shape[1]  # and so sigmoid, always
+            layer = default_config(kind, len(cells), **{} if is_cudnn else {"recurrent_activation": activation})
+            layers.append(Layer(name, kind, layer["config"], cells, True, is_uncertain and not is_cudnn))
     return _unique(layers, [f"{k}:{layer.name}" for k, layer in enumerate(layers)])

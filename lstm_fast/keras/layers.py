@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _variants
-from .._errors import FormatError
+from .._errors import FormatError, network_type
 from ..modules import LSTM
+from ..quantized import QuantizedLSTM
 from .configs import cells_of
 
 # Keras 3's formulas: hard_sigmoid is relu6(x + 3) / 6, leaky_relu has 0.2 below 0.
@@ -43,6 +44,7 @@ class Layer(NamedTuple):
     config: dict
     cells: list
     is_keras_2: bool = False
+    is_uncertain: bool = False  # the file does not say which default of recurrent_activation it was made with
 
 
 def _activation(layer, cell, argument):
@@ -76,11 +78,11 @@ def _check_sizes(layer, cell, arrays):
         or recurrent.shape != (H, 4 * H)
         or kernel.shape[1] != 4 * H
         or 0 in kernel.shape
-        or [b.shape for b in bias] != [(4 * H,)] * bool(has_bias)
+        or [b.shape for b in bias] not in ([[(4 * H,)], [(8 * H,)]] if has_bias else [[]])
     ):
         raise FormatError(
-            f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) with H = units = {H} "
-            f"and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}"
+            f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) (of CuDNNLSTM (8H,)) with "
+            f"H = units = {H} and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}"
         )
     return kernel.shape[0], H
 
@@ -100,14 +102,16 @@ def _read(layer, given):
     cells = [cell | given for cell in cells]
     merge_mode = given.get("merge_mode", layer.config.get("merge_mode", "concat")) if D == 2 else "concat"
     if merge_mode not in ("concat", None):
+        way = {"sum": "output[..., :H] + output[..., H:]", "mul": "output[..., :H] * output[..., H:]"}
+        way["ave"] = f"({way['sum']}) / 2"
         raise ValueError(
-            f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: with "
-            "merge_mode='concat' as an argument, both directions are given side by side"
+            f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: pass merge_mode='concat' "
+            f"and merge the two directions of the output" + f", {way[merge_mode]}" * (merge_mode in way)
         )
     if backwards != ([False, True] if D == 2 else [False] * len(cells)):
         raise ValueError(
             f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
-            "with go_backwards=False as an argument, the network is that of sequences turned round"
+            "pass go_backwards=False and reverse each sequence before the call, x[:, ::-1]"
         )
     parts = []
     for k in range(0, len(cells), D):
@@ -151,11 +155,26 @@ def network(layers, given):
         **options,
     )
     with lstm.edit() as p:
-        for suffix, (kernel, recurrent, *bias) in zip(lstm._suffixes(), arrays, strict=True):
-            p["weight_ih" + suffix], p["weight_hh" + suffix] = kernel.T, recurrent.T
+        for suffix, cell in zip(lstm.parameter_suffixes, arrays, strict=True):
+            p["weight_ih" + suffix], p["weight_hh" + suffix], bias_ih, bias_hh = _parameters(*cell)
             if lstm.bias:
-                p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias[0] if bias else 0, 0
+                p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias_ih, bias_hh
     return lstm
+
+
+def _parameters(kernel, recurrent, bias=0):
+    """weight_ih, weight_hh, bias_ih and bias_hh of a cell.
+
+    CuDNNLSTM, known by its two biases, keeps the numbers of each gate's matrix in cuDNN's order, (H, I) and (H, H), in arrays
+    of the shapes that LSTM has.
+    """
+    if np.size(bias) != 2 * kernel.shape[1]:
+        return kernel.T, recurrent.T, bias, 0
+    of_cudnn = (
+        np.concatenate([gate.reshape(gate.shape[::-1]) for gate in np.split(array, 4, axis=1)])
+        for array in (kernel, recurrent)
+    )
+    return *of_cudnn, *np.split(bias, 2)
 
 
 def from_layer(layer, **config):
@@ -220,12 +239,12 @@ def to_layer(lstm, name=None, **config):
     lstm : LSTM; an option that Keras lacks is a ValueError that names it
     config : further arguments of keras.layers.LSTM; return_sequences is True unless given
     """
-    if not isinstance(lstm, LSTM):
-        raise TypeError(f"lstm must be an LSTM, got {type(lstm).__name__}")
+    if not isinstance(lstm, (LSTM, QuantizedLSTM)):
+        raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
     for option, plain in NOT_IN_KERAS.items():
         if getattr(lstm, option) != plain:
             raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
-    if any(_variants.zoneout(lstm.zoneout, True)):
+    if any(_variants.zoneout(lstm.zoneout)):
         raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
     activation = _name_of_activation("activation", lstm.activation)
     if _name_of_activation("cell_activation", lstm.cell_activation) != activation:
@@ -258,7 +277,7 @@ def to_layer(lstm, name=None, **config):
         layer.set_weights(
             [
                 array
-                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm._n_directions]
+                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm.num_directions]
                 for array in (
                     p["weight_ih" + suffix].T,
                     p["weight_hh" + suffix].T,

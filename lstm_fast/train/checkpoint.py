@@ -1,175 +1,142 @@
-"""Safetensors files: a model, or a run of fit that can go on. Tensors under PyTorch's names; what they belong to in the metadata.
+"""Files of a model, and of a run of fit that can be resumed: safetensors, with the configuration in the metadata.
 
 Written atomically (_files.py), read whole before anything is changed; a damaged or foreign file is a FormatError.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .. import _errors
-from .._files import write_atomically
+from .. import _architecture, _safetensors
+from .._errors import FormatError
 from ..modules import LSTM, RNN
 from .model import SequenceModel
 
-FORMAT = "lstm_fast"
-VERSION = 1
-COMMON = (
-    "input_size",
-    "hidden_size",
-    "num_layers",
-    "bias",
-    "batch_first",
-    "dropout",
-    "bidirectional",
-    "recurrent_dropout",
-    "zoneout",
-    "learn_initial_state",
-)
-OF_LSTM = (
-    "proj_size",
-    "peepholes",
-    "layer_norm",
-    "coupled_gates",
-    "cell_clip",
-    "gate_clip",
-    "activation",
-    "recurrent_activation",
-    "cell_activation",
-)
-
-
-def _safetensors():
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError("files need the package safetensors: pip install safetensors") from None
-    return safetensors.numpy
-
-
-def kind_of(name, lstm, kinds=(LSTM, RNN)):
-    """The name of its class. A subclass would come back as what it is not."""
-    if type(lstm) not in kinds:
-        raise TypeError(
-            f"{name} must be an {' or '.join(kind.__name__ for kind in kinds)}, got {type(lstm).__name__}"
-            + ", a subclass" * isinstance(lstm, kinds)
-        )
-    return type(lstm).__name__
-
-
-def describe(model):
-    """What a SequenceModel is made of, for json."""
-    lstm = model.lstm
-    kind = kind_of("model.lstm", lstm)
-    names = COMMON + (OF_LSTM if kind == "LSTM" else ("nonlinearity",))
-    return {
-        "kind": kind,
-        "dtype": lstm.dtype.name,
-        "out_features": model.out_features,
-        "readout": model.readout,
-        "network": {name: getattr(lstm, name) for name in names},
-    }
-
-
-def build(config):
-    """A SequenceModel from describe()."""
-    network = {name: tuple(value) if isinstance(value, list) else value for name, value in config["network"].items()}
-    kind = {"LSTM": LSTM, "RNN": RNN}[config["kind"]]
-    return SequenceModel(kind(**network, dtype=config["dtype"]), config["out_features"], config["readout"])
-
-
-def write(path, tensors, config):
-    """Atomically."""
-    data = _safetensors().save(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
-        {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)},
-    )
-    write_atomically(path, data)
-
-
-def read(path, kind):
-    """(tensors, config) of a file of this kind, "model" or "run"."""
-    data = Path(path).read_bytes()
-    try:
-        tensors = _safetensors().load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header.get("__metadata__", {})
-    except ImportError:
-        raise
-    except Exception as error:
-        raise _errors.FormatError(f"{path} is not a safetensors file, or damaged: {error}") from None
-    if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
-        raise _errors.FormatError(
-            f"{path} must be written by lstm_fast, version {VERSION} of its files, got format "
-            f"{metadata.get('format')!r}, version {metadata.get('version')!r}"
-        )
-    try:
-        config = json.loads(metadata["config"])
-        if config["file"] != kind:
-            raise _errors.FormatError(f"{path} must hold a {kind}, got a {config['file']}")
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise _errors.FormatError(f"{path} has no readable configuration: {error!r}") from None
-    return tensors, config
-
-
-def save_model(model, path):
-    write(path, model.state_dict(), {"file": "model", "model": describe(model)})
+KINDS = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}
+ARRAYS = ("flat", "moments", "best", "history")  # what of a Progress is not in "progress", but in a place of its own
+WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # what wrong types lead to
 
 
 def load(path):
     """The SequenceModel that its save() wrote to path. FormatError if the file is damaged or foreign."""
-    tensors, config = read(path, "model")
+    file = _read(path, "model")
     try:
-        model = build(config["model"])
-        model.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _errors.FormatError(f"{path} does not fit together: {error}") from None
+        return _build(file)
+    except WRONG as error:
+        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+
+
+def _build(file):
+    """A model as large as the tensors in the file, whatever the configuration says."""
+    description = file.config["model"]
+    cls, n_gates = KINDS[description["kind"]]
+    shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
+    of_network = _architecture.group(name for name in shapes if name.startswith("lstm."))
+    sizes, _ = _architecture.infer("lstm.", of_network.get("lstm.", {}), shapes, n_gates)
+    n_outputs = shapes["head.bias"]
+    network = {name: _safetensors.values(value) for name, value in description["network"].items()}
+    for name, value, found in (
+        *((name, network[name], size) for name, size in sizes.items()),
+        ("out_features", (description["out_features"],), n_outputs),
+    ):
+        if value != found:
+            raise ValueError(f"{name} must be {found}, as the tensors have it, got {value!r:.100}")
+    model = SequenceModel(cls(**network, dtype=description["dtype"]), *n_outputs, description["readout"])
+    model.load_state_dict({name: tensor.array(name) for name, tensor in file.tensors.items()})
     return model
 
 
+def _read(path, kind):
+    """A file of this kind, "model" or "run"."""
+    file = _safetensors.read(path)
+    if file.config is None:
+        raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
+    if file.config.get("file") != kind:
+        raise FormatError(f"{path} must hold a {kind}, got a {file.config.get('file')!s:.100}")
+    return file
+
+
 def save_run(path, model, optimizer, now, history):
-    tensors = {name: value for name, value in model._views(now.flat).items()}
+    tensors = {name: value for name, value in model.unflatten(now.flat).items()}
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
-    counters = {
-        name: getattr(now, name)
-        for name in ("step", "epoch", "batch", "losses", "norms", "n", "shuffle_state", "shuffle_epoch", "mask_state")
+    config = {
+        "file": "run",
+        "model": model.description(),
+        "optimizer": optimizer.config(),
+        "progress": {name: value for name, value in vars(now).items() if name not in ARRAYS},
+        "history": history,
     }
-    write(
-        path,
-        tensors,
-        {
-            "file": "run",
-            "model": describe(model),
-            "optimizer": optimizer.config(),
-            "progress": counters,
-            "history": history,
-        },
-    )
+    _safetensors.write(path, tensors, config)
 
 
 def load_run(path, model, optimizer, now):
-    """The Progress of a checkpoint of this model and optimizer; None if there is no such file."""
+    """The Progress of a checkpoint of this model and optimizer, with now's for a pattern; None if there is no such file."""
     if not Path(path).exists():
         return None
-    tensors, config = read(path, "run")
-    for name, have in (("model", describe(model)), ("optimizer", optimizer.config())):
-        have = json.loads(json.dumps(have))
-        if config.get(name) != have:
-            raise ValueError(f"checkpoint {path} must be of this {name}: it has {config.get(name)}, the call {have}")
-    flat = np.empty_like(now.flat)
-    views = model._views(flat)
-    moments = tuple(np.empty_like(m) for m in now.moments)
-    wanted = views | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
+    file = _read(path, "run")
     try:
-        best = tensors.pop("best", None)
-        if set(tensors) != set(wanted) or any(
-            tensors[name].shape != view.shape or tensors[name].dtype != view.dtype for name, view in wanted.items()
+        for name, value in (("model", model.description()), ("optimizer", optimizer.config())):
+            _check_same(path, name, file.config[name], json.loads(json.dumps(value)))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+    flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
+    arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
+    if "best" in file.tensors:
+        arrays["best"] = best = np.empty_like(now.flat)
+    else:
+        best = None
+    try:
+        if set(file.tensors) != set(arrays):
+            raise ValueError("it does not hold the tensors of its model and optimizer")
+        for name, array in arrays.items():
+            value = file.tensors[name].array(name)
+            if value.shape != array.shape or value.dtype != array.dtype:
+                raise ValueError(f"{name} must be {array.dtype} {array.shape}, got {value.dtype} {value.shape}")
+            array[...] = value
+        history, progress = _history(file.config["history"], now.history), _progress(file.config["progress"], now)
+        return replace(now, flat=flat, moments=moments, best=best, history=history, **progress)
+    except WRONG as error:
+        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+
+
+def _check_same(path, name, found, expected):
+    """ValueError that says in what a run differs from the call that is to go on with it."""
+    differing = {key for key in {*found, *expected} if found.get(key) != expected.get(key)}
+    if "network" in differing:
+        _check_same(path, name, found["network"], expected["network"])
+    elif differing:
+        has, call = (str({key: one.get(key) for key in sorted(differing)}) for one in (found, expected))
+        raise ValueError(f"checkpoint {path} must be of this {name}: it has {has:.300}, the call {call:.300}")
+
+
+def _progress(values, pattern):
+    """Counters and states of generators, of the types that the pattern has, None where a generator is not used yet."""
+    names = [name for name in vars(pattern) if name not in ARRAYS]
+    if set(values) != set(names):
+        raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
+    for name in names:
+        value, kind = values[name], type(getattr(pattern, name))
+        if kind in (int, float):
+            if type(value) not in (int, kind) or (kind is int and value < 0):
+                raise ValueError(f"{name} must be a number of type {kind.__name__}, got {value!r:.100}")
+        elif value is not None:
+            np.random.default_rng().bit_generator.state = value  # raises if it is none
+    return values
+
+
+def _history(values, pattern):
+    """A History of whole epochs: lists of one number for each, but for the validation loss, which may be empty."""
+    n, best = len(values["loss"]), values["best_epoch"]
+    for name, value in values.items():
+        if name != "best_epoch" and not (
+            isinstance(value, list)
+            and len(value) in ((0, n) if name == "validation_loss" else (n,))
+            and all(type(one) in (int, float) for one in value)
         ):
-            raise _errors.FormatError(f"{path} does not hold the tensors of its model and optimizer")
-        for name, view in wanted.items():
-            view[...] = tensors[name]
-        return type(now)(flat, moments, type(now.history)(**config["history"]), **config["progress"], best=best)
-    except (KeyError, TypeError) as error:
-        raise _errors.FormatError(f"{path} does not fit together: {error!r}") from None
+            raise ValueError(f"{name} of the history must be a list of {n} numbers, got {value!r:.100}")
+    if best is not None and (type(best) is not int or not 0 <= best < n):
+        raise ValueError(f"best_epoch must be None or one of {n} epochs, got {best!r:.100}")
+    return replace(pattern, **values)
