@@ -64,8 +64,8 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Parameters
     ----------
     path : str or path
-        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. (The hard_sigmoid of Keras 2 is another one; a
-        .weights.h5 file does not say which Keras wrote it, and is taken for one of Keras 3.)
+        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. The hard_sigmoid of Keras 2 is another one; a
+        .weights.h5 file does not say which Keras wrote it, and is taken for one of Keras 3.
     name : str or list of str, optional
         One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. Layers of a list follow
         each other and become one LSTM of several layers.
