@@ -80,7 +80,7 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     prefix : str, optional
         What precedes weight_ih_l0, with or without its last dot; not needed if there is one LSTM.
     **options
-        Arguments of LSTM that names and shapes do not determine: batch_first, dropout, dtype, activation, cell_clip, ...
+        Arguments of LSTM that names and shapes do not determine: batch_first, dropout, dtype, cell_clip, ...
         They replace those in a file of lstm_fast. By default dtype is float64 if a parameter is, else float32
         (float16 and bfloat16 are widened, numbers of nested lists are rounded).
 
