@@ -38,14 +38,24 @@ except ImportError as error:
 
 from . import _network
 from ._errors import FormatError
+from ._lstm import Trace
+from ._parameters import Gradients
+from ._tape import Tape
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from .modules import LSTM, RNN, LSTMCell
+from .quantized import QuantizedLSTM
+from .streaming import Stream
 
 __all__ = [
     "LSTM",
-    "LSTMCell",
     "RNN",
+    "LSTMCell",
+    "QuantizedLSTM",
+    "Stream",
+    "Tape",
+    "Gradients",
+    "Trace",
     "FormatError",
     "lstm_forward",
     "lstm_backward",

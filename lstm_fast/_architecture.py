@@ -4,12 +4,11 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from . import _variants
 from ._errors import network_type
-from ._recurrent import Recurrent
+from ._inference import Network
 
 # Kinds of parameters; those of one line exist together.
 TOGETHER = (
@@ -49,7 +48,7 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
         raise TypeError(f"{name} must be an {' or '.join(cls.__name__ for cls in classes)}, got {got}")
 
 
-def options(network: Recurrent) -> dict[str, Any]:
+def options(network: Network) -> dict[str, Any]:
     """Arguments of the constructor that make a network of the same architecture."""
     names = inspect.signature(type(network)).parameters
     return {name: getattr(network, name) for name in names if name not in INITIAL}
@@ -122,11 +121,13 @@ def infer(
     if layers:
         own |= {"num_layers": layers, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
         own |= {"proj_size": R if "weight_hr" in kinds else 0} if n_gates == 4 else {}
-    model = SimpleNamespace(**{"learn_initial_state": False} | own, h_size=R, _n_gates=n_gates, _has_c=n_gates == 4)
+    options = {name: own[name] for name in ("hidden_size", "bias", "peepholes", "layer_norm") if name in own}
+    options |= {"learn_initial_state": own.get("learn_initial_state", False), "h_size": R}
+    options |= {"num_gates": n_gates, "has_cell_state": n_gates == 4}
     expected = {
         (kind, suffix): shape
         for k, suffix in enumerate(suffixes)
-        for kind, shape in _variants.parameter_shapes(model, I if k < D else D * R).items()
+        for kind, shape in _variants.layer_shapes(input_size=I if k < D else D * R, **options).items()
     }
     wrong = [
         f"{name} {found[key]}" + f" instead of {expected[key]}" * (key in expected)

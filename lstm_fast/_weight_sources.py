@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _architecture, _safetensors
 from ._errors import FormatError, is_torch_module, type_name
-from ._recurrent import Recurrent
+from ._inference import Network
 
 if TYPE_CHECKING:
     from ._types import Array
@@ -52,7 +52,7 @@ def read(source: Any) -> Source:
     if isinstance(source, Mapping):
         return _of_mapping(source)
     expected = "source must be a path or a mapping from names to arrays"
-    if isinstance(source, Recurrent) or isinstance(getattr(source, "lstm", None), Recurrent):
+    if isinstance(source, Network) or isinstance(getattr(source, "lstm", None), Network):
         got = f"{type_name(source)}, which is a network of lstm_fast already"
         raise TypeError(f"{expected}, got {got}: use it, or copy.deepcopy(network)")
     if not isinstance(source, (str, PathLike, bytes, bytearray, memoryview)):

@@ -34,8 +34,9 @@ def test_first_example_predicts_as_well_as_it_says():
 
 
 def test_formulas_stand_in_readme_and_reference_alike():
-    formulas = re.search(r"(?: {4}\S.*\n){6}", reference.__doc__).group()
-    assert formulas.lstrip().startswith("pre = ") and formulas in README
+    formulas = re.search(r"(?: {4}[ifgoch] = .*\n){6}", reference.__doc__).group()
+    assert formulas.lstrip().startswith("i = sigmoid(pre_i)") and formulas in README
+    assert re.search(r" {4}pre = .*\n", reference.__doc__).group() in README
 
 
 def test_first_page_is_short():

@@ -9,6 +9,7 @@ import numpy as np
 from .. import _variants
 from .._errors import network_type
 from ..modules import LSTM
+from ..quantized import QuantizedLSTM
 from ..reference.gates import GATES
 from .layers import ACTIVATIONS, KERAS_GATES
 
@@ -27,12 +28,12 @@ NOT_IN_KERAS = {
 }
 
 
-def to_layer(lstm: LSTM, name: str | None = None, **config: Any) -> Any:
+def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any) -> Any:
     """Make a built Keras layer that computes what an LSTM does.
 
     Parameters
     ----------
-    lstm : LSTM
+    lstm : LSTM or QuantizedLSTM
         Its parameters are copied; the two biases are added.
     name : str, optional
         Name of the layer or model.
@@ -84,7 +85,7 @@ def to_layer(lstm: LSTM, name: str | None = None, **config: Any) -> Any:
         else:
             layer = keras.layers.LSTM(**arguments, **named)
         layer.build((None, None, p[f"weight_ih_l{k}"].shape[1]))
-        suffixes = (f"_l{k}", f"_l{k}_reverse")[: 1 + lstm.bidirectional]
+        suffixes = (f"_l{k}", f"_l{k}_reverse")[: lstm.num_directions]
         layer.set_weights([array for suffix in suffixes for array in _variables(p, suffix)])
         if k and lstm.dropout:
             layers.append(keras.layers.Dropout(lstm.dropout, dtype=dtype))
@@ -99,14 +100,14 @@ def to_layer(lstm: LSTM, name: str | None = None, **config: Any) -> Any:
     return model
 
 
-def _check(lstm: LSTM) -> dict[str, str]:
+def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
     """Arguments activation and recurrent_activation, if Keras has all that the LSTM does."""
-    if not isinstance(lstm, LSTM):
+    if not isinstance(lstm, (LSTM, QuantizedLSTM)):
         raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
     for option, plain in NOT_IN_KERAS.items():
         if getattr(lstm, option) != plain:
             raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
-    if any(_variants.zoneout(lstm.zoneout, True)):
+    if any(_variants.zoneout(lstm.zoneout)):
         raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
     names = {name: _activation(name, getattr(lstm, name)) for name in ("activation", "recurrent_activation")}
     if _activation("cell_activation", lstm.cell_activation) != names["activation"]:

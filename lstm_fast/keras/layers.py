@@ -119,7 +119,7 @@ def network(layers: Sequence[Layer], given: Config) -> LSTM:
         **first.options,
     )
     with lstm.edit() as p:
-        for suffix, cell in zip(lstm._suffixes(), cells, strict=True):
+        for suffix, cell in zip(lstm.parameter_suffixes, cells, strict=True):
             p["weight_ih" + suffix], p["weight_hh" + suffix], bias_ih, bias_hh = _parameters(cell)
             if lstm.bias:
                 p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias_ih, bias_hh

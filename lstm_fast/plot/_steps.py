@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..modules import LSTM, Trace
+from .._lstm import LSTMNetwork, Trace
 
 Array: TypeAlias = NDArray[Any]
 NAMES = "ifgoch"
@@ -73,9 +73,9 @@ def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
     return arrays, Choice(layer, direction, batch, choice.lengths)
 
 
-def read_steps(source: LSTM | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
+def read_steps(source: LSTMNetwork | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
     """Steps of an LSTM run over x from this state, or of a Trace, whose x and state may be given for this sequence."""
-    if isinstance(source, LSTM):
+    if isinstance(source, LSTMNetwork):
         arrays, sequence, first, is_reverse = _from_lstm(source, x, state, choice)
     else:
         arrays, sequence, first, is_reverse = _from_trace(source, x, state, choice)
@@ -90,7 +90,7 @@ def read_steps(source: LSTM | Trace, x: ArrayLike | None, state: Any, choice: Ch
 _Read: TypeAlias = tuple[dict[str, Array], Array | None, list[Array], bool]  # arrays, x (T, I), [h_0, c_0], is_reverse
 
 
-def _from_lstm(lstm: LSTM, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
+def _from_lstm(lstm: LSTMNetwork, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
     if x is None:
         raise ValueError("x must be given with an LSTM: the sequence to run it over")
     x = np.asarray(x)

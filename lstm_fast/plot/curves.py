@@ -212,7 +212,7 @@ def _norms(name: str, flow: Any, x: ArrayLike | None, layer: int, direction: int
     if hasattr(flow, "d_x") or hasattr(flow, "d_h_norms"):
         d_h, d_c = getattr(flow, "d_h_norms", None), getattr(flow, "d_c_norms", None)
         if d_h is None:
-            raise ValueError(f"flows: the gradients of {name!r} must come from backward(..., norms=True)")
+            raise ValueError(f"flows: the gradients of {name!r} must come from backward(..., record_norms=True)")
         layer, direction = within("layer", layer, d_h.shape[0]), within("direction", direction, d_h.shape[1])
         flow = d_h[layer, direction] if d_c is None else np.hypot(d_h, d_c)[layer, direction]
         flow = flow.mean(axis=1)
@@ -241,4 +241,4 @@ def _gradients(name: str, module: LSTM | RNN, x: ArrayLike | None) -> Gradients:
     steps[-1, ..., :R] = R**-0.5
     if module.bidirectional:  # the reverse direction ends at the first step
         steps[0, ..., R:] = R**-0.5
-    return module.backward(tape, d_output, norms=True)
+    return module.backward(tape, d_output, record_norms=True)

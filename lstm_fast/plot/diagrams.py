@@ -6,24 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from ..modules import LSTM, Trace
+from .._lstm import LSTMNetwork, Trace
 from ..reference import GATES, gate_rows
 from ._canvas import new_or_given_axes
 from ._diagram import Diagram
 from ._steps import Array, Choice, Steps, read_steps, within
 from ._text import decimals, minus_signs, number
-
-PLAIN_CELL = {
-    "proj_size": 0,
-    "peepholes": False,
-    "layer_norm": False,
-    "coupled_gates": False,
-    "cell_clip": None,
-    "gate_clip": None,
-    "activation": "tanh",
-    "recurrent_activation": "sigmoid",
-    "cell_activation": "tanh",
-}
 
 
 class Sum(NamedTuple):
@@ -71,11 +59,15 @@ def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
     return Numbers(i, f, g, o, c, h, c_prev, h_prev, None if steps.x is None else steps.x[t], steps.is_reverse)
 
 
-def _sums(lstm: LSTM | Trace, n: Numbers) -> Sums | None:
+def _sums(lstm: LSTMNetwork | Trace, n: Numbers) -> Sums | None:
     """The sum in front of each gate, for a plain LSTM of one unit and one input; None for others."""
-    if not isinstance(lstm, LSTM) or (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1) or n.x is None:
+    if (
+        not isinstance(lstm, LSTMNetwork)
+        or (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1)
+        or n.x is None
+    ):
         return None
-    if any(getattr(lstm, name) not in (value, (value,)) for name, value in PLAIN_CELL.items()):
+    if not lstm.has_plain_cell:
         return None
     p, suffix = lstm.parameters(), "_l0" + "_reverse" * n.is_reverse
     sums = {}
@@ -88,7 +80,7 @@ def _sums(lstm: LSTM | Trace, n: Numbers) -> Sums | None:
 
 
 def unit(
-    source: LSTM | Trace,
+    source: LSTMNetwork | Trace,
     x: ArrayLike | None = None,
     state: Any = None,
     *,

@@ -59,7 +59,7 @@ def _read(path, kind):
 
 
 def save_run(path, model, optimizer, now, history):
-    tensors = {name: value for name, value in model._views(now.flat).items()}
+    tensors = {name: value for name, value in model.unflatten(now.flat).items()}
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
     config = {
@@ -83,7 +83,7 @@ def load_run(path, model, optimizer, now):
     except (AttributeError, KeyError, TypeError) as error:
         raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
     flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
-    arrays = model._views(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
+    arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
     if "best" in file.tensors:
         arrays["best"] = best = np.empty_like(now.flat)
     else:

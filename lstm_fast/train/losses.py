@@ -91,7 +91,7 @@ class Loss:
             )
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
-    def read_targets(self, y, shape, n_outputs):
+    def check_targets(self, y, shape, n_outputs):
         """y as (*shape,) indices of classes or (*shape, n_targets) float64; a last axis of one target may be left out."""
         y, n = np.asarray(y), self.n_targets(n_outputs)
         if n == 0:
