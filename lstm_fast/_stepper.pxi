@@ -66,10 +66,12 @@ cdef class Stepper:
     def _short_block(self, x):
         """Stream.block for an ndarray as usual; None for anything else."""
         cdef Short s
+        cdef Memory at
         if type(x) is not plain_array:
             return None
         try:
-            begin_short(self.weights, x, STEPS if x.ndim == 3 else UNBATCHED, False, None, &s)
+            look(x, self.weights.is_f32(), &at)
+            begin_short(self.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
         except ValueError:
             return None
         if s.args.call.B != self.batch_size:
