@@ -322,9 +322,9 @@ cdef class Weights:
             c.interrupted = check_signals
         c.interrupted_context = NULL
         c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
-        c.lean, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
+        c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
         if run is not None:
-            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.lean = run
+            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.recompute_gates = run
         return c
 
     @property

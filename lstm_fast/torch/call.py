@@ -1,7 +1,6 @@
 """One call of the core on tensors, in place wherever the core can read and write their layout."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, fallback, forms, memory, weights
+from . import autograd, call, forms, memory, weights
 from .forms import Form, Sizes
 
 MOST_PACKED = 16  # parameter sets whose packed copies are kept between calls
