@@ -99,6 +99,7 @@ setup(
                 *HEADERS,
                 "lstm_fast/_csrc.pxd",
                 "lstm_fast/_pointers.pxi",
+                "lstm_fast/_weights.pxi",
                 "lstm_fast/_stepper.pxi",
                 "lstm_fast/_lengths.pxi",
                 "lstm_fast/_short.pxi",

@@ -35,7 +35,9 @@ bool lstm_has_openmp(void) {
 
 int lstm_max_threads(void) {
 #ifdef _OPENMP
-    return is_forked_child ? 1 : omp_get_max_threads();
+    if (is_forked_child) return 1;
+    const int most = omp_get_max_threads(), processors = omp_get_num_procs();
+    return most < processors ? most : processors; /* more would wait for each other, whatever OMP_NUM_THREADS says */
 #else
     return 1;
 #endif
@@ -97,16 +99,18 @@ static int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 #define NS_BETWEEN_QUESTIONS 10000000ll
 
 bool lstm_cancelled(struct lstm_member *m, int64_t flops) {
-    if (m->rank == 0 && m->interrupted && (m->work += flops) >= WORK_BETWEEN_CLOCKS) {
-        m->work = 0;
-        int64_t now = now_ns();
-        if (m->asked_ns == 0) m->asked_ns = now;
-        if (now - m->asked_ns >= NS_BETWEEN_QUESTIONS) {
-            m->asked_ns = now;
-            if (m->interrupted(m->context)) atomic_store_explicit(&m->shared->is_cancelled, true, memory_order_relaxed);
-        }
-    }
-    return atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed);
+    if (atomic_load_explicit(&m->shared->is_cancelled, memory_order_relaxed)) return true;
+    if (m->rank != 0 || !m->interrupted || (m->work += flops) < WORK_BETWEEN_CLOCKS) return false;
+    m->work = 0;
+    const int64_t now = now_ns();
+    if (m->asked_ns == 0) m->asked_ns = now;
+    if (now - m->asked_ns < NS_BETWEEN_QUESTIONS) return false;
+    m->asked_ns = now;
+    set_mode(m->callers_mode); /* for Python's signal handlers */
+    const bool is_interrupted = m->interrupted(m->context);
+    m->callers_mode = set_mode(MODE_OF_CALL);
+    if (is_interrupted) atomic_store_explicit(&m->shared->is_cancelled, true, memory_order_relaxed);
+    return is_interrupted;
 }
 
 /* ---- where a thread runs ------------------------------------------------------------------------------------------- */
@@ -249,9 +253,9 @@ static void run_member(int rank, int size, struct lstm_shared *shared, const str
 #ifdef _OPENMP
     if (is_team) atomic_store_explicit(&shared->flags[rank].processor, this_processor(), memory_order_relaxed);
 #endif
-    const unsigned long long mode = set_mode(MODE_OF_CALL);
+    member.callers_mode = set_mode(MODE_OF_CALL);
     function(&member, arguments);
-    set_mode(mode);
+    set_mode(member.callers_mode);
     if (!is_team) return;
     atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - member.spun_ns);
     meet(&member, LLONG_MAX); /* who is early waits here, not in OpenMP's barrier, which spins longer and never counts it */

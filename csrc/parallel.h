@@ -15,6 +15,7 @@ struct lstm_member {
     void *context;
     int64_t work, asked_ns; /* since the clock was read; when `interrupted` was last called */
     int64_t spun_ns;        /* in barriers */
+    unsigned long long callers_mode; /* floating-point mode of this thread outside the call */
 };
 
 typedef void lstm_member_function(struct lstm_member *, void *arguments);

@@ -84,7 +84,7 @@ cdef class TensorCalls:
             raise ValueError
         if hx is not None:
             h_0, c_0 = hx
-            s.args.h_0 = short_state(weights, self.array(h_0), weights.h_size, s)
+            s.args.h_0 = short_state(weights, self.array(h_0), weights.R(), s)
             s.args.c_0 = short_state(weights, self.array(c_0), weights.model.hidden_size, s)
         return kept
 
