@@ -12,7 +12,7 @@ def tanh(x):
 
 def activate(spec, x, c_bool slope=False):
     """An activation (name, alpha, beta), likewise; with slope its derivative where its output is x."""
-    cdef char code = code_of(x.dtype)
+    cdef char code = dtype_code(x.dtype)
     cdef int64_t n
     cdef const void *source = numbers(x, code, False, &n)
     y = numpy.empty(x.shape, x.dtype)

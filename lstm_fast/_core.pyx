@@ -12,8 +12,10 @@ import threading
 import numpy
 
 cimport cython
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo,
+                              PyBuffer_Release)
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
@@ -143,7 +145,7 @@ cdef class Block:
     cdef int64_t n
 
     def __cinit__(self, int64_t n, memory=None):
-        cdef Array a
+        cdef Memory a
         if not 0 <= n <= <int64_t>1 << 62:
             raise MemoryError(f"cannot allocate {n} bytes")
         if memory is None:
@@ -156,7 +158,7 @@ cdef class Block:
         if a.shape[0] < skip + n:
             raise ValueError(f"memory must hold {n} bytes after its first multiple of 64, got {a.shape[0] - skip}")
         self.memory, self.data = memory, memory[skip:skip + n]
-        self.address, self.n = a.data + skip, n
+        self.address, self.n = <char *>a.data + skip, n
 
     @property
     def nbytes(self):

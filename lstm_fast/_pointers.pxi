@@ -1,13 +1,13 @@
 # The one reader of buffers, included by _core.pyx: arrays to pointers. Shapes come from the buffer, never from attributes.
 
-cdef struct Array:
-    char *data
+cdef struct Memory:
+    void *data
     int ndim
     int64_t shape[3]
     int64_t stride[3]  # in numbers; of an axis of length 0 or 1 it means nothing
 
 
-cdef inline int read_buffer(object array, char code, int flags, Array *a) except -1:
+cdef inline int read_buffer(object array, char code, int flags, Memory *a) except -1:
     """1 and where the array lies; 0 unless it is an aligned one of this number format, of at most three axes and whole numbers
     apart. PyBUF_C_CONTIGUOUS in flags: unless it is contiguous too (strides are then left out). The caller keeps `array` alive.
     """
@@ -40,7 +40,7 @@ cdef int no_buffer() except -1:
     return 0
 
 
-cdef char code_of(dtype) except 0:
+cdef char dtype_code(dtype) except 0:
     """Of float32 or float64, in the buffer protocol."""
     char = dtype.char
     if char != "f" and char != "d":
@@ -60,7 +60,7 @@ cdef int refuse(str name, object array, char code, c_bool writable, str shape) e
 cdef char *exact(str name, object array, char code, c_bool writable, int ndim, int64_t n_0, int64_t n_1=1,
                  int64_t n_2=1) except? NULL:
     """The memory of a C-contiguous array of this shape; None, or no numbers: NULL. The caller keeps `array` alive."""
-    cdef Array a
+    cdef Memory a
     cdef int64_t[3] n
     cdef int k
     cdef c_bool fits
@@ -72,14 +72,14 @@ cdef char *exact(str name, object array, char code, c_bool writable, int ndim, i
         fits = fits and a.shape[k] == n[k]
     if not fits:
         refuse(name, array, code, writable, str((n_0, n_1, n_2)[:ndim]))
-    return a.data if n_0 and n_1 and n_2 else NULL
+    return <char *>a.data if n_0 and n_1 and n_2 else NULL
 
 
 cdef lstm_sequence sequence(str name, object array, char code, c_bool writable, int64_t n_0, int64_t n_1,
                             int64_t n_2) except *:
     """An array of this shape, its last axis contiguous; None: no data. The caller keeps `array` alive."""
     cdef lstm_sequence s
-    cdef Array a
+    cdef Memory a
     s.data, s.step_stride, s.row_stride = NULL, 0, 0
     if array is None:
         return s
@@ -92,7 +92,7 @@ cdef lstm_sequence sequence(str name, object array, char code, c_bool writable, 
 
 cdef void *numbers(object array, char code, c_bool writable, int64_t *n) except? NULL:
     """The memory of a C-contiguous array of any shape, and how many numbers it holds. The caller keeps `array` alive."""
-    cdef Array a
+    cdef Memory a
     cdef int k
     if not read_buffer(array, code, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0), &a):
         refuse("the array", array, code, writable, "(any), C-contiguous,")

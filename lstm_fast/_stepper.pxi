@@ -78,15 +78,15 @@ cdef class Live:
                 memcpy(self.state.address, new, self.state.n)
         return status
 
-    cdef inline int reads(self, object array, int64_t columns, int flags, Array *a) except -1:
+    cdef inline int reads(self, object array, int64_t columns, int flags, Memory *a) except -1:
         """1, and where it lies, if it is a contiguous ([B,] columns) array of the dtype; else 0."""
         return (read_buffer(array, self.weights.code, flags | PyBUF_C_CONTIGUOUS, a)
                 and ((a.ndim == 2 and a.shape[0] == self.batch_size and a.shape[1] == columns)
                      or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
 
 
-cdef inline c_bool overlap(const char *a, int64_t a_bytes, const char *b, int64_t b_bytes) noexcept nogil:
-    return a < b + b_bytes and b < a + a_bytes
+cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_t b_bytes) noexcept nogil:
+    return <const char *>a < <const char *>b + b_bytes and <const char *>b < <const char *>a + a_bytes
 
 
 cdef class Stepper:
@@ -189,6 +189,7 @@ cdef class Stepper:
     def _short_block(self, x):
         """Stream.block for an ndarray as usual; None for anything else."""
         cdef Short s
+        cdef Memory at
         cdef Live live
         cdef Block next = None
         if type(x) is not plain_array:
@@ -199,7 +200,8 @@ cdef class Stepper:
             if x.base is not None and numpy.may_share_memory(x, live.state.data):
                 x = numpy.array(x)
             try:
-                begin_short(live.weights, x, STEPS if x.ndim == 3 else UNBATCHED, False, None, &s)
+                look(x, live.weights.code, &at)
+                begin_short(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
             except ValueError:
                 return None
             if s.args.call.B != live.batch_size:
@@ -227,7 +229,7 @@ cdef class Stepper:
         h of the last layer, (B, R) or (R,) as x is: R = proj_size or H
         """
         cdef Live live
-        cdef Array at, to
+        cdef Memory at, to
         cdef lstm_status status
         if not lstm_claim(&self.is_claimed):
             self._claim()
@@ -241,10 +243,10 @@ cdef class Stepper:
             if out is None:
                 out = live.empty(live.one_shape if at.ndim == 1 else live.batch_shape, live.dtype)
             if (not live.reads(out, live.h_size, PyBUF_WRITABLE, &to) or to.ndim != at.ndim
-                    or overlap(to.data, live.output_bytes, <char *>live.state.address, live.state.n)):
+                    or overlap(to.data, live.output_bytes, live.state.address, live.state.n)):
                 live.refuse_out(out, at.ndim)
             if (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
-                    or overlap(at.data, live.x_bytes, <char *>live.state.address, live.state.n)):
+                    or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
                 x = numpy.array(x)
                 live.reads(x, live.input_size, 0, &at)
             live.args.x.data, live.args.output.data = at.data, to.data

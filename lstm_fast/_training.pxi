@@ -16,10 +16,10 @@ def linear_backward(weight, x, d_y, int num_threads):
 
 cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_threads) except -1:
     cdef lstm_linear_args a
-    cdef Array of_x, of_weight
+    cdef Memory of_x, of_weight
     cdef int64_t N, I, O, n = 0
     cdef lstm_status status
-    cdef char code = code_of(weight.dtype)
+    cdef char code = dtype_code(weight.dtype)
     cdef Block workspace
     if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x) and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
             and of_x.ndim == of_weight.ndim == 2 and of_x.shape[1] == of_weight.shape[1] > 0
@@ -58,7 +58,7 @@ def optimize(parameters, gradients, first, second, int64_t step, double lr, doub
              double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
     """One step in place over flat arrays of one dtype. second None: SGD, first its momentum or None."""
     cdef lstm_optimizer o
-    cdef char code = code_of(parameters.dtype)
+    cdef char code = dtype_code(parameters.dtype)
     if gradients is None or (first is None and second is not None):
         raise ValueError("gradients must be an array, and first too if second is one")
     o.dtype, o.step = LSTM_F32 if code == b'f' else LSTM_F64, step
@@ -73,7 +73,7 @@ def optimize(parameters, gradients, first, second, int64_t step, double lr, doub
 
 def norm(values):
     """Euclidean length of a contiguous array, summed in float64."""
-    cdef char code = code_of(values.dtype)
+    cdef char code = dtype_code(values.dtype)
     cdef int64_t n
     cdef const void *at = numbers(values, code, False, &n)
     cdef double squares

@@ -45,7 +45,7 @@ cdef class Weights:
                   c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
                   activation=None, recurrent_activation=None, cell_activation=None):
         self.dtype = numpy.dtype(dtype)
-        self.cell, self.code = cell, code_of(self.dtype)
+        self.cell, self.code = cell, dtype_code(self.dtype)
         self.model.cell = CELLS[cell]
         self.model.dtype = LSTM_F32 if self.code == b'f' else LSTM_F64
         self.model.input_size = input_size
@@ -223,7 +223,7 @@ cdef class Weights:
     cdef tuple begin_sequences(self, lstm_call *c, lstm_sequence *x_at, x, run, int num_threads, order, resets):
         """A call on x (T, B, I), or (1, n, I) if the order says that it is packed. Returns the axes of x but the last, and what
         must be kept alive until the call is over."""
-        cdef Array a
+        cdef Memory a
         cdef int64_t T, B
         if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
             refuse("x", x, self.code, False, f"(T, B, {self.model.input_size})")
@@ -240,11 +240,19 @@ cdef class Weights:
         return T, B, kept
 
     cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
-        """A state (L * D, B, n), or (B, n) if there is one; None: NULL."""
-        cdef int64_t LD = self.n_entries
-        if LD == 1 and array is not None and array.ndim == 2:
-            return exact(name, array, self.code, writable, 2, c.B, n)
-        return exact(name, array, self.code, writable, 3, LD, c.B, n)
+        """A state (L * D, B, n), or the same rows with fewer axes before the last; None: NULL."""
+        cdef Memory a
+        cdef int64_t n_rows = 1, rows = self.n_entries * c.B
+        cdef int k
+        if array is None:
+            return NULL
+        if not read_buffer(array, self.code, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0), &a):
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        for k in range(a.ndim - 1):
+            n_rows *= a.shape[k]
+        if a.ndim < 1 or n_rows != rows or a.shape[a.ndim - 1] != n:
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        return a.data if rows else NULL
 
     cdef int check_tape(self, const lstm_call *c, Block tape) except -1:
         cdef int64_t n = 0
