@@ -37,7 +37,9 @@ bool lstm_has_openmp(void) {
 
 int lstm_max_threads(void) {
 #ifdef _OPENMP
-    return is_forked_child ? 1 : omp_get_max_threads();
+    if (is_forked_child) return 1;
+    const int most = omp_get_max_threads(), processors = omp_get_num_procs();
+    return most < processors ? most : processors; /* more would wait for each other, whatever OMP_NUM_THREADS says */
 #else
     return 1;
 #endif
@@ -80,17 +82,18 @@ static int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 #define NS_BETWEEN_QUESTIONS 10000000ll
 
 bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
-    if (worker->rank == 0 && worker->interrupted && (worker->flops += flops) >= FLOPS_BETWEEN_CLOCKS) {
-        worker->flops = 0;
-        const int64_t now = now_ns();
-        if (worker->asked_ns == 0) worker->asked_ns = now;
-        if (now - worker->asked_ns >= NS_BETWEEN_QUESTIONS) {
-            worker->asked_ns = now;
-            if (worker->interrupted(worker->context))
-                atomic_store_explicit(&worker->shared->is_cancelled, true, memory_order_relaxed);
-        }
-    }
-    return atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed);
+    if (atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed)) return true;
+    if (worker->rank != 0 || !worker->interrupted || (worker->flops += flops) < FLOPS_BETWEEN_CLOCKS) return false;
+    worker->flops = 0;
+    const int64_t now = now_ns();
+    if (worker->asked_ns == 0) worker->asked_ns = now;
+    if (now - worker->asked_ns < NS_BETWEEN_QUESTIONS) return false;
+    worker->asked_ns = now;
+    set_float_mode(worker->callers_mode); /* for Python's signal handlers */
+    const bool is_interrupted = worker->interrupted(worker->context);
+    worker->callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
+    if (is_interrupted) atomic_store_explicit(&worker->shared->is_cancelled, true, memory_order_relaxed);
+    return is_interrupted;
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
@@ -190,17 +193,18 @@ static void run_worker(int rank, int size, struct lstm_shared *shared, const str
 #ifdef _OPENMP
     if (is_team) atomic_store_explicit(&shared->flags[rank].processor, this_processor(), memory_order_relaxed);
 #endif
-    const unsigned long long mode = set_float_mode(FLOAT_MODE_OF_CALL);
+    worker.callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
     function(&worker, arguments);
-    set_float_mode(mode);
+    set_float_mode(worker.callers_mode);
     if (!is_team) return;
     atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - worker.spun_ns);
-    meet(&worker, LLONG_MAX); /* the early ones wait here, not in OpenMP's barrier, which spins longer and does not count it */
+    meet(&worker,
+         LLONG_MAX); /* the early ones wait here, not in OpenMP's barrier, which spins longer and does not count it */
 }
 
 #ifdef _OPENMP
-static void run_team(int n_threads, struct lstm_shared *shared, const struct lstm_call *call, lstm_worker_function *function,
-                     void *arguments) {
+static void run_team(int n_threads, struct lstm_shared *shared, const struct lstm_call *call,
+                     lstm_worker_function *function, void *arguments) {
     shared->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     shared->woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     atomic_init(&shared->n_sleepers, 0);
@@ -232,7 +236,8 @@ static void run_team_or_worker(int n_threads, struct lstm_shared *shared, const 
 }
 #endif
 
-enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_worker_function *function, void *arguments) {
+enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_worker_function *function,
+                               void *arguments) {
     struct lstm_shared shared;
     atomic_init(&shared.is_cancelled, false);
     atomic_init(&shared.stop_at, LLONG_MAX);

@@ -13,9 +13,10 @@ struct lstm_worker {
     long long n_barriers;
     lstm_interrupted_function *interrupted;
     void *context;
-    int64_t flops;    /* since the clock was last read */
-    int64_t asked_ns; /* when `interrupted` was last called */
-    int64_t spun_ns;  /* in barriers */
+    int64_t flops;                   /* since the clock was last read */
+    int64_t asked_ns;                /* when `interrupted` was last called */
+    int64_t spun_ns;                 /* in barriers */
+    unsigned long long callers_mode; /* floating-point mode of this thread outside the call */
 };
 
 typedef void lstm_worker_function(struct lstm_worker *, void *arguments);
