@@ -1,4 +1,4 @@
-"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in float64; one test a cell.
+"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in float64; a test each.
 
 python tests/test_features.py     # prints the table; its cells are the tests that passed
 """

@@ -200,7 +200,7 @@ def test_gates_draws_the_trace(small, drawn, T, H):
         assert np.array_equal(image.get_array(), values.T)
         low, high = image.get_clim()
         assert (low, high) == (0, 1) if name in "ifo" else low == -high and high >= np.abs(values).max()
-        assert panels(small)[f"colour bar of {name}"].get_ylim() == (low, high)
+        assert panels(small)[f"color bar of {name}"].get_ylim() == (low, high)
 
 
 def test_gates_omits_padding_and_shows_all_units_of_a_projection():

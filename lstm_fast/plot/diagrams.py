@@ -42,7 +42,7 @@ class Numbers(NamedTuple):
 
 
 def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
-    """The numbers of one unit in one step, checked to satisfy the formulas in the picture."""
+    """The numbers of one unit in one step, checked to satisfy the formulas in the diagram."""
     if steps.h.shape != steps.c.shape:
         raise ValueError(f"unit draws a cell without projection, got {steps.h.shape[1]} h for {steps.c.shape[1]} c")
     t, k = within("step", step, len(steps.c)), within("unit", unit, steps.c.shape[1])
@@ -95,7 +95,7 @@ def unit(
     ----------
     source : LSTM, QuantizedLSTM or Trace
         An LSTM to run over x, or the result of lstm.trace(x). Its cell must be the plain one: the formulas in the
-        picture must hold.
+        diagram must hold.
     x : array_like, optional
         The sequence, as the LSTM takes it; a number or shape (T,) are accepted for an input size of 1. Optional with a
         Trace.
@@ -111,7 +111,7 @@ def unit(
     lengths : array_like of int, shape (B,), optional
         As given to lstm.trace.
     title : str or None
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         Hidden except for the diagram, which keeps its proportions. By default the Axes of a new Figure.
 

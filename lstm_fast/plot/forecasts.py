@@ -63,14 +63,14 @@ def forecast(
     names : sequence of str, optional
         Names of the series. By default "series 0", ...
     title : str, optional
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         By default the Axes of a new Figure. For several series it is hidden and divided into panels.
 
     Returns
     -------
     Axes
-        For several series the panels are its child_axes, one above the other, labelled with the names.
+        For several series the panels are its child_axes, one above the other, labeled with the names.
 
     Raises
     ------

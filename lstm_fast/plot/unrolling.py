@@ -53,7 +53,7 @@ def unrolled(
         At least 3. Of a longer sequence only the first and the last steps are drawn, with the number of those left out.
         By default as many as remain readable on the Axes, and 8 on a new Figure.
     title : str or None
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         Hidden except for the diagram, which keeps its proportions. By default the Axes of a new Figure.
 
