@@ -95,7 +95,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
                         assert_same_bits(
                             got[name],
                             value,
-                            f"{sorted(options)}, {split}, {num_threads} threads, recompute_gates {recompute_gates}: {name}",
+                            f"{name}, {sorted(options)}, {split}, {num_threads} threads, {recompute_gates=}",
                         )
         finally:
             _core.use_split()

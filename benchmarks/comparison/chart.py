@@ -1,4 +1,4 @@
-"""The results as a chart: the time of each peer relative to lstm_fast, shape by shape. Legible without colour."""
+"""The results as a chart: the time of each peer relative to lstm_fast, shape by shape. Legible without color."""
 
 from .shapes import REGIMES
 from .table import SHORT, time_text
