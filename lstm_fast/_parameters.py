@@ -111,7 +111,7 @@ def write(name: str, parameter: Array, value: Any) -> None:
 
 
 class Version:
-    """One immutable version of a network's parameters: a flat read-only buffer, named views of it, the packed weights."""
+    """One immutable version of a network's parameters: a flat buffer, named views of it, the packed weights."""
 
     def __init__(self, flat: Array, views: dict[str, Array], weights: _core.Weights) -> None:
         flat.flags.writeable = False
