@@ -45,10 +45,10 @@ def bench_cell(options, is_training, data, record):
     record(CASE, 1, (lambda: lstm.backward(lstm.forward(x)[2], d)) if is_training else (lambda: lstm(x)))
 
 
-@pytest.mark.parametrize("is_lean", [False, True], ids=["full", "lean"])
-def bench_tape(is_lean, data, record):
+@pytest.mark.parametrize("recompute_gates", [False, True], ids=["full", "recompute_gates"])
+def bench_tape(recompute_gates, data, record):
     lstm, (x, d) = lf.LSTM(CASE.I, CASE.H, seed=0), data(CASE)
-    record(CASE, 1, lambda: lstm.backward(lstm.forward(x, lean=is_lean)[2], d))
+    record(CASE, 1, lambda: lstm.backward(lstm.forward(x, recompute_gates=recompute_gates)[2], d))
 
 
 @pytest.mark.parametrize("isa", lf._core.available_isas())

@@ -97,7 +97,7 @@ class Stream(_core.Stepper):
                 )
         for name, own in (("h_0", self.h), ("c_0", self.c)):
             for layer in range(self.module.num_layers if own is not None else 0):
-                first = self._version.views.get(f"{name}{self.module._suffixes()[layer]}", 0)
+                first = self._version.views.get(f"{name}{self.module.parameter_suffixes[layer]}", 0)
                 own[layer, slice(None) if mask is None else mask] = first
 
     def add(self, n=1):

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -199,11 +198,13 @@ def _infer(prefix, group, tensors):
             "proj_size": R if "weight_hr" in kinds else 0,
             "learn_initial_state": "h_0" in kinds,
         }
-    model = SimpleNamespace(**{"learn_initial_state": False} | own, h_size=R, _n_gates=4, _has_c=True)
+    options = {name: own[name] for name in ("hidden_size", "bias", "peepholes", "layer_norm")}
+    options |= {"learn_initial_state": own.get("learn_initial_state", False)}
+    options |= {"h_size": R, "num_gates": 4, "has_cell_state": True}
     expected = {
         (kind, place): shape
         for k, place in enumerate(places)
-        for kind, shape in _variants.parameter_shapes(model, I if k < D else D * R).items()
+        for kind, shape in _variants.layer_shapes(input_size=I if k < D else D * R, **options).items()
     }
     wrong = [
         f"{name} {shapes[key]}" + f" instead of {expected[key]}" * (key in expected)

@@ -31,7 +31,7 @@ FEATURES = {
     "`zoneout` of c": ("zoneout_c",),
     "`learn_initial_state`": ("learned",),
     "`resets` within a call": ("resets",),
-    "lean tape": ("lean",),
+    "`recompute_gates`": ("recompute_gates",),
     "all of these at once": (
         *PROBABILITIES,
         "projection",
@@ -47,10 +47,10 @@ FEATURES = {
         "zoneout_c",
         "learned",
         "resets",
-        "lean",
+        "recompute_gates",
     ),
     "plain RNN": ("tanh",),
-    "plain RNN, all that it has": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
+    "plain RNN, all options": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
 }
 COLUMNS = ("forward", "backward", "lengths", "stream", "float64")
 RESULTS = ("output", "h_n", "c_n")
@@ -65,8 +65,10 @@ def errors(options, dtype, *, with_lengths=False, **structure):
     module = network(options, dtype, num_layers=2, **structure)
     options = {*options, "given_h_0"} | ({"lengths"} if with_lengths else set())
     a = draw(np.random.default_rng(2), module, 6, 4, options)
-    got, tape = train(module, a, lean="lean" in options)
-    return {name: gradient_error(got[name], value, np.float64) for name, value in expect(module, a, tape._run).items()}
+    got, tape = train(module, a, recompute_gates="recompute_gates" in options)
+    return {
+        name: gradient_error(got[name], value, np.float64) for name, value in expect(module, a, tape.options).items()
+    }
 
 
 def check_forward(options):

@@ -139,7 +139,7 @@ def masks_of(module, tape, T, B):
     """The masks that a training call drew: its seed is on the tape."""
     shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
     return [
-        reference.dropout_mask(tape._run.seed, layer, shape, module.dropout, np.float64)
+        reference.dropout_mask(tape.options.seed, layer, shape, module.dropout, np.float64)
         for layer in range(module.num_layers - 1)
     ]
 

@@ -289,12 +289,12 @@ def test_without_d_x_all_other_gradients_keep_their_bits(isa, structure, batch_f
     lstm = LSTM(3, 9, batch_first=batch_first, seed=0, **structure)
     x = np.random.default_rng(0).standard_normal((7, 5, 3))
     output, _, tape = lstm.forward(x, lengths=[0, 2, 3, 1, 3, 0, 2] if batch_first else [7, 0, 3, 5, 1])
-    want, got = lstm.backward(tape, output), lstm.backward(tape, output, wants_x=False)
+    want, got = lstm.backward(tape, output), lstm.backward(tape, output, compute_d_x=False)
     assert want.d_x.shape == x.shape and got.d_x is None
     for name in ("flat", "d_h_0", "d_c_0"):
         assert_same_bits(getattr(got, name), getattr(want, name), name)
-    with pytest.raises(TypeError, match="wants_x must be"):
-        lstm.backward(tape, output, wants_x="no")
+    with pytest.raises(TypeError, match="compute_d_x must be"):
+        lstm.backward(tape, output, compute_d_x="no")
 
 
 def test_gradients_are_a_mapping_over_one_buffer_in_the_order_of_parameters():

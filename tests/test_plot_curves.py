@@ -227,7 +227,7 @@ def test_gradient_flow_begins_with_one(options):
 def test_gradient_flow_of_gradients_norms_and_models(drawn):
     lstm = lf.LSTM(2, 4, seed=0)
     output, _, tape = lstm.forward(np.ones((9, 3, 2)))
-    gradients = lstm.backward(tape, output, norms=True)
+    gradients = lstm.backward(tape, output, record_norms=True)
     model = lf.train.SequenceModel(lf.RNN(2, 4, seed=0), 1, seed=0)
     ax = lf.plot.gradient_flow(
         {"gradients": gradients, "model": model, LONG: 0.5 ** np.arange(2000)}, np.ones((9, 3, 2))
@@ -264,5 +264,5 @@ def test_gradient_flow_errors(flows, error, message):
     with pytest.raises(error, match=message):
         lf.plot.gradient_flow(flows)
     lstm = lf.LSTM(1, 1, seed=0)
-    with pytest.raises(ValueError, match="norms=True"):
+    with pytest.raises(ValueError, match="record_norms=True"):
         lf.plot.gradient_flow({"a": lstm.backward(lstm.forward([[1.0]])[2], None)})

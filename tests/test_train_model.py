@@ -97,9 +97,9 @@ def test_rows_of_weight_zero_may_hold_anything():
 
 def flat_loss(model, flat, *args, **options):
     before = model.flat_parameters
-    model._install(flat.copy())
+    model.load_flat_parameters(flat)
     value, _ = model.loss_and_grads(*args, **options)
-    model._install(before)
+    model.load_flat_parameters(before)
     return value
 
 

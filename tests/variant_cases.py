@@ -84,7 +84,7 @@ def states(module, h, c):
     return (h, c) if isinstance(module, LSTM) else h
 
 
-def train(module, a, *, training=True, lean=False, norms=False, **call):
+def train(module, a, *, training=True, recompute_gates=False, record_norms=False, **call):
     """Results and gradients by name, and the tape."""
     output, last, tape = module.forward(
         a["x"],
@@ -92,13 +92,15 @@ def train(module, a, *, training=True, lean=False, norms=False, **call):
         lengths=a["lengths"],
         resets=a["resets"],
         training=training,
-        lean=lean,
+        recompute_gates=recompute_gates,
         **call,
     )
-    d = module.backward(tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), norms=norms, **call)
+    d = module.backward(
+        tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), record_norms=record_norms, **call
+    )
     got = {"output": output, "d_x": d.d_x, "d_h_0": d.d_h_0}
     got |= {"h_n": last[0], "c_n": last[1], "d_c_0": d.d_c_0} if isinstance(module, LSTM) else {"h_n": last}
-    if norms:
+    if record_norms:
         got |= {"d_h_norms": d.d_h_norms} | ({"d_c_norms": d.d_c_norms} if isinstance(module, LSTM) else {})
     return got | {"d_" + name: gradient for name, gradient in d.items()}, tape
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _variants
 from .._errors import FormatError
 from ..modules import LSTM
+from ..quantized import QuantizedLSTM
 from .configs import cells_of
 
 # Keras 3's formulas: hard_sigmoid is relu6(x + 3) / 6, leaky_relu has 0.2 below 0.
@@ -151,7 +152,7 @@ def network(layers, given):
         **options,
     )
     with lstm.edit() as p:
-        for suffix, (kernel, recurrent, *bias) in zip(lstm._suffixes(), arrays, strict=True):
+        for suffix, (kernel, recurrent, *bias) in zip(lstm.parameter_suffixes, arrays, strict=True):
             p["weight_ih" + suffix], p["weight_hh" + suffix] = kernel.T, recurrent.T
             if lstm.bias:
                 p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias[0] if bias else 0, 0
@@ -220,12 +221,12 @@ def to_layer(lstm, name=None, **config):
     lstm : LSTM; an option that Keras lacks is a ValueError that names it
     config : further arguments of keras.layers.LSTM; return_sequences is True unless given
     """
-    if not isinstance(lstm, LSTM):
+    if not isinstance(lstm, (LSTM, QuantizedLSTM)):
         raise TypeError(f"lstm must be an LSTM, got {type(lstm).__name__}")
     for option, plain in NOT_IN_KERAS.items():
         if getattr(lstm, option) != plain:
             raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
-    if any(_variants.zoneout(lstm.zoneout, True)):
+    if any(_variants.zoneout(lstm.zoneout)):
         raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
     activation = _name_of_activation("activation", lstm.activation)
     if _name_of_activation("cell_activation", lstm.cell_activation) != activation:
@@ -258,7 +259,7 @@ def to_layer(lstm, name=None, **config):
         layer.set_weights(
             [
                 array
-                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm._n_directions]
+                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm.num_directions]
                 for array in (
                     p["weight_ih" + suffix].T,
                     p["weight_hh" + suffix].T,

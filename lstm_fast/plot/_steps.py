@@ -4,7 +4,9 @@ from collections import namedtuple
 
 import numpy as np
 
+from .._layout import read_input
 from ..modules import LSTM
+from ..quantized import QuantizedLSTM
 
 # Arrays (T, H), of the sequence without padding: gates, states, and the states before each step; x (T, I) or None.
 Steps = namedtuple("Steps", "i f g o c h c_prev h_prev x is_reverse")
@@ -50,7 +52,7 @@ def read_trace(trace, layer, direction, batch, lengths):
 
 def read_steps(source, x, state, layer, direction, batch, lengths):
     """Steps of an LSTM that runs over x from this state, or of its Trace, with x and state of that sequence or without."""
-    read = _run if isinstance(source, LSTM) else _read
+    read = _run if isinstance(source, (LSTM, QuantizedLSTM)) else _read
     arrays, x, first, is_reverse = read(source, x, state, layer, direction, batch, lengths)
     previous = {
         name + "_prev": np.concatenate([arrays[name][1:], [start]] if is_reverse else [[start], arrays[name][:-1]])
@@ -67,17 +69,17 @@ def _run(lstm, x, state, layer, direction, batch, lengths):
     x = x.reshape(-1, 1) if x.ndim < 2 and lstm.input_size == 1 else x
     sizes = lstm.h_size, lstm.hidden_size
     if isinstance(state, (tuple, list)) and len(state) == 2 and x.ndim == 2:  # numbers will do for one unit
-        n = lstm.num_layers * lstm._n_directions
+        n = lstm.num_layers * lstm.num_directions
         state = tuple(
             np.reshape(s, (n, m)) if s is not None and np.size(s) == n * m else s for s, m in zip(state, sizes)
         )
-    trace = lstm.trace(x, state, lengths=lstm._read_lengths(lengths, x.ndim == 2))
+    trace = lstm.trace(x, state, lengths=lengths)
     arrays, (layer, direction, batch) = read_trace(trace, layer, direction, batch, lengths)
-    x, is_unbatched = lstm._read_x(x)
-    given = lstm._read_states(state, x.shape[1], is_unbatched, ("h_0", "c_0"))
+    x, layout = read_input(x, lstm.dtype, lstm.input_size, lstm.batch_first)
+    given = [None if s is None else layout.to_states(np.asarray(s)) for s in state or (None, None)]
     suffix = f"_l{layer}" + "_reverse" * direction
     learned = [lstm.parameters().get(name + suffix, np.zeros(m)) for name, m in zip(("h_0", "c_0"), sizes)]
-    first = [a if s is None else s[layer * lstm._n_directions + direction, batch] for a, s in zip(learned, given)]
+    first = [a if s is None else s[layer * lstm.num_directions + direction, batch] for a, s in zip(learned, given)]
     return arrays, x[:, batch], first, bool(direction)
 
 

@@ -97,7 +97,7 @@ def gradient_flow(
     ----------
     flows : dict from names to any of
         a module (RNN, LSTM) or a SequenceModel, which runs over x and is handed a gradient of length 1 at the last output;
-        what backward(..., norms=True) gives;
+        what backward(..., record_norms=True) gives;
         norms (T,) in the order of time, the last step last
     x : for modules: the sequences, as the module takes them. Of a batch the mean is drawn
     layer, direction : of modules and gradients (the last layer)
@@ -152,7 +152,7 @@ def _norms(name, flow, x, layer, direction):
     if hasattr(flow, "d_x") or hasattr(flow, "d_h_norms"):
         d_h, d_c = getattr(flow, "d_h_norms", None), getattr(flow, "d_c_norms", None)
         if d_h is None:
-            raise ValueError(f"flows: the gradients of {name!r} must come from backward(..., norms=True)")
+            raise ValueError(f"flows: the gradients of {name!r} must come from backward(..., record_norms=True)")
         layer, direction = within("layer", layer, d_h.shape[0]), within("direction", direction, d_h.shape[1])
         flow = d_h[layer, direction] if d_c is None else np.hypot(d_h, d_c)[layer, direction]
         flow = flow.mean(axis=1)
@@ -181,4 +181,4 @@ def _gradients(name, module, x):
     d_output[last][..., :R] = R**-0.5
     if module.bidirectional:  # the second direction ends at the first step
         d_output[(slice(None), 0) if module.batch_first and output.ndim == 3 else 0][..., R:] = R**-0.5
-    return module.backward(tape, d_output, norms=True)
+    return module.backward(tape, d_output, record_norms=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..modules import LSTM
+from ..quantized import QuantizedLSTM
 from ._canvas import axes, minus, number, size_in_points, wrapped
 from ._diagram import Diagram, decimals
 from ._steps import read_steps, within
@@ -17,9 +18,9 @@ def _percent(value):
 
 def _sums(lstm, n):
     """For each gate of a plain LSTM of one unit and one input (weight_hh, weight_ih, bias, their sum); None for others."""
-    if not isinstance(lstm, LSTM) or (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1):
+    if not isinstance(lstm, (LSTM, QuantizedLSTM)) or (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1):
         return None
-    if any(lstm._cell.values()):
+    if not lstm.has_plain_cell:
         return None
     p, suffix = lstm.parameters(), "_l0" + "_reverse" * n["is_reverse"]
     sums = {}

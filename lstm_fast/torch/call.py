@@ -30,7 +30,7 @@ def tape_memory(n):
 
 
 def _run(dropout, seed):
-    return _network.Run(dropout, 0.0, 0.0, 0.0, seed, False) if dropout else None
+    return _network.TrainingOptions(dropout, 0.0, 0.0, 0.0, seed, False) if dropout else None
 
 
 class _Steps:

@@ -129,7 +129,7 @@ def load(path):
 
 
 def save_run(path, model, optimizer, now, history):
-    tensors = {name: value for name, value in model._views(now.flat).items()}
+    tensors = {name: value for name, value in model.unflatten(now.flat).items()}
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
     counters = {
@@ -159,7 +159,7 @@ def load_run(path, model, optimizer, now):
         if config.get(name) != have:
             raise ValueError(f"checkpoint {path} must be of this {name}: it has {config.get(name)}, the call {have}")
     flat = np.empty_like(now.flat)
-    views = model._views(flat)
+    views = model.unflatten(flat)
     moments = tuple(np.empty_like(m) for m in now.moments)
     wanted = views | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
     try:
