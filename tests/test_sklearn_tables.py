@@ -302,7 +302,7 @@ def test_the_first_gap_is_named(times, words):
 
 def test_freq_says_what_the_dates_follow():
     holidays = pd.offsets.CustomBusinessDay(holidays=["2024-02-06"])
-    for freq in (holidays, pd.offsets.SemiMonthEnd(), "LWOM-FRI"):
+    for freq in (holidays, pd.offsets.SemiMonthEnd(), pd.offsets.LastWeekOfMonth(weekday=4)):
         days = pd.date_range("2024-01-01", periods=T + HORIZON, freq=freq)
         frame = long().assign(ds=days[:T].to_numpy())
         with pytest.raises(ValueError, match="set freq="):
