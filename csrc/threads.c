@@ -17,7 +17,8 @@
 #include "oversubscription.h"
 
 /* ---- fork -----------------------------------------------------------------------------------------------------------
- * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): it stays on one thread. */
+ * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): it stays on one
+ * thread. */
 static volatile bool is_forked_child;
 
 #ifndef _WIN32
@@ -43,7 +44,7 @@ int lstm_max_threads(void) {
 #endif
 }
 
-/* ---- what a team shares --------------------------------------------------------------------------------------------- */
+/* ---- what a team shares ------------------------------------------------------------------------------------------ */
 
 #define LARGEST_TEAM 256
 #define NOWHERE (-1)
@@ -74,7 +75,7 @@ static int64_t read_clock(clockid_t clock) {
 
 static int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
-/* ---- interruption --------------------------------------------------------------------------------------------------- */
+/* ---- interruption ------------------------------------------------------------------------------------------------ */
 
 #define FLOPS_BETWEEN_CLOCKS (1ll << 23) /* a millisecond or less, even for the portable kernels */
 #define NS_BETWEEN_QUESTIONS 10000000ll
@@ -94,10 +95,11 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
- * Each worker raises its own flag and watches those of the others: one hop between caches if all are running. A worker that has
- * waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping after 30 us was worse: the
- * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) No worker spins on the
- * processor of the late one: the system may have put both there when they woke, and moves the one that sleeps. */
+ * Each worker raises its own flag and watches those of the others: one hop between caches if all are running. A worker
+ * that has waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping after
+ * 30 us was worse: the host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.)
+ * No worker spins on the processor of the late one: the system may have put both there when they woke, and moves the
+ * one that sleeps. */
 #ifdef _OPENMP
 #define SPINS_PER_CLOCK 64
 #define LONG_SPIN_NS 2000000ll
@@ -176,7 +178,7 @@ bool lstm_barrier(struct lstm_worker *worker) {
     return atomic_load_explicit(&shared->stop_at, memory_order_relaxed) > number;
 }
 
-/* ---- the team ------------------------------------------------------------------------------------------------------- */
+/* ---- the team ---------------------------------------------------------------------------------------------------- */
 
 static void run_worker(int rank, int size, struct lstm_shared *shared, const struct lstm_call *call,
                        lstm_worker_function *function, void *arguments) {
@@ -195,12 +197,12 @@ static void run_worker(int rank, int size, struct lstm_shared *shared, const str
     set_float_mode(mode);
     if (!is_team) return;
     atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - worker.spun_ns);
-    meet(&worker, LLONG_MAX); /* the early ones wait here, not in OpenMP's barrier, which spins longer and does not count it */
+    meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer and does not count it) */
 }
 
 #ifdef _OPENMP
-static void run_team(int n_threads, struct lstm_shared *shared, const struct lstm_call *call, lstm_worker_function *function,
-                     void *arguments) {
+static void run_team(int n_threads, struct lstm_shared *shared, const struct lstm_call *call,
+                     lstm_worker_function *function, void *arguments) {
     shared->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     shared->woken = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     atomic_init(&shared->n_sleepers, 0);
@@ -232,7 +234,8 @@ static void run_team_or_worker(int n_threads, struct lstm_shared *shared, const 
 }
 #endif
 
-enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_worker_function *function, void *arguments) {
+enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm_worker_function *function,
+                               void *arguments) {
     struct lstm_shared shared;
     atomic_init(&shared.is_cancelled, false);
     atomic_init(&shared.stop_at, LLONG_MAX);
