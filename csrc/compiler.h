@@ -9,9 +9,9 @@
 /* A vector type: `typedef float vec VECTOR_OF(32);`. */
 #define VECTOR_OF(bytes) __attribute__((vector_size(bytes), may_alias))
 
-/* UNROLL precedes a loop with a constant trip count and unrolls it completely, so that arrays indexed by its counter stay in
- * registers. UNROLL_BY(n) unrolls any loop n times. (Clang accepts GCC's pragma but then keeps short loops rolled: five times
- * slower.) */
+/* UNROLL precedes a loop with a constant trip count and unrolls it completely, so that arrays indexed by its counter
+ * stay in registers. UNROLL_BY(n) unrolls any loop n times. (Clang accepts GCC's pragma but then keeps short loops
+ * rolled: five times slower.) */
 #define PRAGMA(words) _Pragma(#words)
 #ifdef __clang__
 #define UNROLL PRAGMA(clang loop unroll(full))

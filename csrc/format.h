@@ -1,5 +1,5 @@
-/* Formats: how the weights that a tile multiplies are stored. A format is chosen per model, beside the dtype of everything else;
- * loops/pack.c stores weights in it and kernels/tile.h widens them as they are loaded. */
+/* Formats: how the weights that a tile multiplies are stored. A format is chosen per model, beside the dtype of
+ * everything else; loops/pack.c stores weights in it and kernels/tile.h widens them as they are loaded. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
 

@@ -1,21 +1,21 @@
-/* A team is as slow as its slowest worker, and a worker whose processor another process takes stands still for milliseconds while
- * the others wait in a barrier. The time that the workers ran over the time elapsed is the speedup over one thread. When that of
- * the last teams was hardly above one, calls fall back to one thread for a while; then teams try again, and if they do no better,
- * the back-off doubles.
+/* A team is as slow as its slowest worker, and a worker whose processor another process takes stands still for
+ * milliseconds while the others wait in a barrier. The time that the workers ran over the time elapsed is the speedup
+ * over one thread. When that of the last teams was hardly above one, calls fall back to one thread for a while; then
+ * teams try again, and if they do no better, the back-off doubles.
  *
- * The evidence must outlast the occasional millisecond that the host of a virtual machine takes, unless it is overwhelming. The
- * back-off is counted in the time of calls, not by the clock, so that infrequent callers keep it. */
+ * The evidence must outlast the occasional millisecond that the host of a virtual machine takes, unless it is
+ * overwhelming. The back-off is counted in the time of calls, not by the clock, so that infrequent callers keep it. */
 #include "oversubscription.h"
 
 #include <stdatomic.h>
 
 #define WORTHWHILE_SPEEDUP 1.1
-#define OVERWHELMING_SPEEDUP 0.7        /* below it, a fourth of the evidence is enough */
-#define EVIDENCE_NS 40000000ll          /* team time before a conclusion; beyond twice that, the older half fades */
+#define OVERWHELMING_SPEEDUP 0.7 /* below it, a fourth of the evidence is enough */
+#define EVIDENCE_NS 40000000ll   /* team time before a conclusion; beyond twice that, the older half fades */
 #define SHORTEST_BACKOFF_NS 40000000ll
 #define LONGEST_BACKOFF_NS 1000000000ll
-#define LONGEST_BACKOFF_CALLS 32        /* if longer: a team that takes twice the time of one thread then costs 3 % */
-#define FORGOTTEN_NS 10000000000ll      /* by the clock */
+#define LONGEST_BACKOFF_CALLS 32   /* if longer: a team that takes twice the time of one thread then costs 3 % */
+#define FORGOTTEN_NS 10000000000ll /* by the clock */
 
 /* Races between teams may lose an entry. */
 static atomic_llong backoff_left_ns, backoff_ns, concluded_ns, recent_ns, recent_ran_ns;

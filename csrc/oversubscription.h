@@ -1,5 +1,5 @@
-/* Oversubscription: when to fall back to one thread, because other processes keep the workers from running. A hint for the whole
- * process; results do not depend on it. */
+/* Oversubscription: when to fall back to one thread, because other processes keep the workers from running. A hint for
+ * the whole process; results do not depend on it. */
 #ifndef LSTM_OVERSUBSCRIPTION_H
 #define LSTM_OVERSUBSCRIPTION_H
 

@@ -4,7 +4,7 @@
 #include "format.h"
 #include "sizes.h"
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 static struct lstm_vectors vectors_of(const struct lstm_model *m, int64_t n_gates, int64_t H_padded) {
     struct lstm_vectors v = {0};
@@ -19,7 +19,8 @@ static struct lstm_vectors vectors_of(const struct lstm_model *m, int64_t n_gate
 struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *isa) {
     const bool is_lstm = m->cell == LSTM_CELL_LSTM;
     const int64_t n_gates = is_lstm ? LSTM_GATES : 1;
-    const int64_t element_bytes = m->dtype == LSTM_F32 ? 4 : 8, vector = isa->vector_bytes / element_bytes;
+    const int64_t element_bytes = m->dtype == LSTM_F32 ? 4 : 8;
+    const int64_t vector = m->dtype == LSTM_F32 ? isa->vector_bytes / 4 : isa->vector_bytes / 8; /* (no division) */
     const int64_t H_padded = round_up(m->hidden_size, vector), R = m->proj_size ? m->proj_size : m->hidden_size;
     return (struct lstm_dims){.n_gates = n_gates,
                               .has_c = is_lstm,
@@ -39,10 +40,10 @@ int64_t lstm_layer_input(const struct lstm_model *m, int64_t layer) {
     return layer == 0 ? m->input_size : m->num_directions * (m->proj_size ? m->proj_size : m->hidden_size);
 }
 
-/* ---- packed weights ------------------------------------------------------------------------------------------------ */
+/* ---- packed weights ---------------------------------------------------------------------------------------------- */
 
-static void plan_layer(struct total *t, const struct lstm_model *m, const struct lstm_dims *d, bool backward, int64_t input,
-                       struct lstm_packed *p) {
+static void plan_layer(struct total *t, const struct lstm_model *m, const struct lstm_dims *d, bool backward,
+                       int64_t input, struct lstm_packed *p) {
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->R_padded : d->R;
@@ -79,7 +80,8 @@ enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_
     return status_of(&t);
 }
 
-enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, int64_t *bytes) {
+enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                                   int64_t *bytes) {
     struct lstm_packed last = {0};
     const enum lstm_status status = lstm_plan_packed(m, isa, backward, m->num_layers - 1, m->num_directions - 1, &last);
     *bytes = last.bytes;
@@ -87,7 +89,8 @@ enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm
 }
 
 /* ---- the tape -------------------------------------------------------------------------------------------------------
- * 4H gates, H cell states and R outputs for each step, batch row, layer and direction; no gates if backward recomputes them. */
+ * 4H gates, H cell states and R outputs for each step, batch row, layer and direction; no gates if backward recomputes
+ * them. */
 
 enum lstm_status lstm_plan_tape(const struct lstm_call *call, struct lstm_tape *p) {
     const struct lstm_model *m = &call->model;

@@ -1,14 +1,14 @@
-/* The memory layout of everything: packed weights, tapes, workspaces. plan.c and plan_workspaces.c compute it, the loops read
- * offsets. Offsets and sizes are in bytes unless stated otherwise; each block is aligned to 64 bytes. */
+/* The memory layout of everything: packed weights, tapes, workspaces. plan.c and plan_workspaces.c compute it, the
+ * loops read offsets. Offsets and sizes are in bytes unless stated otherwise; each block is aligned to 64 bytes. */
 #ifndef LSTM_PLAN_H
 #define LSTM_PLAN_H
 
 #include "lstm_fast.h"
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* Parameters with one number per unit or gate: offsets in elements into one block, in which a model that lacks one spends nothing
- * on it. Their gradients, and the terms that sum to these, have the same layout. */
+/* Parameters with one number per unit or gate: offsets in elements into one block, in which a model that lacks one
+ * spends nothing on it. Their gradients, and the terms that sum to these, have the same layout. */
 struct lstm_vectors {
     int64_t peephole;            /* i, f, o: H_padded each */
     int64_t norm_ih, norm_hh;    /* rows of gates */
@@ -18,10 +18,10 @@ struct lstm_vectors {
 
 /* What follows from the model and the instruction set, in elements unless stated otherwise. */
 struct lstm_dims {
-    int64_t n_gates;            /* 4; 1 for a plain RNN */
-    bool has_c;                 /* the cell has a memory c beside h */
-    bool keeps_gates;           /* backward needs the gates after the activation (for a plain RNN, h is all it needs) */
-    int64_t vector;             /* V, elements of a vector */
+    int64_t n_gates;  /* 4; 1 for a plain RNN */
+    bool has_c;       /* the cell has a memory c beside h */
+    bool keeps_gates; /* backward needs the gates after the activation (for a plain RNN, h is all it needs) */
+    int64_t vector;   /* V, elements of a vector */
     int64_t element_bytes;
     int64_t weight_bytes;       /* of an element of the packed matrices, see format.h */
     int64_t R;                  /* size of h */
@@ -35,15 +35,19 @@ struct lstm_dims lstm_dims(const struct lstm_model *, const struct lstm_isa *);
 /* I of a layer. */
 int64_t lstm_layer_input(const struct lstm_model *, int64_t layer);
 
-/* Whether the kernels compute more than the six lines. zoneout_c counts, as the c of the tape is then not the new one. */
+/* Whether the kernels compute more than the six lines. zoneout_c counts, as the c of the tape is then not the new
+ * one. */
 static inline bool lstm_has_variant(const struct lstm_call *call) {
     const struct lstm_model *m = &call->model;
-    return m->peepholes | m->layer_norm | m->coupled_gates | (m->cell_clip > 0) | (m->gate_clip > 0) | (m->activation.kind != 0)
-           | (m->recurrent_activation.kind != 0) | (m->cell_activation.kind != 0) | (call->zoneout_c > 0);
+    return m->peepholes | m->layer_norm | m->coupled_gates | (m->cell_clip > 0) | (m->gate_clip > 0)
+           | (m->activation.kind != 0) | (m->recurrent_activation.kind != 0) | (m->cell_activation.kind != 0)
+           | (call->zoneout_c > 0);
 }
 
 /* Whether h_prev or c_prev of some steps are not simply what the previous step has left. */
-static inline bool lstm_changes_states(const struct lstm_call *call) { return call->resets || call->recurrent_dropout > 0; }
+static inline bool lstm_changes_states(const struct lstm_call *call) {
+    return call->resets || call->recurrent_dropout > 0;
+}
 
 /* Whether a step runs in stages over whole rows instead of one fused kernel over panels. */
 static inline bool lstm_has_stages(const struct lstm_call *call) {
@@ -51,10 +55,11 @@ static inline bool lstm_has_stages(const struct lstm_call *call) {
            | (call->zoneout_c > 0);
 }
 
-/* ---- packed weights ------------------------------------------------------------------------------------------------ */
+/* ---- packed weights ---------------------------------------------------------------------------------------------- */
 
-/* Of one layer and direction. Matrices are panels of LSTM_PANEL_VECTORS vectors of columns (kernels/README.md). Forward: the columns
- * are gates, the depth is I or R. Backward: the columns are inputs or hidden units, the depth is gates. */
+/* Of one layer and direction. Matrices are panels of LSTM_PANEL_VECTORS vectors of columns (kernels/README.md).
+ * Forward: the columns are gates, the depth is I or R. Backward: the columns are inputs or hidden units, the depth is
+ * gates. */
 struct lstm_packed {
     int64_t weight_ih, weight_hh, weight_hr;
     int64_t bias;     /* forward only */
@@ -65,7 +70,7 @@ struct lstm_packed {
 enum lstm_status lstm_plan_packed(const struct lstm_model *, const struct lstm_isa *, bool backward, int64_t layer,
                                   int64_t direction, struct lstm_packed *);
 
-/* ---- the tape ------------------------------------------------------------------------------------------------------- */
+/* ---- the tape ---------------------------------------------------------------------------------------------------- */
 
 /* Offsets of layer 0, direction 0. */
 struct lstm_tape {
@@ -78,7 +83,7 @@ struct lstm_tape {
 };
 enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 
-/* ---- workspaces ----------------------------------------------------------------------------------------------------- */
+/* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
 struct lstm_forward_plan {
     int64_t segment_steps;          /* all layers pass over so many steps before the next segment */
@@ -93,8 +98,8 @@ struct lstm_forward_plan {
     int64_t unprojected, unprojected_bytes; /* (B, H), h before the projection */
     int64_t recurrent_masks;                /* (L * D, B, R) */
     /* With lengths: */
-    int64_t offsets;                /* int64_t (D, 2, 2, B), elements: of the rows of x and of h */
-    int64_t h_state;                /* (L * D, B, R) running states */
+    int64_t offsets; /* int64_t (D, 2, 2, B), elements: of the rows of x and of h */
+    int64_t h_state; /* (L * D, B, R) running states */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);
@@ -114,10 +119,11 @@ struct lstm_backward_plan {
     int64_t default_h_0;             /* (B, R), or (L * D, B, R) if learned: h_0 where the caller gave none */
     int64_t between, between_bytes;  /* two gradients (segment_steps, B, D * R) between layers */
     int64_t packed_x, packed_h, packed_unprojected; /* left operands of the products, (tiles, depth, tile_rows) */
-    int64_t d_packed;                /* weight gradients, laid out as packed weights of forward */
+    int64_t d_packed;                               /* weight gradients, laid out as packed weights of forward */
     /* With lengths: */
-    int64_t offsets; /* int64_t, elements: of the rows of x, h, d_output and d_x, (4, 2, B); then of a chunk, (chunk_steps * B) */
-    int64_t d_h;     /* (L * D, B, R) running gradients */
+    int64_t
+        offsets; /* int64_t, elements: (4, 2, B) of the rows of x, h, d_output and d_x; (chunk_steps * B) of a chunk */
+    int64_t d_h; /* (L * D, B, R) running gradients */
     /* Of a chunk, chunk_steps * B rows as in d_gates, if the model or the call needs them: */
     int64_t d_a_x, d_a_h;                      /* layer norm: gradients of both products */
     int64_t vector_terms, vector_terms_stride; /* what sums to the gradients of struct lstm_vectors */
@@ -138,7 +144,7 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backwa
 
 struct lstm_linear_plan {
     int64_t packed, packed_backward, bias; /* the weights, for y and for d_x */
-    int64_t left, right, sums;             /* of the weight gradients: operands of LSTM_GRADIENT_ROWS rows; packed sums */
+    int64_t left, right, sums;             /* weight gradients: operands of LSTM_GRADIENT_ROWS rows, packed sums */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_linear(const struct lstm_linear *, struct lstm_linear_plan *);

@@ -1,5 +1,5 @@
-/* Sizes and offsets of the workspaces. The lengths of chunks change no bit of any result; they depend on sizes alone, neither on
- * caches nor on threads. */
+/* Sizes and offsets of the workspaces. The lengths of chunks change no bit of any result; they depend on sizes alone,
+ * neither on caches nor on threads. */
 #include "plan.h"
 #include "sizes.h"
 
@@ -13,7 +13,7 @@ static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims 
     return m->num_layers > 1 ? at_least(m->input_size, d->output_width) : m->input_size;
 }
 
-/* ---- forward -------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
     const struct lstm_model *m = &call->model;
@@ -24,7 +24,8 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     struct total t = {0};
     const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
     const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
-    p->segment_steps = D > 1 || m->num_layers == 1 ? T : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
+    p->segment_steps = D > 1 || m->num_layers == 1 ? T
+                                                   : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
@@ -32,7 +33,8 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);
     p->gates = take(&t, tape_has_gates ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, d.has_c && !training ? m->num_layers * D : 0, c_rows, &p->c_bytes);
-    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step), &p->between_bytes);
+    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
+                      &p->between_bytes);
     if (lstm_has_stages(call)) { /* (asked once: a single step of a small network takes half a microsecond) */
         p->h_effective = take(&t, lstm_changes_states(call) ? D : 0, h_rows, &p->h_effective_bytes);
         p->c_effective = take(&t, call->resets && d.has_c ? D : 0, c_rows, &p->c_effective_bytes);
@@ -55,7 +57,7 @@ enum lstm_status lstm_forward_bytes(const struct lstm_call *call, bool training,
     return status;
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* One cache line more than a row of that width needs: rows a multiple of 4 KiB apart would share a few cache sets. */
 static int64_t row_stride(const struct lstm_dims *d, int64_t width) { return width + 64 / d->element_bytes; }
@@ -116,8 +118,8 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), d.element_bytes), NULL);
     p->d_c = take(&t, d.has_c ? LD : 0, c_rows, &p->d_c_bytes);
     p->default_h_0 = take(&t, 1, times(&t, m->initial_state ? LD : 1, h_rows), NULL);
-    p->between = take(&t, m->num_layers > 1 ? 2 : 0, times(&t, times(&t, between_rows, d.output_width), d.element_bytes),
-                      &p->between_bytes);
+    p->between = take(&t, m->num_layers > 1 ? 2 : 0,
+                      times(&t, times(&t, between_rows, d.output_width), d.element_bytes), &p->between_bytes);
     p->packed_x = take(&t, largest_input(m, &d) + partial_tile, column_bytes, NULL);
     p->packed_h = take(&t, d.R + partial_tile, column_bytes, NULL);
     p->packed_unprojected = take(&t, m->proj_size ? m->hidden_size + partial_tile : 0, column_bytes, NULL);
@@ -136,7 +138,7 @@ enum lstm_status lstm_backward_bytes(const struct lstm_call *call, int64_t *byte
     return status;
 }
 
-/* ---- a linear layer ------------------------------------------------------------------------------------------------- */
+/* ---- a linear layer ---------------------------------------------------------------------------------------------- */
 
 enum lstm_status lstm_plan_linear(const struct lstm_linear *a, struct lstm_linear_plan *p) {
     const int64_t element = a->call.model.dtype == LSTM_F32 ? 4 : 8, vector = a->call.isa->vector_bytes / element;

@@ -32,7 +32,7 @@ static inline enum lstm_status status_of(const struct total *t) { return t->over
 
 static inline int64_t at_most(int64_t limit, int64_t n) { return n < limit ? n : limit; }
 static inline int64_t at_least(int64_t limit, int64_t n) { return n > limit ? n : limit; }
-static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+static inline int64_t round_up(int64_t n, int64_t power_of_2) { return (n + power_of_2 - 1) & -power_of_2; }
 
 /* Larger sizes are refused before anything is multiplied with them: H_padded, D * H and 4 * H then stay exact. */
 #define LARGEST_SIZE ((int64_t)1 << 40)

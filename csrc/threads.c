@@ -17,7 +17,8 @@
 #include "oversubscription.h"
 
 /* ---- fork -----------------------------------------------------------------------------------------------------------
- * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): it stays on one thread. */
+ * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): it stays on one
+ * thread. */
 static volatile bool is_forked_child;
 
 #ifndef _WIN32
@@ -45,7 +46,7 @@ int lstm_max_threads(void) {
 #endif
 }
 
-/* ---- what a team shares --------------------------------------------------------------------------------------------- */
+/* ---- what a team shares ------------------------------------------------------------------------------------------ */
 
 #define LARGEST_TEAM 256
 #define NOWHERE (-1)
@@ -76,7 +77,7 @@ static int64_t read_clock(clockid_t clock) {
 
 static int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
-/* ---- interruption --------------------------------------------------------------------------------------------------- */
+/* ---- interruption ------------------------------------------------------------------------------------------------ */
 
 #define FLOPS_BETWEEN_CLOCKS (1ll << 23) /* a millisecond or less, even for the portable kernels */
 #define NS_BETWEEN_QUESTIONS 10000000ll
@@ -97,10 +98,11 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
- * Each worker raises its own flag and watches those of the others: one hop between caches if all are running. A worker that has
- * waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping after 30 us was worse: the
- * host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.) No worker spins on the
- * processor of the late one: the system may have put both there when they woke, and moves the one that sleeps. */
+ * Each worker raises its own flag and watches those of the others: one hop between caches if all are running. A worker
+ * that has waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping after
+ * 30 us was worse: the host of a virtual machine gave the sleeper's processor away, and it came back 4 to 12 ms later.)
+ * No worker spins on the processor of the late one: the system may have put both there when they woke, and moves the
+ * one that sleeps. */
 #ifdef _OPENMP
 #define SPINS_PER_CLOCK 64
 #define LONG_SPIN_NS 2000000ll
@@ -179,7 +181,7 @@ bool lstm_barrier(struct lstm_worker *worker) {
     return atomic_load_explicit(&shared->stop_at, memory_order_relaxed) > number;
 }
 
-/* ---- the team ------------------------------------------------------------------------------------------------------- */
+/* ---- the team ---------------------------------------------------------------------------------------------------- */
 
 static void run_worker(int rank, int size, struct lstm_shared *shared, const struct lstm_call *call,
                        lstm_worker_function *function, void *arguments) {
@@ -198,8 +200,7 @@ static void run_worker(int rank, int size, struct lstm_shared *shared, const str
     set_float_mode(worker.callers_mode);
     if (!is_team) return;
     atomic_fetch_add(&shared->ran_ns, read_clock(CLOCK_THREAD_CPUTIME_ID) - before - worker.spun_ns);
-    meet(&worker,
-         LLONG_MAX); /* the early ones wait here, not in OpenMP's barrier, which spins longer and does not count it */
+    meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer and does not count it) */
 }
 
 #ifdef _OPENMP

@@ -47,7 +47,7 @@ def target_machine():
 
 def read_isas():
     """The rows of isas.h, slowest first."""
-    row = re.compile(r'^ +(ANY|X86|ARM)\((\w+), +\d+, "([^"]*)", +(.*)\)', re.MULTILINE)
+    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), \d+, "([^"]*)",((?:[^()]|\([^()]*\))*)\)')
     return [
         Isa(name, machine, flags.split(), {word.lower() for word in re.findall(r"CPU[(_](\w+)", processor)})
         for machine, name, flags, processor in row.findall((ROOT / "csrc/isas.h").read_text())

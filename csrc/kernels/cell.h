@@ -1,7 +1,7 @@
 /* The cells: everything that makes one recurrent cell different from another, for one vector of hidden units.
  *
- * Forward, the six lines of README.md and lstm_fast/reference/cell.py: plain_memory and plain_output below. They are two
- * functions because step.h computes i, f, g and c of many units before their o and h.
+ * Forward, the six lines of README.md and lstm_fast/reference/cell.py: plain_memory and plain_output below. They are
+ * two functions because step.h computes i, f, g and c of many units before their o and h.
  *
  * Backward, with d_h and d_c the gradients that reach h and c:
  *
@@ -9,9 +9,9 @@
  *     d_i = d_c g,  d_f = d_c c_prev,  d_g = d_c i,  d_c_prev = d_c f
  *     before the activation: d_i i (1 - i), d_f f (1 - f), d_g (1 - g^2), d_o o (1 - o)
  *
- * A variant v changes single lines. v is NULL for the plain LSTM, a constant where these functions are inlined, so that its code
- * has no trace of variants. (Layer norm and the projection act on whole rows; of these, only the norm of c reaches this file.
- * Resets, recurrent dropout and zoneout are in loops/.) */
+ * A variant v changes single lines. v is NULL for the plain LSTM, a constant where these functions are inlined, so that
+ * its code has no trace of variants. (Layer norm and the projection act on whole rows; of these, only the norm of c
+ * reaches this file. Resets, recurrent dropout and zoneout are in loops/.) */
 #ifndef LSTM_CELL_H
 #define LSTM_CELL_H
 
@@ -21,7 +21,7 @@
 #include "table.h"
 #include "vector.h"
 
-/* ---- the plain LSTM ----------------------------------------------------------------------------------------------- */
+/* ---- the plain LSTM ---------------------------------------------------------------------------------------------- */
 
 struct memory {
     vec i, f, g, c;
@@ -51,10 +51,10 @@ ALWAYS_INLINE struct output plain_output(vec sum_o, vec new_c) {
     return (struct output){o, h};
 }
 
-/* ---- what variants change ----------------------------------------------------------------------------------------- */
+/* ---- what variants change ---------------------------------------------------------------------------------------- */
 
-/* A copy of a variant whose activations are known to be the default ones and which has no layer norm: peepholes, coupled gates
- * and clips then cost little, and stay in registers. */
+/* A copy of a variant whose activations are known to be the default ones and which has no layer norm: peepholes,
+ * coupled gates and clips then cost little, and stay in registers. */
 ALWAYS_INLINE struct lstm_variant simplified(const struct lstm_variant *v) {
     struct lstm_variant simple = *v;
     simple.activation.kind = simple.recurrent_activation.kind = simple.cell_activation.kind = LSTM_DEFAULT;
@@ -93,7 +93,7 @@ ALWAYS_INLINE vec cell_activation(const struct lstm_variant *v, vec c) {
     return v && v->cell_activation.kind ? activate(&v->cell_activation, c) : tanh_of(c);
 }
 
-/* ---- the LSTM forward --------------------------------------------------------------------------------------------- */
+/* ---- the LSTM forward -------------------------------------------------------------------------------------------- */
 
 /* i, f, g and the new c of the units from `unit` on. sums: the four products in gate order. */
 ALWAYS_INLINE struct memory cell_memory(const struct lstm_variant *v, int64_t unit, const vec *sums, vec c_prev) {
@@ -114,7 +114,8 @@ ALWAYS_INLINE struct memory cell_memory(const struct lstm_variant *v, int64_t un
 }
 
 /* o and the new h. The cell activation acts on c or, with layer norm, on its norm: normalised_c. */
-ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t unit, vec sum_o, vec c, vec normalised_c) {
+ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t unit, vec sum_o, vec c,
+                                        vec normalised_c) {
     const vec pre_o = clip_gate(v, peep(v, PEEPHOLE_O, unit, sum_o, c));
     if (v && (v->recurrent_activation.kind || v->cell_activation.kind)) {
         const vec o = gate_activation(v, pre_o);
@@ -123,11 +124,12 @@ ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t un
     return plain_output(pre_o, normalised_c);
 }
 
-/* ---- the LSTM backward -------------------------------------------------------------------------------------------- */
+/* ---- the LSTM backward ------------------------------------------------------------------------------------------- */
 
 /* c, recomputed to the bit from the gates that a tape keeps. */
 ALWAYS_INLINE vec recompute_c(const struct lstm_variant *v, const real *gates, vec c_prev) {
-    const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL), g = load(gates + LSTM_GATE_G * VL);
+    const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL),
+              g = load(gates + LSTM_GATE_G * VL);
     return clip_c(v, vfma(f, c_prev, i * g));
 }
 
@@ -154,14 +156,15 @@ ALWAYS_INLINE vec cell_activation_slope(const struct lstm_variant *v, vec y) {
 }
 
 /* d_c plus the gradient through a peephole; stores the term of the peephole's own gradient. */
-ALWAYS_INLINE vec peep_backward(const struct lstm_variant *v, enum peephole gate, int64_t unit, vec d_pre, vec c, vec d_c,
-                                real *terms) {
+ALWAYS_INLINE vec peep_backward(const struct lstm_variant *v, enum peephole gate, int64_t unit, vec d_pre, vec c,
+                                vec d_c, real *terms) {
     if (!v || !v->peephole) return d_c;
     store(terms + v->peephole_terms + gate * v->H_padded + unit, d_pre * c);
     return vfma(d_pre, peephole_weight(v, gate, unit), d_c);
 }
 
-/* One vector of units at a step: states, and the gradients that reach them. d_c includes what d_h adds through tanh(c). */
+/* One vector of units at a step: states, and the gradients that reach them. d_c includes what d_h adds through
+ * tanh(c). */
 struct unit_gradients {
     vec c, c_prev, tanh_c, d_h, d_c;
 };
@@ -192,7 +195,7 @@ ALWAYS_INLINE vec gates_backward(const struct lstm_variant *v, int64_t unit, con
     return d_c_prev;
 }
 
-/* ---- the plain RNN: h = nonlinearity(pre) ------------------------------------------------------------------------- */
+/* ---- the plain RNN: h = nonlinearity(pre) ------------------------------------------------------------------------ */
 
 /* relu keeps NaN, and its slope at 0 is 0, as in PyTorch. */
 ALWAYS_INLINE vec rnn_cell(enum lstm_cell cell, vec pre) {

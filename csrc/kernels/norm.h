@@ -1,7 +1,7 @@
 /* Layer normalisation (Ba et al. 2016) of rows of gates or of units: n = (a - mean) / sqrt(variance + 1e-5).
  *
- * The sum over a row has the same bits for every vector length: unit k goes to the partial sum k % SUM_LANES, the gates of a
- * unit one after the other, and the partial sums are added pairwise at the end. Padding does not count. */
+ * The sum over a row has the same bits for every vector length: unit k goes to the partial sum k % SUM_LANES, the gates
+ * of a unit one after the other, and the partial sums are added pairwise at the end. Padding does not count. */
 #ifndef LSTM_NORM_H
 #define LSTM_NORM_H
 
@@ -14,8 +14,8 @@
 #define SUM_LANES 16
 #define SUM_PARTS ((int)(SUM_LANES / VL))
 
-/* The partial sums of a row. In loops over a row, parts are indexed by constants once UNROLL has acted, so that they stay in
- * registers (in memory they cost 4-16 % of training). */
+/* The partial sums of a row. In loops over a row, parts are indexed by constants once UNROLL has acted, so that they
+ * stay in registers (in memory they cost 4-16 % of training). */
 struct partial_sums {
     vec part[SUM_LANES / VL];
 };
@@ -82,7 +82,7 @@ ALWAYS_INLINE vec normalise_backward(struct moments m, struct gradient_means mea
     return (d_n - means.d_n - n * means.d_n_n) * m.scale;
 }
 
-/* ---- rows of gates ------------------------------------------------------------------------------------------------ */
+/* ---- rows of gates ----------------------------------------------------------------------------------------------- */
 
 /* Numbers of a row of gates, padding included. */
 static inline int64_t gates_width(int64_t H) { return (H + VL - 1) / VL * VL * LSTM_GATES; }

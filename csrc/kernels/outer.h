@@ -1,7 +1,7 @@
 /* The weight gradients: y (+)= sum over k of a[k]^T b[k].
  *
- * Panel by panel, OUTER_PART rows of b at a time. These are first copied into one stream that stays in L1 while all tiles of all
- * sums pass over it (in place, each row lies on a page of its own); between parts the sums are in y. */
+ * Panel by panel, OUTER_PART rows of b at a time. These are first copied into one stream that stays in L1 while all
+ * tiles of all sums pass over it (in place, each row lies on a page of its own); between parts the sums are in y. */
 #ifndef LSTM_OUTER_H
 #define LSTM_OUTER_H
 
@@ -59,8 +59,7 @@ static void sum_part(const struct outer_part *part, int64_t width, const real *b
     if (width == LSTM_PANEL_VECTORS)
         sum_rows(LSTM_PANEL_VECTORS, b, b_stride, part->depth, part->add, part->y);
     else
-        for (int64_t v = 0; v < width; v++)
-            sum_rows(1, b + v * VL, b_stride, part->depth, part->add, part->y + v * VL);
+        for (int64_t v = 0; v < width; v++) sum_rows(1, b + v * VL, b_stride, part->depth, part->add, part->y + v * VL);
 }
 
 static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width) {

@@ -10,7 +10,8 @@
 #include "vector.h"
 
 /* Stores the sums of a tile, n vectors from a column on. */
-NEVER_INLINE void store_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n, const vec *sums) {
+NEVER_INLINE void store_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n,
+                             const vec *sums) {
     const int64_t left = s->n_columns - column;
     const bool add = s->add;
     for (int r = 0; r < rows; r++) {
@@ -31,7 +32,8 @@ ALWAYS_INLINE void product_tile(const struct tile_shape shape, const enum lstm_f
     UNROLL
     for (int v = 0; v < n; v++) {
         UNROLL
-        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = s->bias ? load(s->bias + column + v * VL) : broadcast((real)0);
+        for (int r = 0; r < shape.rows; r++)
+            acc[r * n + v] = s->bias ? load(s->bias + column + v * VL) : broadcast((real)0);
     }
     multiply_tile(shape, format, gates_per_unit, s->depth, left_rows(shape.rows, &s->a, row),
                   packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel), acc);
@@ -64,7 +66,8 @@ static const tile_table *product_tiles(const struct lstm_product *s) {
 }
 
 static void product(const struct lstm_product *s) {
-    for_each_tile(*product_tiles(s), s, 0, s->n_rows, s->panel_begin, s->panel_end, false, (s->n_columns + VL - 1) / VL);
+    for_each_tile(*product_tiles(s), s, 0, s->n_rows, s->panel_begin, s->panel_end, false,
+                  (s->n_columns + VL - 1) / VL);
 }
 
 #endif

@@ -1,8 +1,8 @@
-/* Random words: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Counter k is
- * (k, b, t, stream) and the key is the seed; the words depend on nothing else.
+/* Random words: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Counter k is (k,
+ * b, t, stream) and the key is the seed; the words depend on nothing else.
  *
- * A counter takes four lanes, c0 c1 c2 c3. The 64-bit products of c0 and c2 are lo0 hi0 lo2 hi2, low halves first; reversed, hi2
- * lo2 hi0 lo0, they are where the next round needs them once c1 and c3 have moved to lanes 0 and 2. */
+ * A counter takes four lanes, c0 c1 c2 c3. The 64-bit products of c0 and c2 are lo0 hi0 lo2 hi2, low halves first;
+ * reversed, hi2 lo2 hi0 lo0, they are where the next round needs them once c1 and c3 have moved to lanes 0 and 2. */
 #ifndef LSTM_KERNELS_RANDOM_H
 #define LSTM_KERNELS_RANDOM_H
 

@@ -1,5 +1,5 @@
-/* One time step backward: the product d_h_next = d_gates_next W_hh of a tile, then the cell backward. Panels are vectors of
- * hidden units. */
+/* One time step backward: the product d_h_next = d_gates_next W_hh of a tile, then the cell backward. Panels are
+ * vectors of hidden units. */
 #ifndef LSTM_KERNELS_STEP_BACKWARD_H
 #define LSTM_KERNELS_STEP_BACKWARD_H
 
@@ -15,8 +15,8 @@
 #include "vector.h"
 
 /* d_h_next of a tile: the product with the gates' gradients of the following step, or given. */
-ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_per_unit, const struct lstm_step_backward *s,
-                               int64_t row, int64_t panel, vec *sums) {
+ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_per_unit,
+                               const struct lstm_step_backward *s, int64_t row, int64_t panel, vec *sums) {
     const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
     const int n = shape.panels * shape.width;
     if (s->d_gates_next) {
@@ -31,13 +31,15 @@ ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_pe
     }
     for (int r = 0; r < shape.rows; r++)
         for (int v = 0; v < n; v++)
-            sums[r * n + v] = load_lanes(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL, H - unit - v * VL);
+            sums[r * n + v] = load_lanes(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL,
+                                         H - unit - v * VL);
 }
 
-/* ---- LSTM --------------------------------------------------------------------------------------------------------- */
+/* ---- LSTM -------------------------------------------------------------------------------------------------------- */
 
-/* Prefetches what the previous step will read here of the tape: it has left the cache, and its rows are too short for the
- * processor to predict (training 1-4 % faster; prefetching in forward what the next step will write made it 2-5 % slower). */
+/* Prefetches what the previous step will read here of the tape: it has left the cache, and its rows are too short for
+ * the processor to predict (training 1-4 % faster; prefetching in forward what the next step will write made it 2-5 %
+ * slower). */
 ALWAYS_INLINE void prefetch_previous_step(const struct lstm_step_backward *s, int64_t b, int64_t unit) {
     const real *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES - s->gates_step;
     for (int64_t k = 0; k < LSTM_GATES * VL; k += 64 / (int64_t)sizeof(real)) __builtin_prefetch(gates + k);
@@ -45,8 +47,8 @@ ALWAYS_INLINE void prefetch_previous_step(const struct lstm_step_backward *s, in
     if (s->d_output.data) __builtin_prefetch(s->d_output.data + row_offset(&s->d_output, b) + unit - s->d_output_step);
 }
 
-ALWAYS_INLINE void unit_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b, int64_t unit,
-                                 vec d_h) {
+ALWAYS_INLINE void unit_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b,
+                                 int64_t unit, vec d_h) {
     const int64_t at = b * s->c_stride + unit;
     const real *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES;
     const vec c_prev = load(s->c_prev + at), o = load(gates + LSTM_GATE_O * VL);
@@ -58,8 +60,8 @@ ALWAYS_INLINE void unit_backward(const struct lstm_variant *v, const struct lstm
                                       s->terms + b * s->terms_stride));
 }
 
-ALWAYS_INLINE void units_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t row, int64_t panel,
-                                  int rows, int n, const vec *sums) {
+ALWAYS_INLINE void units_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t row,
+                                  int64_t panel, int rows, int n, const vec *sums) {
     for (int r = 0; r < rows; r++)
         for (int k = 0; k < n; k++) {
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL;
@@ -101,7 +103,7 @@ ALWAYS_INLINE void lstm_backward_tile(const struct tile_shape shape, const void 
 }
 TILE_TABLE(lstm_backward_tile, lstm_backward_tiles)
 
-/* ---- plain RNN ---------------------------------------------------------------------------------------------------- */
+/* ---- plain RNN --------------------------------------------------------------------------------------------------- */
 
 NEVER_INLINE void rnn_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
                                const vec *sums) {
@@ -129,10 +131,10 @@ static void step_backward(const struct lstm_step_backward *s) {
                   s->panel_end, s->descending, (s->hidden_size + VL - 1) / VL);
 }
 
-/* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------- */
+/* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------ */
 
-/* One row. Until it is done, its terms of norm_c hold the normalised c, n, and those of norm_c_bias hold d_normed, the gradient
- * of what the cell activation acts on. */
+/* One row. Until it is done, its terms of norm_c hold the normalised c, n, and those of norm_c_bias hold d_normed, the
+ * gradient of what the cell activation acts on. */
 static void norm_row_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b) {
     const int64_t H = s->hidden_size;
     real *terms = s->terms + b * s->terms_stride, *n_row = terms + v->norm_c_terms;
@@ -150,7 +152,8 @@ static void norm_row_backward(const struct lstm_variant *v, const struct lstm_st
             if (unit >= H) break;
             const vec n = normalise(moments, load(n_row + unit)), weight = load(v->norm_c + unit);
             const vec tanh_c = cell_activation(v, vfma(n, weight, load(v->norm_c_bias + unit)));
-            const vec d_h = load_lanes(d_h_row + unit, H - unit), o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
+            const vec d_h = load_lanes(d_h_row + unit, H - unit),
+                      o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
             const vec d_normed = d_h * o * cell_activation_slope(v, tanh_c);
             sum_d_n.part[part] += without_padding(d_normed * weight, H - unit);
             sum_d_n_n.part[part] += without_padding(d_normed * weight * n, H - unit);

@@ -1,7 +1,8 @@
 /* The kernel table: what one instruction set offers for one dtype.
  *
- * A kernel is a pure function on a block of one time step, given by a struct. No threads, no allocation, nothing global. The
- * loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
+ * A kernel is a pure function on a block of one time step, given by a struct. No threads, no allocation, nothing
+ * global. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
+ * kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
 
@@ -16,10 +17,10 @@ struct lstm_variant {
     bool coupled_gates, layer_norm;
     real cell_clip, gate_clip; /* 0: none */
     struct lstm_activation activation, recurrent_activation, cell_activation;
-    real gate_low, gate_high, candidate_low, candidate_high; /* backward: activations of -gate_clip and gate_clip, sorted */
+    real gate_low, gate_high, candidate_low, candidate_high; /* backward: activations of -+gate_clip, sorted */
     int64_t H_padded;
-    const real *peephole;             /* (3, H_padded): i, f, o; or NULL */
-    const real *norm_c, *norm_c_bias; /* (H_padded), with layer_norm */
+    const real *peephole;                                    /* (3, H_padded): i, f, o; or NULL */
+    const real *norm_c, *norm_c_bias;                        /* (H_padded), with layer_norm */
     int64_t peephole_terms, norm_c_terms, norm_c_bias_terms; /* offsets in a row of terms, see lstm_step_backward */
 };
 
@@ -35,24 +36,24 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
 }
 
 /* One time step of rows [0, n_rows) and panels [panel_begin, panel_end): the recurrent product and the cell. A panel is
- * LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0. Rows of c and c_prev are H_padded wide; rows of h hold H
- * elements (with a projection: h before it) and rows of h_prev h_size. c may be c_prev; h may not be h_prev. A plain RNN has no
- * c and never keeps gates. */
+ * LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0. Rows of c and c_prev are H_padded wide; rows of h
+ * hold H elements (with a projection: h before it) and rows of h_prev h_size. c may be c_prev; h may not be h_prev. A
+ * plain RNN has no c and never keeps gates. */
 struct lstm_step {
     enum lstm_cell cell;
     const struct lstm_variant *variant;
     int64_t n_rows, panel_begin, panel_end, input_size, hidden_size, h_size;
-    struct lstm_rows x;                /* (n_rows, I); data NULL: `gates` already holds the input projection */
+    struct lstm_rows x; /* (n_rows, I); data NULL: `gates` already holds the input projection */
     struct lstm_rows h_prev, h;
     enum lstm_format format;           /* of both weights */
     const void *weight_ih, *weight_hh; /* packed */
     const real *bias;                  /* packed */
     const real *c_prev;
     real *c;
-    real *gates;                       /* INOUT; with x: OUT, and only if keep_gates */
+    real *gates; /* INOUT; with x: OUT, and only if keep_gates */
     int64_t c_stride, gates_stride;
-    bool descending;                   /* panels from the last to the first: for_each_tile */
-    bool keep_gates;                   /* leave i, f, g, o, after the activation, in `gates` */
+    bool descending; /* panels from the last to the first: for_each_tile */
+    bool keep_gates; /* leave i, f, g, o, after the activation, in `gates` */
 };
 
 /* One time step backward: d_h = d_h_next + d_output, then through the cell. Panels are vectors of hidden units. With a
@@ -61,19 +62,19 @@ struct lstm_step_backward {
     enum lstm_cell cell;
     const struct lstm_variant *variant;
     int64_t n_rows, panel_begin, panel_end, hidden_size;
-    const real *d_gates_next;          /* of the following step: d_h_next = d_gates_next W_hh; NULL: d_h_next is given */
-    const real *weight_hh;             /* packed for backward */
-    const real *d_h_next;              /* (n_rows, H) */
-    struct lstm_rows d_output;         /* (n_rows, H); data NULL: zero */
-    const real *gates, *c, *c_prev;    /* from the tape; a variant recomputes c */
-    struct lstm_rows h;                /* plain RNN: the output of this step */
-    real *d_c;                         /* INOUT, (n_rows, H_padded) */
-    real *d_gates;                     /* OUT, gradients of the gates before the activation */
-    real *terms;                       /* OUT, variants: what sums to the gradients of peephole, norm_c and norm_c_bias */
-    real *unprojected;                 /* OUT, variants: h before the projection, (n_rows, H); or NULL */
+    const real *d_gates_next;       /* of the following step; NULL: d_h_next is given, not d_gates_next W_hh */
+    const real *weight_hh;          /* packed for backward */
+    const real *d_h_next;           /* (n_rows, H) */
+    struct lstm_rows d_output;      /* (n_rows, H); data NULL: zero */
+    const real *gates, *c, *c_prev; /* from the tape; a variant recomputes c */
+    struct lstm_rows h;             /* plain RNN: the output of this step */
+    real *d_c;                      /* INOUT, (n_rows, H_padded) */
+    real *d_gates;                  /* OUT, gradients of the gates before the activation */
+    real *terms;                    /* OUT, variants: summands of the gradients of peephole, norm_c, norm_c_bias */
+    real *unprojected;              /* OUT, variants: h before the projection, (n_rows, H); or NULL */
     int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
     bool descending;
-    int64_t gates_step, c_step, d_output_step; /* elements from the previous step, 0 at the first: prefetch_previous_step */
+    int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
 };
 
 /* Layer norm of rows of gates: y = start + n weight, where n is the normalised row. y may be a or start. */
@@ -102,8 +103,8 @@ struct lstm_product {
     bool add;                /* to y */
 };
 
-/* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed weights with
- * n_rows for their depth. */
+/* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
+ * weights with n_rows for their depth. */
 struct lstm_outer_sum {
     const real *a; /* packed in tiles, (tiles, depth, tile_rows); NULL: one row of ones */
     int64_t n_rows;
@@ -132,8 +133,8 @@ struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */
     void (*step)(const struct lstm_step *);
     void (*step_backward)(const struct lstm_step_backward *);
-    /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums in
-     * `gates`, backward from d_h_next. */
+    /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums
+     * in `gates`, backward from d_h_next. */
     void (*cell)(const struct lstm_step *);
     void (*cell_backward)(const struct lstm_step_backward *);
     void (*norm)(const struct lstm_norm *);

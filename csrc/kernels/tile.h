@@ -2,12 +2,12 @@
  *
  *     acc[r][v] += sum over k of a[r][k] * b[k][v]
  *
- * for a few rows and panels * width vectors of columns. Each number is one chain of fused multiply-adds in increasing k. The
- * sizes are compile-time constants wherever a tile is inlined, so that acc lives in registers.
+ * for a few rows and panels * width vectors of columns. Each number is one chain of fused multiply-adds in increasing
+ * k. The sizes are compile-time constants wherever a tile is inlined, so that acc lives in registers.
  *
- * Tile sizes (vector/<isa>.h): 6 rows x 4 vectors with 32 registers, 3 x 4 with 16. A single row takes several panels at a
- * time: a fused multiply-add takes 4 cycles and two start in each, so at least 8 chains must be in flight. (With 16 registers,
- * 6 rows x 2 vectors in two passes over the depth reads half as much of b, and was 10-15 % slower.) */
+ * Tile sizes (vector/<isa>.h): 6 rows x 4 vectors with 32 registers, 3 x 4 with 16. A single row takes several panels
+ * at a time: a fused multiply-add takes 4 cycles and two start in each, so at least 8 chains must be in flight. (With
+ * 16 registers, 6 rows x 2 vectors in two passes over the depth reads half as much of b, and was 10-15 % slower.) */
 #ifndef LSTM_TILE_H
 #define LSTM_TILE_H
 
@@ -27,11 +27,11 @@ struct tile_shape {
 /* Accumulators of the largest tile. */
 #define TILE_VECTORS (TILE_ROWS * LSTM_PANEL_VECTORS)
 
-/* ---- operands ----------------------------------------------------------------------------------------------------- */
+/* ---- operands ---------------------------------------------------------------------------------------------------- */
 
-/* Rows of a: number k of row r lies at first[apart[r] + k * step], and with gates_per_unit > 1 a row holds gates, blocks of
- * [gate][VL], over which k runs unit by unit and within a unit gate by gate, so that the order does not depend on VL.
- * (With a pointer to each row it took 5 % longer: the compiler then advances each of them at every k.) */
+/* Rows of a: number k of row r lies at first[apart[r] + k * step], and with gates_per_unit > 1 a row holds gates,
+ * blocks of [gate][VL], over which k runs unit by unit and within a unit gate by gate, so that the order does not
+ * depend on VL. (With a pointer to each row it took 5 % longer: the compiler then advances each of them at every k.) */
 struct left_operand {
     const real *first;
     int64_t apart[TILE_ROWS];
@@ -74,7 +74,7 @@ ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
     return load((const real *)p);
 }
 
-/* ---- the inner loop ----------------------------------------------------------------------------------------------- */
+/* ---- the inner loop ---------------------------------------------------------------------------------------------- */
 
 /* One k: a_k is the number of row 0, b_k the vector 0. */
 ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm_format format, const real *a_k,
@@ -93,9 +93,9 @@ ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm
     }
 }
 
-/* The whole depth: numbers or, with gates_per_unit > 1, units. (Unrolled by two, because the loop's own instructions take issue
- * slots that a busy neighbour on the same core leaves few of: 5 to 18 % there, nothing on a core of our own. By four is no
- * faster and makes the library a quarter larger.) */
+/* The whole depth: numbers or, with gates_per_unit > 1, units. (Unrolled by two, because the loop's own instructions
+ * take issue slots that a busy neighbour on the same core leaves few of: 5 to 18 % there, nothing on a core of our own.
+ * By four is no faster and makes the library a quarter larger.) */
 ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
                                  int64_t depth, struct left_operand left, struct right_operand right, vec *acc) {
     const real *a = left.first;
@@ -117,23 +117,25 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
     }
 }
 
-/* Copies the sums of a finished tile to memory, for a function that is not inlined. Only the copy has its address taken: if acc
- * itself had, the compiler would write all of it back around every loop (8 % of a step of one row at H = 64). */
+/* Copies the sums of a finished tile to memory, for a function that is not inlined. Only the copy has its address
+ * taken: if acc itself had, the compiler would write all of it back around every loop (8 % of a step of one row at H =
+ * 64). */
 ALWAYS_INLINE void spill(const int n, const vec *acc, vec *sums) {
     UNROLL
     for (int k = 0; k < n; k++) sums[k] = acc[k];
 }
 
-/* ---- all tiles of a block ----------------------------------------------------------------------------------------- */
+/* ---- all tiles of a block ---------------------------------------------------------------------------------------- */
 
-/* A tile function, and one of each shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one panel of
- * that width, [0][TILE_PAIR] two full panels of one row. */
+/* A tile function, and one of each shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one
+ * panel of that width, [0][TILE_PAIR] two full panels of one row. */
 typedef void tile_function(const void *block, int64_t row, int64_t panel);
 typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
 #define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
 
-/* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the instances.
- * TILE_FULL_TABLE is for bodies whose panels are always full. */
+/* clang-format off */
+/* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
+ * instances. TILE_FULL_TABLE is for bodies whose panels are always full. */
 #define TILE_TABLE(body, table) \
     FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
     static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
@@ -166,6 +168,7 @@ typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
 #elif TILE_ROWS == 3
 #define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3)
 #endif
+/* clang-format on */
 
 /* Vectors of panel p of n_vectors: LSTM_PANEL_VECTORS or, in the last, what is left. */
 static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
@@ -173,22 +176,22 @@ static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
     return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
 }
 
-/* Panels of the next tile, of `full` ones, none of them narrow. One row takes threes (fours) and pairs, so that if possible
- * none is left over. */
+/* Panels of the next tile, of `full` ones, none of them narrow. One row takes threes (fours) and pairs, so that if
+ * possible none is left over. */
 ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
     const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
     if (n_rows == 1 && full > 1 && (full == 2 || full == most - 1 || (full == 4 && most == 3))) return 2;
     return full >= most ? most : 1;
 }
 
-/* Panels outside, rows inside: one panel of weights stays in L1 for all rows. Rows are dealt in even shares: seven are 4 + 3,
- * not 6 + 1.
+/* Panels outside, rows inside: one panel of weights stays in L1 for all rows. Rows are dealt in even shares: seven are
+ * 4 + 3, not 6 + 1.
  *
- * descending: panels from the last to the first. Steps that alternate find the half of the weights that was read last still in
- * the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at H = 48 and 64, 2-5 %
- * at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
-static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end, int64_t panel_begin,
-                          int64_t panel_end, bool descending, int64_t n_vectors) {
+ * descending: panels from the last to the first. Steps that alternate find the half of the weights that was read last
+ * still in the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at H
+ * = 48 and 64, 2-5 % at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
+static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
+                          int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
     const int64_t n_rows = row_end - row_begin;
     const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last one */
     for (int64_t left = panel_end - panel_begin, done = 0, taken; left > 0; left -= taken, done += taken) {

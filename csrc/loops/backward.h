@@ -1,13 +1,13 @@
-/* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in each
- * chunks of steps. For a chunk:
+/* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
+ * each chunks of steps. For a chunk:
  *
  *   0. recompute_gates: its gates are computed again, all workers sharing the steps
- *   1. the recurrence: step by step, d_h and d_c go through the cell into d_gates (of the chunk); each worker takes its own rows
- *      or, with few rows, its own units
- *   2. d_h before the chunk and d_x from d_gates, the same rows or its own columns
- *   3. weight gradients: [x | h_prev | 1]^T d_gates as products over up to LSTM_GRADIENT_ROWS rows, each worker its own panels of
- *      the result. Until the end the result has the layout of packed weights. The sum over (t, b) runs in the reverse order of
- *      steps and rows, so that the chunk length changes no bit
+ *   1. the recurrence: step by step, d_h and d_c go through the cell into d_gates (of the chunk); each worker takes its
+ *      own rows or, with few rows, its own units
+ *   2. d_h before the chunk and d_x, from d_gates: the same rows, or its own columns
+ *   3. the weight gradients, [x | h_prev | 1]^T d_gates: products over up to LSTM_GRADIENT_ROWS rows, of whose result
+ *      each worker owns some panels. Until the end it has the layout of packed weights. The sum over (t, b) runs in the
+ *      reverse order of steps and rows, so that the chunk length changes no bit
  *
  * The running gradients of the states are in d_h_0 (the caller's) and d_c (workspace). */
 #ifndef LSTM_LOOPS_BACKWARD_H
@@ -32,7 +32,8 @@
 #include "states.h"
 #include "team.h"
 
-static bool run_backward_pass(const struct backward_run *run, struct backward_pass *p, int64_t step_begin, int64_t step_end) {
+static bool run_backward_pass(const struct backward_run *run, struct backward_pass *p, int64_t step_begin,
+                              int64_t step_end) {
     const struct lstm_call *call = &run->args->call;
     for (int64_t end = step_end, begin; end > step_begin; end = begin) {
         begin = end - step_begin > run->plan.chunk_steps ? end - run->plan.chunk_steps : step_begin;
@@ -49,7 +50,7 @@ static bool run_backward_pass(const struct backward_run *run, struct backward_pa
     return true;
 }
 
-/* ---- before and after --------------------------------------------------------------------------------------------- */
+/* ---- before and after -------------------------------------------------------------------------------------------- */
 
 static void start_gradients(const struct backward_run *run, int64_t begin, int64_t end) {
     const struct lstm_backward *a = run->args;
@@ -82,16 +83,18 @@ static void finish_gradients(const struct backward_run *run, int64_t begin, int6
         for (int64_t r = begin; r < end; r++) {
             const int64_t to = index * B + batch_row(&a->call, r);
             const real *d_h = d_h_state_of(run, index) + r * R;
-            const real *d_c = backward_workspace(run, run->plan.d_c + index * run->plan.d_c_bytes) + r * run->d.H_padded;
+            const real *d_c = backward_workspace(run, run->plan.d_c + index * run->plan.d_c_bytes)
+                              + r * run->d.H_padded;
             if (a->call.lengths) memcpy((real *)a->d_h_0 + to * R, d_h, (size_t)R * sizeof(real));
             if (run->d.has_c) memcpy((real *)a->d_c_0 + to * H, d_c, (size_t)H * sizeof(real));
         }
     clear_padding(&a->call, &a->d_x, a->call.model.input_size, begin, end);
 }
 
-/* The gradient of a learned state, summed over the batch from the first row to the last: d_0 where sequences began with it, and
- * d_restarts of those that restarted from it. Either may be NULL. */
-static void sum_learned_state(int64_t B, int64_t n, const real *d_0, const real *d_restarts, int64_t restarts_stride, real *sum) {
+/* The gradient of a learned state, summed over the batch from the first row to the last: d_0 where sequences began with
+ * it, and d_restarts of those that restarted from it. Either may be NULL. */
+static void sum_learned_state(int64_t B, int64_t n, const real *d_0, const real *d_restarts, int64_t restarts_stride,
+                              real *sum) {
     memset(sum, 0, (size_t)n * sizeof(real));
     for (int64_t b = 0; b < B; b++)
         for (int64_t k = 0; k < n; k++)
@@ -105,18 +108,20 @@ static void learned_state_gradients(const struct backward_run *run) {
     for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++) {
         const struct lstm_weight_gradients *w = a->d_weights + index;
         const real *d_h_0 = a->h_0 ? NULL : (const real *)a->d_h_0 + index * B * R;
-        const real *d_h_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_h) + index * B * R : NULL;
+        const real *d_h_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_h) + index * B * R
+                                                  : NULL;
         sum_learned_state(B, R, d_h_0, d_h_restarts, R, w->d_h_0);
         if (!run->d.has_c) continue;
         const real *d_c_0 = a->c_0 ? NULL : (const real *)a->d_c_0 + index * B * H;
-        const real *d_c_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_c) + index * B * width : NULL;
+        const real *d_c_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_c) + index * B * width
+                                                  : NULL;
         sum_learned_state(B, H, d_c_0, d_c_restarts, width, w->d_c_0);
     }
 }
 
 /* The gradient of a layer's input, which is the output of the layer below, through the dropout between them. */
-static void dropout_backward(const struct backward_run *run, int64_t layer, int64_t begin, int64_t end, int64_t row_begin,
-                             int64_t row_end) {
+static void dropout_backward(const struct backward_run *run, int64_t layer, int64_t begin, int64_t end,
+                             int64_t row_begin, int64_t row_end) {
     const struct lstm_call *call = &run->args->call;
     const struct lstm_sequence d = d_x_of_layer(run, layer, begin);
     if (layer == 0 || call->dropout == 0) return;
@@ -127,8 +132,8 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
         }
 }
 
-/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. Zeros if there was
- * nothing to sum. */
+/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. Zeros if
+ * there was nothing to sum. */
 static void unpack_gradients(const struct backward_run *run, const struct lstm_worker *worker, int64_t index) {
     const struct lstm_backward *a = run->args;
     const struct lstm_model *model = &a->call.model;

@@ -1,4 +1,5 @@
-/* A backward pass: one direction of one layer over one segment, as one worker sees it. Steps are numbered as in forward. */
+/* A backward pass: one direction of one layer over one segment, as one worker sees it. Steps are numbered as in
+ * forward. */
 #ifndef LSTM_BACKWARD_PASS_H
 #define LSTM_BACKWARD_PASS_H
 
@@ -26,20 +27,20 @@ struct backward_pass {
     int64_t direction, input_size, row_begin, row_end;
     bool has_stages, has_variant;
     bool shares_units;        /* instead of rows: all workers meet after each step */
-    const int64_t *first_row; /* of each step of the chunk, among all its active rows; first_row[n_steps] is their number */
+    const int64_t *first_row; /* of each step of the chunk, among its active rows; first_row[n_steps]: their number */
     struct directed_sequence x, h, d_output, d_x;
-    int64_t *chunk_offsets;   /* with lengths: space for an offset of each active row of a chunk, numbered as by first_row */
-    bool adds_to_d_x;         /* the second direction */
+    int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
+    bool adds_to_d_x;       /* the second direction */
     const real *weight_ih, *weight_hh, *weight_hr, *vectors;
     struct lstm_variant variant;
     struct restart restart;
-    const real *initial_h;                /* before step 0, (B, R) in batch order */
-    const real *gates, *a_x, *a_h;        /* of step 0, or recomputed: of the first step of the chunk */
-    const real *c;                        /* of the tape, before step 0 */
-    real *h_effective, *c_effective;      /* of the chunk, rows as in first_row; NULL: what the tape has */
-    real *d_h, *d_c;                      /* running, (B, R) and (B, H_padded) */
+    const real *initial_h;           /* before step 0, (B, R) in batch order */
+    const real *gates, *a_x, *a_h;   /* of step 0, or recomputed: of the first step of the chunk */
+    const real *c;                   /* of the tape, before step 0 */
+    real *h_effective, *c_effective; /* of the chunk, rows as in first_row; NULL: what the tape has */
+    real *d_h, *d_c;                 /* running, (B, R) and (B, H_padded) */
     real *d_weight_ih, *d_weight_hh, *d_weight_hr, *d_bias, *d_vectors; /* packed */
-    bool is_first_product;                /* nothing in them yet */
+    bool is_first_product;                                              /* nothing in them yet */
 };
 
 static inline real *backward_workspace(const struct backward_run *run, int64_t offset) {
@@ -68,11 +69,11 @@ static struct panel_range panels_of(const struct backward_run *run, const struct
     return panels;
 }
 
-/* ---- the kernel's arguments for a step ---------------------------------------------------------------------------- */
+/* ---- the kernel's arguments for a step --------------------------------------------------------------------------- */
 
 /* What all rows share; pointers are to row 0. */
-static struct lstm_step_backward step_arguments(const struct backward_run *run, const struct backward_pass *p, int64_t step,
-                                                int64_t begin) {
+static struct lstm_step_backward step_arguments(const struct backward_run *run, const struct backward_pass *p,
+                                                int64_t step, int64_t begin) {
     const struct lstm_model *model = &run->args->call.model;
     const int64_t k = p->first_row[step - begin], B = run->args->call.B, width = run->d.H_padded;
     const int64_t terms_stride = run->plan.vector_terms_stride;
@@ -104,7 +105,8 @@ static struct lstm_step_backward step_arguments(const struct backward_run *run, 
 }
 
 /* Advances the pointers to rows [row, end). */
-static void advance_to_rows(const struct backward_pass *p, struct lstm_step_backward *s, int64_t step, int64_t row, int64_t end) {
+static void advance_to_rows(const struct backward_pass *p, struct lstm_step_backward *s, int64_t step, int64_t row,
+                            int64_t end) {
     s->n_rows = end - row;
     s->d_gates += row * s->d_gates_stride;
     s->d_h_next += row * s->d_h_next_stride;

@@ -30,7 +30,8 @@ static real *initial_h_of(const struct backward_run *run, int64_t index) {
     return backward_workspace(run, run->plan.default_h_0) + (run->args->call.model.initial_state ? index * n : 0);
 }
 
-/* The running d_h of a layer and direction: in the caller's d_h_0 or, with lengths, in the sorted order, in the workspace. */
+/* The running d_h of a layer and direction: in the caller's d_h_0 or, with lengths, in the sorted order, in the
+ * workspace. */
 static real *d_h_state_of(const struct backward_run *run, int64_t index) {
     real *d_h = run->args->call.lengths ? backward_workspace(run, run->plan.d_h) : (real *)run->args->d_h_0;
     return d_h + index * run->args->call.B * run->d.R;
@@ -42,7 +43,8 @@ static void plan_tape(const struct backward_run *run, struct backward_pass *p, i
     const struct lstm_backward_plan *plan = &run->plan;
     const char *tape = run->args->tape;
     const bool recomputes = call->recompute_gates && run->d.keeps_gates;
-    if (lstm_changes_states(call) || (recomputes && call->lengths)) p->h_effective = backward_workspace(run, plan->h_effective);
+    if (lstm_changes_states(call) || (recomputes && call->lengths))
+        p->h_effective = backward_workspace(run, plan->h_effective);
     if (call->resets && run->d.has_c) p->c_effective = backward_workspace(run, plan->c_effective);
     if (!run->d.has_c) return;
     const int64_t gates = index * run->tape.gates_bytes;
@@ -53,8 +55,8 @@ static void plan_tape(const struct backward_run *run, struct backward_pass *p, i
     p->d_c = backward_workspace(run, plan->d_c + index * plan->d_c_bytes);
 }
 
-static struct backward_pass plan_backward_pass(const struct backward_run *run, struct lstm_worker *worker, int64_t layer,
-                                               int64_t direction, int64_t segment_begin) {
+static struct backward_pass plan_backward_pass(const struct backward_run *run, struct lstm_worker *worker,
+                                               int64_t layer, int64_t direction, int64_t segment_begin) {
     const struct lstm_backward *a = run->args;
     const struct lstm_call *call = &a->call;
     const struct lstm_model *model = &call->model;

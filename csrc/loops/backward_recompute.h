@@ -1,6 +1,6 @@
-/* Recomputed gates: with recompute_gates, a tape keeps h and c alone, and the gates of a chunk are computed again before its steps
- * go backward. They have the same bits, as each is a function of x, h_prev and c_prev of its row alone. One kernel call takes all
- * rows of many steps: no step waits for the previous one. */
+/* Recomputed gates: with recompute_gates, a tape keeps h and c alone, and the gates of a chunk are computed again
+ * before its steps go backward. They have the same bits, as each is a function of x, h_prev and c_prev of its row
+ * alone. One kernel call takes all rows of many steps: no step waits for the previous one. */
 #ifndef LSTM_BACKWARD_RECOMPUTE_H
 #define LSTM_BACKWARD_RECOMPUTE_H
 
@@ -34,7 +34,8 @@ static bool recompute_norm_rows(const struct backward_run *run, const struct bac
                                 const struct lstm_step *s, int64_t at) {
     const struct lstm_call *call = &run->args->call;
     const int64_t width = run->d.gates_width;
-    real *a_x = backward_workspace(run, run->plan.a_x) + at * width, *a_h = backward_workspace(run, run->plan.a_h) + at * width;
+    real *a_x = backward_workspace(run, run->plan.a_x) + at * width,
+         *a_h = backward_workspace(run, run->plan.a_h) + at * width;
     struct lstm_product product = {.n_rows = s->n_rows,
                                    .depth = s->input_size,
                                    .n_columns = width,
@@ -68,7 +69,8 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
     const int64_t B = call->B, R = run->d.R, H = call->model.hidden_size, c_width = run->d.H_padded;
     const char *weights = a->packed_forward;
     struct lstm_packed packed;
-    lstm_plan_packed(&call->model, call->isa, false, p->restart.index / call->model.num_directions, p->direction, &packed);
+    lstm_plan_packed(&call->model, call->isa, false, p->restart.index / call->model.num_directions, p->direction,
+                     &packed);
     const real *vectors = (const real *)(weights + packed.vectors);
     struct lstm_step s = {.cell = call->model.cell,
                           .variant = p->has_variant ? &p->variant : NULL,
@@ -87,12 +89,12 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
     lstm_share(p->worker, end - begin, &first, &last);
     for (int64_t step = begin + first, n_steps; step < begin + last; step += n_steps) {
         /* Steps whose rows lie evenly spaced go together; h_prev of step 0 is elsewhere. */
-        const bool is_even = !call->lengths && p->x.step_stride == B * p->x.row_stride && p->h.step_stride == B * p->h.row_stride
-                             && (step > 0 || p->h_effective);
+        const bool is_even = !call->lengths && p->x.step_stride == B * p->x.row_stride
+                             && p->h.step_stride == B * p->h.row_stride && (step > 0 || p->h_effective);
         n_steps = is_even ? begin + last - step : 1;
         const int64_t k = p->first_row[step - begin], at = (step - begin) * B;
         struct directed_sequence x = p->x;
-        x.offsets_of_step[0] = x.offsets_of_step[1] = p->chunk_offsets + k; /* of this step alone: others are at other steps */
+        x.offsets_of_step[0] = x.offsets_of_step[1] = p->chunk_offsets + k; /* (other workers are at other steps) */
         s.n_rows = p->first_row[step + n_steps - begin] - k;
         s.x = rows_at(&x, step, 0, s.n_rows);
         s.h_prev = (struct lstm_rows){p->h_effective ? p->h_effective + k * R : (real *)p->initial_h, R, NULL};
@@ -102,7 +104,8 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
         s.h = (struct lstm_rows){backward_workspace(run, run->plan.recomputed_h) + at * H, H, NULL};
         s.gates = backward_workspace(run, run->plan.gates) + at * run->d.gates_width;
         if (!s.n_rows) continue;
-        if (!(call->model.layer_norm ? recompute_norm_rows(run, p, vectors, &s, at) : recompute_plain_rows(run, p, s))) break;
+        if (!(call->model.layer_norm ? recompute_norm_rows(run, p, vectors, &s, at) : recompute_plain_rows(run, p, s)))
+            break;
     }
     return lstm_barrier(p->worker);
 }

@@ -1,5 +1,5 @@
-/* A backward step in stages, those of forward_stages.h in reverse. d_h and d_c are those of the step at its beginning and those of
- * the previous step at its end. */
+/* A backward step in stages, those of forward_stages.h in reverse. d_h and d_c are those of the step at its beginning
+ * and those of the previous step at its end. */
 #ifndef LSTM_BACKWARD_STAGES_H
 #define LSTM_BACKWARD_STAGES_H
 
@@ -16,7 +16,8 @@
 #include "states.h"
 
 /* h_prev and c_prev as the steps [begin, end) of the chunk computed with them, rows as in d_gates. */
-static void effective_states_of_chunk(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
+static void effective_states_of_chunk(const struct backward_run *run, const struct backward_pass *p, int64_t begin,
+                                      int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, width = run->d.H_padded;
     for (int64_t step = begin; step < end; step++) {
@@ -26,12 +27,13 @@ static void effective_states_of_chunk(const struct backward_run *run, const stru
             const real *h_prev = step ? row_at(&p->h, step - 1, r) : p->initial_h + batch_row(call, r) * R;
             if (p->h_effective) effective_h(call, &p->restart, step, r, R, h_prev, p->h_effective + k * R);
             if (p->c_effective)
-                effective_c(call, &p->restart, step, r, width, p->c + (step * call->B + r) * width, p->c_effective + k * width);
+                effective_c(call, &p->restart, step, r, width, p->c + (step * call->B + r) * width,
+                            p->c_effective + k * width);
         }
     }
 }
 
-/* ---- 4: zoneout --------------------------------------------------------------------------------------------------- */
+/* ---- 4: zoneout -------------------------------------------------------------------------------------------------- */
 
 static double euclidean_norm(int64_t n, const real *row) {
     double squares = 0;
@@ -39,8 +41,8 @@ static double euclidean_norm(int64_t n, const real *row) {
     return __builtin_sqrt(squares);
 }
 
-/* The gradients that reach h and c of row r at a step: d_output joins, norms are recorded, and zoneout takes what flows on to the
- * old values. */
+/* The gradients that reach h and c of row r at a step: d_output joins, norms are recorded, and zoneout takes what flows
+ * on to the old values. */
 static void gather_gradients(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t r,
                              const real *d_output) {
     const struct lstm_backward *a = run->args;
@@ -60,11 +62,12 @@ static void gather_gradients(const struct backward_run *run, const struct backwa
                          backward_workspace(run, run->plan.d_c_kept) + r * width);
 }
 
-/* ---- 3: the projection -------------------------------------------------------------------------------------------- */
+/* ---- 3: the projection ------------------------------------------------------------------------------------------- */
 
-/* d_h through the projection into d_unprojected; d_h itself is kept for the gradient of weight_hr. k: of the first row in the
- * chunk. */
-static bool projection_backward(const struct backward_run *run, const struct backward_pass *p, int64_t k, int64_t n_rows) {
+/* d_h through the projection into d_unprojected; d_h itself is kept for the gradient of weight_hr. k: of the first row
+ * in the chunk. */
+static bool projection_backward(const struct backward_run *run, const struct backward_pass *p, int64_t k,
+                                int64_t n_rows) {
     const int64_t R = run->d.R, H = run->args->call.model.hidden_size, stride = run->plan.d_h_new_stride;
     real *d_h_new = backward_workspace(run, run->plan.d_h_new) + k * stride;
     for (int64_t r = 0; r < n_rows; r++)
@@ -81,7 +84,7 @@ static bool projection_backward(const struct backward_run *run, const struct bac
     return run_product(p->worker, &run->args->call, &run->d, product);
 }
 
-/* ---- 2: the norms of both products -------------------------------------------------------------------------------- */
+/* ---- 2: the norms of both products ------------------------------------------------------------------------------- */
 
 /* The gates' gradients through both norms. row: the first; k: its row in the chunk. */
 static void norms_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
@@ -107,18 +110,20 @@ static void norms_backward(const struct backward_run *run, const struct backward
     kernels->norm_backward(&norm);
 }
 
-/* ---- 1: the effective states -------------------------------------------------------------------------------------- */
+/* ---- 1: the effective states ------------------------------------------------------------------------------------- */
 
-/* The gradient of a state before the step: what recurrent dropout lets through, plus what zoneout kept; after a restart all of it
- * belongs to the learned state. */
-static void propagate_state_gradient(real *d, int64_t n, const real *mask, const real *kept, bool restarts, real *d_learned) {
+/* The gradient of a state before the step: what recurrent dropout lets through, plus what zoneout kept; after a restart
+ * all of it belongs to the learned state. */
+static void propagate_state_gradient(real *d, int64_t n, const real *mask, const real *kept, bool restarts,
+                                     real *d_learned) {
     for (int64_t k = 0; mask && k < n; k++) d[k] *= mask[k];
     for (int64_t k = 0; kept && k < n; k++) d[k] += kept[k];
     for (int64_t k = 0; restarts && d_learned && k < n; k++) d_learned[k] += d[k];
     if (restarts) memset(d, 0, (size_t)n * sizeof(real));
 }
 
-static void propagate_state_gradients(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t r) {
+static void propagate_state_gradients(const struct backward_run *run, const struct backward_pass *p, int64_t step,
+                                      int64_t r) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, H = call->model.hidden_size, width = run->d.H_padded;
     const bool restarts = restarts_at(call, p->direction, step, r);
@@ -134,11 +139,11 @@ static void propagate_state_gradients(const struct backward_run *run, const stru
     propagate_state_gradient(p->d_c + r * width, H, NULL, d_c_kept, restarts, d_learned_c);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 /* One step of the worker's rows up to row_end. */
-static bool run_stages_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
-                                int64_t row_end) {
+static bool run_stages_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step,
+                                int64_t begin, int64_t row_end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, H = call->model.hidden_size, stride = run->plan.d_gates_stride;
     const int64_t row = p->row_begin, k = p->first_row[step - begin] + row;

@@ -12,11 +12,11 @@
 #include "blocks.h"
 #include "sequences.h"
 
-/* ---- 1: the recurrence -------------------------------------------------------------------------------------------- */
+/* ---- 1: the recurrence ------------------------------------------------------------------------------------------- */
 
 /* One step of rows [row, row_end), either all or none of which have a following step in this chunk. */
-static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin, int64_t row,
-                          int64_t row_end, bool has_next) {
+static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
+                          int64_t row, int64_t row_end, bool has_next) {
     const int64_t H = run->args->call.model.hidden_size;
     const struct panel_range panels = panels_of(run, p, H);
     const int64_t panel_flops = 2 * run->d.n_gates * H * LSTM_PANEL_VECTORS * run->d.vector;
@@ -52,7 +52,7 @@ static bool backward_steps(const struct backward_run *run, const struct backward
     return true;
 }
 
-/* ---- 2: the gradients of the inputs ------------------------------------------------------------------------------- */
+/* ---- 2: the gradients of the inputs ------------------------------------------------------------------------------ */
 
 /* d_h before the chunk, unless the stages of its first step have computed it. */
 static bool backward_h(const struct backward_run *run, const struct backward_pass *p, int64_t begin) {
@@ -80,8 +80,8 @@ static struct lstm_rows d_x_of_chunk(const struct backward_pass *p, int64_t begi
     return (struct lstm_rows){p->d_x.data, 0, p->chunk_offsets};
 }
 
-/* d_x of the steps of a chunk, whose active rows lie one after the other in d_gates: one product, if all are this worker's and d_x
- * is as even or, with lengths, has an offset for each. A second direction adds. */
+/* d_x of the steps of a chunk, whose active rows lie one after the other in d_gates: one product, if all are this
+ * worker's and d_x is as even or, with lengths, has an offset for each. A second direction adds. */
 static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t I = p->input_size, row = p->row_begin, stride = run->plan.d_gates_stride;
@@ -100,7 +100,8 @@ static bool backward_x(const struct backward_run *run, const struct backward_pas
     for (int64_t step = begin; step < end; step += is_one ? end - begin : 1) {
         product.n_rows = is_one ? p->first_row[end - begin] : active_end(call, step, row, p->row_end) - row;
         product.a = (struct lstm_rows){d_a_x + (p->first_row[step - begin] + row) * stride, stride, NULL};
-        product.y = is_one && call->lengths ? d_x_of_chunk(p, begin, end) : rows_at(&p->d_x, step, row, row + product.n_rows);
+        product.y = is_one && call->lengths ? d_x_of_chunk(p, begin, end)
+                                            : rows_at(&p->d_x, step, row, row + product.n_rows);
         if (!run_product(p->worker, call, &run->d, product)) return false;
     }
     return true;

@@ -1,5 +1,5 @@
-/* Backward over a chunk, part 3 (backward.h): the weight gradients. The rows of a product are numbered backward, from the last
- * (step, batch row) of the chunk on: k = 0 is its last row. */
+/* Backward over a chunk, part 3 (backward.h): the weight gradients. The rows of a product are numbered backward, from
+ * the last (step, batch row) of the chunk on: k = 0 is its last row. */
 #ifndef LSTM_BACKWARD_WEIGHTS_H
 #define LSTM_BACKWARD_WEIGHTS_H
 
@@ -14,10 +14,11 @@
 #include "blocks.h"
 #include "sequences.h"
 
-/* ---- left operands, packed in tiles ------------------------------------------------------------------------------- */
+/* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
 
 /* n rows of a tile of `tile_rows` columns, of which `present` exist. Inlined with the constants of full tiles. */
-static inline void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present, real *to) {
+static inline void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
+                             real *to) {
     for (int64_t k = 0; k < n; k++, to += tile_rows) {
         memcpy(to, rows[k] + column, (size_t)present * sizeof(real));
         for (int64_t r = present; r < tile_rows; r++) to[r] = 0;
@@ -26,8 +27,8 @@ static inline void pack_tile(int64_t n, const real *const *rows, int64_t column,
 
 /* The rows of a left operand. Of these three, the first that is given says where they are. */
 struct left_source {
-    const real *chunk;                /* rows of the chunk, one after the other */
-    const real *initial;              /* the previous step of x; before step 0, this (B, n_columns) in batch order */
+    const real *chunk;   /* rows of the chunk, one after the other */
+    const real *initial; /* the previous step of x; before step 0, this (B, n_columns) in batch order */
     const struct directed_sequence *x;
     int64_t n_columns;
 };
@@ -37,7 +38,8 @@ struct chunk_rows {
     int64_t begin, last_row, depth;
 };
 
-/* A worker's tiles of the source into (tile, depth, tile_rows). A few rows at a time, so that what is written lies together. */
+/* A worker's tiles of the source into (tile, depth, tile_rows). A few rows at a time, so that what is written lies
+ * together. */
 #define PACK_ROWS 16
 static void pack_left(const struct backward_run *run, const struct backward_pass *p, const struct left_source *from,
                       const struct chunk_rows *rows, real *to) {
@@ -70,9 +72,9 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
     }
 }
 
-/* ---- sums ----------------------------------------------------------------------------------------------------------
- * y (+)= left^T right over the rows of a chunk, of which each worker owns some panels. Sums of the same right operand are computed
- * together. */
+/* ---- sums -----------------------------------------------------------------------------------------------------------
+ * y (+)= left^T right over the rows of a chunk, of which each worker owns some panels. Sums of the same right operand
+ * are computed together. */
 
 struct right_rows {
     const real *rows;          /* of the chunk's first row */
@@ -126,11 +128,8 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         {backward_workspace(run, plan->d_h_new), plan->d_h_new_stride, model->proj_size ? run->d.R_padded : 0},
     };
     const struct lstm_outer_sum sums[] = {
-        {packed_x, I, p->d_weight_ih},
-        {packed_h, R, p->d_weight_hh},
-        {NULL, 1, p->d_bias},
-        {NULL, 1, p->d_vectors},
-        {packed_unprojected, H, p->d_weight_hr},
+        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh},           {NULL, 1, p->d_bias},
+        {NULL, 1, p->d_vectors},       {packed_unprojected, H, p->d_weight_hr},
     };
     const int n_sums = sizeof sums / sizeof *sums;
     struct chunk_rows rows = {.begin = begin};
@@ -144,7 +143,8 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         pack_left(run, p, &unprojected, &rows, packed_unprojected);
         if (!lstm_barrier(p->worker)) return false;
         for (int j = 0, n; j < n_sums; j += n) {
-            for (n = 1; j + n < n_sums && rights[j + n].rows == rights[j].rows && rights[j + n].n_columns == rights[j].n_columns;)
+            for (n = 1; j + n < n_sums && rights[j + n].rows == rights[j].rows
+                        && rights[j + n].n_columns == rights[j].n_columns;)
                 n++;
             if (rights[j].n_columns && !add_sums(run, p, rights + j, sums + j, n, &rows)) break;
         }

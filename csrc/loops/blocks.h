@@ -11,7 +11,9 @@
 #include "../threads.h"
 #include "sequences.h"
 
-static inline const struct lstm_kernels *kernels_of(const struct lstm_call *call) { return call->isa->kernels[REAL_DTYPE]; }
+static inline const struct lstm_kernels *kernels_of(const struct lstm_call *call) {
+    return call->isa->kernels[REAL_DTYPE];
+}
 
 /* Panels of n columns. */
 static inline int64_t n_panels(const struct lstm_dims *d, int64_t n_columns) {
@@ -19,10 +21,10 @@ static inline int64_t n_panels(const struct lstm_dims *d, int64_t n_columns) {
     return (n_columns + panel - 1) / panel;
 }
 
-/* How many of n units of work of `flops` each one kernel call takes, so that it is short enough to be interrupted. Panels are
- * divided first, rows only if one panel is too much: a panel is read once for all rows of a call (rows first made H = 1024, B =
- * 32 two and a half times slower). Without gain: deep panels in parts of 64 or 16 KiB, all rows passing over one part before the
- * next (0-20 % slower); prefetching the next panel, a line per k (5-10 % slower). */
+/* How many of n units of work of `flops` each one kernel call takes, so that it is short enough to be interrupted.
+ * Panels are divided first, rows only if one panel is too much: a panel is read once for all rows of a call (rows first
+ * made H = 1024, B = 32 two and a half times slower). Without gain: deep panels in parts of 64 or 16 KiB, all rows
+ * passing over one part before the next (0-20 % slower); prefetching the next panel, a line per k (5-10 % slower). */
 #define FLOPS_PER_BLOCK ((int64_t)1 << 26)
 static inline int64_t block_size(int64_t n, int64_t flops) {
     const int64_t most = FLOPS_PER_BLOCK / (flops > 0 ? flops : 1);

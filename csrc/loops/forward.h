@@ -1,12 +1,12 @@
 /* Forward over time: segments of steps, in each all layers, in each its directions, in each chunks, in each steps.
  *
- *   segment  each layer passes over it before the next layer begins, so that what flows between layers stays in the cache and
- *            inference needs no memory that grows with T (with two directions, a segment is the whole sequence)
+ *   segment  each layer passes over it before the next layer begins, so that what flows between layers stays in the
+ *            cache and inference needs no memory that grows with T (with two directions: the whole sequence)
  *   chunk    steps whose input projection is one (hoisted) product before the recurrence takes them one by one
  *
- * The running states are in h_n and in c (tape or workspace); they make each segment a continuation of the previous one. A
- * worker owns rows [row_begin, row_end) of the batch and panels [panel_begin, panel_end) of the gates: either some rows and all
- * panels, and then it never waits, or all rows and some panels (enum lstm_split). */
+ * The running states are in h_n and in c (tape or workspace); they make each segment a continuation of the previous
+ * one. A worker owns rows [row_begin, row_end) of the batch and panels [panel_begin, panel_end) of the gates: either
+ * some rows and all panels, and then it never waits, or all rows and some panels (enum lstm_split). */
 #ifndef LSTM_LOOPS_FORWARD_H
 #define LSTM_LOOPS_FORWARD_H
 
@@ -26,7 +26,7 @@
 #include "states.h"
 #include "team.h"
 
-/* ---- before and after --------------------------------------------------------------------------------------------- */
+/* ---- before and after -------------------------------------------------------------------------------------------- */
 
 /* The states before the first step of rows [begin, end) into h_state and c. The padding of c is zero and stays so. */
 static void start_states(const struct forward_run *run, int64_t begin, int64_t end) {
@@ -64,10 +64,10 @@ static void finish_states(const struct forward_run *run, int64_t begin, int64_t 
     }
 }
 
-/* Training: a layer's output of the segment, through dropout to the next layer or, from the last, copied to the caller, who may
- * then change the array without hurting the tape. */
-static void propagate_output(const struct forward_run *run, int64_t layer, int64_t begin, int64_t end, int64_t row_begin,
-                             int64_t row_end) {
+/* Training: a layer's output of the segment, through dropout to the next layer or, from the last, copied to the caller,
+ * who may then change the array without hurting the tape. */
+static void propagate_output(const struct forward_run *run, int64_t layer, int64_t begin, int64_t end,
+                             int64_t row_begin, int64_t row_end) {
     const struct lstm_forward *a = run->args;
     const int64_t W = run->d.output_width;
     const bool is_last = layer == a->call.model.num_layers - 1;

@@ -30,22 +30,22 @@ struct forward_pass {
     struct lstm_worker *worker;
     int64_t layer, direction, input_size;
     int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
-    bool shares_units;                      /* instead of rows: all workers meet after each step */
-    struct directed_sequence x, h, gates;   /* gates: by step of the sequence (tape) or of the chunk (workspace) */
-    bool gates_are_kept;                    /* on the tape */
+    bool shares_units;                    /* instead of rows: all workers meet after each step */
+    struct directed_sequence x, h, gates; /* gates: by step of the sequence (tape) or of the chunk (workspace) */
+    bool gates_are_kept;                  /* on the tape */
     const void *weight_ih, *weight_hh, *weight_hr;
     const real *bias, *vectors;
-    const struct lstm_variant *variant;     /* NULL: the plain cell */
-    bool has_stages;                        /* forward_stages.h; the next five are for these */
-    struct directed_sequence a_x, a_h;      /* layer norm: x W_ih^T and h_prev W_hh^T; a_x: on the tape, else in `gates` */
+    const struct lstm_variant *variant; /* NULL: the plain cell */
+    bool has_stages;                    /* forward_stages.h; the next five are for these */
+    struct directed_sequence a_x, a_h;  /* layer norm: x W_ih^T (data NULL: in `gates`) and h_prev W_hh^T */
     struct restart restart;
     real *h_effective, *c_effective, *unprojected; /* of one step */
-    real *h_state;                          /* (B, R): before the segment and, at its end, after it */
-    real *c;                                /* (B, H_padded): before the first step */
-    int64_t c_step_stride;                  /* 0: c is updated in place */
+    real *h_state;                                 /* (B, R): before the segment and, at its end, after it */
+    real *c;                                       /* (B, H_padded): before the first step */
+    int64_t c_step_stride;                         /* 0: c is updated in place */
 };
 
-/* ---- one step ----------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 /* How much of a step one kernel call takes. */
 struct block_limits {

@@ -24,7 +24,8 @@ static real *c_of_layer(const struct forward_run *run, int64_t layer, int64_t di
 static struct lstm_sequence output_of_layer(const struct forward_run *run, int64_t layer, int64_t segment_begin) {
     const struct lstm_forward *a = run->args;
     const int64_t W = run->d.output_width;
-    if (a->tape) return (struct lstm_sequence){(char *)a->tape + run->tape.h + layer * run->tape.h_bytes, a->call.B * W, W};
+    if (a->tape)
+        return (struct lstm_sequence){(char *)a->tape + run->tape.h + layer * run->tape.h_bytes, a->call.B * W, W};
     if (layer == a->call.model.num_layers - 1) return a->output;
     real *between = forward_workspace(run, run->plan.between + layer % 2 * run->plan.between_bytes);
     return (struct lstm_sequence){between - segment_begin * a->call.B * W, a->call.B * W, W};
@@ -38,7 +39,8 @@ static struct lstm_sequence input_of_layer(const struct forward_run *run, int64_
     return x;
 }
 
-/* The running h of a layer and direction: in the caller's h_n or, with lengths, in the sorted order, in the workspace. */
+/* The running h of a layer and direction: in the caller's h_n or, with lengths, in the sorted order, in the
+ * workspace. */
 static real *h_state_of(const struct forward_run *run, int64_t index) {
     const struct lstm_forward *a = run->args;
     real *states = a->call.lengths ? forward_workspace(run, run->plan.h_state) : (real *)a->h_n;
@@ -97,7 +99,8 @@ static struct forward_pass plan_forward_pass(const struct forward_run *run, stru
     int64_t *offsets = (int64_t *)((char *)a->workspace + run->plan.offsets) + direction * 4 * B;
     const bool writes_output = !a->tape && layer == model->num_layers - 1;
     p.x = directed_sequence_of(&a->call, &x, direction, 0, layer == 0, p.row_begin, p.row_end, offsets);
-    p.h = directed_sequence_of(&a->call, &h, direction, direction * R, writes_output, p.row_begin, p.row_end, offsets + 2 * B);
+    p.h = directed_sequence_of(&a->call, &h, direction, direction * R, writes_output, p.row_begin, p.row_end,
+                               offsets + 2 * B);
     return p;
 }
 

@@ -23,7 +23,8 @@ static void plan_stages(const struct forward_run *run, struct forward_pass *p, c
     const int64_t B = a->call.B, width = run->d.gates_width, direction = p->direction;
     const int64_t index = p->layer * a->call.model.num_directions + direction;
     const struct lstm_forward_plan *plan = &run->plan;
-    p->restart = restart_of(&a->call, a->packed, packed, index, forward_workspace(run, plan->recurrent_masks), run->d.R);
+    p->restart = restart_of(&a->call, a->packed, packed, index, forward_workspace(run, plan->recurrent_masks),
+                            run->d.R);
     p->h_effective = forward_workspace(run, plan->h_effective + direction * plan->h_effective_bytes);
     p->c_effective = forward_workspace(run, plan->c_effective + direction * plan->c_effective_bytes);
     p->unprojected = forward_workspace(run, plan->unprojected + direction * plan->unprojected_bytes);
@@ -37,7 +38,8 @@ static void plan_stages(const struct forward_run *run, struct forward_pass *p, c
     p->a_h = (struct directed_sequence){.data = a_h, .step_stride = B * width, .row_stride = width};
 }
 
-static void effective_states(const struct forward_run *run, const struct forward_pass *p, int64_t step, struct lstm_step *s) {
+static void effective_states(const struct forward_run *run, const struct forward_pass *p, int64_t step,
+                             struct lstm_step *s) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, width = run->d.H_padded;
     const bool has_c = call->resets && p->c;
@@ -51,7 +53,8 @@ static void effective_states(const struct forward_run *run, const struct forward
 }
 
 /* The recurrent product into a_h, its norm added to the gates, and the cell. */
-static bool layer_norm_step(const struct forward_run *run, const struct forward_pass *p, const struct lstm_step *s, real *a_h) {
+static bool layer_norm_step(const struct forward_run *run, const struct forward_pass *p, const struct lstm_step *s,
+                            real *a_h) {
     const struct lstm_call *call = &run->args->call;
     const int64_t width = run->d.gates_width;
     const struct lstm_product product = {.n_rows = s->n_rows,
@@ -96,8 +99,9 @@ static void zoneout_rows(const struct forward_run *run, const struct forward_pas
 }
 
 /* fused: the step that a plain cell would take. (Not inlined, which would slow down the loop of plain cells.) */
-NEVER_INLINE bool run_stages(const struct forward_run *run, const struct forward_pass *p, const struct block_limits *most,
-                             const struct lstm_step *fused, int64_t step, int64_t gates_from) {
+NEVER_INLINE bool run_stages(const struct forward_run *run, const struct forward_pass *p,
+                             const struct block_limits *most, const struct lstm_step *fused, int64_t step,
+                             int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
     const int64_t H = call->model.hidden_size, R = run->d.R, row = p->row_begin;
     struct lstm_step s = *fused;

@@ -14,10 +14,10 @@
 #include "forward_stages.h"
 #include "sequences.h"
 
-/* ---- the hoisted input projection --------------------------------------------------------------------------------- */
+/* ---- the hoisted input projection -------------------------------------------------------------------------------- */
 
-/* Hoisting pays if a step has too few rows to fill a tile, or if W_ih would push W_hh out of the cache. An input of one or two
- * numbers is cheaper to compute with the step: the gates then never go through memory. */
+/* Hoisting pays if a step has too few rows to fill a tile, or if W_ih would push W_hh out of the cache. An input of one
+ * or two numbers is cheaper to compute with the step: the gates then never go through memory. */
 static bool is_worth_hoisting(const struct forward_run *run, const struct forward_pass *p) {
     const struct lstm_model *model = &run->args->call.model;
     if (model->layer_norm) return true; /* the norm is between this product and the recurrent one */
@@ -27,8 +27,8 @@ static bool is_worth_hoisting(const struct forward_run *run, const struct forwar
 }
 
 /* The norm of the input products of steps [begin, end), `to`, into the gates. */
-static void normalise_inputs(const struct forward_run *run, const struct forward_pass *p, const struct directed_sequence *to,
-                             int64_t begin, int64_t end, int64_t gates_from) {
+static void normalise_inputs(const struct forward_run *run, const struct forward_pass *p,
+                             const struct directed_sequence *to, int64_t begin, int64_t end, int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
     for (int64_t step = begin; step < end; step++) {
         const struct lstm_norm norm = {.n_rows = active_end(call, step, p->row_begin, p->row_end) - p->row_begin,
@@ -43,8 +43,8 @@ static void normalise_inputs(const struct forward_run *run, const struct forward
     }
 }
 
-/* pre = x W_ih^T + bias for steps [begin, end) into the gates, with layer norm in between. Rows that lie evenly spaced become one
- * product; with few rows and many steps, each row becomes one. */
+/* pre = x W_ih^T + bias for steps [begin, end) into the gates, with layer norm in between. Rows that lie evenly spaced
+ * become one product; with few rows and many steps, each row becomes one. */
 static bool project_inputs(const struct forward_run *run, const struct forward_pass *p, int64_t begin, int64_t end,
                            int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
@@ -83,7 +83,7 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
     return true;
 }
 
-/* ---- the recurrence ----------------------------------------------------------------------------------------------- */
+/* ---- the recurrence ---------------------------------------------------------------------------------------------- */
 
 static bool forward_steps(const struct forward_run *run, const struct forward_pass *p, int64_t begin, int64_t end,
                           int64_t gates_from, bool is_hoisted) {
@@ -112,14 +112,16 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
         s.n_rows = row_end - row;
         s.descending = step & 1;
         if (!is_hoisted) s.x = rows_at(&p->x, step, row, row_end);
-        s.h_prev = is_first ? (struct lstm_rows){p->h_state + row * R, R, NULL} : rows_at(&p->h, step - 1, row, row_end);
+        s.h_prev = is_first ? (struct lstm_rows){p->h_state + row * R, R, NULL}
+                            : rows_at(&p->h, step - 1, row, row_end);
         s.h = rows_at(&p->h, step, row, row_end);
         if (p->gates.data) s.gates = row_at(&p->gates, step - gates_from, row);
         if (p->c) {
             s.c_prev = p->c + step * p->c_step_stride + row * width;
             s.c = p->c + (step + (p->c_step_stride ? 1 : 0)) * p->c_step_stride + row * width;
         }
-        if (!(p->has_stages ? run_stages(run, p, &most, &s, step, gates_from) : run_step(call, p, &most, &s))) return false;
+        if (!(p->has_stages ? run_stages(run, p, &most, &s, step, gates_from) : run_step(call, p, &most, &s)))
+            return false;
         if (p->shares_units && !lstm_barrier(p->worker)) return false;
     }
     return true;

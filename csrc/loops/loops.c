@@ -1,5 +1,5 @@
-/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they hand pointers to
- * kernels a few times per step. */
+/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they hand
+ * pointers to kernels a few times per step. */
 #include "loops.h"
 
 #include "../kernels/table.h"
@@ -28,7 +28,7 @@ void EXPORT(lstm_optimize)(const struct lstm_optimizer *o) { optimize(o); }
 
 double EXPORT(lstm_square_sum)(int64_t n, const void *values) { return square_sum(n, values); }
 
-/* ---- one activation ----------------------------------------------------------------------------------------------- */
+/* ---- one activation ---------------------------------------------------------------------------------------------- */
 
 struct activation_run {
     const struct lstm_call *call;
@@ -46,8 +46,8 @@ static void activate_worker(struct lstm_worker *worker, void *arguments) {
 }
 
 /* On one thread, as a call for its floating-point mode. */
-void EXPORT(lstm_activate)(const struct lstm_isa *isa, struct lstm_activation activation, bool slope, int64_t n, const void *x,
-                           void *y) {
+void EXPORT(lstm_activate)(const struct lstm_isa *isa, struct lstm_activation activation, bool slope, int64_t n,
+                           const void *x, void *y) {
     const struct lstm_call call = {.isa = isa};
     struct activation_run run = {&call, activation, slope, n, x, y};
     lstm_parallel(&call, 1, activate_worker, &run);

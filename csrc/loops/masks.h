@@ -1,8 +1,8 @@
 /* Random masks: dropout between layers, recurrent dropout, zoneout.
  *
- * Their random words (kernels/random.h) are keyed by the seed and counted by coordinates. So a mask depends on neither threads nor
- * time chunks, and backward generates it again instead of keeping it. Element k at step t of batch row b takes word k % 4 of the
- * counter (k / 4, b, t, stream). */
+ * Their random words (kernels/random.h) are keyed by the seed and counted by coordinates. So a mask depends on neither
+ * threads nor time chunks, and backward generates it again instead of keeping it. Element k at step t of batch row b
+ * takes word k % 4 of the counter (k / 4, b, t, stream). */
 #ifndef LSTM_MASKS_H
 #define LSTM_MASKS_H
 
@@ -24,7 +24,8 @@ struct mask_row {
 };
 
 static struct mask_row mask_of(const struct lstm_call *call, double p, uint32_t stream, int64_t t, int64_t b) {
-    return (struct mask_row){kernels_of(call), {call->seed, (uint32_t)b, (uint32_t)t, stream}, (uint64_t)(p * 4294967296.0)};
+    return (struct mask_row){
+        kernels_of(call), {call->seed, (uint32_t)b, (uint32_t)t, stream}, (uint64_t)(p * 4294967296.0)};
 }
 
 /* Elements from k on, at most MASK_PIECE of n: -1 if hit, else 0. Returns how many. */
@@ -39,8 +40,8 @@ static int64_t draw_mask(const struct mask_row *mask, int64_t k, int64_t n, int3
 }
 
 /* Dropout: y[k] = x[k] / (1 - p) or 0 for the `width` outputs of a layer at step t of batch row b. y may be x. */
-static void apply_dropout(const struct lstm_call *call, int64_t layer, int64_t t, int64_t b, int64_t width, const real *x,
-                          real *y) {
+static void apply_dropout(const struct lstm_call *call, int64_t layer, int64_t t, int64_t b, int64_t width,
+                          const real *x, real *y) {
     const struct mask_row mask = mask_of(call, call->dropout, (uint32_t)layer, t, b);
     const real scale = (real)(1 / (1 - call->dropout));
     int32_t hits[MASK_PIECE];
@@ -50,7 +51,8 @@ static void apply_dropout(const struct lstm_call *call, int64_t layer, int64_t t
     }
 }
 
-/* Recurrent dropout: the row of factors (R) of h_prev of batch row b in the recurrent product, the same at every step. */
+/* Recurrent dropout: the row of factors (R) of h_prev of batch row b in the recurrent product, the same at every
+ * step. */
 static void recurrent_mask(const struct lstm_call *call, int64_t index, int64_t b, int64_t width, real *row) {
     const struct mask_row mask = mask_of(call, call->recurrent_dropout, STREAM_RECURRENT + (uint32_t)index, 0, b);
     const real scale = (real)(1 / (1 - call->recurrent_dropout));

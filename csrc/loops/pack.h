@@ -22,11 +22,11 @@ static struct lstm_dims without_gates(const struct lstm_dims *d, int64_t padded)
     return (struct lstm_dims){.n_gates = 1, .vector = d->vector, .gates_width = padded};
 }
 
-/* ---- columns are gates: forward ----------------------------------------------------------------------------------- */
+/* ---- columns are gates: forward ---------------------------------------------------------------------------------- */
 
 /* packed[k][c] = weight[gate_row(c)][k], in the format of both. */
-static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, const void *weight,
-                         void *packed) {
+static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
+                         const void *weight, void *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
     const uint16_t *half = weight;
     const real *full = weight;
@@ -46,9 +46,10 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
 
 /* The inverse, for gradients: the rows of `weight` that belong to this worker's panels. packed NULL: zeros.
  *
- * A piece of the depth at a time, so that each cache line is used up while it is at hand, and pieces are prefetched, as they are no
- * stream that the processor could predict. (One column after the other took up to an eighth of a training call of one sequence.
- * Packing that way is no faster.) The columns of one gate of one vector of units are adjacent, and so are their rows. */
+ * A piece of the depth at a time, so that each cache line is used up while it is at hand, and pieces are prefetched, as
+ * they are no stream that the processor could predict. (One column after the other took up to an eighth of a training
+ * call of one sequence. Packing that way is no faster.) The columns of one gate of one vector of units are adjacent,
+ * and so are their rows. */
 #define UNPACK_PIECE 16
 static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *worker, int64_t H, int64_t depth,
                            const real *packed, real *weight) {
@@ -59,7 +60,8 @@ static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *
         const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
         for (int64_t k = 0; k < depth; k += UNPACK_PIECE)
             for (int64_t c = 0; c < width; c += d->vector) {
-                const int64_t row = gate_row(d, H, begin + c), piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
+                const int64_t row = gate_row(d, H, begin + c),
+                              piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
                 if (row < 0) continue;
                 const int64_t left = H - row % H, n = left < d->vector ? left : d->vector;
                 const real *from = packed ? packed + begin * depth + k * width + c : NULL;
@@ -80,7 +82,7 @@ static void pack_row(const struct lstm_dims *d, int64_t H, const real *from, rea
     }
 }
 
-/* ---- columns are inputs or hidden units: backward ------------------------------------------------------------------ */
+/* ---- columns are inputs or hidden units: backward ---------------------------------------------------------------- */
 
 /* packed[(unit, gate)][c] = weight[gate * H + unit][c]: the depth runs over units and, within each, over its gates. */
 static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, const real *weight, real *packed) {
@@ -97,9 +99,10 @@ static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, c
     }
 }
 
-/* ---- a whole network ---------------------------------------------------------------------------------------------- */
+/* ---- a whole network --------------------------------------------------------------------------------------------- */
 
-static void pack_vectors(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w, real *to) {
+static void pack_vectors(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w,
+                         real *to) {
     const struct lstm_dims units = without_gates(d, d->H_padded);
     const int64_t H = m->hidden_size;
     for (int64_t k = 0; m->peepholes && k < 3; k++)
@@ -144,8 +147,8 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_dims *d, in
     pack_bias(d, H, w->bias_ih, w->bias_hh, (real *)(packed + offsets->bias));
 }
 
-static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, const struct lstm_weights *weights,
-                 void *packed) {
+static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                 const struct lstm_weights *weights, void *packed) {
     const struct lstm_dims d = lstm_dims(m, isa);
     for (int64_t layer = 0; layer < m->num_layers; layer++)
         for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {

@@ -1,8 +1,9 @@
 /* Sequences as the loops walk over them.
  *
- * Inside, batch rows are sorted by length, longest first, and step s of a row is its s-th in the order of its direction. So at
- * every step the active rows are the first ones, in both directions, and kernels see nothing else. What the caller owns (x,
- * output, their gradients) stays where it is; an offset per row says where. (Copies in the order of steps took 1-2 % more at H =
+ * Inside, batch rows are sorted by length, longest first, and step s of a row is its s-th in the order of its
+ * direction. So at every step the active rows are the first ones, in both directions, and kernels see nothing else.
+ * What the caller owns (x, output, their gradients) stays where it is; an offset per row says where. (Copies in the
+ * order of steps took 1-2 % more at H =
  * 64. Rows in a random order cost 2-8 % against sorted ones: their memory is no stream.) */
 #ifndef LSTM_SEQUENCES_H
 #define LSTM_SEQUENCES_H
@@ -15,13 +16,15 @@
 #include "../real.h"
 #include "../threads.h"
 
-/* ---- rows of the batch -------------------------------------------------------------------------------------------- */
+/* ---- rows of the batch ------------------------------------------------------------------------------------------- */
 
 /* The batch row of sorted row r. */
 static inline int64_t batch_row(const struct lstm_call *call, int64_t r) { return call->rows ? call->rows[r] : r; }
 
 /* The length of sorted row r, and of the longest; 0 without rows. */
-static inline int64_t row_length(const struct lstm_call *call, int64_t r) { return call->lengths ? call->lengths[r] : call->T; }
+static inline int64_t row_length(const struct lstm_call *call, int64_t r) {
+    return call->lengths ? call->lengths[r] : call->T;
+}
 static inline int64_t longest_length(const struct lstm_call *call) { return call->B ? row_length(call, 0) : 0; }
 
 /* Of the sorted rows [begin, end), those active at a step are [begin, active_end). */
@@ -54,7 +57,8 @@ static inline real *caller_row(const struct lstm_call *call, const struct lstm_s
 }
 
 /* Zeros in the padding of sorted rows [begin, end), n numbers a step. */
-static void clear_padding(const struct lstm_call *call, const struct lstm_sequence *x, int64_t n, int64_t begin, int64_t end) {
+static void clear_padding(const struct lstm_call *call, const struct lstm_sequence *x, int64_t n, int64_t begin,
+                          int64_t end) {
     if (!call->lengths || call->packed_rows || !x->data || begin == end) return;
     for (int64_t t = call->lengths[end - 1], active = end; t < call->T; t++) {
         active = active_end(call, t, begin, active);
@@ -62,10 +66,11 @@ static void clear_padding(const struct lstm_call *call, const struct lstm_sequen
     }
 }
 
-/* ---- steps of a direction ----------------------------------------------------------------------------------------- */
+/* ---- steps of a direction ---------------------------------------------------------------------------------------- */
 
-/* A sequence in the order in which a direction takes its steps: sorted row r at step s is at data + s * step_stride + (offsets ?
- * offsets[r] : r * row_stride). In a packed sequence packed_rows and, in the reverse direction, lengths say where it is. */
+/* A sequence in the order in which a direction takes its steps: sorted row r at step s is at data + s * step_stride +
+ * (offsets ? offsets[r] : r * row_stride). In a packed sequence packed_rows and, in the reverse direction, lengths say
+ * where it is. */
 struct directed_sequence {
     real *data;
     int64_t step_stride, row_stride;
@@ -73,13 +78,13 @@ struct directed_sequence {
     int64_t *offsets_of_step[2]; /* packed: space for the offsets of the rows of an even and of an odd step */
 };
 
-/* Columns from `column` on of a sequence, either the caller's (in batch order, or packed) or sorted. offsets: space for 2 B
- * offsets, of which those of rows [row_begin, row_end) are written. */
-static struct directed_sequence directed_sequence_of(const struct lstm_call *call, const struct lstm_sequence *x, int64_t direction,
-                                                     int64_t column, bool is_callers, int64_t row_begin, int64_t row_end,
-                                                     int64_t *offsets) {
-    struct directed_sequence to = {.data = x->data, .step_stride = direction ? -x->step_stride : x->step_stride,
-                                   .row_stride = x->row_stride};
+/* Columns from `column` on of a sequence, either the caller's (in batch order, or packed) or sorted. offsets: space for
+ * 2 B offsets, of which those of rows [row_begin, row_end) are written. */
+static struct directed_sequence directed_sequence_of(const struct lstm_call *call, const struct lstm_sequence *x,
+                                                     int64_t direction, int64_t column, bool is_callers,
+                                                     int64_t row_begin, int64_t row_end, int64_t *offsets) {
+    struct directed_sequence to = {
+        .data = x->data, .step_stride = direction ? -x->step_stride : x->step_stride, .row_stride = x->row_stride};
     const int64_t *rows = is_callers ? call->rows : NULL;
     if (!x->data) return to;
     to.data += column;
@@ -104,7 +109,8 @@ static inline real *row_at(const struct directed_sequence *x, int64_t step, int6
     return x->data + step * x->step_stride + (x->offsets ? x->offsets[r] : r * x->row_stride);
 }
 
-NEVER_INLINE struct lstm_rows packed_rows_at(const struct directed_sequence *x, int64_t step, int64_t row, int64_t end) {
+NEVER_INLINE struct lstm_rows packed_rows_at(const struct directed_sequence *x, int64_t step, int64_t row,
+                                             int64_t end) {
     if (!x->lengths) return (struct lstm_rows){row_at(x, step, row), x->row_stride, NULL};
     int64_t *offsets = x->offsets_of_step[step & 1];
     for (int64_t r = row; r < end; r++) offsets[r] = row_at(x, step, r) - x->data;

@@ -1,6 +1,6 @@
-/* The states between two steps: where a sequence restarts (resets, from the learned state or zero), and what recurrent dropout
- * leaves of h_prev for W_hh. Both change the *effective* states, those that a step computes with, and never those that the
- * previous step has left. */
+/* The states between two steps: where a sequence restarts (resets, from the learned state or zero), and what recurrent
+ * dropout leaves of h_prev for W_hh. Both change the *effective* states, those that a step computes with, and never
+ * those that the previous step has left. */
 #ifndef LSTM_STATES_H
 #define LSTM_STATES_H
 
@@ -16,8 +16,8 @@ static inline int64_t time_of(const struct lstm_call *call, int64_t direction, i
     return direction ? row_length(call, r) - 1 - step : step;
 }
 
-/* Whether sorted row r restarts before a direction's step. A reset marks the boundary before time t, so in the reverse direction
- * the one that is crossed after t. */
+/* Whether sorted row r restarts before a direction's step. A reset marks the boundary before time t, so in the reverse
+ * direction the one that is crossed after t. */
 static inline bool restarts_at(const struct lstm_call *call, int64_t direction, int64_t step, int64_t r) {
     if (!call->resets) return false;
     const int64_t t = time_of(call, direction, step, r) + (direction ? 1 : 0);
@@ -31,8 +31,8 @@ struct restart {
     const real *masks;        /* (B, R) of recurrent dropout, or NULL */
 };
 
-static struct restart restart_of(const struct lstm_call *call, const char *packed, const struct lstm_packed *p, int64_t index,
-                                 const real *masks, int64_t R) {
+static struct restart restart_of(const struct lstm_call *call, const char *packed, const struct lstm_packed *p,
+                                 int64_t index, const real *masks, int64_t R) {
     return (struct restart){.index = index,
                             .direction = index % call->model.num_directions,
                             .h = call->model.initial_state ? (const real *)(packed + p->h_0) : NULL,
@@ -56,8 +56,8 @@ static void effective_h(const struct lstm_call *call, const struct restart *rest
 }
 
 /* c_prev of sorted row r. */
-static void effective_c(const struct lstm_call *call, const struct restart *restart, int64_t step, int64_t r, int64_t H_padded,
-                        const real *c_prev, real *c) {
+static void effective_c(const struct lstm_call *call, const struct restart *restart, int64_t step, int64_t r,
+                        int64_t H_padded, const real *c_prev, real *c) {
     fill_row(c, H_padded, H_padded, restarts_at(call, restart->direction, step, r) ? restart->c : c_prev);
 }
 
