@@ -77,25 +77,35 @@ cdef void *short_state(Weights weights, const Memory *a, int64_t n, const Short 
     return a.data
 
 
-cdef tuple short_shapes(Weights weights, Short *s):
-    """Shapes of the output (of a cell: h), h_n and c_n; the strides of the output go into the call."""
-    cdef lstm_forward_args *a = &s.args
-    cdef int64_t T = a.call.T, B = a.call.B, L = weights.n_entries, H = weights.model.hidden_size
-    cdef int64_t R = weights.R(), W = weights.model.num_directions * R
-    cdef tuple of_states = (L, B), of_output = (T, B)  # all axes but the last
-    a.output.step_stride, a.output.row_stride = B * W, W
+cdef tuple output_shape(Weights weights, Short *s):
+    """Shape of the output (of a cell: h), whose strides go into the call."""
+    cdef lstm_sequence *output = &s.args.output
+    cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * weights.R()
+    output.step_stride, output.row_stride = B * W, W
     if s.form == CELL and s.ndim == 1:
-        of_states = of_output = ()
-    elif s.form == CELL:
-        of_states = of_output = (B,)
-    elif s.form == UNBATCHED:
-        of_states, of_output = (L,), (T,)
-    elif s.form == PACKED:
-        of_output = (s.n_rows,)
-    elif s.batch_first:
-        of_output = (B, T)
-        a.output.step_stride, a.output.row_stride = W, T * W
-    return (*of_output, W), (*of_states, R), (*of_states, H)
+        return (W,)
+    if s.form == CELL:
+        return (B, W)
+    if s.form == UNBATCHED:
+        return (T, W)
+    if s.form == PACKED:
+        return (s.n_rows, W)
+    if s.batch_first:
+        output.step_stride, output.row_stride = W, T * W
+        return (B, T, W)
+    return (T, B, W)
+
+
+cdef tuple state_shape(Weights weights, const Short *s, int64_t n):
+    """Shape of a state of n numbers a sequence."""
+    cdef int64_t B = s.args.call.B
+    if s.form == CELL and s.ndim == 1:
+        return (n,)
+    if s.form == CELL:
+        return (B, n)
+    if s.form == UNBATCHED:
+        return (weights.n_entries, n)
+    return (weights.n_entries, B, n)
 
 
 cdef int compute_short(Weights weights, Short *s, threads) except -1:
@@ -109,15 +119,14 @@ cdef int compute_short(Weights weights, Short *s, threads) except -1:
 
 cdef run_short(Weights weights, Short *s, threads):
     """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them."""
-    of_output, of_h, of_c = short_shapes(weights, s)
     dtype, empty = weights.dtype, numpy.empty
-    output, h_n, c_n = empty(of_output, dtype), None, None
+    output, h_n, c_n = empty(output_shape(weights, s), dtype), None, None
     s.args.output.data = new_memory(output, weights.code)
     if s.args.h_n == NULL:
-        h_n = empty(of_h, dtype)
+        h_n = empty(state_shape(weights, s, weights.R()), dtype)
         s.args.h_n = new_memory(h_n, weights.code)
         if weights.model.cell == LSTM_CELL_LSTM:
-            c_n = empty(of_c, dtype)
+            c_n = empty(state_shape(weights, s, weights.model.hidden_size), dtype)
             s.args.c_n = new_memory(c_n, weights.code)
     compute_short(weights, s, threads)
     return output, h_n, c_n

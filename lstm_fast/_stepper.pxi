@@ -194,7 +194,8 @@ cdef class Stepper:
         cdef Block next = None
         if type(x) is not plain_array:
             return None
-        self._claim()
+        if not lstm_claim(&self.is_claimed):
+            self._claim()
         try:
             live = self.current()
             if x.base is not None and numpy.may_share_memory(x, live.state.data):

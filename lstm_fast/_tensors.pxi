@@ -246,9 +246,9 @@ cdef class TensorCalls:
             s.args.h_0 = short_state(weights, &at, weights.R(), s)
             self.reader.read_numbers(c_0, self.code, &at)
             s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, s)
-        of_output, of_h, of_c = short_shapes(weights, s)
         empty = x.new_empty  # on the device of x, whatever the default device is
-        results = empty(*of_output), empty(*of_h), empty(*of_c)
+        results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, weights.R())),
+                   empty(state_shape(weights, s, weights.model.hidden_size)))
         s.args.output.data = self.new_memory(results[0])
         s.args.h_n, s.args.c_n = self.new_memory(results[1]), self.new_memory(results[2])
         return results, kept
