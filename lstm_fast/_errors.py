@@ -8,7 +8,8 @@ class FormatError(ValueError):
 def type_name(value: object) -> str:
     """The class of a value; with its module, which tells torch.nn.LSTM from our own, unless it is ours or built in."""
     cls = type(value)
-    return cls.__name__ if cls.__module__ in ("builtins", "lstm_fast.modules") else f"{cls.__module__}.{cls.__name__}"
+    is_plain = cls.__module__.startswith(("builtins", "lstm_fast.modules"))
+    return cls.__name__ if is_plain else f"{cls.__module__}.{cls.__name__}"
 
 
 def is_torch_module(value: object) -> bool:

@@ -13,7 +13,7 @@
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit: all of it in one call
 
-Each file uses only those above it; `SequenceModel.stream` and `save` import theirs when called.
+Each file uses only those above it; `SequenceModel.stream` imports its file when called.
 """
 
 from .checkpoint import load

@@ -1,11 +1,16 @@
 """Files of a model, and of a run of fit that can be resumed: safetensors, with the configuration in the metadata.
 
-Written atomically (_files.py), read whole before anything is changed; a damaged or foreign file is a FormatError.
+Written atomically, read whole before anything changes; a damaged or foreign file is a FormatError. The shapes of the
+tensors, not the configuration, decide how large a network is built.
 """
+
+from __future__ import annotations
 
 import json
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,52 +19,98 @@ from .._errors import FormatError
 from ..modules import LSTM, RNN
 from .model import SequenceModel
 
-KINDS = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}
-ARRAYS = ("flat", "moments", "best", "history")  # what of a Progress is not in "progress", but in a place of its own
-WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # what wrong types lead to
+if TYPE_CHECKING:
+    from .._types import Array
+    from .history import History, Progress
+    from .optimizers import Optimizer
+
+CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
+ARRAYS = ("flat", "moments", "best", "history")  # parts of a Progress that are saved beside its counters
+MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # errors of wrong types
 
 
-def load(path):
-    """The SequenceModel that its save() wrote to path. FormatError if the file is damaged or foreign."""
-    file = _read(path, "model")
+def load(path: str | PathLike[str]) -> SequenceModel:
+    """Load a model from a file that `SequenceModel.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    SequenceModel
+        With the same architecture and parameters.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or was not written by `SequenceModel.save`.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> model = lf.train.SequenceModel(lf.LSTM(2, 8, seed=0), out_features=1, seed=0)
+    >>> model.save("model.safetensors")
+    >>> lf.train.load("model.safetensors")
+    SequenceModel(LSTM(2, 8), 1, readout='last')
+    """
+    file, config = _read(path, "model")
     try:
-        return _build(file)
-    except WRONG as error:
-        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+        return _build(file.tensors, config["model"])
+    except MISFITS as error:
+        raise _misfit(path, error) from None
 
 
-def _build(file):
-    """A model as large as the tensors in the file, whatever the configuration says."""
-    description = file.config["model"]
-    cls, n_gates = KINDS[description["kind"]]
-    shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
-    of_network = _architecture.group(name for name in shapes if name.startswith("lstm."))
-    sizes, _ = _architecture.infer("lstm.", of_network.get("lstm.", {}), shapes, n_gates)
-    n_outputs = shapes["head.bias"]
+def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any]) -> SequenceModel:
+    """A model with the sizes of the tensors, which the description must have too."""
+    cls, n_gates = CLASSES[description["kind"]]
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    parameters = _architecture.group(name for name in shapes if name.startswith("lstm."))
+    sizes, _ = _architecture.infer("lstm.", parameters.get("lstm.", {}), shapes, n_gates)
+    (n_outputs,) = shapes["head.bias"]
     network = {name: _safetensors.values(value) for name, value in description["network"].items()}
-    for name, value, found in (
-        *((name, network[name], size) for name, size in sizes.items()),
-        ("out_features", (description["out_features"],), n_outputs),
-    ):
-        if value != found:
-            raise ValueError(f"{name} must be {found}, as the tensors have it, got {value!r:.100}")
-    model = SequenceModel(cls(**network, dtype=description["dtype"]), *n_outputs, description["readout"])
-    model.load_state_dict({name: tensor.array(name) for name, tensor in file.tensors.items()})
+    claimed = {name: network[name] for name in sizes} | {"out_features": description["out_features"]}
+    for name, size in (sizes | {"out_features": n_outputs}).items():
+        if claimed[name] != size:
+            raise ValueError(f"{name} must be {size}, as the tensors have it, got {claimed[name]!r:.100}")
+    model = SequenceModel(cls(**network, dtype=description["dtype"]), n_outputs, description["readout"])
+    model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
     return model
 
 
-def _read(path, kind):
-    """A file of this kind, "model" or "run"."""
+def _read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
+    """A file of this kind, "model" or "run", and its configuration."""
     file = _safetensors.read(path)
     if file.config is None:
         raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
     if file.config.get("file") != kind:
         raise FormatError(f"{path} must hold a {kind}, got a {file.config.get('file')!s:.100}")
-    return file
+    return file, file.config
 
 
-def save_run(path, model, optimizer, now, history):
-    tensors = {name: value for name, value in model.unflatten(now.flat).items()}
+def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
+    return FormatError(f"{path} does not fit together: {error!r:.500}")
+
+
+# ---- runs of fit ----
+
+
+def save_run(
+    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress, history: dict[str, Any]
+) -> None:
+    """Write where a run stands.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model, optimizer, now : SequenceModel, Optimizer, Progress
+        The run.
+    history : dict
+        The fields of its History.
+    """
+    tensors = dict(model.unflatten(now.flat))
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
     config = {
@@ -72,38 +123,51 @@ def save_run(path, model, optimizer, now, history):
     _safetensors.write(path, tensors, config)
 
 
-def load_run(path, model, optimizer, now):
-    """The Progress of a checkpoint of this model and optimizer, with now's for a pattern; None if there is no such file."""
+def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> Progress | None:
+    """Read where a run stands.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model, optimizer : SequenceModel, Optimizer
+        Those of the call; the run must have been one of them.
+    now : Progress
+        That of a new run, whose shapes and types the file must have.
+
+    Returns
+    -------
+    Progress or None
+        None if there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If the run is of another model or optimizer; the message says what differs.
+    FormatError
+        If the file is damaged or foreign.
+    """
     if not Path(path).exists():
         return None
-    file = _read(path, "run")
+    file, config = _read(path, "run")
     try:
         for name, value in (("model", model.description()), ("optimizer", optimizer.config())):
-            _check_same(path, name, file.config[name], json.loads(json.dumps(value)))
+            _check_same(path, name, config[name], json.loads(json.dumps(value)))
     except (AttributeError, KeyError, TypeError) as error:
-        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+        raise _misfit(path, error) from None
     flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
     arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
-    if "best" in file.tensors:
-        arrays["best"] = best = np.empty_like(now.flat)
-    else:
-        best = None
+    best = np.empty_like(now.flat) if "best" in file.tensors else None
+    arrays |= {} if best is None else {"best": best}
     try:
-        if set(file.tensors) != set(arrays):
-            raise ValueError("it does not hold the tensors of its model and optimizer")
-        for name, array in arrays.items():
-            value = file.tensors[name].array(name)
-            if value.shape != array.shape or value.dtype != array.dtype:
-                raise ValueError(f"{name} must be {array.dtype} {array.shape}, got {value.dtype} {value.shape}")
-            array[...] = value
-        history, progress = _history(file.config["history"], now.history), _progress(file.config["progress"], now)
+        _fill(arrays, file.tensors)
+        history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
         return replace(now, flat=flat, moments=moments, best=best, history=history, **progress)
-    except WRONG as error:
-        raise FormatError(f"{path} does not fit together: {error!r:.500}") from None
+    except MISFITS as error:
+        raise _misfit(path, error) from None
 
 
-def _check_same(path, name, found, expected):
-    """ValueError that says in what a run differs from the call that is to go on with it."""
+def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
     differing = {key for key in {*found, *expected} if found.get(key) != expected.get(key)}
     if "network" in differing:
         _check_same(path, name, found["network"], expected["network"])
@@ -112,8 +176,19 @@ def _check_same(path, name, found, expected):
         raise ValueError(f"checkpoint {path} must be of this {name}: it has {has:.300}, the call {call:.300}")
 
 
-def _progress(values, pattern):
-    """Counters and states of generators, of the types that the pattern has, None where a generator is not used yet."""
+def _fill(arrays: dict[str, Array], tensors: dict[str, _safetensors.Tensor]) -> None:
+    """Copies tensors into arrays of the same names, shapes and dtypes."""
+    if set(tensors) != set(arrays):
+        raise ValueError("it does not hold the tensors of its model and optimizer")
+    for name, array in arrays.items():
+        value = tensors[name].array(name)
+        if value.shape != array.shape or value.dtype != array.dtype:
+            raise ValueError(f"{name} must be {array.dtype} {array.shape}, got {value.dtype} {value.shape}")
+        array[...] = value
+
+
+def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
+    """Counters, and states of generators (None before they are used), of the types that the pattern has."""
     names = [name for name in vars(pattern) if name not in ARRAYS]
     if set(values) != set(names):
         raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
@@ -123,19 +198,19 @@ def _progress(values, pattern):
             if type(value) not in (int, kind) or (kind is int and value < 0):
                 raise ValueError(f"{name} must be a number of type {kind.__name__}, got {value!r:.100}")
         elif value is not None:
-            np.random.default_rng().bit_generator.state = value  # raises if it is none
+            np.random.default_rng().bit_generator.state = value  # raises if it is not a state
     return values
 
 
-def _history(values, pattern):
-    """A History of whole epochs: lists of one number for each, but for the validation loss, which may be empty."""
+def _history(values: dict[str, Any], pattern: History) -> History:
+    """A History of whole epochs: lists with one number for each; that of the validation loss may be empty."""
     n, best = len(values["loss"]), values["best_epoch"]
     for name, value in values.items():
-        if name != "best_epoch" and not (
-            isinstance(value, list)
-            and len(value) in ((0, n) if name == "validation_loss" else (n,))
-            and all(type(one) in (int, float) for one in value)
-        ):
+        if name == "best_epoch":
+            continue
+        lengths = (0, n) if name == "validation_loss" else (n,)
+        is_list = isinstance(value, list) and all(type(one) in (int, float) for one in value)
+        if not is_list or len(value) not in lengths:
             raise ValueError(f"{name} of the history must be a list of {n} numbers, got {value!r:.100}")
     if best is not None and (type(best) is not int or not 0 <= best < n):
         raise ValueError(f"best_epoch must be None or one of {n} epochs, got {best!r:.100}")
