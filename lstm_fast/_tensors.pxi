@@ -53,7 +53,7 @@ cdef class TensorReader:
     cdef object tensor, parameter, codes
     cdef lstm_dl_read_object read_object  # NULL: there is no exchange API
 
-    def __init__(self, classes, codes):
+    def __cinit__(self, classes, codes):
         cdef const lstm_dl_exchange_api *api
         self.tensor, self.parameter = classes
         self.codes = dict(codes)
@@ -175,16 +175,16 @@ cdef class TensorCalls:
     cdef int n_copies
     cdef char code
 
-    def __init__(self, Weights weights not None, TensorReader reader not None, copies, threads):
+    def __cinit__(self, Weights weights not None, TensorReader reader not None, copies, threads):
         self.weights, self.reader, self.threads, self.kept = weights, reader, threads, list(copies)
-        self.code = c'f' if weights.is_f32() else c'd'
-        free(self.copies)
+        self.code = weights.code
         self.n_copies = len(self.kept)
         self.copies = <Memory *>malloc(max(1, self.n_copies) * sizeof(Memory))
         if self.copies == NULL:
             raise MemoryError()
         for k, copy in enumerate(self.kept):
-            look(copy, weights.is_f32(), &self.copies[<int>k])
+            if not read_buffer(copy, self.code, PyBUF_STRIDES, &self.copies[<int>k]):
+                raise ValueError("copies must be contiguous arrays of the dtype of the weights")
 
     def __dealloc__(self):
         free(self.copies)
@@ -243,12 +243,12 @@ cdef class TensorCalls:
         if hx is not None:
             h_0, c_0 = hx
             self.reader.read_numbers(h_0, self.code, &at)
-            s.args.h_0 = short_state(weights, &at, weights.h_size, s)
+            s.args.h_0 = short_state(weights, &at, weights.R(), s)
             self.reader.read_numbers(c_0, self.code, &at)
             s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, s)
-        of_output, of_h, of_c = short_shapes(weights, s)
         empty = x.new_empty  # on the device of x, whatever the default device is
-        results = empty(*of_output), empty(*of_h), empty(*of_c)
+        results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, weights.R())),
+                   empty(state_shape(weights, s, weights.model.hidden_size)))
         s.args.output.data = self.new_memory(results[0])
         s.args.h_n, s.args.c_n = self.new_memory(results[1]), self.new_memory(results[2])
         return results, kept

@@ -2,13 +2,12 @@
 
     python tests/mutate.py [words of names...]
 
-Needs a C compiler; ten seconds a build where cython is installed, else pip fetches it each time. test_mutants.py does one
-of these in every run of the suite; run all before a release.
+Needs a C compiler; ten seconds a build where cython is installed, else pip fetches it each time. test_mutants.py does
+one of these in every run of the suite; run all before a release.
 """
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from checkout import copy_source
 
 
 class Mutant(NamedTuple):
@@ -173,30 +172,6 @@ MUTANTS = {
         PARALLEL, "if (m->interrupted(m->context))", "if (!m->interrupted)", "tests/test_process.py -k interrupt"
     ),
 }
-
-
-def generated(folder, names):
-    """Those of the names that .gitignore leaves out."""
-    anywhere = shutil.ignore_patterns(".*", "*.egg-info", "*.so", "_core.c", "__pycache__")(folder, names)
-    return anywhere | ({"build", "dist", "tour"} & set(names) if Path(folder) == ROOT else set())
-
-
-def copy_source(to):
-    """What a fresh clone, with the changes at hand, would hold."""
-    if not (ROOT / ".git").exists():  # unpacked from an sdist
-        shutil.copytree(ROOT, to, ignore=generated, dirs_exist_ok=True)
-        return
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, to / name)
 
 
 def replace(path, right, wrong):

@@ -228,12 +228,12 @@ def test_a_reverse_lstm_is_an_lstm():
                 want, (want_h, want_c), want_tape = layer.forward(x, lengths=lengths, resets=r)
                 assert (output == want[..., 4:]).all() and (h_n == want_h[1:]).all() and (c_n == want_c[1:]).all()
                 assert (alone(x, lengths=lengths, resets=r)[0] == output).all()
-                got = alone.backward(tape, d_output, (d_h_n, None), norms=True)
+                got = alone.backward(tape, d_output, (d_h_n, None), record_norms=True)
                 expect = layer.backward(
                     want_tape,
                     np.concatenate([0 * d_output, d_output], -1),
                     (np.concatenate([0 * d_h_n, d_h_n]), None),
-                    norms=True,
+                    record_norms=True,
                 )
                 assert all((got[name] == expect[name + "_reverse"]).all() for name in got)
                 np.testing.assert_allclose(got.d_x, expect.d_x, rtol=1e-6, atol=1e-7)

@@ -14,8 +14,8 @@ import zipfile
 
 import pytest
 
+from checkout import ROOT, copy_source
 from lstm_fast import _core
-from mutate import ROOT, copy_source
 
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 

@@ -10,7 +10,6 @@ from sklearn.base import clone
 
 import lstm_fast as lf
 from lstm_fast.sklearn import LSTMForecaster
-from lstm_fast.sklearn.series import times_after
 
 SMALL = {"input_size": 8, "horizon": 3, "hidden_size": 4, "epochs": 2, "random_state": 0}
 
@@ -161,7 +160,8 @@ def test_early_stopping_puts_the_best_back_and_copies_are_equal():
     [
         ({}, np.arange(10.0), "at least input_size [+] horizon = 11 steps, got 10"),
         ({}, [np.arange(30.0), np.arange(5.0)], "got 5 in series 1"),
-        ({}, np.array([1.0] * 20 + [np.nan]), r"y must be finite, got nan at \(20,\)"),
+        ({}, np.array([1.0] * 20 + [np.inf]), r"y must be finite, got inf at \(20,\)"),
+        ({}, np.full(20, np.nan), "y must hold numbers in each column"),
         ({}, np.array(["a"] * 20), "y must be numbers"),
         ({}, np.zeros((20, 2, 2)), "y must have shape"),
         ({"horizon": 0}, np.arange(30.0), "horizon must be"),
@@ -174,15 +174,6 @@ def test_errors_name_what_is_wrong(arguments, y, words):
         LSTMForecaster(**SMALL | arguments).fit(y)
     with pytest.raises(ValueError, match="needs quantiles"):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
-
-
-def test_times_go_on_by_their_step_by_calendar_months_or_not_at_all():
-    days = np.datetime64("2024-02-27") + np.arange(3)
-    assert list(times_after(days, 2)) == [np.datetime64("2024-03-01"), np.datetime64("2024-03-02")]
-    months = np.array(["2023-11-15", "2023-12-15", "2024-01-15"], "datetime64[D]")
-    assert list(times_after(months, 2)) == [np.datetime64("2024-02-15"), np.datetime64("2024-03-15")]
-    assert list(times_after(np.array([1, 3, 5]), 2)) == [7, 9]
-    assert times_after(np.array([1, 2, 4]), 2) is None and times_after(None, 2) is None
 
 
 def test_the_network_is_told_which_steps_are_to_come_and_not_their_values():

@@ -42,7 +42,7 @@ def test_results_may_be_changed_in_place():
     """The tape has copies of its own: the gradient stays right, where PyTorch refuses."""
     pytorch, x = example()
     ours = twin(pytorch)
-    output, (h_n, c_n) = pytorch(x)
+    output, (h_n, _) = pytorch(x)
     (output.relu().sum() + 2 * h_n.sum()).backward()
     want, x.grad = x.grad, None
     output, (h_n, _) = ours(x)

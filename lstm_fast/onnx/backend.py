@@ -53,7 +53,7 @@ class _Recurrent(OpRun):
         """Y, Y_h and of an LSTM Y_c."""
         batch_last = (0, 1, 2) if layout == 0 else (1, 0, 2)
         x = X.transpose(batch_last)
-        has_c = self._modules[0]._has_c
+        has_c = self._modules[0].has_cell_state
         starts = [
             None if state is None else state.transpose(batch_last) for state in (initial_h, initial_c)[: 1 + has_c]
         ]

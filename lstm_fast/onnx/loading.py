@@ -10,6 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from .._errors import FormatError
+from .._files import open_regular
 from . import node as _node
 from .graph import NotConstant, Reader
 
@@ -100,7 +101,11 @@ def _read(source, external_data=False):
         if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)):
             raise TypeError(f"path_or_bytes must be a path or bytes, got {type(source).__name__}")
         is_path = isinstance(source, (str, os.PathLike))
-        data = Path(source).read_bytes() if is_path else bytes(source)
+        if is_path:
+            with open_regular(source) as file:
+                data = file.read()
+        else:
+            data = bytes(source)
         folder = Path(source).parent if is_path else None
         model, n_bytes = onnx.ModelProto(), len(data)
         try:

@@ -6,9 +6,10 @@ import numpy as np
 from google.protobuf.message import EncodeError
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from .._errors import network_type
 from .._files import write_atomically
-from .._recurrent import Recurrent
-from ..modules import LSTM, LSTMCell
+from .._inference import Network
+from ..modules import LSTMCell
 from ..reference.activations import activation
 from ..train.model import SequenceModel
 from .layout import ACTIVATIONS, TO_ONNX, rows
@@ -33,8 +34,8 @@ def save(lstm_or_model, path):
     """
     is_model = isinstance(lstm_or_model, SequenceModel)
     module = lstm_or_model.lstm if is_model else lstm_or_model
-    if not isinstance(module, Recurrent) or isinstance(module, LSTMCell):
-        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {type(lstm_or_model).__name__}")
+    if not isinstance(module, Network) or isinstance(module, LSTMCell):
+        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
     for name in ("proj_size", "layer_norm", "cell_clip"):
         if getattr(module, name, None):
             raise ValueError(f"{name}={getattr(module, name)!r} cannot be saved: ONNX's LSTM has nothing for it")
@@ -95,8 +96,8 @@ class _Network:
 
     def __init__(self, graph, module, has_states):
         self.graph, self.module = graph, module
-        self.kind = "LSTM" if isinstance(module, LSTM) else "RNN"
-        self.D, self.H, self.L = module._n_directions, module.hidden_size, module.num_layers
+        self.kind = "LSTM" if module.has_cell_state else "RNN"
+        self.D, self.H, self.L = module.num_directions, module.hidden_size, module.num_layers
         self.axes = ["B", "T"] if module.batch_first else ["T", "B"]
         x = graph.input("x", [*self.axes, module.input_size])
         sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if module.batch_first else x
@@ -119,15 +120,15 @@ class _Network:
         for name in ("h_0", "c_0")[: 1 + (self.kind == "LSTM")]:
             start = np.zeros((self.L * self.D, 1, self.H), self.graph.dtype)
             if self.module.learn_initial_state:
-                start[:, 0] = [p[name + suffix] for suffix in self.module._suffixes()]
+                start[:, 0] = [p[name + suffix] for suffix in self.module.parameter_suffixes]
             shape = [self.L * self.D, "states", self.H]
             states.append(self.graph.input(name, shape, start) if are_inputs else self.graph.constant(start, name))
         return states
 
     def _add_layer(self, layer, sequence, states):
         graph, D, H = self.graph, self.D, self.H
-        p, suffixes = self.module.parameters(), self.module._suffixes()[layer * D : (layer + 1) * D]
-        name, n_gates = f"{self.kind.lower()}_l{layer}", self.module._n_gates
+        p, suffixes = self.module.parameters(), self.module.parameter_suffixes[layer * D : (layer + 1) * D]
+        name, n_gates = f"{self.kind.lower()}_l{layer}", self.module.num_gates
 
         def stacked(*parameters, gates=n_gates):
             arrays = [

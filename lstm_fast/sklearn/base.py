@@ -7,10 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from ..modules import LSTM
-from ..train.loop import Run
-from ..train.losses import Loss
-from ..train.model import SequenceModel
-from ..train.optimizers import Adam
+from ..train import Adam, FitConfig, SequenceModel, Trainer
 
 SETTINGS = """hidden_size, num_layers, dropout : of the LSTM
     lstm_options : dict of further arguments of lf.LSTM (proj_size, peepholes, layer_norm, recurrent_dropout, zoneout, ...)
@@ -54,58 +51,40 @@ class Estimator(BaseEstimator):
         """Trains model and sets history_. validation: what early_stopping watches; None: validation_fraction of the sequences."""
         if self.early_stopping is not None and validation is None:
             validation = self.validation_fraction
-        run = Run(
+        trainer = Trainer(
             model,
             x,
             y,
-            lengths,
-            Loss(loss),
-            Adam(self.lr, weight_decay=self.weight_decay),
-            self.epochs,
-            self.batch_size,
-            validation,
-            self.clip_norm,
-            self.early_stopping,
-            self.lr_schedule,
-            True,
-            self._seed(),
-            weights,
-            mask,
-            None,
-            (),
-            self.n_jobs,
+            self._config(loss, epochs=self.epochs, early_stopping=self.early_stopping, lr_schedule=self.lr_schedule),
+            lengths=lengths,
+            sample_weight=weights,
+            mask=mask,
+            validation=validation,
         )
-        self.history_, self._progress = run.go(self.verbose), None
+        self.history_, self._progress = trainer.run(self.verbose), None
+
+    def _config(self, loss, *, step=0, **settings):
+        """Settings of a training run. step: of the optimizer, when it continues."""
+        return FitConfig(
+            loss=loss,
+            optimizer=Adam(self.lr, weight_decay=self.weight_decay),
+            batch_size=self.batch_size,
+            clip_norm=self.clip_norm,
+            seed=self._seed() + step,
+            num_threads=self.n_jobs,
+            **settings,
+        )
 
     def _train_on(self, model, x, y, loss, *, lengths=None, weights=None):
         """One epoch more, the optimiser's moments going on; adds to history_."""
         before = getattr(self, "_progress", None)
         step = 0 if before is None else before.step
-        run = Run(
-            model,
-            x,
-            y,
-            lengths,
-            Loss(loss),
-            Adam(self.lr, weight_decay=self.weight_decay),
-            1,
-            self.batch_size,
-            None,
-            self.clip_norm,
-            None,
-            None,
-            True,
-            self._seed() + step,
-            weights,
-            None,
-            None,
-            (),
-            self.n_jobs,
-        )
+        config = self._config(loss, step=step, epochs=1)
+        trainer = Trainer(model, x, y, config, lengths=lengths, sample_weight=weights)
         if before is not None:
-            run.now = replace(run.now, moments=before.moments, step=step)
-        history = run.go(self.verbose)
-        self._progress = replace(run.now, flat=None, best=None, epoch=0)
+            trainer.warm_start(before)
+        history = trainer.run(self.verbose)
+        self._progress = replace(trainer.now, flat=None, best=None, epoch=0)
         if before is None and not hasattr(self, "history_"):
             self.history_ = history
         else:

@@ -7,7 +7,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from .base import SETTINGS, Estimator, keep
-from .sequences import X_SHAPES, Scaling, read_sequences, steps_of
+from .frames import wrap
+from .scaling import Scaling
+from .sequences import X_SHAPES, read_sequences, steps_of
 
 
 class _OneAnswer(Estimator):
@@ -16,6 +18,12 @@ class _OneAnswer(Estimator):
     def _read(self, X, y, sample_weight, *, reset):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if self.readout not in ("last", "mean"):
+            raise ValueError(
+                f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} gives one answer for each sequence. '
+                'For an answer at each step use lf.train.SequenceModel(lstm, out_features, readout="all") and lf.train.fit'
+            )
+        _require_one_answer(y)
         x, lengths = read_sequences(self, X, reset=reset)
         check_consistent_length(x, y)
         return (
@@ -42,6 +50,21 @@ class _OneAnswer(Estimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def _require_one_answer(y):
+    """Refuses lists of targets for each sequence, and arrays of more than two axes."""
+    wrap("y", y)  # refuses lazy frames
+    is_list = isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object)
+    shapes = {np.shape(one) for one in y} if is_list else set()
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes) or (not is_list and np.asarray(y).ndim > 2):
+        raise ValueError(f"y must have one target for each sequence, got several. {SEVERAL}")
+
+
+SEVERAL = (
+    'For targets at each step use lf.train.SequenceModel(lstm, n, readout="all") and lf.train.fit; for several labels of a sequence '
+    "sklearn.multioutput.MultiOutputClassifier(LSTMClassifier(...))"
+)
 
 
 class LSTMRegressor(RegressorMixin, _OneAnswer):
@@ -222,6 +245,9 @@ class LSTMClassifier(ClassifierMixin, _OneAnswer):
 
     def _read_y(self, y, classes=None):
         """(indices of classes, classes)"""
+        shape = np.asarray(y).shape
+        if len(shape) == 2 and shape[1] != 1:
+            raise ValueError(f"y must have one class for each sequence, shape (N,), got {shape}. {SEVERAL}")
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)

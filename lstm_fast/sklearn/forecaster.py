@@ -8,6 +8,7 @@ Its head's output at the future steps is the forecast. All series share one netw
 """
 
 import time
+import warnings
 
 import numpy as np
 from sklearn.base import clone
@@ -15,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import _arguments
 from .base import SETTINGS, Estimator, keep
-from .sequences import Scaling
-from .series import answer, read, read_future
+from .future import read_future
+from .scaling import Scaling
+from .series import answer, read
+from .windows import Order, carry_forward, cut, targets_of
 
 SCALES = ("series", "window", None)
 
@@ -55,6 +58,7 @@ class LSTMForecaster(Estimator):
         loss="mse",
         quantiles=None,
         window_step=1,
+        freq=None,
         dropout=0.0,
         lstm_options=None,
         epochs=50,
@@ -82,9 +86,13 @@ class LSTMForecaster(Estimator):
     # ---- fit ----
 
     def fit(self, y, X=None):
-        """Learns from y, and from X what explains it."""
-        series, form = read(y, X)
+        """Learns from y, and from X, the exogenous variables.
+
+        Missing numbers (NaN) in y are no targets, and the network reads the last known one in their place; a warning counts them.
+        """
+        series, form = read(self, y, X, reset=True)
         self._check(series)
+        self._warn_of_missing(series)
         self._fit_series(series, form)
         return self
 
@@ -95,72 +103,73 @@ class LSTMForecaster(Estimator):
             raise ValueError(f"scale must be one of {SCALES}, got {self.scale!r}")
         least = self.input_size + self.horizon
         for k, one in enumerate(series):
+            where = f" in series {k if one.id is None else one.id}" if len(series) > 1 else ""
             if len(one.y) < least:
-                raise ValueError(
-                    f"y must have at least input_size + horizon = {least} steps, got {len(one.y)}"
-                    + (f" in series {k if one.name is None else one.name}" if len(series) > 1 else "")
-                )
+                raise ValueError(f"y must have at least input_size + horizon = {least} steps, got {len(one.y)}{where}")
+            if np.isnan(one.y).all(axis=0).any():
+                raise ValueError(f"y must hold numbers in each column, got only missing ones{where}")
+
+    def _warn_of_missing(self, series):
+        n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
+        if n:
+            warnings.warn(
+                f"y has {n} missing values of {size}: they are left out of the loss, and the last known value stands in for them "
+                "among the inputs",
+                stacklevel=3,
+            )
 
     def _fit_series(self, series, form):
-        self._series, self._form = series, form
+        self._series, self._form, self._order = series, form, Order.of(series)
         self._n_targets, self._n_explaining = series[0].y.shape[1], series[0].X.shape[1]
-        self._scalings = {self._key(k, one): self._scaling_of(one) for k, one in enumerate(series)}
+        self._scalings = {self._key(k, one): self._scaling_of(self._order.apply(one)) for k, one in enumerate(series)}
+        ordered = [(self._key(k, series[k]), self._order.apply(series[k])) for k in self._order.series]
         self._X_scaling = (
-            Scaling.of(np.concatenate([one.X for one in series])) if self.scale else Scaling.none(self._n_explaining)
+            Scaling.of(np.concatenate([one.X for _, one in ordered]))
+            if self.scale
+            else Scaling.none(self._n_explaining)
         )
         levels = 1 if self.quantiles is None else len(self.quantiles)
         self.model_ = self._make_model(self._n_targets + 1 + self._n_explaining, self._n_targets * levels, "all")
         parts, later = [], []
-        for k, one in enumerate(series):
+        for key, one in ordered:
             n = len(range(0, len(one.y) - self.input_size - self.horizon + 1, self.window_step))
             n_later = round(n * self.validation_fraction) if self.early_stopping is not None else 0
-            windows = self._windows(one, self._scalings[self._key(k, one)])
+            windows = self._windows(one, self._scalings[key])
             gap = -(-self.horizon // self.window_step) - 1 if n_later else 0  # no target is on both sides
             parts.append([part[: max(0, n - n_later - gap)] for part in windows])
             later.append([part[n - n_later :] for part in windows])
-        (x, targets), validation = map(np.concatenate, zip(*parts)), None
+        (x, targets, mask), validation = _joined(parts), None
         if self.early_stopping is not None:
-            later = [np.concatenate(part) for part in zip(*later)]
-            if not len(x) or not len(later[0]):
+            later_x, later_targets, later_mask = _joined(later)
+            if not len(x) or not len(later_x):
                 raise ValueError(
                     f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
-                    f"{len(x)} to train on, {len(later[0])} to validate"
+                    f"{len(x)} to train on, {len(later_x)} to validate"
                 )
-            validation = (*later, None, self._mask(len(later[0])))
-        self._train(self.model_, x, targets, self._loss(), mask=self._mask(len(x)), validation=validation)
+            validation = (later_x, later_targets, None, later_mask)
+        if not len(x):
+            raise ValueError(
+                f"y must have a window of input_size + horizon = {self.input_size + self.horizon} steps with a number in its past "
+                "and one to forecast, got only missing ones"
+            )
+        self._train(self.model_, x, targets, self._loss(), mask=mask, validation=validation)
 
     def _loss(self):
         return self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
 
     def _key(self, k, one):
-        return k if one.name is None else one.name
+        return k if one.id is None else one.id
 
     def _scaling_of(self, one):
         return Scaling.of(one.y) if self.scale == "series" else Scaling.none(one.y.shape[1])
 
-    def _mask(self, n):
-        """Which steps of n windows are forecasts."""
-        return np.broadcast_to(
-            np.arange(self.input_size + self.horizon) >= self.input_size, (n, self.input_size + self.horizon)
-        )
-
     def _windows(self, one, scaling):
-        """(inputs (n, input_size + horizon, I), targets (n, input_size + horizon, S)) of a series."""
-        length = self.input_size + self.horizon
-
-        def cut(table):
-            return np.lib.stride_tricks.sliding_window_view(table, length, axis=0)[:: self.window_step].swapaxes(1, 2)
-
-        y, moved = self._by_window(cut(scaling.apply(one.y)))
-        return self._inputs(y[:, : self.input_size], cut(self._X_scaling.apply(one.X))), y
-
-    def _by_window(self, y):
-        """Windows (n, steps, S), with scale="window" each moved and scaled by its first input_size steps; how, (mean, deviation)."""
-        if self.scale != "window":
-            return y, (0.0, 1.0)
-        seen = y[:, : self.input_size]
-        by = Scaling(seen.mean(axis=1, keepdims=True), seen.std(axis=1, keepdims=True))
-        return by.apply(y), (by.mean, by.deviation)
+        """(inputs (n, input_size + horizon, I), targets (n, input_size + horizon, S), which steps count) of a series."""
+        past, targets, counts = targets_of(
+            scaling.apply(one.y), self.input_size, self.horizon, self.window_step, is_scaled=self.scale == "window"
+        )
+        X = cut(self._X_scaling.apply(one.X), self.input_size + self.horizon, self.window_step)
+        return self._inputs(past, X), targets, counts
 
     def _inputs(self, past, X):
         """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E)."""
@@ -213,7 +222,11 @@ class LSTMForecaster(Estimator):
         """([Series], Form, [(horizon, S, levels)]) of a call of predict."""
         check_is_fitted(self, "model_")
         horizon = self.horizon if horizon is None else _arguments.positive_integer("horizon", horizon)
-        series, form = (self._series, self._form) if y is None else read(y, y_X)
+        series, form = self._series, self._form
+        if y is not None:
+            known = [one.times.step for one in self._series if one.times is not None]
+            series, form = read(self, y, y_X, reset=False, known=known)
+            self._warn_of_missing(series)
         for one in series:
             if one.y.shape[1] != self._n_targets or one.X.shape[1] != self._n_explaining:
                 raise ValueError(
@@ -222,28 +235,31 @@ class LSTMForecaster(Estimator):
                 )
             if len(one.y) < self.input_size:
                 raise ValueError(f"y must have at least input_size = {self.input_size} steps, got {len(one.y)}")
-        return series, form, self._forecast(series, read_future(X, series, form, self._n_explaining, horizon))
+            if np.isnan(one.y).all(axis=0).any():
+                raise ValueError("y must hold numbers in each column, got only missing ones")
+        return series, form, self._forecast(series, read_future(self, X, series, form, horizon))
 
     def _forecast(self, series, future):
-        """[(horizon, S, levels)] after each series, from what explains the steps to come, [(horizon, E)]."""
-        scalings = [self._scalings.get(self._key(k, one)) or self._scaling_of(one) for k, one in enumerate(series)]
-        past, (mean, deviation) = self._by_window(
-            np.stack([scaling.apply(one.y[-self.input_size :]) for scaling, one in zip(scalings, series)])
+        """[(horizon, S, levels)] after each series, from the exogenous variables of the steps to come, [(horizon, E)]."""
+        ordered = [self._order.apply(one) for one in series]
+        scalings = [self._scalings.get(self._key(k, one)) or self._scaling_of(one) for k, one in enumerate(ordered)]
+        past = np.stack(
+            [carry_forward(scaling.apply(one.y))[-self.input_size :] for scaling, one in zip(scalings, ordered)]
         )
+        by = Scaling.of_windows(past) if self.scale == "window" else Scaling.none(self._n_targets)
         known = np.stack(
             [
-                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part]))
-                for one, part in zip(series, future)
+                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part[:, self._order.X]]))
+                for one, part in zip(ordered, future)
             ]
         )
-        p = self.model_.predict(self._inputs(past, known), num_threads=self.n_jobs)[:, self.input_size :].astype(
-            np.float64
-        )
+        inputs = self._inputs(np.nan_to_num(by.apply(past)), known)
+        p = self.model_.predict(inputs, num_threads=self.n_jobs)[:, self.input_size :].astype(np.float64)
         p = p.reshape(*p.shape[:2], self._n_targets, -1)
         if self.quantiles is not None:
             p = np.sort(p, axis=3)[..., np.argsort(np.argsort(self.quantiles))]
-        p = p * np.expand_dims(deviation, -1) + np.expand_dims(mean, -1)
-        return [scaling.undo(one.swapaxes(1, 2)).swapaxes(1, 2) for scaling, one in zip(scalings, p)]
+        p = p * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
+        return [self._order.undo(scaling.undo(one.swapaxes(1, 2)).swapaxes(1, 2)) for scaling, one in zip(scalings, p)]
 
     # ---- how well ----
 
@@ -264,14 +280,16 @@ class LSTMForecaster(Estimator):
         coverage, the share of the truth between the lowest and the highest, and quantiles (folds, series, horizon, S, levels).
         The estimator itself is not changed.
         """
-        series, form = read(y, X)
+        reader = clone(self)
+        series, form = read(reader, y, X, reset=True)
+        reader._warn_of_missing(series)
         folds = _arguments.positive_integer("folds", folds)
         step = self.horizon if step is None else _arguments.positive_integer("step", step)
         results, fitted = [], None
         for fold in range(folds):
             left = self.horizon + (folds - 1 - fold) * step  # steps from the origin to the end
             begin = time.perf_counter()
-            before = [one.until(len(one.y) - left) if len(one.y) > left else one.until(0) for one in series]
+            before = [one.until(max(0, len(one.y) - left)) for one in series]
             if fitted is None or refit:
                 fitted = clone(self)
                 fitted._check(before)
@@ -282,20 +300,33 @@ class LSTMForecaster(Estimator):
                 fitted._forecast(before, [one.X[end : end + self.horizon] for one, end in zip(series, ends)])
             )
             prediction = levels[..., self._middle()]
-            naive = np.stack([one.y[-1:] for one in before])
+            naive = np.stack([carry_forward(one.y)[-1:] for one in before])
             result = {
                 "steps_seen": ends[0],
-                "mae": np.abs(prediction - truth).mean(),
-                "rmse": np.sqrt(((prediction - truth) ** 2).mean()),
-                "naive_mae": np.abs(naive - truth).mean(),
+                "mae": _mean_of_known(np.abs(prediction - truth)),
+                "rmse": np.sqrt(_mean_of_known((prediction - truth) ** 2)),
+                "naive_mae": _mean_of_known(np.abs(naive - truth)),
                 "seconds": time.perf_counter() - begin,
                 "prediction": prediction,
                 "truth": truth,
             }
             if self.quantiles is not None:
+                is_inside = (levels.min(-1) <= truth) & (truth <= levels.max(-1))
                 result |= {
-                    "coverage": ((levels.min(-1) <= truth) & (truth <= levels.max(-1))).mean(),
+                    "coverage": _mean_of_known(np.where(np.isnan(truth), np.nan, is_inside)),
                     "quantiles": levels,
                 }
             results.append(result)
         return {name: np.array([result[name] for result in results]) for name in results[0]}
+
+
+def _mean_of_known(values):
+    known = values[~np.isnan(values)]
+    return known.mean() if known.size else np.nan
+
+
+def _joined(parts):
+    """Windows of all series, those without a target left out."""
+    x, targets, counts = map(np.concatenate, zip(*parts))
+    keep = counts.any(axis=1)
+    return (x, targets, counts) if keep.all() else (x[keep], targets[keep], counts[keep])

@@ -1,22 +1,22 @@
 """One call of the core on tensors, in place wherever the core can read and write their layout."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .. import _core, _network
+from .. import _core
 from .._arguments import sequence
+from .._tape import TrainingOptions
 from . import forms, memory, packing
 from .forms import Form
 from .memory import array
 from .weights import Packed, num_threads
 
 
-def _run(dropout: float, seed: int) -> Any:
-    return _network.Run(dropout, 0.0, 0.0, 0.0, seed, False) if dropout else None
+def _options(dropout: float, seed: int) -> TrainingOptions | None:
+    return TrainingOptions(dropout=dropout, seed=seed) if dropout else None
 
 
 class _Steps:
@@ -75,7 +75,7 @@ def forward(
     of enough bytes.
     """
     core, dtype = packed.core, x.dtype
-    steps, run = _Steps(x, form), _run(dropout, seed)
+    steps, run = _Steps(x, form), _options(dropout, seed)
     output, output_steps = steps.empty(core.num_directions * core.h_size, dtype)
     h_n, c_n = steps.empty_states(core, dtype)
     block = None
@@ -115,7 +115,7 @@ def backward(
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
     """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for arguments of forward."""
     core, dtype = packed.core, x.dtype
-    steps, run, n = _Steps(x, form), _run(dropout, seed), core.n_states
+    steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
     if tape.data_ptr() % memory.ALIGNMENT:  # a hook of saved tensors gave back a copy
         tape = memory.empty_tape(len(tape)).copy_(tape)
     d_x, d_x_steps = steps.empty(steps.x.shape[2], dtype) if compute_d_x else (None, None)
