@@ -1,4 +1,4 @@
-"""What LSTM and LSTMCell have in common: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+"""Common to LSTM and LSTMCell: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
