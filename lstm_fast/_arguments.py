@@ -47,8 +47,9 @@ def real_array(name, value, dtype):
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: PyTorch's, of a tensor that requires grad
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} ({type(value).__name__})")
     if array.dtype != dtype or not array.dtype.isnative or not array.flags.aligned:

@@ -1,7 +1,6 @@
 """One call of the core on checked arrays: allocates what it returns. Used by modules.py and functional.py."""
 
 from collections import namedtuple
-from threading import Lock
 
 import numpy as np
 
@@ -19,28 +18,36 @@ class _TapeMemory:
     from the system cost up to a twentieth of it. (What is smaller the C library keeps by itself.)
     """
 
-    _spare: list[np.ndarray] = []  # the youngest last
-    _lock = Lock()
+    # No lock, which a fork would inherit held and a signal handler could wait for in vain: list.pop and list.append are
+    # atomic, and an array that is in nobody's list for a moment is only not found.
+    _spare: list[np.ndarray] = []
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
 
     def __init__(self, n):
         self.block, self.is_seen = _core.Block(n, self._borrow(n) if n >= self._least_bytes else None), False
 
     def _borrow(self, n):
-        with self._lock:
-            for k, array in enumerate(self._spare):
-                if n + 64 <= len(array) <= 2 * n + 64:
-                    return self._spare.pop(k)
+        for _ in range(len(self._spare)):
+            array = self._oldest()
+            if array is not None and n + 64 <= len(array) <= 2 * n + 64:
+                return array
+            if array is not None:
+                self._spare.append(array)
         return None
+
+    def _oldest(self):
+        try:
+            return self._spare.pop(0)
+        except IndexError:
+            return None
 
     def __del__(self):
         memory = self.block.memory
         if self.is_seen or not self._least_bytes <= len(memory) <= self._most_bytes:  # seen: there may be views
             return
-        with self._lock:
-            self._spare.append(memory)
-            while sum(map(len, self._spare)) > self._most_bytes:
-                del self._spare[0]
+        self._spare.append(memory)
+        while sum(map(len, self._spare)) > self._most_bytes:
+            self._oldest()
 
 
 class Tape:

@@ -1,5 +1,6 @@
 """What LSTM, RNN and LSTMCell share: parameters, states and shapes of layers and directions."""
 
+import copy
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -132,10 +133,18 @@ class Recurrent:
     @contextmanager
     def edit(self):
         """`with module.edit() as p:` p[name] are arrays to write into. Leaving the block makes the new version; an
-        exception inside it leaves the parameters as they were."""
-        flat = self._version.flat.copy()
+        exception inside it leaves the parameters as they were, and so does a RuntimeError on leaving: the parameters were
+        changed meanwhile, by another edit, load_state_dict or an optimizer step, which this one would undo."""
+        old = self._version
+        flat = old.flat.copy()
         yield EditableParameters(flat, self._places)
-        self._install(flat.copy())  # a copy: who kept an array of p can no longer reach the parameters
+        new = self._make_version(flat.copy())  # a copy: references kept to arrays of p cannot modify the parameters
+        if self._version is not old:
+            raise RuntimeError(
+                "the parameters were changed during this edit() block, which was therefore not applied: "
+                "edits of one object must not overlap"
+            )
+        self._version = new
 
     def state_dict(self):
         """Copies of the parameters under PyTorch's names."""
@@ -152,9 +161,11 @@ class Recurrent:
                 "state_dict must have the keys of parameters(): "
                 f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
             )
-        with self.edit() as p:
-            for name in self._shapes:
-                p[name] = state_dict[name]
+        flat = np.empty_like(self._version.flat)
+        p = EditableParameters(flat, self._places)
+        for name in self._shapes:
+            p[name] = state_dict[name]
+        self._install(flat)
 
     # ---- calls ----
 
@@ -386,6 +397,7 @@ class Recurrent:
     def __getstate__(self):
         state = self.__dict__.copy()
         state["_version"] = self._version.flat.copy()
+        state["_rng"] = copy.deepcopy(self._rng)  # for copy.copy: two objects must not draw from one generator
         return state
 
     def __setstate__(self, state):

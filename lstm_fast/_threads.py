@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from . import _core
 from ._arguments import positive_integer
 
-MOST_THREADS = 1024  # more are taken for so many
+MOST_THREADS = 1024  # larger values are clamped
 
 _scoped = ContextVar("lstm_fast_num_threads", default=None)
 _process = None  # of set_num_threads, or the default once it was asked for
@@ -46,8 +46,8 @@ def _container_limit():
 def get_num_threads():
     """Threads that a call uses at most when it names no number.
 
-    Unless set: what OpenMP says (OMP_NUM_THREADS and the processors this process may run on), within the limit of the
-    container. A call uses fewer where the work is too small to share. In a child made by fork it is always 1.
+    Unless set: the smallest of OMP_NUM_THREADS, the processors that this process may run on and the limit of the container.
+    A call uses fewer where the work is too small to share. In a child made by fork it is always 1.
     """
     global _process
     if _is_forked_child:
@@ -56,7 +56,7 @@ def get_num_threads():
     if scoped is not None:
         return scoped
     if _process is None:
-        _process = int(min(_core.max_threads(), _container_limit()))
+        _process = int(min(_core.max_threads(), _container_limit(), MOST_THREADS))
     return _process
 
 
