@@ -3,6 +3,7 @@
 Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
 """
 
+import copy
 import itertools
 import os
 import subprocess
@@ -67,6 +68,46 @@ def test_threads_share_an_object_while_one_swaps_its_weights(isa, n_threads, T, 
         thread.join()
     assert not errors, errors[0]
     assert min(seen) > 0, f"results of each set of weights: {seen}"
+
+
+def test_edits_that_overlap_lose_nothing_silently():
+    lstm, n, applied, refused = make("lstm", 3, 5), 200, [], []
+    with lstm.edit() as p:
+        p["bias_ih_l0"][:] = 0
+
+    def work():
+        for _ in range(n):
+            try:
+                with lstm.edit() as p:
+                    p["bias_ih_l0"] += 1
+                    time.sleep(0)
+                applied.append(1)
+            except RuntimeError as error:
+                assert "must not overlap" in str(error)
+                refused.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(applied) + len(refused) == 4 * n and (lstm.parameters()["bias_ih_l0"] == len(applied)).all()
+    with pytest.raises(RuntimeError, match="must not overlap"), lstm.edit() as outer:
+        outer["bias_ih_l0"][:] = 7
+        with lstm.edit() as inner:
+            inner["bias_ih_l0"][:] = 8
+    assert (lstm.parameters()["bias_ih_l0"] == 8).all()
+    weights = lstm.state_dict()
+    with pytest.raises(RuntimeError, match="must not overlap"), lstm.edit() as outer:
+        lstm.load_state_dict(weights)
+
+
+def test_a_copy_draws_masks_of_its_own():
+    lstm, x = make("lstm", 3, 5, dropout=0.5, num_layers=2), np.ones((4, 2, 3), np.float32)
+    twin, other = copy.copy(lstm), copy.copy(lstm)
+    want = [lstm.forward(x)[0] for _ in range(3)]
+    assert all(np.array_equal(twin.forward(x)[0], output) for output in want)  # also after the first drew
+    assert np.array_equal(other.forward(x)[0], want[0])
 
 
 @pytest.mark.parametrize("mode", ["inference", "backward"])
@@ -249,6 +290,9 @@ def test_default_number_of_threads_comes_from_openmp_and_affinity():
     show = "import lstm_fast; print(lstm_fast.get_num_threads())"
     assert run_bare(show, OMP_NUM_THREADS="1")[:2] == (0, "1")
     assert int(run_bare(show, OMP_NUM_THREADS="2")[1]) <= 2
+    processors = len(os.sched_getaffinity(0))
+    for wrong in ("2000000000", "1025", str(2**63)):
+        assert 1 <= int(run_bare(show, OMP_NUM_THREADS=wrong)[1]) <= processors
     first = min(os.sched_getaffinity(0))
     assert run_bare(f"import os; os.sched_setaffinity(0, {{{first}}})\n{show}", OMP_NUM_THREADS="")[:2] == (0, "1")
 
