@@ -99,8 +99,8 @@ struct lstm_call {
     /* (T) or NULL. With lengths and no rows: the caller's sequences are packed, step t being their rows from packed_rows[t] on,
      * as many as run then. (Their step_stride means nothing.) */
     const int64_t *packed_rows;
-    const uint8_t *resets; /* (T, B) or NULL. Not 0: before this step the sequence starts anew (the reverse direction: after it) */
-    bool lean;             /* training: the tape keeps h and c alone, backward makes the gates again */
+    const uint8_t *resets; /* (T, B) or NULL. Not 0: before this step the sequence starts restarts (the reverse direction: after it) */
+    bool recompute_gates;             /* training: the tape keeps h and c alone, backward makes the gates again */
     /* Training only, probabilities, 0: none. A mask is a function of seed, purpose, layer, direction, t, b and unit alone. */
     double dropout;             /* between layers */
     double recurrent_dropout;   /* of h_prev in the recurrent product, the same at every step */

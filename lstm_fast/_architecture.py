@@ -54,6 +54,11 @@ def options(network: Network) -> dict[str, Any]:
     return {name: getattr(network, name) for name in names if name not in INITIAL}
 
 
+def is_parameter_name(name: object) -> bool:
+    """Whether a parameter of a network can have this name, under some prefix."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None
+
+
 def group(names: Iterable[object]) -> dict[str, dict[Key, str]]:
     """{prefix: {(kind, suffix): name}} of the names that a parameter of a network can have."""
     groups: dict[str, dict[Key, str]] = defaultdict(dict)

@@ -17,7 +17,7 @@ Path = str | os.PathLike[str]
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. A pipe, which would block, or a device, which may never end, is a FormatError."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
@@ -27,8 +27,8 @@ def open_regular(path: Path) -> BinaryIO:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name always stands for either the old bytes or the new ones.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is followed;
-    an existing file keeps its mode and owner. Temporary files of saves that were killed are removed.
+    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is
+    followed; an existing file keeps its mode and owner. Temporary files of saves that were killed are removed.
     """
     try:
         before = os.stat(path)
@@ -92,8 +92,10 @@ def _open_stray(name: str, flags: int) -> int:
 
 
 def _sync(folder: str) -> None:
-    """Flush a folder, so that a rename survives a power failure. The file is whole with or without it, so no error is raised:
-    some folders may not be opened, some file systems flush no folder."""
+    """Flush a folder, so that a rename survives a power failure.
+
+    Errors are ignored, since the file is whole already: some folders cannot be opened, some file systems flush none.
+    """
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

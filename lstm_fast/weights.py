@@ -1,23 +1,27 @@
 """LSTM weights under PyTorch's names, with any prefix: from a safetensors file or a state_dict, and to a file.
 
 names(source)            prefixes under which there is an LSTM
-load(source, prefix)     the LSTM: sizes, layers, directions, projection, bias and our own options from names and shapes
-save(lstm, path)         the other way, atomically
+load(source, prefix)     the LSTM: sizes and most options from names and shapes
+save(lstm, path)         write it to a file, atomically
+
+Files are read and written in _safetensors.py, sources in _weight_sources.py; _architecture.py infers the sizes.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import _architecture, _safetensors
-from ._errors import FormatError, is_torch_module, type_name
-from ._inference import Network
+from ._weight_sources import Source, read
 from .modules import LSTM, LSTMCell
 
-# What PyTorch calls the parts of a weight that is computed from them, and the function that puts it back together.
+__all__ = ["load", "names", "save"]
+
+# How PyTorch names the parts of a weight that is computed from them, and the function that puts it together again.
 PARTS = {
     "_g": "torch.nn.utils.remove_weight_norm",
     "_v": "torch.nn.utils.remove_weight_norm",
@@ -33,200 +37,183 @@ PART = re.compile(
 )
 
 
-def names(source):
-    """The prefixes under which a safetensors file or a state_dict has an LSTM, "" for no prefix.
-
-    source : path of a safetensors file, or a mapping from names to arrays (or tensors)
-    """
-    return list(_read(source).lstms)
-
-
-def load(source, prefix=None, **options):
-    """The LSTM, or LSTMCell, whose parameters have PyTorch's names under some prefix.
+def names(source: Any) -> list[str]:
+    """List the prefixes under which a source has an LSTM.
 
     Parameters
     ----------
-    source : path of a safetensors file, or a mapping from names to arrays: a state_dict, torch.load(path), np.load(path)
-        Arrays of NumPy, tensors of PyTorch on any device, or what NumPy reads. What does not belong to the LSTM is ignored.
-    prefix : str, optional
-        What stands before weight_ih_l0, with or without its last dot; may be left out if there is one LSTM.
-    options : arguments of LSTM that names and shapes do not tell: batch_first, dropout, dtype, activation, cell_clip, ...
-        Files of lstm_fast have theirs, which these replace. dtype is float64 where a parameter is, else float32 (float16
-        and bfloat16 are widened).
+    source : path, mapping, torch.nn.Module or bytes
+        As for `load`.
 
     Returns
     -------
-    LSTM, or LSTMCell where the names have no _l0
+    list of str
+        What precedes weight_ih_l0 in the names, "" for nothing.
 
     Raises
     ------
-    ValueError : no LSTM, or several and no prefix (the message lists them); parameters that do not fit together
-    FormatError : the same, of a file; or it is damaged, or not of safetensors. (It is a ValueError.)
+    FormatError
+        If a file is damaged or not a safetensors file.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import lstm_fast as lf
+    >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(3, 8), "head": torch.nn.Linear(8, 1)})
+    >>> lf.weights.names(model.state_dict())
+    ['encoder.']
     """
-    read = _read(source)
-    chosen = _choose(read, prefix)
+    found = read(source)
+    _options(found, "")
+    return list(found.lstms)
+
+
+def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMCell:
+    """Load the LSTM, or LSTMCell, whose parameters have PyTorch's names under some prefix.
+
+    Parameters
+    ----------
+    source : path, mapping, torch.nn.Module or bytes
+        A safetensors file or its bytes; a mapping from names to NumPy arrays, PyTorch tensors on any device or nested
+        lists (a state_dict, torch.load(path), numpy.load(path), json.load(file)), or a checkpoint with one such mapping
+        in it; a module, of which batch_first and dropout are used too. Other parameters are ignored.
+    prefix : str, optional
+        What precedes weight_ih_l0, with or without its last dot; not needed if there is one LSTM.
+    **options
+        Arguments of LSTM that names and shapes do not determine: batch_first, dropout, dtype, cell_clip, ...
+        They replace those in a file of lstm_fast. By default dtype is float64 if a parameter is, else float32
+        (float16 and bfloat16 are widened, numbers of nested lists are rounded).
+
+    Returns
+    -------
+    LSTM or LSTMCell
+        An LSTMCell if the names have no _l0.
+
+    Raises
+    ------
+    ValueError
+        If there is no LSTM, or several and no prefix (the message lists them), or the parameters do not fit together.
+    FormatError
+        The same for a file (it is a ValueError); or the file is damaged or not a safetensors file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> import lstm_fast as lf
+    >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(3, 8), "head": torch.nn.Linear(8, 1)})
+    >>> lstm = lf.weights.load(model.state_dict(), "encoder")
+    >>> x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    >>> output, _ = lstm(x)
+    >>> expected, _ = model["encoder"](torch.from_numpy(x))
+    >>> bool(np.allclose(output, expected.detach().numpy(), atol=1e-6))
+    True
+    """
+    found = read(source)
+    chosen = _choose(found, prefix)
     if given := [name for name in options if name in _architecture.INFERRED]:
-        raise TypeError(f"{', '.join(given)} must not be given: names and shapes of the parameters tell")
+        raise TypeError(f"{', '.join(given)} must not be given: names and shapes of the parameters determine them")
     try:
-        sizes, own_names = _architecture.infer(chosen, read.lstms[chosen], read.shapes)
-        arrays = {own: _array(name, read.tensors[name]) for own, name in own_names.items()}
+        sizes, own_names = _architecture.infer(chosen, found.lstms[chosen], found.shapes)
+        arrays = {own: found.array(name) for own, name in own_names.items()}
     except ValueError as error:
-        raise read.error(f"{read.name}: {error}") from None
-    dtype = np.float64 if any(array.dtype == np.float64 for array in arrays.values()) else np.float32
-    cls = LSTM if "num_layers" in sizes else LSTMCell
-    lstm = cls(**sizes, **{"dtype": dtype} | _options(read, chosen, sizes) | options)
+        raise found.error(f"{found.name}: {error}") from None
+    is_double = any(array.dtype == np.float64 for array in arrays.values())
+    arguments = sizes | {"dtype": np.float64 if is_double else np.float32} | _options(found, chosen) | options
+    lstm = (LSTM if "num_layers" in sizes else LSTMCell)(**arguments)
     lstm.load_state_dict(arrays)
     return lstm
 
 
-def save(lstm, path, prefix=""):
-    """Writes an LSTM or LSTMCell to a safetensors file: parameters under prefix + PyTorch's names, options in the metadata.
+def save(lstm: LSTM | LSTMCell, path: str | PathLike[str], prefix: str = "") -> None:
+    """Write an LSTM or LSTMCell to a safetensors file, atomically.
 
-    Atomic: the file is there as a whole or, after an error, as it was before. load gives the LSTM back; PyTorch reads the
-    tensors with safetensors.torch.load_file.
+    The parameters have PyTorch's names after the prefix; the options are in the metadata. `load` gives the same LSTM
+    back, and safetensors.torch.load_file reads the tensors.
+
+    Parameters
+    ----------
+    lstm : LSTM or LSTMCell
+        Not of a subclass.
+    path : path
+        The file. After an error it is as it was before.
+    prefix : str, default ""
+        What precedes each name, its dot included.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 8, peepholes=True, cell_clip=3.0, seed=0)
+    >>> lf.weights.save(lstm, "lstm.safetensors", prefix="encoder.")
+    >>> lf.weights.load("lstm.safetensors")
+    LSTM(3, 8, peepholes=True, cell_clip=3.0)
     """
     _architecture.check_type("lstm", lstm, (LSTM, LSTMCell))
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, got {prefix!r}")
-    options = {name: value for name, value in _architecture.options(lstm).items() if name not in _architecture.INFERRED}
-    _safetensors.write(
-        path,
-        {prefix + name: value for name, value in lstm.state_dict().items()},
-        {"file": "weights", "prefix": prefix, "network": options},
-    )
+    options = _architecture.options(lstm)
+    for name in _architecture.INFERRED:
+        options.pop(name, None)
+    parameters = {prefix + name: value for name, value in lstm.state_dict().items()}
+    _safetensors.write(path, parameters, {"file": "weights", "prefix": prefix, "network": options})
 
 
-# ---- sources ----
-
-
-class _Source(NamedTuple):
-    """What was read, and how errors speak of it."""
-
-    name: str
-    tensors: Mapping[str, Any]
-    shapes: dict[str, tuple[int, ...]]  # of the names that belong to an LSTM or to something like it
-    lstms: dict[str, dict[_architecture.Key, str]]
-    config: Mapping[str, Any] | None = None
-    module: Any = None
-    error: type[ValueError] = ValueError
-
-
-def _read(source):
-    if is_torch_module(source):
-        return _of_mapping(source.state_dict())._replace(module=source)
-    if isinstance(source, Mapping):
-        return _of_mapping(source)
-    if isinstance(source, Network) or isinstance(getattr(source, "lstm", None), Network):
-        raise TypeError(
-            f"source must be a path or a mapping from names to arrays, got {type_name(source)}, which is a network of "
-            "lstm_fast already: use it, or copy.deepcopy(network)"
-        )
-    if not isinstance(source, (str, PathLike, bytes, bytearray, memoryview)):
-        raise TypeError(f"source must be a path or a mapping from names to arrays, got {type_name(source)}")
-    file = _safetensors.read(source)
-    read = _of_mapping(file.tensors)._replace(name=file.name, error=FormatError, config=file.config)
-    if file.config is not None:
-        _check_config(read)
-    return read
-
-
-def _of_mapping(tensors):
-    """Names and shapes, of a mapping inside it if only that has an LSTM: {"state_dict": {...}, "epoch": 3}."""
-    shapes = {
-        name: _shape(name, tensors[name])
-        for name in tensors
-        if isinstance(name, str) and _architecture.NAME.fullmatch(name)
-    }
-    groups = _architecture.group(shapes)
-    lstms = {prefix: one for prefix, one in groups.items() if _architecture.is_lstm(one, shapes)}
-    read = _Source("source", tensors, shapes, lstms)
-    if lstms or not isinstance(tensors, dict):
-        return read
-    inner = {
-        key: _read(value) for key, value in tensors.items() if isinstance(value, Mapping) or is_torch_module(value)
-    }
-    found = [key for key, value in inner.items() if value.lstms]
-    if len(found) > 1:
-        raise ValueError(
-            f"source must have one mapping with an LSTM, got {', '.join(map(repr, found))}: pass source[...]"
-        )
-    return inner[found[0]] if found else read
-
-
-def _shape(name, value):
-    try:
-        return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of numbers, got {type_name(value)} ({error})") from None
-
-
-def _array(name, value):
-    """A parameter as NumPy's array; float16 and bfloat16 widened to float32."""
-    if isinstance(value, _safetensors.Tensor):
-        return value.array(name)
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if value.dtype.itemsize < 4 else value
-    if not hasattr(value, "dtype"):  # nested lists, of JSON for instance
-        value = np.asarray(value)
-        value = value.astype(np.float32) if value.dtype == np.float64 else value
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
-
-
-# ---- choices ----
-
-
-def _choose(read, prefix):
-    parts = {}
-    for name in read.tensors:
+def _choose(found: Source, prefix: str | None) -> str:
+    """The prefix of the LSTM that was asked for."""
+    parts: dict[str, re.Match[str]] = {}
+    for name in found.tensors:
         if isinstance(name, str) and (match := PART.fullmatch(name)):
             parts.setdefault(match["prefix"], match)
-    found = read.lstms
-    wanted = {prefix, f"{prefix}."} if prefix is not None else parts if len({*found, *parts}) == 1 else ()
-    for one in wanted:
+    is_only = len({*found.lstms, *parts}) == 1
+    asked = [prefix, f"{prefix}."] if prefix is not None else list(parts) if is_only else []
+    for one in asked:
         if one in parts:
-            weight, part = parts[one]["weight"], parts[one]["part"]
-            raise read.error(
-                f"{read.name} must have {one}{weight} itself, got {parts[one][0]}, a part from which PyTorch computes it: "
-                f"call {PARTS[part]}(lstm, {weight!r}) before saving"
-            )
-    if not found:
-        raise read.error(
-            f"{read.name} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none"
+            _raise_for_part(found, parts[one])
+    if not found.lstms:
+        raise found.error(
+            f"{found.name} must have the parameters of an LSTM (weight_ih_l0, ... under any prefix), got none"
         )
-    if prefix is None and len(found) == 1:
-        return next(iter(found))
-    for one in (prefix, f"{prefix}."):
-        if one in found:
+    if prefix is None and len(found.lstms) == 1:
+        return next(iter(found.lstms))
+    for one in asked:
+        if one in found.lstms:
             return one
-    raise ValueError(f"prefix must be one of {', '.join(map(repr, found))} in {read.name}, got {prefix!r}")
+    raise ValueError(f"prefix must be one of {', '.join(map(repr, found.lstms))} in {found.name}, got {prefix!r}")
 
 
-def _options(read, prefix, sizes):
+def _raise_for_part(found: Source, match: re.Match[str]) -> None:
+    weight = match["weight"]
+    raise found.error(
+        f"{found.name} must have {match['prefix']}{weight} itself, got {match[0]}, a part from which PyTorch computes "
+        f"it: call {PARTS[match['part']]}(lstm, {weight!r}) before saving"
+    )
+
+
+def _options(found: Source, prefix: str) -> dict[str, Any]:
     """Arguments that a file of lstm_fast, or a module of PyTorch, has beside the parameters."""
-    if read.config is not None:
-        own, network = _network_of(read.config)
-        return network if own == prefix else {}
-    module = dict(read.module.named_modules()).get(prefix.removesuffix(".")) if read.module is not None else None
+    if found.config is not None:
+        try:
+            own, options = _options_of(found.config)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise _safetensors.damaged(found.name, repr(error)) from None
+        return options if own == prefix else {}
+    if found.module is None:
+        return {}
+    module: Any = dict(found.module.named_modules()).get(prefix.removesuffix("."))
     if not isinstance(getattr(module, "batch_first", None), bool):
         return {}
-    return {"batch_first": module.batch_first} | ({"dropout": module.dropout} if sizes["num_layers"] > 1 else {})
+    dropout = {"dropout": module.dropout} if module.num_layers > 1 else {}
+    return {"batch_first": module.batch_first, **dropout}
 
 
-def _network_of(config):
-    """(prefix, options that parameters do not tell) from the configuration of a file of weights or of lf.train."""
-    prefix, network = (
-        (config["prefix"], config["network"]) if config["file"] == "weights" else ("lstm.", config["model"]["network"])
-    )
+def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
+    """The prefix and the options in the configuration of a file of weights or of a model of lstm_fast.train."""
+    if config["file"] == "weights":
+        prefix, network = config["prefix"], config["network"]
+    else:
+        prefix, network = "lstm.", config["model"]["network"]
     inferred = _architecture.INFERRED
-    return prefix, {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
-
-
-def _check_config(read):
-    try:
-        _, network = _network_of(read.config)
-        if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
-            LSTM(1, 2, 2, **network)  # raises what is wrong with them
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _safetensors.damaged(read.name, repr(error)) from None
+    options = {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
+    if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
+        LSTM(1, 2, 2, **options)  # raises if they are wrong
+    return prefix, options

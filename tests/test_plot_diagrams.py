@@ -133,6 +133,7 @@ def test_unit_rejects_other_cells_than_the_plain_one():
 
 @pytest.mark.parametrize("name, option", CELL_OPTIONS.items())
 def test_unit_shows_the_sums_of_a_plain_cell_only(name, option):
+    assert set(CELL_OPTIONS) | {"proj_size"} == set(lf.LSTM(1, 1)._cell), "every option of the cell is covered"
     n = _numbers(read_steps(lf.LSTM(1, 1, seed=0), 1.0, None, Choice(0, 0, 0, None)), 0, 0)
     assert _sums(lf.LSTM(1, 1, seed=0), n)
     assert _sums(lf.LSTM(1, 1, seed=0, **{name: option}), n) is None

@@ -64,7 +64,7 @@ struct kind {
     bool has_units;  /* what acts on single units: peepholes, coupled gates, clips, activations */
     bool has_rows;   /* what acts on whole rows: projection, layer norm */
     bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
-    bool is_lean;
+    bool recomputes_gates;
 };
 
 static struct lstm_model describe(const struct kind *kind, enum lstm_dtype dtype, struct shape s) {
@@ -103,7 +103,7 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .split = split,
                              .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .seed = 77,
                              .lengths = layout != PADDED ? lengths : NULL, .rows = layout == RAGGED ? batch_rows : NULL,
-                             .packed_rows = layout == PACKED ? packed_rows : NULL, .lean = kind->is_lean};
+                             .packed_rows = layout == PACKED ? packed_rows : NULL, .recompute_gates = kind->recomputes_gates};
     if (kind->has_states) {
         call.recurrent_dropout = 0.25, call.zoneout_h = 0.5;
         if (is_lstm) call.zoneout_c = 0.25;
@@ -203,8 +203,8 @@ int main(void) {
         {.name = "lstm-rows", .cell = LSTM_CELL_LSTM, .has_rows = true},
         {.name = "lstm-states", .cell = LSTM_CELL_LSTM, .has_states = true},
         {.name = "lstm-all", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true},
-        {.name = "lstm-lean", .cell = LSTM_CELL_LSTM, .is_lean = true},
-        {.name = "lstm-all-lean", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true, .is_lean = true},
+        {.name = "lstm-lean", .cell = LSTM_CELL_LSTM, .recomputes_gates = true},
+        {.name = "lstm-all-lean", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true, .recomputes_gates = true},
         {.name = "tanh-states", .cell = LSTM_CELL_RNN_TANH, .has_states = true},
     };
     int status = 0;
