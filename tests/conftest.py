@@ -13,10 +13,10 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import numpy as np
 import pytest
+from units import isas
 
 import lstm_fast
 from lstm_fast import _core
-from units import isas
 
 
 def processor_flags():
