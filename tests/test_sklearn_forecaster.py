@@ -164,7 +164,7 @@ def test_early_stopping_puts_the_best_back_and_copies_are_equal():
         ({}, np.full(20, np.nan), "y must hold numbers in each column"),
         ({}, np.array(["a"] * 20), "y must be numbers"),
         ({}, np.zeros((20, 2, 2)), "y must have shape"),
-        ({"horizon": 0}, np.arange(30.0), "horizon must be"),
+        ({"horizon": 0}, np.arange(30.0), "horizon == 0, must be >= 1"),
         ({"scale": "all"}, np.arange(30.0), "scale must be one of"),
         ({"early_stopping": 1, "validation_fraction": 0.99}, np.arange(30.0), "validation_fraction must leave windows"),
     ],

@@ -104,6 +104,6 @@ def _are_frames(X: Any) -> bool:
     return hasattr(wrap("X", X[0]), "columns")
 
 
-def steps_of(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     """The valid steps of padded sequences (N, T, F), as rows (n, F)."""
     return x.reshape(-1, x.shape[2]) if lengths is None else x[np.arange(x.shape[1]) < lengths[:, None]]

@@ -5,6 +5,7 @@ several  a list of such, of any lengths
 long     a frame with a column y and perhaps unique_id (of the series), ds, and exogenous variables
 """
 
+import warnings
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,6 +140,17 @@ def _read_single(estimator: Any, name: str, value: Any, reset: bool) -> Part:
     if given is not None:
         template.columns = given
     return Part(values, stamps, table.has_default_index, False, order, template, columns)
+
+
+def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
+    """Counts the missing numbers of y in a warning."""
+    n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
+    if n:
+        warnings.warn(
+            f"y has {n} missing values of {size}: they are excluded from the loss, and the network reads the last known value "
+            "in their place",
+            stacklevel=stacklevel,
+        )
 
 
 # ---- long frames ----
