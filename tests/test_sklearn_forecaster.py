@@ -161,7 +161,7 @@ def test_early_stopping_puts_the_best_back_and_copies_are_equal():
         ({}, np.arange(10.0), "at least input_size [+] horizon = 11 steps, got 10"),
         ({}, [np.arange(30.0), np.arange(5.0)], "got 5 in series 1"),
         ({}, np.array([1.0] * 20 + [np.inf]), r"y must be finite, got inf at \(20,\)"),
-        ({}, np.full(20, np.nan), "y must hold numbers in each column"),
+        ({}, np.full(20, np.nan), "y must have values in each column"),
         ({}, np.array(["a"] * 20), "y must be numbers"),
         ({}, np.zeros((20, 2, 2)), "y must have shape"),
         ({"horizon": 0}, np.arange(30.0), "horizon == 0, must be >= 1"),

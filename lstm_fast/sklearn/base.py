@@ -32,6 +32,9 @@ class Estimator(BaseEstimator):
     n_jobs: int | None
     verbose: bool
 
+    _columns: list[Any] | None  # of data frames given as X
+    _progress: Any = None  # of partial_fit
+
     model_: SequenceModel
     history_: History
     n_features_in_: int
@@ -79,14 +82,15 @@ class Estimator(BaseEstimator):
         mask: np.ndarray | None = None,
         validation: Any = None,
     ) -> None:
-        """Trains model and sets history_. `validation`: for early_stopping; None: validation_fraction of the sequences."""
+        """Trains model and sets history_. `validation`: for early_stopping; None: validation_fraction of the data."""
         if self.early_stopping is not None and validation is None:
             validation = self.validation_fraction
         config = self._config(
             loss, epochs=self.epochs, early_stopping=self.early_stopping, lr_schedule=self.lr_schedule
         )
         trainer = Trainer(model, x, y, config, lengths=lengths, sample_weight=weights, mask=mask, validation=validation)
-        self.history_, self._progress = trainer.run(self.verbose), None
+        self.history_ = trainer.run(self.verbose)
+        self._progress = None
 
     def _train_one_epoch(
         self,
@@ -99,7 +103,7 @@ class Estimator(BaseEstimator):
         weights: np.ndarray | None = None,
     ) -> None:
         """One more epoch with the optimizer's moments of the one before; extends history_."""
-        before = getattr(self, "_progress", None)
+        before = self._progress
         config = self._config(loss, epochs=1, step=0 if before is None else before.step)
         trainer = Trainer(model, x, y, config, lengths=lengths, sample_weight=weights)
         if before is not None:

@@ -150,8 +150,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
         y : array_like of shape (N,)
             Class of each sequence.
         sample_weight : array_like of shape (N,), optional
@@ -181,8 +181,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
         y : array_like of shape (N,)
             Class of each sequence.
         classes : array_like, optional
@@ -228,8 +228,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
 
         Returns
         -------
@@ -238,7 +238,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         """
         z = self._outputs(X)
         z -= z.max(axis=1, keepdims=True)
-        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        log_p: np.ndarray = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return log_p
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.
@@ -246,15 +247,16 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
 
         Returns
         -------
         ndarray of shape (N, classes)
             In the order of classes_.
         """
-        return np.exp(self.predict_log_proba(X))
+        p: np.ndarray = np.exp(self.predict_log_proba(X))
+        return p
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the most probable class of each sequence.
@@ -262,16 +264,16 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
 
         Returns
         -------
         ndarray of shape (N,)
             Classes.
         """
-        best = self._outputs(X).argmax(axis=1)
-        return self.classes_[best]
+        classes: np.ndarray = self.classes_[self._outputs(X).argmax(axis=1)]
+        return classes
 
 
 def _indices_of_classes(y: Any, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

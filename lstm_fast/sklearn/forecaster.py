@@ -14,10 +14,11 @@ from .series_estimator import SeriesEstimator
 class LSTMForecaster(SeriesEstimator):
     """Multi-step forecasts of one or many series, with prediction intervals and exogenous variables.
 
-    y is (T,), or (T, S) for S numbers at each step, a list of such arrays, a series or a data frame (pandas, polars, pyarrow,
-    ...): a long one with columns y and, where there are, unique_id, ds and exogenous variables, or a wide one with a column
-    for each of the S numbers. The levels of a pandas index count like columns. Rows are put in the order of ds; repeated,
-    missing and skipped dates are refused. Forecasts have the form of y and carry the dates that follow.
+    y is an array (T,), or (T, S) with S numbers for each step, a series, a data frame of pandas, polars, pyarrow and
+    others, or a list of these. A long frame has the column y and optionally unique_id (the series), ds (the date) and
+    exogenous variables; a wide frame has a column for each of the S numbers and optionally ds. The levels of a pandas
+    index are read like columns. Rows are sorted by ds; repeated, missing and skipped dates raise an error. Forecasts
+    have the form of y and carry the dates that follow.
 
     Parameters
     ----------
@@ -92,8 +93,9 @@ class LSTMForecaster(SeriesEstimator):
 
     Notes
     -----
-    Missing numbers (NaN) in y are supported: a step with one is no training target, and the network reads the last known
-    number in its place. A forecast depends on the numbers alone, not on names or on the order of rows, columns and series.
+    Missing values (NaN) in y are supported: a step with one is masked as a training target, and the network reads the
+    last known value in its place. A forecast depends on the values alone, not on names, nor on the order of rows,
+    columns and series.
 
     Examples
     --------
@@ -176,9 +178,9 @@ class LSTMForecaster(SeriesEstimator):
         Parameters
         ----------
         y : array_like of shape (T,) or (T, S), series, data frame, or list of them
-            The series; NaN is a missing number.
+            The series; NaN is a missing value.
         X : array_like of shape (T,) or (T, E), data frame, or list of them, optional
-            Exogenous variables: numbers that are known of each step beforehand. In a long frame they are columns of y.
+            Exogenous variables: known beforehand for each step. In a long frame they are columns of y.
 
         Returns
         -------
@@ -193,7 +195,7 @@ class LSTMForecaster(SeriesEstimator):
         Warns
         -----
         UserWarning
-            If numbers are missing in y; the message counts them.
+            If values are missing in y; the message counts them.
         """
         series, form = read(self, y, X, reset=True)
         self._check(series)
@@ -206,27 +208,36 @@ class LSTMForecaster(SeriesEstimator):
     ) -> dict[str, np.ndarray]:
         """Evaluate forecasts from a rolling origin.
 
-        For each origin, a copy of the estimator is fitted to what lies before it and forecasts the horizon after it. The
-        estimator itself is not changed.
+        For each forecast origin, a copy of the estimator is fitted to the steps before it and forecasts the horizon
+        after it. The estimator itself is not changed.
 
         Parameters
         ----------
         y, X : as in `fit`
             The series, and exogenous variables.
         folds : int, default 5
-            Number of origins; the last is one horizon before the end of each series.
+            Number of forecast origins; the last is one horizon before the end of each series.
         step : int, optional
             Steps from one origin to the next; None: horizon.
         refit : bool, default True
-            Whether to refit at each origin; else only the first fit is used.
+            Whether to refit at each origin; otherwise the fit at the first one is kept.
 
         Returns
         -------
         dict of str to ndarray
-            With an entry for each fold: steps_seen, the steps before the origin (of the first series); mae and rmse over
-            all series and steps; naive_mae, of the last value repeated; seconds; prediction and truth (folds, series,
-            horizon, S); and with quantiles coverage, the share of the truth between the lowest and the highest level,
-            and quantiles (folds, series, horizon, S, levels). Missing numbers do not count.
+            With an entry for each fold: steps_seen, the steps before the origin (of the first series); mae and rmse
+            over all series and steps; naive_mae, of the last value repeated; seconds; prediction and truth (folds,
+            series, horizon, S); and with quantiles coverage, the share of the truth between the lowest and the highest
+            level, and quantiles (folds, series, horizon, S, levels). Missing values do not count.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> result = LSTMForecaster(12, 3, epochs=5, random_state=0).cross_validate(y, folds=4)
+        >>> result["steps_seen"], result["mae"].shape
+        (array([78, 81, 84, 87]), (4,))
         """
         check_scalar(folds, "folds", int | np.integer, min_val=1)
         if step is None:

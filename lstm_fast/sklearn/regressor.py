@@ -157,8 +157,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
         y : array_like of shape (N,) or (N, outputs)
             Targets.
         sample_weight : array_like of shape (N,), optional
@@ -188,8 +188,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
         y : array_like of shape (N,) or (N, outputs)
             Targets.
         sample_weight : array_like of shape (N,), optional
@@ -216,7 +216,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             self._is_flat, self._y_scaling = is_flat, Scaling.none(y.shape[1])
             if self.scale and (weights is None or weights.any()):
                 self._y_scaling = Scaling.of(y, weights)
-            self._start(x, lengths, weights, y.shape[1] * len(self.quantiles or (0,)))
+            self._start(x, lengths, weights, y.shape[1] * (1 if self.quantiles is None else len(self.quantiles)))
         elif y.shape[1] != len(self._y_scaling.mean):
             raise ValueError(f"y must have {len(self._y_scaling.mean)} outputs as before, got {y.shape[1]}")
         return {
@@ -233,8 +233,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
 
         Returns
         -------
@@ -253,8 +253,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
-            Sequences: a row with one number for each step, an array with F features for each step, or a list of (T_i, F)
-            or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
+            Sequences: a row with one number for each step, an array with F features for each step, or a list of
+            (T_i, F) or (T_i,) arrays or data frames of any lengths. Columns of data frames are matched by name.
 
         Returns
         -------
@@ -265,6 +265,14 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         ------
         ValueError
             If the estimator has no quantiles.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMRegressor
+        >>> X, y = np.ones((8, 5)), np.arange(8.0)
+        >>> LSTMRegressor(2, quantiles=(0.1, 0.9), epochs=2, random_state=0).fit(X, y).predict_quantiles(X).shape
+        (8, 2)
         """
         check_is_fitted(self, "model_")
         if self.quantiles is None:

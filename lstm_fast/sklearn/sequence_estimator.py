@@ -12,8 +12,8 @@ from .scaling import Scaling
 from .sequences import read_sequences, valid_steps
 
 ALTERNATIVES = (
-    'For targets at each step use lf.train.SequenceModel(lstm, n, readout="all") and lf.train.fit; for several labels of '
-    "a sequence sklearn.multioutput.MultiOutputClassifier(LSTMClassifier(...))"
+    'For targets at each step use lf.train.SequenceModel(lstm, n, readout="all") and lf.train.fit; for several labels '
+    "of a sequence sklearn.multioutput.MultiOutputClassifier(LSTMClassifier(...))"
 )
 
 
@@ -33,8 +33,8 @@ class SequenceEstimator(Estimator):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if self.readout not in ("last", "mean"):
             raise ValueError(
-                f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target for '
-                f"each sequence. {ALTERNATIVES}"
+                f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
+                f"for each sequence. {ALTERNATIVES}"
             )
         _require_one_target(y)
         x, lengths = read_sequences(self, X, reset=reset)

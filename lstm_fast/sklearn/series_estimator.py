@@ -27,7 +27,6 @@ class SeriesEstimator(Estimator):
     scale: str | None
 
     _targets: list[Any] | None  # columns of a wide frame
-    _columns: list[Any] | None  # of exogenous variables
 
     # ---- training ----
 
@@ -44,7 +43,7 @@ class SeriesEstimator(Estimator):
             if len(one.y) < least:
                 raise ValueError(f"y must have at least {words} = {least} steps, got {len(one.y)}{where}")
             if np.isnan(one.y).all(axis=0).any():
-                raise ValueError(f"y must hold numbers in each column, got only missing ones{where}")
+                raise ValueError(f"y must have values in each column, got only missing ones{where}")
 
     def _fit_series(self, series: list[Series], form: Form) -> None:
         self._series, self._form = series, form
@@ -70,8 +69,8 @@ class SeriesEstimator(Estimator):
             validation = (later.x, later.targets, None, later.mask)
         if not len(train.x):
             raise ValueError(
-                f"y must have a window of input_size + horizon = {self.input_size + self.horizon} steps with a number in its "
-                "past and one to forecast, got only missing ones"
+                f"y must have a window of input_size + horizon = {self.input_size + self.horizon} steps with values "
+                "both before and after the forecast origin, got only missing ones"
             )
         loss = self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
         self._train(self.model_, train.x, train.targets, loss, mask=train.mask, validation=validation)
@@ -102,6 +101,14 @@ class SeriesEstimator(Estimator):
         ------
         ValueError
             If X does not hold the exogenous variables of the steps after y, or y does not fit to that of `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> forecaster = LSTMForecaster(12, 3, epochs=2, random_state=0).fit(np.sin(np.arange(90.0)))
+        >>> forecaster.predict().shape, forecaster.predict(5).shape
+        ((3,), (5,))
         """
         series, form, levels = self._levels(horizon, X, y, y_X)
         middle = 0 if self.quantiles is None else index_of_median(self.quantiles)
@@ -130,6 +137,14 @@ class SeriesEstimator(Estimator):
         ------
         ValueError
             If the estimator has no quantiles.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> LSTMForecaster(12, 3, quantiles=(0.1, 0.5, 0.9), epochs=2, random_state=0).fit(y).predict_quantiles().shape
+        (3, 3)
         """
         self._require_quantiles("predict_quantiles")
         return self._arrays(horizon, X, y, y_X, slice(None))
@@ -157,13 +172,24 @@ class SeriesEstimator(Estimator):
         ------
         ValueError
             If the estimator has no quantiles.
-        """
-        self._require_quantiles("predict_interval")
-        return self._arrays(horizon, X, y, y_X, np.argsort(self.quantiles)[[0, -1]])
 
-    def _require_quantiles(self, name: str) -> None:
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> forecaster = LSTMForecaster(12, 3, quantiles=(0.1, 0.5, 0.9), epochs=2, random_state=0).fit(y)
+        >>> low, high = forecaster.predict_interval().T
+        >>> (low <= high).all()
+        np.True_
+        """
+        order = np.argsort(self._require_quantiles("predict_interval"))
+        return self._arrays(horizon, X, y, y_X, order[[0, -1]])
+
+    def _require_quantiles(self, name: str) -> np.ndarray:
         if self.quantiles is None:
             raise ValueError(f"{name} needs quantiles, levels such as (0.1, 0.5, 0.9), got None")
+        return np.asarray(self.quantiles)
 
     def _arrays(self, horizon: int | None, X: Any, y: Any, y_X: Any, chosen: Any) -> Any:
         _, form, levels = self._levels(horizon, X, y, y_X)
@@ -190,9 +216,7 @@ class SeriesEstimator(Estimator):
         for one in series:
             given = (one.y.shape[1], one.X.shape[1])
             if given != expected:
-                raise ValueError(
-                    f"y and y_X must have {expected[0]} and {expected[1]} columns as in fit, got {given[0]} and {given[1]}"
-                )
+                raise ValueError(f"y and y_X must have {expected} columns as in fit, got {given}")
 
     def _forecast(self, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
         """(horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""

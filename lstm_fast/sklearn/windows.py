@@ -1,7 +1,8 @@
 """Windows of series as inputs and targets of the network.
 
-The network reads input_size steps of a series and then walks over the horizon. Its inputs at each step: the S numbers of y (zeros
-in the horizon), 1 in the horizon and 0 before, the E exogenous variables. All series share one network.
+The network reads input_size steps of a series and continues over the horizon. Its inputs at each step are the S values
+of y (zeros in the horizon), a flag (1 in the horizon, 0 before) and the E exogenous variables. All series share one
+network.
 """
 
 from collections.abc import Hashable
@@ -60,7 +61,10 @@ class Order:
 
 
 class Windowing:
-    """Series as inputs and targets of the network, and its outputs as forecasts; scalings and order are those of `series`."""
+    """Converts series to inputs and targets of the network, and its outputs to forecasts.
+
+    Scalings and order are those of `series`, the training data.
+    """
 
     def __init__(
         self, series: list[Series], *, input_size: int, horizon: int, step: int, scale: str | None, dtype: str
@@ -68,7 +72,7 @@ class Windowing:
         self.input_size, self.horizon, self.step, self.scale, self.dtype = input_size, horizon, step, scale, dtype
         self.n_targets, self.n_exogenous = series[0].y.shape[1], series[0].X.shape[1]
         self.order = Order.of(series)
-        self._scalings: dict[Hashable, Scaling] = {}
+        self._scalings: dict[Hashable, Scaling] = {}  # read by _scaling
         self._scalings = {self._key(k, one): self._scaling(k, self.order.apply(one)) for k, one in enumerate(series)}
         X = np.concatenate([self.order.apply(series[k]).X for k in self.order.series])
         self._X_scaling = Scaling.of(X) if scale else Scaling.none(self.n_exogenous)
@@ -76,7 +80,7 @@ class Windowing:
     @property
     def n_inputs(self) -> int:
         """Input size of the network."""
-        return self.n_targets + 1 + self.n_exogenous
+        return int(self.n_targets + 1 + self.n_exogenous)
 
     def _key(self, k: int, one: Series) -> Hashable:
         return k if one.id is None else one.id
@@ -121,7 +125,7 @@ class Windowing:
         return windows[:: self.step].swapaxes(1, 2)
 
     def _inputs(self, past: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E). What is missing before the first number is zero."""
+        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E). Values missing in `past` become zero."""
         n, steps, _ = X.shape
         x = np.zeros((n, steps, self.n_inputs), self.dtype)
         x[:, : self.input_size, : self.n_targets] = np.nan_to_num(past)
@@ -132,7 +136,10 @@ class Windowing:
     # ---- forecasts ----
 
     def forecast_inputs(self, series: list[Series], future: list[np.ndarray]) -> tuple[np.ndarray, Scaling]:
-        """Inputs for the steps after each series, and the scaling of each window; `future`: exogenous variables (steps, E)."""
+        """Inputs of the steps after each series, and the scaling of each window.
+
+        `future`: the exogenous variables of those steps, (steps, E) for each series.
+        """
         ordered = [self.order.apply(one) for one in series]
         past = np.stack(
             [carry_forward(self._scaling(k, one).apply(one.y))[-self.input_size :] for k, one in enumerate(ordered)]
