@@ -66,7 +66,8 @@ class Network(Parameterized):
         declared = self._declared_options
         for name, value in options.items():
             option = declared[name]
-            setattr(self, option.slot, value if value is option.default else option.check(name, value))
+            is_default = value is option.default and value is not None
+            setattr(self, option.slot, value if is_default else option.check(name, value))
         self._option_names = tuple(options)
         self._check_combination()
         if self.dropout and self.num_layers == 1:

@@ -199,6 +199,7 @@ class EditableParameterized(Parameterized):
         Parameters
         ----------
         flat : array_like of the shape of `flat_parameters`
+            All parameters, in the order of `parameter_names`.
         copy : bool, default True
             False: take the array itself if possible, which saves a copy in a training loop; do not write to it
             afterwards.

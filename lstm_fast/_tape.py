@@ -113,12 +113,33 @@ class Tape:
         return f"<Tape of {self.steps} steps of {self.batch_size} sequences, {self.nbytes / 2**20:.1f} MiB>"
 
     def rows(self) -> Iterator[tuple[int, int]]:
-        """The row of the batch and the number of steps of each sequence, in the order of `look`."""
+        """Sequences in the order of `look`.
+
+        Returns
+        -------
+        iterator of (int, int)
+            The row of the batch and the number of steps of each.
+        """
         if self._order is None:
             return ((row, self.steps) for row in range(self.batch_size))
         return zip(map(int, self._order[1]), map(int, self._order[0]))
 
     def look(self, layer: int, direction: int) -> tuple[Array, Array, Array]:
-        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * R): see csrc/lstm_fast.h."""
+        """Views of what the tape holds of one layer and direction, with all gates; csrc/lstm_fast.h describes it.
+
+        Parameters
+        ----------
+        layer, direction : int
+            From 0.
+
+        Returns
+        -------
+        gates : ndarray of shape (T, B, 4, H)
+            i, f, g, o, in the order of computation.
+        c : ndarray of shape (T + 1, B, H)
+            Cell states in that order; row 0 is the initial one.
+        h : ndarray of shape (T, B, D * R)
+            Outputs, in the order of time.
+        """
         self._memory.has_views = True
         return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._options)

@@ -72,11 +72,11 @@ class LSTM(LSTMNetwork, Recurrent):
         ``norm(h_prev W_hh^T) * norm_hh_weight`` and ``tanh(norm(c) * norm_c_weight + norm_c_bias)``, with 1e-5 added to
         the variance (Ba et al. 2016, in the form of haste).
     coupled_gates : bool, default False
-        f = 1 - i (ONNX's input_forget). The rows of f stay in the parameters, without effect or gradient.
+        The forget gate is f = 1 - i (ONNX's input_forget). The rows of f stay in the parameters, without effect or gradient.
     cell_clip : float, optional
-        c is clipped to [-cell_clip, cell_clip] (TensorFlow, cuDNN).
+        Clip c to [-cell_clip, cell_clip] (TensorFlow, cuDNN).
     gate_clip : float, optional
-        The arguments of the activations of i, f, g and o are clipped to [-gate_clip, gate_clip] (ONNX's clip).
+        Clip the arguments of the activations of i, f, g and o to [-gate_clip, gate_clip] (ONNX's clip).
     activation : str or tuple, default "tanh"
         Activation of g: a name, or (name, alpha) or (name, alpha, beta). Names are ONNX's in lower case: tanh, sigmoid,
         relu, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus;
