@@ -272,7 +272,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         ndarray of shape (N,)
             Classes.
         """
-        classes: np.ndarray = self.classes_[self._outputs(X).argmax(axis=1)]
+        best = self._outputs(X).argmax(axis=1)
+        classes: np.ndarray = self.classes_[best]
         return classes
 
 
