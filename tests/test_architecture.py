@@ -13,6 +13,7 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 FOLDERS = {
     "lstm_fast": ROOT,
     "lstm_fast.train": ROOT / "train",
+    "lstm_fast.sklearn": ROOT / "sklearn",
 }  # whose __init__.py has a map of all files, in one direction
 # Imported when called, because the importing class is made of it.
 LATER = {("lstm_fast.train", "model", "streaming"), ("lstm_fast.train", "model", "checkpoint")}

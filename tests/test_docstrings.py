@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -22,6 +23,7 @@ CHECKS = {
 
 # Users get these, but do not make them: arguments of their constructors are no part of the interface.
 RESULTS = {"Tape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
+DOCUMENTED = [lf, lf.train, lf.datasets, *([lf.sklearn] if importlib.util.find_spec("sklearn") else [])]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -62,7 +64,7 @@ def marked(names):
     return [pytest.param(name, marks=mark) if to_do.fullmatch(name) else name for name in names]
 
 
-@pytest.mark.parametrize("name", marked([*public(lf), *public(lf.train)]))
+@pytest.mark.parametrize("name", marked([name for module in DOCUMENTED for name in public(module)]))
 def test_public_docstring_is_numpydocs(name):
     validate = pytest.importorskip("numpydoc.validate")
     checks = CHECKS - {"PR01"} if name.rpartition(".")[2] in RESULTS else CHECKS
@@ -70,7 +72,7 @@ def test_public_docstring_is_numpydocs(name):
     assert not errors, f"{name}: {errors}"
 
 
-@pytest.mark.parametrize("name", marked(f"{m.__name__}.{name}" for m in (lf, lf.train) for name in names(m)))
+@pytest.mark.parametrize("name", marked(f"{m.__name__}.{name}" for m in DOCUMENTED for name in names(m)))
 def test_functions_and_classes_have_an_example_or_say_where_one_is(name):
     module, _, name = name.rpartition(".")
     doc = inspect.getdoc(getattr(importlib.import_module(module), name))
