@@ -11,8 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import lstm_fast as lf
+from lstm_fast.onnx import ReverseRNN
 from lstm_fast.onnx.loading import REMEMBERED
-from lstm_fast.onnx.reverse import ReverseRNN
 from onnx_cases import ACTIVATIONS, assert_close, run
 
 LSTMS = {
