@@ -65,12 +65,14 @@ class ReverseLSTM(_Reverse, LSTM):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, seed
-        As of LSTM.
-    forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip
-        As of LSTM.
-    activation, recurrent_activation, cell_activation, recurrent_dropout, zoneout, learn_initial_state
-        As of LSTM.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, seed : as of LSTM
+        Sizes, layers and numbers.
+    forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : as of LSTM
+        The cell.
+    activation, recurrent_activation, cell_activation : as of LSTM
+        Its activations.
+    recurrent_dropout, zoneout, learn_initial_state : as of LSTM
+        Training, and the initial state.
 
     Examples
     --------
@@ -130,10 +132,10 @@ class ReverseRNN(_Reverse, RNN):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, dtype, seed
-        As of RNN.
-    recurrent_dropout, zoneout, learn_initial_state
-        As of RNN.
+    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional : as of RNN
+        Sizes, layers and the cell.
+    dtype, seed, recurrent_dropout, zoneout, learn_initial_state : as of RNN
+        Numbers, training, and the initial state.
 
     Examples
     --------
