@@ -22,9 +22,9 @@ def unchecked(name: str, value: Any) -> Any:
 
 def positive_integer(name: str, value: Any, most: float = LARGEST_SIZE) -> int:
     """An integer from 1 to most."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    if value > most:
+    if int(value) > most:
         raise ValueError(f"{name} must be at most {most}, got {value!r}")
     return int(value)
 
@@ -36,7 +36,7 @@ def number_of_layers(name: str, value: Any) -> int:
 
 def probability(name: str, value: Any) -> float:
     """A number from 0 to 1."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
@@ -51,7 +51,7 @@ def flag(name: str, value: Any) -> bool:
 def floating_dtype(name: str, value: Any) -> DType:
     """float32 or float64, native."""
     try:
-        dtype = None if value is None else np.dtype(value).newbyteorder("=")
+        dtype: DType | None = None if value is None else np.dtype(value).newbyteorder("=")
     except TypeError:
         dtype = None
     if dtype is None or dtype not in (np.float32, np.float64):  # (None == float64 to NumPy)
@@ -67,8 +67,9 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} ({type(value).__name__})")
     if array.dtype != dtype or not array.dtype.isnative or not array.flags.aligned:
@@ -86,7 +87,7 @@ def shaped(name: str, array: Array, shape: tuple[int, ...], words: str) -> Array
 
 
 def sequence(array: Array) -> Array:
-    """An array (T, B, n) that the kernels can read: last axis contiguous, strides multiples of an element; else a copy."""
+    """An array (T, B, n) that the kernels can read: last axis contiguous, strides of whole elements. Else a copy."""
     if array.flags.c_contiguous:
         return array
     size, (T, B, n) = array.dtype.itemsize, array.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from .streaming import Stream
 if TYPE_CHECKING:
     from ._layout import Layout
     from ._tape import Tape, TrainingOptions
-    from ._types import Array
+    from ._types import Array, DType
 
 
 class Network(Parameterized):
@@ -41,12 +41,33 @@ class Network(Parameterized):
     zoneout = Setting[Any]("Zoneout of h, in training.", _arguments.probability, 0.0)
     learn_initial_state = Fixed[bool]("Whether the initial state is a parameter.", _arguments.flag, False)
 
+    if TYPE_CHECKING:  # where options keep their values, with the defaults of the class: see Fixed
+        _input_size: int
+        _hidden_size: int
+        _num_layers: int
+        _bias: bool
+        _batch_first: bool
+        _dropout: float
+        _bidirectional: bool
+        _proj_size: int
+        _dtype: DType
+        _recurrent_dropout: float
+        _zoneout: Any
+        _learn_initial_state: bool
+
+    _declared_options: ClassVar[dict[str, Fixed[Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._declared_options = options_of(cls)
+
     def _set_up(self, **options: Any) -> None:
         """Checks and keeps the options of a constructor, in its order, and draws the initial parameters."""
-        declared = options_of(type(self))
+        declared = self._declared_options
         for name, value in options.items():
             option = declared[name]
-            setattr(self, option.slot, value if value is option.default else option.check(name, value))
+            is_default = value is option.default and value is not None
+            setattr(self, option.slot, value if is_default else option.check(name, value))
         self._option_names = tuple(options)
         self._check_combination()
         if self.dropout and self.num_layers == 1:
@@ -146,7 +167,7 @@ class Network(Parameterized):
 
     @property
     def parameter_suffixes(self) -> tuple[str, ...]:
-        """Endings of parameter names for each layer and direction, in the order of the states: "_l0", "_l0_reverse", ..."""
+        """Endings of parameter names, one for each layer and direction: "_l0", "_l0_reverse", "_l1", ..."""
         if self._is_cell:
             return ("",)
         reverse = ("", "_reverse")[: self.num_directions]
@@ -243,7 +264,7 @@ class Network(Parameterized):
         keep: bool,
         options: TrainingOptions | None,
     ) -> tuple[Array, Array, Array | None, Tape | None]:
-        """The call on checked arrays in the form of the core; subclasses may change what the core is given and gives."""
+        """The call on checked arrays in the form of the core; a subclass may change what the core reads and returns."""
         return _network.forward(
             self._version.weights,
             x,
@@ -314,11 +335,11 @@ class Network(Parameterized):
         return {name: getattr(self, name) for name in self._option_names}
 
     def __repr__(self) -> str:
-        sizes, declared = [str(self.input_size), str(self.hidden_size)], options_of(type(self))
+        sizes = [str(self.input_size), str(self.hidden_size)]
         options = [
             f"{name}={value.name if name == 'dtype' else repr(value)}"
             for name, value in self.config().items()
-            if name not in ("input_size", "hidden_size", "seed") and value != declared[name].default
+            if name not in ("input_size", "hidden_size", "seed") and value != self._declared_options[name].default
         ]
         return f"{type(self).__name__}({', '.join([*sizes, *options])})"
 

@@ -210,9 +210,9 @@ def pad(sequences: Sequence[Array], n_steps: int | None = None) -> tuple[Array, 
 
 
 class PackedLayout:
-    """The layout of the data of PyTorch's PackedSequence: the rows of step 0, then of step 1, ..., longest sequences first.
+    """Layout of the data of PyTorch's PackedSequence: all rows of step 0, then of step 1, ..., longest sequence first.
 
-    batch_sizes : (T,) integers that do not rise, the number of rows of each step
+    batch_sizes : (T,) integers in descending order, the number of rows of each step
 
     T, B, n are steps, sequences and rows of the data; order is how the core finds them: None where there is no padding.
     """

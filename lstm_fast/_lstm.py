@@ -38,6 +38,13 @@ class LSTMNetwork(Network):
     )
     cell_activation = Fixed[Any]("Activation of c in h.", _variants.checked_activation, PLAIN["cell_activation"])
 
+    if TYPE_CHECKING:
+        _peepholes: bool
+        _layer_norm: bool
+        _coupled_gates: bool
+        _cell_clip: float | None
+        _gate_clip: float | None
+
     def _check_combination(self) -> None:
         self._proj_size = _variants.projection(self.proj_size, self.hidden_size)
         if self.forget_bias is None:
@@ -97,14 +104,15 @@ def trace(network: LSTMNetwork, x: Any, state: Any, lengths: Any, resets: Any, n
     assert tape is not None
     L, D, H, R = network.num_layers, network.num_directions, network.hidden_size, network.h_size
     shape = L, D, tape.steps, tape.batch_size
-    result = Trace(*np.zeros((5, *shape, H), network.dtype), h=np.zeros((*shape, R), network.dtype))
+    i, f, g, o, c = np.zeros((5, *shape, H), network.dtype)
+    result = Trace(i, f, g, o, c, np.zeros((*shape, R), network.dtype))
     for layer in range(L):
         for direction in range(D):
-            gates, c, h = tape.look(layer, direction)
+            gates, cells, outputs = tape.look(layer, direction)
             for r, (row, n) in enumerate(tape.rows()):
                 in_time = slice(n - 1, None, -1) if direction and n else slice(n)
                 for k, values in enumerate((result.i, result.f, result.g, result.o)):
                     values[layer, direction, :n, row] = gates[:n, r, k][in_time]
-                result.c[layer, direction, :n, row] = c[1 : n + 1, r][in_time]
-                result.h[layer, direction, :n, row] = h[:n, r, direction * R : (direction + 1) * R]
+                result.c[layer, direction, :n, row] = cells[1 : n + 1, r][in_time]
+                result.h[layer, direction, :n, row] = outputs[:n, r, direction * R : (direction + 1) * R]
     return result

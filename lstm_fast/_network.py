@@ -79,8 +79,8 @@ def backward(
 ) -> tuple[Array | None, Array, Array | None]:
     """Gradients from d_output (T, B, D * R), d_h_n and d_c_n in the form of the states, each may be None.
 
-    gradients: where those of the parameters go, see _core.Weights.backward. Returns d_x (T, B, I), contiguous in the layout
-    of the tape, or None; d_h_0; d_c_0 or None.
+    gradients: where those of the parameters go, see _core.Weights.backward. Returns d_x (T, B, I), contiguous in the
+    layout of the tape, or None; d_h_0; d_c_0 or None.
     """
     x, weights = tape._x, tape._weights
     T, B, I = x.shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
@@ -12,9 +11,9 @@ T = TypeVar("T")
 class Fixed(Generic[T]):
     """An option that is fixed when the object is made, because its parameters or its kernels depend on it.
 
-    check(name, value) returns the value as it is kept, in the attribute _name, or raises. default is the value that repr
-    leaves out, and that of classes whose constructor does not have the option. Inside the package read _name: it costs no
-    Python call.
+    check(name, value) returns the value as it is kept, in the attribute _name, or raises. default is the value that
+    repr leaves out, and that of classes whose constructor does not have the option. Inside the package read _name: it
+    costs no Python call.
     """
 
     def __init__(self, doc: str, check: Callable[[str, Any], T], default: T | None = None) -> None:
@@ -50,7 +49,6 @@ class Setting(Fixed[T]):
         setattr(owner, self.slot, self.check(self.name, value))
 
 
-@cache
 def options_of(cls: type) -> dict[str, Fixed[Any]]:
     """The options of a class and its bases, by name."""
     bases = reversed(cls.__mro__)

@@ -111,7 +111,7 @@ def write(name: str, parameter: Array, value: Any) -> None:
 
 
 class Version:
-    """One immutable version of a network's parameters: a flat read-only buffer, named views of it, the packed weights."""
+    """One immutable version of a network's parameters: a flat buffer, named views of it, the packed weights."""
 
     def __init__(self, flat: Array, views: dict[str, Array], weights: _core.Weights) -> None:
         flat.flags.writeable = False
@@ -199,6 +199,7 @@ class EditableParameterized(Parameterized):
         Parameters
         ----------
         flat : array_like of the shape of `flat_parameters`
+            All parameters, in the order of `parameter_names`.
         copy : bool, default True
             False: take the array itself if possible, which saves a copy in a training loop; do not write to it
             afterwards.

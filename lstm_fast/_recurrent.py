@@ -100,7 +100,7 @@ class Recurrent(Network, EditableParameterized):
         d_h_norms: Array | None,
         d_c_norms: Array | None,
     ) -> tuple[Array | None, Array, Array | None]:
-        """The call on checked arrays in the form of the core; subclasses may change what the core is given and gives."""
+        """The call on checked arrays in the form of the core; a subclass may change what the core reads and returns."""
         return _network.backward(
             tape,
             d_output,

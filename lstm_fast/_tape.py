@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrainingOptions(NamedTuple):
-    """What a training call has beside its arrays, in the order in which the core reads it. None in its place: nothing."""
+    """What a training call has beside its arrays, in the order in which the core reads it."""
 
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
@@ -29,8 +29,8 @@ class TrainingOptions(NamedTuple):
 class TapeMemory:
     """The Block of a tape.
 
-    A large one is kept when it dies: the next training step needs as much again, and pages fresh from the system cost up
-    to a twentieth of it. (Smaller ones are reused by the C library.)
+    A large one is kept when it dies: the next training step needs as much again, and pages fresh from the system cost
+    up to a twentieth of it. (Smaller ones are reused by the C library.)
     """
 
     _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes; the newest last)
@@ -59,10 +59,10 @@ class TapeMemory:
 
 
 class Tape:
-    """What a forward call keeps for backward: gates, cell states and outputs of every step, and the weights it ran with.
+    """What a forward call keeps for backward: gates, cell states and outputs of every step, and its weights.
 
-    A tape may be used more than once, and by several threads. It borrows x (do not change it before backward) and copies
-    everything else. In each layer and direction it takes 6H numbers for a step of a sequence; 2H with
+    A tape may be used more than once, and by several threads. It borrows x (do not change it before backward) and
+    copies everything else. In each layer and direction it takes 6H numbers for a step of a sequence; 2H with
     ``recompute_gates=True``; 8H more with layer norm.
 
     Attributes
@@ -113,12 +113,33 @@ class Tape:
         return f"<Tape of {self.steps} steps of {self.batch_size} sequences, {self.nbytes / 2**20:.1f} MiB>"
 
     def rows(self) -> Iterator[tuple[int, int]]:
-        """The row of the batch and the number of steps of each sequence, in the order of `look`."""
+        """Sequences in the order of `look`.
+
+        Returns
+        -------
+        iterator of (int, int)
+            The row of the batch and the number of steps of each.
+        """
         if self._order is None:
             return ((row, self.steps) for row in range(self.batch_size))
         return zip(map(int, self._order[1]), map(int, self._order[0]))
 
     def look(self, layer: int, direction: int) -> tuple[Array, Array, Array]:
-        """gates (T, B, 4, H), c (T + 1, B, H) with row 0 the initial state, h (T, B, D * R), as csrc/lstm_fast.h has them."""
+        """Views of what the tape holds of one layer and direction, with all gates; csrc/lstm_fast.h describes it.
+
+        Parameters
+        ----------
+        layer, direction : int
+            From 0.
+
+        Returns
+        -------
+        gates : ndarray of shape (T, B, 4, H)
+            i, f, g, o, in the order of computation.
+        c : ndarray of shape (T + 1, B, H)
+            Cell states in that order; row 0 is the initial one.
+        h : ndarray of shape (T, B, D * R)
+            Outputs, in the order of time.
+        """
         self._memory.has_views = True
         return self._weights.look(self._memory.block, self.steps, self.batch_size, layer, direction, self._options)

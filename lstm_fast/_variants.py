@@ -21,7 +21,7 @@ NONLINEARITIES = ("tanh", "relu", "identity")
 
 def projection(value: Any, hidden_size: int) -> int:
     """proj_size, which is smaller than hidden_size."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < hidden_size:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < hidden_size:
         raise ValueError(
             f"proj_size must be an integer from 0 (none) to hidden_size - 1 = {hidden_size - 1}, got {value!r}"
         )
@@ -32,7 +32,7 @@ def clip(name: str, value: Any) -> float | None:
     """A bound, or None."""
     if value is None:
         return None
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
         raise ValueError(f"{name} must be a positive number or None, got {value!r}")
     return float(value)
 
@@ -51,7 +51,7 @@ def zoneout(value: Any) -> tuple[float, float]:
 def zoneout_of_lstm(name: str, value: Any) -> float | tuple[float, float]:
     """The option as it was given, if it is valid."""
     zoneout(value)
-    return tuple(value) if isinstance(value, list) else value  # type: ignore[no-any-return]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def nonlinearity(name: str, value: Any) -> str:

@@ -1,11 +1,17 @@
 """Small real data that travels with the package."""
 
+from __future__ import annotations
+
 import importlib.resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ._types import Array
 
-def sunspots():
+
+def sunspots() -> tuple[Array, Array]:
     """Yearly mean sunspot numbers, 1700 to 2008.
 
     Returns

@@ -182,7 +182,7 @@ def lstm_forward(
     >>> import numpy as np
     >>> import lstm_fast as lf
     >>> rng = np.random.default_rng(0)
-    >>> x, weight_ih, weight_hh = rng.standard_normal((5, 2, 3)), rng.standard_normal((16, 3)), rng.standard_normal((16, 4))
+    >>> weight_ih, weight_hh, x = (rng.standard_normal(shape) for shape in ((16, 3), (16, 4), (5, 2, 3)))
     >>> output, h_n, c_n, tape = lf.lstm_forward(x, None, None, weight_ih, weight_hh, None, None)
     >>> gradients = lf.lstm_backward(tape, np.ones_like(output))
     >>> gradients.d_weight_hh.shape

@@ -25,9 +25,9 @@ def _format(name: str, value: Any) -> str:
 class QuantizedLSTM(LSTMNetwork):
     """Inference-only copy of an LSTM with its weights stored as float16, made by ``lstm.quantized("float16")``.
 
-    Weights are rounded to float16 once (11 bits: half a part in a thousand), widened when they are read, and computed with
-    in float32. Outputs stay within about 2e-3 of those of float32, and have the bits of a float32 LSTM with the rounded
-    weights. Calls, streams and traces work as those of the LSTM; there is no training and no editing.
+    Weights are rounded to float16 once (11 bits: half a part in a thousand), widened when they are read, and computed
+    with in float32. Outputs stay within about 2e-3 of those of float32, and have the bits of a float32 LSTM with the
+    rounded weights. Calls, streams and traces work as those of the LSTM; there is no training and no editing.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class QuantizedLSTM(LSTMNetwork):
 
     Notes
     -----
-    Faster where reading weights is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9 at 1024 (one step, AVX2,
-    one thread), with two to eight sequences of H = 512 1.3 to 1.1 times. No faster, and possibly a few percent slower, where
-    arithmetic is: H of 64 and less, or many sequences.
+    Faster where reading weights is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9 at 1024 (one step,
+    AVX2, one thread), with two to eight sequences of H = 512 1.3 to 1.1 times. No faster, and possibly a few percent
+    slower, where arithmetic is: H of 64 and less, or many sequences.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Runs the lstm-fast command in a process of its own."""
+"""Runs the lstm-fast command in a separate process."""
 
 import os
 import subprocess

@@ -293,6 +293,16 @@ def test_options_of_calls_and_of_the_plain_rnn_are_checked():
         LSTM(I, H).forward(np.ones((T, B, I)), training=1)
 
 
+def test_the_largest_sizes_are_allowed():
+    assert _arguments.positive_integer("n", 2**40) == 2**40 == _arguments.LARGEST_SIZE
+    assert _arguments.positive_integer("n", 5, most=5) == 5
+    with pytest.raises(ValueError, match=f"n must be at most {2**40}, got {2**40 + 1}"):
+        _arguments.positive_integer("n", 2**40 + 1)
+    assert LSTM(1, 1, 10_000).num_layers == 10_000
+    with pytest.raises(ValueError, match="num_layers must be at most 10000, got 10001"):
+        LSTM(1, 1, 10_001)
+
+
 def test_number_of_threads_must_be_a_positive_integer():
     lstm, x = make("lstm", I, H), np.ones((T, B, I))
     *_, tape = lstm.forward(x)

@@ -1,4 +1,4 @@
-"""The same bits for any number of threads, any split of the batch or of time, any memory layout, any neighbours."""
+"""The same bits for any number of threads, any split of the batch or of time, any memory layout, any neighbors."""
 
 import functools
 import itertools

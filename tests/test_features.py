@@ -1,6 +1,6 @@
-"""The table of docs/features.md: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
+"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in float64; a test each.
 
-python tests/test_features.py     prints the table, cells from the tests that were collected and passed
+python tests/test_features.py     # prints the table; its cells are the tests that passed
 """
 
 import sys
@@ -61,7 +61,7 @@ def network(options, dtype, **structure):
 
 
 def errors(options, dtype, *, with_lengths=False, **structure):
-    """The error of each result and gradient of a training call with two layers, relative to the largest number of each."""
+    """The error of each result and gradient of a training call with two layers, relative to its largest number."""
     module = network(options, dtype, num_layers=2, **structure)
     options = {*options, "given_h_0"} | ({"lengths"} if with_lengths else set())
     a = draw(np.random.default_rng(2), module, 6, 4, options)

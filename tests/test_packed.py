@@ -95,7 +95,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
                         assert_same_bits(
                             got[name],
                             value,
-                            f"{sorted(options)}, {split}, {num_threads} threads, recompute_gates {recompute_gates}: {name}",
+                            f"{name}, {sorted(options)}, {split}, {num_threads} threads, {recompute_gates=}",
                         )
         finally:
             _core.use_split()
@@ -106,7 +106,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
     [
         ([2, 3], [0, 2, 4], 5, "steps and no empty rows"),
         ([3, 0], [0, 1, 2], 3, "steps and no empty rows"),
-        ([3, 1, 2], [0, 3, 5], 6, "lengths must not rise"),
+        ([3, 1, 2], [0, 3, 5], 6, "lengths must not increase"),
         ([3, 2], [0, 2, 3], 5, "those of the lengths"),
         ([3, 2], [1, 2, 4], 5, "those of the lengths"),
         ([3, 2], [0, 2, 4], 6, "has 5 rows, got 6"),

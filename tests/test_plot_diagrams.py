@@ -8,14 +8,14 @@ from matplotlib.text import Text
 
 import lstm_fast as lf
 from lstm_fast.plot._steps import Choice, read_steps
-from lstm_fast.plot.diagrams import PLAIN_CELL, _numbers, _sums
+from lstm_fast.plot.diagrams import _numbers, _sums
 from lstm_fast.plot.maps import FRACTION_MAP, SIGNED_MAP
 from lstm_fast.tour.unit import make_unit
 from plot_checks import LONG, check_legible, contents, panels
 
 pytest_plugins = "plot_fixtures"
 
-PLAIN_CELL_CHANGES = {
+CELL_OPTIONS = {
     "peepholes": True,
     "layer_norm": True,
     "coupled_gates": True,
@@ -51,6 +51,15 @@ def test_unit_shows_the_numbers_of_the_step(small, drawn):
     ):
         assert expected in words, expected
     check_legible(small, texts)
+
+
+def test_unit_and_unrolled_draw_a_quantized_lstm():
+    lstm, x = lf.LSTM(1, 1, seed=3), [0.3, -2.0, 1.5]
+    trace = lstm.quantized("float16").trace(np.reshape(x, (3, 1)))
+    for ax in (lf.plot.unit(lstm.quantized("float16"), x), lf.plot.unrolled(lstm.quantized("float16"), x)):
+        numbers = " ".join(text.get_text() for text in ax.findobj(Text))
+        assert f"{trace.c.flat[-1]:.3f}".replace("-", "−") in numbers
+        assert f"{trace.h.flat[-1]:.3f}".replace("-", "−") in numbers
 
 
 def test_unit_takes_the_previous_states_from_the_step_before():
@@ -122,9 +131,8 @@ def test_unit_rejects_other_cells_than_the_plain_one():
     assert not [text for text in ax.findobj(Text) if "sigmoid" in text.get_text()], "f is not a function of that sum"
 
 
-@pytest.mark.parametrize("name, option", PLAIN_CELL_CHANGES.items())
+@pytest.mark.parametrize("name, option", CELL_OPTIONS.items())
 def test_unit_shows_the_sums_of_a_plain_cell_only(name, option):
-    assert set(PLAIN_CELL_CHANGES) | {"proj_size"} == set(PLAIN_CELL), "every option of the cell is covered"
     n = _numbers(read_steps(lf.LSTM(1, 1, seed=0), 1.0, None, Choice(0, 0, 0, None)), 0, 0)
     assert _sums(lf.LSTM(1, 1, seed=0), n)
     assert _sums(lf.LSTM(1, 1, seed=0, **{name: option}), n) is None
@@ -192,7 +200,7 @@ def test_gates_draws_the_trace(small, drawn, T, H):
         assert np.array_equal(image.get_array(), values.T)
         low, high = image.get_clim()
         assert (low, high) == (0, 1) if name in "ifo" else low == -high and high >= np.abs(values).max()
-        assert panels(small)[f"colour bar of {name}"].get_ylim() == (low, high)
+        assert panels(small)[f"color bar of {name}"].get_ylim() == (low, high)
 
 
 def test_gates_omits_padding_and_shows_all_units_of_a_projection():

@@ -42,7 +42,7 @@ def test_dropout_mask_drops_with_the_given_probability(p):
     deviation = np.sqrt(p * (1 - p) / mask.size)
     assert abs((mask == 0).mean() - p) < 4 * deviation
     assert abs(mask.mean() - 1) < 4 * deviation / (1 - p)
-    for axis in range(3):  # neighbours along each axis are independent
+    for axis in range(3):  # neighbors along each axis are independent
         first, second = np.moveaxis(mask, axis, 0)[:-1].ravel(), np.moveaxis(mask, axis, 0)[1:].ravel()
         assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(first.size)
 

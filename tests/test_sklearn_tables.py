@@ -11,6 +11,7 @@ import pytest
 from sklearn.multioutput import MultiOutputClassifier
 
 from lstm_fast.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor
+from scripts import run
 
 T, HORIZON = 40, 3
 rng = np.random.default_rng(0)
@@ -301,7 +302,7 @@ def test_the_first_gap_is_named(times, words):
 
 def test_freq_says_what_the_dates_follow():
     holidays = pd.offsets.CustomBusinessDay(holidays=["2024-02-06"])
-    for freq in (holidays, pd.offsets.SemiMonthEnd(), "LWOM-FRI"):
+    for freq in (holidays, pd.offsets.SemiMonthEnd(), pd.offsets.LastWeekOfMonth(weekday=4)):
         days = pd.date_range("2024-01-01", periods=T + HORIZON, freq=freq)
         frame = long().assign(ds=days[:T].to_numpy())
         with pytest.raises(ValueError, match="set freq="):
@@ -629,3 +630,34 @@ def test_a_fitted_forecaster_of_frames_can_be_pickled():
         )
     )
     assert pickle.loads(pickle.dumps(dates)).predict().equals(dates.predict())
+
+
+# ---- what need not be installed ----
+
+
+def test_arrays_need_neither_pandas_nor_narwhals_and_polars_needs_pandas_for_dates_alone():
+    run(
+        """
+        import sys
+        import numpy as np, polars as pl
+        from lstm_fast.sklearn import LSTMForecaster
+        sys.modules["pandas"] = None
+        model = LSTMForecaster(3, 2, 2, epochs=1, random_state=0)
+        expected = model.fit(np.arange(9.0)).predict()
+        assert np.array_equal(model.fit(pl.DataFrame({"ds": range(9), "y": np.arange(9.0)})).predict()["prediction"], expected)
+        try:
+            model.fit(pl.DataFrame({"ds": np.arange(9).astype("M8[D]"), "y": np.arange(9.0)}))
+        except ImportError as error:
+            assert "pip install pandas" in str(error)
+        else:
+            raise AssertionError("dates without pandas")
+        sys.modules["narwhals.stable.v2"] = None
+        assert np.array_equal(model.fit(np.arange(9.0)).predict(), expected)
+        try:
+            model.fit(pl.DataFrame({"y": np.arange(9.0)}))
+        except ImportError as error:
+            assert 'lstm_fast[sklearn]' in str(error)
+        else:
+            raise AssertionError("frames without narwhals")
+        """
+    )

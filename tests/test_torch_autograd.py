@@ -156,8 +156,22 @@ def test_second_derivatives_of_packed_sequences():
 
 def test_second_derivatives_with_dropout_are_a_clear_error():
     pytorch, x = example(dropout=0.5)
-    with pytest.raises(RuntimeError, match="dropout has first derivatives only"):
+    with pytest.raises(RuntimeError, match="dropout does not support double backward"):
         torch.autograd.grad(twin(pytorch)(x)[0].sum(), x, create_graph=True)
+
+
+@pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
+def test_second_derivatives_where_x_depends_on_the_parameters():
+    """Each gradient is the partial derivative: what comes through x is counted once."""
+    torch.manual_seed(0)
+    pytorch, x = nn.LSTM(5, 5, dtype=torch.float64), torch.randn(4, 2, 5, dtype=torch.float64)
+    second = []
+    for module in (pytorch, twin(pytorch)):
+        output = module(module(x)[0])[0]
+        first = torch.autograd.grad(output.square().sum(), list(module.parameters()), create_graph=True)
+        loss = sum(d.square().sum() for d in first)
+        second.append([*first, *torch.autograd.grad(loss, list(module.parameters()))])
+    assert_alike(second[1], second[0], 1e-12, "second derivatives")
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ WAYS = {
     "the dtype float16": lambda module, x: module.half()(x.half()),
     "the device meta": meta,
     "the tensor class Marked": lambda module, x: module(x.as_subclass(Marked)),
-    "a transform of torch.func": lambda module, x: torch.func.grad(lambda x: module(x)[0].sum())(x),
+    "transforms of torch.func": lambda module, x: torch.func.grad(lambda x: module(x)[0].sum())(x),
     "forward-mode": forward_mode,
-    "a dispatch mode": counted,
-    "not plain memory": negative_bit,
+    "dispatch modes": counted,
+    "tensors that are not plain memory": negative_bit,
 }
 
 

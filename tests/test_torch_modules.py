@@ -247,3 +247,15 @@ def test_gradients_with_dropout_are_those_of_the_masks_in_forward():
     weights = [p.detach().clone().requires_grad_() for p in lstm.parameters()]
     x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(call, (x, *weights), fast_mode=True)
+
+
+def test_tensors_that_require_grad_are_refused_by_the_numpy_layers():
+    lstm, x = lf.LSTM(3, 4), torch.randn(2, 3)
+    assert lstm(x)[0].shape == (2, 4)
+    for call in (lstm, lstm.forward, lstm.stream(2).step):
+        with pytest.raises(TypeError, match=r"x must be an array of numbers, got Tensor \(.*requires grad.*detach"):
+            call(x.clone().requires_grad_())
+    with pytest.raises(TypeError, match="h_0 must be an array of numbers, got Tensor"):
+        lstm(x, (torch.zeros(1, 4, requires_grad=True), torch.zeros(1, 4)))
+    with pytest.raises(TypeError, match="x must be an array of numbers, got Tensor"):
+        lstm(x.bfloat16())

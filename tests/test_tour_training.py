@@ -1,4 +1,4 @@
-"""The trainings behind the tour: the unit learns both companies, the LSTM forecasts sunspots."""
+"""The training runs of the tour: the unit learns both companies, the LSTM forecasts sunspots."""
 
 import numpy as np
 import pytest

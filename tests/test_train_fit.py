@@ -33,6 +33,15 @@ def run(m, *, epochs=4, n_threads=1, **options):
     return fit(m, x, y, epochs=epochs, **options)
 
 
+def test_the_generator_of_the_network_is_left_alone():
+    options = dict(num_layers=2, dropout=0.3)
+    trained, other = model(**options), model(**options)
+    run(trained, epochs=1)
+    x = np.ones((3, 5, 2))
+    masks = [m.lstm.forward(x)[2].options.seed for m in (trained, other)]
+    assert masks[0] == masks[1]
+
+
 # ---- learning ---------------------------------------------------------------------------------------------------------------
 
 

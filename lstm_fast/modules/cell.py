@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class LSTMCell(LSTMNetwork, Recurrent):
     """One step of an LSTM: ``h, c = cell(x_t, (h, c))``, with PyTorch's names, shapes and semantics.
 
-    Calling the cell is inference; training uses `forward`, which also returns a tape, and `backward`. For many steps an LSTM
-    is much faster, for live sequences `LSTM.stream`.
+    Calling the cell is inference; training uses `forward`, which also returns a tape, and `backward`. For many steps an
+    LSTM is much faster, for live sequences `LSTM.stream`.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class LSTMCell(LSTMNetwork, Recurrent):
 
     Notes
     -----
-    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H), and as the options have it weight_peephole (3H),
-    norm_ih_weight, norm_hh_weight (4H), norm_c_weight, norm_c_bias (H).
+    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H), and as the options have it weight_peephole
+    (3H), norm_ih_weight, norm_hh_weight (4H), norm_c_weight, norm_c_bias (H).
 
     Examples
     --------
@@ -182,8 +182,8 @@ class LSTMCell(LSTMNetwork, Recurrent):
         Returns
         -------
         Gradients
-            A mapping from parameter names to arrays; d_x, d_h_0 and d_c_0, with respect to x and the state before the step,
-            are attributes.
+            A mapping from parameter names to arrays; d_x, d_h_0 and d_c_0, with respect to x and the state before the
+            step, are attributes.
 
         Examples
         --------

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class LSTM(LSTMNetwork, Recurrent):
     """Long short-term memory network, with PyTorch's names, shapes and semantics.
 
-    Calling the network, ``lstm(x)``, is inference and keeps nothing. Training uses `forward`, which also returns a tape,
-    and `backward`::
+    Calling the network, ``lstm(x)``, is inference and keeps nothing. Training uses `forward`, which also returns a
+    tape, and `backward`::
 
         output, (h_n, c_n) = lstm(x)                            # inference; x (T, B, input_size)
         output, (h_n, c_n), tape = lstm.forward(x)              # training
@@ -72,11 +72,11 @@ class LSTM(LSTMNetwork, Recurrent):
         ``norm(h_prev W_hh^T) * norm_hh_weight`` and ``tanh(norm(c) * norm_c_weight + norm_c_bias)``, with 1e-5 added to
         the variance (Ba et al. 2016, in the form of haste).
     coupled_gates : bool, default False
-        f = 1 - i (ONNX's input_forget). The rows of f stay in the parameters, without effect or gradient.
+        The forget gate is f = 1 - i (ONNX's input_forget). The rows of f stay in the parameters, without effect or gradient.
     cell_clip : float, optional
-        c is clipped to [-cell_clip, cell_clip] (TensorFlow, cuDNN).
+        Clip c to [-cell_clip, cell_clip] (TensorFlow, cuDNN).
     gate_clip : float, optional
-        The arguments of the activations of i, f, g and o are clipped to [-gate_clip, gate_clip] (ONNX's clip).
+        Clip the arguments of the activations of i, f, g and o to [-gate_clip, gate_clip] (ONNX's clip).
     activation : str or tuple, default "tanh"
         Activation of g: a name, or (name, alpha) or (name, alpha, beta). Names are ONNX's in lower case: tanh, sigmoid,
         relu, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus;
@@ -86,11 +86,11 @@ class LSTM(LSTMNetwork, Recurrent):
     cell_activation : str or tuple, default "tanh"
         Activation of c in h = o * tanh(c).
     recurrent_dropout : float, default 0.0
-        In training, the share of h_prev that is set to zero before the product with W_hh, the same numbers at every step;
-        the others are divided by 1 - recurrent_dropout, as in Keras.
+        In training, the share of h_prev that is set to zero before the product with W_hh, the same numbers at every
+        step; the others are divided by 1 - recurrent_dropout, as in Keras.
     zoneout : float or (float, float), default 0.0
-        In training, the share of h and of c that keeps its previous value at each step (Krueger et al. 2017); a pair: of
-        h, of c. h is computed from c before its zoneout. In inference zoneout does nothing.
+        In training, the share of h and of c that keeps its previous value at each step (Krueger et al. 2017); a pair:
+        of h, of c. h is computed from c before its zoneout. In inference zoneout does nothing.
     learn_initial_state : bool, default False
         The initial state is a parameter: of sequences that are given none, and after resets.
 
@@ -102,18 +102,18 @@ class LSTM(LSTMNetwork, Recurrent):
 
     Notes
     -----
-    Parameters of layer k: weight_ih_l{k} (4H, I), weight_hh_l{k} (4H, R), bias_ih_l{k}, bias_hh_l{k} (4H), and depending on
-    the options weight_hr_l{k} (P, H), weight_peephole_l{k} (3H: i, f, o), norm_ih_weight_l{k}, norm_hh_weight_l{k} (4H),
-    norm_c_weight_l{k}, norm_c_bias_l{k} (H), h_0_l{k} (R), c_0_l{k} (H), each with _reverse for the second direction. Rows
-    of gates are in the order i, f, g, o; R is P with a projection, else H. Norm weights start at 1, norm_c_bias and the
-    initial state at 0, all others uniform.
+    Parameters of layer k: weight_ih_l{k} (4H, I), weight_hh_l{k} (4H, R), bias_ih_l{k}, bias_hh_l{k} (4H), and
+    depending on the options weight_hr_l{k} (P, H), weight_peephole_l{k} (3H: i, f, o), norm_ih_weight_l{k},
+    norm_hh_weight_l{k} (4H), norm_c_weight_l{k}, norm_c_bias_l{k} (H), h_0_l{k} (R), c_0_l{k} (H), each with _reverse
+    for the second direction. Rows of gates are in the order i, f, g, o; R is P with a projection, else H. Norm weights
+    start at 1, norm_c_bias and the initial state at 0, all others uniform.
 
-    All options can be combined, except forget_bias with coupled_gates, whose forget gate has no bias. Options are read-only
-    attributes; batch_first, dropout, recurrent_dropout and zoneout can be set.
+    All options can be combined, except forget_bias with coupled_gates, whose forget gate has no bias. Options are
+    read-only attributes; batch_first, dropout, recurrent_dropout and zoneout can be set.
 
-    Results and gradients have the same bits for any number of threads, any split of the batch (each sequence alone gives
-    the same) and any split of a sequence into calls. Python threads may share one object: if its weights are changed
-    meanwhile, a call uses the old ones or the new ones, never a mixture.
+    Results and gradients have the same bits for any number of threads, any split of the batch (each sequence alone
+    gives the same) and any split of a sequence into calls. Python threads may share one object: if its weights are
+    changed meanwhile, a call uses the old ones or the new ones, never a mixture.
 
     Examples
     --------
@@ -195,18 +195,20 @@ class LSTM(LSTMNetwork, Recurrent):
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            (B, T, input_size) with batch_first; (T, input_size) for one sequence without a batch axis. Any real dtype and
-            any strides; converted to the dtype of the network. T and B may be 0.
+            (B, T, input_size) with batch_first; (T, input_size) for one sequence without a batch axis. Any real dtype
+            and any strides; converted to the dtype of the network. T and B may be 0.
         state : (h_0, c_0), optional
-            Initial state, each of shape (num_layers * D, B, H), never batch-first, or (num_layers * D, H) without a batch
-            axis; of h with a projection P for H. None, for both or one of them, is the learned initial state, or zero.
+            Initial state, each of shape (num_layers * D, B, H), never batch-first, or (num_layers * D, H) without a
+            batch axis; of h with a projection P for H. None, for both or one of them, is the learned initial state, or
+            zero.
         lengths : array_like of int of shape (B,), optional
             Steps of each sequence, from 0 to T, in any order; None: all T. Padding past them is neither read nor
             computed, and zero in the output. The last state of a sequence is that after its last step, and the reverse
             direction begins there.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins: before that step the state becomes the learned initial state, or zero. In the
-            layout of x: (B, T) with batch_first, (T,) without a batch axis. The reverse direction is reset after that step.
+            True where a new sequence begins: before that step the state becomes the learned initial state, or zero. In
+            the layout of x: (B, T) with batch_first, (T,) without a batch axis. The reverse direction is reset after
+            that step.
         num_threads : int, optional
             Upper limit; None: `get_num_threads()`. The bits of the results do not depend on it.
 
@@ -262,8 +264,8 @@ class LSTM(LSTMNetwork, Recurrent):
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on.
         recompute_gates : bool, default False
-            Keep only h and c, a third of the memory; `backward` recomputes the gates chunk by chunk, with the same bits.
-            A training step takes a fifth to a third longer.
+            Keep only h and c, a third of the memory; `backward` recomputes the gates chunk by chunk, with the same
+            bits. A training step takes a fifth to a third longer.
         rng : numpy.random.Generator, optional
             Source of the masks of dropout and zoneout; None: the network's own, from its seed.
         num_threads : int, optional
@@ -319,8 +321,8 @@ class LSTM(LSTMNetwork, Recurrent):
             Whether to compute d_x. Without it a training step is 5 to 15 % shorter.
         record_norms : bool, default False
             Measure how far gradients reach: d_h_norms and d_c_norms of the result are then float64 arrays
-            (num_layers, D, T, B), in the order of time. They are the norms of the gradients with respect to h after each
-            step, including its share of d_output, and with respect to c as later steps propagate it back.
+            (num_layers, D, T, B), in the order of time. They are the norms of the gradients with respect to h after
+            each step, including its share of d_output, and with respect to c as later steps propagate it back.
         num_threads : int, optional
             Upper limit; None: `get_num_threads()`.
 
@@ -365,8 +367,8 @@ class LSTM(LSTMNetwork, Recurrent):
         Returns
         -------
         Trace
-            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h, with R for H, whatever batch_first is. Steps are in
-            the order of time in both directions, and zero in the padding.
+            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h, with R for H, whatever batch_first is. Steps
+            are in the order of time in both directions, and zero in the padding.
 
         Examples
         --------

@@ -63,8 +63,8 @@ class RNN(Recurrent):
 
     Notes
     -----
-    Parameters of layer k: weight_ih_l{k} (H, I), weight_hh_l{k} (H, H), bias_ih_l{k}, bias_hh_l{k} (H), h_0_l{k} (H), each
-    with _reverse for the second direction.
+    Parameters of layer k: weight_ih_l{k} (H, I), weight_hh_l{k} (H, H), bias_ih_l{k}, bias_hh_l{k} (H), h_0_l{k} (H),
+    each with _reverse for the second direction.
 
     Examples
     --------

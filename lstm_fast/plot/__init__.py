@@ -16,7 +16,7 @@ Each file uses only those above it.
 A new Figure belongs to the caller alone: pyplot does not know it, no setting of matplotlib changes and nothing is shown
 (`ax.figure.savefig(path)` writes it; a notebook displays `ax.figure`). Plots of several panels (gates, history,
 forecast of several series) divide the area of the one Axes, which itself becomes invisible: the panels are
-`ax.child_axes`, named by `panel.get_label()`. Lines differ in style and marker, and colour maps increase in lightness:
+`ax.child_axes`, named by `panel.get_label()`. Lines differ in style and marker, and color maps increase in lightness:
 all plots are legible in grayscale.
 """
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ._text import SMALL, font_points, number, shortened, text_width, wrapped
 
 LineStyle: TypeAlias = str | tuple[float, tuple[float, ...]]
-# Line styles and markers: lines remain distinct without colour.
+# Line styles and markers: lines remain distinct without color.
 STYLES: tuple[tuple[LineStyle, str], ...] = (
     ("-", "o"),
     ("--", "s"),
@@ -114,5 +114,5 @@ def legend(ax: Axes) -> Legend:
 
 
 def ink() -> str:
-    """The colour of text: black, except in a dark style."""
+    """The color of text: black, except in a dark style."""
     return str(rcParams["text.color"])

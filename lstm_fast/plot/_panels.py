@@ -70,7 +70,7 @@ def inset_panel(
 
 
 def stacked_panels(ax: Axes, labels: Sequence[str], shares: Sequence[float] | None = None) -> list[Axes]:
-    """Panels one above the other with a common x axis, labelled on the last one; shares are their relative heights."""
+    """Panels one above the other with a common x axis, labeled on the last one; shares are their relative heights."""
     shares = shares or [1] * len(labels)
     em, top = font_points(SMALL), 1.0
     panels: list[Axes] = []

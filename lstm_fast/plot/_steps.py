@@ -5,9 +5,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._lstm import LSTMNetwork, Trace
+from ..modules import LSTM, Trace
+from ..quantized import QuantizedLSTM
 
 Array: TypeAlias = NDArray[Any]
+Network: TypeAlias = LSTM | QuantizedLSTM
 NAMES = "ifgoch"
 
 
@@ -73,9 +75,9 @@ def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
     return arrays, Choice(layer, direction, batch, choice.lengths)
 
 
-def read_steps(source: LSTMNetwork | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
+def read_steps(source: Network | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
     """Steps of an LSTM run over x from this state, or of a Trace, whose x and state may be given for this sequence."""
-    if isinstance(source, LSTMNetwork):
+    if isinstance(source, Network):
         arrays, sequence, first, is_reverse = _from_lstm(source, x, state, choice)
     else:
         arrays, sequence, first, is_reverse = _from_trace(source, x, state, choice)
@@ -90,12 +92,12 @@ def read_steps(source: LSTMNetwork | Trace, x: ArrayLike | None, state: Any, cho
 _Read: TypeAlias = tuple[dict[str, Array], Array | None, list[Array], bool]  # arrays, x (T, I), [h_0, c_0], is_reverse
 
 
-def _from_lstm(lstm: LSTMNetwork, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
+def _from_lstm(lstm: Network, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
     if x is None:
         raise ValueError("x must be given with an LSTM: the sequence to run it over")
     x = np.asarray(x)
     x = x.reshape(-1, 1) if x.ndim < 2 and lstm.input_size == 1 else x
-    D, sizes = 1 + lstm.bidirectional, (lstm.h_size, lstm.hidden_size)
+    D, sizes = lstm.num_directions, (lstm.h_size, lstm.hidden_size)
     if isinstance(state, (tuple, list)) and len(state) == 2 and x.ndim == 2:  # scalars are accepted for one unit
         n = lstm.num_layers * D
         state = tuple(

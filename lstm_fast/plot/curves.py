@@ -30,14 +30,14 @@ def history(history: "History", *, loss: str = "loss", title: str | None = None,
     loss : str, default "loss"
         Label of the loss axis: what the loss is, with its unit.
     title : str, optional
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         Hidden and divided into panels. By default the Axes of a new Figure.
 
     Returns
     -------
     Axes
-        The panels are its child_axes, one above the other, labelled "loss", "gradient_norm" and "learning_rate". Epochs
+        The panels are its child_axes, one above the other, labeled "loss", "gradient_norm" and "learning_rate". Epochs
         count from 0. Scales are logarithmic where the values span more than a factor of 30.
 
     Raises
@@ -142,7 +142,7 @@ def gradient_flow(
     layer, direction : int, default -1, 0
         Which layer and direction of modules and gradients.
     title : str or None
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         By default the Axes of a new Figure.
 

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._lstm import LSTMNetwork, Trace
+from ..modules import Trace
 from ..reference import GATES, gate_rows
 from ._canvas import new_or_given_axes
 from ._diagram import Diagram
-from ._steps import Array, Choice, Steps, read_steps, within
+from ._steps import Array, Choice, Network, Steps, read_steps, within
 from ._text import decimals, minus_signs, number
 
 
@@ -42,7 +42,7 @@ class Numbers(NamedTuple):
 
 
 def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
-    """The numbers of one unit in one step, checked to satisfy the formulas in the picture."""
+    """The numbers of one unit in one step, checked to satisfy the formulas in the diagram."""
     if steps.h.shape != steps.c.shape:
         raise ValueError(f"unit draws a cell without projection, got {steps.h.shape[1]} h for {steps.c.shape[1]} c")
     t, k = within("step", step, len(steps.c)), within("unit", unit, steps.c.shape[1])
@@ -59,15 +59,11 @@ def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
     return Numbers(i, f, g, o, c, h, c_prev, h_prev, None if steps.x is None else steps.x[t], steps.is_reverse)
 
 
-def _sums(lstm: LSTMNetwork | Trace, n: Numbers) -> Sums | None:
+def _sums(lstm: Network | Trace, n: Numbers) -> Sums | None:
     """The sum in front of each gate, for a plain LSTM of one unit and one input; None for others."""
-    if (
-        not isinstance(lstm, LSTMNetwork)
-        or (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1)
-        or n.x is None
-    ):
+    if not isinstance(lstm, Network) or not lstm.has_plain_cell or n.x is None:
         return None
-    if not lstm.has_plain_cell:
+    if (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1):
         return None
     p, suffix = lstm.parameters(), "_l0" + "_reverse" * n.is_reverse
     sums = {}
@@ -80,7 +76,7 @@ def _sums(lstm: LSTMNetwork | Trace, n: Numbers) -> Sums | None:
 
 
 def unit(
-    source: LSTMNetwork | Trace,
+    source: Network | Trace,
     x: ArrayLike | None = None,
     state: Any = None,
     *,
@@ -97,9 +93,9 @@ def unit(
 
     Parameters
     ----------
-    source : LSTM or Trace
+    source : LSTM, QuantizedLSTM or Trace
         An LSTM to run over x, or the result of lstm.trace(x). Its cell must be the plain one: the formulas in the
-        picture must hold.
+        diagram must hold.
     x : array_like, optional
         The sequence, as the LSTM takes it; a number or shape (T,) are accepted for an input size of 1. Optional with a
         Trace.
@@ -115,7 +111,7 @@ def unit(
     lengths : array_like of int, shape (B,), optional
         As given to lstm.trace.
     title : str or None
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         Hidden except for the diagram, which keeps its proportions. By default the Axes of a new Figure.
 

@@ -16,6 +16,7 @@ from ._steps import Array
 from ._text import SMALL
 
 MOST_SERIES = 8
+FLOAT64 = np.dtype(np.float64)
 Band: TypeAlias = tuple[ArrayLike, ArrayLike] | ArrayLike
 _Bands: TypeAlias = dict[float | None, tuple[Array, Array]]
 
@@ -62,14 +63,14 @@ def forecast(
     names : sequence of str, optional
         Names of the series. By default "series 0", ...
     title : str, optional
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         By default the Axes of a new Figure. For several series it is hidden and divided into panels.
 
     Returns
     -------
     Axes
-        For several series the panels are its child_axes, one above the other, labelled with the names.
+        For several series the panels are its child_axes, one above the other, labeled with the names.
 
     Raises
     ------
@@ -174,7 +175,7 @@ def _draw(ax: Axes, index: Array, past: Array, lines: dict[str, Array], truth: A
 
 def _read_prediction(prediction: ArrayLike) -> Array:
     """The forecast as an array (horizon, n_series)."""
-    y: Array = real_array("prediction", prediction, np.float64)
+    y: Array = real_array("prediction", prediction, FLOAT64)
     if y.ndim not in (1, 2) or not y.size:
         raise ValueError(f"prediction must have shape (horizon,) or (horizon, n_series), not empty, got {y.shape}")
     y = y.reshape(len(y), -1)
@@ -187,7 +188,7 @@ def _columns(
     name: str, values: ArrayLike, n_series: int, *, most: int | None = None, exactly: int | None = None
 ) -> Array:
     """An array (n, n_series), checked to have at most or exactly so many rows."""
-    columns: Array = real_array(name, values, np.float64)
+    columns: Array = real_array(name, values, FLOAT64)
     columns = columns[:, None] if columns.ndim == 1 and n_series == 1 else columns
     n = f"{exactly}" if exactly is not None else f"up to {most}" if most is not None else "n"
     is_long = (exactly is not None and len(columns) != exactly) or (most is not None and len(columns) > most)
@@ -216,7 +217,7 @@ def _read_band(band: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
             for name, values in zip(("low", "high"), band)
         )
     else:
-        both: Array = real_array("interval", band, np.float64)
+        both: Array = real_array("interval", band, FLOAT64)
         if both.shape not in ((*shape, 2), *([(horizon, 2)] if n_series == 1 else [])):
             shapes = f"({horizon}, 2)" if n_series == 1 else f"{(*shape, 2)}"
             raise ValueError(f"interval must be a tuple (low, high) or an array of shape {shapes}, got {both.shape}")

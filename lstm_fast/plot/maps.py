@@ -12,7 +12,7 @@ from ._panels import inset_panel
 from ._steps import Array, Choice, read_trace
 from ._text import SMALL, font_points, number
 
-# Both colour maps increase in lightness, so that they can be read in grayscale. In the signed one zero is mid-gray.
+# Both color maps increase in lightness, so that they can be read in grayscale. In the signed one zero is mid-gray.
 FRACTION_MAP, SIGNED_MAP = "viridis", "cividis"
 PANELS = (
     ("i", "input gate i"),
@@ -25,14 +25,14 @@ PANELS = (
 
 
 def _limits(name: str, values: Array) -> tuple[float, float]:
-    """Colour limits: 0 to 1 for gates, -1 to 1 for g (wider for unbounded activations), the range of c and of h."""
+    """Color limits: 0 to 1 for gates, -1 to 1 for g (wider for unbounded activations), the range of c and of h."""
     if name in "ifo":
         return min(0.0, float(values.min())), max(1.0, float(values.max()))
     largest = float(np.abs(values).max())
     if name == "g":
         largest = max(1.0, largest)
     if largest > 0:
-        unit = 10.0 ** (np.floor(np.log10(largest)) - 1)  # rounded up to the two digits that the colour bar shows
+        unit = 10.0 ** (np.floor(np.log10(largest)) - 1)  # rounded up to the two digits that the color bar shows
         largest = float(np.ceil(largest / unit - 1e-9) * unit)
     return (-largest, largest) if largest > 0 else (-1.0, 1.0)
 
@@ -58,14 +58,14 @@ def gates(
     lengths : array_like of int, shape (B,), optional
         As given to lstm.trace. The padding is not drawn.
     title : str, optional
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
-        Hidden and divided into six maps, each with its colour bar. By default the Axes of a new Figure.
+        Hidden and divided into six maps, each with its color bar. By default the Axes of a new Figure.
 
     Returns
     -------
     Axes
-        The maps are among its child_axes, labelled "i", "f", "g", "o", "c" and "h". Steps run from left to right, units
+        The maps are among its child_axes, labeled "i", "f", "g", "o", "c" and "h". Steps run from left to right, units
         from top to bottom.
 
     Raises
@@ -81,7 +81,7 @@ def gates(
     >>> import lstm_fast as lf
     >>> lstm = lf.LSTM(1, 8, seed=0)
     >>> ax = lf.plot.gates(lstm.trace(np.sin(np.arange(40.0))[:, None]), title="Inside an LSTM")
-    >>> [panel.get_label() for panel in ax.child_axes if not panel.get_label().startswith("colour")]
+    >>> [panel.get_label() for panel in ax.child_axes if not panel.get_label().startswith("color")]
     ['i', 'f', 'o', 'g', 'c', 'h']
     """
     sequence, _ = read_trace(trace, Choice(layer, direction, batch, lengths))
@@ -121,7 +121,7 @@ def _map(ax: Axes, column: int, row: int, name: str, label: str, values: Array) 
         panel.set_xlabel("step", fontsize=SMALL)
     if column == 0:
         panel.set_ylabel("unit", fontsize=SMALL)
-    bar = inset_panel(ax, f"colour bar of {name}", outer, (x1, x1, y0, y1), (-4.9 * em, 4.1 * em, 0.35 * em, 1.7 * em))
+    bar = inset_panel(ax, f"color bar of {name}", outer, (x1, x1, y0, y1), (-4.9 * em, 4.1 * em, 0.35 * em, 1.7 * em))
     ax.figure.colorbar(image, cax=bar)
     bar.set_yticks([low, (low + high) / 2, high], [number(tick) for tick in (low, (low + high) / 2, high)])
     bar.tick_params(labelsize=SMALL)

@@ -6,10 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from ..modules import LSTM, Trace
+from ..modules import Trace
 from ._canvas import new_or_given_axes, size_in_points
 from ._diagram import Diagram
-from ._steps import Choice, Steps, read_steps, within
+from ._steps import Choice, Network, Steps, read_steps, within
 from ._text import decimals, minus_signs, number, wrapped
 
 LEFT, PITCH, CELL = 8.4, 9.4, 5.2  # ems: width of the state before the first step, of a step, and of a step's box
@@ -17,7 +17,7 @@ READABLE_POINTS = 7.0  # the least font size wherever there is room for three st
 
 
 def unrolled(
-    source: LSTM | Trace,
+    source: Network | Trace,
     x: ArrayLike | None = None,
     state: Any = None,
     *,
@@ -35,7 +35,7 @@ def unrolled(
 
     Parameters
     ----------
-    source : LSTM or Trace
+    source : LSTM, QuantizedLSTM or Trace
         An LSTM, with any cell, to run over x, or the result of lstm.trace(x).
     x : array_like, optional
         The sequence, as the LSTM takes it; shape (T,) is accepted for an input size of 1. Optional with a Trace.
@@ -53,7 +53,7 @@ def unrolled(
         At least 3. Of a longer sequence only the first and the last steps are drawn, with the number of those left out.
         By default as many as remain readable on the Axes, and 8 on a new Figure.
     title : str or None
-        Title of the picture.
+        Title of the plot.
     ax : Axes, optional
         Hidden except for the diagram, which keeps its proportions. By default the Axes of a new Figure.
 

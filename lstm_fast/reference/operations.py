@@ -50,9 +50,9 @@ def peep_backward(d_pre: Array, p: Array | None, c: Array) -> tuple[Array | int,
 
 def standardize(a: Array) -> tuple[Array, Array]:
     """Each row of a shifted to mean 0 and scaled to variance 1, and the standard deviations it was divided by."""
-    centred = a - a.mean(axis=1, keepdims=True)
-    deviation: Array = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + NORM_EPSILON)
-    return centred / deviation, deviation
+    centered = a - a.mean(axis=1, keepdims=True)
+    deviation: Array = np.sqrt((centered * centered).mean(axis=1, keepdims=True) + NORM_EPSILON)
+    return centered / deviation, deviation
 
 
 def norm(a: Array, weight: Array | None, bias: Array | None = None) -> Array:

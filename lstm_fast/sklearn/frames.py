@@ -152,6 +152,8 @@ def order_of_columns(estimator: Any, name: str, X: Any, *, reset: bool) -> list[
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    if reset and columns and all(isinstance(column, str) for column in columns):
+        estimator.feature_names_in_ = np.asarray(columns, object)  # scikit-learn before 1.9 reads them of few libraries
     return order
 
 

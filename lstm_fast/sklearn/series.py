@@ -158,9 +158,10 @@ def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamp
         chosen, own = np.array(of_one, np.intp), None
         if stamps is not None:
             name = stamps[0] if one is None else f"{stamps[0]} for {one!r}"
-            order, ascending = sort(name, stamps[1][chosen])
+            own_stamps = stamps[1][chosen]
+            order, ascending = sort(name, own_stamps)
             if table.index is not None and isinstance(ascending, np.ndarray):
-                require_order_of_rows(table, stamps[1][chosen])
+                require_order_of_rows(table, own_stamps)
             chosen, own = chosen[order], (name, ascending)
         groups[one] = chosen, None if table.has_row_labels else own
     return groups

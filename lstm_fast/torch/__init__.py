@@ -1,15 +1,17 @@
-"""PyTorch: modules that are torch.nn.LSTM and torch.nn.LSTMCell in everything but their speed.
+"""PyTorch: drop-in replacements for torch.nn.LSTM and torch.nn.LSTMCell, computed by lstm_fast.
 
-    modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
-    accelerate.py   the same for the modules of a model that exists already, and back
-    fallback.py     what PyTorch's own kernels compute instead, and the one warning
-    packing.py      where the rows of a PackedSequence lie
+    forms.py        layouts of sequences and states
+    memory.py       memory of tensors: read and allocated
+    packing.py      rows of a PackedSequence
+    weights.py      packed copies of parameters, and when they are out of date
+    call.py         one call of the core on tensors
+    fallback.py     what falls back to PyTorch's own kernels, and the warning
     autograd.py     the gradient
     compiled.py     one opaque operator for torch.compile
-    weights.py      packed copies of the parameters, and when they are out of date
-    call.py         one call of the core on tensors
+    modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
+    accelerate.py   the modules of an existing model swapped in place, and back
 
-Each file uses only those below it.
+Each module uses only those above it.
 """
 
 try:
@@ -17,8 +19,8 @@ try:
 except ImportError:
     raise ImportError('lstm_fast.torch needs PyTorch: pip install "lstm_fast[torch]"') from None
 
-from .accelerate import accelerate, restore
+from .accelerate import ModuleReport, Report, accelerate, report, restore
 from .fallback import FallbackWarning
 from .modules import LSTM, LSTMCell
 
-__all__ = ["LSTM", "LSTMCell", "accelerate", "restore", "FallbackWarning"]
+__all__ = ["LSTM", "LSTMCell", "accelerate", "report", "restore", "FallbackWarning", "ModuleReport", "Report"]

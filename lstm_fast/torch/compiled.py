@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from . import call, fallback, forms, weights
+from . import autograd, call, forms, memory, weights
 from .forms import Form, Sizes
 
 MOST_PACKED = 16  # parameter sets whose packed copies are kept between calls
@@ -33,7 +33,7 @@ def _check(x, sizes, axes, parameters, *states_and_results):
         if (
             tuple(tensor.shape) != shape
             or tensor.dtype != x.dtype
-            or x.dtype not in fallback.DTYPES
+            or x.dtype not in memory.DTYPES
             or not tensor.is_cpu
         ):
             raise ValueError(
@@ -81,7 +81,7 @@ def lstm(
     sizes = Sizes(*sizes)
     _check(x, sizes, axes, parameters, ("h", h_0), ("c", c_0))
     T, B, _ = forms.as_steps(x, axes).shape
-    tape = call.tape_memory(_tape_bytes(sizes, T, B, x.element_size())) if keep else None
+    tape = memory.empty_tape(_tape_bytes(sizes, T, B, x.element_size())) if keep else None
     output, h_n, c_n, tape = call.forward(
         _packed_copies(sizes, parameters),
         x,
@@ -93,7 +93,7 @@ def lstm(
         keep=keep,
         tape=tape,
     )
-    return output, h_n, c_n, torch.empty(0, dtype=torch.uint8) if tape is None else tape
+    return output, h_n, c_n, memory.empty((0,), torch.uint8) if tape is None else tape
 
 
 @lstm.register_fake
@@ -182,19 +182,21 @@ def forward(module, input, hx):
         or isinstance(input, PackedSequence)
         or torch.is_autocast_enabled("cpu")
         or not all(
-            t.device.type == "cpu" and t.dtype == input.dtype and t.dtype in fallback.DTYPES
+            t.device.type == "cpu" and t.dtype == input.dtype and t.dtype in memory.DTYPES
             for t in (input, *states, *tensors)
         )
         or not module._fits(input, states, tensors, module._axes(input))
     ):
         return module._pytorch_class.forward(module, input, hx)
-    dropout = module._dropout()
-    keep = bool(dropout) or (torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors)))
-    seed = torch.randint(2**62, ()) if dropout else None
+    axes, dropout = module._axes(input), module._dropout()
+    has_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors))
+    if has_gradient:
+        input = autograd.saved(input, axes)
+    seed = torch.randint(2**62, (), device="cpu") if dropout else None
     h_0, c_0 = states or (None, None)
     return module._results(
         *torch.ops.lstm_fast.lstm(
-            input, h_0, c_0, tensors, list(module._sizes()), module._axes(input), dropout, seed, keep
+            input, h_0, c_0, tensors, list(module._sizes()), axes, dropout, seed, bool(dropout) or has_gradient
         )[:3]
     )
 

@@ -1,20 +1,37 @@
-"""The forms in which callers give sequences and states, and the one that the core takes."""
+"""Layouts in which callers pass sequences and states, and the one that the core takes."""
 
-from collections import namedtuple
+from typing import NamedTuple, TypeVar
 
-Sizes = namedtuple("Sizes", "input_size hidden_size num_layers num_directions bias proj_size")
+import numpy as np
+from torch import Tensor
 
-Form = namedtuple("Form", "axes batch_sizes", defaults=(None,))
-Form.__doc__ = """Axes of x and of the output: "TBI", "BTI" (batch first), "TI" (unbatched), "BI" and "I" (of a cell: one
-step), or "NI", the data of a PackedSequence with these batch_sizes, a tensor. States are (L * D, B, n), (L * D, n) unbatched,
-(B, n) and (n,) of a cell."""
+Values = TypeVar("Values", np.ndarray, Tensor)
+Shape = tuple[int, ...]
 
 
-def as_steps(sequence, axes):
-    """An array or a tensor in these axes as (T, B, n), a view; not of a PackedSequence."""
+class Sizes(NamedTuple):
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    num_directions: int
+    bias: bool
+    proj_size: int
+
+
+class Form(NamedTuple):
+    """Axes of x and of the output.
+
+    "TBI", "BTI" (batch first), "TI" (unbatched); of a cell, one step, "BI" and "I"; "NI", the data of a PackedSequence with
+    these batch_sizes. States are (L * D, B, n), unbatched (L * D, n), of a cell (B, n) or (n,).
+    """
+
+    axes: str
+    batch_sizes: Tensor | None = None
+
+
+def as_steps(sequence: Values, axes: str) -> Values:
+    """An array or a tensor in these axes, not "NI", as a view (T, B, n)."""
     match axes:
-        case "TBI":
-            return sequence
         case "BTI":
             return sequence.swapaxes(0, 1)
         case "TI":
@@ -23,17 +40,18 @@ def as_steps(sequence, axes):
             return sequence[None]
         case "I":
             return sequence[None, None]
+    return sequence
 
 
-def sequence_shape(axes, T, B, n):
+def sequence_shape(axes: str, T: int, B: int, n: int) -> Shape:
     return tuple({"T": T, "B": B, "I": n}[axis] for axis in axes)
 
 
-def state_shape(axes, n_states, B, n):
+def state_shape(axes: str, n_states: int, B: int, n: int) -> Shape:
     return {"TI": (n_states, n), "BI": (B, n), "I": (n,)}.get(axes, (n_states, B, n))
 
 
-def parameter_shapes(sizes):
+def parameter_shapes(sizes: Sizes) -> list[Shape]:
     """Shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H

@@ -5,14 +5,17 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, compiled, fallback, packing, weights
+from . import autograd, call, compiled, fallback, memory, packing, weights
 from .forms import Form, Sizes, parameter_shapes, state_shape
+
+CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 
 class _Fast:
     """What both modules share: packed copies of the parameters, and the ways to the core and to PyTorch's own forward."""
 
-    _packed = None  # weights.Packed, made by the first call
+    _packed: weights.Packed | None = None  # made by the first call
+    is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
 
     def forward(self, input, hx=None):
         """As PyTorch's."""
@@ -28,13 +31,20 @@ class _Fast:
 
     def flatten_parameters(self):
         """Forgets the packed copies of the parameters, so that the next call makes new ones; and what PyTorch's does."""
-        self.__dict__.pop("_packed", None)
+        self._forget()
         if hasattr(super(), "flatten_parameters"):
             super().flatten_parameters()
 
     def _apply(self, fn, recurse=True):
-        self.__dict__.pop("_packed", None)  # do not keep what moves elsewhere
+        self._forget()
         return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _forget(self):
+        self.__dict__.pop("_packed", None)
 
     def _takes(self, x, states, tensors, axes, batch_sizes=None):
         """Whether the core computes this; if not, PyTorch does, or raises its error."""
@@ -53,19 +63,20 @@ class _Fast:
             or not x.numel()
         ):
             return False
-        if batch_sizes is not None and not packing.is_valid(batch_sizes.numpy(), len(x)):
+        if batch_sizes is not None and not packing.is_valid(batch_sizes.detach().cpu().numpy(), len(x)):
             return False
         B = int(batch_sizes[0]) if batch_sizes is not None else x.shape[axes.index("B")] if "B" in axes else 1
-        return not states or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
+        return len(states) == 0 or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
 
     def _compute(self, x, states, tensors, form, dropout=0.0):
         """output, h_n, c_n of arguments that the core takes, with a gradient where one is wanted."""
-        self.__dict__["_packed"] = packed = weights.packed(self._packed, self._sizes(), tensors)
+        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self.is_frozen)
+        self.__dict__["_packed"] = packed
         h_0, c_0 = states or (None, None)
-        seed = int(torch.randint(2**62, ())) if dropout else 0
+        seed = memory.random_seed() if dropout else 0
         if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
-            return autograd.LSTMFunction.apply(autograd.Options(packed, form, dropout, seed), x, h_0, c_0, *tensors)
-        packed.watch(tensors)
+            options = autograd.Options(packed, form, dropout, seed)
+            return autograd.LSTMFunction.apply(options, autograd.saved(x, form.axes), h_0, c_0, *tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
 
     def _by_pytorch(self, input, hx, tensors):
@@ -77,9 +88,16 @@ class _Fast:
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_packed"}
 
+    def freeze(self, is_frozen):
+        """Takes the caller's promise not to write parameters, or gives it back."""
+        self._forget()
+        self.__dict__.pop("is_frozen", None)
+        if is_frozen:
+            self.is_frozen = True
+
     def restored(self):
         """This object as PyTorch's class: what restore() does to each."""
-        self.__dict__.pop("_packed", None)
+        self.freeze(False)
         self.__class__ = self._pytorch_class
         return self
 
@@ -142,17 +160,18 @@ class LSTM(_Fast, nn.LSTM):
     @compiled.skip
     def _short_cut(self, input, hx):
         """The usual call without gradients, with as little as possible around it; None if it is another."""
-        short = self._packed.short
-        if short is None or (self.training and self.dropout) or not fallback.is_usual():
+        if (self.training and self.dropout) or not fallback.is_usual():
             return None
+        call = self._packed.calls.call
+        parameters, names = None if self.is_frozen else self._parameters, self._flat_weights_names
         if type(input) is not PackedSequence:
-            return short.call(self._parameters.values(), input, hx, self.batch_first)
+            return call(parameters, names, input, hx, self.batch_first)
         data, batch_sizes, sorted_indices, unsorted_indices = input
         try:
             states = hx and self.permute_hidden(hx, sorted_indices)
         except (AttributeError, IndexError, RuntimeError, TypeError):
             return None  # PyTorch says what is wrong with them
-        result = short.call(self._parameters.values(), data, states, False, False, batch_sizes)
+        result = call(parameters, names, data, states, False, False, batch_sizes)
         if result is None:
             return None
         output, state = result
@@ -201,11 +220,10 @@ class LSTMCell(_Fast, nn.LSTMCell):
 
     @compiled.skip
     def _short_cut(self, input, hx):
-        short = self._packed.short
-        if short is None or not fallback.is_usual():
+        if not fallback.is_usual():
             return None
-        parameters = self._parameters.values() if self.bias_ih is not None else (self.weight_ih, self.weight_hh)
-        return short.call(parameters, input, hx, False, True)
+        parameters = None if self.is_frozen else self._parameters
+        return self._packed.calls.call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
     def _any_call(self, input, hx):

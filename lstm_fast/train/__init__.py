@@ -7,7 +7,7 @@
     data.py           arrays, lists and frames as padded sequences; batches of similar length
     head.py           the linear head, and how it reads the network's results
     model.py          SequenceModel: an LSTM or RNN and a head
-    streaming.py      live sequences: predictions step by step
+    streaming.py      ModelStream: predictions for live sequences, step by step
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   tqdm's bar, or none
     trainer.py        Trainer: epochs, batches, validation, checkpoints

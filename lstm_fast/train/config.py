@@ -91,7 +91,7 @@ class FitConfig:
         if self.early_stopping is not None:
             _arguments.positive_integer("early_stopping", self.early_stopping)
         clip = self.clip_norm
-        if clip is not None and (not isinstance(clip, Real) or isinstance(clip, bool) or not clip > 0):
+        if clip is not None and (not isinstance(clip, Real) or isinstance(clip, bool) or not float(clip) > 0):
             raise ValueError(f"clip_norm must be a positive number or None, got {clip!r}")
         schedule = self.lr_schedule
         if schedule is not None and not callable(schedule) and schedule not in SCHEDULES:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Sequences:
     """N sequences of inputs, and their targets.
 
-    x is an array in the layout of the network, an array or data frame (T, I) of one sequence, or a list of (T, I) arrays.
+    x is an array in the layout of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
+    arrays.
     """
 
     def __init__(self, network: Network, x: Any, lengths: ArrayLike | None = None) -> None:
@@ -150,7 +151,7 @@ class Sequences:
 
 
 def batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Rows of each batch of an epoch. With lengths, a batch has sequences of similar length: it costs what the longest does."""
+    """Rows of each batch of an epoch. With lengths, a batch has sequences of similar length: its cost is the longest's."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
         return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]

@@ -61,8 +61,8 @@ def fit(
     batch_size : int, default 32
         Sequences in a batch; those of similar length share one.
     validation : float or tuple, optional
-        The share of the sequences that is held out (drawn with the seed), or (x, y), (x, y, lengths) or (x, y, lengths, mask),
-        where lengths and mask may be None.
+        The share of the sequences that is held out (drawn with the seed), or (x, y), (x, y, lengths) or (x, y, lengths,
+        mask), where lengths and mask may be None.
     clip_norm : float, optional
         Gradients with a larger Euclidean norm are scaled down to this one: the remedy for exploding gradients.
     early_stopping : int, optional
@@ -98,7 +98,8 @@ def fit(
     Raises
     ------
     Diverged
-        If a loss, gradient or parameter is not finite, also for NaN in the data; the message names the epoch and the batch.
+        If a loss, gradient or parameter is not finite, also for NaN in the data; the message names the epoch and the
+        batch.
     ValueError, TypeError
         For an argument that is not valid; the model is not changed then.
 

@@ -52,9 +52,9 @@ class ModelGradients(NamedArrays):
 class SequenceModel(EditableParameterized):
     """A recurrent network and a linear head that reads it out.
 
-    Sequences come as an array in the layout of the network, (B, T, I) with batch_first, else (T, B, I), or as a list of (T, I)
-    arrays of any lengths. Predictions have the shape (B, out_features); for "all" they are in the layout of x, and padded for
-    a list.
+    Sequences come as an array in the layout of the network, (B, T, I) with batch_first, else (T, B, I), or as a list of
+    (T, I) arrays of any lengths. Predictions have the shape (B, out_features); for "all" they are in the layout of x,
+    and padded for a list.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class SequenceModel(EditableParameterized):
     out_features : int
         Numbers of a prediction.
     readout : {"last", "all", "mean"}, default "last"
-        What the head reads: "last", h of the last layer after the last step of each sequence, of both directions; "mean", the
-        mean of the outputs over the steps of each sequence; "all", the output of every step.
+        What the head reads: "last", h of the last layer after the last step of each sequence, of both directions;
+        "mean", the mean of the outputs over the steps of each sequence; "all", the output of every step.
     seed : int, optional
         Of the initial parameters of the head, uniform within ``(D * R) ** -0.5`` as in PyTorch.
 
@@ -224,7 +224,8 @@ class SequenceModel(EditableParameterized):
         lengths : array_like of int of shape (B,), optional
             Steps of each sequence; a list of arrays has its own.
         loss : str or tuple, default "mse"
-            "mse", "mae", "huber" or ("huber", delta), "quantile" or ("quantile", levels), "cross_entropy", "bce" (on logits).
+            "mse", "mae", "huber" or ("huber", delta), "quantile" or ("quantile", levels), "cross_entropy", "bce" (on
+            logits).
         sample_weight : array_like of shape (B,), optional
             Weight of each sequence, not negative.
         mask : array_like of bool, optional

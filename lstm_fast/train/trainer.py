@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .._types import Array, ArrayLike
     from .config import FitConfig
     from .model import SequenceModel
+    from .optimizers import Optimizer
 
 VALIDATION_BATCH = 256  # sequences
 
@@ -70,7 +71,8 @@ class Trainer:
         validation: Any = None,
     ) -> None:
         self.model, self.config = model, config
-        self.loss, self.optimizer = Loss(config.loss), config.make_optimizer()
+        self.loss = Loss(config.loss)
+        self.optimizer: Optimizer = config.make_optimizer()
         order, masks, share = np.random.SeedSequence(config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
         self.data = Sequences(model.lstm, x, lengths)
@@ -122,7 +124,8 @@ class Trainer:
         try:
             while self.now.epoch < config.epochs and not self._is_out_of_patience():
                 self._train_epoch(bar)
-                if any([callback(self.model, self.now.history) for callback in config.callbacks]):
+                answers = [callback(self.model, self.now.history) for callback in config.callbacks]
+                if any(answers):  # all of them are called
                     break
         except KeyboardInterrupt:
             self._save()
@@ -145,7 +148,7 @@ class Trainer:
         self.now = replace(self.now, moments=before.moments, step=before.step)
 
     def _epochs_done(self) -> float:
-        return self.now.epoch + self.now.n / self.data.n
+        return self.now.epoch + self.now.n / float(self.data.n)
 
     def _is_out_of_patience(self) -> bool:
         best, patience = self.now.history.best_epoch, self.config.early_stopping
@@ -184,7 +187,8 @@ class Trainer:
         return batches(self.order_rng, self.data, self.config.batch_size, self.config.shuffle)
 
     def _learning_rate(self, step: int, n_batches: int) -> float:
-        return self.optimizer.lr * self.config.lr_factor(step / (self.config.epochs * n_batches))
+        lr: float = self.optimizer.lr
+        return lr * self.config.lr_factor(step / (self.config.epochs * n_batches))
 
     def _train_batch(self, rows: Array, k: int, n_batches: int) -> None:
         now, clip_norm = self.now, self.config.clip_norm

@@ -64,12 +64,17 @@ struct kind {
     bool has_units;  /* what acts on single units: peepholes, coupled gates, clips, activations */
     bool has_rows;   /* what acts on whole rows: projection, layer norm */
     bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
-    bool is_lean;
+    bool recomputes_gates;
 };
 
 static struct lstm_model describe(const struct kind *kind, enum lstm_dtype dtype, struct shape s) {
-    struct lstm_model m = {.cell = kind->cell, .dtype = dtype, .input_size = s.I, .hidden_size = s.H, .num_layers = s.L,
-                           .num_directions = s.D, .initial_state = kind->has_states};
+    struct lstm_model m = {.cell = kind->cell,
+                           .dtype = dtype,
+                           .input_size = s.I,
+                           .hidden_size = s.H,
+                           .num_layers = s.L,
+                           .num_directions = s.D,
+                           .initial_state = kind->has_states};
     if (kind->has_units) {
         m.peepholes = m.coupled_gates = true;
         m.cell_clip = 0.5, m.gate_clip = 1.5;
@@ -83,12 +88,13 @@ static struct lstm_model describe(const struct kind *kind, enum lstm_dtype dtype
 
 enum layout { PADDED, RAGGED, PACKED };
 
-static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum lstm_dtype dtype, struct shape s, enum lstm_split split,
-                    enum layout layout) {
+static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum lstm_dtype dtype, struct shape s,
+                    enum lstm_split split, enum layout layout) {
     enum { MOST = 128 };
     const struct lstm_model model = describe(kind, dtype, s);
     const bool is_lstm = kind->cell == LSTM_CELL_LSTM;
-    const int64_t LD = s.L * s.D, R = model.proj_size ? model.proj_size : s.H, rows = (is_lstm ? LSTM_GATES : 1) * s.H, W = s.D * R;
+    const int64_t LD = s.L * s.D, R = model.proj_size ? model.proj_size : s.H, rows = (is_lstm ? LSTM_GATES : 1) * s.H,
+                  W = s.D * R;
     int64_t lengths[1024], batch_rows[1024]; /* from T down to 0, the last rows of the batch first */
     for (int64_t b = 0; b < s.B; b++) lengths[b] = s.T - b * s.T / (s.B > 1 ? s.B - 1 : 1), batch_rows[b] = s.B - 1 - b;
     int64_t packed_rows[1024], n = 0; /* packed: the same lengths, but none 0; n rows of the caller's sequences */
@@ -100,10 +106,18 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     if (layout != PACKED) n = s.T * s.B;
     uint8_t *resets = malloc((size_t)(s.T * s.B) + 1);
     for (int64_t k = 0; k < s.T * s.B; k++) resets[k] = k * 7 % 5 == 0;
-    struct lstm_call call = {.model = model, .isa = isa, .T = s.T, .B = s.B, .split = split,
-                             .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3, .dropout = s.L > 1 ? 0.3 : 0, .seed = 77,
-                             .lengths = layout != PADDED ? lengths : NULL, .rows = layout == RAGGED ? batch_rows : NULL,
-                             .packed_rows = layout == PACKED ? packed_rows : NULL, .lean = kind->is_lean};
+    struct lstm_call call = {.model = model,
+                             .isa = isa,
+                             .T = s.T,
+                             .B = s.B,
+                             .split = split,
+                             .n_threads = split == LSTM_SPLIT_BEST ? 1 : 3,
+                             .dropout = s.L > 1 ? 0.3 : 0,
+                             .seed = 77,
+                             .lengths = layout != PADDED ? lengths : NULL,
+                             .rows = layout == RAGGED ? batch_rows : NULL,
+                             .packed_rows = layout == PACKED ? packed_rows : NULL,
+                             .recompute_gates = kind->recomputes_gates};
     if (kind->has_states) {
         call.recurrent_dropout = 0.25, call.zoneout_h = 0.5;
         if (is_lstm) call.zoneout_c = 0.25;
@@ -121,14 +135,21 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
         const int64_t I = k < s.D ? s.I : W;
         struct lstm_weights *w = weights + k;
         struct lstm_weight_gradients *d = d_weights + k;
-        *w = (struct lstm_weights){.weight_ih = IN(rows * I), .weight_hh = IN(rows * R), .bias_ih = IN(rows), .bias_hh = k % 2 ? NULL : IN(rows)};
-        *d = (struct lstm_weight_gradients){.d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias_ih = OUT(rows)};
-        d_bias_hh[k] = fresh(dtype, rows, 0), d->d_bias_hh = d_bias_hh[k].data; /* the same again: compared, not hashed */
+        *w = (struct lstm_weights){.weight_ih = IN(rows * I),
+                                   .weight_hh = IN(rows * R),
+                                   .bias_ih = IN(rows),
+                                   .bias_hh = k % 2 ? NULL : IN(rows)};
+        *d = (struct lstm_weight_gradients){
+            .d_weight_ih = OUT(rows * I), .d_weight_hh = OUT(rows * R), .d_bias_ih = OUT(rows)};
+        d_bias_hh[k] = fresh(dtype, rows, 0),
+        d->d_bias_hh = d_bias_hh[k].data; /* the same again: compared, not hashed */
         if (model.proj_size) w->weight_hr = IN(R * s.H), d->d_weight_hr = OUT(R * s.H);
         if (model.peepholes) w->weight_peephole = IN(3 * s.H), d->d_weight_peephole = OUT(3 * s.H);
         if (model.layer_norm) {
-            w->norm_ih_weight = IN(rows), w->norm_hh_weight = IN(rows), w->norm_c_weight = IN(s.H), w->norm_c_bias = IN(s.H);
-            d->d_norm_ih_weight = OUT(rows), d->d_norm_hh_weight = OUT(rows), d->d_norm_c_weight = OUT(s.H), d->d_norm_c_bias = OUT(s.H);
+            w->norm_ih_weight = IN(rows), w->norm_hh_weight = IN(rows), w->norm_c_weight = IN(s.H),
+            w->norm_c_bias = IN(s.H);
+            d->d_norm_ih_weight = OUT(rows), d->d_norm_hh_weight = OUT(rows), d->d_norm_c_weight = OUT(s.H),
+            d->d_norm_c_bias = OUT(s.H);
         }
         if (model.initial_state) w->h_0 = IN(R), d->d_h_0 = OUT(R);
         if (model.initial_state && is_lstm) w->c_0 = IN(s.H), d->d_c_0 = OUT(s.H);
@@ -143,9 +164,14 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     check(lstm_tape_bytes(&call, &bytes), "lstm_tape_bytes");
     void *tape = aligned(bytes);
 
-    struct lstm_forward f = {.call = call, .x = {IN(n * s.I), s.B * s.I, s.I}, .h_0 = IN(LD * s.B * R),
-                             .c_0 = IN(LD * s.B * s.H), .output = {OUT(n * W), s.B * W, W},
-                             .h_n = OUT(LD * s.B * R), .packed = packed, .tape = tape};
+    struct lstm_forward f = {.call = call,
+                             .x = {IN(n * s.I), s.B * s.I, s.I},
+                             .h_0 = IN(LD * s.B * R),
+                             .c_0 = IN(LD * s.B * s.H),
+                             .output = {OUT(n * W), s.B * W, W},
+                             .h_n = OUT(LD * s.B * R),
+                             .packed = packed,
+                             .tape = tape};
     if (kind->has_states) f.h_0 = f.c_0 = NULL; /* the learned ones */
     f.c_n = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_forward_bytes(&call, true, &bytes), "lstm_forward_bytes");
@@ -164,10 +190,19 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     g.workspace = aligned(bytes);
     check(lstm_forward(&g), "lstm_forward");
 
-    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_output = {IN(n * W), s.B * W, W},
-                              .d_h_n = IN(LD * s.B * R), .d_c_n = IN(LD * s.B * s.H),
-                              .d_x = {OUT(n * s.I), s.B * s.I, s.I}, .d_h_0 = OUT(LD * s.B * R), .d_weights = d_weights,
-                              .packed = packed_backward, .packed_forward = packed, .tape = tape};
+    struct lstm_backward b = {.call = call,
+                              .x = f.x,
+                              .h_0 = f.h_0,
+                              .c_0 = f.c_0,
+                              .d_output = {IN(n * W), s.B * W, W},
+                              .d_h_n = IN(LD * s.B * R),
+                              .d_c_n = IN(LD * s.B * s.H),
+                              .d_x = {OUT(n * s.I), s.B * s.I, s.I},
+                              .d_h_0 = OUT(LD * s.B * R),
+                              .d_weights = d_weights,
+                              .packed = packed_backward,
+                              .packed_forward = packed,
+                              .tape = tape};
     b.d_c_0 = is_lstm ? OUT(LD * s.B * s.H) : NULL;
     check(lstm_backward_bytes(&call, &bytes), "lstm_backward_bytes");
     b.workspace = aligned(bytes);
@@ -183,7 +218,8 @@ static uint64_t run(const struct lstm_isa *isa, const struct kind *kind, enum ls
     uint64_t h = 14695981039346656037u;
     for (int k = 0; k < n_out; k++) h = hash(h, out[k]), free(out[k].data);
     for (int k = 0; k < n_in; k++) free(in[k].data);
-    free(resets), free(packed), free(packed_backward), free(tape), free(training_workspace), free(g.workspace), free(b.workspace);
+    free(resets), free(packed), free(packed_backward), free(tape), free(training_workspace), free(g.workspace),
+        free(b.workspace);
     return h;
 }
 
@@ -203,8 +239,13 @@ int main(void) {
         {.name = "lstm-rows", .cell = LSTM_CELL_LSTM, .has_rows = true},
         {.name = "lstm-states", .cell = LSTM_CELL_LSTM, .has_states = true},
         {.name = "lstm-all", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true},
-        {.name = "lstm-lean", .cell = LSTM_CELL_LSTM, .is_lean = true},
-        {.name = "lstm-all-lean", .cell = LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true, .is_lean = true},
+        {.name = "lstm-lean", .cell = LSTM_CELL_LSTM, .recomputes_gates = true},
+        {.name = "lstm-all-lean",
+         .cell = LSTM_CELL_LSTM,
+         .has_units = true,
+         .has_rows = true,
+         .has_states = true,
+         .recomputes_gates = true},
         {.name = "tanh-states", .cell = LSTM_CELL_RNN_TANH, .has_states = true},
     };
     int status = 0;
@@ -213,7 +254,8 @@ int main(void) {
             for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) {
                 /* A plain network with relu or identity, and a cell with such activations, may grow beyond all bounds: short
                  * sequences only. */
-                const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY || kind->has_units;
+                const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY
+                                      || kind->has_units;
                 if (may_grow && shapes[k].T > 20) continue;
                 const struct shape s = shapes[k];
                 uint64_t fused[3] = {0, 0, 0}; /* of each layout */
@@ -224,7 +266,8 @@ int main(void) {
                     for (int layout = PADDED; layout <= (s.T && s.B ? PACKED : RAGGED); layout++) {
                         const uint64_t h = run(isa, kind, (enum lstm_dtype)dtype, s, LSTM_SPLIT_BEST, layout);
                         if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
-                            printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "", (unsigned long long)h);
+                            printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "",
+                                   (unsigned long long)h);
                         const int last_split = layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_UNITS;
                         for (int split = LSTM_SPLIT_ROWS; split <= last_split; split++)
                             if (run(isa, kind, (enum lstm_dtype)dtype, s, (enum lstm_split)split, layout) != h)
