@@ -14,7 +14,10 @@ MODULES = {
 
 
 def all_modules(package):
-    return [package] if package == "lstm_fast.weights" else modules(package)
+    """Modules with examples; what lstm_fast.onnx has of networks is in lstm_fast.modules.reverse."""
+    if package == "lstm_fast.weights":
+        return [package]
+    return [*modules(package), *(["lstm_fast.modules.reverse"] if package == "lstm_fast.onnx" else [])]
 
 
 def cases(names):
