@@ -8,8 +8,9 @@ from torch import Tensor
 
 from .. import _core
 from .._arguments import sequence
+from .._layout import STEPS, Layout, PackedLayout
 from .._tape import TrainingOptions
-from . import forms, memory, packing
+from . import memory
 from .forms import Form
 from .memory import array
 from .weights import Packed, num_threads
@@ -23,27 +24,22 @@ class _Steps:
     """T, B and x as the core takes it, of a sequence in some form; converts other sequences of that form."""
 
     def __init__(self, x: Tensor, form: Form) -> None:
-        self.axes = form.axes
-        self.packed = None if form.batch_sizes is None else packing.Packed(array(form.batch_sizes))
+        self.layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+        self.packed = None if form.batch_sizes is None else PackedLayout(array(form.batch_sizes))
+        self.to_steps = (self.packed or self.layout).to_steps
         self.x = self.read(x)
         self.T, self.B = self.x.shape[:2] if self.packed is None else (self.packed.T, self.packed.B)
         self.order = None if self.packed is None else self.packed.order
 
-    def view(self, values: np.ndarray) -> np.ndarray:
-        return forms.as_steps(values, self.axes) if self.packed is None else self.packed.as_steps(values)
-
     def read(self, tensor: Tensor) -> np.ndarray:
         """A sequence, or the gradient of one, as steps."""
-        return sequence(self.view(array(tensor)))
+        return sequence(self.to_steps(array(tensor)))
 
     def empty(self, n: int, dtype: torch.dtype) -> tuple[Tensor, np.ndarray]:
         """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
-        if self.packed is None:
-            shape = forms.sequence_shape(self.axes, self.T, self.B, n)
-        else:
-            shape = self.packed.n, n
+        shape = self.layout.sequence_shape(self.T, self.B, n) if self.packed is None else (self.packed.n, n)
         tensor = memory.empty(shape, dtype)
-        return tensor, self.view(array(tensor))
+        return tensor, self.to_steps(array(tensor))
 
     def state(self, tensor: Tensor | None, n_states: int) -> np.ndarray | None:
         """A state as the core takes it; None stays None."""
@@ -52,7 +48,7 @@ class _Steps:
     def empty_states(self, core: _core.Weights, dtype: torch.dtype) -> Iterator[Tensor]:
         """h and c for the caller."""
         return (
-            memory.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype)
+            memory.empty(self.layout.state_shape(core.n_states, self.B, n), dtype)
             for n in (core.h_size, core.hidden_size)
         )
 
