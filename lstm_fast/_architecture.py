@@ -119,7 +119,7 @@ def infer(
     if suffixes != [""]:  # of an LSTMCell
         own |= {"num_layers": len(suffixes) // D, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
         own |= {"proj_size": R if "weight_hr" in kinds else 0} if is_lstm else {}
-    expected = {}
+    expected: dict[Key, tuple[int, ...]] = {}
     for k, suffix in enumerate(suffixes):
         of_layer = _variants.layer_shapes(
             input_size=I if k < D else D * R,
