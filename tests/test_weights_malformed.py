@@ -5,12 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import safetensors.torch
 import torch
 
 import lstm_fast as lf
 from lstm_fast import weights
-from test_weights_files import module, pytestmark  # noqa: F401 (the warning that is ignored)
+from test_weights_files import module
 
 
 def broken(change, feature="all of these"):

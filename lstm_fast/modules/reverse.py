@@ -23,7 +23,7 @@ class _Reverse(Recurrent):
     def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
         return self._run(x, state, lengths, resets, num_threads, keep=False)[:2]  # the core's fast path reads forward
 
-    def _compute(  # type: ignore[override]  # what is not reversed is passed on as it is
+    def _compute(
         self, x: Array, h_0: Array | None, c_0: Array | None, lengths: Any, resets: Array | None, *call: Any
     ) -> tuple[Any, ...]:
         T, B = x.shape[:2]
@@ -34,9 +34,7 @@ class _Reverse(Recurrent):
         output, *results = super()._compute(_reordered(x, order), h_0, c_0, lengths, resets, *call)
         return _reordered(output, order), *results
 
-    def _compute_gradients(  # type: ignore[override]
-        self, tape: Tape, d_output: Array | None, *call: Any
-    ) -> tuple[Any, ...]:
+    def _compute_gradients(self, tape: Tape, d_output: Array | None, *call: Any) -> tuple[Any, ...]:
         order = _order(tape.steps, tape.lengths)
         d_output = None if d_output is None else _reordered(d_output, order)
         d_x, *gradients = super()._compute_gradients(tape, d_output, *call)
