@@ -267,7 +267,7 @@ class EditableParameterized(Parameterized):
                 "state_dict must have the keys of parameters(): "
                 f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
             )
-        flat = np.empty_like(self.flat_parameters)
+        flat = self.flat_parameters.copy()
         p = EditableArrays(flat, self._table)
         for name in self._table.names:
             p[name] = state_dict[name]
