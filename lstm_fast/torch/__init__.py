@@ -9,7 +9,9 @@
     compiled.py     one opaque operator for torch.compile
     fast.py         what the modules have in common: packed copies, dispatch to the core or to PyTorch
     modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
-    accelerate.py   the modules of an existing model swapped in place, and back
+    classes.py      which modules can be accelerated, and the class that they get
+    reports.py      reports of which modules are accelerated, and why others are not
+    swap.py         accelerate and restore: the modules of an existing model
 
 Each module uses only those above it.
 """
@@ -19,8 +21,9 @@ try:
 except ImportError:
     raise ImportError('lstm_fast.torch needs PyTorch: pip install "lstm_fast[torch]"') from None
 
-from .accelerate import ModuleReport, Report, accelerate, report, restore
 from .fallback import FallbackWarning
 from .modules import LSTM, LSTMCell
+from .reports import ModuleReport, Report, report
+from .swap import accelerate, restore
 
 __all__ = ["LSTM", "LSTMCell", "accelerate", "report", "restore", "FallbackWarning", "ModuleReport", "Report"]

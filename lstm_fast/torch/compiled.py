@@ -75,9 +75,11 @@ def _tape_bytes(x: Tensor, sizes: Sizes, axes: str) -> int:
     """Enough for the tape on any instruction set, with and without dropout, in arithmetic that can be traced."""
     _, H, L, D, _, P = sizes
     T, B, _ = Layout(axes).to_steps(x).shape
-    element_bytes: int = x.element_size()
+    element_bytes = x.element_size()
     padded = (H * element_bytes + 63) // 64 * 64
-    return L * D * (5 * T * B + B) * padded + 2 * L * T * B * D * (P or H) * element_bytes + 64 * (2 * L * D + 2 * L)
+    cells, outputs = L * D * (5 * T * B + B) * padded, 2 * L * T * B * D * (P or H) * element_bytes
+    n_bytes: int = cells + outputs + 64 * (2 * L * D + 2 * L)
+    return n_bytes
 
 
 def _read_seed(seed: Tensor | None) -> int:
@@ -108,9 +110,9 @@ def lstm(
         dropout=dropout,
         seed=_read_seed(seed),
         keep=keep,
-        tape=memory.empty_tape(_tape_bytes(x, of, axes)) if keep else None,
+        tape=memory.empty_tape(x, _tape_bytes(x, of, axes)) if keep else None,
     )
-    return output, h_n, c_n, memory.empty((0,), torch.uint8) if tape is None else tape
+    return output, h_n, c_n, x.new_empty(0, dtype=torch.uint8) if tape is None else tape
 
 
 @lstm.register_fake

@@ -1,4 +1,4 @@
-"""What LSTM and LSTMCell have in common: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+"""Common to LSTM and LSTMCell: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -23,6 +23,39 @@ class Fast(nn.Module):
     _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
+        """Compute as the forward of PyTorch's class does; call the module itself, so that its hooks run.
+
+        With gradients enabled, and required by an argument or a parameter, the results have a gradient. There is no
+        other difference between training and inference but dropout, which PyTorch's `train()` and `eval()` switch.
+
+        Parameters
+        ----------
+        input : torch.Tensor or PackedSequence
+            Of an LSTM: (T, B, I), (B, T, I) if batch_first, (T, I) unbatched, or packed. Of an LSTMCell: (B, I) or
+            (I,).
+        hx : tuple of torch.Tensor, optional
+            (h_0, c_0). Of an LSTM: each (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. Of
+            an LSTMCell: each (B, n) or (n,). Zero by default.
+
+        Returns
+        -------
+        tuple
+            Of an LSTM: output, (h_n, c_n). Of an LSTMCell: h_1, c_1.
+
+        Raises
+        ------
+        RuntimeError, ValueError or TypeError
+            As PyTorch's class does for arguments that do not fit.
+
+        Examples
+        --------
+        >>> import torch, lstm_fast
+        >>> lstm = lstm_fast.torch.LSTM(8, 16)
+        >>> output, (h_n, c_n) = lstm(torch.randn(10, 4, 8))
+        >>> output, (h_n, c_n) = lstm(torch.randn(10, 4, 8), (h_n, c_n))
+        >>> output.shape, c_n.shape
+        (torch.Size([10, 4, 16]), torch.Size([1, 4, 16]))
+        """
         if is_compiling():
             return compiled.forward(self, input, hx)
         if self._packed is not None and not is_grad_enabled():
@@ -35,7 +68,22 @@ class Fast(nn.Module):
         return self._any_call(input, hx)
 
     def flatten_parameters(self) -> None:
-        """Do what PyTorch's does, and drop the packed copy of the parameters: the next call packs them again."""
+        """Drop the packed copy of the parameters, so that the next call packs them again; and do what PyTorch's does.
+
+        Needed only after parameters were written in spite of `accelerate(module, frozen=True)`.
+
+        Examples
+        --------
+        >>> import torch, lstm_fast
+        >>> lstm = lstm_fast.torch.accelerate(torch.nn.LSTM(8, 16), frozen=True)
+        >>> with torch.no_grad():
+        ...     before = lstm(torch.ones(1, 8))[0]
+        ...     _ = lstm.bias_ih_l0.fill_(1.0)
+        ...     lstm.flatten_parameters()
+        ...     after = lstm(torch.ones(1, 8))[0]
+        >>> torch.equal(before, after)
+        False
+        """
         self._forget()
         if isinstance(self, nn.RNNBase):
             super().flatten_parameters()  # type: ignore[misc]

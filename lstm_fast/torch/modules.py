@@ -129,8 +129,14 @@ class LSTMCell(Fast, nn.LSTMCell):
 
     Parameters
     ----------
-    *args, **kwargs
-        Those of `torch.nn.LSTMCell`: input_size, hidden_size, bias, device and dtype.
+    input_size : int
+        Features of a step, I.
+    hidden_size : int
+        Hidden units, H.
+    bias : bool, default True
+        Whether to add bias_ih and bias_hh.
+    device, dtype : optional
+        Of the parameters.
 
     Examples
     --------
