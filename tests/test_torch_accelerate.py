@@ -172,7 +172,7 @@ def test_frozen_weights_are_not_looked_at():
     x, cell_x = torch.randn(1, 1, 3), torch.randn(1, 4)
     model = lf.torch.accelerate(Model(), frozen=True)
     lstm, cell = model.first, model.rest["cell"]
-    assert lstm.is_frozen and "(frozen)" in str(lf.torch.report(model))
+    assert lf.torch.report(lstm)[0].is_frozen and "(frozen)" in str(lf.torch.report(model))
 
     def results():
         with torch.no_grad():
@@ -202,7 +202,7 @@ def test_frozen_weights_are_not_looked_at():
     write()
     lf.torch.accelerate(model)
     got = results()
-    assert not lstm.is_frozen and not any(map(torch.equal, got, want))
+    assert not lf.torch.report(lstm)[0].is_frozen and not any(map(torch.equal, got, want))
     write()
     assert not any(map(torch.equal, results(), got)), "no promise any more"
 
@@ -215,9 +215,7 @@ def test_a_broken_promise_is_no_crash():
         for p, shape in zip(lstm.parameters(), ((400, 3), (400, 100), (400,), (400,)), strict=True):
             p.data = torch.zeros(shape)
         lstm.hidden_size = 100
-        with pytest.raises(Exception):
-            lstm(x, (torch.zeros(1, 2, 100),) * 2)[0].sum()
-            raise RuntimeError("no crash, or the new sizes")
+        assert lstm(x, (torch.zeros(1, 2, 100),) * 2)[0].shape == (2, 2, 100)
     other = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
     for p in other.parameters():
         p.data = p.data.double()
@@ -230,10 +228,10 @@ def test_copies_of_frozen_modules_are_frozen_and_read_their_own_weights():
     with torch.no_grad():
         want = lstm(x)[0]
         for one in (copy.deepcopy(lstm), pickle.loads(pickle.dumps(lstm))):
-            assert one.is_frozen and torch.equal(one(x)[0], want)
+            assert lf.torch.report(one)[0].is_frozen and torch.equal(one(x)[0], want)
             one.load_state_dict({name: 2 * p for name, p in one.state_dict().items()})
             assert not torch.equal(one(x)[0], want)
-    assert "is_frozen" not in vars(lf.torch.restore(lstm))
+    assert "_is_frozen" not in vars(lf.torch.restore(lstm))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

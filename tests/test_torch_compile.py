@@ -97,12 +97,12 @@ def test_sizes_that_change(allow_rnn):
 
 def test_states_are_arguments(allow_rnn):
     slow, _, x = make()
-    for module, x, state in (
+    for module, input, state in (
         (slow.lstm, x, torch.rand(2, 2, 2, 4, dtype=torch.float64).unbind()),
         (slow.cell, torch.rand(2, 4, dtype=torch.float64), torch.rand(2, 2, 5, dtype=torch.float64).unbind()),
     ):
         compiled = torch.compile(twin(module), backend="aot_eager", fullgraph=allow_rnn)
-        torch.testing.assert_close(compiled(x, state), module(x, state), rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(compiled(input, state), module(input, state), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -111,7 +111,7 @@ def test_x_may_be_written_after_a_batch_first_call(backend, allow_rnn):
     start, results = torch.randn(2, 5, 4, dtype=torch.float64), []
     for module, compile in ((slow, lambda f: f), (twin(slow), lambda f: torch.compile(f, backend=backend))):
 
-        def f(x):
+        def f(x, module=module):
             z = x * 1
             z += module(z)[0]
             return z.square().sum()

@@ -152,7 +152,7 @@ def test_torch_fx_takes_the_modules_as_leaves():
             self.lstm = nn.LSTM(3, 5)
 
         def forward(self, x):
-            output, (h, c) = self.lstm(x)
+            output, (h, _) = self.lstm(x)
             return output.sum() + h.sum()
 
     model, x = lf.torch.accelerate(Model()), torch.randn(4, 2, 3)

@@ -1,4 +1,4 @@
-"""Gradients that come to backward in unusual forms: batched by vmap, lazily zero or negative, sparse; x written meanwhile."""
+"""Unusual gradients: batched by vmap, lazily zero or negative, sparse; and x that is overwritten before backward."""
 
 import pytest
 import torch
@@ -25,12 +25,14 @@ def no_warning_was_given(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
 @pytest.mark.parametrize("vectorize", [False, True])
-@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "proj_size": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "proj_size": 2}]
+)
 def test_jacobians(options, vectorize):
     x, results = torch.randn(3, 2, 4, dtype=F64), []
     for module in both(4, 5, **options):
         with torch.enable_grad():
-            results.append(flatten(jacobian(lambda x: module(x)[0].sum(1), x, vectorize=vectorize)))
+            results.append(flatten(jacobian(lambda x, f=module: f(x)[0].sum(1), x, vectorize=vectorize)))
     assert_alike(results[1], results[0], 1e-12, "jacobian")
 
 
@@ -38,7 +40,7 @@ def test_jacobians(options, vectorize):
 def test_hessians():
     x, results = torch.randn(3, 2, 4, dtype=F64), []
     for module in both(4, 5):
-        results.append(hessian(lambda x: module(x)[0].square().sum(), x, vectorize=True))
+        results.append(hessian(lambda x, f=module: f(x)[0].square().sum(), x, vectorize=True))
     torch.testing.assert_close(results[1], results[0])
 
 
@@ -62,7 +64,7 @@ def test_batched_gradients(form):
         output = flatten(module(convert(x)))[0]
         d = torch.randn(6, *output.shape, dtype=F64, generator=torch.Generator().manual_seed(1))
         inputs = [x, *module.parameters()]
-        if module is not None and isinstance(module, (lf.torch.LSTM, lf.torch.LSTMCell)):
+        if isinstance(module, (lf.torch.LSTM, lf.torch.LSTMCell)):
             with pytest.warns(lf.torch.FallbackWarning, match="batched gradients"):
                 results.append(torch.autograd.grad(output, inputs, d, is_grads_batched=True))
         else:
@@ -76,8 +78,7 @@ def test_vmap_around_autograd_grad():
     for module in both(4, 5):
         output = module(x)[0]
         d = torch.eye(output.numel(), dtype=F64).view(-1, *output.shape)
-        (gradient,) = torch.func.vmap(lambda d: torch.autograd.grad(output, x, d, retain_graph=True))(d)
-        results.append(gradient)
+        results += torch.func.vmap(lambda d, y=output: torch.autograd.grad(y, x, d, retain_graph=True))(d)
     torch.testing.assert_close(results[1], results[0])
 
 
@@ -107,11 +108,6 @@ def test_gradients_that_are_not_plain_memory(kind):
             d = [d[0], *(LAZY[kind](one) for one in d[1:])] if kind == "sparse" else list(map(LAZY[kind], d))
         results.append(torch.autograd.grad([output, h_n, c_n], [x, *module.parameters()], d))
     assert_alike(results[1], results[0], 1e-12, kind)
-
-
-def _train(module, z, *states):
-    output, state = module(z, *states)
-    return output, state
 
 
 @pytest.mark.parametrize("layers", [1, 2])

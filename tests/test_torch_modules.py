@@ -1,4 +1,4 @@
-"""lstm_fast.torch against torch.nn: PyTorch's own list of inputs and errors, gradcheck, random configurations, dropout."""
+"""lstm_fast.torch against torch.nn: PyTorch's module inputs and errors, gradcheck, random configurations, dropout."""
 
 import re
 import warnings
@@ -65,7 +65,7 @@ def test_every_error_input_of_pytorch(cls, n):
         one = error.module_error_input
         arguments, forward = one.constructor_input, one.forward_input
 
-        def call(make):
+        def call(make, arguments=arguments, forward=forward, error=error):
             module = make(*arguments.args, **arguments.kwargs)
             return (
                 module
@@ -86,7 +86,7 @@ def test_gradcheck(cls):
         _, ours, arguments = make(cls, one, torch.float64)
         tensors = flatten(leaves(arguments))
 
-        def call(*values):
+        def call(*values, tensors=tensors, ours=ours):
             x, *states = values[: len(tensors)]
             weights = dict(zip([name for name, _ in ours.named_parameters()], values[len(tensors) :], strict=True))
             return tuple(flatten(torch.func.functional_call(ours, weights, (x, *([tuple(states)] if states else [])))))
@@ -103,7 +103,7 @@ def test_gradgradcheck(cls):
         _, ours, arguments = make(cls, one, torch.float64)
         tensors = flatten(leaves(arguments))
         assert torch.autograd.gradgradcheck(
-            lambda x, *states: tuple(flatten(ours(x, tuple(states) or None))), tensors, fast_mode=True
+            lambda x, *states, ours=ours: tuple(flatten(ours(x, tuple(states) or None))), tensors, fast_mode=True
         )
 
 
@@ -193,7 +193,7 @@ def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
             ours(packed, tuple(states))
 
 
-# ---- dropout ----------------------------------------------------------------------------------------------------------
+# ---- dropout --------------------------------------------------------------------------------------------------------
 
 
 def test_dropout_comes_from_the_generator_of_pytorch():
@@ -213,7 +213,7 @@ def test_dropout_comes_from_the_generator_of_pytorch():
 
 @pytest.mark.parametrize("p", [0.25, 1.0])
 def test_dropout_has_the_statistics_of_pytorch(p):
-    """The second layer sees a constant from the first, dropped or scaled; each of its units shows what one unit sent."""
+    """The second layer gets a constant from the first, dropped or scaled; each of its units shows one of them."""
     pytorch = nn.LSTM(1, 64, 2, dropout=p)
     with torch.no_grad():
         for parameter in pytorch.parameters():

@@ -1,4 +1,4 @@
-"""Several processes: distributed data parallel on gloo, workers of a DataLoader, children of fork; import without PyTorch."""
+"""Several processes: DDP and FSDP on gloo, workers of a DataLoader, children of fork; import without PyTorch."""
 
 import os
 import subprocess

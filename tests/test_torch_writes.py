@@ -1,7 +1,7 @@
 """A call computes with the parameters as they are when it is made, however they were written.
 
-python tests/test_torch_writes.py 1000 [way ...]     the whole proof: that many writes of one element in each case, and a count
-                                                    of those missed; of all ways, or of these
+python tests/test_torch_writes.py 1000 [way ...]     the whole proof: that many writes of one element in each case (of
+                                                    all ways, or of these), and the number of those missed
 """
 
 import copy
@@ -144,7 +144,7 @@ def _arguments(form, H):
 
 
 def count_missed(way, form, H, n, rng):
-    """Of n writes, those after which a call does not give what a module without packed copies gives, or the same as before."""
+    """Of n writes, those after which a call differs from that of a fresh module, or gives the old result."""
     torch.manual_seed(rng.randrange(2**31))
     ours = (lf.torch.LSTMCell if form == "cell" else lf.torch.LSTM)(INPUT_SIZE, H)
     arguments, missed = _arguments(form, H), 0

@@ -43,8 +43,8 @@ def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
         )
     elif not part.is_array and one.times is not None and not _counts_rows(one):
         raise ValueError(
-            f"{name} must have the time stamps of the steps to forecast (ds, or the index), {one.times.after(horizon)[0]} first; "
-            "give an array if its rows are in order"
+            f"{name} must have the time stamps of the steps to forecast (ds, or the index), from "
+            f"{one.times.after(horizon)[0]} on; pass an array if its rows are in order"
         )
     elif part.order is not None and not (np.diff(part.order) == 1).all():
         raise ValueError(f"{name} must be in order of time, because y has no time stamps")
@@ -56,12 +56,14 @@ def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
 
 
 def _counts_rows(one: Series) -> bool:
-    stamps = one.times.stamps if one.times is not None else None
-    return isinstance(stamps, np.ndarray) and stamps[0] == 0 and one.times.step == 1
+    if one.times is None:
+        return False
+    return isinstance(one.times.stamps, np.ndarray) and one.times.stamps[0] == 0 and one.times.step == 1
 
 
 def _read_long_future(estimator: Any, X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
     table = Table.read("X", X)
+    assert table is not None
     values = exogenous_values(estimator, "X", table, table.numbers, False)
     groups = groups_of(table)
     given, expected = set(groups), {one.id for one in series}

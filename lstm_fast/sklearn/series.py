@@ -1,11 +1,12 @@
-"""What a forecaster is given, as series over time, and what it gives back in the same form.
+"""The series of a forecaster, and forecasts in the form in which they came.
 
 single   (T,) or (T, S) array; a series; or a wide frame, with a column for each of the S numbers and perhaps ds
 several  a list of such, of any lengths
 long     a frame with a column y and perhaps unique_id (of the series), ds, and exogenous variables
 """
 
-from collections.abc import Hashable, Iterable
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,13 +60,13 @@ class Form:
 def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()) -> tuple[list[Series], Form]:
     """Series and form of y and X.
 
-    `reset`: the columns of X and of wide frames are those of fit from now on; else they are found by name. `known`: steps
-    of time that the dates of a short series may have.
+    `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
+    steps of time that the dates of a short series may have.
     """
     table = Table.read("y", y)
     if table is not None and not table.is_series and TARGET in table.frame.columns:
         if X is not None:
-            raise ValueError("X must be None if y is a long frame, whose further columns are the exogenous variables")
+            raise ValueError("X must be None if y is a long frame: its further columns are the exogenous variables")
         return _read_long(estimator, table, reset, known)
     if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
         names, ys = [f"y[{k}]" for k in range(len(y))], y
@@ -92,7 +93,7 @@ def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[
     return series, Form(kind, is_flat, [part.template for part in parts])
 
 
-def _require_one_order(name: str, values: list[Any], known: list[Hashable] | None) -> None:
+def _require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | None) -> None:
     """Without columns of fit to put them in order, all parts of a list must have their columns in one order."""
     frames = [wrap(name, one) for one in values]
     orders = {tuple(c for c in getattr(frame, "columns", ()) if c != TIME) for frame in frames}
@@ -139,6 +140,17 @@ def _read_single(estimator: Any, name: str, value: Any, reset: bool) -> Part:
     if given is not None:
         template.columns = given
     return Part(values, stamps, table.has_default_index, False, order, template, columns)
+
+
+def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
+    """Counts the missing values of y in a warning."""
+    n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
+    if n:
+        warnings.warn(
+            f"y has {n} missing values of {size}: they are masked in the loss, and the network reads the last known "
+            "value in their place",
+            stacklevel=stacklevel,
+        )
 
 
 # ---- long frames ----
@@ -203,17 +215,22 @@ def answer(
     forecasts: list[np.ndarray],
     series: list[Series],
     form: Form,
-    levels: tuple[float, ...] | None = None,
+    levels: Sequence[float] | None = None,
     quantiles: list[np.ndarray] | None = None,
 ) -> Any:
-    """Forecasts [(horizon, S)] in the form of y; long frames with a column for each level of quantiles [(horizon, S, levels)]."""
+    """Forecasts (horizon, S) of each series in the form of y.
+
+    Long frames have a column for each level of `quantiles` (horizon, S, levels).
+    """
     stamps = [None if one.times is None else one.times.after(len(part)) for one, part in zip(series, forecasts)]
     if form.kind == "long":
         columns = {"prediction": np.concatenate([part[:, 0] for part in forecasts])}
-        for k, level in enumerate(levels or ()):
+        for k, level in enumerate(() if levels is None else levels):
             columns[f"quantile_{level:g}"] = np.concatenate([one[:, 0, k] for one in quantiles or ()])
         ids = [one.id for one, part in zip(series, forecasts) for _ in range(len(part))] if form.has_ids else None
-        return form.templates[0].fill(columns, ids, _joined(stamps) if form.has_times else None)
+        (long_template,) = form.templates
+        assert long_template is not None
+        return long_template.fill(columns, ids, _joined(stamps) if form.has_times else None)
     parts = []
     for part, one, template, own in zip(forecasts, series, form.templates, stamps):
         if template is None:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
@@ -13,27 +12,28 @@ from .modules import CELL_NAMES, LSTM, LSTMCell
 Module = TypeVar("Module", bound=nn.Module)
 
 _FAST: dict[type[nn.Module], type[nn.Module]] = {nn.LSTM: LSTM, nn.LSTMCell: LSTMCell}
+_fast_classes: dict[type[nn.Module], type[nn.Module] | None] = {}
 
 
 def accelerate(module: Module, *, frozen: bool = False) -> Module:
     """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell in a module tree, in place.
 
-    The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing optimizers
-    keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it; `report` lists
-    which modules were taken, which were left and why.
+    The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing
+    optimizers keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it;
+    `report` lists which modules were taken, which were left and why.
 
-    Left alone are subclasses with a forward of their own, modules whose parameters are computed (parametrizations, weight_norm,
-    pruning), quantized modules, and those compiled by torch.jit.
+    Left alone are subclasses with a forward of their own, modules whose parameters are computed (parametrizations,
+    weight_norm, pruning), quantized modules, and those compiled by torch.jit.
 
     Parameters
     ----------
     module : torch.nn.Module
         The model; it may itself be an LSTM.
     frozen : bool, default False
-        Promise that the weights are not written from now on. By default each call compares all weights with its packed copy,
-        so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a module,
-        `load_state_dict`, `to` and another call of accelerate make the next call read the weights again, whatever was
-        promised. Graphs of torch.compile look at the weights in any case.
+        Promise that the weights are not written from now on. By default each call compares all weights with its packed
+        copy, so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a
+        module, `load_state_dict`, `to` and another call of accelerate make the next call read the weights again,
+        whatever was promised. Graphs of torch.compile look at the weights in any case.
 
     Returns
     -------
@@ -64,18 +64,21 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
         if fast is not None and _reason_to_leave(one) is None:
             one.__class__ = fast
         if isinstance(one, (LSTM, LSTMCell)):
-            one.freeze(frozen)
+            one._set_frozen(frozen)
     done = report(module)
     if not done.accelerated:
         left = "".join(f"\n  {line}" for line in str(done).splitlines())
-        warnings.warn(f"accelerate found no torch.nn.LSTM or LSTMCell to compute{':' if left else ''}{left}", stacklevel=2)
+        warnings.warn(
+            f"accelerate found no torch.nn.LSTM or LSTMCell to compute{':' if left else ''}{left}", stacklevel=2
+        )
     return module
 
 
 def restore(module: Module) -> Module:
-    """Undo `accelerate`, in place: every lstm_fast.torch.LSTM and LSTMCell in a module tree becomes PyTorch's own class again.
+    """Undo `accelerate`: turn every lstm_fast.torch.LSTM and LSTMCell in a module tree into PyTorch's own, in place.
 
-    Do this before tools that look for torch.nn.LSTM by its exact type, torch.ao.quantization.quantize_dynamic among them.
+    Do this before tools that look for torch.nn.LSTM by its exact type, torch.ao.quantization.quantize_dynamic among
+    them.
 
     Parameters
     ----------
@@ -101,7 +104,7 @@ def restore(module: Module) -> Module:
     """
     for one in _modules(module):
         if isinstance(one, (LSTM, LSTMCell)):
-            one.restored()
+            one._restore()
     return module
 
 
@@ -167,8 +170,8 @@ def report(module: nn.Module) -> Report:
     Returns
     -------
     Report
-        A tuple with one `ModuleReport` for each recurrent module, with the properties `accelerated` (names) and `left` (a dict
-        of names and reasons). Printing it gives a table.
+        A tuple with one `ModuleReport` for each recurrent module, with the properties `accelerated` (names) and `left`
+        (a dict of names and reasons). Printing it gives a table.
 
     Raises
     ------
@@ -197,7 +200,7 @@ def _reports(module: nn.Module) -> Iterator[ModuleReport]:
         kind = getattr(one, "original_name", type(one).__name__)  # of a module compiled by torch.jit
         if isinstance(one, (LSTM, LSTMCell)):
             reasons = (fallback.reason_of(parameter) for parameter in one.parameters())
-            yield ModuleReport(name, kind, True, one.is_frozen, next(filter(None, reasons), None))
+            yield ModuleReport(name, kind, True, one._is_frozen, next(filter(None, reasons), None))
         elif isinstance(one, (nn.RNNBase, nn.RNNCellBase)) or "LSTM" in kind:
             reason = _reason_to_leave(one) or "not accelerated yet"
             yield ModuleReport(name, kind, False, False, reason)
@@ -219,10 +222,7 @@ def _reason_to_leave(module: nn.Module) -> str | None:
         return f"{cls.__module__}.{cls.__qualname__} is no torch.nn.LSTM or LSTMCell"
     if _fast_class(cls) is None:
         return f"{cls.__name__} has a {'forward' if _has_own_forward(cls) else '__call__'} of its own"
-    if isinstance(module, nn.LSTM):
-        names = module._flat_weights_names
-    else:
-        names = CELL_NAMES[: 4 if module.bias else 2]
+    names = module._flat_weights_names if isinstance(module, nn.LSTM) else list(CELL_NAMES[: 4 if module.bias else 2])
     parameters = dict(module.named_parameters(recurse=False))
     computed = [name for name in names if name not in parameters]
     if computed:
@@ -234,9 +234,14 @@ def _has_own_forward(cls: type) -> bool:
     return all(getattr(cls, "forward", None) is not pytorch.forward for pytorch in _FAST)
 
 
-@cache
 def _fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
     """The class for instances of cls; None if they are to be left alone."""
+    if cls not in _fast_classes:
+        _fast_classes[cls] = _make_fast_class(cls)
+    return _fast_classes[cls]
+
+
+def _make_fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
     for pytorch, fast in _FAST.items():
         if cls is pytorch:
             return fast

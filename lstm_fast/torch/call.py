@@ -71,8 +71,8 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """output, h_n, c_n and the tape (uint8; None unless keep) from tensors that may require gradients.
 
-    h_0 and c_0: None for zero. dropout acts between layers, with masks drawn from seed. tape: from memory.empty_tape, of
-    enough bytes.
+    h_0 and c_0: None for zero. dropout acts between layers, with masks drawn from seed. tape: from memory.empty_tape,
+    of enough bytes.
     """
     core, dtype = packed.core, x.dtype
     steps, run = _Steps(x, form), _options(dropout, seed)
@@ -113,7 +113,7 @@ def backward(
     seed: int = 0,
     compute_d_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
-    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, from forward's arguments and tape."""
+    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for arguments of forward."""
     core, dtype = packed.core, x.dtype
     steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
     if tape.data_ptr() % memory.ALIGNMENT:  # a hook of saved tensors gave back a copy

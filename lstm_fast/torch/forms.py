@@ -21,8 +21,8 @@ class Sizes(NamedTuple):
 class Form(NamedTuple):
     """Axes of x and of the output.
 
-    "TBI", "BTI" (batch first), "TI" (unbatched); of a cell, one step, "BI" and "I"; "NI", the data of a PackedSequence with
-    these batch_sizes. States are (L * D, B, n), unbatched (L * D, n), of a cell (B, n) or (n,).
+    "TBI", "BTI" (batch first), "TI" (unbatched); of a cell, one step, "BI" and "I"; "NI", the data of a PackedSequence
+    with these batch_sizes. States are (L * D, B, n), unbatched (L * D, n), of a cell (B, n) or (n,).
     """
 
     axes: str

@@ -1,5 +1,8 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
 import torch
 from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
@@ -10,56 +13,90 @@ from .forms import Form, Sizes, parameter_shapes, state_shape
 
 CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
+Self = TypeVar("Self", bound="Fast")
+Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
 
-class _Fast:
-    """What both modules share: packed copies of the parameters, and the ways to the core and to PyTorch's own forward."""
 
+class Fast(nn.Module):
+    """Common to both modules: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+
+    _pytorch_class: type[nn.Module]
     _packed: weights.Packed | None = None  # made by the first call
-    is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
+    _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
 
-    def forward(self, input, hx=None):
-        """As PyTorch's."""
+    def forward(self, input: Any, hx: Any = None) -> Any:
         if is_compiling():
             return compiled.forward(self, input, hx)
         if self._packed is not None and not is_grad_enabled():
-            result = self._short_cut(input, hx)
+            result = self._fast_path(self._packed.calls.call, input, hx)
             if result is not None:
                 return result
-        if isinstance(input, torch.fx.Proxy):  # to torch.fx, PyTorch's modules are leaves
-            return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), (input, hx), {})
+        if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
+            tracer: Any = input.tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
         return self._any_call(input, hx)
 
-    def flatten_parameters(self):
-        """Forgets the packed copies of the parameters, so that the next call makes new ones; and what PyTorch's does."""
+    def flatten_parameters(self) -> None:
+        """Do what PyTorch's does, and drop the packed copy of the parameters: the next call packs them again."""
         self._forget()
-        if hasattr(super(), "flatten_parameters"):
-            super().flatten_parameters()
+        if isinstance(self, nn.RNNBase):
+            super().flatten_parameters()  # type: ignore[misc]
 
-    def _apply(self, fn, recurse=True):
+    def _set_frozen(self, is_frozen: bool) -> None:
+        """Take the caller's promise not to write parameters, or give it back."""
         self._forget()
-        return super()._apply(fn, recurse)
+        self.__dict__.pop("_is_frozen", None)
+        if is_frozen:
+            self._is_frozen = True
 
-    def _load_from_state_dict(self, *args, **kwargs):
-        self._forget()
-        super()._load_from_state_dict(*args, **kwargs)
+    def _restore(self) -> nn.Module:
+        """This object as PyTorch's class: what restore() does to each module."""
+        self._set_frozen(False)
+        self.__class__ = self._pytorch_class  # type: ignore[assignment]
+        return self
 
-    def _forget(self):
-        self.__dict__.pop("_packed", None)
+    # Private names only below: an accelerated subclass has attributes of its own.
 
-    def _takes(self, x, states, tensors, axes, batch_sizes=None):
-        """Whether the core computes this; if not, PyTorch does, or raises its error."""
-        return all(
-            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
-            for t in (x, *states, *tensors)
-        ) and self._fits(x, states, tensors, axes, batch_sizes)
+    def _sizes(self) -> Sizes:
+        raise NotImplementedError
 
-    def _fits(self, x, states, tensors, axes, batch_sizes=None):
+    def _tensors(self) -> list[Tensor]:
+        """The parameters as PyTorch would use them now, in its order."""
+        raise NotImplementedError
+
+    def _axes(self, x: Any) -> str:
+        raise NotImplementedError
+
+    def _dropout_now(self) -> float:
+        raise NotImplementedError
+
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
+        """The results as the caller gets them."""
+        raise NotImplementedError
+
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
+        """The usual call without gradients, with as little as possible around it; None for any other."""
+        raise NotImplementedError
+
+    def _any_call(self, input: Any, hx: Any) -> Any:
+        raise NotImplementedError
+
+    # The way to the core.
+
+    def _fits(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        tensors: Sequence[Tensor],
+        axes: str,
+        batch_sizes: Tensor | None = None,
+    ) -> bool:
         """Whether all shapes are right, and none is empty."""
-        I, H, L, D, _, P = sizes = self._sizes()
+        _, H, L, D, _, P = sizes = self._sizes()
         if (
             [t.shape for t in tensors] != parameter_shapes(sizes)
             or x.dim() != len(axes)
-            or x.shape[-1] != I
+            or x.shape[-1] != sizes.input_size
             or not x.numel()
         ):
             return False
@@ -68,102 +105,140 @@ class _Fast:
         B = int(batch_sizes[0]) if batch_sizes is not None else x.shape[axes.index("B")] if "B" in axes else 1
         return len(states) == 0 or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
 
-    def _compute(self, x, states, tensors, form, dropout=0.0):
-        """output, h_n, c_n of arguments that the core takes, with a gradient where one is wanted."""
-        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self.is_frozen)
+    def _takes(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        tensors: Sequence[Tensor],
+        axes: str,
+        batch_sizes: Tensor | None = None,
+    ) -> bool:
+        """Whether the core computes this; if not, PyTorch does, or raises its error."""
+        return all(
+            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
+            for t in (x, *states, *tensors)
+        ) and self._fits(x, states, tensors, axes, batch_sizes)
+
+    def _compute(
+        self, x: Tensor, states: Sequence[Tensor], tensors: Sequence[Tensor], form: Form, dropout: float
+    ) -> Results:
+        """The results for arguments that the core takes, with a gradient where one is required."""
+        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._is_frozen)
         self.__dict__["_packed"] = packed
         h_0, c_0 = states or (None, None)
         seed = memory.random_seed() if dropout else 0
         if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
             options = autograd.Options(packed, form, dropout, seed)
-            return autograd.LSTMFunction.apply(options, autograd.saved(x, form.axes), h_0, c_0, *tensors)
+            return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
 
-    def _by_pytorch(self, input, hx, tensors):
+    def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
         """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
         result = super().forward(input, hx)
         fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
         return result
 
-    def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name != "_packed"}
+    # Where packed copies must not live on.
 
-    def freeze(self, is_frozen):
-        """Takes the caller's promise not to write parameters, or gives it back."""
+    def _forget(self) -> None:
+        self.__dict__.pop("_packed", None)
+
+    def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._forget()
-        self.__dict__.pop("is_frozen", None)
-        if is_frozen:
-            self.is_frozen = True
-
-    def restored(self):
-        """This object as PyTorch's class: what restore() does to each."""
-        self.freeze(False)
-        self.__class__ = self._pytorch_class
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
-    def __prepare_scriptable__(self):
-        """torch.jit.script would compile forward, so this object becomes PyTorch's (and PyTorch puts it into the model)."""
-        fallback.warn("torch.jit.script, which makes the modules PyTorch's again (as restore does),")
-        return self.restored()
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != "_packed"}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""
+        fallback.warn("torch.jit.script, which restores the modules")
+        return self._restore()
 
 
-class LSTM(_Fast, nn.LSTM):
-    """torch.nn.LSTM, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
+class LSTM(Fast, nn.LSTM):
+    """`torch.nn.LSTM`, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
 
-    Float32 and float64 on the CPU; anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func,
-    forward-mode differentiation, subclasses of Tensor) is computed by PyTorch's own kernel, with one FallbackWarning a
-    process for each reason. At most min(lstm_fast.get_num_threads(), torch.get_num_threads()) threads.
+    As in PyTorch, calling the module serves for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy
+    layer, tells them apart: there `lstm(x)` is inference and `lstm.forward(x)` training.)
 
-    Under torch.compile it is one opaque operator if torch._dynamo.config.allow_rnn is set (PyTorch leaves every LSTM out of
-    its graphs otherwise); else, and with a PackedSequence, it is a break of the graph.
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+        proj_size, device and dtype.
 
-    Gradients of first order come from lstm_fast, those of higher order from PyTorch (with dropout they are a RuntimeError).
-    Dropout draws from the generator of torch.manual_seed, but other masks than PyTorch's.
+    Warns
+    -----
+    FallbackWarning
+        If a call falls back to PyTorch's own kernel, once a process for each reason.
+
+    See Also
+    --------
+    accelerate : Convert the modules of an existing model.
 
     Notes
     -----
-    Parameters are read as they are at each call. There is one gap: a call without gradients of less than 256 steps (T * B)
-    looks at the version of each parameter and at about 64 of its numbers. A write through `.data`, or by a fused optimizer,
-    that changed none of them, nor any version, is not seen; flatten_parameters() makes sure that it is.
+    Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads())
+    threads. Anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func, forward-mode
+    differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched
+    gradients, which with dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other
+    masks than PyTorch's.
+
+    A call computes with the parameters as they are when it is made, however they were written: it compares all of them
+    with its packed copy, unless `accelerate(module, frozen=True)` promised that they are not written.
+
+    Under torch.compile the module is one opaque operator if torch._dynamo.config.allow_rnn is set; otherwise, and with
+    a PackedSequence, it is a graph break, as PyTorch's own LSTM is.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast
+    >>> lstm = lstm_fast.torch.LSTM(8, 16, batch_first=True)
+    >>> output, (h_n, c_n) = lstm(torch.randn(4, 10, 8))
+    >>> output.shape, h_n.shape
+    (torch.Size([4, 10, 16]), torch.Size([1, 4, 16]))
+    >>> output.sum().backward()
+    >>> lstm.weight_hh_l0.grad.shape
+    torch.Size([64, 16])
     """
 
     _pytorch_class = nn.LSTM
 
-    def _sizes(self):
+    def _sizes(self) -> Sizes:
         return Sizes(
             self.input_size, self.hidden_size, self.num_layers, 1 + self.bidirectional, self.bias, self.proj_size
         )
 
-    def _tensors(self):
+    def _tensors(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _axes(self, x):
+    def _axes(self, x: Any) -> str:
         return "TI" if isinstance(x, Tensor) and x.dim() == 2 else "BTI" if self.batch_first else "TBI"
 
-    def _dropout(self):
+    def _dropout_now(self) -> float:
         return self.dropout if self.training and self.num_layers > 1 else 0.0
 
-    def _results(self, output, h_n, c_n):
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
         return output, (h_n, c_n)
 
-    def _check_states(self, x, states, batch_sizes):
-        """The sizes that PyTorch checks for padded sequences alone: with packed ones it reads memory that is not there."""
-        for k, (state, expected) in enumerate(
-            zip(
-                states,
-                (self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)),
-                strict=True,
-            )
-        ):
-            self.check_hidden_size(state, expected, f"Expected hidden[{k}] size {{}}, got {{}}")
+    def _check_states(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor) -> None:
+        """PyTorch checks these for padded sequences only; with packed ones its kernel reads past the end."""
+        expected = self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)
+        for k, (state, size) in enumerate(zip(states, expected, strict=True)):
+            self.check_hidden_size(state, size, f"Expected hidden[{k}] size {{}}, got {{}}")
 
     @compiled.skip
-    def _short_cut(self, input, hx):
-        """The usual call without gradients, with as little as possible around it; None if it is another."""
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
         if (self.training and self.dropout) or not fallback.is_usual():
             return None
-        call = self._packed.calls.call
-        parameters, names = None if self.is_frozen else self._parameters, self._flat_weights_names
+        parameters, names = None if self._is_frozen else self._parameters, self._flat_weights_names
         if type(input) is not PackedSequence:
             return call(parameters, names, input, hx, self.batch_first)
         data, batch_sizes, sorted_indices, unsorted_indices = input
@@ -180,56 +255,71 @@ class LSTM(_Fast, nn.LSTM):
         )
 
     @compiled.skip
-    def _any_call(self, input, hx):
+    def _any_call(self, input: Any, hx: Any) -> Any:
         self._update_flat_weights()
-        tensors, is_packed = self._flat_weights, isinstance(input, PackedSequence)
+        tensors, is_packed = cast(list[Tensor], self._flat_weights), isinstance(input, PackedSequence)
         x, batch_sizes, sorted_indices, unsorted_indices = input if is_packed else (input, None, None, None)
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
-        every = (x, *states, *tensors)
         axes = "NI" if is_packed else self._axes(x)
         if fallback.reason_now() or not self._takes(x, states, tensors, axes, batch_sizes):
-            if is_packed and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
+            if batch_sizes is not None and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
                 self._check_states(x, states, batch_sizes)
-            return self._by_pytorch(input, hx, every)
+            return self._by_pytorch(input, hx, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        output, *state = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout())
-        if is_packed:
-            output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return output, self.permute_hidden(tuple(state), unsorted_indices)
+        output, h_n, c_n = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout_now())
+        state = self.permute_hidden((h_n, c_n), unsorted_indices)
+        if batch_sizes is not None:
+            return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
+        return output, state
 
 
-class LSTMCell(_Fast, nn.LSTMCell):
-    """torch.nn.LSTMCell, computed by lstm_fast; LSTM says what that means. Many steps are faster as one call of LSTM."""
+class LSTMCell(Fast, nn.LSTMCell):
+    """`torch.nn.LSTMCell`, computed by lstm_fast; see `LSTM`. Many steps are faster as one call of `LSTM`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of `torch.nn.LSTMCell`: input_size, hidden_size, bias, device and dtype.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast
+    >>> cell = lstm_fast.torch.LSTMCell(8, 16)
+    >>> h, c = cell(torch.randn(4, 8))
+    >>> h, c = cell(torch.randn(4, 8), (h, c))
+    >>> h.shape
+    torch.Size([4, 16])
+    """
 
     _pytorch_class = nn.LSTMCell
 
-    def _sizes(self):
+    def _sizes(self) -> Sizes:
         return Sizes(self.input_size, self.hidden_size, 1, 1, self.bias_ih is not None, 0)
 
-    def _tensors(self):
+    def _tensors(self) -> list[Tensor]:
         return [t for t in (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh) if t is not None]
 
-    def _axes(self, x):
+    def _axes(self, x: Any) -> str:
         return "I" if isinstance(x, Tensor) and x.dim() == 1 else "BI"
 
-    def _dropout(self):
+    def _dropout_now(self) -> float:
         return 0.0
 
-    def _results(self, output, h, c):
-        return h, c
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
+        return h_n, c_n
 
     @compiled.skip
-    def _short_cut(self, input, hx):
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
         if not fallback.is_usual():
             return None
-        parameters = None if self.is_frozen else self._parameters
-        return self._packed.calls.call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
+        parameters = None if self._is_frozen else self._parameters
+        return call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
-    def _any_call(self, input, hx):
+    def _any_call(self, input: Any, hx: Any) -> Any:
         tensors = self._tensors()
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = self._axes(input)
         if fallback.reason_now() or not self._takes(input, states, tensors, axes):
             return self._by_pytorch(input, hx, (input, *states, *tensors))
-        return self._results(*self._compute(input, states, tensors, Form(axes)))
+        return self._arrange(*self._compute(input, states, tensors, Form(axes), 0.0))

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Packed:
-    """T and B of a PackedSequence with these batch_sizes (T,), and where the core finds its rows (`order` of _core.Weights)."""
+    """T and B of a PackedSequence with these batch_sizes (T,), and its rows as `order` of _core.Weights.forward."""
 
     def __init__(self, batch_sizes: np.ndarray) -> None:
         self.T, self.B, self.n = len(batch_sizes), int(batch_sizes[0]), int(batch_sizes.sum())
