@@ -14,7 +14,7 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 FOLDERS = {
     "lstm_fast": ROOT,
     **{f"lstm_fast.{name}": ROOT / name for name in ("train", "sklearn", "onnx", "keras")},
-}  # whose __init__.py has a map of all files, in one direction
+}
 # Imported when called, because the importing class is made of it.
 LATER = {("lstm_fast.train", "model", "streaming")}
 

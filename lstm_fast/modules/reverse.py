@@ -46,6 +46,11 @@ class _Reverse(Recurrent):
     def stream(self, batch_size: int = 1) -> NoReturn:
         """Not available: a reverse network begins at the end of the sequence.
 
+        Parameters
+        ----------
+        batch_size : int
+            Ignored.
+
         Raises
         ------
         ValueError
@@ -96,8 +101,8 @@ class ReverseLSTM(_Reverse, LSTM):
 
         Parameters
         ----------
-        x, state, lengths, resets, num_threads
-            As for a call.
+        x, state, lengths, resets, num_threads : as of a call
+            The sequences.
 
         Returns
         -------
