@@ -1,11 +1,11 @@
-"""What else an LSTM can be, on one shape: layers, directions, float64, cells, tapes, instruction sets."""
+"""Options on one shape: layers, directions, float64, cell variants, tapes, instruction sets."""
 
 import pytest
 
 import lstm_fast as lf
 from cases import Case
 
-CASE = Case(100, 32, 64, 64, "the usual small training job")
+CASE = Case(100, 32, 64, 64, "a typical small training job")
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def bench_cell(options, is_training, data, record):
     record(CASE, 1, (lambda: lstm.backward(lstm.forward(x)[2], d)) if is_training else (lambda: lstm(x)))
 
 
-@pytest.mark.parametrize("is_lean", [False, True], ids=["full", "lean"])
-def bench_tape(is_lean, data, record):
+@pytest.mark.parametrize("recompute_gates", [False, True], ids=["full", "recompute_gates"])
+def bench_tape(recompute_gates, data, record):
     lstm, (x, d) = lf.LSTM(CASE.I, CASE.H, seed=0), data(CASE)
-    record(CASE, 1, lambda: lstm.backward(lstm.forward(x, lean=is_lean)[2], d))
+    record(CASE, 1, lambda: lstm.backward(lstm.forward(x, recompute_gates=recompute_gates)[2], d))
 
 
 @pytest.mark.parametrize("isa", lf._core.available_isas())

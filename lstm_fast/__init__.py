@@ -3,23 +3,47 @@
     reference/       the definition, in NumPy
     csrc/kernels     one register tile, one step; compiled once per instruction set
     csrc/loops       time, batch, threads; compiled once per dtype
-    _core.pyx        the binding: arrays to pointers, the GIL ends here
-    _network.py      one call on checked arrays
+    _core            the binding: arrays to pointers, where the GIL ends
+
+    _types.py        types for annotations
+    _errors.py       FormatError; how messages name a type
+    _files.py        atomic file writes, reads of regular files
+    _safetensors.py  safetensors files with a configuration
+    _arguments.py    checks of arguments, conversion to arrays
+    _options.py      constructor options as read-only attributes
+    _layout.py       axes of sequences and states: batch_first, unbatched, lists, packed
+    _variants.py     cell variants: their options, the parameters they add
+    _threads.py      how many threads a call may use
+    _parameters.py   parameters in one flat buffer; Gradients
+    _tape.py         Tape: what forward keeps for backward
+    _network.py      one call of the core on checked arrays
+    streaming.py     Stream: live sequences, one step at a time
+    _inference.py    Network: parameters, calls for inference
+    _recurrent.py    Recurrent: a Network that can be trained
+    _lstm.py         options of the LSTM cell; Trace
+    quantized.py     QuantizedLSTM: an inference-only copy with weights of 16 bits
+    modules/         LSTM, RNN, LSTMCell
     functional.py    functions on explicit weights
-    modules.py       LSTM, RNN, LSTMCell
-    quantized.py     an inference-only copy with weights of 16 bits
-    streaming.py     live sequences, one step at a time (_stepper.pxi: the fast part)
-    train/           models with a head, losses, optimisers, the fit loop, checkpoints
+
+    _architecture.py    sizes and options of a network from names and shapes of its parameters
+    _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
+    datasets.py      small real data
+    train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts
     sklearn/         estimators: regressor, classifier, forecaster
-    plot/            pictures (matplotlib)
+    plot/            plots (matplotlib)
     torch/ onnx/ keras/   bridges: each imports its framework only when used
+    tour/            the command line's tour
+    __main__.py      the command line
 
-Each layer uses only those above it.
+Each uses only those above it.
 """
+
+from __future__ import annotations
 
 from importlib import import_module as _import_module
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING, Any
 
 try:
     from . import _core  # noqa: F401
@@ -32,20 +56,44 @@ except ImportError as error:
     ):
         raise  # installed, or built and broken: the error says more than we could
     raise ImportError(
-        f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. Either leave that "
-        f"directory (or use python -P) to import an installed copy, or build in place with: pip install -e {_root}"
+        f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. Either "
+        "leave that directory (or use python -P) to import an installed copy, or build in place with: "
+        f"pip install -e {_root}"
     ) from error
 
 from . import _network
 from ._errors import FormatError
+from ._lstm import Trace
+from ._parameters import Gradients
+from ._tape import Tape
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from .modules import LSTM, RNN, LSTMCell
+from .quantized import QuantizedLSTM
+from .streaming import Stream
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import keras as keras
+    from . import onnx as onnx
+    from . import plot as plot
+    from . import reference as reference
+    from . import sklearn as sklearn
+    from . import torch as torch
+    from . import train as train
+    from . import weights as weights
+
+    __version__: str
 
 __all__ = [
     "LSTM",
-    "LSTMCell",
     "RNN",
+    "LSTMCell",
+    "QuantizedLSTM",
+    "Stream",
+    "Tape",
+    "Gradients",
+    "Trace",
     "FormatError",
     "lstm_forward",
     "lstm_backward",
@@ -57,13 +105,14 @@ __all__ = [
     "num_threads",
 ]
 
+# Imported on first use.
 _SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
-    if name == "__version__":  # looked up when asked for: importlib.metadata takes longer than all the rest
+    if name == "__version__":  # looked up on demand: importlib.metadata takes longer to import than all the rest
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -74,12 +123,24 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
-    return sorted([*globals(), *_SUBMODULES, "__version__"])
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES, "__version__"} - {"annotations", "TYPE_CHECKING", "Any"})
 
 
-def info():
-    """What this installation is and does, for bug reports: a dict of version, isa, isa_available, openmp, num_threads, ..."""
+def info() -> dict[str, Any]:
+    """What this installation is, for bug reports.
+
+    Returns
+    -------
+    dict of str to object
+        version, isa, isa_available, isa_compiled, openmp, compiler, num_threads, numpy, python, machine.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> sorted(lf.info())[:4]
+    ['compiler', 'isa', 'isa_available', 'isa_compiled']
+    """
     import platform
 
     import numpy

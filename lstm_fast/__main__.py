@@ -1,12 +1,15 @@
 """The command line: lstm-fast, or python -m lstm_fast. What the commands do is in lstm_fast/tour."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 
-def _number(lowest):
-    def read(text):
+def _number(lowest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
         value = int(text)
         if value < lowest:
             raise argparse.ArgumentTypeError(f"must be at least {lowest}, got {value}")
@@ -16,7 +19,7 @@ def _number(lowest):
     return read
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
     parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU: see it work.")
@@ -33,39 +36,39 @@ def _parser():
     return parser
 
 
-def _info():
+def _info() -> None:
     import lstm_fast as lf
 
     for name, value in lf.info().items():
         print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
-def _bench(n_threads):
+def _bench(n_threads: int) -> None:
     from .tour import speed
 
     for line in speed.table(n_threads):
         print(line, flush=True)
 
 
-def _run(args):
+def _run(args: argparse.Namespace) -> None:
     if args.command == "info":
         _info()
     elif args.command == "bench":
         _bench(args.num_threads)
     else:
-        from .tour import story
+        from .tour.tour import tell
 
-        story.tell(args.seed, None if args.no_pictures else args.out, args.quick)
+        tell(args.seed, None if args.no_pictures else args.out, args.quick)
     sys.stdout.flush()  # here, so that a closed pipe is noticed below and not at exit
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, 1 for a file that cannot be written, 128 + signal for Ctrl-C or a closed pipe."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
-        argv.insert(0, "tour")
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
+        words.insert(0, "tour")
     try:
-        _run(_parser().parse_args(argv))
+        _run(_parser().parse_args(words))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130

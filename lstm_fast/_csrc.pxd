@@ -72,7 +72,7 @@ cdef extern from "lstm_fast.h" nogil:
         const int64_t *rows
         const int64_t *packed_rows
         const uint8_t *resets
-        c_bool lean
+        c_bool recompute_gates
         double dropout, recurrent_dropout, zoneout_h, zoneout_c
         uint64_t seed
     struct lstm_sequence:

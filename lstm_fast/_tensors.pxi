@@ -118,10 +118,10 @@ cdef class TensorReader:
         cdef int64_t n = 1
         try:
             self.read(tensor, &memory, &code)
-        except (RuntimeError, ValueError):
-            raise ValueError(f"expected a plain tensor on the CPU of {', '.join(map(str, self.codes))} and one to three axes, "
-                             f"got {type(tensor).__name__} of {tensor.dtype}, shape {tuple(tensor.shape)}, on {tensor.device}"
-                             ) from None
+        except (BufferError, RuntimeError, ValueError):
+            raise ValueError(f"expected a dense tensor on the CPU with one to three axes, allocated storage and one of the dtypes "
+                             f"{', '.join(map(str, self.codes))}, got {type(tensor).__name__} of {tensor.dtype}, shape "
+                             f"{tuple(tensor.shape)}, on {tensor.device}") from None
         itemsize = number_bytes(code)
         shape = tuple([memory.shape[k] for k in range(memory.ndim)])
         if 0 in shape:
@@ -213,12 +213,15 @@ cdef class TensorCalls:
         return difference == 0
 
     def are_current(self, tensors):
-        """Whether these tensors are those that were packed, or equal to the bit; ValueError unless they are plain."""
+        """Whether these tensors can be read and hold what was packed, to the bit."""
         cdef int k = 0
-        for tensor in tensors:
-            if k == self.n_copies or not self.is_equal(tensor, &self.copies[k]):
-                return False
-            k += 1
+        try:
+            for tensor in tensors:
+                if k == self.n_copies or not self.is_equal(tensor, &self.copies[k]):
+                    return False
+                k += 1
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+            return False
         return k == self.n_copies
 
     cdef void *new_memory(self, object tensor) except NULL:

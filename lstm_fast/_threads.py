@@ -1,7 +1,10 @@
-"""How many threads a call may use: num_threads= of the call, the innermost `with num_threads(n)`, the process setting."""
+"""How many threads a call may use: its num_threads=, the innermost `with num_threads(n)`, the process setting."""
+
+from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -10,12 +13,12 @@ from ._arguments import positive_integer
 
 MOST_THREADS = 1024  # larger values are clamped
 
-_scoped = ContextVar("lstm_fast_num_threads", default=None)
-_process = None  # of set_num_threads, or the default once it was asked for
+_scoped: ContextVar[int | None] = ContextVar("lstm_fast_num_threads", default=None)
+_process: int | None = None  # of set_num_threads, or the default once it was asked for
 _is_forked_child = False
 
 
-def _in_child():
+def _in_child() -> None:
     global _is_forked_child
     _is_forked_child = True
 
@@ -24,8 +27,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def _container_limit():
-    """Processors that the control group (v2, v1) grants, rounded up; no limit: infinity."""
+def _container_limit() -> float:
+    """Processors that the control group (v2, v1) grants, rounded up; infinity without a limit."""
     for quota_file, period_file in (
         ("/sys/fs/cgroup/cpu.max", None),
         ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
@@ -43,11 +46,21 @@ def _container_limit():
     return math.inf
 
 
-def get_num_threads():
-    """Threads that a call uses at most when it names no number.
+def get_num_threads() -> int:
+    """Upper limit of threads for a call without num_threads.
 
-    Unless set: the smallest of OMP_NUM_THREADS, the processors that this process may run on and the limit of the container.
-    A call uses fewer where the work is too small to share. In a child made by fork it is always 1.
+    Unless it is set, it is OpenMP's number (OMP_NUM_THREADS, the processors this process may run on) within the limit
+    of the container. A call uses fewer threads where the work is too small to share. In a child made by fork it is
+    always 1.
+
+    Returns
+    -------
+    int
+
+    See Also
+    --------
+    set_num_threads : For the whole process.
+    num_threads : For a block of code.
     """
     global _process
     if _is_forked_child:
@@ -60,15 +73,47 @@ def get_num_threads():
     return _process
 
 
-def set_num_threads(n):
-    """Sets the number of threads for the whole process."""
+def set_num_threads(n: int) -> None:
+    """Sets the upper limit of threads for the whole process.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; values over 1024 are clamped.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> before = lf.get_num_threads()
+    >>> lf.set_num_threads(1)
+    >>> lf.get_num_threads()
+    1
+    >>> lf.set_num_threads(before)
+    """
     global _process
     _process = min(positive_integer("n", n, most=math.inf), MOST_THREADS)
 
 
 @contextmanager
-def num_threads(n):
-    """Within the block, and in this Python thread alone, calls use at most n threads."""
+def num_threads(n: int) -> Iterator[None]:
+    """Context manager: upper limit of threads within a block, in this Python thread alone.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; values over 1024 are clamped.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> with lf.num_threads(1):
+    ...     lf.get_num_threads()
+    1
+    """
     token = _scoped.set(min(positive_integer("n", n, most=math.inf), MOST_THREADS))
     try:
         yield
@@ -76,7 +121,7 @@ def num_threads(n):
         _scoped.reset(token)
 
 
-def resolve(value):
+def resolve(value: int | None) -> int:
     """The num_threads= argument of a call as a number."""
     return (
         get_num_threads() if value is None else min(positive_integer("num_threads", value, most=math.inf), MOST_THREADS)

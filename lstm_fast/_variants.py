@@ -1,41 +1,67 @@
-"""What a cell can have beside the plain LSTM's six lines: arguments checked, parameters named, sense made of combinations."""
+"""Cell variants: the options of a cell checked, and the parameters that a layer has with them."""
+
+from __future__ import annotations
 
 from numbers import Integral, Real
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from . import _arguments
 
-# The plain cell's activation of each argument; what is given as these is not a variant.
+if TYPE_CHECKING:
+    from ._types import Activation
+
+# The activations of the plain cell, for which the kernels are specialised.
 PLAIN = {"activation": "tanh", "recurrent_activation": "sigmoid", "cell_activation": "tanh"}
 
+# Initial values of these parameters; all others are uniform.
+INITIAL_VALUES = {"norm_ih_weight": 1, "norm_hh_weight": 1, "norm_c_weight": 1, "norm_c_bias": 0, "h_0": 0, "c_0": 0}
 
-def projection(value, hidden_size):
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < hidden_size:
+NONLINEARITIES = ("tanh", "relu", "identity")
+
+
+def projection(value: Any, hidden_size: int) -> int:
+    """proj_size, which is smaller than hidden_size."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < hidden_size:
         raise ValueError(
             f"proj_size must be an integer from 0 (none) to hidden_size - 1 = {hidden_size - 1}, got {value!r}"
         )
     return int(value)
 
 
-def clip(name, value):
+def clip(name: str, value: Any) -> float | None:
     """A bound, or None."""
-    if value is not None and (not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf")):
+    if value is None:
+        return None
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
         raise ValueError(f"{name} must be a positive number or None, got {value!r}")
-    return None if value is None else float(value)
+    return float(value)
 
 
-def zoneout(value, has_c):
-    """(of h, of c) from one number for both, or from a pair."""
+def zoneout(value: Any) -> tuple[float, float]:
+    """(zoneout of h, zoneout of c) from one number for both, or from a pair."""
     if type(value) is float and value == 0:
-        return 0.0, 0.0  # as usual, at every call
-    pair = tuple(value) if isinstance(value, (tuple, list)) and has_c else (value, value)
+        return 0.0, 0.0  # fast path: the default, at every training call
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2:
         raise ValueError(f"zoneout must be a number from 0 to 1 or a pair of them (of h, of c), got {value!r}")
-    return tuple(_arguments.probability("zoneout", p) for p in pair)
+    h, c = (_arguments.probability("zoneout", p) for p in pair)
+    return h, c
 
 
-def activation(name, value):
+def zoneout_of_lstm(name: str, value: Any) -> float | tuple[float, float]:
+    """The option as it was given, if it is valid."""
+    zoneout(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def nonlinearity(name: str, value: Any) -> str:
+    """The nonlinearity of a plain RNN."""
+    if value not in NONLINEARITIES:
+        raise ValueError(f"{name} must be tanh, relu or identity, got {value!r}")
+    return value  # type: ignore[no-any-return]
+
+
+def activation(name: str, value: Any) -> tuple[str, float, float] | None:
     """(kind, alpha, beta) for the core; None if it is the plain cell's."""
     if value == PLAIN[name]:
         return None
@@ -49,40 +75,39 @@ def activation(name, value):
     from .reference.activations import activation as read
 
     kind = value if isinstance(value, str) else value[0]
-    parameters = read(value, name).parameters
-    return (kind, *parameters, *(0.0,) * (2 - len(parameters)))
+    alpha, beta = (*read(value, name).parameters, 0.0, 0.0)[:2]
+    return kind, alpha, beta
 
 
-def parameter_shapes(model, input_size):
-    """Names and shapes of one layer and direction of a module, PyTorch's first, in its order."""
-    H, R, G = model.hidden_size, model.h_size, model._n_gates * model.hidden_size
-    shapes = {"weight_ih": (G, input_size), "weight_hh": (G, R)}
-    if model.bias:
+def checked_activation(name: str, value: Any) -> Activation:
+    """The option as it was given, if it is valid."""
+    activation(name, value)
+    return value  # type: ignore[no-any-return]
+
+
+def layer_shapes(
+    *,
+    input_size: int,
+    hidden_size: int,
+    h_size: int,
+    num_gates: int,
+    has_cell_state: bool,
+    bias: bool,
+    peepholes: bool = False,
+    layer_norm: bool = False,
+    learn_initial_state: bool = False,
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the parameters of one layer and direction, PyTorch's first, in its order."""
+    H, R, G = hidden_size, h_size, num_gates * hidden_size
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, input_size), "weight_hh": (G, R)}
+    if bias:
         shapes |= {"bias_ih": (G,), "bias_hh": (G,)}
     if R != H:
         shapes["weight_hr"] = (R, H)
-    if getattr(model, "peepholes", False):
+    if peepholes:
         shapes["weight_peephole"] = (3 * H,)
-    if getattr(model, "layer_norm", False):
+    if layer_norm:
         shapes |= {"norm_ih_weight": (G,), "norm_hh_weight": (G,), "norm_c_weight": (H,), "norm_c_bias": (H,)}
-    if model.learn_initial_state:
-        shapes |= {"h_0": (R,), "c_0": (H,)} if model._has_c else {"h_0": (R,)}
+    if learn_initial_state:
+        shapes |= {"h_0": (R,), "c_0": (H,)} if has_cell_state else {"h_0": (R,)}
     return shapes
-
-
-# Where these parameters start; the others are uniform.
-STARTS = {"norm_ih_weight": 1, "norm_hh_weight": 1, "norm_c_weight": 1, "norm_c_bias": 0, "h_0": 0, "c_0": 0}
-
-
-def read_resets(value, T, B, batch_first=False, is_unbatched=False):
-    """resets for the core: uint8 (T, B), or None where there is none."""
-    if value is None:
-        return None
-    resets = np.asarray(value)
-    words, shape = ("(T,)", (T,)) if is_unbatched else ("(B, T)", (B, T)) if batch_first else ("(T, B)", (T, B))
-    if resets.dtype != bool or resets.shape != shape:
-        raise ValueError(f"resets must be boolean of shape {words} = {shape}, got {resets.dtype} {resets.shape}")
-    if not resets.any():
-        return None
-    resets = resets.reshape(T, B) if is_unbatched else resets.T if batch_first else resets
-    return np.ascontiguousarray(resets, np.uint8)

@@ -215,9 +215,9 @@ cdef class Weights:
         if is_interruptible(&self.model, T, B) and is_main_thread():
             c.interrupted = check_signals
         c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
-        c.lean, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
+        c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
         if run is not None:
-            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.lean = run
+            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.recompute_gates = run
             if c.zoneout_c != 0 and self.model.cell != LSTM_CELL_LSTM:
                 raise ValueError("a plain RNN has no c: zoneout_c must be 0")
         return 0
@@ -364,7 +364,7 @@ cdef class Weights:
         self.check_tape(&call, tape)
         if not (0 <= layer < self.model.num_layers and 0 <= direction < D):
             raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
-        if self.model.cell != LSTM_CELL_LSTM or call.lean:
+        if self.model.cell != LSTM_CELL_LSTM or call.recompute_gates:
             raise ValueError("this tape has no gates")
         blocks = (H + V - 1) // V
 

@@ -1,17 +1,27 @@
-"""Small real data that travels with the package."""
+"""Small real data sets, shipped with the package."""
+
+from __future__ import annotations
 
 import importlib.resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ._types import Array
 
-def sunspots():
+__all__ = ["sunspots"]
+
+
+def sunspots() -> tuple[Array, Array]:
     """Yearly mean sunspot numbers, 1700 to 2008.
 
     Returns
     -------
     years : ndarray of shape (309,), int64
+        1700 to 2008.
     values : ndarray of shape (309,), float64
+        Mean sunspot number of each year.
 
     Notes
     -----

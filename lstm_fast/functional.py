@@ -1,26 +1,82 @@
-"""Functions without an object: one layer, one direction, explicit weights. The same signatures as in reference."""
+"""Functional API: one layer, one direction, explicit weights; the signatures of lstm_fast.reference."""
 
-from collections import namedtuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import _core, _network, _threads
 from ._arguments import real_array, shaped
+from ._tape import Tape
+from ._variants import nonlinearity as _check_nonlinearity
 
-LSTMGradients = namedtuple("LSTMGradients", "d_x d_h_0 d_c_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh")
-RNNGradients = namedtuple("RNNGradients", "d_x d_h_0 d_weight_ih d_weight_hh d_bias_ih d_bias_hh")
+if TYPE_CHECKING:
+    from ._types import Array, ArrayLike, Nonlinearity
 
 
-def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads):
+class LSTMGradients(NamedTuple):
+    """What `lstm_backward` returns: gradients, each in the shape of what it belongs to.
+
+    Attributes
+    ----------
+    d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh : ndarray
+        Gradients with respect to the arguments of `lstm_forward`.
+    d_bias_ih, d_bias_hh : ndarray or None
+        None if the bias was None.
+    """
+
+    d_x: Array
+    d_h_0: Array
+    d_c_0: Array
+    d_weight_ih: Array
+    d_weight_hh: Array
+    d_bias_ih: Array | None
+    d_bias_hh: Array | None
+
+
+class RNNGradients(NamedTuple):
+    """What `rnn_backward` returns: gradients, each in the shape of what it belongs to.
+
+    Attributes
+    ----------
+    d_x, d_h_0, d_weight_ih, d_weight_hh : ndarray
+        Gradients with respect to the arguments of `rnn_forward`.
+    d_bias_ih, d_bias_hh : ndarray or None
+        None if the bias was None.
+    """
+
+    d_x: Array
+    d_h_0: Array
+    d_weight_ih: Array
+    d_weight_hh: Array
+    d_bias_ih: Array | None
+    d_bias_hh: Array | None
+
+
+def _forward(
+    cell: str,
+    n_gates: int,
+    x: Any,
+    h_0: Any,
+    c_0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    *,
+    lengths: Any,
+    num_threads: int | None,
+) -> tuple[Array, Array, Array | None, Tape]:
     """Checks everything against x (T, B, I) and weight_hh (n_gates * H, H), whose dtype is that of the computation."""
-    dtype = np.float32 if getattr(weight_hh, "dtype", None) == np.float32 else np.float64
+    dtype: np.dtype[Any] = np.dtype(np.float32 if getattr(weight_hh, "dtype", None) == np.float32 else np.float64)
     x, weight_hh = real_array("x", x, dtype), real_array("weight_hh", weight_hh, dtype)
     G = f"{n_gates}H" if n_gates > 1 else "H"
     if x.ndim != 3:
         raise ValueError(f"x must have shape (T, B, I), got {x.shape}")
     if weight_hh.ndim != 2 or weight_hh.shape[1] < 1:
         raise ValueError(f"weight_hh must have shape ({G}, H), got {weight_hh.shape}")
-    (T, B, I), H = x.shape, weight_hh.shape[1]
+    (_, B, I), H = x.shape, weight_hh.shape[1]
     if I < 1:
         raise ValueError(f"x must have shape (T, B, I) with I > 0, got {x.shape}")
     rows = n_gates * H
@@ -35,91 +91,242 @@ def _forward(cell, n_gates, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh,
     # Copies: the tape outlives this call, and the caller may change the weights meanwhile.
     arrays = [None if a is None else np.array(a, order="C") for a in (weight_ih, weight_hh, *biases)]
     weights = _core.Weights(cell, dtype, I, H, 1, 1, [_in_order(*arrays)])
-    return _network.forward(weights, x, h_0, c_0, keep=True, num_threads=_threads.resolve(num_threads), lengths=lengths)
+    output, h_n, c_n, tape = _network.forward(
+        weights, x, h_0, c_0, keep=True, num_threads=_threads.resolve(num_threads), lengths=lengths
+    )
+    assert tape is not None
+    return output, h_n[0], None if c_n is None else c_n[0], tape
 
 
-def _in_order(weight_ih, weight_hh, bias_ih, bias_hh):
-    """These as the core takes the parameters of a layer: the first of them, and none of the others."""
-    return (weight_ih, weight_hh, bias_ih, bias_hh, *(None,) * (len(_core.PARAMETERS) - 4))
+def _in_order(*parameters: Array | None) -> tuple[Array | None, ...]:
+    """Weights and biases as the core takes the parameters of a layer: the first of them, and none of the others."""
+    return (*parameters, *(None,) * (len(_core.PARAMETERS) - len(parameters)))
 
 
-def _backward(tape, is_lstm, d_output, d_h_n, d_c_n, num_threads):
-    if not isinstance(tape, _network.Tape) or tape._form is not None or (tape._weights.cell == "lstm") != is_lstm:
-        name = "lstm_forward" if is_lstm else "rnn_forward"
+def _backward(tape: Any, forward: str, d_output: Any, d_h_n: Any, d_c_n: Any, num_threads: int | None) -> list[Any]:
+    """Gradients in the order of LSTMGradients or RNNGradients; forward is the function that the tape must come from."""
+    is_lstm = forward == "lstm_forward"
+    if not isinstance(tape, Tape) or tape._signature is not None or (tape._weights.cell == "lstm") != is_lstm:
         raise TypeError(
-            f"tape must come from {name}, got {type(tape).__name__}"
-            + (" of another" if isinstance(tape, _network.Tape) else "")
+            f"tape must come from {forward}, got {type(tape).__name__}"
+            + (" of another" if isinstance(tape, Tape) else "")
         )
-    weights, (T, B) = tape._weights, (tape.steps, tape.batch_size)
-    ((weight_ih, weight_hh, bias_ih, bias_hh, *_),) = weights.arrays
-    dtype, H = weights.dtype, weight_hh.shape[1]
+    weights, T, B = tape._weights, tape.steps, tape.batch_size
+    parameters = weights.arrays[0][:4]
+    dtype, H = weights.dtype, weights.hidden_size
     d_output = _network.optional_state("d_output", d_output, dtype, (T, B, H), "(T, B, H)")
     d_h_n = _network.optional_state("d_h_n", d_h_n, dtype, (B, H), "(B, H)")
     d_c_n = _network.optional_state("d_c_n", d_c_n, dtype, (B, H), "(B, H)")
-    d_weights = [None if a is None else np.empty_like(a) for a in (weight_ih, weight_hh, bias_ih, bias_hh)]
+    d_parameters = [None if a is None else np.empty_like(a) for a in parameters]
     d_x, d_h_0, d_c_0 = _network.backward(
-        tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_weights)], num_threads=_threads.resolve(num_threads)
+        tape, d_output, d_h_n, d_c_n, gradients=[_in_order(*d_parameters)], num_threads=_threads.resolve(num_threads)
     )
-    states = (d_h_0[0], d_c_0[0]) if weights.has_c else (d_h_0[0],)
-    return d_x, *states, *d_weights
+    return [d_x, d_h_0[0], *([] if d_c_0 is None else [d_c_0[0]]), *d_parameters]
 
 
-def lstm_forward(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=None, *, num_threads=None):
-    """One LSTM layer over a sequence.
+def lstm_forward(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    weight_ih: ArrayLike,
+    weight_hh: ArrayLike,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    lengths: ArrayLike | None = None,
+    *,
+    num_threads: int | None = None,
+) -> tuple[Array, Array, Array, Tape]:
+    """One LSTM layer over a batch of sequences.
 
     Parameters
     ----------
     x : array_like of shape (T, B, I)
-    h_0, c_0 : array_like of shape (B, H), or None for zero
-    weight_ih, weight_hh : array_like of shape (4H, I), (4H, H), gates in the order i, f, g, o
-        The computation is float32 if weight_hh is, else float64; everything is converted to that.
-    bias_ih, bias_hh : array_like of shape (4H,), or None for zero
-    lengths : integers of shape (B,) from 0 to T, or None for T: steps beyond are padding, see LSTM
+        The sequences.
+    h_0, c_0 : array_like of shape (B, H), or None
+        Initial state; None: zero.
+    weight_ih : array_like of shape (4H, I)
+        Weights of x, gates in the order i, f, g, o.
+    weight_hh : array_like of shape (4H, H)
+        Weights of h_prev. If it is float32 everything is converted to that and computed with, else float64.
+    bias_ih, bias_hh : array_like of shape (4H,), or None
+        Biases; None: zero.
+    lengths : array_like of int of shape (B,), optional
+        Steps of each sequence, from 0 to T; None: all T. Padding past them is neither read nor computed.
     num_threads : int, optional
+        Upper limit; None: `get_num_threads()`.
 
     Returns
     -------
     output : ndarray of shape (T, B, H)
+        h at every step.
     h_n, c_n : ndarray of shape (B, H)
-    tape : for lstm_backward
+        Last state.
+    tape : Tape
+        What `lstm_backward` needs.
 
     Raises
     ------
     ValueError, TypeError
-        For a wrong shape or a dtype that is not real; the message names the argument.
+        For a shape or a dtype that does not fit; the message names the argument.
+
+    See Also
+    --------
+    LSTM : Packs weights once; for running the same weights many times.
 
     Notes
     -----
-    The formulas are those of lstm_fast.reference. To run the same weights many times, use LSTM, which packs them once.
+    The formulas are those of `lstm_fast.reference`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> rng = np.random.default_rng(0)
+    >>> weight_ih, weight_hh, x = (rng.standard_normal(shape) for shape in ((16, 3), (16, 4), (5, 2, 3)))
+    >>> output, h_n, c_n, tape = lf.lstm_forward(x, None, None, weight_ih, weight_hh, None, None)
+    >>> gradients = lf.lstm_backward(tape, np.ones_like(output))
+    >>> gradients.d_weight_hh.shape
+    (16, 4)
     """
     output, h_n, c_n, tape = _forward(
-        "lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads
+        "lstm", 4, x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths=lengths, num_threads=num_threads
     )
-    return output, h_n[0], c_n[0], tape
+    assert c_n is not None
+    return output, h_n, c_n, tape
 
 
-def lstm_backward(tape, d_output, d_h_n=None, d_c_n=None, *, num_threads=None):
-    """Gradients of a loss from its gradients d_output (T, B, H), d_h_n (B, H) and d_c_n (B, H), each None for zero.
+def lstm_backward(
+    tape: Tape,
+    d_output: ArrayLike | None,
+    d_h_n: ArrayLike | None = None,
+    d_c_n: ArrayLike | None = None,
+    *,
+    num_threads: int | None = None,
+) -> LSTMGradients:
+    """Gradients of an LSTM layer.
 
-    Returns a named tuple d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh; that of a bias which was
-    None is None. The tape stays as it was.
+    Parameters
+    ----------
+    tape : Tape
+        From `lstm_forward`. It can be used again.
+    d_output : array_like of shape (T, B, H), or None
+        Gradient of the loss with respect to output; None: zero.
+    d_h_n, d_c_n : array_like of shape (B, H), optional
+        Gradients of the loss with respect to the last state; None: zero.
+    num_threads : int, optional
+        Upper limit; None: `get_num_threads()`.
+
+    Returns
+    -------
+    LSTMGradients
+        Named tuple of d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a shape that does not fit, or a tape that is not of `lstm_forward`.
+
+    See Also
+    --------
+    lstm_forward : Has an example.
     """
-    return LSTMGradients(*_backward(tape, True, d_output, d_h_n, d_c_n, num_threads))
+    return LSTMGradients(*_backward(tape, "lstm_forward", d_output, d_h_n, d_c_n, num_threads))
 
 
-def rnn_forward(x, h_0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity="tanh", lengths=None, *, num_threads=None):
-    """One plain RNN layer, h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh); shapes with H instead of 4H.
+def rnn_forward(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    weight_ih: ArrayLike,
+    weight_hh: ArrayLike,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    nonlinearity: Nonlinearity = "tanh",
+    lengths: ArrayLike | None = None,
+    *,
+    num_threads: int | None = None,
+) -> tuple[Array, Array, Tape]:
+    """One plain RNN layer over a batch of sequences.
 
-    nonlinearity: "tanh", "relu" or "identity"; lengths as in lstm_forward. Returns output (T, B, H), h_n (B, H) and a tape for rnn_backward.
+    At every step ``h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)``.
+
+    Parameters
+    ----------
+    x : array_like of shape (T, B, I)
+        The sequences.
+    h_0 : array_like of shape (B, H), or None
+        Initial h; None: zero.
+    weight_ih : array_like of shape (H, I)
+        Weights of x.
+    weight_hh : array_like of shape (H, H)
+        Weights of h_prev. If it is float32 everything is converted to that and computed with, else float64.
+    bias_ih, bias_hh : array_like of shape (H,), or None
+        Biases; None: zero.
+    nonlinearity : {"tanh", "relu", "identity"}, default "tanh"
+        Activation of h.
+    lengths : array_like of int of shape (B,), optional
+        Steps of each sequence, from 0 to T; None: all T.
+    num_threads : int, optional
+        Upper limit; None: `get_num_threads()`.
+
+    Returns
+    -------
+    output : ndarray of shape (T, B, H)
+        h at every step.
+    h_n : ndarray of shape (B, H)
+        Last h.
+    tape : Tape
+        What `rnn_backward` needs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a shape or a dtype that does not fit; the message names the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> output, h_n, tape = lf.rnn_forward(np.ones((3, 1, 1)), None, [[1.0]], [[0.5]], None, None, "identity")
+    >>> output[:, 0, 0]
+    array([1.  , 1.5 , 1.75])
+    >>> lf.rnn_backward(tape, None, [[1.0]]).d_weight_hh
+    array([[2.]])
     """
-    if nonlinearity not in ("tanh", "relu", "identity"):
-        raise ValueError(f"nonlinearity must be tanh, relu or identity, got {nonlinearity!r}")
+    _check_nonlinearity("nonlinearity", nonlinearity)
     output, h_n, _, tape = _forward(
-        nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, num_threads
+        nonlinearity, 1, x, h_0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths=lengths, num_threads=num_threads
     )
-    return output, h_n[0], tape
+    return output, h_n, tape
 
 
-def rnn_backward(tape, d_output, d_h_n=None, *, num_threads=None):
-    """As lstm_backward, without the cell state."""
-    return RNNGradients(*_backward(tape, False, d_output, d_h_n, None, num_threads))
+def rnn_backward(
+    tape: Tape, d_output: ArrayLike | None, d_h_n: ArrayLike | None = None, *, num_threads: int | None = None
+) -> RNNGradients:
+    """Gradients of a plain RNN layer.
+
+    Parameters
+    ----------
+    tape : Tape
+        From `rnn_forward`. It can be used again.
+    d_output : array_like of shape (T, B, H), or None
+        Gradient of the loss with respect to output; None: zero.
+    d_h_n : array_like of shape (B, H), optional
+        Gradient of the loss with respect to h_n; None: zero.
+    num_threads : int, optional
+        Upper limit; None: `get_num_threads()`.
+
+    Returns
+    -------
+    RNNGradients
+        Named tuple of d_x, d_h_0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a shape that does not fit, or a tape that is not of `rnn_forward`.
+
+    See Also
+    --------
+    rnn_forward : Has an example.
+    """
+    return RNNGradients(*_backward(tape, "rnn_forward", d_output, d_h_n, None, num_threads))

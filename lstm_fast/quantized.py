@@ -1,60 +1,161 @@
 """Fewer bytes per weight, for inference: LSTM.quantized makes these."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
 import numpy as np
 
-from . import _core
+from ._lstm import LSTMNetwork, Trace, trace
+from ._options import Fixed
 from ._parameters import Version
-from .modules import LSTM
+
+if TYPE_CHECKING:
+    from ._types import Array, ArrayLike, State, StateLike
+
+FORMATS = ("float16",)
 
 
-class QuantizedLSTM(LSTM):
-    """An inference-only copy of an LSTM with its weights stored as float16, made by lstm.quantized("float16").
+def _format(name: str, value: Any) -> str:
+    if value not in FORMATS:
+        raise ValueError(f"{name} must be 'float16', got {value!r}")
+    return value  # type: ignore[no-any-return]
 
-    Weights are rounded to float16 once (11 bits: half a part in a thousand), widened again as they are read, and computed
-    with in float32: outputs stay within about 2e-3 of those of float32, and are to the bit those of a float32 LSTM with
-    the rounded weights. Calls, streams and trace work as before; training and edits are refused (edit the LSTM and
-    quantize again).
 
-    Faster where reading weights is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9 at 1024 (one step, AVX2,
-    one thread), with two to eight sequences of H = 512 1.3 to 1.1 times. No faster, and possibly a few percent slower, where
-    arithmetic is: H of 64 and less, or many sequences.
+class QuantizedLSTM(LSTMNetwork):
+    """Inference-only copy of an LSTM with its weights stored as float16, made by ``lstm.quantized("float16")``.
+
+    Weights are rounded to float16 once (11 bits: half a part in a thousand), widened when they are read, and computed
+    with in float32. Outputs stay within about 2e-3 of those of float32, and have the bits of a float32 LSTM with the
+    rounded weights. Calls, streams and traces work as those of the LSTM; there is no training and no editing.
+
+    Parameters
+    ----------
+    lstm : LSTM
+        The network to copy, of dtype float32.
+    format : {"float16"}
+        Format of the weights.
+
+    See Also
+    --------
+    LSTM.quantized : Makes these.
+
+    Notes
+    -----
+    Faster where reading weights is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9 at 1024 (one step,
+    AVX2, one thread), with two to eight sequences of H = 512 1.3 to 1.1 times. No faster, and possibly a few percent
+    slower, where arithmetic is: H of 64 and less, or many sequences.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 16, seed=0)
+    >>> small = lstm.quantized("float16")
+    >>> small.flat_parameters.nbytes / lstm.flat_parameters.nbytes
+    0.5
+    >>> x = np.ones((5, 2, 3))
+    >>> bool(np.abs(small(x)[0] - lstm(x)[0]).max() < 2e-3)
+    True
     """
 
-    def __init__(self, lstm, number="float16"):
-        if number != "float16":
-            raise ValueError(f"number must be 'float16', got {number!r}")
+    format = Fixed[str]("Format of the weights.", _format, "float16")
+
+    def __init__(self, lstm: LSTMNetwork, format: str = "float16") -> None:
+        self._format = _format("format", format)
         if lstm.dtype != np.float32:
             raise ValueError(f"dtype must be float32 to be quantized, got {lstm.dtype.name}")
-        self.__dict__.update({name: value for name, value in lstm.__dict__.items() if name != "_version"})
         for name, value in lstm.parameters().items():
             if not (np.abs(value) <= np.finfo(np.float16).max).all():
                 raise ValueError(f"{name} must be finite and at most 65504 to be stored as float16")
+        config = lstm.config()
+        for name, value in config.items():
+            setattr(self, "_" + name, value)
+        self._option_names = tuple(config)
+        self._lay_out()
         self._install(lstm.flat_parameters.astype(np.float16))
 
-    def _make_version(self, flat):
-        views = self._views(flat)
-        arrays = [
-            tuple(array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of)
+    def _make_version(self, flat: Array) -> Version:
+        views = self._table.views(flat)
+        arrays = [  # matrices stay float16
+            tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
             for of in self._by_direction(views)
-        ]  # matrices stay float16
-        weights = _core.Weights(
-            self._cell_name(),
-            self.dtype,
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            self._n_directions,
-            arrays,
-            **self._cell,
-        )
-        return Version(flat, views, weights)
+        ]
+        return Version(flat, views, self._pack(arrays))
 
-    def _refuse(self, *args, **kwargs):
-        raise TypeError(
-            "a quantized LSTM is for inference: train or edit the LSTM that it was made of, and quantize again"
-        )
+    def __call__(
+        self,
+        x: ArrayLike,
+        state: StateLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> tuple[Array, State]:
+        """Inference, as a call of the LSTM.
 
-    forward = backward = edit = load_state_dict = quantized = _refuse
+        Parameters
+        ----------
+        x : array_like of shape (T, B, input_size)
+            As of LSTM, and all other arguments too.
+        state : (h_0, c_0), optional
+            Initial state.
+        lengths : array_like of int of shape (B,), optional
+            Steps of each sequence.
+        resets : array_like of bool of shape (T, B), optional
+            True where a new sequence begins.
+        num_threads : int, optional
+            Upper limit.
 
-    def __repr__(self):
+        Returns
+        -------
+        output : ndarray of shape (T, B, D * R)
+            h of the last layer at every step, float32.
+        state : (h_n, c_n)
+            Last state.
+        """
+        return self._infer(x, state, lengths, resets, num_threads)
+
+    def trace(
+        self,
+        x: ArrayLike,
+        state: StateLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> Trace:
+        """Gates, cell state and output of every step, as LSTM.trace.
+
+        Parameters
+        ----------
+        x : array_like of shape (T, B, input_size)
+            As of LSTM, and all other arguments too.
+        state : (h_0, c_0), optional
+            Initial state.
+        lengths : array_like of int of shape (B,), optional
+            Steps of each sequence.
+        resets : array_like of bool of shape (T, B), optional
+            True where a new sequence begins.
+        num_threads : int, optional
+            Upper limit.
+
+        Returns
+        -------
+        Trace
+            Arrays of every step.
+        """
+        return trace(self, x, state, lengths, resets, num_threads)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in ("forward", "backward", "edit", "load_state_dict", "load_flat_parameters", "quantized"):
+                raise AttributeError(
+                    f"a quantized LSTM is for inference and has no {name}: "
+                    "train or edit the LSTM that it was made from, and quantize again"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
         return f"{super().__repr__()}  # weights of float16"

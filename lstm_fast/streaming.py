@@ -104,7 +104,7 @@ class Stream(_core.Stepper):
         h, c = live.h.copy(), None if live.c is None else live.c.copy()
         for name, own in (("h_0", h), ("c_0", c)):
             for layer in range(self.module.num_layers if own is not None else 0):
-                own[layer, rows] = live.version.views.get(f"{name}{self.module._suffixes()[layer]}", 0)
+                own[layer, rows] = live.version.views.get(f"{name}{self.module.parameter_suffixes[layer]}", 0)
         return h, c
 
     def _boolean(self, mask, words=""):

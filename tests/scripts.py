@@ -1,11 +1,11 @@
-"""Scripts that run in processes of their own, so that a hang or a crash is a failure of one test."""
+"""Scripts run in separate processes, so that a hang or a crash fails one test only."""
 
 import os
 import subprocess
 import sys
 import textwrap
 
-# What every script begins with. `busy` is a call that several threads share.
+# The beginning of every script. `busy` is a call that uses several threads.
 PRELUDE = """
 import os, signal, sys, threading, time
 import numpy as np
@@ -14,7 +14,7 @@ import lstm_fast as lf
 def same(got, want):
     return got.tobytes() == want.tobytes()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in a shell's background jobs
 rng = np.random.default_rng(0)
 lstm = lf.LSTM(16, 65, bidirectional=True, seed=0)
 x = rng.standard_normal((40, 33, 16)).astype(np.float32)
@@ -32,13 +32,13 @@ def start(script, **environment):
 
 
 def run(script, timeout=60, **environment):
-    """What the script prints; it must end well and in time."""
+    """The output of the script, which must succeed within the timeout."""
     process = start(script, **environment)
     try:
         output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise AssertionError(f"no end within {timeout} s: {process.communicate()}") from None
+        raise AssertionError(f"not finished within {timeout} s: {process.communicate()}") from None
     assert process.returncode == 0, f"exit status {process.returncode}\n{output}\n{errors[-3000:]}"
     return output
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import draw, make, states, train
-from lstm_fast import LSTM, RNN, LSTMCell
+from lstm_fast import LSTM, RNN, LSTMCell, _arguments
+from module_cases import draw, make, states, train
 from tolerances import assert_same_bits
 
 T, B, I, H = 4, 2, 3, 5
@@ -253,6 +253,16 @@ def test_sizes_must_be_positive_integers(name):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
 
 
+def test_the_largest_size_is_one():
+    for most in (_arguments.LARGEST_SIZE, 10_000, 1):
+        assert _arguments.positive_integer("size", most, most) == most
+        with pytest.raises(ValueError, match=f"^size must be at most {most}, got {most + 1}"):
+            _arguments.positive_integer("size", most + 1, most)
+    assert LSTM(1, 1, 10_000).num_layers == 10_000
+    with pytest.raises(ValueError, match="^num_layers must be at most 10000, got 10001"):
+        LSTM(1, 1, 10_001)
+
+
 @pytest.mark.parametrize(
     "name, wrong_values, message",
     [
@@ -281,6 +291,16 @@ def test_options_of_calls_and_of_the_plain_rnn_are_checked():
         LSTM(I, H, 1, True)  # beyond num_layers by keyword alone: PyTorch's order is easily mistaken
     with pytest.raises((TypeError, ValueError), match="^training must be"):
         LSTM(I, H).forward(np.ones((T, B, I)), training=1)
+
+
+def test_the_largest_sizes_are_allowed():
+    assert _arguments.positive_integer("n", 2**40) == 2**40 == _arguments.LARGEST_SIZE
+    assert _arguments.positive_integer("n", 5, most=5) == 5
+    with pytest.raises(ValueError, match=f"n must be at most {2**40}, got {2**40 + 1}"):
+        _arguments.positive_integer("n", 2**40 + 1)
+    assert LSTM(1, 1, 10_000).num_layers == 10_000
+    with pytest.raises(ValueError, match="num_layers must be at most 10000, got 10001"):
+        LSTM(1, 1, 10_001)
 
 
 def test_number_of_threads_must_be_a_positive_integer():

@@ -44,7 +44,7 @@ def test_the_core_refuses_gradients_that_do_not_fit():
         of.backward(block, x, None, None, None, h * 0 + 1, None, None, h.copy(), c, gradients, 1)
     for name, value in zip(_core.PARAMETERS, rows[0], strict=True):
         if value is not None:
-            assert_same_bits(value, lstm._views(good)[name + "_l0"])
+            assert_same_bits(value, lstm.unflatten(good)[name + "_l0"])
     with pytest.raises(ValueError, match="PARAMETERS"):
         _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
 

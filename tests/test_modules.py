@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from lstm_fast import LSTM, RNN, LSTMCell, reference
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
 
@@ -217,6 +217,112 @@ def test_constructor_arguments_are_attributes():
     assert LSTM(np.int64(3), np.int32(5)).input_size == 3
 
 
+EVERY_KIND = (
+    LSTM(3, 5, 2, proj_size=2, peepholes=True, bidirectional=True, seed=0),
+    RNN(3, 5, seed=0),
+    LSTMCell(3, 5, seed=0),
+    LSTM(3, 5, seed=0).quantized(),
+)
+
+
+@pytest.mark.parametrize("module", EVERY_KIND, ids=lambda module: type(module).__name__)
+def test_options_are_read_only(module):
+    """Writing one would make calls read beyond the packed weights."""
+    settings = {"batch_first", "dropout", "recurrent_dropout", "zoneout"}
+    others = [
+        "num_directions",
+        "num_gates",
+        "has_cell_state",
+        "h_size",
+        "output_size",
+        "parameter_names",
+        "flat_parameters",
+    ]
+    x, before = np.ones((2, 3) if isinstance(module, LSTMCell) else (4, 2, 3)), repr(module)
+    want = module(x)[0]
+    for name in [*module.config(), "num_layers", "bidirectional", "proj_size", "learn_initial_state", *others]:
+        value = getattr(module, name)
+        if name in settings:
+            continue
+        for wrong in (3, True, value):
+            with pytest.raises(AttributeError, match=name):
+                setattr(module, name, wrong)
+        with pytest.raises(AttributeError, match=name):
+            delattr(module, name)
+        assert getattr(module, name) is value or np.all(getattr(module, name) == value)
+    with pytest.raises(AttributeError, match="hidden_size is fixed .*: make a new .* with hidden_size=9"):
+        module.hidden_size = 9
+    assert repr(module) == before and (module(x)[0] == want).all()
+
+
+def test_settings_can_be_changed_and_are_checked():
+    lstm, x = LSTM(3, 5, 2, seed=0), np.random.default_rng(0).standard_normal((4, 2, 3))
+    want = lstm(x)[0]
+    lstm.batch_first, lstm.dropout, lstm.recurrent_dropout, lstm.zoneout = True, 0.5, 0.25, (0.1, 0.2)
+    assert repr(lstm) == (
+        "LSTM(3, 5, num_layers=2, batch_first=True, dropout=0.5, recurrent_dropout=0.25, zoneout=(0.1, 0.2))"
+    )
+    assert_same_bits(lstm(x.swapaxes(0, 1))[0], want.swapaxes(0, 1))
+    assert lstm.forward(x.swapaxes(0, 1))[2].options[:4] == (0.5, 0.25, 0.1, 0.2)
+    for name, wrong in (("batch_first", 1), ("dropout", 1.5), ("recurrent_dropout", -1), ("zoneout", (1, 2))):
+        with pytest.raises((TypeError, ValueError), match=name):
+            setattr(lstm, name, wrong)
+    twin = copy.copy(lstm)
+    twin.dropout, twin.batch_first = 0.0, False
+    assert (lstm.dropout, lstm.batch_first) == (0.5, True)
+    for cls, name in ((LSTMCell, "batch_first"), (LSTMCell, "zoneout")):
+        with pytest.raises(AttributeError, match=f"LSTMCell has no option {name}"):
+            setattr(cls(3, 5), name, True)
+    with pytest.raises(ValueError, match="zoneout must be a number"):
+        RNN(3, 5).zoneout = (0.1, 0.2)
+
+
+@pytest.mark.parametrize("module", EVERY_KIND, ids=lambda module: type(module).__name__)
+def test_config_makes_a_like_module(module):
+    if not isinstance(module, lstm_fast.QuantizedLSTM):
+        assert repr(type(module)(**module.config())) == repr(module)
+
+
+@pytest.mark.parametrize("module", EVERY_KIND, ids=lambda module: type(module).__name__)
+def test_places_of_parameters_are_public(module):
+    flat = np.arange(module.flat_parameters.size, dtype=float)
+    views, slices = module.unflatten(flat), module.parameter_slices
+    assert module.parameter_names == tuple(views) == tuple(slices) == tuple(module.parameters())
+    for name, shape in module.parameter_shapes.items():
+        assert views[name].shape == shape == module.parameters()[name].shape
+        assert_same_bits(views[name].ravel(), flat[slices[name]], name)
+    ends = {name.removeprefix("weight_ih") for name in views if name.startswith("weight_ih")}
+    assert set(module.parameter_suffixes) == ends and module.output_size == module.num_directions * module.h_size
+    with pytest.raises(ValueError, match="flat must have shape"):
+        module.unflatten(flat[1:])
+
+
+def test_flat_parameters_can_be_loaded():
+    lstm, flat = LSTM(3, 5, seed=0), np.arange(200.0)
+    lstm.load_flat_parameters(flat)
+    flat[0] = -1
+    assert_same_bits(lstm.flat_parameters, np.arange(200, dtype=np.float32))
+    own = np.arange(200, dtype=np.float32)[::-1].copy()
+    lstm.load_flat_parameters(own, copy=False)
+    assert lstm.flat_parameters is own and not own.flags.writeable
+    lstm.load_flat_parameters(np.arange(400, dtype=np.float32)[::2], copy=False)
+    assert lstm.flat_parameters.flags.c_contiguous
+    for wrong in (flat[1:], flat[:, None], ["a"] * 200, None):
+        with pytest.raises((TypeError, ValueError), match="flat must"):
+            lstm.load_flat_parameters(wrong)
+
+
+def test_a_generator_draws_the_masks_in_place_of_the_modules_own():
+    lstm, other = (LSTM(3, 5, 2, dropout=0.5, zoneout=0.1, seed=0) for _ in range(2))
+    x = np.random.default_rng(0).standard_normal((4, 2, 3))
+    first, second = (lstm.forward(x, rng=np.random.default_rng(seed))[0] for seed in (1, 2))
+    assert (first != second).any()
+    assert_same_bits(lstm.forward(x, rng=np.random.default_rng(1))[0], first)
+    assert_same_bits(lstm.forward(x)[0], other.forward(x)[0])  # its own is where it was
+    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator or None, got int"):
+        lstm.forward(x, rng=1)
+
+
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))], ids=["deepcopy", "pickle"]
 )
@@ -289,12 +395,12 @@ def test_without_d_x_all_other_gradients_keep_their_bits(isa, structure, batch_f
     lstm = LSTM(3, 9, batch_first=batch_first, seed=0, **structure)
     x = np.random.default_rng(0).standard_normal((7, 5, 3))
     output, _, tape = lstm.forward(x, lengths=[0, 2, 3, 1, 3, 0, 2] if batch_first else [7, 0, 3, 5, 1])
-    want, got = lstm.backward(tape, output), lstm.backward(tape, output, wants_x=False)
+    want, got = lstm.backward(tape, output), lstm.backward(tape, output, compute_d_x=False)
     assert want.d_x.shape == x.shape and got.d_x is None
     for name in ("flat", "d_h_0", "d_c_0"):
         assert_same_bits(getattr(got, name), getattr(want, name), name)
-    with pytest.raises(TypeError, match="wants_x must be"):
-        lstm.backward(tape, output, wants_x="no")
+    with pytest.raises(TypeError, match="compute_d_x must be"):
+        lstm.backward(tape, output, compute_d_x="no")
 
 
 def test_gradients_are_a_mapping_over_one_buffer_in_the_order_of_parameters():

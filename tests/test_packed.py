@@ -1,17 +1,18 @@
-"""Packed sequences, as a PackedSequence's data: the core reads and writes them where they lie, with the bits of padded ones."""
+"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, with the bits of padded ones."""
 
 import numpy as np
 import pytest
 
-from lstm_fast import _core, _network
+from lstm_fast import _core
+from lstm_fast._tape import TrainingOptions
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 from tolerances import assert_same_bits
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 
 KINDS = {"lstm": set(LSTM_OPTIONS), "tanh": set(RNN_OPTIONS)}
 
 
-def train(module, a, lengths, run, num_threads, lean, pack):
-    """Results and gradients of the core, inference's too, by name; pack: None, or the padded places in packed order."""
+def train(module, a, lengths, run, num_threads, recompute_gates, pack):
+    """Results and gradients of the core by name, also of inference; pack: None, or padded positions in packed order."""
     weights, (T, B, I), dtype = module._version.weights, a["x"].shape, module.dtype
     n, R, H, D = weights.n_states, weights.h_size, weights.hidden_size, weights.num_directions
 
@@ -21,9 +22,9 @@ def train(module, a, lengths, run, num_threads, lean, pack):
     def empty(width):
         return np.zeros((T, B, width) if pack is None else (1, lengths.sum(), width), dtype)
 
-    running = (lengths > np.arange(T)[:, None]).sum(axis=1)
-    order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(running) - running)
-    run = (run and run._replace(lean=lean)) or _network.Run(0, 0, 0, 0, 0, lean)
+    active = (lengths > np.arange(T)[:, None]).sum(axis=1)
+    order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(active) - active)
+    run = (run or TrainingOptions())._replace(recompute_gates=recompute_gates)
     block = _core.Block(weights.tape_bytes(T, B, run))
     states = [np.empty((n, B, size), dtype) if size else None for size in (R, H if weights.has_c else 0) * 3]
     got = {
@@ -57,14 +58,14 @@ def train(module, a, lengths, run, num_threads, lean, pack):
         run,
         order,
     )
-    return got | module._views(flat)
+    return got | module.unflatten(flat)
 
 
 @pytest.mark.filterwarnings("ignore:dropout acts between layers")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(16))
-def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
-    """All variants, layers and directions; few rows of many steps and the reverse; threads, and lean tapes."""
+def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
+    """All variants, layers and directions; few long and many short sequences; threads, and tapes without gates."""
     rng = np.random.default_rng(seed)
     kind = "tanh" if seed % 4 == 3 else "lstm"
     options = {name for name in sorted(KINDS[kind]) if rng.random() < 0.3} - {"lengths", "resets"}
@@ -73,7 +74,7 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
     a = draw(rng, module, T, B, options)
     lengths = np.sort(rng.integers(1, T + 1, B))[::-1].copy()
     lengths[0], lengths[-1] = T, 1
-    run = _network.Run(
+    run = TrainingOptions(
         0.25 if "dropout" in options and module.num_layers > 1 else 0,
         0.3 if "recurrent_dropout" in options else 0,
         *(0.4 if name in options else 0 for name in ("zoneout_h", "zoneout_c")),
@@ -85,14 +86,16 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
     for split in ("best", "rows", "directions"):
         _core.use_split(split)
         try:
-            for num_threads, lean in ((1, False), (1, True), (2, False), (3, True)):
-                got = train(module, a, lengths, run, num_threads, lean, pack)
+            for num_threads, recompute_gates in ((1, False), (1, True), (2, False), (3, True)):
+                got = train(module, a, lengths, run, num_threads, recompute_gates, pack)
                 for name, value in want.items():
                     if name in ("output", "inferred", "d_x"):
                         value = value[pack][None]
                     if value is not None:
                         assert_same_bits(
-                            got[name], value, f"{sorted(options)}, {split}, {num_threads} threads, lean {lean}: {name}"
+                            got[name],
+                            value,
+                            f"{name}, {sorted(options)}, {split}, {num_threads} threads, {recompute_gates=}",
                         )
         finally:
             _core.use_split()
@@ -110,7 +113,7 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
         ([], [], 0, "steps and no empty rows"),
     ],
 )
-def test_packed_rows_that_would_lead_astray_are_refused(lengths, first, n, message):
+def test_inconsistent_packed_rows_are_rejected(lengths, first, n, message):
     module = make("lstm", 2, 3, set())
     x, output = np.zeros((1, n, 2)), np.zeros((1, n, 3))
     states = [np.zeros((1, len(lengths), 3)) for _ in range(2)]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import draw, infer, make, train
 from lstm_fast import _core
+from module_cases import draw, infer, make, train
 from scripts import long_call, run
 
 

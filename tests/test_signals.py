@@ -6,10 +6,10 @@ Scripts run in processes of their own, so that a hang or a crash is a failure of
 import signal
 import time
 
-import numpy as np
 import pytest
 
 from scripts import long_call, run, start
+
 
 @pytest.mark.parametrize(
     "mode, n_threads, hidden_size, options, isa",

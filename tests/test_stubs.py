@@ -1,38 +1,46 @@
-"""The type stubs say what the modules are: checked by mypy's stubtest."""
+"""Types: mypy --strict passes on the package and on a user's code; the stub of the extension says what it is."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import lstm_fast
+import pytest
+
+import lstm_fast as lf
+
+pytest.importorskip("mypy")
+ROOT = Path(lf.__file__).parent.parent
+TESTS = Path(__file__).parent
 
 
-def test_stubs_agree_with_the_modules():
-    allowlist = Path(__file__).with_name("stubtest_allowlist.txt")
-    environment = {**os.environ, "MYPYPATH": str(Path(lstm_fast.__file__).parent.parent)}
-    modules = [
-        "lstm_fast._core",
-        "lstm_fast.modules",
-        "lstm_fast.functional",
-        "lstm_fast.streaming",
-        "lstm_fast.quantized",
-        "lstm_fast._recurrent",
-        "lstm_fast._parameters",
-    ]
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "mypy.stubtest",
-            "--ignore-unused-allowlist",
-            "--allowlist",
-            str(allowlist),
-            *modules,
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+def mypy(*words):
+    command = [sys.executable, "-P", "-m", *words]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT)})
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree, with its configuration")
+def test_package_and_user_code_are_typed():
+    mypy("mypy", "-p", "lstm_fast")
+    mypy("mypy", TESTS / "typed_user_code.py")
+
+
+def test_user_code_runs(tmp_path):
+    pytest.importorskip("safetensors")
+    import typed_user_code
+
+    typed_user_code.main(tmp_path)
+
+
+@pytest.mark.parametrize("module", [lf, lf.train], ids=lambda module: module.__name__)
+def test_user_code_touches_every_public_name(module):
+    code = (TESTS / "typed_user_code.py").read_text()
+    missing = [name for name in module.__all__ if not re.search(rf"\b{name}\b", code)]
+    assert not missing
+
+
+def test_stub_agrees_with_the_extension():
+    allowlist = TESTS / "stubtest_allowlist.txt"
+    mypy("mypy.stubtest", "--ignore-unused-allowlist", "--allowlist", allowlist, "lstm_fast._core")

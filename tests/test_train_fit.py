@@ -33,6 +33,15 @@ def run(m, *, epochs=4, n_threads=1, **options):
     return fit(m, x, y, epochs=epochs, **options)
 
 
+def test_the_generator_of_the_network_is_left_alone():
+    options = dict(num_layers=2, dropout=0.3)
+    trained, other = model(**options), model(**options)
+    run(trained, epochs=1)
+    x = np.ones((3, 5, 2))
+    masks = [m.lstm.forward(x)[2].options.seed for m in (trained, other)]
+    assert masks[0] == masks[1]
+
+
 # ---- learning ---------------------------------------------------------------------------------------------------------------
 
 
@@ -104,14 +113,14 @@ def test_interrupt_leaves_a_file_from_which_another_process_goes_on_bit_for_bit(
     script = textwrap.dedent(f"""
         import os, signal, sys
         sys.path.insert(0, {os.path.dirname(__file__)!r})
-        import lstm_fast.train.loop as loop
+        from lstm_fast.train import Trainer
         from test_train_fit import model, run
-        step, count = loop.Run._batch, [0]
+        step, count = Trainer._train_batch, [0]
         def interrupted(self, *a):
             count[0] += 1
             if count[0] == 13: os.kill(os.getpid(), signal.SIGINT)  # in the middle of the second epoch
             return step(self, *a)
-        if sys.argv[1] == "first": loop.Run._batch = interrupted
+        if sys.argv[1] == "first": Trainer._train_batch = interrupted
         m = model(num_layers=2, dropout=0.3)
         try:
             run(m, checkpoint={str(tmp_path / "run")!r}, resume=True, n_threads=int(sys.argv[2]))

@@ -97,9 +97,9 @@ def test_rows_of_weight_zero_may_hold_anything():
 
 def flat_loss(model, flat, *args, **options):
     before = model.flat_parameters
-    model._install(flat.copy())
+    model.load_flat_parameters(flat)
     value, _ = model.loss_and_grads(*args, **options)
-    model._install(before)
+    model.load_flat_parameters(before)
     return value
 
 
@@ -200,7 +200,38 @@ def test_wrong_arguments_are_named(call, words):
         call(SequenceModel(network(), 2, seed=0), np.zeros((6, 4, 3)))
 
 
-# ---- optimisers ------------------------------------------------------------------------------------------------------------
+def test_a_model_can_be_edited_as_a_network():
+    model = SequenceModel(network(), 2, seed=0)
+    assert list(model.parameters()) == list(model.state_dict()) == list(model.parameter_names)
+    with pytest.raises(ValueError, match="read-only"):
+        model.parameters()["head.bias"][:] = 1
+    with model.edit() as p:
+        p["head.bias"][:] = 7
+        p["lstm.bias_ih_l0"] = np.arange(20)
+    assert (model.head.bias == 7).all()
+    assert_same_bits(model.lstm.parameters()["bias_ih_l0"], np.arange(20.0))
+    before = model.flat_parameters
+    with pytest.raises(ZeroDivisionError), model.edit() as p:
+        p["head.bias"][:] = 1 / 0
+    assert_same_bits(model.flat_parameters, before)
+
+
+def test_parts_of_a_model_are_read_only():
+    model = SequenceModel(network(), 2, seed=0)
+    for name in ("lstm", "out_features", "readout", "head", "dtype", "flat_parameters"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(model, name, 3)
+
+
+def test_a_quantized_network_predicts_but_is_not_trained():
+    lstm = network(dtype=np.float32)
+    small, x = SequenceModel(lstm.quantized(), 2, seed=0), np.ones((4, 3, 3))
+    assert np.abs(small.predict(x) - SequenceModel(lstm, 2, seed=0).predict(x)).max() < 2e-3
+    with pytest.raises(AttributeError, match="for inference"):
+        small.loss_and_grads(x, np.zeros((3, 2)))
+
+
+# ---- optimizers ------------------------------------------------------------------------------------------------------------
 
 
 def written_out(optimizer, p, gradients):
@@ -252,7 +283,7 @@ def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
         (lambda: SGD(lr=-1), "lr must be"),
         (lambda: SGD(lr=float("nan")), "lr must be"),
         (lambda: SGD(momentum=1.0), "momentum must be"),
-        (lambda: SGD(nesterov=True), "nesterov needs a momentum"),
+        (lambda: SGD(nesterov=True), "nesterov=True requires momentum > 0"),
         (lambda: Adam(betas=0.9), "betas must be a pair"),
         (lambda: Adam(betas=(0.9, 1.0)), "betas must be"),
         (lambda: Adam(epsilon=0), "epsilon must be"),

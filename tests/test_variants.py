@@ -5,9 +5,10 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast import _core, reference
+from lstm_fast._tape import TrainingOptions
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, masks, states, train
 from test_reference_golden import ONNX, TORCH, cases, frozen
 from tolerances import FEW_GRADIENTS_F32, FORWARD, assert_same_bits, assert_within, forward_error, gradient_error
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, masks, states, train
 
 KINDS = {"lstm": LSTM_OPTIONS, "tanh": RNN_OPTIONS, "relu": RNN_OPTIONS, "identity": RNN_OPTIONS}
 STRUCTURES = [
@@ -38,12 +39,12 @@ def random_case(seed):
     return str(kind), options, sizes, structure
 
 
-def check(kind, options, sizes, structure, seed, *, dtype=np.float64, lean=False, num_threads=1):
+def check(kind, options, sizes, structure, seed, *, dtype=np.float64, recompute_gates=False, num_threads=1):
     T, B, I, H = sizes
     module = make(kind, I, H, options, seed=seed, dtype=dtype, **structure)
     a = draw(np.random.default_rng(seed), module, T, B, options)
-    got, tape = train(module, a, lean=lean, num_threads=num_threads)
-    want = expect(module, a, tape._run)
+    got, tape = train(module, a, recompute_gates=recompute_gates, num_threads=num_threads)
+    want = expect(module, a, tape.options)
     assert set(want) <= set(got) and set(got) - set(want) <= {
         "d_h_0",
         "d_c_0",
@@ -63,12 +64,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:dropout acts between layers")
 @pytest.mark.parametrize("kind, option", [(kind, option) for kind, options in KINDS.items() for option in options])
 def test_each_option_alone_matches_reference(isa, kind, option):
     for seed, structure in enumerate(STRUCTURES):
-        check(kind, {option}, (5, 4, 3, 9), structure, seed, lean=seed % 2 == 1)
+        check(kind, {option}, (5, 4, 3, 9), structure, seed, recompute_gates=seed % 2 == 1)
 
 
 @pytest.mark.parametrize("seed", range(150))
 def test_random_combinations_match_reference(isa, seed):
-    check(*random_case(seed), seed, lean=seed % 3 == 0)
+    check(*random_case(seed), seed, recompute_gates=seed % 3 == 0)
 
 
 def test_a_probability_below_that_of_one_word_hits_nothing(isa):
@@ -108,7 +109,7 @@ def test_every_activation_in_every_place_matches_reference(isa, place, activatio
     module = lf.LSTM(3, 9, dtype=np.float64, seed=1, gate_clip=0.7, **{place: activation})
     a = draw(np.random.default_rng(2), module, 6, 3, ())
     got, tape = train(module, a)
-    for name, value in expect(module, a, tape._run).items():
+    for name, value in expect(module, a, tape.options).items():
         assert_within(gradient_error(got[name], value, np.float64), 1e-12, name)
 
 
@@ -136,7 +137,7 @@ def test_float32_is_near_float64(isa, options):
     module = lf.LSTM(16, 33, dtype=np.float32, seed=3, **options)
     a = draw(np.random.default_rng(4), module, 40, 5, {"given_h_0", "given_c_0"})
     got, tape = train(module, a)
-    for name, value in expect(module, a, tape._run).items():
+    for name, value in expect(module, a, tape.options).items():
         is_forward = name in ("output", "h_n", "c_n")
         error = forward_error(got[name], value) if is_forward else gradient_error(got[name], value, np.float32)
         limit = 2 * FORWARD[np.float32] if is_forward else FEW_GRADIENTS_F32
@@ -158,11 +159,13 @@ def test_gradients_are_those_of_complex_steps(seed):
     )
     module = make(kind, 3, 7, options, seed=seed, num_layers=1 + seed % 2, bidirectional=seed % 3 == 0)
     a = draw(rng, module, 5, 3, options)
-    got, tape = train(module, a, lean=seed % 2 == 0)
+    got, tape = train(module, a, recompute_gates=seed % 2 == 0)
     arguments = {name: a[name] for name in ("x", "h_0", "c_0") if a.get(name) is not None} | module.parameters()
     directions = {name: rng.standard_normal(value.shape) for name, value in arguments.items()}
     complexes = {name: value + 1e-30j * directions[name] for name, value in arguments.items()}
-    options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(module, tape._run, 5, 3)
+    options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(
+        module, tape.options, 5, 3
+    )
     if kind == "lstm":
         options |= {
             name: getattr(module, name)
@@ -253,7 +256,7 @@ def all_bits(got, want, case):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(12))
-def test_bits_do_not_depend_on_threads_or_on_a_lean_tape(isa, dtype, seed):
+def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(isa, dtype, seed):
     kind, options, (T, _, I, H), structure = random_case(1000 + seed)
     module = make(kind, I, H, options - {"dropout"}, seed=seed, dtype=dtype, **structure)
     a = draw(np.random.default_rng(seed), module, T + 3, 7, options)
@@ -261,13 +264,12 @@ def test_bits_do_not_depend_on_threads_or_on_a_lean_tape(isa, dtype, seed):
     try:
         for split in ("best", "rows", "directions", "units"):
             _core.use_split(split)
-            for num_threads, lean in ((1, True), (2, False), (3, True)):
-                module._rng = np.random.default_rng(seed)  # the masks of the first call
-                module.__dict__["_training_run"] = lambda training, is_lean, run=tape._run: (
-                    run._replace(lean=is_lean) if run else lf._network.Run(0, 0, 0, 0, 0, is_lean)
-                )
-                got, _ = train(module, a, lean=lean, num_threads=num_threads)
-                all_bits(got, want, (sorted(options), split, num_threads, lean))
+            for num_threads, recompute_gates in ((1, True), (2, False), (3, True)):
+                module.__dict__["_training_options"] = lambda training, recompute_gates, rng, options=tape.options: (
+                    options or TrainingOptions()
+                )._replace(recompute_gates=recompute_gates)
+                got, _ = train(module, a, recompute_gates=recompute_gates, num_threads=num_threads)
+                all_bits(got, want, (sorted(options), split, num_threads, recompute_gates))
     finally:
         _core.use_split()
 
@@ -295,7 +297,7 @@ def test_garbage_in_padding_changes_no_bit(isa):
     padding = np.arange(6)[:, None] >= a["lengths"]
     a["x"][padding] = a["d_output"][padding] = np.nan
     a["resets"] = a["resets"] | padding
-    module.__dict__["_training_run"] = lambda *_: tape._run
+    module.__dict__["_training_options"] = lambda *_: tape.options
     all_bits(train(module, a)[0], want, "")
 
 
@@ -379,8 +381,8 @@ def test_norms_are_those_of_the_gradients_that_reach_each_step(isa, options, bid
     module = make("lstm", 3, 9, options, bidirectional=bidirectional)
     a = draw(np.random.default_rng(0), module, 6, 4, options)
     plain, tape = train(module, a)
-    module.__dict__["_training_run"] = lambda *_: tape._run
-    got, _ = train(module, a, norms=True)
+    module.__dict__["_training_options"] = lambda *_: tape.options
+    got, _ = train(module, a, record_norms=True)
     all_bits(got, plain, "asking changes nothing")
     if options != ():
         return
@@ -403,7 +405,7 @@ def test_norms_of_a_plain_network_vanish_where_its_gradient_does():
     *_, tape = module.forward(np.ones((40, 1, 2)))
     d_output = np.zeros((40, 1, 5))
     d_output[-1] = 1
-    norms = module.backward(tape, d_output, norms=True).d_h_norms[0, 0, :, 0]
+    norms = module.backward(tape, d_output, record_norms=True).d_h_norms[0, 0, :, 0]
     assert norms.shape == (40,) and norms[-1] == np.sqrt(5) and (np.diff(norms) > 0).all() and norms[0] < 1e-6
 
 
@@ -450,14 +452,14 @@ def test_trace_is_that_of_the_reference(isa, seed):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-# ---- lean tapes ---------------------------------------------------------------------------------------------------------
+# ---- recomputed gates ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_lean_tape_is_a_third():
+def test_a_tape_without_gates_is_a_third():
     lstm = lf.LSTM(16, 64, seed=0)
     x = np.ones((50, 8, 16), np.float32)
-    full, lean = (lstm.forward(x, lean=is_lean)[2].nbytes for is_lean in (False, True))
-    assert 2.9 < full / lean < 3.1 and lean >= 2 * 50 * 8 * 64 * 4
+    full, small = (lstm.forward(x, recompute_gates=flag)[2].nbytes for flag in (False, True))
+    assert 2.9 < full / small < 3.1 and small >= 2 * 50 * 8 * 64 * 4
 
 
 # ---- refusals -------------------------------------------------------------------------------------------------------------

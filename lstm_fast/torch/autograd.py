@@ -6,9 +6,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import _VF, Tensor
 
+from .._layout import STEPS, Layout
 from . import call, fallback, forms, weights
 
 OptionalTensors = Sequence[Tensor | None]
+
+
+def saved(x: Tensor, axes: str) -> Tensor:
+    """x as saved for backward: a copy where PyTorch saves one, so that x may be overwritten: z += lstm(z)[0]."""
+    return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
 
 
 class Options(NamedTuple):
@@ -18,11 +24,20 @@ class Options(NamedTuple):
     seed: int
 
 
-class LSTMFunction(torch.autograd.Function):
-    """apply(options, x, h_0, c_0, *parameters) -> output, h_n, c_n; shapes as options.form says, states may be None.
+def apply(
+    options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, parameters: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """output, h_n, c_n, with a gradient; shapes as options.form says, states may be None."""
+    results: tuple[Tensor, Tensor, Tensor]
+    results = LSTMFunction.apply(options, x, h_0, c_0, *parameters)  # type: ignore[no-untyped-call]
+    return results
 
-    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is freed
-    with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
+
+class LSTMFunction(torch.autograd.Function):
+    """The node of `apply`.
+
+    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is
+    freed with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
     """
 
     @staticmethod
@@ -46,13 +61,16 @@ class LSTMFunction(torch.autograd.Function):
         reason = fallback.reason_of_gradients(d_results)
         if reason is not None:
             return None, *_by_pytorch(options, reason, needed[1:], (x, h_0, c_0, *parameters), d_results)
+        d_output, d_h_n, d_c_n = (None if d is None else fallback.as_memory(d) for d in d_results)
         d_x, d_h_0, d_c_0, d_parameters = call.backward(
             options.packed,
             tape,
             x,
             h_0,
             c_0,
-            *(None if d is None else fallback.as_memory(d) for d in d_results),
+            d_output,
+            d_h_n,
+            d_c_n,
             options.form,
             dropout=options.dropout,
             seed=options.seed,
@@ -75,7 +93,7 @@ def _by_pytorch(
     with torch.enable_grad():
         # Views: x may depend on the parameters, and each gradient is the partial derivative.
         views = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
-        results = forward_by_pytorch(options.packed.sizes, options.form, *views)
+        results = _forward_by_pytorch(options.packed.sizes, options.form, views)
     pairs = [(result, d) for result, d in zip(results, d_results, strict=True) if d is not None]
     gradients = iter(
         torch.autograd.grad(
@@ -89,23 +107,21 @@ def _by_pytorch(
     return [next(gradients) if is_needed else None for is_needed in needed]
 
 
-def forward_by_pytorch(
-    sizes: forms.Sizes, form: forms.Form, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, *parameters: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """output, h_n, c_n of PyTorch's own kernel."""
-    _, H, L, D, bias, P = sizes
-    is_packed = form.batch_sizes is not None
-    steps = x if is_packed else forms.as_steps(x, form.axes)
-    B = int(form.batch_sizes[0]) if is_packed else steps.shape[1]
+def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTensors) -> tuple[Tensor, Tensor, Tensor]:
+    """output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
+    x, h_0, c_0, *rest = inputs
+    parameters = [tensor for tensor in rest if tensor is not None]  # all are
+    assert x is not None
+    layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+    steps = layout.to_steps(x)
+    B = steps.shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
     states = [
-        steps.new_zeros(L * D, B, n) if state is None else state.reshape(L * D, B, n)
-        for state, n in ((h_0, P or H), (c_0, H))
+        x.new_zeros(sizes.num_states, B, n) if state is None else layout.to_states(state)
+        for state, n in zip((h_0, c_0), sizes.state_sizes, strict=True)
     ]
-    options = bool(bias), L, 0.0, False, D == 2
-    if is_packed:
-        return _VF.lstm(x, form.batch_sizes, states, parameters, *options)
-    output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
-    T = len(steps)
-    shape = forms.sequence_shape(form.axes, T, B, D * (P or H))
-    output = output.swapaxes(0, 1) if form.axes == "BTI" else output.reshape(shape)
-    return output, *(state.reshape(forms.state_shape(form.axes, L * D, B, state.shape[-1])) for state in (h_n, c_n))
+    options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
+    if form.batch_sizes is not None:
+        output, h_n, c_n = _VF.lstm(x, form.batch_sizes, states, parameters, *options)
+    else:
+        output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
+    return layout.from_core(output, h_n, c_n)

@@ -17,7 +17,18 @@ _warned: set[str] = set()
 
 
 class FallbackWarning(UserWarning):
-    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason."""
+    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast, warnings
+    >>> lstm = lstm_fast.torch.LSTM(8, 16).to(torch.bfloat16)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", lstm_fast.torch.FallbackWarning)
+    ...     output, _ = lstm(torch.randn(5, 2, 8, dtype=torch.bfloat16))
+    >>> output.dtype
+    torch.bfloat16
+    """
 
 
 def warn(reason: str | None) -> None:
@@ -32,7 +43,7 @@ def warn(reason: str | None) -> None:
 
 
 def is_usual() -> bool:
-    """Whether a call means no more than what it computes: its operations are neither recorded nor transformed nor changed."""
+    """Whether calls are plain eager computations: neither recorded nor transformed, with no autocast."""
     return (
         peek_interpreter_stack() is None
         and not _is_any_autocast_enabled()
@@ -81,7 +92,7 @@ def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
 
 
 def as_memory(gradient: Tensor) -> Tensor:
-    """A gradient whose numbers are those in its memory: of one that is zero by definition, negated lazily, or sparse."""
+    """The gradient in plain memory: those that are sparse, lazily negated or zero by definition are not."""
     if gradient.layout is not torch.strided:
         return gradient.to_dense()
     return torch.zeros_like(gradient) if gradient._is_zerotensor() else gradient.resolve_neg()

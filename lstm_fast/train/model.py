@@ -1,197 +1,328 @@
-"""SequenceModel: an LSTM or RNN and a linear head that reads it out."""
+"""SequenceModel: an LSTM or RNN and a linear head."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arguments, _core, _threads
-from .._parameters import Named, views
-from .._recurrent import Recurrent
+from .. import _architecture, _arguments, _core, _safetensors, _threads
+from .._errors import network_type
+from .._inference import Network
+from .._options import Fixed
+from .._parameters import EditableParameterized, NamedArrays, ParameterTable
+from ..modules import LSTM, RNN
 from .data import Sequences
+from .head import READOUTS, Head, read_out, read_out_backward
 from .losses import Loss
 
-READOUTS = ("last", "all", "mean")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._types import Array, ArrayLike, DType, Seed
+    from .streaming import ModelStream
 
 
-class Head:
-    """y = h W^T + b: weight (out_features, D * R), bias (out_features)."""
-
-    def __init__(self, flat, n_inputs, n_outputs):
-        flat.flags.writeable = False
-        self.flat = flat
-        self.weight, self.bias = flat[: n_inputs * n_outputs].reshape(n_outputs, n_inputs), flat[n_inputs * n_outputs :]
-
-    def __repr__(self):
-        return f"Head({self.weight.shape[1]}, {self.weight.shape[0]})"
+def _network(name: str, value: Any) -> LSTM | RNN:
+    if not isinstance(value, Network) or value.parameter_suffixes == ("",):
+        raise TypeError(f"{name} must be an LSTM or RNN, got {network_type(value)}")
+    return value  # type: ignore[return-value]
 
 
-class ModelGradients(Named):
-    """Gradients by the names of state_dict(); flat: one contiguous buffer in the layout of flat_parameters."""
+def _readout(name: str, value: Any) -> str:
+    if value not in READOUTS:
+        raise ValueError(f"{name} must be one of {', '.join(READOUTS)}, got {value!r}")
+    return value  # type: ignore[no-any-return]
 
 
-class SequenceModel:
-    """A network over sequences and a linear head.
+class ModelGradients(NamedArrays):
+    """Gradients of a SequenceModel: a mapping from the names of `state_dict` to arrays.
+
+    Attributes
+    ----------
+    flat : ndarray
+        The contiguous buffer behind the mapping, in the layout of `flat_parameters`.
+    """
+
+    def __repr__(self) -> str:
+        return f"<ModelGradients of {', '.join(self)}>"
+
+
+class SequenceModel(EditableParameterized):
+    """A recurrent network and a linear head that reads it out.
+
+    Sequences come as an array in the layout of the network, (B, T, I) with batch_first, else (T, B, I), or as a list of
+    (T, I) arrays of any lengths. Predictions have the shape (B, out_features); for "all" they are in the layout of x,
+    and padded for a list.
 
     Parameters
     ----------
-    lstm : LSTM or RNN; it becomes the model's and changes as that is trained
+    lstm : LSTM or RNN
+        It becomes the model's, and changes when the model is trained.
     out_features : int
-    readout : what the head sees
-        "last": h of the last layer after the last step of each sequence, of both directions (the state h_n);
-        "mean": the mean of the outputs over the steps of each sequence;
-        "all": every output.
-    seed : of the head's first parameters, uniform in +-1 / sqrt(D * R) as in PyTorch; None: drawn by chance
+        Numbers of a prediction.
+    readout : {"last", "all", "mean"}, default "last"
+        What the head reads: "last", h of the last layer after the last step of each sequence, of both directions;
+        "mean", the mean of the outputs over the steps of each sequence; "all", the output of every step.
+    seed : int, optional
+        Of the initial parameters of the head, uniform within ``(D * R) ** -0.5`` as in PyTorch.
 
-    Sequences come as an array in the layout of the LSTM, (B, T, I) with batch_first, else (T, B, I), or as a list of (T, I)
-    arrays of any lengths. Predictions have the shape (B, out_features), or for "all" the layout of x (a list: padded).
+    See Also
+    --------
+    fit : Trains a model.
+    load : Reads a model from a file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> model = lf.train.SequenceModel(lf.LSTM(3, 16, batch_first=True, seed=0), 2, seed=0)
+    >>> model.predict(np.ones((8, 5, 3))).shape
+    (8, 2)
+    >>> loss, gradients = model.loss_and_grads(np.ones((8, 5, 3)), np.zeros((8, 2)))
+    >>> gradients["head.weight"].shape
+    (2, 16)
     """
 
-    def __init__(self, lstm, out_features, readout="last", *, seed=None):
-        if not isinstance(lstm, Recurrent) or not hasattr(lstm, "forward") or lstm._suffixes() == [""]:
-            raise TypeError(f"lstm must be an LSTM or RNN, got {type(lstm).__name__}")
-        if readout not in READOUTS:
-            raise ValueError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
-        self.lstm, self.readout = lstm, readout
-        self.out_features = _arguments.positive_integer("out_features", out_features)
-        n_inputs = lstm._n_directions * lstm.h_size
+    lstm = Fixed["LSTM | RNN"]("The network.", _network)
+    out_features = Fixed[int]("Numbers of a prediction.", _arguments.positive_integer)
+    readout = Fixed[str]("What the head reads: last, all or mean.", _readout)
+
+    def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
+        self._lstm, self._readout = _network("lstm", lstm), _readout("readout", readout)
+        self._out_features, self._dtype = _arguments.positive_integer("out_features", out_features), lstm.dtype
+        n_inputs, O = lstm.output_size, self._out_features
         bound = n_inputs**-0.5
-        flat = np.random.default_rng(seed).uniform(-bound, bound, (n_inputs + 1) * self.out_features).astype(lstm.dtype)
-        self.head = Head(flat, n_inputs, self.out_features)
-        n, n_weight = len(lstm.flat_parameters), self.head.weight.size
-        self._places = [("lstm." + name, place, shape) for name, place, shape in lstm._places] + [
-            ("head.weight", slice(n, n + n_weight), self.head.weight.shape),
-            ("head.bias", slice(n + n_weight, None), self.head.bias.shape),
-        ]
+        flat = np.random.default_rng(seed).uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
+        self._head = Head(flat, n_inputs, O)
+        shapes = {f"lstm.{name}": shape for name, shape in lstm.parameter_shapes.items()}
+        self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
 
     # ---- parameters ----
 
     @property
-    def flat_parameters(self):
+    def head(self) -> Head:
+        """The linear layer with its parameters as they are now."""
+        return self._head
+
+    @property
+    def dtype(self) -> DType:
+        """Type of parameters and predictions: float32 or float64."""
+        return self._dtype
+
+    @property
+    def flat_parameters(self) -> Array:
         """A copy of all parameters in one array: those of the network, the head's weight, its bias."""
-        return np.concatenate([self.lstm.flat_parameters, self.head.flat])
+        return np.concatenate([self._lstm.flat_parameters, self._head.flat])
 
-    def _views(self, flat):
-        return views(flat, self._places)
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        return (*self._lstm.parameter_version, self._head)
 
-    def _install(self, flat):
-        """Takes a flat array of parameters, which must not be written to afterwards."""
-        n, (O, n_inputs) = len(self.lstm.flat_parameters), self.head.weight.shape
-        self.lstm._install(flat[:n])
-        self.head = Head(flat[n:], n_inputs, O)
-
-    def state_dict(self):
-        """Copies of all parameters: lstm.<PyTorch's name>, head.weight, head.bias."""
-        return {name: view.copy() for name, view in self._views(self.flat_parameters).items()}
-
-    def load_state_dict(self, state_dict):
-        """Takes arrays under the names of state_dict(). All names and shapes must fit, or nothing changes."""
-        flat = self.flat_parameters
-        named = self._views(flat)
-        if not isinstance(state_dict, Mapping) or set(state_dict) != set(named):
-            raise ValueError(f"state_dict must have the keys {', '.join(named)}")
-        for name, view in named.items():
-            view[...] = _arguments.shaped(
-                name, _arguments.real_array(name, state_dict[name], view.dtype), view.shape, "of the parameter"
-            )
-        self._install(flat)
+    def _install(self, flat: Array) -> None:
+        n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
+        self._lstm.load_flat_parameters(flat[:n], copy=False)
+        self._head = Head(flat[n:], n_inputs, O)
 
     # ---- calls ----
 
-    def predict(self, x, lengths=None, *, batch_size=256, num_threads=None):
-        """Predictions, in batches of so many sequences. lengths as in LSTM; a list of arrays has its own."""
-        data = Sequences(self.lstm, x, lengths)
+    def predict(
+        self, x: Any, lengths: ArrayLike | None = None, *, batch_size: int = 256, num_threads: int | None = None
+    ) -> Array:
+        """Predictions.
+
+        Parameters
+        ----------
+        x : array_like or list of array_like
+            Sequences: (B, T, I) with batch_first, else (T, B, I), or a list of (T, I) arrays.
+        lengths : array_like of int of shape (B,), optional
+            Steps of each sequence, as of LSTM; a list of arrays has its own.
+        batch_size : int, default 256
+            Sequences that are run at a time.
+        num_threads : int, optional
+            Upper limit; None: `get_num_threads()`.
+
+        Returns
+        -------
+        ndarray of shape (B, out_features)
+            For "all", in the layout of x: (B, T, out_features) or (T, B, out_features).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a shape or a dtype that does not fit; the message names the argument.
+        """
+        data = Sequences(self._lstm, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         parts = [
             self._forward(*data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
             for begin in range(0, data.n, batch_size)
         ]
         if not parts:
-            return np.empty((0, self.out_features), self.lstm.dtype)
-        if self.readout != "all":
+            return np.empty((0, self._out_features), self.dtype)
+        if self._readout != "all":
             return np.concatenate(parts)
-        whole = np.zeros((data.n, data.T, self.out_features), self.lstm.dtype)
+        rows = np.zeros((data.n, data.T, self._out_features), self.dtype)
         for k, part in enumerate(parts):
-            whole[k * batch_size : k * batch_size + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
-        return whole if self.lstm.batch_first or data.is_list else whole.swapaxes(0, 1)
+            rows[k * batch_size : k * batch_size + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
+        result: Array = data.result_layout.from_rows(rows)
+        return result
 
-    def stream(self, batch_size=1):
-        """Predictions for live sequences, one step or block at a time: see streaming.ModelStream."""
+    def stream(self, batch_size: int = 1) -> ModelStream:
+        """Predictions for live sequences, one step or block at a time.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            Number of sequences.
+
+        Returns
+        -------
+        ModelStream
+            At the initial state, with the parameters as they are now.
+
+        Raises
+        ------
+        ValueError
+            For readout "mean", which is known only at the end, and for a bidirectional network.
+        """
         from .streaming import ModelStream
 
         return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
 
-    def _forward(self, x, lengths, num_threads):
-        """x (T, B, I) as the core takes it: (B, O), or (T, B, O) for "all"."""
-        output, state = self.lstm(self._turned(x), lengths=lengths, num_threads=num_threads)
-        seen = self._read_out(self._turned(output), state, lengths)
-        y = _core.linear(
-            self.head.weight, self.head.bias, seen.reshape(-1, seen.shape[-1]), _threads.resolve(num_threads)
-        )
-        return y.reshape(*seen.shape[:-1], self.out_features)
+    def _forward(self, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
+        """x (T, B, I): predictions (B, O), for "all" (T, B, O)."""
+        lstm, layout = self._lstm, self._lstm.layout
+        output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
+        features = read_out(self._readout, layout.to_steps(output), self._last_h(state), lengths)
+        return self._head.apply(features, _threads.resolve(num_threads))
 
-    def _turned(self, sequence):
-        return sequence.swapaxes(0, 1) if self.lstm.batch_first else sequence
-
-    def _read_out(self, output, state, lengths):
-        """What the head sees of output (T, B, W): (B, W), or all of it."""
-        if self.readout == "all":
-            return np.ascontiguousarray(output)
-        if self.readout == "last":
-            h_n, D = state[0] if self.lstm._has_c else state, self.lstm._n_directions
-            return np.ascontiguousarray(h_n[-D:].swapaxes(0, 1)).reshape(len(h_n[0]), -1)
-        return output.sum(axis=0) / self._counts(output, lengths)  # zero in the padding
-
-    def _counts(self, output, lengths):
-        T, B = output.shape[:2]
-        return np.maximum(1, np.full(B, T) if lengths is None else lengths).astype(output.dtype)[:, None]
+    def _last_h(self, state: Any) -> Array:
+        """h_n of the last layer, (D, B, R)."""
+        h_n: Array = state[0] if self._lstm.has_cell_state else state
+        return h_n[-self._lstm.num_directions :]
 
     def loss_and_grads(
-        self, x, y, *, lengths=None, loss="mse", sample_weight=None, mask=None, training=True, num_threads=None
-    ):
-        """(loss, ModelGradients) of one batch.
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: ArrayLike | None = None,
+        loss: str | Sequence[Any] = "mse",
+        sample_weight: ArrayLike | None = None,
+        mask: Any = None,
+        training: bool = True,
+        num_threads: int | None = None,
+    ) -> tuple[float, ModelGradients]:
+        """Loss of one batch, and its gradients with respect to all parameters.
 
-        y : (B, out_features), or (B,) if that is 1; for "all" with an axis of steps, in the layout of x; for cross_entropy the
-            indices of classes, without the axis of outputs; for ("quantile", levels) one target for each len(levels) outputs
-        loss : "mse", "mae", "huber" or ("huber", delta), "quantile" or ("quantile", levels), "cross_entropy", "bce" (on logits)
-        sample_weight : (B,), not negative; mask : bool, for "all": which steps count, in the layout of x. Padding never does.
+        Parameters
+        ----------
+        x : array_like or list of array_like
+            Sequences, as in `predict`.
+        y : array_like or list of array_like
+            Targets (B, out_features), or (B,) if that is 1; for "all" with an axis of steps, in the layout of x; for
+            "cross_entropy" the indices of classes, without the last axis; for ("quantile", levels) one target for each
+            len(levels) outputs.
+        lengths : array_like of int of shape (B,), optional
+            Steps of each sequence; a list of arrays has its own.
+        loss : str or tuple, default "mse"
+            "mse", "mae", "huber" or ("huber", delta), "quantile" or ("quantile", levels), "cross_entropy", "bce" (on
+            logits).
+        sample_weight : array_like of shape (B,), optional
+            Weight of each sequence, not negative.
+        mask : array_like of bool, optional
+            For "all": which steps count, in the layout of x. Padding never does.
+        training : bool, default True
+            Whether dropout, recurrent_dropout and zoneout are on.
+        num_threads : int, optional
+            Upper limit; None: `get_num_threads()`.
+
+        Returns
+        -------
+        loss : float
+            Mean over the sequences (for "all": over the steps), weighted if there are weights.
+        gradients : ModelGradients
+            By the names of `state_dict`, all in one buffer, `flat`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a shape or a dtype that does not fit; the message names the argument.
         """
-        data = Sequences(self.lstm, x, lengths)
+        data = Sequences(self._lstm, x, lengths)
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
         return self._loss_and_grads(data, np.arange(data.n), training, num_threads)
 
-    def _loss_and_grads(self, data, rows, training=True, num_threads=None):
+    def _loss_and_grads(
+        self,
+        data: Sequences,
+        rows: Array,
+        training: bool = True,
+        num_threads: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[float, ModelGradients]:
+        """Of these sequences of data; rng draws the masks, None: the network's own."""
+        assert data.loss is not None
+        lstm, layout, n_threads = self._lstm, self._lstm.layout, _threads.resolve(num_threads)
         (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-        output, state, tape = self.lstm.forward(
-            self._turned(x), lengths=lengths, training=training, num_threads=num_threads
+        output, state, tape = lstm.forward(
+            layout.from_steps(x), lengths=lengths, training=training, rng=rng, num_threads=num_threads
         )
-        output, n_threads = self._turned(output), _threads.resolve(num_threads)
-        seen = self._read_out(output, state, lengths)
-        rows_seen = seen.reshape(-1, seen.shape[-1])
-        p = _core.linear(self.head.weight, self.head.bias, rows_seen, n_threads)
+        output, h_n = layout.to_steps(output), self._last_h(state)
+        features = read_out(self._readout, output, h_n, lengths)
+        of_rows = features.reshape(-1, features.shape[-1])
+        p = _core.linear(self._head.weight, self._head.bias, of_rows, n_threads)
         loss, d_p = data.loss(p, y, weights)
-        d_seen, d_weight, d_bias = _core.linear_backward(self.head.weight, rows_seen, d_p.astype(seen.dtype), n_threads)
-        d_seen = d_seen.reshape(seen.shape)
-        d_output, d_state = None, None
-        if self.readout == "all":
-            d_output = self._turned(d_seen)
-        elif self.readout == "mean":
-            d_output = self._turned(np.broadcast_to(d_seen / self._counts(output, lengths), output.shape))
-        else:
-            D = self.lstm._n_directions
-            d_h_n = np.zeros((self.lstm.num_layers * D, *d_seen.shape[:1], self.lstm.h_size), seen.dtype)
-            d_h_n[-D:] = d_seen.reshape(len(d_seen), D, -1).swapaxes(0, 1)
-            d_state = (d_h_n, None) if self.lstm._has_c else d_h_n
-        gradients = self.lstm.backward(tape, d_output, d_state, wants_x=False, num_threads=num_threads)
-        flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
-        return loss, ModelGradients(flat, self._places)
+        d_rows, d_weight, d_bias = _core.linear_backward(
+            self._head.weight, of_rows, d_p.astype(features.dtype), n_threads
+        )
+        d_output, d_h = read_out_backward(self._readout, d_rows.reshape(features.shape), output, h_n, lengths)
+        d_state: Any = None
+        if d_h is not None:
+            D = lstm.num_directions
+            d_h_n = np.zeros((lstm.num_layers * D, *d_h.shape[1:]), features.dtype)
+            d_h_n[-D:] = d_h
+            d_state = (d_h_n, None) if lstm.has_cell_state else d_h_n
+        gradients = lstm.backward(
+            tape,
+            None if d_output is None else layout.from_steps(d_output),
+            d_state,
+            compute_d_x=False,
+            num_threads=num_threads,
+        )
+        return loss, ModelGradients(np.concatenate([gradients.flat, d_weight.ravel(), d_bias]), self._table)
 
     # ---- files ----
 
-    def save(self, path):
-        """Writes a safetensors file: parameters under the names of state_dict(), what the model is in the metadata."""
-        from .checkpoint import save_model
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the model to a safetensors file, atomically.
 
-        save_model(self, path)
+        Parameters
+        ----------
+        path : path
+            The file: parameters under the names of `state_dict`, the model's description in the metadata.
+        """
+        _safetensors.write(path, self.state_dict(), {"file": "model", "model": self.description()})
 
-    def __repr__(self):
-        return f"SequenceModel({self.lstm!r}, {self.out_features}, readout={self.readout!r})"
+    def description(self) -> dict[str, Any]:
+        """Kind, sizes and options of the model, without its parameters.
+
+        Returns
+        -------
+        dict
+            For JSON: the configuration in the model's file.
+        """
+        _architecture.check_type("model.lstm", self.lstm, (LSTM, RNN))
+        return {
+            "kind": type(self.lstm).__name__,
+            "dtype": self.lstm.dtype.name,
+            "out_features": self.out_features,
+            "readout": self.readout,
+            "network": _architecture.options(self.lstm),
+        }
+
+    def __repr__(self) -> str:
+        return f"SequenceModel({self._lstm!r}, {self._out_features}, readout={self._readout!r})"

@@ -1,20 +1,27 @@
-"""Optimisers over one flat array of parameters p with gradients d; each step is one native pass.
+"""Optimizers over one flat array of parameters p with gradients d; each step is one native pass.
 
-SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr s)
-Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
+SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr
+s) Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
          p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
 AdamW    Adam with p -= lr weight_decay p in place of the term in g
 """
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _arguments, _core
 
+if TYPE_CHECKING:
+    from .._types import Array
 
-def _number(name, value, low, high, *, open_low=False):
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value < high or (open_low and value == low):
+
+def _number(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> float:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value < high or (open_low and value == low):
         raise ValueError(
             f"{name} must be a number {'over' if open_low else 'from'} {low} and below {high}, got {value!r}"
         )
@@ -22,95 +29,237 @@ def _number(name, value, low, high, *, open_low=False):
 
 
 class Optimizer:
-    """Settings; the moments belong to a run of fit, so that one object can be used again."""
+    """Settings of an optimizer; the moments belong to a run of fit, so that one object can be used again."""
 
     _settings: tuple[str, ...] = ()
     _n_moments = 0
+    lr: float
+    weight_decay: float
 
-    def _set(self, lr, weight_decay):
+    def _set(self, lr: float, weight_decay: float) -> None:
         self.lr = _number("lr", lr, 0, np.inf)
         self.weight_decay = _number("weight_decay", weight_decay, 0, np.inf)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
+        """Name and settings, for a checkpoint.
+
+        Returns
+        -------
+        dict of str to object
+            "name", and the arguments of the constructor.
+        """
         return {"name": type(self).__name__, **{name: getattr(self, name) for name in self._settings}}
 
-    def moments(self, parameters):
-        """Arrays that steps change beside the parameters."""
-        return tuple(np.zeros_like(parameters) for _ in range(self._n_moments))
+    def moments(self, parameters: Array) -> tuple[Array, ...]:
+        """Arrays that steps change beside the parameters.
 
-    def __repr__(self):
+        Parameters
+        ----------
+        parameters : ndarray
+            The flat parameters.
+
+        Returns
+        -------
+        tuple of ndarray
+            Zeros.
+        """
+        return tuple([np.zeros_like(parameters) for _ in range(self._n_moments)])
+
+    def step(
+        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
+    ) -> None:
+        """Changes parameters and moments in place.
+
+        Parameters
+        ----------
+        parameters, gradients : ndarray
+            Flat, of one dtype.
+        moments : tuple of ndarray
+            From `moments`.
+        t : int
+            Number of the step, from 1.
+        lr : float
+            Learning rate of this step.
+        scale : float, default 1.0
+            Factor of the gradients.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._settings)})"
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, as in PyTorch (dampening 0)."""
+    """Stochastic gradient descent, as in PyTorch (dampening 0).
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Learning rate.
+    momentum : float, default 0.0
+        From 0 to below 1.
+    nesterov : bool, default False
+        Nesterov's momentum.
+    weight_decay : float, default 0.0
+        Factor of the parameters that is added to the gradients.
+
+    Examples
+    --------
+    >>> from lstm_fast.train import SGD
+    >>> SGD(lr=0.1, momentum=0.9)
+    SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    """
 
     _settings = ("lr", "momentum", "nesterov", "weight_decay")
 
-    def __init__(self, lr=0.01, momentum=0.0, nesterov=False, weight_decay=0.0):
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
         self._set(lr, weight_decay)
         self.momentum = _number("momentum", momentum, 0, 1)
         self.nesterov = _arguments.flag("nesterov", nesterov)
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum over 0")
+            raise ValueError("nesterov=True requires momentum > 0")
         self._n_moments = 1 if self.momentum else 0
 
-    def step(self, parameters, gradients, moments, t, lr, scale=1.0):
-        """In place, the t-th step (from 1), with this learning rate and gradients times scale."""
+    def step(
+        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
+    ) -> None:
+        """Changes parameters and moments in place.
+
+        Parameters
+        ----------
+        parameters, gradients : ndarray
+            Flat, of one dtype.
+        moments : tuple of ndarray
+            From `moments`.
+        t : int
+            Number of the step, from 1.
+        lr : float
+            Learning rate of this step.
+        scale : float, default 1.0
+            Factor of the gradients.
+        """
         _core.optimize(
             parameters,
             gradients,
-            moments[0] if moments else None,
-            None,
-            t,
-            lr,
-            self.momentum,
-            0.0,
-            0.0,
-            self.weight_decay,
-            scale,
-            self.nesterov,
-            False,
+            first=moments[0] if moments else None,
+            second=None,
+            step=t,
+            lr=lr,
+            beta_1=self.momentum,
+            beta_2=0.0,
+            epsilon=0.0,
+            weight_decay=self.weight_decay,
+            scale=scale,
+            nesterov=self.nesterov,
+            decoupled=False,
         )
 
 
 class Adam(Optimizer):
-    """Kingma and Ba 2015, as in PyTorch."""
+    """Adam (Kingma and Ba 2015), as in PyTorch.
+
+    Parameters
+    ----------
+    lr : float, default 1e-3
+        Learning rate.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the averages of the gradient and of its square.
+    epsilon : float, default 1e-8
+        Added to the denominator.
+    weight_decay : float, default 0.0
+        Factor of the parameters that is added to the gradients.
+
+    Examples
+    --------
+    >>> from lstm_fast.train import Adam
+    >>> Adam(lr=1e-2)
+    Adam(lr=0.01, betas=(0.9, 0.999), epsilon=1e-08, weight_decay=0.0)
+    """
 
     _settings = ("lr", "betas", "epsilon", "weight_decay")
     _n_moments = 2
     _decoupled = False
 
-    def __init__(self, lr=1e-3, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.0):
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
         self._set(lr, weight_decay)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"betas must be a pair, got {betas!r}")
-        self.betas = tuple(_number("betas", beta, 0, 1) for beta in betas)
+        self.betas = _number("betas", betas[0], 0, 1), _number("betas", betas[1], 0, 1)
         self.epsilon = _number("epsilon", epsilon, 0, np.inf, open_low=True)
 
-    def step(self, parameters, gradients, moments, t, lr, scale=1.0):
-        """In place, the t-th step (from 1), with this learning rate and gradients times scale."""
+    def step(
+        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
+    ) -> None:
+        """Changes parameters and moments in place.
+
+        Parameters
+        ----------
+        parameters, gradients : ndarray
+            Flat, of one dtype.
+        moments : tuple of ndarray
+            From `moments`.
+        t : int
+            Number of the step, from 1.
+        lr : float
+            Learning rate of this step.
+        scale : float, default 1.0
+            Factor of the gradients.
+        """
         _core.optimize(
             parameters,
             gradients,
-            *moments,
-            t,
-            lr,
-            *self.betas,
-            self.epsilon,
-            self.weight_decay,
-            scale,
-            False,
-            self._decoupled,
+            first=moments[0],
+            second=moments[1],
+            step=t,
+            lr=lr,
+            beta_1=self.betas[0],
+            beta_2=self.betas[1],
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+            scale=scale,
+            nesterov=False,
+            decoupled=self._decoupled,
         )
 
 
 class AdamW(Adam):
-    """Loshchilov and Hutter 2019: weight decay beside the gradient. As in PyTorch."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), as in PyTorch.
+
+    Parameters
+    ----------
+    lr : float, default 1e-3
+        Learning rate.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the averages of the gradient and of its square.
+    epsilon : float, default 1e-8
+        Added to the denominator.
+    weight_decay : float, default 0.01
+        Share of the parameters, times the learning rate, that a step subtracts from them.
+
+    Examples
+    --------
+    >>> from lstm_fast.train import AdamW
+    >>> AdamW(weight_decay=0.1).weight_decay
+    0.1
+    """
 
     _decoupled = True
 
-    def __init__(self, lr=1e-3, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01):
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
         super().__init__(lr, betas, epsilon, weight_decay)
 
 

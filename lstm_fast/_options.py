@@ -1,0 +1,55 @@
+"""Options of a constructor as attributes: fixed ones, which can only be read, and settings, which can be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class Fixed(Generic[T]):
+    """An option that is fixed when the object is made, because its parameters or its kernels depend on it.
+
+    check(name, value) returns the value as it is kept, in the attribute _name, or raises. default is the value that
+    repr leaves out, and that of classes whose constructor does not have the option. Inside the package read _name: it
+    costs no Python call.
+    """
+
+    def __init__(self, doc: str, check: Callable[[str, Any], T], default: T | None = None) -> None:
+        self.__doc__, self.check, self.default = doc, check, default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.slot = name, f"_{name}"
+        setattr(owner, self.slot, self.default)
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Fixed[T]: ...
+    @overload
+    def __get__(self, owner: object, cls: type) -> T: ...
+    def __get__(self, owner: Any, cls: type) -> Any:
+        return self if owner is None else getattr(owner, self.slot)
+
+    def __set__(self, owner: Any, value: T) -> None:
+        kind = type(owner).__name__
+        raise AttributeError(
+            f"{self.name} is fixed when the {kind} is made: make a new {kind} with {self.name}={value!r}"
+        )
+
+    def __delete__(self, owner: Any) -> None:
+        raise AttributeError(f"{self.name} of the {type(owner).__name__} cannot be deleted")
+
+
+class Setting(Fixed[T]):
+    """An option that may be changed between calls; a new value is checked like that of the constructor."""
+
+    def __set__(self, owner: Any, value: T) -> None:
+        if self.name not in owner._option_names:
+            raise AttributeError(f"{type(owner).__name__} has no option {self.name}")
+        setattr(owner, self.slot, self.check(self.name, value))
+
+
+def options_of(cls: type) -> dict[str, Fixed[Any]]:
+    """The options of a class and its bases, by name."""
+    bases = reversed(cls.__mro__)
+    return {name: option for base in bases for name, option in vars(base).items() if isinstance(option, Fixed)}

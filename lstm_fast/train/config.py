@@ -1,0 +1,124 @@
+"""Settings of fit, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .. import _arguments
+from .losses import Loss
+from .optimizers import Adam, Optimizer
+
+if TYPE_CHECKING:
+    from .history import History
+    from .model import SequenceModel
+
+Callback: TypeAlias = "Callable[[SequenceModel, History], Any]"
+Schedule: TypeAlias = Callable[[float], float]
+
+SCHEDULES: dict[str, Schedule] = {
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "linear": lambda progress: 1 - progress,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Settings of a training run; the arguments of `fit` beside the model and the data.
+
+    Parameters
+    ----------
+    loss : str or tuple, default "mse"
+        As in `SequenceModel.loss_and_grads`.
+    optimizer : Optimizer, optional
+        SGD, Adam or AdamW; None: Adam(lr=1e-3).
+    epochs : int, default 20
+        Passes over the data.
+    batch_size : int, default 32
+        Sequences in a batch.
+    clip_norm : float, optional
+        Gradients with a larger Euclidean norm are scaled down to this one.
+    early_stopping : int, optional
+        Epochs without improvement after which training stops.
+    lr_schedule : {"cosine", "linear"} or callable, optional
+        Factor of the learning rate as a function of the progress from 0 to 1.
+    shuffle : bool, default True
+        Whether each epoch has a new order.
+    seed : int, optional
+        Of the order, the validation share and the masks of dropout.
+    checkpoint : path, optional
+        File written after each epoch and on Ctrl-C.
+    callbacks : sequence of callable, default ()
+        Called with (model, history) after each epoch; a true result stops training.
+    num_threads : int, optional
+        Upper limit.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a setting that is not valid; the message names it.
+
+    Examples
+    --------
+    >>> from lstm_fast.train import FitConfig
+    >>> FitConfig(epochs=5, clip_norm=1.0).batch_size
+    32
+    """
+
+    loss: str | Sequence[Any] = "mse"
+    optimizer: Optimizer | None = None
+    epochs: int = 20
+    batch_size: int = 32
+    clip_norm: float | None = None
+    early_stopping: int | None = None
+    lr_schedule: str | Schedule | None = None
+    shuffle: bool = True
+    seed: int | None = None
+    checkpoint: str | PathLike[str] | None = None
+    callbacks: Iterable[Callback] = ()
+    num_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        Loss(self.loss)
+        if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
+            raise TypeError(f"optimizer must be SGD, Adam or AdamW, got {type(self.optimizer).__name__}")
+        _arguments.positive_integer("epochs", self.epochs)
+        _arguments.positive_integer("batch_size", self.batch_size)
+        if self.early_stopping is not None:
+            _arguments.positive_integer("early_stopping", self.early_stopping)
+        clip = self.clip_norm
+        if clip is not None and (not isinstance(clip, Real) or isinstance(clip, bool) or not float(clip) > 0):
+            raise ValueError(f"clip_norm must be a positive number or None, got {clip!r}")
+        schedule = self.lr_schedule
+        if schedule is not None and not callable(schedule) and schedule not in SCHEDULES:
+            raise ValueError(f"lr_schedule must be {', '.join(SCHEDULES)}, a function or None, got {schedule!r}")
+        _arguments.flag("shuffle", self.shuffle)
+        object.__setattr__(self, "callbacks", tuple(self.callbacks))  # an iterator can be read only once
+
+    def make_optimizer(self) -> Optimizer:
+        """The optimizer, or the default one.
+
+        Returns
+        -------
+        Optimizer
+        """
+        return Adam() if self.optimizer is None else self.optimizer
+
+    def lr_factor(self, progress: float) -> float:
+        """Factor of the learning rate.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the steps that are done, from 0 to 1.
+
+        Returns
+        -------
+        float
+        """
+        schedule = SCHEDULES[self.lr_schedule] if isinstance(self.lr_schedule, str) else self.lr_schedule
+        return 1.0 if schedule is None else float(schedule(min(1.0, progress)))

@@ -1,0 +1,71 @@
+"""The linear head of a model, and how it reads the network's results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _core
+
+if TYPE_CHECKING:
+    from .._types import Array
+
+READOUTS = ("last", "all", "mean")
+
+
+class Head:
+    """Linear layer, ``y = h W^T + b``.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (out_features, D * R)
+        Read-only.
+    bias : ndarray of shape (out_features,)
+        Read-only.
+    flat : ndarray
+        The contiguous read-only buffer behind both.
+    """
+
+    def __init__(self, flat: Array, n_inputs: int, n_outputs: int) -> None:
+        flat.flags.writeable = False
+        self.flat = flat
+        self.weight = flat[: n_inputs * n_outputs].reshape(n_outputs, n_inputs)
+        self.bias = flat[n_inputs * n_outputs :]
+
+    def apply(self, features: Array, num_threads: int) -> Array:
+        """Predictions (..., out_features) for features (..., D * R)."""
+        rows = _core.linear(self.weight, self.bias, features.reshape(-1, features.shape[-1]), num_threads)
+        return rows.reshape(*features.shape[:-1], len(self.bias))
+
+    def __repr__(self) -> str:
+        return f"Head({self.weight.shape[1]}, {self.weight.shape[0]})"
+
+
+def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
+    """Features for the head from output (T, B, W) and h_n (D, B, R) of the last layer: (B, W), for "all" (T, B, W)."""
+    if readout == "all":
+        return np.ascontiguousarray(output)
+    if readout == "last":
+        return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], -1)
+    features: Array = output.sum(axis=0) / _counts(output, lengths)  # output is zero in the padding
+    return features
+
+
+def read_out_backward(
+    readout: str, d_features: Array, output: Array, h_n: Array, lengths: Array | None
+) -> tuple[Array | None, Any]:
+    """Gradients with respect to output and to h_n of the last layer; None for zero."""
+    if readout == "all":
+        return d_features, None
+    if readout == "last":
+        D, B, _ = h_n.shape
+        return None, d_features.reshape(B, D, -1).swapaxes(0, 1)
+    return np.broadcast_to(d_features / _counts(output, lengths), output.shape), None
+
+
+def _counts(output: Array, lengths: Array | None) -> Array:
+    """Steps of each sequence, at least 1, (B, 1)."""
+    T, B = output.shape[:2]
+    counts: Array = np.maximum(1, np.full(B, T) if lengths is None else lengths).astype(output.dtype)[:, None]
+    return counts

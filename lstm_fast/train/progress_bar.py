@@ -1,0 +1,29 @@
+"""The progress bar of fit: tqdm's, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NoBar:
+    """The interface of a bar that shows nothing."""
+
+    def set_postfix(self, **_: Any) -> None:
+        """Shows nothing."""
+
+    def update(self, _: int) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Shows nothing."""
+
+
+def progress_bar(is_shown: bool, total: int, done: int) -> Any:
+    """A bar over `total` steps, of which `done` are over."""
+    if not is_shown:
+        return NoBar()
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install tqdm") from None
+    return tqdm(total=total, initial=done, unit="step", unit_scale=True)
