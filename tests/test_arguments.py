@@ -372,3 +372,11 @@ def assert_fails_cleanly(code):
 )
 def test_sizes_beyond_memory_give_an_error(code):
     assert_fails_cleanly(code)
+
+
+def test_a_tensor_that_requires_grad_is_named():
+    torch = pytest.importorskip("torch")
+    module, x = lstm_fast.LSTM(3, 5), torch.ones(2, 2, 3, requires_grad=True)
+    for call in (lambda: module(x), lambda: module.forward(x), lambda: module.stream(2).block(x)):
+        with pytest.raises(TypeError, match="x must be an array of numbers, got Tensor .*requires grad"):
+            call()
