@@ -81,7 +81,7 @@ def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     assert {
         "lstm_fast/py.typed",
         "lstm_fast/data/sunspots.csv",
-        "lstm_fast/__init__.pyi",
+        "lstm_fast/_core.pyi",
         "lstm_fast/reference/__init__.py",
         "lstm_fast/tour/__init__.py",
     } <= set(names)
@@ -239,7 +239,7 @@ def test_sources_hold_no_leftovers():
 def test_package_runs_no_text_as_code():
     for path in ROOT.glob("lstm_fast/**/*.py*"):
         if path.suffix in (".py", ".pyx"):
-            found = re.findall(r"\b(?:pickle\.|marshal\.|eval\(|exec\(|__import__|allow_pickle=True)", path.read_text())
+            found = re.findall(r"(?<!`)\b(?:pickle\.|marshal\.|eval\(|exec\(|__import__|allow_pickle=True)", path.read_text())
             assert not found, f"{path.relative_to(ROOT)}: {found}"
 
 
