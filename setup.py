@@ -52,8 +52,8 @@ def is_current(path):
     listed = path.with_suffix(".d")
     if not path.exists() or not listed.exists():
         return False
-    sources = listed.read_text().replace("\\\n", " ").partition(": ")[2].split()
-    return all(Path(source).exists() and os.stat(source).st_mtime < path.stat().st_mtime for source in [*sources, *BUILD])
+    sources = [*listed.read_text().replace("\\\n", " ").partition(": ")[2].split(), *BUILD]
+    return all(Path(source).exists() and os.stat(source).st_mtime < path.stat().st_mtime for source in sources)
 
 
 class build_ext_with_core(build_ext):

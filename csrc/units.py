@@ -2,7 +2,7 @@
 
     python csrc/units.py    # writes compile_commands.json, from which editors and tools learn the flags
 
-Which folder a source is in says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
+The folder of a source says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
 instruction set and dtype. The instruction sets come from isas.h. Standard library only.
 """
 

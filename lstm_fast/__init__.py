@@ -6,8 +6,9 @@
     _core            the binding: arrays to pointers, where the GIL ends
 
     _types.py        types for annotations
-    _errors.py       FormatError
-    _files.py        atomic file writes
+    _errors.py       FormatError; how messages name a type
+    _files.py        atomic file writes, reads of regular files
+    _safetensors.py  safetensors files with a configuration
     _arguments.py    checks of arguments, conversion to arrays
     _options.py      constructor options as read-only attributes
     _layout.py       axes of sequences and states: batch_first, unbatched, lists, packed
@@ -24,6 +25,8 @@
     modules/         LSTM, RNN, LSTMCell
     functional.py    functions on explicit weights
 
+    _architecture.py    sizes and options of a network from names and shapes of its parameters
+    _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small real data
     train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts

@@ -1,6 +1,5 @@
 """The architecture of a network: from the names and shapes of its parameters, and as options for a configuration."""
 
-import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -50,8 +49,7 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
 
 def options(network: Network) -> dict[str, Any]:
     """Arguments of the constructor that make a network of the same architecture."""
-    names = inspect.signature(type(network)).parameters
-    return {name: getattr(network, name) for name in names if name not in INITIAL}
+    return {name: value for name, value in network.config().items() if name not in INITIAL}
 
 
 def is_parameter_name(name: object) -> bool:
@@ -108,34 +106,39 @@ def infer(
     ValueError
         For a parameter that is missing or does not fit the others.
     """
-    suffixes, kinds = _complete(prefix, parameters, is_lstm=n_gates == 4)
+    is_lstm = n_gates == 4
+    suffixes, kinds = _complete(prefix, parameters, is_lstm)
     D = 1 + suffixes[-1].endswith("_reverse")
-    layers = 0 if suffixes == [""] else len(suffixes) // D
     ordered = {(kind, suffix): parameters[kind, suffix] for suffix in suffixes for kind in kinds}
     found = {key: shapes[name] for key, name in ordered.items()}
     ih, hh = found["weight_ih", suffixes[0]], found["weight_hh", suffixes[0]]
     (G, I), R = ih if len(ih) == 2 else (0, 0), hh[1] if len(hh) == 2 else 0
-    own = {"input_size": I, "hidden_size": G // n_gates, "bias": "bias_ih" in kinds}
-    if n_gates == 4:
-        own |= {"peepholes": "weight_peephole" in kinds, "layer_norm": "norm_c_bias" in kinds}
-    if layers:
-        own |= {"num_layers": layers, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
-        own |= {"proj_size": R if "weight_hr" in kinds else 0} if n_gates == 4 else {}
-    options = {name: own[name] for name in ("hidden_size", "bias", "peepholes", "layer_norm") if name in own}
-    options |= {"learn_initial_state": own.get("learn_initial_state", False), "h_size": R}
-    options |= {"num_gates": n_gates, "has_cell_state": n_gates == 4}
-    expected = {
-        (kind, suffix): shape
-        for k, suffix in enumerate(suffixes)
-        for kind, shape in _variants.layer_shapes(input_size=I if k < D else D * R, **options).items()
-    }
+    own: dict[str, Any] = {"input_size": I, "hidden_size": G // n_gates, "bias": "bias_ih" in kinds}
+    of_lstm = {"peepholes": "weight_peephole" in kinds, "layer_norm": "norm_c_bias" in kinds} if is_lstm else {}
+    own |= of_lstm
+    if suffixes != [""]:  # of an LSTMCell
+        own |= {"num_layers": len(suffixes) // D, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
+        own |= {"proj_size": R if "weight_hr" in kinds else 0} if is_lstm else {}
+    expected: dict[Key, tuple[int, ...]] = {}
+    for k, suffix in enumerate(suffixes):
+        of_layer = _variants.layer_shapes(
+            input_size=I if k < D else D * R,
+            hidden_size=G // n_gates,
+            h_size=R,
+            num_gates=n_gates,
+            has_cell_state=is_lstm,
+            bias="bias_ih" in kinds,
+            learn_initial_state="h_0" in kinds and suffix != "",
+            **of_lstm,
+        )
+        expected |= {(kind, suffix): shape for kind, shape in of_layer.items()}
     wrong = [
         f"{name} {found[key]}" + f" instead of {expected[key]}" * (key in expected)
         for key, name in ordered.items()
         if found[key] != expected.get(key)
     ]
     if not I * (G // n_gates) * R or wrong or len(expected) != len(ordered) or len(ordered) != len(parameters):
-        what, G_words = ("an LSTM", "4H") if n_gates == 4 else ("an RNN", "H")
+        what, G_words = ("an LSTM", "4H") if is_lstm else ("an RNN", "H")
         raise ValueError(
             f"shapes must be those of {what} of one size, weight_ih ({G_words}, I), weight_hh ({G_words}, H), ..., got "
             + ", ".join(wrong or (f"{name} {shapes[name]}" for name in parameters.values()))

@@ -5,17 +5,17 @@ import os
 import secrets
 import stat
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from ._errors import FormatError
 
 # Temporary files are named for the package, not for their target, whose name may already be as long as names can be.
 PREFIX, SUFFIX = ".lstm_fast-", ".tmp"
 
-Path = str | os.PathLike[str]
+AnyPath: TypeAlias = str | os.PathLike[str]
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: AnyPath) -> BinaryIO:
     """Open a file for reading. A pipe, which would block, or a device, which may never end, is a FormatError."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -24,7 +24,7 @@ def open_regular(path: Path) -> BinaryIO:
     raise FormatError(f"{os.fspath(path)} must be a regular file, got a pipe or a device")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: AnyPath, data: bytes) -> None:
     """Write a file so that its name always stands for either the old bytes or the new ones.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is

@@ -26,6 +26,8 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
             and of_weight.shape[0] > 0):
         raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, got {x.shape} "
                          f"{x.dtype} and {weight.shape} {weight.dtype}")
+    if (y is None) == (d_y is None):
+        raise ValueError("d_y must be an array")
     N, I, O = of_x.shape[0], of_x.shape[1], of_weight.shape[0]
     a.call.isa, a.call.n_threads, a.call.interrupted = current_isa, num_threads, NULL
     a.call.interrupted_context = NULL

@@ -188,6 +188,8 @@ cdef class Weights:
         cdef lstm_weights *weights = self.in_flat
         cdef ptrdiff_t offset = 0
         cdef int64_t k
+        if gradients is None:
+            raise ValueError("gradients must be given, got None")
         if self.in_flat != NULL:
             offset = exact("gradients", gradients, self.code, True, 1, self.n_flat) - self.flat_begin
         else:

@@ -15,8 +15,9 @@ MARKER = "<!-- Written by python tests/test_bridges.py -->\n"
 
 COLUMNS = ("load", "save", "Backend")
 
-LOAD, GRAPH, SAVE, BACKEND, TORCH, MALFORMED = (
-    f"test_onnx_{name}.py::test_" for name in ("load", "graph", "save", "backend", "torch", "malformed")
+LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL = (
+    f"test_onnx_{name}.py::test_"
+    for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external")
 )
 # By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
 # names what is not supported. A missing column means that the feature does not apply to it.
@@ -98,13 +99,13 @@ OF_ONNX = {
     },
     "nodes inside If, Loop, Scan": {"load": GRAPH + "nodes_in_bodies", "Backend": GRAPH + "nodes_in_bodies"},
     "nodes inside functions": {"load": GRAPH + "nodes_in_functions", "Backend": GRAPH + "nodes_in_functions"},
-    "weights behind Identity, Constant, Cast, Reshape, Transpose, Concat ...": {
-        "load": GRAPH + "weights_behind_operators",
+    "weights from Identity, Constant, Cast, Reshape, Transpose, Concat ...": {
+        "load": OPERATORS + "weights_from_operators",
         "Backend": BACKEND + "the_rest_of_a_model",
     },
-    "weights behind DequantizeLinear": {"load": GRAPH + "dequantized_weights"},
+    "weights from DequantizeLinear": {"load": OPERATORS + "dequantized_weights"},
     "weights that the graph computes": {
-        "load": "refused " + GRAPH + "weights_that_the_graph_computes_are_refused",
+        "load": "refused " + OPERATORS + "weights_that_the_graph_computes_are_refused",
         "Backend": BACKEND + "states_of_each_sequence_and_weights_as_inputs",
     },
     "`com.microsoft.DynamicQuantizeLSTM`": {
@@ -112,15 +113,15 @@ OF_ONNX = {
         "Backend": BACKEND + "dynamic_quantize_lstm",
     },
     "stacked nodes as `num_layers`": {
-        "load": GRAPH + "stacked_nodes_are_layers",
+        "load": STACK + "stacked_nodes_are_layers",
         "save": SAVE + "lstm[stacked",
         "Backend": SAVE + "float64[stacked",
     },
     "files of both PyTorch exporters": {"load": TORCH + "exported_lstm", "Backend": TORCH + "a_model_around_an_lstm"},
     "`SequenceModel` with its head": {"load": SAVE + "sequence_model", "save": SAVE + "sequence_model"},
     "RNN nodes": {"save": SAVE + "rnn", "Backend": BACKEND + "rnn_nodes"},
-    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "what_onnx_has_not_is_refused"},
-    "external data, with `external_data=True`": {"load": MALFORMED + "external_data_only"},
+    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "options_that_onnx_lacks_are_refused"},
+    "external data, with `external_data=True`": {"load": EXTERNAL + "external_data_are_read_on_request"},
 }
 
 MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STORAGE, ACCELERATE = (

@@ -4,14 +4,14 @@ bits.txt holds a hash of every result bit (forward, inference, backward) per sha
 for all instruction sets with fused multiply-add, which must agree with each other on every machine; and both again for
 sequences of different lengths (-ragged). (Packed ones are run too, for stray accesses and threads.) It was written by
     driver > bits.txt
-with the columns of the instruction sets reduced to `portable` and `fused`; a change of bits must be meant and told in CHANGELOG.
+with the columns of the instruction sets reduced to `portable` and `fused`. A change of bits must be deliberate and
+listed in CHANGELOG.md.
 """
 
 import os
 import subprocess
 
 import pytest
-
 from units import ROOT, compiler, units
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]

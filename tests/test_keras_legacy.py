@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def as_keras_2(path, version, change=lambda config: config):
-    """Makes an .h5 file of Keras 3 what Keras 2 would have written: names in bytes that end in :0, another configuration."""
+    """Makes an .h5 file of Keras 3 one of Keras 2: names in bytes that end in :0, a changed configuration."""
     with h5py.File(path, "r+") as h5:
         h5.attrs["keras_version"] = version
         h5.attrs["model_config"] = json.dumps(change(json.loads(h5.attrs["model_config"]))).encode()
@@ -41,7 +41,7 @@ def alone(path, target, version):
 
 
 def layers_as_list(config):
-    """A Sequential up to Keras 2.2.2: its configuration is the list of its layers, without a name and without an InputLayer."""
+    """A Sequential of Keras up to 2.2.2: its configuration is a list of layers, without a name or an InputLayer."""
 
     def read(layer):
         if layer["class_name"] != "Sequential":
@@ -233,7 +233,7 @@ def test_cudnn_lstm(tmp_path, wrap, n_inputs):
 
 
 def test_cudnn_lstm_is_pytorchs_in_cudnns_own_order(tmp_path):
-    """The buffer of cuDNN is that of PyTorch's flattened weights: matrices (4H, I) and (4H, H), row by row, then biases."""
+    """cuDNN's buffer is that of PyTorch's flattened weights: matrices (4H, I) and (4H, H), row by row, then biases."""
     torch.manual_seed(0)
     lstm = torch.nn.LSTM(I, H, batch_first=True)
     w_ih, w_hh, b_ih, b_hh = (value.detach().numpy() for value in lstm.parameters())

@@ -14,12 +14,12 @@ Notes
 -----
 Sequences are batch-first, (B, T, features), as in Keras. The LSTM returns the whole sequence and the last state:
 
-    return_sequences=True     output
-    return_sequences=False    h_n[-1]; for a Bidirectional layer np.concatenate([h_n[-2], h_n[-1]], axis=-1)
-    return_state=True         h_n and c_n, by direction
-    mask                      lengths=lf.keras.lengths(mask); the output is 0 in the padding (zero_output_for_mask=True)
-    stateful=True             pass the state of one call to the next, or use lstm.stream()
-    merge_mode=None           output[..., :H] and output[..., H:]
+* return_sequences=True: output
+* return_sequences=False: h_n[-1]; for a Bidirectional layer np.concatenate([h_n[-2], h_n[-1]], axis=-1)
+* return_state=True: h_n and c_n, by direction
+* mask: lengths=lf.keras.lengths(mask); the output is 0 in the padding (zero_output_for_mask=True)
+* stateful=True: pass the state of one call to the next, or use lstm.stream()
+* merge_mode=None: output[..., :H] and output[..., H:]
 
 Refused, with the reason: other activations, go_backwards outside of Bidirectional, merge_mode "sum", "mul" and "ave",
 directions or stacked cells of different sizes or activations. Dropout of a layer's inputs acts in training only and is

@@ -235,7 +235,7 @@ def from_layer(layer: Any, **config: Any) -> LSTM:
     Parameters
     ----------
     layer : Keras layer or list of Keras layers
-        keras.layers.LSTM, keras.layers.RNN of an LSTMCell or of a list of LSTMCells of one size, or
+        A keras.layers.LSTM, keras.layers.RNN of an LSTMCell or of a list of LSTMCells of one size, or
         keras.layers.Bidirectional of one of them. Layers of a list follow each other and become one LSTM of several
         layers.
     **config

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +10,13 @@ from .frames import Table, order_of_columns
 from .templates import Template
 from .times import Stamps, is_ascending, require_equal, sort
 
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
+
 
 @dataclass
 class Part:
-    """A series whose time stamps are not regular times yet, or exogenous variables."""
+    """A series, or exogenous variables, before the step between its time stamps is known."""
 
     values: np.ndarray
     stamps: tuple[str, Stamps] | None = None
@@ -26,13 +29,13 @@ class Part:
 
 def array_of_numbers(name: str, value: Any, *, may_be_missing: bool = False) -> np.ndarray:
     """(T, columns) float64 of a (T,) or (T, columns) array."""
-    value = np.asarray(value)
-    if value.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be numbers, got {value.dtype}")
-    if value.ndim not in (1, 2):
-        raise ValueError(f"{name} must have shape (T,) or (T, columns), got {value.shape}")
-    require_finite(name, value, may_be_missing)
-    return value.reshape(len(value), -1).astype(np.float64)
+    numbers = np.asarray(value)
+    if numbers.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numbers, got {numbers.dtype}")
+    if numbers.ndim not in (1, 2):
+        raise ValueError(f"{name} must have shape (T,) or (T, columns), got {numbers.shape}")
+    require_finite(name, numbers, may_be_missing)
+    return numbers.reshape(len(numbers), -1).astype(np.float64)
 
 
 def require_finite(name: str, values: np.ndarray, may_be_missing: bool = False) -> None:
@@ -55,37 +58,38 @@ def sorted_rows(table: Table) -> tuple[np.ndarray | None, tuple[str, Stamps] | N
 
 
 def require_order_of_rows(table: Table, labels: Stamps) -> None:
-    """Numbers in an index are the rows of some file or count the steps; if they do not ascend, either order may be meant."""
+    """Numbers in an index may count rows or steps; if they do not ascend, either order may be meant."""
     if not is_ascending(labels):
         raise ValueError(
-            f"the index of {table.name} must ascend, got {', '.join(map(str, labels[:4].tolist()))}, ...: call sort_index() "
-            "if it tells the order of the steps, reset_index(drop=True) if the rows do"
+            f"the index of {table.name} must ascend, got {', '.join(map(str, labels[:4].tolist()))}, ...: call "
+            "sort_index() if the index is the order of the steps, reset_index(drop=True) if the rows are"
         )
 
 
-def read_exogenous(estimator: Any, name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
+def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
     """(T, E) of the steps of y, in the order of its time stamps."""
     if X is None:
         if reset:
             estimator._columns = None
             for attribute in ("feature_names_in_", "n_features_in_"):
-                vars(estimator).pop(attribute, None)
+                if hasattr(estimator, attribute):
+                    delattr(estimator, attribute)
         return np.zeros((len(y.values), 0))
     part = read_columns(estimator, name, X, reset)
     if len(part.values) != len(y.values):
         raise ValueError(f"{name} must have a row for each step of y, {len(y.values)}, got {len(part.values)}")
-    has_own = y.stamps is not None and not y.is_default
-    if part.is_array or (part.is_default and not has_own):
+    own = None if y.is_default else y.stamps
+    if part.is_array or (part.is_default and own is None):
         return part.values if y.order is None else part.values[y.order]
     if part.stamps is None or part.is_default:
-        if has_own:
+        if own is not None:
             raise ValueError(
-                f"{name} must have the time stamps of y (ds, or the index), got a frame without; give an array if its rows are "
-                "in the order of those of y"
+                f"{name} must have the time stamps of y (ds, or the index), got a frame without; pass an array if its "
+                "rows are in the order of those of y"
             )
         return part.values
-    if has_own:
-        require_equal(part.stamps[0], part.stamps[1], y.stamps[1], "the time stamps of y")
+    if own is not None:
+        require_equal(part.stamps[0], part.stamps[1], own[1], "the time stamps of y")
     elif part.order is not None and not (np.diff(part.order) == 1).all():
         raise ValueError(f"{part.stamps[0]} must ascend, because y has no time stamps to pair its rows by")
     else:
@@ -93,7 +97,7 @@ def read_exogenous(estimator: Any, name: str, X: Any, y: Part, reset: bool) -> n
     return part.values
 
 
-def read_columns(estimator: Any, name: str, X: Any, reset: bool) -> Part:
+def read_columns(estimator: "SeriesEstimator", name: str, X: Any, reset: bool) -> Part:
     """Exogenous variables in order of time, their columns in the order of fit."""
     table = Table.read(name, X)
     if table is None:
@@ -107,7 +111,9 @@ def read_columns(estimator: Any, name: str, X: Any, reset: bool) -> Part:
     return Part(values if order is None else values[order], stamps, table.has_default_index, False, order)
 
 
-def exogenous_values(estimator: Any, name: str, table: Table, columns: list[Hashable], reset: bool) -> np.ndarray:
+def exogenous_values(
+    estimator: "SeriesEstimator", name: str, table: Table, columns: list[Hashable], reset: bool
+) -> np.ndarray:
     frame = table.frame[:, [table.frame.columns.index(column) for column in columns]]
     order = order_of_columns(estimator, name, _array_if_unnamed(table, frame), reset=reset)
     values = table.values([columns[k] for k in order])

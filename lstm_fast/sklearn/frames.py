@@ -5,13 +5,16 @@ A pandas index counts like columns: its levels unique_id and ds, or its dates or
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
 from .stamps import stamps_of_column, stamps_of_pandas
 from .times import Stamps
+
+if TYPE_CHECKING:
+    from .base import Estimator
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 
@@ -45,7 +48,7 @@ class Table:
     index: Any | None  # pandas' index of dates or numbers, if there is no column ds
     is_series: bool = False
     series_name: Hashable = None
-    has_row_labels: bool = False  # the index numbers the rows of several series: it tells their order, but is no time
+    has_row_labels: bool = False  # the index counts the rows of several series: an order, but no time
 
     @classmethod
     def read(cls, name: str, value: Any) -> "Table | None":
@@ -65,8 +68,8 @@ class Table:
             if index.nlevels > 1 or roles == [ID]:
                 if len(roles) < index.nlevels and not (TIME in wrapped.columns and not roles):
                     raise ValueError(
-                        f"the index of {name} must be of dates, of numbers or of the levels unique_id and ds, got levels "
-                        f"{list(index.names)}: rename them, or use reset_index"
+                        f"the index of {name} must be of dates, of numbers or of the levels unique_id and ds, got "
+                        f"levels {list(index.names)}: rename them, or use reset_index"
                     )
                 if roles:
                     wrapped = nw.from_native(wrapped.to_native().reset_index())
@@ -77,7 +80,7 @@ class Table:
             else:
                 levels = ((TIME, index.name),)
         table = cls(name, wrapped, levels, index, is_series, series_name)
-        if ID in table.frame.columns and index is not None and isinstance(table.stamps()[1], np.ndarray):
+        if ID in table.frame.columns and index is not None and isinstance(stamps_of_pandas(name, index), np.ndarray):
             table.levels, table.has_row_labels = (), True
         return table
 
@@ -97,7 +100,7 @@ class Table:
         """The id of each row; None without a column of them."""
         if ID not in self.frame.columns:
             return None
-        ids = self.frame[ID].to_list()
+        ids: list[Hashable] = self.frame[ID].to_list()
         for row, one in enumerate(ids):
             if one is None or one != one:
                 raise ValueError(f"unique_id of {self.name} must not be missing, got {one} in row {row}")
@@ -132,7 +135,7 @@ def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
 # ---- columns by name ----
 
 
-def order_of_columns(estimator: Any, name: str, X: Any, *, reset: bool) -> list[int]:
+def order_of_columns(estimator: "Estimator", name: str, X: Any, *, reset: bool) -> list[int]:
     """Where in X (a native frame or an array) the columns of fit stand.
 
     Named columns are found by name, in any order; the rest of the check, and what fit keeps of them (feature_names_in_,
@@ -143,7 +146,12 @@ def order_of_columns(estimator: Any, name: str, X: Any, *, reset: bool) -> list[
     order = list(range(X.shape[1]))
     if reset:
         estimator._columns = columns
-    elif columns is not None and estimator._columns is not None and set(columns) == set(estimator._columns):
+    elif (
+        wrapped is not None
+        and columns is not None
+        and estimator._columns is not None
+        and set(columns) == set(estimator._columns)
+    ):
         order = [columns.index(column) for column in estimator._columns]
         X = wrapped[:, order].to_native()
     elif columns is not None and estimator._columns is not None:

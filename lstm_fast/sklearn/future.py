@@ -1,16 +1,21 @@
 """The exogenous variables of the steps to forecast."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .exogenous import Part, exogenous_values, read_columns
 from .frames import Table, wrap
-from .series import Form, Series, groups_of
+from .series import Form, Series, groups_of, require_one_order
 from .times import require_equal
 
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
-def read_future(estimator: Any, X: Any, series: list[Series], form: Form, horizon: int) -> list[np.ndarray]:
+
+def read_future(
+    estimator: "SeriesEstimator", X: Any, series: list[Series], form: Form, horizon: int
+) -> list[np.ndarray]:
     """The exogenous variables of the steps to forecast: (horizon, E) for each series."""
     n = series[0].X.shape[1]
     if not n:
@@ -26,6 +31,8 @@ def read_future(estimator: Any, X: Any, series: list[Series], form: Form, horizo
     is_list = form.kind == "several"
     if (is_list or form.has_ids) and (not isinstance(X, list | tuple) or len(X) != len(series)):
         raise ValueError(f"X must have one part for each of {len(series)} series")
+    if is_list:
+        require_one_order("X", X, estimator._columns)
     parts = []
     for k, (one, of_one) in enumerate(zip(series, X if is_list or form.has_ids else [X])):
         name = f"X[{k}]" if is_list else "X"
@@ -43,8 +50,8 @@ def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
         )
     elif not part.is_array and one.times is not None and not _counts_rows(one):
         raise ValueError(
-            f"{name} must have the time stamps of the steps to forecast (ds, or the index), {one.times.after(horizon)[0]} first; "
-            "give an array if its rows are in order"
+            f"{name} must have the time stamps of the steps to forecast (ds, or the index), from "
+            f"{one.times.after(horizon)[0]} on; pass an array if its rows are in order"
         )
     elif part.order is not None and not (np.diff(part.order) == 1).all():
         raise ValueError(f"{name} must be in order of time, because y has no time stamps")
@@ -56,12 +63,14 @@ def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
 
 
 def _counts_rows(one: Series) -> bool:
-    stamps = one.times.stamps if one.times is not None else None
-    return isinstance(stamps, np.ndarray) and stamps[0] == 0 and one.times.step == 1
+    if one.times is None:
+        return False
+    return isinstance(one.times.stamps, np.ndarray) and one.times.stamps[0] == 0 and one.times.step == 1
 
 
-def _read_long_future(estimator: Any, X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
+def _read_long_future(estimator: "SeriesEstimator", X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
     table = Table.read("X", X)
+    assert table is not None
     values = exogenous_values(estimator, "X", table, table.numbers, False)
     groups = groups_of(table)
     given, expected = set(groups), {one.id for one in series}

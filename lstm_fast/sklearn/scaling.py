@@ -42,8 +42,10 @@ class Scaling:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Values with mean 0 and deviation 1."""
-        return (values - self.mean) / self.deviation
+        scaled: np.ndarray = (values - self.mean) / self.deviation
+        return scaled
 
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Values in their own units."""
-        return values * self.deviation + self.mean
+        in_own_units: np.ndarray = values * self.deviation + self.mean
+        return in_own_units

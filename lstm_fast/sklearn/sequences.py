@@ -1,6 +1,6 @@
 """X as sequences of any lengths."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
@@ -8,11 +8,11 @@ from sklearn.utils.validation import validate_data
 
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
-X_SHAPES = """X is (N, T), each row a sequence of one number a step, or (N, T, F), or a list of (T_i, F) or (T_i,) arrays or data
-    frames of any lengths, whose columns are found by name. sample_weight is (N,)."""
+if TYPE_CHECKING:
+    from .sequence_estimator import SequenceEstimator
 
 
-def _listed(estimator: Any, X: Any, reset: bool) -> list[np.ndarray] | None:
+def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndarray] | None:
     """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
     if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) and not isinstance(X, list | tuple):
         return None
@@ -29,15 +29,16 @@ def _listed(estimator: Any, X: Any, reset: bool) -> list[np.ndarray] | None:
     if not all(is_table):
         k = is_table.index(False)
         raise ValueError(f"X must be all data frames or all arrays, got {type(X[k]).__name__} as X[{k}]")
-    order = order_of_columns(estimator, "X[0]", frames[0].to_native(), reset=reset)
-    columns = [frames[0].columns[place] for place in order]
-    for k, frame in enumerate(frames):
-        require_columns(f"X[{k}]", frame.columns, columns)
-    return [numbers_of(f"X[{k}]", frame, columns) for k, frame in enumerate(frames)]
+    tables = [frame for frame in frames if frame is not None]
+    order = order_of_columns(estimator, "X[0]", tables[0].to_native(), reset=reset)
+    columns = [tables[0].columns[place] for place in order]
+    for k, table in enumerate(tables):
+        require_columns(f"X[{k}]", table.columns, columns)
+    return [numbers_of(f"X[{k}]", table, columns) for k, table in enumerate(tables)]
 
 
 def _require_order_of_steps(name: str, frame: Any | None) -> None:
-    """Steps are taken row by row, which an index of dates or numbers may contradict."""
+    """Steps are read row by row, which an index of dates or numbers may contradict."""
     if frame is None:
         return
     import narwhals.stable.v2 as nw
@@ -46,8 +47,8 @@ def _require_order_of_steps(name: str, frame: Any | None) -> None:
     if index is None or index.inferred_type in ("string", "mixed", "categorical") or index.is_monotonic_increasing:
         return
     raise ValueError(
-        f"the index of {name} must ascend, got {', '.join(map(str, index[:4]))}, ...: call sort_index() if it tells the order of "
-        "the steps, reset_index(drop=True) if the rows do"
+        f"the index of {name} must ascend, got {', '.join(map(str, index[:4]))}, ...: call sort_index() if the index "
+        "is the order of the steps, reset_index(drop=True) if the rows are"
     )
 
 
@@ -69,11 +70,11 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return x, lengths
 
 
-def read_sequences(estimator: Any, X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
+def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """(x (N, T, F) float64, lengths (N,) or None).
 
-    reset: n_features_in_ (T of a table, else F) and feature_names_in_ are set, else X is compared with them; sequences of one
-    feature may come as a table or not.
+    `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
+    sequences with one feature may come as a table or not.
     """
     wrap("X", X)  # refuses lazy frames
     parts, lengths = _listed(estimator, X, reset), None
@@ -104,6 +105,6 @@ def _are_frames(X: Any) -> bool:
     return hasattr(wrap("X", X[0]), "columns")
 
 
-def steps_of(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     """The valid steps of padded sequences (N, T, F), as rows (n, F)."""
     return x.reshape(-1, x.shape[2]) if lengths is None else x[np.arange(x.shape[1]) < lengths[:, None]]

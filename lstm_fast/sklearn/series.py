@@ -1,13 +1,14 @@
-"""What a forecaster is given, as series over time, and what it gives back in the same form.
+"""The series of a forecaster, and forecasts in the form in which they came.
 
 single   (T,) or (T, S) array; a series; or a wide frame, with a column for each of the S numbers and perhaps ds
 several  a list of such, of any lengths
 long     a frame with a column y and perhaps unique_id (of the series), ds, and exogenous variables
 """
 
-from collections.abc import Hashable, Iterable
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from .exogenous import (
 from .frames import ID, TARGET, TIME, Table, require_columns, wrap
 from .templates import Template
 from .times import Stamps, Times, regular, sort
+
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
 
 @dataclass
@@ -56,16 +60,18 @@ class Form:
 # ---- y, with its past exogenous variables ----
 
 
-def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()) -> tuple[list[Series], Form]:
+def read(
+    estimator: "SeriesEstimator", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
+) -> tuple[list[Series], Form]:
     """Series and form of y and X.
 
-    `reset`: the columns of X and of wide frames are those of fit from now on; else they are found by name. `known`: steps
-    of time that the dates of a short series may have.
+    `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
+    steps of time that the dates of a short series may have.
     """
     table = Table.read("y", y)
     if table is not None and not table.is_series and TARGET in table.frame.columns:
         if X is not None:
-            raise ValueError("X must be None if y is a long frame, whose further columns are the exogenous variables")
+            raise ValueError("X must be None if y is a long frame: its further columns are the exogenous variables")
         return _read_long(estimator, table, reset, known)
     if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
         names, ys = [f"y[{k}]" for k in range(len(y))], y
@@ -82,8 +88,8 @@ def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[
         series.append(Series(part.values, exogenous, columns=part.columns, label=name))
         if part.stamps is not None:
             stamps[k] = part.stamps
-    _require_one_order("y", ys, estimator._targets)
-    _require_one_order("X", Xs, estimator._columns)
+    require_one_order("y", ys, estimator._targets)
+    require_one_order("X", Xs, estimator._columns)
     for k, times in zip(stamps, _regular(estimator, list(stamps.values()), known)):
         series[k].times = times
     if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
@@ -92,7 +98,7 @@ def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[
     return series, Form(kind, is_flat, [part.template for part in parts])
 
 
-def _require_one_order(name: str, values: list[Any], known: list[Hashable] | None) -> None:
+def require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | None) -> None:
     """Without columns of fit to put them in order, all parts of a list must have their columns in one order."""
     frames = [wrap(name, one) for one in values]
     orders = {tuple(c for c in getattr(frame, "columns", ()) if c != TIME) for frame in frames}
@@ -100,13 +106,13 @@ def _require_one_order(name: str, values: list[Any], known: list[Hashable] | Non
         raise ValueError(f"{name} must have the same columns in each of its parts, got {sorted(orders, key=str)}")
 
 
-def _regular(estimator: Any, stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
+def _regular(estimator: "SeriesEstimator", stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
     if estimator.freq is not None and not stamps:
         raise ValueError(f"freq must be None for y without dates (ds or an index of dates), got {estimator.freq!r}")
     return regular(stamps, estimator.freq, known)
 
 
-def _read_single(estimator: Any, name: str, value: Any, reset: bool) -> Part:
+def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: bool) -> Part:
     """An array, series or wide frame, its rows in order of time."""
     table = Table.read(name, value)
     if table is None:
@@ -141,6 +147,17 @@ def _read_single(estimator: Any, name: str, value: Any, reset: bool) -> Part:
     return Part(values, stamps, table.has_default_index, False, order, template, columns)
 
 
+def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
+    """Counts the missing values of y in a warning."""
+    n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
+    if n:
+        warnings.warn(
+            f"y has {n} missing values of {size}: they are masked in the loss, and the network reads the last known "
+            "value in their place",
+            stacklevel=stacklevel,
+        )
+
+
 # ---- long frames ----
 
 
@@ -167,7 +184,9 @@ def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamp
     return groups
 
 
-def _read_long(estimator: Any, table: Table, reset: bool, known: Iterable[Any]) -> tuple[list[Series], Form]:
+def _read_long(
+    estimator: "SeriesEstimator", table: Table, reset: bool, known: Iterable[Any]
+) -> tuple[list[Series], Form]:
     exogenous = [column for column in table.numbers if column != TARGET]
     if reset:
         estimator._targets = None
@@ -203,17 +222,22 @@ def answer(
     forecasts: list[np.ndarray],
     series: list[Series],
     form: Form,
-    levels: tuple[float, ...] | None = None,
+    levels: Sequence[float] | None = None,
     quantiles: list[np.ndarray] | None = None,
 ) -> Any:
-    """Forecasts [(horizon, S)] in the form of y; long frames with a column for each level of quantiles [(horizon, S, levels)]."""
+    """Forecasts (horizon, S) of each series in the form of y.
+
+    Long frames have a column for each level of `quantiles` (horizon, S, levels).
+    """
     stamps = [None if one.times is None else one.times.after(len(part)) for one, part in zip(series, forecasts)]
     if form.kind == "long":
         columns = {"prediction": np.concatenate([part[:, 0] for part in forecasts])}
-        for k, level in enumerate(levels or ()):
+        for k, level in enumerate(() if levels is None else levels):
             columns[f"quantile_{level:g}"] = np.concatenate([one[:, 0, k] for one in quantiles or ()])
         ids = [one.id for one, part in zip(series, forecasts) for _ in range(len(part))] if form.has_ids else None
-        return form.templates[0].fill(columns, ids, _joined(stamps) if form.has_times else None)
+        (long_template,) = form.templates
+        assert long_template is not None
+        return long_template.fill(columns, ids, _joined(stamps) if form.has_times else None)
     parts = []
     for part, one, template, own in zip(forecasts, series, form.templates, stamps):
         if template is None:

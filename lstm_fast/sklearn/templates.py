@@ -29,16 +29,17 @@ class Template:
             table.frame.head(1).to_native(), table.levels, index, table.numbers, table.is_series, table.series_name
         )
 
-    def fill(self, columns: Mapping[Hashable, Any], ids: list[Hashable] | None, stamps: Stamps | None) -> Any:
-        """A native frame, or series of the first of `columns`, with these ids and time stamps where the form has them."""
+    def fill(self, columns: Mapping[Any, Any], ids: list[Hashable] | None, stamps: Stamps | None) -> Any:
+        """A native frame, or a series of the first of `columns`, with ids and time stamps if the form has them."""
         import narwhals.stable.v2 as nw
 
         like = nw.from_native(self.like)
         backend = like.implementation
         values = {name: nw.new_series("", np.asarray(v), backend=backend) for name, v in columns.items()}
         if self.is_series and not self.levels:
-            return values[next(iter(values))].alias(self.series_name).to_native()
-        roles: dict[Hashable, Any] = {}
+            series: Any = values[next(iter(values))]
+            return series.alias(self.series_name).to_native()
+        roles: dict[Any, Any] = {}
         if ids is not None:
             roles[ID] = nw.from_native(_ids_like(like[ID], ids), series_only=True)
         if stamps is not None and TIME in like.columns:
@@ -59,6 +60,7 @@ class Template:
 
     def _index(self, stamps: Stamps) -> Any:
         pd = pandas()
+        assert self.index is not None
         if isinstance(self.index, pd.RangeIndex) and isinstance(stamps, np.ndarray) and len(stamps) > 1:
             step = int(stamps[1] - stamps[0])
             return pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + step, step, name=self.index.name)

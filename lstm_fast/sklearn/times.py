@@ -99,7 +99,8 @@ def regular(series: Sequence[tuple[str, Stamps]], freq: Any = None, known: Itera
     series from Monday to Friday is daily or of business days as the others are.
     """
     times: list[Times | None] = [None] * len(series)
-    steps, longer = list(known), []
+    steps = list(known)
+    longer: list[Times] = []
     for k in sorted(
         range(len(series)), key=lambda k: (-len(series[k][1]), *_numbers(series[k][1])[:1].astype(np.float64))
     ):
@@ -116,7 +117,7 @@ def regular(series: Sequence[tuple[str, Stamps]], freq: Any = None, known: Itera
 
 
 def _extended(times: Times, series: Sequence[Stamps]) -> Times:
-    """Times that go on until the last of all series, so that pandas counts business days once and not for each series."""
+    """Times that continue to the end of all series, so that pandas generates business days once for all of them."""
     last = max(_numbers(one)[-1] for one in series if len(one) and one.dtype == times.stamps.dtype)
     while _numbers(times.stamps)[-1] < last and len(times.stamps) < 100_000:
         times = Times(_consecutive(times.stamps, times.step, 2 * len(times.stamps)), times.step)
@@ -161,11 +162,11 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
             f"{name} has no frequency that pandas infers, got {', '.join(map(str, stamps[:4]))}, .... {CURE}"
         )
     _require_step(name, stamps, step, "inferred")
-    raise AssertionError("a step that generates the stamps would have been inferred")  # pragma: no cover
+    return step
 
 
 CURE = (
-    "Insert the missing steps (y may be NaN), set freq= if the dates follow another frequency, or leave the dates out (of an "
+    "Insert the missing steps (y may be NaN), set freq= if the dates have another frequency, or drop the dates (an "
     "index: reset_index(drop=True)) if the rows are consecutive steps"
 )
 
@@ -219,7 +220,11 @@ def _consecutive(stamps: Stamps, step: Step, n: int) -> Stamps:
     if _counts_from_first(step):
         days = pd.DatetimeIndex([stamps[0] + step * k for k in range(n)])
     else:
-        days = pd.date_range(stamps[0], periods=n, freq=step)
+        try:
+            days = pd.date_range(stamps[0], periods=n, freq=step)
+        except ValueError:  # a local time that the change of clocks skips or repeats
+            local = pd.date_range(stamps[0].tz_localize(None), periods=n, freq=step)
+            days = local.tz_localize(stamps.tz, ambiguous=np.ones(n, bool), nonexistent="shift_forward")
     return days.as_unit(stamps.unit)
 
 
