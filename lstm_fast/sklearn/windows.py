@@ -73,7 +73,7 @@ class Windowing:
         self.n_targets, self.n_exogenous = series[0].y.shape[1], series[0].X.shape[1]
         self.order = Order.of(series)
         self._scalings: dict[Hashable, Scaling] = {}  # read by _scaling
-        self._scalings = {self._key(k, one): self._scaling(k, self.order.apply(one)) for k, one in enumerate(series)}
+        self._scalings = {self._key(k, one): self._scaling(k, one) for k, one in enumerate(series)}
         X = np.concatenate([self.order.apply(series[k]).X for k in self.order.series])
         self._X_scaling = Scaling.of(X) if scale else Scaling.none(self.n_exogenous)
 
@@ -90,7 +90,7 @@ class Windowing:
         known = self._scalings.get(self._key(k, one))
         if known is not None:
             return known
-        return Scaling.of(one.y) if self.scale == "series" else Scaling.none(self.n_targets)
+        return Scaling.of(one.y[:, self.order.y]) if self.scale == "series" else Scaling.none(self.n_targets)
 
     # ---- training ----
 
@@ -98,7 +98,7 @@ class Windowing:
         """Windows to train on, and the last `held_out` share of each series. Windows without a target are left out."""
         parts, later = [], []
         for k in self.order.series:
-            batch = self._windows(k, self.order.apply(series[k]))
+            batch = self._windows(k, series[k])
             n = len(batch.x)
             n_later = round(n * held_out)
             gap = -(-self.horizon // self.step) - 1 if n_later else 0  # no target is on both sides
@@ -108,7 +108,8 @@ class Windowing:
 
     def _windows(self, k: int, one: Series) -> Batch:
         length = self.input_size + self.horizon
-        y = self._scaling(k, one).apply(one.y)
+        scaling, one = self._scaling(k, one), self.order.apply(one)
+        y = scaling.apply(one.y)
         past, targets = self._cut(carry_forward(y))[:, : self.input_size], self._cut(y)
         has_past = (~np.isnan(past)).any(axis=1).all(axis=1)
         if self.scale == "window":
@@ -140,24 +141,24 @@ class Windowing:
 
         `future`: the exogenous variables of those steps, (steps, E) for each series.
         """
-        ordered = [self.order.apply(one) for one in series]
-        past = np.stack(
-            [carry_forward(self._scaling(k, one).apply(one.y))[-self.input_size :] for k, one in enumerate(ordered)]
-        )
+        past = np.stack([self._scaling(k, one).apply(self._past(one)) for k, one in enumerate(series)])
         by = Scaling.of_windows(past) if self.scale == "window" else Scaling.none(self.n_targets)
-        X = np.stack(
-            [
-                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part[:, self.order.X]]))
-                for one, part in zip(ordered, future)
-            ]
-        )
+        known = [np.concatenate([one.X[-self.input_size :], part]) for one, part in zip(series, future)]
+        X = np.stack([self._X_scaling.apply(one[:, self.order.X]) for one in known])
         return self._inputs(by.apply(past), X), by
+
+    def _past(self, one: Series) -> np.ndarray:
+        """The last input_size steps of y, what is missing carried forward."""
+        past = one.y[-self.input_size :]
+        if np.isnan(past).any():
+            past = carry_forward(one.y)[-self.input_size :]
+        return past[:, self.order.y]
 
     def forecasts(self, outputs: np.ndarray, series: list[Series], by: Scaling) -> list[np.ndarray]:
         """Outputs (n, steps, S, levels) of the network in units of y: (steps, S, levels) for each series."""
         outputs = outputs * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
         return [
-            self.order.undo(self._scaling(k, self.order.apply(one)).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
+            self.order.undo(self._scaling(k, one).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
             for k, (one, part) in enumerate(zip(series, outputs))
         ]
 
