@@ -1,8 +1,7 @@
-"""The layers: LSTM, RNN and LSTMCell. What they share is in _inference.py, _recurrent.py and _lstm.py."""
+"""The layers: LSTM, RNN and LSTMCell. Their base classes are in _inference.py, _recurrent.py and _lstm.py."""
 
-from .._lstm import Trace
 from .cell import LSTMCell
 from .lstm import LSTM
 from .rnn import RNN
 
-__all__ = ["LSTM", "RNN", "LSTMCell", "Trace"]
+__all__ = ["LSTM", "RNN", "LSTMCell"]

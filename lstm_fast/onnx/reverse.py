@@ -4,7 +4,8 @@ import numpy as np
 
 from .._arguments import order_of_lengths
 from .._recurrent import Recurrent
-from ..modules import LSTM, RNN, Trace
+from .._trace import Trace
+from ..modules import LSTM, RNN
 
 
 class _Reverse(Recurrent):
