@@ -1,12 +1,10 @@
-"""Builds the extension: the kernels once per instruction set, each with its own flags, and everything else for the
-baseline processor. Metadata is in pyproject.toml.
+"""Builds the extension: the translation units of the C core, each with its own flags (csrc/units.py), and the binding.
+Metadata is in pyproject.toml.
 
 Environment: LSTM_FAST_NO_OPENMP=1 builds without threads.
 """
 
 import os
-import platform
-import shlex
 import subprocess
 import sys
 import sysconfig
@@ -17,33 +15,12 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Never -march=native (the package must run elsewhere) and never -ffast-math (it changes the floating-point mode of the
-# whole process). -ffp-contract=off: each fused multiply-add is written, so that no compiler decides the bits.
-FLAGS = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+sys.path.insert(0, str(Path(__file__).resolve().parent / "csrc"))
+from units import FLAGS, compiler, units
 
-X86_KERNELS = {
-    "portable": [],
-    "avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
-}
-ARM_KERNELS = {"portable": [], "neon": []}
-KERNELS = {
-    "x86_64": X86_KERNELS,
-    "amd64": X86_KERNELS,
-    "i686": X86_KERNELS,
-    "aarch64": ARM_KERNELS,
-    "arm64": ARM_KERNELS,
-}.get(platform.machine().lower(), {"portable": []})
-
-CORE = [
-    "csrc/plan.c",
-    "csrc/dispatch.c",
-    "csrc/parallel.c",
-    "csrc/loops/loops.c",
-    "csrc/loops/loops_f32.c",
-    "csrc/loops/loops_f64.c",
-]
-HEADERS = [str(path) for path in sorted(Path("csrc").rglob("*.h"))]
+BUILD = ["setup.py", "csrc/units.py", "csrc/isas.h"]  # a change of these recompiles everything
+CSRC = [str(path) for path in sorted(Path("csrc").rglob("*.[ch]"))]
+BINDING = [str(path) for path in sorted(Path("lstm_fast").rglob("*.px[di]"))]
 
 # abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and get a wheel of their own.
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -56,12 +33,11 @@ def openmp_flags():
     spellings = [(["-fopenmp"], ["-fopenmp"])]
     if sys.platform == "darwin":
         spellings.append((["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
         for compile_flags, link_flags in spellings:
-            command = [*compiler, *compile_flags, str(source), "-o", str(Path(folder, "probe")), *link_flags]
+            command = [*compiler(), *compile_flags, str(source), "-o", str(Path(folder, "probe")), *link_flags]
             if subprocess.run(command, capture_output=True).returncode == 0:
                 return compile_flags, link_flags
     print("lstm_fast: no OpenMP found, building for one thread", file=sys.stderr)
@@ -71,42 +47,43 @@ def openmp_flags():
 OPENMP_COMPILE, OPENMP_LINK = openmp_flags()
 
 
-class build_ext_per_isa(build_ext):
-    """Compiles csrc/kernels/kernels_<isa>.c with the flags of that instruction set, then links all into the extension."""
+def is_current(path):
+    """Whether an object is newer than all that it was compiled from; the compiler has listed that beside it."""
+    listed = path.with_suffix(".d")
+    if not path.exists() or not listed.exists():
+        return False
+    sources = [*listed.read_text().replace("\\\n", " ").partition(": ")[2].split(), *BUILD]
+    return all(Path(source).exists() and os.stat(source).st_mtime < path.stat().st_mtime for source in sources)
+
+
+class build_ext_with_core(build_ext):
+    """Compiles the units of the C core in parallel, those that have changed, and links them into the extension."""
 
     def build_extension(self, ext):
-        def compile_kernels(isa):
-            return self.compiler.compile(
-                [f"csrc/kernels/kernels_{isa}.c"],
-                output_dir=self.build_temp,
-                include_dirs=["csrc"],
-                extra_postargs=[*FLAGS, *KERNELS[isa]],
-                depends=ext.depends,
-            )
+        def compile_unit(unit):
+            folder = Path(self.build_temp, unit.name)
+            path = folder / Path(unit.source).with_suffix(".o")
+            if self.force or not is_current(path):
+                listing = ["-MMD", "-MF", str(path.with_suffix(".d"))]
+                self.compiler.compile(
+                    [unit.source], output_dir=str(folder), extra_postargs=[*unit.flags, *OPENMP_COMPILE, *listing]
+                )
+            return str(path)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = [path for paths in pool.map(compile_kernels, KERNELS) for path in paths]
-        ext.extra_objects = [*ext.extra_objects, *objects]
+            ext.extra_objects = [*ext.extra_objects, *pool.map(compile_unit, units())]
         super().build_extension(ext)
 
+
+if sysconfig.get_platform().endswith("universal2"):  # macOS: the kernels are compiled for one architecture
+    os.environ.setdefault("ARCHFLAGS", f"-arch {os.uname().machine}")
 
 setup(
     ext_modules=[
         Extension(
             "lstm_fast._core",
-            sources=["lstm_fast/_core.pyx", *CORE],
-            depends=[
-                *HEADERS,
-                "lstm_fast/_csrc.pxd",
-                "lstm_fast/_pointers.pxi",
-                "lstm_fast/_stepper.pxi",
-                "lstm_fast/_lengths.pxi",
-                "lstm_fast/_short.pxi",
-                "lstm_fast/_tensors.pxi",
-                "lstm_fast/_training.pxi",
-                "lstm_fast/_activations.pxi",
-                "setup.py",
-            ],
+            sources=["lstm_fast/_core.pyx"],
+            depends=[*BUILD, *CSRC, *BINDING],
             include_dirs=["csrc"],
             define_macros=[] if IS_FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not IS_FREE_THREADED,
@@ -114,6 +91,6 @@ setup(
             extra_link_args=["-Wl,-s", *OPENMP_LINK] if sys.platform.startswith("linux") else OPENMP_LINK,
         )
     ],
-    cmdclass={"build_ext": build_ext_per_isa},
+    cmdclass={"build_ext": build_ext_with_core},
     options={} if IS_FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,4 +1,4 @@
-"""Inference: one layer, one direction, float32."""
+"""Inference of one layer and direction in float32."""
 
 import pytest
 

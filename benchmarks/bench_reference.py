@@ -1,4 +1,4 @@
-"""The NumPy reference on the smaller cases: what readable code costs."""
+"""The NumPy reference on the smaller shapes: the cost of readable code."""
 
 import numpy as np
 import pytest

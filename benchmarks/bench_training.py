@@ -1,4 +1,4 @@
-"""Training: forward with a tape and backward to every gradient, float32. Counted as three forward passes."""
+"""Training in float32: forward with a tape and backward to every gradient. Counted as three forward passes."""
 
 import pytest
 

@@ -1,11 +1,11 @@
-"""What else an LSTM can be, on one shape: layers, directions, float64, cells, tapes, instruction sets."""
+"""Options on one shape: layers, directions, float64, cell variants, tapes, instruction sets."""
 
 import pytest
 
 import lstm_fast as lf
 from cases import Case
 
-CASE = Case(100, 32, 64, 64, "the usual small training job")
+CASE = Case(100, 32, 64, 64, "a typical small training job")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Side by side: lstm_fast and every other CPU LSTM that is installed, each in a process of its own, rounds interleaved.
+"""Compare lstm_fast with every other CPU LSTM that is installed, each in its own process, in interleaved rounds.
 
 python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
-python benchmarks/compare.py --show FILE.json       # an earlier run again, as table and chart
+python benchmarks/compare.py --show FILE.json       # table and chart of an earlier run
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from time import monotonic
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only asks
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only sends requests
     os.environ.setdefault(name, "1")
 
 from comparison import chart, host, table  # noqa: E402
@@ -21,7 +21,7 @@ from comparison.processes import Children  # noqa: E402
 from comparison.shapes import LARGEST_FLOPS, REGIMES, cases, flops, quick_cases  # noqa: E402
 
 PEERS = ["torch", "onnxruntime", "openvino", "ncnn", "jax", "keras", "thinc"]
-LARGE = f"{LARGEST_FLOPS / 1e9:.0f} GFLOP a call"
+LARGE = f"{LARGEST_FLOPS / 1e9:.0f} GFLOP per call"
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -40,7 +40,7 @@ def _interpreter(text):
     name, _, path = text.partition("=")
     if name not in [*PEERS, "lstm_fast", "limits"] or not path:
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, NAME one of lstm_fast, {', '.join(PEERS)}; got {text!r}")
-    return name, str(Path(path).expanduser().absolute())  # absolute but not resolved: a venv's python is a link
+    return name, str(Path(path).expanduser().absolute())  # absolute but not resolved: the python of a venv is a link
 
 
 def _arguments():
@@ -56,16 +56,24 @@ def _arguments():
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="the interpreter that has this framework; may be repeated (default: this one)",
+        help="interpreter that has this framework; may be repeated (default: this one)",
     )
-    parser.add_argument("--num-threads", type=int, default=1, metavar="N", help="of everybody (default: 1)")
-    parser.add_argument("--rounds", type=int, metavar="N", help="default: 7, 5 where there is no bar, 3 with --quick")
-    parser.add_argument("--large", action="store_true", help=f"also shapes above {LARGE}")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="for JSON and PNG (default: results/)")
     parser.add_argument(
-        "--show", type=Path, metavar="FILE.json", help="measure nothing: an earlier run as table and chart"
+        "--num-threads", type=int, default=1, metavar="N", help="threads of every framework (default: 1)"
     )
-    parser.add_argument("--markdown", action="store_true", help="with --show: the rows of README's table instead")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="default: 7, 5 for shapes without a bar, 3 with --quick"
+    )
+    parser.add_argument("--large", action="store_true", help=f"also shapes above {LARGE}")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="DIR", help="folder for JSON and PNG (default: results/)"
+    )
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE.json", help="measure nothing: print table and chart of an earlier run"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="with --show: print the rows of the README's table instead"
+    )
     return parser.parse_args()
 
 
@@ -77,7 +85,7 @@ def _chosen(args):
 
 
 def _progress(chosen, say):
-    """The cases, with a bar on stderr if tqdm is there and stderr is a terminal; say prints beside it."""
+    """The cases, with a progress bar if tqdm is installed and stderr is a terminal; say[0] prints beside the bar."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -97,7 +105,7 @@ def _run(args):
         versions = ", ".join(f"{name} {value}" for name, value in child.versions.items())
         print(f"{framework}: {problem or versions}", flush=True)
         if problem and framework in ("lstm_fast", "limits"):
-            sys.exit(f"{framework} is needed for every comparison")
+            sys.exit(f"{framework} is required for every comparison")
     missing = children.missing()
     peers = [peer for peer in args.peers if peer not in missing]
     regime = None
@@ -113,9 +121,9 @@ def _run(args):
             say[0](table.line(row, peers) + ("" if say[0] is not print else f"   [{k + 1}/{len(chosen)}]"))
             sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nInterrupted: what was measured is kept.", file=sys.stderr)
+        print("\nInterrupted: the rows measured so far are kept.", file=sys.stderr)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not keep processes from being ended
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not prevent the processes from being ended
             signal.signal(number, signal.SIG_IGN)
         versions = children.versions()
         children.close()
@@ -144,18 +152,18 @@ def main():
         print("\n".join(table.all_lines(results)))
         print(chart.draw(results, args.show.with_suffix(".png")))
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with what was measured
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, keeping the rows measured so far
     results = _run(args)
     args.out.mkdir(parents=True, exist_ok=True)
     threads = f"{args.num_threads}-threads" if args.num_threads > 1 else None
     kind = [text for text in ("quick" if args.quick else None, *(args.only or []), threads) if text]
     path = args.out / f"{'-'.join([host.file_stem(results['host']), *kind])}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")  # first of all: the rest can be made again with --show
+    path.write_text(json.dumps(results, indent=1) + "\n")  # first: --show can reproduce the rest
     print("\n".join(table.closing(results)))
     for peer, problem in results["settings"]["missing"].items():
         print(f"  {peer}: {problem}")
     if results["settings"]["n_left_out"]:
-        print(f"{results['settings']['n_left_out']} shapes above {LARGE} left out: --large")
+        print(f"{results['settings']['n_left_out']} shapes above {LARGE} skipped: see --large")
     print(f"{results['settings']['minutes']} minutes; written: {path}")
     print(chart.draw(results, path.with_suffix(".png")))
 

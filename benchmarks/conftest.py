@@ -1,4 +1,4 @@
-"""What every benchmark shares: the thread count, and what is recorded beside each time."""
+"""Fixtures of the suite: the number of threads, the input, and the facts recorded with each time."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from cases import forward_flops
 
 
 def pytest_addoption(parser):
-    parser.addoption("--num-threads", type=int, default=1, help="threads of every call (default: 1)")
+    parser.addoption("--num-threads", type=int, default=1, help="threads per call (default: 1)")
 
 
 @pytest.fixture
 def record(benchmark, request):
-    """record(case, passes, function): times function, whose work is `passes` forward passes of the case."""
+    """record(case, passes, function) times a function whose work is `passes` forward passes of the case."""
 
     def run(case, passes, function):
         with lf.num_threads(request.config.getoption("--num-threads")):
@@ -30,7 +30,7 @@ def record(benchmark, request):
 
 @pytest.fixture
 def data():
-    """data(case): x and a gradient of the output, float32, the same in every run."""
+    """data(case) gives x and a gradient of the output in float32, the same in every run."""
 
     def make(case):
         rng = np.random.default_rng(0)

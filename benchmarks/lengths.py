@@ -1,10 +1,15 @@
-"""What sequences of different lengths cost, against their valid steps alone:  python benchmarks/lengths.py [rounds]
+"""The cost of sequences of different lengths relative to their valid steps.
 
-Two yardsticks, interleaved with the calls they measure, medians of the rounds' ratios, one thread:
+    python benchmarks/lengths.py [rounds]
 
-  share  the padded call's time x the share of its steps that are valid
-  steps  the sum over steps of the time of a dense step with as many rows as run then (a step of 1 to 3 rows is dearer
-         per row than one of many, because the weights are read for fewer of them; that is not the doing of lengths)
+Ragged calls are compared with two estimates, measured in the same rounds on one thread; printed are medians of the
+ratios:
+
+    share    the time of the padded call times the fraction of its steps that are valid
+    steps    the sum over the steps of the time of a dense step with as many rows as are active (a step of 1 to 3 rows
+    costs
+             more per row than one of many, because fewer rows share the reading of the weights; lengths do not cause
+             that)
 """
 
 import sys
@@ -28,10 +33,10 @@ SHAPES = [
 
 
 def time_calls(calls, rounds):
-    """Seconds (rounds, calls): the calls take turns in an order that changes, as what one leaves in the caches costs the next."""
+    """Seconds (rounds, calls), in an order that changes: what a call leaves in the caches affects the next one."""
     times = np.empty((rounds, len(calls)))
     rng = np.random.default_rng(0)
-    for k in range(-1, rounds):  # the first round warms up
+    for k in range(-1, rounds):  # the first round is warm-up
         for i in rng.permutation(len(calls)):
             begin = time.perf_counter()
             calls[i]()
@@ -40,7 +45,7 @@ def time_calls(calls, rounds):
 
 
 def measure(T, B, I, H, D, is_training, rounds):
-    """Medians over rounds: seconds padded and ragged, and ragged against both yardsticks, each measured in the same round."""
+    """Medians over rounds: seconds padded and ragged, and the ratio of ragged to both estimates of the same round."""
     rng = np.random.default_rng(0)
     lstm = lf.LSTM(I, H, bidirectional=D == 2, seed=0)
     x, d = rng.standard_normal((T, B, I), np.float32), rng.standard_normal((T, B, D * H), np.float32)
@@ -52,15 +57,13 @@ def measure(T, B, I, H, D, is_training, rounds):
             return lambda: lstm.backward(lstm.forward(part, lengths=lengths)[2], d_part)
         return lambda: lstm(part, lengths=lengths)
 
-    running = (lengths > np.arange(T)[:, None]).sum(axis=1)  # rows at each step
-    running = running[running > 0]
-    counts = np.unique(running)
-    counts = counts[
-        np.linspace(0, len(counts) - 1, min(len(counts), 12)).astype(int)
-    ]  # of many, some: between them it is even
+    active = (lengths > np.arange(T)[:, None]).sum(axis=1)  # rows at each step
+    active = active[active > 0]
+    counts = np.unique(active)  # at most twelve of them are timed, and the times between are interpolated
+    counts = counts[np.linspace(0, len(counts) - 1, min(len(counts), 12)).astype(int)]
     times = time_calls([call(), call(lengths=lengths)] + [call(slice(n)) for n in counts], rounds)
     padded, ragged, dense = times[:, 0], times[:, 1], times[:, 2:]
-    steps = np.array([np.interp(running, counts, row / T).sum() for row in dense])
+    steps = np.array([np.interp(active, counts, row / T).sum() for row in dense])
     return [float(np.median(v)) for v in (padded, ragged, ragged / (padded * lengths.mean() / T), ragged / steps)]
 
 

@@ -1,4 +1,4 @@
-"""Prints a result file of the suite as a table, or two of them side by side with the ratio of their medians.
+"""Print a result file of the suite as a table, or compare two of them by the ratio of their medians.
 
 python benchmarks/report.py NEW.json [OLD.json]
 """
@@ -8,6 +8,7 @@ import sys
 
 
 def read(path):
+    """The benchmarks of a result file by name."""
     with open(path) as f:
         return {b["name"]: b for b in json.load(f)["benchmarks"]}
 

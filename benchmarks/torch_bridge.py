@@ -1,6 +1,9 @@
-"""torch.nn.LSTM against lstm_fast.torch.LSTM, float32, H = 64, one thread:  python benchmarks/torch_bridge.py [rounds]
+"""Compare torch.nn.LSTM with lstm_fast.torch.LSTM: float32, H = 64, one thread.
 
-Rounds in which the two take turns; the median time of each, and the median of the rounds' ratios (above 1 we are faster).
+    python benchmarks/torch_bridge.py [rounds]
+
+The two alternate in rounds. Printed are the median time of each and the median of the ratios within a round (above 1
+lstm_fast is faster).
 """
 
 import statistics
@@ -29,7 +32,7 @@ def training(lstm, x):
 
 
 def cases():
-    """(name, a function from a module to what is timed, the bar, calls a round); all but training in inference mode."""
+    """Name, function from a module to the timed call, target ratio, calls per round."""
     torch.manual_seed(0)
     one, state = torch.randn(1, 1, H), (torch.zeros(1, 1, H), torch.zeros(1, 1, H))
     long, batch = torch.randn(100, 1, H), torch.randn(100, 32, H)
@@ -52,16 +55,19 @@ def main(rounds=60):
     torch.set_num_threads(1)
     lf.set_num_threads(1)
     print(f"PyTorch {torch.__version__}, lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread, {rounds} rounds")
-    for name, make, bar, n in cases():
+    for name, make, target, n in cases():
         pytorch = nn.LSTM(H, H)
         ours = lf.torch.LSTM(H, H)
         ours.load_state_dict(pytorch.state_dict())
         calls = make(pytorch), make(ours)
         with torch.inference_mode(not name.startswith("training")):
-            times = [[seconds(call, n) for call in calls] for _ in range(rounds + 2)][2:]  # the first ones warm up
+            times = [[seconds(call, n) for call in calls] for _ in range(rounds + 2)][2:]  # the first two are warm-up
         theirs, mine = (statistics.median(column) * 1e6 for column in zip(*times, strict=True))
         ratio = statistics.median(a / b for a, b in times)
-        print(f"{name:26} nn.LSTM {theirs:9.1f} us   ours {mine:9.1f} us   {ratio:5.2f} x   (bar {bar} x)", flush=True)
+        print(
+            f"{name:26} nn.LSTM {theirs:9.1f} us   lstm_fast {mine:9.1f} us   {ratio:5.2f} x   (target {target} x)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

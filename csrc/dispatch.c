@@ -1,49 +1,37 @@
-/* The compiled instruction sets and whether this machine can run them. No arithmetic. */
-#include "kernels/kernels.h"
+/* The instruction sets of this build, with the test of whether this machine can run them. No arithmetic. */
+#include "isas.h"
+#include "lstm_fast.h"
 
+#define NOT_THIS_MACHINE(name, vector_bytes, flags, is_supported)
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#define ISAS_OF_THIS_MACHINE(ROW) LSTM_ISAS(ROW, ROW, NOT_THIS_MACHINE)
+#elif defined(__aarch64__)
+#define ISAS_OF_THIS_MACHINE(ROW) LSTM_ISAS(ROW, NOT_THIS_MACHINE, ROW)
+#else
+#define ISAS_OF_THIS_MACHINE(ROW) LSTM_ISAS(ROW, NOT_THIS_MACHINE, NOT_THIS_MACHINE)
 #endif
 
-#define DECLARE(isa) \
-    extern const struct lstm_kernels_f32 lstm_kernels_f32_##isa; \
-    extern const struct lstm_kernels_f64 lstm_kernels_f64_##isa;
-#define ENTRY(isa, bytes) \
-    {#isa, supports_##isa, {&lstm_kernels_f32_##isa, &lstm_kernels_f64_##isa}, bytes}
-
-static bool supports_portable(void) { return true; }
-DECLARE(portable)
+/* The builtin also asks XGETBV, so the answer is no under an operating system that does not save the wide registers. */
+#define CPU(feature) (__builtin_cpu_init(), __builtin_cpu_supports(#feature))
+#define CPU_F16C has_f16c()
 
 #if defined(__x86_64__) || defined(__i386__)
-/* __builtin_cpu_supports asks XGETBV too: an operating system that does not save the wide registers says no. Clang's does not
- * know f16c before version 19. */
-static bool has_f16c(void) {
+static bool has_f16c(void) { /* Clang's builtin does not know the name before version 19 */
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
-static bool supports_avx2(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-}
-static bool supports_avx512(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-           && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
-}
-DECLARE(avx2)
-DECLARE(avx512)
-#elif defined(__aarch64__)
-static bool supports_neon(void) { return true; } /* part of every aarch64 */
-DECLARE(neon)
 #endif
 
-const struct lstm_isa lstm_isas[] = {
-    ENTRY(portable, 16),
-#if defined(__x86_64__) || defined(__i386__)
-    ENTRY(avx2, 32),
-    ENTRY(avx512, 64),
-#elif defined(__aarch64__)
-    ENTRY(neon, 16),
-#endif
-    {0},
-};
+#define TEST(name, vector_bytes, flags, processor) \
+    static bool supports_##name(void) { return processor; }
+ISAS_OF_THIS_MACHINE(TEST)
+
+#define DECLARE(name, vector_bytes, flags, processor) \
+    extern const struct lstm_kernels lstm_kernels_f32_##name, lstm_kernels_f64_##name;
+struct lstm_kernels; /* one layout per dtype: kernels/table.h */
+ISAS_OF_THIS_MACHINE(DECLARE)
+
+#define ENTRY(name, vector_bytes, flags, processor) \
+    {#name, supports_##name, {&lstm_kernels_f32_##name, &lstm_kernels_f64_##name}, vector_bytes},
+const struct lstm_isa lstm_isas[] = {ISAS_OF_THIS_MACHINE(ENTRY){0}};

@@ -1,11 +1,13 @@
-"""Draws every picture of the gallery, each from a network that computes or learns here: python docs/gallery.py [FOLDER]
+"""Draw the plots of the gallery, each from a network that is run or trained here.
 
-    unit.png, unrolled.png   one LSTM unit with weights that can be followed by hand reads four days of a company
+    python docs/gallery.py [FOLDER]
+
+    unit.png, unrolled.png   one LSTM unit, with weights that can be followed by hand, reads four days of a company
     gates.png, history.png   an LSTM of 4 units learns to add the two marked numbers of a sequence
-    forecast.png             sunspots, 11 years ahead, with intervals
-    gradient_flow.png        a plain RNN and two LSTMs as they are initialised
+    forecast.png             sunspots, 11 years ahead, with prediction intervals
+    gradient_flow.png        a plain RNN and two LSTMs with their initial weights
 
-The same seeds, hence the same networks, each time. One minute at most.
+Fixed seeds make the plots reproducible. It takes less than a minute.
 """
 
 import argparse
@@ -22,16 +24,18 @@ DPI = 100
 
 
 def unit():
+    """One step of the unit."""
     return lf.plot.unit(make_unit(), 1.0, (1.0, 2.0))
 
 
 def unrolled():
+    """The unit over four days."""
     values, _ = COMPANIES["B"]
     return lf.plot.unrolled(make_unit(), values, labels=[f"day {k}" for k in range(1, 5)])
 
 
 def adding(T=40, n=4000):
-    """(SequenceModel, History, a sequence (T, 2) and its two marked steps) of the adding problem."""
+    """Train on the adding problem: the model, its history, one sequence (T, 2) and the two marked steps in it."""
     rng = np.random.default_rng(0)
     x = np.zeros((n, T, 2), np.float32)
     x[:, :, 0] = rng.random((n, T))
@@ -56,18 +60,20 @@ def adding(T=40, n=4000):
 
 
 def gates(model, x, marks):
+    """The gates while the model adds."""
     title = f"Inside an LSTM that adds two numbers of a sequence, those of steps {marks[0]} and {marks[1]}"
     return lf.plot.gates(model.lstm.trace(x), title=title)
 
 
 def history(history):
+    """The training of the model that adds."""
     return lf.plot.history(history, loss="squared error\n(no unit)", title="Learning to add two numbers out of forty")
 
 
 def forecast(window=44, horizon=11, levels=(0.05, 0.25, 0.5, 0.75, 0.95)):
-    """Trained on the years to 1986; the forecast is of the 11 years that follow."""
+    """A forecast of 11 years, trained on the years to 1986."""
     years, values = lf.datasets.sunspots()
-    split = int(np.flatnonzero(years == 1987)[0])  # the first year that is not known
+    split = int(np.flatnonzero(years == 1987)[0])  # the first year after the forecast origin
     mean, spread = values[:split].mean(), values[:split].std()
     scaled = (values - mean) / spread
     windows = np.lib.stride_tricks.sliding_window_view(scaled[:split], window + horizon)
@@ -84,7 +90,7 @@ def forecast(window=44, horizon=11, levels=(0.05, 0.25, 0.5, 0.75, 0.95)):
         seed=0,
     )
     p = model.predict(scaled[None, split - window : split, None]).reshape(horizon, len(levels))
-    p = np.maximum(0, np.sort(p, axis=1) * spread + mean)  # quantiles in order, and no negative numbers of spots
+    p = np.maximum(0, np.sort(p, axis=1) * spread + mean)  # quantiles sorted, and no negative sunspot numbers
     past = slice(split - 3 * horizon, split)
     return lf.plot.forecast(
         values[past],
@@ -92,7 +98,7 @@ def forecast(window=44, horizon=11, levels=(0.05, 0.25, 0.5, 0.75, 0.95)):
         values[split : split + horizon],
         {0.9: (p[:, 0], p[:, 4]), 0.5: (p[:, 1], p[:, 3])},
         years[split - 3 * horizon : split + horizon],
-        baselines={"as 11 years before": values[split - horizon : split]},
+        baselines={"11 years earlier": values[split - horizon : split]},
         label="LSTM",
         title="Sunspots, one cycle ahead",
         xlabel="year",
@@ -101,6 +107,7 @@ def forecast(window=44, horizon=11, levels=(0.05, 0.25, 0.5, 0.75, 0.95)):
 
 
 def gradient_flow(T=100):
+    """Three untrained networks."""
     x = np.random.default_rng(0).standard_normal((T, 8, 16))
     networks = {
         "LSTM, forget_bias=3": lf.LSTM(16, 32, seed=0, forget_bias=3),
@@ -111,7 +118,7 @@ def gradient_flow(T=100):
 
 
 def save(figure, path):
-    """A PNG, in 128 colours if that is enough: half the size."""
+    """Write a PNG, with 128 colors unless it has heat maps: half the size."""
     whole = BytesIO()
     figure.savefig(whole, dpi=DPI)
     image = Image.open(whole).convert("RGB")

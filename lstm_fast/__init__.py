@@ -6,8 +6,9 @@
     _core            the binding: arrays to pointers, GIL released
 
     _types.py        type aliases for annotations
-    _errors.py       FormatError
-    _files.py        atomic file writes
+    _errors.py       FormatError; type names for messages
+    _files.py        atomic file writes, reads of regular files
+    _safetensors.py  safetensors files with a configuration
     _arguments.py    validation of arguments and conversion to arrays
     _options.py      constructor options as read-only attributes
     _layout.py       axis layouts: time-first, batch-first, unbatched, cell, lists, packed
@@ -25,6 +26,8 @@
     modules/         LSTM, RNN, LSTMCell
     functional.py    functional API with explicit weights
 
+    _architecture.py    sizes and options of a network from names and shapes of its parameters
+    _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts

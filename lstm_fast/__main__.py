@@ -58,9 +58,9 @@ def _run(args: argparse.Namespace) -> None:
     elif args.command == "bench":
         _bench(args.num_threads)
     else:
-        from .tour import story
+        from .tour.tour import tell
 
-        story.tell(args.seed, None if args.no_pictures else args.out, args.quick)
+        tell(args.seed, None if args.no_pictures else args.out, args.quick)
     sys.stdout.flush()  # so that a closed pipe is handled below and not at exit
 
 

@@ -12,13 +12,13 @@ def tanh(x):
 
 def activate(spec, x, c_bool slope=False):
     """An activation (name, alpha, beta), likewise; with slope its derivative where its output is x."""
-    y = numpy.empty_like(x)
-    cdef c_bool is_f32 = x.dtype == numpy.float32
-    cdef const void *source = state(x, is_f32, False)
-    cdef void *to = state(y, is_f32, True)
-    cdef int64_t n = x.size
+    cdef char code = dtype_code(x.dtype)
+    cdef int64_t n
+    cdef const void *source = numbers(x, code, False, &n)
+    y = numpy.empty(x.shape, x.dtype)
+    cdef void *to = numbers(y, code, True, &n)
     cdef const lstm_isa *isa_now = current_isa
     cdef lstm_activation activation = activation_of(spec)
     with nogil:
-        lstm_activate(isa_now, LSTM_F32 if is_f32 else LSTM_F64, activation, slope, n, source, to)
+        lstm_activate(isa_now, LSTM_F32 if code == b'f' else LSTM_F64, activation, slope, n, source, to)
     return y

@@ -67,8 +67,9 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} ({type(value).__name__})")
     if array.dtype != dtype or not array.dtype.isnative or not array.flags.aligned:

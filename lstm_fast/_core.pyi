@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +9,7 @@ ACTIVATIONS: dict[str, int]
 PARAMETERS: tuple[str, ...]
 
 _Activation: TypeAlias = tuple[str, float, float]
-_Order: TypeAlias = tuple[np.ndarray, np.ndarray]
+_Order: TypeAlias = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, None, np.ndarray]
 _Layer: TypeAlias = tuple[np.ndarray | None, ...]
 SPLITS: dict[str, int]
 
@@ -147,24 +147,26 @@ class Stepper:
     def _short_block(self, x: Any) -> np.ndarray | None: ...
 
 @disjoint_base
+class Buffer: ...
+
+@disjoint_base
+class TensorReader:
+    def __init__(self, classes: tuple[type, type], codes: Mapping[Any, str]) -> None: ...
+    def array(self, tensor: Any) -> np.ndarray: ...
+
+@disjoint_base
 class TensorCalls:
     def __init__(
-        self,
-        weights: Weights,
-        tensors: Sequence[Any],
-        copies: Sequence[np.ndarray],
-        kind: type,
-        wrap: Callable[[np.ndarray], Any],
-        threads: Callable[[], int],
-        n_samples: int,
-        few_steps: int,
+        self, weights: Weights, reader: TensorReader, copies: Iterable[np.ndarray], threads: Callable[[], int]
     ) -> None: ...
+    def are_current(self, tensors: Iterable[Any]) -> bool: ...
     def call(
         self,
-        parameters: Iterable[Any],
+        parameters: Mapping[str, Any] | None,
+        names: Iterable[str],
         x: Any,
         hx: Any,
         batch_first: bool = False,
         is_cell: bool = False,
         batch_sizes: Any = None,
-    ) -> tuple | None: ...
+    ) -> tuple[Any, Any] | None: ...

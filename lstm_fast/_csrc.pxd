@@ -1,4 +1,4 @@
-"""csrc/lstm_fast.h restated for Cython, in the same order; nothing is added."""
+"""csrc/lstm_fast.h restated for Cython, whole and in the same order."""
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
@@ -72,16 +72,38 @@ cdef extern from "lstm_fast.h" nogil:
         const int64_t *rows
         const int64_t *packed_rows
         const uint8_t *resets
-        c_bool lean
+        c_bool recompute_gates
         double dropout, recurrent_dropout, zoneout_h, zoneout_c
         uint64_t seed
     struct lstm_sequence:
         void *data
         int64_t step_stride, row_stride
-    struct lstm_weights:  # pointers, in the order of _core.PARAMETERS
+    struct lstm_weights:
         const void *weight_ih
-    struct lstm_weight_gradients:  # in the same order
+        const void *weight_hh
+        const void *bias_ih
+        const void *bias_hh
+        const void *weight_hr
+        const void *weight_peephole
+        const void *norm_ih_weight
+        const void *norm_hh_weight
+        const void *norm_c_weight
+        const void *norm_c_bias
+        const void *h_0
+        const void *c_0
+    struct lstm_weight_gradients:
         void *d_weight_ih
+        void *d_weight_hh
+        void *d_bias_ih
+        void *d_bias_hh
+        void *d_weight_hr
+        void *d_weight_peephole
+        void *d_norm_ih_weight
+        void *d_norm_hh_weight
+        void *d_norm_c_weight
+        void *d_norm_c_bias
+        void *d_h_0
+        void *d_c_0
     struct lstm_forward_args "lstm_forward":
         lstm_call call
         lstm_sequence x, output

@@ -1,5 +1,23 @@
-"""Errors of our own."""
+"""Exceptions, and how their messages name a type."""
 
 
 class FormatError(ValueError):
-    """A file is not of the format that was expected, or damaged. Nothing of it was loaded."""
+    """A file is damaged or not of the expected format. Nothing of it was loaded."""
+
+
+def type_name(value: object) -> str:
+    """The class of a value; with its module, which tells torch.nn.LSTM from our own, unless it is ours or built in."""
+    cls = type(value)
+    is_plain = cls.__module__.startswith(("builtins", "lstm_fast.modules"))
+    return cls.__name__ if is_plain else f"{cls.__module__}.{cls.__name__}"
+
+
+def is_torch_module(value: object) -> bool:
+    """Whether a value is a torch.nn.Module, without importing PyTorch."""
+    return hasattr(value, "named_modules") and hasattr(value, "state_dict")
+
+
+def network_type(value: object) -> str:
+    """As type_name, for an argument that must be a network; a PyTorch module comes with the way out."""
+    hint = " (a PyTorch module: pass lstm_fast.weights.load(module))" if is_torch_module(value) else ""
+    return type_name(value) + hint

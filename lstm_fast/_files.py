@@ -1,33 +1,104 @@
-"""Files that are there as a whole or not at all."""
+"""Atomic file writes, and reads of regular files."""
 
+import fcntl
 import os
-import tempfile
-from pathlib import Path
+import secrets
+import stat
+from contextlib import suppress
+from typing import BinaryIO, TypeAlias
+
+from ._errors import FormatError
+
+# Temporary files are named for the package, not for their target, whose name may already be as long as names can be.
+PREFIX, SUFFIX = ".lstm_fast-", ".tmp"
+
+AnyPath: TypeAlias = str | os.PathLike[str]
 
 
-def write_atomically(path, data):
-    """Bytes: to a temporary file of a unique name beside it, flushed to the disk, renamed, and the folder flushed."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def open_regular(path: AnyPath) -> BinaryIO:
+    """Open a file for reading. A pipe, which would block, or a device, which may never end, is a FormatError."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise FormatError(f"{os.fspath(path)} must be a regular file, got a pipe or a device")
+
+
+def write_atomically(path: AnyPath, data: bytes) -> None:
+    """Write a file so that its name always stands for either the old bytes or the new ones.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is
+    followed; an existing file keeps its mode and owner. Temporary files of saves that were killed are removed.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
+        before = os.stat(path)
+    except FileNotFoundError:
+        before = None
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        with open(path, "wb") as file:  # a pipe or a device is written to, not replaced; a folder raises
+            file.write(data)
+        return
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    _remove_strays(folder)
+    while not _write_and_rename(os.path.join(folder, f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"), target, data, before):
+        pass
+    _sync(folder)
+
+
+def _write_and_rename(temporary: str, target: str, data: bytes, before: os.stat_result | None) -> bool:
+    """False if another process removed the temporary file, which it could between its creation and its lock."""
+    mode = 0o666 if before is None else 0o600  # a private file is private while it is written, too
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink == 0:
+                return False
             file.write(data)
             file.flush()
+            if before is not None:
+                _set_owner_and_mode(file.fileno(), before)
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+            os.replace(temporary, target)  # the file is still open: its lock holds until it has its name
+    except BaseException as error:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = target
         raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
+    return True
+
+
+def _set_owner_and_mode(file: int, before: os.stat_result) -> None:
+    for uid, gid in ((before.st_uid, -1), (-1, before.st_gid)):
+        with suppress(PermissionError):
+            os.fchown(file, uid, gid)
+    os.fchmod(file, stat.S_IMODE(before.st_mode))
+
+
+def _remove_strays(folder: str) -> None:
+    """Remove the temporary files that no process has locked."""
+    with suppress(OSError), os.scandir(folder) as entries:  # a folder that may be written to, but not read
+        strays = [entry.path for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)]
+        for stray in strays:
+            with suppress(OSError), open(stray, "r+b", opener=_open_stray) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(stray)
+
+
+def _open_stray(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _sync(folder: str) -> None:
+    """Flush a folder, so that a rename survives a power failure.
+
+    Errors are ignored, since the file is whole already: some folders cannot be opened, some file systems flush none.
+    """
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(handle)
         finally:
-            os.close(folder)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+            os.close(handle)

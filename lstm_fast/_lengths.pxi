@@ -36,6 +36,8 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
     Returns the memory behind it: lengths as they came, sorted, the batch row of each, and no matter what."""
     cdef int64_t B = lengths.shape[0], b, n, place = 0, after
     cdef c_bool is_sorted = True
+    if T < 0:
+        raise ValueError
     kept = numpy.empty(3 * B + T + 1, numpy.int64)
     cdef int64_t[::1] memory = kept
     cdef int64_t *given = &memory[0]  # which nobody changes meanwhile
@@ -77,51 +79,53 @@ def sort_lengths(lengths, int64_t T):
     return kept[order.B:2 * order.B], kept[2 * order.B:3 * order.B]
 
 
-cdef tuple steps_of(x, order):
-    """T and B of a sequence (T, B, n), or of a packed one, of which the order knows them."""
-    return tuple(x.shape[:2]) if order is None or len(order) == 2 else (len(order[2]), len(order[0]))
+cdef own(array):
+    """A copy, which nobody changes between its check and the end of the call."""
+    return numpy.array(array, numpy.int64)
 
 
-cdef int read_packed(object order, int64_t n, lstm_call *call) except -1:
-    """(lengths, None, packed_rows) into the call, of sequences of n rows; the caller keeps them alive."""
-    cdef const int64_t[::1] lengths = order[0]
-    cdef const int64_t[::1] packed_rows = order[2]
-    cdef int64_t t, before = 0, running = call.B
-    if call.T < 1 or call.B < 1 or lengths[0] != call.T or lengths[call.B - 1] < 1:
+cdef read_packed(order, int64_t n, lstm_call *call):
+    """(lengths, None, packed_rows) of sequences of n rows into the call; returns the memory behind it."""
+    cdef const int64_t[::1] lengths
+    cdef const int64_t[::1] packed_rows
+    cdef int64_t b, t, before = 0, active = call.B
+    kept = own(order[0]), own(order[2])
+    lengths, packed_rows = kept
+    if (lengths.shape[0] != call.B or packed_rows.shape[0] != call.T or call.T < 1 or call.B < 1 or lengths[0] != call.T
+            or lengths[call.B - 1] < 1):
         raise ValueError("a packed sequence must have steps and no empty rows")
-    for t in range(1, call.B):
-        if lengths[t] > lengths[t - 1]:
-            raise ValueError("lengths must not rise")
+    for b in range(1, call.B):
+        if lengths[b] > lengths[b - 1]:
+            raise ValueError("lengths must not increase")
     for t in range(call.T):
-        while lengths[running - 1] <= t:
-            running -= 1
+        while lengths[active - 1] <= t:
+            active -= 1
         if packed_rows[t] != before:
             raise ValueError("packed_rows must be those of the lengths")
-        before += running
+        before += active
     if before != n:
         raise ValueError(f"a packed sequence of these lengths has {before} rows, got {n}")
     call.lengths, call.packed_rows = &lengths[0], &packed_rows[0]
-    return 0
+    return kept
 
 
-cdef int read_order(object order, object x, lstm_call *call) except -1:
-    """(lengths, rows) into the call, or (lengths, None, packed_rows) of a packed x; the caller keeps them alive."""
+cdef read_order(order, lstm_call *call):
+    """(lengths, rows), or None, into the call; returns the memory behind it."""
     cdef const int64_t[::1] lengths
     cdef const int64_t[::1] rows
     cdef int64_t b
     cdef c_bool is_sorted = True
-    if order is not None and len(order) == 3:
-        return read_packed(order, x.shape[1], call)
     if order is None or call.B == 0:
-        return 0
-    lengths, rows = order
+        return None
+    kept = own(order[0]), own(order[1])
+    lengths, rows = kept
     if lengths.shape[0] != call.B or rows.shape[0] != call.B or lengths[0] > call.T or lengths[call.B - 1] < 0:
         raise ValueError("lengths and rows must have one entry for each sequence, and no length may exceed the steps")
     for b in range(call.B):
         if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
-            raise ValueError("lengths must not rise and rows must be those of the batch")
+            raise ValueError("lengths must not increase and rows must be those of the batch")
         is_sorted = is_sorted and rows[b] == b
     call.lengths, call.rows = &lengths[0], &rows[0]
     if is_sorted:
         call.rows = NULL
-    return 0
+    return kept

@@ -189,6 +189,11 @@ class EditableParameterized(Parameterized):
 
     _dtype: DType
 
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that identify the current parameters: other objects after each change."""
+        raise NotImplementedError
+
     def _install(self, flat: Array) -> None:
         """Make a flat array, which nobody writes to afterwards, the new version of the parameters."""
         raise NotImplementedError
@@ -222,9 +227,21 @@ class EditableParameterized(Parameterized):
         ------
         EditableArrays
             Writable arrays by parameter name, and `flat`, their buffer.
+
+        Raises
+        ------
+        RuntimeError
+            On leaving, if the parameters were changed in the meantime by another `edit` block, `load_state_dict` or an
+            optimizer. The changes of this block are discarded then.
         """
+        before = self.parameter_version
         flat = self.flat_parameters.copy()
         yield EditableArrays(flat, self._table)
+        if any(now is not then for now, then in zip(self.parameter_version, before, strict=True)):
+            raise RuntimeError(
+                "the parameters were changed during this edit() block, which was therefore not applied: edits of one "
+                "object must not overlap"
+            )
         self._install(flat.copy())  # a copy, so that references kept to arrays of p cannot modify the parameters
 
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike]) -> None:
@@ -249,6 +266,8 @@ class EditableParameterized(Parameterized):
                 "state_dict must have the keys of parameters(): "
                 f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
             )
-        with self.edit() as p:
-            for name in self._table.names:
-                p[name] = state_dict[name]
+        flat = self.flat_parameters.copy()
+        p = EditableArrays(flat, self._table)
+        for name in self._table.names:
+            p[name] = state_dict[name]
+        self._install(flat)

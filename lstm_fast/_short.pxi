@@ -8,12 +8,6 @@ cdef enum Form:
     CELL  # one step: (B, I) or (I,); (B, n) or (n,)
     PACKED  # (rows, I), the data of a PackedSequence; (L, B, n)
 
-cdef struct Memory:
-    void *data
-    int ndim
-    int64_t shape[3]
-    int64_t stride[3]  # in numbers
-
 cdef struct Short:
     lstm_forward_args args
     Form form
@@ -22,37 +16,21 @@ cdef struct Short:
     int64_t n_rows  # of x: steps of all sequences
 
 
-cdef int look(object array, c_bool is_f32, Memory *memory) except -1:
-    """Where an array lies that is of the dtype, aligned, and whole numbers apart."""
-    cdef Py_buffer view
-    cdef int64_t number = 4 if is_f32 else 8
-    cdef char code = b'f' if is_f32 else b'd'
-    if lstm_get_buffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0:
-        PyErr_Clear()
+cdef inline int look(object array, char code, Memory *memory) except -1:
+    if not read_buffer(array, code, PyBUF_STRIDES, memory):
         raise ValueError
-    try:
-        if (view.format == NULL or view.format[0] != code or view.format[1] != 0
-                or not 1 <= view.ndim <= 3 or <uintptr_t>view.buf % number):
-            raise ValueError
-        memory.data, memory.ndim = view.buf, view.ndim
-        for k in range(view.ndim):
-            memory.shape[k], memory.stride[k] = view.shape[k], view.strides[k] // number
-            if view.strides[k] % number:
-                raise ValueError
-    finally:
-        PyBuffer_Release(&view)  # the caller holds the array meanwhile
     return 0
 
 
-cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, object of_steps, Short *s):
-    """The call without its states. of_steps: the batch_sizes of PACKED, else lengths or None. Returns memory to be kept until
-    the call is over."""
-    cdef Memory at
+cdef begin_short(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, Short *s):
+    """The call without its states, x lying there. of_steps: the batch_sizes of PACKED, else lengths or None. Returns memory
+    to be kept until the call is over."""
     cdef Order order = Order(0, 0, NULL, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
     kept = None
-    look(x, weights.is_f32(), &at)
+    if at.ndim < 1 or (form == CELL and weights.n_entries != 1):
+        raise ValueError
     last = at.ndim - 1
     if at.shape[last] != I or (I > 1 and at.stride[last] != 1) or at.ndim != (3 if form == STEPS else 1 if form == CELL
                                                                               and at.ndim == 1 else 2):
@@ -74,19 +52,17 @@ cdef begin_short(Weights weights, object x, Form form, c_bool batch_first, objec
     if of_steps is not None and form != PACKED:
         kept = read_lengths(of_steps, T, B, &order)
     s.form, s.batch_first, s.ndim, s.n_rows = form, batch_first, at.ndim, at.shape[0] if form == PACKED else T * B
-    s.args.call = weights.call(T, B, None, 1)
+    weights.begin(&s.args.call, T, B, None, 1)
     s.args.call.lengths, s.args.call.rows, s.args.call.packed_rows = order.lengths, order.rows, order.packed_rows
     s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = NULL, NULL, NULL, NULL
     return kept
 
 
-cdef void *short_state(Weights weights, object value, int64_t n, const Short *s) except NULL:
-    """A contiguous state of n numbers a sequence."""
-    cdef Memory a
-    cdef int64_t L = weights.n_states, B = s.args.call.B, between = 1
+cdef void *short_state(Weights weights, const Memory *a, int64_t n, const Short *s) except NULL:
+    """A contiguous state of n numbers a sequence, lying there."""
+    cdef int64_t L = weights.n_entries, B = s.args.call.B, between = 1
     cdef int64_t[3] shape
     cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
-    look(value, weights.is_f32(), &a)
     shape[0], shape[1], shape[2] = L, B, n
     if s.form == UNBATCHED:
         shape[1] = n
@@ -101,58 +77,65 @@ cdef void *short_state(Weights weights, object value, int64_t n, const Short *s)
     return a.data
 
 
-cdef run_short(Weights weights, Short *s, threads):
-    """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them.
-    threads() is asked if the call is long."""
-    cdef lstm_forward_args *a = &s.args
-    cdef int64_t n = 0, T = a.call.T, B = a.call.B, L = weights.n_states, H = weights.model.hidden_size
-    cdef int64_t R = weights.h_size, W = weights.num_directions * R
-    cdef lstm_status status
-    cdef tuple of_states = (L, B), of_output = (T, B)  # all axes but the last
-    dtype, empty = weights.dtype, numpy.empty
-    a.output.step_stride, a.output.row_stride = B * W, W
+cdef tuple output_shape(Weights weights, Short *s):
+    """Shape of the output (of a cell: h), whose strides go into the call."""
+    cdef lstm_sequence *output = &s.args.output
+    cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * weights.R()
+    output.step_stride, output.row_stride = B * W, W
     if s.form == CELL and s.ndim == 1:
-        of_states = of_output = ()
-    elif s.form == CELL:
-        of_states = of_output = (B,)
-    elif s.form == UNBATCHED:
-        of_states, of_output = (L,), (T,)
-    elif s.form == PACKED:
-        of_output = (s.n_rows,)
-    elif s.batch_first:
-        of_output = (B, T)
-        a.output.step_stride, a.output.row_stride = W, T * W
-    output, h_n, c_n = empty((*of_output, W), dtype), None, None
-    a.output.data = new_memory(output)
-    if a.h_n == NULL:
-        h_n = empty((*of_states, R), dtype)
-        a.h_n = new_memory(h_n)
+        return (W,)
+    if s.form == CELL:
+        return (B, W)
+    if s.form == UNBATCHED:
+        return (T, W)
+    if s.form == PACKED:
+        return (s.n_rows, W)
+    if s.batch_first:
+        output.step_stride, output.row_stride = W, T * W
+        return (B, T, W)
+    return (T, B, W)
+
+
+cdef tuple state_shape(Weights weights, const Short *s, int64_t n):
+    """Shape of a state of n numbers a sequence."""
+    cdef int64_t B = s.args.call.B
+    if s.form == CELL and s.ndim == 1:
+        return (n,)
+    if s.form == CELL:
+        return (B, n)
+    if s.form == UNBATCHED:
+        return (weights.n_entries, n)
+    return (weights.n_entries, B, n)
+
+
+cdef int compute_short(Weights weights, Short *s, threads) except -1:
+    """The call, of which all arrays are set. threads() is asked if it is long."""
+    cdef c_bool is_short = is_short_call(&weights.model, s.n_rows)
+    s.args.tape = NULL
+    if not is_short:
+        s.args.call.n_threads = threads()
+    return run_forward(weights, &s.args, is_short)
+
+
+cdef run_short(Weights weights, Short *s, threads):
+    """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them."""
+    dtype, empty = weights.dtype, numpy.empty
+    output, h_n, c_n = empty(output_shape(weights, s), dtype), None, None
+    s.args.output.data = new_memory(output, weights.code)
+    if s.args.h_n == NULL:
+        h_n = empty(state_shape(weights, s, weights.R()), dtype)
+        s.args.h_n = new_memory(h_n, weights.code)
         if weights.model.cell == LSTM_CELL_LSTM:
-            c_n = empty((*of_states, H), dtype)
-            a.c_n = new_memory(c_n)
-    a.packed, a.tape = weights.packed_forward.address, NULL
-    raise_status(lstm_forward_bytes(&a.call, False, &n))
-    cdef Block workspace = borrow_workspace(n)
-    a.workspace = workspace.address
-    if 8.0 * s.n_rows * H * L * (weights.model.input_size + H) < 3e5:  # over before the GIL could be given away
-        status = lstm_forward(a)
-    else:
-        a.call.n_threads = threads()
-        with nogil:
-            status = lstm_forward(a)
-    return_workspace(workspace)
-    raise_status(status)
+            c_n = empty(state_shape(weights, s, weights.model.hidden_size), dtype)
+            s.args.c_n = new_memory(c_n, weights.code)
+    compute_short(weights, s, threads)
     return output, h_n, c_n
 
 
-cdef void *new_memory(array) except NULL:
+cdef void *new_memory(array, char code) except NULL:
     """Of an array that is new, contiguous and not empty."""
-    cdef Py_buffer view
-    if lstm_get_buffer(array, &view, PyBUF_WRITABLE) != 0:
-        PyErr_Clear()
-        raise ValueError
-    PyBuffer_Release(&view)
-    return view.buf
+    cdef int64_t n
+    return numbers(array, code, True, &n)
 
 
 def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threads, c_bool is_cell):
@@ -161,6 +144,7 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     threads() is the number of threads for calls that are long enough to ask.
     """
     cdef Short s
+    cdef Memory at
     cdef c_bool has_c = weights.model.cell == LSTM_CELL_LSTM
     h_0, c_0 = state, None
     if has_c and state is not None:
@@ -171,11 +155,14 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
     try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-        kept = begin_short(weights, x, CELL if is_cell else STEPS if x.ndim == 3 else UNBATCHED, batch_first, lengths, &s)
+        look(x, weights.code, &at)
+        kept = begin_short(weights, &at, CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED, batch_first, lengths, &s)
         if h_0 is not None:
-            s.args.h_0 = short_state(weights, h_0, weights.h_size, &s)
+            look(h_0, weights.code, &at)
+            s.args.h_0 = short_state(weights, &at, weights.R(), &s)
         if c_0 is not None:
-            s.args.c_0 = short_state(weights, c_0, weights.model.hidden_size, &s)
+            look(c_0, weights.code, &at)
+            s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, &s)
     except ValueError:
         return None
     return run_short(weights, &s, threads)

@@ -1,81 +1,227 @@
-# The fast part of streaming.py, included by _core.pyx: one step of live sequences for about a microsecond from Python.
-# What a step needs is set up once; a step looks at its argument, fills in two pointers and calls the core.
+# The fast path of streaming.py, included by _core.pyx: one step of live sequences for about a microsecond from Python.
+# What a step needs is set up once; a step checks its arguments, fills in two pointers and calls the core.
 
-cdef class Stepper:
-    """The state of B live sequences, and the argument struct that moves it. streaming.Stream adds the rest.
+cdef class Live:
+    """B live sequences on one version of the weights. Nothing but the numbers in h and c ever changes: a stream whose size
+    or version changes gets a new one, so that a call that runs meanwhile ends on what it began with.
 
-    read(x) gives a contiguous array of the right shape and dtype from anything else, or raises; threads() the number of
-    threads for steps that are long enough to ask.
+    version: an object whose `weights` are Weights. state: None for zero, or another of the same sizes to share that of.
     """
     cdef lstm_forward_args args
-    cdef Block workspace
-    cdef readonly Weights weights
-    cdef readonly object h, c       # (L, B, R) and (L, B, H), changed in place; c is None for a plain RNN
+    cdef Weights weights
+    cdef readonly object version
+    cdef readonly object h, c         # (L, B, R) and (L, B, H); c is None for a plain RNN
     cdef readonly int64_t batch_size
-    cdef int64_t h_size
-    cdef object read, threads, empty, one_shape, batch_shape
-    cdef char code                  # of the dtype in the buffer protocol
-    cdef c_bool is_short            # a step is over before the GIL could be given away
+    cdef Block workspace, state       # state: the memory of h, then c
+    cdef Block next                   # where steps write it that a signal may interrupt, which then leave it as it was; or None
+    cdef int64_t input_size, h_size, h_bytes, x_bytes, output_bytes
+    cdef object one_shape, batch_shape, dtype, empty
+    cdef c_bool is_short              # a step is over before the GIL could be given away
 
-    def __init__(self, Weights weights not None, int64_t batch_size, read, threads):
-        self.h_size = weights.h_size
-        self.read, self.threads, self.empty, self.weights = read, threads, numpy.empty, weights
-        self.code = b'f' if weights.is_f32() else b'd'
-        self.resize(batch_size)
-
-    def resize(self, int64_t batch_size):
-        """From now on so many sequences, their states zero."""
-        cdef Weights weights = self.weights
-        cdef int64_t L = weights.model.num_layers
-        self.batch_size = batch_size
-        self.one_shape, self.batch_shape = (self.h_size,), (batch_size, self.h_size)
-        self.h = numpy.zeros((L, batch_size, self.h_size), weights.dtype)
-        self.c = numpy.zeros((L, batch_size, weights.model.hidden_size), weights.dtype) if weights.has_c else None
-        self.use_weights(weights)
-
-    def use_weights(self, Weights weights not None):
-        """Steps run on these weights from now on; the sizes are the same, the state goes on."""
-        cdef int64_t B = self.batch_size, I = weights.model.input_size, H = weights.model.hidden_size, n = 0
-        self.args.call = weights.call(1, B, None, 1)
+    def __cinit__(self, version, int64_t batch_size, Live share=None):
+        cdef Weights weights = version.weights
+        cdef lstm_model *m = &weights.model
+        cdef int64_t B = batch_size, L = m.num_layers, I = m.input_size, H = m.hidden_size, n = 0
+        cdef int64_t element = weights.dtype.itemsize
+        if B < 1 or m.num_directions != 1:
+            raise ValueError("a stream needs one sequence or more, and a network of one direction")
+        if <double>L * B * H > 1e17:
+            raise MemoryError("the sizes overflow 64 bits")
+        self.weights, self.version, self.batch_size, self.input_size = weights, version, B, I
+        self.dtype, self.h_size, self.empty = weights.dtype, weights.R(), numpy.empty
+        self.x_bytes, self.output_bytes = B * I * element, B * self.h_size * element
+        self.one_shape, self.batch_shape = (self.h_size,), (B, self.h_size)
+        self.h_bytes = L * B * self.h_size * element
+        cdef int64_t n_bytes = self.h_bytes + (L * B * H * element if weights.has_c else 0)
+        if share is None:
+            self.state = Block(n_bytes, numpy.zeros(n_bytes + 64, numpy.uint8))
+        elif share.batch_size != B or not same_sizes(m, &share.weights.model):
+            raise ValueError("a stream keeps the sizes of its network")
+        else:
+            self.state = share.state
+        self.h = self.state.data[:self.h_bytes].view(self.dtype).reshape(L, B, self.h_size)
+        self.c = self.state.data[self.h_bytes:].view(self.dtype).reshape(L, B, H) if weights.has_c else None
+        weights.begin(&self.args.call, 1, B, None, 1)
         self.args.x.row_stride, self.args.x.step_stride = I, B * I
         self.args.output.row_stride, self.args.output.step_stride = self.h_size, B * self.h_size
-        self.args.h_n = state(self.h, weights.is_f32(), True)
-        self.args.c_n = state(self.c, weights.is_f32(), True)
-        self.args.h_0, self.args.c_0 = self.args.h_n, self.args.c_n
+        self.next = Block(n_bytes) if is_interruptible(m, 1, B) else None
+        self.set_states(&self.args, self.next)
         self.args.packed, self.args.tape = weights.packed_forward.address, NULL
         raise_status(lstm_forward_bytes(&self.args.call, False, &n))
-        self.workspace, self.weights = Block(n), weights
+        self.workspace = Block(n)
         self.args.workspace = self.workspace.address
-        self.is_short = 8.0 * B * H * weights.model.num_layers * (I + H) < 3e5
+        self.is_short = is_short_call(m, B)
 
-    cdef int look(self, object array, int64_t columns, int flags, void **data, int *ndim) except -1:
-        """1, the data and ndim of a contiguous ([B,] columns) array of the dtype; 0 for anything else."""
-        cdef Py_buffer view
-        cdef int fits
-        if lstm_get_buffer(array, &view, flags | PyBUF_ND | PyBUF_FORMAT) != 0:
-            PyErr_Clear()
-            return 0
-        fits = (view.format != NULL and view.format[0] == self.code and view.format[1] == 0
-                and <uintptr_t>view.buf % <uintptr_t>view.itemsize == 0
-                and ((view.ndim == 2 and view.shape[0] == self.batch_size and view.shape[1] == columns)
-                     or (view.ndim == 1 and self.batch_size == 1 and view.shape[0] == columns)))
-        data[0], ndim[0] = view.buf, view.ndim
-        PyBuffer_Release(&view)  # the caller holds the array meanwhile
-        return fits
+    cdef void set_states(self, lstm_forward_args *a, Block next) noexcept:
+        """A call that begins at the state and leaves the new one in `next`, or, without, in its place."""
+        cdef char *old = <char *>self.state.address
+        cdef char *new = old if next is None else <char *>next.address
+        a.h_0, a.h_n, a.c_0, a.c_n = old, new, NULL, NULL
+        if self.c is not None:
+            a.c_0, a.c_n = old + self.h_bytes, new + self.h_bytes
+
+    cdef int refuse_out(self, out, int ndim) except -1:
+        shape = self.one_shape if ndim == 1 else self.batch_shape
+        raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part of the "
+                         f"stream's state, got {getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}")
+
+    cdef lstm_status run_long(self) except *:
+        cdef char *new = NULL
+        if self.next is not None:
+            new = <char *>self.next.address
+            self.args.call.interrupted = NULL
+            if is_main_thread():
+                self.args.call.interrupted = check_signals
+        with nogil:
+            status = lstm_forward(&self.args)
+            if status == LSTM_OK and new != NULL:
+                memcpy(self.state.address, new, self.state.n)
+        return status
+
+    cdef inline int reads(self, object array, int64_t columns, int flags, Memory *a) except -1:
+        """1, and where it lies, if it is a contiguous ([B,] columns) array of the dtype; else 0."""
+        return (read_buffer(array, self.weights.code, flags | PyBUF_C_CONTIGUOUS, a)
+                and ((a.ndim == 2 and a.shape[0] == self.batch_size and a.shape[1] == columns)
+                     or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
+
+
+cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
+    return (a.input_size == b.input_size and a.hidden_size == b.hidden_size and a.proj_size == b.proj_size
+            and a.num_layers == b.num_layers and a.dtype == b.dtype
+            and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
+
+
+cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_t b_bytes) noexcept nogil:
+    return <const char *>a < <const char *>b + b_bytes and <const char *>b < <const char *>a + a_bytes
+
+
+cdef class Stepper:
+    """The state of B live sequences, and what moves it. streaming.Stream adds the rest.
+
+    read(x) gives a contiguous array of the right shape and dtype from anything else, or raises; threads() the number of
+    threads for steps that are long enough to ask. One thread at a time uses a stream: a second one is refused, except that
+    use_version may come at any time.
+    """
+    cdef Live live
+    cdef object read, threads
+    cdef int is_claimed  # also until __init__ is over
+
+    def __cinit__(self, *args, **kwargs):
+        self.is_claimed = 1
+
+    def __init__(self, version, int64_t batch_size, read, threads):
+        if self.live is not None:
+            raise RuntimeError("a stream is initialised once")
+        live = Live(version, batch_size)
+        self.read, self.threads, self.live = read, threads, live
+        lstm_release(&self.is_claimed)
+
+    cdef Live current(self):
+        cdef Live live
+        with cython.critical_section(self):
+            live = self.live
+        if live is None:
+            raise RuntimeError("this stream was not initialised: make it with module.stream()")
+        return live
+
+    cdef c_bool replace(self, Live old, Live new) noexcept:
+        with cython.critical_section(self):
+            if self.live is old:
+                self.live = new
+                return True
+        return False
+
+    def _claim(self):
+        """Keeps other threads out until _release()."""
+        if not lstm_claim(&self.is_claimed):
+            self.current()
+            raise RuntimeError("this stream is in use by another thread, or by the call that a signal handler interrupts, or it "
+                               "was when the process forked: a stream can be used by one thread at a time")
+
+    def _release(self):
+        lstm_release(&self.is_claimed)
+
+    @property
+    def _live(self):
+        return self.current()
+
+    @property
+    def h(self):
+        return self.current().h
+
+    @property
+    def c(self):
+        return self.current().c
+
+    @property
+    def weights(self):
+        return self.current().weights
+
+    @property
+    def batch_size(self):
+        return self.current().batch_size
+
+    def use_version(self, version):
+        """Calls from now on run on these weights, of the same sizes; the state stays. One that runs now ends on the old ones."""
+        cdef Live old, new
+        while True:
+            old = self.current()
+            new = Live(version, old.batch_size, old)
+            if self.replace(old, new):
+                return
+
+    def _install(self, Live new not None):
+        """Goes on with these sequences, claimed."""
+        cdef Live old
+        while True:
+            old = self.current()
+            if new.version is not old.version:  # changed while new was filled
+                new = Live(old.version, new.batch_size, new)
+            if self.replace(old, new):
+                return
+
+    def _set_state(self, h, c):
+        """Copies the whole state in, claimed; a failure changes nothing."""
+        cdef Live live = self.current()
+        cdef int64_t L = live.weights.model.num_layers, B = live.batch_size, H = live.weights.model.hidden_size
+        cdef char *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
+        cdef char *from_c = exact("c", c, live.weights.code, False, 3, L, B, H)
+        if from_h == NULL or (from_c == NULL) != (live.c is None):
+            raise ValueError("h must be an array, and c one of an LSTM")
+        memmove(live.state.address, from_h, live.h_bytes)
+        if from_c != NULL:
+            memmove(<char *>live.state.address + live.h_bytes, from_c, live.state.n - live.h_bytes)
 
     def _short_block(self, x):
         """Stream.block for an ndarray as usual; None for anything else."""
         cdef Short s
+        cdef Memory at
+        cdef Live live
+        cdef Block next = None
         if type(x) is not plain_array:
             return None
+        if not lstm_claim(&self.is_claimed):
+            self._claim()
         try:
-            begin_short(self.weights, x, STEPS if x.ndim == 3 else UNBATCHED, False, None, &s)
-        except ValueError:
-            return None
-        if s.args.call.B != self.batch_size:
-            return None
-        s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = self.args.h_n, self.args.c_n, self.args.h_n, self.args.c_n
-        return run_short(self.weights, &s, self.threads)[0]
+            live = self.current()
+            if x.base is not None and numpy.may_share_memory(x, live.state.data):
+                x = numpy.array(x)
+            try:
+                look(x, live.weights.code, &at)
+                begin_short(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
+            except ValueError:
+                return None
+            if s.args.call.B != live.batch_size:
+                return None
+            if s.args.call.interrupted != NULL:
+                next = Block(live.state.n)
+            live.set_states(&s.args, next)
+            output = run_short(live.weights, &s, self.threads)[0]
+            if next is not None:
+                memcpy(live.state.address, next.address, live.state.n)
+            return output
+        finally:
+            lstm_release(&self.is_claimed)
 
     def step(self, x, out=None):
         """One step of every sequence.
@@ -83,33 +229,41 @@ cdef class Stepper:
         Parameters
         ----------
         x : array_like of shape (B, I), or (I,) if there is one sequence
-        out : array to write into instead of a new one: contiguous, of the result's shape and dtype
+        out : array to write into instead of a new one: contiguous, of the result's shape and dtype, no part of the state
 
         Returns
         -------
         h of the last layer, (B, R) or (R,) as x is: R = proj_size or H
         """
-        cdef void *data = NULL
-        cdef void *to = NULL
-        cdef int ndim = 0, out_ndim = 0
+        cdef Live live
+        cdef Memory at, to
         cdef lstm_status status
-        cdef lstm_forward_args args
-        if not self.look(x, self.weights.model.input_size, 0, &data, &ndim):
-            x = self.read(x)
-            self.look(x, self.weights.model.input_size, 0, &data, &ndim)
-        if out is None:
-            out = self.empty(self.one_shape if ndim == 1 else self.batch_shape, self.h.dtype)
-        if not self.look(out, self.h_size, PyBUF_WRITABLE, &to, &out_ndim) or out_ndim != ndim:
-            shape = self.one_shape if ndim == 1 else self.batch_shape
-            raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.h.dtype}, "
-                             f"got {getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}")
-        self.args.x.data, self.args.output.data = data, to
-        if self.is_short:
-            status = lstm_forward(&self.args)
-        else:
-            args = self.args
-            args.call.n_threads = self.threads()
-            with nogil:
-                status = lstm_forward(&args)
-        raise_status(status)
-        return out
+        if not lstm_claim(&self.is_claimed):
+            self._claim()
+        try:
+            with cython.critical_section(self):
+                live = self.live
+            if not live.reads(x, live.input_size, 0, &at):
+                x = self.read(x)
+                if not live.reads(x, live.input_size, 0, &at):
+                    raise ValueError("x does not fit the stream")
+            if out is None:
+                out = live.empty(live.one_shape if at.ndim == 1 else live.batch_shape, live.dtype)
+            if (not live.reads(out, live.h_size, PyBUF_WRITABLE, &to) or to.ndim != at.ndim
+                    or overlap(to.data, live.output_bytes, live.state.address, live.state.n)):
+                live.refuse_out(out, at.ndim)
+            if (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
+                    or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
+                x = numpy.array(x)
+                live.reads(x, live.input_size, 0, &at)
+            live.args.x.data, live.args.output.data = at.data, to.data
+            if live.is_short:
+                status = lstm_forward(&live.args)
+            else:
+                live.args.call.n_threads = self.threads()
+                status = live.run_long()
+            if status != LSTM_OK:
+                raise_status(status)
+            return out
+        finally:
+            lstm_release(&self.is_claimed)

@@ -1,103 +1,272 @@
-# The fast part of lstm_fast/torch, included by _core.pyx: a call without gradients on plain tensors in one go, because the
-# glances at tensors from Python took longer than a step. Nothing here knows PyTorch: a tensor is what has numpy(), data_ptr()
-# and _version.
+# PyTorch's tensors, included by _core.pyx: how their memory is read, and the fast path of lstm_fast/torch, inference on
+# plain tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API,
+# which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns and
+# make the storage non-resizable for good.
 
-cdef struct Seen:
-    uintptr_t address
-    int64_t version, n, step  # n numbers; every step-th is a sample
-    const void *copy
+cdef extern from *:
+    """
+    #include <stdint.h>
+    /* The part of DLPack 1 (dlpack.h) that reading tensors needs. */
+    typedef struct {
+        void *data;
+        int32_t device_type, device_id, ndim;
+        uint8_t type_code, type_bits;
+        uint16_t type_lanes;
+        int64_t *shape, *strides;
+        uint64_t byte_offset;
+    } lstm_dl_tensor;
+    typedef int (*lstm_dl_read_object)(void *object, lstm_dl_tensor *tensor);
+    typedef struct {
+        uint32_t major_version, minor_version;
+        void *older_api, *allocate, *export_object, *import_object;
+        lstm_dl_read_object read_object;
+        void *current_work_stream;
+    } lstm_dl_exchange_api;
+    """
+    ctypedef struct lstm_dl_tensor:
+        void *data
+        int device_type, ndim, type_code, type_bits, type_lanes
+        int64_t *shape
+        int64_t *strides
+        uint64_t byte_offset
+    ctypedef int (*lstm_dl_read_object)(void *object, lstm_dl_tensor *tensor) noexcept
+    ctypedef struct lstm_dl_exchange_api:
+        unsigned int major_version
+        lstm_dl_read_object read_object
 
 
-cdef c_bool same_samples(const Seen *seen, c_bool is_f32) noexcept nogil:
-    cdef const uint32_t *now32 = <const uint32_t *>seen.address
-    cdef const uint32_t *then32 = <const uint32_t *>seen.copy
-    cdef const uint64_t *now64 = <const uint64_t *>seen.address
-    cdef const uint64_t *then64 = <const uint64_t *>seen.copy
-    cdef int64_t k = 0
-    while k < seen.n:
-        if now32[k] != then32[k] if is_f32 else now64[k] != then64[k]:
-            return False
-        k += seen.step
-    return True
+cdef class Buffer:
+    """n bytes of an object that cannot export them itself."""
+    cdef object owner
+    cdef void *address
+    cdef Py_ssize_t n
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.address, self.n, 0, flags)
+
+
+cdef class TensorReader:
+    """Reads plain tensors: dense ones on the CPU, of a class that adds nothing.
+
+    classes: Tensor and Parameter. codes: maps PyTorch's dtypes to "f", "d", "l" (int64) or "B" (uint8).
+    """
+    cdef object tensor, parameter, codes
+    cdef lstm_dl_read_object read_object  # NULL: there is no exchange API
+
+    def __cinit__(self, classes, codes):
+        cdef const lstm_dl_exchange_api *api
+        self.tensor, self.parameter = classes
+        self.codes = dict(codes)
+        self.read_object = NULL
+        capsule = getattr(self.tensor, "__dlpack_c_exchange_api__", None)
+        if capsule is not None:
+            api = <const lstm_dl_exchange_api *>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
+            if api.major_version == 1:
+                self.read_object = api.read_object
+
+    cdef int read(self, object tensor, Memory *memory, char *code) except -1:
+        """Where a tensor of one to three axes lies; ValueError, or what its methods raise, unless it is plain."""
+        cdef lstm_dl_tensor dl
+        cdef int64_t n = 1
+        cdef int k
+        if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
+            raise ValueError
+        if self.read_object == NULL:
+            self.read_by_methods(tensor, memory, code)
+        else:
+            if self.read_object(<void *>tensor, &dl) != 0:
+                PyErr_Clear()
+                raise ValueError
+            if dl.device_type != 1 or dl.type_lanes != 1 or not 1 <= dl.ndim <= 3:
+                raise ValueError
+            code[0] = code_of(dl.type_code, dl.type_bits)
+            memory.data, memory.ndim = <char *>dl.data + dl.byte_offset, dl.ndim
+            for k in range(dl.ndim):
+                memory.shape[k], memory.stride[k] = dl.shape[k], dl.strides[k]
+        for k in range(memory.ndim):
+            n *= memory.shape[k]
+        if memory.data == NULL and n > 0:  # a ZeroTensor, or a storage that was resized to 0
+            raise ValueError
+        return 0
+
+    cdef int read_by_methods(self, object tensor, Memory *memory, char *code) except -1:
+        shape, strides = tensor.shape, tensor.stride()
+        if not tensor.is_cpu or not 1 <= len(shape) <= 3 or tensor.dtype not in self.codes:
+            raise ValueError
+        code[0] = ord(self.codes[tensor.dtype])
+        memory.data, memory.ndim = <void *><uintptr_t>tensor.data_ptr(), len(shape)
+        for k in range(memory.ndim):
+            memory.shape[k], memory.stride[k] = shape[k], strides[k]
+        return 0
+
+    cdef int read_numbers(self, object tensor, char code, Memory *memory) except -1:
+        """Of this dtype, as they are: a view with the negative bit means others than those in memory."""
+        cdef char found
+        self.read(tensor, memory, &found)
+        if found != code or <uintptr_t>memory.data % <uintptr_t>number_bytes(code) or tensor.is_neg():
+            raise ValueError
+        return 0
+
+    def array(self, tensor):
+        """A plain tensor as an array of one to three axes: its memory, or a copy if that is not aligned.
+
+        The array keeps the tensor alive but does not pin its storage: it must not outlive the call that made it.
+        """
+        cdef Memory memory
+        cdef char code
+        cdef Buffer buffer
+        cdef int64_t n = 1
+        try:
+            self.read(tensor, &memory, &code)
+        except (BufferError, RuntimeError, ValueError):
+            raise ValueError(
+                f"expected a dense tensor on the CPU with one to three axes, allocated storage and one of the dtypes "
+                f"{', '.join(map(str, self.codes))}, got {type(tensor).__name__} of {tensor.dtype}, shape "
+                f"{tuple(tensor.shape)}, on {tensor.device}") from None
+        itemsize = number_bytes(code)
+        shape = tuple([memory.shape[k] for k in range(memory.ndim)])
+        if 0 in shape:
+            return numpy.empty(shape, DTYPES[code])
+        for k in range(memory.ndim):
+            n += (memory.shape[k] - 1) * memory.stride[k]
+        buffer = Buffer()
+        buffer.owner, buffer.address, buffer.n = tensor, memory.data, n * itemsize
+        array = numpy.ndarray(shape, DTYPES[code], buffer, 0,
+                              tuple([memory.stride[k] * itemsize for k in range(memory.ndim)]))
+        return array if <uintptr_t>memory.data % <uintptr_t>itemsize == 0 else array.copy()
+
+
+cdef dict DTYPES = {c'f': numpy.dtype("float32"), c'd': numpy.dtype("float64"), c'l': numpy.dtype("int64"),
+                    c'B': numpy.dtype("uint8")}
+
+
+cdef char code_of(int type_code, int bits) except 0:
+    """The code of a type in DLPack: 0 are signed integers, 1 unsigned ones, 2 IEEE numbers."""
+    if type_code == 2 and bits == 32:
+        return c'f'
+    if type_code == 2 and bits == 64:
+        return c'd'
+    if type_code == 0 and bits == 64:
+        return c'l'
+    if type_code == 1 and bits == 8:
+        return c'B'
+    raise ValueError
+
+
+cdef int number_bytes(char code) noexcept:
+    return 1 if code == c'B' else 4 if code == c'f' else 8
+
+
+cdef int64_t MANY_BYTES = 1 << 18  # which take over 5 us to compare
 
 
 cdef class TensorCalls:
-    """Inference with weights, for as long as the tensors that they were packed from stay as they are. Immutable.
+    """Inference with weights, as long as the parameters hold the numbers that were packed. Immutable.
 
-    tensors, copies: those tensors, contiguous, and contiguous arrays of their numbers. kind: the class of plain tensors.
-    wrap(array) gives one; threads() the number of threads for calls that are long enough to ask. A call of less than few_steps
-    steps (T * B) looks at the address, the version and about n_samples numbers of each tensor, a longer one at all numbers.
+    copies: contiguous arrays of those numbers, in PyTorch's order. threads() gives the number of threads for long calls.
+
+    A call compares every byte of the parameters, because PyTorch does not notice all writes (through `.data`, NumPy,
+    shared memory). Up to the size of the L2 cache that is as fast as the best checksum.
     """
     cdef Weights weights
-    cdef object kind, wrap, threads, kept
-    cdef Seen *seen
-    cdef int64_t n_seen, few_steps
+    cdef TensorReader reader
+    cdef object threads, kept
+    cdef Memory *copies
+    cdef int n_copies
+    cdef char code
 
-    def __init__(self, Weights weights not None, tensors, copies, kind, wrap, threads, int64_t n_samples, int64_t few_steps):
-        cdef Seen *seen
-        self.weights, self.kind, self.wrap, self.threads = weights, kind, wrap, threads
-        self.few_steps, self.n_seen = few_steps, len(tensors)
-        self.kept = copies, [tensor.detach() for tensor in tensors]  # the memory, so that nothing else can come to lie there
-        free(self.seen)
-        self.seen = <Seen *>malloc(self.n_seen * sizeof(Seen))
-        if self.seen == NULL:
+    def __cinit__(self, Weights weights not None, TensorReader reader not None, copies, threads):
+        self.weights, self.reader, self.threads, self.kept = weights, reader, threads, list(copies)
+        self.code = weights.code
+        self.n_copies = len(self.kept)
+        self.copies = <Memory *>malloc(max(1, self.n_copies) * sizeof(Memory))
+        if self.copies == NULL:
             raise MemoryError()
-        for k, (tensor, copy) in enumerate(zip(tensors, copies, strict=True)):
-            seen = &self.seen[<int64_t>k]
-            seen.address, seen.version, seen.n = tensor.data_ptr(), tensor._version, copy.size
-            seen.step = max(1, copy.size // n_samples) | 1  # odd: not one column alone
-            seen.copy = state(copy, weights.is_f32(), False)
+        for k, copy in enumerate(self.kept):
+            if not read_buffer(copy, self.code, PyBUF_STRIDES, &self.copies[<int>k]):
+                raise ValueError("copies must be contiguous arrays of the dtype of the weights")
 
     def __dealloc__(self):
-        free(self.seen)
+        free(self.copies)
 
-    cdef c_bool is_current(self, tensors, int64_t n_steps) except? False:
-        cdef int64_t k = 0
-        cdef c_bool is_f32 = self.weights.is_f32()
-        cdef Seen *seen
-        if len(tensors) != self.n_seen:
+    cdef c_bool is_equal(self, object tensor, const Memory *copy) except? False:
+        """Whether a tensor is this copy, to the bit."""
+        cdef Memory now
+        cdef int64_t n = number_bytes(self.code), between = 1
+        cdef int k, difference
+        cdef char code
+        for k in range(copy.ndim):
+            n *= copy.shape[k]
+        if n > MANY_BYTES:
+            tensor = tensor.detach()  # of its own: another thread that sets tensor.data does not free the memory
+        self.reader.read(tensor, &now, &code)
+        if code != self.code or now.ndim != copy.ndim:
             return False
-        for tensor in tensors:
-            seen = &self.seen[k]
-            k += 1
-            if <int64_t>tensor._version != seen.version or <uintptr_t>tensor.data_ptr() != seen.address:
+        for k in range(now.ndim - 1, -1, -1):
+            if now.shape[k] != copy.shape[k] or (now.shape[k] > 1 and now.stride[k] != between):
                 return False
-            if n_steps < self.few_steps:
-                if not same_samples(seen, is_f32):
+            between *= now.shape[k]
+        if n <= MANY_BYTES:
+            return memcmp(now.data, copy.data, n) == 0
+        with nogil:
+            difference = memcmp(now.data, copy.data, n)
+        return difference == 0
+
+    def are_current(self, tensors):
+        """Whether these tensors can be read and hold what was packed, to the bit."""
+        cdef int k = 0
+        try:
+            for tensor in tensors:
+                if k == self.n_copies or not self.is_equal(tensor, &self.copies[k]):
                     return False
-            elif not tensor.is_contiguous() or memcmp(<const void *>seen.address, seen.copy, seen.n * (4 if is_f32 else 8)) != 0:
-                return False
-        return True
+                k += 1
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+            return False
+        return k == self.n_copies
 
-    cdef object array(self, tensor):
-        if type(tensor) is not self.kind:
-            raise ValueError
-        return tensor.numpy()
+    cdef void *new_memory(self, object tensor) except NULL:
+        cdef Memory memory
+        self.reader.read_numbers(tensor, self.code, &memory)
+        return memory.data
 
-    cdef object begin(self, parameters, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, Short *s):
-        """The call; ValueError, or an error of numpy(), unless all is plain and current. Returns what must be kept meanwhile."""
+    cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, Short *s):
+        """Prepares the call; ValueError, or what a tensor's methods raise, unless all is plain and current.
+
+        Returns the results, still empty, and memory that the call needs.
+        """
         cdef Weights weights = self.weights
-        values = self.array(x)
-        cdef Form form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if values.ndim == 3 else UNBATCHED
-        kept = begin_short(weights, values, form, batch_first, batch_sizes.numpy() if form == PACKED else None, s)
-        if not self.is_current(parameters, s.n_rows):
+        cdef Memory at
+        cdef Form form
+        if parameters is not None and not self.are_current([parameters[name] for name in names]):
             raise ValueError
+        self.reader.read_numbers(x, self.code, &at)
+        form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
+        of_steps = self.reader.array(batch_sizes) if form == PACKED else None
+        kept = begin_short(weights, &at, form, batch_first, of_steps, s)
         if hx is not None:
             h_0, c_0 = hx
-            s.args.h_0 = short_state(weights, self.array(h_0), weights.h_size, s)
-            s.args.c_0 = short_state(weights, self.array(c_0), weights.model.hidden_size, s)
-        return kept
+            self.reader.read_numbers(h_0, self.code, &at)
+            s.args.h_0 = short_state(weights, &at, weights.R(), s)
+            self.reader.read_numbers(c_0, self.code, &at)
+            s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, s)
+        empty = x.new_empty  # on the device of x, whatever the default device is
+        results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, weights.R())),
+                   empty(state_shape(weights, s, weights.model.hidden_size)))
+        s.args.output.data = self.new_memory(results[0])
+        s.args.h_n, s.args.c_n = self.new_memory(results[1]), self.new_memory(results[2])
+        return results, kept
 
-    def call(self, parameters, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
-        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and current.
+    def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
+        """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
 
-        batch_sizes: a tensor, and x is the data of a PackedSequence.
+        parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the data
+        of a PackedSequence.
         """
         cdef Short s
-        wrap = self.wrap
         try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-            kept = self.begin(parameters, x, hx, batch_first, is_cell, batch_sizes, &s)
-        except (RuntimeError, TypeError, ValueError):
+            results, kept = self.begin(parameters, names, x, hx, batch_first, is_cell, batch_sizes, &s)
+        except (AttributeError, BufferError, LookupError, RuntimeError, TypeError, ValueError):
             return None
-        output, h_n, c_n = run_short(self.weights, &s, self.threads)
-        return (wrap(output), wrap(c_n)) if is_cell else (wrap(output), (wrap(h_n), wrap(c_n)))
+        compute_short(self.weights, &s, self.threads)
+        output, h_n, c_n = results
+        return (output, c_n) if is_cell else (output, (h_n, c_n))

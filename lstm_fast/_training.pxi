@@ -16,45 +16,57 @@ def linear_backward(weight, x, d_y, int num_threads):
 
 cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_threads) except -1:
     cdef lstm_linear_args a
-    cdef int64_t n = 0
+    cdef Memory of_x, of_weight
+    cdef int64_t N, I, O, n = 0
     cdef lstm_status status
-    cdef c_bool is_f32 = weight.dtype == numpy.float32
-    if x.shape[1] != weight.shape[1] or (d_y is not None and d_y.shape != (x.shape[0], weight.shape[0])):
-        raise ValueError("x, weight and d_y of a linear layer must fit each other")
+    cdef char code = dtype_code(weight.dtype)
+    cdef Block workspace
+    if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x) and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
+            and of_x.ndim == of_weight.ndim == 2 and of_x.shape[1] == of_weight.shape[1] > 0
+            and of_weight.shape[0] > 0):
+        raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, got {x.shape} "
+                         f"{x.dtype} and {weight.shape} {weight.dtype}")
+    if (y is None) == (d_y is None):
+        raise ValueError("d_y must be an array")
+    N, I, O = of_x.shape[0], of_x.shape[1], of_weight.shape[0]
     a.call.isa, a.call.n_threads, a.call.interrupted = current_isa, num_threads, NULL
     a.call.interrupted_context = NULL
-    a.call.model.dtype = LSTM_F32 if is_f32 else LSTM_F64
-    if <double>x.size * weight.shape[0] > 1e6 and is_main_thread():
+    a.call.model.dtype = LSTM_F32 if code == b'f' else LSTM_F64
+    if <double>N * I * O > INTERRUPTIBLE_WORK and is_main_thread():
         a.call.interrupted = check_signals
-    a.n, a.n_inputs, a.n_outputs = x.shape[0], x.shape[1], weight.shape[0]
-    a.x, a.weight, a.bias = state(x, is_f32, False), state(weight, is_f32, False), state(bias, is_f32, False)
-    a.y, a.d_y, a.d_x = state(y, is_f32, True), state(d_y, is_f32, False), state(d_x, is_f32, True)
-    a.d_weight, a.d_bias = state(d_weight, is_f32, True), state(d_bias, is_f32, True)
-    if a.n == 0:
+    a.n, a.n_inputs, a.n_outputs = N, I, O
+    a.x, a.weight, a.bias = of_x.data, of_weight.data, exact("bias", bias, code, False, 1, O)
+    a.y, a.d_y = exact("y", y, code, True, 2, N, O), exact("d_y", d_y, code, False, 2, N, O)
+    a.d_x, a.d_weight = exact("d_x", d_x, code, True, 2, N, I), exact("d_weight", d_weight, code, True, 2, O, I)
+    a.d_bias = exact("d_bias", d_bias, code, True, 1, O)
+    if N == 0:
         if d_weight is not None:
             d_weight[...] = 0
             d_bias[...] = 0
         return 0
     raise_status(lstm_linear_bytes(&a, &n))
-    cdef Block workspace = borrow_workspace(n)
+    workspace = borrow_workspace(n)
     a.workspace = workspace.address
-    with nogil:
-        status = lstm_linear(&a)
-    return_workspace(workspace)
-    return raise_status(status)
+    try:
+        with nogil:
+            status = lstm_linear(&a)
+        raise_status(status)
+    finally:
+        return_workspace(workspace)
+    return 0
 
 
 def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2, double epsilon,
              double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
     """One step in place over flat arrays of one dtype. second None: SGD, first its momentum or None."""
     cdef lstm_optimizer o
-    cdef c_bool is_f32 = parameters.dtype == numpy.float32
-    for array in (gradients, first, second):
-        if array is not None and array.shape != parameters.shape:
-            raise ValueError("parameters, gradients and moments must have one shape")
-    o.dtype, o.n, o.step = LSTM_F32 if is_f32 else LSTM_F64, parameters.size, step
-    o.parameters, o.gradients = state(parameters, is_f32, True), state(gradients, is_f32, False)
-    o.first, o.second = state(first, is_f32, True), state(second, is_f32, True)
+    cdef char code = dtype_code(parameters.dtype)
+    if gradients is None or (first is None and second is not None):
+        raise ValueError("gradients must be an array, and first too if second is one")
+    o.dtype, o.step = LSTM_F32 if code == b'f' else LSTM_F64, step
+    o.parameters = numbers(parameters, code, True, &o.n)
+    o.gradients = exact("gradients", gradients, code, False, 1, o.n)
+    o.first, o.second = exact("first", first, code, True, 1, o.n), exact("second", second, code, True, 1, o.n)
     o.lr, o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.scale = lr, beta_1, beta_2, epsilon, weight_decay, scale
     o.nesterov, o.decoupled = nesterov, decoupled
     with nogil:
@@ -63,10 +75,10 @@ def optimize(parameters, gradients, first, second, int64_t step, double lr, doub
 
 def norm(values):
     """Euclidean length of a contiguous array, summed in float64."""
-    cdef c_bool is_f32 = values.dtype == numpy.float32
-    cdef const void *at = state(values, is_f32, False)
-    cdef int64_t n = values.size
+    cdef char code = dtype_code(values.dtype)
+    cdef int64_t n
+    cdef const void *at = numbers(values, code, False, &n)
     cdef double squares
     with nogil:
-        squares = lstm_square_sum(LSTM_F32 if is_f32 else LSTM_F64, n, at)
+        squares = lstm_square_sum(LSTM_F32 if code == b'f' else LSTM_F64, n, at)
     return sqrt(squares)

@@ -1,4 +1,4 @@
-"""Small real data that travels with the package."""
+"""Small real data sets, shipped with the package."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from ._types import Array
 
+__all__ = ["sunspots"]
+
 
 def sunspots() -> tuple[Array, Array]:
     """Yearly mean sunspot numbers, 1700 to 2008.
@@ -17,7 +19,9 @@ def sunspots() -> tuple[Array, Array]:
     Returns
     -------
     years : ndarray of shape (309,), int64
+        1700 to 2008.
     values : ndarray of shape (309,), float64
+        Mean sunspot number of each year.
 
     Notes
     -----

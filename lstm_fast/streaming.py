@@ -1,6 +1,7 @@
 """Live sequences: their state is kept inside, and each step or block of steps moves it on."""
 
 from collections import namedtuple
+from functools import wraps
 
 import numpy as np
 
@@ -12,6 +13,20 @@ Snapshot.__doc__ = """The state of a Stream at one moment, (num_layers, B, H) ea
 
 def _default_threads():
     return _threads.resolve(None)
+
+
+def _exclusive(method):
+    """A method that no other thread may interleave with: a RuntimeError for the second one."""
+
+    @wraps(method)
+    def call(self, *args, **kwargs):
+        self._claim()
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._release()
+
+    return call
 
 
 class Stream(_core.Stepper):
@@ -34,8 +49,8 @@ class Stream(_core.Stepper):
             raise ValueError(
                 "a stream needs a network of one direction: the second one begins at the end of the sequence"
             )
-        self.module, self._version = module, module._version
-        super().__init__(module._version.weights, batch_size, self._read_step, _default_threads)
+        self.module = module
+        super().__init__(module._version, batch_size, self._read_step, _default_threads)
         self.reset()
 
     def _read_step(self, x):
@@ -49,83 +64,89 @@ class Stream(_core.Stepper):
     def block(self, x, *, num_threads=None):
         """Many steps in one call: x (T, B, I), or (T, I) if there is one sequence; returns h of the last layer at each."""
         short = self._short_block(x) if num_threads is None else None
-        if short is not None:
-            return short
+        return self._any_block(x, num_threads) if short is None else short
+
+    @_exclusive
+    def _any_block(self, x, num_threads):
         x = _arguments.real_array("x", x, self.h.dtype)
         I, B = self.module.input_size, self.batch_size
         if x.ndim < 2 or (x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,))):
             words = f"(T, B, I) = (T, {B}, {I})" + (f" or (T, I) = (T, {I})" if B == 1 else "")
             raise ValueError(f"x must have shape {words}, got {x.shape}")
         output = np.empty((len(x), B, self.module.h_size), self.h.dtype)
-        self.weights.forward(
-            _arguments.sequence(x if x.ndim == 3 else x[:, None]),
-            self.h,
-            self.c,
-            output,
-            self.h,
-            self.c,
-            None,
-            _threads.resolve(num_threads),
-        )
+        h_n, c_n = np.empty_like(self.h), None if self.c is None else np.empty_like(self.c)
+        steps = _arguments.sequence(x if x.ndim == 3 else x[:, None])
+        self.weights.forward(steps, self.h, self.c, output, h_n, c_n, None, _threads.resolve(num_threads))
+        self._set_state(h_n, c_n)
         return output if x.ndim == 3 else output[:, 0]
 
     @property
+    @_exclusive
     def state(self):
         """A copy of the state: (h, c) of an LSTM, h of a plain RNN, each (num_layers, B, H). Can be set."""
         return self.h.copy() if self.c is None else (self.h.copy(), self.c.copy())
 
     @state.setter
+    @_exclusive
     def state(self, value):
         if self.c is not None and (not isinstance(value, (tuple, list)) or len(value) != 2):
             raise TypeError(f"state must be a pair (h, c), got {type(value).__name__}")
         values = [value] if self.c is None else value
         owns = [own for own in (self.h, self.c) if own is not None]
-        checked = [
+        h, *c = [
             _arguments.shaped(name, _arguments.real_array(name, array, own.dtype), own.shape, "(num_layers, B, size)")
             for name, array, own in zip("hc", values, owns)
         ]
-        for own, new in zip(owns, checked):
-            own[...] = new
+        self._set_state(h.copy(), c[0].copy() if c else None)
 
-    def reset(self, mask=None):
-        """Begins anew, from the learned initial state or zero: all sequences, or those where mask (B,) is true."""
-        if mask is not None:
-            mask = np.asarray(mask)
-            if mask.dtype != bool or mask.shape != (self.batch_size,):
-                raise ValueError(
-                    f"mask must be boolean of shape (B,) = ({self.batch_size},), got {mask.dtype} {mask.shape}"
-                )
-        for name, own in (("h_0", self.h), ("c_0", self.c)):
+    def _start(self, live, rows=slice(None)):
+        """Copies of the h and c of live sequences, in which these rows are in their initial state."""
+        h, c = live.h.copy(), None if live.c is None else live.c.copy()
+        for name, own in (("h_0", h), ("c_0", c)):
             for layer in range(self.module.num_layers if own is not None else 0):
-                first = self._version.views.get(f"{name}{self.module.parameter_suffixes[layer]}", 0)
-                own[layer, slice(None) if mask is None else mask] = first
+                own[layer, rows] = live.version.views.get(f"{name}{self.module.parameter_suffixes[layer]}", 0)
+        return h, c
 
-    def add(self, n=1):
-        """Takes in n more sequences, behind the others, at their beginning. Returns the new batch size."""
-        n = _arguments.positive_integer("n", n)
-        before, B = (self.h, self.c), self.batch_size
-        self.resize(B + n)
-        self.reset()
-        for own, old in zip((self.h, self.c), before):
-            if own is not None:
-                own[:, :B] = old
-        return self.batch_size
-
-    def remove(self, mask):
-        """Lets the sequences go where mask (B,) is true; the others move up and go on. Returns the new batch size."""
+    def _boolean(self, mask, words=""):
         mask = np.asarray(mask)
-        if mask.dtype != bool or mask.shape != (self.batch_size,) or mask.all():
+        if mask.dtype != bool or mask.shape != (self.batch_size,):
             raise ValueError(
-                f"mask must be boolean of shape (B,) = ({self.batch_size},) and leave a sequence, "
-                f"got {mask.dtype} {mask.shape}" + " all True" * bool(mask.size and mask.all())
+                f"mask must be boolean of shape (B,) = ({self.batch_size},){words}, got {mask.dtype} {mask.shape}"
             )
-        before = (self.h, self.c)
-        self.resize(int((~mask).sum()))
-        for own, old in zip((self.h, self.c), before):
-            if own is not None:
-                own[...] = old[:, ~mask]
-        return self.batch_size
+        return mask
 
+    @_exclusive
+    def reset(self, mask=None):
+        """Returns to the learned initial state, or zero: all sequences, or those where mask (B,) is True."""
+        self._set_state(*self._start(self._live, slice(None) if mask is None else self._boolean(mask)))
+
+    @_exclusive
+    def add(self, n=1):
+        """Appends n sequences in their initial state. Returns the new batch size."""
+        old = self._live
+        new = _core.Live(old.version, old.batch_size + _arguments.positive_integer("n", n))
+        for to, start, own in zip((new.h, new.c), self._start(new), (old.h, old.c)):
+            if own is not None:
+                to[...] = start
+                to[:, : old.batch_size] = own
+        self._install(new)
+        return new.batch_size
+
+    @_exclusive
+    def remove(self, mask):
+        """Removes the sequences where mask (B,) is True; the rest keep their state. Returns the new batch size."""
+        mask = self._boolean(mask, " and leave a sequence")
+        if mask.all():
+            raise ValueError(f"mask must leave a sequence, got {len(mask)} True")
+        old = self._live
+        new = _core.Live(old.version, int((~mask).sum()))
+        for to, own in zip((new.h, new.c), (old.h, old.c)):
+            if own is not None:
+                to[...] = own[:, ~mask]
+        self._install(new)
+        return new.batch_size
+
+    @_exclusive
     def snapshot(self):
         """The state of now, for restore()."""
         return Snapshot(self.h.copy(), None if self.c is None else self.c.copy())
@@ -137,12 +158,15 @@ class Stream(_core.Stepper):
         self.state = snapshot.h if self.c is None else tuple(snapshot)
 
     def refresh(self):
-        """Goes on with the weights that the network has now; the state stays."""
-        self._version = self.module._version
-        self.use_weights(self._version.weights)
+        """Continues with the weights that the network has now; the state stays. Any thread may call it at any time: a step
+        that runs meanwhile ends on the old weights."""
+        self.use_version(self.module._version)
 
+    @_exclusive
     def __reduce__(self):
-        return _restored, (self.module, self.batch_size, self._version.flat.copy(), self.snapshot())
+        live = self._live
+        snapshot = Snapshot(live.h.copy(), None if live.c is None else live.c.copy())
+        return _restored, (self.module, live.batch_size, live.version.flat.copy(), snapshot)
 
     def __repr__(self):
         return f"<Stream of {self.batch_size} live sequence{'s' * (self.batch_size > 1)} of {self.module!r}>"
@@ -151,7 +175,6 @@ class Stream(_core.Stepper):
 def _restored(module, batch_size, flat, snapshot):
     """A pickled stream, on the weights that it ran with."""
     stream = Stream(module, batch_size)
-    stream._version = module._make_version(flat)
-    stream.use_weights(stream._version.weights)
+    stream.use_version(module._make_version(flat))
     stream.restore(snapshot)
     return stream

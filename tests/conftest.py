@@ -1,8 +1,10 @@
 """Fixtures, and the check that no instruction set which this machine has is left untested."""
 
 import os
-import platform
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # units.py
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -11,15 +13,11 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import numpy as np
 import pytest
+from units import isas
 
 import lstm_fast
 from lstm_fast import _core
-
-# Flags that the processor must report for an instruction set to be expected, by machine.
-EXPECTED_ISAS = {
-    "x86_64": {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512dq", "avx512vl", "avx512bw", "fma"}},
-    "aarch64": {"neon": {"asimd"}},
-}
+from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 
 
 def processor_flags():
@@ -30,8 +28,9 @@ def processor_flags():
 
 
 def expected_isas():
+    """The instruction sets of csrc/isas.h that this processor has."""
     flags = processor_flags()
-    return {"portable"} | {isa for isa, needed in EXPECTED_ISAS.get(platform.machine(), {}).items() if needed <= flags}
+    return {isa.name for isa in isas() if isa.features <= flags}
 
 
 def pytest_sessionstart(session):

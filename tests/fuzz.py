@@ -1,10 +1,10 @@
-"""Random configurations by the thousand, against whatever else is installed.
+"""Differential fuzzing: thousands of random configurations against the reference, PyTorch and ONNX Runtime.
 
     python tests/fuzz.py [cases [first seed]]
 
-Each case draws kind, options, layers, directions, sizes, lengths, resets, dtype, threads and instruction set from its seed and
-is compared with the NumPy reference; beside that, as far as they are installed and have the features, with PyTorch (its
-gradients too) and ONNX Runtime. Prints the seed and the configuration of what does not fit, and ends with exit status 1.
+Each case draws kind, options, layers, directions, sizes, lengths, resets, dtype, threads and instruction set from its
+seed. It is compared with the NumPy reference and, where they are installed and have the options, with PyTorch
+(gradients too) and ONNX Runtime. Mismatches are printed with seed and configuration, and the exit status is 1.
 """
 
 import sys
@@ -19,7 +19,7 @@ sys.path.append(str(ROOT.parent))
 
 import lstm_fast as lf  # noqa: E402
 from lstm_fast import _core  # noqa: E402
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, states, train  # noqa: E402
 
 try:
     import torch
@@ -50,7 +50,7 @@ ONNX_NAMES = {
 
 
 class Case:
-    """What a seed draws."""
+    """The configuration drawn from a seed."""
 
     def __init__(self, seed, kinds=KINDS, only=None, dtype=None):
         rng = np.random.default_rng(seed)
@@ -67,15 +67,16 @@ class Case:
 
     def __repr__(self):
         return (
-            f"seed {self.seed}: {self.kind} {sorted(self.options)} T={self.T} B={self.B} I={self.I} H={self.H} {self.structure} "
-            f"{self.dtype.__name__} recompute_gates={self.recompute_gates} threads={self.num_threads} {self.isa} {self.split}"
+            f"seed {self.seed}: {self.kind} {sorted(self.options)} T={self.T} B={self.B} I={self.I} H={self.H} "
+            f"{self.structure} {self.dtype.__name__} recompute_gates={self.recompute_gates} threads={self.num_threads} "
+            f"{self.isa} {self.split}"
         )
 
     def module(self):
         return make(self.kind, self.I, self.H, self.options, seed=self.seed, dtype=self.dtype, **self.structure)
 
     def run(self):
-        """Module, arguments, results and tape."""
+        """The module, its arguments, results and tape."""
         _core.use_isa(self.isa)
         _core.use_split(self.split)
         module = self.module()
@@ -84,37 +85,37 @@ class Case:
 
 
 class Exploded(Exception):
-    """The state grew beyond what float32 compares well: activations without bound, and peepholes that feed them."""
+    """The state grew too large to be compared in float32: unbounded activations, fed back by peepholes."""
 
 
-def compare(case, got, want, who, tolerance):
+def compare(case, got, want, other, tolerance):
+    """Raises AssertionError where results differ by more than the tolerance, Exploded where they cannot be compared."""
     if any(not np.abs(value).max(initial=0) < 1e6 for value in want.values()):
         raise Exploded
     for name, value in want.items():
         error = np.abs(got[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
         if not error <= tolerance:
             raise AssertionError(
-                f"{name} differs from {who}'s by {error:.2g} of its largest number, allowed {tolerance:.2g}\n    {case}"
+                f"{name} differs from {other} by {error:.2g} of its largest number, allowed {tolerance:.2g}\n    {case}"
             )
 
 
 def against_reference(seed):
+    """All options."""
     case = Case(seed)
     module, a, got, tape = case.run()
     want, tolerance = expect(module, a, tape.options), TOLERANCE[case.dtype]
-    if (
-        case.dtype is np.float32
-    ):  # norms of few units amplify, a kink may be met on one side: as much as NumPy's float32 strays
-        strays = expect(module, a, tape.options, np.float32)
+    if case.dtype is np.float32:  # layer norm of few units amplifies rounding, and a kink may be taken on either side:
+        rounded = expect(module, a, tape.options, np.float32)  # allow a multiple of the error of NumPy's float32
         tolerance += 10 * max(
-            np.abs(strays[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
+            np.abs(rounded[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
             for name, value in want.items()
         )
     compare(case, got, want, "the reference", tolerance)
 
 
 def against_torch(seed):
-    """Projection, lengths, layers, directions; PyTorch knows no length 0 and no empty sequence."""
+    """Projection, lengths, layers, directions. PyTorch supports neither length 0 nor empty input."""
     case = Case(
         seed,
         ("lstm", "lstm", "tanh", "relu"),
@@ -161,7 +162,7 @@ def against_torch(seed):
 
 
 def against_onnxruntime(seed):
-    """Peepholes, coupled gates, gate clip, activations, lengths; one layer, float32, forward."""
+    """Peepholes, coupled gates, gate clip, activations, lengths; one layer, float32, forward only."""
     case = Case(
         seed,
         ("lstm",),
@@ -182,11 +183,12 @@ def against_onnxruntime(seed):
     _core.use_isa(case.isa)
     module = case.module()
     a = draw(np.random.default_rng(seed), module, case.T, case.B, case.options)
-    if a["lengths"] is not None:  # of length 0 it returns zero states, whatever the initial ones
+    if a["lengths"] is not None:  # for length 0 ONNX Runtime returns zero states, whatever the initial states are
         for name in ("h_0", "c_0"):
             if a[name] is not None:
                 a[name][:, a["lengths"] == 0] = 0
-    suffixes, D, H = module.parameter_suffixes, 1 + module.bidirectional, module.hidden_size
+    D, H = 1 + module.bidirectional, module.hidden_size
+    suffixes = ("_l0", "_l0_reverse")[:D]
     p = module.parameters()
 
     def rows(array, gates):
@@ -258,11 +260,10 @@ def main(cases=1000, first=0):
             except Exception as error:
                 failed += 1
                 if failed <= 10:
-                    print(
-                        f"{check.__name__}, seed {seed}: {error if isinstance(error, AssertionError) else traceback.format_exc()}"
-                    )
+                    message = error if isinstance(error, AssertionError) else traceback.format_exc()
+                    print(f"{check.__name__}, seed {seed}: {message}")
         print(
-            f"{check.__name__}: {cases} cases from seed {first}, {failed} failed, {exploded} left out as they exploded",
+            f"{check.__name__}: {cases} cases from seed {first}, {failed} failed, {exploded} skipped as they exploded",
             flush=True,
         )
         failures += failed

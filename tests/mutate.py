@@ -1,14 +1,13 @@
-"""Proves that the tests bite: builds the extension with one deliberate fault at a time and wants the tests red.
+"""Proves that the tests bite: builds the extension with one deliberate fault at a time and expects the tests to fail.
 
     python tests/mutate.py [words of names...]
 
-Needs a C compiler; ten seconds a build where cython is installed, else pip fetches it each time. test_mutants.py does one
-of these in every run of the suite; run all before a release.
+Needs a C compiler; a build takes ten seconds if cython is installed, else pip fetches it each time. test_mutants.py
+runs one of these with every run of the suite; run all before a release.
 """
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from checkout import copy_source
 
 
 class Mutant(NamedTuple):
@@ -27,176 +26,154 @@ class Mutant(NamedTuple):
     tests: str  # pytest's arguments: what must go red
 
 
-CELL, STEP, NORM = (f"csrc/kernels/{name}_body.h" for name in ("cell", "step", "norm"))
-PACK, FORWARD, BACKWARD, BACKWARD_STEPS, WEIGHT_GRADIENTS, MASKS, STAGED, STAGED_BACKWARD, LEAN, STATES = (
-    f"csrc/loops/{name}_body.h"
-    for name in (
-        "pack",
-        "forward_steps",
-        "backward",
-        "backward_steps",
-        "weight_gradients",
-        "masks",
-        "staged",
-        "staged_backward",
-        "lean",
-        "states",
-    )
+CELL, STEP, STEP_BACKWARD, NORM = (f"csrc/kernels/{name}.h" for name in ("cell", "step", "step_backward", "norm"))
+PACK, MASKS, STATES, SEQUENCES, FORWARD_PLAN, FORWARD_STEPS, FORWARD_STAGES = (
+    f"csrc/loops/{name}.h"
+    for name in ("pack", "masks", "states", "sequences", "forward_plan", "forward_steps", "forward_stages")
+)
+BACKWARD, BACKWARD_STEPS, BACKWARD_STAGES, BACKWARD_RECOMPUTE, BACKWARD_WEIGHTS = (
+    f"csrc/loops/{name}.h"
+    for name in ("backward", "backward_steps", "backward_stages", "backward_recompute", "backward_weights")
 )
 
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
-THREADS, PARALLEL = "tests/test_bits.py -k threads", "csrc/parallel.c"
+BITS_OF_THREADS, THREADS = "tests/test_bits.py -k threads", "csrc/threads.c"
 VARIANTS = "tests/test_variants.py -k "
 STEPS, BACKWARD_BLOCKS = "tests/test_backward.py -k complex_step", "tests/test_backward.py -k beyond_one_block"
 
 MUTANTS = {
-    "gates i and f swapped": Mutant(CELL, "V(fma)(f, c_prev, i * g)", "V(fma)(i, c_prev, f * g)", SHAPES),
-    "sign in the derivative of tanh": Mutant(
-        CELL, "VEC slope = V(broadcast)((REAL)1) - y * y;", "VEC slope = V(broadcast)((REAL)1) + y * y;", STEPS
+    "gates i and f swapped": Mutant(
+        CELL, "const vec c = vfma(f, c_prev, i * g);", "const vec c = vfma(i, c_prev, f * g);", SHAPES
     ),
+    "sign in the derivative of tanh": Mutant(CELL, "vec slope = one() - y * y;", "vec slope = one() + y * y;", STEPS),
     "d_c assigned, not added to": Mutant(
-        STEP,
-        "V(fma)(d_h * o, NAME(squash_slope)(v, squashed), V(load)(s->d_c + at))",
-        "d_h * o * NAME(squash_slope)(v, squashed)",
+        STEP_BACKWARD,
+        "vfma(d_h * o, cell_activation_slope(v, tanh_c), load(s->d_c + at))",
+        "d_h * o * cell_activation_slope(v, tanh_c)",
         STEPS,
     ),
     "c for c_prev in the forget gate's gradient": Mutant(
-        CELL, "d_c * c_prev * NAME(gate_slope)(v, f)", "d_c * c * NAME(gate_slope)(v, f)", STEPS
+        CELL, "d_c * s.c_prev * gate_slope(v, f)", "d_c * s.c * gate_slope(v, f)", STEPS
     ),
-    "relu with slope 1 at 0": Mutant(
-        CELL, "(BITS)(h > V(broadcast)((REAL)0))", "(BITS)(h >= V(broadcast)((REAL)0))", STEPS
-    ),
+    "relu with slope 1 at 0": Mutant(CELL, "(bits)(h > zero())", "(bits)(h >= zero())", STEPS),
     "bias_hh left out": Mutant(PACK, "+ (b_hh ? b_hh[row] : 0)", "", SHAPES),
     "gates packed unit by unit": Mutant(PACK, "gate * H + unit : -1", "unit * d->n_gates + gate : -1", SHAPES),
     "stale state at the start of each chunk": Mutant(
-        FORWARD, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS
+        FORWARD_STEPS, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS
     ),
     "weight_hh gradient one step off": Mutant(
-        WEIGHT_GRADIENTS, "NAME(row)(x, step - 1, r)", "NAME(row)(x, step, r)", STEPS
+        BACKWARD_WEIGHTS, "row_at(from->x, step - 1, r)", "row_at(from->x, step, r)", STEPS
     ),
     "backward stops before the first step": Mutant(
         BACKWARD_STEPS, "step >= begin; step--", "step > begin; step--", STEPS
     ),
     "weight gradients of later chunks alone": Mutant(
-        WEIGHT_GRADIENTS, "last, depth, !p->is_first_product)", "last, depth, false)", BACKWARD_BLOCKS
+        BACKWARD_WEIGHTS, ".add = !p->is_first_product", ".add = false", BACKWARD_BLOCKS
     ),
     "d_x of the second direction alone": Mutant(BACKWARD_STEPS, ".add = p->adds_to_d_x", ".add = false", STEPS),
     "no barrier between packing and product": Mutant(
-        WEIGHT_GRADIENTS, "packed_m);\n        if (!lstm_barrier(p->m)) return false;", "packed_m);", THREADS
+        BACKWARD_WEIGHTS,
+        "packed_unprojected);\n        if (!lstm_barrier(p->worker)) return false;",
+        "packed_unprojected);",
+        BITS_OF_THREADS,
     ),
-    "no barrier before the next chunk": Mutant(WEIGHT_GRADIENTS, "return lstm_barrier(p->m);", "return true;", THREADS),
+    "no barrier before the next chunk": Mutant(
+        BACKWARD_WEIGHTS, "return lstm_barrier(p->worker);", "return true;", BITS_OF_THREADS
+    ),
     "dropout without its scale": Mutant(
-        MASKS, "(REAL)(1 / (1 - call->dropout))", "(REAL)1", "tests/test_forward.py -k dropout"
+        MASKS, "(real)(1 / (1 - call->dropout))", "(real)1", "tests/test_forward.py -k dropout"
     ),
     "every piece of a mask is the first": Mutant(
         MASKS, "(uint32_t)(k / 4), count", "0, count", "tests/test_variants.py -k wide"
     ),
     "dropout backward with another layer's mask": Mutant(
-        BACKWARD, "NAME(drop)(call, layer - 1, t", "NAME(drop)(call, layer, t", STEPS
+        BACKWARD, "apply_dropout(call, layer - 1, t", "apply_dropout(call, layer, t", STEPS
     ),
     "padding computed": Mutant(
-        "csrc/loops/lengths_body.h",
-        "call->lengths[end - 1] <= step",
-        "call->lengths[end - 1] < step",
-        "tests/test_lengths.py",
+        SEQUENCES, "call->lengths[end - 1] <= step", "call->lengths[end - 1] < step", "tests/test_lengths.py"
     ),
     "reverse direction from the end of the batch": Mutant(
-        "csrc/loops/lengths_body.h",
+        SEQUENCES,
         "direction ? (call->lengths[r] - 1) * x->step_stride",
         "direction ? (call->T - 1) * x->step_stride",
         "tests/test_lengths.py",
     ),
-    "both directions' rows in one place": Mutant(
-        "csrc/loops/forward_body.h",
-        "f->plan.places) + direction * 4 * B",
-        "f->plan.places)",
+    "a length past the last one read": Mutant(
+        SEQUENCES, "r < call->B; r++) total", "r <= call->B; r++) total", "tests/test_c_driver.py"
+    ),
+    "offsets of both directions in one place": Mutant(
+        FORWARD_PLAN,
+        "run->plan.offsets) + direction * 4 * B",
+        "run->plan.offsets)",
         "tests/test_lengths.py -k threads",
     ),
-    "places of two packed steps in one room": Mutant(
-        "csrc/loops/lengths_body.h", "x->room[step & 1]", "x->room[0]", "tests/test_packed.py"
+    "offsets of two packed steps in one place": Mutant(
+        SEQUENCES, "x->offsets_of_step[step & 1]", "x->offsets_of_step[0]", "tests/test_packed.py"
     ),
     "gradients of a chunk's inputs in those of its first step": Mutant(
         BACKWARD_STEPS,
-        "NAME(row)(&p->d_x, step, r) - p->d_x.data",
-        "NAME(row)(&p->d_x, begin, r) - p->d_x.data",
+        "row_at(&p->d_x, step, r) - p->d_x.data",
+        "row_at(&p->d_x, begin, r) - p->d_x.data",
         "tests/test_lengths.py",
     ),
-    "members do not meet after a step": Mutant(
-        FORWARD, "p->meets && !lstm_barrier(p->m)", "p->meets && false", THREADS
+    "workers do not meet after a step": Mutant(
+        FORWARD_STEPS, "p->shares_units && !lstm_barrier(p->worker)", "p->shares_units && false", BITS_OF_THREADS
     ),
     "output gate sees the old state": Mutant(
         STEP,
-        "sums[LSTM_GATE_O], c, normal_c)",
-        "sums[LSTM_GATE_O], V(load)(s->c_prev + (row + r) * s->c_stride + unit), normal_c)",
+        "sums[LSTM_GATE_O], c, normalised_c)",
+        "sums[LSTM_GATE_O], load(s->c_prev + (row + r) * s->c_stride + unit), normalised_c)",
         VARIANTS + "alone",
     ),
     "gradient through a clipped state": Mutant(
         CELL, "if (v && v->cell_clip > 0) d_c = ", "if (false) d_c = ", VARIANTS + "alone"
     ),
     "coupled input gate without the forget gate's share": Mutant(
-        CELL, "(d_c * g - d_c * c_prev)", "(d_c * g)", VARIANTS + "alone"
+        CELL, "(d_c * g - d_c * s.c_prev)", "(d_c * g)", VARIANTS + "alone"
     ),
     "norm without epsilon": Mutant(NORM, "#define NORM_EPSILON 1e-5", "#define NORM_EPSILON 0", VARIANTS + "alone"),
-    "padding counted by a norm": Mutant(
-        NORM, "if (__builtin_expect(n >= VL, 1)) return v;", "return v;", VARIANTS + "alone"
-    ),
+    "padding counted by a norm": Mutant(NORM, "if (!UNLIKELY(n < VL)) return v;", "return v;", VARIANTS + "alone"),
     "gradient of h kept by zoneout lost": Mutant(
-        STAGED_BACKWARD, "kept && k < n", "false && k < n", VARIANTS + "alone"
+        BACKWARD_STAGES, "kept && k < n", "false && k < n", VARIANTS + "alone"
     ),
     "zoneout after the reset keeps the state before": Mutant(
-        STAGED, "anew ? p->restart.h : before->h_prev", "before->h_prev", VARIANTS + "random"
+        FORWARD_STAGES, "restarts ? p->restart.h : before->h_prev", "before->h_prev", VARIANTS + "random"
     ),
     "recurrent dropout not undone in backward": Mutant(
-        STAGED_BACKWARD, "d[k] *= mask[k];", "(void)mask;", VARIANTS + "alone"
+        BACKWARD_STAGES, "d[k] *= mask[k];", "(void)mask;", VARIANTS + "alone"
     ),
     "resets of the reverse direction one step off": Mutant(STATES, "+ (direction ? 1 : 0);", ";", VARIANTS + "alone"),
-    "lean gates from the chunk before": Mutant(
-        LEAN, "n_steps = is_even ? begin + last - step : 1;", "n_steps = begin + last - step;", VARIANTS + "random"
+    "recomputed gates from the chunk before": Mutant(
+        BACKWARD_RECOMPUTE,
+        "n_steps = is_even ? begin + last - step : 1;",
+        "n_steps = begin + last - step;",
+        VARIANTS + "random",
     ),
     "NaN laundered by tanh": Mutant(
-        "csrc/kernels/activations_body.h",
-        "V(broadcast)(EXP_LOWEST), (VEC)((BITS)(x + x) | SIGN_BIT)",
-        "(VEC)((BITS)(x + x) | SIGN_BIT), V(broadcast)(EXP_LOWEST)",
+        "csrc/kernels/activations.h",
+        "broadcast(EXP_LOWEST), (vec)((bits)(x + x) | SIGN_BIT)",
+        "(vec)((bits)(x + x) | SIGN_BIT), broadcast(EXP_LOWEST)",
         "tests/test_kernels.py -k nan",
     ),
-    "last vector of h stored whole": Mutant(STEP, "is.h, s->hidden_size - unit)", "is.h, VL)", "tests/test_edges.py"),
+    "last vector of h stored whole": Mutant(
+        STEP, "output.h, s->hidden_size - unit)", "output.h, VL)", "tests/test_edges.py"
+    ),
     "floating-point mode not restored": Mutant(
-        PARALLEL,
-        "(&member, arguments);\n    set_mode(mode);",
-        "(&member, arguments);\n    (void)mode;",
+        THREADS,
+        "(&worker, arguments);\n    set_float_mode(mode);",
+        "(&worker, arguments);\n    (void)mode;",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(
-        PARALLEL, "is_forked_child = true", "is_forked_child = false", "tests/test_process.py -k fork_after"
+        THREADS, "is_forked_child = true", "is_forked_child = false", "tests/test_process.py -k fork_after"
     ),
     "interruption not heard": Mutant(
-        PARALLEL, "if (m->interrupted(m->context))", "if (!m->interrupted)", "tests/test_process.py -k interrupt"
+        THREADS,
+        "if (worker->interrupted(worker->context))",
+        "if (!worker->interrupted)",
+        "tests/test_process.py -k interrupt",
     ),
 }
-
-
-def generated(folder, names):
-    """Those of the names that .gitignore leaves out."""
-    anywhere = shutil.ignore_patterns(".*", "*.egg-info", "*.so", "_core.c", "__pycache__")(folder, names)
-    return anywhere | ({"build", "dist", "tour"} & set(names) if Path(folder) == ROOT else set())
-
-
-def copy_source(to):
-    """What a fresh clone, with the changes at hand, would hold."""
-    if not (ROOT / ".git").exists():  # unpacked from an sdist
-        shutil.copytree(ROOT, to, ignore=generated, dirs_exist_ok=True)
-        return
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, to / name)
 
 
 def replace(path, right, wrong):
@@ -207,8 +184,8 @@ def replace(path, right, wrong):
 
 def build(tree):
     """Builds the extension into the tree, without optimisation: that is quicker and changes no bit."""
-    setup = tree / "setup.py"
-    setup.write_text(setup.read_text().replace('"-O3"', '"-O0"'))
+    units = tree / "csrc/units.py"
+    units.write_text(units.read_text().replace('"-O3"', '"-O0"'))
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("Cython") else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *isolation, "-w", folder, str(tree)]

@@ -77,7 +77,7 @@ def make_model(nodes, inputs, outputs, initializers=(), opset=22, functions=(), 
 
 
 class Case:
-    """One node drawn from a seed: attributes, weights by ONNX's names, feeds with T first (X, sequence_lens, initial states).
+    """One node drawn from a seed: attributes, weights by ONNX's names, feeds with T first.
 
     options : some of OPTIONS; None: drawn
     """

@@ -1,77 +1,44 @@
-"""What the tests of pictures share: what was drawn, and whether it can be read."""
+"""Checks that plots are legible, and helpers to look at what was drawn. The fixtures are in plot_fixtures.py."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.text import Text
 
 import lstm_fast as lf
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = "the mean temperature of the air two metres above the ground, in degrees Celsius, as nobody would write it"
+LONG = "the mean air temperature two metres above the ground, in degrees Celsius, written out at unreasonable length"
 
 
-@pytest.fixture
-def small():
-    """An Axes as users have them: 6 x 4 inches with matplotlib's margins."""
-    return Figure(figsize=(6, 4)).add_subplot()
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Draws the figure of an Axes, or a figure; gives the (text, box in pixels) of all that was written."""
-
-    def draw(artist):
-        texts, original = [], Text.draw
-
-        def record(text, renderer):
-            if text.get_visible() and text.get_text().strip():
-                texts.append(text)
-            original(text, renderer)
-
-        figure = artist.figure
-        canvas = FigureCanvasAgg(figure)
-        with monkeypatch.context() as patch:
-            patch.setattr(Text, "draw", record)
-            canvas.draw()
-        unique = {id(text): text for text in texts}.values()
-        return [(text, text.get_window_extent(canvas.get_renderer())) for text in unique]
-
-    return draw
-
-
-def common(a, b):
-    """Width and height of what two boxes share."""
+def overlap(a, b):
+    """Width and height of the overlap of two boxes; negative if they are apart."""
     return min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
 
 
 def check_legible(ax, texts, least_points=6.5):
-    """No text over another, none out of the picture, none tiny, none across the edge of a box."""
+    """No text overlaps another, leaves the figure, is tiny, or crosses the edge of a box."""
     figure, boxes = ax.figure.bbox, [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
     assert texts
     for text, box in texts:
-        words = text.get_text()
-        assert text.get_fontsize() >= least_points, f"{words!r} has {text.get_fontsize():.1f} points"
-        assert box.x0 >= figure.x0 - 1 and box.x1 <= figure.x1 + 1, f"{words!r} is cut off at the side"
-        assert box.y0 >= figure.y0 - 1 and box.y1 <= figure.y1 + 1, f"{words!r} is cut off above or below"
+        content = text.get_text()
+        assert text.get_fontsize() >= least_points, f"{content!r} has {text.get_fontsize():.1f} points"
+        assert box.x0 >= figure.x0 - 1 and box.x1 <= figure.x1 + 1, f"{content!r} is cut off at the side"
+        assert box.y0 >= figure.y0 - 1 and box.y1 <= figure.y1 + 1, f"{content!r} is cut off above or below"
         for patch in boxes:
             frame = patch.get_window_extent()
-            width, height = common(box, frame)
+            width, height = overlap(box, frame)
             is_apart, is_inside = min(width, height) <= 0, width > box.width - 1 and height > box.height - 1
-            assert is_apart or is_inside, f"{words!r} crosses the edge of a box"
+            assert is_apart or is_inside, f"{content!r} crosses the edge of a box"
     for (one, a), (other, b) in combinations(texts, 2):
-        assert min(common(a, b)) <= 1, f"{one.get_text()!r} overlaps {other.get_text()!r}"
+        assert min(overlap(a, b)) <= 1, f"{one.get_text()!r} overlaps {other.get_text()!r}"
     for one, other in combinations(boxes, 2):
-        assert min(common(one.get_window_extent(), other.get_window_extent())) <= 0, "boxes overlap"
+        assert min(overlap(one.get_window_extent(), other.get_window_extent())) <= 0, "boxes overlap"
 
 
 def check_clear(panel, texts):
-    """No line of data under the legend."""
+    """The legend covers no line of data."""
     legend = panel.get_legend().get_window_extent()
     for line in panel.lines:
         x, y = line.get_data()
@@ -79,12 +46,12 @@ def check_clear(panel, texts):
             continue
         points = line.get_transform().transform(np.column_stack([line.convert_xunits(x), y]).astype(float))
         points = points[np.isfinite(points).all(axis=1)]
-        dense = [np.linspace(a, b, 20) for a, b in zip(points[:-1], points[1:])]
+        dense = [np.linspace(a, b, 20) for a, b in pairwise(points)]
         assert not any(legend.contains(*point) for part in dense for point in part), line.get_label()
     assert [text for text, _ in texts if text.get_text() == panel.get_legend().get_texts()[0].get_text()]
 
 
-def words_of(texts):
+def contents(texts):
     return [text.get_text() for text, _ in texts]
 
 

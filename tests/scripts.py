@@ -1,11 +1,11 @@
-"""Scripts that run in processes of their own, so that a hang or a crash is a failure of one test."""
+"""Scripts run in separate processes, so that a hang or a crash fails one test only."""
 
 import os
 import subprocess
 import sys
 import textwrap
 
-# What every script begins with. `busy` is a call that several threads share.
+# The beginning of every script. `busy` is a call that uses several threads.
 PRELUDE = """
 import os, signal, sys, threading, time
 import numpy as np
@@ -14,7 +14,7 @@ import lstm_fast as lf
 def same(got, want):
     return got.tobytes() == want.tobytes()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in a shell's background jobs
 rng = np.random.default_rng(0)
 lstm = lf.LSTM(16, 65, bidirectional=True, seed=0)
 x = rng.standard_normal((40, 33, 16)).astype(np.float32)
@@ -32,12 +32,38 @@ def start(script, **environment):
 
 
 def run(script, timeout=60, **environment):
-    """What the script prints; it must end well and in time."""
+    """The output of the script, which must succeed within the timeout."""
     process = start(script, **environment)
     try:
         output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise AssertionError(f"no end within {timeout} s: {process.communicate()}") from None
+        raise AssertionError(f"not finished within {timeout} s: {process.communicate()}") from None
     assert process.returncode == 0, f"exit status {process.returncode}\n{output}\n{errors[-3000:]}"
     return output
+
+
+def long_call(mode, n_threads=1, hidden_size=512, options=None):
+    """Script: `long`, a call of about a second at the speed of the machine; `short`, a short one, and what it gives."""
+    return (
+        f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}"
+        + """
+lstm = lf.LSTM(1, H, seed=0, **options)
+def call(T):
+    x = np.broadcast_to(np.float32(1), (T, 8, 1))
+    if mode == "inference":
+        return lambda: lstm(x, num_threads=n)[0]
+    if mode == "training":
+        return lambda: lstm.forward(x, num_threads=n)[0]
+    output, _, tape = lstm.forward(x)
+    return lambda: lstm.backward(tape, output, num_threads=n).flat
+def seconds(function):
+    begin = time.monotonic()
+    function()
+    return time.monotonic() - begin
+call(20)()
+T = max(40, int(200 / seconds(call(200))))
+short, long = call(10), call(T)
+want = short() if mode != "training" or not lstm.dropout else None
+"""
+    )

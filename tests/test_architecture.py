@@ -10,12 +10,13 @@ import lstm_fast as lf
 
 ROOT = Path(lf.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+# Packages whose __init__.py has a map of all files, in one direction.
 FOLDERS = {
     "lstm_fast": ROOT,
-    "lstm_fast.train": ROOT / "train",
-}  # whose __init__.py has a map of all files, in one direction
+    **{f"lstm_fast.{name}": ROOT / name for name in ("train", "sklearn", "onnx", "keras")},
+}
 # Imported when called, because the importing class is made of it.
-LATER = {("lstm_fast.train", "model", "streaming"), ("lstm_fast.train", "model", "checkpoint")}
+LATER = {("lstm_fast.train", "model", "streaming")}
 
 
 def parsed(path):

@@ -1,12 +1,16 @@
-"""Every gradient of every cell, dtype and instruction set: against complex steps through the reference's forward, which
-share no formula with any backward, and against the reference's backward."""
+"""Every gradient of every cell, dtype and instruction set: against complex steps and against the reference's backward
+pass.
+
+Complex steps go through the reference's forward pass and share no formula with any backward pass.
+"""
 
 import functools
 
 import numpy as np
 import pytest
 
-from cases import (
+from lstm_fast import reference
+from module_cases import (
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -23,7 +27,6 @@ from cases import (
     states,
     train,
 )
-from lstm_fast import reference
 from numdiff import complex_step
 from test_forward import masks_of
 from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance
@@ -42,7 +45,7 @@ def assert_gradients(got, want, dtype, case, tolerance=None):
 
 
 def numerical_gradients(module, a, masks):
-    """d_<name> of x, the states and the parameters, from the sum of results times incoming gradients."""
+    """d_<name> of x, the states and the parameters, for the loss sum(result * incoming gradient)."""
     everything = {name: a[name] for name in ("x", "h_0", "c_0") if name in a} | module.parameters()
 
     def loss(values):
@@ -61,7 +64,7 @@ def numerical_gradients(module, a, masks):
 
 @functools.cache
 def complex_step_case(kind, k):
-    """Module parameters, arguments and their numerical gradients: the same for every instruction set."""
+    """The parameters of a module, arguments, and numerical gradients, computed once for all instruction sets."""
     structure = STRUCTURES[k]
     module = make(kind, 2, 3, seed=k, **structure)
     a = draw(np.random.default_rng([k, KINDS.index(kind)]), module, 4, 2)
@@ -132,7 +135,7 @@ def test_backward_with_dropout_matches_reference_with_its_masks(isa, poison, kin
 
 @pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_backward_of_nothing_hands_the_gradients_through(isa, poison, kind, shape):
+def test_backward_of_an_empty_input_passes_the_gradients_through(isa, poison, kind, shape):
     T, B, I, H = shape
     for structure in STRUCTURES:
         module = make(kind, I, H, **structure)
@@ -147,7 +150,7 @@ def test_backward_of_nothing_hands_the_gradients_through(isa, poison, kind, shap
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_backward_takes_a_missing_gradient_for_zero(isa, poison, kind):
+def test_backward_takes_a_missing_gradient_as_zero(isa, poison, kind):
     module = make(kind, 3, 9, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(9), module, 4, 3)
     incoming = [name for name in ("d_output", "d_h_n", "d_c_n") if name in a]
@@ -168,7 +171,7 @@ def test_backward_takes_a_missing_gradient_for_zero(isa, poison, kind):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tape_serves_twice_and_does_not_look_at_what_the_caller_changed(isa, poison, kind, dropout):
+def test_tape_can_be_used_twice_and_is_independent_of_arrays_that_the_caller_overwrites(isa, poison, kind, dropout):
     module = make(kind, 3, 9, num_layers=2, bidirectional=True, dropout=dropout)
     a = draw(np.random.default_rng(9), module, 7, 3)
     want, tape = train(module, a, training=True)
@@ -180,7 +183,7 @@ def test_tape_serves_twice_and_does_not_look_at_what_the_caller_changed(isa, poi
         for name in gradients:
             assert_same_bits(gradients[name], want["d_" + name], name)
         for array in (gradients.d_x, gradients.d_h_0, gradients.flat):
-            array[...] = np.nan  # the caller's own
+            array[...] = np.nan  # the arrays belong to the caller
 
     again()
     for name in ("output", "h_n", "c_n"):

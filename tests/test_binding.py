@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_fast import LSTM, _core
+from scripts import run
 from tolerances import assert_same_bits
 
 
@@ -46,3 +47,178 @@ def test_the_core_refuses_gradients_that_do_not_fit():
             assert_same_bits(value, lstm.unflatten(good)[name + "_l0"])
     with pytest.raises(ValueError, match="PARAMETERS"):
         _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
+
+
+# ---- whatever Python says --------------------------------------------------------------------------------------------
+
+SIZES = """
+from lstm_fast import _core
+f4 = lambda *shape: np.zeros(shape, np.float32)
+T, B, I, H, L, D = 4, 3, 5, 7, 2, 2
+lstm = lf.LSTM(I, H, L, bidirectional=True, seed=0)
+weights = lstm._version.weights
+x, output, h, c = f4(T, B, I), f4(T, B, D * H), f4(L * D, B, H), f4(L * D, B, H)
+want = lstm(x)[0]
+def refused(call, *kinds):
+    try:
+        call()
+    except (kinds or (ValueError,)) as error:
+        return str(error)
+    raise AssertionError("not refused")
+"""
+
+
+def test_forward_and_backward_check_every_shape():
+    run(
+        SIZES
+        + """
+good = dict(x=x, h_0=h, c_0=c, output=output, h_n=h.copy(), c_n=c.copy(), tape=None, num_threads=1)
+weights.forward(**good)
+tape = _core.Block(weights.tape_bytes(T, B))
+weights.forward(**(good | dict(tape=tape)))
+wrong = dict(
+    x=[f4(T, B, I - 1), f4(T, B, I + 1), f4(T * B, I), f4(T + 1, B, I), f4(T, B + 1, I), f4(T, B, 2 * I)[..., ::2], None, 3],
+    output=[f4(T, B, H), f4(T - 1, B, D * H), f4(T, B - 1, D * H), f4(T, B, 2 * D * H)[..., ::2], None],
+    h_0=[f4(L * D, B, H - 1), f4(L, B, H), f4(L * D, B - 1, H), f4(1), f4(L * D, H, B).swapaxes(1, 2)],
+    c_0=[f4(L * D, B, 1)], h_n=[f4(L * D, B, H - 1), f4(1, B, H), None], c_n=[f4(L * D, B - 1, H), None],
+    tape=[_core.Block(tape.nbytes - 1), _core.Block(0)],
+    resets=[np.zeros((T, B - 1), np.uint8), np.zeros((T - 1, B), np.uint8), np.zeros(T * B, np.uint8)],
+)
+for name, values in wrong.items():
+    for value in values:
+        refused(lambda: weights.forward(**(good | {name: value})), ValueError, TypeError)
+flat = np.empty_like(lstm.flat_parameters)
+good = dict(tape=tape, x=x, h_0=h, c_0=c, d_output=output, d_h_n=h, d_c_n=c, d_x=f4(T, B, I), d_h_0=h.copy(), d_c_0=c.copy(),
+            gradients=flat, num_threads=1, d_h_norms=np.zeros((L * D, T, B)), d_c_norms=np.zeros((L * D, T, B)))
+weights.backward(**good)
+wrong = dict(
+    tape=[_core.Block(tape.nbytes - 1), None], x=[f4(T, B, I - 1), f4(T + 1, B, I), f4(T, B + 1, I), None],
+    d_output=[f4(T, B, H), f4(T - 1, B, D * H)], d_x=[f4(T, B, I - 1), f4(T - 1, B, I)], h_0=[f4(1, B, H)], c_0=[f4(1, B, H)],
+    d_h_n=[f4(L * D, B, 1)], d_c_n=[f4(L * D, 1, H)], d_h_0=[None, f4(1, B, H)], d_c_0=[None, f4(L * D, B, 1)],
+    gradients=[flat[1:], None, flat.reshape(1, -1), [()] * 4], d_h_norms=[np.zeros((L * D, T, B - 1)), np.zeros((1, T, B))],
+    d_c_norms=[np.zeros((L * D, T - 1, B)), f4(L * D, T, B)],
+)
+for name, values in wrong.items():
+    for value in values:
+        refused(lambda: weights.backward(**(good | {name: value})), ValueError, TypeError)
+for order in ((np.array([4, 3]), np.array([0, 1])), (np.array([5, 3, 1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, 1, 3])),
+              (np.array([4, 3, -1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, -1, 2]))):
+    refused(lambda: weights.forward(x, h, c, output, h.copy(), c.copy(), None, 1, None, order))
+for T_, B_ in ((-1, 3), (3, -1)):
+    refused(lambda: weights.tape_bytes(T_, B_))
+for layer, direction in ((2, 0), (0, 2), (-1, 0), (0, -1)):
+    refused(lambda: weights.look(tape, T, B, layer, direction))
+refused(lambda: weights.look(tape, T + 1, B, 0, 0))
+rnn = lf.RNN(I, H, seed=0)._version.weights
+refused(lambda: rnn.forward(x, None, None, f4(T, B, H), f4(1, B, H), None, None, 1, (0.0, 0.0, 0.0, 0.5, 1, False)))
+assert same(lstm(x)[0], want)
+"""
+    )
+
+
+def test_weights_check_every_array_and_size():
+    run(
+        SIZES
+        + """
+make = lambda arrays=weights.arrays, I=I, H=H, L=L, D=D, cell="lstm", dtype=np.float32, **options: _core.Weights(
+    cell, dtype, I, H, L, D, arrays, **options)
+make()
+one = weights.arrays[0]
+for sizes in (dict(I=I + 1), dict(I=0), dict(I=-5), dict(H=H + 1), dict(H=H - 1), dict(L=L + 1), dict(L=0), dict(D=1), dict(D=3),
+              dict(L=4, D=1), dict(H=2**62), dict(I=2**63 - 1), dict(dtype=np.float64), dict(dtype=np.int32), dict(proj_size=3),
+              dict(proj_size=H), dict(proj_size=-1), dict(peepholes=True), dict(layer_norm=True), dict(cell="tanh"),
+              dict(flat=f4(10)), dict(flat=np.zeros_like(lstm.flat_parameters)), dict(arrays=[]), dict(arrays=[one]),
+              dict(arrays=[one[:-1]] * 4), dict(arrays=[(*one[:4], f4(3, H), *one[5:])] + list(weights.arrays[1:]))):
+    refused(lambda: make(**sizes), ValueError, MemoryError)
+for k, of in enumerate(weights.arrays):
+    for j, array in enumerate(of):
+        for wrong in (f4(1), None) if array is not None else (f4(H),):
+            if wrong is None and j in (2, 3):
+                continue  # biases may be None
+            arrays = [list(of) for of in weights.arrays]
+            arrays[k][j] = wrong
+            refused(lambda: make(arrays))
+plain = lf.RNN(I, H, seed=0)._version.weights.arrays
+make(plain, L=1, D=1, cell="tanh")
+for options in (dict(peepholes=True), dict(cell_clip=1.0), dict(activation=("relu", 0, 0)), dict(coupled_gates=True), dict(proj_size=2)):
+    refused(lambda: make(plain, L=1, D=1, cell="tanh", **options))
+"""
+    )
+
+
+def test_objects_that_were_not_initialised_are_refused():
+    run(
+        SIZES
+        + """
+for kind in (_core.Weights, _core.Block, _core.Live):
+    refused(lambda: kind.__new__(kind), TypeError)
+for n, memory in ((-1, None), (2**62 + 1, None), (2**60, None), (10, np.zeros(9, np.uint8)), (10, np.zeros(80)), (10, bytearray(80)),
+                  (10, np.zeros(160, np.uint8)[::2]), (10, np.frombuffer(bytes(80), np.uint8))):
+    refused(lambda: _core.Block(n, memory), ValueError, TypeError, MemoryError)
+block = _core.Block(10)
+before = block.data.ctypes.data
+refused(lambda: block.__init__(10**12), TypeError) if type(block).__init__ is not object.__init__ else None
+assert block.nbytes == 10 and block.data.ctypes.data == before
+refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), -5))
+refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError, MemoryError)
+"""
+    )
+
+
+def test_attributes_of_modules_do_not_decide_what_is_read():
+    """What Python believes about a module may be wrong: an error, or the right result."""
+    run(
+        SIZES
+        + """
+def lie(**attributes):
+    lstm = lf.LSTM(8, 8, seed=0)
+    lstm.__dict__.update(attributes)
+    return lstm
+ones, state = lambda *shape: np.ones(shape, np.float32), lambda H, n=1: (np.ones((n, 2, H), np.float32),) * 2
+calls = (lambda o: o(ones(2, 2, 3)), lambda o: o(ones(2, 2, 8)), lambda o: o(ones(2, 2, 8), state(1)), lambda o: o(ones(2, 2, 8), state(8)),
+         lambda o: o(ones(2, 2, 8), state(8, 2), num_threads=1), lambda o: o(ones(2, 8)), lambda o: o(ones(2, 3), num_threads=1),
+         lambda o: o.forward(ones(2, 2, 3)), lambda o: o.forward(ones(2, 2, 8), state(1)), lambda o: o.quantized(),
+         lambda o: o.stream(2).step(ones(2, 3)), lambda o: o.stream(2).step(ones(2, 8)), lambda o: o.stream().block(ones(2, 8), num_threads=1),
+         lambda o: o.backward(o.forward(ones(2, 2, 8))[2], ones(2, 2, 8)), lambda o: o.trace(ones(2, 2, 8)))
+attributes = [dict(input_size=3), dict(hidden_size=1), dict(hidden_size=64), dict(bidirectional=True), dict(num_layers=3), dict(proj_size=3),
+              dict(batch_first=True), dict(dtype=np.dtype(np.float64)), dict(_is_cell=True)]
+attributes += [{"_" + name: value} for of in attributes for name, value in of.items()]
+n_refused = 0
+for of in attributes:
+    for call in calls:
+        try:
+            call(lie(**of))
+        except Exception:  # an error is an error; what must not be is a crash
+            n_refused += 1
+assert n_refused
+two = lf.LSTM(8, 8, 2, seed=0)
+assert _core.infer(two._version.weights, ones(2, 8), (ones(2, 8), ones(2, 8)), None, False, lambda: 1, True) is None
+"""
+    )
+
+
+def test_training_functions_check_every_shape():
+    run(
+        SIZES
+        + """
+refused(lambda: _core.linear(f4(3, 4), None, f4(2, 5), 1))
+refused(lambda: _core.linear(f4(3, 4), f4(2), f4(2, 4), 1))
+refused(lambda: _core.linear(f4(3, 4), None, np.zeros((2, 4)), 1))
+refused(lambda: _core.linear(f4(12), None, f4(2, 4), 1))
+refused(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), f4(2, 2), 1))
+refused(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), None, 1), ValueError, TypeError)
+class Liar(np.ndarray):
+    shape, size = (100, 100), 10**6
+liar = f4(4, 4).view(Liar)
+for call in (lambda: _core.linear(liar, None, liar, 1), lambda: _core.norm(liar), lambda: _core.sigmoid(liar)):
+    try:
+        call()
+    except (ValueError, TypeError, MemoryError):
+        pass
+step = lambda p, g, first, second: _core.optimize(p, g, first, second, 1, 0.1, 0.9, 0.9, 1e-8, 0.0, 1.0, False, False)
+step(f4(4), f4(4), f4(4), f4(4))
+for arrays in ((f4(4), f4(3), None, None), (f4(4), None, None, None), (f4(4), f4(4), f4(3), None), (f4(4), f4(4), f4(4), f4(3)),
+               (f4(4), f4(4), None, f4(4)), (f4(4), np.zeros(4), None, None), (f4(8)[::2], f4(4), None, None)):
+    refused(lambda: step(*arrays))
+"""
+    )

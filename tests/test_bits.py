@@ -1,4 +1,4 @@
-"""Same numbers, same bits: whatever the threads, the split of the batch or of time, the layout, the neighbours."""
+"""The same bits for any number of threads, any split of the batch or of time, any memory layout, any neighbors."""
 
 import functools
 import itertools
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
 from lstm_fast import _core
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
 from tolerances import assert_same_bits
 
 PER_SEQUENCE = {"output": 1, "h_n": 1, "c_n": 1, "d_x": 1, "d_h_0": 1, "d_c_0": 1}  # axis of the batch
@@ -42,7 +42,7 @@ def split(request):
     ids=str,
 )
 def test_threads_change_no_bit(isa, split, T, B, H, structure, dtype):
-    def run(n, seed=5):  # a new module of the same seed draws the same dropout
+    def run(n, seed=5):  # a new module with the same seed draws the same dropout
         module = make("lstm", 16, H, dtype=dtype, seed=seed, **structure)
         return module, *train(module, a, training=True, num_threads=n)
 
@@ -64,7 +64,7 @@ def test_threads_change_no_bit_of_a_plain_rnn(isa, split, kind):
 
 
 @pytest.mark.parametrize("structure", [dict(), dict(bidirectional=True)], ids=str)
-def test_threads_that_race_change_no_bit(isa, split, structure):
+def test_racing_threads_change_no_bit(isa, split, structure):
     lstm = make("lstm", 16, 48, num_layers=2, dtype=np.float32, **structure)
     a = draw(np.random.default_rng(48), lstm, 30, 9)
     want, _ = train(lstm, a, num_threads=1)
@@ -77,7 +77,7 @@ def test_threads_that_race_change_no_bit(isa, split, structure):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_sequence_gives_the_same_alone_and_in_any_company(isa, kind, dtype):
+def test_each_sequence_gives_the_same_alone_and_in_any_batch(isa, kind, dtype):
     for k, (B, I, H) in enumerate([(17, 3, 9), (33, 1, 17), (8, 20, 64), (7, 70, 128)]):
         module = make(kind, I, H, dtype=dtype, **STRUCTURES[(k + 1) % len(STRUCTURES)])
         a = draw(np.random.default_rng([B, I, H]), module, 4, B)
@@ -94,19 +94,19 @@ def test_each_sequence_gives_the_same_alone_and_in_any_company(isa, kind, dtype)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_sequence_gives_the_same_in_parts_with_carried_state(isa, kind, dtype):
+def test_sequence_run_in_parts_with_carried_state_gives_the_same(isa, kind, dtype):
     for k, (T, B, I, H) in enumerate([(17, 2, 5, 9), (17, 1, 1, 16), (17, 3, 40, 33), (600, 1, 3, 65)]):
         module = make(kind, I, H, num_layers=1 + k % 3, dtype=dtype)
         a = draw(np.random.default_rng([T, B, I, H]), module, T, B)
-        whole, whole_tape = train(module, a)
+        whole, _ = train(module, a)
         assert_all_same_bits(infer(module, a), whole, "inference", ("output", "h_n"))
         cuts = [range(T + 1), *([0, t, T] for t in (0, 1, 5, T - 1))] if T == 17 else [[0, 253, 254, T]]
         for cut in cuts:
             case = f"T={T} B={B} I={I} H={H} cut at {list(cut)}"
-            for keep in (False, True):
+            for has_tape in (False, True):
                 state, outputs, tapes = states(module, a["h_0"], a.get("c_0")), [], []
                 for begin, end in itertools.pairwise(cut):
-                    if keep:
+                    if has_tape:
                         output, state, tape = module.forward(a["x"][begin:end], state, training=False)
                         tapes.append((tape, begin, end))
                     else:
@@ -136,7 +136,7 @@ def test_training_gives_the_bits_of_inference(isa):
 
 
 def at_offset(array, n_bytes):
-    """A copy that begins n_bytes after a cache line."""
+    """A copy that begins n_bytes after the start of a cache line."""
     memory = np.zeros(array.nbytes + 128, np.uint8)
     begin = -memory.ctypes.data % 64 + n_bytes
     copy = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -211,24 +211,24 @@ def test_broadcast_arguments_change_no_bit(isa, axes):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_stands_in_one_sequence_stays_in_it(isa, kind):
+def test_nan_and_overflow_stay_in_their_sequence(isa, kind):
     for dtype, structure, poison in itertools.product(DTYPES, STRUCTURES[:2], (np.nan, np.inf, -np.inf, 1e38)):
         module = make(kind, 5, 17, dtype=dtype, **structure)
         a = draw(np.random.default_rng(17), module, 6, 7)
         want, _ = train(module, a)
         others = np.arange(7) != 3
-        for where in a:
+        for argument in a:
             poisoned = {name: value.copy() for name, value in a.items()}
-            poisoned[where][:, 3] = poison
+            poisoned[argument][:, 3] = poison
             got, _ = train(module, poisoned)
             for name in PER_SEQUENCE.keys() & got.keys():
-                assert_same_bits(got[name][:, others], want[name][:, others], f"{name}, {poison} in {where}")
-            if poison is np.nan and where in ("x", "h_0", "c_0"):
-                assert np.isnan(got["output"][:, 3]).all(), where
+                assert_same_bits(got[name][:, others], want[name][:, others], f"{name}, {poison} in {argument}")
+            if poison is np.nan and argument in ("x", "h_0", "c_0"):
+                assert np.isnan(got["output"][:, 3]).all(), argument
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nan_reaches_every_later_step_and_no_earlier_one(isa, kind):
+def test_nan_propagates_to_every_later_step_and_to_no_earlier_one(isa, kind):
     for dtype in DTYPES:
         module = make(kind, 5, 17, num_layers=2, dtype=dtype)
         a = draw(np.random.default_rng(17), module, 6, 3)
@@ -244,7 +244,7 @@ def test_nan_reaches_every_later_step_and_no_earlier_one(isa, kind):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_instruction_sets_with_fused_multiply_add_agree_to_the_bit_and_portable_closely(kind, dtype):
+def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so(kind, dtype):
     available = _core.available_isas()
     assert available[0] == "portable" and len(set(available)) == len(available)
     before = _core.isa()
@@ -265,7 +265,7 @@ def test_instruction_sets_with_fused_multiply_add_agree_to_the_bit_and_portable_
                 assert error <= 100 * np.finfo(dtype).eps, f"{isa}: {name}"
 
 
-def test_weights_stay_with_the_instruction_set_that_they_were_made_for():
+def test_weights_keep_the_instruction_set_that_they_were_packed_for():
     before = _core.isa()
     a = draw(np.random.default_rng(3), make("lstm", 3, 9), 4, 2)
     for isa in _core.available_isas():
@@ -275,13 +275,13 @@ def test_weights_stay_with_the_instruction_set_that_they_were_made_for():
         for other in _core.available_isas():
             _core.use_isa(other)
             assert lstm_fast.info()["isa"] == other
-            assert_all_same_bits(train(lstm, a)[0], want, f"{isa}, meanwhile {other}")
+            assert_all_same_bits(train(lstm, a)[0], want, f"{isa}, then {other}")
     _core.use_isa(before)
 
 
 @pytest.mark.parametrize("B", [25, 49, 73, 169])
-def test_rows_that_divide_badly_into_groups_give_the_bits_of_a_few(isa, B):
-    """A step hands its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
+def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
+    """A step passes its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
     lstm = make("lstm", 3, 9, dtype=np.float32)
     a = draw(np.random.default_rng(B), lstm, 3, B)
     whole = infer(lstm, a)

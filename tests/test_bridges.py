@@ -1,8 +1,9 @@
-"""docs/bridges.md: what each bridge accepts. Each cell is tests that ran.
+"""docs/bridges.md: what each bridge accepts. Each cell of its tables stands for tests that ran.
 
-python tests/test_bridges.py     runs the tests of all bridges and writes the page, cells from those that passed
+python tests/test_bridges.py     runs the tests of all bridges and writes the tables, from those that passed
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,14 +11,16 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 PAGE = TESTS.parent / "docs" / "bridges.md"
+MARKER = "<!-- Written by python tests/test_bridges.py -->\n"
 
 COLUMNS = ("load", "save", "Backend")
 
-LOAD, GRAPH, SAVE, BACKEND, TORCH, MALFORMED = (
-    f"test_onnx_{name}.py::test_" for name in ("load", "graph", "save", "backend", "torch", "malformed")
+LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL = (
+    f"test_onnx_{name}.py::test_"
+    for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external")
 )
-# By feature and column: the beginning of the names of its tests, and "refused" before those that expect an error with the
-# name of what is not supported. What a column has not is not a matter of that column.
+# By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
+# names what is not supported. A missing column means that the feature does not apply to it.
 OF_ONNX = {
     "`direction`: forward, bidirectional": {
         "load": LOAD + "each_option",
@@ -96,13 +99,13 @@ OF_ONNX = {
     },
     "nodes inside If, Loop, Scan": {"load": GRAPH + "nodes_in_bodies", "Backend": GRAPH + "nodes_in_bodies"},
     "nodes inside functions": {"load": GRAPH + "nodes_in_functions", "Backend": GRAPH + "nodes_in_functions"},
-    "weights behind Identity, Constant, Cast, Reshape, Transpose, Concat ...": {
-        "load": GRAPH + "weights_behind_operators",
+    "weights from Identity, Constant, Cast, Reshape, Transpose, Concat ...": {
+        "load": OPERATORS + "weights_from_operators",
         "Backend": BACKEND + "the_rest_of_a_model",
     },
-    "weights behind DequantizeLinear": {"load": GRAPH + "dequantized_weights"},
+    "weights from DequantizeLinear": {"load": OPERATORS + "dequantized_weights"},
     "weights that the graph computes": {
-        "load": "refused " + GRAPH + "weights_that_the_graph_computes_are_refused",
+        "load": "refused " + OPERATORS + "weights_that_the_graph_computes_are_refused",
         "Backend": BACKEND + "states_of_each_sequence_and_weights_as_inputs",
     },
     "`com.microsoft.DynamicQuantizeLSTM`": {
@@ -110,39 +113,57 @@ OF_ONNX = {
         "Backend": BACKEND + "dynamic_quantize_lstm",
     },
     "stacked nodes as `num_layers`": {
-        "load": GRAPH + "stacked_nodes_are_layers",
+        "load": STACK + "stacked_nodes_are_layers",
         "save": SAVE + "lstm[stacked",
         "Backend": SAVE + "float64[stacked",
     },
     "files of both PyTorch exporters": {"load": TORCH + "exported_lstm", "Backend": TORCH + "a_model_around_an_lstm"},
     "`SequenceModel` with its head": {"load": SAVE + "sequence_model", "save": SAVE + "sequence_model"},
     "RNN nodes": {"save": SAVE + "rnn", "Backend": BACKEND + "rnn_nodes"},
-    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "what_onnx_has_not_is_refused"},
-    "external data, with `external_data=True`": {"load": MALFORMED + "external_data_only"},
+    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "options_that_onnx_lacks_are_refused"},
+    "external data, with `external_data=True`": {"load": EXTERNAL + "external_data_are_read_on_request"},
 }
 
-MODULES, AUTOGRAD, COMPILE, FALLBACK, PROCESSES, WEIGHTS, ACCELERATE = (
+MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STORAGE, ACCELERATE = (
     f"test_torch_{name}.py::test_"
-    for name in ("modules", "autograd", "compile", "fallback", "processes", "weights", "accelerate")
+    for name in (
+        "modules",
+        "autograd",
+        "gradients",
+        "compile",
+        "fallback",
+        "processes",
+        "weights",
+        "writes",
+        "storage",
+        "accelerate",
+    )
 )
 OF_TORCH = {
     "every input of PyTorch's own module tests, LSTM and LSTMCell": MODULES + "every_module_input",
     "every error of PyTorch's own module tests": MODULES + "every_error_input",
-    "layers, directions, projection, bias, `batch_first`, unbatched, float64, any strides: 1,000 random configurations": MODULES
+    "layers, directions, projection, bias, `batch_first`, unbatched, float64, strides: 1,000 random cases": MODULES
     + "a_thousand_random",
     "`PackedSequence`, sorted or not": MODULES + "a_thousand_random",
-    "dropout, from `torch.manual_seed`": MODULES + "dropout",
+    "dropout, seeded by `torch.manual_seed` (other masks than PyTorch's)": MODULES + "dropout",
     "first derivatives of every input": MODULES + "gradcheck",
-    "second derivatives (by PyTorch's kernel, with a warning)": AUTOGRAD + "second_derivatives",
+    "second derivatives (PyTorch's kernel, with a warning)": AUTOGRAD + "second_derivatives",
+    "batched gradients, `jacobian(vectorize=True)` (PyTorch's kernel, with a warning)": GRADIENTS + "batched_gradients",
+    "`z += lstm(z)[0]` wherever PyTorch accepts it": GRADIENTS + "x_may_be_written",
     "checkpointing, hooks of saved tensors": AUTOGRAD + "checkpoints",
     "`deepcopy`, pickle, `torch.save`": ACCELERATE + "copies_and_files",
     "`state_dict`, `repr`": ACCELERATE + "state_dict_and_repr",
-    "`accelerate` and `restore`: optimizers, hooks, sharing stay": ACCELERATE,
-    "parameters written in place, `.data`, `load_state_dict`": WEIGHTS + "every_write",
+    "`accelerate` and `restore`: optimizers, hooks and sharing are kept": ACCELERATE,
+    "parameters written in any way: eleven ways, `.data`, NumPy and another process among them": WRITES
+    + "no_write_is_missed",
+    "`accelerate(frozen=True)`": ACCELERATE + "frozen",
+    "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "nothing_that_went_in",
+    "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,
-    "autocast, other devices and dtypes, `torch.func`, export: PyTorch's kernel, one warning": FALLBACK,
+    "autocast, other devices and dtypes, `torch.func`, export (PyTorch's kernel, with a warning)": FALLBACK,
     "`torch.jit`": FALLBACK + "torch_jit",
     "DDP with gloo": PROCESSES + "ddp",
+    "FSDP2, `fully_shard`": PROCESSES + "fully_sharded",
     "DataLoader workers, fork": PROCESSES + "workers",
     "threads that share a module": WEIGHTS + "threads",
 }
@@ -169,16 +190,11 @@ def tables():
     }
 
 
-def page(has_passed):
-    """Markdown; has_passed(start): whether tests whose names start so passed, and none failed."""
-    lines = [
-        "# Bridges",
-        "",
-        "What comes in and goes out, written by `python tests/test_bridges.py` from the tests that passed.",
-        'An empty cell is not a matter of its column; "refused" is an error that names what is not supported.',
-    ]
+def markdown(has_passed):
+    """The tables; has_passed(start): whether tests whose names start so passed, and none failed."""
+    lines = []
     for title, (columns, features) in tables().items():
-        lines += ["", f"## {title}", "", f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        lines += ["", f"### {title}", "", f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
         for feature, cells in features.items():
             words = []
             for column in columns:
@@ -189,17 +205,29 @@ def page(has_passed):
     return "\n".join([*lines, ""])
 
 
-def test_the_page_is_that_of_tests_which_are_there():
-    """That they pass they say themselves."""
-    seen = []
-    assert PAGE.read_text(encoding="utf-8") == page(lambda start: not seen.append(start))
-    for start in seen:
+def prose():
+    return PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
+
+
+def test_the_tables_name_tests_that_exist():
+    """Whether these pass is their own matter."""
+    starts = []
+    assert PAGE.read_text(encoding="utf-8") == prose() + MARKER + markdown(lambda start: not starts.append(start))
+    for start in starts:
         file, name = start.partition("[")[0].split("::")
         assert f"\ndef {name}" in (TESTS / file).read_text(), start
 
 
+def test_the_examples_run():
+    """Each block of Python of the page, in order and in one namespace."""
+    pytest.importorskip("torch")
+    namespace = {}
+    for block in re.findall(r"```python\n(.*?)```", prose(), re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), namespace)
+
+
 class Results:
-    """A pytest plugin that notes what passed and failed."""
+    """A pytest plugin that records which tests passed and which failed."""
 
     def __init__(self):
         self.passed, self.failed = set(), set()
@@ -218,5 +246,5 @@ if __name__ == "__main__":
     results = Results()
     files = [path for kind in ("torch", "onnx", "keras", "weights") for path in sorted(TESTS.glob(f"test_{kind}*.py"))]
     pytest.main(["-q", "--no-header", *map(str, files)], plugins=[results])
-    PAGE.write_text(page(results.has_passed), encoding="utf-8")
+    PAGE.write_text(prose() + MARKER + markdown(results.has_passed), encoding="utf-8")
     sys.exit(bool(results.failed))

@@ -4,95 +4,41 @@ bits.txt holds a hash of every result bit (forward, inference, backward) per sha
 for all instruction sets with fused multiply-add, which must agree with each other on every machine; and both again for
 sequences of different lengths (-ragged). (Packed ones are run too, for stray accesses and threads.) It was written by
     driver > bits.txt
-with the columns of the instruction sets reduced to `portable` and `fused`; a change of bits must be meant and told in CHANGELOG.
+with the columns of the instruction sets reduced to `portable` and `fused`. A change of bits must be deliberate and
+listed in CHANGELOG.md.
 """
 
 import os
-import platform
-import shlex
 import subprocess
-import sysconfig
-from pathlib import Path
 
 import pytest
+from units import ROOT, compiler, units
 
-ROOT = Path(__file__).resolve().parent.parent
-FLAGS = ["-std=c11", "-O0", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", f"-I{ROOT / 'csrc'}"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-KERNELS = {
-    "x86_64": {
-        "portable": [],
-        "avx2": ["-mavx2", "-mfma", "-mf16c"],
-        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"],
-    },
-    "aarch64": {"portable": [], "neon": []},
-}.get(platform.machine(), {"portable": []})
 
 
-def compiler():
-    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+def accepts(*flags):
+    """Whether the compiler and the linker take these flags."""
+    command = [*compiler(), *flags, "-x", "c", "-", "-o", os.devnull]
+    return subprocess.run(command, input="int main(void){return 0;}", text=True, capture_output=True).returncode == 0
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     folder = tmp_path_factory.mktemp("driver")
+    extra = ["-O0", "-g", "-fopenmp", f"-I{ROOT}/csrc", *(SANITIZERS if accepts(*SANITIZERS) else [])]
 
-    def build(*extra):
-        jobs = [
-            subprocess.Popen(
-                [
-                    *compiler(),
-                    *FLAGS,
-                    *flags,
-                    *extra,
-                    "-c",
-                    f"{ROOT}/csrc/kernels/kernels_{isa}.c",
-                    "-o",
-                    f"{folder}/{isa}.o",
-                ],
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for isa, flags in KERNELS.items()
-        ]
-        for job in jobs:
-            _, errors = job.communicate()
-            assert job.returncode == 0, errors
-        core = [
-            str(ROOT / "csrc" / name)
-            for name in (
-                "plan.c",
-                "dispatch.c",
-                "parallel.c",
-                "loops/loops.c",
-                "loops/loops_f32.c",
-                "loops/loops_f64.c",
-            )
-        ]
-        subprocess.run(
-            [
-                *compiler(),
-                *FLAGS,
-                *extra,
-                "-fopenmp",
-                str(ROOT / "tests/c/driver.c"),
-                *core,
-                *(f"{folder}/{isa}.o" for isa in KERNELS),
-                "-lm",
-                "-o",
-                f"{folder}/driver",
-            ],
-            check=True,
-        )
-        return f"{folder}/driver"
+    def compile_to(name, source, flags):
+        flags = [flag for flag in flags if flag not in ("-O3", "-g0")]
+        command = [*compiler(), *flags, *extra, "-c", ROOT / source, "-o", folder / f"{name}.o"]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
-    probe = subprocess.run(
-        [*compiler(), *SANITIZERS, "-x", "c", "-", "-o", f"{folder}/probe"],
-        input="int main(void){return 0;}",
-        text=True,
-        capture_output=True,
-    )
-    return build(*SANITIZERS) if probe.returncode == 0 else build()
+    jobs = [compile_to(*unit) for unit in units()] + [compile_to("driver", "tests/c/driver.c", ["-std=c11"])]
+    for job in jobs:
+        _, errors = job.communicate()
+        assert job.returncode == 0, errors
+    subprocess.run([*compiler(), *extra, *folder.glob("*.o"), "-lm", "-o", folder / "driver"], check=True)
+    return folder / "driver"
 
 
 def read_hashes(text):

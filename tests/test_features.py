@@ -1,6 +1,6 @@
-"""The table of README: every feature, forward, backward, with lengths, as a stream, in float64. One test a cell.
+"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in float64; a test each.
 
-python tests/test_features.py     prints the table, cells from the tests that were collected and passed
+python tests/test_features.py     # prints the table; its cells are the tests that passed
 """
 
 import sys
@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from option_cases import PROBABILITIES, draw, expect, make, train
 from tolerances import assert_same_bits, gradient_error
-from variant_cases import PROBABILITIES, draw, expect, make, train
 
 FEATURES = {
     "LSTM": (),
@@ -61,7 +61,7 @@ def network(options, dtype, **structure):
 
 
 def errors(options, dtype, *, with_lengths=False, **structure):
-    """The error of each result and gradient of a training call with two layers, relative to the largest number of each."""
+    """The error of each result and gradient of a training call with two layers, relative to its largest number."""
     module = network(options, dtype, num_layers=2, **structure)
     options = {*options, "given_h_0"} | ({"lengths"} if with_lengths else set())
     a = draw(np.random.default_rng(2), module, 6, 4, options)
@@ -133,9 +133,9 @@ def table(cells):
     )
 
 
-def test_table_of_readme_is_that_of_these_tests():
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-    assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in readme
+def test_docs_show_the_table_of_these_tests():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "features.md").read_text()
+    assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in page
 
 
 class Passed:

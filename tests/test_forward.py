@@ -1,4 +1,4 @@
-"""Forward, for inference and training, of every cell, dtype and instruction set, against the reference and PyTorch."""
+"""The forward pass of every cell, dtype and instruction set, in inference and training: against reference, PyTorch."""
 
 import json
 import pathlib
@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from cases import (
+from lstm_fast import reference
+from module_cases import (
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -23,7 +24,6 @@ from cases import (
     states,
     train,
 )
-from lstm_fast import reference
 from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "data" / "golden_torch.npz")
@@ -69,7 +69,7 @@ def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dty
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_forward_takes_a_missing_state_for_zero(isa, kind):
+def test_forward_takes_a_missing_state_as_zero(isa, kind):
     module = make(kind, 3, 9, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(9), module, 4, 3)
     for absent in {"h_0", "c_0"} & set(a):
@@ -82,7 +82,7 @@ def test_forward_takes_a_missing_state_for_zero(isa, kind):
 
 @pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_forward_of_nothing_hands_the_states_through(isa, poison, kind, shape):
+def test_forward_of_an_empty_input_passes_the_states_through(isa, poison, kind, shape):
     T, B, I, H = shape
     for structure in STRUCTURES:
         module = make(kind, I, H, **structure)
@@ -94,7 +94,7 @@ def test_forward_of_nothing_hands_the_states_through(isa, poison, kind, shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_forward_matches_reference_without_batch_axis_and_with_batch_first(isa, dtype):
+def test_forward_gives_the_same_unbatched_and_batch_first(isa, dtype):
     for k, kind in enumerate(KINDS):
         module = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype)
         batch_first = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype, batch_first=True)
@@ -104,31 +104,31 @@ def test_forward_matches_reference_without_batch_axis_and_with_batch_first(isa, 
         assert_same_bits(got["output"].swapaxes(0, 1), want["output"], kind)
         assert_same_bits(got["h_n"], want["h_n"], kind)
         for each in (module, batch_first):
-            alone = infer(each, {name: value[:, 1] for name, value in a.items()})
-            for name in alone:
-                assert_same_bits(alone[name], want[name][:, 1], f"{kind} {name}")
+            unbatched = infer(each, {name: value[:, 1] for name, value in a.items()})
+            for name in unbatched:
+                assert_same_bits(unbatched[name], want[name][:, 1], f"{kind} {name}")
 
 
-# ---- PyTorch's frozen results --------------------------------------------------------------------------------------
+# ---- golden results of PyTorch ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", sorted({name.split("/")[0] for name in GOLDEN.files} - {"versions"}))
-def test_modules_match_frozen_pytorch_forward_and_backward(isa, case, dtype):
-    frozen = {name.split("/")[1]: GOLDEN[name] for name in GOLDEN.files if name.startswith(case + "/")}
-    config = json.loads(str(frozen["config"]))
+def test_modules_match_golden_results_of_pytorch_forward_and_backward(isa, case, dtype):
+    golden = {name.split("/")[1]: GOLDEN[name] for name in GOLDEN.files if name.startswith(case + "/")}
+    config = json.loads(str(golden["config"]))
     options = {name: config[name] for name in ("num_layers", "bidirectional", "bias") if name in config}
     is_float64 = dtype is np.float64 and config.get("dtype") != "float32"
-    I, H = frozen["x"].shape[2], frozen["h_0"].shape[2]
+    I, H = golden["x"].shape[2], golden["h_0"].shape[2]
     module = make(config.get("nonlinearity", "lstm"), I, H, dtype=dtype, **options)
-    module.load_state_dict({name: frozen[name] for name in module.parameters()})
+    module.load_state_dict({name: golden[name] for name in module.parameters()})
     arguments = ("x", "h_0", "c_0", "d_output", "d_h_n", "d_c_n")
-    got, _ = train(module, {name: frozen[name].astype(dtype) for name in arguments if name in frozen})
-    # d_<result> are arguments here; every other array of the file is a result or a gradient, none may be left out.
-    expected = set(frozen) - set(module.parameters()) - set(arguments) - {"config"}
+    got, _ = train(module, {name: golden[name].astype(dtype) for name in arguments if name in golden})
+    # d_<result> are arguments here; every other array of the file is a result or a gradient, and all must be compared.
+    expected = set(golden) - set(module.parameters()) - set(arguments) - {"config"}
     assert expected == set(got)
     for name in got:
-        error = gradient_error(got[name], frozen[name], np.float64 if is_float64 else np.float32)
+        error = gradient_error(got[name], golden[name], np.float64 if is_float64 else np.float32)
         assert_within(error, 1e-12 if is_float64 else FROZEN_F32, name)
 
 
@@ -136,7 +136,7 @@ def test_modules_match_frozen_pytorch_forward_and_backward(isa, case, dtype):
 
 
 def masks_of(module, tape, T, B):
-    """The masks that a training call drew: its seed is on the tape."""
+    """The masks drawn by a training pass, whose seed is on the tape."""
     shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
     return [
         reference.dropout_mask(tape.options.seed, layer, shape, module.dropout, np.float64)
@@ -175,10 +175,10 @@ def test_dropout_0_changes_no_bit_of_training(isa):
         assert_same_bits(got[name], want[name], name)
 
 
-def test_dropout_1_cuts_the_layers_apart(isa, poison):
+def test_dropout_1_disconnects_the_layers(isa, poison):
     lstm = make("lstm", 3, 9, num_layers=2, dropout=1.0)
     a = draw(np.random.default_rng(3), lstm, 6, 4)
-    a["d_h_n"][0] = a["d_c_n"][0] = 0  # gradients reach layer 0 through the dropout alone
+    a["d_h_n"][0] = a["d_c_n"][0] = 0  # gradients reach layer 0 through the dropout only
     got, _ = train(lstm, a, training=True)
     assert_results(got, expect(lstm, a, [np.zeros((6, 4, 9))]), np.float64, "p = 1")
     other, _ = train(lstm, a | {"x": a["x"] + 1}, training=True)
@@ -187,9 +187,9 @@ def test_dropout_1_cuts_the_layers_apart(isa, poison):
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_stated_share(isa, p):
+def test_dropout_drops_with_the_given_probability(isa, p):
     rnn = make("identity", 1, 100, num_layers=2, dropout=p, dtype=np.float32)
-    with rnn.edit() as parameters:  # layer 0 gives 1, layer 1 hands its input on: the output is the mask
+    with rnn.edit() as parameters:  # layer 0 outputs 1, layer 1 is the identity: the output is the mask
         for name in parameters:
             parameters[name] = np.zeros(parameters[name].shape)
         parameters["bias_ih_l0"] = np.ones(100)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES
 from lstm_fast import reference
+from module_cases import DTYPES
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
 MODES = ("lstm", "rnn")

@@ -128,6 +128,7 @@ def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
             assert isinstance(network, lf.LSTM) and network.input_size == I
         except lf.FormatError:
             damaged += 1
-        except ValueError as error:  # a letter of its configuration
-            assert "must be" in str(error)
+        except ValueError as error:
+            if "must be" not in str(error):  # a letter of its configuration changed
+                raise
     assert 20 < damaged < 100

@@ -8,9 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from cases import DTYPES, make
 from lstm_fast import _core
 from lstm_fast.reference import activation
+from module_cases import DTYPES, make
 from tolerances import ACTIVATION_ULP, assert_same_bits
 
 FUNCTIONS = {"sigmoid": _core.sigmoid, "tanh": _core.tanh}

@@ -1,14 +1,14 @@
-"""Sequences of different lengths: the reference's numbers, nothing looked at in padding, the bits of each sequence alone."""
+"""Sequences of different lengths: the reference's results, unread padding, the same bits as each sequence alone."""
 
 import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from lstm_fast import _core, reference
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
-# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product.
+# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product takes.
 SHAPES = [
     (1, 1, 3, 5),
     (3, 2, 3, 7),
@@ -23,7 +23,7 @@ SHAPES = [
 
 
 def draw_lengths(rng, T, B):
-    """In no order; of four sequences one is empty, one full."""
+    """Unsorted lengths; a quarter of the sequences is empty, a quarter full."""
     lengths = rng.integers(0, T + 1, B)
     lengths[rng.permutation(B)[: B // 4]] = 0
     lengths[rng.permutation(B)[: (B + 3) // 4]] = T
@@ -34,40 +34,40 @@ def padding(lengths, T):
     return np.arange(T)[:, None] >= np.asarray(lengths)
 
 
-def spoil(rng, a, lengths):
+def poisoned(rng, a, lengths):
     """The arguments with garbage in all padding."""
-    is_padding, spoilt = padding(lengths, len(a["x"])), dict(a)
+    is_padding, changed = padding(lengths, len(a["x"])), dict(a)
     for name in ("x", "d_output"):
-        spoilt[name] = a[name].copy()
-        spoilt[name][is_padding] = rng.choice([np.nan, np.inf, -np.inf, 1e30], (is_padding.sum(), 1))
-    return spoilt
+        changed[name] = a[name].copy()
+        changed[name][is_padding] = rng.choice([np.nan, np.inf, -np.inf, 1e30], (is_padding.sum(), 1))
+    return changed
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_results_and_gradients_are_the_references(isa, kind, dtype, shape):
+def test_results_and_gradients_match_the_reference(isa, kind, dtype, shape):
     T, B, I, H = shape
     rng = np.random.default_rng([*shape, KINDS.index(kind)])
     if kind in ("relu", "identity") and T > 20:
-        T = 20  # such a network may grow beyond all bounds
+        T = 20  # such a network may overflow
     module = make(kind, I, H, dtype=dtype, **STRUCTURES[(T + B + KINDS.index(kind)) % len(STRUCTURES)])
     a, lengths = draw(rng, module, T, B), draw_lengths(rng, T, B)
     want = expect(module, a, lengths=lengths)
-    got, _ = train(module, spoil(rng, a, lengths), lengths=lengths)
+    got, _ = train(module, poisoned(rng, a, lengths), lengths=lengths)
     for name, value in want.items():
         if name in ("output", "h_n", "c_n"):
             assert_within(forward_error(got[name], value), FORWARD[dtype], name)
         else:
             assert_within(gradient_error(got[name], value, dtype), gradient_tolerance(value, dtype), name)
-    for name, value in infer(module, spoil(rng, a, lengths), lengths=lengths).items():
+    for name, value in infer(module, poisoned(rng, a, lengths), lengths=lengths).items():
         assert_same_bits(value, got[name], f"inference, {name}")
     assert not got["output"][padding(lengths, T)].any() and not got["d_x"][padding(lengths, T)].any()
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
-def test_bits_are_those_of_each_sequence_alone(isa, kind, structure):
+def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
     T, B = 11, 7
     module = make(kind, 5, 18, dtype=np.float32, **structure)
     rng = np.random.default_rng(3)
@@ -111,13 +111,13 @@ def test_threads_change_no_bit(isa, split, structure, dtype):
 
 @pytest.mark.parametrize("structure", [{}, dict(num_layers=3), dict(num_layers=2, bidirectional=True)], ids=str)
 def test_order_of_the_batch_changes_no_bit_of_any_sequence(isa, structure):
-    """Any order, and that of falling lengths, in which the core reads and writes in place instead of copying."""
+    """For a random order, and for descending lengths, where the core reads and writes in place instead of copying."""
     lstm = make("lstm", 3, 20, dtype=np.float32, **structure)
     rng = np.random.default_rng(8)
     a, lengths = draw(rng, lstm, 9, 12), draw_lengths(rng, 9, 12)
     want, _ = train(lstm, a, lengths=lengths)
     for order in (rng.permutation(12), np.argsort(-lengths, kind="stable")):
-        some = spoil(rng, {name: value[:, order] for name, value in a.items()}, lengths[order])
+        some = poisoned(rng, {name: value[:, order] for name, value in a.items()}, lengths[order])
         got, _ = train(lstm, some, lengths=lengths[order])
         for name in ("output", "h_n", "c_n", "d_x", "d_h_0", "d_c_0"):
             assert_same_bits(got[name], want[name][:, order], name)
@@ -125,7 +125,7 @@ def test_order_of_the_batch_changes_no_bit_of_any_sequence(isa, structure):
             assert_same_bits(value, got[name], f"inference, {name}")
 
 
-def test_full_lengths_are_no_lengths(isa):
+def test_full_lengths_are_equivalent_to_none(isa):
     lstm = make("lstm", 3, 9, dtype=np.float32)
     a = draw(np.random.default_rng(0), lstm, 4, 3)
     want, _ = train(lstm, a)
@@ -134,7 +134,7 @@ def test_full_lengths_are_no_lengths(isa):
 
 
 @pytest.mark.parametrize("is_bidirectional", [False, True])
-def test_dropout_mask_of_a_place_is_that_without_lengths(isa, is_bidirectional):
+def test_dropout_masks_do_not_depend_on_lengths(isa, is_bidirectional):
     options = dict(num_layers=2, dropout=0.5, bidirectional=is_bidirectional)
     T, B, lengths = 6, 5, np.array([2, 6, 0, 5, 6])
     lstm, draws = make("lstm", 3, 8, seed=4, **options), make("lstm", 3, 8, seed=4, **options)
@@ -153,10 +153,12 @@ def test_batch_first_and_unbatched_and_trace():
     first = make("lstm", 3, 6, num_layers=2, bidirectional=True, batch_first=True)
     a, lengths = draw(np.random.default_rng(2), lstm, 5, 4), [3, 0, 5, 1]
     output, (h_n, c_n) = lstm(a["x"], lengths=lengths)
-    turned, (h, c) = first(a["x"].swapaxes(0, 1), lengths=lengths)
-    assert_same_bits(turned.swapaxes(0, 1), output) or assert_same_bits(h, h_n) or assert_same_bits(c, c_n)
+    transposed, (h, c) = first(a["x"].swapaxes(0, 1), lengths=lengths)
+    for got, want in ((transposed.swapaxes(0, 1), output), (h, h_n), (c, c_n)):
+        assert_same_bits(got, want)
     alone, (h, c) = lstm(a["x"][:, 0], lengths=3)
-    assert_same_bits(alone, output[:, 0]) or assert_same_bits(h, h_n[:, 0]) or assert_same_bits(c, c_n[:, 0])
+    for got, want in ((alone, output[:, 0]), (h, h_n[:, 0]), (c, c_n[:, 0])):
+        assert_same_bits(got, want)
     trace = lstm.trace(a["x"], lengths=lengths)
     assert_same_bits(np.concatenate(trace.h[-1], axis=-1), output)
     assert_same_bits(trace.c[1, 1, 0, [0, 2, 3]], c_n[3, [0, 2, 3]], "the reverse direction ends at time 0")
@@ -165,7 +167,7 @@ def test_batch_first_and_unbatched_and_trace():
         assert not values[:, :, padding(lengths, 5)].any()
 
 
-def test_functions_take_lengths():
+def test_functions_accept_lengths():
     lstm = make("lstm", 3, 6)
     a, lengths = draw(np.random.default_rng(2), lstm, 5, 4), [3, 0, 5, 1]
     weights = tuple(lstm.parameters().values())
@@ -183,18 +185,18 @@ def test_functions_take_lengths():
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_nothing_to_do(kind):
+def test_empty_input(kind):
     module = make(kind, 3, 5, num_layers=2, bidirectional=True)
     for T, B, lengths in ((0, 3, [0, 0, 0]), (4, 0, []), (4, 3, [0, 0, 0]), (4, 1, [0])):
         a = draw(np.random.default_rng(0), module, T, B)
         got, _ = train(module, a, lengths=lengths)
         assert not got["output"].any() and not got["d_x"].any() and not got["d_weight_hh_l0"].any()
-        assert_same_bits(got["h_n"], a["h_0"]) or assert_same_bits(got["d_h_0"], a["d_h_n"])
-        if is_lstm(module):
-            assert_same_bits(got["c_n"], a["c_0"]) or assert_same_bits(got["d_c_0"], a["d_c_n"])
+        for state in ("h", "c") if is_lstm(module) else ("h",):
+            assert_same_bits(got[f"{state}_n"], a[f"{state}_0"])
+            assert_same_bits(got[f"d_{state}_0"], a[f"d_{state}_n"])
 
 
-def test_steps_of_no_sequence_take_no_time():
+def test_steps_of_an_empty_batch_take_no_time():
     lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5)
     x = np.zeros((10**12, 0, 3))  # a millisecond a step would be thirty years
     output, _, tape = lstm.forward(x)
@@ -214,6 +216,6 @@ def test_steps_of_no_sequence_take_no_time():
         ([None, 1, 2], "lengths must be integers"),
     ],
 )
-def test_wrong_lengths_are_refused_by_name(lengths, message):
+def test_wrong_lengths_are_rejected_by_name(lengths, message):
     with pytest.raises(ValueError, match=message):
         make("lstm", 2, 3)(np.zeros((4, 3, 2)), lengths=lengths)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from lstm_fast import LSTM, RNN, LSTMCell, reference
+from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
 

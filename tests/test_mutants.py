@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from mutate import MUTANTS, ROOT, copy_source, run_mutant
+from checkout import ROOT, copy_source
+from mutate import MUTANTS, run_mutant
 
 
 def test_every_mutant_still_finds_its_place():

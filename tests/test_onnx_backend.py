@@ -159,7 +159,7 @@ def test_dynamic_quantize_lstm():
     assert_close(got, run(model, case.feeds), 0.05)
 
 
-def test_outputs_that_are_left_out():
+def test_omitted_outputs():
     case = Case(8, {"bias"}, "forward")
     for names in (["Y"], ["", "Y_h"], ["", "", "Y_c"]):
         node = case.node()

@@ -57,7 +57,7 @@ def test_default_alpha_and_beta(activation):
     assert_close(case.call(lf.onnx.load(case.model())), case.expected())
 
 
-def test_default_alpha_that_onnxruntime_has_otherwise():
+def test_default_alpha_that_differs_in_onnxruntime():
     """The specification: the default of the operator ThresholdedRelu is 1 (ONNX Runtime takes 0)."""
     lstm = lf.onnx.load(Case(0, (), "forward").model(activations=["Sigmoid", "ThresholdedRelu", "Tanh"]))
     assert lf.reference.activation(lstm.activation).parameters == (1.0,)
@@ -212,7 +212,7 @@ def test_weights_of_integers_are_refused():
 
 
 def test_a_reverse_lstm_is_an_lstm():
-    """Outputs and gradients are those of the second direction of a bidirectional one, with lengths, resets, batch_first."""
+    """Results are those of the second direction of a bidirectional one, with lengths, resets, batch_first."""
     rng = np.random.default_rng(0)
     for batch_first in (False, True):
         layer = lf.LSTM(3, 4, batch_first=batch_first, bidirectional=True, seed=1)

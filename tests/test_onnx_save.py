@@ -11,8 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import lstm_fast as lf
+from lstm_fast.onnx import ReverseRNN
 from lstm_fast.onnx.loading import REMEMBERED
-from lstm_fast.onnx.reverse import ReverseRNN
 from onnx_cases import ACTIVATIONS, assert_close, run
 
 LSTMS = {
@@ -170,7 +170,7 @@ def test_sequence_model(readout, options, tmp_path):
 
 
 @pytest.mark.parametrize("options", ({"proj_size": 2}, {"layer_norm": True}, {"cell_clip": 3.0}))
-def test_what_onnx_has_not_is_refused_by_name(options, tmp_path):
+def test_options_that_onnx_lacks_are_refused_by_name(options, tmp_path):
     for lstm in (lf.LSTM(3, 5, **options), lf.train.SequenceModel(lf.LSTM(3, 5, **options), 1)):
         with pytest.raises(ValueError, match=f"{next(iter(options))}=.*cannot be saved"):
             lf.onnx.save(lstm, tmp_path / "lstm.onnx")
@@ -190,7 +190,7 @@ def test_a_quantized_lstm_is_saved_widened(tmp_path):
     assert (lf.onnx.load(tmp_path / "lstm.onnx")(x)[0] == small(x)[0]).all()
 
 
-def test_files_are_whole_or_not_there(tmp_path, monkeypatch):
+def test_files_are_written_atomically(tmp_path, monkeypatch):
     path = tmp_path / "lstm.onnx"
     lf.onnx.save(lf.LSTM(3, 5, seed=0), path)
     before = path.read_bytes()

@@ -1,18 +1,18 @@
-"""Packed sequences, as a PackedSequence's data: the core reads and writes them where they lie, with the bits of padded ones."""
+"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, with the bits of padded ones."""
 
 import numpy as np
 import pytest
 
 from lstm_fast import _core
 from lstm_fast._tape import TrainingOptions
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 from tolerances import assert_same_bits
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 
 KINDS = {"lstm": set(LSTM_OPTIONS), "tanh": set(RNN_OPTIONS)}
 
 
 def train(module, a, lengths, run, num_threads, recompute_gates, pack):
-    """Results and gradients of the core, inference's too, by name; pack: None, or the padded places in packed order."""
+    """Results and gradients of the core by name, also of inference; pack: None, or padded positions in packed order."""
     weights, (T, B, I), dtype = module._version.weights, a["x"].shape, module.dtype
     n, R, H, D = weights.n_states, weights.h_size, weights.hidden_size, weights.num_directions
 
@@ -22,8 +22,8 @@ def train(module, a, lengths, run, num_threads, recompute_gates, pack):
     def empty(width):
         return np.zeros((T, B, width) if pack is None else (1, lengths.sum(), width), dtype)
 
-    running = (lengths > np.arange(T)[:, None]).sum(axis=1)
-    order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(running) - running)
+    active = (lengths > np.arange(T)[:, None]).sum(axis=1)
+    order = (lengths, np.arange(B)) if pack is None else (lengths, None, np.cumsum(active) - active)
     run = (run or TrainingOptions())._replace(recompute_gates=recompute_gates)
     block = _core.Block(weights.tape_bytes(T, B, run))
     states = [np.empty((n, B, size), dtype) if size else None for size in (R, H if weights.has_c else 0) * 3]
@@ -64,8 +64,8 @@ def train(module, a, lengths, run, num_threads, recompute_gates, pack):
 @pytest.mark.filterwarnings("ignore:dropout acts between layers")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(16))
-def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
-    """All variants, layers and directions; few rows of many steps and the reverse; threads, and recomputed gates."""
+def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
+    """All variants, layers and directions; few long and many short sequences; threads, and tapes without gates."""
     rng = np.random.default_rng(seed)
     kind = "tanh" if seed % 4 == 3 else "lstm"
     options = {name for name in sorted(KINDS[kind]) if rng.random() < 0.3} - {"lengths", "resets"}
@@ -95,7 +95,7 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
                         assert_same_bits(
                             got[name],
                             value,
-                            f"{sorted(options)}, {split}, {num_threads} threads, recompute_gates {recompute_gates}: {name}",
+                            f"{name}, {sorted(options)}, {split}, {num_threads} threads, {recompute_gates=}",
                         )
         finally:
             _core.use_split()
@@ -106,14 +106,14 @@ def test_bits_are_those_of_padded_sequences(isa, dtype, seed):
     [
         ([2, 3], [0, 2, 4], 5, "steps and no empty rows"),
         ([3, 0], [0, 1, 2], 3, "steps and no empty rows"),
-        ([3, 1, 2], [0, 3, 5], 6, "lengths must not rise"),
+        ([3, 1, 2], [0, 3, 5], 6, "lengths must not increase"),
         ([3, 2], [0, 2, 3], 5, "those of the lengths"),
         ([3, 2], [1, 2, 4], 5, "those of the lengths"),
         ([3, 2], [0, 2, 4], 6, "has 5 rows, got 6"),
         ([], [], 0, "steps and no empty rows"),
     ],
 )
-def test_packed_rows_that_would_lead_astray_are_refused(lengths, first, n, message):
+def test_inconsistent_packed_rows_are_rejected(lengths, first, n, message):
     module = make("lstm", 2, 3, set())
     x, output = np.zeros((1, n, 2)), np.zeros((1, n, 3))
     states = [np.zeros((1, len(lengths), 3)) for _ in range(2)]

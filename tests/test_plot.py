@@ -1,4 +1,4 @@
-"""All pictures: every text can be read on any figure and in any style, nothing else in the process changes."""
+"""All plots: every text is legible on any figure and in any style, and nothing else in the process changes."""
 
 import importlib.util
 import os
@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 
 import lstm_fast as lf
 from lstm_fast.tour.unit import make_unit
-from plot_checks import ROOT, check_legible, common, trained
+from plot_checks import ROOT, check_legible, overlap, trained
 
-# ---- all of them ---------------------------------------------------------------------------------------------------
+pytest_plugins = "plot_fixtures"
 
 
-def pictures():
+def plots():
     lstm, x = lf.LSTM(1, 3, seed=0), np.random.default_rng(0).standard_normal((20, 1))
     return {
         "unit": lambda ax: lf.plot.unit(make_unit(), 1.0, ax=ax),
@@ -33,48 +33,48 @@ def pictures():
     }
 
 
-@pytest.mark.parametrize("name", pictures())
+@pytest.mark.parametrize("name", plots())
 @pytest.mark.parametrize("size", [(12, 8), (5, 9)], ids=str)
-def test_pictures_on_a_figure_of_any_size(drawn, name, size):
+def test_plots_are_legible_on_figures_of_any_size(drawn, name, size):
     ax = Figure(figsize=size, layout="constrained").add_subplot()
-    assert pictures()[name](ax) is ax
+    assert plots()[name](ax) is ax
     check_legible(ax, drawn(ax), least_points=6)
 
 
 @pytest.mark.parametrize("names", [("unit", "gates", "history"), ("unrolled", "forecast", "gradient_flow")], ids=str)
-def test_pictures_side_by_side_and_in_subfigures(drawn, names):
+def test_plots_are_legible_side_by_side_and_in_subfigures(drawn, names):
     figure = Figure(figsize=(12, 9), layout="constrained")
     above, below = figure.subfigures(2, 1)
     for name, ax in zip(names, [*above.subplots(1, 2), below.subplots()]):
-        assert pictures()[name](ax) is ax
+        assert plots()[name](ax) is ax
     texts = drawn(figure)
     for (one, a), (other, b) in combinations(texts, 2):
-        assert min(common(a, b)) <= 1, f"{one.get_text()!r} overlaps {other.get_text()!r}"
+        assert min(overlap(a, b)) <= 1, f"{one.get_text()!r} overlaps {other.get_text()!r}"
 
 
-@pytest.mark.parametrize("name, style", [*((name, "dark_background") for name in pictures()), ("gates", "ggplot")])
-def test_pictures_in_the_callers_style(drawn, name, style):
+@pytest.mark.parametrize("name, style", [*((name, "dark_background") for name in plots()), ("gates", "ggplot")])
+def test_plots_follow_the_callers_style(drawn, name, style):
     with matplotlib.style.context(style):
-        ax = pictures()[name](None)
+        ax = plots()[name](None)
         check_legible(ax, drawn(ax))
-        paper = np.array(matplotlib.colors.to_rgb(ax.figure.get_facecolor()))
+        background = np.array(matplotlib.colors.to_rgb(ax.figure.get_facecolor()))
         for line in ax.findobj(Line2D):
             if line.get_visible() and line.get_color() == matplotlib.rcParams["text.color"]:
-                assert np.abs(np.array(matplotlib.colors.to_rgb(line.get_color())) - paper).max() > 0.5
+                assert np.abs(np.array(matplotlib.colors.to_rgb(line.get_color())) - background).max() > 0.5
         assert not [
             panel for panel in ax.child_axes if panel.images and any(g.get_visible() for g in panel.get_xgridlines())
         ]
 
 
-@pytest.mark.parametrize("name", pictures())
-def test_pictures_without_axes_come_on_a_figure_of_their_own(drawn, name, tmp_path):
+@pytest.mark.parametrize("name", plots())
+def test_plots_without_axes_have_a_new_figure_and_leave_pyplot_alone(drawn, name, tmp_path):
     import matplotlib.pyplot as plt
 
     settings, figures = dict(matplotlib.rcParams), plt.get_fignums()
-    ax = pictures()[name](None)
+    ax = plots()[name](None)
     assert isinstance(ax, Axes)
     check_legible(ax, drawn(ax), least_points=7.5)
-    ax.figure.savefig(tmp_path / "picture.png", bbox_inches="tight")
+    ax.figure.savefig(tmp_path / "plot.png", bbox_inches="tight")
     assert dict(matplotlib.rcParams) == settings and plt.get_fignums() == figures
 
 
@@ -103,7 +103,7 @@ def test_gallery_is_drawn_and_small(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gallery.py", str(tmp_path)])
     gallery.main()
     names = {"unit", "unrolled", "gates", "history", "forecast", "gradient_flow"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == names
     for folder in (tmp_path, ROOT / "docs" / "gallery"):
-        assert {path.stem for path in folder.glob("*.png")} == names
-        for path in folder.glob("*.png"):
-            assert 5_000 < path.stat().st_size < 60_000, path
+        for name in names:
+            assert 5_000 < (folder / f"{name}.png").stat().st_size < 60_000, f"{folder}: {name}"

@@ -1,10 +1,12 @@
-"""history, forecast, gradient_flow: what is drawn is what was given, every text can be read."""
+"""history, forecast and gradient_flow: the plots show the given numbers, and every text is legible."""
 
 import numpy as np
 import pytest
 
 import lstm_fast as lf
-from plot_checks import LONG, check_clear, check_legible, line_of, panels, trained, words_of
+from plot_checks import LONG, check_clear, check_legible, contents, line_of, panels, trained
+
+pytest_plugins = "plot_fixtures"
 
 # ---- history -------------------------------------------------------------------------------------------------------
 
@@ -14,7 +16,7 @@ def test_history_draws_what_fit_returned(small, drawn):
     assert lf.plot.history(h, title="A training", ax=small) is small
     texts = drawn(small)
     check_legible(small, texts)
-    assert {"gradient\nnorm", "learning\nrate", "loss", "epoch"} <= set(words_of(texts))
+    assert {"gradient\nnorm", "learning\nrate", "loss", "epoch"} <= set(contents(texts))
     parts = panels(small)
     assert list(parts) == ["loss", "gradient_norm", "learning_rate"]
     check_clear(parts["loss"], texts)
@@ -45,7 +47,7 @@ def test_history_draws_what_fit_returned(small, drawn):
         ([123456.7, 123456.8], "linear"),
     ],
 )
-def test_history_scale_and_awkward_losses(small, drawn, loss, scale):
+def test_history_is_legible_for_extreme_losses(small, drawn, loss, scale):
     h = lf.train.History(
         loss=loss, gradient_norm=loss, learning_rate=[1e-3] * len(loss), best_epoch=int(np.argmin(loss))
     )
@@ -55,12 +57,12 @@ def test_history_scale_and_awkward_losses(small, drawn, loss, scale):
     for panel in panels(small).values():
         low, high = sorted(panel.get_ylim())
         ticks = [tick for tick in panel.get_yticks() if low <= tick <= high]
-        assert len(ticks) >= 2 or ticks == [0] == [loss[0]] * len(ticks), "a scale that can be read"
+        assert len(ticks) >= 2 or ticks == [0] == [loss[0]] * len(ticks), "a scale needs two ticks"
     check_legible(small, texts)
     check_clear(panels(small)["loss"], texts)
 
 
-def test_history_errors():
+def test_history_names_the_wrong_argument():
     with pytest.raises(ValueError, match="at least one epoch"):
         lf.plot.history(lf.train.History())
     with pytest.raises(TypeError, match="history must be a History, got list"):
@@ -96,7 +98,7 @@ def test_forecast_draws_past_prediction_truth_and_interval(small, drawn):
     check_legible(small, texts)
     check_clear(small, texts)
     for label, index, values in (
-        ("known", days[:30], past),
+        ("observed", days[:30], past),
         ("forecast", days[30:], p),
         ("truth", days[30:35], truth),
         ("last", days[30:], [past[-1]] * 7),
@@ -106,10 +108,10 @@ def test_forecast_draws_past_prediction_truth_and_interval(small, drawn):
     for label, width in (("50 % interval", 1), ("90 % interval", 2)):
         y = band_of(small, label)[:, 1]
         assert y.min() == (p - width).min() and y.max() == (p + width).max()
-    assert small.get_ylabel() == "temperature (°C)" and "Mar" in words_of(texts)
+    assert small.get_ylabel() == "temperature (°C)" and "Mar" in contents(texts)
 
 
-def test_forecast_of_the_estimator(drawn):
+def test_forecast_draws_the_prediction_of_an_estimator(drawn):
     y = np.sin(np.arange(120.0) / 4)
     forecaster = lf.sklearn.LSTMForecaster(
         input_size=12, horizon=6, hidden_size=4, quantiles=(0.1, 0.5, 0.9), epochs=2, random_state=0
@@ -133,7 +135,7 @@ def test_forecast_of_the_estimator(drawn):
     "n, horizon, value",
     [(0, 1, 0.0), (1, 1, None), (0, 50, -1e-7), (1, 1000, None), (1000, 1, None), (50, 10, 1234567.0)],
 )
-def test_forecast_of_awkward_series(small, drawn, n, horizon, value):
+def test_forecast_is_legible_for_extreme_series(small, drawn, n, horizon, value):
     y = np.random.default_rng(0).standard_normal(n + horizon) if value is None else np.full(n + horizon, value)
     p = y[n:]
     ax = lf.plot.forecast(y[:n], p, p, (p, p), ylabel=LONG, xlabel=LONG, title=LONG, baselines={LONG: p}, ax=small)
@@ -143,7 +145,7 @@ def test_forecast_of_awkward_series(small, drawn, n, horizon, value):
     assert np.array_equal(line_of(ax, "forecast").get_ydata(), p)
 
 
-def test_forecast_of_several_series_with_wide_numbers(small, drawn):
+def test_forecast_is_legible_for_several_series_with_long_numbers(small, drawn):
     p = np.array([[1e-4, 5e6, -3.0], [2e-4, 7e6, -2.0]])
     ax = lf.plot.forecast(
         None,
@@ -168,14 +170,14 @@ def test_forecast_of_several_series_with_wide_numbers(small, drawn):
         (dict(interval=np.ones((2, 3))), r"interval must be a tuple \(low, high\)"),
         (dict(interval=(np.ones(3), np.zeros(3))), "low must not be above high"),
         (dict(interval={90: (np.zeros(3), np.ones(3))}), "levels"),
-        (dict(index=np.arange(3)), r"index must be numbers or datetime64 .* shape \(8,\)"),
+        (dict(index=np.arange(3)), r"index must hold numbers or datetime64 .* shape \(8,\)"),
         (dict(index=list("abcdefgh")), "index"),
         (dict(baselines={"b": np.ones(2)}), r"baselines\['b'\] must have shape \(3,\)"),
-        (dict(names=["a", "b"]), "names must be one for each"),
-        (dict(ylabel=["a", "b"]), "ylabel must be one for each"),
+        (dict(names=["a", "b"]), "names must have one entry for each"),
+        (dict(ylabel=["a", "b"]), "ylabel must have one entry for each"),
     ],
 )
-def test_forecast_errors(change, message):
+def test_forecast_names_the_wrong_argument(change, message):
     with pytest.raises(ValueError, match=message):
         lf.plot.forecast(**{"y_past": np.ones(5), "prediction": np.ones(3)} | change)
 
@@ -183,8 +185,8 @@ def test_forecast_errors(change, message):
 # ---- gradient flow -------------------------------------------------------------------------------------------------
 
 
-def test_gradient_flow_of_modules_is_the_length_of_the_derivative(small, drawn):
-    """Beside the Jacobian of the state, by differences of a run from each step on."""
+def test_gradient_flow_of_modules_is_the_norm_of_the_derivative(small, drawn):
+    """Compared with the Jacobian of the final state, from central differences of runs that start at each step."""
     T, x = 6, np.random.default_rng(0).standard_normal((6, 1, 2))
     rnn, lstm = (Network(2, 3, seed=0, dtype=np.float64) for Network in (lf.RNN, lf.LSTM))
     lf.plot.gradient_flow({"RNN": rnn, "LSTM": lstm}, x, ax=small)
@@ -196,17 +198,19 @@ def test_gradient_flow_of_modules_is_the_length_of_the_derivative(small, drawn):
     def differences(last, state):
         gradient = []
         for k in range(len(state)):
-            ahead, behind = (last(state + s * np.eye(len(state))[k]) for s in (step, -step))
-            gradient.append((ahead - behind) @ direction / (2 * step))
+            plus, minus = (last(state + s * np.eye(len(state))[k]) for s in (step, -step))
+            gradient.append((plus - minus) @ direction / (2 * step))
         return np.linalg.norm(gradient)
 
     for back in range(1, T):
         before, after = x[: T - back], x[T - back :]
         h = rnn(before)[1]
-        expected = differences(lambda s: rnn(after, s.reshape(1, 1, 3))[0][-1, 0], h.ravel())
+        expected = differences(lambda s, x=after: rnn(x, s.reshape(1, 1, 3))[0][-1, 0], h.ravel())
         assert line_of(small, "RNN").get_ydata()[T - 1 - back] == pytest.approx(expected, rel=1e-6)
         state = np.concatenate([s.ravel() for s in lstm(before)[1]])
-        expected = differences(lambda s: lstm(after, (s[:3].reshape(1, 1, 3), s[3:].reshape(1, 1, 3)))[0][-1, 0], state)
+        expected = differences(
+            lambda s, x=after: lstm(x, (s[:3].reshape(1, 1, 3), s[3:].reshape(1, 1, 3)))[0][-1, 0], state
+        )
         assert line_of(small, "LSTM").get_ydata()[T - 1 - back] == pytest.approx(expected, rel=1e-6)
     assert line_of(small, "LSTM").get_xdata().tolist() == [5, 4, 3, 2, 1, 0]
     assert small.get_yscale() == "log"
@@ -215,7 +219,7 @@ def test_gradient_flow_of_modules_is_the_length_of_the_derivative(small, drawn):
 @pytest.mark.parametrize(
     "options", [dict(batch_first=True), dict(bidirectional=True), dict(num_layers=3), dict(proj_size=2)], ids=str
 )
-def test_gradient_flow_begins_with_one(options):
+def test_gradient_flow_is_1_at_the_last_step(options):
     lstm = lf.LSTM(2, 4, seed=0, **options)
     x = np.random.default_rng(0).standard_normal((5, 7, 2))
     for direction in range(1 + lstm.bidirectional):
@@ -224,7 +228,7 @@ def test_gradient_flow_begins_with_one(options):
         assert len(line.get_ydata()) == (7 if lstm.batch_first else 5)
 
 
-def test_gradient_flow_of_gradients_norms_and_models(drawn):
+def test_gradient_flow_takes_gradients_norms_and_models(drawn):
     lstm = lf.LSTM(2, 4, seed=0)
     output, _, tape = lstm.forward(np.ones((9, 3, 2)))
     gradients = lstm.backward(tape, output, record_norms=True)
@@ -242,7 +246,7 @@ def test_gradient_flow_of_gradients_norms_and_models(drawn):
     [[1.0], [0.0, 0.0, 1.0], [1.0] * 50, 1e300 * np.ones(3), 10.0 ** np.arange(-150, 150, 10)],
     ids=["one", "zeros", "constant", "huge", "wide"],
 )
-def test_gradient_flow_of_awkward_norms(small, drawn, norms):
+def test_gradient_flow_is_legible_for_extreme_norms(small, drawn, norms):
     lf.plot.gradient_flow({"one": norms, "two": norms}, ax=small)
     check_legible(small, drawn(small))
 
@@ -260,7 +264,7 @@ def test_gradient_flow_of_awkward_norms(small, drawn, norms):
         ({"a": None}, TypeError, "NoneType|shape"),
     ],
 )
-def test_gradient_flow_errors(flows, error, message):
+def test_gradient_flow_names_the_wrong_argument(flows, error, message):
     with pytest.raises(error, match=message):
         lf.plot.gradient_flow(flows)
     lstm = lf.LSTM(1, 1, seed=0)

@@ -1,4 +1,4 @@
-"""unit, unrolled, gates: what is drawn is what was given, every text can be read."""
+"""unit, unrolled and gates: the plots show the given numbers, and every text is legible."""
 
 import matplotlib
 import matplotlib.style
@@ -7,17 +7,32 @@ import pytest
 from matplotlib.text import Text
 
 import lstm_fast as lf
-from lstm_fast.plot.maps import SHARES, SIGNED
+from lstm_fast.plot._steps import Choice, read_steps
+from lstm_fast.plot.diagrams import _numbers, _sums
+from lstm_fast.plot.maps import FRACTION_MAP, SIGNED_MAP
 from lstm_fast.tour.unit import make_unit
-from plot_checks import LONG, check_legible, panels, words_of
+from plot_checks import LONG, check_legible, contents, panels
+
+pytest_plugins = "plot_fixtures"
+
+CELL_OPTIONS = {
+    "peepholes": True,
+    "layer_norm": True,
+    "coupled_gates": True,
+    "cell_clip": 1.0,
+    "gate_clip": 1.0,
+    "activation": "relu",
+    "recurrent_activation": ("hard_sigmoid", 0.2),
+    "cell_activation": "softsign",
+}
 
 # ---- unit ----------------------------------------------------------------------------------------------------------
 
 
-def test_unit_shows_what_the_unit_computes(small, drawn):
+def test_unit_shows_the_numbers_of_the_step(small, drawn):
     assert lf.plot.unit(make_unit(), 1.0, (1.0, 2.0), ax=small) is small
     texts = drawn(small)
-    words = " ".join(words_of(texts))
+    words = " ".join(contents(texts))
     for expected in (
         "f = 99.7 %",
         "i = 98.6 %",
@@ -26,7 +41,8 @@ def test_unit_shows_what_the_unit_computes(small, drawn):
         "c_prev = 2",
         "h_prev = 1",
         "input x = 1",
-        "2.70 h_prev + 1.63 x + 1.62 = 5.95",
+        "2.70 h_prev + 1.63 x + 1.62 pre_f = 5.95 sigmoid: f = 99.7 %",
+        "tanh:",
         "− 0.19 x",
         "f × c_prev = 1.995",
         "i × g = 0.953",
@@ -37,7 +53,16 @@ def test_unit_shows_what_the_unit_computes(small, drawn):
     check_legible(small, texts)
 
 
-def test_unit_of_a_step_follows_from_the_step_before():
+def test_unit_and_unrolled_draw_a_quantized_lstm():
+    lstm, x = lf.LSTM(1, 1, seed=3), [0.3, -2.0, 1.5]
+    trace = lstm.quantized("float16").trace(np.reshape(x, (3, 1)))
+    for ax in (lf.plot.unit(lstm.quantized("float16"), x), lf.plot.unrolled(lstm.quantized("float16"), x)):
+        numbers = " ".join(text.get_text() for text in ax.findobj(Text))
+        assert f"{trace.c.flat[-1]:.3f}".replace("-", "−") in numbers
+        assert f"{trace.h.flat[-1]:.3f}".replace("-", "−") in numbers
+
+
+def test_unit_takes_the_previous_states_from_the_step_before():
     lstm, x = lf.LSTM(1, 1, seed=3, dtype=np.float64), [0.3, -2.0, 1.5]
     trace = lstm.trace(np.reshape(x, (3, 1)))
 
@@ -56,18 +81,16 @@ def test_unit_of_a_step_follows_from_the_step_before():
     assert words(lstm, x) == words(lstm, x, step=2) != of_lstm
 
 
-def test_sums_of_the_gates_lead_to_their_values():
+def test_gates_are_the_activations_of_the_sums_shown():
     lstm = lf.LSTM(1, 1, seed=5, dtype=np.float64)
-    from lstm_fast.plot._steps import read_steps
-    from lstm_fast.plot.diagrams import _numbers, _sums
-
     for step in range(4):
-        n = _numbers(read_steps(lstm, [0.5, -1, 2, 0.1], (0.3, -0.4), 0, 0, 0, None), step, 0)
+        n = _numbers(read_steps(lstm, [0.5, -1, 2, 0.1], (0.3, -0.4), Choice(0, 0, 0, None)), step, 0)
         for gate, (_, _, _, pre) in _sums(lstm, n).items():
-            assert n[gate] == pytest.approx(np.tanh(pre) if gate == "g" else 1 / (1 + np.exp(-pre)), rel=1e-12)
+            want = np.tanh(pre) if gate == "g" else 1 / (1 + np.exp(-pre))
+            assert getattr(n, gate) == pytest.approx(want, rel=1e-12)
 
 
-def test_unit_of_layers_directions_padding_and_states():
+def test_unit_handles_layers_directions_padding_and_states():
     lstm = lf.LSTM(2, 3, num_layers=2, bidirectional=True, seed=0, learn_initial_state=True)
     with lstm.edit() as p:
         p["c_0_l1_reverse"][...] = 0.5
@@ -91,12 +114,12 @@ def test_unit_of_layers_directions_padding_and_states():
 
 
 @pytest.mark.parametrize("x, state", [(-12345.678, (-0.98765, -98765.4321)), (1e-7, (1e-9, 1e-9)), (0, (0, 0))])
-def test_unit_with_awkward_numbers(small, drawn, x, state):
+def test_unit_is_legible_with_extreme_numbers(small, drawn, x, state):
     lf.plot.unit(make_unit(), x, state, title=LONG, ax=small)
     check_legible(small, drawn(small), least_points=5)
 
 
-def test_unit_draws_the_plain_cell_alone():
+def test_unit_rejects_other_cells_than_the_plain_one():
     x = np.ones((3, 1))
     with pytest.raises(ValueError, match="plain cell.* at step 2 h is"):
         lf.plot.unit(lf.LSTM(1, 1, cell_activation="sigmoid", seed=0), x)
@@ -105,7 +128,14 @@ def test_unit_draws_the_plain_cell_alone():
     with pytest.raises(ValueError, match="without projection"):
         lf.plot.unit(lf.LSTM(1, 3, proj_size=2, seed=0), x)
     ax = lf.plot.unit(lf.LSTM(1, 1, coupled_gates=True, seed=0), x)
-    assert not [text for text in ax.findobj(Text) if "sigmoid" in text.get_text()], "its forget gate is not that sum"
+    assert not [text for text in ax.findobj(Text) if "sigmoid" in text.get_text()], "f is not a function of that sum"
+
+
+@pytest.mark.parametrize("name, option", CELL_OPTIONS.items())
+def test_unit_shows_the_sums_of_a_plain_cell_only(name, option):
+    n = _numbers(read_steps(lf.LSTM(1, 1, seed=0), 1.0, None, Choice(0, 0, 0, None)), 0, 0)
+    assert _sums(lf.LSTM(1, 1, seed=0), n)
+    assert _sums(lf.LSTM(1, 1, seed=0, **{name: option}), n) is None
 
 
 # ---- unrolled ------------------------------------------------------------------------------------------------------
@@ -116,17 +146,17 @@ def test_unrolled_shows_the_states_of_every_day(small, drawn):
     assert lf.plot.unrolled(make_unit(), [0, 0.5, 0.25, 1], labels=names, ax=small) is small
     texts = drawn(small)
     for expected in (*names, "−0.201", "−0.202", "−0.325", "0.015", "−0.128", "−0.097", "−0.166", "0.006", "x = 0.25"):
-        assert expected in words_of(texts), expected
+        assert expected in contents(texts), expected
     check_legible(small, texts)
 
 
 @pytest.mark.parametrize("T, labels", [(1, None), (2, LONG), (3, None), (9, "Wednesday"), (1000, None), (1000, LONG)])
-def test_unrolled_stays_readable_whatever_the_steps(small, drawn, T, labels):
+def test_unrolled_is_legible_for_any_number_of_steps(small, drawn, T, labels):
     lstm, x = lf.LSTM(3, 200, seed=0), np.random.default_rng(0).standard_normal((T, 3)) * 50
     lf.plot.unrolled(lstm, x, labels=labels and [labels] * T, unit=199, ax=small)
     texts = drawn(small)
     check_legible(small, texts, least_points=4.5 if labels else 5)
-    words = words_of(texts)
+    words = contents(texts)
     if T >= 9:
         at = words.index("not shown")
         assert words[at - 1] == f"{T - 3} steps"
@@ -142,11 +172,11 @@ def test_unrolled_reverse_direction_runs_from_the_right(drawn):
     left = {text.get_text(): box.x0 for text, box in texts}
     assert left["step 0"] < left["step 1"] < left["step 2"] < left["c = 0"]
     first = f"{lstm.trace(x).c[0, 1, 0, 0, 0]:.3f}".replace("-", "−")
-    assert left[first] < left["step 0"], "the last state leaves on the left"
+    assert left[first] < left["step 0"], "the final state is at the left end"
 
 
-def test_unrolled_says_what_does_not_fit():
-    with pytest.raises(ValueError, match="labels must be one for each of the 2 steps, got 3"):
+def test_unrolled_names_the_wrong_argument():
+    with pytest.raises(ValueError, match="labels must have one entry for each of the 2 steps, got 3"):
         lf.plot.unrolled(make_unit(), [1, 2], labels="abc")
     for wrong in (2, 3.5, True):
         with pytest.raises(ValueError, match="max_steps"):
@@ -170,10 +200,10 @@ def test_gates_draws_the_trace(small, drawn, T, H):
         assert np.array_equal(image.get_array(), values.T)
         low, high = image.get_clim()
         assert (low, high) == (0, 1) if name in "ifo" else low == -high and high >= np.abs(values).max()
-        assert panels(small)[f"colour bar of {name}"].get_ylim() == (low, high)
+        assert panels(small)[f"color bar of {name}"].get_ylim() == (low, high)
 
 
-def test_gates_leaves_out_the_padding_and_keeps_the_units_of_a_projection():
+def test_gates_omits_padding_and_shows_all_units_of_a_projection():
     lstm = lf.LSTM(1, 4, proj_size=2, seed=0)
     trace = lstm.trace(np.ones((7, 3, 1)), lengths=[7, 0, 4])
     ax = lf.plot.gates(trace, batch=2, lengths=[7, 0, 4])
@@ -194,25 +224,25 @@ def test_gates_leaves_out_the_padding_and_keeps_the_units_of_a_projection():
         (dict(ax="here"), TypeError, "ax must be a matplotlib Axes or None, got str"),
     ],
 )
-def test_gates_errors(wrong, error, message):
+def test_gates_names_the_wrong_argument(wrong, error, message):
     trace = lf.LSTM(1, 2, seed=0).trace(np.ones((5, 1)))
     with pytest.raises(error, match=message):
         lf.plot.gates(trace, **wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, "trace", np.ones((1, 1, 2, 1, 3)), lf.LSTM(1, 1)])
-def test_gates_of_what_is_no_trace(wrong):
-    with pytest.raises(TypeError, match="trace must be what lstm.trace"):
+def test_gates_rejects_other_objects_than_a_trace(wrong):
+    with pytest.raises(TypeError, match=r"trace must be the result of lstm.trace\(x\)"):
         lf.plot.gates(wrong)
 
 
-def test_gates_of_numbers_that_are_not_finite():
+def test_gates_rejects_numbers_that_are_not_finite():
     trace = lf.LSTM(1, 2, seed=0).trace([[1.0], [np.nan]])
     with pytest.raises(ValueError, match="trace must hold finite numbers"):
         lf.plot.gates(trace)
 
 
-@pytest.mark.parametrize("name", [SHARES, SIGNED])
-def test_maps_get_lighter_all_the_way_in_grey(name):
-    grey = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3] @ [0.299, 0.587, 0.114]
-    assert (np.diff(grey) > 0).all() and grey[-1] - grey[0] > 0.5
+@pytest.mark.parametrize("name", [FRACTION_MAP, SIGNED_MAP])
+def test_colour_maps_increase_in_lightness(name):
+    gray = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3] @ [0.299, 0.587, 0.114]
+    assert (np.diff(gray) > 0).all() and gray[-1] - gray[0] > 0.5

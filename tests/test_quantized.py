@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lstm_fast
-from cases import draw, make
+from module_cases import draw, make
 from tolerances import assert_same_bits
 
 

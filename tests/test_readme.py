@@ -1,20 +1,59 @@
-"""README.md: its example runs, and its formulas are those of the reference."""
+"""README.md and the pages of docs/: the code runs, the figures are those of the result files, links resolve."""
 
 import re
+import sys
 from pathlib import Path
+
+import pytest
 
 from lstm_fast import reference
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
 
 
-def test_examples_run(tmp_path, monkeypatch):
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(compile(example, "README.md", "exec"), names)
+    for example in examples(page):
+        exec(compile(example, page, "exec"), names)
+
+
+def test_first_example_predicts_as_well_as_it_says():
+    names = {}
+    exec(compile(examples("README.md")[0], "README.md", "exec"), names)
+    error = names["model"].predict(names["x"][900:]) - names["y"][900:]
+    claimed = float(re.search(r"within ([0-9.]+) of y", README)[1])
+    assert claimed - 0.0005 <= (error**2).mean() ** 0.5 < claimed + 0.0005
 
 
 def test_formulas_stand_in_readme_and_reference_alike():
-    formulas = re.search(r"(?: {4}\S.*\n){6}", reference.__doc__).group()
-    assert formulas.lstrip().startswith("pre = ") and formulas in README
+    formulas = re.search(r"(?: {4}[ifgoch] = .*\n){6}", reference.__doc__).group()
+    assert formulas.lstrip().startswith("i = sigmoid(pre_i)") and formulas in README
+    assert re.search(r" {4}pre = .*\n", reference.__doc__).group() in README
+
+
+def test_first_page_is_short():
+    assert len(README.splitlines()) < 150
+
+
+@pytest.mark.skipif(not (ROOT / "benchmarks" / "results").exists(), reason="source distributions have no result files")
+def test_figures_are_those_of_the_result_files(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    import performance
+
+    assert performance.readme(README) == README
+    assert performance.page() == (ROOT / "docs" / "performance.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target

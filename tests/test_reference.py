@@ -1,6 +1,7 @@
-"""The plain reference: hand-worked numbers, and how layers and stacks hold together.
+"""The plain layers and stacks of the reference: structure, dtypes, limits, optional arguments, errors.
 
-Gradients, frozen results of others, variants, sequences, activations and masks are in test_reference_*.py.
+Worked examples, gradients, golden results of other frameworks, variants, sequences, activations and masks are in
+test_reference_*.py.
 """
 
 import itertools
@@ -11,57 +12,7 @@ import pytest
 
 from lstm_fast import reference
 from numdiff import relative_error
-from variants import H, layer_arguments, stack_arguments, stack_backward, stack_forward
-
-# ---- numbers worked by hand ------------------------------------------------------------------------------------
-
-UNIT = dict(
-    weight_ih=np.array([[1.65], [1.63], [0.94], [-0.19]]),
-    weight_hh=np.array([[2.00], [2.70], [1.41], [4.38]]),
-    bias_ih=np.array([0.62, 1.62, -0.32, 0.59]),
-    bias_hh=None,
-)
-
-
-def run_unit(x, h_0=0.0, c_0=0.0):
-    x = np.reshape(np.asarray(x, dtype=float), (-1, 1, 1))
-    return reference.lstm_forward(x, np.full((1, 1), h_0), np.full((1, 1), c_0), **UNIT)
-
-
-def test_lstm_forward_gives_hand_worked_gates_in_one_step():
-    output, h_n, c_n, tape = run_unit([1.0], h_0=1.0, c_0=2.0)
-    for name, digits in dict(f=0.997, i=0.986, g=0.966, o=0.992, h=0.986).items():
-        assert abs(getattr(tape, name).item() - digits) <= 0.0005, name
-    assert abs(np.log(tape.f / (1 - tape.f)).item() - 5.95) < 1e-9
-    assert abs(tape.c.item() - 2.95) <= 0.005
-    assert output.item() == h_n.item() == tape.h.item() and c_n.item() == tape.c.item()
-
-
-@pytest.mark.parametrize(
-    "x, c, h",
-    [
-        pytest.param(
-            [0, 0.5, 0.25, 1], [-0.201, -0.202, -0.325, 0.015], [-0.128, -0.097, -0.166, 0.006], id="company_a"
-        ),
-        pytest.param([1, 0.5, 0.25, 1], [0.500, 0.914, 1.481, 2.409], [0.276, 0.612, 0.867, 0.969], id="company_b"),
-    ],
-)
-def test_lstm_forward_gives_hand_worked_states_over_four_days(x, c, h):
-    output, h_n, c_n, tape = run_unit(x)
-    np.testing.assert_allclose(tape.c.ravel(), c, rtol=0, atol=0.0005)
-    np.testing.assert_allclose(output.ravel(), h, rtol=0, atol=0.0005)
-    assert h_n.item() == output[-1].item() and c_n.item() == tape.c[-1].item()
-
-
-@pytest.mark.parametrize("T", [1, 2, 50])
-@pytest.mark.parametrize("feedback", [2.0, 0.5])
-def test_identity_rnn_gradient_explodes_or_vanishes_with_the_feedback_weight(feedback, T):
-    x, h_0, d_output = np.ones((T, 1, 1)), np.zeros((1, 1)), np.zeros((T, 1, 1))
-    d_output[-1] = 1
-    *_, tape = reference.rnn_forward(x, h_0, np.array([[1.5]]), np.array([[feedback]]), None, None, "identity")
-    gradients = reference.rnn_backward(tape, d_output)
-    np.testing.assert_array_equal(gradients.d_x.ravel(), 1.5 * feedback ** np.arange(T - 1.0, -1.0, -1.0))
-
+from reference_cases import H, layer_arguments, stack_arguments, stack_backward, stack_forward
 
 # ---- structure -----------------------------------------------------------------------------------------------------
 
@@ -98,7 +49,7 @@ def test_stack_works_when_T_or_B_is_0(mode, T, B):
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations("ifgo", 2)), ids="".join)
-def test_lstm_forward_changes_when_two_gates_are_swapped(pair):
+def test_lstm_forward_depends_on_the_order_of_the_gates(pair):
     arguments, *_ = layer_arguments("lstm", T=3)
     order = list("ifgo")
     a, b = (order.index(gate) for gate in pair)
@@ -111,7 +62,7 @@ def test_lstm_forward_changes_when_two_gates_are_swapped(pair):
 
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
 @pytest.mark.parametrize("T1", [0, 1, 3, 5])
-def test_layer_gives_the_same_in_two_parts_with_carried_state(mode, T1):
+def test_layer_run_in_two_parts_with_carried_state_gives_the_same(mode, T1):
     forward, backward = getattr(reference, mode + "_forward"), getattr(reference, mode + "_backward")
     arguments, incoming, _ = layer_arguments(mode, T=5)
     *want, tape = forward(**arguments)
@@ -133,7 +84,7 @@ def test_layer_gives_the_same_in_two_parts_with_carried_state(mode, T1):
 
 def test_stack_masks_multiply_the_output_of_the_layer_below():
     arguments, _, options = stack_arguments("lstm", 2, False, ("dropout",), T=3)
-    output, h_n, c_n, _ = stack_forward(arguments, options)
+    output, h_n, _, _ = stack_forward(arguments, options)
     first, second = (
         [arguments[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         for layer in range(2)
@@ -145,7 +96,7 @@ def test_stack_masks_multiply_the_output_of_the_layer_below():
     np.testing.assert_array_equal(h_n[0], between[-1])
 
 
-def test_reverse_direction_reads_the_future_only():
+def test_reverse_direction_depends_on_the_future_only():
     arguments, _, options = stack_arguments("lstm", 1, True, T=5)
     later = arguments["x"].copy()
     later[3] += 1
@@ -169,20 +120,20 @@ def test_stack_keeps_the_dtype(mode, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_saturated_gates_give_exact_limits_without_warning(dtype):
+def test_saturated_gates_give_exact_limits_without_a_warning(dtype):
     arguments, *_ = layer_arguments("lstm", T=3)
     arguments = {name: value.astype(dtype) for name, value in arguments.items()}
     arguments["bias_ih"] = np.repeat(np.array([-2000, 2000, 0, 2000], dtype), H)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        output, h_n, c_n, tape = reference.lstm_forward(**arguments)
+        _, h_n, c_n, tape = reference.lstm_forward(**arguments)
     np.testing.assert_array_equal(c_n, arguments["c_0"])
     np.testing.assert_array_equal(h_n, np.tanh(arguments["c_0"]))
     assert (tape.i == 0).all() and (tape.f == 1).all() and (tape.o == 1).all()
 
 
 @pytest.mark.parametrize("mode", ["lstm", "tanh", "relu"])
-def test_nan_stays_in_its_sequence_and_reaches_every_later_step(mode):
+def test_nan_stays_in_its_sequence_and_propagates_to_every_later_step(mode):
     arguments, _, options = stack_arguments(mode, 2, False, T=4)
     clean, *_ = stack_forward(arguments, options)
     arguments["x"][1, 0, 0] = np.nan
@@ -202,7 +153,7 @@ def test_stack_works_when_arguments_are_read_only():
 
 @pytest.mark.parametrize("T", [0, 3])
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
-def test_layer_backward_is_unmoved_when_results_are_overwritten(mode, T):
+def test_layer_backward_does_not_depend_on_results_that_the_caller_overwrites(mode, T):
     forward, backward = getattr(reference, mode + "_forward"), getattr(reference, mode + "_backward")
     arguments, incoming, _ = layer_arguments(mode, T=T)
     *results, tape = forward(**arguments)
@@ -227,27 +178,27 @@ def test_layer_names_the_argument_when_its_shape_is_wrong(mode):
             backward(tape, **incoming | {name: incoming[name][:1]})
 
 
-def test_rnn_forward_lists_the_nonlinearities_when_it_is_unknown():
+def test_rnn_forward_lists_the_nonlinearities_for_an_unknown_one():
     arguments, *_ = layer_arguments("rnn", T=3)
     with pytest.raises(ValueError, match="tanh, relu, identity, got 'sine'"):
         reference.rnn_forward(**arguments, nonlinearity="sine")
 
 
-# ---- what may be None
+# ---- None ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left_out", ["d_output", "d_h_n", "d_c_n"])
-def test_lstm_backward_takes_none_for_zero(left_out):
+@pytest.mark.parametrize("omitted", ["d_output", "d_h_n", "d_c_n"])
+def test_lstm_backward_takes_none_as_zero(omitted):
     arguments, incoming, _ = layer_arguments("lstm", T=3)
     *_, tape = reference.lstm_forward(**arguments)
-    got = reference.lstm_backward(tape, **incoming | {left_out: None})
-    want = reference.lstm_backward(tape, **incoming | {left_out: np.zeros_like(incoming[left_out])})
+    got = reference.lstm_backward(tape, **incoming | {omitted: None})
+    want = reference.lstm_backward(tape, **incoming | {omitted: np.zeros_like(incoming[omitted])})
     for name, d_got, d_want in zip(got._fields, got, want):
         np.testing.assert_array_equal(d_got, d_want, err_msg=name)
 
 
 @pytest.mark.parametrize("mode", ["lstm", "tanh"])
-def test_stack_backward_takes_none_for_zero(mode):
+def test_stack_backward_takes_none_as_zero(mode):
     arguments, incoming, options = stack_arguments(mode, 2, True, T=3)
     *_, tape = stack_forward(arguments, options)
     got, want = stack_backward(tape, {"d_output": None}), stack_backward(tape, {k: 0 * d for k, d in incoming.items()})

@@ -1,4 +1,4 @@
-"""The activations of the reference: values from their textbook formulas, derivatives, limits, what is refused."""
+"""The activations of the reference: textbook formulas, derivatives, limits, rejected parameters."""
 
 import math
 import warnings
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lstm_fast import reference
-from variants import ACTIVATIONS
+from reference_cases import ACTIVATIONS
 
-# ONNX's formulas in the words of the standard library.
+# ONNX's formulas, written with the standard library.
 FORMULAS = {
     "tanh": lambda z: math.tanh(z),
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
@@ -42,19 +42,19 @@ def split(spec):
     return name, parameters
 
 
-def test_there_are_onnx_s_eleven_activations():
+def test_the_activations_are_the_eleven_of_onnx():
     assert set(reference.ACTIVATIONS) == set(FORMULAS) and len(FORMULAS) == 11
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_activation_is_its_formula(spec):
+def test_activation_matches_its_formula(spec):
     name, parameters = split(spec)
     want = [FORMULAS[name](z, *parameters) for z in POINTS]
     np.testing.assert_allclose(reference.activation(spec)(POINTS), want, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_activation_backward_from_the_output_is_the_derivative(spec):
+def test_activation_backward_computes_the_derivative_from_the_output(spec):
     activation = reference.activation(spec)
     points = POINTS + 0.00137  # off every kink
     derivative = activation(points + 1e-30j).imag / 1e-30
@@ -76,14 +76,14 @@ def test_activation_backward_from_the_output_is_the_derivative(spec):
         ("softsign", 0, 1),
     ],
 )
-def test_activation_at_a_kink_has_the_derivative_of_one_side(spec, kink, derivative):
+def test_activation_has_a_one_sided_derivative_at_a_kink(spec, kink, derivative):
     activation = reference.activation(spec)
     assert activation.backward(np.ones(1), activation(np.array([float(kink)]))).item() == derivative
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FORMULAS)
-def test_activation_has_its_limits_without_warning_and_lets_nan_through(name, dtype):
+def test_activation_reaches_its_limits_without_a_warning_and_propagates_nan(name, dtype):
     activation = reference.activation(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -120,6 +120,6 @@ def test_activation_has_its_limits_without_warning_and_lets_nan_through(name, dt
         (("scaled_tanh", 0), "`activation`: alpha of scaled_tanh must not be 0"),
     ],
 )
-def test_activation_says_what_it_refuses(spec, message):
+def test_activation_names_what_it_rejects(spec, message):
     with pytest.raises(ValueError, match=message):
         reference.activation(spec)

@@ -1,6 +1,6 @@
-"""The reference against frozen results of PyTorch, forward and backward, and of ONNX Runtime, forward.
+"""The reference against golden results of PyTorch (forward and backward) and of ONNX Runtime (forward).
 
-tests/data/make_golden.py and make_golden_onnx.py made the files.
+The files were written by tests/data/make_golden.py and make_golden_onnx.py.
 """
 
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numdiff import relative_error
-from variants import stack_backward, stack_forward
+from reference_cases import stack_backward, stack_forward
 
 DATA = pathlib.Path(__file__).parent / "data"
 FILES = {path.name: np.load(path) for path in sorted(DATA.glob("golden_*.npz"))}
@@ -63,7 +63,7 @@ ONNX = {
 
 
 def frozen(file, case):
-    """The arrays of a case by name, and its config."""
+    """The arrays of a case by name, and its configuration."""
     arrays = {name.split("/")[1]: FILES[file][name] for name in FILES[file].files if name.startswith(case + "/")}
     return arrays, json.loads(str(arrays.pop("config")))
 
@@ -80,7 +80,7 @@ def test_golden_files_have_exactly_the_expected_cases():
 
 
 @pytest.mark.parametrize("file, case", cases(TORCH))
-def test_stack_matches_frozen_pytorch(file, case):
+def test_stack_matches_golden_results_of_pytorch(file, case):
     arrays, config = frozen(file, case)
     tolerance = 2e-6 if config.get("dtype") == "float32" else 1e-12
     options = dict(num_layers=config.get("num_layers", 1), bidirectional=config.get("bidirectional", False))
@@ -101,11 +101,11 @@ def test_stack_matches_frozen_pytorch(file, case):
 
 
 @pytest.mark.parametrize("file, case", cases(ONNX))
-def test_stack_matches_frozen_onnx_runtime(file, case):
+def test_stack_matches_golden_results_of_onnx_runtime(file, case):
     arrays, options = frozen(file, case)
     want = [arrays.pop(name).astype(float) for name in ("output", "h_n", "c_n")]
     arrays = {name: array.astype(float) for name, array in arrays.items()}
     *results, _ = stack_forward(arrays, dict(num_layers=1, bidirectional=False) | options)
     for got, expected in zip(results, want, strict=True):
         assert relative_error(got, expected) < 2e-6
-    np.testing.assert_array_equal(results[0] == 0, want[0] == 0)  # the padding, and what relu and its kin cut off
+    np.testing.assert_array_equal(results[0] == 0, want[0] == 0)  # padding, and zeros of relu and similar activations

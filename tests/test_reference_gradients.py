@@ -1,10 +1,10 @@
-"""Every gradient of the reference against numerical derivatives of its forward, which share no formula with it."""
+"""Every gradient of the reference against numerical derivatives of its forward pass, which share no formula with it."""
 
 import numpy as np
 import pytest
 
 from numdiff import central_difference, complex_step, complex_step_along, relative_error
-from variants import (
+from reference_cases import (
     ACTIVATIONS,
     LSTM_FEATURES,
     NEEDS,
@@ -19,50 +19,52 @@ from variants import (
     weighted_sum,
 )
 
-WITNESSES = [
+METHODS = [
     pytest.param(complex_step, 1e-12, id="complex_step"),
     pytest.param(central_difference, 1e-9, id="central_difference"),
 ]
 ALONE = [("lstm", feature) for feature in LSTM_FEATURES] + [("rnn", feature) for feature in RNN_FEATURES]
 
 
-def with_needs(feature):
+def with_requirements(feature):
     return (feature, NEEDS[feature]) if feature in NEEDS else (feature,)
 
 
-def check_layer(kind, arguments, incoming, options, witness, tolerance):
-    """Each element of each gradient, and that there is one for each array argument."""
+def check_layer(kind, arguments, incoming, options, numerical_gradient, tolerance):
+    """Checks each element of each gradient, and that every array argument has a gradient."""
     *_, tape = layer_forward(kind, arguments, options)
     gradients = layer_backward(kind, tape, incoming)
     assert set(gradients) == set(arguments)
     for name in arguments:
 
-        def loss(value):
+        def loss(value, name=name):
             return weighted_sum(layer_forward(kind, arguments | {name: value}, options)[: len(incoming)], incoming)
 
-        assert relative_error(gradients[name], witness(loss, arguments[name])) < tolerance, f"{name}, {options}"
+        assert relative_error(gradients[name], numerical_gradient(loss, arguments[name])) < tolerance, (
+            f"{name}, {options}"
+        )
 
 
 def check_stack_along(arguments, incoming, options, rng, tolerance):
-    """For each argument the derivative along one random direction, a number that all elements have part in."""
+    """Checks the derivative along one random direction for each argument, to which all elements contribute."""
     *_, tape = stack_forward(arguments, options)
     gradients = stack_backward(tape, incoming)
     assert set(gradients) == set(arguments)
     for name in arguments:
 
-        def loss(value):
+        def loss(value, name=name):
             return weighted_sum(stack_forward(arguments | {name: value}, options)[: len(incoming)], incoming)
 
         direction = rng.standard_normal(arguments[name].shape)
-        shares = gradients[name] * direction
-        error = abs(shares.sum() - complex_step_along(loss, arguments[name], direction))
-        assert error <= tolerance * np.abs(shares).sum(), f"{name}, {options}"
+        terms = gradients[name] * direction
+        error = abs(terms.sum() - complex_step_along(loss, arguments[name], direction))
+        assert error <= tolerance * np.abs(terms).sum(), f"{name}, {options}"
 
 
 # ---- the plain layers ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("witness, tolerance", WITNESSES)
+@pytest.mark.parametrize("numerical_gradient, tolerance", METHODS)
 @pytest.mark.parametrize("T", [1, 2, 5])
 @pytest.mark.parametrize(
     "kind, options",
@@ -73,9 +75,9 @@ def check_stack_along(arguments, incoming, options, rng, tolerance):
         ("rnn", {"nonlinearity": "identity"}),
     ],
 )
-def test_layer_backward_matches_numerical_derivative(kind, options, T, witness, tolerance):
+def test_layer_backward_matches_numerical_derivative(kind, options, T, numerical_gradient, tolerance):
     arguments, incoming, _ = layer_arguments(kind, T=T)
-    check_layer(kind, arguments, incoming, options, witness, tolerance)
+    check_layer(kind, arguments, incoming, options, numerical_gradient, tolerance)
 
 
 @pytest.mark.parametrize("T", [1, 3])
@@ -97,7 +99,7 @@ def test_stack_backward_matches_complex_step(mode, num_layers, bidirectional, fe
     assert set(gradients) == set(arguments)
     for name in arguments:
 
-        def loss(value):
+        def loss(value, name=name):
             return weighted_sum(stack_forward(arguments | {name: value}, options)[: len(incoming)], incoming)
 
         assert relative_error(gradients[name], complex_step(loss, arguments[name])) < 1e-12, name
@@ -108,7 +110,7 @@ def test_stack_backward_matches_complex_step(mode, num_layers, bidirectional, fe
 
 @pytest.mark.parametrize("kind, feature", ALONE)
 def test_layer_backward_matches_complex_step_with_one_feature(kind, feature):
-    arguments, incoming, options = layer_arguments(kind, with_needs(feature))
+    arguments, incoming, options = layer_arguments(kind, with_requirements(feature))
     check_layer(kind, arguments, incoming, options, complex_step, 1e-11)
 
 
@@ -130,7 +132,9 @@ def test_layer_backward_matches_complex_step_with_random_features(seed):
 
 @pytest.mark.parametrize("kind, feature", ALONE)
 def test_stack_backward_matches_complex_step_with_one_feature(kind, feature):
-    arguments, incoming, options = stack_arguments("tanh" if kind == "rnn" else kind, 2, True, with_needs(feature))
+    arguments, incoming, options = stack_arguments(
+        "tanh" if kind == "rnn" else kind, 2, True, with_requirements(feature)
+    )
     check_stack_along(arguments, incoming, options, np.random.default_rng(0), 1e-11)
 
 

@@ -1,4 +1,4 @@
-"""The random masks of the reference: Philox's known answers, each element from its own counter, the right shares."""
+"""The random masks of the reference: Philox's known answers, the counter of each element, frequencies."""
 
 import numpy as np
 import pytest
@@ -37,17 +37,17 @@ def test_dropout_mask_keeps_an_element_when_its_word_equals_the_threshold():
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_dropout_mask_drops_the_stated_share(p):
+def test_dropout_mask_drops_with_the_given_probability(p):
     mask = reference.dropout_mask(1, 0, (200, 20, 50), p, np.float64)
     deviation = np.sqrt(p * (1 - p) / mask.size)
     assert abs((mask == 0).mean() - p) < 4 * deviation
     assert abs(mask.mean() - 1) < 4 * deviation / (1 - p)
-    for axis in range(3):  # neighbours along each axis are independent
+    for axis in range(3):  # neighbors along each axis are independent
         first, second = np.moveaxis(mask, axis, 0)[:-1].ravel(), np.moveaxis(mask, axis, 0)[1:].ravel()
         assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(first.size)
 
 
-def test_dropout_mask_depends_on_seed_and_layer_but_not_on_the_shape_around():
+def test_dropout_mask_depends_on_seed_and_layer_but_not_on_the_shape():
     mask = reference.dropout_mask(7, 0, (5, 6, 9), 0.5, np.float32)
     assert mask.dtype == np.float32 and set(mask.ravel()) == {0.0, 2.0}
     np.testing.assert_array_equal(reference.dropout_mask(7, 0, (3, 2, 6), 0.5, np.float32), mask[:3, :2, :6])
@@ -56,7 +56,7 @@ def test_dropout_mask_depends_on_seed_and_layer_but_not_on_the_shape_around():
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0), (2, 3, 5)])
-def test_dropout_mask_is_all_or_nothing_when_p_is_0_or_1(shape):
+def test_dropout_mask_is_constant_when_p_is_0_or_1(shape):
     np.testing.assert_array_equal(reference.dropout_mask(0, 0, shape, 0.0, np.float64), np.ones(shape))
     np.testing.assert_array_equal(reference.dropout_mask(0, 0, shape, 1.0, np.float64), np.zeros(shape))
 
@@ -85,7 +85,7 @@ def test_zoneout_mask_takes_each_element_from_its_counter_and_word(state, kind):
         assert mask[t, b, f] == (u < 1288490188)
 
 
-def test_masks_of_one_seed_and_place_have_nothing_in_common():
+def test_masks_with_the_same_seed_and_index_are_uncorrelated():
     shape, p = (1, 500, 50), 0.5
     masks = [
         reference.dropout_mask(3, 1, shape, p, np.float64),
@@ -97,7 +97,7 @@ def test_masks_of_one_seed_and_place_have_nothing_in_common():
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_recurrent_and_zoneout_masks_have_the_stated_share(p):
+def test_recurrent_and_zoneout_masks_have_the_given_probability(p):
     dropped = reference.recurrent_dropout_mask(1, 0, (2000, 100), p, np.float64) == 0
     kept = reference.zoneout_mask(1, 0, (200, 20, 50), p, np.float64, "h") == 1
     assert abs(dropped.mean() - p) < 4 * np.sqrt(p * (1 - p) / dropped.size)
@@ -105,7 +105,7 @@ def test_recurrent_and_zoneout_masks_have_the_stated_share(p):
 
 
 @pytest.mark.parametrize("p, recurrent, zoneout", [(0.0, 1, 0), (1.0, 0, 1)])
-def test_recurrent_and_zoneout_masks_are_all_or_nothing_when_p_is_0_or_1(p, recurrent, zoneout):
+def test_recurrent_and_zoneout_masks_are_constant_when_p_is_0_or_1(p, recurrent, zoneout):
     mask = reference.recurrent_dropout_mask(0, 0, (2, 5), p, np.float64)
     np.testing.assert_array_equal(mask, np.full((2, 5), recurrent))
     for state in "hc":

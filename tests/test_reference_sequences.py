@@ -1,14 +1,16 @@
-"""Lengths, resets and learned initial states in the reference: the same as sequences, or pieces, run by themselves.
+"""Lengths, resets and learned initial states in the reference, compared with sequences, or segments, run alone.
 
-Their gradients meet numerical derivatives in test_reference_gradients.py.
+Their gradients are compared with numerical derivatives in test_reference_gradients.py.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from lstm_fast import reference
 from numdiff import relative_error
-from variants import (
+from reference_cases import (
     B,
     H,
     T,
@@ -25,11 +27,11 @@ LENGTHS = np.array([3, 0, 5, 1])
 
 
 def one_sequence(arguments, incoming, options, b, n):
-    """What stack_forward and stack_backward take for the first n steps of sequence b alone, without lengths."""
+    """Arguments, incoming gradients and options for the first n steps of sequence b alone, without lengths."""
 
     def cut(name, value):
-        sequences = name in ("x", "d_output", "masks", "zoneout_h_masks", "zoneout_c_masks", "resets")
-        return value[:n, b : b + 1] if sequences else value[:, b : b + 1]
+        has_steps = name in ("x", "d_output", "masks", "zoneout_h_masks", "zoneout_c_masks", "resets")
+        return value[:n, b : b + 1] if has_steps else value[:, b : b + 1]
 
     names = ("x", "h_0", "c_0")
     alone = {name: cut(name, value) if name in names else value for name, value in arguments.items()}
@@ -48,7 +50,7 @@ def one_sequence(arguments, incoming, options, b, n):
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", ["lstm", "tanh"])
-def test_lengths_give_what_each_sequence_gives_alone(kind, seed):
+def test_each_sequence_gives_the_same_as_alone(kind, seed):
     features = () if seed == 0 else random_features(np.random.default_rng(seed), "lstm" if kind == "lstm" else "rnn")
     arguments, incoming, options = stack_arguments(kind, 1 + seed % 2, True, features, seed=seed)
     options["lengths"] = LENGTHS
@@ -76,7 +78,7 @@ def test_lengths_give_what_each_sequence_gives_alone(kind, seed):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_garbage_in_the_padding_changes_no_bit(kind, seed):
+def test_content_of_the_padding_changes_no_bit(kind, seed):
     rng = np.random.default_rng(seed)
     features = random_features(rng, "lstm" if kind == "lstm" else "rnn")
     arguments, incoming, options = stack_arguments(kind, 2, True, features, seed=seed)
@@ -99,7 +101,7 @@ def test_garbage_in_the_padding_changes_no_bit(kind, seed):
         np.testing.assert_array_equal(d, d_want[name], err_msg=f"{name}, {features}")
 
 
-def test_sequence_of_length_0_hands_its_state_through():
+def test_sequence_of_length_0_passes_its_state_through():
     arguments, incoming, options = stack_arguments("lstm", 2, True)
     _, h_n, c_n, tape = stack_forward(arguments, options | {"lengths": LENGTHS})
     gradients = stack_backward(tape, incoming)
@@ -109,7 +111,7 @@ def test_sequence_of_length_0_hands_its_state_through():
 
 
 @pytest.mark.parametrize("kind", ["lstm", "tanh"])
-def test_full_lengths_are_as_none(kind):
+def test_full_lengths_are_equivalent_to_none(kind):
     arguments, incoming, options = stack_arguments(kind, 2, True)
     *want, tape = stack_forward(arguments, options)
     d_want = stack_backward(tape, incoming)
@@ -124,23 +126,23 @@ def test_full_lengths_are_as_none(kind):
 def test_tape_is_0_in_the_padding():
     arguments, _, options = layer_arguments("lstm", ("projection",))
     *_, tape = layer_forward("lstm", arguments, options | {"lengths": LENGTHS})
-    running = np.arange(T)[:, None] < LENGTHS
+    valid = np.arange(T)[:, None] < LENGTHS
     for name in "ifgoch":
-        assert not getattr(tape, name)[~running].any() and getattr(tape, name)[running].all(), name
+        assert not getattr(tape, name)[~valid].any() and getattr(tape, name)[valid].all(), name
 
 
 # ---- resets --------------------------------------------------------------------------------------------------------
 
 
-def pieces(resets):
+def segments(resets):
     """Slices of time between the resets of one sequence."""
     bounds = [0, *(t for t in np.flatnonzero(resets) if t > 0), len(resets)]
-    return [slice(begin, end) for begin, end in zip(bounds, bounds[1:])]
+    return [slice(begin, end) for begin, end in pairwise(bounds)]
 
 
 @pytest.mark.parametrize("learned", [(), ("learned_h_0", "learned_c_0")], ids=["zero", "learned"])
 @pytest.mark.parametrize("seed", range(6))
-def test_resets_give_what_the_pieces_give_alone_in_both_directions(seed, learned):
+def test_segments_between_resets_give_the_same_as_alone_in_both_directions(seed, learned):
     arguments, _, options = stack_arguments("lstm", 1, True, ("peepholes", *learned), seed=seed)
     resets = np.random.default_rng(seed).random((T, B)) < 0.4
     output, h_n, c_n, _ = stack_forward(arguments, options | {"resets": resets})
@@ -148,12 +150,13 @@ def test_resets_give_what_the_pieces_give_alone_in_both_directions(seed, learned
         for k, suffix in enumerate(("", "_reverse")):
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
             weights = {name: arguments[f"{name}_l0{suffix}"] for name in names}
-            anew = {name: arguments[f"{name}_l0{suffix}"][None] if learned else None for name in ("h_0", "c_0")}
+            restarted = {name: arguments[f"{name}_l0{suffix}"][None] if learned else None for name in ("h_0", "c_0")}
             given = {name: arguments[name][k, b : b + 1] for name in ("h_0", "c_0")}
-            parts = pieces(resets[:, b])[:: -1 if suffix else 1]
+            parts = segments(resets[:, b])[:: -1 if suffix else 1]
             for number, part in enumerate(parts):
-                # The first piece has the given state, but for a reset before step 0, which the reverse never meets.
-                state = given if number == 0 and (suffix or not resets[0, b]) else anew
+                # The first segment starts from the given state, unless there is a reset before step 0, which the
+                # reverse direction never meets.
+                state = given if number == 0 and (suffix or not resets[0, b]) else restarted
                 x = arguments["x"][part, b : b + 1][:: -1 if suffix else 1]
                 want, h, c, _ = reference.lstm_forward(x, **state, **weights)
                 got = output[part, b : b + 1, k * H : (k + 1) * H]
@@ -162,7 +165,7 @@ def test_resets_give_what_the_pieces_give_alone_in_both_directions(seed, learned
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_nothing_flows_back_through_a_reset(kind):
+def test_no_gradient_flows_back_through_a_reset(kind):
     arguments, incoming, _ = layer_arguments(kind)
     resets = np.zeros((T, B), bool)
     resets[3, 1:] = True
@@ -174,7 +177,7 @@ def test_nothing_flows_back_through_a_reset(kind):
     assert not gradients["h_0"][1:].any() and gradients["h_0"][0].all()
 
 
-def test_resets_in_the_padding_and_at_the_far_end_do_nothing():
+def test_resets_in_the_padding_and_at_the_end_of_a_direction_have_no_effect():
     arguments, _, options = stack_arguments("lstm", 1, True)
     resets = np.arange(T)[:, None] >= LENGTHS
     *want, _ = stack_forward(arguments, options | {"lengths": LENGTHS})
@@ -182,7 +185,7 @@ def test_resets_in_the_padding_and_at_the_far_end_do_nothing():
     for result, expected in zip(got, want):
         np.testing.assert_array_equal(result, expected)
     resets = np.zeros((T, B), bool)
-    resets[0] = True  # the reverse direction is through when it comes here
+    resets[0] = True  # where the reverse direction ends
     *got, _ = stack_forward(arguments, options | {"lengths": LENGTHS, "resets": resets})
     np.testing.assert_array_equal(got[0][:, :, H:], want[0][:, :, H:])
     np.testing.assert_array_equal(got[1][1], want[1][1])
@@ -193,7 +196,7 @@ def test_resets_in_the_padding_and_at_the_far_end_do_nothing():
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_learned_state_is_as_that_state_given_to_every_sequence(kind):
+def test_learned_state_is_equivalent_to_the_same_state_given_to_every_sequence(kind):
     features = ("learned_h_0", "learned_c_0", "zero_h_0", "zero_c_0") if kind == "lstm" else ("learned_h_0", "zero_h_0")
     arguments, incoming, options = layer_arguments(kind, features)
     states = [name for name in arguments if name.startswith("learned")]
@@ -209,7 +212,7 @@ def test_learned_state_is_as_that_state_given_to_every_sequence(kind):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_learned_state_has_gradient_0_when_another_is_given_and_nothing_resets(kind):
+def test_learned_state_has_gradient_0_when_a_state_is_given_and_nothing_resets(kind):
     arguments, incoming, options = layer_arguments(kind, ("learned_h_0", "learned_c_0")[: 1 + (kind == "lstm")])
     *_, tape = layer_forward(kind, arguments, options)
     gradients = layer_backward(kind, tape, incoming)

@@ -193,7 +193,7 @@ def test_removed_sequences_leave_the_others_as_they_are():
     assert stream.remove(np.array([True, False, False, True])) == stream.batch_size == 2
     assert np.array_equal(stream.block(x[3:, 1:3]), module(x[:, 1:3])[0][3:])
     for mask in ([True, True], [True], np.array([1, 0])):
-        with pytest.raises(ValueError, match="mask must be boolean"):
+        with pytest.raises(ValueError, match="mask must"):
             stream.remove(mask)
     for n in (0, -1, 1.5):
         with pytest.raises(ValueError, match="n must be a positive integer"):

@@ -94,7 +94,7 @@ def test_a_call_has_one_parallel_region():
     """There is one in the whole core, and each entry point goes there once."""
     sources = {path.relative_to(CSRC).as_posix(): path.read_text() for path in CSRC.rglob("*.[ch]")}
     regions = {name: len(re.findall(r"#\s*pragma omp parallel", text)) for name, text in sources.items()}
-    assert {name for name, n in regions.items() if n} == {"parallel.c"} and regions["parallel.c"] == 1
-    for name, function in (("loops/forward_body.h", "lstm_forward"), ("loops/backward_body.h", "lstm_backward")):
-        body = re.search(rf"\nenum lstm_status NAME\({function}\)\(.*?\n}}\n", sources[name], re.DOTALL).group()
+    assert {name for name, n in regions.items() if n} == {"threads.c"} and regions["threads.c"] == 1
+    for name, function in (("loops/forward.h", "forward"), ("loops/backward.h", "backward")):
+        body = re.search(rf"\nstatic enum lstm_status {function}\(.*?\n}}\n", sources[name], re.DOTALL).group()
         assert body.count("lstm_parallel(") == sources[name].count("lstm_parallel(") == 1

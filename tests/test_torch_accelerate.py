@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 import lstm_fast as lf
 
@@ -108,6 +108,138 @@ def test_hooks_flags_and_sharing_stay():
     with torch.no_grad():
         lstm(torch.randn(2, 2, 3))
     assert calls.count("forward") == 2
+
+
+def test_the_report_names_what_was_taken_and_what_was_left():
+    model = Model()
+    before = lf.torch.report(model)
+    assert not before.accelerated and before.left["first"] == "not accelerated yet"
+    report = lf.torch.report(lf.torch.accelerate(model))
+    assert report.accelerated == ["first", "rest.cell", "rest.subclass"]
+    assert report.left == {
+        "rest.own": "Own has a forward of its own",
+        "rest.parametrized": "weight_hh_l0 is computed before each call (parametrization, weight_norm or pruning)",
+        "rest.gru": "lstm_fast computes LSTM and LSTMCell only",
+    }
+    assert str(report).splitlines()[0].split() == ["first", "LSTM", "accelerated"]
+    assert [one.kind for one in report] == ["LSTM", "LSTMCell", "Initialised", "Own", "ParametrizedLSTM", "GRU"]
+    assert all(isinstance(one, lf.torch.ModuleReport) and not one.is_frozen for one in report)
+    assert str(lf.torch.report(nn.Linear(2, 3))) == "" and lf.torch.report(nn.Linear(2, 3)) == ()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_the_report_of_modules_of_other_kinds():
+    class Called(nn.LSTM):
+        def __call__(self, *args):
+            return super().__call__(*args)
+
+    class MyLSTM(nn.Module):
+        pass
+
+    pruned, normed = nn.LSTM(3, 4), torch.nn.utils.weight_norm(nn.LSTM(3, 4), "weight_ih_l0")
+    prune.random_unstructured(pruned, "weight_hh_l0", 0.5)
+    model = nn.ModuleDict(
+        {
+            "called": Called(3, 4),
+            "other": MyLSTM(),
+            "pruned": pruned,
+            "normed": normed,
+            "narrow": nn.LSTMCell(3, 4).bfloat16(),
+            "jit": torch.jit.script(nn.LSTM(3, 4)),
+            "quantized": torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 4)), {nn.LSTM})[0],
+        }
+    )
+    report = lf.torch.report(lf.torch.accelerate(model))
+    assert report.accelerated == ["narrow"]
+    assert "falls back to PyTorch: the dtype bfloat16" in str(report)
+    reasons = report.left
+    assert reasons["called"] == "Called has a __call__ of its own"
+    assert "MyLSTM is no torch.nn.LSTM" in reasons["other"]
+    assert "weight_hh_l0 is computed" in reasons["pruned"] and "weight_ih_l0 is computed" in reasons["normed"]
+    assert reasons["jit"] == "it is compiled by torch.jit"
+    assert reasons["quantized"].startswith("torch.ao.nn.quantized")
+
+
+def test_a_model_without_any_is_a_warning():
+    with pytest.warns(UserWarning, match="accelerate found no torch.nn.LSTM or LSTMCell to compute$"):
+        lf.torch.accelerate(nn.Linear(2, 3))
+    with pytest.warns(UserWarning, match=r"to compute:\n  0  Own  left: Own has a forward of its own") as caught:
+        lf.torch.accelerate(nn.Sequential(Own(4, 5)))
+    assert caught[0].filename == __file__
+
+
+def test_frozen_weights_are_not_looked_at():
+    x, cell_x = torch.randn(1, 1, 3), torch.randn(1, 4)
+    model = lf.torch.accelerate(Model(), frozen=True)
+    lstm, cell = model.first, model.rest["cell"]
+    assert lf.torch.report(lstm)[0].is_frozen and "(frozen)" in str(lf.torch.report(model))
+
+    def results():
+        with torch.no_grad():
+            inference = [lstm(x)[0], lstm(x.expand(1, 300, 3))[0], cell(cell_x)[0]]
+        return [*inference, lstm(x)[0].detach()]
+
+    def write():
+        for module in (lstm, cell):
+            for p in module.parameters():
+                p.data += 0.1
+
+    want = results()
+    write()
+    assert all(map(torch.equal, results(), want)), "the promise was kept by us"
+    renewals = [
+        lambda: [module.flatten_parameters() for module in (lstm, cell)],
+        lambda: lf.torch.accelerate(model, frozen=True),
+        lambda: model.load_state_dict(model.state_dict()),
+        lambda: model.double().float(),
+    ]
+    for renew in renewals:
+        write()
+        renew()
+        got = results()
+        assert not any(map(torch.equal, got, want))
+        want = got
+    write()
+    lf.torch.accelerate(model)
+    got = results()
+    assert not lf.torch.report(lstm)[0].is_frozen and not any(map(torch.equal, got, want))
+    write()
+    assert not any(map(torch.equal, results(), got)), "no promise any more"
+
+
+def test_a_broken_promise_is_no_crash():
+    lstm = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
+    x = torch.randn(2, 2, 3)
+    with torch.no_grad():
+        lstm(x), lstm(x)
+        for p, shape in zip(lstm.parameters(), ((400, 3), (400, 100), (400,), (400,)), strict=True):
+            p.data = torch.zeros(shape)
+        lstm.hidden_size = 100
+        assert lstm(x, (torch.zeros(1, 2, 100),) * 2)[0].shape == (2, 2, 100)
+    other = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
+    for p in other.parameters():
+        p.data = p.data.double()
+    with torch.no_grad():
+        assert other(x.double())[0].dtype is torch.float64
+
+
+def test_copies_of_frozen_modules_are_frozen_and_read_their_own_weights():
+    lstm, x = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True), torch.randn(2, 2, 3)
+    with torch.no_grad():
+        want = lstm(x)[0]
+        for one in (copy.deepcopy(lstm), pickle.loads(pickle.dumps(lstm))):
+            assert lf.torch.report(one)[0].is_frozen and torch.equal(one(x)[0], want)
+            one.load_state_dict({name: 2 * p for name, p in one.state_dict().items()})
+            assert not torch.equal(one(x)[0], want)
+    assert "_is_frozen" not in vars(lf.torch.restore(lstm))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantize_dynamic_needs_restore_first():
+    model = lf.torch.accelerate(nn.Sequential(nn.LSTM(3, 4)))
+    quantize = torch.ao.quantization.quantize_dynamic
+    assert type(quantize(model, {nn.LSTM})[0]) is lf.torch.LSTM
+    assert "quantized" in type(quantize(lf.torch.restore(model), {nn.LSTM})[0]).__module__
 
 
 def test_arguments_are_modules():

@@ -42,10 +42,10 @@ def test_results_may_be_changed_in_place():
     """The tape has copies of its own: the gradient stays right, where PyTorch refuses."""
     pytorch, x = example()
     ours = twin(pytorch)
-    output, (h_n, c_n) = pytorch(x)
+    output, (h_n, _) = pytorch(x)
     (output.relu().sum() + 2 * h_n.sum()).backward()
     want, x.grad = x.grad, None
-    output, (h_n, c_n) = ours(x)
+    output, (h_n, _) = ours(x)
     (output.relu_().sum() + h_n.mul_(2).sum()).backward()
     torch.testing.assert_close(x.grad, want)
 
@@ -142,22 +142,36 @@ def test_second_derivatives_are_pytorchs_and_say_so_once(recwarn):
     assert warning.category is lf.torch.FallbackWarning and "double backward" in str(warning.message)
 
 
+@pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
 def test_second_derivatives_of_packed_sequences():
     pytorch, _ = example()
     data = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
     packed = nn.utils.rnn.PackedSequence(data, torch.tensor([3, 2, 1, 1]))
     second = []
-    with pytest.warns(lf.torch.FallbackWarning):
-        for module in (pytorch, twin(pytorch)):
-            (gradient,) = torch.autograd.grad(module(packed)[0].data.square().sum(), data, create_graph=True)
-            second.append(torch.autograd.grad(gradient.square().sum(), [data, *module.parameters()]))
+    for module in (pytorch, twin(pytorch)):
+        (gradient,) = torch.autograd.grad(module(packed)[0].data.square().sum(), data, create_graph=True)
+        second.append(torch.autograd.grad(gradient.square().sum(), [data, *module.parameters()]))
     assert_alike(second[1], second[0], 1e-12, "second derivatives")
 
 
 def test_second_derivatives_with_dropout_are_a_clear_error():
     pytorch, x = example(dropout=0.5)
-    with pytest.raises(RuntimeError, match="dropout has first derivatives only"):
+    with pytest.raises(RuntimeError, match="dropout does not support double backward"):
         torch.autograd.grad(twin(pytorch)(x)[0].sum(), x, create_graph=True)
+
+
+@pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
+def test_second_derivatives_where_x_depends_on_the_parameters():
+    """Each gradient is the partial derivative: what comes through x is counted once."""
+    torch.manual_seed(0)
+    pytorch, x = nn.LSTM(5, 5, dtype=torch.float64), torch.randn(4, 2, 5, dtype=torch.float64)
+    second = []
+    for module in (pytorch, twin(pytorch)):
+        output = module(module(x)[0])[0]
+        first = torch.autograd.grad(output.square().sum(), list(module.parameters()), create_graph=True)
+        loss = sum(d.square().sum() for d in first)
+        second.append([*first, *torch.autograd.grad(loss, list(module.parameters()))])
+    assert_alike(second[1], second[0], 1e-12, "second derivatives")
 
 
 @pytest.mark.parametrize(

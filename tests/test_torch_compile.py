@@ -95,6 +95,33 @@ def test_sizes_that_change(allow_rnn):
     assert counter.frame_count <= 2 or not allow_rnn
 
 
+def test_states_are_arguments(allow_rnn):
+    slow, _, x = make()
+    for module, input, state in (
+        (slow.lstm, x, torch.rand(2, 2, 2, 4, dtype=torch.float64).unbind()),
+        (slow.cell, torch.rand(2, 4, dtype=torch.float64), torch.rand(2, 2, 5, dtype=torch.float64).unbind()),
+    ):
+        compiled = torch.compile(twin(module), backend="aot_eager", fullgraph=allow_rnn)
+        torch.testing.assert_close(compiled(input, state), module(input, state), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_x_may_be_written_after_a_batch_first_call(backend, allow_rnn):
+    slow = nn.LSTM(4, 4, batch_first=True, dtype=torch.float64)
+    start, results = torch.randn(2, 5, 4, dtype=torch.float64), []
+    for module, compile in ((slow, lambda f: f), (twin(slow), lambda f: torch.compile(f, backend=backend))):
+
+        def f(x, module=module):
+            z = x * 1
+            z += module(z)[0]
+            return z.square().sum()
+
+        x = start.clone().requires_grad_()
+        compile(f)(x).backward()
+        results.append([x.grad, *(p.grad for p in module.parameters())])
+    assert_alike(results[1], results[0], 1e-13, backend)
+
+
 def test_dropout_has_masks_of_the_call(allow_rnn):
     _, fast, x = make(dropout=0.5)
     compiled = torch.compile(fast.lstm, backend="aot_eager", fullgraph=allow_rnn)

@@ -52,10 +52,10 @@ WAYS = {
     "the dtype float16": lambda module, x: module.half()(x.half()),
     "the device meta": meta,
     "the tensor class Marked": lambda module, x: module(x.as_subclass(Marked)),
-    "a transform of torch.func": lambda module, x: torch.func.grad(lambda x: module(x)[0].sum())(x),
+    "transforms of torch.func": lambda module, x: torch.func.grad(lambda x: module(x)[0].sum())(x),
     "forward-mode": forward_mode,
-    "a dispatch mode": counted,
-    "not plain memory": negative_bit,
+    "dispatch modes": counted,
+    "tensors that are not plain memory": negative_bit,
 }
 
 
@@ -152,7 +152,7 @@ def test_torch_fx_takes_the_modules_as_leaves():
             self.lstm = nn.LSTM(3, 5)
 
         def forward(self, x):
-            output, (h, c) = self.lstm(x)
+            output, (h, _) = self.lstm(x)
             return output.sum() + h.sum()
 
     model, x = lf.torch.accelerate(Model()), torch.randn(4, 2, 3)

@@ -1,4 +1,4 @@
-"""lstm_fast.torch against torch.nn: PyTorch's own list of inputs and errors, gradcheck, random configurations, dropout."""
+"""lstm_fast.torch against torch.nn: PyTorch's module inputs and errors, gradcheck, random configurations, dropout."""
 
 import re
 import warnings
@@ -65,7 +65,7 @@ def test_every_error_input_of_pytorch(cls, n):
         one = error.module_error_input
         arguments, forward = one.constructor_input, one.forward_input
 
-        def call(make):
+        def call(make, arguments=arguments, forward=forward, error=error):
             module = make(*arguments.args, **arguments.kwargs)
             return (
                 module
@@ -86,7 +86,7 @@ def test_gradcheck(cls):
         _, ours, arguments = make(cls, one, torch.float64)
         tensors = flatten(leaves(arguments))
 
-        def call(*values):
+        def call(*values, tensors=tensors, ours=ours):
             x, *states = values[: len(tensors)]
             weights = dict(zip([name for name, _ in ours.named_parameters()], values[len(tensors) :], strict=True))
             return tuple(flatten(torch.func.functional_call(ours, weights, (x, *([tuple(states)] if states else [])))))
@@ -103,7 +103,7 @@ def test_gradgradcheck(cls):
         _, ours, arguments = make(cls, one, torch.float64)
         tensors = flatten(leaves(arguments))
         assert torch.autograd.gradgradcheck(
-            lambda x, *states: tuple(flatten(ours(x, tuple(states) or None))), tensors, fast_mode=True
+            lambda x, *states, ours=ours: tuple(flatten(ours(x, tuple(states) or None))), tensors, fast_mode=True
         )
 
 
@@ -193,7 +193,7 @@ def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
             ours(packed, tuple(states))
 
 
-# ---- dropout ----------------------------------------------------------------------------------------------------------
+# ---- dropout --------------------------------------------------------------------------------------------------------
 
 
 def test_dropout_comes_from_the_generator_of_pytorch():
@@ -213,7 +213,7 @@ def test_dropout_comes_from_the_generator_of_pytorch():
 
 @pytest.mark.parametrize("p", [0.25, 1.0])
 def test_dropout_has_the_statistics_of_pytorch(p):
-    """The second layer sees a constant from the first, dropped or scaled; each of its units shows what one unit sent."""
+    """The second layer gets a constant from the first, dropped or scaled; each of its units shows one of them."""
     pytorch = nn.LSTM(1, 64, 2, dropout=p)
     with torch.no_grad():
         for parameter in pytorch.parameters():
@@ -247,3 +247,15 @@ def test_gradients_with_dropout_are_those_of_the_masks_in_forward():
     weights = [p.detach().clone().requires_grad_() for p in lstm.parameters()]
     x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(call, (x, *weights), fast_mode=True)
+
+
+def test_tensors_that_require_grad_are_refused_by_the_numpy_layers():
+    lstm, x = lf.LSTM(3, 4), torch.randn(2, 3)
+    assert lstm(x)[0].shape == (2, 4)
+    for call in (lstm, lstm.forward, lstm.stream(2).step):
+        with pytest.raises(TypeError, match=r"x must be an array of numbers, got Tensor \(.*requires grad.*detach"):
+            call(x.clone().requires_grad_())
+    with pytest.raises(TypeError, match="h_0 must be an array of numbers, got Tensor"):
+        lstm(x, (torch.zeros(1, 4, requires_grad=True), torch.zeros(1, 4)))
+    with pytest.raises(TypeError, match="x must be an array of numbers, got Tensor"):
+        lstm(x.bfloat16())

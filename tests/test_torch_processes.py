@@ -1,4 +1,4 @@
-"""Several processes: distributed data parallel on gloo, workers of a DataLoader, children of fork; import without PyTorch."""
+"""Several processes: DDP and FSDP on gloo, workers of a DataLoader, children of fork; import without PyTorch."""
 
 import os
 import subprocess
@@ -71,6 +71,58 @@ def test_ddp_on_two_processes_is_one_process_with_the_whole_batch(tmp_path):
     finally:
         for worker in workers:
             worker.kill()
+
+
+FSDP = """if True:
+    import copy, sys
+    import torch
+    import torch.distributed as dist
+    from torch import nn
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    import lstm_fast as lf
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{sys.argv[1]}/meet", rank=0, world_size=1)
+    mesh = init_device_mesh("cpu", (1,))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(3, 8, 2, batch_first=True), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.out(self.lstm(x)[0])
+
+    def shard(model):
+        fully_shard(model.lstm, mesh=mesh)
+        return fully_shard(model, mesh=mesh)
+
+    torch.manual_seed(0)
+    start, x, results = Model(), torch.randn(4, 5, 3), []
+    ways = lambda m: m, shard, lambda m: shard(lf.torch.accelerate(m)), lambda m: lf.torch.accelerate(shard(m))
+    for prepare in ways:
+        model = prepare(copy.deepcopy(start))
+        optimizer, log = torch.optim.SGD(model.parameters(), 0.1), []
+        for _ in range(3):
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            with torch.no_grad():
+                log += [loss.item(), model(x).sum().item(), model(x[:1, :1]).sum().item()]
+        results.append(torch.tensor(log))
+    for log in results[1:]:
+        torch.testing.assert_close(log, results[0])
+    dist.destroy_process_group()
+    print(lf.torch.report(model).accelerated)
+"""
+
+
+def test_fully_sharded_models(tmp_path):
+    """FSDP frees the storages of the parameters after each call."""
+    done = subprocess.run([sys.executable, "-c", FSDP, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "['lstm']" in done.stdout, done.stderr[-3000:]
 
 
 class Features(Dataset):

@@ -1,40 +1,30 @@
-"""The tour as a user meets it: its numbers are read from what it prints. And the training behind it."""
+"""What the tour prints and draws: its numbers are read from the output."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.tour import gradients, sunspots, training
+from command_line import run
+from lstm_fast.tour import gradients, training
 
 PICTURES = ["1_gradients", "2_activations", "3_unit", "4_companies", "5_training", "6_sunspots"]
 NO_EXTRAS = (
     "import sys; sys.modules.update(dict.fromkeys(['matplotlib', 'tqdm', 'torch'])); "
     "from lstm_fast.__main__ import main; sys.exit(main(sys.argv[1:]))"
 )
-ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error"}
-
-
-def run(*arguments, python=("-m", "lstm_fast"), **options):
-    return subprocess.run(
-        [sys.executable, *python, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, **options
-    )
 
 
 def sections(text):
-    """Number -> text of the section."""
+    """The text of each section by its number."""
     parts = re.split(r"^(\d)\. ", text, flags=re.MULTILINE)
     return {int(number): part for number, part in zip(parts[1::2], parts[2::2])}
 
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory):
-    """(the finished process, the folder of its pictures)"""
+    """The finished process and the folder of its pictures."""
     out = tmp_path_factory.mktemp("tour") / "pictures" / "of the tour"
     process = run("tour", "--quick", "--out", str(out))
     assert process.returncode == 0, process.stderr
@@ -42,29 +32,30 @@ def tour(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(tour):
+def printed(tour):
+    """The sections that the tour prints."""
     return sections(tour[0].stdout)
 
 
-# ---- what is printed ----------------------------------------------------------------------------------------------
+# ---- text ------------------------------------------------------------------------------------------------------------
 
 
 def read_spans(text):
-    """Name of the unit -> factor, memory, gradient, base and exponent."""
+    """Factor, memory, gradient, base and exponent by the name of the network."""
     row = re.compile(
         r"^   (plain RNN, weight \S+|LSTM, forget-gate bias \S+) +(\S+) +(\S+) +(\S+) = (\S+)\^(\d+)$", re.MULTILINE
     )
     return {name: [float(number) for number in numbers] for name, *numbers in row.findall(text)}
 
 
-@pytest.mark.parametrize("weight, printed", [(2, 1.1259e15), (0.5, 8.8818e-16)])
-def test_gradients_of_the_plain_rnn(told, weight, printed):
-    assert read_spans(told[1])[f"plain RNN, weight {weight}"] == [weight, printed, printed, weight, 50]
+@pytest.mark.parametrize("weight, power", [(2, 1.1259e15), (0.5, 8.8818e-16)])
+def test_gradients_of_the_plain_rnn(printed, weight, power):
+    assert read_spans(printed[1])[f"plain RNN, weight {weight}"] == [weight, power, power, weight, 50]
     assert gradients.rnn_span(weight, 50) == (weight, weight**50, weight**50)
 
 
-def test_gradients_of_the_lstm_follow_the_forget_gate(told):
-    rows = [row for name, row in read_spans(told[1]).items() if name.startswith("LSTM")]
+def test_gradients_of_the_lstm_follow_the_forget_gate(printed):
+    rows = [row for name, row in read_spans(printed[1]).items() if name.startswith("LSTM")]
     assert [row[0] for row in rows] == [0.5, 0.881, 0.99, 0.999]
     for _, memory, gradient, base, exponent in rows:
         assert exponent == 50
@@ -73,21 +64,21 @@ def test_gradients_of_the_lstm_follow_the_forget_gate(told):
     assert gradient == pytest.approx(f**50, rel=1e-13) and memory == pytest.approx(f**50, rel=1e-13)
 
 
-def test_activations(told):
+def test_activations(printed):
     row = re.compile(r"^   (\w+) +\( *(-?\d+)\) = +(\S+), rounded (\S+)$", re.M)
-    printed = {(name, int(x)): (float(y), rounded) for name, x, y, rounded in row.findall(told[2])}
-    assert {point: rounded for point, (_, rounded) in printed.items()} == {
+    points = {(name, int(x)): (float(y), rounded) for name, x, y, rounded in row.findall(printed[2])}
+    assert {point: rounded for point, (_, rounded) in points.items()} == {
         ("sigmoid", 10): "0.99995",
         ("sigmoid", -5): "0.01",
         ("tanh", 2): "0.96",
         ("tanh", -5): "-1",
     }
-    for (name, x), (y, _) in printed.items():
+    for (name, x), (y, _) in points.items():
         assert y == pytest.approx(np.tanh(x) if name == "tanh" else 1 / (1 + np.exp(-x)), abs=1e-7)
 
 
 @pytest.mark.parametrize(
-    "name, arithmetic, pre, letter, curve, value",
+    "name, arithmetic, pre, letter, function, value",
     [
         ("forget gate", "1*2.70 + 1*1.63 + 1.62", "5.95", "f", "sigmoid", "0.997"),
         ("input gate", "1*2.00 + 1*1.65 + 0.62", "4.27", "i", "sigmoid", "0.986"),
@@ -95,21 +86,22 @@ def test_activations(told):
         ("output gate", "1*4.38 - 1*0.19 + 0.59", "4.78", "o", "sigmoid", "0.992"),
     ],
 )
-def test_gates_of_the_unit(told, name, arithmetic, pre, letter, curve, value):
-    (line,) = (line for line in told[3].splitlines() if line.startswith(f"   {name} "))
-    assert line.split() == f"{name} {arithmetic} = {pre} {letter} = {curve}({pre}) = {value}".split()
+def test_gates_of_the_unit(printed, name, arithmetic, pre, letter, function, value):
+    lines = printed[3].splitlines()
+    (at,) = (k for k, line in enumerate(lines) if line.startswith(f"   {name} "))
+    assert lines[at].split() == f"{name} pre_{letter} = {arithmetic} = {pre}".split()
+    assert lines[at + 1].strip().startswith(f"{letter} = {function}(pre_{letter}) = {value}: ")
 
 
-def test_memories_of_the_unit(told):
-    assert "c_prev = 2, short-term memory h_prev = 1, input x = 1" in told[3]
-    assert "99.7% of the long-term memory is remembered: 0.997*2 = 1.995" in told[3]
-    lines = {line[:25].strip(): line.split(" = ") for line in told[3].splitlines() if line.startswith("   new ")}
-    assert lines["new long-term memory"][1:] == ["f*c_prev + i*g", "1.995 + 0.953", "2.95"]
-    assert lines["new short-term memory"][1:] == ["o*tanh(c)", "0.992*0.995", "0.986"]
+def test_memories_of_the_unit(printed):
+    assert "c_prev = 2, short-term memory h_prev = 1, input x = 1" in printed[3]
+    assert "99.7% of the long-term memory is kept" in printed[3]
+    assert "c = f * c_prev + i * g = 0.997*2 + 0.986*0.966 = 1.995 + 0.953 = 2.95\n" in printed[3]
+    assert "h = o * tanh(c) = 0.992*0.995 = 0.986\n" in printed[3]
 
 
 def read_days(text):
-    """Company -> letter -> the number of each day."""
+    """The numbers of each day by company and letter."""
     companies = {}
     for line in text.splitlines():
         words = line.split()
@@ -133,29 +125,29 @@ def read_predictions(text):
         ("B", (1, 0.5, 0.25, 1), (0.500, 0.914, 1.481, 2.409), (0.276, 0.612, 0.867, 0.969)),
     ],
 )
-def test_memories_of_the_companies(told, company, x, c, h):
-    days = read_days(told[4])[company]
+def test_memories_of_the_companies(printed, company, x, c, h):
+    days = read_days(printed[4])[company]
     assert (days["x"], days["c"], days["h"]) == (x, c, h)
     for letter in "fio":
         assert all(0 < gate < 1 for gate in days[letter])
-    assert read_predictions(told[4])[company] == (h[-1], *{"A": ("0", "0"), "B": ("1", "1")}[company])
+    assert read_predictions(printed[4])[company] == (h[-1], *{"A": ("0", "0"), "B": ("1", "1")}[company])
 
 
-def test_the_unit_is_seen_to_learn(told):
-    losses = [float(loss) for loss in re.findall(r"^   after +\d+ steps: loss (\S+)$", told[5], re.M)]
+def test_the_unit_learns(printed):
+    losses = [float(loss) for loss in re.findall(r"^   after +\d+ steps: loss (\S+)$", printed[5], re.M)]
     assert len(losses) == 6 and losses[0] > 0.1 and losses[-1] < 2 * training.BOUND**2
-    (steps,) = re.findall(r"^   Learned after (\d+) steps\.$", told[5], re.M)
-    assert f"after {steps:>4} steps: loss {losses[-1]:.4f}" in told[5]
-    predictions = read_predictions(told[5])
+    (steps,) = re.findall(r"^   Learned after (\d+) steps\.$", printed[5], re.M)
+    assert f"after {steps:>4} steps: loss {losses[-1]:.4f}" in printed[5]
+    predictions = read_predictions(printed[5])
     assert {name: words for name, (_, *words) in predictions.items()} == {"A": ["0", "0"], "B": ["1", "1"]}
     for company, (predicted, _, truth) in predictions.items():
         assert abs(predicted - float(truth)) <= training.BOUND
-        assert read_days(told[5])[company]["h"][-1] == predicted
+        assert read_days(printed[5])[company]["h"][-1] == predicted
 
 
-def test_sunspot_errors(told):
+def test_sunspot_errors(printed):
     row = re.compile(r"^   (persistence|AR\(11\)|LSTM, hidden size 16) +(\S+)$", re.M)
-    errors = dict(row.findall(told[6]))
+    errors = dict(row.findall(printed[6]))
     assert (errors["persistence"], errors["AR(11)"]) == ("30.4", "17.8")
     assert float(errors["LSTM, hidden size 16"]) < 0.8 * 30.4
 
@@ -176,8 +168,8 @@ def check_speed_table(text):
         assert own > 0 and float(ratio) == pytest.approx(other / own, rel=0.06, abs=0.1)
 
 
-def test_speed_table_of_the_tour(told):
-    check_speed_table(told[7])
+def test_speed_table(printed):
+    check_speed_table(printed[7])
 
 
 def test_lines_fit_a_terminal(tour):
@@ -189,7 +181,7 @@ def test_lines_fit_a_terminal(tour):
 # ---- pictures -----------------------------------------------------------------------------------------------------
 
 
-def test_pictures_are_there_and_not_blank(tour):
+def test_pictures_are_saved_and_not_blank(tour):
     image = pytest.importorskip("matplotlib.image")
     process, out = tour
     assert sorted(path.name for path in out.iterdir()) == [f"{name}.png" for name in PICTURES]
@@ -209,138 +201,3 @@ def test_runs_without_matplotlib_and_tqdm(tmp_path):
     assert "PyTorch is not installed" in sections(process.stdout)[7]
     assert re.search(r"training \d+ of at most 1000 steps, loss 0\.0\d+\n", process.stderr)
     assert not list(tmp_path.iterdir())
-
-
-# ---- the command line ---------------------------------------------------------------------------------------------
-
-
-def test_version():
-    assert run("--version").stdout == f"lstm-fast {lf.__version__}\n"
-
-
-def test_info_prints_every_entry():
-    printed = dict(line.split(": ", 1) for line in run("info").stdout.splitlines())
-    assert list(printed) == list(lf.info())
-    assert (printed["version"], printed["isa"]) == (lf.__version__, lf.info()["isa"])
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["--seed", "-1"], "must be at least 0, got -1"),
-        (["--seed", "x"], "invalid integer value: 'x'"),
-        (["bench", "--num-threads", "0"], "must be at least 1, got 0"),
-        (["detour"], "invalid choice: 'detour'"),
-    ],
-)
-def test_wrong_arguments_are_named(arguments, message):
-    process = run(*arguments)
-    assert process.returncode == 2 and message in process.stderr and not process.stdout
-
-
-def test_pictures_that_cannot_be_written(tmp_path):
-    pytest.importorskip("matplotlib")
-    (tmp_path / "taken").write_text("a file, not a folder")
-    process = run("tour", "--out", str(tmp_path / "taken"))
-    assert process.returncode == 1 and "taken" in process.stderr
-    assert "Traceback" not in process.stderr and not process.stdout
-
-
-def start_tour():
-    """The process and the first line of its output."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lstm_fast", "--no-pictures"],
-        env=ENVIRONMENT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    return process, process.stdout.readline()
-
-
-def test_interrupt_ends_with_one_line():
-    process, first = start_tour()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert first.startswith("lstm_fast ")
-    assert process.returncode == 130
-    assert errors.endswith("\nInterrupted.\n") and "Traceback" not in errors
-
-
-def test_closed_pipe_is_quiet():
-    process, _ = start_tour()
-    process.stdout.close()
-    errors = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=60) == 141
-    assert "Error" not in errors and "Traceback" not in errors
-
-
-def test_the_library_does_not_import_the_tour():
-    code = "import lstm_fast, sys; print([m for m in sys.modules if 'tour' in m or m in ('matplotlib', 'tqdm')])"
-    assert run(python=("-c", code)).stdout == "[]\n"
-
-
-# ---- training -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_unit_learns_both_companies(seed):
-    result = training.train_unit(seed)
-    assert result.is_done
-    x, truth = training.company_values()
-    _, (h_n, _) = result.unit(x)
-    assert np.all(np.abs(h_n[0, :, 0] - truth) < training.BOUND)
-    assert np.array_equal(h_n[0, :, 0], result.predictions)
-
-
-def test_a_plateau_is_left_by_a_new_draw(monkeypatch):
-    monkeypatch.setattr(training, "STEPS_PER_DRAW", 100)
-    result = training.train_unit(0)
-    assert result.is_done and len(result.losses) > 1
-    assert [len(losses) for losses in result.losses[:-1]] == [100] * (len(result.losses) - 1)
-
-
-def test_the_lstm_forecasts_sunspots():
-    result = sunspots.forecast(seed=1)
-    assert np.array_equal(result.years, np.arange(1921, 2009))
-    assert result.losses[-1] < 0.2 * result.losses[0]
-    assert 15 < sunspots.rmse(result.lstm, result.truth) < 20.5
-
-
-def test_examples_of_sunspots_do_not_overlap():
-    years, values = lf.datasets.sunspots()
-    train, test = sunspots.examples()
-    assert (train.years[0], train.years[-1], test.years[0], test.years[-1]) == (1711, 1920, 1921, 2008)
-    for part in (train, test):
-        for window, value, year in zip(part.windows, part.values, part.years):
-            at = year - years[0]
-            assert value == values[at] and np.array_equal(window, values[at - 11 : at])
-
-
-def test_gradient_of_the_forecaster():
-    train, _ = sunspots.examples()
-    forecaster = sunspots.Forecaster(train.values, seed=0)
-    x, target = forecaster._sequences(train.windows), forecaster._scaled(train.values)
-    _, gradient = forecaster._loss_and_gradient(x, target)
-    direction = gradient / np.linalg.norm(gradient)
-    n = forecaster.lstm.flat_parameters.size
-
-    def loss_after(step):
-        training.add_to_parameters(forecaster.lstm, step * direction[:n])
-        forecaster.head += step * direction[n:]
-        return forecaster._loss_and_gradient(x, target)[0]
-
-    ahead, behind = loss_after(0.01), loss_after(-0.02)
-    assert (ahead - behind) / 0.02 == pytest.approx(np.linalg.norm(gradient), rel=1e-2)
-
-
-def test_adam_steps_by_the_learning_rate_at_first():
-    change = training.Adam(3, lr=0.1).step(np.array([3.0, -0.01, 0.0]))
-    assert change == pytest.approx([-0.1, 0.1, 0.0], rel=1e-5)
-
-
-def test_clipping_keeps_the_direction():
-    gradient = np.array([3.0, 4.0])
-    assert training.clipped(gradient, 1.0) == pytest.approx([0.6, 0.8])
-    assert training.clipped(gradient, 10.0) is gradient

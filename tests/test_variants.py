@@ -6,9 +6,9 @@ import pytest
 import lstm_fast as lf
 from lstm_fast import _core, reference
 from lstm_fast._tape import TrainingOptions
+from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, masks, states, train
 from test_reference_golden import ONNX, TORCH, cases, frozen
 from tolerances import FEW_GRADIENTS_F32, FORWARD, assert_same_bits, assert_within, forward_error, gradient_error
-from variant_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, masks, states, train
 
 KINDS = {"lstm": LSTM_OPTIONS, "tanh": RNN_OPTIONS, "relu": RNN_OPTIONS, "identity": RNN_OPTIONS}
 STRUCTURES = [

@@ -1,31 +1,31 @@
-"""Allowed errors, each with its reason, and how they are measured. No looser number without a reason here."""
+"""Tolerances, each with its reason, and how errors are measured. A looser tolerance needs a reason here."""
 
 import numpy as np
 
 EPSILON_F32 = 2.0**-23
 EPSILON_F64 = 2.0**-52
 
-# sigmoid, tanh, in units in the last place of the exact value: the polynomial, the reconstruction of the exponential
-# and the division round once or twice each.
+# sigmoid and tanh, in units in the last place of the exact value: the polynomial, the reconstruction of the exponential
+# and the division each round once or twice.
 ACTIVATION_ULP = 2.0
 
 # Outputs and states, T <= 100 and H <= 256, against float64 on the same weights: rounding of the dot products and of
-# the activations, which the recurrence carries on and the gates damp. Absolute, as the outputs lie in [-1, 1]; cell
-# states and linear or relu outputs beyond 1 count relative to the largest of their array.
+# the activations, propagated by the recurrence and damped by the gates. Absolute, since outputs lie in [-1, 1]; cell
+# states and linear or relu outputs beyond 1 are measured relative to the largest of their array.
 FORWARD = {np.float32: 8 * EPSILON_F32, np.float64: 8 * EPSILON_F64}
 
-# Gradients. float64: largest difference relative to the largest entry, against complex steps, which are exact but for
-# rounding; what is left is the order of the sums. float32: Frobenius norm of the difference relative to the norm of the
-# float64 gradient, T <= 100. In an array of at most 8 numbers the sums may cancel by chance, and the rounding does not
-# average out: three times as much.
+# Gradients. float64: largest difference relative to the largest entry, against complex steps, which are exact up to
+# rounding; the remaining difference is the order of summation. float32: Frobenius norm of the difference relative to
+# the norm of the float64 gradient, T <= 100. In an array of at most 8 numbers sums may cancel by chance and rounding
+# does not average out: three times as much.
 GRADIENT = {np.float32: 1e-6, np.float64: 1e-12}
 
 FEW_GRADIENTS_F32 = 3e-6
 
-# Long sequences add up more rounding: T up to 1100, relative Frobenius as above.
+# Long sequences accumulate more rounding: T up to 1100, relative Frobenius norm as above.
 LONG_GRADIENT_F32 = 2e-6
 
-# Results of another float32 implementation, PyTorch's: both sides have the error above.
+# Against another float32 implementation, PyTorch's: both sides have the error above.
 FROZEN_F32 = 2e-6
 
 
@@ -50,7 +50,7 @@ def assert_within(error, tolerance, case):
 
 
 def assert_same_bits(got, want, case=""):
-    """Equal to the bit, NaN for NaN: its sign and payload alone are not promised."""
+    """Bitwise equality, except that the sign and payload of NaN are not promised."""
     assert (got.shape, got.dtype) == (want.shape, want.dtype), case
     got, want = (np.where(np.isnan(a), a.dtype.type(np.nan), a) for a in (got, want))
     bits = f"u{got.itemsize}"

@@ -1,4 +1,4 @@
-"""A PyTorch module and ours with the same parameters, run on the same tensors and compared: results and all gradients."""
+"""A PyTorch module and ours with the same parameters and inputs, compared: results and all gradients."""
 
 import copy
 from contextlib import nullcontext
@@ -15,8 +15,9 @@ torch.set_num_threads(
     1
 )  # what is computed here is small: threads would wait for each other, all the more on a busy machine
 
-# Both sides round, so that they may differ by twice what one is off. Gradients: Frobenius norm of the difference relative to
-# that of the gradient of PyTorch, or to 1/16 a number if they are small: sums of a few numbers may cancel by chance.
+# Both sides round, so that they may differ by twice what one is off. Gradients: Frobenius norm of the difference
+# relative to that of the gradient of PyTorch, or to 1/16 a number if they are small: sums of a few numbers may cancel
+# by chance.
 FORWARD = {torch.float32: 2 * 8 * EPSILON_F32, torch.float64: 2 * 8 * EPSILON_F64}
 GRADIENT = {torch.float32: 8e-6, torch.float64: 1e-13}
 

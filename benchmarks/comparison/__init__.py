@@ -1,13 +1,13 @@
-"""Side by side with other frameworks; benchmarks/compare.py is the way in.
+"""The comparison with other frameworks; the entry point is benchmarks/compare.py.
 
-shapes.py      what is timed, each shape with its bars and its reason
-server.py      the process of one framework: reads requests, checks, times
-frameworks/    one module a framework: its fastest documented calls; limits.py: what the hardware can do
-processes.py   starts and asks those processes
-processors.py  which processors they run on
-measure.py     one shape: check everybody, then rounds in turn
-verdict.py     ratios, percentage of the limit, bars
-table.py       as text
-chart.py       as a picture
-host.py        the machine and the versions
+shapes.py       what is timed: each shape with its bars and the reason for it
+processors.py   the processors that all processes run on
+frameworks/     one module per framework with its fastest documented calls; limits.py: what the hardware allows
+server.py       the process of one framework: reads requests, checks results, times calls
+processes.py    starts these processes and sends them requests
+measure.py      one shape: check all frameworks, then time them in interleaved rounds
+verdict.py      ratios, percentage of the limit, bars
+table.py        the results as text
+chart.py        the results as a chart
+host.py         the machine and the versions
 """

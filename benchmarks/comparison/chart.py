@@ -1,4 +1,4 @@
-"""The results as a picture: for every shape, how many times as long each peer takes. Readable without colour."""
+"""The results as a chart: the time of each peer relative to lstm_fast, shape by shape. Legible without color."""
 
 from .shapes import REGIMES
 from .table import SHORT, time_text
@@ -28,7 +28,7 @@ ROW_INCHES, TITLE_ROWS = 0.21, 2.6
 
 
 def draw(results, path):
-    """Writes the PNG; returns a line that says where, or why not."""
+    """Write the PNG; return a line that says where it is, or why there is none."""
     try:
         import matplotlib
     except ImportError:
@@ -47,8 +47,8 @@ def draw(results, path):
     figure = plt.figure(figsize=(6.4 * len(columns), inches + 1.2))
     host = results["host"]
     figure.suptitle(
-        f"Time of each peer over time of lstm_fast: right of the line lstm_fast is faster\n{host['cpu']}, "
-        f"{host['isa']}, {host['num_threads']} thread(s) unless said, {host['date'][:10]}",
+        f"Time of each peer relative to lstm_fast: to the right of the line lstm_fast is faster\n{host['cpu']}, "
+        f"{host['isa']}, {host['num_threads']} thread(s) unless noted, {host['date'][:10]}",
         fontsize=10,
         y=1 - 0.1 / (inches + 1.2),
         va="top",
@@ -65,7 +65,7 @@ def draw(results, path):
             _panel(axes, regime, rows, handles)
             y -= height
     handles = {name: handles[name] for name in sorted(handles, key=[*MARKERS, *sorted(handles)].index)}
-    names = [{"own": "own column"}.get(name, SHORT.get(name, name)) for name in handles]
+    names = [{"own": "baseline"}.get(name, SHORT.get(name, name)) for name in handles]
     figure.legend(handles.values(), names, loc="lower center", ncols=5 * len(columns), fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -84,7 +84,7 @@ def _rows(column):
 
 
 def _balanced(panels, n):
-    """The panels in n columns of about the same height, in order."""
+    """The panels, in order, in n columns of about the same height."""
     columns, total = [[] for _ in range(n)], _rows(panels)
     k = 0
     for panel in panels:
@@ -116,7 +116,7 @@ def _panel(axes, regime, rows, handles):
             handles.setdefault(name, handle)
         for what, bar, _, is_met in bars(row):
             if what in ("peers", "own", "torch"):
-                style, name = (":", "bar of own column") if what == "own" else ("-", "bar (thick: missed)")
+                style, name = (":", "bar of the baseline") if what == "own" else ("-", "bar (thick: missed)")
                 width = 2.4 if is_met is False else 1
                 handle = axes.plot([bar, bar], [y - 0.42, y + 0.42], "k" + style, lw=width, zorder=2)[0]
                 handles.setdefault(name, handle)

@@ -1,4 +1,4 @@
-"""The machine, the versions and the commit: what a result file needs to be read later."""
+"""The machine, the versions and the commit: the context of a result file."""
 
 import os
 import platform
@@ -9,6 +9,7 @@ from pathlib import Path
 
 
 def cpu_name():
+    """The model name of the processor."""
     try:
         with open("/proc/cpuinfo") as f:
             names = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
@@ -18,7 +19,7 @@ def cpu_name():
 
 
 def caches():
-    """Sizes of the data caches of the first processor, as the system says them."""
+    """Sizes of the data caches of the first processor, as the system reports them."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
@@ -31,7 +32,7 @@ def caches():
 
 
 def commit():
-    """Of this checkout, with -dirty where files differ from it; unknown without git."""
+    """The commit of this checkout, with -dirty if files differ from it; unknown without git."""
     try:
         run = subprocess.run(
             ["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
@@ -46,6 +47,7 @@ def commit():
 
 
 def facts(num_threads, versions):
+    """The facts about the host that go into the result file."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": cpu_name(),

@@ -1,4 +1,4 @@
-"""One shape: the same weights for everybody, every result checked, then rounds in turn; medians over the rounds."""
+"""One shape: the same weights for all frameworks, every result checked, then interleaved rounds and their medians."""
 
 import tempfile
 from contextlib import nullcontext
@@ -11,18 +11,18 @@ import numpy as np
 from .processes import BusyCore
 from .shapes import CHECKED_STEPS, Entrant, flops, weight_bytes
 
-ROUND_SECONDS = 0.03  # of each entrant in each round; at least one call
-LONG_ROUND_SECONDS = 1.5  # of all entrants: from here on the number of rounds goes down to LEAST_ROUNDS
+ROUND_SECONDS = 0.03  # for each entrant in each round; at least one call
+LONG_ROUND_SECONDS = 1.5  # for all entrants: above this the number of rounds drops to LEAST_ROUNDS
 LEAST_ROUNDS = 3
-PAUSE_SECONDS = 0.06  # after a process with waiting threads, before the next one runs
+PAUSE_SECONDS = 0.06  # after a process whose threads may still spin, before the next one runs
 
 
 def label(entrant):
-    """How an entrant is called in the results."""
+    """The name of an entrant in the results."""
     parts = [
         entrant.framework,
         entrant.isa,
-        entrant.number if entrant.number != "float32" else None,
+        entrant.dtype if entrant.dtype != "float32" else None,
         f"{entrant.threads} thread{'s' * (entrant.threads > 1)}" if entrant.threads else None,
         f"T={entrant.T}" if entrant.T else None,
         f"B={entrant.B}" if entrant.B else None,
@@ -31,13 +31,14 @@ def label(entrant):
 
 
 def entrants(case, peers):
-    number = "float32" if case.entrant.number == "float16" else case.entrant.number
+    """lstm_fast, its baseline if the case has one, and the peers."""
+    dtype = "float32" if case.entrant.dtype == "float16" else case.entrant.dtype
     if case.peers is not True:
         peers = [peer for peer in case.peers or () if peer in peers]
     return [
         case.entrant,
         *([case.own] if case.own else []),
-        *(Entrant(peer, threads=case.entrant.threads, number=number) for peer in peers),
+        *(Entrant(peer, threads=case.entrant.threads, dtype=dtype) for peer in peers),
     ]
 
 
@@ -64,9 +65,9 @@ def _write_data(case, path):
 
 
 def measure(case, children, peers, num_threads, n_rounds):
-    """The row of a shape, a dict. Every entrant is in it: with its times, or with the problem it has."""
+    """The row of a shape, a dict with every entrant: its times, or its problem."""
     start = monotonic()
-    who = {label(entrant): entrant for entrant in entrants(case, peers)}
+    named = {label(entrant): entrant for entrant in entrants(case, peers)}
     n_threads = case.entrant.threads or num_threads
     limits = children.of("limits", n_threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -74,9 +75,9 @@ def measure(case, children, peers, num_threads, n_rounds):
         _write_data(case, data)
         answered = limits.ask("answers", data=data, answers=answers, kind=case.kind)
         if "problem" in answered:
-            return _row(case, who, dict.fromkeys(who, answered), [], num_threads)
+            return _row(case, named, dict.fromkeys(named, answered), [], num_threads)
         results, running = {}, {}
-        for name, entrant in who.items():
+        for name, entrant in named.items():
             child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa)
             results[name] = child.ask(
                 "prepare",
@@ -84,7 +85,7 @@ def measure(case, children, peers, num_threads, n_rounds):
                 data=data,
                 answers=answers,
                 kind=case.kind,
-                number=entrant.number,
+                dtype=entrant.dtype,
                 T=entrant.T,
                 B=entrant.B,
             )
@@ -93,10 +94,10 @@ def measure(case, children, peers, num_threads, n_rounds):
     if sum(max(ROUND_SECONDS, results[name]["seconds"]) for name in running) > LONG_ROUND_SECONDS:
         n_rounds = min(n_rounds, LEAST_ROUNDS)
     level, _ = weight_bytes(case)
-    found = []
+    limits_found = []
     with BusyCore() if case.is_busy else nullcontext():
         for _ in range(n_rounds):
-            found.append(limits.ask("limits", number=case.entrant.number, n_bytes=level))
+            limits_found.append(limits.ask("limits", dtype=case.entrant.dtype, n_bytes=level))
             if n_threads > 1:
                 sleep(PAUSE_SECONDS)
             for name, child in list(running.items()):
@@ -110,12 +111,12 @@ def measure(case, children, peers, num_threads, n_rounds):
                     results[name].setdefault("rounds", []).append(answer["seconds"])
     for child in running.values():
         child.ask("forget")
-    row = _row(case, who, results, [one for one in found if "problem" not in one], num_threads)
+    row = _row(case, named, results, [one for one in limits_found if "problem" not in one], num_threads)
     row["measured_in_seconds"] = round(monotonic() - start, 1)
     return row
 
 
-def _row(case, who, results, found, num_threads):
+def _row(case, named, results, limits_found, num_threads):
     timed = {}
     for name, result in results.items():
         timed[name] = (
@@ -144,11 +145,11 @@ def _row(case, who, results, found, num_threads):
         "ours": label(case.entrant),
         "own": label(case.own) if case.own else None,
         "own_work": ((case.own.T or case.T) * (case.own.B or case.B) / (case.T * case.B)) if case.own else None,
-        "peers": {entrant.framework: name for name, entrant in who.items() if entrant.framework != "lstm_fast"},
+        "peers": {entrant.framework: name for name, entrant in named.items() if entrant.framework != "lstm_fast"},
         "times": timed,
     }
-    if found:
+    if limits_found:
         _, n_bytes = weight_bytes(case)
-        rates = {name: median(one[name] for one in found) for name in ("flops_per_s", "bytes_per_s")}
+        rates = {name: median(one[name] for one in limits_found) for name in ("flops_per_s", "bytes_per_s")}
         row["limits"] = {**rates, "bytes": n_bytes, "level_bytes": weight_bytes(case)[0]}
     return row

@@ -1,4 +1,4 @@
-"""Starts the process of a framework and asks it questions, each with a time limit."""
+"""Starts the process of a framework and sends it requests, each with a timeout."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -15,38 +16,38 @@ processors.use(1)
 while True:
     pass"""
 START_SECONDS, ANSWER_SECONDS = 90, 120
-FORGOTTEN = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LSTM_FAST_ISA", "MKL_DYNAMIC", "OMP_DYNAMIC", "GOMP_SPINCOUNT"
+UNSET = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LSTM_FAST_ISA", "MKL_DYNAMIC", "OMP_DYNAMIC", "GOMP_SPINCOUNT"
 
 
 def _environment(n_threads, isa):
-    """The same for all, but for the instruction set of lstm_fast."""
+    """The same environment for all, except for the instruction set of lstm_fast."""
     names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"
-    environment = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
+    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     environment.update(
         dict.fromkeys(names, str(n_threads)),
         TF_CPP_MIN_LOG_LEVEL="3",
         JAX_PLATFORMS="cpu",
         CUDA_VISIBLE_DEVICES="-1",
         PYTHONWARNINGS="ignore",
-        OPENBLAS_THREAD_TIMEOUT="10",
-    )  # its threads would spin on into the next one's round
+        OPENBLAS_THREAD_TIMEOUT="10",  # or its threads would spin into the round of the next framework
+    )
     return {**environment, "LSTM_FAST_ISA": isa} if isa else environment
 
 
 class Child:
-    """One framework with its threads and instruction set. It starts when it is first asked, and again after it has died."""
+    """The process of one framework with its threads and instruction set: started on demand, restarted after a crash."""
 
     def __init__(self, framework, python, n_threads, isa=None):
         self.framework, self.n_threads, self.isa = framework, n_threads, isa
         self._command = [python, "-m", "comparison.server", framework, str(n_threads)]
         self._process, self._buffer, self._errors = None, b"", None
-        self.versions, self.is_missing = {}, None  # is_missing: why it can never answer
+        self.versions, self.is_missing = {}, None  # is_missing: the reason why it cannot be started
 
     def start(self):
-        """None, or why it does not start."""
+        """Start the process if necessary; return None, or the reason why it does not start."""
         if self._process or self.is_missing:
             return self.is_missing
-        self._errors, self._buffer = tempfile.TemporaryFile(), b""
+        self._errors, self._buffer = tempfile.TemporaryFile(), b""  # noqa: SIM115  (closed by close)
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -67,7 +68,7 @@ class Child:
         return self.is_missing
 
     def ask(self, do, **what):
-        """The answer, a dict; with "problem" where there is none."""
+        """Send a request and return the answer, a dict; it has the key "problem" if the request failed."""
         if self.start():
             return {"problem": self.is_missing}
         try:
@@ -95,9 +96,9 @@ class Child:
     def _died(self):
         code = self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read()[-2000:].decode(errors="replace").strip().splitlines() or [""]
+        lines = self._errors.read()[-2000:].decode(errors="replace").strip().splitlines() or [""]
         self.close()
-        return {"problem": f"its process ended with code {code}: {said[-1][:160]}"}
+        return {"problem": f"its process ended with code {code}: {lines[-1][:160]}"}
 
     def close(self, kill=False):
         if not self._process:
@@ -105,10 +106,8 @@ class Child:
         if kill:
             self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
-            try:
+            with suppress(OSError):
                 stream.close()
-            except OSError:
-                pass
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -148,7 +147,7 @@ class Children:
 
 
 class BusyCore:
-    """A process that keeps one of the cores in use busy, inside a with block."""
+    """Context manager: a process that keeps one of the cores in use busy."""
 
     def __enter__(self):
         self._process = subprocess.Popen([sys.executable, "-c", BUSY], cwd=FOLDER)

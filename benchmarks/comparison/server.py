@@ -1,8 +1,8 @@
 """The process of one framework: python -m comparison.server FRAMEWORK N_THREADS, in the folder benchmarks/.
 
-It answers each line of JSON on stdin with one on stdout: {"do": "prepare", "slot": name, ...} makes the jobs, checks them and
-keeps the fastest; {"do": "time", "slot": name, "seconds": s} is one round of it; forget drops them all; limits and answers are
-for limits.py. Anything that goes wrong is answered as {"problem": text}.
+It answers each line of JSON on stdin with a line on stdout: {"do": "prepare", "slot": name, ...} creates the jobs,
+checks their results and keeps the fastest; {"do": "time", "slot": name, "seconds": s} runs one round of it; forget
+drops all jobs; limits and answers are for limits.py. Errors are answered as {"problem": text}.
 """
 
 import json
@@ -18,34 +18,37 @@ import numpy as np
 from . import processors
 from .frameworks.common import Unsupported
 
-SAMPLE_SECONDS = 100e-6  # shorter calls are timed several at once
-CHOICE_SECONDS = 0.03  # of timing each way, before the fastest is kept
+SAMPLE_SECONDS = 100e-6  # shorter calls are timed in groups
+CHOICE_SECONDS = 0.03  # for timing each way before the fastest is chosen
 TOLERANCES = {"float16": 2e-3}
 
 
 class Server:
+    """The jobs of one framework, and the requests as methods."""
+
     def __init__(self, framework):
         self.framework, self.jobs = framework, {}
 
-    def prepare(self, slot, data, answers, kind, number, T, B):
+    def prepare(self, slot, data, answers, kind, dtype, T, B):
+        """Create a job for each way to run this, check it against the answers, and keep the fastest in the slot."""
         data = _shortened(dict(np.load(data)), T, B)
         answers = {
             name: np.load(f"{answers}-{name}.npy", mmap_mode="r")
             for name in (("output", "d_x", "d_weight_hh") if kind == "training" else ("output",))
         }
         if T or B:
-            answers = {"output": answers["output"][:T, :B]}  # sums over all rows are not those of fewer
+            answers = {"output": answers["output"][:T, :B]}  # d_weight_hh sums over all rows and cannot be shortened
         start = perf_counter()
-        ways, found, jobs, problems = self.framework.ways(kind, data, number), {}, {}, []
+        ways, found, jobs, problems = self.framework.ways(kind, data, dtype), {}, {}, []
         for name, make in ways.items():
             try:
                 jobs[name] = job = make()
                 error = _error(job.read(), answers)
-                if not error <= TOLERANCES.get(number, 1e-4):
+                if not error <= TOLERANCES.get(dtype, 1e-4):
                     raise ArithmeticError(f"wrong by {error:.1e}")
                 found[name] = self._time_calls(job.run, CHOICE_SECONDS if len(ways) > 1 else 0), error
             except Exception as problem:
-                problems.append(f"{name}: {_said(problem)}")
+                problems.append(f"{name}: {_text_of(problem)}")
         if not found:
             return {"problem": "; ".join(problems)}
         way = min(found, key=lambda name: found[name][0])
@@ -64,27 +67,31 @@ class Server:
 
     @staticmethod
     def _time_calls(run, seconds):
-        """Median after a call to warm up; at least two calls, or the one if it is long."""
+        """Median after a warm-up call; at least two calls, or only the first if it is long."""
         times, end = [_sample(run, 1)], perf_counter() + seconds
         while times[0] < 0.3 and (len(times) < 3 or perf_counter() < end):
             times.append(_sample(run, 1))
         return median(times[1:] or times)
 
     def forget(self):
+        """Drop all jobs."""
         self.jobs.clear()
         return {}
 
     def time(self, slot, seconds):
-        job, n_calls = self.jobs[slot]  # all of it is kept: run may use memory that only read refers to
+        """One round of the job in the slot."""
+        job, n_calls = self.jobs[slot]  # the whole job stays alive: run may use memory that only read refers to
         samples, end = [], perf_counter() + seconds
         while not samples or perf_counter() < end:
             samples.append(_sample(job.run, n_calls))
         return {"seconds": median(samples), "n_samples": len(samples)}
 
     def limits(self, **what):
+        """What the hardware allows (limits.py)."""
         return self.framework.limits(**what)
 
     def answers(self, data, answers, kind):
+        """Write the correct results to files (limits.py)."""
         for name, array in self.framework.answers(kind, dict(np.load(data))).items():
             np.save(f"{answers}-{name}.npy", array)
         return {}
@@ -105,22 +112,21 @@ def _sample(run, n_calls):
 
 
 def _error(results, answers):
-    """The largest deviation, relative to the largest number where that is above 1. NaN stays NaN."""
+    """The largest deviation, relative to the largest value if that is above 1. NaN propagates."""
     return max(
         float(np.max(np.abs(np.asarray(results[name]) - answer))) / max(1.0, float(np.max(np.abs(answer))))
         for name, answer in answers.items()
     )
 
 
-def _said(problem):
-    lines = str(problem).strip().splitlines() or [""]
-    said = lines[0][:160]
-    return said if isinstance(problem, (Unsupported, ArithmeticError)) else f"{type(problem).__name__}: {said}"
+def _text_of(problem):
+    first = (str(problem).strip().splitlines() or [""])[0][:160]
+    return first if isinstance(problem, (Unsupported, ArithmeticError)) else f"{type(problem).__name__}: {first}"
 
 
 def main(name, n_threads):
     answer_to = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what frameworks print goes the way of errors
+    os.dup2(2, 1)  # output of the frameworks goes to stderr
 
     def answer(value):
         answer_to.write(json.dumps(value) + "\n")
@@ -130,14 +136,14 @@ def main(name, n_threads):
         server = Server(import_module(f".frameworks.{name}", __package__).Framework(int(n_threads)))
         answer({"versions": {**server.framework.versions(), "python": sys.version.split()[0]}})
     except Exception as problem:
-        answer({"problem": "not installed" if isinstance(problem, ModuleNotFoundError) else _said(problem)})
+        answer({"problem": "not installed" if isinstance(problem, ModuleNotFoundError) else _text_of(problem)})
         return
     for line in sys.stdin:
         request = json.loads(line)
         try:
             answer(getattr(server, request.pop("do"))(**request))
         except Exception as problem:
-            answer({"problem": _said(problem)})
+            answer({"problem": _text_of(problem)})
 
 
 if __name__ == "__main__":

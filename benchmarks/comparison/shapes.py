@@ -1,49 +1,69 @@
-"""What is timed: every shape with its regime, its bars and the reason why it is there. One table for all."""
+"""What is timed: every shape with its regime, its bars and the reason for it, in one table."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
-Entrant = namedtuple("Entrant", "framework threads isa number T B", defaults=(None, None, "float32", None, None))
-Entrant.__doc__ = (
-    """Who runs. threads None: --num-threads; isa None: the best; T, B: where they differ from the shape."""
-)
 
-Case = namedtuple(
-    "Case",
-    "regime kind T B I H bars reason entrant own peers is_busy",
-    defaults=(Entrant("lstm_fast"), None, True, False),
-)
-Case.__doc__ = """A row. kind: step (one step from Python, state carried), block (T steps in one call on a stream), forward
-or training (forward and backward). own: another entrant of ours to compare with. is_busy: one core is kept busy.
+class Entrant(NamedTuple):
+    """A framework with its settings."""
 
-Bars: peers 1.2: the best peer takes at least 1.2 times as long. own 1.7: `own` takes at least 1.7 times as long for the
-same work. torch 3: torch takes ... sgemm 0.9: at least 90 % of the rate of a matrix product. us 1.5: at most 1.5 us
-(block: a step).
-"""
+    framework: str
+    threads: int | None = None  # None: --num-threads
+    isa: str | None = None  # None: the best one
+    dtype: str = "float32"
+    T: int | None = None  # where they differ from the shape
+    B: int | None = None
+
+
+class Case(NamedTuple):
+    """A row of the table.
+
+    kind: step (one step from Python, the state carried), block (T steps in one call on a stream), forward, or training
+    (forward and backward). own: the baseline, another entrant of lstm_fast to compare with. peers: True for all, or
+    names. is_busy: another process keeps one core busy.
+
+    bars: pairs of a name and a value. peers 1.2: the best peer takes at least 1.2 times as long. own 1.7: the baseline
+    takes at least 1.7 times as long for the same work. torch 3: PyTorch takes at least 3 times as long. sgemm 0.9: at
+    least 90 % of the rate of a matrix product. us 1.5: at most 1.5 us (block: per step).
+    """
+
+    regime: str
+    kind: str
+    T: int
+    B: int
+    I: int
+    H: int
+    bars: tuple
+    reason: str
+    entrant: Entrant = Entrant("lstm_fast")
+    own: Entrant | None = None
+    peers: bool | tuple = True
+    is_busy: bool = False
+
 
 REGIMES = {
     "step": "one step from Python, batch 1",
     "block": "a block of steps in one call on a stream, batch 1 (bars: RTNeural's compiled C++, per step)",
     "sequence": "whole sequence, batch 1",
     "batch": "whole sequence, batch 16-64",
-    "float16": "weights stored as float16, own column: float32",
+    "float16": "weights stored as float16, baseline: float32",
     "training-1": "training (forward + backward), batch 1",
     "training": "training (forward + backward), batches",
-    "float64": "float64, own column: float32",
-    "avx2": "AVX2 forced, own column: the best instruction set",
-    "threads": "two threads, own column: one thread",
-    "busy": "two threads while another process keeps one core busy, own column: one thread",
-    "growth": "growth with T and B, own column: a tenth or an eighth of the work, scaled up",
+    "float64": "float64, baseline: float32",
+    "avx2": "AVX2 forced, baseline: the best instruction set",
+    "threads": "two threads, baseline: one thread",
+    "busy": "two threads while another process keeps one core busy, baseline: one thread",
+    "growth": "scaling with T and B, baseline: a tenth or an eighth of the work, scaled up",
     "deepbench": "DeepBench, LSTM inference (server set), I = H",
     "deepbench-training": "DeepBench, LSTM training set, I = H",
     "odd": "odd sizes, inference",
     "odd-training": "odd sizes, training",
 }
-CHECKED_STEPS = 5  # a step is checked over so many, with the state carried
-LARGEST_FLOPS = 31e9  # a call; larger ones need --large
+CHECKED_STEPS = 5  # steps over which the kind "step" is checked, with the state carried
+LARGEST_FLOPS = 31e9  # per call; larger shapes need --large
 
 OURS, ONE_THREAD, TWO_THREADS = Entrant("lstm_fast"), Entrant("lstm_fast", threads=1), Entrant("lstm_fast", threads=2)
-AVX2, FLOAT64 = Entrant("lstm_fast", isa="avx2"), Entrant("lstm_fast", number="float64")
-FLOAT16 = Entrant("lstm_fast", number="float16")
+AVX2, FLOAT64 = Entrant("lstm_fast", isa="avx2"), Entrant("lstm_fast", dtype="float64")
+FLOAT16 = Entrant("lstm_fast", dtype="float16")
 
 QUICK = {
     ("step", 1, 1, 64, 64),
@@ -62,9 +82,9 @@ QUICK = {
 def _steps():
     for H, ratio in ((1, 8), (8, 8), (16, 8), (64, 7), (128, 4.5), (256, 1.35), (512, 1.15), (1024, 1.05)):
         bars = (("peers", ratio), ("us", 1.5)) if H <= 16 else (("peers", ratio),)
-        yield Case("step", "step", 1, 1, H, H, bars, "a new sample of a served model")
+        yield Case("step", "step", 1, 1, H, H, bars, "a new sample in a served model")
     for H, us in ((8, 0.10), (16, 0.15), (32, 0.34), (64, 2.2), (128, 8.2)):
-        yield Case("block", "block", 1000, 1, 1, H, (("us", us),), "a live stream that comes in blocks", peers=False)
+        yield Case("block", "block", 1000, 1, 1, H, (("us", us),), "a live stream that arrives in blocks", peers=False)
 
 
 def _sequences():
@@ -84,7 +104,9 @@ def _sequences():
             T = 100 if H <= 128 else 50 if H <= 512 else 20
             yield Case("batch", "forward", T, B, 16 if H == 32 else H, H, bars, "many sequences at once")
     for kind, T, H in (("step", 1, 512), ("step", 1, 1024), ("forward", 50, 512), ("forward", 20, 1024)):
-        yield Case("float16", kind, T, 1, H, H, (("own", 1.7), ("peers", 1.7)), "bytes are the limit", FLOAT16, OURS)
+        yield Case(
+            "float16", kind, T, 1, H, H, (("own", 1.7), ("peers", 1.7)), "bound by reading the weights", FLOAT16, OURS
+        )
 
 
 def _training():
@@ -99,7 +121,7 @@ def _training():
         (8, 64, 1024, (("peers", 1.15), ("sgemm", 0.8))),
         (50, 256, 128, (("peers", 1.6), ("sgemm", 0.8))),
     ):
-        yield Case("training", "training", T, B, 16 if H == 32 else H, H, bars, "the usual training job")
+        yield Case("training", "training", T, B, 16 if H == 32 else H, H, bars, "a typical training job")
 
 
 def _variants():
@@ -121,9 +143,13 @@ def _threads():
     for T, B, H in ((100, 32, 32), (100, 32, 64), (100, 32, 128), (50, 32, 256), (20, 32, 512), (10, 64, 1024)):
         yield Case("threads", "forward", T, B, H, H, (("own", 1.7), ahead), "the batch is split", *both)
     for H, own in ((32, 0.95), (64, 0.95), (128, 0.95), (256, 1.8), (320, 2.2), (512, 1.5), (1024, 0.95)):
-        yield Case("threads", "forward", 100, 1, H, H, (("own", own), ahead), "hidden units are split, or none", *both)
+        yield Case(
+            "threads", "forward", 100, 1, H, H, (("own", own), ahead), "hidden units are split, or nothing is", *both
+        )
     for H in (16, 64, 256, 512):
-        yield Case("threads", "step", 1, 1, H, H, (("own", 0.95), ahead), "nothing to share: nothing to lose", *both)
+        yield Case(
+            "threads", "step", 1, 1, H, H, (("own", 0.95), ahead), "nothing to share, and nothing may be lost", *both
+        )
     for T, B, H in ((100, 1, 64), (100, 32, 64), (50, 32, 256)):
         yield Case("threads", "training", T, B, H, H, (("own", 1.7 if B > 1 else 0.95), ahead), "training", *both)
     for kind, T, B, H in (
@@ -133,9 +159,7 @@ def _threads():
         ("forward", 100, 32, 64),
         ("training", 100, 32, 64),
     ):
-        yield Case(
-            "busy", kind, T, B, H, H, (("own", 0.95),), "waiting for a thread that is not running", *both, False, True
-        )
+        yield Case("busy", kind, T, B, H, H, (("own", 0.95),), "oversubscription", *both, False, True)
 
 
 def _growth():
@@ -147,7 +171,7 @@ def _growth():
 
 
 def _deepbench():
-    """Hidden units, batch and steps as in code/kernels/rnn_problems.h of DeepBench, all its LSTM problems; I = H there."""
+    """All LSTM problems of DeepBench, with the sizes of its code/kernels/rnn_problems.h, where I = H."""
     for H, T in ((256, 150), (512, 25), (1024, 25), (1536, 50), (2048, 25)):
         for B in (1, 2, 4):
             yield Case("deepbench", "forward", T, B, H, H, (), "published")
@@ -178,7 +202,7 @@ def _odd():
         (50, 3, 7, 20, ""),
         (100, 5, 10, 100, ""),
         (100, 8, 64, 64, "the smallest even batch"),
-        (30, 17, 33, 65, "one more than a power of two, everywhere"),
+        (30, 17, 33, 65, "all sizes one more than a power of two"),
         (35, 20, 650, 650, "language model, its batch"),
         (1, 32, 64, 64, "one step of many streams"),
         (1, 256, 30, 100, ""),
@@ -217,16 +241,16 @@ def quick_cases():
 
 
 def flops(case):
-    """Of the matrix products; a training step counts as three forward passes."""
+    """Floating-point operations of the matrix products; a training step counts as three forward passes."""
     return 8 * case.H * (case.I + case.H) * case.T * case.B * (3 if case.kind == "training" else 1)
 
 
 def weight_bytes(case):
-    """(bytes of the weights that every step reads, bytes that a whole call reads at least).
+    """Bytes of the weights that each step reads, and bytes that a whole call reads at least.
 
-    Over a sequence the products with weight_ih can be done for many steps at once; those with weight_hh cannot.
+    Over a sequence the products with weight_ih can be computed for many steps at once; those with weight_hh cannot.
     """
-    size = {"float16": 2, "float32": 4, "float64": 8}[case.entrant.number]
+    size = {"float16": 2, "float32": 4, "float64": 8}[case.entrant.dtype]
     hh, ih = 4 * case.H * case.H * size, 4 * case.H * case.I * size
     if case.kind == "step":
         return hh + ih, hh + ih

@@ -1,34 +1,47 @@
-"""From the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
+"""Derived from the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
+
+from statistics import median, quantiles
 
 
 def seconds(row, name):
-    """None where there is no time."""
+    """The time of an entrant, or None."""
     return row["times"].get(name, {}).get("seconds") if name else None
 
 
 def ours(row):
+    """The time of lstm_fast, or None."""
     return seconds(row, row["ours"])
 
 
 def best_peer(row):
-    """(framework, seconds) of the fastest, or (None, None)."""
+    """Framework and seconds of the fastest peer, or (None, None)."""
     timed = [(seconds(row, name), peer) for peer, name in row["peers"].items() if seconds(row, name)]
     return (min(timed)[1], min(timed)[0]) if timed else (None, None)
 
 
 def ratio(other, own):
+    """How many times as long the other takes, or None."""
     return other / own if other and own else None
 
 
+def spread(row):
+    """Interquartile range of our rounds divided by their median."""
+    rounds = row["times"][row["ours"]]["rounds"]
+    low, _, high = quantiles(rounds, n=4)
+    return (high - low) / median(rounds)
+
+
 def flops_per_s(row):
+    """The rate that lstm_fast reaches in the matrix products, or None."""
     return row["flops"] / ours(row) if ours(row) else None
 
 
 def limit(row):
-    """(the least time that this hardware allows, what sets it: flops or reads); (None, None) where it was not measured.
+    """The least time that this hardware allows, and what limits it: "flops" or "reads"; (None, None) if not measured.
 
-    Arithmetic at the rate of a matrix product, or the weights at the rate at which the cache level that they fit in is read,
-    whichever takes longer."""
+    The longer of: the arithmetic at the rate of a matrix product; reading the weights at the rate of the cache level
+    that they fit in.
+    """
     if "limits" not in row:
         return None, None
     by_flops = row["flops"] / row["limits"]["flops_per_s"]
@@ -42,7 +55,7 @@ def share_of_limit(row):
 
 
 def needed_share(row, what, bar, reached):
-    """Of the limit, what it takes to meet a bar; above 1 this machine cannot. None without a limit, or of a bar of shares."""
+    """The fraction of the limit required to meet a bar; above 1 it is impossible here. None without a limit."""
     share, _ = share_of_limit(row)
     if not share or what == "sgemm":
         return None
@@ -50,7 +63,7 @@ def needed_share(row, what, bar, reached):
 
 
 def bars(row):
-    """[(what, bar, reached, is met)]; reached is None, and the bar open, where something was not measured."""
+    """(name, bar, reached, is_met) for each bar; reached and is_met are None if something was not measured."""
     values = {
         "peers": ratio(best_peer(row)[1], ours(row)),
         "torch": ratio(seconds(row, row["peers"].get("torch")), ours(row)),

@@ -1,56 +1,54 @@
-/* The entry points: one dtype or the other. */
+/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they hand
+ * pointers to kernels a few times per step. */
 #include "loops.h"
 
-#include "../kernels/kernels.h"
-#include "../parallel.h"
+#include "../kernels/table.h"
+#include "../lstm_fast.h"
+#include "../real.h"
+#include "../threads.h"
+#include "backward.h"
+#include "blocks.h"
+#include "forward.h"
+#include "linear.h"
+#include "optimizer.h"
+#include "pack.h"
 
-void lstm_pack(const struct lstm_model *m, const struct lstm_isa *isa, bool backward, const struct lstm_weights *weights,
-               void *packed) {
-    (m->dtype == LSTM_F32 ? lstm_pack_f32 : lstm_pack_f64)(m, isa, backward, weights, packed);
+void EXPORT(lstm_pack)(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                       const struct lstm_weights *weights, void *packed) {
+    pack(m, isa, backward, weights, packed);
 }
 
-enum lstm_status lstm_forward(const struct lstm_forward *args) {
-    return (args->call.model.dtype == LSTM_F32 ? lstm_forward_f32 : lstm_forward_f64)(args);
-}
+enum lstm_status EXPORT(lstm_forward)(const struct lstm_forward *args) { return forward(args); }
 
-enum lstm_status lstm_backward(const struct lstm_backward *args) {
-    return (args->call.model.dtype == LSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(args);
-}
+enum lstm_status EXPORT(lstm_backward)(const struct lstm_backward *args) { return backward(args); }
 
-enum lstm_status lstm_linear(const struct lstm_linear *a) {
-    return (a->call.model.dtype == LSTM_F32 ? lstm_linear_f32 : lstm_linear_f64)(a);
-}
+enum lstm_status EXPORT(lstm_linear)(const struct lstm_linear *args) { return linear(args); }
 
-void lstm_optimize(const struct lstm_optimizer *o) { (o->dtype == LSTM_F32 ? lstm_optimize_f32 : lstm_optimize_f64)(o); }
+void EXPORT(lstm_optimize)(const struct lstm_optimizer *o) { optimize(o); }
 
-double lstm_square_sum(enum lstm_dtype dtype, int64_t n, const void *values) {
-    return (dtype == LSTM_F32 ? lstm_square_sum_f32 : lstm_square_sum_f64)(n, values);
-}
+double EXPORT(lstm_square_sum)(int64_t n, const void *values) { return square_sum(n, values); }
 
-struct activation_call {
-    const struct lstm_isa *isa;
-    enum lstm_dtype dtype;
+/* ---- one activation ---------------------------------------------------------------------------------------------- */
+
+struct activation_run {
+    const struct lstm_call *call;
     struct lstm_activation activation;
     bool slope;
     int64_t n;
-    const void *x;
-    void *y;
+    const real *x;
+    real *y;
 };
 
-static void activate_member(struct lstm_member *m, void *arguments) {
-    const struct activation_call *a = arguments;
-    const void *kernels = a->isa->kernels[a->dtype];
-    (void)m;
-    if (a->dtype == LSTM_F32)
-        ((const struct lstm_kernels_f32 *)kernels)->activate(a->activation, a->slope, a->n, a->x, a->y);
-    else
-        ((const struct lstm_kernels_f64 *)kernels)->activate(a->activation, a->slope, a->n, a->x, a->y);
+static void activate_worker(struct lstm_worker *worker, void *arguments) {
+    const struct activation_run *run = arguments;
+    (void)worker;
+    kernels_of(run->call)->activate(run->activation, run->slope, run->n, run->x, run->y);
 }
 
-/* As a call of one thread, for its floating-point mode. */
-void lstm_activate(const struct lstm_isa *isa, enum lstm_dtype dtype, struct lstm_activation activation, bool slope, int64_t n,
-                   const void *x, void *y) {
-    struct activation_call a = {isa, dtype, activation, slope, n, x, y};
+/* On one thread, as a call for its floating-point mode. */
+void EXPORT(lstm_activate)(const struct lstm_isa *isa, struct lstm_activation activation, bool slope, int64_t n,
+                           const void *x, void *y) {
     const struct lstm_call call = {.isa = isa};
-    lstm_parallel(&call, 1, activate_member, &a);
+    struct activation_run run = {&call, activation, slope, n, x, y};
+    lstm_parallel(&call, 1, activate_worker, &run);
 }

@@ -1,20 +1,28 @@
-"""A Keras layer, by its configuration and weights, as an LSTM; an LSTM as a Keras layer; masks as lengths.
+"""A Keras layer, by its configuration and weights, as an LSTM.
 
-Gates are in the same order (i, f, c, o here is i, f, g, o); kernels are transposed; there is one bias, which becomes bias_ih.
+Keras stacks the gates in the order of KERAS_GATES along the columns; its kernels are the transposes of our weights; its
+one bias becomes bias_ih.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .. import _variants
-from .._errors import FormatError
+from .._errors import FormatError, type_name
 from ..modules import LSTM
-from ..quantized import QuantizedLSTM
-from .configs import cells_of
+from ..reference.gates import GATES
+from .configs import Config, cells_of
 
-# Keras 3's formulas: hard_sigmoid is relu6(x + 3) / 6, leaky_relu has 0.2 below 0.
-ACTIVATIONS = {
+if TYPE_CHECKING:
+    from .._types import Activation, Array
+
+KERAS_GATES = ("i", "f", "g", "o")  # Keras calls g, the candidate, c
+
+# Keras 3's formulas: hard_sigmoid is relu6(x + 3) / 6, leaky_relu has a slope of 0.2 below 0.
+ACTIVATIONS: dict[str, Activation] = {
     "tanh": "tanh",
     "sigmoid": "sigmoid",
     "relu": "relu",
@@ -25,8 +33,9 @@ ACTIVATIONS = {
     "softsign": "softsign",
     "softplus": "softplus",
 }
-OF_KERAS_2 = {"hard_sigmoid": ("hard_sigmoid", 0.2, 0.5)}
-# What of a configuration matters, with Keras' defaults, which hold where a file has none.
+KERAS_2_ACTIVATIONS = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", 0.2, 0.5)}
+
+# The entries of a configuration that matter, and Keras' defaults, used where a file has none.
 DEFAULTS = {
     "activation": "tanh",
     "recurrent_activation": "sigmoid",
@@ -34,60 +43,91 @@ DEFAULTS = {
     "go_backwards": False,
     "merge_mode": "concat",
 }
+MERGED = {
+    "sum": "output[..., :H] + output[..., H:]",
+    "mul": "output[..., :H] * output[..., H:]",
+    "ave": "(output[..., :H] + output[..., H:]) / 2",
+}
+
+Options: TypeAlias = dict[str, Any]
 
 
 class Layer(NamedTuple):
-    """A Keras layer: its class, its configuration, and of each cell [kernel, recurrent_kernel] and the bias if it has one."""
+    """A Keras layer as it is saved.
+
+    cells has the variables of each cell, [kernel, recurrent_kernel] and the bias if there is one. is_uncertain: the
+    file does not say which of two defaults recurrent_activation had.
+    """
 
     name: str
     class_name: str
-    config: dict
-    cells: list
+    config: Config
+    cells: list[list[Array]]
     is_keras_2: bool = False
+    is_uncertain: bool = False
 
 
-def _activation(layer, cell, argument):
-    value = cell.get(argument, DEFAULTS[argument])
-    value = "linear" if value is None else value
-    table = ACTIVATIONS | OF_KERAS_2 if layer.is_keras_2 else ACTIVATIONS
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"{argument} of layer {layer.name!r} must be one of {', '.join(table)}, got {value!r}")
-    return table[value]
+class Part(NamedTuple):
+    """One layer of an LSTM: sizes, the variables of the cell in each direction, options of the constructor."""
+
+    input_size: int
+    hidden_size: int
+    directions: list[list[Array]]
+    options: Options
 
 
-def _options(layer, cell):
-    """What LSTM has of a cell's configuration; Keras has one activation for g and c."""
-    activation = _activation(layer, cell, "activation")
-    return {
-        "activation": activation,
-        "cell_activation": activation,
-        "recurrent_activation": _activation(layer, cell, "recurrent_activation"),
-        "recurrent_dropout": cell.get("recurrent_dropout", DEFAULTS["recurrent_dropout"]),
-    }
+def is_cudnn(cell: Sequence[Array]) -> bool:
+    """Whether a cell is that of a CuDNNLSTM, which has two biases, (8H,)."""
+    return len(cell) == 3 and cell[2].shape == (2 * cell[1].shape[1],)
 
 
-def _check_sizes(layer, cell, arrays):
-    """Configuration and weights of a cell must fit together."""
-    kernel, recurrent, *bias = arrays
-    G = recurrent.shape[-1]
-    H = cell.get("units", G // 4)
-    has_bias = cell.get("use_bias", bool(bias))
-    if (
-        kernel.ndim != 2
-        or recurrent.shape != (H, 4 * H)
-        or kernel.shape[1] != 4 * H
-        or 0 in kernel.shape
-        or [b.shape for b in bias] != [(4 * H,)] * bool(has_bias)
-    ):
-        raise FormatError(
-            f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) with H = units = {H} "
-            f"and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}"
-        )
-    return kernel.shape[0], H
+def with_unique_names(layers: list[Layer], paths: list[str]) -> list[Layer]:
+    """The layers; those whose names are not unique are named by their paths instead."""
+    have = [layer.name for layer in layers]
+    return [layer if have.count(layer.name) == 1 else layer._replace(name=path) for layer, path in zip(layers, paths)]
 
 
-def _read(layer, given):
-    """The layers that one Keras layer is: a list of (input_size, H, cells by direction, options of LSTM)."""
+def check_config(given: Config) -> None:
+    """TypeError for an entry that DEFAULTS does not have."""
+    unknown = [name for name in given if name not in DEFAULTS]
+    if unknown:
+        raise TypeError(f"an entry of the configuration must be one of {', '.join(DEFAULTS)}, got {', '.join(unknown)}")
+
+
+def network(layers: Sequence[Layer], given: Config) -> LSTM:
+    """The LSTM of Keras layers that follow each other; given: entries of the configuration that replace theirs."""
+    parts = [part for layer in layers for part in _parts(layer, given)]
+    first = parts[0]
+    H, D = first.hidden_size, len(first.directions)
+    expected = (D * H, H, D, first.options)
+    for part in parts[1:]:
+        got = (part.input_size, part.hidden_size, len(part.directions), part.options)
+        if got != expected:
+            raise ValueError(
+                "layers of one LSTM must be alike and read each other's output, (I, H, directions, options) = "
+                f"{expected}, got {got}: load them one by one"
+            )
+    cells = [cell for part in parts for cell in part.directions]
+    lstm = LSTM(
+        first.input_size,
+        H,
+        len(parts),
+        bias=any(len(cell) == 3 for cell in cells),
+        batch_first=True,
+        bidirectional=D == 2,
+        dtype=np.float64 if any(array.dtype == np.float64 for cell in cells for array in cell) else np.float32,
+        **first.options,
+    )
+    with lstm.edit() as p:
+        for suffix, cell in zip(lstm.parameter_suffixes, cells, strict=True):
+            p["weight_ih" + suffix], p["weight_hh" + suffix], bias_ih, bias_hh = _parameters(cell)
+            if lstm.bias:
+                p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias_ih, bias_hh
+    return lstm
+
+
+def _parts(layer: Layer, given: Config) -> list[Part]:
+    """The layers of an LSTM that one Keras layer is."""
     read = cells_of({"class_name": layer.class_name, "config": layer.config})
     if read is None:
         raise ValueError(
@@ -97,202 +137,157 @@ def _read(layer, given):
     cells, D = read
     if len(layer.cells) != len(cells):
         raise FormatError(f"layer {layer.name!r} must have weights of {len(cells)} cells, got {len(layer.cells)}")
-    backwards = [(given if D == 1 else {}).get("go_backwards", cell.get("go_backwards", False)) for cell in cells]
+    _check_order_of_steps(layer, cells, D, given)
     cells = [cell | given for cell in cells]
-    merge_mode = given.get("merge_mode", layer.config.get("merge_mode", "concat")) if D == 2 else "concat"
-    if merge_mode not in ("concat", None):
-        raise ValueError(
-            f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: with "
-            "merge_mode='concat' as an argument, both directions are given side by side"
-        )
-    if backwards != ([False, True] if D == 2 else [False] * len(cells)):
-        raise ValueError(
-            f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
-            "with go_backwards=False as an argument, the network is that of sequences turned round"
-        )
     parts = []
     for k in range(0, len(cells), D):
-        sizes = [_check_sizes(layer, *both) for both in zip(cells[k : k + D], layer.cells[k : k + D])]
+        sizes = [_sizes(layer, *both) for both in zip(cells[k : k + D], layer.cells[k : k + D])]
         options = [_options(layer, cell) for cell in cells[k : k + D]]
         if sizes[0] != sizes[-1] or options[0] != options[-1]:
             raise ValueError(
                 f"the directions of layer {layer.name!r} must be alike, got sizes (I, H) {sizes}, {options}"
             )
-        parts.append((*sizes[0], layer.cells[k : k + D], options[0]))
+        parts.append(Part(*sizes[0], layer.cells[k : k + D], options[0]))
     return parts
 
 
-def check_config(given):
-    unknown = [name for name in given if name not in DEFAULTS]
-    if unknown:
-        raise TypeError(f"an entry of the configuration must be one of {', '.join(DEFAULTS)}, got {', '.join(unknown)}")
+def _check_order_of_steps(layer: Layer, cells: list[Config], D: int, given: Config) -> None:
+    """ValueError, with the way out, for sequences that are read or merged as LSTM does not."""
+    merge_mode = given.get("merge_mode", layer.config.get("merge_mode", "concat")) if D == 2 else "concat"
+    if merge_mode not in ("concat", None):
+        formula = f", {MERGED[merge_mode]}" if merge_mode in MERGED else ""
+        raise ValueError(
+            f"merge_mode of layer {layer.name!r} must be 'concat' or None, got {merge_mode!r}: "
+            f"pass merge_mode='concat' and merge the two directions of the output{formula}"
+        )
+    own = (given if D == 1 else {}).get("go_backwards")
+    backwards = [bool(cell.get("go_backwards", False) if own is None else own) for cell in cells]
+    if backwards != ([False, True] if D == 2 else [False] * len(cells)):
+        raise ValueError(
+            f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
+            "pass go_backwards=False and reverse each sequence before the call, x[:, ::-1]"
+        )
 
 
-def network(layers, given):
-    """The LSTM of Keras layers that follow each other; given: entries of the configuration to use instead."""
-    parts = [part for layer in layers for part in _read(layer, given)]
-    I, H, cells, options = parts[0]
-    D = len(cells)
-    for n_inputs, size, directions, own in parts[1:]:
-        if (n_inputs, size, len(directions), own) != (D * H, H, D, options):
-            raise ValueError(
-                "layers of one LSTM must be alike and read each other's output, (I, H, directions, options) = "
-                f"{(D * H, H, D, options)}, got {(n_inputs, size, len(directions), own)}: load them one by one"
-            )
-    arrays = [arrays for _, _, directions, _ in parts for arrays in directions]
-    dtype = np.float64 if any(a.dtype == np.float64 for cell in arrays for a in cell) else np.float32
-    lstm = LSTM(
-        I,
-        H,
-        len(parts),
-        bias=any(len(cell) == 3 for cell in arrays),
-        batch_first=True,
-        bidirectional=D == 2,
-        dtype=dtype,
-        **options,
-    )
-    with lstm.edit() as p:
-        for suffix, (kernel, recurrent, *bias) in zip(lstm.parameter_suffixes, arrays, strict=True):
-            p["weight_ih" + suffix], p["weight_hh" + suffix] = kernel.T, recurrent.T
-            if lstm.bias:
-                p["bias_ih" + suffix][...], p["bias_hh" + suffix][...] = bias[0] if bias else 0, 0
-    return lstm
+def _sizes(layer: Layer, cell: Config, arrays: list[Array]) -> tuple[int, int]:
+    """(I, H) of a cell, whose configuration and weights must agree."""
+    kernel, recurrent, *bias = arrays
+    H = cell.get("units", recurrent.shape[-1] // 4)
+    has_bias = cell.get("use_bias", bool(bias))
+    if (
+        kernel.ndim != 2
+        or recurrent.shape != (H, 4 * H)
+        or kernel.shape[1] != 4 * H
+        or 0 in kernel.shape
+        or [b.shape for b in bias] not in ([[(4 * H,)], [(8 * H,)]] if has_bias else [[]])
+    ):
+        raise FormatError(
+            f"weights of layer {layer.name!r} must have shapes (I, 4H), (H, 4H) and (4H,) (of CuDNNLSTM (8H,)) with "
+            f"H = units = {H} and use_bias={has_bias}, got {', '.join(str(a.shape) for a in arrays)}"
+        )
+    return kernel.shape[0], H
 
 
-def from_layer(layer, **config):
-    """The LSTM of a built layer of Keras 3, with copies of its weights; batch_first is True.
+def _options(layer: Layer, cell: Config) -> Options:
+    """Arguments of LSTM from the configuration of a cell. Keras has one activation for g and c."""
+    activation = _activation(layer, cell, "activation")
+    return {
+        "activation": activation,
+        "cell_activation": activation,
+        "recurrent_activation": _activation(layer, cell, "recurrent_activation"),
+        "recurrent_dropout": cell.get("recurrent_dropout", DEFAULTS["recurrent_dropout"]),
+    }
 
-    layer : keras.layers.LSTM, keras.layers.RNN of an LSTMCell or of a list of equally large ones, or
-        keras.layers.Bidirectional of one; or a list of such layers that follow each other, which become one LSTM of
-        several layers
-    config : entries of the layer's configuration to use instead of its own: activation, recurrent_activation,
-        recurrent_dropout, go_backwards, merge_mode
+
+def _activation(layer: Layer, cell: Config, argument: str) -> Activation:
+    value = cell.get(argument, DEFAULTS[argument])
+    value = "linear" if value is None else value
+    table = KERAS_2_ACTIVATIONS if layer.is_keras_2 else ACTIVATIONS
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"{argument} of layer {layer.name!r} must be one of {', '.join(table)}, got {value!r}")
+    return table[value]
+
+
+def _parameters(cell: Sequence[Array]) -> tuple[Any, Any, Any, Any]:
+    """weight_ih, weight_hh, bias_ih and bias_hh of a cell.
+
+    CuDNNLSTM has the matrix of each gate in cuDNN's order, (H, I) and (H, H), in arrays of the shapes that LSTM has.
+    """
+    kernel, recurrent, *bias = cell
+
+    def gates(array: Array) -> list[Array]:
+        blocks = dict(zip(KERAS_GATES, np.split(array, len(KERAS_GATES), axis=-1), strict=True))
+        return [blocks[gate] for gate in GATES]
+
+    def weight(array: Array) -> Array:
+        if is_cudnn(cell):
+            return np.concatenate([gate.reshape(gate.shape[::-1]) for gate in gates(array)])
+        return np.concatenate([gate.T for gate in gates(array)])
+
+    halves = np.split(bias[0], 1 + is_cudnn(cell)) if bias else []
+    bias_ih, bias_hh, *_ = *(np.concatenate(gates(half)) for half in halves), 0, 0
+    return weight(kernel), weight(recurrent), bias_ih, bias_hh
+
+
+def from_layer(layer: Any, **config: Any) -> LSTM:
+    """Make an LSTM from a built layer of Keras 3.
+
+    Parameters
+    ----------
+    layer : Keras layer or list of Keras layers
+        A keras.layers.LSTM, keras.layers.RNN of an LSTMCell or of a list of LSTMCells of one size, or
+        keras.layers.Bidirectional of one of them. Layers of a list follow each other and become one LSTM of several
+        layers.
+    **config
+        Entries of the layer's configuration that replace its own: activation, recurrent_activation, recurrent_dropout,
+        go_backwards, merge_mode.
+
+    Returns
+    -------
+    LSTM
+        With batch_first=True and copies of the weights; see the notes of lstm_fast.keras for what corresponds to what.
+
+    Raises
+    ------
+    TypeError
+        If layer is not a Keras layer, or an entry of config is unknown.
+    ValueError
+        If the layer is not built, or LSTM cannot compute what it does; the message names the reason and the way out.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(8, return_sequences=True))
+    >>> x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    >>> expected = keras.ops.convert_to_numpy(layer(x))
+    >>> lstm = lf.keras.from_layer(layer)
+    >>> lstm
+    LSTM(3, 8, batch_first=True, bidirectional=True)
+    >>> output, (h_n, c_n) = lstm(x)
+    >>> bool(np.allclose(output, expected, atol=1e-6))
+    True
     """
     layers = layer if isinstance(layer, (list, tuple)) else [layer]
     if not layers or not all(hasattr(one, "get_config") and hasattr(one, "get_weights") for one in layers):
-        raise TypeError(f"layer must be a Keras layer or a list of them, got {layer!r}")
+        got = ", ".join(map(type_name, layers)) or "an empty list"
+        raise TypeError(f"layer must be a Keras layer or a list of them, got {got}")
     check_config(config)
-    return network([_layer(one) for one in layers], config)
+    return network([_read(one) for one in layers], config)
 
 
-def _layer(layer):
+def _read(layer: Any) -> Layer:
+    """A layer of Keras 3 in memory."""
     class_name, config = type(layer).__name__, layer.get_config()
     name = config.get("name", class_name)
-    cells = []
+    cells: list[list[Array]] = []
     if cells_of({"class_name": class_name, "config": config}):
         if not layer.built:
             raise ValueError(f"layer {name!r} must be built: call it, or layer.build(shape of its input)")
-        for array in layer.get_weights():
-            array = np.asarray(array)
-            array = (
-                array.astype(np.float32) if array.dtype.itemsize < 4 else array
-            )  # float16, and bfloat16 of ml_dtypes
+        for array in map(np.asarray, layer.get_weights()):
+            if array.dtype.itemsize < 4:  # float16, and bfloat16 of ml_dtypes
+                array = array.astype(np.float32)
             starts = not cells or (len(cells[-1]) > 1 and array.ndim == 2)
             cells.append([array]) if starts else cells[-1].append(array)
     return Layer(name, class_name, config, cells)
-
-
-NOT_IN_KERAS = {
-    "proj_size": 0,
-    "peepholes": False,
-    "layer_norm": False,
-    "coupled_gates": False,
-    "cell_clip": None,
-    "gate_clip": None,
-    "learn_initial_state": False,
-}
-
-
-def _name_of_activation(argument, value):
-    for name, ours in ACTIVATIONS.items():
-        if _variants.activation(argument, ours) == _variants.activation(argument, value):
-            return name
-    raise ValueError(
-        f"{argument} must be one that Keras has, {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}"
-    )
-
-
-def to_layer(lstm, name=None, **config):
-    """A built Keras layer that computes what an LSTM does, with copies of its parameters.
-
-    One layer becomes keras.layers.LSTM or, with two directions, keras.layers.Bidirectional of one; more become a keras.Model
-    of them, with keras.layers.Dropout between if lstm.dropout. The two biases are added up.
-
-    lstm : LSTM; an option that Keras lacks is a ValueError that names it
-    config : further arguments of keras.layers.LSTM; return_sequences is True unless given
-    """
-    if not isinstance(lstm, (LSTM, QuantizedLSTM)):
-        raise TypeError(f"lstm must be an LSTM, got {type(lstm).__name__}")
-    for option, plain in NOT_IN_KERAS.items():
-        if getattr(lstm, option) != plain:
-            raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
-    if any(_variants.zoneout(lstm.zoneout)):
-        raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
-    activation = _name_of_activation("activation", lstm.activation)
-    if _name_of_activation("cell_activation", lstm.cell_activation) != activation:
-        raise ValueError(
-            f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
-        )
-    try:
-        import keras
-    except ImportError:
-        raise ImportError("to_layer needs Keras 3 and a backend of it: pip install keras") from None
-    p, layers = lstm.parameters(), []
-    last = {"return_sequences": True} | config
-    for k in range(lstm.num_layers):
-        own = last if k == lstm.num_layers - 1 else last | {"return_sequences": True, "return_state": False}
-        named = {"name": name} if name and lstm.num_layers == 1 else {}
-        make = {
-            "units": lstm.hidden_size,
-            "activation": activation,
-            "use_bias": lstm.bias,
-            "dtype": lstm.dtype.name,
-            "recurrent_activation": _name_of_activation("recurrent_activation", lstm.recurrent_activation),
-            "recurrent_dropout": lstm.recurrent_dropout,
-        } | own
-        layer = (
-            keras.layers.Bidirectional(keras.layers.LSTM(**make), dtype=lstm.dtype.name, **named)
-            if lstm.bidirectional
-            else keras.layers.LSTM(**make, **named)
-        )
-        layer.build((None, None, p[f"weight_ih_l{k}"].shape[1]))
-        layer.set_weights(
-            [
-                array
-                for suffix in (f"_l{k}", f"_l{k}_reverse")[: lstm.num_directions]
-                for array in (
-                    p["weight_ih" + suffix].T,
-                    p["weight_hh" + suffix].T,
-                    *([p["bias_ih" + suffix] + p["bias_hh" + suffix]] if lstm.bias else []),
-                )
-            ]
-        )
-        layers += [keras.layers.Dropout(lstm.dropout, dtype=lstm.dtype.name)] if k and lstm.dropout else []
-        layers.append(layer)
-    if lstm.num_layers == 1:
-        return layers[0]
-    h = sequence = keras.Input((None, lstm.input_size), dtype=lstm.dtype.name)
-    for layer in layers:
-        h = layer(h)
-    model = keras.Model(sequence, h, name=name)
-    model.dtype_policy = lstm.dtype.name  # else float64 input is made float32
-    return model
-
-
-def lengths(mask):
-    """lengths= of an LSTM from a Keras mask: booleans (B, T), True at the steps of each sequence, which begin at its first.
-
-    A mask with gaps, or padded on the left, is a ValueError that says which sequence; a row of False is a sequence of
-    length 0.
-    """
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.ndim != 2:
-        raise ValueError(f"mask must be boolean of shape (B, T), got {mask.dtype} {mask.shape}")
-    steps = mask.sum(axis=1)
-    wrong = np.flatnonzero((mask != (np.arange(mask.shape[1]) < steps[:, None])).any(axis=1))
-    if len(wrong):
-        raise ValueError(
-            "mask must be padded on the right, True up to the end of each sequence and False behind it, "
-            f"got a gap or left padding in sequence {wrong[0]}"
-        )
-    return steps

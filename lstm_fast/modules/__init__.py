@@ -1,4 +1,7 @@
-"""The layers: LSTM, RNN and LSTMCell. Their base classes are in _inference.py, _recurrent.py and _lstm.py."""
+"""The layers: LSTM, RNN and LSTMCell. Their base classes are in _inference.py, _recurrent.py and _lstm.py.
+
+reverse.py has the LSTM and the RNN of ONNX's direction "reverse".
+"""
 
 from .cell import LSTMCell
 from .lstm import LSTM

@@ -1,6 +1,12 @@
-"""Backend: ONNX models with LSTM and RNN nodes, which run here; other operators run in onnx's reference evaluator."""
+"""Backend: ONNX models whose LSTM and RNN nodes run here, other operators in onnx's reference evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import ModelProto, NodeProto
 from onnx.backend.base import Backend as _Backend
 from onnx.backend.base import BackendRep
 from onnx.reference import ReferenceEvaluator
@@ -8,73 +14,78 @@ from onnx.reference.op_run import OpRun
 
 from . import node as _node
 
+if TYPE_CHECKING:
+    from .._types import Array
+    from ..modules import LSTM as LSTMNetwork
+    from ..modules import RNN as RNNNetwork
+
 
 class _Recurrent(OpRun):
-    """One node. Its modules are made once for the same weights."""
+    """One node. Its networks are built again only when the weights or attributes change."""
 
-    def __init__(self, onnx_node, run_params, schema=None):
+    def __init__(self, onnx_node: NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema)
-        self._made, self._modules = None, None
+        self._built_from: tuple[dict[str, Any], dict[str, Array | None]] | None = None
+        self._networks: list[LSTMNetwork | RNNNetwork] = []
 
-    def _run(self, X, *inputs, **attributes):
+    def _run(self, X: Array, *inputs: Array | None, **attributes: Any) -> tuple[Array, ...]:
         op = self.onnx_node.op_type
         given = dict(zip(_node.INPUTS[op], (X, *inputs)))
-        names = [name for name in _node.INPUTS[op][1:] if name not in ("sequence_lens", "initial_h", "initial_c")]
-        weights = {name: given.get(name) for name in names}
-        # Those that refer to a function's attributes come as arguments.
-        attributes = {
-            attribute.name: getattr(self, attribute.name)
-            if attributes.get(attribute.name) is None
-            else attributes[attribute.name]
-            for attribute in self.onnx_node.attribute
-        }
-        attributes = {
-            name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()
-        }
-        if self._made is None or not _are_same(self._made, (attributes, weights)):
-            self._modules = self._make(op, attributes, weights)
-            self._made = attributes, {name: None if value is None else value.copy() for name, value in weights.items()}
-        Y, *last = self._steps(
-            X, given.get("sequence_lens"), given.get("initial_h"), given.get("initial_c"), attributes.get("layout", 0)
-        )
-        return tuple(value.astype(X.dtype, copy=False) for value in (Y, *last))[: max(1, len(self.onnx_node.output))]
+        weights = {name: given.get(name) for name in _node.INPUTS[op][1:] if name not in _node.STATES}
+        values = {}
+        for attribute in self.onnx_node.attribute:
+            value = attributes.get(attribute.name)  # of those that refer to a function's attributes
+            value = getattr(self, attribute.name) if value is None else value
+            values[attribute.name] = value.item() if isinstance(value, np.generic) else value
+        if self._built_from is None or not _are_same(self._built_from, (values, weights)):
+            self._networks = self._build(op, values, weights)
+            copies = {name: None if array is None else array.copy() for name, array in weights.items()}
+            self._built_from = values, copies
+        states = given.get("initial_h"), given.get("initial_c")
+        results = self._compute(X, given.get("sequence_lens"), states, values.get("layout", 0))
+        n_outputs = max(1, len(self.onnx_node.output))
+        return tuple([array.astype(X.dtype, copy=False) for array in results][:n_outputs])
 
-    def _make(self, op, attributes, weights):
-        """One module for each direction: their activations may differ."""
+    def _build(
+        self, op: str, attributes: dict[str, Any], weights: dict[str, Array | None]
+    ) -> list[LSTMNetwork | RNNNetwork]:
+        """A network for each direction: their activations may differ."""
         weights = dict(weights)
         if op == "DynamicQuantizeLSTM":
-            weights["W"], weights["R"] = _node.dequantized(
-                weights["W"], weights["R"], *(weights.pop(name) for name in _node.INPUTS[op][8:])
-            )
+            scales = [weights.pop(name) for name in _node.INPUTS[op][8:]]
+            weights["W"], weights["R"] = _node.dequantized(weights["W"], weights["R"], *scales)
         description = _node.describe("RNN" if op == "RNN" else "LSTM", attributes, **weights)
         return [_node.build([description._replace(directions=[direction])]) for direction in description.directions]
 
-    def _steps(self, X, lengths, initial_h, initial_c, layout):
-        """Y, Y_h and of an LSTM Y_c."""
-        batch_last = (0, 1, 2) if layout == 0 else (1, 0, 2)
-        x = X.transpose(batch_last)
-        has_c = self._modules[0].has_cell_state
-        starts = [
-            None if state is None else state.transpose(batch_last) for state in (initial_h, initial_c)[: 1 + has_c]
-        ]
+    def _compute(
+        self, X: Array, lengths: Array | None, states: tuple[Array | None, Array | None], layout: int
+    ) -> list[Array]:
+        """Y, Y_h and, for an LSTM, Y_c."""
+        axes = (0, 1, 2) if layout == 0 else (1, 0, 2)
+        x = X.transpose(axes)
+        has_c = self._networks[0].has_cell_state
+        initial = [None if state is None else state.transpose(axes) for state in states[: 1 + has_c]]
         outputs, last = [], []
-        for d, module in enumerate(self._modules):
-            states = [None if start is None else start[d : d + 1] for start in starts]
-            output, state = module(x, tuple(states) if has_c else states[0], lengths=lengths)
+        for d, network in enumerate(self._networks):
+            own = [None if state is None else state[d : d + 1] for state in initial]
+            output, state = network(x, tuple(own) if has_c else own[0], lengths=lengths)  # type: ignore[arg-type]
             outputs.append(output)
             last.append(state if has_c else (state,))
         Y = np.stack(outputs, axis=1)
-        last = [np.concatenate(states).transpose(batch_last) for states in zip(*last)]
-        return (Y if layout == 0 else Y.transpose(2, 0, 1, 3), *last)
+        Y = Y if layout == 0 else Y.transpose(2, 0, 1, 3)
+        return [Y, *(np.concatenate(by_direction).transpose(axes) for by_direction in zip(*last, strict=True))]
 
 
-def _are_same(made, wanted):
-    return made[0] == wanted[0] and all(
+def _are_same(
+    one: tuple[dict[str, Any], dict[str, Array | None]], other: tuple[dict[str, Any], dict[str, Array | None]]
+) -> bool:
+    return one[0] == other[0] and all(
         a is b or (a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b))
-        for a, b in zip(made[1].values(), wanted[1].values())
+        for a, b in zip(one[1].values(), other[1].values(), strict=True)
     )
 
 
+# onnx finds an operator by the name of its class.
 class LSTM(_Recurrent):
     op_domain = ""
 
@@ -90,51 +101,138 @@ class DynamicQuantizeLSTM(_Recurrent):
 class _Evaluator(ReferenceEvaluator):
     """With our operators in the main graph, in bodies and in functions."""
 
-    def __init__(self, proto, **options):
+    def __init__(self, proto: ModelProto | NodeProto, **options: Any) -> None:
         super().__init__(proto, **options | {"new_ops": [LSTM, RNN, DynamicQuantizeLSTM]})
 
 
 class Prepared(BackendRep):
-    """What Backend.prepare gives: run takes a list in the order of the graph's inputs, or a dict, and gives all outputs."""
+    """A model that is ready to run: what `Backend.prepare` returns.
 
-    def __init__(self, model):
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
         self._evaluator = _Evaluator(model)
         defaults = {tensor.name for tensor in model.graph.initializer}
         self._inputs = [value.name for value in model.graph.input if value.name not in defaults]
 
-    def run(self, inputs, **kwargs):
+    def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Run the model.
+
+        Parameters
+        ----------
+        inputs : sequence of ndarray, or dict of str to ndarray
+            In the order of the graph's inputs, or by name.
+        **kwargs
+            Ignored.
+
+        Returns
+        -------
+        tuple of ndarray
+            All outputs.
+        """
         if not isinstance(inputs, dict):
             inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
             if len(inputs) != len(self._inputs):
                 raise ValueError(
                     f"inputs must be {len(self._inputs)} arrays, for {', '.join(self._inputs)}, got {len(inputs)}"
                 )
-            inputs = dict(zip(self._inputs, inputs))
+            inputs = dict(zip(self._inputs, inputs, strict=True))
         return tuple(self._evaluator.run(None, inputs))
 
 
 class Backend(_Backend):
-    """ONNX's backend interface (onnx.backend.base.Backend), on the CPU.
+    """ONNX's backend interface, onnx.backend.base.Backend, on the CPU.
 
-    LSTM (versions 1 to 22, all attributes, layout 1 and float64 among them), RNN (tanh, relu, identity) and
-    com.microsoft.DynamicQuantizeLSTM run in lstm_fast, the latter with dequantized weights and no rounding of x and h.
-    All other operators run in onnx.reference, which is right and slow.
+    LSTM (versions 1 to 22, with all attributes, layout 1 and float64), RNN (tanh, relu, identity) and
+    com.microsoft.DynamicQuantizeLSTM run in lstm_fast; the latter with dequantized weights, and without rounding x and
+    h. All other operators run in onnx.reference, which is exact and slow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import onnx
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 8, seed=0)
+    >>> lf.onnx.save(lstm, "lstm.onnx")
+    >>> x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    >>> output, h_n, c_n = lf.onnx.Backend.run_model(onnx.load("lstm.onnx"), [x])
+    >>> bool((output == lstm(x)[0]).all())
+    True
     """
 
     @classmethod
-    def prepare(cls, model, device="CPU", **kwargs):
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Prepared:
+        """Check a model and make it ready to run.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+            The model.
+        device : str, default "CPU"
+            CPU only.
+        **kwargs
+            For onnx's own check.
+
+        Returns
+        -------
+        Prepared
+            Its run method takes the inputs and returns the outputs.
+        """
         if not cls.supports_device(device):
             raise ValueError(f"device must be CPU, got {device!r}")
         super().prepare(model, device, **kwargs)  # checks the model
         return Prepared(model)
 
     @classmethod
-    def run_node(cls, node, inputs, device="CPU", outputs_info=None, **kwargs):
+    def run_node(
+        cls,
+        node: NodeProto,
+        inputs: Sequence[Array] | Mapping[str, Array],
+        device: str = "CPU",
+        outputs_info: Any = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Run one node.
+
+        Parameters
+        ----------
+        node : onnx.NodeProto
+            The node.
+        inputs : sequence of ndarray, or dict of str to ndarray
+            In the order of the node's inputs, or by name.
+        device : str, default "CPU"
+            CPU only.
+        outputs_info : object, optional
+            For onnx's own check, as the other arguments.
+        **kwargs
+            For onnx's own check.
+
+        Returns
+        -------
+        tuple of ndarray
+            Its outputs.
+        """
         super().run_node(node, inputs, device, outputs_info, **kwargs)
         names = [name for name in node.input if name]
         feeds = inputs if isinstance(inputs, dict) else dict(zip(names, inputs, strict=True))
         return tuple(_Evaluator(node).run(None, feeds))
 
     @classmethod
-    def supports_device(cls, device):
+    def supports_device(cls, device: str) -> bool:
+        """Whether models can run on a device.
+
+        Parameters
+        ----------
+        device : str
+            As in "CPU" or "CPU:0".
+
+        Returns
+        -------
+        bool
+            True for the CPU.
+        """
         return device.partition(":")[0] == "CPU"

@@ -1,60 +1,79 @@
-"""Nodes and constants of a model: of the main graph, of the bodies of If, Loop and Scan, and of functions at their calls."""
+"""Nodes and constants of a model: in its graph, in bodies of If, Loop and Scan, and in functions at their calls."""
+
+from __future__ import annotations
 
 import copy
-from collections import Counter, namedtuple
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from onnx import AttributeProto, helper
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, helper
 
 from .._errors import FormatError
-from .operators import OPERATORS, Unfit
+from .operators import OPERATORS, NotConstantHere
 from .tensors import Allowance, to_array
 
-OURS = {("", "LSTM"), ("com.microsoft", "DynamicQuantizeLSTM")}
-MOST_NODES, DEEPEST = 200_000, 30  # counted with functions at each call: a small file can ask for any number
-LONGEST_CHAIN = 100  # of operators behind a constant
+if TYPE_CHECKING:
+    from .._types import Array
 
-Found = namedtuple("Found", "name node scope")
-Found.__doc__ = """An LSTM node, the name that it goes by, and the Scope it stands in."""
+OURS = {("", "LSTM"), ("com.microsoft", "DynamicQuantizeLSTM")}
+MAX_NODES, MAX_DEPTH = 200_000, 30  # with functions counted at each call: a small file can ask for any number
+MAX_CHAIN = 100  # operators between a constant and its use
+
+
+class Found(NamedTuple):
+    """An LSTM node, its name in `names`, and the scope it is in."""
+
+    name: str
+    node: NodeProto
+    scope: Scope
 
 
 class NotConstant(Exception):
-    """A value is not known from the file alone. Says what makes it."""
+    """A value is not known from the file alone. The message says what computes it."""
 
 
 class Scope:
-    """One body of nodes, with the names that it knows.
+    """A body of nodes, with the names that it knows.
 
-    outer : the Scope around the body of an If, Loop or Scan
-    call : (Scope, NodeProto) of a function's call, which gives its inputs and attributes
+    outer is the scope around the body of an If, Loop or Scan; call is the call of a function, (scope, node), which
+    gives the function its inputs and attributes.
     """
 
-    def __init__(self, reader, body, outer=None, call=None):
+    def __init__(
+        self,
+        reader: Reader,
+        body: GraphProto | FunctionProto,
+        outer: Scope | None = None,
+        call: tuple[Scope, NodeProto] | None = None,
+    ) -> None:
         self.reader, self.body, self.outer, self.call = reader, body, outer, call
         self.producers = {name: node for node in body.node for name in node.output if name}
         self.initializers = {tensor.name: tensor for tensor in getattr(body, "initializer", ())}
         self.inputs = [value if isinstance(value, str) else value.name for value in body.input]
-        self._values = {}
+        self._values: dict[str, Array | NotConstant] = {}
         for sparse in getattr(body, "sparse_initializer", ()):
-            self._values[sparse.values.name] = NotConstant(
-                f"sparse_initializer {sparse.values.name}, which is not supported"
-            )
+            name = sparse.values.name
+            self._values[name] = NotConstant(f"sparse_initializer {name}, which is not supported")
 
-    def given(self, values):
-        """The same scope where these names have these values, for a try with an allowance of its own."""
+    def with_values(self, values: Mapping[str, Array]) -> Scope:
+        """The same scope where these names have these values, with an allowance of its own."""
         scope = copy.copy(self)
         scope.reader = copy.copy(self.reader)
-        scope._values, scope.reader.allowance = dict(values), Allowance(sum(value.nbytes for value in values.values()))
+        scope.reader.allowance = Allowance(sum(value.nbytes for value in values.values()))
+        scope._values = dict(values)
         return scope
 
-    def value(self, name):
-        """The constant of this name as an array. NotConstant if the file alone does not say it."""
+    def value(self, name: str) -> Array:
+        """The constant of this name. NotConstant if the file alone does not determine it."""
         if name not in self._values:
             self._values[name] = NotConstant(f"{name}, which depends on itself")
             self.reader.chain += 1
             try:
-                if self.reader.chain > LONGEST_CHAIN:
-                    raise NotConstant(f"{name}, behind a chain of more than {LONGEST_CHAIN} operators")
+                if self.reader.chain > MAX_CHAIN:
+                    raise NotConstant(f"{name}, after a chain of more than {MAX_CHAIN} operators")
                 self._values[name] = self._find(name)
             except NotConstant as error:
                 self._values[name] = error
@@ -65,8 +84,8 @@ class Scope:
             raise value
         return value
 
-    def _find(self, name):
-        if name in self.initializers:  # that of an input that has one is its default
+    def _find(self, name: str) -> Array:
+        if name in self.initializers:  # of an input, it is the default
             return to_array(self.initializers[name], self.reader.folder)
         if name in self.producers:
             return self._run(self.producers[name], name)
@@ -76,69 +95,69 @@ class Scope:
             return self.outer.value(name)
         raise FormatError(f"{name!r} is neither made nor given anywhere in the file")
 
-    def _input(self, name):
+    def _input(self, name: str) -> Array:
         if self.call is not None:
             outer, node = self.call
-            place = self.inputs.index(name)
-            if place < len(node.input) and node.input[place]:
-                return outer.value(node.input[place])
+            k = self.inputs.index(name)
+            if k < len(node.input) and node.input[k]:
+                return outer.value(node.input[k])
         raise NotConstant(f"the input {name}")
 
-    def _run(self, node, name):
+    def _run(self, node: NodeProto, name: str) -> Array:
         """The value of one output of a node."""
         what = f"{node.op_type} {node.name!r}" if node.name else node.op_type
+        not_constant = NotConstant(f"{name}, which is made by {what}")
         attributes = self.attributes(node)
         if node.domain not in ("", "ai.onnx") or node.op_type not in {*OPERATORS, "Constant"}:
-            raise NotConstant(f"{name}, which is made by {what}")
+            raise not_constant
         try:
-            if node.op_type == "Constant":
-                return _constant(attributes)
-            inputs = [
-                self.value(input) if input else None for input in node.input[: 1 if node.op_type == "Expand" else None]
-            ]
-            if node.op_type == "Expand":
-                try:
-                    inputs.append(self.value(node.input[1]))
-                except NotConstant:
-                    if inputs[0].ndim < 3:
-                        raise
-                    self.reader.is_loose = True
-                    return inputs[0]  # a state for any batch: one sequence says it all
-            result = OPERATORS[node.op_type](
-                inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance
-            )
-            results = result if isinstance(result, tuple) else (result,)
-            self.reader.allowance.spend(results[0].shape, results[0].dtype)
-            return results[list(node.output).index(name)]
+            return self._compute(node, name, attributes)
         except (FormatError, NotConstant):
             raise
-        except Unfit:
-            raise NotConstant(f"{name}, which is made by {what}") from None
+        except NotConstantHere:
+            raise not_constant from None
         except (
             Exception
-        ) as error:  # sizes and axes that do not fit, attributes of a wrong type: NumPy's words say which
+        ) as error:  # sizes and axes that do not fit, attributes of a wrong type: NumPy's message says which
             if self.reader.is_loose:
-                raise NotConstant(f"{name}, which is made by {what}") from None
+                raise not_constant from None
             raise FormatError(f"{what} does not work: {type(error).__name__}: {error}") from None
 
-    def attributes(self, node):
-        """Attributes by name as Python values, tensors as arrays; those of a function's call where they refer to it."""
-        return {
-            attribute.name: value for attribute in node.attribute if (value := self._attribute(attribute)) is not None
-        }
+    def _compute(self, node: NodeProto, name: str, attributes: dict[str, Any]) -> Array:
+        if node.op_type == "Constant":
+            return _constant(attributes)
+        names = node.input[:1] if node.op_type == "Expand" else node.input
+        inputs = [self.value(one) if one else None for one in names]
+        if node.op_type == "Expand":
+            data = inputs[0]
+            try:
+                inputs.append(self.value(node.input[1]))
+            except NotConstant:
+                if data is None or data.ndim < 3:
+                    raise
+                self.reader.is_loose = True
+                return data  # a state that is expanded to the batch: one sequence has all its numbers
+        result = OPERATORS[node.op_type](inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance)
+        results = result if isinstance(result, tuple) else (result,)
+        self.reader.allowance.spend(results[0].shape, results[0].dtype)
+        return results[list(node.output).index(name)]
 
-    def _attribute(self, attribute):
-        if attribute.ref_attr_name:
-            if self.call is None:
-                raise FormatError(
-                    f"attribute {attribute.name} refers to {attribute.ref_attr_name}, outside of a function"
-                )
+    def attributes(self, node: NodeProto) -> dict[str, Any]:
+        """Attributes by name as Python values, tensors as arrays; in a function they may refer to those of its call."""
+        values = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _attribute(self, attribute: AttributeProto) -> Any:
+        name = attribute.ref_attr_name
+        if name:
+            if self.call is None or not isinstance(self.body, FunctionProto):
+                raise FormatError(f"attribute {attribute.name} refers to {name}, outside of a function")
             outer, node = self.call
             defaults = {default.name: default for default in self.body.attribute_proto}
             of_call = {given.name: given for given in node.attribute}
-            if attribute.ref_attr_name in of_call:
-                return outer._attribute(of_call[attribute.ref_attr_name])
-            return self._attribute(defaults[attribute.ref_attr_name]) if attribute.ref_attr_name in defaults else None
+            if name in of_call:
+                return outer._attribute(of_call[name])
+            return self._attribute(defaults[name]) if name in defaults else None
         if attribute.type == AttributeProto.TENSOR:
             return to_array(attribute.t, self.reader.folder)
         try:
@@ -150,36 +169,39 @@ class Scope:
             raise FormatError(f"attribute {attribute.name}: {error}") from None
 
 
-def _constant(attributes):
-    for kind, dtype in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-    ):
+def _constant(attributes: Mapping[str, Any]) -> Array:
+    """The value of a Constant node."""
+    dtypes = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    for kind, dtype in dtypes.items():
         if kind in attributes:
             return np.array(attributes[kind], dtype)
-    if isinstance(attributes.get("value"), np.ndarray):
-        return attributes["value"]
+    value = attributes.get("value")
+    if isinstance(value, np.ndarray):
+        return value
     raise FormatError(f"Constant: {', '.join(attributes) or 'no value'} is not supported")
 
 
 class Reader:
-    """A model of which LSTM nodes are wanted. folder: where its external data may lie, None for refused."""
+    """A model to read LSTM nodes from.
 
-    def __init__(self, model, n_bytes, folder=None):
+    External data may lie in the folder; None refuses it. is_loose becomes True when some size was unknown, so that what
+    does not fit may fit at run time.
+    """
+
+    def __init__(self, model: ModelProto, n_bytes: int, folder: Path | None = None) -> None:
         self.model, self.folder, self.allowance, self.chain = model, folder, Allowance(n_bytes), 0
-        self.is_loose = False  # some size was not known: what does not fit may fit at run time
+        self.is_loose = False
         self.functions = {(function.domain, function.name): function for function in model.functions}
         self._n_nodes = 0
 
-    def nodes(self, operators=OURS):
-        """The Found of every LSTM node, in the order of the file, what is inside a node where the node stands.
+    def nodes(self, operators: Collection[tuple[str, str]] = OURS) -> list[Found]:
+        """All LSTM nodes, in the order of the file; those inside a node are at its position.
 
-        A node without a name goes by its operator and its place among them all, as in "LSTM_0"; if one name comes again (a
-        function called twice), the later ones get ":1", ":2" ..."""
+        A node without a name is named after its operator and its position among them, as in "LSTM_0". If a name occurs
+        again (a function is called twice), the later ones get ":1", ":2", ...
+        """
         found = list(self._walk(Scope(self, self.model.graph), operators, 0))
-        free, counts, result = {node.name for node, _ in found if node.name}, Counter(), []
+        free, counts, result = {node.name for node, _ in found if node.name}, Counter[str](), []
         taken = set(free)
         for k, (node, scope) in enumerate(found):
             base = name = node.name or f"{node.op_type}_{k}"
@@ -193,16 +215,17 @@ class Reader:
             result.append(Found(name, node, scope))
         return result
 
-    def _walk(self, scope, operators, depth):
-        if depth > DEEPEST:
-            raise FormatError(f"graphs and functions stand more than {DEEPEST} deep in each other")
+    def _walk(
+        self, scope: Scope, operators: Collection[tuple[str, str]], depth: int
+    ) -> Iterator[tuple[NodeProto, Scope]]:
+        if depth > MAX_DEPTH:
+            raise FormatError(f"graphs and functions must be nested at most {MAX_DEPTH} deep")
         for node in scope.body.node:
             self._n_nodes += 1
-            if self._n_nodes > MOST_NODES:
-                raise FormatError(f"the model has more than {MOST_NODES} nodes")
+            if self._n_nodes > MAX_NODES:
+                raise FormatError(f"the model has more than {MAX_NODES} nodes")
             kind = "" if node.domain == "ai.onnx" else node.domain, node.op_type
-            if (node.domain, node.op_type) in self.functions:
-                function = self.functions[node.domain, node.op_type]
+            if function := self.functions.get((node.domain, node.op_type)):
                 yield from self._walk(Scope(self, function, call=(scope, node)), operators, depth + 1)
             elif kind in operators:
                 yield node, scope

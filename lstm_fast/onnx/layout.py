@@ -1,15 +1,44 @@
-"""Orders of gates and names of activations, both ways.
+"""ONNX's gate order and names of activations, to and from ours.
 
 ONNX       W (D, 4H, I), R (D, 4H, H) rows i, o, f, g;  B (D, 8H) = that of W, that of R;  P (D, 3H) i, o, f
 lstm_fast  weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H) rows i, f, g, o;  weight_peephole (3H) i, f, o
 """
 
-import numpy as np
+from __future__ import annotations
 
-FROM_ONNX = {4: (0, 2, 3, 1), 3: (0, 2, 1), 1: (0,)}  # by number of gates: the place in ONNX of each of ours
-TO_ONNX = {n: tuple(int(k) for k in np.argsort(places)) for n, places in FROM_ONNX.items()}
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-# Ours to ONNX's; ONNX Runtime takes any case, and so do we.
+from ..reference.gates import GATES
+
+if TYPE_CHECKING:
+    from .._types import Array
+
+ONNX_GATES = ("i", "o", "f", "g")  # ONNX calls g, the candidate, c
+
+
+def _positions(names: Sequence[str], among: Sequence[str]) -> tuple[int, ...]:
+    return tuple(among.index(name) for name in names)
+
+
+def _without_candidate(names: Sequence[str]) -> list[str]:
+    """The gates that have peepholes."""
+    return [name for name in names if name != "g"]
+
+
+# For 4 blocks (the gates), 3 (the peepholes) and 1 (a plain RNN): the positions of our blocks among ONNX's, and back.
+FROM_ONNX = {
+    4: _positions(list(GATES), ONNX_GATES),
+    3: _positions(_without_candidate(list(GATES)), _without_candidate(ONNX_GATES)),
+    1: (0,),
+}
+TO_ONNX = {
+    4: _positions(ONNX_GATES, list(GATES)),
+    3: _positions(_without_candidate(ONNX_GATES), _without_candidate(list(GATES))),
+    1: (0,),
+}
+
+# Ours to ONNX's; ONNX Runtime accepts any case, and so do we.
 ACTIVATIONS = {
     "tanh": "Tanh",
     "sigmoid": "Sigmoid",
@@ -26,7 +55,7 @@ ACTIVATIONS = {
 FROM_ACTIVATION = {theirs.lower(): ours for ours, theirs in ACTIVATIONS.items()}
 
 
-def rows(array, n_gates, order):
-    """The array with its first axis, n_gates blocks of H rows, in this order."""
-    blocks = array.reshape(n_gates, len(array) // n_gates, *array.shape[1:])
+def rows(array: Array, n_blocks: int, order: Sequence[int]) -> Array:
+    """The array with the n_blocks blocks of H rows along its first axis in this order."""
+    blocks = array.reshape(n_blocks, len(array) // n_blocks, *array.shape[1:])
     return blocks[list(order)].reshape(array.shape)

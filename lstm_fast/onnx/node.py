@@ -1,37 +1,37 @@
-"""One LSTM or RNN node: attributes and weights checked and turned into what lstm_fast calls them."""
+"""One LSTM or RNN node: its attributes and weights, checked, in the terms of lstm_fast."""
 
-from collections import namedtuple
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .._errors import FormatError
 from ..modules import LSTM, RNN
+from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..reference.activations import ACTIVATIONS, activation
 from .layout import ACTIVATIONS as ACTIVATION_NAMES
 from .layout import FROM_ACTIVATION, FROM_ONNX, rows
 from .operators import dequantize
-from .reverse import ReverseLSTM, ReverseRNN
 
+if TYPE_CHECKING:
+    from .._types import Activation, Array, DType
+
+Attributes: TypeAlias = Mapping[str, Any]
+Options: TypeAlias = dict[str, Any]
+
+STATES = ("sequence_lens", "initial_h", "initial_c")
 INPUTS = {
-    "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
+    "LSTM": ("X", "W", "R", "B", *STATES, "P"),
     "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
     "DynamicQuantizeLSTM": (
-        "X",
-        "W",
-        "R",
-        "B",
-        "sequence_lens",
-        "initial_h",
-        "initial_c",
-        "P",
-        "W_scale",
-        "W_zero_point",
-        "R_scale",
-        "R_zero_point",
+        *("X", "W", "R", "B", *STATES, "P"),
+        *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),
     ),
 }
-# output_sequence (version 1) said only whether Y is wanted.
+# output_sequence (version 1) said only whether Y is needed.
 ATTRIBUTES = {
     "activation_alpha": list,
     "activation_beta": list,
@@ -45,18 +45,34 @@ ATTRIBUTES = {
 }
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 PLAIN_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "RNN": ("Tanh",)}
-CLASSES = {"LSTM": (LSTM, ReverseLSTM), "RNN": (RNN, ReverseRNN)}
-N_PARAMETERS = {"affine": 2, "leaky_relu": 1, "thresholded_relu": 1, "scaled_tanh": 2, "hard_sigmoid": 2, "elu": 1}
-
-Direction = namedtuple("Direction", "is_reverse options parameters")
-Direction.__doc__ = """One direction of a node: options of the constructor, parameters by name without _l0."""
-
-Description = namedtuple("Description", "kind layout dtype input_size hidden_size has_bias directions")
-Description.__doc__ = """A node in our words. kind: "LSTM" or "RNN"."""
+CLASSES: dict[str, tuple[type[LSTM] | type[RNN], type[ReverseLSTM] | type[ReverseRNN]]] = {
+    "LSTM": (LSTM, ReverseLSTM),
+    "RNN": (RNN, ReverseRNN),
+}
 
 
-def describe(kind, attributes, W, R, B=None, P=None):
-    """A Description from attributes and weights as ONNX has them. FormatError names what does not fit."""
+class Direction(NamedTuple):
+    """One direction of a node: options of the constructor, parameters by name without _l0."""
+
+    is_reverse: bool
+    options: Options
+    parameters: dict[str, Array]
+
+
+class Description(NamedTuple):
+    """A node in the terms of lstm_fast. kind is "LSTM" or "RNN"."""
+
+    kind: str
+    layout: int
+    dtype: DType
+    input_size: int
+    hidden_size: int
+    has_bias: bool
+    directions: list[Direction]
+
+
+def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Description:
+    """Check the attributes and the weights W, R, B and P of a node. FormatError names what does not fit."""
     for name, value in attributes.items():
         if name not in ATTRIBUTES:
             raise FormatError(f"attribute {name} of {kind} is not supported")
@@ -67,13 +83,11 @@ def describe(kind, attributes, W, R, B=None, P=None):
         raise FormatError(f"attribute direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
     if layout not in (0, 1):
         raise FormatError(f"attribute layout must be 0 or 1, got {layout!r}")
-    are_reverse = DIRECTIONS[direction]
-    D, n_gates = len(are_reverse), 4 if kind == "LSTM" else 1
-    weights = _weights({"W": W, "R": R, "B": B, "P": P})
-    W, R, B, P = (weights[name] for name in "WRBP")
+    are_reverse, n_gates = DIRECTIONS[direction], 4 if kind == "LSTM" else 1
+    W, R, B, P = _weights(**weights)
     if R.ndim != 3 or W.ndim != 3:
         raise FormatError(f"W and R must have 3 axes, got {W.shape} and {R.shape}")
-    H, I = attributes.get("hidden_size", R.shape[2]), W.shape[2]
+    D, I, H = len(are_reverse), W.shape[2], attributes.get("hidden_size", R.shape[2])
     if H < 1 or I < 1:
         raise FormatError(
             f"attribute hidden_size must be a positive integer and so must the input size, got {H!r} and {I}"
@@ -91,28 +105,35 @@ def describe(kind, attributes, W, R, B=None, P=None):
     for d, is_reverse in enumerate(are_reverse):
         parameters = {"weight_ih": rows(W[d], n_gates, order), "weight_hh": rows(R[d], n_gates, order)}
         if B is not None:
-            parameters |= {
-                name: rows(half, n_gates, order) for name, half in zip(("bias_ih", "bias_hh"), np.split(B[d], 2))
-            }
+            for name, half in zip(("bias_ih", "bias_hh"), np.split(B[d], 2), strict=True):
+                parameters[name] = rows(half, n_gates, order)
         if P is not None:
             parameters["weight_peephole"] = rows(P[d], 3, FROM_ONNX[3])
-        directions.append(Direction(is_reverse, options[d] | ({} if P is None else {"peepholes": True}), parameters))
+            options[d]["peepholes"] = True
+        directions.append(Direction(is_reverse, options[d], parameters))
     return Description(kind, layout, W.dtype, I, H, B is not None, directions)
 
 
-def _weights(arrays):
-    """All in float64 if one of them is, else in float32, to which 16 bits widen exactly."""
-    for name, array in arrays.items():
-        if array is None and name in "WR":
-            raise FormatError(f"input {name} is missing")
+def _weights(
+    W: Array | None, R: Array | None, B: Array | None = None, P: Array | None = None
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """All in float64 if one of them is, else in float32, which holds numbers of 16 bits exactly."""
+    given = {"W": W, "R": R, "B": B, "P": P}
+    for name, array in given.items():
         if array is not None and array.dtype.kind != "f" and array.dtype.name != "bfloat16":
             raise FormatError(f"{name} must be float16, bfloat16, float32 or float64, got {array.dtype}")
-    is_double = any(array is not None and array.dtype == np.float64 for array in arrays.values())
+    if W is None or R is None:
+        raise FormatError(f"input {'W' if W is None else 'R'} is missing")
+    is_double = any(array is not None and array.dtype == np.float64 for array in given.values())
     dtype = np.float64 if is_double else np.float32
-    return {name: None if array is None else array.astype(dtype) for name, array in arrays.items()}
+    B, P = (None if array is None else array.astype(dtype) for array in (B, P))
+    return W.astype(dtype), R.astype(dtype), B, P
 
 
-def _options(kind, attributes, D):
+# ---- options ----
+
+
+def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
     """Arguments of the constructor for each direction."""
     clip, coupled = attributes.get("clip"), attributes.get("input_forget", 0)
     if clip is not None and not clip > 0:
@@ -120,31 +141,38 @@ def _options(kind, attributes, D):
     if coupled not in (0, 1):
         raise FormatError(f"attribute input_forget must be 0 or 1, got {coupled!r}")
     activations, n = _activations(kind, attributes, D), len(PLAIN_ACTIVATIONS[kind])
-    options = []
-    for d in range(D):
-        specs = activations[d * n : (d + 1) * n]
-        if kind == "LSTM":
-            options.append(dict(zip(("recurrent_activation", "activation", "cell_activation"), specs)))
-            is_clipped = clip is not None and clip < np.inf
-            options[-1] |= {"coupled_gates": bool(coupled), "gate_clip": _number(clip) if is_clipped else None}
-        else:
-            spec = "identity" if specs[0] == "affine" else specs[0]
-            if spec not in ("tanh", "relu", "identity"):
-                raise FormatError(
-                    f"attribute activations of RNN: {spec} is not supported, but Tanh, Relu, Affine (1, 0)"
-                )
-            if clip is not None and clip < np.finfo(np.float32).max:
-                raise FormatError("attribute clip of RNN is not supported")
-            options.append({"nonlinearity": spec})
-    return options
+    by_direction = [activations[d * n : (d + 1) * n] for d in range(D)]
+    if kind == "RNN":
+        if clip is not None and clip < np.finfo(np.float32).max:
+            raise FormatError("attribute clip of RNN is not supported")
+        return [{"nonlinearity": _nonlinearity(spec)} for (spec,) in by_direction]
+    gate_clip = _number(clip) if clip is not None and clip < np.inf else None
+    return [
+        {
+            "recurrent_activation": of_gates,
+            "activation": of_candidate,
+            "cell_activation": of_cell,
+            "coupled_gates": bool(coupled),
+            "gate_clip": gate_clip,
+        }
+        for of_gates, of_candidate, of_cell in by_direction
+    ]
 
 
-def _activations(kind, attributes, D):
-    """Ours of each gate and direction. alpha and beta are taken in turn by those that have any, as in ONNX Runtime."""
+def _nonlinearity(spec: Activation) -> str:
+    name = "identity" if spec == "affine" else spec  # with other parameters it is a tuple
+    if name not in ("tanh", "relu", "identity"):
+        raise FormatError(f"attribute activations of RNN: {spec} is not supported; expected Tanh, Relu or Affine(1, 0)")
+    return str(name)
+
+
+def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
+    """Our activation of each gate and direction. alpha and beta are taken in turn by those that have any."""
+    n = D * len(PLAIN_ACTIVATIONS[kind])
     names = attributes.get("activations") or list(PLAIN_ACTIVATIONS[kind]) * D
-    names = names[:D] if kind == "RNN" else names  # whose default is two, whatever the direction
-    if len(names) != D * len(PLAIN_ACTIVATIONS[kind]):
-        raise FormatError(f"attribute activations must have {D * len(PLAIN_ACTIVATIONS[kind])} names, got {names!r}")
+    names = names[:D] if kind == "RNN" else names  # by default an RNN has two, whatever its direction
+    if len(names) != n:
+        raise FormatError(f"attribute activations must have {n} names, got {names!r}")
     values = {}
     for name in ("activation_alpha", "activation_beta"):
         given = attributes.get(name) or []
@@ -156,89 +184,103 @@ def _activations(kind, attributes, D):
         ours = FROM_ACTIVATION.get(str(name).lower())
         if ours is None:
             raise FormatError(f"attribute activations must be of {', '.join(ACTIVATION_NAMES.values())}, got {name!r}")
-        n = N_PARAMETERS.get(ours, 0)
-        given = [next(values["activation_alpha"], None)] if n else []
-        given += [next(values["activation_beta"], None)] if n == 2 else []
-        specs.append(_spec(ours, given))
+        n_parameters = len(ACTIVATIONS[ours].parameters)
+        specs.append(_activation(ours, [next(values[name], None) for name in tuple(values)[:n_parameters]]))
     return specs
 
 
-def _number(value):
-    """0.2 for the float32 next to 0.2, in which attributes are kept."""
+def _number(value: float) -> float:
+    """0.2 for the float32 next to 0.2, as attributes are stored."""
     return float(str(np.float32(value)))
 
 
-def _spec(name, given):
-    """The activation for our constructor. A value left out is the default of ONNX's operator of that name, which is ours; for
-    two there is no such operator."""
+def _activation(name: str, given: Sequence[float | None]) -> Activation:
+    """An activation for our constructor.
+
+    An absent parameter has the default of ONNX's operator of that name, which is ours too. Two names have no operator.
+    """
     if name in ("affine", "scaled_tanh") and None in given:
         raise FormatError(
             f"attribute activation_{'alpha' if given[0] is None else 'beta'} must have a number for {name}"
         )
     defaults = ACTIVATIONS[name].parameters
-    values = tuple(default if value is None else _number(value) for value, default in zip(given, defaults))
+    values = tuple([default if value is None else _number(value) for value, default in zip(given, defaults)])
+    spec: Any = (name, *values)
     try:
-        activation((name, *values))
+        activation(spec)
     except ValueError as error:
         raise FormatError(f"attribute activation_alpha: {error}") from None
-    return (name, *values) if values != defaults else name
-
-
-def dequantized(W, R, W_scale, W_zero_point, R_scale, R_zero_point):
-    """W and R of a DynamicQuantizeLSTM, (D, I, 4H) of 8 bits, as those of an LSTM, (D, 4H, I). Scales: (D) or (D, 4H)."""
-    result = []
-    for name, array, scale, zero in (("W", W, W_scale, W_zero_point), ("R", R, R_scale, R_zero_point)):
-        if array is None or scale is None:
-            raise FormatError(f"inputs {name} and {name}_scale are needed")
-        n = () if array.ndim != 3 else ((array.shape[0],), (array.shape[0], array.shape[2]))
-        if scale.shape not in n or (zero is not None and zero.shape != scale.shape):
-            raise FormatError(
-                f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
-                f"{array.shape}, {scale.shape} and {None if zero is None else zero.shape}"
-            )
-        try:
-            result.append(
-                np.stack(
-                    [dequantize(array[d].T, scale[d], None if zero is None else zero[d], 0) for d in range(len(array))]
-                )
-            )
-        except ValueError as error:
-            raise FormatError(f"{name}: {error}") from None
+    result: Activation = spec if values != defaults else name
     return result
 
 
-def build(layers, initial=None, **options):
-    """The module of Descriptions, one a layer, that agree in all but weights and input size.
+# ---- weights of 8 bits ----
 
-    initial : for each layer and direction its learned state, {"h_0": (H,), "c_0": (H,)}; None: not learned
-    options : further arguments of the constructor
+
+def dequantized(
+    W: Array | None,
+    R: Array | None,
+    W_scale: Array | None,
+    W_zero_point: Array | None,
+    R_scale: Array | None,
+    R_zero_point: Array | None,
+) -> tuple[Array, Array]:
+    """W and R of a DynamicQuantizeLSTM, (D, I, 4H) of 8 bits, as those of an LSTM, (D, 4H, I).
+
+    Scales and zero points have the shape (D,) or (D, 4H).
+    """
+    return _dequantized("W", W, W_scale, W_zero_point), _dequantized("R", R, R_scale, R_zero_point)
+
+
+def _dequantized(name: str, array: Array | None, scale: Array | None, zero_point: Array | None) -> Array:
+    if array is None or scale is None:
+        raise FormatError(f"inputs {name} and {name}_scale are needed")
+    shapes = () if array.ndim != 3 else ((array.shape[0],), (array.shape[0], array.shape[2]))
+    if scale.shape not in shapes or (zero_point is not None and zero_point.shape != scale.shape):
+        raise FormatError(
+            f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
+            f"{array.shape}, {scale.shape} and {None if zero_point is None else zero_point.shape}"
+        )
+    zeros = [None] * len(array) if zero_point is None else zero_point
+    try:
+        return np.stack([dequantize(array[d].T, scale[d], zeros[d], 0) for d in range(len(array))])
+    except ValueError as error:
+        raise FormatError(f"{name}: {error}") from None
+
+
+# ---- networks ----
+
+
+def build(
+    layers: Sequence[Description], initial: Sequence[Sequence[dict[str, Array]]] | None = None, **options: Any
+) -> LSTM | RNN:
+    """The network of Descriptions, one for each layer, that differ only in weights and input size.
+
+    initial has the learned initial state, {"h_0": (H,), "c_0": (H,)}, of each layer and direction; None: not learned.
+    options are further arguments of the constructor.
     """
     first = layers[0]
     directions = first.directions
     if len(directions) == 2 and directions[0].options != directions[1].options:
         raise FormatError("attribute activations: other ones for the second direction are not supported")
+    arguments = {
+        **directions[0].options,
+        "bias": first.has_bias,
+        "bidirectional": len(directions) == 2,
+        "dtype": first.dtype,
+        "learn_initial_state": initial is not None,
+        "seed": 0,
+        **options,
+    }
     cls = CLASSES[first.kind][directions[0].is_reverse]
     try:
-        module = cls(
-            first.input_size,
-            first.hidden_size,
-            len(layers),
-            **directions[0].options,
-            bias=first.has_bias,
-            bidirectional=len(directions) == 2,
-            dtype=first.dtype,
-            learn_initial_state=initial is not None,
-            seed=0,
-            **options,
-        )
+        network = cls(first.input_size, first.hidden_size, len(layers), **arguments)
     except (ValueError, TypeError) as error:
         raise FormatError(str(error)) from None
-    module.load_state_dict(
-        {
-            f"{name}_l{k}{('', '_reverse')[d]}": value
-            for k, layer in enumerate(layers)
-            for d, direction in enumerate(layer.directions)
-            for name, value in (direction.parameters | (initial[k][d] if initial else {})).items()
-        }
-    )
-    return module
+    parameters: dict[str, Array] = {}
+    for k, layer in enumerate(layers):
+        for d, direction in enumerate(layer.directions):
+            values = direction.parameters | (initial[k][d] if initial else {})
+            parameters |= {f"{name}_l{k}{('', '_reverse')[d]}": value for name, value in values.items()}
+    network.load_state_dict(parameters)
+    return network

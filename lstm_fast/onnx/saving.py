@@ -1,53 +1,89 @@
 """save: an LSTM, an RNN or a SequenceModel as a file that ONNX Runtime runs."""
 
+from __future__ import annotations
+
 import json
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.message import EncodeError
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, helper
 
+from .._errors import network_type
 from .._files import write_atomically
 from .._inference import Network
 from ..modules import LSTMCell
+from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..reference.activations import activation
 from ..train.model import SequenceModel
+from .builder import Graph
 from .layout import ACTIVATIONS, TO_ONNX, rows
 from .loading import METADATA, REMEMBERED
-from .reverse import ReverseLSTM, ReverseRNN
+
+if TYPE_CHECKING:
+    from .._types import Activation, Array
+    from ..modules import LSTM, RNN
+    from ..quantized import QuantizedLSTM
 
 OPSET, IR_VERSION = 14, 8
 
 
-def save(lstm_or_model, path):
-    """Writes an LSTM, an RNN or a train.SequenceModel as an ONNX model (opset 14), atomically.
+def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel, path: str | PathLike[str]) -> None:
+    """Write an LSTM, an RNN or a SequenceModel as an ONNX model, atomically.
 
-    Of an LSTM or RNN the model has the input x and the outputs output, h_n and, of an LSTM, c_n, in the shapes of a call with
-    T and B open; of a SequenceModel x and y, its predictions. Inputs that may be left out (overridable initializers, of which
-    ONNX Runtime warns): lengths, int32 (B,), and of an LSTM or RNN h_0 and c_0. Outputs behind lengths are zero; "all" of a
-    SequenceModel has the head's bias there.
+    The model of an LSTM or RNN has the input x and the outputs output, h_n and, for an LSTM, c_n, in the shapes of a
+    call with any T and B; that of a SequenceModel has x and y, its predictions. Optional inputs (overridable
+    initializers, of which ONNX Runtime warns) are lengths, int32 (B,), and h_0 and c_0 of an LSTM or RNN. The output is
+    zero in the padding; with readout "all" a SequenceModel has the head's bias there.
 
-    Each layer is one LSTM or RNN node in the dtype of the model. ONNX Runtime computes float32 alone; float64 models run in
-    Backend and wherever ONNX's LSTM is complete. Dropout and zoneout act in training alone and are not in the graph.
+    Each layer is one LSTM or RNN node (opset 14) in the dtype of the model. ONNX Runtime computes float32 only; models
+    in float64 run in `Backend` and wherever ONNX's LSTM is complete. Dropout and zoneout act in training only and are
+    not in the graph.
 
-    Raises ValueError for what ONNX's LSTM has not: proj_size, layer_norm, cell_clip.
+    Parameters
+    ----------
+    lstm_or_model : LSTM, RNN, QuantizedLSTM or SequenceModel
+        What to write.
+    path : path
+        The file. After an error it is as it was before.
+
+    Raises
+    ------
+    ValueError
+        For options that ONNX's LSTM does not have: proj_size, layer_norm, cell_clip.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import onnxruntime
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 8, seed=0)
+    >>> lf.onnx.save(lstm, "lstm.onnx")
+    >>> x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    >>> options = onnxruntime.SessionOptions()
+    >>> options.log_severity_level = 3
+    >>> session = onnxruntime.InferenceSession("lstm.onnx", options)
+    >>> (output,) = session.run(["output"], {"x": x})
+    >>> bool(np.allclose(output, lstm(x)[0], atol=1e-6))
+    True
     """
     is_model = isinstance(lstm_or_model, SequenceModel)
-    module = lstm_or_model.lstm if is_model else lstm_or_model
-    if not isinstance(module, Network) or isinstance(module, LSTMCell):
-        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {type(lstm_or_model).__name__}")
+    network = lstm_or_model.lstm if isinstance(lstm_or_model, SequenceModel) else lstm_or_model
+    if not isinstance(network, Network) or isinstance(network, LSTMCell):
+        raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
     for name in ("proj_size", "layer_norm", "cell_clip"):
-        if getattr(module, name, None):
-            raise ValueError(f"{name}={getattr(module, name)!r} cannot be saved: ONNX's LSTM has nothing for it")
-    graph = _Graph(module)
-    network = _Network(graph, module, has_states=not is_model)
-    if is_model:
-        _add_head(graph, network, lstm_or_model)
+        if getattr(network, name, None):
+            raise ValueError(f"{name}={getattr(network, name)!r} cannot be saved: ONNX's LSTM does not have it")
+    graph = Graph(network.dtype)
+    nodes = _Nodes(graph, network, has_states=not is_model)
+    if isinstance(lstm_or_model, SequenceModel):
+        _add_head(graph, nodes, lstm_or_model)
     else:
-        network.add_outputs()
-    proto = helper.make_model(
-        graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-    )
-    helper.set_model_props(proto, {METADATA: json.dumps({name: getattr(module, name) for name in REMEMBERED})})
+        nodes.add_outputs()
+    opsets = [helper.make_opsetid("", OPSET)]
+    proto = helper.make_model(graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION, opset_imports=opsets)
+    helper.set_model_props(proto, {METADATA: json.dumps({name: getattr(network, name) for name in REMEMBERED})})
     try:
         data = proto.SerializeToString()
     except (ValueError, EncodeError) as error:
@@ -56,157 +92,125 @@ def save(lstm_or_model, path):
     write_atomically(path, data)
 
 
-class _Graph:
-    """Nodes and constants as they come."""
+class _Nodes:
+    """The nodes of a network, layer by layer, from x to output (T, B, D * H).
 
-    def __init__(self, module):
-        self.dtype = module.dtype
-        self.type = helper.np_dtype_to_tensor_dtype(self.dtype)
-        self.nodes, self.initializers, self.inputs, self.outputs = [], [], [], []
+    h_n and c_n are lists of the states (D, B, H) of each layer; axes are those of x.
+    """
 
-    def add(self, operator, inputs, n_outputs=1, *, name=None, outputs=None, **attributes):
-        """A node; the names of its outputs. Inputs may be arrays."""
-        name = name or f"{operator.lower()}_{len(self.nodes)}"
-        inputs = [
-            value if isinstance(value, str) else self.constant(value, f"{name}.{k}") for k, value in enumerate(inputs)
-        ]
-        outputs = outputs or [f"{name}.y{k}" for k in range(n_outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    def constant(self, value, name):
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def input(self, name, shape, default=None, type=None):
-        """An input; with a default it may be left out."""
-        self.inputs.append(helper.make_tensor_value_info(name, type or self.type, shape))
-        return name if default is None else self.constant(default, name)
-
-    def output(self, name, shape):
-        self.outputs.append(helper.make_tensor_value_info(name, self.type, shape))
-
-    def proto(self):
-        return helper.make_graph(self.nodes, "lstm_fast", self.inputs, self.outputs, self.initializers)
-
-
-class _Network:
-    """Layer by layer from x to output (T, B, D * H), h_n and c_n as lists of each layer's (D, B, H)."""
-
-    def __init__(self, graph, module, has_states):
-        self.graph, self.module = graph, module
-        self.kind = "LSTM" if module.has_cell_state else "RNN"
-        self.D, self.H, self.L = module.num_directions, module.hidden_size, module.num_layers
-        self.axes = ["B", "T"] if module.batch_first else ["T", "B"]
-        x = graph.input("x", [*self.axes, module.input_size])
-        sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if module.batch_first else x
+    def __init__(self, graph: Graph, network: Network, has_states: bool) -> None:
+        self.graph, self.network = graph, network
+        self.kind = "LSTM" if network.has_cell_state else "RNN"
+        self.D, self.H, self.L = network.num_directions, network.hidden_size, network.num_layers
+        self.axes = ["B", "T"] if network.batch_first else ["T", "B"]
+        x = graph.input("x", [*self.axes, network.input_size])
+        sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if network.batch_first else x
         sizes = graph.add("Shape", [sequence])
         self.B = graph.add("Slice", [sizes, np.array([1]), np.array([2])])
         T = graph.add("Cast", [graph.add("Slice", [sizes, np.array([0]), np.array([1])])], to=TensorProto.INT32)
-        # Lengths of -1, as they are when nobody gives them, are all T.
+        # The default, lengths of -1, stands for T.
         lengths = graph.input("lengths", ["lengths"], np.array([-1], np.int32), TensorProto.INT32)
-        is_left_out = graph.add("Equal", [lengths, np.array([-1], np.int32)])
-        self.lengths = graph.add("Expand", [graph.add("Where", [is_left_out, T, lengths]), self.B])
+        is_default = graph.add("Equal", [lengths, np.array([-1], np.int32)])
+        self.lengths = graph.add("Expand", [graph.add("Where", [is_default, T, lengths]), self.B])
         states = self._states(has_states)
-        self.h_n, self.c_n = [], []
+        self.h_n: list[str] = []
+        self.c_n: list[str] = []
         for layer in range(self.L):
             sequence = self._add_layer(layer, sequence, states)
         self.output = sequence
 
-    def _states(self, are_inputs):
-        """Names of the states (L * D, 1 or B, H) that sequences begin with: learned, given or zero."""
-        p, states = self.module.parameters(), []
-        for name in ("h_0", "c_0")[: 1 + (self.kind == "LSTM")]:
-            start = np.zeros((self.L * self.D, 1, self.H), self.graph.dtype)
-            if self.module.learn_initial_state:
-                start[:, 0] = [p[name + suffix] for suffix in self.module.parameter_suffixes]
-            shape = [self.L * self.D, "states", self.H]
-            states.append(self.graph.input(name, shape, start) if are_inputs else self.graph.constant(start, name))
-        return states
+    def _states(self, are_inputs: bool) -> list[str]:
+        """Names of the initial states (L * D, 1 or B, H): learned, given or zero."""
+        p, names = self.network.parameters(), []
+        for name in ("h_0", "c_0")[: 1 + self.network.has_cell_state]:
+            state = np.zeros((self.L * self.D, 1, self.H), self.graph.dtype)
+            if self.network.learn_initial_state:
+                state[:, 0] = [p[name + suffix] for suffix in self.network.parameter_suffixes]
+            shape: list[str | int] = [self.L * self.D, "states", self.H]
+            names.append(self.graph.input(name, shape, state) if are_inputs else self.graph.constant(state, name))
+        return names
 
-    def _add_layer(self, layer, sequence, states):
+    def _add_layer(self, layer: int, sequence: str, states: list[str]) -> str:
+        """The node of a layer; the name of its output."""
         graph, D, H = self.graph, self.D, self.H
-        p, suffixes = self.module.parameters(), self.module.parameter_suffixes[layer * D : (layer + 1) * D]
-        name, n_gates = f"{self.kind.lower()}_l{layer}", self.module.num_gates
-
-        def stacked(*parameters, gates=n_gates):
-            arrays = [
-                np.concatenate([rows(p[of + suffix], gates, TO_ONNX[gates]) for of in parameters])
-                for suffix in suffixes
-            ]
-            return np.stack(arrays).astype(graph.dtype)  # (those of a quantized LSTM have 16 bits)
-
-        biases = [graph.constant(stacked("bias_ih", "bias_hh"), f"{name}.B")] if self.module.bias else [""]
+        name = f"{self.kind.lower()}_l{layer}"
+        biases = [self._stacked(f"{name}.B", layer, "bias_ih", "bias_hh")] if self.network.bias else [""]
         sizes = graph.add("Concat", [np.array([D]), self.B, np.array([H])], axis=0)
-        places = np.array([layer * D]), np.array([(layer + 1) * D]), np.array([0])
-        initial = [graph.add("Expand", [graph.add("Slice", [state, *places]), sizes]) for state in states]
-        has_peepholes = getattr(self.module, "peepholes", False)
-        peepholes = [graph.constant(stacked("weight_peephole", gates=3), f"{name}.P")] if has_peepholes else []
-        inputs = [
+        rows_of_layer = np.array([layer * D]), np.array([(layer + 1) * D]), np.array([0])
+        initial = [graph.add("Expand", [graph.add("Slice", [state, *rows_of_layer]), sizes]) for state in states]
+        has_peepholes = getattr(self.network, "peepholes", False)
+        inputs: list[str | Array] = [
             sequence,
-            graph.constant(stacked("weight_ih"), f"{name}.W"),
-            graph.constant(stacked("weight_hh"), f"{name}.R"),
+            self._stacked(f"{name}.W", layer, "weight_ih"),
+            self._stacked(f"{name}.R", layer, "weight_hh"),
             *biases,
             self.lengths,
             *initial,
-            *peepholes,
+            *([self._stacked(f"{name}.P", layer, "weight_peephole", n_blocks=3)] if has_peepholes else []),
         ]
-        y, h, *c = graph.add(self.kind, inputs, 2 + len(states) - 1, name=name, **self._attributes())
+        y, h, *c = graph.add_all(self.kind, inputs, 1 + len(states), name=name, **self._attributes())
         self.h_n.append(h)
         self.c_n += c
         if D == 1:
             return graph.add("Squeeze", [y, np.array([1])])
         return graph.add("Reshape", [graph.add("Transpose", [y], perm=[0, 2, 1, 3]), np.array([0, 0, D * H])])
 
-    def _attributes(self):
-        module, D = self.module, self.D
-        if self.kind == "LSTM":
-            specs = module.recurrent_activation, module.activation, module.cell_activation
-        else:
-            specs = (("affine", 1.0, 0.0) if module.nonlinearity == "identity" else module.nonlinearity,)
-        specs = [(spec,) if isinstance(spec, str) else tuple(spec) for spec in specs] * D
-        parameters = [activation(spec).parameters for spec in specs]
-        direction = (
-            "bidirectional" if D == 2 else "reverse" if isinstance(module, (ReverseLSTM, ReverseRNN)) else "forward"
+    def _stacked(self, name: str, layer: int, *kinds: str, n_blocks: int | None = None) -> str:
+        """A constant with the parameters of these kinds, one after the other, in ONNX's order, for each direction."""
+        n, p = n_blocks or self.network.num_gates, self.network.parameters()
+        suffixes = self.network.parameter_suffixes[layer * self.D : (layer + 1) * self.D]
+        by_direction = [
+            np.concatenate([rows(p[kind + suffix], n, TO_ONNX[n]) for kind in kinds]) for suffix in suffixes
+        ]
+        return self.graph.constant(np.stack(by_direction).astype(self.graph.dtype), name)  # 16 bits if quantized
+
+    def _attributes(self) -> dict[str, Any]:
+        network, D = self.network, self.D
+        options = (
+            ("recurrent_activation", "activation", "cell_activation") if self.kind == "LSTM" else ("nonlinearity",)
         )
+        given: list[Activation] = [getattr(network, option) for option in options] * D
+        given = [("affine", 1.0, 0.0) if spec == "identity" else spec for spec in given]
+        parameters = [activation(spec).parameters for spec in given]
+        is_reverse = isinstance(network, (ReverseLSTM, ReverseRNN))
         attributes = {
             "hidden_size": self.H,
-            "direction": direction,
-            "activations": [ACTIVATIONS[spec[0]] for spec in specs],
+            "direction": "bidirectional" if D == 2 else "reverse" if is_reverse else "forward",
+            "activations": [ACTIVATIONS[spec if isinstance(spec, str) else spec[0]] for spec in given],
             "activation_alpha": [values[0] for values in parameters if values],
             "activation_beta": [values[1] for values in parameters if len(values) > 1],
-            "clip": getattr(module, "gate_clip", None),
-            "input_forget": int(getattr(module, "coupled_gates", False)),
+            "clip": getattr(network, "gate_clip", None),
+            "input_forget": int(getattr(network, "coupled_gates", False)),
         }
         return {name: value for name, value in attributes.items() if value}
 
-    def in_time(self, sequence):
-        """A sequence (T, B, n) in the user's layout."""
-        return self.graph.add("Transpose", [sequence], perm=[1, 0, 2]) if self.module.batch_first else sequence
+    def in_layout(self, sequence: str) -> str:
+        """A sequence (T, B, n) in the layout of x."""
+        return self.graph.add("Transpose", [sequence], perm=[1, 0, 2]) if self.network.batch_first else sequence
 
-    def add_outputs(self):
-        self.graph.add("Identity", [self.in_time(self.output)], outputs=["output"])
+    def add_outputs(self) -> None:
+        """The outputs output, h_n and c_n."""
+        self.graph.add_all("Identity", [self.in_layout(self.output)], outputs=["output"])
         self.graph.output("output", [*self.axes, self.D * self.H])
         for name, states in (("h_n", self.h_n), ("c_n", self.c_n)):
             if states:
-                self.graph.add("Concat", states, outputs=[name], axis=0)
+                self.graph.add_all("Concat", states, outputs=[name], axis=0)
                 self.graph.output(name, [self.L * self.D, "B", self.H])
 
 
-def _add_head(graph, network, model):
-    """y from what the readout sees."""
+def _add_head(graph: Graph, nodes: _Nodes, model: SequenceModel) -> None:
+    """The output y: the head on the features that the readout selects."""
     weight, bias = model.head.weight, model.head.bias
+    sizes: list[str | int] = ["B"]
     if model.readout == "all":
-        seen, sizes = network.in_time(network.output), network.axes
+        features, sizes[:] = nodes.in_layout(nodes.output), nodes.axes
+    elif model.readout == "last":
+        by_sequence = graph.add("Transpose", [nodes.h_n[-1]], perm=[1, 0, 2])
+        features = graph.add("Reshape", [by_sequence, np.array([0, nodes.D * nodes.H])])
     else:
-        sizes = ["B"]
-        if model.readout == "last":
-            by_sequence = graph.add("Transpose", [network.h_n[-1]], perm=[1, 0, 2])
-            seen = graph.add("Reshape", [by_sequence, np.array([0, network.D * network.H])])
-        else:
-            counts = graph.add("Max", [graph.add("Cast", [network.lengths], to=graph.type), np.ones(1, graph.dtype)])
-            total = graph.add("ReduceSum", [network.output, np.array([0])], keepdims=0)
-            seen = graph.add("Div", [total, graph.add("Unsqueeze", [counts, np.array([1])])])
-    product = graph.add("MatMul", [seen, graph.constant(weight.T, "head.weight")])
-    graph.add("Add", [product, graph.constant(bias, "head.bias")], outputs=["y"])
+        counts = graph.add("Max", [graph.add("Cast", [nodes.lengths], to=graph.type), np.ones(1, graph.dtype)])
+        total = graph.add("ReduceSum", [nodes.output, np.array([0])], keepdims=0)
+        features = graph.add("Div", [total, graph.add("Unsqueeze", [counts, np.array([1])])])
+    product = graph.add("MatMul", [features, graph.constant(weight.T, "head.weight")])
+    graph.add_all("Add", [product, graph.constant(bias, "head.bias")], outputs=["y"])
     graph.output("y", [*sizes, model.out_features])

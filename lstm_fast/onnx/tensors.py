@@ -1,20 +1,28 @@
-"""Tensors of an ONNX file as NumPy arrays. Nothing is allocated for sizes that a file only claims."""
+"""Tensors of an ONNX file as NumPy arrays. Nothing is allocated for sizes that a file only claims to have."""
+
+from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from .._errors import FormatError
 
-# Of whatever is made on the way to the weights (Expand, Cast ...), in bytes: so many times the file, and so many more.
-LARGEST_GROWTH, LARGEST_START = 32, 64 << 20
+if TYPE_CHECKING:
+    from .._types import Array, DType, DTypeLike
+
+# Bytes that may be allocated on the way from a file to its weights (Expand, Cast, ...): so many times the size of the
+# file, and so many more.
+MAX_GROWTH, FREE_BYTES = 32, 64 << 20
 
 
-def to_array(tensor, folder=None):
-    """The array of a TensorProto. folder: where external data may lie; None: it is refused."""
+def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
+    """The array of a tensor. External data may lie in the folder; None refuses it."""
     name = tensor.name or "a constant"
     if any(size < 0 for size in tensor.dims):
         raise FormatError(f"tensor {name} must have sizes of 0 or more, got {list(tensor.dims)}")
@@ -24,15 +32,15 @@ def to_array(tensor, folder=None):
         tensor = with_external_data(tensor, folder)
     try:
         array = numpy_helper.to_array(tensor)
-    except Exception as error:  # whatever onnx stumbles over in a damaged tensor
+    except Exception as error:  # onnx raises almost anything for a damaged tensor
         raise FormatError(f"tensor {name} of sizes {list(tensor.dims)} does not fit its data: {error}") from None
     if array.shape != tuple(tensor.dims):
         raise FormatError(f"tensor {name} must have the sizes {list(tensor.dims)}, its data have {list(array.shape)}")
     return array
 
 
-def with_external_data(tensor, folder):
-    """A copy of the tensor with the bytes from its file, a plain one in the folder or below it."""
+def with_external_data(tensor: TensorProto, folder: Path | None) -> TensorProto:
+    """A copy of the tensor with the bytes from its file, which must be a regular file in the folder or below it."""
     if folder is None:
         raise FormatError(f"tensor {tensor.name} has its data in another file: pass external_data=True to read it")
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -44,7 +52,7 @@ def with_external_data(tensor, folder):
             f"external data of tensor {tensor.name} must be a file in the model's folder, got {location!r}"
         )
     try:
-        n = math.prod(tensor.dims) * np.dtype(numpy_dtype(tensor.data_type)).itemsize
+        n = math.prod(tensor.dims) * numpy_dtype(tensor.data_type).itemsize
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", n))
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"external data of tensor {tensor.name}: {error}") from None
@@ -59,22 +67,23 @@ def with_external_data(tensor, folder):
     return full
 
 
-def numpy_dtype(data_type):
-    from onnx.helper import tensor_dtype_to_np_dtype
-
+def numpy_dtype(data_type: int) -> DType:
+    """The dtype of ONNX's number of a type."""
     try:
-        return tensor_dtype_to_np_dtype(data_type)
+        return np.dtype(helper.tensor_dtype_to_np_dtype(cast(Any, data_type)))
     except KeyError:
         raise FormatError(f"data_type {data_type} is none of ONNX's") from None
 
 
 class Allowance:
-    """Bytes that may still be made from a file of so many. A small file can ask for any number (Expand, ConstantOfShape)."""
+    """Bytes that may still be allocated for a file of n_bytes. Without it a small file could ask for any number."""
 
-    def __init__(self, n_bytes):
-        self.left = LARGEST_START + LARGEST_GROWTH * n_bytes
+    def __init__(self, n_bytes: int) -> None:
+        self.left = FREE_BYTES + MAX_GROWTH * n_bytes
 
-    def spend(self, shape, dtype):
-        self.left -= math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+    def spend(self, shape: Iterable[int], dtype: DTypeLike) -> None:
+        """FormatError if an array of this shape would exceed the allowance."""
+        sizes = [int(size) for size in shape]
+        self.left -= math.prod(sizes) * np.dtype(dtype).itemsize
         if self.left < 0:
-            raise FormatError(f"constants of sizes {list(map(int, shape))} are much larger than the file")
+            raise FormatError(f"constants of sizes {sizes} are much larger than the file")

@@ -1,58 +1,70 @@
-"""Boxes, nodes and arrows on an Axes whose unit is the em, the size of the text: the drawing scales as a whole, so what does
-not overlap at one size of the Axes does not at any other."""
+"""Boxes, nodes and arrows on an Axes measured in ems, the size of the text.
 
+The drawing scales as a whole: what does not overlap at one size of the Axes does not overlap at any other.
+"""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
-from ._canvas import ink, minus, number, text_width
+from ._canvas import LineStyle, ink
+from ._text import text_width
 
 LINE = 1.25  # ems from one line of text to the next
 MIDDLE = 0.36  # ems from the baseline to the middle of capital letters
 
 
-class Lettering(Text):
-    """Text of so many units of the Axes, whatever the size of that on paper."""
+class ScaledText(Text):
+    """Text whose size is given in units of the Axes and follows the Axes when it is resized."""
 
-    def __init__(self, x, y, text, ems, **options):
+    def __init__(self, x: float, y: float, text: str, ems: float, **options: Any) -> None:
         super().__init__(x, y, text, parse_math=False, **options)
         self._ems = ems
 
-    def _resize(self):
+    def _resize(self) -> None:
         if self.axes is not None:
             (_, low), (_, high) = self.axes.transData.transform([(0, 0), (0, 1)])
             size = self._ems * (high - low) * 72 / self.axes.figure.dpi
             if size > 0 and size != self.get_fontsize():
                 self.set_fontsize(size)
 
-    def draw(self, renderer):
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the text in the size that the Axes has now."""
         self._resize()
         super().draw(renderer)
 
-    def get_window_extent(self, *arguments, **options):
+    def get_window_extent(self, *arguments: Any, **options: Any) -> Bbox:
+        """Bounding box in pixels in the size that the Axes has now."""
         self._resize()
         return super().get_window_extent(*arguments, **options)
 
 
 class Diagram:
-    """A sheet of width x height ems. Places are centres."""
+    """A sheet of width x height ems. Positions are those of centers."""
 
-    def __init__(self, ax, width, height):
+    def __init__(self, ax: Axes, width: float, height: float) -> None:
         self.ax, self.ink, self.paper = ax, ink(), ax.get_facecolor()
         ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
         ax.set_axis_off()
 
-    def text(self, x, y, text, width=None, ems=1.0, rises=False):
-        """Lines about (x, y), or rising from there; a line that would be wider than so many ems is smaller."""
+    def text(
+        self, x: float, y: float, text: str, width: float | None = None, ems: float = 1.0, *, rises: bool = False
+    ) -> None:
+        """Lines centered on (x, y), or stacked upwards from there; lines wider than so many ems are set smaller."""
         lines = text.split("\n")
         top = y + (len(lines) - 1) * LINE * (1 if rises else 0.5) - (0 if rises else MIDDLE * ems)
-        for k, line in enumerate(lines):  # each for itself: matplotlib's distance depends on the letters of a line
-            share = 1.0 if width is None else min(1.0, width / (ems * text_width(line, 100) / 100 * 1.03))
+        for k, line in enumerate(lines):  # one by one: matplotlib's line spacing depends on the letters of a line
+            scale = 1.0 if width is None else min(1.0, width / (ems * text_width(line, 100) / 100 * 1.03))
             self.ax.add_artist(
-                Lettering(
+                ScaledText(
                     x,
                     top - k * LINE,
                     line,
-                    share * ems,
+                    scale * ems,
                     ha="center",
                     va="baseline",
                     color=self.ink,
@@ -61,7 +73,8 @@ class Diagram:
                 )
             )
 
-    def box(self, x, y, width, height, text):
+    def box(self, x: float, y: float, width: float, height: float, text: str) -> None:
+        """A rounded box with text."""
         self.ax.add_patch(
             FancyBboxPatch(
                 (x - width / 2, y - height / 2),
@@ -76,11 +89,13 @@ class Diagram:
         )
         self.text(x, y, text, width - 0.7)
 
-    def node(self, x, y, sign, radius=0.85):
+    def node(self, x: float, y: float, sign: str, radius: float = 0.85) -> None:
+        """A circle with the sign of an operation."""
         self.ax.add_patch(Circle((x, y), radius, facecolor=self.paper, edgecolor=self.ink, linewidth=1.1, zorder=3))
         self.text(x, y, sign, ems=1.3)
 
-    def line(self, *points, style="-"):
+    def line(self, *points: tuple[float, float], style: LineStyle = "-") -> None:
+        """A line through the points."""
         self.ax.plot(
             *zip(*points),
             color=self.ink,
@@ -94,8 +109,8 @@ class Diagram:
             solid_joinstyle="miter",
         )
 
-    def arrow(self, *points, style="-"):
-        """A line through the points with its head at the last."""
+    def arrow(self, *points: tuple[float, float], style: LineStyle = "-") -> None:
+        """A line through the points that ends in an arrowhead."""
         if len(points) > 2:
             self.line(*points[:-1], style=style)
         self.ax.add_patch(
@@ -112,12 +127,3 @@ class Diagram:
                 zorder=2,
             )
         )
-
-
-def decimals(value, digits=3):
-    """Three decimals where they say something, else so many digits; whole numbers as such."""
-    value = float(value)
-    if value == round(value) and abs(value) < 1000:
-        value = abs(value) if value == 0 else value  # no minus zero
-        return minus(f"{value:.0f}")
-    return minus(f"{value:.3f}") if 0.001 <= abs(value) < 100 else number(value, digits)

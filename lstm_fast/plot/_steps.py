@@ -1,31 +1,56 @@
 """One sequence out of an LSTM and its input, or out of a trace."""
 
-from collections import namedtuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from .._layout import read_input
+from .._trace import Trace
 from ..modules import LSTM
 from ..quantized import QuantizedLSTM
 
-# Arrays (T, H), of the sequence without padding: gates, states, and the states before each step; x (T, I) or None.
-Steps = namedtuple("Steps", "i f g o c h c_prev h_prev x is_reverse")
+Array: TypeAlias = NDArray[Any]
+Network: TypeAlias = LSTM | QuantizedLSTM
 NAMES = "ifgoch"
 
 
-def within(name, value, n):
-    """An index, as in an array: negative ones count from the end."""
+class Steps(NamedTuple):
+    """The steps of one sequence without its padding, in the order of time."""
+
+    i: Array  # (T, H), as f, g, o and c
+    f: Array
+    g: Array
+    o: Array
+    c: Array
+    h: Array  # (T, R), R = H without a projection
+    c_prev: Array  # the states before each step, in the direction of the network
+    h_prev: Array
+    x: Array | None  # (T, I)
+    is_reverse: bool
+
+
+class Choice(NamedTuple):
+    """One network of a stack and one sequence of a batch, in the caller's words."""
+
+    layer: int
+    direction: int
+    batch: int
+    lengths: ArrayLike | None
+
+
+def within(name: str, value: Any, n: int) -> int:
+    """An index from -n to n - 1 as one from 0 to n - 1."""
     try:
         index = range(n)[value]
     except (IndexError, TypeError):
         raise ValueError(f"{name} must be an integer from {-n} to {n - 1}, got {value!r}") from None
-    if isinstance(index, range):
+    if not isinstance(index, int):
         raise ValueError(f"{name} must be one integer, got {value!r}")
     return index
 
 
-def read_trace(trace, layer, direction, batch, lengths):
-    """The dict of i, f, g, o, c, h, each (T, H) of the sequence without its padding, and the indices chosen."""
+def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
+    """i, f, g, o, c and h, each (T, H), of the chosen sequence without its padding; and the choice, checked."""
     arrays = {name: np.asarray(getattr(trace, name, None)) for name in NAMES}
     shape = arrays["c"].shape
     if (
@@ -34,58 +59,63 @@ def read_trace(trace, layer, direction, batch, lengths):
         or (arrays["h"].ndim != 5 or arrays["h"].shape[:4] != shape[:4])
     ):
         raise TypeError(
-            "trace must be what lstm.trace(x) gives, arrays i, f, g, o, c, h of shape (L, D, T, B, H), got "
+            "trace must be the result of lstm.trace(x), arrays i, f, g, o, c, h of shape (L, D, T, B, H), got "
             + (type(trace).__name__ if len(shape) != 5 else str([a.shape for a in arrays.values()]))
         )
     L, D, T, B, _ = shape
-    layer, direction, batch = within("layer", layer, L), within("direction", direction, D), within("batch", batch, B)
-    n = T
-    if lengths is not None:
-        lengths = np.atleast_1d(lengths)
+    layer, direction = within("layer", choice.layer, L), within("direction", choice.direction, D)
+    batch, n = within("batch", choice.batch, B), T
+    if choice.lengths is not None:
+        lengths = np.atleast_1d(choice.lengths)
         if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or not 0 <= lengths[batch] <= T:
             raise ValueError(f"lengths must be integers from 0 to T = {T} of shape (B,) = ({B},), got {lengths!r}")
         n = int(lengths[batch])
     if n == 0:
         raise ValueError("trace must have at least one step of this sequence, got none")
-    return {name: a[layer, direction, :n, batch] for name, a in arrays.items()}, (layer, direction, batch)
+    arrays = {name: a[layer, direction, :n, batch] for name, a in arrays.items()}
+    return arrays, Choice(layer, direction, batch, choice.lengths)
 
 
-def read_steps(source, x, state, layer, direction, batch, lengths):
-    """Steps of an LSTM that runs over x from this state, or of its Trace, with x and state of that sequence or without."""
-    read = _run if isinstance(source, (LSTM, QuantizedLSTM)) else _read
-    arrays, x, first, is_reverse = read(source, x, state, layer, direction, batch, lengths)
+def read_steps(source: Network | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
+    """Steps of an LSTM run over x from this state, or of a Trace, whose x and state may be given for this sequence."""
+    if isinstance(source, Network):
+        arrays, sequence, first, is_reverse = _from_lstm(source, x, state, choice)
+    else:
+        arrays, sequence, first, is_reverse = _from_trace(source, x, state, choice)
     previous = {
         name + "_prev": np.concatenate([arrays[name][1:], [start]] if is_reverse else [[start], arrays[name][:-1]])
         for name, start in zip("hc", first)
     }
-    return Steps(**arrays, **previous, x=None if x is None else x[: len(arrays["c"])], is_reverse=is_reverse)
+    sequence = None if sequence is None else sequence[: len(arrays["c"])]
+    return Steps(**arrays, **previous, x=sequence, is_reverse=is_reverse)
 
 
-def _run(lstm, x, state, layer, direction, batch, lengths):
-    """(dict of arrays, x (T, I), (h_0, c_0) of this layer and direction, is it the reverse one) of an LSTM."""
+_Read: TypeAlias = tuple[dict[str, Array], Array | None, list[Array], bool]  # arrays, x (T, I), [h_0, c_0], is_reverse
+
+
+def _from_lstm(lstm: Network, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
     if x is None:
-        raise ValueError("x must be given with an LSTM: the sequence that it runs over")
+        raise ValueError("x must be given with an LSTM: the sequence to run it over")
     x = np.asarray(x)
     x = x.reshape(-1, 1) if x.ndim < 2 and lstm.input_size == 1 else x
-    sizes = lstm.h_size, lstm.hidden_size
-    if isinstance(state, (tuple, list)) and len(state) == 2 and x.ndim == 2:  # numbers will do for one unit
-        n = lstm.num_layers * lstm.num_directions
+    D, sizes = lstm.num_directions, (lstm.h_size, lstm.hidden_size)
+    if isinstance(state, (tuple, list)) and len(state) == 2 and x.ndim == 2:  # scalars are accepted for one unit
+        n = lstm.num_layers * D
         state = tuple(
-            np.reshape(s, (n, m)) if s is not None and np.size(s) == n * m else s for s, m in zip(state, sizes)
+            np.reshape(s, (n, size)) if s is not None and np.size(s) == n * size else s for s, size in zip(state, sizes)
         )
-    trace = lstm.trace(x, state, lengths=lengths)
-    arrays, (layer, direction, batch) = read_trace(trace, layer, direction, batch, lengths)
-    x, layout = read_input(x, lstm.dtype, lstm.input_size, lstm.batch_first)
-    given = [None if s is None else layout.to_states(np.asarray(s)) for s in state or (None, None)]
-    suffix = f"_l{layer}" + "_reverse" * direction
-    learned = [lstm.parameters().get(name + suffix, np.zeros(m)) for name, m in zip(("h_0", "c_0"), sizes)]
-    first = [a if s is None else s[layer * lstm.num_directions + direction, batch] for a, s in zip(learned, given)]
-    return arrays, x[:, batch], first, bool(direction)
+    arrays, choice = read_trace(lstm.trace(x, state, lengths=choice.lengths), choice)
+    k, suffix = choice.layer * D + choice.direction, f"_l{choice.layer}" + "_reverse" * choice.direction
+    learned = [lstm.parameters().get(name + suffix, np.zeros(size)) for name, size in zip(("h_0", "c_0"), sizes)]
+    where: Any = k if x.ndim == 2 else (k, choice.batch)
+    given = state or (None, None)
+    first = [start if s is None else np.asarray(s)[where] for start, s in zip(learned, given)]
+    sequence: Array = x if x.ndim == 2 else x[choice.batch] if lstm.batch_first else x[:, choice.batch]
+    return arrays, sequence.astype(lstm.dtype), first, bool(choice.direction)
 
 
-def _read(trace, x, state, layer, direction, batch, lengths):
-    """As _run, of a Trace."""
-    arrays, (_, direction, _) = read_trace(trace, layer, direction, batch, lengths)
+def _from_trace(trace: Any, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
+    arrays, choice = read_trace(trace, choice)
     if x is not None:
         x = np.asarray(x, float)
         x = x.reshape(-1, 1) if x.ndim < 2 else x
@@ -97,8 +127,8 @@ def _read(trace, x, state, layer, direction, batch, lengths):
     first = []
     for name, value in zip("hc", state or (None, None)):
         size = arrays[name].shape[1]
-        value = np.zeros(size) if value is None else np.asarray(value, float)
-        if value.size != size:
-            raise ValueError(f"state: {name} must have {size} numbers, got shape {value.shape}")
-        first.append(value.reshape(size))
-    return arrays, x, first, bool(direction)
+        start = np.zeros(size) if value is None else np.asarray(value, float)
+        if start.size != size:
+            raise ValueError(f"state: {name} must have {size} numbers, got shape {start.shape}")
+        first.append(start.reshape(size))
+    return arrays, x, first, bool(choice.direction)

@@ -1,53 +1,84 @@
-"""Lines over epochs and over steps: a training, the reach of gradients."""
+"""Curves over epochs (a training history) and over steps (how far gradients reach)."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from .._recurrent import Recurrent
-from ._canvas import SMALL, STYLES, axes, ink, legend, plain_ticks, rows, set_labels, wants_log
-from ._steps import within
+from .._parameters import Gradients
+from ..modules import LSTM, RNN
+from ._canvas import STYLES, ink, legend, needs_log_scale, new_or_given_axes, plain_ticks, set_labels
+from ._panels import stacked_panels
+from ._steps import Array, within
+from ._text import SMALL
+
+if TYPE_CHECKING:
+    from ..train import History, SequenceModel
 
 PANELS = {"loss": "loss", "gradient_norm": "gradient\nnorm", "learning_rate": "learning\nrate"}
 
 
-def history(history, *, loss="loss", title=None, ax=None):
-    """A training by epoch (from 0): loss and validation loss with the best epoch, norm of the gradient, learning rate.
-
-    Scales are logarithmic where the values span more than a factor of 30.
+def history(history: "History", *, loss: str = "loss", title: str | None = None, ax: Axes | None = None) -> Axes:
+    """Curves of a training: loss and validation loss with the best epoch, gradient norm, learning rate.
 
     Parameters
     ----------
-    history : lf.train.History
-    loss : what the loss is, with its unit: the label of its axis
+    history : History
+        The result of lf.train.fit.
+    loss : str, default "loss"
+        Label of the loss axis: what the loss is, with its unit.
     title : str, optional
-    ax : Axes, hidden and divided into panels above each other, ax.child_axes: "loss", "gradient_norm", "learning_rate"
+        Title of the plot.
+    ax : Axes, optional
+        Hidden and divided into panels. By default the Axes of a new Figure.
 
     Returns
     -------
     Axes
+        The panels are its child_axes, one above the other, labeled "loss", "gradient_norm" and "learning_rate". Epochs
+        count from 0. Scales are logarithmic where the values span more than a factor of 30.
+
+    Raises
+    ------
+    TypeError
+        If history is not a History or ax not an Axes.
+    ValueError
+        If the history has no epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> x = np.random.default_rng(0).standard_normal((20, 5, 1))
+    >>> model = lf.train.SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)
+    >>> ax = lf.plot.history(lf.train.fit(model, x, x.sum(axis=1), epochs=3, seed=0), loss="squared error")
+    >>> [panel.get_label() for panel in ax.child_axes]
+    ['loss', 'gradient_norm', 'learning_rate']
     """
     series = {
         name: getattr(history, name, None) for name in ("loss", "validation_loss", "gradient_norm", "learning_rate")
     }
     if any(values is None for values in series.values()):
         raise TypeError(f"history must be a History, got {type(history).__name__}")
-    series = {name: np.asarray(values, float) for name, values in series.items() if len(values)}
-    if "loss" not in series:
+    curves: dict[str, Array] = {
+        name: np.asarray(values, float) for name, values in series.items() if values is not None and len(values)
+    }
+    if "loss" not in curves:
         raise ValueError("history must have at least one epoch, got none")
-    ax = axes(ax, 8, 5.5, title, is_area=True)
-    names = [name for name in PANELS if name in series]
-    panels = dict(zip(names, rows(ax, names, [2.4 if name == "loss" else 1 for name in names])))
+    ax = new_or_given_axes(ax, 8, 5.5, title, is_blank=True)
+    names = [name for name in PANELS if name in curves]
+    panels = dict(zip(names, stacked_panels(ax, names, [2.4 if name == "loss" else 1 for name in names])))
     for name, panel in panels.items():
         lines = (name, "validation_loss") if name == "loss" else (name,)
-        _epochs(panel, {line: series[line] for line in lines if line in series})
+        _epochs(panel, {line: curves[line] for line in lines if line in curves})
         panel.set_ylabel(PANELS[name], fontsize=SMALL)
         if history.best_epoch is not None:
             panel.axvline(history.best_epoch, color=ink(), linewidth=0.8, linestyle=":", zorder=1)
     set_labels(panels["loss"], ylabel=loss, size=SMALL)
     if history.best_epoch is not None:
-        watched = series.get("validation_loss", series["loss"])
-        best = watched[history.best_epoch]
+        best = curves.get("validation_loss", curves["loss"])[history.best_epoch]
         panels["loss"].plot(
             history.best_epoch,
             best,
@@ -62,7 +93,7 @@ def history(history, *, loss="loss", title=None, ax=None):
     return ax
 
 
-def _epochs(panel, lines):
+def _epochs(panel: Axes, lines: dict[str, Array]) -> None:
     n = len(next(iter(lines.values())))
     for (name, values), (style, marker) in zip(lines.items(), STYLES):
         panel.plot(
@@ -75,43 +106,72 @@ def _epochs(panel, lines):
         )
     values = np.concatenate(list(lines.values()))
     values = values[np.isfinite(values)]
-    if wants_log(values):
+    if needs_log_scale(values):
         panel.set_yscale("log")
     else:
         plain_ticks(panel.yaxis)
-        if values.size and values.min() == values.max():  # a constant: from zero, not magnified
-            panel.set_ylim(*sorted((0.0, 1.3 * values[0])) if values[0] else (-1, 1))
+        if values.size and values.min() == values.max():  # a constant: show zero rather than magnify rounding
+            low, high = sorted((0.0, 1.3 * values[0])) if values[0] else (-1, 1)
+            panel.set_ylim(low, high)
             panel.set_yticks(sorted({0.0, values[0]}))
     plain_ticks(panel.xaxis, integer=True)
 
 
-# ---- gradient flow ----
+# ---- gradient flow ---------------------------------------------------------------------------------------------------
 
 
 def gradient_flow(
-    flows, x=None, *, layer=-1, direction=0, title="How far the gradient of the last step reaches", ax=None
-):
-    """Norm of the gradient that reaches each step, against the steps from there to the last one; log scale.
+    flows: "Mapping[str, LSTM | RNN | SequenceModel | Gradients | ArrayLike]",
+    x: ArrayLike | None = None,
+    *,
+    layer: int = -1,
+    direction: int = 0,
+    title: str | None = "How far the gradient of the last step reaches",
+    ax: Axes | None = None,
+) -> Axes:
+    """Norm of the gradient that reaches each step, against the distance to the last step; log scale.
 
     Parameters
     ----------
-    flows : dict from names to any of
-        a module (RNN, LSTM) or a SequenceModel, which runs over x and is handed a gradient of length 1 at the last output;
-        what backward(..., record_norms=True) gives;
-        norms (T,) in the order of time, the last step last
-    x : for modules: the sequences, as the module takes them. Of a batch the mean is drawn
-    layer, direction : of modules and gradients (the last layer)
+    flows : mapping of str to module, gradients or norms
+        Up to eight curves by name. Each is an LSTM, an RNN or a SequenceModel, which is run over x and receives a
+        gradient of norm 1 at its last output; or the result of backward with recorded norms; or an array of norms (T,)
+        in the order of time.
+    x : array_like, optional
+        The sequences, as the modules take them; required with modules. The norms are averaged over a batch.
+    layer, direction : int, default -1, 0
+        Which layer and direction of modules and gradients.
     title : str or None
-    ax : Axes; None: one of a new Figure
+        Title of the plot.
+    ax : Axes, optional
+        By default the Axes of a new Figure.
 
     Returns
     -------
     Axes
+        One line for each of the flows.
+
+    Raises
+    ------
+    TypeError
+        If one of the flows has another type or shape, or ax is not an Axes.
+    ValueError
+        If there are no or too many flows, x is missing, or norms are negative, not finite or all zero.
 
     Notes
     -----
-    The state of an LSTM is h and c: its norm is sqrt(d_h^2 + d_c^2). Zeros, where a gradient has vanished altogether, have no
-    place on a log scale: there the line ends.
+    The state of an LSTM is the pair h and c: its norm is sqrt(d_h^2 + d_c^2). A gradient that has vanished altogether
+    is zero, which a log scale cannot show: there the line ends.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> x = np.random.default_rng(0).standard_normal((100, 8, 16))
+    >>> networks = {"LSTM, forget_bias=3": lf.LSTM(16, 32, seed=0, forget_bias=3), "plain RNN": lf.RNN(16, 32, seed=0)}
+    >>> ax = lf.plot.gradient_flow(networks, x)
+    >>> [bool(line.get_ydata()[0] > 1e-10) for line in ax.lines]  # what is left after a hundred steps
+    [True, False]
     """
     if not isinstance(flows, Mapping) or not 1 <= len(flows) <= len(STYLES):
         raise ValueError(
@@ -119,7 +179,7 @@ def gradient_flow(
             + (f"{len(flows)}" if isinstance(flows, Mapping) else type(flows).__name__)
         )
     lines = {str(name): _norms(str(name), flow, x, layer, direction) for name, flow in flows.items()}
-    ax = axes(ax, 8, 5, title)
+    ax = new_or_given_axes(ax, 8, 5, title)
     longest = max(len(norms) for norms in lines.values())
     for (name, norms), (style, marker) in zip(lines.items(), STYLES):
         ax.plot(
@@ -144,10 +204,10 @@ def gradient_flow(
     return ax
 
 
-def _norms(name, flow, x, layer, direction):
-    """Norms (T,) of a flow."""
+def _norms(name: str, flow: Any, x: ArrayLike | None, layer: int, direction: int) -> Array:
+    """The norms (T,) of a flow."""
     flow = getattr(flow, "lstm", flow)
-    if isinstance(flow, Recurrent):
+    if isinstance(flow, (LSTM, RNN)):
         flow = _gradients(name, flow, x)
     if hasattr(flow, "d_x") or hasattr(flow, "d_h_norms"):
         d_h, d_c = getattr(flow, "d_h_norms", None), getattr(flow, "d_c_norms", None)
@@ -171,14 +231,14 @@ def _norms(name, flow, x, layer, direction):
     return norms
 
 
-def _gradients(name, module, x):
+def _gradients(name: str, module: LSTM | RNN, x: ArrayLike | None) -> Gradients:
+    """Gradients of a module run over x, from a gradient of norm 1 at the last output of each direction."""
     if x is None:
-        raise ValueError(f"x must be given: {name!r} is a module, which runs over it")
+        raise ValueError(f"x must be given: {name!r} is a module, to be run over it")
     output, _, tape = module.forward(x, training=False)
-    d_output = np.zeros_like(output)
-    R = module.h_size
-    last = (slice(None), -1) if module.batch_first and output.ndim == 3 else -1
-    d_output[last][..., :R] = R**-0.5
-    if module.bidirectional:  # the second direction ends at the first step
-        d_output[(slice(None), 0) if module.batch_first and output.ndim == 3 else 0][..., R:] = R**-0.5
+    d_output, R = np.zeros_like(output), module.h_size
+    steps = d_output.swapaxes(0, 1) if module.batch_first and output.ndim == 3 else d_output  # a view, time first
+    steps[-1, ..., :R] = R**-0.5
+    if module.bidirectional:  # the reverse direction ends at the first step
+        steps[0, ..., R:] = R**-0.5
     return module.backward(tape, d_output, record_norms=True)

@@ -1,12 +1,19 @@
-"""Heat maps of what happens inside an LSTM."""
+"""Heat maps of the gates and states inside an LSTM."""
+
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from ._canvas import SMALL, axes, number, part, plain_ticks, points
-from ._steps import read_trace
+from .._trace import Trace
+from ._canvas import new_or_given_axes, plain_ticks
+from ._panels import inset_panel
+from ._steps import Array, Choice, read_trace
+from ._text import SMALL, font_points, number
 
-# Both maps run from dark to light, in grey too. The signed one is grey at zero: darker is negative, lighter is positive.
-SHARES, SIGNED = "viridis", "cividis"
+# Both color maps increase in lightness, so that they can be read in grayscale. In the signed one zero is mid-gray.
+FRACTION_MAP, SIGNED_MAP = "viridis", "cividis"
 PANELS = (
     ("i", "input gate i"),
     ("f", "forget gate f"),
@@ -17,69 +24,96 @@ PANELS = (
 )
 
 
-def _limits(name, values):
-    """0 to 1 for gates, -1 to 1 for g (wider where other activations go beyond), as far as they go for c and h."""
+def _limits(name: str, values: Array) -> tuple[float, float]:
+    """Color limits: 0 to 1 for gates, -1 to 1 for g (wider for unbounded activations), the range of c and of h."""
     if name in "ifo":
         return min(0.0, float(values.min())), max(1.0, float(values.max()))
-    most = float(np.abs(values).max())
+    largest = float(np.abs(values).max())
     if name == "g":
-        most = max(1.0, most)
-    if most > 0:
-        unit = 10.0 ** (np.floor(np.log10(most)) - 1)  # up to two digits, which the colour bar shows
-        most = float(np.ceil(most / unit - 1e-9) * unit)
-    return (-most, most) if most > 0 else (-1.0, 1.0)
+        largest = max(1.0, largest)
+    if largest > 0:
+        unit = 10.0 ** (np.floor(np.log10(largest)) - 1)  # rounded up to the two digits that the color bar shows
+        largest = float(np.ceil(largest / unit - 1e-9) * unit)
+    return (-largest, largest) if largest > 0 else (-1.0, 1.0)
 
 
-def gates(trace, *, layer=0, direction=0, batch=0, lengths=None, title=None, ax=None):
-    """Heat maps of i, f, o (left) and g, c, h (right): steps from left to right, units from top to bottom.
+def gates(
+    trace: Trace,
+    *,
+    layer: int = 0,
+    direction: int = 0,
+    batch: int = 0,
+    lengths: ArrayLike | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Heat maps of i, f and o (left) and of g, c and h (right).
 
     Parameters
     ----------
-    trace : what lstm.trace(x) gives
-    layer, direction, batch : which network of a stack, which sequence
-    lengths : as given to the trace: the padding is not drawn
+    trace : Trace
+        The result of lstm.trace(x).
+    layer, direction, batch : int, default 0
+        Which network of the stack and which sequence of the batch; negative values count from the end.
+    lengths : array_like of int, shape (B,), optional
+        As given to lstm.trace. The padding is not drawn.
     title : str, optional
-    ax : Axes, hidden and divided into six maps, each with its colour bar. None: one of a new Figure. The maps are among
-        ax.child_axes, labelled "i", "f", "g", "o", "c", "h"
+        Title of the plot.
+    ax : Axes, optional
+        Hidden and divided into six maps, each with its color bar. By default the Axes of a new Figure.
 
     Returns
     -------
     Axes
+        The maps are among its child_axes, labeled "i", "f", "g", "o", "c" and "h". Steps run from left to right, units
+        from top to bottom.
+
+    Raises
+    ------
+    TypeError
+        If trace is not a Trace or ax not an Axes.
+    ValueError
+        For an index out of range, wrong lengths, a sequence without steps, or numbers that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(1, 8, seed=0)
+    >>> ax = lf.plot.gates(lstm.trace(np.sin(np.arange(40.0))[:, None]), title="Inside an LSTM")
+    >>> [panel.get_label() for panel in ax.child_axes if not panel.get_label().startswith("color")]
+    ['i', 'f', 'o', 'g', 'c', 'h']
     """
-    sequence, _ = read_trace(trace, layer, direction, batch, lengths)
+    sequence, _ = read_trace(trace, Choice(layer, direction, batch, lengths))
     for name, values in sequence.items():
         if not np.isfinite(values).all():
             raise ValueError(f"trace must hold finite numbers to be drawn, {name} does not")
-    ax = axes(ax, 10, 6, title, is_area=True)
-    for k, (name, words) in enumerate(PANELS):
-        _map(ax, k // 3, k % 3, name, words, sequence[name])
+    ax = new_or_given_axes(ax, 10, 6, title, is_blank=True)
+    for k, (name, label) in enumerate(PANELS):
+        _map(ax, k // 3, k % 3, name, label, sequence[name])
     return ax
 
 
-def _map(ax, column, row, name, words, values):
-    em = points(SMALL)
-    outer = (4.6 * em, 0, 3.2 * em, 0.2 * em)
-    cell = (column / 2, (column + 1) / 2, (2 - row) / 3, (3 - row) / 3)
-    panel = part(
-        ax,
-        name,
-        outer,
-        cell,
-        (2.2 * em * column, 5.4 * em, 0.35 * em, 1.7 * em),
-        sharex=ax.child_axes[0] if ax.child_axes else None,
+def _map(ax: Axes, column: int, row: int, name: str, label: str, values: Array) -> None:
+    em = font_points(SMALL)
+    outer = (4.6 * em, 0.0, 3.2 * em, 0.2 * em)
+    x0, x1, y0, y1 = column / 2, (column + 1) / 2, (2 - row) / 3, (3 - row) / 3
+    shared: Any = ax.child_axes[0] if ax.child_axes else None
+    panel = inset_panel(
+        ax, name, outer, (x0, x1, y0, y1), (2.2 * em * column, 5.4 * em, 0.35 * em, 1.7 * em), sharex=shared
     )
     low, high = _limits(name, values)
     T, H = values.shape
     image = panel.imshow(
         values.T,
         aspect="auto",
-        cmap=SHARES if name in "ifo" else SIGNED,
+        cmap=FRACTION_MAP if name in "ifo" else SIGNED_MAP,
         vmin=low,
         vmax=high,
         extent=(-0.5, T - 0.5, H - 0.5, -0.5),
     )
     panel.grid(False)
-    panel.set_title(words, fontsize=SMALL, pad=0.3 * em, loc="left")
+    panel.set_title(label, fontsize=SMALL, pad=0.3 * em, loc="left")
     plain_ticks(panel.xaxis, integer=True)
     plain_ticks(panel.yaxis, integer=True)
     panel.tick_params(labelbottom=row == 2)
@@ -87,8 +121,7 @@ def _map(ax, column, row, name, words, values):
         panel.set_xlabel("step", fontsize=SMALL)
     if column == 0:
         panel.set_ylabel("unit", fontsize=SMALL)
-    x1, y0, y1 = cell[1:]
-    bar = part(ax, f"colour bar of {name}", outer, (x1, x1, y0, y1), (-4.9 * em, 4.1 * em, 0.35 * em, 1.7 * em))
+    bar = inset_panel(ax, f"color bar of {name}", outer, (x1, x1, y0, y1), (-4.9 * em, 4.1 * em, 0.35 * em, 1.7 * em))
     ax.figure.colorbar(image, cax=bar)
     bar.set_yticks([low, (low + high) / 2, high], [number(tick) for tick in (low, (low + high) / 2, high)])
     bar.tick_params(labelsize=SMALL)

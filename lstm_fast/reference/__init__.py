@@ -1,44 +1,60 @@
-"""The definition: LSTM and plain RNN, forward and backward, in NumPy, one formula per line, never optimised.
+"""The definition of the LSTM and the plain RNN, forward and backward: NumPy, one formula per line, never optimized.
+
+    i = sigmoid(pre_i)         input gate
+    f = sigmoid(pre_f)         forget gate
+    g = tanh(pre_g)            cell candidate
+    o = sigmoid(pre_o)         output gate
+    c = f * c_prev + i * g     cell state, the long-term memory
+    h = o * tanh(c)            hidden state, the short-term memory
+
+where pre_i, pre_f, pre_g and pre_o are the four blocks of H columns of
 
     pre = x W_ih^T + b_ih + h_prev W_hh^T + b_hh
-    pre_i, pre_f, pre_g, pre_o = pre                            (H columns each)
-    i, f, o = sigmoid(pre_i), sigmoid(pre_f), sigmoid(pre_o)    (input, forget, output gate)
-    g = tanh(pre_g)                                             (cell candidate)
-    c = f * c_prev + i * g                                      (long-term memory)
-    h = o * tanh(c)                                             (short-term memory)
 
-Each variant changes one of these lines, alone or beside the others:
+(Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; names, shapes and gate order as in PyTorch). Each variant
+changes one of these lines, and all variants can be combined:
 
-    recurrent dropout    (h_prev * recurrent_mask) W_hh^T    (one mask for all steps)
-    layer norm           norm(x W_ih^T) * norm_ih_weight, norm(h_prev W_hh^T) * norm_hh_weight    (each over all 4H)
+    recurrent dropout    (h_prev * recurrent_mask) W_hh^T                   one mask for all steps
+    layer norm           norm(x W_ih^T) * norm_ih_weight                    over all 4H columns
+                         norm(h_prev W_hh^T) * norm_hh_weight               over all 4H columns
                          tanh(norm(c) * norm_c_weight + norm_c_bias)
-    peepholes            pre_i + p_i * c_prev, pre_f + p_f * c_prev, pre_o + p_o * c    (p = weight_peephole)
-    gate_clip            pre_i, pre_f, pre_g, pre_o between -gate_clip and gate_clip, after the peepholes
-    activations          others for sigmoid (recurrent_activation), tanh of pre_g (activation), of c (cell_activation)
-    coupled_gates        f = 1 - i    (pre_f is not looked at)
-    cell_clip            c between -cell_clip and cell_clip
+    peepholes            pre_i + p_i * c_prev, pre_f + p_f * c_prev         p = weight_peephole
+                         pre_o + p_o * c
+    gate_clip            pre_i, pre_f, pre_g, pre_o clipped to [-gate_clip, gate_clip], after the peepholes
+    activations          others in place of sigmoid (recurrent_activation), of tanh(pre_g) (activation)
+                         and of tanh(c) (cell_activation)
+    coupled_gates        f = 1 - i                                          pre_f is ignored
+    cell_clip            c clipped to [-cell_clip, cell_clip]
     projection           h = (o * tanh(c)) W_hr^T
-    zoneout              c = c_prev where zoneout_c_mask, h = h_prev where zoneout_h_mask    (after all the others)
+    zoneout              c = c_prev where zoneout_c_mask, h = h_prev where zoneout_h_mask, after all the others
 
-Around the steps come lengths, resets and a learned initial state: lstm_forward has their words.
+Lengths, resets and a learned initial state apply to the sequence as a whole: see lstm_forward.
 
-Sizes: T steps, B batch, I input, H hidden, R columns of h (H without projection), L layers, D directions; d_<name>
-is the gradient of the loss with respect to <name>. All of it works in float32, float64 and complex128, and no step
-conjugates or compares imaginary parts: those of the results, after a tiny imaginary step in an argument, are
-derivatives. Tapes refer to arrays and do not copy them.
+Sizes: T steps, B batch, I input, H hidden, R columns of h (H without projection), L layers, D directions. d_<name> is
+the gradient of the loss with respect to <name>. Everything works in float32, float64 and complex128. No step conjugates
+a number or compares imaginary parts, so that after a tiny imaginary step in an argument the imaginary parts of the
+results are derivatives. Tapes refer to their arrays and do not copy them.
 
+    gates.py            the gate order i, f, g, o
+    activations.py      ONNX's eleven activation functions and their derivatives
+    operations.py       what the variants add to a step: clipping, peepholes, layer norm, projection, zoneout
     cell.py             one step: the lines above, forward and backward
-    activations.py      ONNX's eleven, each with its derivative
-    lstm.py, rnn.py     one layer in one direction: lengths, resets, sums over time
+    tapes.py            what forward records and what backward returns
+    _sequence.py        argument checks, lengths, resets, initial states, directions
+    lstm.py, rnn.py     one layer in one direction
     stack.py            layers and directions
-    masks.py            dropout, recurrent dropout and zoneout from counter-based random numbers
+    masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
+
+Each file uses only those above it (and the type aliases in _types.py).
 """
 
-from .activations import ACTIVATIONS, activation, sigmoid
-from .lstm import LSTMGradients, LSTMTape, lstm_backward, lstm_forward
+from .activations import ACTIVATIONS, Activation, activation, sigmoid
+from .gates import GATES, gate_rows
+from .lstm import lstm_backward, lstm_forward
 from .masks import dropout_mask, philox4x32, recurrent_dropout_mask, zoneout_mask
-from .rnn import NONLINEARITIES, RNNGradients, RNNTape, rnn_backward, rnn_forward
+from .rnn import NONLINEARITIES, rnn_backward, rnn_forward
 from .stack import DIRECTIONS, StackTape, stack_backward, stack_forward
+from .tapes import LSTMGradients, LSTMTape, RNNGradients, RNNTape
 
 __all__ = [
     "lstm_forward",
@@ -52,11 +68,14 @@ __all__ = [
     "RNNTape",
     "RNNGradients",
     "StackTape",
+    "GATES",
     "ACTIVATIONS",
     "NONLINEARITIES",
     "DIRECTIONS",
+    "Activation",
     "activation",
     "sigmoid",
+    "gate_rows",
     "philox4x32",
     "dropout_mask",
     "recurrent_dropout_mask",

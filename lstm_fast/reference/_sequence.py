@@ -1,103 +1,126 @@
-"""What both kinds of layer share around their steps: checked arguments, lengths, resets, initial states, directions."""
+"""What LSTM and plain RNN layers share around a step: argument checks, lengths, resets, initial states, directions."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ._types import Array, Rows
 
 
-def arrays(shapes, masks=(), **given):
-    """The given arguments as arrays of one floating dtype, None as it is; ValueError if a shape is not that in shapes.
+def read_arrays(masks: Iterable[str] = (), **given: tuple[ArrayLike | None, tuple[int, ...]]) -> dict[str, Any]:
+    """The given arguments, each with its expected shape, as arrays of one floating dtype; None stays None.
 
-    The arguments named in masks have no say in the dtype.
+    The dtype is the common one of all arguments but those named in `masks`, and at least float32. Raises ValueError for
+    a wrong shape, and for a zoneout mask with other values than 0 and 1.
     """
-    given = {name: None if array is None else np.asarray(array) for name, array in given.items()}
-    for name, array in given.items():
-        if array is not None and array.shape != shapes[name]:
-            raise ValueError(f"`{name}` must have shape {shapes[name]}, got {array.shape}")
+    arrays = {name: None if value is None else np.asarray(value) for name, (value, _) in given.items()}
+    for name, array in arrays.items():
+        if array is not None and array.shape != given[name][1]:
+            raise ValueError(f"`{name}` must have shape {given[name][1]}, got {array.shape}")
         if array is not None and name.startswith("zoneout") and not np.isin(array, (0, 1)).all():
-            raise ValueError(f"`{name}` must hold nothing but 0 and 1")
-    dtype = np.result_type(np.float32, *(a.dtype for name, a in given.items() if a is not None and name not in masks))
-    return {name: None if array is None else array.astype(dtype, copy=False) for name, array in given.items()}
+            raise ValueError(f"`{name}` must contain only 0 and 1")
+    dtypes = (array.dtype for name, array in arrays.items() if array is not None and name not in masks)
+    dtype = np.result_type(np.float32, *dtypes)
+    return {name: None if array is None else array.astype(dtype, copy=False) for name, array in arrays.items()}
 
 
-def or_zeros(gradient, name, like):
-    """A copy of an incoming gradient in the shape and dtype of what it is the gradient of; None means zero."""
-    gradient = np.zeros_like(like) if gradient is None else np.array(gradient, like.dtype)
-    if gradient.shape != like.shape:
-        raise ValueError(f"`{name}` must have shape {like.shape}, got {gradient.shape}")
-    return gradient
+def or_zeros(gradient: ArrayLike | None, name: str, like: Array) -> Array:
+    """A copy of an incoming gradient, with the shape and dtype of `like`; zeros for None."""
+    d = np.zeros_like(like) if gradient is None else np.array(gradient, like.dtype)
+    if d.shape != like.shape:
+        raise ValueError(f"`{name}` must have shape {like.shape}, got {d.shape}")
+    return d
 
 
-def running_steps(lengths, T, B):
-    """Mask (T,B): whether step t lies within sequence b; lengths None means that all do."""
+# ---- lengths ---------------------------------------------------------------------------------------------------------
+
+
+def valid_steps(lengths: ArrayLike | None, T: int, B: int) -> Array:
+    """Mask (T,B), true where step t lies within sequence b; all true if lengths is None."""
     lengths = np.full(B, T) if lengths is None else np.asarray(lengths)
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or ((lengths < 0) | (lengths > T)).any():
         raise ValueError(f"`lengths` must be {B} integers from 0 to {T}, got {lengths.tolist()}")
     return np.arange(T)[:, None] < lengths
 
 
-def rows_of(running):
-    """For each step the index of the sequences that are running: a slice if all are, so that NumPy copies nothing."""
-    return [slice(None) if on.all() else np.flatnonzero(on) for on in running]
+def active_rows(valid: Array) -> list[Rows]:
+    """The sequences active at each step: an index array, or a slice if all are, so that NumPy copies nothing."""
+    return [slice(None) if on.all() else np.flatnonzero(on) for on in valid]
 
 
-def reset_steps(resets, running):
-    """Mask (T,B): whether sequence b starts anew before step t; never in the padding."""
-    resets = np.zeros_like(running) if resets is None else np.asarray(resets)
-    if resets.shape != running.shape or resets.dtype != bool:
-        raise ValueError(f"`resets` must be bool of shape {running.shape}, got {resets.dtype} of shape {resets.shape}")
-    return resets & running
-
-
-def initial_state(given, learned, shape, dtype):
-    """A copy of the given state (B,H); without one the learned state (H,) for every sequence; without that zero."""
-    state = given if given is not None else learned if learned is not None else 0
-    return np.array(np.broadcast_to(state, shape), dtype)
-
-
-def initial_state_backward(d_state, given, d_learned):
-    """d_given and d_learned, the latter with what it has from resets; None for what there is not."""
-    if given is not None:
-        return d_state, d_learned
-    return None, None if d_learned is None else d_learned + d_state.sum(axis=0)
-
-
-def restart(state, resets, learned):
-    """The state (B,H), with the learned state (H,) or zero for sequences that start anew: resets (B,)."""
-    return np.where(resets[:, None], 0 if learned is None else learned, state) if resets.any() else state
-
-
-def with_rows(state, on, rows):
-    """A copy of the state (B,H) with those rows replaced."""
+def replace_rows(state: Array, on: Rows, rows: Array) -> Array:
+    """A copy of the state (B,H) with these rows replaced."""
     state = state.copy()
     state[on] = rows
     return state
 
 
-def restart_backward(d_state, resets, d_learned):
-    """d_state before the restart, and d_learned with its share."""
+# ---- initial states and resets ---------------------------------------------------------------------------------------
+
+
+def reset_steps(resets: ArrayLike | None, valid: Array) -> Array:
+    """Mask (T,B), true where sequence b restarts before step t; always false in the padding."""
+    resets = np.zeros_like(valid) if resets is None else np.asarray(resets)
+    if resets.shape != valid.shape or resets.dtype != bool:
+        raise ValueError(f"`resets` must be bool of shape {valid.shape}, got {resets.dtype} of shape {resets.shape}")
+    both: Array = resets & valid
+    return both
+
+
+def initial_state(given: Array | None, learned: Array | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """A copy of the given state (B,H), else the learned state (H,) for every sequence, else zeros."""
+    state: Array | int = given if given is not None else learned if learned is not None else 0
+    return np.array(np.broadcast_to(state, shape), dtype)
+
+
+def initial_state_backward(
+    d_state: Array, given: Array | None, d_learned: Array | None
+) -> tuple[Array | None, Array | None]:
+    """d_given and d_learned, to which the resets have already contributed; None for a state that was None."""
+    if given is not None:
+        return d_state, d_learned
+    return None, None if d_learned is None else d_learned + d_state.sum(axis=0)
+
+
+def restart(state: Array, resets: Array, learned: Array | None) -> Array:
+    """The state (B,H), replaced by the learned state (H,), or zero, in the sequences that restart: resets (B,)."""
+    return np.where(resets[:, None], 0 if learned is None else learned, state) if resets.any() else state
+
+
+def restart_backward(d_state: Array, resets: Array, d_learned: Array | None) -> tuple[Array, Array | None]:
+    """d_state before the restart, and d_learned with the contribution of the restarted sequences."""
     d_learned = None if d_learned is None else d_learned + d_state[resets].sum(axis=0)
     return restart(d_state, resets, None), d_learned
 
 
-def time_order(lengths, T, B, is_reverse):
-    """The step t (T,B) of sequence b that a direction takes as its s-th; padding stays in its place.
+# ---- directions ------------------------------------------------------------------------------------------------------
 
-    A permutation that is its own inverse: it also takes results back to where they belong in time.
+
+def time_order(lengths: ArrayLike | None, T: int, B: int, is_reverse: bool) -> Array:
+    """The steps (T,B) of each sequence in the order in which a direction visits them; padding keeps its place.
+
+    The permutation is its own inverse: it also brings results back into the order of time.
     """
-    t, n = np.arange(T)[:, None], running_steps(lengths, T, B).sum(axis=0)
+    t, n = np.arange(T)[:, None], valid_steps(lengths, T, B).sum(axis=0)
     return np.where((t < n) & is_reverse, n - 1 - t, t)
 
 
-def in_order(sequence, order):
-    """A (T,B,...) array, or None, with the steps of each sequence in that order."""
+def reorder(sequence: ArrayLike | None, order: Array) -> Array | None:
+    """A (T,B,...) array with the steps of each sequence in that order; None stays None."""
     return None if sequence is None else np.asarray(sequence)[order, np.arange(order.shape[1])]
 
 
-def resets_in_order(resets, lengths, order, is_reverse):
-    """The resets as a direction meets them.
+def reorder_resets(
+    resets: ArrayLike | None, lengths: ArrayLike | None, order: Array, is_reverse: bool
+) -> ArrayLike | None:
+    """The resets in the order in which a direction meets them.
 
-    A boundary before t, going forward, is before t - 1 in reverse; where t is padding there is nothing to part.
+    A boundary that lies before step t going forward lies before step t - 1 in reverse. Boundaries in the padding
+    separate nothing.
     """
     if resets is None or not is_reverse:
         return resets
-    resets = reset_steps(resets, running_steps(lengths, *order.shape))
-    return in_order(np.concatenate([resets[1:], np.zeros_like(resets[:1])]), order)
+    valid = reset_steps(resets, valid_steps(lengths, *order.shape))
+    return reorder(np.concatenate([valid[1:], np.zeros_like(valid[:1])]), order)

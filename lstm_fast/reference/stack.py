@@ -1,112 +1,234 @@
-"""Layers and directions: the output of each layer, both directions side by side, is the input of the next."""
+"""Layers and directions: the output of each layer, both directions concatenated, is the input of the next."""
 
-from collections import namedtuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import _sequence
+from ._types import Array
 from .cell import Weights
 from .lstm import lstm_backward, lstm_forward
 from .rnn import rnn_backward, rnn_forward
+from .tapes import LSTMTape, RNNTape
 
-# One tape per layer and direction; orders are the steps of each direction as _sequence.time_order gives them.
-StackTape = namedtuple("StackTape", "tapes is_lstm orders masks output h_n c_n")
 DIRECTIONS = (("", 1), ("_reverse", -1))  # suffix of the parameters' names, step through time
-# Each array argument of a layer that is a parameter, and its name in a stack, where a suffix such as _l0 follows.
+# The array arguments of a layer that are parameters, and their names in a stack, to which a suffix such as _l0 is
+# added.
 PARAMETERS = {name: name for name in Weights._fields} | {"learned_h_0": "h_0", "learned_c_0": "c_0"}
 
 
-def stack_forward(
-    x,
-    h_0,
-    c_0,
-    parameters,
-    *,
-    num_layers,
-    bidirectional,
-    masks=None,
-    nonlinearity="tanh",
-    lengths=None,
-    resets=None,
-    recurrent_masks=None,
-    zoneout_h_masks=None,
-    zoneout_c_masks=None,
-    **variant,
-):
-    """Layers and directions of lstm_forward or, if weight_hh_l0 is square, of rnn_forward.
+class StackTape(NamedTuple):
+    """What stack_forward records for stack_backward.
 
     Parameters
     ----------
-    x : ndarray of shape (T,B,I)
-    h_0, c_0 : ndarray of shape (L*D,B,R), (L*D,B,H), layer by layer, forward before reverse, or None
-        For an RNN c_0 is None.
-    parameters : dict of weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ..._l0_reverse, ..._l1, ...
-        Likewise the other weights of lstm_forward, if any; its learned_h_0 and learned_c_0 are h_0_l0 and c_0_l0.
-    masks : L-1 arrays of shape (T,B,D*R) that multiply the output of each layer but the last, or None
-    nonlinearity : key of NONLINEARITIES, for an RNN
-    lengths, resets : as in lstm_forward
-        The reverse direction begins at the end of each sequence and starts anew at the same boundaries: if resets[t],
-        that is after step t and before t - 1.
-    recurrent_masks, zoneout_h_masks, zoneout_c_masks : L*D arrays as in lstm_forward, or None
-    variant : the other keyword arguments of lstm_forward, the same for all layers and directions
+    tapes : list of LSTMTape or of RNNTape
+        One for each layer and direction, forward before reverse.
+    is_lstm : bool
+        Whether the layers are LSTMs.
+    orders : list of ndarray of int, shape (T,B)
+        The steps of each sequence in the order in which each direction visits them.
+    masks : list of ndarray or of int
+        What multiplied the input of each layer; 1 where there was no dropout.
+    output, h_n, c_n : ndarray or None
+        The results; c_n is None for a plain RNN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm = LSTM(3, 2, num_layers=2, bidirectional=True, seed=0)
+    >>> *_, tape = reference.stack_forward(
+    ...     np.ones((5, 1, 3)), None, None, lstm.parameters(), num_layers=2, bidirectional=True
+    ... )
+    >>> len(tape.tapes)
+    4
+    """
+
+    tapes: list[LSTMTape] | list[RNNTape]
+    is_lstm: bool
+    orders: list[Array]
+    masks: list[Any]
+    output: Array
+    h_n: Array
+    c_n: Array | None
+
+
+def stack_forward(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    parameters: Mapping[str, ArrayLike],
+    *,
+    num_layers: int,
+    bidirectional: bool,
+    masks: Sequence[ArrayLike] | None = None,
+    nonlinearity: str = "tanh",
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
+    recurrent_masks: Sequence[ArrayLike] | None = None,
+    zoneout_h_masks: Sequence[ArrayLike] | None = None,
+    zoneout_c_masks: Sequence[ArrayLike] | None = None,
+    **variant: Any,
+) -> tuple[Array, Array, Array | None, StackTape]:
+    """Run a stack of layers and directions: LSTMs or, if weight_hh_l0 is square, plain RNNs.
+
+    Parameters
+    ----------
+    x : array_like of shape (T,B,I)
+        Input.
+    h_0, c_0 : array_like of shape (L*D,B,R), (L*D,B,H), or None
+        Initial states, layer by layer, forward before reverse. c_0 must be None for an RNN.
+    parameters : mapping of str to array_like
+        PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ..._l0_reverse, ..._l1, ..., and likewise
+        the optional weights of lstm_forward. learned_h_0 and learned_c_0 are called h_0_l0 and c_0_l0.
+    num_layers : int
+        L, the number of layers.
+    bidirectional : bool
+        Whether each layer has a reverse direction: D = 2.
+    masks : sequence of L-1 array_like of shape (T,B,D*R), optional
+        Dropout: multiplies the output of each layer but the last.
+    nonlinearity : {"tanh", "relu", "identity"}, default "tanh"
+        A key of NONLINEARITIES, for an RNN.
+    lengths : array_like of int, shape (B,), optional
+        As in lstm_forward. The reverse direction begins at the last valid step of each sequence.
+    resets : array_like of bool, shape (T,B), optional
+        As in lstm_forward. The reverse direction restarts at the same boundaries: if resets[t], after step t and before
+        step t - 1.
+    recurrent_masks, zoneout_h_masks, zoneout_c_masks : sequence of L*D array_like, optional
+        As in lstm_forward, for each layer and direction.
+    **variant
+        The other keyword arguments of lstm_forward, the same for all layers and directions.
 
     Returns
     -------
-    output, h_n, c_n : ndarray of shape (T,B,D*R), (L*D,B,R), (L*D,B,H), the last None for an RNN
-    tape : StackTape, for stack_backward
+    output : ndarray of shape (T,B,D*R)
+        h of the last layer at every step.
+    h_n, c_n : ndarray of shape (L*D,B,R), (L*D,B,H)
+        Final states; c_n is None for an RNN.
+    tape : StackTape
+        For stack_backward.
+
+    Raises
+    ------
+    ValueError
+        As in lstm_forward and rnn_forward, and if c_0 is given for an RNN.
+
+    Notes
+    -----
+    Shapes, names and the order of layers and directions are PyTorch's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm, x = LSTM(3, 2, num_layers=2, bidirectional=True, seed=0), np.ones((5, 1, 3))
+    >>> output, h_n, c_n, tape = reference.stack_forward(
+    ...     x, None, None, lstm.parameters(), num_layers=2, bidirectional=True
+    ... )
+    >>> output.shape, h_n.shape
+    ((5, 1, 4), (4, 1, 2))
+    >>> bool(np.allclose(output, lstm(x)[0], atol=1e-6))
+    True
     """
     (T, B), (rows, columns) = np.shape(x)[:2], np.shape(parameters["weight_hh_l0"])
     is_lstm = rows != columns
     if c_0 is not None and not is_lstm:
         raise ValueError("`c_0` must be None for a plain RNN")
-    masks = [1] * num_layers if masks is None else [1, *masks]  # of the input of each layer
+    input_masks: list[Any] = [1] * num_layers if masks is None else [1, *masks]
     directions = DIRECTIONS if bidirectional else DIRECTIONS[:1]
     orders = [_sequence.time_order(lengths, T, B, step < 0) for _, step in directions]
-    output, h_n, c_n, tapes = np.asarray(x), [], [], []
+    output: Array = np.asarray(x)
+    h_n: list[Array] = []
+    c_n: list[Array] = []
+    tapes: list[Any] = []
     for layer in range(num_layers):
-        layer_input, outputs = output * masks[layer], []
+        layer_input, outputs = output * input_masks[layer], []
         for order, (suffix, step) in zip(orders, directions):
             k, key = len(tapes), f"_l{layer}{suffix}"
-            a = {"bias_ih": None, "bias_hh": None, "x": _sequence.in_order(layer_input, order), "h_0": _kth(h_0, k)}
+            a: dict[str, Any] = {
+                "x": _sequence.reorder(layer_input, order),
+                "h_0": _item(h_0, k),
+                "bias_ih": None,
+                "bias_hh": None,
+                "lengths": lengths,
+                "resets": _sequence.reorder_resets(resets, lengths, order, step < 0),
+                "recurrent_mask": _item(recurrent_masks, k),
+                "zoneout_h_mask": _sequence.reorder(_item(zoneout_h_masks, k), order),
+            }
             a |= {argument: parameters[name + key] for argument, name in PARAMETERS.items() if name + key in parameters}
-            a |= dict(
-                lengths=lengths,
-                resets=_sequence.resets_in_order(resets, lengths, order, step < 0),
-                recurrent_mask=_kth(recurrent_masks, k),
-                zoneout_h_mask=_sequence.in_order(_kth(zoneout_h_masks, k), order),
-            )
             if is_lstm:
-                zoneout_c_mask = _sequence.in_order(_kth(zoneout_c_masks, k), order)
-                output, h, c, tape = lstm_forward(**a, c_0=_kth(c_0, k), zoneout_c_mask=zoneout_c_mask, **variant)
+                zoneout_c_mask = _sequence.reorder(_item(zoneout_c_masks, k), order)
+                output, h, c, tape = lstm_forward(**a, c_0=_item(c_0, k), zoneout_c_mask=zoneout_c_mask, **variant)
                 c_n.append(c)
+                tapes.append(tape)
             else:
-                output, h, tape = rnn_forward(**a, nonlinearity=nonlinearity, **variant)
+                output, h, rnn_tape = rnn_forward(**a, nonlinearity=nonlinearity, **variant)
+                tapes.append(rnn_tape)
             h_n.append(h)
-            tapes.append(tape)
-            outputs.append(_sequence.in_order(output, order))
+            outputs.append(output[order, np.arange(B)])  # the order is its own inverse
         output = np.concatenate(outputs, axis=2)
-    h_n, c_n = np.stack(h_n), np.stack(c_n) if is_lstm else None
-    return output, h_n, c_n, StackTape(tapes, is_lstm, orders, masks, output, h_n, c_n)
+    last_h, last_c = np.stack(h_n), np.stack(c_n) if is_lstm else None
+    return output, last_h, last_c, StackTape(tapes, is_lstm, orders, input_masks, output, last_h, last_c)
 
 
-def stack_backward(tape, d_output, d_h_n=None, d_c_n=None):
-    """Gradients of stack_forward: d_x, d_h_0, d_c_0 and a dict under the parameters' names.
+def stack_backward(
+    tape: StackTape, d_output: ArrayLike | None, d_h_n: ArrayLike | None = None, d_c_n: ArrayLike | None = None
+) -> tuple[Array, Array | None, Array | None, dict[str, Array]]:
+    """Apply the chain rule through a stack, from the last layer to the first.
 
-    d_h_0 is None if h_0 was, and so is d_c_0.
+    Parameters
+    ----------
+    tape : StackTape
+        From stack_forward. It can be used any number of times.
+    d_output : array_like of shape (T,B,D*R), or None
+        Gradient of the loss with respect to output; None means zero.
+    d_h_n, d_c_n : array_like of shape (L*D,B,R), (L*D,B,H), optional
+        Gradient of the loss with respect to the final states; None means zero.
+
+    Returns
+    -------
+    d_x : ndarray of shape (T,B,I)
+        Gradient with respect to x.
+    d_h_0, d_c_0 : ndarray of shape (L*D,B,R), (L*D,B,H), or None
+        Gradient with respect to the initial states; None for a state that was None.
+    d_parameters : dict of str to ndarray
+        Gradients under the names of the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a gradient has another shape than the result it belongs to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm, x = LSTM(3, 2, seed=0), np.ones((5, 1, 3))
+    >>> *_, tape = reference.stack_forward(x, None, None, lstm.parameters(), num_layers=1, bidirectional=False)
+    >>> d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward(tape, np.ones((5, 1, 2)))
+    >>> d_x.shape, d_h_0, list(d_parameters)
+    ((5, 1, 3), None, ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'])
     """
-    d_layer, d_h = _sequence.or_zeros(d_output, "d_output", tape.output), _sequence.or_zeros(d_h_n, "d_h_n", tape.h_n)
-    d_c = _sequence.or_zeros(d_c_n, "d_c_n", tape.c_n) if tape.is_lstm else None
-    d_states, d_parameters, D = {"d_h_0": [], "d_c_0": []}, {}, len(tape.orders)
+    d_layer = _sequence.or_zeros(d_output, "d_output", tape.output)
+    d_h = _sequence.or_zeros(d_h_n, "d_h_n", tape.h_n)
+    d_c = None if tape.c_n is None else _sequence.or_zeros(d_c_n, "d_c_n", tape.c_n)
+    d_states: dict[str, list[Any]] = {"d_h_0": [], "d_c_0": []}
+    d_parameters: dict[str, Array] = {}
+    D = len(tape.orders)
     for layer in reversed(range(len(tape.masks))):
-        d_outputs, d_layer = np.split(d_layer, D, axis=2), 0
+        d_outputs: list[Array] = np.split(d_layer, D, axis=2)
+        d_inputs: list[Array] = []
         for direction, order in enumerate(tape.orders):
             k, key = layer * D + direction, f"_l{layer}{DIRECTIONS[direction][0]}"
-            d_out = _sequence.in_order(d_outputs[direction], order)
-            if tape.is_lstm:
-                d = lstm_backward(tape.tapes[k], d_out, d_h[k], d_c[k])._asdict()
+            d_out, one_tape = _sequence.reorder(d_outputs[direction], order), tape.tapes[k]
+            if isinstance(one_tape, LSTMTape):
+                d = lstm_backward(one_tape, d_out, d_h[k], _item(d_c, k))._asdict()
             else:
-                d = rnn_backward(tape.tapes[k], d_out, d_h[k])._asdict()
-            d_layer = d_layer + _sequence.in_order(d["d_x"], order) * tape.masks[layer]
+                d = rnn_backward(one_tape, d_out, d_h[k])._asdict()
+            d_inputs.append(d["d_x"][order, np.arange(order.shape[1])] * tape.masks[layer])
             d_parameters |= {
                 name + key: d["d_" + argument]
                 for argument, name in PARAMETERS.items()
@@ -114,10 +236,11 @@ def stack_backward(tape, d_output, d_h_n=None, d_c_n=None):
             }
             for name in d_states:
                 d_states[name].insert(direction, d.get(name))
+        d_layer = sum(d_inputs[1:], start=0 + d_inputs[0])
     d_h_0, d_c_0 = (None if ds[0] is None else np.stack(ds) for ds in d_states.values())
     return d_layer, d_h_0, d_c_0, d_parameters
 
 
-def _kth(arrays, k):
-    """What belongs to layer and direction k = layer * D + direction."""
+def _item(arrays: Any, k: int) -> Any:
+    """The item for layer and direction k = layer * D + direction; None stays None."""
     return None if arrays is None else arrays[k]

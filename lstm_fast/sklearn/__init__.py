@@ -1,10 +1,24 @@
-"""Estimators in the manner of scikit-learn (pip install "lstm_fast[sklearn]").
+"""Estimators with scikit-learn's interface (pip install "lstm_fast[sklearn]").
 
-base.py        what they share: settings, the network, its training
-sequences.py   X as sequences of any lengths; scaling
-estimators.py  LSTMRegressor, LSTMClassifier: one answer for a sequence
-series.py      y and data frames as series over time; windows of them
-forecaster.py  LSTMForecaster: how series go on
+    times.py                 time stamps: order, gaps, frequencies, the dates that follow
+    stamps.py                time stamps from columns and indices of each data frame library, and back
+    frames.py                data frames and series: columns by name and by role
+    scaling.py               standardisation of columns
+    templates.py             results in the form of the input: array, series, frame
+    exogenous.py             exogenous variables, paired with the steps of y
+    series.py                y as series over time, and forecasts in the form of y
+    future.py                exogenous variables of the steps to forecast
+    windows.py               windows of series as inputs and targets of the network
+    sequences.py             X as sequences of any lengths
+    base.py                  what the estimators share: settings, network, training
+    sequence_estimator.py    what regressor and classifier share
+    regressor.py             LSTMRegressor: numbers from sequences
+    classifier.py            LSTMClassifier: classes of sequences
+    series_estimator.py      what a forecaster does with its network: training on windows, forecasts
+    rolling_origin.py        cross-validation over time
+    forecaster.py            LSTMForecaster: multi-step time-series forecasting
+
+Each file uses only those above it, and of lstm_fast only what is public.
 """
 
 try:
@@ -12,7 +26,8 @@ try:
 except ImportError:
     raise ImportError('lstm_fast.sklearn needs scikit-learn: pip install "lstm_fast[sklearn]"') from None
 
-from .estimators import LSTMClassifier, LSTMRegressor
+from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
+from .regressor import LSTMRegressor
 
 __all__ = ["LSTMRegressor", "LSTMClassifier", "LSTMForecaster"]

@@ -1,301 +1,246 @@
-"""LSTMForecaster: how series go on.
+"""LSTMForecaster: multi-step time-series forecasting."""
 
-The network reads the last input_size steps of a series and then walks over the steps to come. Its inputs at each step:
-
-    the S numbers of y (zeros in the future), 1 in the future and 0 before, and the E columns that explain y
-
-Its head's output at the future steps is the forecast. All series share one network.
-"""
-
-import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_scalar
 
-from .. import _arguments
-from .base import SETTINGS, Estimator, keep
-from .sequences import Scaling
-from .series import answer, read, read_future
-
-SCALES = ("series", "window", None)
+from . import rolling_origin
+from .series import read, warn_of_missing
+from .series_estimator import SeriesEstimator
 
 
-class LSTMForecaster(Estimator):
-    __doc__ = f"""Forecasts of one or many series, several steps at once, with intervals and with columns that explain them.
+class LSTMForecaster(SeriesEstimator):
+    """Multi-step forecasts of one or many series, with prediction intervals and exogenous variables.
+
+    y is an array (T,), or (T, S) with S numbers for each step, a series, a data frame of pandas, polars, pyarrow and
+    others, or a list of these. A long frame has the column y and optionally unique_id (the series), ds (the date) and
+    exogenous variables; a wide frame has a column for each of the S numbers and optionally ds. The levels of a pandas
+    index are read like columns. Rows are sorted by ds; repeated, missing and skipped dates raise an error. Forecasts
+    have the form of y and carry the dates that follow.
 
     Parameters
     ----------
-    input_size : steps of the past that the network reads
-    horizon : steps that it learns to forecast
-    {SETTINGS}
-    scale : "window" (each by mean and deviation of its input_size steps, so that the level may wander), "series" (by those of each
-        series in training) or None; forecasts are scaled back
-    validation_fraction : of the windows, the last in time
-    quantiles : None, or levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss` ("mse", "mae" or
-        "huber"); predict gives the level nearest to 0.5
-    window_step : only every window_step-th window of each series is learned from
-
-    y is (T,), or (T, S) for S numbers at a time, or a list of such arrays, or a data frame (pandas, polars): long with columns
-    y and perhaps unique_id, ds and others that explain y, or wide with a column for each number. X, what explains y, is (T, E),
-    for a list of series a list. Forecasts come back in the same form.
+    input_size : int, default 24
+        Steps of the past that the network reads.
+    horizon : int, default 1
+        Steps that it learns to forecast.
+    hidden_size : int, default 32
+        Hidden units of the LSTM.
+    num_layers : int, default 1
+        Stacked LSTM layers.
+    loss : {"mse", "mae", "huber"} or ("huber", delta), default "mse"
+        Training loss.
+    quantiles : sequence of float, optional
+        Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
+        the level nearest to 0.5.
+    window_step : int, default 1
+        Distance between the training windows of a series.
+    freq : str, pandas offset or number, optional
+        Frequency of the dates of y; None: that of the index, or the inferred one. A series whose dates do
+        not follow it is refused.
+    dropout : float, default 0.0
+        Dropout between LSTM layers.
+    lstm_options : dict, optional
+        Further arguments of `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
+        or zoneout.
+    epochs : int, default 50
+        Passes over the training data.
+    batch_size : int, default 32
+        Windows in a mini-batch.
+    lr : float, default 5e-3
+        Learning rate of Adam.
+    weight_decay : float, default 0.0
+        L2 penalty of Adam.
+    clip_norm : float or None, default 1.0
+        Gradients with a larger Euclidean norm are scaled down to this one; None: never.
+    lr_schedule : {"cosine", "linear"} or callable, optional
+        Factor of the learning rate as a function of the progress from 0 to 1; None: constant.
+    early_stopping : int, optional
+        Epochs without a better validation loss after which training stops; the best parameters are
+        restored. None: all epochs, without validation.
+    validation_fraction : float, default 0.1
+        Share of the windows of each series, the last in time, that early_stopping holds out.
+    scale : {"window", "series", None}, default "window"
+        Forecasts are scaled back. "window" standardizes each window by its own past, so that forecasts
+        follow a changing level; "series" each series by its training data; None nothing.
+    dtype : {"float32", "float64"}, default "float32"
+        Number format of the network.
+    random_state : int, RandomState instance or None, default None
+        Seed of the initial parameters, the order of the windows and dropout. An int gives the same bits
+        with any number of threads.
+    n_jobs : int, optional
+        Upper limit of threads; None: `lstm_fast.get_num_threads()`.
+    verbose : bool, default False
+        Whether to show a progress bar (needs tqdm).
 
     Attributes
     ----------
-    model_ : lf.train.SequenceModel; history_ : lf.train.History
+    model_ : lstm_fast.train.SequenceModel
+        The trained network.
+    history_ : lstm_fast.train.History
+        Loss, gradient norm, learning rate and duration of each epoch.
+    n_features_in_ : int
+        Number of exogenous variables, if there are any.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the exogenous variables, if they came in a data frame and all names are strings.
+
+    See Also
+    --------
+    LSTMRegressor : Numbers from sequences.
+    lstm_fast.plot.forecast : Plot of a forecast.
+
+    Notes
+    -----
+    Missing values (NaN) in y are supported: a step with one is masked as a training target, and the network reads the
+    last known value in its place. A forecast depends on the values alone, not on names, nor on the order of rows,
+    columns and series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast.sklearn import LSTMForecaster
+    >>> days = np.arange(140.0)
+    >>> sales = 100 + days / 10 + 20 * np.sin(2 * np.pi * days / 7)
+    >>> forecaster = LSTMForecaster(input_size=14, horizon=7, epochs=20, random_state=0).fit(sales[:-7])
+    >>> np.abs(forecaster.predict() - sales[-7:]).mean() < 5
+    np.True_
+
+    Data frames come back as data frames, with the dates that follow:
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=140), "y": sales})
+    >>> forecaster.fit(frame).predict(2)["ds"].tolist()
+    [Timestamp('2024-05-20 00:00:00'), Timestamp('2024-05-21 00:00:00')]
     """
 
     def __init__(
         self,
-        input_size=24,
-        horizon=1,
-        hidden_size=32,
-        num_layers=1,
+        input_size: int = 24,
+        horizon: int = 1,
+        hidden_size: int = 32,
+        num_layers: int = 1,
         *,
-        loss="mse",
-        quantiles=None,
-        window_step=1,
-        dropout=0.0,
-        lstm_options=None,
-        epochs=50,
-        batch_size=32,
-        lr=5e-3,
-        weight_decay=0.0,
-        clip_norm=1.0,
-        lr_schedule=None,
-        early_stopping=None,
-        validation_fraction=0.1,
-        scale="window",
-        dtype="float32",
-        random_state=None,
-        n_jobs=None,
-        verbose=False,
-    ):
-        keep(self, locals())
+        loss: str | tuple[str, float] = "mse",
+        quantiles: Sequence[float] | None = None,
+        window_step: int = 1,
+        freq: Any = None,
+        dropout: float = 0.0,
+        lstm_options: Mapping[str, Any] | None = None,
+        epochs: int = 50,
+        batch_size: int = 32,
+        lr: float = 5e-3,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        lr_schedule: str | Callable[[float], float] | None = None,
+        early_stopping: int | None = None,
+        validation_fraction: float = 0.1,
+        scale: str | None = "window",
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.input_size = input_size
+        self.horizon = horizon
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.loss = loss
+        self.quantiles = quantiles
+        self.window_step = window_step
+        self.freq = freq
+        self.dropout = dropout
+        self.lstm_options = lstm_options
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scale = scale
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False  # a series is no table of samples
         tags.non_deterministic = self.random_state is None
         return tags
 
-    # ---- fit ----
-
-    def fit(self, y, X=None):
-        """Learns from y, and from X what explains it."""
-        series, form = read(y, X)
-        self._check(series)
-        self._fit_series(series, form)
-        return self
-
-    def _check(self, series):
-        for name in ("input_size", "horizon", "window_step"):
-            _arguments.positive_integer(name, getattr(self, name))
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {SCALES}, got {self.scale!r}")
-        least = self.input_size + self.horizon
-        for k, one in enumerate(series):
-            if len(one.y) < least:
-                raise ValueError(
-                    f"y must have at least input_size + horizon = {least} steps, got {len(one.y)}"
-                    + (f" in series {k if one.name is None else one.name}" if len(series) > 1 else "")
-                )
-
-    def _fit_series(self, series, form):
-        self._series, self._form = series, form
-        self._n_targets, self._n_explaining = series[0].y.shape[1], series[0].X.shape[1]
-        self._scalings = {self._key(k, one): self._scaling_of(one) for k, one in enumerate(series)}
-        self._X_scaling = (
-            Scaling.of(np.concatenate([one.X for one in series])) if self.scale else Scaling.none(self._n_explaining)
-        )
-        levels = 1 if self.quantiles is None else len(self.quantiles)
-        self.model_ = self._make_model(self._n_targets + 1 + self._n_explaining, self._n_targets * levels, "all")
-        parts, later = [], []
-        for k, one in enumerate(series):
-            n = len(range(0, len(one.y) - self.input_size - self.horizon + 1, self.window_step))
-            n_later = round(n * self.validation_fraction) if self.early_stopping is not None else 0
-            windows = self._windows(one, self._scalings[self._key(k, one)])
-            gap = -(-self.horizon // self.window_step) - 1 if n_later else 0  # no target is on both sides
-            parts.append([part[: max(0, n - n_later - gap)] for part in windows])
-            later.append([part[n - n_later :] for part in windows])
-        (x, targets), validation = map(np.concatenate, zip(*parts)), None
-        if self.early_stopping is not None:
-            later = [np.concatenate(part) for part in zip(*later)]
-            if not len(x) or not len(later[0]):
-                raise ValueError(
-                    f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
-                    f"{len(x)} to train on, {len(later[0])} to validate"
-                )
-            validation = (*later, None, self._mask(len(later[0])))
-        self._train(self.model_, x, targets, self._loss(), mask=self._mask(len(x)), validation=validation)
-
-    def _loss(self):
-        return self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
-
-    def _key(self, k, one):
-        return k if one.name is None else one.name
-
-    def _scaling_of(self, one):
-        return Scaling.of(one.y) if self.scale == "series" else Scaling.none(one.y.shape[1])
-
-    def _mask(self, n):
-        """Which steps of n windows are forecasts."""
-        return np.broadcast_to(
-            np.arange(self.input_size + self.horizon) >= self.input_size, (n, self.input_size + self.horizon)
-        )
-
-    def _windows(self, one, scaling):
-        """(inputs (n, input_size + horizon, I), targets (n, input_size + horizon, S)) of a series."""
-        length = self.input_size + self.horizon
-
-        def cut(table):
-            return np.lib.stride_tricks.sliding_window_view(table, length, axis=0)[:: self.window_step].swapaxes(1, 2)
-
-        y, moved = self._by_window(cut(scaling.apply(one.y)))
-        return self._inputs(y[:, : self.input_size], cut(self._X_scaling.apply(one.X))), y
-
-    def _by_window(self, y):
-        """Windows (n, steps, S), with scale="window" each moved and scaled by its first input_size steps; how, (mean, deviation)."""
-        if self.scale != "window":
-            return y, (0.0, 1.0)
-        seen = y[:, : self.input_size]
-        by = Scaling(seen.mean(axis=1, keepdims=True), seen.std(axis=1, keepdims=True))
-        return by.apply(y), (by.mean, by.deviation)
-
-    def _inputs(self, past, X):
-        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E)."""
-        n, steps, _ = X.shape
-        x = np.zeros((n, steps, self._n_targets + 1 + self._n_explaining), self.dtype)
-        x[:, : self.input_size, : self._n_targets] = past
-        x[:, self.input_size :, self._n_targets] = 1
-        x[:, :, self._n_targets + 1 :] = X
-        return x
-
-    # ---- forecasts ----
-
-    def predict(self, horizon=None, X=None, *, y=None, y_X=None):
-        """The steps after y, or after what fit has seen.
+    def fit(self, y: Any, X: Any = None) -> Self:
+        """Train a new network.
 
         Parameters
         ----------
-        horizon : steps; None: that of the constructor. The network walks as far as it is told, but learned only so many.
-        X : what explains those steps, (horizon, E) for each series
-        y, y_X : other series in the form of fit's, whose last input_size steps count; scaled as fit's of the same place or id,
-            an unknown one by itself
-        """
-        series, form, levels = self._levels(horizon, X, y, y_X)
-        return answer([one[..., self._middle()] for one in levels], series, form, self.quantiles, levels)
-
-    def predict_quantiles(self, horizon=None, X=None, *, y=None, y_X=None):
-        """As predict: (horizon, levels), or (horizon, S, levels); several series: a list. Levels that cross are sorted."""
-        self._need_quantiles("predict_quantiles")
-        return self._arrays(horizon, X, y, y_X, lambda levels: levels)
-
-    def predict_interval(self, horizon=None, X=None, *, y=None, y_X=None):
-        """As predict: (horizon, 2), or (horizon, S, 2), from the lowest to the highest of quantiles; several series: a list."""
-        self._need_quantiles("predict_interval")
-        order = np.argsort(self.quantiles)
-        return self._arrays(horizon, X, y, y_X, lambda levels: levels[..., order[[0, -1]]])
-
-    def _need_quantiles(self, name):
-        if self.quantiles is None:
-            raise ValueError(f"{name} needs quantiles, levels such as (0.1, 0.5, 0.9), got None")
-
-    def _middle(self):
-        return 0 if self.quantiles is None else int(np.argmin(np.abs(np.asarray(self.quantiles) - 0.5)))
-
-    def _arrays(self, horizon, X, y, y_X, choose):
-        series, form, levels = self._levels(horizon, X, y, y_X)
-        parts = [choose(one)[:, 0] if form.is_flat else choose(one) for one in levels]
-        return parts if form.kind == "several" or form.has_names else parts[0]
-
-    def _levels(self, horizon, X, y, y_X):
-        """([Series], Form, [(horizon, S, levels)]) of a call of predict."""
-        check_is_fitted(self, "model_")
-        horizon = self.horizon if horizon is None else _arguments.positive_integer("horizon", horizon)
-        series, form = (self._series, self._form) if y is None else read(y, y_X)
-        for one in series:
-            if one.y.shape[1] != self._n_targets or one.X.shape[1] != self._n_explaining:
-                raise ValueError(
-                    f"y and y_X must have {self._n_targets} and {self._n_explaining} columns as in fit, got "
-                    f"{one.y.shape[1]} and {one.X.shape[1]}"
-                )
-            if len(one.y) < self.input_size:
-                raise ValueError(f"y must have at least input_size = {self.input_size} steps, got {len(one.y)}")
-        return series, form, self._forecast(series, read_future(X, series, form, self._n_explaining, horizon))
-
-    def _forecast(self, series, future):
-        """[(horizon, S, levels)] after each series, from what explains the steps to come, [(horizon, E)]."""
-        scalings = [self._scalings.get(self._key(k, one)) or self._scaling_of(one) for k, one in enumerate(series)]
-        past, (mean, deviation) = self._by_window(
-            np.stack([scaling.apply(one.y[-self.input_size :]) for scaling, one in zip(scalings, series)])
-        )
-        known = np.stack(
-            [
-                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part]))
-                for one, part in zip(series, future)
-            ]
-        )
-        p = self.model_.predict(self._inputs(past, known), num_threads=self.n_jobs)[:, self.input_size :].astype(
-            np.float64
-        )
-        p = p.reshape(*p.shape[:2], self._n_targets, -1)
-        if self.quantiles is not None:
-            p = np.sort(p, axis=3)[..., np.argsort(np.argsort(self.quantiles))]
-        p = p * np.expand_dims(deviation, -1) + np.expand_dims(mean, -1)
-        return [scaling.undo(one.swapaxes(1, 2)).swapaxes(1, 2) for scaling, one in zip(scalings, p)]
-
-    # ---- how well ----
-
-    def cross_validate(self, y, X=None, *, folds=5, step=None, refit=True):
-        """Rolling origin: `folds` times, learn from what lies before an origin and forecast the horizon after it.
-
-        Parameters
-        ----------
-        y, X : as in fit
-        folds : origins, the last one horizon before the end of each series
-        step : steps from one origin to the next; None: horizon
-        refit : learn anew at each origin; else once, at the first, and only the series seen go on
+        y : array_like of shape (T,) or (T, S), series, data frame, or list of them
+            The series; NaN is a missing value.
+        X : array_like of shape (T,) or (T, E), data frame, or list of them, optional
+            Exogenous variables: known beforehand for each step. In a long frame they are columns of y.
 
         Returns
         -------
-        dict of arrays with an entry for each fold: steps_seen (of the first series); mae, rmse, over all series and steps;
-        naive_mae, of the last value repeated; seconds; prediction and truth (folds, series, horizon, S); and with quantiles
-        coverage, the share of the truth between the lowest and the highest, and quantiles (folds, series, horizon, S, levels).
-        The estimator itself is not changed.
+        LSTMForecaster
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If y, X, their dates or a setting is not valid; the message names it.
+
+        Warns
+        -----
+        UserWarning
+            If values are missing in y; the message counts them.
         """
-        series, form = read(y, X)
-        folds = _arguments.positive_integer("folds", folds)
-        step = self.horizon if step is None else _arguments.positive_integer("step", step)
-        results, fitted = [], None
-        for fold in range(folds):
-            left = self.horizon + (folds - 1 - fold) * step  # steps from the origin to the end
-            begin = time.perf_counter()
-            before = [one.until(len(one.y) - left) if len(one.y) > left else one.until(0) for one in series]
-            if fitted is None or refit:
-                fitted = clone(self)
-                fitted._check(before)
-                fitted._fit_series(before, form)
-            ends = [len(one.y) for one in before]
-            truth = np.stack([one.y[end : end + self.horizon] for one, end in zip(series, ends)])
-            levels = np.stack(
-                fitted._forecast(before, [one.X[end : end + self.horizon] for one, end in zip(series, ends)])
-            )
-            prediction = levels[..., self._middle()]
-            naive = np.stack([one.y[-1:] for one in before])
-            result = {
-                "steps_seen": ends[0],
-                "mae": np.abs(prediction - truth).mean(),
-                "rmse": np.sqrt(((prediction - truth) ** 2).mean()),
-                "naive_mae": np.abs(naive - truth).mean(),
-                "seconds": time.perf_counter() - begin,
-                "prediction": prediction,
-                "truth": truth,
-            }
-            if self.quantiles is not None:
-                result |= {
-                    "coverage": ((levels.min(-1) <= truth) & (truth <= levels.max(-1))).mean(),
-                    "quantiles": levels,
-                }
-            results.append(result)
-        return {name: np.array([result[name] for result in results]) for name in results[0]}
+        series, form = read(self, y, X, reset=True)
+        self._check(series)
+        warn_of_missing(series, stacklevel=3)
+        self._fit_series(series, form)
+        return self
+
+    def cross_validate(
+        self, y: Any, X: Any = None, *, folds: int = 5, step: int | None = None, refit: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Evaluate forecasts from a rolling origin.
+
+        For each forecast origin, a copy of the estimator is fitted to the steps before it and forecasts the horizon
+        after it. The estimator itself is not changed.
+
+        Parameters
+        ----------
+        y, X : as in `fit`
+            The series, and exogenous variables.
+        folds : int, default 5
+            Number of forecast origins; the last is one horizon before the end of each series.
+        step : int, optional
+            Steps from one origin to the next; None: horizon.
+        refit : bool, default True
+            Whether to refit at each origin; otherwise the fit at the first one is kept.
+
+        Returns
+        -------
+        dict of str to ndarray
+            With an entry for each fold: steps_seen, the steps before the origin (of the first series); mae and rmse
+            over all series and steps; naive_mae, of the last value repeated; seconds; prediction and truth (folds,
+            series, horizon, S); and with quantiles coverage, the share of the truth between the lowest and the highest
+            level, and quantiles (folds, series, horizon, S, levels). Missing values do not count.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> result = LSTMForecaster(12, 3, epochs=5, random_state=0).cross_validate(y, folds=4)
+        >>> result["steps_seen"], result["mae"].shape
+        (array([78, 81, 84, 87]), (4,))
+        """
+        check_scalar(folds, "folds", int | np.integer, min_val=1)
+        if step is None:
+            step = self.horizon
+        check_scalar(step, "step", int | np.integer, min_val=1)
+        return rolling_origin.cross_validate(self, y, X, folds=folds, step=step, refit=refit)

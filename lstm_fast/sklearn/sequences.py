@@ -1,25 +1,59 @@
-"""X as sequences, and their scaling."""
+"""X as sequences of any lengths."""
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-X_SHAPES = """X is (N, T), each row a sequence of one number a step, or (N, T, F), or a list of (T_i, F) or (T_i,) arrays or data
-    frames of any lengths. sample_weight is (N,)."""
+from .frames import numbers_of, order_of_columns, require_columns, wrap
+
+if TYPE_CHECKING:
+    from .sequence_estimator import SequenceEstimator
 
 
-def _listed(X):
+def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndarray] | None:
     """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
-    if (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) or isinstance(X, (list, tuple)):
+    if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) and not isinstance(X, list | tuple):
+        return None
+    frames = [wrap(f"X[{k}]", one) for k, one in enumerate(X)]
+    for k, frame in enumerate(frames):
+        _require_order_of_steps(f"X[{k}]", frame)
+    is_table = [hasattr(frame, "columns") for frame in frames]
+    if not any(is_table):
         parts = [np.asarray(one) for one in X]
         n_axes = {part.ndim for part in parts}
         if n_axes == {2} or (n_axes == {1} and len({len(part) for part in parts}) > 1):
             return [part if part.ndim == 2 else part[:, None] for part in parts]
-    return None
+        return None
+    if not all(is_table):
+        k = is_table.index(False)
+        raise ValueError(f"X must be all data frames or all arrays, got {type(X[k]).__name__} as X[{k}]")
+    tables = [frame for frame in frames if frame is not None]
+    order = order_of_columns(estimator, "X[0]", tables[0].to_native(), reset=reset)
+    columns = [tables[0].columns[place] for place in order]
+    for k, table in enumerate(tables):
+        require_columns(f"X[{k}]", table.columns, columns)
+    return [numbers_of(f"X[{k}]", table, columns) for k, table in enumerate(tables)]
 
 
-def _padded(parts):
-    """(N, longest T, F) with zeros behind the ends, and lengths (N,)."""
+def _require_order_of_steps(name: str, frame: Any | None) -> None:
+    """Steps are read row by row, which an index of dates or numbers may contradict."""
+    if frame is None:
+        return
+    import narwhals.stable.v2 as nw
+
+    index = nw.maybe_get_index(frame)
+    if index is None or index.inferred_type in ("string", "mixed", "categorical") or index.is_monotonic_increasing:
+        return
+    raise ValueError(
+        f"the index of {name} must ascend, got {', '.join(map(str, index[:4]))}, ...: call sort_index() if the index "
+        "is the order of the steps, reset_index(drop=True) if the rows are"
+    )
+
+
+def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(N, longest T, F), zero-padded, and lengths (N,)."""
     parts = [
         check_array(part, dtype=np.float64, ensure_min_samples=0, input_name=f"X[{k}]") for k, part in enumerate(parts)
     ]
@@ -36,10 +70,14 @@ def _padded(parts):
     return x, lengths
 
 
-def read_sequences(estimator, X, *, reset):
-    """(x (N, T, F) float64, lengths (N,) or None). reset: n_features_in_ is set (T of a table, else F), else it is compared;
-    sequences of one feature may come as a table or not."""
-    parts, lengths = _listed(X), None
+def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """(x (N, T, F) float64, lengths (N,) or None).
+
+    `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
+    sequences with one feature may come as a table or not.
+    """
+    wrap("X", X)  # refuses lazy frames
+    parts, lengths = _listed(estimator, X, reset), None
     is_table = parts is None and getattr(X, "ndim", 2) != 3
     if parts is not None:
         x, lengths = _padded(parts)
@@ -53,42 +91,20 @@ def read_sequences(estimator, X, *, reset):
         x = check_array(X, dtype=np.float64, input_name="X")[:, :, None]
     if reset:
         estimator._is_table, estimator._n_inputs = is_table, x.shape[2]
-        if not is_table:
-            estimator.n_features_in_ = x.shape[2]
-            vars(estimator).pop("feature_names_in_", None)
     elif x.shape[2] != estimator._n_inputs:
         raise ValueError(
             f"X has {x.shape[2]} features a step, but {type(estimator).__name__} is expecting {estimator._n_inputs} "
             "features as input"
         )
+    if not is_table and not (parts is not None and _are_frames(X)) and (reset or not estimator._is_table):
+        order_of_columns(estimator, "X", x.reshape(-1, x.shape[2]), reset=reset)
     return x, lengths
 
 
-class Scaling:
-    """Mean and deviation of columns; a column that does not vary is only moved."""
-
-    def __init__(self, mean, deviation):
-        self.mean, deviation = np.asarray(mean, np.float64), np.asarray(deviation, np.float64)
-        self.deviation = np.where(deviation > 1e-12 * np.abs(self.mean), deviation, 1.0)
-
-    @classmethod
-    def of(cls, rows, weights=None):
-        """Of rows (n, F), each with its weight."""
-        share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / np.sum(weights)
-        mean = share @ rows
-        return cls(mean, np.sqrt(share @ (rows - mean) ** 2))
-
-    @classmethod
-    def none(cls, n):
-        return cls(np.zeros(n), np.ones(n))
-
-    def apply(self, values):
-        return (values - self.mean) / self.deviation
-
-    def undo(self, values):
-        return values * self.deviation + self.mean
+def _are_frames(X: Any) -> bool:
+    return hasattr(wrap("X", X[0]), "columns")
 
 
-def steps_of(x, lengths):
+def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     """The valid steps of padded sequences (N, T, F), as rows (n, F)."""
     return x.reshape(-1, x.shape[2]) if lengths is None else x[np.arange(x.shape[1]) < lengths[:, None]]

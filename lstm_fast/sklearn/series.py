@@ -1,192 +1,255 @@
-"""What a forecaster is given, as series over time, and what it gives back in the same form.
+"""The series of a forecaster, and forecasts in the form in which they came.
 
-    one      (T,) or (T, S) array: a series of one number or of S at a time
-    several  a list of such arrays, of any lengths
-    wide     a data frame with a column for each of the S numbers, and perhaps ds, the time
-    long     a data frame with columns y and perhaps unique_id (of the series), ds, and others that explain y
-
-Data frames are those of pandas and polars: of either, only columns, [name] and the constructor are used.
+single   (T,) or (T, S) array; a series; or a wide frame, with a column for each of the S numbers and perhaps ds
+several  a list of such, of any lengths
+long     a frame with a column y and perhaps unique_id (of the series), ds, and exogenous variables
 """
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-ID, TIME, TARGET = "unique_id", "ds", "y"
+from .exogenous import (
+    Part,
+    array_of_numbers,
+    exogenous_values,
+    read_exogenous,
+    require_finite,
+    require_order_of_rows,
+    sorted_rows,
+)
+from .frames import ID, TARGET, TIME, Table, require_columns, wrap
+from .templates import Template
+from .times import Stamps, Times, regular, sort
+
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
 
 @dataclass
 class Series:
-    y: np.ndarray  # (T, S) float64
-    X: np.ndarray  # (T, E) float64: what is known of each step beforehand; E may be 0
-    name: object = None  # of a long frame
-    ds: np.ndarray | None = None
+    """One series in order of time."""
 
-    def until(self, end):
-        return Series(self.y[:end], self.X[:end], self.name, None if self.ds is None else self.ds[:end])
+    y: np.ndarray  # (T, S) float64; NaN is missing
+    X: np.ndarray  # (T, E) float64: the exogenous variables; E may be 0
+    times: Times | None = None
+    id: Hashable = None  # of a long frame
+    columns: list[Hashable] | None = None  # of a wide frame
+    label: str = "y"
+
+    def until(self, end: int) -> "Series":
+        """Its first `end` steps."""
+        times = None if self.times is None else self.times.until(end)
+        return Series(self.y[:end], self.X[:end], times, self.id, self.columns, self.label)
 
 
 @dataclass
 class Form:
     """What y looked like, to answer in kind."""
 
-    kind: str
-    columns: tuple = ()  # of a wide frame: its numbers; of a long one: those that explain
-    is_flat: bool = True  # (T,) and not (T, S)
-    frame: type | None = None
-    has_names: bool = False
+    kind: str  # "single", "several" or "long"
+    is_flat: bool  # (T,) and not (T, S)
+    templates: list[Template | None] = field(default_factory=list)  # None for arrays
+    has_times: bool = False  # of a long frame
+    has_ids: bool = False
 
 
-def _is_frame(value):
-    return hasattr(value, "columns") and hasattr(value, "__getitem__")
+# ---- y, with its past exogenous variables ----
 
 
-def _numbers(name, value):
-    value = np.asarray(value)
-    if value.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be numbers, got {value.dtype}")
-    value = value.astype(np.float64)
-    if not np.isfinite(value).all():
-        first = tuple(int(k) for k in np.argwhere(~np.isfinite(value))[0])
-        raise ValueError(f"{name} must be finite, got {value[first]} at {first}")
-    return value
+def read(
+    estimator: "SeriesEstimator", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
+) -> tuple[list[Series], Form]:
+    """Series and form of y and X.
+
+    `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
+    steps of time that the dates of a short series may have.
+    """
+    table = Table.read("y", y)
+    if table is not None and not table.is_series and TARGET in table.frame.columns:
+        if X is not None:
+            raise ValueError("X must be None if y is a long frame: its further columns are the exogenous variables")
+        return _read_long(estimator, table, reset, known)
+    if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
+        names, ys = [f"y[{k}]" for k in range(len(y))], y
+        if X is not None and (not isinstance(X, list | tuple) or len(X) != len(y)):
+            raise ValueError(f"X must be a list with one array or frame for each of the {len(y)} series")
+        Xs, kind = [None] * len(y) if X is None else X, "several"
+    else:
+        names, ys, Xs, kind = ["y"], [y], [X], "single"
+    parts, stamps, series = [], {}, []
+    for k, (name, one) in enumerate(zip(names, ys)):
+        part = _read_single(estimator, name, one, reset and k == 0)
+        exogenous = read_exogenous(estimator, name.replace("y", "X"), Xs[k], part, reset and k == 0)
+        parts.append(part)
+        series.append(Series(part.values, exogenous, columns=part.columns, label=name))
+        if part.stamps is not None:
+            stamps[k] = part.stamps
+    require_one_order("y", ys, estimator._targets)
+    require_one_order("X", Xs, estimator._columns)
+    for k, times in zip(stamps, _regular(estimator, list(stamps.values()), known)):
+        series[k].times = times
+    if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
+        raise ValueError("y and X must have the same number of columns in every series")
+    is_flat = all(np.ndim(one) == 1 if part.is_array else part.columns is None for one, part in zip(ys, parts))
+    return series, Form(kind, is_flat, [part.template for part in parts])
 
 
-def _table(name, value, n_rows=None):
-    """(T, columns)"""
-    value = _numbers(name, value)
-    if value.ndim not in (1, 2):
-        raise ValueError(f"{name} must have shape (T,) or (T, columns), got {value.shape}")
-    value = value.reshape(len(value), -1)
-    if n_rows is not None and len(value) != n_rows:
-        raise ValueError(f"{name} must have a row for each step, {n_rows}, got {len(value)}")
-    return value
+def require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | None) -> None:
+    """Without columns of fit to put them in order, all parts of a list must have their columns in one order."""
+    frames = [wrap(name, one) for one in values]
+    orders = {tuple(c for c in getattr(frame, "columns", ()) if c != TIME) for frame in frames}
+    if known is None and len(orders) > 1:
+        raise ValueError(f"{name} must have the same columns in each of its parts, got {sorted(orders, key=str)}")
 
 
-def _from_long(frame, explaining=None):
-    """{name: (ds, {column: values})}, each series in the order of ds. Without ids there is one, None."""
-    columns = list(frame.columns)
-    names = np.asarray(frame[ID]) if ID in columns else np.full(len(frame), None)
+def _regular(estimator: "SeriesEstimator", stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
+    if estimator.freq is not None and not stamps:
+        raise ValueError(f"freq must be None for y without dates (ds or an index of dates), got {estimator.freq!r}")
+    return regular(stamps, estimator.freq, known)
+
+
+def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: bool) -> Part:
+    """An array, series or wide frame, its rows in order of time."""
+    table = Table.read(name, value)
+    if table is None:
+        if reset:
+            estimator._targets = None
+        elif estimator._targets is not None:
+            raise ValueError(f"{name} must be a frame with the columns {estimator._targets} of fit, got an array")
+        return Part(array_of_numbers(name, value, may_be_missing=True))
+    if not table.is_series and TARGET in table.frame.columns:
+        raise ValueError(
+            f"{name} must be an array, a series or a wide frame: several series go into one long frame, not a list"
+        )
+    if table.ids() is not None:
+        raise ValueError(f"{name} must have a column y beside unique_id, got {list(table.frame.columns)}")
+    columns = None if table.is_series else table.numbers
+    if not table.numbers:
+        raise ValueError(f"{name} must have a column of numbers, got {list(table.frame.columns)}")
+    if reset:
+        estimator._targets = columns
+    elif columns is not None and estimator._targets is not None:
+        require_columns(name, columns, estimator._targets)
+    given = columns
+    if columns is not None and estimator._targets is not None:
+        columns = estimator._targets
+    values = table.values(columns or [TARGET])
+    require_finite(name, values, may_be_missing=True)
+    order, stamps = sorted_rows(table)
+    values = values if order is None else values[order]
+    template = Template.of(table)
+    if given is not None:
+        template.columns = given
+    return Part(values, stamps, table.has_default_index, False, order, template, columns)
+
+
+def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
+    """Counts the missing values of y in a warning."""
+    n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
+    if n:
+        warnings.warn(
+            f"y has {n} missing values of {size}: they are masked in the loss, and the network reads the last known "
+            "value in their place",
+            stacklevel=stacklevel,
+        )
+
+
+# ---- long frames ----
+
+
+def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamps] | None]]:
+    """{id: (rows in order of time, stamps in that order)}. Without ids there is one, None."""
+    ids, stamps = table.ids(), table.stamps()
+    rows: dict[Hashable, list[int]] = {}
+    if ids is None:
+        rows[None] = list(range(len(table.frame)))
+    else:
+        for row, one in enumerate(ids):
+            rows.setdefault(one, []).append(row)
     groups = {}
-    for name in dict.fromkeys(names.tolist()):
-        rows = np.flatnonzero(names == name) if name is not None else np.arange(len(frame))
-        ds = None
-        if TIME in columns:
-            ds = np.asarray(frame[TIME])[rows]
-            order = np.argsort(ds, kind="stable")
-            rows, ds = rows[order], ds[order]
-        groups[name] = ds, {c: np.asarray(frame[c])[rows] for c in columns if c not in (ID, TIME)}
+    for one, of_one in rows.items():
+        chosen, own = np.array(of_one, np.intp), None
+        if stamps is not None:
+            name = stamps[0] if one is None else f"{stamps[0]} for {one!r}"
+            own_stamps = stamps[1][chosen]
+            order, ascending = sort(name, own_stamps)
+            if table.index is not None and isinstance(ascending, np.ndarray):
+                require_order_of_rows(table, own_stamps)
+            chosen, own = chosen[order], (name, ascending)
+        groups[one] = chosen, None if table.has_row_labels else own
     return groups
 
 
-def _of_columns(values, columns, n, name):
-    if not columns:
-        return np.zeros((n, 0))
-    return np.column_stack([_numbers(f"{c} of {name}", values[c]) for c in columns])
-
-
-def read(y, X=None):
-    """([Series], Form)"""
-    if _is_frame(y) and TARGET in list(y.columns):
-        if X is not None:
-            raise ValueError("X must be None beside a long data frame: its further columns are what explains y")
-        columns = tuple(c for c in y.columns if c not in (ID, TIME, TARGET))
-        series = [
-            Series(
-                _table(f"y of {name}", values[TARGET]),
-                _of_columns(values, columns, len(values[TARGET]), name),
-                name,
-                ds,
-            )
-            for name, (ds, values) in _from_long(y).items()
-        ]
-        form = Form("long", columns, True, type(y), ID in list(y.columns))
-    elif _is_frame(y):
-        columns = tuple(c for c in y.columns if c != TIME)
-        values = _of_columns({c: np.asarray(y[c]) for c in columns}, columns, len(y), "y")
-        ds = np.asarray(y[TIME]) if TIME in list(y.columns) else None
-        series, form = [Series(values, _explaining(X, len(values)), None, ds)], Form("wide", columns, False, type(y))
-    elif isinstance(y, (list, tuple)) and any(np.ndim(one) for one in y):
-        tables = [_table(f"y[{k}]", one) for k, one in enumerate(y)]
-        if X is not None and (not isinstance(X, (list, tuple)) or len(X) != len(y)):
-            raise ValueError(f"X must be a list with one array for each of the {len(y)} series")
-        series = [
-            Series(table, _explaining(None if X is None else X[k], len(table), f"X[{k}]"))
-            for k, table in enumerate(tables)
-        ]
-        form = Form("several", is_flat=all(np.ndim(one) == 1 for one in y))
+def _read_long(
+    estimator: "SeriesEstimator", table: Table, reset: bool, known: Iterable[Any]
+) -> tuple[list[Series], Form]:
+    exogenous = [column for column in table.numbers if column != TARGET]
+    if reset:
+        estimator._targets = None
+    elif not exogenous and estimator._columns:
+        require_columns("y", [], estimator._columns)
+    if exogenous:
+        X = exogenous_values(estimator, "y", table, exogenous, reset)
     else:
-        table = _table("y", y)
-        series, form = [Series(table, _explaining(X, len(table)))], Form("one", is_flat=np.ndim(y) == 1)
-    if not series:
-        raise ValueError("y must hold at least one series")
-    if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
-        raise ValueError("y and X must have the same number of columns in every series")
-    return series, form
-
-
-def _explaining(X, n, name="X"):
-    return np.zeros((n, 0)) if X is None else _table(name, X, n)
-
-
-def read_future(X, series, form, n_explaining, horizon):
-    """What is known of the steps to forecast: [(horizon, E)] for each series."""
-    if not n_explaining:
-        if X is not None:
-            raise ValueError("X must be None: fit had nothing that explains y")
-        return [np.zeros((horizon, 0))] * len(series)
-    if X is None:
-        raise ValueError(
-            f"X must give the {n_explaining} columns that explain y for the {horizon} steps to forecast, got None"
+        X = np.zeros((len(table.frame), 0))
+        if reset:
+            read_exogenous(estimator, "X", None, Part(X), True)
+    y = table.values([TARGET])
+    require_finite("y", y, may_be_missing=True)
+    groups = groups_of(table)
+    if not len(table.frame):
+        raise ValueError("y must hold at least one series, got a frame without rows")
+    stamps = [own for _, own in groups.values() if own is not None]
+    times = iter(_regular(estimator, stamps, known))
+    series = [
+        Series(
+            y[rows], X[rows], None if own is None else next(times), one, None, "y" if one is None else f"y of {one!r}"
         )
+        for one, (rows, own) in groups.items()
+    ]
+    template = Template.of(table)
+    return series, Form("long", True, [template], bool(stamps), ID in table.frame.columns)
+
+
+# ---- answers ----
+
+
+def answer(
+    forecasts: list[np.ndarray],
+    series: list[Series],
+    form: Form,
+    levels: Sequence[float] | None = None,
+    quantiles: list[np.ndarray] | None = None,
+) -> Any:
+    """Forecasts (horizon, S) of each series in the form of y.
+
+    Long frames have a column for each level of `quantiles` (horizon, S, levels).
+    """
+    stamps = [None if one.times is None else one.times.after(len(part)) for one, part in zip(series, forecasts)]
     if form.kind == "long":
-        groups = _from_long(X)
-        missing = [one.name for one in series if one.name not in groups]
-        if missing:
-            raise ValueError(f"X must have rows for each series, got none for {missing}")
-        parts = [_of_columns(groups[one.name][1], form.columns, 0, one.name) for one in series]
-    else:
-        parts = [_table("X", part) for part in (X if form.kind == "several" else [X])]
-    for part in parts:
-        if part.shape != (horizon, n_explaining):
-            raise ValueError(
-                f"X must have shape (horizon, columns) = ({horizon}, {n_explaining}) for each series, got {part.shape}"
-            )
-    if len(parts) != len(series):
-        raise ValueError(f"X must have one part for each of {len(series)} series, got {len(parts)}")
-    return parts
+        columns = {"prediction": np.concatenate([part[:, 0] for part in forecasts])}
+        for k, level in enumerate(() if levels is None else levels):
+            columns[f"quantile_{level:g}"] = np.concatenate([one[:, 0, k] for one in quantiles or ()])
+        ids = [one.id for one, part in zip(series, forecasts) for _ in range(len(part))] if form.has_ids else None
+        (long_template,) = form.templates
+        assert long_template is not None
+        return long_template.fill(columns, ids, _joined(stamps) if form.has_times else None)
+    parts = []
+    for part, one, template, own in zip(forecasts, series, form.templates, stamps):
+        if template is None:
+            parts.append(part[:, 0] if form.is_flat else part)
+        else:
+            names = one.columns or [TARGET]
+            values = {name: part[:, names.index(name)] for name in template.columns or [TARGET]}
+            parts.append(template.fill(values, None, own))
+    return parts if form.kind == "several" else parts[0]
 
 
-def times_after(ds, n):
-    """The n times that follow ds, if its steps are equal in time or in calendar months; else None."""
-    if ds is None or len(ds) < 2:
-        return None
-    ds = ds.astype("datetime64[us]") if ds.dtype == object and not isinstance(ds[0], (int, float)) else ds
-    steps = np.diff(ds)
-    if (steps == steps[0]).all():
-        return ds[-1] + steps[0] * np.arange(1, n + 1)
-    if ds.dtype.kind == "M":
-        months = ds.astype("datetime64[M]")
-        days, steps = ds - months, np.diff(months)
-        if (steps == steps[0]).all() and (days == days[0]).all():
-            return (months[-1] + steps[0] * np.arange(1, n + 1)).astype(ds.dtype) + days[0]
-    return None
-
-
-def answer(forecasts, series, form, levels=None, quantiles=None):
-    """Forecasts [(horizon, S)] in the form of y; long frames with a column for each level of quantiles [(horizon, S, levels)]."""
-    if form.kind in ("one", "several"):
-        parts = [one[:, 0] if form.is_flat else one for one in forecasts]
-        return parts if form.kind == "several" else parts[0]
-    columns = {}
-    times = [times_after(one.ds, len(forecast)) for one, forecast in zip(series, forecasts)]
-    if form.has_names:
-        columns[ID] = [one.name for one, forecast in zip(series, forecasts) for _ in range(len(forecast))]
-    if all(one is not None for one in times):
-        columns[TIME] = np.concatenate(times)
-    if form.kind == "wide":
-        return form.frame(columns | {c: forecasts[0][:, k] for k, c in enumerate(form.columns)})
-    columns["prediction"] = np.concatenate([forecast[:, 0] for forecast in forecasts])
-    for k, level in enumerate(levels or ()):
-        columns[f"quantile_{level:g}"] = np.concatenate([one[:, 0, k] for one in quantiles])
-    return form.frame(columns)
+def _joined(stamps: list[Stamps]) -> Stamps:
+    if isinstance(stamps[0], np.ndarray):
+        return np.concatenate(stamps)
+    return stamps[0].append(stamps[1:])

@@ -1,15 +1,19 @@
-"""PyTorch: modules that are torch.nn.LSTM and torch.nn.LSTMCell in everything but their speed.
+"""PyTorch: drop-in replacements for torch.nn.LSTM and torch.nn.LSTMCell, computed by lstm_fast.
 
-    modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
-    accelerate.py   the same for the modules of a model that exists already, and back
-    fallback.py     what PyTorch's own kernels compute instead, and the one warning
-    packing.py      where the rows of a PackedSequence lie
+    forms.py        sizes of a network, shapes of its parameters
+    memory.py       memory of tensors: read and allocated
+    weights.py      packed copies of parameters, and when they are out of date
+    call.py         one call of the core on tensors
+    fallback.py     what falls back to PyTorch's own kernels, and the warning
     autograd.py     the gradient
     compiled.py     one opaque operator for torch.compile
-    weights.py      packed copies of the parameters, and when they are out of date
-    call.py         one call of the core on tensors
+    fast.py         what the modules have in common: packed copies, dispatch to the core or to PyTorch
+    modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
+    classes.py      which modules can be accelerated, and the class that they get
+    reports.py      reports of which modules are accelerated, and why others are not
+    swap.py         accelerate and restore: the modules of an existing model
 
-Each file uses only those below it.
+Each module uses only those above it.
 """
 
 try:
@@ -17,8 +21,9 @@ try:
 except ImportError:
     raise ImportError('lstm_fast.torch needs PyTorch: pip install "lstm_fast[torch]"') from None
 
-from .accelerate import accelerate, restore
 from .fallback import FallbackWarning
 from .modules import LSTM, LSTMCell
+from .reports import ModuleReport, Report, report
+from .swap import accelerate, restore
 
-__all__ = ["LSTM", "LSTMCell", "accelerate", "restore", "FallbackWarning"]
+__all__ = ["LSTM", "LSTMCell", "accelerate", "report", "restore", "FallbackWarning", "ModuleReport", "Report"]

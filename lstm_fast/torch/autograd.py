@@ -1,62 +1,69 @@
 """The gradient: one node in PyTorch's graph for a whole call."""
 
-from collections import namedtuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import _VF
+from torch import _VF, Tensor
 
-from . import call, fallback, forms
+from .._layout import STEPS, Layout
+from . import call, fallback, forms, weights
 
-Options = namedtuple("Options", "weights form dropout seed")  # weights: weights.Packed
+OptionalTensors = Sequence[Tensor | None]
 
 
-def by_pytorch(sizes, form, x, h_0, c_0, weights):
-    """output, h_n, c_n of PyTorch's own kernel from the arguments of the node."""
-    _, H, L, D, bias, P = sizes
-    is_packed = form.batch_sizes is not None
-    steps = x if is_packed else forms.as_steps(x, form.axes)
-    B = int(form.batch_sizes[0]) if is_packed else steps.shape[1]
-    states = [
-        steps.new_zeros(L * D, B, n) if state is None else state.reshape(L * D, B, n)
-        for state, n in ((h_0, P or H), (c_0, H))
-    ]
-    options = bool(bias), L, 0.0, False, D == 2
-    if is_packed:
-        return _VF.lstm(x, form.batch_sizes, states, weights, *options)
-    output, h_n, c_n = _VF.lstm(steps, states, weights, *options, False)
-    T = len(steps)
-    shape = forms.sequence_shape(form.axes, T, B, D * (P or H))
-    output = output.swapaxes(0, 1) if form.axes == "BTI" else output.reshape(shape)
-    return output, *(state.reshape(forms.state_shape(form.axes, L * D, B, state.shape[-1])) for state in (h_n, c_n))
+def saved(x: Tensor, axes: str) -> Tensor:
+    """x as saved for backward: a copy where PyTorch saves one, so that x may be overwritten: z += lstm(z)[0]."""
+    return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
+
+
+class Options(NamedTuple):
+    packed: weights.Packed
+    form: forms.Form
+    dropout: float
+    seed: int
+
+
+def apply(
+    options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, parameters: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """output, h_n, c_n, with a gradient; shapes as options.form says, states may be None."""
+    results: tuple[Tensor, Tensor, Tensor]
+    results = LSTMFunction.apply(options, x, h_0, c_0, *parameters)  # type: ignore[no-untyped-call]
+    return results
 
 
 class LSTMFunction(torch.autograd.Function):
-    """apply(options, x, h_0, c_0, *weights) -> output, h_n, c_n; shapes as options.form says, states may be None.
+    """The node of `apply`.
 
-    The tape is saved as a tensor, so that hooks of saved tensors (checkpointing, offloading) get it, and that it goes when
-    the graph is freed. Gradients of gradients come from PyTorch's own kernel, which runs again for them.
+    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is
+    freed with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
     """
 
     @staticmethod
-    def forward(ctx, options, x, h_0, c_0, *weights):
+    def forward(
+        ctx: Any, options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         output, h_n, c_n, tape = call.forward(
-            options.weights, x, h_0, c_0, options.form, dropout=options.dropout, seed=options.seed, keep=True
+            options.packed, x, h_0, c_0, options.form, dropout=options.dropout, seed=options.seed, keep=True
         )
         ctx.options = options
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h_0, c_0, tape, *weights)  # PyTorch refuses backward if one is changed meanwhile
+        ctx.save_for_backward(x, h_0, c_0, tape, *parameters)  # PyTorch refuses backward if one is changed meanwhile
         return output, h_n, c_n
 
     @staticmethod
-    def backward(ctx, d_output, d_h_n, d_c_n):
-        x, h_0, c_0, tape, *weights = ctx.saved_tensors
+    def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, h_0, c_0, tape, *parameters = ctx.saved_tensors
         options, needed = ctx.options, ctx.needs_input_grad
-        if d_output is None and d_h_n is None and d_c_n is None:
+        if all(d is None for d in d_results):
             return (None,) * len(needed)
-        if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable(options, needed, (x, h_0, c_0, *weights), (d_output, d_h_n, d_c_n))
-        d_x, d_h_0, d_c_0, d_weights = call.backward(
-            options.weights,
+        reason = fallback.reason_of_gradients(d_results)
+        if reason is not None:
+            return None, *_by_pytorch(options, reason, needed[1:], (x, h_0, c_0, *parameters), d_results)
+        d_output, d_h_n, d_c_n = (None if d is None else fallback.as_memory(d) for d in d_results)
+        d_x, d_h_0, d_c_0, d_parameters = call.backward(
+            options.packed,
             tape,
             x,
             h_0,
@@ -67,27 +74,54 @@ class LSTMFunction(torch.autograd.Function):
             options.form,
             dropout=options.dropout,
             seed=options.seed,
-            wants_x=needed[1],
+            compute_d_x=needed[1],
         )
-        gradients = None, d_x, d_h_0, d_c_0, *d_weights
-        return tuple(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True))
+        gradients = None, d_x, d_h_0, d_c_0, *d_parameters
+        return tuple(gradient if is_needed else None for gradient, is_needed in zip(gradients, needed, strict=True))
 
 
-def _differentiable(options, needed, inputs, d_outputs):
-    """The gradients as functions of the inputs and of d_outputs, for double backward."""
+def _by_pytorch(
+    options: Options, reason: str, needed: Sequence[bool], inputs: OptionalTensors, d_results: OptionalTensors
+) -> list[Tensor | None]:
+    """The gradients as PyTorch's functions of the inputs and of d_results, which may be differentiated and batched."""
     if options.dropout:
         raise RuntimeError(
-            "lstm_fast.torch.LSTM with dropout has first derivatives only: its masks are not PyTorch's. "
-            "Use lstm_fast.torch.restore(module) before backward with create_graph=True, or dropout=0"
+            f"lstm_fast.torch.LSTM with dropout does not support {reason}: PyTorch's kernel would draw other masks. "
+            "Use lstm_fast.torch.restore(module) before the forward call, or dropout=0"
         )
-    fallback.warn("double backward (create_graph=True)")
-    x, h_0, c_0, *weights = inputs
-    outputs = by_pytorch(options.weights.sizes, options.form, x, h_0, c_0, weights)
-    pairs = [(output, d) for output, d in zip(outputs, d_outputs, strict=True) if d is not None]
-    wanted = [tensor for tensor, is_wanted in zip(inputs, needed[1:], strict=True) if is_wanted]
+    fallback.warn(reason)
+    with torch.enable_grad():
+        # Views: x may depend on the parameters, and each gradient is the partial derivative.
+        views = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
+        results = _forward_by_pytorch(options.packed.sizes, options.form, views)
+    pairs = [(result, d) for result, d in zip(results, d_results, strict=True) if d is not None]
     gradients = iter(
         torch.autograd.grad(
-            [output for output, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
+            [result for result, _ in pairs],
+            [view for view, is_needed in zip(views, needed, strict=True) if is_needed and view is not None],
+            [d for _, d in pairs],
+            create_graph=torch.is_grad_enabled(),
+            allow_unused=True,
         )
     )
-    return None, *(next(gradients) if is_wanted else None for is_wanted in needed[1:])
+    return [next(gradients) if is_needed else None for is_needed in needed]
+
+
+def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTensors) -> tuple[Tensor, Tensor, Tensor]:
+    """output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
+    x, h_0, c_0, *rest = inputs
+    parameters = [tensor for tensor in rest if tensor is not None]  # all are
+    assert x is not None
+    layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+    steps = layout.to_steps(x)
+    B = steps.shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
+    states = [
+        x.new_zeros(sizes.num_states, B, n) if state is None else layout.to_states(state)
+        for state, n in zip((h_0, c_0), sizes.state_sizes, strict=True)
+    ]
+    options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
+    if form.batch_sizes is not None:
+        output, h_n, c_n = _VF.lstm(x, form.batch_sizes, states, parameters, *options)
+    else:
+        output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
+    return layout.from_core(output, h_n, c_n)

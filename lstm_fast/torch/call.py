@@ -1,124 +1,129 @@
-"""One call of the core on tensors: their memory seen as NumPy arrays, nothing copied that the core can read where it lies."""
+"""One call of the core on tensors, in place wherever the core can read and write their layout."""
 
 import numpy as np
-import torch
+from torch import Tensor
 
-from .. import _core, _network, _threads
+from .. import _core
 from .._arguments import sequence
-from . import forms, packing
+from .._layout import STEPS, Layout, PackedLayout
+from .._tape import TrainingOptions
+from . import memory
+from .forms import Form
+from .memory import array
+from .weights import Packed, num_threads
 
 
-def num_threads():
-    """At most as many threads as both libraries are allowed."""
-    return min(_threads.get_num_threads(), torch.get_num_threads())
-
-
-def _array(tensor):
-    return None if tensor is None else tensor.detach().numpy()
-
-
-def _empty(shape, dtype):
-    tensor = torch.empty(shape, dtype=dtype)
-    return tensor, tensor.numpy()
-
-
-def tape_memory(n):
-    """n bytes that begin on a cache line."""
-    memory = torch.empty(n + 63, dtype=torch.uint8)
-    skip = -memory.data_ptr() & 63
-    return memory[skip : skip + n]
-
-
-def _run(dropout, seed):
-    return _network.TrainingOptions(dropout, 0.0, 0.0, 0.0, seed, False) if dropout else None
+def _options(dropout: float, seed: int) -> TrainingOptions | None:
+    return TrainingOptions(dropout=dropout, seed=seed) if dropout else None
 
 
 class _Steps:
-    """T, B and x as the core takes it, of a sequence in some form; what turns sequences of that form into steps and back."""
+    """T, B and x as the core takes it, of a sequence in some form; converts other sequences of that form."""
 
-    def __init__(self, x, form):
-        self.axes = form.axes
-        self.packed = None if form.batch_sizes is None else packing.Packed(form.batch_sizes.numpy())
-        self.x = self.read(x)
+    def __init__(self, x: Tensor, form: Form) -> None:
+        self.layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+        self.packed = None if form.batch_sizes is None else PackedLayout(array(form.batch_sizes))
+        self.to_steps = (self.packed or self.layout).to_steps
+        self.like, self.x = x, self.read(x)
         self.T, self.B = self.x.shape[:2] if self.packed is None else (self.packed.T, self.packed.B)
-        self.order = self.packed and self.packed.order
+        self.order = None if self.packed is None else self.packed.order
 
-    def read(self, values):
-        """A sequence, or a gradient of one, or None, as steps."""
-        if values is None:
-            return None
-        return sequence(forms.as_steps(values, self.axes)) if self.packed is None else self.packed.as_steps(values)
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A sequence, or the gradient of one, as steps."""
+        return sequence(self.to_steps(array(tensor)))
 
-    def empty(self, n, dtype):
+    def empty(self, n: int) -> tuple[Tensor, np.ndarray]:
         """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
-        shape = forms.sequence_shape(self.axes, self.T, self.B, n) if self.packed is None else (self.packed.n, n)
-        tensor, values = _empty(shape, dtype)
-        return tensor, forms.as_steps(values, self.axes) if self.packed is None else self.packed.as_steps(values)
+        shape = self.layout.sequence_shape(self.T, self.B, n) if self.packed is None else (self.packed.n, n)
+        tensor = self.like.new_empty(shape)
+        return tensor, self.to_steps(array(tensor))
 
-    def state(self, tensor, n_states):
+    def state(self, tensor: Tensor | None, n_states: int) -> np.ndarray | None:
         """A state as the core takes it; None stays None."""
-        return None if tensor is None else np.ascontiguousarray(_array(tensor)).reshape(n_states, self.B, -1)
+        return None if tensor is None else np.ascontiguousarray(array(tensor)).reshape(n_states, self.B, -1)
 
-    def empty_states(self, core, dtype):
-        """h and c for the caller, tensors."""
-        return (
-            torch.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype=dtype)
-            for n in (core.h_size, core.hidden_size)
-        )
+    def empty_states(self, core: _core.Weights) -> tuple[Tensor, Tensor]:
+        """h and c for the caller."""
+        h, c = (self.layout.state_shape(core.n_states, self.B, n) for n in (core.h_size, core.hidden_size))
+        return self.like.new_empty(h), self.like.new_empty(c)
 
 
-def forward(packed, x, h_0, c_0, form, *, dropout=0.0, seed=0, keep=False, tape=None):
-    """output, h_n, c_n and the tape (uint8, or None unless kept), tensors, from tensors that may require gradients.
+def forward(
+    packed: Packed,
+    x: Tensor,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    form: Form,
+    *,
+    dropout: float = 0.0,
+    seed: int = 0,
+    keep: bool = False,
+    tape: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """output, h_n, c_n and the tape (uint8; None unless keep) from tensors that may require gradients.
 
-    packed: weights.Packed. h_0 and c_0 may be None for zero. dropout acts between layers; seed says which masks. The tape may
-    be given: from tape_memory, of enough bytes.
+    h_0 and c_0: None for zero. dropout acts between layers, with masks drawn from seed. tape: from memory.empty_tape,
+    of enough bytes.
     """
-    core, dtype = packed.core, x.dtype
-    steps, run = _Steps(_array(x), form), _run(dropout, seed)
-    output, output_steps = steps.empty(core.num_directions * core.h_size, dtype)
-    h_n, c_n = steps.empty_states(core, dtype)
+    core = packed.core
+    steps, run = _Steps(x, form), _options(dropout, seed)
+    output, output_steps = steps.empty(core.num_directions * core.h_size)
+    h_n, c_n = steps.empty_states(core)
     block = None
-    if keep or dropout:  # the core has dropout in training calls alone
+    if keep or dropout:  # the core applies dropout in training calls only
         n = core.tape_bytes(steps.T, steps.B, run)
-        memory = tape_memory(n) if tape is None else tape
-        block = _core.Block(n, memory.numpy())
+        tape = memory.empty_tape(x, n) if tape is None else tape
+        block = _core.Block(n, array(tape))
     core.forward(
         steps.x,
         steps.state(h_0, core.n_states),
         steps.state(c_0, core.n_states),
         output_steps,
-        h_n.numpy(),
-        c_n.numpy(),
+        array(h_n),
+        array(c_n),
         block,
         num_threads(),
         run,
         steps.order,
     )
-    return output, h_n, c_n, memory if keep else None
+    return output, h_n, c_n, tape if keep else None
 
 
-def backward(packed, tape, x, h_0, c_0, d_output, d_h_n, d_c_n, form, *, dropout=0.0, seed=0, wants_x=True):
-    """d_x (None if not wanted), d_h_0, d_c_0 and those of the parameters, tensors, from forward's arguments and tape."""
-    core, dtype = packed.core, x.dtype
-    steps, run, n = _Steps(_array(x), form), _run(dropout, seed), core.n_states
-    if tape.data_ptr() % 64:  # it was kept elsewhere meanwhile
-        tape = tape_memory(len(tape)).copy_(tape)
-    d_x, d_x_steps = steps.empty(steps.x.shape[2], dtype) if wants_x else (None, None)
-    d_h_0, d_c_0 = steps.empty_states(core, dtype)
-    d_weights = [torch.empty(values.shape, dtype=dtype) for values in packed.copies]
-    gradients = packed.by_direction([d.numpy() for d in d_weights])
+def backward(
+    packed: Packed,
+    tape: Tensor,
+    x: Tensor,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    d_output: Tensor | None,
+    d_h_n: Tensor | None,
+    d_c_n: Tensor | None,
+    form: Form,
+    *,
+    dropout: float = 0.0,
+    seed: int = 0,
+    compute_d_x: bool = True,
+) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
+    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for arguments of forward."""
+    core = packed.core
+    steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
+    if tape.data_ptr() % memory.ALIGNMENT:  # a hook of saved tensors gave back a copy
+        tape = memory.empty_tape(x, len(tape)).copy_(tape)
+    d_x, d_x_steps = steps.empty(steps.x.shape[2]) if compute_d_x else (None, None)
+    d_h_0, d_c_0 = steps.empty_states(core)
+    d_weights = [x.new_empty(values.shape) for values in packed.copies]
     core.backward(
-        _core.Block(core.tape_bytes(steps.T, steps.B, run), tape.numpy()),
+        _core.Block(core.tape_bytes(steps.T, steps.B, run), array(tape)),
         steps.x,
         steps.state(h_0, n),
         steps.state(c_0, n),
-        steps.read(_array(d_output)),
+        None if d_output is None else steps.read(d_output),
         steps.state(d_h_n, n),
         steps.state(d_c_n, n),
         d_x_steps,
-        d_h_0.numpy(),
-        d_c_0.numpy(),
-        gradients,
+        array(d_h_0),
+        array(d_c_0),
+        packed.by_direction([array(d) for d in d_weights]),
         num_threads(),
         run,
         steps.order,

@@ -1,35 +1,49 @@
-"""What PyTorch's own kernels compute instead: everything but plain float32 and float64 tensors on the CPU."""
+"""What falls back to PyTorch's own kernels: everything but plain float32 and float64 tensors on the CPU."""
 
 import warnings
+from collections.abc import Iterable
 
 import torch
+from torch import Tensor, nn
 from torch._C import _get_tracing_state, _is_any_autocast_enabled, _len_torch_dispatch_stack
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import is_legacy_batchedtensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
-PLAIN_TYPES = torch.Tensor, torch.nn.Parameter
-DTYPES = torch.float32, torch.float64
+from .memory import DTYPES
 
-_warned = set()
+PLAIN_TYPES = Tensor, nn.Parameter
+
+_warned: set[str] = set()
 
 
 class FallbackWarning(UserWarning):
-    """PyTorch's own kernel computes an LSTM, with the same result. Once a process for each reason."""
+    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast, warnings
+    >>> lstm = lstm_fast.torch.LSTM(8, 16).to(torch.bfloat16)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", lstm_fast.torch.FallbackWarning)
+    ...     output, _ = lstm(torch.randn(5, 2, 8, dtype=torch.bfloat16))
+    >>> output.dtype
+    torch.bfloat16
+    """
 
 
-def warn(reason):
-    """Once a process. None is no reason: an empty batch, say, that PyTorch takes as well."""
+def warn(reason: str | None) -> None:
+    """Once a process for each reason. None needs no words: an empty batch, say, which PyTorch takes as well."""
     if reason is not None and reason not in _warned:
         _warned.add(reason)
         warnings.warn(
-            f"PyTorch's own LSTM kernel computes, as with torch.nn.LSTM: {reason} is not for lstm_fast",
+            f"Falling back to torch.nn.LSTM: lstm_fast does not support {reason}",
             FallbackWarning,
-            stacklevel=7,
-        )  # the line that called the module
+            stacklevel=7,  # the line that called the module
+        )
 
 
-def is_usual():
-    """Whether a call means no more than what it computes: nobody records, transforms or changes its operations."""
+def is_usual() -> bool:
+    """Whether calls are plain eager computations: neither recorded nor transformed, with no autocast."""
     return (
         peek_interpreter_stack() is None
         and not _is_any_autocast_enabled()
@@ -39,23 +53,23 @@ def is_usual():
     )
 
 
-def reason_now():
-    """What makes calls unusual at present, in words, or None."""
+def reason_now() -> str | None:
+    """What makes calls unusual at present."""
     if peek_interpreter_stack() is not None:
-        return "a transform of torch.func (vmap, grad, jvp, ...)"
+        return "transforms of torch.func (vmap, grad, jvp, ...)"
     if torch.is_autocast_enabled("cpu"):
         return "autocast"
     if _get_tracing_state() is not None:
         return "torch.jit.trace"
     if _len_torch_dispatch_stack():
-        return "a dispatch mode (fake tensors, tracing, counting)"
+        return "dispatch modes (fake tensors, tracing, counting)"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation"
     return None
 
 
-def reason_of(tensor):
-    """What makes a tensor unusual, in words, or None."""
+def reason_of(tensor: Tensor) -> str | None:
+    """What makes a tensor unusual."""
     if type(tensor) not in PLAIN_TYPES:
         return f"the tensor class {type(tensor).__name__}"
     if not tensor.is_cpu:
@@ -63,5 +77,22 @@ def reason_of(tensor):
     if tensor.dtype not in DTYPES:
         return f"the dtype {str(tensor.dtype).removeprefix('torch.')}"
     if tensor.layout is not torch.strided or tensor.is_neg() or tensor._is_zerotensor():
-        return "a tensor that is not plain memory"
+        return "tensors that are not plain memory"
     return None
+
+
+def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
+    """What makes backward unusual: the gradients that it is given, or a transform around it."""
+    given = [tensor for tensor in gradients if tensor is not None]
+    if torch.is_grad_enabled():
+        return "double backward (create_graph=True)"
+    if peek_interpreter_stack() is not None or any(map(is_legacy_batchedtensor, given)):
+        return "batched gradients (is_grads_batched=True, vectorize=True)"
+    return next((reason for tensor in given if (reason := reason_of(as_memory(tensor))) is not None), None)
+
+
+def as_memory(gradient: Tensor) -> Tensor:
+    """The gradient in plain memory: those that are sparse, lazily negated or zero by definition are not."""
+    if gradient.layout is not torch.strided:
+        return gradient.to_dense()
+    return torch.zeros_like(gradient) if gradient._is_zerotensor() else gradient.resolve_neg()

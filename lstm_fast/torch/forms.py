@@ -1,39 +1,40 @@
-"""The forms in which callers give sequences and states, and the one that the core takes."""
+"""Sizes of a network and shapes of its parameters, as PyTorch's modules have them."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
-Sizes = namedtuple("Sizes", "input_size hidden_size num_layers num_directions bias proj_size")
-
-Form = namedtuple("Form", "axes batch_sizes", defaults=(None,))
-Form.__doc__ = """Axes of x and of the output: "TBI", "BTI" (batch first), "TI" (unbatched), "BI" and "I" (of a cell: one
-step), or "NI", the data of a PackedSequence with these batch_sizes, a tensor. States are (L * D, B, n), (L * D, n) unbatched,
-(B, n) and (n,) of a cell."""
+from torch import Tensor
 
 
-def as_steps(sequence, axes):
-    """An array or a tensor in these axes as (T, B, n), a view; not of a PackedSequence."""
-    match axes:
-        case "TBI":
-            return sequence
-        case "BTI":
-            return sequence.swapaxes(0, 1)
-        case "TI":
-            return sequence[:, None]
-        case "BI":
-            return sequence[None]
-        case "I":
-            return sequence[None, None]
+class Sizes(NamedTuple):
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    num_directions: int
+    bias: bool
+    proj_size: int
+
+    @property
+    def state_sizes(self) -> tuple[int, int]:
+        """Numbers of h and of c."""
+        return self.proj_size or self.hidden_size, self.hidden_size
+
+    @property
+    def num_states(self) -> int:
+        return self.num_layers * self.num_directions
+
+    @property
+    def output_size(self) -> int:
+        return self.num_directions * (self.proj_size or self.hidden_size)
 
 
-def sequence_shape(axes, T, B, n):
-    return tuple({"T": T, "B": B, "I": n}[axis] for axis in axes)
+class Form(NamedTuple):
+    """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes."""
+
+    axes: str
+    batch_sizes: Tensor | None = None
 
 
-def state_shape(axes, n_states, B, n):
-    return {"TI": (n_states, n), "BI": (B, n), "I": (n,)}.get(axes, (n_states, B, n))
-
-
-def parameter_shapes(sizes):
+def parameter_shapes(sizes: Sizes) -> list[tuple[int, ...]]:
     """Shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H

@@ -1,158 +1,103 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
 
-import torch
-from torch import Tensor, is_grad_enabled, nn
-from torch.compiler import is_compiling
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, compiled, fallback, packing, weights
-from .forms import Form, Sizes, parameter_shapes, state_shape
+from . import compiled, fallback
+from .fast import Fast
+from .forms import Form, Sizes
+
+CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 
-class _Fast:
-    """What both modules share: packed copies of the parameters, and the ways to the core and to PyTorch's own forward."""
+class LSTM(Fast, nn.LSTM):
+    """`torch.nn.LSTM`, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
 
-    _packed = None  # weights.Packed, made by the first call
+    As in PyTorch, calling the module serves for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy
+    layer, tells them apart: there `lstm(x)` is inference and `lstm.forward(x)` training.)
 
-    def forward(self, input, hx=None):
-        """As PyTorch's."""
-        if is_compiling():
-            return compiled.forward(self, input, hx)
-        if self._packed is not None and not is_grad_enabled():
-            result = self._short_cut(input, hx)
-            if result is not None:
-                return result
-        if isinstance(input, torch.fx.Proxy):  # to torch.fx, PyTorch's modules are leaves
-            return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), (input, hx), {})
-        return self._any_call(input, hx)
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+        proj_size, device and dtype.
 
-    def flatten_parameters(self):
-        """Forgets the packed copies of the parameters, so that the next call makes new ones; and what PyTorch's does."""
-        self.__dict__.pop("_packed", None)
-        if hasattr(super(), "flatten_parameters"):
-            super().flatten_parameters()
+    Warns
+    -----
+    FallbackWarning
+        If a call falls back to PyTorch's own kernel, once a process for each reason.
 
-    def _apply(self, fn, recurse=True):
-        self.__dict__.pop("_packed", None)  # do not keep what moves elsewhere
-        return super()._apply(fn, recurse)
-
-    def _takes(self, x, states, tensors, axes, batch_sizes=None):
-        """Whether the core computes this; if not, PyTorch does, or raises its error."""
-        return all(
-            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
-            for t in (x, *states, *tensors)
-        ) and self._fits(x, states, tensors, axes, batch_sizes)
-
-    def _fits(self, x, states, tensors, axes, batch_sizes=None):
-        """Whether all shapes are right, and none is empty."""
-        I, H, L, D, _, P = sizes = self._sizes()
-        if (
-            [t.shape for t in tensors] != parameter_shapes(sizes)
-            or x.dim() != len(axes)
-            or x.shape[-1] != I
-            or not x.numel()
-        ):
-            return False
-        if batch_sizes is not None and not packing.is_valid(batch_sizes.numpy(), len(x)):
-            return False
-        B = int(batch_sizes[0]) if batch_sizes is not None else x.shape[axes.index("B")] if "B" in axes else 1
-        return not states or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
-
-    def _compute(self, x, states, tensors, form, dropout=0.0):
-        """output, h_n, c_n of arguments that the core takes, with a gradient where one is wanted."""
-        self.__dict__["_packed"] = packed = weights.packed(self._packed, self._sizes(), tensors)
-        h_0, c_0 = states or (None, None)
-        seed = int(torch.randint(2**62, ())) if dropout else 0
-        if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
-            return autograd.LSTMFunction.apply(autograd.Options(packed, form, dropout, seed), x, h_0, c_0, *tensors)
-        packed.watch(tensors)
-        return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
-
-    def _by_pytorch(self, input, hx, tensors):
-        """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
-        result = super().forward(input, hx)
-        fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
-        return result
-
-    def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name != "_packed"}
-
-    def restored(self):
-        """This object as PyTorch's class: what restore() does to each."""
-        self.__dict__.pop("_packed", None)
-        self.__class__ = self._pytorch_class
-        return self
-
-    def __prepare_scriptable__(self):
-        """torch.jit.script would compile forward, so this object becomes PyTorch's (and PyTorch puts it into the model)."""
-        fallback.warn("torch.jit.script, which makes the modules PyTorch's again (as restore does),")
-        return self.restored()
-
-
-class LSTM(_Fast, nn.LSTM):
-    """torch.nn.LSTM, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
-
-    Float32 and float64 on the CPU; anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func,
-    forward-mode differentiation, subclasses of Tensor) is computed by PyTorch's own kernel, with one FallbackWarning a
-    process for each reason. At most min(lstm_fast.get_num_threads(), torch.get_num_threads()) threads.
-
-    Under torch.compile it is one opaque operator if torch._dynamo.config.allow_rnn is set (PyTorch leaves every LSTM out of
-    its graphs otherwise); else, and with a PackedSequence, it is a break of the graph.
-
-    Gradients of first order come from lstm_fast, those of higher order from PyTorch (with dropout they are a RuntimeError).
-    Dropout draws from the generator of torch.manual_seed, but other masks than PyTorch's.
+    See Also
+    --------
+    accelerate : Convert the modules of an existing model.
 
     Notes
     -----
-    Parameters are read as they are at each call. There is one gap: a call without gradients of less than 256 steps (T * B)
-    looks at the version of each parameter and at about 64 of its numbers. A write through `.data`, or by a fused optimizer,
-    that changed none of them, nor any version, is not seen; flatten_parameters() makes sure that it is.
+    Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads())
+    threads. Anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func, forward-mode
+    differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched
+    gradients, which with dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other
+    masks than PyTorch's.
+
+    A call computes with the parameters as they are when it is made, however they were written: it compares all of them
+    with its packed copy, unless `accelerate(module, frozen=True)` promised that they are not written.
+
+    Under torch.compile the module is one opaque operator if torch._dynamo.config.allow_rnn is set; otherwise, and with
+    a PackedSequence, it is a graph break, as PyTorch's own LSTM is.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast
+    >>> lstm = lstm_fast.torch.LSTM(8, 16, batch_first=True)
+    >>> output, (h_n, c_n) = lstm(torch.randn(4, 10, 8))
+    >>> output.shape, h_n.shape
+    (torch.Size([4, 10, 16]), torch.Size([1, 4, 16]))
+    >>> output.sum().backward()
+    >>> lstm.weight_hh_l0.grad.shape
+    torch.Size([64, 16])
     """
 
     _pytorch_class = nn.LSTM
 
-    def _sizes(self):
+    def _sizes(self) -> Sizes:
         return Sizes(
             self.input_size, self.hidden_size, self.num_layers, 1 + self.bidirectional, self.bias, self.proj_size
         )
 
-    def _tensors(self):
+    def _tensors(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _axes(self, x):
+    def _axes(self, x: Any) -> str:
         return "TI" if isinstance(x, Tensor) and x.dim() == 2 else "BTI" if self.batch_first else "TBI"
 
-    def _dropout(self):
+    def _dropout_now(self) -> float:
         return self.dropout if self.training and self.num_layers > 1 else 0.0
 
-    def _results(self, output, h_n, c_n):
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
         return output, (h_n, c_n)
 
-    def _check_states(self, x, states, batch_sizes):
-        """The sizes that PyTorch checks for padded sequences alone: with packed ones it reads memory that is not there."""
-        for k, (state, expected) in enumerate(
-            zip(
-                states,
-                (self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)),
-                strict=True,
-            )
-        ):
-            self.check_hidden_size(state, expected, f"Expected hidden[{k}] size {{}}, got {{}}")
+    def _check_states(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor) -> None:
+        """PyTorch checks these for padded sequences only; with packed ones its kernel reads past the end."""
+        expected = self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)
+        for k, (state, size) in enumerate(zip(states, expected, strict=True)):
+            self.check_hidden_size(state, size, f"Expected hidden[{k}] size {{}}, got {{}}")
 
     @compiled.skip
-    def _short_cut(self, input, hx):
-        """The usual call without gradients, with as little as possible around it; None if it is another."""
-        short = self._packed.short
-        if short is None or (self.training and self.dropout) or not fallback.is_usual():
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
+        if (self.training and self.dropout) or not fallback.is_usual():
             return None
+        parameters, names = None if self._is_frozen else self._parameters, self._flat_weights_names
         if type(input) is not PackedSequence:
-            return short.call(self._parameters.values(), input, hx, self.batch_first)
+            return call(parameters, names, input, hx, self.batch_first)
         data, batch_sizes, sorted_indices, unsorted_indices = input
         try:
             states = hx and self.permute_hidden(hx, sorted_indices)
         except (AttributeError, IndexError, RuntimeError, TypeError):
             return None  # PyTorch says what is wrong with them
-        result = short.call(self._parameters.values(), data, states, False, False, batch_sizes)
+        result = call(parameters, names, data, states, False, False, batch_sizes)
         if result is None:
             return None
         output, state = result
@@ -161,57 +106,77 @@ class LSTM(_Fast, nn.LSTM):
         )
 
     @compiled.skip
-    def _any_call(self, input, hx):
+    def _any_call(self, input: Any, hx: Any) -> Any:
         self._update_flat_weights()
-        tensors, is_packed = self._flat_weights, isinstance(input, PackedSequence)
+        tensors, is_packed = cast(list[Tensor], self._flat_weights), isinstance(input, PackedSequence)
         x, batch_sizes, sorted_indices, unsorted_indices = input if is_packed else (input, None, None, None)
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
-        every = (x, *states, *tensors)
         axes = "NI" if is_packed else self._axes(x)
         if fallback.reason_now() or not self._takes(x, states, tensors, axes, batch_sizes):
-            if is_packed and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
+            if batch_sizes is not None and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
                 self._check_states(x, states, batch_sizes)
-            return self._by_pytorch(input, hx, every)
+            return self._by_pytorch(input, hx, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        output, *state = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout())
-        if is_packed:
-            output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return output, self.permute_hidden(tuple(state), unsorted_indices)
+        output, h_n, c_n = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout_now())
+        state = self.permute_hidden((h_n, c_n), unsorted_indices)
+        if batch_sizes is not None:
+            return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
+        return output, state
 
 
-class LSTMCell(_Fast, nn.LSTMCell):
-    """torch.nn.LSTMCell, computed by lstm_fast; LSTM says what that means. Many steps are faster as one call of LSTM."""
+class LSTMCell(Fast, nn.LSTMCell):
+    """`torch.nn.LSTMCell`, computed by lstm_fast; see `LSTM`. Many steps are faster as one call of `LSTM`.
+
+    Parameters
+    ----------
+    input_size : int
+        Features of a step, I.
+    hidden_size : int
+        Hidden units, H.
+    bias : bool, default True
+        Whether to add bias_ih and bias_hh.
+    device, dtype : optional
+        Of the parameters.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast
+    >>> cell = lstm_fast.torch.LSTMCell(8, 16)
+    >>> h, c = cell(torch.randn(4, 8))
+    >>> h, c = cell(torch.randn(4, 8), (h, c))
+    >>> h.shape
+    torch.Size([4, 16])
+    """
 
     _pytorch_class = nn.LSTMCell
 
-    def _sizes(self):
+    def _sizes(self) -> Sizes:
         return Sizes(self.input_size, self.hidden_size, 1, 1, self.bias_ih is not None, 0)
 
-    def _tensors(self):
+    def _tensors(self) -> list[Tensor]:
         return [t for t in (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh) if t is not None]
 
-    def _axes(self, x):
+    def _axes(self, x: Any) -> str:
         return "I" if isinstance(x, Tensor) and x.dim() == 1 else "BI"
 
-    def _dropout(self):
+    def _dropout_now(self) -> float:
         return 0.0
 
-    def _results(self, output, h, c):
-        return h, c
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
+        return h_n, c_n
 
     @compiled.skip
-    def _short_cut(self, input, hx):
-        short = self._packed.short
-        if short is None or not fallback.is_usual():
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
+        if not fallback.is_usual():
             return None
-        parameters = self._parameters.values() if self.bias_ih is not None else (self.weight_ih, self.weight_hh)
-        return short.call(parameters, input, hx, False, True)
+        parameters = None if self._is_frozen else self._parameters
+        return call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
-    def _any_call(self, input, hx):
+    def _any_call(self, input: Any, hx: Any) -> Any:
         tensors = self._tensors()
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = self._axes(input)
         if fallback.reason_now() or not self._takes(input, states, tensors, axes):
             return self._by_pytorch(input, hx, (input, *states, *tensors))
-        return self._results(*self._compute(input, states, tensors, Form(axes)))
+        return self._arrange(*self._compute(input, states, tensors, Form(axes), 0.0))

@@ -1,70 +1,68 @@
 """Packed copies of parameters, and when they are out of date.
 
-The core computes from copies in an order of its own. PyTorch does not tell of every write into a parameter: one through
-`.data`, and those of a fused optimizer, leave its `_version` as it was. So the parameters are compared with the copies,
-whole and byte by byte, which takes a few percent of the call, but for calls of so few steps that it would take longer than
-they do. Those look at the address, the version and a sample of each parameter, for a microsecond or two.
+The core computes from copies in a layout of its own. PyTorch cannot tell of every write to a parameter: `_version`
+counts neither those through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares the
+parameters with what was packed, every byte of them; docs/bridges.md has the cost.
 """
 
-import ctypes
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
-from torch import Tensor, from_numpy
+import torch
+from torch import Tensor
 
-from .. import _core
-from .call import num_threads
+from .. import _core, _threads
+from .forms import Sizes
+from .memory import ALIGNMENT, array, reader
 
-SAMPLES = 64  # numbers of each parameter that a short call compares
-FEW_STEPS = 256  # T * B below which a call is short: to compare all would take a tenth of T = 100, B = 1, H = 64
+Entry = TypeVar("Entry")
 
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes, _memcmp.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
+
+def num_threads() -> int:
+    """The smaller of both libraries' limits."""
+    return min(_threads.get_num_threads(), torch.get_num_threads())
+
+
+def _aligned_copy(values: np.ndarray) -> np.ndarray:
+    """On a cache line, as PyTorch's tensors are: otherwise each comparison of a vector reads two lines."""
+    memory = np.empty(values.nbytes + ALIGNMENT - 1, np.uint8)
+    skip = -memory.ctypes.data % ALIGNMENT
+    copy = memory[skip : skip + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
 
 
 class Packed:
-    """Tensors packed for the core, with copies of what was packed. Immutable, but for `short`.
+    """Tensors packed for the core, with copies of what was packed. Immutable.
 
-    tensors: plain ones on the CPU, of one dtype, with forms.parameter_shapes(sizes).
+    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype.
     """
 
-    def __init__(self, sizes, tensors):
+    def __init__(self, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
         self.sizes, self.dtype = sizes, tensors[0].dtype
-        arrays = [tensor.detach().numpy() for tensor in tensors]
-        self.copies = [np.array(values, order="C") for values in arrays]
-        self._places = [(values.ctypes.data, values.nbytes) for values in self.copies]
+        # Packed from the copies: a write by another thread meanwhile shows at the next call.
+        self.copies = [_aligned_copy(array(tensor.detach())) for tensor in tensors]
         I, H, L, D, _, P = sizes
-        self.core = _core.Weights("lstm", arrays[0].dtype, I, H, L, D, self.by_direction(self.copies), proj_size=P)
-        self.short = None  # _core.TensorCalls, for calls without gradients
+        self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, self.by_direction(self.copies), proj_size=P)
+        self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 
-    def by_direction(self, arrays):
-        """Arrays in PyTorch's order as the core wants them: a tuple of layer and direction, None for what there is not."""
-        n = len(arrays) // (self.sizes.num_layers * self.sizes.num_directions)
-        names = (
+    def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
+        """Entries in PyTorch's order of parameters as the core takes them: a tuple for each layer and direction."""
+        names = [
             "weight_ih",
             "weight_hh",
             *("bias_ih", "bias_hh") * self.sizes.bias,
             *("weight_hr",) * bool(self.sizes.proj_size),
-        )
+        ]
         return [
-            tuple(arrays[k + names.index(name)] if name in names else None for name in _core.PARAMETERS)
-            for k in range(0, len(arrays), n)
+            tuple(entries[k + names.index(name)] if name in names else None for name in _core.PARAMETERS)
+            for k in range(0, len(entries), len(names))
         ]
 
-    def equals(self, tensors):
-        """Whether these are the numbers that were packed, to the bit. Tensors as in the constructor."""
-        return tensors[0].dtype is self.dtype and all(
-            tensor.is_contiguous() and not _memcmp(tensor.data_ptr(), address, n)
-            for tensor, (address, n) in zip(tensors, self._places, strict=True)
-        )
 
-    def watch(self, tensors):
-        """Makes `short`, which looks whether these tensors, from which this was packed, have changed."""
-        if all(tensor.is_contiguous() and not tensor.is_inference() for tensor in tensors):
-            self.short = _core.TensorCalls(
-                self.core, tensors, self.copies, Tensor, from_numpy, num_threads, SAMPLES, FEW_STEPS
-            )
-
-
-def packed(old, sizes, tensors):
-    """old if it holds the numbers of these tensors, else a new Packed."""
-    return old if old is not None and old.sizes == sizes and old.equals(tensors) else Packed(sizes, tensors)
+def packed(old: Packed | None, sizes: Sizes, tensors: Sequence[Tensor], *, is_frozen: bool = False) -> Packed:
+    """old if it holds these tensors as they are now (is_frozen: the caller vouches for that), else a new Packed."""
+    if old is None or old.sizes != sizes or old.dtype is not tensors[0].dtype:
+        return Packed(sizes, tensors)
+    return old if is_frozen or old.calls.are_current(tensors) else Packed(sizes, tensors)

@@ -1,12 +1,17 @@
-"""The tour: how an LSTM works, told on the terminal in numbers that the library computes while one reads.
+"""The tour: how an LSTM works, explained on the terminal in numbers that the library computes while you read.
 
-    story.py       the seven sections in order; the only file that prints
-    gradients.py   1  a plain RNN and an LSTM unrolled over 50 steps
-    unit.py        2  the activations; 3, 4  the LSTM unit, its weights and the two companies
-    training.py    5  backpropagation through time with a small Adam, and the progress bar
-    sunspots.py    6  a real series: the forecast and what it must beat
-    speed.py       7  the speed table
+    gradients.py   section 1: a plain RNN and an LSTM unrolled over 50 steps
+    unit.py        sections 2 to 4: the activations, one LSTM unit with its weights, two companies
+    progress.py    the progress bar of sections 5 and 6
+    training.py    section 5: backpropagation through time
+    sunspots.py    section 6: a forecast of a real series, and the baselines it must beat
+    speed.py       section 7: the speed table
     pictures.py    all pictures; the only file that needs matplotlib
+    gallery.py     saves the pictures, if matplotlib is installed
+    story.py       sections 1 to 4 as text
+    learning.py    sections 5 to 7 as text
+    tour.py        the sections in order
 
-Nothing outside this folder imports it, but the command line (lstm_fast/__main__.py).
+Each file uses only those above it and the public face of the library. Nothing outside this folder imports it except the
+command line (lstm_fast/__main__.py).
 """

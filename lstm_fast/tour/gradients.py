@@ -1,17 +1,23 @@
-"""Section 1: what a recurrent connection does to an input, and to its gradient, over many steps."""
+"""Section 1: what a recurrent connection does over many steps to an input and to its gradient."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 
 import lstm_fast as lf
-
-# factor: what a step multiplies by; memory: what an input of 1 has become; gradient: of that memory, by the input.
-Span = namedtuple("Span", "factor memory gradient")
+from lstm_fast.reference import gate_rows
 
 
-def rnn_span(weight_hh, steps):
-    """A plain RNN, h = weight_hh * h_prev + x. The input 1 enters as h_0, later inputs are 0."""
+class Span(NamedTuple):
+    """An input of 1 after many steps."""
+
+    factor: float  # by which each step multiplies
+    memory: float  # what is left of the input
+    gradient: float  # of that memory with respect to the input
+
+
+def rnn_span(weight_hh: float, steps: int) -> Span:
+    """A plain RNN, h = x + weight_hh * h_prev. The input 1 enters as h_0; all later inputs are 0."""
     rnn = lf.RNN(1, 1, nonlinearity="identity", bias=False, dtype=np.float64)
     rnn.load_state_dict({"weight_ih_l0": [[1.0]], "weight_hh_l0": [[weight_hh]]})
     one = np.ones((1, 1))
@@ -20,14 +26,15 @@ def rnn_span(weight_hh, steps):
     return Span(weight_hh, h_n.item(), d_h_0.item())
 
 
-def lstm_span(forget_bias, steps):
-    """An LSTM unit with no weights but the bias of its forget gate; the input 1 enters as c_0, no more is added."""
+def lstm_span(forget_bias: float, steps: int) -> Span:
+    """An LSTM unit whose only parameter is the bias of its forget gate. The input 1 enters as c_0; nothing is added."""
     lstm = lf.LSTM(1, 1, dtype=np.float64)
     with lstm.edit() as p:
         for name in p:
             p[name][...] = 0
-        p["bias_ih_l0"][1] = forget_bias  # gates in the order i, f, g, o
+        p["bias_ih_l0"][gate_rows("f", 1)] = forget_bias
     x, h_0, one = np.zeros((steps, 1)), np.zeros((1, 1)), np.ones((1, 1))
     _, (_, c_n), tape = lstm.forward(x, (h_0, one))
     d_c_0 = lstm.backward(tape, None, (None, one)).d_c_0
+    assert d_c_0 is not None, "an LSTM has a cell state"
     return Span(lstm.trace(x).f.flat[0].item(), c_n.item(), d_c_0.item())

@@ -1,10 +1,20 @@
-"""The pictures, as PNG and without a window. Told apart by line style and marker, so that they can be read in grey."""
+"""The pictures as PNG files. Curves differ in line style and marker, so that the pictures are legible in grayscale."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-from matplotlib import cycler, style
+from cycler import cycler
+from matplotlib import style
 from matplotlib.figure import Figure
 
 import lstm_fast as lf
+
+from .gradients import Span
+from .sunspots import Forecasts
+from .training import Training
+from .unit import Array
 
 BLACK, BLUE, ORANGE = "black", "#0b5394", "#d2691e"
 STYLE = {
@@ -20,22 +30,22 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.prop_cycle": cycler(color=[BLUE, ORANGE, BLACK]),
 }
-SHOWN_BEFORE = 22  # years before the first forecast, two solar cycles
+SHOWN_BEFORE = 22  # years shown before the first forecast: two solar cycles
 
 
-def save(name, path, *data):
-    """Draws the picture of this name from its data and writes it to path."""
-    with style.context(["default", STYLE]):  # whatever the user's own settings are
+def save(name: str, path: Path, *data: Any) -> None:
+    """Draw the picture of this name from its data and write it to path."""
+    with style.context(["default", STYLE]):  # independent of the user's settings
         PICTURES[name](*data).savefig(path)
 
 
-def _figure(width, height, rows=1, columns=1, **options):
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 
-def gradient_flow(rnn_gradients, lstm_spans):
-    """rnn_gradients: for each feedback weight the gradient over 1, 2, ... steps; lstm_spans: the Span of as many."""
+def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span]) -> Figure:
+    """Gradients over 1, 2, ... steps: of plain RNNs by their feedback weight, and of an LSTM."""
     figure, ax = _figure(9, 5)
     gradients = {f"LSTM, f = {lstm_spans[0].factor:.2f}": [span.gradient for span in lstm_spans]}
     gradients |= {f"plain RNN, weight {weight:g}": values for weight, values in rnn_gradients.items()}
@@ -45,8 +55,10 @@ def gradient_flow(rnn_gradients, lstm_spans):
     return figure
 
 
-def activations(sigmoid, tanh, points):
-    """points: (function, x, decimals), marked with their rounded values."""
+def activations(
+    sigmoid: Callable[[Any], Array], tanh: Callable[[Any], Array], points: Sequence[tuple[Any, float, int]]
+) -> Figure:
+    """Both functions; points (function, x, decimals) are marked with their rounded values."""
     figure, axes = _figure(10, 4.2, 1, 2)
     x = np.linspace(-11, 11, 441)
     titles = "sigmoid: how far a gate is open", "tanh: a value from -1 to 1"
@@ -63,13 +75,15 @@ def activations(sigmoid, tanh, points):
                 ha="left" if 0 < at < 5 else "right",
             )
         ax.set(
-            xlabel="x: the sum that reaches the gate (no unit)", ylabel=f"{function.__name__}(x) (no unit)", title=title
+            xlabel="x: the pre-activation of the gate (no unit)",
+            ylabel=f"{function.__name__}(x) (no unit)",
+            title=title,
         )
     return figure
 
 
-def companies(days, truths):
-    """Small multiples: x, c and h of each day; the last h is the prediction of day 5, drawn beside the truth."""
+def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Figure:
+    """Small multiples: x, c and h of each day; the last h is the prediction for day 5, drawn with the truth."""
     figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
     rows = (
         ("x", "input x\n(value of the company)", "s"),
@@ -102,8 +116,8 @@ def companies(days, truths):
     return figure
 
 
-def loss(training, bound):
-    """The loss of every step, one line for each draw of random weights."""
+def loss(training: Training, bound: float) -> Figure:
+    """The loss at every step, one line for each draw of random weights."""
     figure, ax = _figure(8, 4.5)
     draws = training.losses
     for number, losses in enumerate(draws, start=1):
@@ -112,7 +126,7 @@ def loss(training, bound):
             losses,
             color=BLUE if is_last else "0.5",
             linestyle="-" if is_last else "--",
-            label=f"draw {number} of random weights" + ("" if is_last else ": a plateau, given up"),
+            label=f"draw {number} of random weights" + ("" if is_last else ": stuck on a plateau"),
         )
     if training.is_done:
         ax.plot(len(draws[-1]) - 1, draws[-1][-1], "o", color=BLACK, label=f"both errors below {bound}")
@@ -125,8 +139,8 @@ def loss(training, bound):
     return figure
 
 
-def sunspots(years, values, forecasts, errors):
-    """Above the whole series with the split, below the forecast years."""
+def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str, float]) -> Figure:
+    """Above the whole series with the split, below the years that are forecast."""
     figure, (whole, test) = _figure(11, 7.5, 2, 1)
     whole.plot(years, values, color=BLACK, linewidth=1)
     split = forecasts.years[0] - 0.5
@@ -141,12 +155,12 @@ def sunspots(years, values, forecasts, errors):
         xlim=(years[0], years[-1]),
         title="Yearly sunspot numbers: the whole series",
     )
-    known = years < forecasts.years[0]
+    past = years < forecasts.years[0]
     lf.plot.forecast(
-        values[known][-SHOWN_BEFORE:],
+        values[past][-SHOWN_BEFORE:],
         forecasts.lstm,
         forecasts.truth,
-        index=np.concatenate([years[known][-SHOWN_BEFORE:], forecasts.years]),
+        index=np.concatenate([years[past][-SHOWN_BEFORE:], forecasts.years]),
         baselines={f"persistence, RMSE {errors['persistence']:.1f}": forecasts.persistence},
         label=f"LSTM, RMSE {errors['lstm']:.1f}",
         title="One year ahead",
@@ -157,11 +171,12 @@ def sunspots(years, values, forecasts, errors):
     return figure
 
 
-def unit(an_lstm, x, h_prev, c_prev):
-    return lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure
+def unit(an_lstm: lf.LSTM, x: float, h_prev: float, c_prev: float) -> Figure:
+    """One step of the unit as a diagram."""
+    return cast(Figure, lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure)
 
 
-PICTURES = {
+PICTURES: dict[str, Callable[..., Figure]] = {
     "1_gradients": gradient_flow,
     "2_activations": activations,
     "3_unit": unit,

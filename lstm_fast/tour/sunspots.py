@@ -1,27 +1,43 @@
-"""Section 6: yearly sunspot numbers, one year ahead, and the two forecasts that an LSTM has to beat."""
+"""Section 6: yearly sunspot numbers, one year ahead, and the two baselines that the LSTM has to beat."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 
 import lstm_fast as lf
 
-from .training import Adam, add_to_parameters, clipped, progress
+from .progress import progress
+from .unit import Array
 
 WINDOW = 11  # years that a forecast sees: one solar cycle
 LAST_TRAINING_YEAR = 1920
 HIDDEN_SIZE = 16
-# Few steps on purpose. Fitted to 1880 and tried on 1881-1920, the forecast gets worse after about a hundred: from
-# then on the network learns its 210 windows by heart.
+# Few steps on purpose. Trained to 1880 and validated on 1881-1920, the forecast gets worse after about a hundred steps:
+# from then on the network memorizes its 210 windows.
 STEPS = 100
 
-# windows (N, WINDOW), values (N,): what follows each window, years (N,): when
-Examples = namedtuple("Examples", "windows values years")
-Forecasts = namedtuple("Forecasts", "years truth lstm ar persistence losses")
+
+class Examples(NamedTuple):
+    """Windows and what follows them."""
+
+    windows: Array  # (N, WINDOW)
+    values: Array  # (N,), the value after each window
+    years: Array  # (N,), its year
 
 
-def examples():
-    """(Examples to train on, Examples to test on)."""
+class Forecasts(NamedTuple):
+    """One-year-ahead forecasts of the test years, and the losses of the training."""
+
+    years: Array
+    truth: Array
+    lstm: Array
+    ar: Array
+    persistence: Array
+    losses: list[float]
+
+
+def examples() -> tuple[Examples, Examples]:
+    """The training examples and the test examples."""
     years, values = lf.datasets.sunspots()
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[:-1]
     both = Examples(windows, values[WINDOW:], years[WINDOW:])
@@ -29,67 +45,54 @@ def examples():
     return Examples(*(a[is_training] for a in both)), Examples(*(a[~is_training] for a in both))
 
 
-def rmse(forecast, truth):
-    """Root of the mean squared error."""
+def rmse(forecast: Array, truth: Array) -> float:
+    """Root mean squared error."""
     return float(np.sqrt(np.mean((forecast - truth) ** 2)))
 
 
 class Forecaster:
-    """An LSTM that reads a window, and a linear head on its last h. Scaled by the mean and spread of `values`."""
+    """A SequenceModel that predicts the value after a window, scaled by mean and standard deviation of `values`."""
 
-    def __init__(self, values, seed):
-        self.lstm = lf.LSTM(1, HIDDEN_SIZE, seed=seed)
-        bound = HIDDEN_SIZE**-0.5
-        self.head = np.random.default_rng(seed).uniform(-bound, bound, HIDDEN_SIZE + 1).astype(np.float32)  # bias last
-        self.mean, self.spread = values.mean(), values.std()
+    def __init__(self, values: Array, seed: int) -> None:
+        lstm = lf.LSTM(1, HIDDEN_SIZE, batch_first=True, seed=seed)
+        self.model = lf.train.SequenceModel(lstm, out_features=1, seed=seed)
+        self.mean, self.spread, self.seed = values.mean(), values.std(), seed
 
-    def _scaled(self, values):
-        return ((values - self.mean) / self.spread).astype(np.float32)
+    def _scaled(self, values: Array) -> Array:
+        scaled: Array = (values - self.mean) / self.spread
+        return scaled.astype(np.float32)
 
-    def _sequences(self, windows):
-        return np.ascontiguousarray(self._scaled(windows).T)[:, :, None]  # (T, B, 1)
-
-    def _apply_head(self, h):
-        return h @ self.head[:-1] + self.head[-1]
-
-    def predict(self, windows):
+    def predict(self, windows: Array) -> Array:
         """The value that follows each window."""
-        _, (h_n, _) = self.lstm(self._sequences(windows))
-        return self._apply_head(h_n[0]) * self.spread + self.mean
+        prediction: Array = self.model.predict(self._scaled(windows)[:, :, None])[:, 0] * self.spread + self.mean
+        return prediction
 
-    def fit(self, windows, values, steps, lr=0.01, max_norm=1.0):
-        """Adam on the mean squared error of all windows at once; returns the loss of each step."""
-        x, target = self._sequences(windows), self._scaled(values)
-        n_lstm = self.lstm.flat_parameters.size
-        adam, losses = Adam(n_lstm + self.head.size, lr), []
-        # One thread: a step takes a millisecond, and on a busy machine waiting for a second thread can take longer.
-        with lf.num_threads(1), progress(steps, "   training") as advance:
-            for _ in range(steps):
-                loss, gradient = self._loss_and_gradient(x, target)
-                change = adam.step(clipped(gradient, max_norm)).astype(np.float32)
-                add_to_parameters(self.lstm, change[:n_lstm])
-                self.head += change[n_lstm:]
-                losses.append(loss)
-                advance(loss)
-        return losses
-
-    def _loss_and_gradient(self, x, target):
-        """The gradient: the LSTM's parameters, then the head's."""
-        _, (h_n, _), tape = self.lstm.forward(x)
-        error = self._apply_head(h_n[0]) - target
-        d_y = 2 * error / len(error)
-        d_h_n = np.outer(d_y, self.head[:-1])[None]
-        d_lstm = self.lstm.backward(tape, None, (d_h_n, None)).flat
-        return float(np.mean(error**2)), np.concatenate([d_lstm, d_y @ h_n[0], [d_y.sum()]])
+    def fit(self, windows: Array, values: Array, steps: int, lr: float = 0.01, max_norm: float = 1.0) -> list[float]:
+        """Minimize the mean squared error of all windows at once; return the loss of each step."""
+        with progress(steps, "   training") as advance:
+            history = lf.train.fit(
+                self.model,
+                self._scaled(windows)[:, :, None],
+                self._scaled(values),
+                optimizer=lf.train.Adam(lr),
+                epochs=steps,
+                batch_size=len(windows),
+                clip_norm=max_norm,
+                seed=self.seed,
+                callbacks=[lambda model, history: advance(history.loss[-1])],
+                num_threads=1,  # a step takes a millisecond: on a busy machine waiting for a second thread takes longer
+            )
+        return list(history.loss)
 
 
-def fit_ar(windows, values):
-    """Least-squares coefficients of an autoregression on the window, constant first."""
-    return np.linalg.lstsq(np.column_stack([np.ones(len(windows)), windows]), values, rcond=None)[0]
+def fit_ar(windows: Array, values: Array) -> Array:
+    """Least-squares coefficients of an autoregression on the window, the constant first."""
+    coefficients: Array = np.linalg.lstsq(np.column_stack([np.ones(len(windows)), windows]), values, rcond=None)[0]
+    return coefficients
 
 
-def forecast(seed, steps=STEPS):
-    """Everything fitted on the training years alone; each forecast sees the true values of the years before it."""
+def forecast(seed: int, steps: int = STEPS) -> Forecasts:
+    """Fit all models on the training years; each forecast sees the true values of the years before it."""
     train, test = examples()
     forecaster = Forecaster(train.values, seed)
     losses = forecaster.fit(train.windows, train.values, steps)

@@ -1,15 +1,26 @@
 """Sections 2 to 4: the activations, one LSTM unit with weights that can be followed by hand, and two companies."""
 
-from collections import namedtuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 import lstm_fast as lf
-from lstm_fast import _core
+from lstm_fast import Trace
+from lstm_fast.reference import GATES
 
-# In the order of the weights' rows.
-GATES = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
-GateWeights = namedtuple("GateWeights", "h x bias")  # of the short-term memory, of the input
+Array: TypeAlias = NDArray[Any]
+
+
+class GateWeights(NamedTuple):
+    """The weights of one gate: of the short-term memory, of the input, and the bias."""
+
+    h: float
+    x: float
+    bias: float
+
+
 WEIGHTS = {
     "i": GateWeights(2.00, 1.65, 0.62),
     "f": GateWeights(2.70, 1.63, 1.62),
@@ -17,22 +28,28 @@ WEIGHTS = {
     "o": GateWeights(4.38, -0.19, 0.59),
 }
 
-# The values of days 1 to 4, and that of day 5, which is to be predicted.
+# The values of days 1 to 4, and the value of day 5 to be predicted.
 COMPANIES = {"A": ((0.0, 0.5, 0.25, 1.0), 0.0), "B": ((1.0, 0.5, 0.25, 1.0), 1.0)}
 
 
-def sigmoid(values):
-    """By the kernels that the cells use."""
-    return _core.sigmoid(np.asarray(values, np.float64))
+def sigmoid(values: ArrayLike) -> Array:
+    """sigmoid of each of the values (n,), computed by an LSTM's gate."""
+    return _gates_of_one_step(values).i[0, 0, 0, :, 0]
 
 
-def tanh(values):
-    """By the kernels that the cells use."""
-    return _core.tanh(np.asarray(values, np.float64))
+def tanh(values: ArrayLike) -> Array:
+    """tanh of each of the values (n,), computed by an LSTM's candidate."""
+    return _gates_of_one_step(values).g[0, 0, 0, :, 0]
 
 
-def make_unit(weights=WEIGHTS):
-    """An LSTM of one unit and one input with these GateWeights."""
+def _gates_of_one_step(values: ArrayLike) -> Trace:
+    """The trace of one step of a unit whose pre-activations are the values."""
+    unit = make_unit(dict.fromkeys(GATES, GateWeights(0.0, 1.0, 0.0)))
+    return unit.trace(np.reshape(np.asarray(values, np.float64), (1, -1, 1)))
+
+
+def make_unit(weights: Mapping[str, GateWeights] = WEIGHTS) -> lf.LSTM:
+    """An LSTM of one unit and one input with these weights by gate."""
     unit = lf.LSTM(1, 1, dtype=np.float64)
     rows = [weights[gate] for gate in GATES]
     unit.load_state_dict(
@@ -40,38 +57,38 @@ def make_unit(weights=WEIGHTS):
             "weight_hh_l0": [[row.h] for row in rows],
             "weight_ih_l0": [[row.x] for row in rows],
             "bias_ih_l0": [row.bias for row in rows],
-            "bias_hh_l0": np.zeros(4),
+            "bias_hh_l0": np.zeros(len(GATES)),
         }
     )
     return unit
 
 
-def gate_weights(unit):
-    """The GateWeights of a unit, by gate; the two biases are added, as the unit does."""
+def gate_weights(unit: lf.LSTM) -> dict[str, GateWeights]:
+    """The weights of a unit by gate; its two biases are added."""
     p = unit.parameters()
     bias = p["bias_ih_l0"] + p["bias_hh_l0"]
     rows = zip(p["weight_hh_l0"][:, 0], p["weight_ih_l0"][:, 0], bias)
     return {gate: GateWeights(*row) for gate, row in zip(GATES, rows)}
 
 
-def step(unit, x, h_prev, c_prev):
-    """One step of the unit: a dict of i, f, g, o, c, h and, as pre_i ... pre_o, what went into each activation."""
+def step(unit: lf.LSTM, x: float, h_prev: float, c_prev: float) -> dict[str, float]:
+    """The numbers of one step of the unit: i, f, g, o, c, h and the pre-activations pre_i, pre_f, pre_g, pre_o."""
     trace = unit.trace([[x]], ([[h_prev]], [[c_prev]]))
     numbers = {name: values.item() for name, values in trace._asdict().items()}
-    for gate in GATES:  # back through the activation, so that these too are what the unit computed
+    for gate in GATES:  # recovered from the activations, so that these too are what the unit computed
         a = numbers[gate]
-        numbers["pre_" + gate] = np.arctanh(a) if gate == "g" else np.log(a / (1 - a))
+        numbers["pre_" + gate] = float(np.arctanh(a) if gate == "g" else np.log(a / (1 - a)))
     return numbers
 
 
-def company_values():
-    """x (T, B, 1) of both companies as one batch, and what is to be predicted (B,)."""
+def company_values() -> tuple[Array, Array]:
+    """The values of both companies as one batch (T, B, 1), and the values to be predicted (B,)."""
     x = np.array([values for values, _ in COMPANIES.values()]).T[:, :, None]
     return np.ascontiguousarray(x), np.array([truth for _, truth in COMPANIES.values()])
 
 
-def company_days(unit):
-    """For each company a dict of x, f, i, g, o, c, h: arrays of one number a day. The last h is the prediction."""
+def company_days(unit: lf.LSTM) -> dict[str, dict[str, Array]]:
+    """x, f, i, g, o, c and h of each company, one number a day. The last h is the prediction."""
     x, _ = company_values()
     trace = unit.trace(x)
     return {

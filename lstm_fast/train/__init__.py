@@ -13,7 +13,7 @@
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit
 
-Each module uses only those above it; `SequenceModel.stream` and `save` import theirs when called.
+Each module uses only those above it; `SequenceModel.stream` imports its module when called.
 """
 
 from .checkpoint import load

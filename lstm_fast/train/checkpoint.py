@@ -1,175 +1,217 @@
-"""Safetensors files: a model, or a run of fit that can go on. Tensors under PyTorch's names; what they belong to in the metadata.
+"""Files of a model, and of a run of fit that can be resumed: safetensors, with the configuration in the metadata.
 
-Written atomically (_files.py), read whole before anything is changed; a damaged or foreign file is a FormatError.
+Written atomically, read whole before anything changes; a damaged or foreign file is a FormatError. The shapes of the
+tensors, not the configuration, decide how large a network is built.
 """
 
+from __future__ import annotations
+
 import json
+from dataclasses import replace
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _errors
-from .._files import write_atomically
+from .. import _architecture, _safetensors
+from .._errors import FormatError
 from ..modules import LSTM, RNN
 from .model import SequenceModel
 
-FORMAT = "lstm_fast"
-VERSION = 1
-COMMON = (
-    "input_size",
-    "hidden_size",
-    "num_layers",
-    "bias",
-    "batch_first",
-    "dropout",
-    "bidirectional",
-    "recurrent_dropout",
-    "zoneout",
-    "learn_initial_state",
-)
-OF_LSTM = (
-    "proj_size",
-    "peepholes",
-    "layer_norm",
-    "coupled_gates",
-    "cell_clip",
-    "gate_clip",
-    "activation",
-    "recurrent_activation",
-    "cell_activation",
-)
+if TYPE_CHECKING:
+    from .._types import Array
+    from .history import History, Progress
+    from .optimizers import Optimizer
+
+CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
+ARRAYS = ("flat", "moments", "best", "history")  # parts of a Progress that are saved beside its counters
+MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # errors of wrong types
 
 
-def _safetensors():
+def load(path: str | PathLike[str]) -> SequenceModel:
+    """Load a model from a file that `SequenceModel.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    SequenceModel
+        With the same architecture and parameters.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or was not written by `SequenceModel.save`.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> model = lf.train.SequenceModel(lf.LSTM(2, 8, seed=0), out_features=1, seed=0)
+    >>> model.save("model.safetensors")
+    >>> lf.train.load("model.safetensors")
+    SequenceModel(LSTM(2, 8), 1, readout='last')
+    """
+    file, config = _read(path, "model")
     try:
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError("files need the package safetensors: pip install safetensors") from None
-    return safetensors.numpy
+        return _build(file.tensors, config["model"])
+    except MISFITS as error:
+        raise _misfit(path, error) from None
 
 
-def kind_of(name, lstm, kinds=(LSTM, RNN)):
-    """The name of its class. A subclass would come back as what it is not."""
-    if type(lstm) not in kinds:
-        raise TypeError(
-            f"{name} must be an {' or '.join(kind.__name__ for kind in kinds)}, got {type(lstm).__name__}"
-            + ", a subclass" * isinstance(lstm, kinds)
-        )
-    return type(lstm).__name__
-
-
-def describe(model):
-    """What a SequenceModel is made of, for json."""
-    lstm = model.lstm
-    kind = kind_of("model.lstm", lstm)
-    names = COMMON + (OF_LSTM if kind == "LSTM" else ("nonlinearity",))
-    return {
-        "kind": kind,
-        "dtype": lstm.dtype.name,
-        "out_features": model.out_features,
-        "readout": model.readout,
-        "network": {name: getattr(lstm, name) for name in names},
-    }
-
-
-def build(config):
-    """A SequenceModel from describe()."""
-    network = {name: tuple(value) if isinstance(value, list) else value for name, value in config["network"].items()}
-    kind = {"LSTM": LSTM, "RNN": RNN}[config["kind"]]
-    return SequenceModel(kind(**network, dtype=config["dtype"]), config["out_features"], config["readout"])
-
-
-def write(path, tensors, config):
-    """Atomically."""
-    data = _safetensors().save(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
-        {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)},
-    )
-    write_atomically(path, data)
-
-
-def read(path, kind):
-    """(tensors, config) of a file of this kind, "model" or "run"."""
-    data = Path(path).read_bytes()
-    try:
-        tensors = _safetensors().load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header.get("__metadata__", {})
-    except ImportError:
-        raise
-    except Exception as error:
-        raise _errors.FormatError(f"{path} is not a safetensors file, or damaged: {error}") from None
-    if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
-        raise _errors.FormatError(
-            f"{path} must be written by lstm_fast, version {VERSION} of its files, got format "
-            f"{metadata.get('format')!r}, version {metadata.get('version')!r}"
-        )
-    try:
-        config = json.loads(metadata["config"])
-        if config["file"] != kind:
-            raise _errors.FormatError(f"{path} must hold a {kind}, got a {config['file']}")
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise _errors.FormatError(f"{path} has no readable configuration: {error!r}") from None
-    return tensors, config
-
-
-def save_model(model, path):
-    write(path, model.state_dict(), {"file": "model", "model": describe(model)})
-
-
-def load(path):
-    """The SequenceModel that its save() wrote to path. FormatError if the file is damaged or foreign."""
-    tensors, config = read(path, "model")
-    try:
-        model = build(config["model"])
-        model.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _errors.FormatError(f"{path} does not fit together: {error}") from None
+def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any]) -> SequenceModel:
+    """A model with the sizes of the tensors, which the description must have too."""
+    cls, n_gates = CLASSES[description["kind"]]
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    parameters = _architecture.group(name for name in shapes if name.startswith("lstm."))
+    sizes, _ = _architecture.infer("lstm.", parameters.get("lstm.", {}), shapes, n_gates)
+    (n_outputs,) = shapes["head.bias"]
+    network = {name: _safetensors.values(value) for name, value in description["network"].items()}
+    claimed = {name: network[name] for name in sizes} | {"out_features": description["out_features"]}
+    for name, size in (sizes | {"out_features": n_outputs}).items():
+        if claimed[name] != size:
+            raise ValueError(f"{name} must be {size}, as the tensors have it, got {claimed[name]!r:.100}")
+    model = SequenceModel(cls(**network, dtype=description["dtype"]), n_outputs, description["readout"])
+    model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
     return model
 
 
-def save_run(path, model, optimizer, now, history):
-    tensors = {name: value for name, value in model.unflatten(now.flat).items()}
+def _read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
+    """A file of this kind, "model" or "run", and its configuration."""
+    file = _safetensors.read(path)
+    if file.config is None:
+        raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
+    if file.config.get("file") != kind:
+        raise FormatError(f"{path} must hold a {kind}, got a {file.config.get('file')!s:.100}")
+    return file, file.config
+
+
+def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
+    return FormatError(f"{path} does not fit together: {error!r:.500}")
+
+
+# ---- runs of fit ----
+
+
+def save_run(
+    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress, history: dict[str, Any]
+) -> None:
+    """Write where a run stands.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model, optimizer, now : SequenceModel, Optimizer, Progress
+        The run.
+    history : dict
+        The fields of its History.
+    """
+    tensors = dict(model.unflatten(now.flat))
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
-    counters = {
-        name: getattr(now, name)
-        for name in ("step", "epoch", "batch", "losses", "norms", "n", "shuffle_state", "shuffle_epoch", "mask_state")
+    config = {
+        "file": "run",
+        "model": model.description(),
+        "optimizer": optimizer.config(),
+        "progress": {name: value for name, value in vars(now).items() if name not in ARRAYS},
+        "history": history,
     }
-    write(
-        path,
-        tensors,
-        {
-            "file": "run",
-            "model": describe(model),
-            "optimizer": optimizer.config(),
-            "progress": counters,
-            "history": history,
-        },
-    )
+    _safetensors.write(path, tensors, config)
 
 
-def load_run(path, model, optimizer, now):
-    """The Progress of a checkpoint of this model and optimizer; None if there is no such file."""
+def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> Progress | None:
+    """Read where a run stands.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model, optimizer : SequenceModel, Optimizer
+        Those of the call; the run must have been one of them.
+    now : Progress
+        That of a new run, whose shapes and types the file must have.
+
+    Returns
+    -------
+    Progress or None
+        None if there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If the run is of another model or optimizer; the message says what differs.
+    FormatError
+        If the file is damaged or foreign.
+    """
     if not Path(path).exists():
         return None
-    tensors, config = read(path, "run")
-    for name, have in (("model", describe(model)), ("optimizer", optimizer.config())):
-        have = json.loads(json.dumps(have))
-        if config.get(name) != have:
-            raise ValueError(f"checkpoint {path} must be of this {name}: it has {config.get(name)}, the call {have}")
-    flat = np.empty_like(now.flat)
-    views = model.unflatten(flat)
-    moments = tuple(np.empty_like(m) for m in now.moments)
-    wanted = views | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
+    file, config = _read(path, "run")
     try:
-        best = tensors.pop("best", None)
-        if set(tensors) != set(wanted) or any(
-            tensors[name].shape != view.shape or tensors[name].dtype != view.dtype for name, view in wanted.items()
-        ):
-            raise _errors.FormatError(f"{path} does not hold the tensors of its model and optimizer")
-        for name, view in wanted.items():
-            view[...] = tensors[name]
-        return type(now)(flat, moments, type(now.history)(**config["history"]), **config["progress"], best=best)
-    except (KeyError, TypeError) as error:
-        raise _errors.FormatError(f"{path} does not fit together: {error!r}") from None
+        for name, value in (("model", model.description()), ("optimizer", optimizer.config())):
+            _check_same(path, name, config[name], json.loads(json.dumps(value)))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _misfit(path, error) from None
+    flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
+    arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
+    best = np.empty_like(now.flat) if "best" in file.tensors else None
+    arrays |= {} if best is None else {"best": best}
+    try:
+        _fill(arrays, file.tensors)
+        history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
+        return replace(now, flat=flat, moments=moments, best=best, history=history, **progress)
+    except MISFITS as error:
+        raise _misfit(path, error) from None
+
+
+def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    differing = {key for key in {*found, *expected} if found.get(key) != expected.get(key)}
+    if "network" in differing:
+        _check_same(path, name, found["network"], expected["network"])
+    elif differing:
+        has, call = (str({key: one.get(key) for key in sorted(differing)}) for one in (found, expected))
+        raise ValueError(f"checkpoint {path} must be of this {name}: it has {has:.300}, the call {call:.300}")
+
+
+def _fill(arrays: dict[str, Array], tensors: dict[str, _safetensors.Tensor]) -> None:
+    """Copies tensors into arrays of the same names, shapes and dtypes."""
+    if set(tensors) != set(arrays):
+        raise ValueError("it does not hold the tensors of its model and optimizer")
+    for name, array in arrays.items():
+        value = tensors[name].array(name)
+        if value.shape != array.shape or value.dtype != array.dtype:
+            raise ValueError(f"{name} must be {array.dtype} {array.shape}, got {value.dtype} {value.shape}")
+        array[...] = value
+
+
+def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
+    """Counters, and states of generators (None before they are used), of the types that the pattern has."""
+    names = [name for name in vars(pattern) if name not in ARRAYS]
+    if set(values) != set(names):
+        raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
+    for name in names:
+        value, kind = values[name], type(getattr(pattern, name))
+        if kind in (int, float):
+            if type(value) not in (int, kind) or (kind is int and value < 0):
+                raise ValueError(f"{name} must be a number of type {kind.__name__}, got {value!r:.100}")
+        elif value is not None:
+            np.random.default_rng().bit_generator.state = value  # raises if it is not a state
+    return values
+
+
+def _history(values: dict[str, Any], pattern: History) -> History:
+    """A History of whole epochs: lists with one number for each; that of the validation loss may be empty."""
+    n, best = len(values["loss"]), values["best_epoch"]
+    for name, value in values.items():
+        if name == "best_epoch":
+            continue
+        lengths = (0, n) if name == "validation_loss" else (n,)
+        is_list = isinstance(value, list) and all(type(one) in (int, float) for one in value)
+        if not is_list or len(value) not in lengths:
+            raise ValueError(f"{name} of the history must be a list of {n} numbers, got {value!r:.100}")
+    if best is not None and (type(best) is not int or not 0 <= best < n):
+        raise ValueError(f"best_epoch must be None or one of {n} epochs, got {best!r:.100}")
+    return replace(pattern, **values)

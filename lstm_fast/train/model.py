@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arguments, _core, _threads
+from .. import _architecture, _arguments, _core, _safetensors, _threads
+from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
 from .._parameters import EditableParameterized, NamedArrays, ParameterTable
+from ..modules import LSTM, RNN
 from .data import Sequences
 from .head import READOUTS, Head, read_out, read_out_backward
 from .losses import Loss
@@ -19,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._types import Array, ArrayLike, DType, Seed
-    from ..modules import LSTM, RNN
     from .streaming import ModelStream
 
 
 def _network(name: str, value: Any) -> LSTM | RNN:
     if not isinstance(value, Network) or value.parameter_suffixes == ("",):
-        raise TypeError(f"{name} must be an LSTM or RNN, got {type(value).__name__}")
+        raise TypeError(f"{name} must be an LSTM or RNN, got {network_type(value)}")
     return value  # type: ignore[return-value]
 
 
@@ -113,6 +114,11 @@ class SequenceModel(EditableParameterized):
     def flat_parameters(self) -> Array:
         """Copy of all parameters in one array: network, weight of the head, bias of the head."""
         return np.concatenate([self._lstm.flat_parameters, self._head.flat])
+
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that identify the current parameters: other objects after each change."""
+        return (*self._lstm.parameter_version, self._head)
 
     def _install(self, flat: Array) -> None:
         n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
@@ -298,9 +304,24 @@ class SequenceModel(EditableParameterized):
         path : path
             File to write: parameters under the names of `state_dict`, the architecture in the metadata.
         """
-        from .checkpoint import save_model
+        _safetensors.write(path, self.state_dict(), {"file": "model", "model": self.description()})
 
-        save_model(self, path)
+    def description(self) -> dict[str, Any]:
+        """Return kind, sizes and options of the model, without its parameters.
+
+        Returns
+        -------
+        dict of str to object
+            JSON-compatible, as in the model's file.
+        """
+        _architecture.check_type("model.lstm", self.lstm, (LSTM, RNN))
+        return {
+            "kind": type(self.lstm).__name__,
+            "dtype": self.lstm.dtype.name,
+            "out_features": self.out_features,
+            "readout": self.readout,
+            "network": _architecture.options(self.lstm),
+        }
 
     def __repr__(self) -> str:
         return f"SequenceModel({self._lstm!r}, {self._out_features}, readout={self._readout!r})"

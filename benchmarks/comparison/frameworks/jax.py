@@ -1,5 +1,7 @@
-"""JAX: jit of lax.scan, the input projection of all steps in one product before it; gradients by vjp inside the same jit.
-XLA has no setting for its threads: it takes the processors it may use."""
+"""JAX: jit of lax.scan with the input projection of all steps hoisted out of it; gradients by vjp inside the same jit.
+
+XLA has no setting for the number of threads: it uses the processors that the process may use.
+"""
 
 from .common import Job, step_job
 
@@ -16,9 +18,9 @@ class Framework:
 
         return {"jax": self.jax.__version__, "jaxlib": version("jaxlib")}
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         jax, jnp = self.jax, self.jax.numpy
-        data = {name: array.astype(number) for name, array in data.items()}
+        data = {name: array.astype(dtype) for name, array in data.items()}
         weights = [
             jax.device_put(array)
             for array in (data["weight_ih"].T.copy(), data["weight_hh"].T.copy(), data["bias_ih"] + data["bias_hh"])

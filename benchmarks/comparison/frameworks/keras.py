@@ -1,5 +1,8 @@
-"""Keras on TensorFlow: the layer inside tf.function, with XLA and without; it is batch-first. Model.predict does the same
-inside and adds a data pipeline of milliseconds. Gradients by GradientTape inside the same function."""
+"""Keras on TensorFlow: the layer inside tf.function, with and without XLA; gradients by GradientTape in the same
+function.
+
+The layer is batch-first. Model.predict runs the same function and adds a data pipeline that takes milliseconds.
+"""
 
 import os
 from functools import partial
@@ -23,8 +26,8 @@ class Framework:
     def versions(self):
         return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
 
-    def ways(self, kind, data, number):
-        data = {name: array.astype(number) for name, array in data.items()}
+    def ways(self, kind, data, dtype):
+        data = {name: array.astype(dtype) for name, array in data.items()}
         return {
             name: partial(getattr(self, "_" + kind), data, has_xla)
             for name, has_xla in (("tf.function", False), ("tf.function, XLA", True))

@@ -1,9 +1,9 @@
-"""What the hardware can do, by NumPy, and the right answers, by lstm_fast.reference.
+"""What the hardware allows, measured with NumPy, and the correct results, from lstm_fast.reference.
 
-Arithmetic: a matrix product of 1024 x 1024 by NumPy's BLAS. Reading: inner products of the two halves of a buffer, again and
-again inside one call (vecdot on rows of stride 0), so that neither Python nor arithmetic is in the way: two loads for each
-fused multiply-add. At sizes of L1 the few nanoseconds of a call show, so that its figure is a lower bound.
-With several threads each reads a part of its own.
+Arithmetic: a 1024 x 1024 matrix product by NumPy's BLAS. Reading: repeated inner products of the two halves of a buffer
+inside one call (vecdot on rows of stride 0), so that neither Python nor arithmetic limits it: two loads per fused
+multiply-add. At L1 sizes the few nanoseconds of call overhead show, so that the figure is a lower bound. With several
+threads each reads its own part.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 N = 1024
-BYTES_PER_READ = 1 << 26  # and thread: about a millisecond
+BYTES_PER_READ = 1 << 26  # per thread: about a millisecond
 REPEATS = 5
 
 
@@ -27,10 +27,10 @@ class Framework:
         versions = {"numpy": np.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
         return versions
 
-    def limits(self, number, n_bytes):
-        """flops and bytes a second: each the best of a few in this round."""
+    def limits(self, dtype, n_bytes):
+        """Floating-point operations and bytes per second, each the best of a few measurements."""
         return {
-            "flops_per_s": self._multiply(np.float64 if number == "float64" else np.float32),
+            "flops_per_s": self._multiply(np.float64 if dtype == "float64" else np.float32),
             "bytes_per_s": self._read(n_bytes),
         }
 
@@ -53,7 +53,7 @@ class Framework:
 
     def _reader(self, n_bytes):
         n, rows = n_bytes // 8, max(1, BYTES_PER_READ // n_bytes)
-        buffer, shift = np.ones(2 * n + 272, np.float32), 272  # so that the halves do not meet in the same cache sets
+        buffer, shift = np.ones(2 * n + 272, np.float32), 272  # keeps the halves out of the same cache sets
         halves = [np.broadcast_to(half, (rows, n)) for half in (buffer[:n], buffer[n + shift : 2 * n + shift])]
         out = np.empty(rows, np.float32)
 
@@ -70,7 +70,7 @@ class Framework:
         return perf_counter() - start
 
     def answers(self, kind, data):
-        """The right answers in float64 where that is cheap, else float32."""
+        """The correct results, computed in float64 where that is cheap, else in float32."""
         from lstm_fast import reference
 
         is_small = data["x"].shape[0] * data["x"].shape[1] * data["weight_hh"].size < 1e9

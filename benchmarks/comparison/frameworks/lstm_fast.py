@@ -1,4 +1,4 @@
-"""lstm_fast: NumPy arrays in and out; a step by Stream.step where the library has streams, else by a call."""
+"""lstm_fast: NumPy arrays in and out; single steps by Stream.step, or by calls in versions without streams."""
 
 import numpy as np
 
@@ -21,12 +21,12 @@ class Framework:
             "compiler": self.lf.info().get("compiler"),
         }
 
-    def ways(self, kind, data, number):
-        dtype = np.dtype("float32" if number == "float16" else number)
-        x, d_output = data["x"].astype(dtype), data["d_output"].astype(dtype)
-        lstm = self.lf.LSTM(x.shape[2], d_output.shape[2], dtype=dtype)
+    def ways(self, kind, data, dtype):
+        compute = np.dtype("float32" if dtype == "float16" else dtype)
+        x, d_output = data["x"].astype(compute), data["d_output"].astype(compute)
+        lstm = self.lf.LSTM(x.shape[2], d_output.shape[2], dtype=compute)
         lstm.load_state_dict({f"{name}_l0": data[name] for name in PARAMETERS})
-        if number == "float16":
+        if dtype == "float16":
             if not hasattr(lstm, "quantized"):
                 raise Unsupported("no LSTM.quantized in this version")
             lstm = lstm.quantized("float16")
@@ -65,7 +65,7 @@ class Framework:
 
     def _stream_step(self, lstm, x):
         stream = lstm.stream(1)
-        try:  # rows of a batch, or the bare sample
+        try:  # versions differ: the rows of a batch, or a single sample
             stream.step(x[0])
             steps = list(x)
         except ValueError:

@@ -1,4 +1,4 @@
-"""ncnn: a graph of one LSTM layer, float32 storage and arithmetic; it knows no batch."""
+"""ncnn: a graph of one LSTM layer with float32 storage and arithmetic. It has no batch axis."""
 
 import os
 import tempfile
@@ -46,16 +46,18 @@ class Framework:
             with open(paths[0], "w") as f:
                 f.write(param)
             with open(paths[1], "wb") as f:
-                f.write(b"".join(bytes(4) + blob for blob in blobs))  # a tag before each: 0 is plain float32
+                f.write(
+                    b"".join(bytes(4) + blob for blob in blobs)
+                )  # each blob is preceded by a tag: 0 is plain float32
             if net.load_param(paths[0]) or net.load_model(paths[1]):
                 raise RuntimeError("ncnn does not load the model")
         return net
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         if kind not in ("forward", "step"):
             raise Unsupported("no training")
-        if number != "float32":
-            raise Unsupported(f"not compared in {number}")
+        if dtype != "float32":
+            raise Unsupported(f"not compared in {dtype}")
         if data["x"].shape[1] != 1:
             raise Unsupported("no batch")
         return {"extractor": lambda: (self._step if kind == "step" else self._forward)(data)}

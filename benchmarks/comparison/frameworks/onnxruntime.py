@@ -1,4 +1,4 @@
-"""ONNX Runtime: a graph of one LSTM node; session.run, and input and output bound once."""
+"""ONNX Runtime: a graph of one LSTM node, run by session.run and with bound input and output."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from .common import Job, Unsupported, gates
 
 
 def lstm_model(data, has_states):
-    """The bytes of an ONNX model of one LSTM node: X (T,B,I), then initial_h and initial_c (1,B,H) -> Y (T,1,B,H), Y_h, Y_c."""
+    """A serialized ONNX model of one LSTM node: X (T,B,I), [initial_h, initial_c (1,B,H)] -> Y (T,1,B,H), Y_h, Y_c."""
     from onnx import TensorProto, helper, numpy_helper
 
     (T, B, I), H = data["x"].shape, data["d_output"].shape[2]
@@ -46,11 +46,11 @@ class Framework:
     def versions(self):
         return {"onnxruntime": self.ort.__version__, "onnx": self.onnx.__version__}
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         if kind not in ("forward", "step"):
             raise Unsupported("no training in this package")
-        if number != "float32":
-            raise Unsupported(f"its LSTM has no {number}")
+        if dtype != "float32":
+            raise Unsupported(f"its LSTM has no {dtype}")
         options = self.ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.n_threads, 1
         options.execution_mode = self.ort.ExecutionMode.ORT_SEQUENTIAL
@@ -103,7 +103,7 @@ class Framework:
         return Job(lambda: step(steps[0]), lambda: {"output": np.concatenate([step(x_t) for x_t in steps])})
 
     def _step_bound(self, session, x, H):
-        """Two bindings by turns: the states that one writes, the other reads."""
+        """Two alternating bindings: each reads the states that the other has written."""
         B = x.shape[1]
         x_t, y = x[:1].copy(), np.zeros((1, 1, B, H), np.float32)
         states = [[np.zeros((1, B, H), np.float32) for _ in range(2)] for _ in range(2)]

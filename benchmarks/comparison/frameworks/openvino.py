@@ -1,5 +1,7 @@
-"""OpenVINO: compiled with the latency hint, static shapes and float32 arithmetic; from the ONNX graph, and from its own
-LSTMSequence, which is batch-first."""
+"""OpenVINO: compiled with the latency hint, static shapes and float32 arithmetic.
+
+From the ONNX graph, and from its own LSTMSequence, which is batch-first.
+"""
 
 from functools import partial
 
@@ -23,11 +25,11 @@ class Framework:
     def versions(self):
         return {"openvino": self.ov.__version__}
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         if kind not in ("forward", "step"):
             raise Unsupported("no training")
-        if number != "float32":
-            raise Unsupported(f"not compared in {number}")
+        if dtype != "float32":
+            raise Unsupported(f"not compared in {dtype}")
         make = self._step if kind == "step" else self._forward
         return {
             "LSTMSequence": partial(make, self._sequence_model, data),
@@ -70,7 +72,7 @@ class Framework:
         return Job(request.infer, read)
 
     def _step(self, make_model, data):
-        """Two requests by turns: the states that one writes, the other reads."""
+        """Two alternating requests: each reads the states that the other has written."""
         (_, B, I), H = data["x"].shape, data["d_output"].shape[2]
         model, is_batch_first = make_model(data, True)
         compiled = self.core.compile_model(model, "CPU", self.settings)
@@ -99,7 +101,7 @@ class Framework:
             for row in data["x"]:
                 x_t.reshape(B, I)[:] = row
                 run()
-                outputs.append(arrays[turn][0].reshape(B, H).copy())  # what the next one will read
+                outputs.append(arrays[turn][0].reshape(B, H).copy())  # the input states of the next request
             return {"output": np.stack(outputs)}
 
         return Job(run, read)

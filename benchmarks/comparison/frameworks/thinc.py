@@ -1,4 +1,4 @@
-"""thinc: its LSTM layer on NumpyOps, on a padded batch of equal lengths. It takes no initial state for a call."""
+"""thinc: its LSTM layer on NumpyOps with a padded batch of equal lengths. Calls take no initial state."""
 
 from importlib.metadata import version
 
@@ -17,11 +17,11 @@ class Framework:
     def versions(self):
         return {"thinc": version("thinc"), "blis": version("blis")}
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         if kind not in ("forward", "training"):
             raise Unsupported("takes no state from call to call")
-        if number != "float32":
-            raise Unsupported(f"no {number}")
+        if dtype != "float32":
+            raise Unsupported(f"no {dtype}")
         (T, B, I), H = data["x"].shape, data["d_output"].shape[2]
         model = self.api.LSTM(H, I)
         model.initialize()

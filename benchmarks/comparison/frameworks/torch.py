@@ -1,4 +1,4 @@
-"""PyTorch: inference_mode; LSTM and LSTMCell, with oneDNN and without, which is the faster one at some shapes."""
+"""PyTorch in inference_mode: LSTM and LSTMCell, with oneDNN and without it, which is faster at some shapes."""
 
 import warnings
 from functools import partial
@@ -19,9 +19,9 @@ class Framework:
     def versions(self):
         return {"torch": self.torch.__version__}
 
-    def ways(self, kind, data, number):
+    def ways(self, kind, data, dtype):
         torch = self.torch
-        data = {name: torch.from_numpy(array.astype(number)) for name, array in data.items()}
+        data = {name: torch.from_numpy(array.astype(dtype)) for name, array in data.items()}
         layers = {"LSTM": torch.nn.LSTM, "LSTMCell": torch.nn.LSTMCell} if kind == "step" else {"LSTM": torch.nn.LSTM}
         return {
             name + mode: partial(self._make, kind, data, layer, is_on)

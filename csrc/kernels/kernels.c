@@ -1,0 +1,38 @@
+/* The kernels of one instruction set and one dtype: compiled once for each pair (units.py), with -DLSTM_ISA=<name> and
+ * the flags of that instruction set. All is static but the table, so that nothing compiled for a newer processor can be
+ * linked into the path of an older one. */
+#include "../isas.h"
+#include "../plan.h"
+#include "../real.h"
+#include "activations.h"
+#include "norm.h"
+#include "outer.h"
+#include "product.h"
+#include "random.h"
+#include "step.h"
+#include "step_backward.h"
+#include "table.h"
+#include "tile.h"
+#include "vector.h"
+
+#define JOINED(a, b) a##_##b
+#define JOIN(a, b) JOINED(a, b)
+
+#define ROW(name, vector_bytes, flags, is_supported) VECTOR_BYTES_OF_##name = vector_bytes,
+enum { LSTM_ISAS(ROW, ROW, ROW) };
+_Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");
+_Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for packed tiles");
+
+const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
+    .tile_rows = TILE_ROWS,
+    .step = step,
+    .step_backward = step_backward,
+    .cell = cell,
+    .cell_backward = cell_backward,
+    .norm = norm,
+    .norm_backward = norm_backward,
+    .product = product,
+    .outer = outer,
+    .random_words = random_words,
+    .activate = activate_array,
+};

@@ -1,0 +1,96 @@
+/* The weight gradients: y (+)= sum over k of a[k]^T b[k].
+ *
+ * Panel by panel, OUTER_PART rows of b at a time. These are first copied into one stream that stays in L1 while all
+ * tiles of all sums pass over it (in place, each row lies on a page of its own); between parts the sums are in y. */
+#ifndef LSTM_OUTER_H
+#define LSTM_OUTER_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../real.h"
+#include "table.h"
+#include "tile.h"
+#include "vector.h"
+
+#define OUTER_PART ((16 << 10) / (LSTM_PANEL_VECTORS * VECTOR_BYTES))
+
+/* One panel and one part of b for one sum. */
+struct outer_part {
+    const real *a, *b; /* packed: a (tiles, a_tile), b (depth, width, VL) */
+    real *y;           /* (n_rows, width, VL) */
+    int64_t depth, a_tile;
+    bool add;
+};
+
+ALWAYS_INLINE void outer_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    const struct outer_part *s = block;
+    const struct tile_shape one_panel = {shape.rows, 1, shape.width};
+    const int n = shape.rows * shape.width;
+    real *y = s->y + row * shape.width * VL;
+    (void)panel;
+    vec acc[TILE_VECTORS];
+    UNROLL
+    for (int k = 0; k < n; k++) acc[k] = s->add ? load(y + k * VL) : broadcast((real)0);
+    const struct lstm_rows a = {(real *)s->a + row / TILE_ROWS * s->a_tile, 1, NULL};
+    struct left_operand left = left_rows(shape.rows, &a, 0);
+    left.step = TILE_ROWS;
+    const struct right_operand right = {s->b, shape.width * VL, 0};
+    multiply_tile(one_panel, LSTM_FORMAT_REAL, 1, s->depth, left, right, acc);
+    UNROLL
+    for (int k = 0; k < n; k++) store(y + k * VL, acc[k]);
+}
+TILE_TABLE(outer_tile, outer_tiles)
+
+/* y (+)= the sum of `depth` rows of `width` vectors, in the order of a tile's sums. */
+ALWAYS_INLINE void sum_rows(const int width, const real *b, int64_t b_stride, int64_t depth, bool add, real *y) {
+    vec acc[LSTM_PANEL_VECTORS];
+    UNROLL
+    for (int v = 0; v < width; v++) acc[v] = add ? load(y + v * VL) : broadcast((real)0);
+    for (int64_t k = 0; k < depth; k++) {
+        UNROLL
+        for (int v = 0; v < width; v++) acc[v] += load(b + k * b_stride + v * VL);
+    }
+    UNROLL
+    for (int v = 0; v < width; v++) store(y + v * VL, acc[v]);
+}
+
+/* The sum whose left operand is a row of ones. */
+static void sum_part(const struct outer_part *part, int64_t width, const real *b, int64_t b_stride) {
+    if (width == LSTM_PANEL_VECTORS)
+        sum_rows(LSTM_PANEL_VECTORS, b, b_stride, part->depth, part->add, part->y);
+    else
+        for (int64_t v = 0; v < width; v++) sum_rows(1, b + v * VL, b_stride, part->depth, part->add, part->y + v * VL);
+}
+
+static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width) {
+    vec b[OUTER_PART * LSTM_PANEL_VECTORS];
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const bool is_copied = s->n_sums > 1 || s->sums[0].a;
+    struct outer_part part = {.b = (const real *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
+    for (int64_t k = 0; k < s->depth; k += OUTER_PART, part.add = true) {
+        part.depth = s->depth - k < OUTER_PART ? s->depth - k : OUTER_PART;
+        const real *rows = s->b + k * s->b_stride + column;
+        for (int64_t j = 0; j < part.depth && is_copied; j++)
+            for (int64_t v = 0; v < width; v++) b[j * width + v] = load(rows + j * s->b_stride + v * VL);
+        for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
+            part.y = sum->y + column * sum->n_rows;
+            if (!sum->a) {
+                sum_part(&part, width, is_copied ? part.b : rows, is_copied ? width * VL : s->b_stride);
+                continue;
+            }
+            part.a = sum->a + k * TILE_ROWS;
+            /* a is packed in tiles of TILE_ROWS rows, of which only the last may have fewer: no even shares here. */
+            for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
+                const int64_t left = sum->n_rows - row;
+                outer_tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
+            }
+        }
+    }
+}
+
+static void outer(const struct lstm_outer *s) {
+    for (int64_t panel = s->panel_begin; panel < s->panel_end; panel++)
+        outer_panel(s, panel, panel_width(panel, s->n_vectors));
+}
+
+#endif

@@ -1,0 +1,246 @@
+/* One time step: the recurrent product of a tile and, while its sums are still in registers or L1, the cell.
+ *
+ * A tile function hands its sums to the cell through the stack, so that the cell's code exists once and not in every
+ * tile size (inlined into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). The cell of an LSTM waits for a
+ * group of tiles, because the long chains of different units overlap. */
+#ifndef LSTM_STEP_H
+#define LSTM_STEP_H
+
+#include <stddef.h>
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../real.h"
+#include "cell.h"
+#include "norm.h"
+#include "table.h"
+#include "tile.h"
+#include "vector.h"
+
+/* The products of a tile: from the hoisted input projection, or from bias + x W_ih^T computed here, which gives the
+ * same bits. */
+ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
+                                 const struct lstm_step *s, int64_t row, int64_t panel, vec *acc) {
+    const int n = shape.panels * shape.width;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const real *start = s->x.data ? s->bias + column : s->gates + row * s->gates_stride + column;
+    const int64_t start_stride = s->x.data ? 0 : s->gates_stride;
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = load(start + r * start_stride + v * VL);
+    }
+    if (s->x.data)
+        multiply_tile(shape, format, 1, s->input_size, left_rows(shape.rows, &s->x, row),
+                      packed_panel(shape, format, s->weight_ih, s->input_size, panel), acc);
+    multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row),
+                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), acc);
+}
+
+/* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
+
+/* From the sums of rows x panels, LSTM_GATES vectors each, to c and h. Two loops, c first, then h: the rounds of each
+ * are independent and short enough for the processor to overlap several. As one loop, a step of H = 32, B = 32 took 10
+ * % longer, waiting for one long chain after the other. */
+ALWAYS_INLINE void update_units(const struct lstm_variant *v, const struct lstm_step *s, int64_t row, int64_t panel,
+                                int rows, int panels, const vec *sums) {
+    const vec *pre = sums;
+    for (int r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++, pre += LSTM_GATES) {
+            const int64_t unit = (panel + p) * VL, at = (row + r) * s->c_stride + unit;
+            const struct memory m = cell_memory(v, unit, pre, load(s->c_prev + at));
+            store(s->c + at, m.c);
+            if (s->keep_gates) {
+                real *gates = s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES;
+                store(gates + LSTM_GATE_I * VL, m.i);
+                store(gates + LSTM_GATE_F * VL, m.f);
+                store(gates + LSTM_GATE_G * VL, m.g);
+            }
+        }
+    for (int r = 0; r < rows; r++) {
+        const real *c_row = s->c + (row + r) * s->c_stride;
+        struct moments moments;
+        if (v && v->layer_norm) moments = moments_of(c_row, 1, s->hidden_size);
+        for (int p = 0; p < panels; p++, sums += LSTM_GATES) {
+            const int64_t unit = (panel + p) * VL;
+            const vec c = load(c_row + unit);
+            vec normalised_c = c;
+            if (v && v->layer_norm)
+                normalised_c = vfma(normalise(moments, c), load(v->norm_c + unit), load(v->norm_c_bias + unit));
+            const struct output output = cell_output(v, unit, sums[LSTM_GATE_O], c, normalised_c);
+            if (s->keep_gates)
+                store(s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES + LSTM_GATE_O * VL, output.o);
+            store_lanes(s->h.data + row_offset(&s->h, row + r) + unit, output.h, s->hidden_size - unit);
+        }
+    }
+}
+
+NEVER_INLINE void update_plain(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels,
+                               const vec *sums) {
+    update_units(NULL, s, row, panel, rows, panels, sums);
+}
+
+/* The same for one row, a constant here: 1-2 %. */
+NEVER_INLINE void update_plain_row(const struct lstm_step *s, int64_t row, int64_t panel, int panels, const vec *sums) {
+    update_units(NULL, s, row, panel, 1, panels, sums);
+}
+
+NEVER_INLINE void update_simple(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels,
+                                const vec *sums) {
+    const struct lstm_variant v = simplified(s->variant);
+    update_units(&v, s, row, panel, rows, panels, sums);
+}
+
+NEVER_INLINE void update_variant(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels,
+                                 const vec *sums) {
+    update_units(s->variant, s, row, panel, rows, panels, sums);
+}
+
+ALWAYS_INLINE void update(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels,
+                          const vec *sums) {
+    if (!s->variant && __builtin_constant_p(rows == 1) && rows == 1)
+        update_plain_row(s, row, panel, panels, sums);
+    else if (!s->variant)
+        update_plain(s, row, panel, rows, panels, sums);
+    else if (s->variant->is_simple)
+        update_simple(s, row, panel, rows, panels, sums);
+    else
+        update_variant(s, row, panel, rows, panels, sums);
+}
+
+/* The kernel: the cell alone, whose sums are in the gates already. */
+static void cell(const struct lstm_step *s) {
+    const int panels = (int)((s->hidden_size + VL - 1) / VL);
+    for (int64_t row = 0; row < s->n_rows; row++)
+        update_variant(s, row, 0, 1, panels, (const vec *)(s->gates + row * s->gates_stride));
+}
+
+/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
+ * and 64 against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row does not wait for a
+ * group: its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). Tried: deep
+ * panels in parts that stay in L1, with the sums in the group in between (-3 to 3 % from H = 128 on); prefetching the
+ * next panel (7-10 % slower). */
+#define GROUP_VECTORS 24
+struct group {
+    const struct lstm_step *step;
+    int64_t row, panel, panels;
+    vec *sums; /* (rows, panels, LSTM_GATES) */
+};
+
+/* block: the step for one row, else a group. */
+ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_format format, const void *block,
+                                int64_t row, int64_t panel) {
+    const int n = shape.panels * shape.width;
+    vec acc[TILE_VECTORS];
+    if (shape.rows == 1) {
+        vec sums[TILE_VECTORS];
+        step_products(shape, format, block, row, panel, acc);
+        spill(n, acc, sums);
+        update(block, row, panel, shape.rows, shape.panels, sums);
+        return;
+    }
+    const struct group *group = block;
+    step_products(shape, format, group->step, row, panel, acc);
+    vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
+    UNROLL
+    for (int r = 0; r < shape.rows; r++) spill(n, acc + r * n, sums + r * group->panels * LSTM_GATES);
+}
+
+ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    lstm_tile_of(shape, LSTM_FORMAT_REAL, block, row, panel);
+}
+TILE_FULL_TABLE(lstm_tile, lstm_tiles)
+
+#ifndef LSTM_DOUBLE
+ALWAYS_INLINE void lstm_half_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    lstm_tile_of(shape, LSTM_FORMAT_HALF, block, row, panel);
+}
+TILE_FULL_TABLE(lstm_half_tile, lstm_half_tiles)
+#endif
+
+static const tile_table *step_tiles(const struct lstm_step *s) {
+#ifndef LSTM_DOUBLE
+    if (s->format == LSTM_FORMAT_HALF) return &lstm_half_tiles;
+#endif
+    (void)s;
+    return &lstm_tiles;
+}
+
+/* Prefetches the lines of h that a group will write and, with a step's first panel, the rows of x that the next group
+ * will read: where rows lie in no order that the processor could predict and are so many that they come from beyond the
+ * L2 (1-6 % of a step of 270 rows of H = 64; nothing for a hundred rows or fewer). The empty asm statement keeps GCC
+ * from dropping a loop that does nothing but prefetch. */
+static void prefetch_rows(const struct lstm_step *s, const struct group *group, int64_t end, bool is_first) {
+    const int64_t line = 64 / (int64_t)sizeof(real), unit = group->panel * VL;
+    if (is_first || unit % line == (s->descending ? line - VL : 0))
+        for (int64_t r = group->row; r < end; r++) {
+            __builtin_prefetch(s->h.data + s->h.offsets[r] + unit, 1);
+            __asm__ volatile("");
+        }
+    for (int64_t r = end; is_first && s->x.offsets && r < end + GROUP_VECTORS && r < s->n_rows; r++)
+        for (int64_t k = 0; k < s->input_size; k += line) {
+            __builtin_prefetch(s->x.data + s->x.offsets[r] + k);
+            __asm__ volatile("");
+        }
+}
+
+static void step_in_groups(const tile_table table, const struct lstm_step *s) {
+    vec sums[GROUP_VECTORS * LSTM_GATES];
+    struct group group = {.step = s, .sums = sums};
+    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS,
+                  n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS;
+    const int64_t even = (s->n_rows + n_groups - 1) / n_groups, tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
+    for (int64_t left = s->panel_end - s->panel_begin, done = 0; left > 0; left -= group.panels, done += group.panels) {
+        group.panels = left < most_panels ? left : most_panels;
+        group.panel = s->panel_begin + (s->descending ? left - group.panels : done);
+        for (int64_t rows; group.row < s->n_rows; group.row += rows) {
+            const int64_t left_rows = s->n_rows - group.row;
+            rows = left_rows <= most_rows       ? left_rows
+                   : left_rows == most_rows + 1 ? most_rows - 1
+                                                : most_rows; /* never 1 */
+            if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
+            for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
+                          s->descending, n_columns);
+            update(s, group.row, group.panel, (int)rows, (int)group.panels, sums);
+        }
+        group.row = 0;
+    }
+}
+
+static void lstm_step(const struct lstm_step *s) {
+    if (s->n_rows == 1)
+        for_each_tile(*step_tiles(s), s, 0, 1, s->panel_begin, s->panel_end, s->descending,
+                      s->panel_end * LSTM_PANEL_VECTORS);
+    else if (s->n_rows > 1)
+        step_in_groups(*step_tiles(s), s);
+}
+
+/* ---- plain RNN: a panel is four vectors of units ----------------------------------------------------------------- */
+
+NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < n; v++) {
+            const int64_t unit = (panel * LSTM_PANEL_VECTORS + v) * VL;
+            store_lanes(s->h.data + row_offset(&s->h, row + r) + unit, rnn_cell(s->cell, *sums++),
+                        s->hidden_size - unit);
+        }
+}
+
+ALWAYS_INLINE void rnn_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    const int n = shape.panels * shape.width;
+    vec acc[TILE_VECTORS], sums[TILE_VECTORS];
+    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, acc);
+    spill(shape.rows * n, acc, sums);
+    update_rnn(block, row, panel, shape.rows, n, sums);
+}
+TILE_TABLE(rnn_tile, rnn_tiles)
+
+static void rnn_step(const struct lstm_step *s) {
+    for_each_tile(rnn_tiles, s, 0, s->n_rows, s->panel_begin, s->panel_end, false, (s->hidden_size + VL - 1) / VL);
+}
+
+/* The kernel. */
+static void step(const struct lstm_step *s) { (s->cell == LSTM_CELL_LSTM ? lstm_step : rnn_step)(s); }
+
+#endif

@@ -1,0 +1,148 @@
+/* The kernel table: what one instruction set offers for one dtype.
+ *
+ * A kernel is a pure function on a block of one time step, given by a struct. No threads, no allocation, nothing
+ * global. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
+ * kernels.c exports. */
+#ifndef LSTM_TABLE_H
+#define LSTM_TABLE_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../lstm_fast.h"
+#include "../real.h"
+
+/* What a cell has beyond the six lines. NULL stands for the plain LSTM. */
+struct lstm_variant {
+    bool is_simple; /* no layer norm and the default activations */
+    bool coupled_gates, layer_norm;
+    real cell_clip, gate_clip; /* 0: none */
+    struct lstm_activation activation, recurrent_activation, cell_activation;
+    real gate_low, gate_high, candidate_low, candidate_high; /* backward: activations of -+gate_clip, sorted */
+    int64_t H_padded;
+    const real *peephole;                                    /* (3, H_padded): i, f, o; or NULL */
+    const real *norm_c, *norm_c_bias;                        /* (H_padded), with layer_norm */
+    int64_t peephole_terms, norm_c_terms, norm_c_bias_terms; /* offsets in a row of terms, see lstm_step_backward */
+};
+
+/* Rows of numbers: row r begins at data + offsets[r] or, where offsets is NULL, at data + r * stride. */
+struct lstm_rows {
+    real *data;
+    int64_t stride;
+    const int64_t *offsets;
+};
+
+static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
+    return UNLIKELY(rows->offsets != NULL) ? rows->offsets[r] : r * rows->stride;
+}
+
+/* One time step of rows [0, n_rows) and panels [panel_begin, panel_end): the recurrent product and the cell. A panel is
+ * LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0. Rows of c and c_prev are H_padded wide; rows of h
+ * hold H elements (with a projection: h before it) and rows of h_prev h_size. c may be c_prev; h may not be h_prev. A
+ * plain RNN has no c and never keeps gates. */
+struct lstm_step {
+    enum lstm_cell cell;
+    const struct lstm_variant *variant;
+    int64_t n_rows, panel_begin, panel_end, input_size, hidden_size, h_size;
+    struct lstm_rows x; /* (n_rows, I); data NULL: `gates` already holds the input projection */
+    struct lstm_rows h_prev, h;
+    enum lstm_format format;           /* of both weights */
+    const void *weight_ih, *weight_hh; /* packed */
+    const real *bias;                  /* packed */
+    const real *c_prev;
+    real *c;
+    real *gates; /* INOUT; with x: OUT, and only if keep_gates */
+    int64_t c_stride, gates_stride;
+    bool descending; /* panels from the last to the first: for_each_tile */
+    bool keep_gates; /* leave i, f, g, o, after the activation, in `gates` */
+};
+
+/* One time step backward: d_h = d_h_next + d_output, then through the cell. Panels are vectors of hidden units. With a
+ * projection, d_h is the gradient of h before it. */
+struct lstm_step_backward {
+    enum lstm_cell cell;
+    const struct lstm_variant *variant;
+    int64_t n_rows, panel_begin, panel_end, hidden_size;
+    const real *d_gates_next;       /* of the following step; NULL: d_h_next is given, not d_gates_next W_hh */
+    const real *weight_hh;          /* packed for backward */
+    const real *d_h_next;           /* (n_rows, H) */
+    struct lstm_rows d_output;      /* (n_rows, H); data NULL: zero */
+    const real *gates, *c, *c_prev; /* from the tape; a variant recomputes c */
+    struct lstm_rows h;             /* plain RNN: the output of this step */
+    real *d_c;                      /* INOUT, (n_rows, H_padded) */
+    real *d_gates;                  /* OUT, gradients of the gates before the activation */
+    real *terms;                    /* OUT, variants: summands of the gradients of peephole, norm_c, norm_c_bias */
+    real *unprojected;              /* OUT, variants: h before the projection, (n_rows, H); or NULL */
+    int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
+    bool descending;
+    int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
+};
+
+/* Layer norm of rows of gates: y = start + n weight, where n is the normalised row. y may be a or start. */
+struct lstm_norm {
+    int64_t n_rows, hidden_size, a_stride, start_stride, y_stride;
+    const real *a, *weight, *start;
+    real *y;
+};
+
+/* d_a from d, the gradient of y, and the terms d n that sum to the gradient of weight. */
+struct lstm_norm_backward {
+    int64_t n_rows, hidden_size, a_stride, d_stride, terms_stride; /* d_stride: of d and d_a */
+    const real *a, *weight, *d;
+    real *d_a, *terms;
+};
+
+/* y = a B (+ bias) (+ y), rows [0, n_rows) and panels [panel_begin, panel_end) of the n_columns columns of y.
+ * gates_per_unit 1: a row of a is `depth` elements. LSTM_GATES: a row of gates of `depth` hidden units (tile.h). */
+struct lstm_product {
+    int64_t n_rows, depth, n_columns, panel_begin, panel_end;
+    int gates_per_unit;
+    struct lstm_rows a, y;
+    enum lstm_format format; /* of b; REAL if gates_per_unit > 1 */
+    const void *b;           /* packed */
+    const real *bias;        /* packed; NULL: zero */
+    bool add;                /* to y */
+};
+
+/* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
+ * weights with n_rows for their depth. */
+struct lstm_outer_sum {
+    const real *a; /* packed in tiles, (tiles, depth, tile_rows); NULL: one row of ones */
+    int64_t n_rows;
+    real *y;
+};
+
+struct lstm_outer {
+    int64_t depth, n_vectors, panel_begin, panel_end;
+    const real *b; /* row k, of n_vectors vectors, lies at b + k * b_stride */
+    int64_t b_stride;
+    const struct lstm_outer_sum *sums;
+    int n_sums;
+    bool add;
+};
+
+/* The coordinates of a stream of random words: the seed, and all of the counter but its first number. */
+struct lstm_random {
+    uint64_t seed;
+    uint32_t b, t, stream;
+};
+
+/* Random words are generated in multiples of this many. */
+#define LSTM_RANDOM_BLOCK 64
+
+struct lstm_kernels {
+    int64_t tile_rows; /* rows of the largest register tile */
+    void (*step)(const struct lstm_step *);
+    void (*step_backward)(const struct lstm_step_backward *);
+    /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums
+     * in `gates`, backward from d_h_next. */
+    void (*cell)(const struct lstm_step *);
+    void (*cell_backward)(const struct lstm_step_backward *);
+    void (*norm)(const struct lstm_norm *);
+    void (*norm_backward)(const struct lstm_norm_backward *);
+    void (*product)(const struct lstm_product *);
+    void (*outer)(const struct lstm_outer *);
+    void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
+    void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
+};
+
+#endif

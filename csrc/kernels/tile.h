@@ -1,0 +1,211 @@
+/* The register tile: the inner loop of every product.
+ *
+ *     acc[r][v] += sum over k of a[r][k] * b[k][v]
+ *
+ * for a few rows and panels * width vectors of columns. Each number is one chain of fused multiply-adds in increasing
+ * k. The sizes are compile-time constants wherever a tile is inlined, so that acc lives in registers.
+ *
+ * Tile sizes (vector/<isa>.h): 6 rows x 4 vectors with 32 registers, 3 x 4 with 16. A single row takes several panels
+ * at a time: a fused multiply-add takes 4 cycles and two start in each, so at least 8 chains must be in flight. (With
+ * 16 registers, 6 rows x 2 vectors in two passes over the depth reads half as much of b, and was 10-15 % slower.) */
+#ifndef LSTM_TILE_H
+#define LSTM_TILE_H
+
+#include <stddef.h>
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../real.h"
+#include "table.h"
+#include "vector.h"
+
+/* Rows, panels and vectors per panel of a tile. */
+struct tile_shape {
+    int rows, panels, width;
+};
+
+/* Accumulators of the largest tile. */
+#define TILE_VECTORS (TILE_ROWS * LSTM_PANEL_VECTORS)
+
+/* ---- operands ---------------------------------------------------------------------------------------------------- */
+
+/* Rows of a: number k of row r lies at first[apart[r] + k * step], and with gates_per_unit > 1 a row holds gates,
+ * blocks of [gate][VL], over which k runs unit by unit and within a unit gate by gate, so that the order does not
+ * depend on VL. (With a pointer to each row it took 5 % longer: the compiler then advances each of them at every k.) */
+struct left_operand {
+    const real *first;
+    int64_t apart[TILE_ROWS];
+    int64_t step;
+};
+
+ALWAYS_INLINE struct left_operand left_rows(const int rows, const struct lstm_rows *x, int64_t row) {
+    struct left_operand left;
+    left.first = x->data + row_offset(x, row);
+    left.step = 1;
+    UNROLL
+    for (int r = 0; r < rows; r++) left.apart[r] = r * x->stride;
+    if (UNLIKELY(x->offsets != NULL)) {
+        UNROLL
+        for (int r = 0; r < rows; r++) left.apart[r] = x->offsets[row + r] - x->offsets[row];
+    }
+    return left;
+}
+
+/* Columns of b, numbers in a format: b[k + 1] lies `step` numbers after b[k], panels lie `panel` numbers apart. */
+struct right_operand {
+    const void *data;
+    int64_t step, panel;
+};
+
+/* Packed weights of depth k from a panel on. In these a panel is [k][width][VL], one contiguous stream. */
+ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, const enum lstm_format format,
+                                                const void *packed, int64_t depth, int64_t panel) {
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL, step = shape.width * VL;
+    const int64_t bytes = lstm_format_bytes(format, sizeof(real));
+    return (struct right_operand){(const char *)packed + column * depth * bytes, step, depth * step};
+}
+
+/* A vector of weights as `real`. Widening is exact, so that the sums are those of real weights of the same values. */
+ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
+#ifndef LSTM_DOUBLE
+    if (format == LSTM_FORMAT_HALF) return load_half((const uint16_t *)p);
+#endif
+    (void)format;
+    return load((const real *)p);
+}
+
+/* ---- the inner loop ---------------------------------------------------------------------------------------------- */
+
+/* One k: a_k is the number of row 0, b_k the vector 0. */
+ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm_format format, const real *a_k,
+                                  const int64_t *apart, const char *b_k, int64_t panel_step, vec *acc) {
+    const int n = shape.panels * shape.width;
+    const int64_t bytes = lstm_format_bytes(format, sizeof(real));
+    vec left[TILE_ROWS];
+    UNROLL
+    for (int r = 0; r < shape.rows; r++) left[r] = broadcast(a_k[apart[r]]);
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        vec right = load_weights(format, b_k + ((v / shape.width) * panel_step + (v % shape.width) * VL) * bytes);
+        if (shape.rows == 2) HOLD(right); /* +20 %; three rows hold it anyway, and lost 5 % backward */
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = vfma(left[r], right, acc[r * n + v]);
+    }
+}
+
+/* The whole depth: numbers or, with gates_per_unit > 1, units. (Unrolled by two, because the loop's own instructions
+ * take issue slots that a busy neighbour on the same core leaves few of: 5 to 18 % there, nothing on a core of our own.
+ * By four is no faster and makes the library a quarter larger.) */
+ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
+                                 int64_t depth, struct left_operand left, struct right_operand right, vec *acc) {
+    const real *a = left.first;
+    const int64_t b_step = right.step * lstm_format_bytes(format, sizeof(real));
+    const char *b = right.data;
+    if (gates_per_unit == 1) {
+        UNROLL_BY(2)
+        for (int64_t k = 0; k < depth; k++, b += b_step)
+            multiply_one_k(shape, format, a + k * left.step, left.apart, b, right.panel, acc);
+        return;
+    }
+    for (int64_t done = 0; done < depth; done += VL, a += gates_per_unit * VL) {
+        const int64_t n_units = depth - done < VL ? depth - done : VL;
+        for (int64_t k = 0; k < n_units; k++) {
+            UNROLL
+            for (int gate = 0; gate < gates_per_unit; gate++, b += b_step)
+                multiply_one_k(shape, format, a + gate * VL + k * left.step, left.apart, b, right.panel, acc);
+        }
+    }
+}
+
+/* Copies the sums of a finished tile to memory, for a function that is not inlined. Only the copy has its address
+ * taken: if acc itself had, the compiler would write all of it back around every loop (8 % of a step of one row at H =
+ * 64). */
+ALWAYS_INLINE void spill(const int n, const vec *acc, vec *sums) {
+    UNROLL
+    for (int k = 0; k < n; k++) sums[k] = acc[k];
+}
+
+/* ---- all tiles of a block ---------------------------------------------------------------------------------------- */
+
+/* A tile function, and one of each shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one
+ * panel of that width, [0][TILE_PAIR] two full panels of one row. */
+typedef void tile_function(const void *block, int64_t row, int64_t panel);
+typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
+#define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
+
+/* clang-format off */
+/* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
+ * instances. TILE_FULL_TABLE is for bodies whose panels are always full. */
+#define TILE_TABLE(body, table) \
+    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
+    static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
+#define TILE_FULL_TABLE(body, table) \
+    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
+    static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_FULL_ENTRIES, body)};
+
+#define TILE_FUNCTION(body, rows, n) \
+    static void body##_##rows##_##n(const void *block, int64_t row, int64_t panel) { \
+        const struct tile_shape shape = {rows, n ? 1 : TILE_PANELS(rows), n ? n : LSTM_PANEL_VECTORS}; \
+        body(shape, block, row, panel); \
+    }
+#define TILE_PAIR_FUNCTION(body) \
+    static void body##_pair(const void *block, int64_t row, int64_t panel) { \
+        const struct tile_shape shape = {1, 2, LSTM_PANEL_VECTORS}; \
+        body(shape, block, row, panel); \
+    }
+#define TILE_FUNCTIONS(body, rows) \
+    TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
+    TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
+#define TILE_ENTRIES(body, rows) \
+    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4, \
+     rows == 1 ? body##_pair : NULL},
+#define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
+#define TILE_FULL_ENTRIES(body, rows) \
+    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL},
+
+#if TILE_ROWS == 6
+#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3) DO(x, 4) DO(x, 5) DO(x, 6)
+#elif TILE_ROWS == 3
+#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3)
+#endif
+/* clang-format on */
+
+/* Vectors of panel p of n_vectors: LSTM_PANEL_VECTORS or, in the last, what is left. */
+static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
+    const int64_t left = n_vectors - p * LSTM_PANEL_VECTORS;
+    return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
+}
+
+/* Panels of the next tile, of `full` ones, none of them narrow. One row takes threes (fours) and pairs, so that if
+ * possible none is left over. */
+ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
+    const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+    if (n_rows == 1 && full > 1 && (full == 2 || full == most - 1 || (full == 4 && most == 3))) return 2;
+    return full >= most ? most : 1;
+}
+
+/* Panels outside, rows inside: one panel of weights stays in L1 for all rows. Rows are dealt in even shares: seven are
+ * 4 + 3, not 6 + 1.
+ *
+ * descending: panels from the last to the first. Steps that alternate find the half of the weights that was read last
+ * still in the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at H
+ * = 48 and 64, 2-5 % at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
+static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
+                          int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
+    const int64_t n_rows = row_end - row_begin;
+    const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last one */
+    for (int64_t left = panel_end - panel_begin, done = 0, taken; left > 0; left -= taken, done += taken) {
+        taken = descending && has_narrow && done == 0 ? 1
+                                                      : panels_of_next_tile(n_rows, left - (has_narrow && !descending));
+        const int64_t panel = descending ? panel_begin + left - taken : panel_begin + done;
+        const int64_t width = panel_width(panel, n_vectors);
+        const int64_t shape = taken == 1 ? width : taken == 2 && n_rows == 1 ? TILE_PAIR : 0;
+        for (int64_t row = row_begin, rows; row < row_end; row += rows) {
+            const int64_t rows_left = row_end - row, tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
+            rows = (rows_left + tiles - 1) / tiles;
+            table[rows - 1][shape](block, row, panel);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
+ * each chunks of steps. For a chunk:
+ *
+ *   0. recompute_gates: its gates are computed again, all workers sharing the steps
+ *   1. the recurrence: step by step, d_h and d_c go through the cell into d_gates (of the chunk); each worker takes its
+ *      own rows or, with few rows, its own units
+ *   2. d_h before the chunk and d_x, from d_gates: the same rows, or its own columns
+ *   3. the weight gradients, [x | h_prev | 1]^T d_gates: products over up to LSTM_GRADIENT_ROWS rows, of whose result
+ *      each worker owns some panels. Until the end it has the layout of packed weights. The sum over (t, b) runs in the
+ *      reverse order of steps and rows, so that the chunk length changes no bit
+ *
+ * The running gradients of the states are in d_h_0 (the caller's) and d_c (workspace). */
+#ifndef LSTM_LOOPS_BACKWARD_H
+#define LSTM_LOOPS_BACKWARD_H
+
+#include <string.h>
+
+#include "../lstm_fast.h"
+#include "../plan.h"
+#include "../real.h"
+#include "../threads.h"
+#include "backward_pass.h"
+#include "backward_plan.h"
+#include "backward_recompute.h"
+#include "backward_stages.h"
+#include "backward_steps.h"
+#include "backward_weights.h"
+#include "blocks.h"
+#include "masks.h"
+#include "pack.h"
+#include "sequences.h"
+#include "states.h"
+#include "team.h"
+
+static bool run_backward_pass(const struct backward_run *run, struct backward_pass *p, int64_t step_begin,
+                              int64_t step_end) {
+    const struct lstm_call *call = &run->args->call;
+    for (int64_t end = step_end, begin; end > step_begin; end = begin) {
+        begin = end - step_begin > run->plan.chunk_steps ? end - run->plan.chunk_steps : step_begin;
+        int64_t first_row[LSTM_GRADIENT_ROWS + 1];
+        first_row[0] = 0;
+        for (int64_t step = begin; step < end; step++)
+            first_row[step + 1 - begin] = first_row[step - begin] + active_end(call, step, 0, call->B);
+        p->first_row = first_row;
+        effective_states_of_chunk(run, p, begin, end);
+        if (call->recompute_gates && run->d.keeps_gates && !recompute_gates(run, p, begin, end)) return false;
+        if (backward_steps(run, p, begin, end) && backward_h(run, p, begin)) backward_x(run, p, begin, end);
+        if (!weight_gradients(run, p, begin, end)) return false;
+    }
+    return true;
+}
+
+/* ---- before and after -------------------------------------------------------------------------------------------- */
+
+static void start_gradients(const struct backward_run *run, int64_t begin, int64_t end) {
+    const struct lstm_backward *a = run->args;
+    const struct lstm_call *call = &a->call;
+    const int64_t H = call->model.hidden_size, R = run->d.R, B = call->B, D = call->model.num_directions;
+    const int64_t width = run->d.H_padded;
+    const bool is_learned = call->resets && call->model.initial_state;
+    recurrent_masks(call, R, begin, end, backward_workspace(run, run->plan.recurrent_masks));
+    for (int64_t index = 0; index < call->model.num_layers * D; index++) {
+        struct lstm_packed packed;
+        lstm_plan_packed(&call->model, call->isa, true, index / D, index % D, &packed);
+        const struct restart learned = restart_of(call, a->packed, &packed, index, NULL, R);
+        real *d_c = backward_workspace(run, run->plan.d_c + index * run->plan.d_c_bytes);
+        for (int64_t r = begin; r < end; r++) {
+            const int64_t b = batch_row(call, r), from = index * B + b;
+            if (!a->h_0) fill_row(initial_h_of(run, index) + b * R, R, R, learned.h);
+            fill_row(d_h_state_of(run, index) + r * R, R, R, a->d_h_n ? (const real *)a->d_h_n + from * R : NULL);
+            if (is_learned) fill_row(backward_workspace(run, run->plan.d_learned_h) + from * R, R, R, NULL);
+            if (!run->d.has_c) continue;
+            fill_row(d_c + r * width, H, width, a->d_c_n ? (const real *)a->d_c_n + from * H : NULL);
+            if (is_learned) fill_row(backward_workspace(run, run->plan.d_learned_c) + from * width, width, width, NULL);
+        }
+    }
+}
+
+static void finish_gradients(const struct backward_run *run, int64_t begin, int64_t end) {
+    const struct lstm_backward *a = run->args;
+    const int64_t H = a->call.model.hidden_size, R = run->d.R, B = a->call.B;
+    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++)
+        for (int64_t r = begin; r < end; r++) {
+            const int64_t to = index * B + batch_row(&a->call, r);
+            const real *d_h = d_h_state_of(run, index) + r * R;
+            const real *d_c = backward_workspace(run, run->plan.d_c + index * run->plan.d_c_bytes)
+                              + r * run->d.H_padded;
+            if (a->call.lengths) memcpy((real *)a->d_h_0 + to * R, d_h, (size_t)R * sizeof(real));
+            if (run->d.has_c) memcpy((real *)a->d_c_0 + to * H, d_c, (size_t)H * sizeof(real));
+        }
+    clear_padding(&a->call, &a->d_x, a->call.model.input_size, begin, end);
+}
+
+/* The gradient of a learned state, summed over the batch from the first row to the last: d_0 where sequences began with
+ * it, and d_restarts of those that restarted from it. Either may be NULL. */
+static void sum_learned_state(int64_t B, int64_t n, const real *d_0, const real *d_restarts, int64_t restarts_stride,
+                              real *sum) {
+    memset(sum, 0, (size_t)n * sizeof(real));
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t k = 0; k < n; k++)
+            sum[k] += (d_0 ? d_0[b * n + k] : 0) + (d_restarts ? d_restarts[b * restarts_stride + k] : 0);
+}
+
+/* All rows are finished. */
+static void learned_state_gradients(const struct backward_run *run) {
+    const struct lstm_backward *a = run->args;
+    const int64_t H = a->call.model.hidden_size, R = run->d.R, B = a->call.B, width = run->d.H_padded;
+    for (int64_t index = 0; index < a->call.model.num_layers * a->call.model.num_directions; index++) {
+        const struct lstm_weight_gradients *w = a->d_weights + index;
+        const real *d_h_0 = a->h_0 ? NULL : (const real *)a->d_h_0 + index * B * R;
+        const real *d_h_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_h) + index * B * R
+                                                  : NULL;
+        sum_learned_state(B, R, d_h_0, d_h_restarts, R, w->d_h_0);
+        if (!run->d.has_c) continue;
+        const real *d_c_0 = a->c_0 ? NULL : (const real *)a->d_c_0 + index * B * H;
+        const real *d_c_restarts = a->call.resets ? backward_workspace(run, run->plan.d_learned_c) + index * B * width
+                                                  : NULL;
+        sum_learned_state(B, H, d_c_0, d_c_restarts, width, w->d_c_0);
+    }
+}
+
+/* The gradient of a layer's input, which is the output of the layer below, through the dropout between them. */
+static void dropout_backward(const struct backward_run *run, int64_t layer, int64_t begin, int64_t end,
+                             int64_t row_begin, int64_t row_end) {
+    const struct lstm_call *call = &run->args->call;
+    const struct lstm_sequence d = d_x_of_layer(run, layer, begin);
+    if (layer == 0 || call->dropout == 0) return;
+    for (int64_t r = row_begin; r < row_end; r++)
+        for (int64_t t = begin; t < end && t < row_length(call, r); t++) {
+            real *row = (real *)d.data + t * d.step_stride + r * d.row_stride;
+            apply_dropout(call, layer - 1, t, batch_row(call, r), run->d.output_width, row, row);
+        }
+}
+
+/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. Zeros if
+ * there was nothing to sum. */
+static void unpack_gradients(const struct backward_run *run, const struct lstm_worker *worker, int64_t index) {
+    const struct lstm_backward *a = run->args;
+    const struct lstm_model *model = &a->call.model;
+    const struct lstm_dims *d = &run->d, units = without_gates(d, d->H_padded), outputs = without_gates(d, d->R_padded);
+    const int64_t H = model->hidden_size, R = d->R, D = model->num_directions;
+    struct lstm_packed offsets;
+    lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &offsets);
+    const struct lstm_weight_gradients *w = a->d_weights + index;
+    const bool is_empty = !longest_length(&a->call);
+    const char *sums = (const char *)backward_workspace(run, run->plan.d_packed);
+#define SUMS(name) (is_empty ? NULL : (const real *)(sums + offsets.name))
+#define VECTOR(name) (is_empty ? NULL : (const real *)(sums + offsets.vectors) + d->vectors.name)
+    unpack_columns(d, worker, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
+    unpack_columns(d, worker, H, R, SUMS(weight_hh), w->d_weight_hh);
+    if (w->d_bias_ih) unpack_columns(d, worker, H, 1, SUMS(bias), w->d_bias_ih);
+    if (w->d_bias_hh) unpack_columns(d, worker, H, 1, SUMS(bias), w->d_bias_hh);
+    if (model->proj_size) unpack_columns(&outputs, worker, R, H, SUMS(weight_hr), w->d_weight_hr);
+    if (worker->rank || !d->vectors.width) return; /* the vectors are short: one worker takes them all */
+    const struct lstm_worker all = {.size = 1};
+    for (int64_t k = 0; model->peepholes && k < 3; k++)
+        unpack_columns(&units, &all, H, 1, is_empty ? NULL : VECTOR(peephole) + k * d->H_padded,
+                       (real *)w->d_weight_peephole + k * H);
+    if (!model->layer_norm) return;
+    unpack_columns(d, &all, H, 1, VECTOR(norm_ih), w->d_norm_ih_weight);
+    unpack_columns(d, &all, H, 1, VECTOR(norm_hh), w->d_norm_hh_weight);
+    unpack_columns(&units, &all, H, 1, VECTOR(norm_c), w->d_norm_c_weight);
+    unpack_columns(&units, &all, H, 1, VECTOR(norm_c_bias), w->d_norm_c_bias);
+}
+
+static void backward_worker(struct lstm_worker *worker, void *arguments) {
+    const struct backward_run *run = arguments;
+    const struct lstm_call *call = &run->args->call;
+    const int64_t T = longest_length(call), L = call->model.num_layers, D = call->model.num_directions;
+    int64_t row_begin, row_end;
+    share_rows(call, worker, &row_begin, &row_end);
+    start_gradients(run, row_begin, row_end);
+    const bool shares_units = worker->size > 1 && run->team.split == LSTM_SPLIT_UNITS;
+    if (shares_units && !lstm_barrier(worker)) return;
+    for (int64_t end = T, begin; end > 0; end = begin) {
+        begin = end > run->plan.segment_steps ? end - run->plan.segment_steps : 0;
+        for (int64_t layer = L - 1; layer >= 0; layer--) {
+            for (int64_t direction = 0; direction < D; direction++) {
+                struct backward_pass p = plan_backward_pass(run, worker, layer, direction, begin);
+                p.is_first_product = end == T;
+                if (!run_backward_pass(run, &p, begin, end)) return;
+            }
+            dropout_backward(run, layer, begin, end, row_begin, row_end);
+            if (shares_units && call->dropout > 0 && !lstm_barrier(worker)) return;
+        }
+    }
+    finish_gradients(run, row_begin, row_end);
+    for (int64_t index = 0; index < L * D; index++) unpack_gradients(run, worker, index);
+    if (call->model.initial_state && lstm_barrier(worker) && worker->rank == 0) learned_state_gradients(run);
+}
+
+static enum lstm_status backward(const struct lstm_backward *args) {
+    struct backward_run run = {.args = args, .d = lstm_dims(&args->call.model, args->call.isa)};
+    const struct lstm_call *call = &args->call;
+    enum lstm_status status = lstm_plan_backward(call, &run.plan);
+    if (!status) status = lstm_plan_tape(call, &run.tape);
+    if (status) return status;
+    run.team = plan_team(call, &run.d, 2, has_stages_backward(args));
+    return lstm_parallel(call, run.team.n_threads, backward_worker, &run);
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* Backward over a chunk, parts 1 and 2 (backward.h): the recurrence, and the gradients of its inputs. */
+#ifndef LSTM_BACKWARD_STEPS_H
+#define LSTM_BACKWARD_STEPS_H
+
+#include "../kernels/table.h"
+#include "../lstm_fast.h"
+#include "../plan.h"
+#include "../real.h"
+#include "../threads.h"
+#include "backward_pass.h"
+#include "backward_stages.h"
+#include "blocks.h"
+#include "sequences.h"
+
+/* ---- 1: the recurrence ------------------------------------------------------------------------------------------- */
+
+/* One step of rows [row, row_end), either all or none of which have a following step in this chunk. */
+static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
+                          int64_t row, int64_t row_end, bool has_next) {
+    const int64_t H = run->args->call.model.hidden_size;
+    const struct panel_range panels = panels_of(run, p, H);
+    const int64_t panel_flops = 2 * run->d.n_gates * H * LSTM_PANEL_VECTORS * run->d.vector;
+    const int64_t rows_step = block_size(row_end - row, panel_flops);
+    const int64_t panel_step = block_size(panels.end - panels.begin, panel_flops * rows_step);
+    struct lstm_step_backward whole = step_arguments(run, p, step, begin);
+    if (has_next) whole.d_gates_next = d_gates_at(run, p->first_row[step + 1 - begin]);
+    for (; row < row_end; row += rows_step) {
+        struct lstm_step_backward s = whole;
+        advance_to_rows(p, &s, step, row, row_end - row < rows_step ? row_end : row + rows_step);
+        for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
+            s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
+            kernels_of(&run->args->call)->step_backward(&s);
+            const int64_t flops = panel_flops * (s.panel_end - s.panel_begin) * s.n_rows;
+            if (lstm_cancelled(p->worker, flops) && !p->shares_units) return false;
+        }
+    }
+    return true;
+}
+
+static bool backward_steps(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
+    const struct lstm_call *call = &run->args->call;
+    for (int64_t step = end - 1; step >= begin; step--) {
+        const int64_t row = p->row_begin, row_end = active_end(call, step, row, p->row_end);
+        const int64_t next_end = step == end - 1 ? row : active_end(call, step + 1, row, row_end);
+        if (p->has_stages) {
+            if (!run_stages_backward(run, p, step, begin, row_end)) return false;
+        } else if (!backward_step(run, p, step, begin, row, next_end, true)
+                   || !backward_step(run, p, step, begin, next_end, row_end, false))
+            return false;
+        if (p->shares_units && !lstm_barrier(p->worker)) return false;
+    }
+    return true;
+}
+
+/* ---- 2: the gradients of the inputs ------------------------------------------------------------------------------ */
+
+/* d_h before the chunk, unless the stages of its first step have computed it. */
+static bool backward_h(const struct backward_run *run, const struct backward_pass *p, int64_t begin) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t R = run->d.R, row = p->row_begin;
+    const struct panel_range panels = panels_of(run, p, R);
+    const struct lstm_product product = {.n_rows = active_end(call, begin, row, p->row_end) - row,
+                                         .depth = call->model.hidden_size,
+                                         .n_columns = R,
+                                         .panel_begin = panels.begin,
+                                         .panel_end = panels.end,
+                                         .gates_per_unit = (int)run->d.n_gates,
+                                         .a = {d_gates_at(run, p->first_row[0] + row), run->plan.d_gates_stride, NULL},
+                                         .b = p->weight_hh,
+                                         .y = {p->d_h + row * R, R, NULL}};
+    return p->has_stages || run_product(p->worker, call, &run->d, product);
+}
+
+/* All active rows of d_x in a chunk. */
+static struct lstm_rows d_x_of_chunk(const struct backward_pass *p, int64_t begin, int64_t end) {
+    int64_t *offset = p->chunk_offsets;
+    for (int64_t step = begin; step < end; step++)
+        for (int64_t r = 0; r < p->first_row[step + 1 - begin] - p->first_row[step - begin]; r++)
+            *offset++ = row_at(&p->d_x, step, r) - p->d_x.data;
+    return (struct lstm_rows){p->d_x.data, 0, p->chunk_offsets};
+}
+
+/* d_x of the steps of a chunk, whose active rows lie one after the other in d_gates: one product, if all are this
+ * worker's and d_x is as even or, with lengths, has an offset for each. A second direction adds. */
+static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t I = p->input_size, row = p->row_begin, stride = run->plan.d_gates_stride;
+    const struct panel_range panels = panels_of(run, p, I);
+    if (!p->d_x.data) return true;
+    real *d_a_x = call->model.layer_norm ? backward_workspace(run, run->plan.d_a_x) : d_gates_at(run, 0);
+    struct lstm_product product = {.depth = call->model.hidden_size,
+                                   .n_columns = I,
+                                   .panel_begin = panels.begin,
+                                   .panel_end = panels.end,
+                                   .gates_per_unit = (int)run->d.n_gates,
+                                   .b = p->weight_ih,
+                                   .add = p->adds_to_d_x};
+    const bool has_all = row == 0 && p->row_end == call->B;
+    const bool is_one = has_all && (call->lengths || p->d_x.step_stride == call->B * p->d_x.row_stride);
+    for (int64_t step = begin; step < end; step += is_one ? end - begin : 1) {
+        product.n_rows = is_one ? p->first_row[end - begin] : active_end(call, step, row, p->row_end) - row;
+        product.a = (struct lstm_rows){d_a_x + (p->first_row[step - begin] + row) * stride, stride, NULL};
+        product.y = is_one && call->lengths ? d_x_of_chunk(p, begin, end)
+                                            : rows_at(&p->d_x, step, row, row + product.n_rows);
+        if (!run_product(p->worker, call, &run->d, product)) return false;
+    }
+    return true;
+}
+
+#endif

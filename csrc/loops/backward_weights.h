@@ -1,0 +1,156 @@
+/* Backward over a chunk, part 3 (backward.h): the weight gradients. The rows of a product are numbered backward, from
+ * the last (step, batch row) of the chunk on: k = 0 is its last row. */
+#ifndef LSTM_BACKWARD_WEIGHTS_H
+#define LSTM_BACKWARD_WEIGHTS_H
+
+#include <string.h>
+
+#include "../kernels/table.h"
+#include "../lstm_fast.h"
+#include "../plan.h"
+#include "../real.h"
+#include "../threads.h"
+#include "backward_pass.h"
+#include "blocks.h"
+#include "sequences.h"
+
+/* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
+
+/* n rows of a tile of `tile_rows` columns, of which `present` exist. Inlined with the constants of full tiles. */
+static inline void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
+                             real *to) {
+    for (int64_t k = 0; k < n; k++, to += tile_rows) {
+        memcpy(to, rows[k] + column, (size_t)present * sizeof(real));
+        for (int64_t r = present; r < tile_rows; r++) to[r] = 0;
+    }
+}
+
+/* The rows of a left operand. Of these three, the first that is given says where they are. */
+struct left_source {
+    const real *chunk;   /* rows of the chunk, one after the other */
+    const real *initial; /* the previous step of x; before step 0, this (B, n_columns) in batch order */
+    const struct directed_sequence *x;
+    int64_t n_columns;
+};
+
+/* Rows last_row, last_row - 1, ... of the chunk that begins at step `begin`. */
+struct chunk_rows {
+    int64_t begin, last_row, depth;
+};
+
+/* A worker's tiles of the source into (tile, depth, tile_rows). A few rows at a time, so that what is written lies
+ * together. */
+#define PACK_ROWS 16
+static void pack_left(const struct backward_run *run, const struct backward_pass *p, const struct left_source *from,
+                      const struct chunk_rows *rows, real *to) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t tile_rows = kernels_of(call)->tile_rows, n_columns = from->n_columns, begin = rows->begin;
+    int64_t tile_begin, tile_end, step = begin, r;
+    lstm_share(p->worker, (n_columns + tile_rows - 1) / tile_rows, &tile_begin, &tile_end);
+    if (tile_begin == tile_end) return;
+    while (p->first_row[step + 1 - begin] <= rows->last_row) step++;
+    r = rows->last_row - p->first_row[step - begin];
+    for (int64_t k = 0, n; k < rows->depth; k += n) {
+        const real *source[PACK_ROWS];
+        for (n = 0; n < PACK_ROWS && k + n < rows->depth; n++) {
+            source[n] = from->chunk      ? from->chunk + (rows->last_row - k - n) * n_columns
+                        : !from->initial ? row_at(from->x, step, r)
+                        : step == 0      ? from->initial + batch_row(call, r) * n_columns
+                                         : row_at(from->x, step - 1, r);
+            if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
+        }
+        for (int64_t tile = tile_begin; tile < tile_end; tile++) {
+            const int64_t column = tile * tile_rows, left = n_columns - column;
+            real *at = to + (tile * rows->depth + k) * tile_rows;
+            if (tile_rows == 3 && left >= 3)
+                pack_tile(n, source, column, 3, 3, at);
+            else if (tile_rows == 6 && left >= 6)
+                pack_tile(n, source, column, 6, 6, at);
+            else
+                pack_tile(n, source, column, tile_rows, left < tile_rows ? left : tile_rows, at);
+        }
+    }
+}
+
+/* ---- sums -----------------------------------------------------------------------------------------------------------
+ * y (+)= left^T right over the rows of a chunk, of which each worker owns some panels. Sums of the same right operand
+ * are computed together. */
+
+struct right_rows {
+    const real *rows;          /* of the chunk's first row */
+    int64_t stride, n_columns; /* padded */
+};
+
+/* False: interrupted. */
+static bool add_sums(const struct backward_run *run, const struct backward_pass *p, const struct right_rows *right,
+                     const struct lstm_outer_sum *sums, int n_sums, const struct chunk_rows *rows) {
+    int64_t panel_begin, panel_end, n_rows = 0;
+    for (int j = 0; j < n_sums; j++) n_rows += sums[j].n_rows;
+    lstm_share(p->worker, n_panels(&run->d, right->n_columns), &panel_begin, &panel_end);
+    const int64_t panel_flops = 2 * rows->depth * n_rows * LSTM_PANEL_VECTORS * run->d.vector;
+    const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops);
+    struct lstm_outer outer = {.depth = rows->depth,
+                               .n_vectors = right->n_columns / run->d.vector,
+                               .b = right->rows + rows->last_row * right->stride,
+                               .b_stride = -right->stride,
+                               .sums = sums,
+                               .n_sums = n_sums,
+                               .add = !p->is_first_product};
+    for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
+        outer.panel_begin = panel;
+        outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
+        kernels_of(&run->args->call)->outer(&outer);
+        if (lstm_cancelled(p->worker, panel_flops * (outer.panel_end - panel))) return false;
+    }
+    return true;
+}
+
+/* Steps [begin, end) into the weight gradients. All workers arrive here together. False: interrupted. */
+static bool weight_gradients(const struct backward_run *run, struct backward_pass *p, int64_t begin, int64_t end) {
+    const struct lstm_model *model = &run->args->call.model;
+    const struct lstm_backward_plan *plan = &run->plan;
+    const int64_t H = model->hidden_size, R = run->d.R, I = p->input_size, n_rows = p->first_row[end - begin];
+    const int64_t width = run->d.gates_width, stride = plan->d_gates_stride;
+    const real *d_gates = d_gates_at(run, 0);
+    const real *d_a_x = model->layer_norm ? backward_workspace(run, plan->d_a_x) : d_gates;
+    const real *d_a_h = model->layer_norm ? backward_workspace(run, plan->d_a_h) : d_gates;
+    real *packed_x = backward_workspace(run, plan->packed_x), *packed_h = backward_workspace(run, plan->packed_h);
+    real *packed_unprojected = backward_workspace(run, plan->packed_unprojected);
+    const struct left_source x = {.x = &p->x, .n_columns = I};
+    const struct left_source h_prev = {.x = &p->h, .initial = p->initial_h, .chunk = p->h_effective, .n_columns = R};
+    const struct left_source unprojected = {.chunk = backward_workspace(run, plan->unprojected),
+                                            .n_columns = model->proj_size ? H : 0};
+    const struct right_rows rights[] = {
+        {d_a_x, stride, width},
+        {d_a_h, stride, width},
+        {d_gates, stride, width},
+        {backward_workspace(run, plan->vector_terms), plan->vector_terms_stride, run->d.vectors.width},
+        {backward_workspace(run, plan->d_h_new), plan->d_h_new_stride, model->proj_size ? run->d.R_padded : 0},
+    };
+    const struct lstm_outer_sum sums[] = {
+        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh},           {NULL, 1, p->d_bias},
+        {NULL, 1, p->d_vectors},       {packed_unprojected, H, p->d_weight_hr},
+    };
+    const int n_sums = sizeof sums / sizeof *sums;
+    struct chunk_rows rows = {.begin = begin};
+    for (int64_t k = 0; k < n_rows; k += rows.depth) {
+        rows.depth = n_rows - k < plan->depth ? n_rows - k : plan->depth;
+        rows.last_row = n_rows - 1 - k;
+        /* All d_gates are complete, and nobody still reads the packed operands of the previous product. */
+        if (!lstm_barrier(p->worker)) return false;
+        pack_left(run, p, &x, &rows, packed_x);
+        pack_left(run, p, &h_prev, &rows, packed_h);
+        pack_left(run, p, &unprojected, &rows, packed_unprojected);
+        if (!lstm_barrier(p->worker)) return false;
+        for (int j = 0, n; j < n_sums; j += n) {
+            for (n = 1; j + n < n_sums && rights[j + n].rows == rights[j].rows
+                        && rights[j + n].n_columns == rights[j].n_columns;)
+                n++;
+            if (rights[j].n_columns && !add_sums(run, p, rights + j, sums + j, n, &rows)) break;
+        }
+        p->is_first_product = false;
+    }
+    return lstm_barrier(p->worker); /* nobody still reads the d_gates that the next chunk overwrites */
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* Blocks: what one kernel call takes. */
+#ifndef LSTM_BLOCKS_H
+#define LSTM_BLOCKS_H
+
+#include <string.h>
+
+#include "../kernels/table.h"
+#include "../lstm_fast.h"
+#include "../plan.h"
+#include "../real.h"
+#include "../threads.h"
+#include "sequences.h"
+
+static inline const struct lstm_kernels *kernels_of(const struct lstm_call *call) {
+    return call->isa->kernels[REAL_DTYPE];
+}
+
+/* Panels of n columns. */
+static inline int64_t n_panels(const struct lstm_dims *d, int64_t n_columns) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    return (n_columns + panel - 1) / panel;
+}
+
+/* How many of n units of work of `flops` each one kernel call takes, so that it is short enough to be interrupted.
+ * Panels are divided first, rows only if one panel is too much: a panel is read once for all rows of a call (rows first
+ * made H = 1024, B = 32 two and a half times slower). Without gain: deep panels in parts of 64 or 16 KiB, all rows
+ * passing over one part before the next (0-20 % slower); prefetching the next panel, a line per k (5-10 % slower). */
+#define FLOPS_PER_BLOCK ((int64_t)1 << 26)
+static inline int64_t block_size(int64_t n, int64_t flops) {
+    const int64_t most = FLOPS_PER_BLOCK / (flops > 0 ? flops : 1);
+    return most < 1 ? 1 : most < n ? most : n;
+}
+
+/* A product over panels [panel_begin, panel_end), block by block. False: interrupted. */
+static bool run_product(struct lstm_worker *worker, const struct lstm_call *call, const struct lstm_dims *d,
+                        struct lstm_product p) {
+    const int64_t n_rows = p.n_rows, panel_begin = p.panel_begin, panel_end = p.panel_end;
+    const int64_t panel_flops = 2 * p.depth * p.gates_per_unit * LSTM_PANEL_VECTORS * d->vector;
+    const int64_t rows_step = block_size(n_rows, panel_flops);
+    const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops * rows_step);
+    const struct lstm_rows a = p.a, y = p.y;
+    for (int64_t row = 0; row < n_rows; row += rows_step)
+        for (int64_t panel = panel_begin; panel < panel_end; panel += panel_step) {
+            p.n_rows = n_rows - row < rows_step ? n_rows - row : rows_step;
+            p.a = skip_rows(a, row);
+            p.y = skip_rows(y, row);
+            p.panel_begin = panel;
+            p.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
+            kernels_of(call)->product(&p);
+            if (lstm_cancelled(worker, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
+        }
+    return true;
+}
+
+/* A row of n numbers, copied or, from NULL, zero; then zeros up to `padded`. */
+static inline void fill_row(real *row, int64_t n, int64_t padded, const real *from) {
+    if (from && from != row) memcpy(row, from, (size_t)n * sizeof(real));
+    if (!from) memset(row, 0, (size_t)n * sizeof(real));
+    memset(row + n, 0, (size_t)(padded - n) * sizeof(real));
+}
+
+/* The variant that the cell of a model is; vectors: its packed parameters (struct lstm_vectors). */
+static struct lstm_variant variant_of(const struct lstm_call *call, const struct lstm_dims *d, const real *vectors) {
+    const struct lstm_model *m = &call->model;
+    const bool has_activations = m->activation.kind || m->recurrent_activation.kind || m->cell_activation.kind;
+    struct lstm_variant v = {.is_simple = !m->layer_norm && !has_activations,
+                             .coupled_gates = m->coupled_gates,
+                             .layer_norm = m->layer_norm,
+                             .cell_clip = (real)m->cell_clip,
+                             .gate_clip = (real)m->gate_clip,
+                             .activation = m->activation,
+                             .recurrent_activation = m->recurrent_activation,
+                             .cell_activation = m->cell_activation,
+                             .H_padded = d->H_padded,
+                             .peephole = m->peepholes ? vectors + d->vectors.peephole : NULL,
+                             .norm_c = vectors + d->vectors.norm_c,
+                             .norm_c_bias = vectors + d->vectors.norm_c_bias,
+                             .peephole_terms = d->vectors.peephole,
+                             .norm_c_terms = d->vectors.norm_c,
+                             .norm_c_bias_terms = d->vectors.norm_c_bias};
+    const real bounds[] = {-v.gate_clip, v.gate_clip};
+    real gate[2], candidate[2];
+    struct lstm_activation of_gates = m->recurrent_activation;
+    if (!of_gates.kind) of_gates.kind = LSTM_SIGMOID;
+    kernels_of(call)->activate(of_gates, false, 2, bounds, gate);
+    kernels_of(call)->activate(m->activation, false, 2, bounds, candidate);
+    const int gate_low = gate[0] > gate[1], candidate_low = candidate[0] > candidate[1];
+    v.gate_low = gate[gate_low], v.gate_high = gate[!gate_low];
+    v.candidate_low = candidate[candidate_low], v.candidate_high = candidate[!candidate_low];
+    return v;
+}
+
+#endif

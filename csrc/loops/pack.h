@@ -1,0 +1,161 @@
+/* Packing: PyTorch's weight arrays into the panels that the kernels stream (kernels/tile.h), and gradients back. */
+#ifndef LSTM_PACK_H
+#define LSTM_PACK_H
+
+#include <string.h>
+
+#include "../format.h"
+#include "../lstm_fast.h"
+#include "../plan.h"
+#include "../real.h"
+#include "../threads.h"
+
+/* The row of PyTorch's arrays that column c of a row of gates is; -1 for padding. */
+static int64_t gate_row(const struct lstm_dims *d, int64_t H, int64_t c) {
+    const int64_t block = d->n_gates * d->vector; /* the gates of one vector of units */
+    const int64_t unit = c / block * d->vector + c % d->vector, gate = c % block / d->vector;
+    return unit < H ? gate * H + unit : -1;
+}
+
+/* The dims of a matrix without gates, such as weight_hr. */
+static struct lstm_dims without_gates(const struct lstm_dims *d, int64_t padded) {
+    return (struct lstm_dims){.n_gates = 1, .vector = d->vector, .gates_width = padded};
+}
+
+/* ---- columns are gates: forward ---------------------------------------------------------------------------------- */
+
+/* packed[k][c] = weight[gate_row(c)][k], in the format of both. */
+static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
+                         const void *weight, void *packed) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    const uint16_t *half = weight;
+    const real *full = weight;
+    uint16_t *to_half = packed;
+    real *to_full = packed;
+    for (int64_t begin = 0; begin < d->gates_width; begin += panel) {
+        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel, base = begin * depth;
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t row = gate_row(d, H, begin + c);
+            if (format == LSTM_FORMAT_HALF)
+                for (int64_t k = 0; k < depth; k++) to_half[base + k * width + c] = row < 0 ? 0 : half[row * depth + k];
+            else
+                for (int64_t k = 0; k < depth; k++) to_full[base + k * width + c] = row < 0 ? 0 : full[row * depth + k];
+        }
+    }
+}
+
+/* The inverse, for gradients: the rows of `weight` that belong to this worker's panels. packed NULL: zeros.
+ *
+ * A piece of the depth at a time, so that each cache line is used up while it is at hand, and pieces are prefetched, as
+ * they are no stream that the processor could predict. (One column after the other took up to an eighth of a training
+ * call of one sequence. Packing that way is no faster.) The columns of one gate of one vector of units are adjacent,
+ * and so are their rows. */
+#define UNPACK_PIECE 16
+static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *worker, int64_t H, int64_t depth,
+                           const real *packed, real *weight) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    int64_t begin, end;
+    lstm_share(worker, (d->gates_width + panel - 1) / panel, &begin, &end);
+    for (begin *= panel, end *= panel; begin < end && begin < d->gates_width; begin += panel) {
+        const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
+        for (int64_t k = 0; k < depth; k += UNPACK_PIECE)
+            for (int64_t c = 0; c < width; c += d->vector) {
+                const int64_t row = gate_row(d, H, begin + c),
+                              piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
+                if (row < 0) continue;
+                const int64_t left = H - row % H, n = left < d->vector ? left : d->vector;
+                const real *from = packed ? packed + begin * depth + k * width + c : NULL;
+                for (int64_t j = 0; j < n; j++) {
+                    real *to = weight + (row + j) * depth + k;
+                    __builtin_prefetch(to + 3 * UNPACK_PIECE, 1);
+                    for (int64_t i = 0; i < piece; i++) to[i] = from ? from[i * width + j] : 0;
+                }
+            }
+    }
+}
+
+/* A vector of n_gates numbers for each of H units as a row of gates. from NULL: zeros. */
+static void pack_row(const struct lstm_dims *d, int64_t H, const real *from, real *to) {
+    for (int64_t c = 0; c < d->gates_width; c++) {
+        const int64_t row = gate_row(d, H, c);
+        to[c] = row < 0 || !from ? 0 : from[row];
+    }
+}
+
+/* ---- columns are inputs or hidden units: backward ---------------------------------------------------------------- */
+
+/* packed[(unit, gate)][c] = weight[gate * H + unit][c]: the depth runs over units and, within each, over its gates. */
+static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, const real *weight, real *packed) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
+    const int64_t padded = (n_columns + d->vector - 1) / d->vector * d->vector;
+    for (int64_t begin = 0; begin < padded; begin += panel) {
+        const int64_t width = padded - begin < panel ? padded - begin : panel;
+        const int64_t present = n_columns - begin < width ? n_columns - begin : width;
+        for (int64_t unit = 0; unit < H; unit++)
+            for (int64_t gate = 0; gate < d->n_gates; gate++, packed += width) {
+                memcpy(packed, weight + (gate * H + unit) * n_columns + begin, (size_t)present * sizeof(real));
+                memset(packed + present, 0, (size_t)(width - present) * sizeof(real));
+            }
+    }
+}
+
+/* ---- a whole network --------------------------------------------------------------------------------------------- */
+
+static void pack_vectors(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w,
+                         real *to) {
+    const struct lstm_dims units = without_gates(d, d->H_padded);
+    const int64_t H = m->hidden_size;
+    for (int64_t k = 0; m->peepholes && k < 3; k++)
+        pack_row(&units, H, (const real *)w->weight_peephole + k * H, to + d->vectors.peephole + k * d->H_padded);
+    if (!m->layer_norm) return;
+    pack_row(d, H, w->norm_ih_weight, to + d->vectors.norm_ih);
+    pack_row(d, H, w->norm_hh_weight, to + d->vectors.norm_hh);
+    pack_row(&units, H, w->norm_c_weight, to + d->vectors.norm_c);
+    pack_row(&units, H, w->norm_c_bias, to + d->vectors.norm_c_bias);
+}
+
+/* The sum of both biases. */
+static void pack_bias(const struct lstm_dims *d, int64_t H, const real *b_ih, const real *b_hh, real *bias) {
+    for (int64_t c = 0; c < d->gates_width; c++) {
+        const int64_t row = gate_row(d, H, c);
+        bias[c] = row < 0 ? 0 : (b_ih ? b_ih[row] : 0) + (b_hh ? b_hh[row] : 0);
+    }
+}
+
+/* One layer and direction. */
+static void pack_layer(const struct lstm_model *m, const struct lstm_dims *d, int64_t I, bool backward,
+                       const struct lstm_weights *w, const struct lstm_packed *offsets, char *packed) {
+    const struct lstm_dims units = without_gates(d, d->H_padded), outputs = without_gates(d, d->R_padded);
+    const int64_t H = m->hidden_size, R = d->R;
+    void *weight_ih = packed + offsets->weight_ih, *weight_hh = packed + offsets->weight_hh;
+    void *weight_hr = packed + offsets->weight_hr;
+    pack_vectors(m, d, w, (real *)(packed + offsets->vectors));
+    if (m->initial_state) {
+        memcpy(packed + offsets->h_0, w->h_0, (size_t)R * sizeof(real));
+        if (w->c_0) pack_row(&units, H, w->c_0, (real *)(packed + offsets->c_0));
+    }
+    if (backward) {
+        pack_rows(d, H, I, w->weight_ih, weight_ih);
+        pack_rows(d, H, R, w->weight_hh, weight_hh);
+        if (m->proj_size) pack_rows(&outputs, R, H, w->weight_hr, weight_hr);
+        return;
+    }
+    const enum lstm_format format = lstm_format_of(m);
+    pack_columns(d, H, I, format, w->weight_ih, weight_ih);
+    pack_columns(d, H, R, format, w->weight_hh, weight_hh);
+    if (m->proj_size) pack_columns(&outputs, R, H, format, w->weight_hr, weight_hr);
+    pack_bias(d, H, w->bias_ih, w->bias_hh, (real *)(packed + offsets->bias));
+}
+
+static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,
+                 const struct lstm_weights *weights, void *packed) {
+    const struct lstm_dims d = lstm_dims(m, isa);
+    for (int64_t layer = 0; layer < m->num_layers; layer++)
+        for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {
+            struct lstm_packed offsets;
+            lstm_plan_packed(m, isa, backward, layer, direction, &offsets);
+            pack_layer(m, &d, lstm_layer_input(m, layer), backward, weights, &offsets, packed);
+        }
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* Sizes and offsets of the workspaces. The lengths of chunks change no bit of any result; they depend on sizes alone,
+ * neither on caches nor on threads. */
+#include "plan.h"
+#include "sizes.h"
+
+/* The gates of a chunk: half of a 512 KiB L2, or a quarter of the W_ih that a chunk reads once. */
+#define CHUNK_BYTES (256 << 10)
+/* What flows between layers in a segment. */
+#define BETWEEN_BYTES (128 << 10)
+
+/* The largest I of a layer. */
+static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims *d) {
+    return m->num_layers > 1 ? at_least(m->input_size, d->output_width) : m->input_size;
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
+    const struct lstm_model *m = &call->model;
+    if (is_too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, call->isa);
+    const int64_t D = m->num_directions, T = at_least(1, call->T);
+    const bool tape_has_gates = training && d.keeps_gates && !call->recompute_gates;
+    struct total t = {0};
+    const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
+    const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    p->segment_steps = D > 1 || m->num_layers == 1 ? T
+                                                   : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
+    const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
+    const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
+    p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
+    const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
+    const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);
+    p->gates = take(&t, tape_has_gates ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
+    p->c = take(&t, d.has_c && !training ? m->num_layers * D : 0, c_rows, &p->c_bytes);
+    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
+                      &p->between_bytes);
+    if (lstm_has_stages(call)) { /* (asked once: a single step of a small network takes half a microsecond) */
+        p->h_effective = take(&t, lstm_changes_states(call) ? D : 0, h_rows, &p->h_effective_bytes);
+        p->c_effective = take(&t, call->resets && d.has_c ? D : 0, c_rows, &p->c_effective_bytes);
+        p->a_h = take(&t, m->layer_norm && !tape_has_gates ? D : 0, gates_step, &p->a_h_bytes);
+        p->unprojected = take(&t, m->proj_size ? D : 0, c_rows, &p->unprojected_bytes);
+        p->recurrent_masks = take(&t, call->recurrent_dropout > 0 ? m->num_layers * D : 0, h_rows, NULL);
+    }
+    if (call->lengths) {
+        p->offsets = take(&t, 4 * D, times(&t, call->B, sizeof(int64_t)), NULL);
+        p->h_state = take(&t, 1, times(&t, m->num_layers * D, h_rows), NULL);
+    }
+    p->bytes = t.bytes;
+    return status_of(&t);
+}
+
+enum lstm_status lstm_forward_bytes(const struct lstm_call *call, bool training, int64_t *bytes) {
+    struct lstm_forward_plan p = {0};
+    const enum lstm_status status = lstm_plan_forward(call, training, &p);
+    *bytes = p.bytes;
+    return status;
+}
+
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+/* One cache line more than a row of that width needs: rows a multiple of 4 KiB apart would share a few cache sets. */
+static int64_t row_stride(const struct lstm_dims *d, int64_t width) { return width + 64 / d->element_bytes; }
+
+/* `width` elements for each row of a chunk. */
+static int64_t take_chunk(struct total *t, const struct lstm_call *call, const struct lstm_dims *d,
+                          const struct lstm_backward_plan *p, int64_t width) {
+    return take(t, width, times(t, times(t, p->chunk_steps, call->B), d->element_bytes), NULL);
+}
+
+/* What only some models or calls need. */
+static void plan_backward_options(struct total *t, const struct lstm_call *call, const struct lstm_dims *d,
+                                  struct lstm_backward_plan *p) {
+    const struct lstm_model *m = &call->model;
+    const int64_t H = m->hidden_size, LD = m->num_layers * m->num_directions;
+    const int64_t h_rows = times(t, times(t, call->B, d->R), d->element_bytes);
+    const int64_t c_rows = times(t, times(t, call->B, d->H_padded), d->element_bytes);
+    const bool recomputes = call->recompute_gates && d->keeps_gates;
+    const bool needs_h = lstm_changes_states(call) || (recomputes && call->lengths);
+    p->offsets = take(t, call->lengths ? 1 : 0, times(t, 8 + p->chunk_steps, times(t, call->B, sizeof(int64_t))), NULL);
+    p->d_h = take(t, 1, times(t, call->lengths ? LD : 0, h_rows), NULL);
+    p->d_a_x = take_chunk(t, call, d, p, m->layer_norm ? p->d_gates_stride : 0);
+    p->d_a_h = take_chunk(t, call, d, p, m->layer_norm ? p->d_gates_stride : 0);
+    p->vector_terms_stride = row_stride(d, d->vectors.width);
+    p->vector_terms = take_chunk(t, call, d, p, d->vectors.width ? p->vector_terms_stride : 0);
+    p->h_effective = take_chunk(t, call, d, p, needs_h ? d->R : 0);
+    p->c_effective = take_chunk(t, call, d, p, call->resets && d->has_c ? d->H_padded : 0);
+    p->unprojected = take_chunk(t, call, d, p, m->proj_size ? H : 0);
+    p->d_h_new_stride = row_stride(d, d->R_padded);
+    p->d_h_new = take_chunk(t, call, d, p, m->proj_size ? p->d_h_new_stride : 0);
+    p->gates = take_chunk(t, call, d, p, recomputes ? d->gates_width : 0);
+    p->a_x = take_chunk(t, call, d, p, recomputes && m->layer_norm ? d->gates_width : 0);
+    p->a_h = take_chunk(t, call, d, p, recomputes && m->layer_norm ? d->gates_width : 0);
+    p->recomputed_c = take_chunk(t, call, d, p, recomputes ? d->H_padded : 0);
+    p->recomputed_h = take_chunk(t, call, d, p, recomputes ? H : 0);
+    p->d_h_kept = take(t, call->zoneout_h > 0 ? 1 : 0, h_rows, NULL);
+    p->d_c_kept = take(t, call->zoneout_c > 0 ? 1 : 0, c_rows, NULL);
+    p->d_unprojected = take(t, m->proj_size ? 1 : 0, c_rows, NULL);
+    p->recurrent_masks = take(t, 1, times(t, call->recurrent_dropout > 0 ? LD : 0, h_rows), NULL);
+    p->d_learned_h = take(t, 1, times(t, m->initial_state && call->resets ? LD : 0, h_rows), NULL);
+    p->d_learned_c = take(t, 1, times(t, m->initial_state && call->resets ? LD : 0, c_rows), NULL);
+}
+
+enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_backward_plan *p) {
+    const struct lstm_model *m = &call->model;
+    if (is_too_large(m)) return LSTM_TOO_LARGE;
+    const struct lstm_dims d = lstm_dims(m, call->isa);
+    const int64_t D = m->num_directions, T = at_least(1, call->T), B = call->B, LD = m->num_layers * D;
+    struct total t = {0};
+    p->chunk_steps = at_most(T, at_least(1, LSTM_GRADIENT_ROWS / at_least(1, B)));
+    p->segment_steps = D > 1 ? T : p->chunk_steps;
+    p->depth = at_most(LSTM_GRADIENT_ROWS, times(&t, p->chunk_steps, B));
+    const int64_t h_rows = times(&t, times(&t, B, d.R), d.element_bytes);
+    const int64_t c_rows = times(&t, times(&t, B, d.H_padded), d.element_bytes);
+    const int64_t between_rows = times(&t, p->segment_steps, B), column_bytes = times(&t, p->depth, d.element_bytes);
+    const int64_t partial_tile = LSTM_LARGEST_TILE - 1;
+    p->d_gates_stride = row_stride(&d, d.gates_width);
+    p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), d.element_bytes), NULL);
+    p->d_c = take(&t, d.has_c ? LD : 0, c_rows, &p->d_c_bytes);
+    p->default_h_0 = take(&t, 1, times(&t, m->initial_state ? LD : 1, h_rows), NULL);
+    p->between = take(&t, m->num_layers > 1 ? 2 : 0,
+                      times(&t, times(&t, between_rows, d.output_width), d.element_bytes), &p->between_bytes);
+    p->packed_x = take(&t, largest_input(m, &d) + partial_tile, column_bytes, NULL);
+    p->packed_h = take(&t, d.R + partial_tile, column_bytes, NULL);
+    p->packed_unprojected = take(&t, m->proj_size ? m->hidden_size + partial_tile : 0, column_bytes, NULL);
+    plan_backward_options(&t, call, &d, p);
+    struct lstm_packed last;
+    if (lstm_plan_packed(m, call->isa, false, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
+    p->d_packed = take(&t, 1, last.bytes, NULL);
+    p->bytes = t.bytes;
+    return status_of(&t);
+}
+
+enum lstm_status lstm_backward_bytes(const struct lstm_call *call, int64_t *bytes) {
+    struct lstm_backward_plan p = {0};
+    const enum lstm_status status = lstm_plan_backward(call, &p);
+    *bytes = p.bytes;
+    return status;
+}
+
+/* ---- a linear layer ---------------------------------------------------------------------------------------------- */
+
+enum lstm_status lstm_plan_linear(const struct lstm_linear *a, struct lstm_linear_plan *p) {
+    const int64_t element = a->call.model.dtype == LSTM_F32 ? 4 : 8, vector = a->call.isa->vector_bytes / element;
+    if (a->n_inputs > LARGEST_SIZE || a->n_outputs > LARGEST_SIZE) return LSTM_TOO_LARGE;
+    const int64_t I = a->n_inputs, O = round_up(a->n_outputs, vector), partial_tile = LSTM_LARGEST_TILE - 1;
+    const bool is_backward = a->d_y;
+    struct total t = {0};
+    p->packed = take(&t, is_backward ? 0 : I, times(&t, O, element), NULL);
+    p->bias = take(&t, is_backward ? 0 : 1, times(&t, O, element), NULL);
+    p->packed_backward = take(&t, is_backward ? a->n_outputs : 0, times(&t, round_up(I, vector), element), NULL);
+    p->left = take(&t, is_backward ? I + partial_tile : 0, LSTM_GRADIENT_ROWS * element, NULL);
+    p->right = take(&t, is_backward ? LSTM_GRADIENT_ROWS : 0, times(&t, O, element), NULL);
+    p->sums = take(&t, is_backward ? I + 1 : 0, times(&t, O, element), NULL);
+    p->bytes = t.bytes;
+    return status_of(&t);
+}
+
+enum lstm_status lstm_linear_bytes(const struct lstm_linear *a, int64_t *bytes) {
+    struct lstm_linear_plan p = {0};
+    const enum lstm_status status = lstm_plan_linear(a, &p);
+    *bytes = p.bytes;
+    return status;
+}

@@ -1,0 +1,100 @@
+"""The translation units of the C core and the flags of each: what setup.py builds and the tests compile.
+
+    python csrc/units.py    # writes compile_commands.json, from which editors and tools learn the flags
+
+The folder of a source says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
+instruction set and dtype. The instruction sets come from isas.h. Standard library only.
+"""
+
+import json
+import os
+import platform
+import re
+import shlex
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Never -march=native (the package must run elsewhere) and never -ffast-math (it changes the floating-point mode of the
+# whole process). -ffp-contract=off: each fused multiply-add is written out, so that no compiler decides the bits.
+FLAGS = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+DTYPES = {"f32": [], "f64": ["-DLSTM_DOUBLE"]}
+MACHINES = {"x86_64": "X86", "amd64": "X86", "i386": "X86", "i686": "X86", "aarch64": "ARM", "arm64": "ARM"}
+
+
+class Isa(NamedTuple):
+    name: str
+    machine: str  # X86, ARM or ANY
+    flags: list
+    features: set  # of the processor, as /proc/cpuinfo spells them
+
+
+class Unit(NamedTuple):
+    name: str
+    source: str  # relative to the root
+    flags: list
+
+
+def target_machine():
+    """X86, ARM or ANY (the portable kernels alone): what is built for, which need not be what builds."""
+    name = sysconfig.get_platform().rpartition("-")[2]
+    if name == "universal2":  # macOS; one architecture per build
+        name = os.environ.get("ARCHFLAGS", platform.machine()).split()[-1]
+    return MACHINES.get(name.lower(), "ANY")
+
+
+def read_isas():
+    """The rows of isas.h, slowest first."""
+    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), \d+, "([^"]*)",((?:[^()]|\([^()]*\))*)\)')
+    return [
+        Isa(name, machine, flags.split(), {word.lower() for word in re.findall(r"CPU[(_](\w+)", processor)})
+        for machine, name, flags, processor in row.findall((ROOT / "csrc/isas.h").read_text())
+    ]
+
+
+def isas(machine=None):
+    """Those of a machine, by default the target's."""
+    return [isa for isa in read_isas() if isa.machine in ("ANY", machine or target_machine())]
+
+
+def units():
+    """Every translation unit of the target, those that take longest to compile first."""
+
+    def sources(folder):
+        return [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / folder).glob("*.c"))]
+
+    def name(source, *parts):
+        return "_".join([Path(source).stem, *parts])
+
+    return [
+        *(
+            Unit(name(source, isa.name, dtype), source, [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.name}", *flags])
+            for isa in reversed(isas())
+            for dtype, flags in DTYPES.items()
+            for source in sources("csrc/kernels")
+        ),
+        *(
+            Unit(name(source, dtype), source, [*FLAGS, *flags])
+            for dtype, flags in DTYPES.items()
+            for source in sources("csrc/loops")
+        ),
+        *(Unit(name(source), source, FLAGS) for source in sources("csrc")),
+    ]
+
+
+def compiler():
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+
+def main():
+    commands = [
+        {"directory": str(ROOT), "file": unit.source, "arguments": [*compiler(), *unit.flags, "-c", unit.source]}
+        for unit in units()
+    ]
+    (ROOT / "compile_commands.json").write_text(json.dumps(commands, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

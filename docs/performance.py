@@ -1,0 +1,196 @@
+"""Writes docs/performance.md, the table on README's first screen and docs/gallery/speed.png from benchmarks/results/:
+
+    python docs/performance.py
+
+No figure is typed by hand: tests/test_readme.py compares the text with the files it comes from.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import geometric_mean
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from comparison.table import markdown, time_text  # noqa: E402
+from comparison.verdict import best_peer, ours, ratio, seconds, spread  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+ZEN5, ZEN5_TWO = "amd-epyc-zen5-2026-11-27-one-thread", "amd-epyc-zen5-2026-11-27-two-threads"
+ZEN3 = "amd-epyc-2026-11-23-one-thread"
+HEADLINE = {  # (kind, T, B, I, H): what a reader of README's first screen does with it
+    ("step", 1, 1, 8, 8): "one `step` from Python, H = 8",
+    ("step", 1, 1, 128, 128): "one `step` from Python, H = 128",
+    ("forward", 100, 1, 64, 64): "one sequence of 100 steps, H = 64",
+    ("forward", 100, 32, 64, 64): "32 sequences of 100 steps, H = 64",
+    ("training", 100, 1, 64, 64): "forward and backward, one sequence, H = 64",
+    ("training", 100, 32, 64, 64): "forward and backward, 32 sequences, H = 64",
+}
+NAMES = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch", "jax": "JAX", "openvino": "OpenVINO", "keras": "Keras"}
+
+PAGE = """# Performance
+
+All figures on this page are medians of interleaved runs, one virtual machine each, every framework in a process of
+its own and at its fastest documented way for that shape. They come from the JSON files named with each table; the
+command that made them is in [benchmarks/README.md](../benchmarks/README.md). `python docs/performance.py` writes
+this page.
+
+* **best peer**, **PyTorch**: their time divided by ours; above 1, lstm_fast is faster.
+* **of the limit**: the share of what the hardware allows, measured in the same run: the rate of a large matrix
+  product, or reading the weights at the speed of the cache they fit in, whichever takes longer. Small shapes are
+  limited by the cell's activations and the cost of a call, which this limit leaves out.
+* **spread**: interquartile range of our rounds divided by their median.
+
+{summary}
+
+## AVX-512 (AMD EPYC, Zen 5), float32, one thread
+
+`benchmarks/results/{zen5}.json`, {zen5_date}; the chart of all its shapes is `{zen5}.png` beside it.
+
+{zen5_table}
+
+## AVX2 (AMD EPYC, Zen 3), float32, one thread
+
+`benchmarks/results/{zen3}.json`, {zen3_date}. This machine was not quiet: single ratios move by ten percent from
+run to run.
+
+{zen3_table}
+
+## Two threads (Zen 5)
+
+`benchmarks/results/{zen5_two}.json`, {zen5_two_date}. *one thread* is the time of lstm_fast on one thread divided
+by its time on two. Known weakness: on a machine where another process has just kept the cores busy, a call may fall
+back to one thread for a while, and which shapes do is chance; a second run of this table, minutes later, differed
+by a factor of two in single rows.
+
+{two_table}
+
+## Where lstm_fast is slower
+
+{losses}
+"""
+
+HEADER = (
+    "| T, B, I, H | | lstm_fast | best peer | PyTorch 2.13 | of the limit | spread |\n|---|---|---|---|---|---|---|"
+)
+
+
+def load(name):
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def compared(results):
+    """The float32 rows that have a peer's time."""
+    return [
+        row
+        for row in results["rows"]
+        if ours(row) and best_peer(row)[1] and row["regime"] not in ("float16", "float64", "avx2")
+    ]
+
+
+def headline(results):
+    """README's table."""
+    yield "| float32, one thread | lstm_fast | best peer | PyTorch 2.13 |"
+    yield "|---|---|---|---|"
+    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+    for key, words in HEADLINE.items():
+        row = rows[key]
+        peer, time = best_peer(row)
+        time, own = ratio(time, ours(row)), time_text(ours(row)).replace("us", "µs")
+        torch = ratio(seconds(row, row["peers"]["torch"]), ours(row))
+        yield f"| {words} | {own} | {time:.1f} × ({NAMES.get(peer, peer)}) | {torch:.1f} × |"
+
+
+def two_threads(results):
+    yield "| T, B, I, H | | lstm_fast | one thread | spread |"
+    yield "|---|---|---|---|---|"
+    for row in (row for row in results["rows"] if row["regime"] == "threads" and ours(row)):
+        own = ratio(seconds(row, row["own"]), ours(row)) / row["own_work"]
+        yield (
+            f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {row['kind']} | "
+            f"{time_text(ours(row)).replace('us', 'µs')} | {own:.2f} × | {spread(row):.1%} |"
+        )
+
+
+def losses(results):
+    """A sentence for each file: the shapes where a peer takes less time."""
+    for name in results:
+        rows = [(ratio(best_peer(row)[1], ours(row)), row) for row in compared(load(name))]
+        slower = sorted(((value, row) for value, row in rows if value < 1), key=lambda pair: pair[0])
+        words = ", ".join(
+            f"{row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']} "
+            f"({value:.2f} × {NAMES.get(best_peer(row)[0], best_peer(row)[0])})"
+            for value, row in slower
+        )
+        yield f"* `{name}.json`, {len(slower)} of {len(rows)} shapes: {words or 'none'}."
+
+
+def page():
+    files = {"zen5": ZEN5, "zen3": ZEN3, "zen5_two": ZEN5_TWO}
+    loaded = {key: load(name) for key, name in files.items()}
+    dates = {f"{key}_date": results["host"]["date"][:10] for key, results in loaded.items()}
+    rows = compared(loaded["zen5"])
+    mean = geometric_mean([ratio(best_peer(row)[1], ours(row)) for row in rows])
+    summary = (
+        f"Over the {len(rows)} float32 shapes of the AVX-512 file, lstm_fast is {mean:.2f} times as fast as the "
+        "best peer at each shape (geometric mean)."
+    )
+    return PAGE.format(
+        **files,
+        **dates,
+        summary=summary,
+        zen5_table="\n".join([HEADER, *markdown(loaded["zen5"])]),
+        zen3_table="\n".join([HEADER, *markdown(loaded["zen3"])]),
+        two_table="\n".join(two_threads(loaded["zen5_two"])),
+        losses="\n".join(losses([ZEN5, ZEN3])),
+    )
+
+
+def draw(path):
+    """A bar for each row of README's table: how many times as long the best peer and PyTorch take."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    results = load(ZEN5)
+    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+    figure, axes = plt.subplots(figsize=(8, 3.4), dpi=110, layout="constrained")
+    for k, key in enumerate(HEADLINE):
+        peer, time = best_peer(rows[key])
+        torch = ratio(seconds(rows[key], rows[key]["peers"]["torch"]), ours(rows[key]))
+        bars = [(torch, "0.75", "PyTorch"), (ratio(time, ours(rows[key])), "0.35", NAMES.get(peer, peer))]
+        if peer == "torch":
+            bars = bars[1:]
+        for j, (value, grey, name) in enumerate(bars):
+            y = k + 0.2 * (len(bars) - 1) - 0.4 * j
+            axes.barh(y, value, 0.36, color=grey)
+            axes.text(value * 1.04, y, f"{value:.1f} × {name}", va="center", fontsize=8)
+    axes.axvline(1, color="0", lw=1)
+    axes.set_yticks(range(len(HEADLINE)), [words.replace("`", "") for words in HEADLINE.values()], fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(1, 60)
+    axes.set_xticks([1, 2, 5, 10, 20], ["1\nlstm_fast", "2", "5", "10", "20"], fontsize=8)
+    axes.minorticks_off()
+    axes.set_xlabel("time relative to lstm_fast (lower is faster)", fontsize=9)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def readme(text):
+    """README.md with its table renewed."""
+    begin, end = "<!-- written by docs/performance.py -->\n", "<!-- end -->\n"
+    before, _, rest = text.partition(begin)
+    return before + begin + "\n".join(headline(load(ZEN5))) + "\n" + end + rest.partition(end)[2]
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "performance.md").write_text(page())
+    path = ROOT / "README.md"
+    path.write_text(readme(path.read_text()))
+    draw(ROOT / "docs" / "gallery" / "speed.png")

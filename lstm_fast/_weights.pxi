@@ -1,0 +1,415 @@
+# One version of a network's weights and the calls that compute with it, included by _core.pyx.
+
+CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
+         "identity": LSTM_CELL_RNN_IDENTITY}
+
+ACTIVATIONS = {"tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE,
+               "leaky_relu": LSTM_LEAKY_RELU, "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH,
+               "hard_sigmoid": LSTM_HARD_SIGMOID, "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS}
+
+# Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight", "norm_hh_weight",
+              "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+
+
+cdef lstm_activation activation_of(spec) except *:
+    """(name, alpha, beta); None: the plain cell's."""
+    cdef lstm_activation a
+    a.kind, a.alpha, a.beta = LSTM_DEFAULT, 0, 0
+    if spec is not None:
+        name, alpha, beta = spec
+        a.kind, a.alpha, a.beta = ACTIVATIONS[name], alpha, beta
+    return a
+
+
+cdef class Weights:
+    """One immutable version of a network's weights, packed for one instruction set.
+
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, never written again; flat: the array of which all
+    are views, if there is one. Matrices of float16 are kept so and computed with in float32; all others have the dtype in any
+    case, and there is no backward. A cell that is more than the plain one says so by `options`: members of lstm_model.
+    Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
+    """
+    cdef lstm_model model
+    cdef const lstm_isa *isa
+    cdef readonly object flat, dtype, cell
+    cdef readonly tuple arrays
+    cdef Block packed_forward, packed_backward
+    cdef lstm_weights *in_flat  # where the arrays lie in flat; NULL without it
+    cdef char *flat_begin
+    cdef int64_t n_flat, n_entries
+    cdef char code  # of the dtype, in the buffer protocol
+
+    def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                  int64_t num_directions, arrays, *, flat=None, int64_t proj_size=0, c_bool peepholes=False,
+                  c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
+                  activation=None, recurrent_activation=None, cell_activation=None):
+        self.dtype = numpy.dtype(dtype)
+        self.cell, self.code = cell, dtype_code(self.dtype)
+        self.model.cell = CELLS[cell]
+        self.model.dtype = LSTM_F32 if self.code == b'f' else LSTM_F64
+        self.model.input_size = input_size
+        self.model.hidden_size = hidden_size
+        self.model.num_layers = num_layers
+        self.model.num_directions = num_directions
+        self.model.proj_size, self.model.peepholes, self.model.layer_norm = proj_size, peepholes, layer_norm
+        self.model.coupled_gates, self.model.cell_clip, self.model.gate_clip = coupled_gates, cell_clip, gate_clip
+        self.model.activation, self.model.cell_activation = activation_of(activation), activation_of(cell_activation)
+        self.model.recurrent_activation = activation_of(recurrent_activation)
+        self.isa = current_isa
+        self.arrays = tuple([tuple(of) for of in arrays])
+        self.check_model()
+        self.packed_forward = self.pack(False)
+        if flat is not None:
+            self.find_in_flat(flat)
+
+    def __dealloc__(self):
+        free(self.in_flat)
+
+    cdef int check_model(self) except -1:
+        """What the sizes and options must be for the core to take them; sizes that are too large plan.c refuses."""
+        cdef lstm_model *m = &self.model
+        if min(m.input_size, m.hidden_size, m.num_layers) < 1 or m.num_directions not in (1, 2):
+            raise ValueError("sizes and num_layers must be positive and num_directions 1 or 2")
+        if not 0 <= m.proj_size < m.hidden_size:
+            raise ValueError(f"proj_size must be from 0 to hidden_size - 1 = {m.hidden_size - 1}, got {m.proj_size}")
+        self.n_entries = len(self.arrays)
+        if self.n_entries % m.num_directions or self.n_entries // m.num_directions != m.num_layers:
+            raise ValueError(f"arrays must have an entry for each layer and direction, got {self.n_entries}")
+        if len(self.arrays[0]) != len(PARAMETERS):
+            raise ValueError(f"an entry must have an array or None for each of PARAMETERS, got {len(self.arrays[0])}")
+        m.initial_state = self.arrays[0][PARAMETERS.index("h_0")] is not None
+        m.half_weights = getattr(self.arrays[0][0], "dtype", None) == numpy.float16
+        has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
+                       or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
+        if m.cell != LSTM_CELL_LSTM and (has_options or m.half_weights):
+            raise ValueError("a plain RNN has none of the options of an LSTM, and no weights of float16")
+        if m.half_weights and m.dtype != LSTM_F32:
+            raise ValueError("weights of float16 need an LSTM of dtype float32")
+        return 0
+
+    cdef c_bool is_f32(self) noexcept:
+        return self.model.dtype == LSTM_F32
+
+    cdef int64_t R(self) noexcept:
+        return self.model.proj_size if self.model.proj_size else self.model.hidden_size
+
+    cdef void *parameter(self, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
+                         int64_t columns=0) except? NULL:
+        """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
+        cdef char code = b'e' if self.model.half_weights and columns else self.code
+        if array is None and not is_in_model:
+            return NULL
+        if (array is None or not is_in_model) and not (array is None and name.startswith("bias")):
+            raise ValueError(f"{name} must be {'an array' if is_in_model else 'None'} in this model")
+        return exact(name, array, code, is_gradient, 2 if columns else 1, rows, columns if columns else 1)
+
+    cdef int read_weights(self, lstm_weights *weights, entries, c_bool is_gradients=False) except -1:
+        """Where the arrays of every layer and direction lie or, with is_gradients, are to be written."""
+        cdef lstm_model *m = &self.model
+        cdef lstm_weights *w = weights
+        cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = is_gradients
+        cdef int64_t H = m.hidden_size, R = self.R(), G = H * (4 if is_lstm else 1), I = m.input_size, k = 0
+        if len(entries) != self.n_entries:
+            raise ValueError(f"there must be {self.n_entries} entries, one for each layer and direction, got {len(entries)}")
+        for entry in entries:
+            if len(entry) != len(PARAMETERS):
+                raise ValueError(f"an entry must have an array or None for each of PARAMETERS, got {len(entry)}")
+            (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight, norm_c_weight,
+             norm_c_bias, h_0, c_0) = entry
+            if k == m.num_directions:
+                I = m.num_directions * R
+            w = &weights[k]
+            w.weight_ih = self.parameter("weight_ih", weight_ih, True, g, G, I)
+            w.weight_hh = self.parameter("weight_hh", weight_hh, True, g, G, R)
+            w.bias_ih = self.parameter("bias_ih", bias_ih, True, g, G)
+            w.bias_hh = self.parameter("bias_hh", bias_hh, True, g, G)
+            w.weight_hr = self.parameter("weight_hr", weight_hr, m.proj_size != 0, g, R, H)
+            w.weight_peephole = self.parameter("weight_peephole", weight_peephole, m.peepholes, g, 3 * H)
+            w.norm_ih_weight = self.parameter("norm_ih_weight", norm_ih_weight, m.layer_norm, g, G)
+            w.norm_hh_weight = self.parameter("norm_hh_weight", norm_hh_weight, m.layer_norm, g, G)
+            w.norm_c_weight = self.parameter("norm_c_weight", norm_c_weight, m.layer_norm, g, H)
+            w.norm_c_bias = self.parameter("norm_c_bias", norm_c_bias, m.layer_norm, g, H)
+            w.h_0 = self.parameter("h_0", h_0, m.initial_state, g, R)
+            w.c_0 = self.parameter("c_0", c_0, m.initial_state and is_lstm, g, H)
+            k += 1
+        return 0
+
+    cdef Block pack(self, c_bool backward):
+        cdef int64_t n = 0
+        cdef void *to
+        cdef lstm_weights *weights = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
+        if weights == NULL:
+            raise MemoryError()
+        try:
+            self.read_weights(weights, self.arrays)
+            raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
+            packed = Block(n)
+            to = packed.address
+            with nogil:
+                lstm_pack(&self.model, self.isa, backward, weights, to)
+        finally:
+            free(weights)
+        return packed
+
+    cdef Block packed_for_backward(self):
+        # No lock: a fork would inherit it held. Threads that come here at once each pack, and one result is kept.
+        cdef Block packed
+        with cython.critical_section(self):
+            packed = self.packed_backward
+        if packed is None:
+            packed = self.pack(True)
+            with cython.critical_section(self):
+                if self.packed_backward is None:
+                    self.packed_backward = packed
+        return packed
+
+    cdef int find_in_flat(self, flat) except -1:
+        """Takes the flat array of which all arrays are views."""
+        cdef char *begin
+        cdef char *at
+        cdef int64_t n
+        if self.model.half_weights:
+            raise ValueError("flat must be None for weights of float16")
+        begin = <char *>numbers(flat, self.code, False, &self.n_flat)
+        self.in_flat = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
+        if self.in_flat == NULL:
+            raise MemoryError()
+        self.read_weights(self.in_flat, self.arrays)
+        for array in [array for of in self.arrays for array in of if array is not None]:
+            at = <char *>numbers(array, self.code, False, &n)
+            if at < begin or at > begin + (self.n_flat - n) * <int64_t>self.dtype.itemsize:
+                raise ValueError("arrays must be views of flat")
+        self.flat_begin, self.flat = begin, flat
+        return 0
+
+    cdef int read_gradients(self, lstm_weight_gradients *d_weights, gradients) except -1:
+        """Where each of the gradients, as backward takes them, is to be written."""
+        cdef lstm_weights *weights = self.in_flat
+        cdef ptrdiff_t offset = 0
+        cdef int64_t k
+        if gradients is None:
+            raise ValueError("gradients must be given, got None")
+        if self.in_flat != NULL:
+            offset = exact("gradients", gradients, self.code, True, 1, self.n_flat) - self.flat_begin
+        else:
+            weights = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
+            if weights == NULL:
+                raise MemoryError()
+        try:
+            if self.in_flat == NULL:
+                self.read_weights(weights, gradients, True)
+            for k in range(self.n_entries):
+                fill_gradients(&weights[k], offset, &d_weights[k])
+        finally:
+            if self.in_flat == NULL:
+                free(weights)
+        return 0
+
+    cdef int begin(self, lstm_call *c, int64_t T, int64_t B, run, int num_threads) except -1:
+        """run: None, or what a training call has beside its arrays, _network.Run."""
+        if T < 0 or B < 0:
+            raise ValueError(f"T and B must not be negative, got {T} and {B}")
+        c.model, c.isa, c.T, c.B, c.n_threads, c.split = self.model, self.isa, T, B, num_threads, current_split
+        c.interrupted, c.interrupted_context = NULL, NULL
+        if is_interruptible(&self.model, T, B) and is_main_thread():
+            c.interrupted = check_signals
+        c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
+        c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
+        if run is not None:
+            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.recompute_gates = run
+            if c.zoneout_c != 0 and self.model.cell != LSTM_CELL_LSTM:
+                raise ValueError("a plain RNN has no c: zoneout_c must be 0")
+        return 0
+
+    cdef tuple begin_sequences(self, lstm_call *c, lstm_sequence *x_at, x, run, int num_threads, order, resets):
+        """A call on x (T, B, I), or (1, n, I) if the order says that it is packed. Returns the axes of x but the last, and what
+        must be kept alive until the call is over."""
+        cdef Memory a
+        cdef int64_t T, B
+        if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
+            refuse("x", x, self.code, False, f"(T, B, {self.model.input_size})")
+        T, B = a.shape[0], a.shape[1]
+        x_at[0] = sequence("x", x, self.code, False, T, B, self.model.input_size)
+        if order is not None and len(order) == 3:
+            self.begin(c, len(order[2]), len(order[0]), run, num_threads)
+            kept = read_packed(order, T * B, c)
+        else:
+            self.begin(c, T, B, run, num_threads)
+            kept = read_order(order, c)
+        if resets is not None:
+            c.resets = <const uint8_t *>exact("resets", resets, b'B', False, 2, c.T, c.B)
+        return T, B, kept
+
+    cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
+        """A state (L * D, B, n), or the same rows with fewer axes before the last; None: NULL."""
+        cdef Memory a
+        cdef int64_t n_rows = 1, rows = self.n_entries * c.B
+        cdef int k
+        if array is None:
+            return NULL
+        if not read_buffer(array, self.code, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0), &a):
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        for k in range(a.ndim - 1):
+            n_rows *= a.shape[k]
+        if a.ndim < 1 or n_rows != rows or a.shape[a.ndim - 1] != n:
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        return a.data if rows else NULL
+
+    cdef int check_tape(self, const lstm_call *c, Block tape) except -1:
+        cdef int64_t n = 0
+        raise_status(lstm_tape_bytes(c, &n))
+        if tape.n < n:
+            raise ValueError(f"tape must be a Block of {n} bytes for this call, got {tape.n}")
+        return 0
+
+    @property
+    def hidden_size(self):
+        return self.model.hidden_size
+
+    @property
+    def h_size(self):
+        """R: P with a projection, else H."""
+        return self.R()
+
+    @property
+    def num_directions(self):
+        return self.model.num_directions
+
+    @property
+    def n_states(self):
+        return self.n_entries
+
+    @property
+    def has_c(self):
+        return self.model.cell == LSTM_CELL_LSTM
+
+    def tape_bytes(self, T, B, run=None):
+        """Size of the Block for what backward needs of T steps of B sequences."""
+        cdef lstm_call call
+        cdef int64_t n = 0
+        self.begin(&call, T, B, run, 1)
+        raise_status(lstm_tape_bytes(&call, &n))
+        return n
+
+    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
+        """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
+
+        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or (lengths,
+        None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from packed_rows[t] on.
+        resets: None, or uint8 (T, B).
+        """
+        cdef lstm_forward_args a
+        cdef int64_t H = self.model.hidden_size, R = self.R(), T, B
+        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
+        if output is None or h_n is None or (has_c and c_n is None):
+            raise ValueError("output and the last states must be arrays, got None")
+        a.output = sequence("output", output, self.code, True, T, B, self.model.num_directions * R)
+        a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
+        a.h_n, a.c_n = self.read_state("h_n", h_n, True, &a.call, R), self.read_state("c_n", c_n, True, &a.call, H)
+        a.tape = NULL
+        if tape is not None:
+            self.check_tape(&a.call, tape)
+            a.tape = tape.address
+        run_forward(self, &a, False)
+
+    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
+                 run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
+        """gradients: L * D tuples in the order of PARAMETERS, None for absent ones, or, if there is a flat array of the
+        parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
+        cdef lstm_backward_args a
+        cdef int64_t H = self.model.hidden_size, R = self.R(), n = 0, T, B
+        cdef lstm_status status
+        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        cdef Block packed, workspace = None
+        if self.model.half_weights:
+            raise TypeError("weights of float16 are for inference: there is no backward")
+        T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
+        if d_h_0 is None or (has_c and d_c_0 is None) or (d_c_norms is not None and not has_c):
+            raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")
+        self.check_tape(&a.call, tape)
+        a.d_output = sequence("d_output", d_output, self.code, False, T, B, self.model.num_directions * R)
+        a.d_x = sequence("d_x", d_x, self.code, True, T, B, self.model.input_size)
+        a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
+        a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)
+        a.d_c_n = self.read_state("d_c_n", d_c_n, False, &a.call, H)
+        a.d_h_0, a.d_c_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R), self.read_state("d_c_0", d_c_0, True, &a.call, H)
+        a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, b'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, b'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        packed = self.packed_for_backward()
+        a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
+        raise_status(lstm_backward_bytes(&a.call, &n))
+        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>malloc(self.n_entries * sizeof(lstm_weight_gradients))
+        if d_weights == NULL:
+            raise MemoryError()
+        try:
+            self.read_gradients(d_weights, gradients)
+            workspace = borrow_workspace(n)
+            a.d_weights, a.workspace = d_weights, workspace.address
+            with nogil:
+                status = lstm_backward(&a)
+            raise_status(status)
+        finally:
+            free(d_weights)
+            return_workspace(workspace)
+
+    def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, run=None):
+        """Views of a tape with gates: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
+        time's."""
+        cdef lstm_call call
+        cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
+        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = self.R()
+        self.begin(&call, T, B, run, 1)
+        self.check_tape(&call, tape)
+        if not (0 <= layer < self.model.num_layers and 0 <= direction < D):
+            raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
+        if self.model.cell != LSTM_CELL_LSTM or call.recompute_gates:
+            raise ValueError("this tape has no gates")
+        blocks = (H + V - 1) // V
+
+        def view(offset, *shape):
+            n = self.dtype.itemsize
+            for size in shape:
+                n *= size
+            return tape.data[offset:offset + n].view(self.dtype).reshape(shape)
+
+        gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
+        gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
+        c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
+        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
+
+
+cdef int run_forward(Weights weights, lstm_forward_args *a, c_bool is_short) except -1:
+    """Runs a call whose arrays are set, on a borrowed workspace. is_short: it is over before the GIL could be given away."""
+    cdef int64_t n = 0
+    cdef lstm_status status
+    cdef Block workspace
+    a.packed = weights.packed_forward.address
+    raise_status(lstm_forward_bytes(&a.call, a.tape != NULL, &n))
+    workspace = borrow_workspace(n)
+    a.workspace = workspace.address
+    try:
+        if is_short:
+            status = lstm_forward(a)
+        else:
+            with nogil:
+                status = lstm_forward(a)
+        raise_status(status)
+    finally:
+        return_workspace(workspace)
+    return 0
+
+
+cdef inline void *moved(const void *at, ptrdiff_t offset) noexcept nogil:
+    return NULL if at == NULL else <char *>at + offset
+
+
+cdef void fill_gradients(const lstm_weights *w, ptrdiff_t offset, lstm_weight_gradients *d) noexcept nogil:
+    """Each gradient `offset` bytes from where w has the parameter; NULL stays NULL."""
+    d.d_weight_ih, d.d_weight_hh = moved(w.weight_ih, offset), moved(w.weight_hh, offset)
+    d.d_bias_ih, d.d_bias_hh = moved(w.bias_ih, offset), moved(w.bias_hh, offset)
+    d.d_weight_hr, d.d_weight_peephole = moved(w.weight_hr, offset), moved(w.weight_peephole, offset)
+    d.d_norm_ih_weight, d.d_norm_hh_weight = moved(w.norm_ih_weight, offset), moved(w.norm_hh_weight, offset)
+    d.d_norm_c_weight, d.d_norm_c_bias = moved(w.norm_c_weight, offset), moved(w.norm_c_bias, offset)
+    d.d_h_0, d.d_c_0 = moved(w.h_0, offset), moved(w.c_0, offset)

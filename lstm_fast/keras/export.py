@@ -1,0 +1,178 @@
+"""An LSTM as a Keras layer, and Keras masks as lengths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _variants
+from .._errors import network_type
+from ..modules import LSTM
+from ..quantized import QuantizedLSTM
+from ..reference.gates import GATES
+from .layers import ACTIVATIONS, KERAS_GATES
+
+if TYPE_CHECKING:
+    from .._types import Array, ArrayLike
+
+# Options that Keras does not have, and their values without effect.
+NOT_IN_KERAS = {
+    "proj_size": 0,
+    "peepholes": False,
+    "layer_norm": False,
+    "coupled_gates": False,
+    "cell_clip": None,
+    "gate_clip": None,
+    "learn_initial_state": False,
+}
+
+
+def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any) -> Any:
+    """Make a built Keras layer that computes what an LSTM does.
+
+    Parameters
+    ----------
+    lstm : LSTM or QuantizedLSTM
+        Its parameters are copied; the two biases are added.
+    name : str, optional
+        Name of the layer or model.
+    **config
+        Further arguments of keras.layers.LSTM; return_sequences is True by default.
+
+    Returns
+    -------
+    Keras layer
+        For one layer keras.layers.LSTM or, with two directions, keras.layers.Bidirectional of one; for more a
+        keras.Model of them, with keras.layers.Dropout between them if lstm.dropout.
+
+    Raises
+    ------
+    ValueError
+        For an option that Keras does not have; the message names it.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 8, batch_first=True, seed=0)
+    >>> layer = lf.keras.to_layer(lstm, name="encoder")
+    >>> x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    >>> bool(np.allclose(keras.ops.convert_to_numpy(layer(x)), lstm(x)[0], atol=1e-6))
+    True
+    """
+    activations = _check(lstm)
+    try:
+        import keras
+    except ImportError:
+        raise ImportError("to_layer needs Keras 3 and a backend of it: pip install keras") from None
+    p, dtype = lstm.parameters(), lstm.dtype.name
+    last = {"return_sequences": True} | config
+    layers = []
+    for k in range(lstm.num_layers):
+        own = last if k == lstm.num_layers - 1 else last | {"return_sequences": True, "return_state": False}
+        named = {"name": name} if name and lstm.num_layers == 1 else {}
+        arguments = {
+            "units": lstm.hidden_size,
+            "use_bias": lstm.bias,
+            "recurrent_dropout": lstm.recurrent_dropout,
+            "dtype": dtype,
+        }
+        arguments |= activations | own
+        if lstm.bidirectional:
+            layer = keras.layers.Bidirectional(keras.layers.LSTM(**arguments), dtype=dtype, **named)
+        else:
+            layer = keras.layers.LSTM(**arguments, **named)
+        layer.build((None, None, p[f"weight_ih_l{k}"].shape[1]))
+        suffixes = (f"_l{k}", f"_l{k}_reverse")[: lstm.num_directions]
+        layer.set_weights([array for suffix in suffixes for array in _variables(p, suffix)])
+        if k and lstm.dropout:
+            layers.append(keras.layers.Dropout(lstm.dropout, dtype=dtype))
+        layers.append(layer)
+    if len(layers) == 1:
+        return layers[0]
+    output = sequence = keras.Input((None, lstm.input_size), dtype=dtype)
+    for layer in layers:
+        output = layer(output)
+    model = keras.Model(sequence, output, name=name)
+    model.dtype_policy = dtype  # else float64 input becomes float32
+    return model
+
+
+def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
+    """Arguments activation and recurrent_activation, if Keras has all that the LSTM does."""
+    if not isinstance(lstm, (LSTM, QuantizedLSTM)):
+        raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
+    for option, plain in NOT_IN_KERAS.items():
+        if getattr(lstm, option) != plain:
+            raise ValueError(f"{option} must be {plain!r} for Keras, got {getattr(lstm, option)!r}")
+    if any(_variants.zoneout(lstm.zoneout)):
+        raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
+    names = {name: _activation(name, getattr(lstm, name)) for name in ("activation", "recurrent_activation")}
+    if _activation("cell_activation", lstm.cell_activation) != names["activation"]:
+        raise ValueError(
+            f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
+        )
+    return names
+
+
+def _activation(argument: str, value: Any) -> str:
+    """Keras' name of an activation."""
+    for name, ours in ACTIVATIONS.items():
+        if _variants.activation(argument, ours) == _variants.activation(argument, value):
+            return name
+    raise ValueError(
+        f"{argument} must be one that Keras has, {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}"
+    )
+
+
+def _variables(p: dict[str, Array], suffix: str) -> list[Array]:
+    """kernel, recurrent_kernel and, if there is one, bias of a direction."""
+
+    def columns(array: Array) -> Array:
+        gates = dict(zip(GATES, np.split(array, len(GATES)), strict=True))
+        stacked: Array = np.concatenate([gates[gate] for gate in KERAS_GATES])
+        return stacked.T
+
+    weights = [columns(p["weight_ih" + suffix]), columns(p["weight_hh" + suffix])]
+    if "bias_ih" + suffix in p:
+        weights.append(columns(p["bias_ih" + suffix] + p["bias_hh" + suffix]))
+    return weights
+
+
+def lengths(mask: ArrayLike) -> Array:
+    """Convert a Keras mask to the lengths argument of an LSTM.
+
+    Parameters
+    ----------
+    mask : array_like of bool of shape (B, T)
+        True at the steps of each sequence, which must begin at the first one; a row of False is a sequence of length 0.
+
+    Returns
+    -------
+    ndarray of int of shape (B,)
+        The number of steps of each sequence.
+
+    Raises
+    ------
+    ValueError
+        For a mask with gaps or with padding on the left; the message names the first such sequence.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> lf.keras.lengths([[True, True, False], [True, True, True]])
+    array([2, 3])
+    """
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.ndim != 2:
+        raise ValueError(f"mask must be boolean of shape (B, T), got {mask.dtype} {mask.shape}")
+    steps: Array = mask.sum(axis=1)
+    wrong = np.flatnonzero((mask != (np.arange(mask.shape[1]) < steps[:, None])).any(axis=1))
+    if len(wrong):
+        raise ValueError(
+            "mask must be padded on the right, True up to the end of each sequence and False after it, "
+            f"got a gap or left padding in sequence {wrong[0]}"
+        )
+    return steps

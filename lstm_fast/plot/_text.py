@@ -1,0 +1,63 @@
+"""Text that fits: its width in points, shortening, wrapping, and compact numbers."""
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+SMALL = "small"  # relative to the caller's font size
+
+
+def font_points(size: float | str) -> float:
+    """One of matplotlib's font sizes ("small") in points."""
+    return float(FontProperties(size=size).get_size_in_points())
+
+
+def text_width(text: str, size: float | str) -> float:
+    """Width in points of the longest line."""
+    font = FontProperties(size=size)
+    widths = (text_to_path.get_text_width_height_descent(line or " ", font, False)[0] for line in str(text).split("\n"))
+    return float(max(widths))
+
+
+def shortened(text: str, size: float | str, width: float) -> str:
+    """The text, cut off with an ellipsis if it is wider than so many points."""
+    text = str(text)
+    if text_width(text, size) <= width:
+        return text
+    while len(text) > 1 and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def wrapped(text: str, size: float | str, width: float) -> str:
+    """The text on its own lines, or on at most two lines of so many points; lines still too wide are shortened."""
+    lines = str(text).split("\n")
+    if len(lines) == 1:
+        first, *others = lines[0].split(" ")
+        while others and text_width(f"{first} {others[0]}", size) <= width:
+            first = f"{first} {others.pop(0)}"
+        lines = [first, " ".join(others)] if others else [first]
+    return "\n".join(shortened(line, size, width) for line in lines)
+
+
+def minus_signs(text: str) -> str:
+    """The text with hyphens replaced by minus signs, which are as wide as a plus."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def number(value: float, digits: int = 5) -> str:
+    """A number in few characters."""
+    if value == 0:
+        return "0"
+    if 0.01 <= abs(value) < min(1e5, 10**digits):
+        return minus_signs(f"{value:.{digits}g}")
+    mantissa, exponent = f"{value:.{min(digits, 4) - 1}e}".split("e")
+    return minus_signs(f"{float(mantissa):g}e{int(exponent)}")
+
+
+def decimals(value: float, digits: int = 3) -> str:
+    """Three decimals where they are informative, otherwise so many significant digits; integers without decimals."""
+    value = float(value)
+    if value == round(value) and abs(value) < 1000:
+        value = abs(value) if value == 0 else value  # no negative zero
+        return minus_signs(f"{value:.0f}")
+    return minus_signs(f"{value:.3f}") if 0.001 <= abs(value) < 100 else number(value, digits)

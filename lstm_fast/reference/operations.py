@@ -1,0 +1,99 @@
+"""Operations that the cell variants add to a step, each followed by its derivative.
+
+An operation whose parameter is None returns its argument unchanged. A function called <operation>_backward takes the
+gradient of the result and returns those of the arguments, None for a parameter that was None.
+"""
+
+import numpy as np
+
+from ._types import Array
+
+NORM_EPSILON = 1e-5  # as in haste and in PyTorch's LayerNorm
+
+
+# ---- clipping --------------------------------------------------------------------------------------------------------
+
+
+def clip(z: Array, bound: float | None) -> Array:
+    """z clipped to [-bound, bound]."""
+    return z if bound is None else np.where(z.real < -bound, -bound, np.where(z.real > bound, bound, z))
+
+
+def clip_backward(d: Array, z: Array, bound: float | None) -> Array:
+    """d_z: zero wherever z, before or after clipping, has reached the bound."""
+    return d if bound is None else np.where(np.abs(z.real) >= bound, 0, d)
+
+
+# ---- peepholes (Gers & Schmidhuber 2000) -----------------------------------------------------------------------------
+
+
+def split_peepholes(weight_peephole: Array | None) -> tuple[Array | None, Array | None, Array | None]:
+    """The weights of i, f and o, each (H,)."""
+    if weight_peephole is None:
+        return None, None, None
+    p_i, p_f, p_o = np.split(weight_peephole, 3)
+    return p_i, p_f, p_o
+
+
+def peep(pre: Array, p: Array | None, c: Array) -> Array:
+    """The pre-activation of a gate that also sees the cell state c."""
+    return pre if p is None else pre + p * c
+
+
+def peep_backward(d_pre: Array, p: Array | None, c: Array) -> tuple[Array | int, Array | None]:
+    """d_c and d_p."""
+    return (0, None) if p is None else (d_pre * p, (d_pre * c).sum(axis=0))
+
+
+# ---- layer normalization (Ba et al. 2016) ----------------------------------------------------------------------------
+
+
+def standardize(a: Array) -> tuple[Array, Array]:
+    """Each row of a shifted to mean 0 and scaled to variance 1, and the standard deviations it was divided by."""
+    centered = a - a.mean(axis=1, keepdims=True)
+    deviation: Array = np.sqrt((centered * centered).mean(axis=1, keepdims=True) + NORM_EPSILON)
+    return centered / deviation, deviation
+
+
+def norm(a: Array, weight: Array | None, bias: Array | None = None) -> Array:
+    """Layer normalization over the columns."""
+    if weight is None:
+        return a
+    n, _ = standardize(a)
+    return n * weight + (0 if bias is None else bias)
+
+
+def norm_backward(d: Array, a: Array, weight: Array | None) -> tuple[Array, Array | None]:
+    """d_a and d_weight."""
+    if weight is None:
+        return d, None
+    n, deviation = standardize(a)
+    d_n = d * weight
+    d_a = (d_n - d_n.mean(axis=1, keepdims=True) - n * (d_n * n).mean(axis=1, keepdims=True)) / deviation
+    return d_a, (d * n).sum(axis=0)
+
+
+# ---- projection (Sak et al. 2014) ------------------------------------------------------------------------------------
+
+
+def project(unprojected: Array, weight_hr: Array | None) -> Array:
+    """The hidden state (B,R) from its H values before the projection."""
+    return unprojected if weight_hr is None else unprojected @ weight_hr.T
+
+
+def project_backward(d_h: Array, unprojected: Array, weight_hr: Array | None) -> tuple[Array, Array | None]:
+    """d_unprojected and d_weight_hr."""
+    return (d_h, None) if weight_hr is None else (d_h @ weight_hr, d_h.T @ unprojected)
+
+
+# ---- zoneout (Krueger et al. 2017) -----------------------------------------------------------------------------------
+
+
+def zoneout(old: Array, new: Array, mask: Array | None) -> Array:
+    """The old state where the mask is 1, else the new one."""
+    return new if mask is None else np.where(mask != 0, old, new)
+
+
+def zoneout_backward(d: Array, mask: Array | None) -> tuple[Array | int, Array]:
+    """d_old and d_new."""
+    return (0, d) if mask is None else (np.where(mask != 0, d, 0), np.where(mask != 0, 0, d))

@@ -1,0 +1,77 @@
+"""What LSTMRegressor and LSTMClassifier share: one target for each sequence."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from .base import Estimator
+from .frames import wrap
+from .scaling import Scaling
+from .sequences import read_sequences, valid_steps
+
+ALTERNATIVES = (
+    'For targets at each step use lf.train.SequenceModel(lstm, n, readout="all") and lf.train.fit; for several labels '
+    "of a sequence sklearn.multioutput.MultiOutputClassifier(LSTMClassifier(...))"
+)
+
+
+class SequenceEstimator(Estimator):
+    """An LSTM and a linear head over whole sequences."""
+
+    bidirectional: bool
+    readout: str
+    scale: bool
+    warm_start: bool
+
+    _is_table: bool  # X of fit was (N, T)
+    _n_inputs: int
+    _x_scaling: Scaling
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """(x, lengths, weights), after the checks that both estimators have in common."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if self.readout not in ("last", "mean"):
+            raise ValueError(
+                f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
+                f"for each sequence. {ALTERNATIVES}"
+            )
+        _require_one_target(y)
+        x, lengths = read_sequences(self, X, reset=reset)
+        check_consistent_length(x, y)
+        if sample_weight is None:
+            return x, lengths, None
+        return x, lengths, _check_sample_weight(sample_weight, x, ensure_non_negative=True)
+
+    def _start(self, x: np.ndarray, lengths: np.ndarray | None, weights: np.ndarray | None, n_outputs: int) -> None:
+        """A new network, and the scaling of its inputs. Sequences of weight 0 do not count."""
+        counts = slice(None) if weights is None else weights > 0
+        rows = valid_steps(x[counts], None if lengths is None else lengths[counts])
+        self._x_scaling = Scaling.of(rows) if self.scale and len(rows) else Scaling.none(x.shape[2])
+        self.model_ = self._make_model(x.shape[2], n_outputs, self.readout, bidirectional=self.bidirectional)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Outputs of the head for each sequence, (N, outputs) float64."""
+        check_is_fitted(self, "model_")
+        x, lengths = read_sequences(self, X, reset=False)
+        outputs = self.model_.predict(self._x_scaling.apply(x), lengths, num_threads=self.n_jobs)
+        return outputs.astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _require_one_target(y: Any) -> None:
+    """Refuses lists of targets for each sequence, and arrays of more than two axes."""
+    wrap("y", y)  # refuses lazy frames
+    is_list = isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype == object)
+    shapes = {np.shape(one) for one in y} if is_list else set()
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes) or (not is_list and np.asarray(y).ndim > 2):
+        raise ValueError(f"y must have one target for each sequence, got several. {ALTERNATIVES}")

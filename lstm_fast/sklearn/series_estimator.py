@@ -1,0 +1,228 @@
+"""What a forecaster does with its network: training on windows, forecasts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from .base import Estimator, index_of_median, sort_levels
+from .future import read_future
+from .series import Form, Series, answer, read, warn_of_missing
+from .windows import Windowing
+
+SCALES = ("series", "window", None)
+
+
+class SeriesEstimator(Estimator):
+    """An LSTM and a linear head over windows of series."""
+
+    input_size: int
+    horizon: int
+    loss: str | tuple[str, float]
+    quantiles: Sequence[float] | None
+    window_step: int
+    freq: Any
+    scale: str | None
+
+    _targets: list[Any] | None  # columns of a wide frame
+
+    # ---- training ----
+
+    def _check(self, series: list[Series]) -> None:
+        for name in ("input_size", "horizon", "window_step"):
+            check_scalar(getattr(self, name), name, int | np.integer, min_val=1)
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {SCALES}, got {self.scale!r}")
+        self._require_steps(series, self.input_size + self.horizon, "input_size + horizon")
+
+    def _require_steps(self, series: list[Series], least: int, words: str) -> None:
+        for k, one in enumerate(series):
+            where = f" in series {k if one.id is None else one.id}" if len(series) > 1 else ""
+            if len(one.y) < least:
+                raise ValueError(f"y must have at least {words} = {least} steps, got {len(one.y)}{where}")
+            if np.isnan(one.y).all(axis=0).any():
+                raise ValueError(f"y must have values in each column, got only missing ones{where}")
+
+    def _fit_series(self, series: list[Series], form: Form) -> None:
+        self._series, self._form = series, form
+        self._windowing = windowing = Windowing(
+            series,
+            input_size=self.input_size,
+            horizon=self.horizon,
+            step=self.window_step,
+            scale=self.scale,
+            dtype=self.dtype,
+        )
+        n_levels = 1 if self.quantiles is None else len(self.quantiles)
+        self.model_ = self._make_model(windowing.n_inputs, windowing.n_targets * n_levels, "all")
+        held_out = 0.0 if self.early_stopping is None else self.validation_fraction
+        train, later = windowing.training(series, held_out)
+        validation = None
+        if self.early_stopping is not None:
+            if not len(train.x) or not len(later.x):
+                raise ValueError(
+                    f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
+                    f"{len(train.x)} to train on, {len(later.x)} to validate"
+                )
+            validation = (later.x, later.targets, None, later.mask)
+        if not len(train.x):
+            raise ValueError(
+                f"y must have a window of input_size + horizon = {self.input_size + self.horizon} steps with values "
+                "both before and after the forecast origin, got only missing ones"
+            )
+        loss = self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
+        self._train(self.model_, train.x, train.targets, loss, mask=train.mask, validation=validation)
+
+    # ---- forecasts ----
+
+    def predict(self, horizon: int | None = None, X: Any = None, *, y: Any = None, y_X: Any = None) -> Any:
+        """Forecast the steps after the series.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+        X : array_like or data frame, or list of them, optional
+            Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
+            data frames are matched by name, and their dates must be those after y.
+        y, y_X : optional
+            Other series in the form of `fit`'s, of which the last input_size steps count; they are scaled as those of
+            the same position or id, unknown ones by themselves. None: the series of `fit`.
+
+        Returns
+        -------
+        array, series, data frame or list of them
+            In the form of y, with the dates that follow. A long frame has a column prediction and, with quantiles, a
+            column for each level.
+
+        Raises
+        ------
+        ValueError
+            If X does not hold the exogenous variables of the steps after y, or y does not fit to that of `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> forecaster = LSTMForecaster(12, 3, epochs=2, random_state=0).fit(np.sin(np.arange(90.0)))
+        >>> forecaster.predict().shape, forecaster.predict(5).shape
+        ((3,), (5,))
+        """
+        series, form, levels = self._levels(horizon, X, y, y_X)
+        middle = 0 if self.quantiles is None else index_of_median(self.quantiles)
+        return answer([one[..., middle] for one in levels], series, form, self.quantiles, levels)
+
+    def predict_quantiles(self, horizon: int | None = None, X: Any = None, *, y: Any = None, y_X: Any = None) -> Any:
+        """Forecast all levels of `quantiles`.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+        X : array_like or data frame, or list of them, optional
+            Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
+            data frames are matched by name, and their dates must be those after y.
+        y, y_X : optional
+            Other series in the form of `fit`'s, of which the last input_size steps count; they are scaled as those of
+            the same position or id, unknown ones by themselves. None: the series of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (horizon, levels) or (horizon, S, levels), or list of them
+            In the order of `quantiles`; a list for several series. Levels that cross are sorted.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no quantiles.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> LSTMForecaster(12, 3, quantiles=(0.1, 0.5, 0.9), epochs=2, random_state=0).fit(y).predict_quantiles().shape
+        (3, 3)
+        """
+        self._require_quantiles("predict_quantiles")
+        return self._arrays(horizon, X, y, y_X, slice(None))
+
+    def predict_interval(self, horizon: int | None = None, X: Any = None, *, y: Any = None, y_X: Any = None) -> Any:
+        """Forecast prediction intervals: the lowest and the highest level of `quantiles`.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+        X : array_like or data frame, or list of them, optional
+            Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
+            data frames are matched by name, and their dates must be those after y.
+        y, y_X : optional
+            Other series in the form of `fit`'s, of which the last input_size steps count; they are scaled as those of
+            the same position or id, unknown ones by themselves. None: the series of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (horizon, 2) or (horizon, S, 2), or list of them
+            Lower and upper end; a list for several series.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no quantiles.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMForecaster
+        >>> y = np.sin(np.arange(90.0))
+        >>> forecaster = LSTMForecaster(12, 3, quantiles=(0.1, 0.5, 0.9), epochs=2, random_state=0).fit(y)
+        >>> low, high = forecaster.predict_interval().T
+        >>> (low <= high).all()
+        np.True_
+        """
+        order = np.argsort(self._require_quantiles("predict_interval"))
+        return self._arrays(horizon, X, y, y_X, order[[0, -1]])
+
+    def _require_quantiles(self, name: str) -> np.ndarray:
+        if self.quantiles is None:
+            raise ValueError(f"{name} needs quantiles, levels such as (0.1, 0.5, 0.9), got None")
+        return np.asarray(self.quantiles)
+
+    def _arrays(self, horizon: int | None, X: Any, y: Any, y_X: Any, chosen: Any) -> Any:
+        _, form, levels = self._levels(horizon, X, y, y_X)
+        parts = [one[..., chosen][:, 0] if form.is_flat else one[..., chosen] for one in levels]
+        return parts if form.kind == "several" or form.has_ids else parts[0]
+
+    def _levels(self, horizon: int | None, X: Any, y: Any, y_X: Any) -> tuple[list[Series], Form, list[np.ndarray]]:
+        """Series, form and forecasts (horizon, S, levels) of a call of predict."""
+        check_is_fitted(self, "model_")
+        if horizon is None:
+            horizon = self.horizon
+        check_scalar(horizon, "horizon", int | np.integer, min_val=1)
+        series, form = self._series, self._form
+        if y is not None:
+            known = [one.times.step for one in self._series if one.times is not None]
+            series, form = read(self, y, y_X, reset=False, known=known)
+            warn_of_missing(series, stacklevel=4)
+            self._require_columns_of_fit(series)
+            self._require_steps(series, self.input_size, "input_size")
+        return series, form, self._forecast(series, read_future(self, X, series, form, horizon))
+
+    def _require_columns_of_fit(self, series: list[Series]) -> None:
+        expected = (self._windowing.n_targets, self._windowing.n_exogenous)
+        for one in series:
+            given = (one.y.shape[1], one.X.shape[1])
+            if given != expected:
+                raise ValueError(f"y and y_X must have {expected} columns as in fit, got {given}")
+
+    def _forecast(self, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
+        """(horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""
+        x, by = self._windowing.forecast_inputs(series, future)
+        p = self.model_.predict(x, num_threads=self.n_jobs)[:, self.input_size :].astype(np.float64)
+        p = p.reshape(*p.shape[:2], self._windowing.n_targets, -1)
+        if self.quantiles is not None:
+            p = sort_levels(p, self.quantiles)
+        return self._windowing.forecasts(p, series, by)

@@ -1,0 +1,178 @@
+"""Windows of series as inputs and targets of the network.
+
+The network reads input_size steps of a series and continues over the horizon. Its inputs at each step are the S values
+of y (zeros in the horizon), a flag (1 in the horizon, 0 before) and the E exogenous variables. All series share one
+network.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .scaling import Scaling
+from .series import Series
+
+
+class Batch(NamedTuple):
+    """Windows of series."""
+
+    x: np.ndarray  # (n, input_size + horizon, S + 1 + E)
+    targets: np.ndarray  # (n, input_size + horizon, S)
+    mask: np.ndarray  # (n, input_size + horizon): which targets count
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of series and columns inside the network.
+
+    It depends on their content alone, so that neither names nor the order of rows and columns change a forecast.
+    """
+
+    series: list[int]
+    y: list[int]
+    X: list[int]
+
+    @classmethod
+    def of(cls, series: list[Series]) -> "Order":
+        """Orders by content; columns with equal content by position."""
+
+        def content(values: np.ndarray) -> bytes:
+            return (np.where(np.isnan(values), np.nan, values) + 0.0).tobytes()  # one NaN, one zero
+
+        y = [[content(column) for column in one.y.T] for one in series]
+        X = [[content(column) for column in one.X.T] for one in series]
+        keys = [(sorted(y[k]), sorted(X[k])) for k in range(len(series))]
+        by_series = sorted(range(len(series)), key=keys.__getitem__)
+        return cls(
+            by_series,
+            sorted(range(len(y[0])), key=lambda c: [y[k][c] for k in by_series]),
+            sorted(range(len(X[0])), key=lambda c: [X[k][c] for k in by_series]),
+        )
+
+    def apply(self, one: Series) -> Series:
+        """A series with its columns in this order."""
+        return replace(one, y=one.y[:, self.y], X=one.X[:, self.X])
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """Values (steps, S, ...) with the columns of y in their original order."""
+        return values[:, np.argsort(self.y)]
+
+
+class Windowing:
+    """Converts series to inputs and targets of the network, and its outputs to forecasts.
+
+    Scalings and order are those of `series`, the training data.
+    """
+
+    def __init__(
+        self, series: list[Series], *, input_size: int, horizon: int, step: int, scale: str | None, dtype: str
+    ) -> None:
+        self.input_size, self.horizon, self.step, self.scale, self.dtype = input_size, horizon, step, scale, dtype
+        self.n_targets, self.n_exogenous = series[0].y.shape[1], series[0].X.shape[1]
+        self.order = Order.of(series)
+        self._scalings: dict[Hashable, Scaling] = {}  # read by _scaling
+        self._scalings = {self._key(k, one): self._scaling(k, self.order.apply(one)) for k, one in enumerate(series)}
+        X = np.concatenate([self.order.apply(series[k]).X for k in self.order.series])
+        self._X_scaling = Scaling.of(X) if scale else Scaling.none(self.n_exogenous)
+
+    @property
+    def n_inputs(self) -> int:
+        """Input size of the network."""
+        return int(self.n_targets + 1 + self.n_exogenous)
+
+    def _key(self, k: int, one: Series) -> Hashable:
+        return k if one.id is None else one.id
+
+    def _scaling(self, k: int, one: Series) -> Scaling:
+        """That of the same id or position in fit; an unknown series has its own."""
+        known = self._scalings.get(self._key(k, one))
+        if known is not None:
+            return known
+        return Scaling.of(one.y) if self.scale == "series" else Scaling.none(self.n_targets)
+
+    # ---- training ----
+
+    def training(self, series: list[Series], held_out: float) -> tuple[Batch, Batch]:
+        """Windows to train on, and the last `held_out` share of each series. Windows without a target are left out."""
+        parts, later = [], []
+        for k in self.order.series:
+            batch = self._windows(k, self.order.apply(series[k]))
+            n = len(batch.x)
+            n_later = round(n * held_out)
+            gap = -(-self.horizon // self.step) - 1 if n_later else 0  # no target is on both sides
+            parts.append(Batch(*(part[: max(0, n - n_later - gap)] for part in batch)))
+            later.append(Batch(*(part[n - n_later :] for part in batch)))
+        return _joined(parts), _joined(later)
+
+    def _windows(self, k: int, one: Series) -> Batch:
+        length = self.input_size + self.horizon
+        y = self._scaling(k, one).apply(one.y)
+        past, targets = self._cut(carry_forward(y))[:, : self.input_size], self._cut(y)
+        has_past = (~np.isnan(past)).any(axis=1).all(axis=1)
+        if self.scale == "window":
+            by = Scaling.of_windows(past)
+            past, targets = by.apply(past), by.apply(targets)
+        is_known = ~np.isnan(targets)
+        mask = is_known.all(axis=2) & has_past[:, None] & (np.arange(length) >= self.input_size)
+        X = self._cut(self._X_scaling.apply(one.X))
+        return Batch(self._inputs(past, X), np.where(is_known, targets, 0), mask)
+
+    def _cut(self, table: np.ndarray) -> np.ndarray:
+        """Windows (n, input_size + horizon, columns) of a table (T, columns), `step` apart."""
+        windows = np.lib.stride_tricks.sliding_window_view(table, self.input_size + self.horizon, axis=0)
+        return windows[:: self.step].swapaxes(1, 2)
+
+    def _inputs(self, past: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E). Values missing in `past` become zero."""
+        n, steps, _ = X.shape
+        x = np.zeros((n, steps, self.n_inputs), self.dtype)
+        x[:, : self.input_size, : self.n_targets] = np.nan_to_num(past)
+        x[:, self.input_size :, self.n_targets] = 1
+        x[:, :, self.n_targets + 1 :] = X
+        return x
+
+    # ---- forecasts ----
+
+    def forecast_inputs(self, series: list[Series], future: list[np.ndarray]) -> tuple[np.ndarray, Scaling]:
+        """Inputs of the steps after each series, and the scaling of each window.
+
+        `future`: the exogenous variables of those steps, (steps, E) for each series.
+        """
+        ordered = [self.order.apply(one) for one in series]
+        past = np.stack(
+            [carry_forward(self._scaling(k, one).apply(one.y))[-self.input_size :] for k, one in enumerate(ordered)]
+        )
+        by = Scaling.of_windows(past) if self.scale == "window" else Scaling.none(self.n_targets)
+        X = np.stack(
+            [
+                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part[:, self.order.X]]))
+                for one, part in zip(ordered, future)
+            ]
+        )
+        return self._inputs(by.apply(past), X), by
+
+    def forecasts(self, outputs: np.ndarray, series: list[Series], by: Scaling) -> list[np.ndarray]:
+        """Outputs (n, steps, S, levels) of the network in units of y: (steps, S, levels) for each series."""
+        outputs = outputs * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
+        return [
+            self.order.undo(self._scaling(k, self.order.apply(one)).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
+            for k, (one, part) in enumerate(zip(series, outputs))
+        ]
+
+
+def carry_forward(y: np.ndarray) -> np.ndarray:
+    """y (T, S) with the last known value for each missing one; NaN remains before the first."""
+    is_known = ~np.isnan(y)
+    if is_known.all():
+        return y
+    last = np.maximum.accumulate(np.where(is_known, np.arange(len(y))[:, None], 0), axis=0)
+    return np.take_along_axis(y, last, axis=0)
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    """Windows of all series, except those without a target."""
+    batch = Batch(*map(np.concatenate, zip(*parts)))
+    keep = batch.mask.any(axis=1)
+    return batch if keep.all() else Batch(*(part[keep] for part in batch))

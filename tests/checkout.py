@@ -1,0 +1,34 @@
+"""The checkout of the tests: its source files, and a copy of them alone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def sources(root=ROOT):
+    """Paths of the files that git, or the list in an unpacked sdist, names.
+
+    Virtual environments, builds and anything else in the folder are not among them, whatever their names.
+    """
+    if not (root / ".git").exists():
+        (names,) = root.glob("*.egg-info/SOURCES.txt")
+        return [Path(name) for name in names.read_text().splitlines() if (root / name).is_file()]
+
+    def listed(*options):
+        command = ["git", "ls-files", "-z", *options]
+        output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+        return [Path(name) for name in output.split("\0") if name and (root / name).is_file()]
+
+    tracked = listed("--cached")
+    folders = {path.parts[0] for path in tracked if len(path.parts) > 1}
+    new = [path for path in listed("--others", "--exclude-standard") if path.parts[0] in folders]
+    return tracked + new
+
+
+def copy_source(to, root=ROOT):
+    """What a fresh clone, with the changes at hand, would hold."""
+    for path in sources(root):
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, to / path)

@@ -1,0 +1,17 @@
+"""The docstrings of the reference: numpydoc form, examples that run."""
+
+import pytest
+
+from docstring_checks import check_docstring, check_examples, documented, modules
+
+
+@pytest.mark.parametrize("module", modules("lstm_fast.reference"))
+def test_examples_run(module):
+    check_examples(module)
+
+
+@pytest.mark.filterwarnings("ignore")  # numpydoc's own
+@pytest.mark.parametrize("name", documented("lstm_fast.reference"))
+def test_public_name_is_documented(name):
+    pytest.importorskip("numpydoc")
+    check_docstring(f"lstm_fast.reference.{name}")
