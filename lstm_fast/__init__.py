@@ -3,40 +3,41 @@
     reference/       the definition, in NumPy
     csrc/kernels     one register tile, one step; compiled once per instruction set
     csrc/loops       time, batch, threads; compiled once per dtype
-    _core            the binding: arrays to pointers, where the GIL ends
+    _core            the binding: arrays to pointers, GIL released
 
-    _types.py        types for annotations
-    _errors.py       FormatError; how messages name a type
+    _types.py        type aliases for annotations
+    _errors.py       FormatError; type names for messages
     _files.py        atomic file writes, reads of regular files
     _safetensors.py  safetensors files with a configuration
-    _arguments.py    checks of arguments, conversion to arrays
+    _arguments.py    validation of arguments and conversion to arrays
     _options.py      constructor options as read-only attributes
-    _layout.py       axes of sequences and states: batch_first, unbatched, lists, packed
-    _variants.py     cell variants: their options, the parameters they add
-    _threads.py      how many threads a call may use
-    _parameters.py   parameters in one flat buffer; Gradients
-    _tape.py         Tape: what forward keeps for backward
-    _network.py      one call of the core on checked arrays
+    _layout.py       axis layouts: time-first, batch-first, unbatched, cell, lists, packed
+    _variants.py     cell variants: validation of their options, shapes of their parameters
+    _threads.py      number of threads of a call
+    _parameters.py   named parameters in one flat buffer; Gradients
+    _tape.py         Tape: activations kept for backward
+    _network.py      one call of the core on validated arrays
     streaming.py     Stream: live sequences, one step at a time
-    _inference.py    Network: parameters, calls for inference
-    _recurrent.py    Recurrent: a Network that can be trained
-    _lstm.py         options of the LSTM cell; Trace
-    quantized.py     QuantizedLSTM: an inference-only copy with weights of 16 bits
+    _inference.py    Network: base class, parameters and inference
+    _recurrent.py    Recurrent: base class, forward and backward
+    _lstm.py         options of the LSTM cell
+    _trace.py        Trace: activations at every step
+    quantized.py     QuantizedLSTM: inference-only copy with 16-bit weights
     modules/         LSTM, RNN, LSTMCell
-    functional.py    functions on explicit weights
+    functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
-    datasets.py      small real data
+    datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    torch/ onnx/ keras/   bridges: each imports its framework only when used
-    tour/            the command line's tour
-    __main__.py      the command line
+    torch/ onnx/ keras/   bridges, each importing its framework on first use
+    tour/            guided tour of how an LSTM works
+    __main__.py      command line
 
-Each uses only those above it.
+Each module uses only those above it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ except ImportError as error:
         or any(_root.glob("lstm_fast/_core*.so"))
         or any(_root.glob("lstm_fast/_core*.pyd"))
     ):
-        raise  # installed, or built and broken: the error says more than we could
+        raise  # installed, or built and broken: the original error is more precise
     raise ImportError(
         f"lstm_fast is being imported from its source tree, {_root}, where its compiled part is not built. Either "
         "leave that directory (or use python -P) to import an installed copy, or build in place with: "
@@ -63,14 +64,10 @@ except ImportError as error:
 
 from . import _network
 from ._errors import FormatError
-from ._lstm import Trace
 from ._parameters import Gradients
 from ._tape import Tape
 from ._threads import get_num_threads, num_threads, set_num_threads
-from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from .modules import LSTM, RNN, LSTMCell
-from .quantized import QuantizedLSTM
-from .streaming import Stream
 
 if TYPE_CHECKING:
     from . import datasets as datasets
@@ -82,6 +79,10 @@ if TYPE_CHECKING:
     from . import torch as torch
     from . import train as train
     from . import weights as weights
+    from ._trace import Trace
+    from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
+    from .quantized import QuantizedLSTM
+    from .streaming import Stream
 
     __version__: str
 
@@ -106,12 +107,24 @@ __all__ = [
 ]
 
 # Imported on first use.
+_LATER = {
+    "Stream": "streaming",
+    "QuantizedLSTM": "quantized",
+    "Trace": "_trace",
+    "lstm_forward": "functional",
+    "lstm_backward": "functional",
+    "rnn_forward": "functional",
+    "rnn_backward": "functional",
+}
 _SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras")
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
+    if name in _LATER:
+        globals()[name] = getattr(_import_module(f"{__name__}.{_LATER[name]}"), name)
+        return globals()[name]
     if name == "__version__":  # looked up on demand: importlib.metadata takes longer to import than all the rest
         from importlib.metadata import PackageNotFoundError, version
 
@@ -124,11 +137,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, "__version__"} - {"annotations", "TYPE_CHECKING", "Any"})
+    return sorted({*globals(), *_LATER, *_SUBMODULES, "__version__"} - {"annotations", "TYPE_CHECKING", "Any"})
 
 
 def info() -> dict[str, Any]:
-    """What this installation is, for bug reports.
+    """Describe this installation, for bug reports.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The command line: lstm-fast, or python -m lstm_fast. What the commands do is in lstm_fast/tour."""
+"""Command line: lstm-fast, or python -m lstm_fast. The commands are implemented in lstm_fast/tour."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ def _number(lowest: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"must be at least {lowest}, got {value}")
         return value
 
-    read.__name__ = "integer"  # argparse names it in its message when int() refuses the text
+    read.__name__ = "integer"  # the name argparse uses in its message when int() fails
     return read
 
 
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
-    parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU: see it work.")
+    parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU.")
     parser.add_argument("--version", action="version", version=f"lstm-fast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench}")
-    tour = commands.add_parser("tour", help="how an LSTM works, told in numbers (the default)")
-    tour.add_argument("--out", default="tour", metavar="DIR", help="where the pictures go (default: ./tour)")
-    tour.add_argument("--seed", type=_number(0), default=0, help="of all random weights (default: 0)")
+    tour = commands.add_parser("tour", help="how an LSTM works, step by step with numbers (the default)")
+    tour.add_argument("--out", default="tour", metavar="DIR", help="directory for the plots (default: ./tour)")
+    tour.add_argument("--seed", type=_number(0), default=0, help="random seed of all weights (default: 0)")
     tour.add_argument("--quick", action="store_true", help="fewer training steps and shorter timings")
-    tour.add_argument("--no-pictures", action="store_true", help="text alone")
-    commands.add_parser("info", help="what this installation is, for bug reports")
-    bench = commands.add_parser("bench", help="the speed table of the tour alone")
-    bench.add_argument("--num-threads", type=_number(1), default=1, metavar="N", help="of each library (default: 1)")
+    tour.add_argument("--no-pictures", action="store_true", help="text only")
+    commands.add_parser("info", help="describe this installation, for bug reports")
+    bench = commands.add_parser("bench", help="only the benchmark table of the tour")
+    bench.add_argument(
+        "--num-threads", type=_number(1), default=1, metavar="N", help="threads per library (default: 1)"
+    )
     return parser
 
 
@@ -59,7 +61,7 @@ def _run(args: argparse.Namespace) -> None:
         from .tour.tour import tell
 
         tell(args.seed, None if args.no_pictures else args.out, args.quick)
-    sys.stdout.flush()  # here, so that a closed pipe is noticed below and not at exit
+    sys.stdout.flush()  # so that a closed pipe is handled below and not at exit
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader (head, less) has seen enough; nothing more may go to stdout, even at exit
+    except BrokenPipeError:  # the reader (head, less) has exited: write nothing more, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:

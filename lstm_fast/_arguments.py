@@ -1,4 +1,4 @@
-"""Checks of arguments, and their conversion to arrays. Errors name the argument, what was expected and what came."""
+"""Validation of arguments and conversion to arrays. Errors name the argument, the expected value and the given one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from . import _core
 if TYPE_CHECKING:
     from ._types import Array, DType
 
-LARGEST_SIZE = 2**40  # that the core takes (csrc/plan.c); memory ends long before
+LARGEST_SIZE = 2**40  # limit of the core (csrc/plan.c), far beyond any memory
 
 
 def unchecked(name: str, value: Any) -> Any:
-    """Any value: it is checked where it is used."""
+    """Accept any value: it is validated where it is used."""
     return value
 
 
 def positive_integer(name: str, value: Any, most: float = LARGEST_SIZE) -> int:
-    """An integer from 1 to most."""
+    """Validate an integer from 1 to most."""
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     if int(value) > most:
@@ -30,37 +30,37 @@ def positive_integer(name: str, value: Any, most: float = LARGEST_SIZE) -> int:
 
 
 def number_of_layers(name: str, value: Any) -> int:
-    """An integer from 1 to 10,000."""
+    """Validate an integer from 1 to 10,000."""
     return positive_integer(name, value, most=10_000)
 
 
 def probability(name: str, value: Any) -> float:
-    """A number from 0 to 1."""
+    """Validate a number from 0 to 1."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False."""
+    """Validate a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def floating_dtype(name: str, value: Any) -> DType:
-    """float32 or float64, native."""
+    """Validate float32 or float64; return the native dtype."""
     try:
         dtype: DType | None = None if value is None else np.dtype(value).newbyteorder("=")
     except TypeError:
         dtype = None
     if dtype is None or dtype not in (np.float32, np.float64):  # (None == float64 to NumPy)
         raise ValueError(f"{name} must be float32 or float64, got {value!r}")
-    return np.dtype(dtype.name)  # the one object of that name, for real_array
+    return np.dtype(dtype.name)  # the singleton, which real_array compares by identity
 
 
 def real_array(name: str, value: Any, dtype: DType) -> Array:
-    """The value as an array of this dtype, native and aligned, in any strides; copied only if it must be converted."""
+    """Convert a value to a native, aligned array of this dtype, with any strides; a copy only if necessary."""
     if type(value) is np.ndarray and value.dtype is dtype and value.flags.aligned:
         return value  # fast path: ten times cheaper than the checks below
     if type(value).__module__.startswith("numpy.ma"):
@@ -80,14 +80,14 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
 
 
 def shaped(name: str, array: Array, shape: tuple[int, ...], words: str) -> Array:
-    """The array if its shape is this one; `words` names the axes, as in "(T, B, I)"."""
+    """Validate the shape of an array; `words` names the axes, as in "(T, B, I)"."""
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {words} = {shape}, got {array.shape}")
     return array
 
 
 def sequence(array: Array) -> Array:
-    """An array (T, B, n) that the kernels can read: last axis contiguous, strides of whole elements. Else a copy."""
+    """Return an array (T, B, n) that the kernels can read (last axis contiguous, strides aligned), or a copy."""
     if array.flags.c_contiguous:
         return array
     size, (T, B, n) = array.dtype.itemsize, array.shape
@@ -99,7 +99,7 @@ def sequence(array: Array) -> Array:
 
 
 def order_of_lengths(value: Any, T: int, B: int) -> tuple[Array, Array] | None:
-    """lengths as (lengths, rows) for the core, longest first with the batch row of each; None if all are T."""
+    """Convert lengths to (lengths, rows) for the core: in descending order, with their rows; None if all are T."""
     if value is None:
         return None
     lengths = np.asarray(value)

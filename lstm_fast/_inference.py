@@ -1,4 +1,4 @@
-"""Network: parameters, layers and directions of some cell, and all that works without gradients."""
+"""Network: base class of recurrent networks, with parameters and inference."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import numpy as np
 from . import _arguments, _core, _layout, _network, _threads, _variants
 from ._options import Fixed, Setting, options_of
 from ._parameters import Parameterized, ParameterTable, Version
-from .streaming import Stream
 
 if TYPE_CHECKING:
     from ._layout import Layout
     from ._tape import Tape, TrainingOptions
     from ._types import Array, DType
+    from .streaming import Stream
 
 
 class Network(Parameterized):
-    """A stack of layers and directions of one cell, for inference. Base of LSTM, RNN, LSTMCell and QuantizedLSTM."""
+    """Base class of LSTM, RNN, LSTMCell and QuantizedLSTM: a stack of layers and directions of one cell."""
 
     _n_gates = 4
     _has_c = True
     _is_cell = False  # one step, without a time axis
 
-    input_size = Fixed[int]("I, numbers of x at each step.", _arguments.positive_integer)
-    hidden_size = Fixed[int]("H, number of units.", _arguments.positive_integer)
-    num_layers = Fixed[int]("Layers, each reading the outputs of the one before.", _arguments.number_of_layers, 1)
-    bias = Fixed[bool]("Whether there are bias_ih and bias_hh.", _arguments.flag, True)
-    batch_first = Setting[bool]("Whether sequences are (B, T, n) instead of (T, B, n).", _arguments.flag, False)
-    dropout = Setting[float]("Dropout between layers, in training.", _arguments.probability, 0.0)
-    bidirectional = Fixed[bool]("Whether a second direction reads from the end.", _arguments.flag, False)
-    proj_size = Fixed[int]("P, numbers of h with a projection; 0 for none.", _arguments.unchecked, 0)
-    dtype = Fixed[np.dtype[Any]](
+    input_size = Fixed("Number of input features, I.", _arguments.positive_integer)
+    hidden_size = Fixed("Number of units, H.", _arguments.positive_integer)
+    num_layers = Fixed("Number of layers, L.", _arguments.number_of_layers, 1)
+    bias = Fixed("Whether the cell has biases.", _arguments.flag, True)
+    batch_first = Setting("Whether sequences are (B, T, n) instead of (T, B, n).", _arguments.flag, False)
+    dropout = Setting("Dropout between layers, in training.", _arguments.probability, 0.0)
+    bidirectional = Fixed("Whether a second direction processes sequences in reverse.", _arguments.flag, False)
+    proj_size = Fixed("Size of the projection of h, P; 0 for none.", _arguments.unchecked, 0)
+    dtype = Fixed(
         "Type of parameters and results: float32 or float64.", _arguments.floating_dtype, np.dtype(np.float32)
     )
-    seed = Fixed[Any]("Seed of the initial parameters and of the masks in training.", _arguments.unchecked)
-    recurrent_dropout = Setting[float]("Dropout of h_prev, in training.", _arguments.probability, 0.0)
-    zoneout = Setting[Any]("Zoneout of h, in training.", _arguments.probability, 0.0)
-    learn_initial_state = Fixed[bool]("Whether the initial state is a parameter.", _arguments.flag, False)
+    seed = Fixed("Seed of the initial parameters and of the dropout masks.", _arguments.unchecked)
+    recurrent_dropout = Setting("Dropout of h_prev, in training.", _arguments.probability, 0.0)
+    zoneout: Setting[Any] = Setting("Zoneout of h, in training.", _arguments.probability, 0.0)
+    learn_initial_state = Fixed("Whether the initial state is a parameter.", _arguments.flag, False)
 
-    if TYPE_CHECKING:  # where options keep their values, with the defaults of the class: see Fixed
+    if TYPE_CHECKING:  # values of the options, see Fixed
         _input_size: int
         _hidden_size: int
         _num_layers: int
@@ -63,7 +63,7 @@ class Network(Parameterized):
         cls._declared_options = options_of(cls)
 
     def _set_up(self, **options: Any) -> None:
-        """Checks and keeps the options of a constructor, in its order, and draws the initial parameters."""
+        """Validate and store the options of a constructor, in its order; draw the initial parameters."""
         declared = self._declared_options
         for name, value in options.items():
             option = declared[name]
@@ -84,10 +84,10 @@ class Network(Parameterized):
         self._install(flat)
 
     def _check_combination(self) -> None:
-        """Raises for options that do not fit each other."""
+        """Validate options that depend on each other."""
 
     def _lay_out(self) -> None:
-        """Names and places of the parameters, and what else depends on options that are fixed."""
+        """Derive from the options the layout of the parameters, and what else is fixed."""
         self._cell = cell = self._cell_options()
         D, suffixes, shapes = self.num_directions, self.parameter_suffixes, {}
         for k, suffix in enumerate(suffixes):
@@ -105,23 +105,23 @@ class Network(Parameterized):
             for name, shape in of_layer.items():
                 shapes[name + suffix] = shape
         self._table = ParameterTable(shapes)
-        # Names of the parameters of each layer and direction in the order of the core, None for absent ones.
+        # Parameter names of each layer and direction in the order of the core; None for absent parameters.
         self._names = [
             [name + suffix if name + suffix in shapes else None for name in _core.PARAMETERS] for suffix in suffixes
         ]
-        # What a tape must have to be of this network: the same kind of cell and the same sizes.
+        # A tape belongs to networks of the same cell and the same sizes.
         self._signature = self._cell_name(), self._dtype, shapes, cell
 
     def _cell_name(self) -> str:
-        """The core's name of the cell."""
+        """Return the core's name of the cell."""
         raise NotImplementedError
 
     def _cell_options(self) -> dict[str, Any]:
-        """The core's options of the cell, beside sizes."""
+        """Return the core's options of the cell, except sizes."""
         return {}
 
     def _initialise(self, parameters: dict[str, Array]) -> None:
-        """Changes parameters that do not begin as uniform random numbers."""
+        """Overwrite parameters whose initial values are not uniform random numbers."""
         for suffix in self.parameter_suffixes:
             for kind, value in _variants.INITIAL_VALUES.items():
                 if kind + suffix in parameters:
@@ -131,44 +131,44 @@ class Network(Parameterized):
 
     @property
     def num_directions(self) -> int:
-        """D: 2 if bidirectional, else 1."""
+        """Number of directions, D: 2 if bidirectional, else 1."""
         return 2 if self._bidirectional else 1
 
     @property
     def num_gates(self) -> int:
-        """Blocks of H rows in the weights: 4 for an LSTM (i, f, g, o), 1 for a plain RNN."""
+        """Number of gates: 4 for an LSTM (i, f, g, o), 1 for a plain RNN."""
         return self._n_gates
 
     @property
     def has_cell_state(self) -> bool:
-        """Whether the state is a pair (h, c), as that of an LSTM, and not h alone."""
+        """Whether the state is a pair (h, c), as in an LSTM, or h alone."""
         return self._has_c
 
     @property
     def has_plain_cell(self) -> bool:
-        """Whether the cell has none of the options that change its formulas."""
+        """Whether no option changes the formulas of the cell."""
         return not any(self._cell.values())
 
     @property
     def h_size(self) -> int:
-        """R, the numbers of h: proj_size if there is a projection, else hidden_size."""
+        """Size of h, R: proj_size with a projection, else hidden_size."""
         return self._proj_size or self._hidden_size
 
     @property
     def output_size(self) -> int:
-        """D * R, the numbers of the output at each step."""
+        """Number of output features, D * R."""
         return self.num_directions * self.h_size
 
     @property
     def layout(self) -> Layout:
-        """Axes of sequences that have a batch axis."""
+        """Axis layout of batches."""
         return _layout.BATCH_FIRST if self._batch_first else _layout.STEPS
 
     # ---- parameters ----
 
     @property
     def parameter_suffixes(self) -> tuple[str, ...]:
-        """Endings of parameter names, one for each layer and direction: "_l0", "_l0_reverse", "_l1", ..."""
+        """Suffixes of parameter names, one per layer and direction: "_l0", "_l0_reverse", "_l1", ..."""
         if self._is_cell:
             return ("",)
         reverse = ("", "_reverse")[: self.num_directions]
@@ -180,17 +180,17 @@ class Network(Parameterized):
         return self._version.flat
 
     def parameters(self) -> dict[str, Array]:
-        """The parameters as they are now, by PyTorch's names.
+        """Return the current parameters, under PyTorch's names.
 
         Returns
         -------
         dict of str to ndarray
-            Read-only arrays, which keep showing this version when the parameters change.
+            Read-only arrays. They keep their values when the parameters are changed later.
         """
         return dict(self._version.views)
 
     def _by_direction(self, views: dict[str, Array]) -> list[tuple[Array | None, ...]]:
-        """A tuple for each layer and direction in the order of _core.PARAMETERS; None for absent parameters."""
+        """Return a tuple per layer and direction, in the order of _core.PARAMETERS; None for absent parameters."""
         return [tuple([None if name is None else views[name] for name in names]) for names in self._names]
 
     def _make_version(self, flat: Array) -> Version:
@@ -212,19 +212,19 @@ class Network(Parameterized):
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
-        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        """Opaque objects that identify the current parameters: other objects after each change."""
         return (self._version,)
 
     def _install(self, flat: Array) -> None:
-        """Makes flat the new version of the parameters. Running calls end on the version they began with."""
+        """Make flat the new version of the parameters. Calls in progress finish with the old one."""
         self._version = self._make_version(flat)
 
     # ---- calls ----
 
     def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
-        """output and the last state; all arguments as the caller gave them."""
+        """Return output and last state; arguments are those of the caller, not validated yet."""
         if resets is None and num_threads is None:
-            # Fast path: arrays of the right dtype and shape go to the core at once; for anything else it returns None.
+            # Fast path: the core validates plain arrays itself; it returns None for anything else.
             short = _core.infer(
                 self._version.weights, x, state, lengths, self._batch_first, _threads.get_num_threads, self._is_cell
             )
@@ -243,7 +243,7 @@ class Network(Parameterized):
         keep: bool,
         training: tuple[Any, ...] | None = None,
     ) -> tuple[Array, Any, Tape | None]:
-        """output, the last state and, with keep, a tape; all arguments as the caller gave them."""
+        """Return output, last state and, with keep, a tape; arguments are not validated yet."""
         x, layout = self._read_x(x)
         T, B, _ = x.shape
         h_0, c_0 = self._read_states(layout, state, B, ("h_0", "c_0"))
@@ -270,7 +270,7 @@ class Network(Parameterized):
         keep: bool,
         options: TrainingOptions | None,
     ) -> tuple[Array, Array, Array | None, Tape | None]:
-        """The call on checked arrays in the form of the core; a subclass may change what the core reads and returns."""
+        """Run the core on validated arrays; subclasses may transform its input and output."""
         return _network.forward(
             self._version.weights,
             x,
@@ -286,7 +286,7 @@ class Network(Parameterized):
         )
 
     def _training_options(self, *training: Any) -> TrainingOptions | None:
-        """What is drawn at random in a training call."""
+        """Draw the random options of a training call."""
         raise NotImplementedError
 
     def _read_x(self, x: Any) -> tuple[Array, Layout]:
@@ -295,7 +295,7 @@ class Network(Parameterized):
     def _read_states(
         self, layout: Layout, state: Any, B: int, names: tuple[str, str]
     ) -> tuple[Array | None, Array | None]:
-        """(h, c) of an LSTM, (h, None) of a plain RNN; the whole or each part may be None."""
+        """Validate (h, c) of an LSTM or h of a plain RNN; return h and c, either of which may be None."""
         if state is None:
             return None, None
         n, dtype, H, P = self._num_layers * self.num_directions, self._dtype, self._hidden_size, self._proj_size
@@ -310,7 +310,7 @@ class Network(Parameterized):
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
-        """Live sequences, whose state is kept between calls.
+        """Create a stream: live sequences whose state is kept between calls.
 
         Parameters
         ----------
@@ -320,23 +320,26 @@ class Network(Parameterized):
         Returns
         -------
         Stream
-            At the initial state, with the parameters as they are now.
+            In the initial state, with the current parameters.
 
         Raises
         ------
         ValueError
-            If the network is bidirectional: its second direction begins at the end of the sequence.
+            If the network is bidirectional: the reverse direction starts at the end of the sequence.
         """
+        from .streaming import Stream
+
         return Stream(self, batch_size)
 
     # ---- objects ----
 
     def config(self) -> dict[str, Any]:
-        """Arguments of the constructor that make a network with the same options.
+        """Return the constructor arguments of a network with the same options.
 
         Returns
         -------
         dict of str to object
+            Names and values, in the order of the constructor.
         """
         return {name: getattr(self, name) for name in self._option_names}
 

@@ -1,13 +1,13 @@
-"""Layouts: the axes in which callers give sequences and states, read and undone here and nowhere else.
+"""Axis layouts of sequences and states. All conversions between the caller's axes and the core's happen here.
 
-The core takes a sequence as steps, (T, B, n), and a state as (L * D, B, n). A Layout turns what the caller gave into
-views of that form, and results into views of the caller's form; it also knows the words for error messages.
+The core computes on steps, (T, B, n), and on states, (L * D, B, n). A Layout converts arguments to views of that form
+and results back, and describes shapes in error messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,20 +17,30 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 
-class Layout(NamedTuple):
-    """Axes of a sequence, by their letters.
+class Layout:
+    """Axes of a sequence: "TBI", "BTI" (batch first), "TI" (unbatched), "BI" (cell) or "I" (cell, unbatched).
 
-    axes : "TBI", "BTI" (batch first), "TI" (unbatched), "BI" (one step of a cell) or "I" (one step, unbatched)
-
-    The turning methods return views and take anything that can be indexed like an array, PyTorch's tensors too.
+    Conversions return views, and work for arrays and for PyTorch tensors.
     """
 
-    axes: str
+    __slots__ = ("axes",)
+
+    def __init__(self, axes: str) -> None:
+        self.axes = axes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self.axes == other.axes
+
+    def __hash__(self) -> int:
+        return hash(self.axes)
+
+    def __repr__(self) -> str:
+        return f"Layout({self.axes!r})"
 
     # ---- sequences ----
 
     def to_steps(self, sequence: Any) -> Any:
-        """A sequence (or numbers of its steps, (T, B)) with the axes (T, B, ...)."""
+        """Convert a sequence, or one value for each of its steps, to axes (T, B, ...)."""
         match self.axes:
             case "TBI":
                 return sequence
@@ -44,7 +54,7 @@ class Layout(NamedTuple):
                 return sequence[None, None]
 
     def from_steps(self, steps: Any) -> Any:
-        """The inverse of to_steps."""
+        """Invert to_steps."""
         match self.axes:
             case "TBI":
                 return steps
@@ -58,15 +68,15 @@ class Layout(NamedTuple):
                 return steps[0, 0]
 
     def to_rows(self, sequence: Any) -> Any:
-        """A sequence with the axes (B, T, ...): a row for each sequence of the batch."""
+        """Convert a sequence to axes (B, T, ...)."""
         return self.to_steps(sequence).swapaxes(0, 1)
 
     def from_rows(self, rows: Any) -> Any:
-        """The inverse of to_rows."""
+        """Invert to_rows."""
         return self.from_steps(rows.swapaxes(0, 1))
 
     def sequence_shape(self, T: int, B: int, n: int) -> tuple[int, ...]:
-        """Shape of a sequence of n numbers a step."""
+        """Return the shape of a sequence with n features."""
         match self.axes:
             case "TBI":
                 return T, B, n
@@ -80,7 +90,7 @@ class Layout(NamedTuple):
                 return (n,)
 
     def empty_steps(self, T: int, B: int, n: int, dtype: DType) -> Array:
-        """A new sequence, as steps (T, B, n): contiguous when from_steps has turned it."""
+        """Allocate a sequence; return its steps (T, B, n). from_steps gives a contiguous array."""
         if self.axes == "TBI":
             return np.empty((T, B, n), dtype)
         steps: Array = self.to_steps(np.empty(self.sequence_shape(T, B, n), dtype))
@@ -89,7 +99,7 @@ class Layout(NamedTuple):
     # ---- states ----
 
     def to_states(self, state: Any) -> Any:
-        """A state with the axes (L * D, B, n)."""
+        """Convert a state to axes (L * D, B, n)."""
         match self.axes:
             case "TBI" | "BTI":
                 return state
@@ -101,7 +111,7 @@ class Layout(NamedTuple):
                 return state[None, None]
 
     def from_states(self, state: Any) -> Any:
-        """The inverse of to_states; None stays None."""
+        """Invert to_states; None stays None."""
         if state is None:
             return None
         match self.axes:
@@ -115,13 +125,13 @@ class Layout(NamedTuple):
                 return state[0, 0]
 
     def from_core(self, output: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-        """A sequence and two states of the core in these axes; sequence and c may be None."""
+        """Convert a sequence and two states of the core to these axes; the sequence and c may be None."""
         if self.axes == "TBI":
             return output, h, c
         return None if output is None else self.from_steps(output), self.from_states(h), self.from_states(c)
 
     def state_shape(self, n_states: int, B: int, n: int) -> tuple[int, ...]:
-        """Shape of a state of n numbers; n_states = L * D."""
+        """Return the shape of a state of size n; n_states = L * D."""
         match self.axes:
             case "TBI" | "BTI":
                 return n_states, B, n
@@ -135,7 +145,7 @@ class Layout(NamedTuple):
     # ---- arguments ----
 
     def read_sequence(self, name: str, value: Any, dtype: DType, T: int, B: int, n: int) -> Array:
-        """A sequence of these sizes, checked, as steps."""
+        """Validate a sequence of this size; return its steps."""
         array = real_array(name, value, dtype)
         steps: Array = self.to_steps(shaped(name, array, self.sequence_shape(T, B, n), "of the output"))
         return steps
@@ -143,7 +153,7 @@ class Layout(NamedTuple):
     def read_state(
         self, name: str, value: Any, dtype: DType, n_states: int, B: int, n: int, letter: str
     ) -> Array | None:
-        """A state, or None, checked, with the axes (L * D, B, n); letter names its last axis in errors."""
+        """Validate a state, or None; return it with axes (L * D, B, n). letter names the last axis in errors."""
         if value is None:
             return None
         words = {
@@ -156,7 +166,7 @@ class Layout(NamedTuple):
         return state
 
     def read_flags(self, name: str, value: Any, T: int, B: int) -> Array:
-        """One boolean for each step, as (T, B)."""
+        """Validate one bool per step; return them as (T, B)."""
         flags, shape = np.asarray(value), self.sequence_shape(T, B, 0)[:-1]
         if flags.dtype != bool or flags.shape != shape:
             words = f"({self.axes[0]},)" if len(shape) == 1 else f"({', '.join(self.axes[:-1])})"
@@ -165,7 +175,7 @@ class Layout(NamedTuple):
         return steps
 
     def read_lengths(self, value: Any) -> Any:
-        """lengths as the argument of a batch: one sequence without a batch axis may have a plain number."""
+        """Convert the lengths argument to that of a batch: a number is allowed for an unbatched sequence."""
         return [value] if self.axes == "TI" and value is not None and np.ndim(value) == 0 else value
 
 
@@ -174,7 +184,7 @@ CELL, UNBATCHED_CELL = Layout("BI"), Layout("I")
 
 
 def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, or_else: str = "") -> tuple[Array, Layout]:
-    """x of a network, checked, as steps, and its layout. or_else: what the argument may be instead, for the error."""
+    """Validate x of a network; return its steps and its layout. or_else: alternatives to mention in the error."""
     x = real_array("x", x, dtype)
     if x.ndim not in (2, 3) or x.shape[-1] != input_size:
         raise ValueError(
@@ -188,7 +198,7 @@ def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, or_else
 
 
 def read_cell_input(x: Any, dtype: DType, input_size: int) -> tuple[Array, Layout]:
-    """x of a cell, one step, checked, as steps (1, B, I), and its layout."""
+    """Validate x of a cell; return it as steps (1, B, I), and its layout."""
     x = real_array("x", x, dtype)
     if x.ndim not in (1, 2) or x.shape[-1] != input_size:
         raise ValueError(f"x must have shape (B, I) or (I,), with I = input_size = {input_size}, got {x.shape}")
@@ -197,9 +207,9 @@ def read_cell_input(x: Any, dtype: DType, input_size: int) -> tuple[Array, Layou
 
 
 def pad(sequences: Sequence[Array], n_steps: int | None = None) -> tuple[Array, Array]:
-    """Arrays (T_i, ...) of one dtype as one array (N, T, ...), zero in the padding, and their lengths (N,).
+    """Pad arrays (T_i, ...) with zeros to one array (N, T, ...); return it and the lengths (N,).
 
-    T is n_steps, or that of the longest. There must be at least one sequence.
+    T is n_steps or the largest length. There must be at least one sequence.
     """
     lengths = np.array([len(one) for one in sequences], np.int64)
     T = int(lengths.max()) if n_steps is None else n_steps
@@ -210,11 +220,10 @@ def pad(sequences: Sequence[Array], n_steps: int | None = None) -> tuple[Array, 
 
 
 class PackedLayout:
-    """Layout of the data of PyTorch's PackedSequence: all rows of step 0, then of step 1, ..., longest sequence first.
+    """Layout of a PackedSequence: all rows of step 0, then of step 1, ..., longest sequence first.
 
-    batch_sizes : (T,) integers in descending order, the number of rows of each step
-
-    T, B, n are steps, sequences and rows of the data; order is how the core finds them: None where there is no padding.
+    batch_sizes (T,) are the rows of each step, in descending order. T, B and n are the numbers of steps, sequences and
+    rows; order describes them to the core, and is None without padding.
     """
 
     def __init__(self, batch_sizes: Array) -> None:
@@ -225,13 +234,13 @@ class PackedLayout:
             self.order = lengths, None, np.cumsum(batch_sizes) - batch_sizes
 
     def to_steps(self, data: Array) -> Array:
-        """Data (n, I) as the core takes them: a view where they are contiguous."""
+        """Convert data (n, I) to the form of the core: a view if they are contiguous."""
         shape = (self.T, self.B, -1) if self.order is None else (1, self.n, -1)
         return np.ascontiguousarray(data).reshape(shape)
 
     @staticmethod
     def is_valid(batch_sizes: Array, n_rows: int) -> bool:
-        """Whether data of so many rows can be cut into steps of these sizes."""
+        """Return whether batch_sizes describe data with n_rows rows."""
         if batch_sizes.ndim != 1 or not len(batch_sizes):
             return False
         falls = (batch_sizes[1:] <= batch_sizes[:-1]).all()

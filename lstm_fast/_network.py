@@ -1,6 +1,6 @@
-"""One call of the core on checked arrays: allocates the results. Used by _recurrent.py and functional.py.
+"""One call of the core on validated arrays: allocates the results.
 
-This is the one place where names of the API become those of the core's arguments.
+The only place where names of the API are translated to those of the core.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def forward(
     lengths: Any = None,
     resets: Array | None = None,
 ) -> tuple[Array, Array, Array | None, Tape | None]:
-    """Runs a network over x (T, B, I) from states (L * D, B, R or H) or None.
+    """Run a network over x (T, B, I) from states (L * D, B, R or H) or None; resets: uint8 (T, B) or None.
 
-    layout is where the results go: output has the shape (T, B, D * R) and is contiguous in that layout. signature says
-    what a tape belongs to. resets: uint8 (T, B) or None. Returns output, h_n, c_n (or None) and a Tape (or None).
+    Returns output (T, B, D * R), contiguous in the axes of layout, h_n, c_n (or None) and, with keep, a Tape, which
+    backward accepts for networks of the same signature.
     """
     T, B = x.shape[:2]
     x, order = sequence(x), order_of_lengths(lengths, T, B)
@@ -77,10 +77,10 @@ def backward(
     d_h_norms: Array | None = None,
     d_c_norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Gradients from d_output (T, B, D * R), d_h_n and d_c_n in the form of the states, each may be None.
+    """Backpropagate d_output (T, B, D * R), d_h_n and d_c_n, each of which may be None.
 
-    gradients: where those of the parameters go, see _core.Weights.backward. Returns d_x (T, B, I), contiguous in the
-    layout of the tape, or None; d_h_0; d_c_0 or None.
+    Parameter gradients are written to gradients, see _core.Weights.backward. Returns d_x (T, B, I), contiguous in the
+    axes of the tape's layout, or None; d_h_0; d_c_0 or None.
     """
     x, weights = tape._x, tape._weights
     T, B, I = x.shape
@@ -91,9 +91,7 @@ def backward(
         tape=tape._memory.block,
         x=x,
         h_0=tape._h_0,
-        c_0=d_c_0
-        if tape._has_c_0
-        else None,  # backward asks only whether there was one: any array of the size says yes
+        c_0=d_c_0 if tape._has_c_0 else None,  # only its presence matters
         d_output=None if d_output is None else sequence(d_output),
         d_h_n=None if d_h_n is None else np.ascontiguousarray(d_h_n),
         d_c_n=None if d_c_n is None else np.ascontiguousarray(d_c_n),
@@ -112,12 +110,12 @@ def backward(
 
 
 def optional_state(name: str, value: Any, dtype: DType, shape: tuple[int, ...], words: str) -> Array | None:
-    """A state or its gradient, checked; None stays None."""
+    """Validate a state or its gradient; None stays None."""
     return None if value is None else shaped(name, real_array(name, value, dtype), shape, words)
 
 
 def library_info() -> dict[str, Any]:
-    """What the extension is: instruction sets, OpenMP, compiler."""
+    """Describe the extension: instruction sets, OpenMP, compiler."""
     return {
         "isa": _core.isa(),
         "isa_available": _core.available_isas(),

@@ -1,4 +1,4 @@
-"""Options of a constructor as attributes: fixed ones, which can only be read, and settings, which can be changed."""
+"""Constructor options as attributes: fixed ones, which are read-only, and settings, which can be changed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ T = TypeVar("T")
 
 
 class Fixed(Generic[T]):
-    """An option that is fixed when the object is made, because its parameters or its kernels depend on it.
+    """Read-only option: parameters or kernels depend on it.
 
-    check(name, value) returns the value as it is kept, in the attribute _name, or raises. default is the value that
-    repr leaves out, and that of classes whose constructor does not have the option. Inside the package read _name: it
-    costs no Python call.
+    check(name, value) returns the value to store, in the attribute _name, or raises. default is the value that repr
+    omits, and the value in classes whose constructor does not have the option. Code of the package reads _name, which
+    avoids a Python call.
     """
 
-    def __init__(self, doc: str, check: Callable[[str, Any], T], default: T | None = None) -> None:
+    def __init__(self, doc: str, check: Callable[[str, Any], T], default: Any = None) -> None:
         self.__doc__, self.check, self.default = doc, check, default
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -41,7 +41,7 @@ class Fixed(Generic[T]):
 
 
 class Setting(Fixed[T]):
-    """An option that may be changed between calls; a new value is checked like that of the constructor."""
+    """Option that may be changed between calls; new values are validated like those of the constructor."""
 
     def __set__(self, owner: Any, value: T) -> None:
         if self.name not in owner._option_names:
@@ -50,6 +50,6 @@ class Setting(Fixed[T]):
 
 
 def options_of(cls: type) -> dict[str, Fixed[Any]]:
-    """The options of a class and its bases, by name."""
+    """Return the options of a class and its bases, by name."""
     bases = reversed(cls.__mro__)
     return {name: option for base in bases for name, option in vars(base).items() if isinstance(option, Fixed)}

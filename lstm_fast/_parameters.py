@@ -1,4 +1,4 @@
-"""Parameters: where each lies in one flat buffer, arrays by name over such a buffer, and objects that have them."""
+"""Named parameters in one flat buffer: their layout, mappings over the buffer, base classes of objects with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ParameterTable:
-    """Names, shapes and slices of parameters that lie one after the other in a flat buffer."""
+    """Names, shapes and slices of parameters in a flat buffer, without gaps."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.shapes, self.names = dict(shapes), tuple(shapes)
@@ -26,13 +26,13 @@ class ParameterTable:
             self.slices[name] = slice(begin, self.size)
 
     def views(self, flat: Array) -> dict[str, Array]:
-        """Arrays by name of a flat one."""
+        """Return views of a flat buffer, by name."""
         slices = self.slices
         return {name: flat[slices[name]].reshape(shape) for name, shape in self.shapes.items()}
 
 
 class NamedArrays(Mapping[str, "Array"]):
-    """A mapping from parameter names to arrays, views of one contiguous buffer.
+    """Mapping from parameter names to arrays, which are views of one contiguous buffer.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class NamedArrays(Mapping[str, "Array"]):
 
     @cached_property
     def _views(self) -> dict[str, Array]:
-        # Made on demand: a tenth of a training call of one unit, and callers that use `flat` never need them.
+        # Built on demand: a tenth of a training call of one unit, and callers that use `flat` never need them.
         return self._table.views(self.flat)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,16 +62,16 @@ class NamedArrays(Mapping[str, "Array"]):
 
 
 class Gradients(NamedArrays):
-    """Gradients of one backward call: a mapping from parameter names to arrays.
+    """Gradients from one backward call: a mapping from parameter names to arrays.
 
     Attributes
     ----------
     d_x : ndarray or None
         Gradient with respect to x, in its shape; None with ``compute_d_x=False``.
     d_h_0, d_c_0 : ndarray
-        Gradients with respect to the states that the sequences began with, given or not. d_c_0 is None for a plain RNN.
+        Gradients with respect to the initial state, given or not. d_c_0 is None for a plain RNN.
     flat : ndarray
-        The contiguous buffer behind the mapping, in the layout of `flat_parameters`.
+        Contiguous buffer of all parameter gradients, in the layout of `flat_parameters`.
     d_h_norms, d_c_norms : ndarray of shape (num_layers, D, T, B) or None
         Norms of the gradients with respect to h and c after each step; None without ``record_norms=True``.
     """
@@ -90,12 +90,12 @@ class Gradients(NamedArrays):
 
 
 class EditableArrays(NamedArrays):
-    """The arrays that `edit` gives: they can be written to, and ``p[name] = value`` writes all of one.
+    """Writable parameters inside an `edit` block; ``p[name] = value`` overwrites a whole array.
 
     Attributes
     ----------
     flat : ndarray
-        The buffer behind them, in the layout of `flat_parameters`.
+        Contiguous buffer of all parameters, in the layout of `flat_parameters`.
     """
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
@@ -105,13 +105,13 @@ class EditableArrays(NamedArrays):
 
 
 def write(name: str, parameter: Array, value: Any) -> None:
-    """Writes a value of the same shape, whatever its dtype."""
+    """Overwrite a parameter by a value of the same shape and any dtype."""
     value = _arguments.real_array(name, value, parameter.dtype)
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 
 
 class Version:
-    """One immutable version of a network's parameters: a flat buffer, named views of it, the packed weights."""
+    """Immutable version of a network's parameters: flat buffer, views by name, packed weights."""
 
     def __init__(self, flat: Array, views: dict[str, Array], weights: _core.Weights) -> None:
         flat.flags.writeable = False
@@ -121,7 +121,7 @@ class Version:
 
 
 class Parameterized:
-    """An object with named parameters in one flat buffer."""
+    """Base class of objects with named parameters in one flat buffer."""
 
     _table: ParameterTable
 
@@ -146,12 +146,12 @@ class Parameterized:
         return dict(self._table.slices)
 
     def unflatten(self, flat: Array) -> dict[str, Array]:
-        """Views by parameter name of a buffer in the layout of `flat_parameters`.
+        """Split a buffer in the layout of `flat_parameters` into views by parameter name.
 
         Parameters
         ----------
         flat : ndarray of the shape of `flat_parameters`
-            Parameters, gradients or anything else with one number for each parameter.
+            Parameters, gradients, moments, or the like.
 
         Returns
         -------
@@ -161,12 +161,12 @@ class Parameterized:
         return self._table.views(_arguments.shaped("flat", flat, (self._table.size,), "of flat_parameters"))
 
     def parameters(self) -> dict[str, Array]:
-        """The parameters as they are now, by PyTorch's names.
+        """Return the current parameters, under PyTorch's names.
 
         Returns
         -------
         dict of str to ndarray
-            Read-only arrays, which keep showing this version when the parameters change.
+            Read-only arrays. They keep their values when the parameters are changed later.
         """
         views = self._table.views(self.flat_parameters)
         for view in views.values():
@@ -174,45 +174,44 @@ class Parameterized:
         return views
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of the parameters, by PyTorch's names.
+        """Return copies of the parameters, under PyTorch's names.
 
         Returns
         -------
         dict of str to ndarray
-            What `load_state_dict` takes, here and (as tensors) in PyTorch.
+            Input of `load_state_dict`, here and (as tensors) in PyTorch.
         """
         return {name: view.copy() for name, view in self.parameters().items()}
 
 
 class EditableParameterized(Parameterized):
-    """The same with parameters that can be replaced, always all at once."""
+    """Base class of objects whose parameters can be replaced, all of them at once."""
 
     _dtype: DType
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
-        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        """Opaque objects that identify the current parameters: other objects after each change."""
         raise NotImplementedError
 
     def _install(self, flat: Array) -> None:
-        """Takes over a flat array, which is not written to afterwards, as the new version of the parameters."""
+        """Make a flat array, which nobody writes to afterwards, the new version of the parameters."""
         raise NotImplementedError
 
     def load_flat_parameters(self, flat: ArrayLike, *, copy: bool = True) -> None:
-        """Replaces all parameters by those in a flat array.
+        """Replace all parameters by those in a flat array.
 
         Parameters
         ----------
         flat : array_like of the shape of `flat_parameters`
             All parameters, in the order of `parameter_names`.
         copy : bool, default True
-            False: take the array itself if possible, which saves a copy in a training loop; do not write to it
-            afterwards.
+            False: keep the array itself if possible, which saves a copy in a training loop. It becomes read-only.
 
         Raises
         ------
         ValueError
-            For another shape; nothing is changed then.
+            If the shape does not match; the parameters are unchanged then.
         """
         array = _arguments.real_array("flat", flat, self._dtype)
         _arguments.shaped("flat", array, (self._table.size,), "of flat_parameters")
@@ -220,20 +219,20 @@ class EditableParameterized(Parameterized):
 
     @contextmanager
     def edit(self) -> Iterator[EditableArrays]:
-        """Context manager for changing parameters: ``with module.edit() as p: p["bias_ih_l0"][:] = 0``.
+        """Change parameters in place: ``with module.edit() as p: p["bias_ih_l0"][:] = 0``.
 
-        The changes take effect together when the block is left; an exception inside it discards them all.
+        All changes take effect when the block is left. An exception inside the block discards them.
 
         Yields
         ------
         EditableArrays
-            Writable arrays by parameter name, and `flat`, the buffer behind them.
+            Writable arrays by parameter name, and `flat`, their buffer.
 
         Raises
         ------
         RuntimeError
-            On leaving, if the parameters were changed meanwhile, by another `edit` block, `load_state_dict` or an
-            optimizer: this block would undo that change.
+            On leaving, if the parameters were changed in the meantime by another `edit` block, `load_state_dict` or an
+            optimizer. The changes of this block are discarded then.
         """
         before = self.parameter_version
         flat = self.flat_parameters.copy()
@@ -243,10 +242,10 @@ class EditableParameterized(Parameterized):
                 "the parameters were changed during this edit() block, which was therefore not applied: edits of one "
                 "object must not overlap"
             )
-        self._install(flat.copy())  # a copy, so that arrays of p that outlive the block cannot modify the parameters
+        self._install(flat.copy())  # a copy, so that references kept to arrays of p cannot modify the parameters
 
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike]) -> None:
-        """Replaces all parameters by those in a mapping.
+        """Replace all parameters by those in a mapping.
 
         Parameters
         ----------
@@ -256,7 +255,7 @@ class EditableParameterized(Parameterized):
         Raises
         ------
         TypeError, ValueError
-            If a name is missing or unexpected, or a shape does not fit; nothing is changed then.
+            If a name is missing or unexpected, or a shape does not match; the parameters are unchanged then.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must be a mapping from names to arrays, got {type(state_dict).__name__}")

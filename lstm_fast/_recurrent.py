@@ -1,4 +1,4 @@
-"""Recurrent: a network that can be trained, that is run with a tape and backpropagated through."""
+"""Recurrent: base class of networks that can be trained, with forward and backward."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Recurrent(Network, EditableParameterized):
-    """A network that can be trained. Base of LSTM, RNN and LSTMCell, which say what their calls look like."""
+    """Base class of LSTM, RNN and LSTMCell, which define the signatures of calls."""
 
     def _forward(
         self,
@@ -29,7 +29,7 @@ class Recurrent(Network, EditableParameterized):
         rng: np.random.Generator | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, Any, Tape]:
-        """output, the last state and a tape; all arguments as the caller gave them."""
+        """Return output, last state and a tape; arguments are those of the caller, not validated yet."""
         training = _arguments.flag("training", training)
         recompute_gates = _arguments.flag("recompute_gates", recompute_gates)
         output, state, tape = self._run(x, state, lengths, resets, num_threads, True, (training, recompute_gates, rng))
@@ -39,7 +39,7 @@ class Recurrent(Network, EditableParameterized):
     def _training_options(
         self, training: bool, recompute_gates: bool, rng: np.random.Generator | None
     ) -> TrainingOptions | None:
-        """What is drawn at random in a training call, and with what seed; None if that is nothing."""
+        """Return probabilities and seed of the masks; None without masks and with a full tape."""
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator or None, got {type(rng).__name__}")
         dropout = recurrent = zoneout_h = zoneout_c = 0.0
@@ -62,7 +62,7 @@ class Recurrent(Network, EditableParameterized):
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
-        """Gradients from those of the results, as the caller gave them, in the layout of the forward call."""
+        """Return gradients in the layout of the forward call; arguments are not validated yet."""
         if not isinstance(tape, Tape) or tape._signature != self._signature:
             raise TypeError(
                 f"tape must come from forward of this module, got {type(tape).__name__}"
@@ -100,7 +100,7 @@ class Recurrent(Network, EditableParameterized):
         d_h_norms: Array | None,
         d_c_norms: Array | None,
     ) -> tuple[Array | None, Array, Array | None]:
-        """The call on checked arrays in the form of the core; a subclass may change what the core reads and returns."""
+        """Run the core on validated arrays; subclasses may transform its input and output."""
         return _network.backward(
             tape,
             d_output,

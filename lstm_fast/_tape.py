@@ -1,9 +1,10 @@
-"""The tape of a training call: what forward keeps for backward, and where its memory comes from."""
+"""The tape of a training call, its options and its memory."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,31 +15,28 @@ if TYPE_CHECKING:
     from ._types import Array
 
 
-class TrainingOptions(NamedTuple):
-    """What a training call has beside its arrays, in the order in which the core reads it."""
-
-    dropout: float = 0.0
-    recurrent_dropout: float = 0.0
-    zoneout_h: float = 0.0
-    zoneout_c: float = 0.0
-    seed: int = 0
-    recompute_gates: bool = False
+TrainingOptions = namedtuple(
+    "TrainingOptions",
+    "dropout recurrent_dropout zoneout_h zoneout_c seed recompute_gates",
+    defaults=(0.0, 0.0, 0.0, 0.0, 0, False),
+)
+TrainingOptions.__doc__ = """Options of a training call, in the order in which the core reads them."""
 
 
 class TapeMemory:
-    """The Block of a tape.
+    """Memory of a tape.
 
-    A large one is kept when it dies: the next training step needs as much again, and pages fresh from the system cost
-    up to a twentieth of it. (Smaller ones are reused by the C library.)
+    Large blocks are pooled: the next training step needs one of the same size, and page faults on fresh memory cost up
+    to 5 % of a step. (The C library pools small ones.)
     """
 
-    # No lock: a fork would inherit it held, and a signal handler could wait for it in vain. list.pop and list.append are
-    # atomic, and an array that is in no list for a moment is merely not found.
-    _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes; the newest last)
+    # No lock: a fork would inherit it held, and a signal handler could wait for it forever. list.pop and list.append are
+    # atomic, and an array that is temporarily in no list is merely not found.
+    _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes, newest last)
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
 
     def __init__(self, n: int) -> None:
-        self.has_views = True  # until there is a block: without memory for one, there is none to keep
+        self.has_views = True  # nothing to pool if the allocation of the block fails
         self.block = _core.Block(n, self._borrow(n) if n >= self._least_bytes else None)
         self.has_views = False
 
@@ -66,10 +64,10 @@ class TapeMemory:
 
 
 class Tape:
-    """What a forward call keeps for backward: gates, cell states and outputs of every step, and its weights.
+    """Activations kept by forward for backward: gates, cell states and outputs of every step, and the weights.
 
-    A tape may be used more than once, and by several threads. It borrows x (do not change it before backward) and
-    copies everything else. In each layer and direction it takes 6H numbers for a step of a sequence; 2H with
+    A tape can be used more than once, and by several threads. It references x (do not modify it before backward) and
+    copies everything else. It stores 6H numbers per step, sequence, layer and direction; 2H with
     ``recompute_gates=True``; 8H more with layer norm.
 
     Attributes
@@ -100,17 +98,17 @@ class Tape:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the tape, in bytes."""
+        """Size of the tape in bytes."""
         return self._memory.block.nbytes
 
     @property
     def options(self) -> TrainingOptions | None:
-        """Probabilities and seed of the masks that were drawn; None if there were none."""
+        """Probabilities and seed of the masks; None without masks."""
         return self._options
 
     @property
     def lengths(self) -> Array:
-        """Number of steps of each sequence, (B,)."""
+        """Length of each sequence, (B,)."""
         lengths = np.full(self.batch_size, self.steps, np.int64)
         if self._order is not None:
             lengths[self._order[1]] = self._order[0]
@@ -120,19 +118,19 @@ class Tape:
         return f"<Tape of {self.steps} steps of {self.batch_size} sequences, {self.nbytes / 2**20:.1f} MiB>"
 
     def rows(self) -> Iterator[tuple[int, int]]:
-        """Sequences in the order of `look`.
+        """Iterate over the sequences in the order of `look`.
 
         Returns
         -------
         iterator of (int, int)
-            The row of the batch and the number of steps of each.
+            Row in the batch and length of each sequence.
         """
         if self._order is None:
             return ((row, self.steps) for row in range(self.batch_size))
         return zip(map(int, self._order[1]), map(int, self._order[0]))
 
     def look(self, layer: int, direction: int) -> tuple[Array, Array, Array]:
-        """Views of what the tape holds of one layer and direction, with all gates; csrc/lstm_fast.h describes it.
+        """Return views of the activations of one layer and direction, as csrc/lstm_fast.h describes them.
 
         Parameters
         ----------
@@ -142,7 +140,7 @@ class Tape:
         Returns
         -------
         gates : ndarray of shape (T, B, 4, H)
-            i, f, g, o, in the order of computation.
+            Gates i, f, g, o, in the order of computation.
         c : ndarray of shape (T + 1, B, H)
             Cell states in that order; row 0 is the initial one.
         h : ndarray of shape (T, B, D * R)

@@ -1,4 +1,4 @@
-"""How many threads a call may use: its num_threads=, the innermost `with num_threads(n)`, the process setting."""
+"""Number of threads of a call: its num_threads=, else the innermost `with num_threads(n)`, else the process setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._arguments import positive_integer
 MOST_THREADS = 1024  # larger values are clamped
 
 _scoped: ContextVar[int | None] = ContextVar("lstm_fast_num_threads", default=None)
-_process: int | None = None  # of set_num_threads, or the default once it was asked for
+_process: int | None = None  # of set_num_threads, or the default once it has been determined
 _is_forked_child = False
 
 
@@ -28,7 +28,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _container_limit() -> float:
-    """Processors that the control group (v2, v1) grants, rounded up; infinity without a limit."""
+    """Return the CPU quota of the control group (v2, v1), rounded up; infinity without a limit."""
     for quota_file, period_file in (
         ("/sys/fs/cgroup/cpu.max", None),
         ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
@@ -47,15 +47,16 @@ def _container_limit() -> float:
 
 
 def get_num_threads() -> int:
-    """Upper limit of threads for a call without num_threads.
+    """Return the maximum number of threads for calls without num_threads.
 
-    Unless it is set, it is OpenMP's number (OMP_NUM_THREADS, the processors this process may run on) within the limit
-    of the container. A call uses fewer threads where the work is too small to share. In a child made by fork it is
-    always 1.
+    The default is OpenMP's (OMP_NUM_THREADS, the CPU affinity of the process), limited by the CPU quota of the
+    container. A call uses fewer threads if its work is too small to share. In a child process made by fork it is always
+    1.
 
     Returns
     -------
     int
+        Number of threads.
 
     See Also
     --------
@@ -74,7 +75,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Sets the upper limit of threads for the whole process.
+    """Set the maximum number of threads for the whole process.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def set_num_threads(n: int) -> None:
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """Context manager: upper limit of threads within a block, in this Python thread alone.
+    """Set the maximum number of threads within a ``with`` block, for this Python thread alone.
 
     Parameters
     ----------
@@ -106,6 +107,7 @@ def num_threads(n: int) -> Iterator[None]:
     Yields
     ------
     None
+        Nothing.
 
     Examples
     --------
@@ -122,7 +124,7 @@ def num_threads(n: int) -> Iterator[None]:
 
 
 def resolve(value: int | None) -> int:
-    """The num_threads= argument of a call as a number."""
+    """Convert the num_threads argument of a call to a number."""
     return (
         get_num_threads() if value is None else min(positive_integer("num_threads", value, most=math.inf), MOST_THREADS)
     )

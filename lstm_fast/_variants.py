@@ -1,4 +1,4 @@
-"""Cell variants: the options of a cell checked, and the parameters that a layer has with them."""
+"""Cell variants: validation of their options, and shapes of the parameters of a layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import _arguments
 if TYPE_CHECKING:
     from ._types import Activation
 
-# The activations of the plain cell, for which the kernels are specialised.
+# Activations of the plain cell, for which the kernels are specialised.
 PLAIN = {"activation": "tanh", "recurrent_activation": "sigmoid", "cell_activation": "tanh"}
 
 # Initial values of these parameters; all others are uniform.
@@ -20,7 +20,7 @@ NONLINEARITIES = ("tanh", "relu", "identity")
 
 
 def projection(value: Any, hidden_size: int) -> int:
-    """proj_size, which is smaller than hidden_size."""
+    """Validate proj_size, which must be smaller than hidden_size."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < hidden_size:
         raise ValueError(
             f"proj_size must be an integer from 0 (none) to hidden_size - 1 = {hidden_size - 1}, got {value!r}"
@@ -29,7 +29,7 @@ def projection(value: Any, hidden_size: int) -> int:
 
 
 def clip(name: str, value: Any) -> float | None:
-    """A bound, or None."""
+    """Validate a clipping bound, or None."""
     if value is None:
         return None
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
@@ -38,7 +38,7 @@ def clip(name: str, value: Any) -> float | None:
 
 
 def zoneout(value: Any) -> tuple[float, float]:
-    """(zoneout of h, zoneout of c) from one number for both, or from a pair."""
+    """Convert zoneout, one number or a pair, to (zoneout of h, zoneout of c)."""
     if type(value) is float and value == 0:
         return 0.0, 0.0  # fast path: the default, at every training call
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
@@ -49,20 +49,20 @@ def zoneout(value: Any) -> tuple[float, float]:
 
 
 def zoneout_of_lstm(name: str, value: Any) -> float | tuple[float, float]:
-    """The option as it was given, if it is valid."""
+    """Validate the option; return it unchanged."""
     zoneout(value)
     return tuple(value) if isinstance(value, list) else value
 
 
 def nonlinearity(name: str, value: Any) -> str:
-    """The nonlinearity of a plain RNN."""
+    """Validate the nonlinearity of a plain RNN."""
     if value not in NONLINEARITIES:
         raise ValueError(f"{name} must be tanh, relu or identity, got {value!r}")
     return value  # type: ignore[no-any-return]
 
 
 def activation(name: str, value: Any) -> tuple[str, float, float] | None:
-    """(kind, alpha, beta) for the core; None if it is the plain cell's."""
+    """Convert an activation to (kind, alpha, beta) for the core; None for that of the plain cell."""
     if value == PLAIN[name]:
         return None
     if not isinstance(value, str) and not (
@@ -80,7 +80,7 @@ def activation(name: str, value: Any) -> tuple[str, float, float] | None:
 
 
 def checked_activation(name: str, value: Any) -> Activation:
-    """The option as it was given, if it is valid."""
+    """Validate the option; return it unchanged."""
     activation(name, value)
     return value  # type: ignore[no-any-return]
 
@@ -97,7 +97,7 @@ def layer_shapes(
     layer_norm: bool = False,
     learn_initial_state: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the parameters of one layer and direction, PyTorch's first, in its order."""
+    """Return names and shapes of the parameters of one layer and direction: PyTorch's first, in its order."""
     H, R, G = hidden_size, h_size, num_gates * hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, input_size), "weight_hh": (G, R)}
     if bias:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class LSTMGradients(NamedTuple):
-    """What `lstm_backward` returns: gradients, each in the shape of what it belongs to.
+    """Gradients from `lstm_backward`, in the shapes of the arguments of `lstm_forward`.
 
     Attributes
     ----------
     d_x, d_h_0, d_c_0, d_weight_ih, d_weight_hh : ndarray
         Gradients with respect to the arguments of `lstm_forward`.
     d_bias_ih, d_bias_hh : ndarray or None
-        None if the bias was None.
+        None if there was no bias.
     """
 
     d_x: Array
@@ -36,14 +36,14 @@ class LSTMGradients(NamedTuple):
 
 
 class RNNGradients(NamedTuple):
-    """What `rnn_backward` returns: gradients, each in the shape of what it belongs to.
+    """Gradients from `rnn_backward`, in the shapes of the arguments of `rnn_forward`.
 
     Attributes
     ----------
     d_x, d_h_0, d_weight_ih, d_weight_hh : ndarray
         Gradients with respect to the arguments of `rnn_forward`.
     d_bias_ih, d_bias_hh : ndarray or None
-        None if the bias was None.
+        None if there was no bias.
     """
 
     d_x: Array
@@ -68,7 +68,7 @@ def _forward(
     lengths: Any,
     num_threads: int | None,
 ) -> tuple[Array, Array, Array | None, Tape]:
-    """Checks everything against x (T, B, I) and weight_hh (n_gates * H, H), whose dtype is that of the computation."""
+    """Validate all arguments against x (T, B, I) and weight_hh (n_gates * H, H), whose dtype is used; run the layer."""
     dtype: np.dtype[Any] = np.dtype(np.float32 if getattr(weight_hh, "dtype", None) == np.float32 else np.float64)
     x, weight_hh = real_array("x", x, dtype), real_array("weight_hh", weight_hh, dtype)
     G = f"{n_gates}H" if n_gates > 1 else "H"
@@ -99,12 +99,12 @@ def _forward(
 
 
 def _in_order(*parameters: Array | None) -> tuple[Array | None, ...]:
-    """Weights and biases as the core takes the parameters of a layer: the first of them, and none of the others."""
+    """Return weights and biases as the parameters of a layer for the core, without its optional ones."""
     return (*parameters, *(None,) * (len(_core.PARAMETERS) - len(parameters)))
 
 
 def _backward(tape: Any, forward: str, d_output: Any, d_h_n: Any, d_c_n: Any, num_threads: int | None) -> list[Any]:
-    """Gradients in the order of LSTMGradients or RNNGradients; forward is the function that the tape must come from."""
+    """Return the fields of LSTMGradients or RNNGradients; forward names the function that the tape must come from."""
     is_lstm = forward == "lstm_forward"
     if not isinstance(tape, Tape) or tape._signature is not None or (tape._weights.cell == "lstm") != is_lstm:
         raise TypeError(
@@ -136,7 +136,7 @@ def lstm_forward(
     *,
     num_threads: int | None = None,
 ) -> tuple[Array, Array, Array, Tape]:
-    """One LSTM layer over a batch of sequences.
+    """Run one LSTM layer over a batch of sequences.
 
     Parameters
     ----------
@@ -147,13 +147,13 @@ def lstm_forward(
     weight_ih : array_like of shape (4H, I)
         Weights of x, gates in the order i, f, g, o.
     weight_hh : array_like of shape (4H, H)
-        Weights of h_prev. If it is float32 everything is converted to that and computed with, else float64.
+        Weights of h_prev. Its dtype, float32 or else float64, is that of the computation.
     bias_ih, bias_hh : array_like of shape (4H,), or None
         Biases; None: zero.
     lengths : array_like of int of shape (B,), optional
-        Steps of each sequence, from 0 to T; None: all T. Padding past them is neither read nor computed.
+        Length of each sequence, from 0 to T; None: all T. Padding past each length is neither read nor computed.
     num_threads : int, optional
-        Upper limit; None: `get_num_threads()`.
+        Maximum number of threads; None: `get_num_threads()`.
 
     Returns
     -------
@@ -162,16 +162,16 @@ def lstm_forward(
     h_n, c_n : ndarray of shape (B, H)
         Last state.
     tape : Tape
-        What `lstm_backward` needs.
+        Input of `lstm_backward`.
 
     Raises
     ------
     ValueError, TypeError
-        For a shape or a dtype that does not fit; the message names the argument.
+        If a shape or dtype is wrong; the message names the argument.
 
     See Also
     --------
-    LSTM : Packs weights once; for running the same weights many times.
+    LSTM : Packs its weights once, which is faster for repeated calls.
 
     Notes
     -----
@@ -203,7 +203,7 @@ def lstm_backward(
     *,
     num_threads: int | None = None,
 ) -> LSTMGradients:
-    """Gradients of an LSTM layer.
+    """Backpropagate through an LSTM layer.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def lstm_backward(
     d_h_n, d_c_n : array_like of shape (B, H), optional
         Gradients of the loss with respect to the last state; None: zero.
     num_threads : int, optional
-        Upper limit; None: `get_num_threads()`.
+        Maximum number of threads; None: `get_num_threads()`.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def lstm_backward(
     Raises
     ------
     ValueError, TypeError
-        For a shape that does not fit, or a tape that is not of `lstm_forward`.
+        If a shape is wrong, or the tape does not come from `lstm_forward`.
 
     See Also
     --------
@@ -245,7 +245,7 @@ def rnn_forward(
     *,
     num_threads: int | None = None,
 ) -> tuple[Array, Array, Tape]:
-    """One plain RNN layer over a batch of sequences.
+    """Run one plain RNN layer over a batch of sequences.
 
     At every step ``h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)``.
 
@@ -258,15 +258,15 @@ def rnn_forward(
     weight_ih : array_like of shape (H, I)
         Weights of x.
     weight_hh : array_like of shape (H, H)
-        Weights of h_prev. If it is float32 everything is converted to that and computed with, else float64.
+        Weights of h_prev. Its dtype, float32 or else float64, is that of the computation.
     bias_ih, bias_hh : array_like of shape (H,), or None
         Biases; None: zero.
     nonlinearity : {"tanh", "relu", "identity"}, default "tanh"
         Activation of h.
     lengths : array_like of int of shape (B,), optional
-        Steps of each sequence, from 0 to T; None: all T.
+        Length of each sequence, from 0 to T; None: all T.
     num_threads : int, optional
-        Upper limit; None: `get_num_threads()`.
+        Maximum number of threads; None: `get_num_threads()`.
 
     Returns
     -------
@@ -275,12 +275,12 @@ def rnn_forward(
     h_n : ndarray of shape (B, H)
         Last h.
     tape : Tape
-        What `rnn_backward` needs.
+        Input of `rnn_backward`.
 
     Raises
     ------
     ValueError, TypeError
-        For a shape or a dtype that does not fit; the message names the argument.
+        If a shape or dtype is wrong; the message names the argument.
 
     Examples
     --------
@@ -302,7 +302,7 @@ def rnn_forward(
 def rnn_backward(
     tape: Tape, d_output: ArrayLike | None, d_h_n: ArrayLike | None = None, *, num_threads: int | None = None
 ) -> RNNGradients:
-    """Gradients of a plain RNN layer.
+    """Backpropagate through a plain RNN layer.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def rnn_backward(
     d_h_n : array_like of shape (B, H), optional
         Gradient of the loss with respect to h_n; None: zero.
     num_threads : int, optional
-        Upper limit; None: `get_num_threads()`.
+        Maximum number of threads; None: `get_num_threads()`.
 
     Returns
     -------
@@ -323,7 +323,7 @@ def rnn_backward(
     Raises
     ------
     ValueError, TypeError
-        For a shape that does not fit, or a tape that is not of `rnn_forward`.
+        If a shape is wrong, or the tape does not come from `rnn_forward`.
 
     See Also
     --------

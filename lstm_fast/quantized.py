@@ -1,4 +1,4 @@
-"""Fewer bytes per weight, for inference: LSTM.quantized makes these."""
+"""QuantizedLSTM: an inference-only copy of an LSTM with 16-bit weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ._lstm import LSTMNetwork, Trace, trace
+from ._lstm import LSTMNetwork
 from ._options import Fixed
 from ._parameters import Version
+from ._trace import Trace, trace
 
 if TYPE_CHECKING:
     from ._types import Array, ArrayLike, State, StateLike
@@ -23,28 +24,29 @@ def _format(name: str, value: Any) -> str:
 
 
 class QuantizedLSTM(LSTMNetwork):
-    """Inference-only copy of an LSTM with its weights stored as float16, made by ``lstm.quantized("float16")``.
+    """Inference-only copy of an LSTM with float16 weights, from ``lstm.quantized("float16")``.
 
-    Weights are rounded to float16 once (11 bits: half a part in a thousand), widened when they are read, and computed
-    with in float32. Outputs stay within about 2e-3 of those of float32, and have the bits of a float32 LSTM with the
-    rounded weights. Calls, streams and traces work as those of the LSTM; there is no training and no editing.
+    Weights are rounded to float16 once (a relative error of 5e-4 at most) and converted back to float32 as they are
+    read; arithmetic is float32. Outputs differ from those of float32 weights by about 2e-3 at most, and have the bits
+    of a float32 LSTM with the rounded weights. Calls, streams and traces work as for LSTM. It cannot be trained or
+    edited.
 
     Parameters
     ----------
     lstm : LSTM
-        The network to copy, of dtype float32.
+        Network to copy, of dtype float32.
     format : {"float16"}
         Format of the weights.
 
     See Also
     --------
-    LSTM.quantized : Makes these.
+    LSTM.quantized : Creates one.
 
     Notes
     -----
-    Faster where reading weights is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9 at 1024 (one step,
-    AVX2, one thread), with two to eight sequences of H = 512 1.3 to 1.1 times. No faster, and possibly a few percent
-    slower, where arithmetic is: H of 64 and less, or many sequences.
+    It is faster where memory bandwidth is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9
+    times at 1024 (one step, AVX2, one thread), with two to eight sequences 1.3 to 1.1 times at H = 512. Where
+    arithmetic is the limit, for H up to 64 or many sequences, it is not faster, and possibly a few percent slower.
 
     Examples
     --------
@@ -59,7 +61,7 @@ class QuantizedLSTM(LSTMNetwork):
     True
     """
 
-    format = Fixed[str]("Format of the weights.", _format, "float16")
+    format = Fixed("Format of the weights.", _format, "float16")
 
     def __init__(self, lstm: LSTMNetwork, format: str = "float16") -> None:
         self._format = _format("format", format)
@@ -92,20 +94,20 @@ class QuantizedLSTM(LSTMNetwork):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, State]:
-        """Inference, as a call of the LSTM.
+        """Run the network for inference, as LSTM does.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As of LSTM, and all other arguments too.
+            As for LSTM, like all other arguments.
         state : (h_0, c_0), optional
             Initial state.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence.
+            Length of each sequence.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins.
+            True at the first step of a new episode.
         num_threads : int, optional
-            Upper limit.
+            Maximum number of threads.
 
         Returns
         -------
@@ -125,20 +127,20 @@ class QuantizedLSTM(LSTMNetwork):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> Trace:
-        """Gates, cell state and output of every step, as LSTM.trace.
+        """Return gates, cell state and hidden state of every step, as LSTM.trace does.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As of LSTM, and all other arguments too.
+            As for LSTM, like all other arguments.
         state : (h_0, c_0), optional
             Initial state.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence.
+            Length of each sequence.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins.
+            True at the first step of a new episode.
         num_threads : int, optional
-            Upper limit.
+            Maximum number of threads.
 
         Returns
         -------

@@ -160,8 +160,8 @@ MUTANTS = {
     ),
     "floating-point mode not restored": Mutant(
         THREADS,
-        "(&worker, arguments);\n    set_float_mode(mode);",
-        "(&worker, arguments);\n    (void)mode;",
+        "(&worker, arguments);\n    set_float_mode(worker.callers_mode);",
+        "(&worker, arguments);",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(

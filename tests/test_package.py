@@ -239,7 +239,9 @@ def test_sources_hold_no_leftovers():
 def test_package_runs_no_text_as_code():
     for path in ROOT.glob("lstm_fast/**/*.py*"):
         if path.suffix in (".py", ".pyx"):
-            found = re.findall(r"(?<!`)\b(?:pickle\.|marshal\.|eval\(|exec\(|__import__|allow_pickle=True)", path.read_text())
+            found = re.findall(
+                r"(?<!`)\b(?:pickle\.|marshal\.|eval\(|exec\(|__import__|allow_pickle=True)", path.read_text()
+            )
             assert not found, f"{path.relative_to(ROOT)}: {found}"
 
 

@@ -183,7 +183,8 @@ assert mode == "training" or same(got, want)  # and the call's own mode came bac
 
 
 def test_a_handler_may_use_tapes_while_one_is_made_or_dies():
-    run("""
+    run(
+        """
 Memory, n = type(lstm.forward(x)[2]._memory), 0
 def handler(*_):
     global n
@@ -196,7 +197,9 @@ while time.monotonic() < end:
     Memory(16 << 20)
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert n > 1000, n
-""", timeout=20)
+""",
+        timeout=20,
+    )
 
 
 @pytest.mark.parametrize("move", ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"])

@@ -1,11 +1,10 @@
-"""The layers: LSTM, RNN and LSTMCell. What they share is in _inference.py, _recurrent.py and _lstm.py.
+"""The layers: LSTM, RNN and LSTMCell. Their base classes are in _inference.py, _recurrent.py and _lstm.py.
 
 reverse.py has the LSTM and the RNN of ONNX's direction "reverse".
 """
 
-from .._lstm import Trace
 from .cell import LSTMCell
 from .lstm import LSTM
 from .rnn import RNN
 
-__all__ = ["LSTM", "RNN", "LSTMCell", "Trace"]
+__all__ = ["LSTM", "RNN", "LSTMCell"]

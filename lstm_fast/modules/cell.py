@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 class LSTMCell(LSTMNetwork, Recurrent):
     """One step of an LSTM: ``h, c = cell(x_t, (h, c))``, with PyTorch's names, shapes and semantics.
 
-    Calling the cell is inference; training uses `forward`, which also returns a tape, and `backward`. For many steps an
-    LSTM is much faster, for live sequences `LSTM.stream`.
+    Calling the cell is inference; training uses `forward`, which also returns a tape, and `backward`. LSTM is much
+    faster for many steps, and `LSTM.stream` for live sequences.
 
     Parameters
     ----------
     input_size : int
-        I, the numbers of x.
+        Number of input features, I.
     hidden_size : int
-        H, the number of units.
+        Number of units, H.
     bias : bool, default True
-        Whether there are bias_ih and bias_hh.
+        Whether the cell has biases.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
     seed : int, optional
-        Of the initial parameters.
+        Seed of the initial parameters.
 
     Other Parameters
     ----------------
     forget_bias : float, optional
-        As of LSTM.
+        As for LSTM.
     peepholes : bool, default False
-        As of LSTM.
+        As for LSTM.
     layer_norm : bool, default False
-        As of LSTM.
+        As for LSTM.
     coupled_gates : bool, default False
-        As of LSTM.
+        As for LSTM.
     cell_clip : float, optional
-        As of LSTM.
+        As for LSTM.
     gate_clip : float, optional
-        As of LSTM.
+        As for LSTM.
     activation : str or tuple, default "tanh"
-        As of LSTM.
+        As for LSTM.
     recurrent_activation : str or tuple, default "sigmoid"
-        As of LSTM.
+        As for LSTM.
     cell_activation : str or tuple, default "tanh"
-        As of LSTM.
+        As for LSTM.
 
     See Also
     --------
@@ -65,8 +65,8 @@ class LSTMCell(LSTMNetwork, Recurrent):
 
     Notes
     -----
-    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H), and as the options have it weight_peephole
-    (3H), norm_ih_weight, norm_hh_weight (4H), norm_c_weight, norm_c_bias (H).
+    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H), and depending on the options
+    weight_peephole (3H), norm_ih_weight, norm_hh_weight (4H), norm_c_weight, norm_c_bias (H).
 
     Examples
     --------
@@ -120,16 +120,16 @@ class LSTMCell(LSTMNetwork, Recurrent):
         return _layout.read_cell_input(x, self._dtype, self._input_size)
 
     def __call__(self, x: ArrayLike, state: StateLike | None = None, *, num_threads: int | None = None) -> State:
-        """Inference: one step.
+        """Run one step for inference.
 
         Parameters
         ----------
         x : array_like of shape (B, input_size) or (input_size,)
-            Input of the step.
+            Input.
         state : (h, c), optional
             State before the step, each (B, H) or (H,); None, for both or one of them: zero.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class LSTMCell(LSTMNetwork, Recurrent):
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
         """
         state_after: State = self._infer(x, state, None, None, num_threads)[1]
         return state_after
@@ -147,28 +147,28 @@ class LSTMCell(LSTMNetwork, Recurrent):
     def forward(
         self, x: ArrayLike, state: StateLike | None = None, *, num_threads: int | None = None
     ) -> tuple[State, Tape]:
-        """Training: one step, with a tape for `backward`.
+        """Run one step for training: returns a tape for `backward` as well.
 
         Parameters
         ----------
         x : array_like of shape (B, input_size) or (input_size,)
-            Input of the step. Do not change it before `backward`.
+            Input. Do not modify it before `backward`.
         state : (h, c), optional
             State before the step, each (B, H) or (H,); None, for both or one of them: zero.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         state : (h, c)
             State after the step.
         tape : Tape
-            What `backward` needs.
+            Input of `backward`.
         """
         return self._forward(x, state, num_threads=num_threads)[1:]
 
     def backward(self, tape: Tape, d_state: StateLike | None, *, num_threads: int | None = None) -> Gradients:
-        """Gradients of a step.
+        """Backpropagate through one step.
 
         Parameters
         ----------
@@ -177,13 +177,12 @@ class LSTMCell(LSTMNetwork, Recurrent):
         d_state : (d_h, d_c) or None
             Gradients of the loss with respect to the new state; None, for both or one of them: zero.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         Gradients
-            A mapping from parameter names to arrays; d_x, d_h_0 and d_c_0, with respect to x and the state before the
-            step, are attributes.
+            Mapping from parameter names to arrays; d_x, d_h_0 and d_c_0 are attributes.
 
         Examples
         --------

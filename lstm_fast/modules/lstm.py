@@ -6,93 +6,97 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .._lstm import LSTMNetwork, Trace, trace
+from .._lstm import LSTMNetwork
 from .._options import Setting
 from .._recurrent import Recurrent
 from .._variants import zoneout_of_lstm
-from ..quantized import QuantizedLSTM
 
 if TYPE_CHECKING:
     from .._parameters import Gradients
     from .._tape import Tape
+    from .._trace import Trace
     from .._types import Activation, Array, ArrayLike, DTypeLike, Seed, State, StateLike
+    from ..quantized import QuantizedLSTM
 
 
 class LSTM(LSTMNetwork, Recurrent):
     """Long short-term memory network, with PyTorch's names, shapes and semantics.
 
-    Calling the network, ``lstm(x)``, is inference and keeps nothing. Training uses `forward`, which also returns a
-    tape, and `backward`::
+    Calling the network, ``lstm(x)``, is inference: nothing is kept for backward. Training uses `forward`, which also
+    returns a tape, and `backward`::
 
-        output, (h_n, c_n) = lstm(x)                            # inference; x (T, B, input_size)
-        output, (h_n, c_n), tape = lstm.forward(x)              # training
-        gradients = lstm.backward(tape, d_output)               # gradients["weight_ih_l0"], gradients.d_x, ...
+        output, (h_n, c_n) = lstm(x)                    # inference; x has shape (T, B, input_size)
+        output, (h_n, c_n), tape = lstm.forward(x)      # training
+        gradients = lstm.backward(tape, d_output)       # gradients["weight_ih_l0"], gradients.d_x, ...
 
-    At every step each unit computes from its input x and its previous output h_prev::
+    Every unit computes at every step::
 
-        i, f, o = sigmoid(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)      input, forget, output gate: own rows of W, b
-        g       = tanh   (x W_ih^T + b_ih + h_prev W_hh^T + b_hh)      cell candidate
-        c       = f * c_prev + i * g                                   long-term memory
-        h       = o * tanh(c)                                          short-term memory, the output
+        i = sigmoid(pre_i)         input gate
+        f = sigmoid(pre_f)         forget gate
+        g = tanh(pre_g)            cell candidate
+        o = sigmoid(pre_o)         output gate
+        c = f * c_prev + i * g     cell state, the long-term memory
+        h = o * tanh(c)            hidden state, the short-term memory
+
+    where pre_i, pre_f, pre_g and pre_o are the four blocks of ``pre = x W_ih^T + b_ih + h_prev W_hh^T + b_hh``.
 
     Parameters
     ----------
     input_size : int
-        I, the numbers of x at each step.
+        Number of input features, I.
     hidden_size : int
-        H, the number of units of each layer and direction.
+        Number of units of each layer and direction, H.
     num_layers : int, default 1
-        L; each layer reads the outputs of the one before.
+        Number of stacked layers, L; each reads the output of the previous one.
     bias : bool, default True
-        Whether there are bias_ih and bias_hh.
+        Whether the cell has biases.
     batch_first : bool, default False
-        Sequences are (B, T, n) instead of (T, B, n); states never are.
+        Sequences have shape (B, T, n) instead of (T, B, n). States do not change their shape.
     dropout : float, default 0.0
-        In training, the share of the outputs of each layer but the last that are set to zero; the others are divided by
-        1 - dropout.
+        Probability of dropout on the output of each layer except the last, in training.
     bidirectional : bool, default False
-        A second direction reads each sequence from its end. Outputs are concatenated, forward direction first.
+        A second direction processes each sequence in reverse. Outputs are concatenated, forward direction first.
     proj_size : int, default 0
-        P, with 0 for none: ``h = (o * tanh(c)) W_hr^T``, as in PyTorch. Outputs and h have P numbers instead of H.
+        Size P of a projection of the hidden state, ``h = (o * tanh(c)) W_hr^T``, as in PyTorch; 0 for none.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
     seed : int, optional
-        Of the initial parameters, uniform within ``hidden_size ** -0.5`` as in PyTorch, and of the masks of dropout and
-        zoneout.
+        Seed of the initial parameters, uniform within ``hidden_size ** -0.5`` as in PyTorch, and of the masks of
+        dropout and zoneout.
 
     Other Parameters
     ----------------
     forget_bias : float, optional
-        Initial value of the bias of every forget gate (bias_ih; bias_hh is then 0), instead of a uniform one.
+        Initial bias of the forget gates (bias_ih; bias_hh is then 0), in place of a uniform random one.
     peepholes : bool, default False
-        Gates see the cell state: ``p_i * c_prev`` is added to the argument of i, ``p_f * c_prev`` to that of f and
-        ``p_o * c``, of the new state, to that of o (weight_peephole; Gers and Schmidhuber 2000, ONNX).
+        Peephole connections: ``p_i * c_prev`` is added to the pre-activation of i, ``p_f * c_prev`` to that of f, and
+        ``p_o * c``, with the new cell state, to that of o (Gers and Schmidhuber 2000, ONNX).
     layer_norm : bool, default False
-        Normalise both products over all 4H numbers and c over H: ``norm(x W_ih^T) * norm_ih_weight``,
-        ``norm(h_prev W_hh^T) * norm_hh_weight`` and ``tanh(norm(c) * norm_c_weight + norm_c_bias)``, with 1e-5 added to
-        the variance (Ba et al. 2016, in the form of haste).
+        Layer normalization of both products over all 4H values and of c over H: ``norm(x W_ih^T) * norm_ih_weight``,
+        ``norm(h_prev W_hh^T) * norm_hh_weight`` and ``tanh(norm(c) * norm_c_weight + norm_c_bias)``, with epsilon 1e-5
+        (Ba et al. 2016, in the form of haste).
     coupled_gates : bool, default False
-        The forget gate is f = 1 - i (ONNX's input_forget). The rows of f stay in the parameters, without effect or gradient.
+        Coupled input and forget gates, f = 1 - i (ONNX's input_forget). The rows of f remain in the parameters, without
+        effect or gradient.
     cell_clip : float, optional
         Clip c to [-cell_clip, cell_clip] (TensorFlow, cuDNN).
     gate_clip : float, optional
-        Clip the arguments of the activations of i, f, g and o to [-gate_clip, gate_clip] (ONNX's clip).
+        Clip the pre-activations of i, f, g and o to [-gate_clip, gate_clip] (ONNX's clip).
     activation : str or tuple, default "tanh"
-        Activation of g: a name, or (name, alpha) or (name, alpha, beta). Names are ONNX's in lower case: tanh, sigmoid,
-        relu, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus;
-        `lstm_fast.reference` has the formulas.
+        Activation of g: a name, (name, alpha) or (name, alpha, beta). The names are ONNX's in lower case: tanh,
+        sigmoid, relu, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus.
     recurrent_activation : str or tuple, default "sigmoid"
         Activation of i, f and o.
     cell_activation : str or tuple, default "tanh"
-        Activation of c in h = o * tanh(c).
+        Activation of c in ``h = o * tanh(c)``.
     recurrent_dropout : float, default 0.0
-        In training, the share of h_prev that is set to zero before the product with W_hh, the same numbers at every
-        step; the others are divided by 1 - recurrent_dropout, as in Keras.
+        Probability of dropout on h_prev in the product with W_hh, with one mask for all steps, in training (as in
+        Keras).
     zoneout : float or (float, float), default 0.0
-        In training, the share of h and of c that keeps its previous value at each step (Krueger et al. 2017); a pair:
-        of h, of c. h is computed from c before its zoneout. In inference zoneout does nothing.
+        Probability that h and c keep their previous value at a step, in training (Krueger et al. 2017); a pair sets
+        those of h and c separately. h is computed from c before zoneout. Inference does not scale by the expectation.
     learn_initial_state : bool, default False
-        The initial state is a parameter: of sequences that are given none, and after resets.
+        Whether the initial state is a parameter, used where no state is given, and after resets.
 
     See Also
     --------
@@ -102,18 +106,19 @@ class LSTM(LSTMNetwork, Recurrent):
 
     Notes
     -----
-    Parameters of layer k: weight_ih_l{k} (4H, I), weight_hh_l{k} (4H, R), bias_ih_l{k}, bias_hh_l{k} (4H), and
-    depending on the options weight_hr_l{k} (P, H), weight_peephole_l{k} (3H: i, f, o), norm_ih_weight_l{k},
-    norm_hh_weight_l{k} (4H), norm_c_weight_l{k}, norm_c_bias_l{k} (H), h_0_l{k} (R), c_0_l{k} (H), each with _reverse
-    for the second direction. Rows of gates are in the order i, f, g, o; R is P with a projection, else H. Norm weights
-    start at 1, norm_c_bias and the initial state at 0, all others uniform.
+    Parameters of layer k: weight_ih_l{k} (4H, I), weight_hh_l{k} (4H, R), bias_ih_l{k}, bias_hh_l{k}
+    (4H), and depending on the options weight_hr_l{k} (P, H), weight_peephole_l{k} (3H: i, f, o), norm_ih_weight_l{k},
+    norm_hh_weight_l{k} (4H), norm_c_weight_l{k}, norm_c_bias_l{k} (H), h_0_l{k} (R), c_0_l{k} (H); those of the
+    reverse direction end in _reverse. R is P with a projection, else H. Gates are in the order i, f, g, o. Norm
+    weights are initialized to 1, norm_c_bias and initial states to 0, all others uniformly.
 
-    All options can be combined, except forget_bias with coupled_gates, whose forget gate has no bias. Options are
-    read-only attributes; batch_first, dropout, recurrent_dropout and zoneout can be set.
+    All options can be combined, except forget_bias with coupled_gates, whose forget gate has no bias.
+    `lstm_fast.reference` defines each by one formula. Options are read-only attributes, but batch_first, dropout,
+    recurrent_dropout and zoneout can be set.
 
-    Results and gradients have the same bits for any number of threads, any split of the batch (each sequence alone
-    gives the same) and any split of a sequence into calls. Python threads may share one object: if its weights are
-    changed meanwhile, a call uses the old ones or the new ones, never a mixture.
+    Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
+    of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
+    parameters are changed uses the old or the new ones, never a mixture.
 
     Examples
     --------
@@ -126,7 +131,7 @@ class LSTM(LSTMNetwork, Recurrent):
     ((100, 32, 16), (1, 32, 16), (1, 32, 16))
     """
 
-    zoneout = Setting[float | tuple[float, float]]("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
+    zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
 
     def __init__(
         self,
@@ -188,41 +193,41 @@ class LSTM(LSTMNetwork, Recurrent):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, State]:
-        """Inference: runs sequences and keeps nothing for backward; dropout and zoneout are off.
+        """Run the network for inference: without dropout and zoneout, keeping nothing for `backward`.
 
-        For training call `forward`; in PyTorch's modules both are one.
+        Use `forward` for training. (PyTorch's modules have one call for both.)
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            (B, T, input_size) with batch_first; (T, input_size) for one sequence without a batch axis. Any real dtype
-            and any strides; converted to the dtype of the network. T and B may be 0.
+            (B, T, input_size) with batch_first, (T, input_size) for one sequence without batch axis. Any real dtype and
+            any strides. T and B may be 0.
         state : (h_0, c_0), optional
-            Initial state, each of shape (num_layers * D, B, H), never batch-first, or (num_layers * D, H) without a
-            batch axis; of h with a projection P for H. None, for both or one of them, is the learned initial state, or
+            Initial state, each of shape (num_layers * D, B, H), also with batch_first, or (num_layers * D, H) without
+            batch axis; h has size P with a projection. None, for both or one of them: the learned initial state, or
             zero.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence, from 0 to T, in any order; None: all T. Padding past them is neither read nor
-            computed, and zero in the output. The last state of a sequence is that after its last step, and the reverse
-            direction begins there.
+            Length of each sequence, from 0 to T, in any order; None: all T. Padding past each length is neither read
+            nor computed, and zero in the output. The last state of a sequence is that after its last step, where the
+            reverse direction starts.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins: before that step the state becomes the learned initial state, or zero. In
-            the layout of x: (B, T) with batch_first, (T,) without a batch axis. The reverse direction is reset after
-            that step.
+            True at the first step of a new episode: before that step, the state is reset to the learned initial state,
+            or zero. Axes are those of x: (B, T) with batch_first, (T,) without batch axis. The reverse direction is
+            reset at the same boundary.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`. The bits of the results do not depend on it.
+            Maximum number of threads; None: `get_num_threads()`. It does not change the bits of the results.
 
         Returns
         -------
         output : ndarray of shape (T, B, D * R)
-            h of the last layer at every step, in the layout of x; R = proj_size or H.
+            h of the last layer at every step, with the axes of x; R = proj_size or H.
         state : (h_n, c_n)
-            Last state, in the form of the initial state.
+            Last state, in the shapes of the initial state.
 
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
 
         Examples
         --------
@@ -247,14 +252,14 @@ class LSTM(LSTMNetwork, Recurrent):
         rng: np.random.Generator | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, State, Tape]:
-        """Training: runs sequences and returns a tape for `backward` as well.
+        """Run the network for training: returns a tape for `backward` as well.
 
         For inference call the network itself, ``lstm(x)``, which is faster.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As in a plain call. Do not change it before `backward`: the tape does not copy it.
+            As in a plain call. Do not modify it before `backward`: the tape references it.
         state : (h_0, c_0), optional
             As in a plain call.
         lengths : array_like of int of shape (B,), optional
@@ -264,10 +269,10 @@ class LSTM(LSTMNetwork, Recurrent):
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on.
         recompute_gates : bool, default False
-            Keep only h and c, a third of the memory; `backward` recomputes the gates chunk by chunk, with the same
-            bits. A training step takes a fifth to a third longer.
+            Keep only h and c, a third of the memory. `backward` then recomputes the gates chunk by chunk, bit for bit,
+            which makes a training step 20 to 35 % slower.
         rng : numpy.random.Generator, optional
-            Source of the masks of dropout and zoneout; None: the network's own, from its seed.
+            Generator of the masks of dropout and zoneout; None: that of the network, from its seed.
         num_threads : int, optional
             As in a plain call.
 
@@ -278,12 +283,12 @@ class LSTM(LSTMNetwork, Recurrent):
         state : (h_n, c_n)
             As of a plain call.
         tape : Tape
-            What `backward` needs.
+            Input of `backward`.
 
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
 
         Examples
         --------
@@ -307,36 +312,36 @@ class LSTM(LSTMNetwork, Recurrent):
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
-        """Backpropagation through time.
+        """Backpropagate through time.
 
         Parameters
         ----------
         tape : Tape
-            From `forward`, with the parameters that it ran with. It can be used again.
+            From `forward`, with the parameters of that call. It can be used again.
         d_output : array_like of the shape of output, or None
-            Gradient of the loss with respect to output; None: zero. Padding is not read, and d_x is zero there.
+            Gradient of the loss with respect to output; None: zero. Padding is not read; d_x is zero there.
         d_state : (d_h_n, d_c_n), optional
-            Gradients of the loss with respect to the last state, in its form; None, for both or one of them: zero.
+            Gradients of the loss with respect to the last state; None, for both or one of them: zero.
         compute_d_x : bool, default True
-            Whether to compute d_x. Without it a training step is 5 to 15 % shorter.
+            Whether to compute d_x. Skipping it makes a training step 5 to 15 % faster.
         record_norms : bool, default False
-            Measure how far gradients reach: d_h_norms and d_c_norms of the result are then float64 arrays
-            (num_layers, D, T, B), in the order of time. They are the norms of the gradients with respect to h after
-            each step, including its share of d_output, and with respect to c as later steps propagate it back.
+            Whether to record the norms of the gradients with respect to h and c after each step, as d_h_norms and
+            d_c_norms, float64 of shape (num_layers, D, T, B). Those of h include d_output; those of c are what later
+            steps propagate back.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         Gradients
-            A mapping from parameter names to arrays, all in one buffer, `flat`; d_x, d_h_0, d_c_0 are attributes.
+            Mapping from parameter names to arrays, in one buffer, `flat`; d_x, d_h_0 and d_c_0 are attributes.
 
         Raises
         ------
         TypeError
-            If the tape is not of this network.
+            If the tape is from another network.
         ValueError
-            For a shape that does not fit; the message names the argument.
+            If a shape is wrong; the message names the argument.
         """
         return self._backward(tape, d_output, d_state, compute_d_x, record_norms, num_threads)
 
@@ -349,12 +354,12 @@ class LSTM(LSTMNetwork, Recurrent):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> Trace:
-        """Gates, cell state and output of every step of a call for inference.
+        """Return gates, cell state and hidden state of every step of an inference call.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As in a plain call; without a batch axis B is 1.
+            As in a plain call; without batch axis, B is 1.
         state : (h_0, c_0), optional
             As in a plain call.
         lengths : array_like of int of shape (B,), optional
@@ -367,8 +372,8 @@ class LSTM(LSTMNetwork, Recurrent):
         Returns
         -------
         Trace
-            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h, with R for H, whatever batch_first is. Steps
-            are in the order of time in both directions, and zero in the padding.
+            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h with R in place of H, also with batch_first.
+            Steps are in the order of time in both directions; padding is zero.
 
         Examples
         --------
@@ -378,24 +383,27 @@ class LSTM(LSTMNetwork, Recurrent):
         >>> trace.f.shape
         (1, 1, 5, 2, 16)
         """
+        from .._trace import trace
+
         return trace(self, x, state, lengths, resets, num_threads)
 
     def quantized(self, format: Literal["float16"] = "float16") -> QuantizedLSTM:
-        """Inference-only copy with fewer bytes per weight.
+        """Return an inference-only copy with fewer bits per weight.
 
         Parameters
         ----------
         format : {"float16"}
-            Format of the weights; `QuantizedLSTM` says what it costs and gains.
+            Format of the weights; see `QuantizedLSTM` for accuracy and speed.
 
         Returns
         -------
         QuantizedLSTM
+            Copy of the current parameters in that format.
 
         Raises
         ------
         ValueError
-            If the dtype is not float32, or a parameter cannot be stored in this format.
+            If the dtype is not float32, or a parameter overflows the format.
 
         Examples
         --------
@@ -403,4 +411,6 @@ class LSTM(LSTMNetwork, Recurrent):
         >>> lf.LSTM(3, 16, seed=0).quantized("float16")
         QuantizedLSTM(3, 16)  # weights of float16
         """
+        from ..quantized import QuantizedLSTM
+
         return QuantizedLSTM(self, format)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .._arguments import order_of_lengths
-from .._lstm import Trace
 from .._recurrent import Recurrent
+from .._trace import Trace
 from .lstm import LSTM
 from .rnn import RNN
 

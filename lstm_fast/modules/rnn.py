@@ -19,52 +19,52 @@ if TYPE_CHECKING:
 class RNN(Recurrent):
     """Plain recurrent network, with PyTorch's names, shapes and semantics.
 
-    At every step ``h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)``. Calling it, ``rnn(x)``, is inference;
-    training uses `forward` and `backward`, as with LSTM. The state is h alone::
+    Calling the network, ``rnn(x)``, is inference; training uses `forward` and `backward`, as for LSTM. The state is h
+    alone::
 
-        output, h_n = rnn(x)
+        output, h_n = rnn(x)                          # h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)
 
     Parameters
     ----------
     input_size : int
-        I, the numbers of x at each step.
+        Number of input features, I.
     hidden_size : int
-        H, the number of units of each layer and direction.
+        Number of units of each layer and direction, H.
     num_layers : int, default 1
-        L; each layer reads the outputs of the one before.
+        Number of stacked layers, L; each reads the output of the previous one.
     nonlinearity : {"tanh", "relu", "identity"}, default "tanh"
         Activation of h.
     bias : bool, default True
-        Whether there are bias_ih and bias_hh.
+        Whether the cell has biases.
     batch_first : bool, default False
-        Sequences are (B, T, n) instead of (T, B, n); states never are.
+        Sequences have shape (B, T, n) instead of (T, B, n). States do not change their shape.
     dropout : float, default 0.0
-        In training, the share of the outputs of each layer but the last that are set to zero.
+        Probability of dropout on the output of each layer except the last, in training.
     bidirectional : bool, default False
-        A second direction reads each sequence from its end.
+        A second direction processes each sequence in reverse.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
     seed : int, optional
-        Of the initial parameters and of the masks of dropout and zoneout.
+        Seed of the initial parameters and of the masks of dropout and zoneout.
 
     Other Parameters
     ----------------
     recurrent_dropout : float, default 0.0
-        As of LSTM.
+        As for LSTM.
     zoneout : float, default 0.0
-        As of LSTM, of h.
+        As for LSTM, of h.
     learn_initial_state : bool, default False
-        As of LSTM.
+        As for LSTM.
 
     See Also
     --------
-    LSTM : The same with a long-term memory.
+    LSTM : Network with a cell state, the usual choice.
     rnn_forward : The function for one layer with explicit weights.
 
     Notes
     -----
-    Parameters of layer k: weight_ih_l{k} (H, I), weight_hh_l{k} (H, H), bias_ih_l{k}, bias_hh_l{k} (H), h_0_l{k} (H),
-    each with _reverse for the second direction.
+    Parameters of layer k: weight_ih_l{k} (H, I), weight_hh_l{k} (H, H), bias_ih_l{k}, bias_hh_l{k} (H), h_0_l{k} (H);
+    those of the reverse direction end in _reverse.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class RNN(Recurrent):
     _n_gates = 1
     _has_c = False
 
-    nonlinearity = Fixed[str]("Activation of h: tanh, relu or identity.", _nonlinearity, "tanh")
+    nonlinearity = Fixed("Activation of h: tanh, relu or identity.", _nonlinearity, "tanh")
 
     def __init__(
         self,
@@ -126,34 +126,34 @@ class RNN(Recurrent):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, Array]:
-        """Inference: runs sequences and keeps nothing for backward; dropout and zoneout are off.
+        """Run the network for inference: without dropout and zoneout, keeping nothing for `backward`.
 
-        For training call `forward`.
+        Use `forward` for training.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As of LSTM.
+            As for LSTM.
         state : array_like of shape (num_layers * D, B, H), optional
-            Initial h; None is the learned one, or zero.
+            Initial h; None: the learned one, or zero.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence, as of LSTM.
+            Length of each sequence, as for LSTM.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins, as of LSTM.
+            True at the first step of a new episode, as for LSTM.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         output : ndarray of shape (T, B, D * H)
-            h of the last layer at every step, in the layout of x.
+            h of the last layer at every step, with the axes of x.
         h_n : ndarray of shape (num_layers * D, B, H)
             Last h.
 
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
         """
         return self._infer(x, state, lengths, resets, num_threads)
 
@@ -169,28 +169,28 @@ class RNN(Recurrent):
         rng: np.random.Generator | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, Array, Tape]:
-        """Training: runs sequences and returns a tape for `backward` as well.
+        """Run the network for training: returns a tape for `backward` as well.
 
         For inference call the network itself, ``rnn(x)``, which is faster.
 
         Parameters
         ----------
         x : array_like of shape (T, B, input_size)
-            As of LSTM. Do not change it before `backward`.
+            As for LSTM. Do not modify it before `backward`.
         state : array_like of shape (num_layers * D, B, H), optional
-            Initial h; None is the learned one, or zero.
+            Initial h; None: the learned one, or zero.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence, as of LSTM.
+            Length of each sequence, as for LSTM.
         resets : array_like of bool of shape (T, B), optional
-            True where a new sequence begins, as of LSTM.
+            True at the first step of a new episode, as for LSTM.
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on.
         recompute_gates : bool, default False
-            Accepted as that of LSTM; the tape of a plain RNN is small in any case.
+            As for LSTM; it saves no memory, as the tape of a plain RNN holds h alone.
         rng : numpy.random.Generator, optional
-            Source of the masks of dropout and zoneout; None: the network's own, from its seed.
+            Generator of the masks of dropout and zoneout; None: that of the network, from its seed.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class RNN(Recurrent):
         h_n : ndarray of shape (num_layers * D, B, H)
             As of a plain call.
         tape : Tape
-            What `backward` needs.
+            Input of `backward`.
         """
         return self._forward(x, state, lengths, resets, training, recompute_gates, rng, num_threads)
 
@@ -213,7 +213,7 @@ class RNN(Recurrent):
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
-        """Backpropagation through time.
+        """Backpropagate through time.
 
         Parameters
         ----------
@@ -226,13 +226,13 @@ class RNN(Recurrent):
         compute_d_x : bool, default True
             Whether to compute d_x.
         record_norms : bool, default False
-            Whether to measure d_h_norms, as of LSTM.
+            Whether to record d_h_norms, as for LSTM.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         Gradients
-            A mapping from parameter names to arrays; d_x and d_h_0 are attributes.
+            Mapping from parameter names to arrays; d_x and d_h_0 are attributes.
         """
         return self._backward(tape, d_output, d_state, compute_d_x, record_norms, num_threads)

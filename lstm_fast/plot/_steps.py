@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..modules import LSTM, Trace
+from .._trace import Trace
+from ..modules import LSTM
 from ..quantized import QuantizedLSTM
 
 Array: TypeAlias = NDArray[Any]

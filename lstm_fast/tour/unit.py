@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import lstm_fast as lf
-from lstm_fast.modules import Trace
+from lstm_fast import Trace
 from lstm_fast.reference import GATES
 
 Array: TypeAlias = NDArray[Any]

@@ -1,19 +1,19 @@
-"""Training: from sequences to a fitted, saved model, in NumPy arrays.
+"""Training of recurrent models: NumPy arrays in, fitted and saved models out.
 
     losses.py         loss functions and their gradients
-    optimizers.py     SGD, Adam, AdamW: one native pass over the flat parameters
-    history.py        what a run leaves behind: History, Progress, Diverged
-    config.py         FitConfig: the settings of a run, checked
+    optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
+    history.py        results and state of a run: History, Progress, Diverged
+    config.py         FitConfig: validated settings of a run
     data.py           arrays, lists and frames as padded sequences; batches of similar length
-    head.py           the linear head, and how it reads the network's results
+    head.py           linear head and readout of the network
     model.py          SequenceModel: an LSTM or RNN and a head
-    streaming.py      ModelStream: predictions for live sequences, step by step
+    streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
-    progress_bar.py   tqdm's bar, or none
+    progress_bar.py   progress bar (tqdm)
     trainer.py        Trainer: epochs, batches, validation, checkpoints
-    loop.py           fit: all of it in one call
+    loop.py           fit
 
-Each file uses only those above it; `SequenceModel.stream` imports its file when called.
+Each module uses only those above it; `SequenceModel.stream` imports its module when called.
 """
 
 from .checkpoint import load

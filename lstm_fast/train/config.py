@@ -1,4 +1,4 @@
-"""Settings of fit, checked."""
+"""Validated settings of fit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEDULES: dict[str, Schedule] = {
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Settings of a training run; the arguments of `fit` beside the model and the data.
+    """Settings of a training run: the arguments of `fit` except model and data.
 
     Parameters
     ----------
@@ -37,30 +37,30 @@ class FitConfig:
     optimizer : Optimizer, optional
         SGD, Adam or AdamW; None: Adam(lr=1e-3).
     epochs : int, default 20
-        Passes over the data.
+        Number of passes over the data.
     batch_size : int, default 32
-        Sequences in a batch.
+        Number of sequences per batch.
     clip_norm : float, optional
-        Gradients with a larger Euclidean norm are scaled down to this one.
+        Maximum Euclidean norm of the gradient; larger gradients are scaled down.
     early_stopping : int, optional
-        Epochs without improvement after which training stops.
+        Patience: number of epochs without improvement before training stops.
     lr_schedule : {"cosine", "linear"} or callable, optional
-        Factor of the learning rate as a function of the progress from 0 to 1.
+        Factor of the learning rate, as a function of the progress from 0 to 1.
     shuffle : bool, default True
-        Whether each epoch has a new order.
+        Whether to shuffle the sequences in each epoch.
     seed : int, optional
-        Of the order, the validation share and the masks of dropout.
+        Random seed of shuffling, the validation split and dropout masks.
     checkpoint : path, optional
-        File written after each epoch and on Ctrl-C.
+        File to write after each epoch and on Ctrl-C.
     callbacks : sequence of callable, default ()
-        Called with (model, history) after each epoch; a true result stops training.
+        Functions called with (model, history) after each epoch; a true result stops training.
     num_threads : int, optional
-        Upper limit.
+        Maximum number of threads.
 
     Raises
     ------
     ValueError, TypeError
-        For a setting that is not valid; the message names it.
+        If a setting is invalid; the message names it.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class FitConfig:
         object.__setattr__(self, "callbacks", tuple(self.callbacks))  # an iterator can be read only once
 
     def make_optimizer(self) -> Optimizer:
-        """The optimizer, or the default one.
+        """Return the optimizer, or the default one.
 
         Returns
         -------
@@ -109,12 +109,12 @@ class FitConfig:
         return Adam() if self.optimizer is None else self.optimizer
 
     def lr_factor(self, progress: float) -> float:
-        """Factor of the learning rate.
+        """Return the factor of the learning rate.
 
         Parameters
         ----------
         progress : float
-            Share of the steps that are done, from 0 to 1.
+            Fraction of completed steps, from 0 to 1.
 
         Returns
         -------

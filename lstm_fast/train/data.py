@@ -1,4 +1,4 @@
-"""Sequences and targets as training takes them: padded rows (N, T, ...), lengths, batches of similar length."""
+"""Training data: padded sequences (N, T, ...), lengths, targets, and batches of similar length."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Sequences:
-    """N sequences of inputs, and their targets.
+    """Padded input sequences and their targets.
 
-    x is an array in the layout of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
+    x is an array with the axes of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
     arrays.
     """
 
@@ -76,7 +76,7 @@ class Sequences:
         sample_weight: ArrayLike | None = None,
         mask: Any = None,
     ) -> None:
-        """Targets of model under loss, checked, and weights of rows where there are any."""
+        """Validate and store targets and weights."""
         self.loss, self.is_by_step = loss, model.readout == "all"
         if not self.is_by_step and mask is not None:
             raise ValueError('mask must be None unless readout="all"')
@@ -94,7 +94,7 @@ class Sequences:
             self.weights = given if self.weights is None else self.weights * given
 
     def _rows_of_targets(self, y: Any) -> Any:
-        """Targets of every step with the axes (N, T, ...)."""
+        """Return targets of every step with axes (N, T, ...)."""
         if self.is_list and isinstance(y, (list, tuple)):
             assert self.lengths is not None
             if len(y) != self.n or any(len(one) != n for one, n in zip(y, self.lengths)):
@@ -105,7 +105,7 @@ class Sequences:
         return self.layout.to_rows(y) if has_axes and y.ndim else y
 
     def _weights_of_steps(self, mask: Any) -> Array | None:
-        """1 for the steps that count, (N, T); None if that is all of them."""
+        """Return weights (N, T), 1 for steps that contribute to the loss and 0 for others; None if all do."""
         if self.lengths is None and mask is None:
             return None
         weights = np.ones((self.n, self.T))
@@ -118,14 +118,14 @@ class Sequences:
     # ---- batches ----
 
     def batch(self, rows: Array) -> tuple[Array, Array | None]:
-        """x (T, B, I) and lengths (B,) or None of these sequences, cut to the longest of them."""
+        """Return x (T, B, I) and lengths (B,) or None of some sequences, with T the longest of them."""
         if self.lengths is None:
             return np.ascontiguousarray(self.x[rows].swapaxes(0, 1)), None
         lengths = self.lengths[rows]
         return np.ascontiguousarray(self.x[rows, : lengths.max(initial=0)].swapaxes(0, 1)), lengths
 
     def targets(self, rows: Array) -> tuple[Array, Array | None]:
-        """Targets (n, ...) and weights (n,) or None of these sequences, a row for each that the head reads."""
+        """Return targets (n, ...) and weights (n,) or None of some sequences, one row per prediction."""
         y, weights = self.y[rows], None if self.weights is None else self.weights[rows]
         if self.is_by_step:
             T = self.T if self.lengths is None else self.lengths[rows].max(initial=0)
@@ -135,13 +135,13 @@ class Sequences:
         return y, weights
 
     def n_steps(self, rows: Array | None = None) -> int:
-        """Steps of these sequences, or of all, without padding."""
+        """Return the number of steps of some sequences, or of all, without padding."""
         if self.lengths is None:
             return int(self.T) * (int(self.n) if rows is None else len(rows))
         return int((self.lengths if rows is None else self.lengths[rows]).sum())
 
     def subset(self, rows: Array) -> Sequences:
-        """These sequences alone."""
+        """Return a subset of the sequences."""
         part = copy.copy(self)
         part.x, part.n = self.x[rows], len(rows)
         for name in ("lengths", "y", "weights"):
@@ -151,7 +151,7 @@ class Sequences:
 
 
 def batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Rows of each batch of an epoch. With lengths, a batch has sequences of similar length: its cost is the longest's."""
+    """Draw the batches of an epoch, of similar length if lengths vary, as the longest sets the cost."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
         return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]

@@ -1,4 +1,4 @@
-"""The linear head of a model, and how it reads the network's results."""
+"""Linear head and readout of a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Head:
     bias : ndarray of shape (out_features,)
         Read-only.
     flat : ndarray
-        The contiguous read-only buffer behind both.
+        Contiguous read-only buffer of both.
     """
 
     def __init__(self, flat: Array, n_inputs: int, n_outputs: int) -> None:
@@ -34,7 +34,7 @@ class Head:
         self.bias = flat[n_inputs * n_outputs :]
 
     def apply(self, features: Array, num_threads: int) -> Array:
-        """Predictions (..., out_features) for features (..., D * R)."""
+        """Return predictions (..., out_features) for features (..., D * R)."""
         rows = _core.linear(self.weight, self.bias, features.reshape(-1, features.shape[-1]), num_threads)
         return rows.reshape(*features.shape[:-1], len(self.bias))
 
@@ -43,7 +43,7 @@ class Head:
 
 
 def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
-    """Features for the head from output (T, B, W) and h_n (D, B, R) of the last layer: (B, W), for "all" (T, B, W)."""
+    """Return features for the head from output (T, B, W) and h_n (D, B, R): (B, W), for "all" (T, B, W)."""
     if readout == "all":
         return np.ascontiguousarray(output)
     if readout == "last":
@@ -55,7 +55,7 @@ def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> 
 def read_out_backward(
     readout: str, d_features: Array, output: Array, h_n: Array, lengths: Array | None
 ) -> tuple[Array | None, Any]:
-    """Gradients with respect to output and to h_n of the last layer; None for zero."""
+    """Return gradients with respect to output and h_n; None for zero."""
     if readout == "all":
         return d_features, None
     if readout == "last":
@@ -65,7 +65,7 @@ def read_out_backward(
 
 
 def _counts(output: Array, lengths: Array | None) -> Array:
-    """Steps of each sequence, at least 1, (B, 1)."""
+    """Return the length of each sequence, at least 1, as (B, 1)."""
     T, B = output.shape[:2]
     counts: Array = np.maximum(1, np.full(B, T) if lengths is None else lengths).astype(output.dtype)[:, None]
     return counts

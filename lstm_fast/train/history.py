@@ -1,4 +1,4 @@
-"""What a run of fit leaves behind: its history, and where it stands."""
+"""Results and state of a training run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Diverged(FloatingPointError):
-    """The loss, a gradient or a parameter is not finite.
+    """A loss, gradient or parameter is not finite.
 
     The message names the epoch and the batch. The model keeps the last finite parameters.
     """
@@ -18,7 +18,7 @@ class Diverged(FloatingPointError):
 
 @dataclass
 class History:
-    """What `fit` returns: lists with one number for each epoch.
+    """Training history, returned by `fit`: lists with one value per epoch.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class History:
         return len(self.loss)
 
     def watched(self) -> list[float]:
-        """The loss that decides about the best epoch.
+        """Return the monitored loss.
 
         Returns
         -------
@@ -59,9 +59,9 @@ class History:
 
 @dataclass
 class Progress:
-    """Where a run stands: all that a checkpoint needs to continue bit for bit.
+    """State of a run, sufficient to continue it bit for bit from a checkpoint.
 
-    Never changed but replaced as a whole after each batch, so that an interruption always finds a consistent one.
+    Replaced after each batch, never modified, so that an interruption always finds a consistent state.
     """
 
     flat: Array
@@ -74,6 +74,6 @@ class Progress:
     norms: float = 0.0
     n: float = 0.0
     best: Array | None = None
-    shuffle_state: dict[str, Any] | None = None  # of the generator when that epoch began:
+    shuffle_state: dict[str, Any] | None = None  # of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
-    mask_state: dict[str, Any] | None = None  # of the generator of masks, now
+    mask_state: dict[str, Any] | None = None  # of the generator of masks

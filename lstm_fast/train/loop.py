@@ -1,4 +1,4 @@
-"""fit: trains a model in one call."""
+"""fit: train a model."""
 
 from __future__ import annotations
 
@@ -40,68 +40,68 @@ def fit(
     callbacks: Iterable[Callback] = (),
     num_threads: int | None = None,
 ) -> History:
-    """Trains a SequenceModel.
+    """Train a model.
 
     Parameters
     ----------
     model : SequenceModel
-        Changed in place.
+        Model to train, in place.
     x : array_like or list of array_like
         Sequences, as in `SequenceModel.loss_and_grads`.
     y : array_like or list of array_like
         Targets, as in `SequenceModel.loss_and_grads`.
     lengths : array_like of int of shape (B,), optional
-        Steps of each sequence; a list of arrays has its own.
+        Length of each sequence; not for a list of arrays.
     loss : str or tuple, default "mse"
         As in `SequenceModel.loss_and_grads`.
     optimizer : Optimizer, optional
         SGD, Adam or AdamW; None: Adam(lr=1e-3).
     epochs : int, default 20
-        Passes over the data.
+        Number of passes over the data.
     batch_size : int, default 32
-        Sequences in a batch; those of similar length share one.
+        Number of sequences per batch. Batches hold sequences of similar length.
     validation : float or tuple, optional
-        The share of the sequences that is held out (drawn with the seed), or (x, y), (x, y, lengths) or (x, y, lengths,
-        mask), where lengths and mask may be None.
+        Fraction of the sequences to hold out at random, or the validation data: (x, y), (x, y, lengths) or (x, y,
+        lengths, mask), where lengths and mask may be None.
     clip_norm : float, optional
-        Gradients with a larger Euclidean norm are scaled down to this one: the remedy for exploding gradients.
+        Maximum Euclidean norm of the gradient; larger gradients are scaled down, which prevents their explosion.
     early_stopping : int, optional
-        Patience: epochs without a better validation loss (without validation: loss) after which training stops. The
-        parameters of the best epoch are restored at the end, whether it stopped early or not.
+        Patience: number of epochs without improvement of the validation loss (without validation, of the loss) before
+        training stops. The parameters of the best epoch are restored at the end.
     lr_schedule : {"cosine", "linear"} or callable, optional
-        Factor of the learning rate as a function of the progress from 0 to 1.
+        Factor of the learning rate, as a function of the progress from 0 to 1.
     shuffle : bool, default True
-        Whether each epoch has a new order.
+        Whether to shuffle the sequences in each epoch.
     seed : int, optional
-        Of the order, the validation share and the masks of dropout; the same seed gives the same bits on any number of
-        threads. None: drawn at random.
+        Random seed of shuffling, the validation split and dropout masks. The same seed gives the same bits with any
+        number of threads. None: unpredictable.
     sample_weight : array_like of shape (B,), optional
         Weight of each sequence.
     mask : array_like of bool, optional
-        For readout "all": which steps count.
+        For readout "all": steps that contribute to the loss.
     progress : bool, default False
-        A tqdm bar over the steps of all sequences (needs tqdm).
+        Whether to show a progress bar (needs tqdm).
     checkpoint : path, optional
-        File written after each epoch and on Ctrl-C, atomically (needs safetensors).
+        File to write after each epoch and on Ctrl-C, atomically (needs safetensors).
     resume : bool, default False
-        Continue from the checkpoint if the file exists; all other arguments must be as they were.
+        Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
     callbacks : iterable of callable, default ()
-        Called with (model, history) after each epoch; a true result stops training.
+        Functions called with (model, history) after each epoch; a true result stops training.
     num_threads : int, optional
-        Upper limit; None: `get_num_threads()`.
+        Maximum number of threads; None: `get_num_threads()`.
 
     Returns
     -------
     History
-        Losses, gradient norms, learning rates and durations of the epochs.
+        Losses, gradient norms, learning rates and durations of all epochs.
 
     Raises
     ------
     Diverged
-        If a loss, gradient or parameter is not finite, also for NaN in the data; the message names the epoch and the
-        batch.
+        If a loss, gradient or parameter is not finite, or the data contain NaN; the message names the epoch and the
+        batch. The model keeps the last finite parameters.
     ValueError, TypeError
-        For an argument that is not valid; the model is not changed then.
+        If an argument is invalid; the model is unchanged then.
 
     Examples
     --------

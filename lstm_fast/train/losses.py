@@ -1,6 +1,6 @@
-"""Loss functions: from predictions (n, O) and targets to the loss of each row (n,) and its gradient (n, O), in float64.
+"""Loss functions: loss (n,) and gradient (n, O) of each row of predictions (n, O), in float64.
 
-The loss of a batch is the mean over its rows, weighted if there are weights; of a row, the mean over its outputs.
+The loss of a row is the mean over its outputs; the loss of a batch is the weighted mean over its rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LossFunction: TypeAlias = "Callable[..., tuple[Array, Array]]"
 
 
 def _mean(values: Array) -> Array:
-    """Mean of each row. (For the few numbers of a batch, ndarray.mean takes longer than all the rest.)"""
+    """Return the mean of each row. (ndarray.mean has too much overhead for small batches.)"""
     means: Array = np.add.reduce(values, axis=1) / values.shape[1]
     return means
 
@@ -83,7 +83,7 @@ LOSSES: dict[str, LossFunction] = {
 
 
 class Loss:
-    """A loss by name, or ("huber", delta), or ("quantile", levels), with the checks of its targets."""
+    """Loss function by name, ("huber", delta) or ("quantile", levels), with validation of its targets."""
 
     def __init__(self, spec: str | Sequence[Any]) -> None:
         parts = (spec,) if isinstance(spec, str) else spec if isinstance(spec, (tuple, list)) and spec else (None,)
@@ -101,7 +101,7 @@ class Loss:
         self.parameters: tuple[Any, ...] = (levels,) if self.name == "quantile" else tuple(parameters)
 
     def n_targets(self, n_outputs: int) -> int:
-        """Numbers of a target row; 0: the index of a class."""
+        """Return the number of targets per row; 0: a class index."""
         if self.name == "quantile" and n_outputs % len(self.levels):
             raise ValueError(
                 f"loss: quantile with {len(self.levels)} levels needs out_features a multiple of that, got {n_outputs}"
@@ -109,7 +109,7 @@ class Loss:
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
     def check_targets(self, targets: Any, shape: tuple[int, ...], n_outputs: int) -> Array:
-        """Targets as (*shape,) indices of classes or (*shape, n_targets) float64; the last axis is optional if it is 1."""
+        """Validate targets: class indices of this shape, or float64 (*shape, n_targets), a last axis of 1 being optional."""
         y: Array = np.asarray(targets)
         n = self.n_targets(n_outputs)
         if n == 0:
@@ -124,7 +124,7 @@ class Loss:
         return y.astype(np.float64).reshape(*shape, n)
 
     def __call__(self, p: Array, y: Array, weights: Array | None = None) -> tuple[float, Array]:
-        """(loss, d_p) of rows p (n, O); a row of weight 0 does not count, whatever is in it."""
+        """Return the loss of rows p (n, O) and its gradient. Rows of weight 0 are ignored, even if they contain NaN."""
         p = np.asarray(p, np.float64)
         if weights is None:
             loss, d = LOSSES[self.name](p, y, *self.parameters)

@@ -1,4 +1,4 @@
-"""SequenceModel: an LSTM or RNN and a linear head."""
+"""SequenceModel: an LSTM or RNN with a linear head."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def _readout(name: str, value: Any) -> str:
 
 
 class ModelGradients(NamedArrays):
-    """Gradients of a SequenceModel: a mapping from the names of `state_dict` to arrays.
+    """Gradients of a SequenceModel: a mapping from parameter names to arrays.
 
     Attributes
     ----------
     flat : ndarray
-        The contiguous buffer behind the mapping, in the layout of `flat_parameters`.
+        Contiguous buffer of all gradients, in the layout of `flat_parameters`.
     """
 
     def __repr__(self) -> str:
@@ -50,28 +50,27 @@ class ModelGradients(NamedArrays):
 
 
 class SequenceModel(EditableParameterized):
-    """A recurrent network and a linear head that reads it out.
+    """Recurrent network with a linear head.
 
-    Sequences come as an array in the layout of the network, (B, T, I) with batch_first, else (T, B, I), or as a list of
-    (T, I) arrays of any lengths. Predictions have the shape (B, out_features); for "all" they are in the layout of x,
-    and padded for a list.
+    Sequences are an array (T, B, I), (B, T, I) if the network has batch_first, or a list of (T, I) arrays of any
+    lengths. Predictions have the shape (B, out_features), with readout "all" the axes of x, padded for a list.
 
     Parameters
     ----------
     lstm : LSTM or RNN
-        It becomes the model's, and changes when the model is trained.
+        Network. Training the model changes its parameters.
     out_features : int
-        Numbers of a prediction.
+        Number of outputs.
     readout : {"last", "all", "mean"}, default "last"
-        What the head reads: "last", h of the last layer after the last step of each sequence, of both directions;
-        "mean", the mean of the outputs over the steps of each sequence; "all", the output of every step.
+        Features of the head: "last", h of the last layer after the last step of each sequence, of both directions;
+        "mean", the mean of the output over the steps of each sequence; "all", the output of every step.
     seed : int, optional
-        Of the initial parameters of the head, uniform within ``(D * R) ** -0.5`` as in PyTorch.
+        Seed of the initial parameters of the head, uniform within ``(D * R) ** -0.5`` as in PyTorch.
 
     See Also
     --------
-    fit : Trains a model.
-    load : Reads a model from a file.
+    fit : Train a model.
+    load : Read a model from a file.
 
     Examples
     --------
@@ -85,9 +84,9 @@ class SequenceModel(EditableParameterized):
     (2, 16)
     """
 
-    lstm = Fixed["LSTM | RNN"]("The network.", _network)
-    out_features = Fixed[int]("Numbers of a prediction.", _arguments.positive_integer)
-    readout = Fixed[str]("What the head reads: last, all or mean.", _readout)
+    lstm = Fixed("The network.", _network)
+    out_features = Fixed("Numbers of a prediction.", _arguments.positive_integer)
+    readout = Fixed("Features of the head: last, all or mean.", _readout)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
         self._lstm, self._readout = _network("lstm", lstm), _readout("readout", readout)
@@ -103,7 +102,7 @@ class SequenceModel(EditableParameterized):
 
     @property
     def head(self) -> Head:
-        """The linear layer with its parameters as they are now."""
+        """Linear head with the current parameters."""
         return self._head
 
     @property
@@ -113,12 +112,12 @@ class SequenceModel(EditableParameterized):
 
     @property
     def flat_parameters(self) -> Array:
-        """A copy of all parameters in one array: those of the network, the head's weight, its bias."""
+        """Copy of all parameters in one array: network, weight of the head, bias of the head."""
         return np.concatenate([self._lstm.flat_parameters, self._head.flat])
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
-        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        """Opaque objects that identify the current parameters: other objects after each change."""
         return (*self._lstm.parameter_version, self._head)
 
     def _install(self, flat: Array) -> None:
@@ -131,28 +130,28 @@ class SequenceModel(EditableParameterized):
     def predict(
         self, x: Any, lengths: ArrayLike | None = None, *, batch_size: int = 256, num_threads: int | None = None
     ) -> Array:
-        """Predictions.
+        """Predict the outputs for sequences.
 
         Parameters
         ----------
         x : array_like or list of array_like
-            Sequences: (B, T, I) with batch_first, else (T, B, I), or a list of (T, I) arrays.
+            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence, as of LSTM; a list of arrays has its own.
+            Length of each sequence, as for LSTM; not for a list of arrays.
         batch_size : int, default 256
-            Sequences that are run at a time.
+            Number of sequences to run at a time.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         ndarray of shape (B, out_features)
-            For "all", in the layout of x: (B, T, out_features) or (T, B, out_features).
+            With readout "all", the axes of x: (T, B, out_features) or (B, T, out_features).
 
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
         """
         data = Sequences(self._lstm, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
@@ -171,7 +170,7 @@ class SequenceModel(EditableParameterized):
         return result
 
     def stream(self, batch_size: int = 1) -> ModelStream:
-        """Predictions for live sequences, one step or block at a time.
+        """Create a stream: predictions for live sequences, step by step.
 
         Parameters
         ----------
@@ -181,26 +180,26 @@ class SequenceModel(EditableParameterized):
         Returns
         -------
         ModelStream
-            At the initial state, with the parameters as they are now.
+            In the initial state, with the current parameters.
 
         Raises
         ------
         ValueError
-            For readout "mean", which is known only at the end, and for a bidirectional network.
+            If the readout is "mean" or the network bidirectional: both need whole sequences.
         """
         from .streaming import ModelStream
 
         return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
 
     def _forward(self, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
-        """x (T, B, I): predictions (B, O), for "all" (T, B, O)."""
+        """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
         lstm, layout = self._lstm, self._lstm.layout
         output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
         features = read_out(self._readout, layout.to_steps(output), self._last_h(state), lengths)
         return self._head.apply(features, _threads.resolve(num_threads))
 
     def _last_h(self, state: Any) -> Array:
-        """h_n of the last layer, (D, B, R)."""
+        """Return h_n of the last layer, (D, B, R)."""
         h_n: Array = state[0] if self._lstm.has_cell_state else state
         return h_n[-self._lstm.num_directions :]
 
@@ -216,41 +215,41 @@ class SequenceModel(EditableParameterized):
         training: bool = True,
         num_threads: int | None = None,
     ) -> tuple[float, ModelGradients]:
-        """Loss of one batch, and its gradients with respect to all parameters.
+        """Compute the loss of one batch and its gradients.
 
         Parameters
         ----------
         x : array_like or list of array_like
             Sequences, as in `predict`.
         y : array_like or list of array_like
-            Targets (B, out_features), or (B,) if that is 1; for "all" with an axis of steps, in the layout of x; for
-            "cross_entropy" the indices of classes, without the last axis; for ("quantile", levels) one target for each
+            Targets (B, out_features), or (B,) if out_features is 1; with readout "all" also an axis of steps, as in x.
+            For "cross_entropy", class indices without the last axis; for ("quantile", levels), one target per
             len(levels) outputs.
         lengths : array_like of int of shape (B,), optional
-            Steps of each sequence; a list of arrays has its own.
+            Length of each sequence; not for a list of arrays.
         loss : str or tuple, default "mse"
-            "mse", "mae", "huber" or ("huber", delta), "quantile" or ("quantile", levels), "cross_entropy", "bce" (on
+            "mse", "mae", "huber", ("huber", delta), "quantile", ("quantile", levels), "cross_entropy" or "bce" (with
             logits).
         sample_weight : array_like of shape (B,), optional
-            Weight of each sequence, not negative.
+            Nonnegative weight of each sequence.
         mask : array_like of bool, optional
-            For "all": which steps count, in the layout of x. Padding never does.
+            With readout "all": steps that contribute to the loss, with the axes of x. Padding never does.
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on.
         num_threads : int, optional
-            Upper limit; None: `get_num_threads()`.
+            Maximum number of threads; None: `get_num_threads()`.
 
         Returns
         -------
         loss : float
-            Mean over the sequences (for "all": over the steps), weighted if there are weights.
+            Weighted mean over the sequences, with readout "all" over the steps.
         gradients : ModelGradients
-            By the names of `state_dict`, all in one buffer, `flat`.
+            Mapping from parameter names to arrays, in one buffer, `flat`.
 
         Raises
         ------
         ValueError, TypeError
-            For a shape or a dtype that does not fit; the message names the argument.
+            If a shape or dtype is wrong; the message names the argument.
         """
         data = Sequences(self._lstm, x, lengths)
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
@@ -264,7 +263,7 @@ class SequenceModel(EditableParameterized):
         num_threads: int | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[float, ModelGradients]:
-        """Of these sequences of data; rng draws the masks, None: the network's own."""
+        """Compute loss and gradients of some sequences of data. rng draws the masks; None: that of the network."""
         assert data.loss is not None
         lstm, layout, n_threads = self._lstm, self._lstm.layout, _threads.resolve(num_threads)
         (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
@@ -298,22 +297,22 @@ class SequenceModel(EditableParameterized):
     # ---- files ----
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the model to a safetensors file, atomically.
+        """Write the model to a safetensors file, atomically.
 
         Parameters
         ----------
         path : path
-            The file: parameters under the names of `state_dict`, the model's description in the metadata.
+            File to write: parameters under the names of `state_dict`, the architecture in the metadata.
         """
         _safetensors.write(path, self.state_dict(), {"file": "model", "model": self.description()})
 
     def description(self) -> dict[str, Any]:
-        """Kind, sizes and options of the model, without its parameters.
+        """Return kind, sizes and options of the model, without its parameters.
 
         Returns
         -------
-        dict
-            For JSON: the configuration in the model's file.
+        dict of str to object
+            JSON-compatible, as in the model's file.
         """
         _architecture.check_type("model.lstm", self.lstm, (LSTM, RNN))
         return {

@@ -1,4 +1,4 @@
-"""Optimizers over one flat array of parameters p with gradients d; each step is one native pass.
+"""Optimizers for a flat array of parameters p with gradients d; each step is one native pass.
 
 SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr
 s) Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
@@ -29,7 +29,7 @@ def _number(name: str, value: Any, low: float, high: float, *, open_low: bool = 
 
 
 class Optimizer:
-    """Settings of an optimizer; the moments belong to a run of fit, so that one object can be used again."""
+    """Base class: settings of an optimizer. Its state belongs to a run, so that one object can be used for several."""
 
     _settings: tuple[str, ...] = ()
     _n_moments = 0
@@ -41,47 +41,47 @@ class Optimizer:
         self.weight_decay = _number("weight_decay", weight_decay, 0, np.inf)
 
     def config(self) -> dict[str, Any]:
-        """Name and settings, for a checkpoint.
+        """Return name and settings, for checkpoints.
 
         Returns
         -------
         dict of str to object
-            "name", and the arguments of the constructor.
+            Name of the class as "name", and the constructor arguments.
         """
         return {"name": type(self).__name__, **{name: getattr(self, name) for name in self._settings}}
 
     def moments(self, parameters: Array) -> tuple[Array, ...]:
-        """Arrays that steps change beside the parameters.
+        """Create the state of the optimizer.
 
         Parameters
         ----------
         parameters : ndarray
-            The flat parameters.
+            Flat parameters.
 
         Returns
         -------
         tuple of ndarray
-            Zeros.
+            Moments, initially zero.
         """
         return tuple([np.zeros_like(parameters) for _ in range(self._n_moments)])
 
     def step(
         self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
     ) -> None:
-        """Changes parameters and moments in place.
+        """Perform one step, in place.
 
         Parameters
         ----------
         parameters, gradients : ndarray
-            Flat, of one dtype.
+            Flat arrays of one dtype.
         moments : tuple of ndarray
-            From `moments`.
+            State from `moments`.
         t : int
-            Number of the step, from 1.
+            Step number, from 1.
         lr : float
             Learning rate of this step.
         scale : float, default 1.0
-            Factor of the gradients.
+            Factor applied to the gradients.
         """
         raise NotImplementedError
 
@@ -97,11 +97,11 @@ class SGD(Optimizer):
     lr : float, default 0.01
         Learning rate.
     momentum : float, default 0.0
-        From 0 to below 1.
+        Momentum factor, from 0 to below 1.
     nesterov : bool, default False
-        Nesterov's momentum.
+        Whether to use Nesterov momentum.
     weight_decay : float, default 0.0
-        Factor of the parameters that is added to the gradients.
+        L2 penalty, added to the gradients.
 
     Examples
     --------
@@ -125,20 +125,20 @@ class SGD(Optimizer):
     def step(
         self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
     ) -> None:
-        """Changes parameters and moments in place.
+        """Perform one step, in place.
 
         Parameters
         ----------
         parameters, gradients : ndarray
-            Flat, of one dtype.
+            Flat arrays of one dtype.
         moments : tuple of ndarray
-            From `moments`.
+            State from `moments`.
         t : int
-            Number of the step, from 1.
+            Step number, from 1.
         lr : float
             Learning rate of this step.
         scale : float, default 1.0
-            Factor of the gradients.
+            Factor applied to the gradients.
         """
         _core.optimize(
             parameters,
@@ -165,11 +165,11 @@ class Adam(Optimizer):
     lr : float, default 1e-3
         Learning rate.
     betas : (float, float), default (0.9, 0.999)
-        Decay of the averages of the gradient and of its square.
+        Decay rates of the moving averages of the gradient and its square.
     epsilon : float, default 1e-8
         Added to the denominator.
     weight_decay : float, default 0.0
-        Factor of the parameters that is added to the gradients.
+        L2 penalty, added to the gradients.
 
     Examples
     --------
@@ -198,20 +198,20 @@ class Adam(Optimizer):
     def step(
         self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
     ) -> None:
-        """Changes parameters and moments in place.
+        """Perform one step, in place.
 
         Parameters
         ----------
         parameters, gradients : ndarray
-            Flat, of one dtype.
+            Flat arrays of one dtype.
         moments : tuple of ndarray
-            From `moments`.
+            State from `moments`.
         t : int
-            Number of the step, from 1.
+            Step number, from 1.
         lr : float
             Learning rate of this step.
         scale : float, default 1.0
-            Factor of the gradients.
+            Factor applied to the gradients.
         """
         _core.optimize(
             parameters,
@@ -242,7 +242,7 @@ class AdamW(Adam):
     epsilon : float, default 1e-8
         Added to the denominator.
     weight_decay : float, default 0.01
-        Share of the parameters, times the learning rate, that a step subtracts from them.
+        Weight decay, multiplied by the learning rate.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The progress bar of fit: tqdm's, or none."""
+"""Progress bar of fit (tqdm)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class NoBar:
-    """The interface of a bar that shows nothing."""
+    """Disabled progress bar."""
 
     def set_postfix(self, **_: Any) -> None:
         """Shows nothing."""
@@ -19,7 +19,7 @@ class NoBar:
 
 
 def progress_bar(is_shown: bool, total: int, done: int) -> Any:
-    """A bar over `total` steps, of which `done` are over."""
+    """Create a bar over `total` steps, `done` of them completed."""
     if not is_shown:
         return NoBar()
     try:

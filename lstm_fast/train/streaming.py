@@ -1,4 +1,4 @@
-"""Live sequences through a whole model, one step or one block at a time."""
+"""ModelStream: predictions for live sequences."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 class ModelStream:
-    """Predictions for live sequences; ``model.stream()`` makes these.
+    """Predictions for live sequences, from ``model.stream()``.
 
-    Predictions have the bits of `SequenceModel.predict`. The parameters are those of the time when the stream was made,
-    until `refresh`.
+    Predictions have the bits of `SequenceModel.predict`. The stream keeps the parameters of its creation until
+    `refresh`.
 
     Parameters
     ----------
     model : SequenceModel
-        With readout "last" or "all".
+        Model with readout "last" or "all".
     batch_size : int
         Number of sequences.
 
     Attributes
     ----------
     stream : Stream
-        The network's, with state, reset, add, remove, snapshot and restore.
+        Stream of the network, with state, reset, add, remove, snapshot and restore.
 
     Examples
     --------
@@ -47,12 +47,12 @@ class ModelStream:
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes the parameters that the model has now; the state stays."""
+        """Continue with the current parameters of the model, from the same state."""
         self.stream.refresh()
         self._head = self.model.head
 
     def step(self, x: Any) -> Array:
-        """Predictions after one step.
+        """Process one step.
 
         Parameters
         ----------
@@ -62,11 +62,12 @@ class ModelStream:
         Returns
         -------
         ndarray of shape (B, out_features) or (out_features,)
+            Predictions after the step.
         """
         return self._head.apply(self.stream.step(x), _threads.resolve(None))
 
     def block(self, x: Any) -> Array:
-        """Predictions after each of many steps.
+        """Process many steps.
 
         Parameters
         ----------
@@ -76,6 +77,7 @@ class ModelStream:
         Returns
         -------
         ndarray of shape (T, B, out_features) or (T, out_features)
+            Predictions after each step.
         """
         return self._head.apply(self.stream.block(x), _threads.resolve(None))
 

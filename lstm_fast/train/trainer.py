@@ -1,4 +1,4 @@
-"""Trainer: epochs, batches, validation, checkpoints of one run of fit."""
+"""Trainer: the training loop, with validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ VALIDATION_BATCH = 256  # sequences
 
 
 class Trainer:
-    """One run of `fit`, step by step accessible.
+    """Training loop behind `fit`.
 
     Parameters
     ----------
     model : SequenceModel
-        Changed in place.
+        Trained in place.
     x, y : array_like or list of array_like
         Sequences and targets, as in `SequenceModel.loss_and_grads`.
     config : FitConfig
@@ -45,7 +45,7 @@ class Trainer:
     Attributes
     ----------
     now : Progress
-        Where the run stands.
+        State of the run.
 
     Examples
     --------
@@ -103,12 +103,12 @@ class Trainer:
     # ---- the run ----
 
     def run(self, progress: bool = False) -> History:
-        """Trains until the last epoch, early stopping, or a callback that asks to stop.
+        """Train until the last epoch, early stopping, or a callback returns true.
 
         Parameters
         ----------
         progress : bool, default False
-            Whether to show a tqdm bar.
+            Whether to show a progress bar (tqdm).
 
         Returns
         -------
@@ -138,12 +138,12 @@ class Trainer:
         return self.now.history
 
     def warm_start(self, before: Progress) -> None:
-        """Takes over the optimizer's state of an earlier run of the same model.
+        """Continue with the optimizer state of an earlier run of the same model.
 
         Parameters
         ----------
         before : Progress
-            `now` of that run's Trainer.
+            Attribute `now` of the Trainer of that run.
         """
         self.now = replace(self.now, moments=before.moments, step=before.step)
 
@@ -222,7 +222,7 @@ class Trainer:
         self._install(flat)
 
     def _cause(self, rows: Array) -> str:
-        """What is not finite in the data of a batch, for the message of Diverged."""
+        """Describe what is not finite in the data of a batch."""
         x, y = self.data.x, self.data.y
         for row in rows:
             n = x.shape[1] if self.data.lengths is None else self.data.lengths[row]
@@ -251,12 +251,12 @@ class Trainer:
             checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now, asdict(self.now.history))
 
     def resume(self) -> None:
-        """Continues from the checkpoint, if there is such a file.
+        """Continue from the checkpoint if the file exists.
 
         Raises
         ------
         ValueError
-            If the checkpoint is not of this model and optimizer; FormatError if it is damaged.
+            If the checkpoint belongs to another model or optimizer, or is damaged (FormatError).
         """
         assert self.config.checkpoint is not None
         loaded = checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
@@ -265,7 +265,7 @@ class Trainer:
         self.now = loaded
         if self.now.shuffle_state is not None:
             self.order_rng.bit_generator.state = self.now.shuffle_state
-            if self.now.shuffle_epoch < self.now.epoch:  # that epoch is over: draw its order, to continue after it
+            if self.now.shuffle_epoch < self.now.epoch:  # that epoch is complete: advance the generator past it
                 self._draw_batches()
         if self.now.mask_state is not None:
             self.mask_rng.bit_generator.state = self.now.mask_state
