@@ -1,4 +1,5 @@
-"""LSTM.quantized("float16"): exactly a float32 LSTM of the rounded weights, near the one of the full weights, inference only."""
+"""LSTM.quantized("float16"): exactly a float32 LSTM of the rounded weights, near the one of the full weights,
+inference only."""
 
 import copy
 import pickle
@@ -67,7 +68,8 @@ def test_bits_of_variants_are_those_of_the_rounded_weights(isa, options, H):
 
 
 def test_every_finite_float16_is_read_exactly(isa):
-    """Through the gates, which show each weight times an input; the float32 network of the same weights is the witness."""
+    """Through the gates, which show each weight times an input; the float32 network of the same weights is the
+    witness."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     for block in np.array_split(halves, 256):

@@ -42,7 +42,7 @@ def test_the_generator_of_the_network_is_left_alone():
     assert masks[0] == masks[1]
 
 
-# ---- learning ---------------------------------------------------------------------------------------------------------------
+# ---- learning ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_quantiles_split_the_data():
     np.testing.assert_allclose(below, (0.1, 0.5, 0.9), atol=0.05)
 
 
-# ---- bits ------------------------------------------------------------------------------------------------------------------
+# ---- bits ----------------------------------------------------------------------------------------------------------
 
 
 def test_one_seed_gives_the_same_bits_on_any_threads():
@@ -140,7 +140,7 @@ def test_interrupt_leaves_a_file_from_which_another_process_goes_on_bit_for_bit(
     assert bytes.fromhex(outputs[1][0]) == whole.flat_parameters.tobytes() != bytes.fromhex(outputs[0][1])
 
 
-# ---- stopping ----------------------------------------------------------------------------------------------------------------
+# ---- stopping ------------------------------------------------------------------------------------------------------
 
 
 def test_early_stopping_puts_the_best_parameters_back():
@@ -199,7 +199,7 @@ def test_schedules_scale_the_learning_rate():
 
 
 def test_batches_hold_each_sequence_once_and_similar_lengths():
-    x, y = sums(200)
+    x, _y = sums(200)
     data = Sequences(lf.LSTM(2, 4, batch_first=True), x)
     groups = batches(np.random.default_rng(0), data, 8, True)
     assert sorted(np.concatenate(groups)) == list(range(200))
@@ -208,7 +208,7 @@ def test_batches_hold_each_sequence_once_and_similar_lengths():
     assert not all(np.array_equal(a, b) for a, b in zip(groups, again))
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_saved_model_predicts_the_same_bits(tmp_path):

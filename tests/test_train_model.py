@@ -28,7 +28,7 @@ def network(kind="lstm", **options):
     return lf.LSTM(3, 5, **options) if kind == "lstm" else lf.RNN(3, 5, **options)
 
 
-# ---- the core's part ---------------------------------------------------------------------------------------------------
+# ---- the core's part -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-5)])
@@ -55,7 +55,7 @@ def test_norm_is_the_euclidean_length():
     )
 
 
-# ---- losses ------------------------------------------------------------------------------------------------------------
+# ---- losses --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -65,7 +65,7 @@ def test_gradient_of_a_loss_is_its_difference_quotient(loss, is_weighted):
     p, y = rng.standard_normal((7, 4)), targets(rng, loss, (7,), 4)
     weights = rng.integers(0, 3, 7).astype(float) if is_weighted else None
     function = Loss(loss)
-    value, gradient = function(p, y, weights)
+    _value, gradient = function(p, y, weights)
     for k in np.ndindex(p.shape):
         step = np.zeros_like(p)
         step[k] = 1e-6
@@ -92,7 +92,7 @@ def test_rows_of_weight_zero_may_hold_anything():
     assert Loss("mse")(p, y, np.zeros(2))[0] == 0
 
 
-# ---- the model ----------------------------------------------------------------------------------------------------------
+# ---- the model -----------------------------------------------------------------------------------------------------
 
 
 def flat_loss(model, flat, *args, **options):
@@ -117,7 +117,7 @@ def test_gradients_of_a_model_are_difference_quotients(readout, options, with_le
     layout = (4, 6) if model.lstm.batch_first else (6, 4)
     x, y = rng.standard_normal((*layout, 3)), targets(rng, loss, layout if readout == "all" else (4,), 4)
     call = dict(lengths=[6, 0, 3, 1] if with_lengths else None, loss=loss, sample_weight=[1.0, 2.0, 0.5, 1.0])
-    value, gradients = model.loss_and_grads(x, y, **call)
+    _value, gradients = model.loss_and_grads(x, y, **call)
     assert set(gradients) == set(model.state_dict()) and gradients.flat.shape == model.flat_parameters.shape
     direction = rng.standard_normal(gradients.flat.shape)
     flat = model.flat_parameters
@@ -231,7 +231,7 @@ def test_a_quantized_network_predicts_but_is_not_trained():
         small.loss_and_grads(x, np.zeros((3, 2)))
 
 
-# ---- optimizers ------------------------------------------------------------------------------------------------------------
+# ---- optimizers ----------------------------------------------------------------------------------------------------
 
 
 def written_out(optimizer, p, gradients):

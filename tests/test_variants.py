@@ -132,8 +132,8 @@ def test_every_activation_in_every_place_matches_reference(isa, place, activatio
     ids=lambda options: next(iter(options)),
 )
 def test_float32_is_near_float64(isa, options):
-    """Parameters as training starts with them: the tolerances of the plain cell, and twice those of its forward, as single
-    units reach a bound on one side and just not on the other. A norm divides by deviations of about a tenth: ten times."""
+    """With initial parameters: the tolerances of the plain cell, doubled for forward, because single units may reach a
+    bound on one side of a comparison only. A norm divides by deviations of about a tenth: ten times."""
     module = lf.LSTM(16, 33, dtype=np.float32, seed=3, **options)
     a = draw(np.random.default_rng(4), module, 40, 5, {"given_h_0", "given_c_0"})
     got, tape = train(module, a)
@@ -246,7 +246,7 @@ def test_matches_frozen_onnx_runtime(isa, file, case):
         assert_within(gradient_error(got, arrays[name], np.float64), 4e-6, name)
 
 
-# ---- bits --------------------------------------------------------------------------------------------------------------
+# ---- bits ----------------------------------------------------------------------------------------------------------
 
 
 def all_bits(got, want, case):
@@ -317,7 +317,7 @@ def test_steps_and_blocks_of_a_stream_give_the_bits_of_the_whole(isa, option):
             assert_same_bits(state, end, option)
 
 
-# ---- resets: truncated back-propagation through time -------------------------------------------------------------------
+# ---- resets: truncated back-propagation through time ---------------------------------------------------------------
 
 
 def test_resets_are_sequences_of_their_own():
@@ -370,7 +370,7 @@ def test_resets_come_in_the_layout_of_x():
     assert_same_bits(unbatched, output[:, 0])
 
 
-# ---- norms of gradients, masks, trace ------------------------------------------------------------------------------------
+# ---- norms of gradients, masks, trace ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_trace_is_that_of_the_reference(isa, seed):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-# ---- recomputed gates ---------------------------------------------------------------------------------------------------------
+# ---- recomputed gates ----------------------------------------------------------------------------------------------
 
 
 def test_a_tape_without_gates_is_a_third():
@@ -462,7 +462,7 @@ def test_a_tape_without_gates_is_a_third():
     assert 2.9 < full / small < 3.1 and small >= 2 * 50 * 8 * 64 * 4
 
 
-# ---- refusals -------------------------------------------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
