@@ -1,7 +1,7 @@
-# PyTorch's tensors, included by _core.pyx: how their memory is read, and the fast path of lstm_fast/torch, inference on plain
-# tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API, which PyTorch
-# has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns and make the storage
-# non-resizable for good.
+# PyTorch's tensors, included by _core.pyx: how their memory is read, and the fast path of lstm_fast/torch, inference on
+# plain tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API,
+# which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns
+# and make the storage non-resizable for good.
 
 cdef extern from *:
     """
@@ -48,7 +48,7 @@ cdef class Buffer:
 cdef class TensorReader:
     """Reads plain tensors: dense ones on the CPU, of a class that adds nothing.
 
-    classes: Tensor and Parameter. codes: from PyTorch's dtypes to "f", "d", "l" (int64) or "B" (uint8), all that can be read.
+    classes: Tensor and Parameter. codes: maps PyTorch's dtypes to "f", "d", "l" (int64) or "B" (uint8).
     """
     cdef object tensor, parameter, codes
     cdef lstm_dl_read_object read_object  # NULL: there is no exchange API
@@ -119,9 +119,10 @@ cdef class TensorReader:
         try:
             self.read(tensor, &memory, &code)
         except (BufferError, RuntimeError, ValueError):
-            raise ValueError(f"expected a dense tensor on the CPU with one to three axes, allocated storage and one of the dtypes "
-                             f"{', '.join(map(str, self.codes))}, got {type(tensor).__name__} of {tensor.dtype}, shape "
-                             f"{tuple(tensor.shape)}, on {tensor.device}") from None
+            raise ValueError(
+                f"expected a dense tensor on the CPU with one to three axes, allocated storage and one of the dtypes "
+                f"{', '.join(map(str, self.codes))}, got {type(tensor).__name__} of {tensor.dtype}, shape "
+                f"{tuple(tensor.shape)}, on {tensor.device}") from None
         itemsize = number_bytes(code)
         shape = tuple([memory.shape[k] for k in range(memory.ndim)])
         if 0 in shape:
@@ -162,11 +163,10 @@ cdef int64_t MANY_BYTES = 1 << 18  # which take over 5 us to compare
 cdef class TensorCalls:
     """Inference with weights, as long as the parameters hold the numbers that were packed. Immutable.
 
-    copies: contiguous arrays of those numbers, in PyTorch's order. threads() is the number of threads for calls that are long
-    enough to ask.
+    copies: contiguous arrays of those numbers, in PyTorch's order. threads(): the number of threads for long calls.
 
-    A call compares every byte of the parameters: PyTorch cannot tell of all writes (through `.data`, NumPy, shared memory).
-    Up to the size of the L2 cache that is as fast as the best checksum.
+    A call compares every byte of the parameters, because PyTorch does not notice all writes (through `.data`, NumPy,
+    shared memory). Up to the size of the L2 cache that is as fast as the best checksum.
     """
     cdef Weights weights
     cdef TensorReader reader
@@ -230,8 +230,10 @@ cdef class TensorCalls:
         return memory.data
 
     cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, Short *s):
-        """The call; ValueError, or what a tensor's methods raise, unless all is plain and current. Returns what must be kept
-        meanwhile."""
+        """Prepares the call; ValueError, or what a tensor's methods raise, unless all is plain and current.
+
+        Returns the results, still empty, and memory that the call needs.
+        """
         cdef Weights weights = self.weights
         cdef Memory at
         cdef Form form
@@ -239,7 +241,8 @@ cdef class TensorCalls:
             raise ValueError
         self.reader.read_numbers(x, self.code, &at)
         form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
-        kept = begin_short(weights, &at, form, batch_first, self.reader.array(batch_sizes) if form == PACKED else None, s)
+        of_steps = self.reader.array(batch_sizes) if form == PACKED else None
+        kept = begin_short(weights, &at, form, batch_first, of_steps, s)
         if hx is not None:
             h_0, c_0 = hx
             self.reader.read_numbers(h_0, self.code, &at)
@@ -254,10 +257,10 @@ cdef class TensorCalls:
         return results, kept
 
     def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
-        """What an LSTM gives for x and hx, or with is_cell an LSTMCell; None unless all is plain and the parameters are current.
+        """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
 
-        parameters: a dict with these names; None if the caller vouches for them. batch_sizes: a tensor, and x is the data of
-        a PackedSequence.
+        parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the
+        data of a PackedSequence.
         """
         cdef Short s
         try:  # (around this alone: what a signal handler raises during the computation is the caller's)

@@ -75,7 +75,7 @@ def activation(name: str, value: Any) -> tuple[str, float, float] | None:
     from .reference.activations import activation as read
 
     kind = value if isinstance(value, str) else value[0]
-    alpha, beta = (*read(value, name).parameters, 0.0, 0.0)[:2]
+    alpha, beta = (*read(value, name).parameters, 0.0, 0.0)[:2]  # type: ignore[arg-type]  # checked above
     return kind, alpha, beta
 
 

@@ -204,7 +204,7 @@ def run_tests(tree, tests):
 
 
 def run_mutant(tree, mutant):
-    """Applies, builds, tests and takes back. The finished pytest; exit status 1 is what we want."""
+    """Applies the mutant, builds, tests and reverts it. Returns the finished pytest, whose exit status should be 1."""
     path = tree / mutant.file
     before = path.read_text()
     try:

@@ -43,4 +43,4 @@ def test_user_code_touches_every_public_name(module):
 
 def test_stub_agrees_with_the_extension():
     allowlist = TESTS / "stubtest_allowlist.txt"
-    mypy("mypy.stubtest", "--ignore-unused-allowlist", "--allowlist", allowlist, "lstm_fast._core")
+    mypy("mypy.stubtest", "--mypy-config-file", ROOT / "pyproject.toml", "--ignore-unused-allowlist", "--allowlist", allowlist, "lstm_fast._core")

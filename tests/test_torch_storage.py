@@ -218,3 +218,25 @@ def test_tensors_are_read_the_same_without_the_exchange_api():
     for one, value in ((reader, torch.randn(3)), (lf.torch.memory.reader, torch.randn(3, 3).to_sparse())):
         with pytest.raises(ValueError, match="got Tensor"):
             one.array(value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_modules_compute_the_same_without_the_exchange_api(form, monkeypatch):
+    torch.manual_seed(0)
+    cls, shape, state_shape, convert = FORMS[form]
+    ours, other = (twin(module) for module in [cls(4, 5)] * 2)
+    arguments = convert(torch.randn(shape)), (torch.randn(state_shape), torch.randn(state_shape))
+    with torch.no_grad():
+        want = flatten(ours(*arguments))
+        codes = {torch.float32: "f", torch.float64: "d", torch.int64: "l", torch.uint8: "B"}
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+        reader = lf.torch.memory._core.TensorReader((torch.Tensor, nn.Parameter), codes)
+        monkeypatch.setattr(lf.torch.memory, "reader", reader)
+        monkeypatch.setattr(lf.torch.weights, "reader", reader)
+        for _ in range(2):
+            assert all(map(torch.equal, flatten(other(*arguments)), want))
+        next(iter(other.parameters())).data[3, 1] += 1
+        assert not torch.equal(flatten(other(*arguments))[0], want[0])
+    other.zero_grad()
+    flatten(other(*arguments))[0].sum().backward()
+    assert all(p.grad is not None for p in other.parameters())

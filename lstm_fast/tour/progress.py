@@ -9,7 +9,7 @@ from contextlib import contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[[float], None]]:
     """Provide a function to be called with the loss after each of at most `total` steps."""
     try:
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        from tqdm import tqdm
     except ImportError:
         with _plain_progress(total, label) as advance:
             yield advance
