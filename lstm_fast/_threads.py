@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from . import _core
 from ._arguments import positive_integer
 
-MOST_THREADS = 1024  # larger values are clamped
+MOST_THREADS = _core.MOST_THREADS  # larger values are clamped
 
 _scoped: ContextVar[int | None] = ContextVar("lstm_fast_num_threads", default=None)
 _process: int | None = None  # of set_num_threads, or the default once it was asked for
@@ -79,7 +79,7 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1; values over 1024 are clamped.
+        At least 1; values over 256 are clamped.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def num_threads(n: int) -> Iterator[None]:
     Parameters
     ----------
     n : int
-        At least 1; values over 1024 are clamped.
+        At least 1; values over 256 are clamped.
 
     Yields
     ------
