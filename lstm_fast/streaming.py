@@ -127,7 +127,7 @@ class Stream(_core.Stepper):
         ValueError
             For another shape.
         """
-        short = self._short_block(x) if num_threads is None else None
+        short = self._fast_block(x) if num_threads is None else None
         return self._any_block(x, num_threads) if short is None else short
 
     @_exclusive

@@ -210,7 +210,7 @@ refused(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), None, 1), ValueError, 
 class Liar(np.ndarray):
     shape, size = (100, 100), 10**6
 liar = f4(4, 4).view(Liar)
-for call in (lambda: _core.linear(liar, None, liar, 1), lambda: _core.norm(liar), lambda: _core.sigmoid(liar)):
+for call in (lambda: _core.linear(liar, None, liar, 1), lambda: _core.norm(liar), lambda: _core.testing.activate(("tanh", 0, 0), liar)):
     try:
         call()
     except (ValueError, TypeError, MemoryError):

@@ -45,7 +45,7 @@ def test_a_stream_that_was_not_initialised_is_an_error():
     stream = Stream.__new__(Stream)
     calls = [
         lambda: stream.step(np.ones(3)),
-        lambda: stream._short_block(np.ones((2, 3), np.float32)),
+        lambda: stream._fast_block(np.ones((2, 3), np.float32)),
         lambda: stream.h,
         lambda: stream.state,
         lambda: stream.add(),

@@ -1,34 +1,13 @@
-# One version of a network's weights and the calls that compute with it, included by _core.pyx.
-
-CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
-         "identity": LSTM_CELL_RNN_IDENTITY}
-
-ACTIVATIONS = {"tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE,
-               "leaky_relu": LSTM_LEAKY_RELU, "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH,
-               "hard_sigmoid": LSTM_HARD_SIGMOID, "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS}
-
-# Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
-PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight", "norm_hh_weight",
-              "norm_c_weight", "norm_c_bias", "h_0", "c_0")
-
-
-cdef lstm_activation activation_of(spec) except *:
-    """(name, alpha, beta); None: the plain cell's."""
-    cdef lstm_activation a
-    a.kind, a.alpha, a.beta = LSTM_DEFAULT, 0, 0
-    if spec is not None:
-        name, alpha, beta = spec
-        a.kind, a.alpha, a.beta = ACTIVATIONS[name], alpha, beta
-    return a
-
+# Weights: one packed version of a network's parameters, and the calls that compute with it.
 
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, never written again; flat: the array of which all
-    are views, if there is one. Matrices of float16 are kept so and computed with in float32; all others have the dtype in any
-    case, and there is no backward. A cell that is more than the plain one says so by `options`: members of lstm_model.
-    Packed for forward at once and for backward at the first backward. Any number of threads may use one object.
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array of which
+    all of them are views, if there is one. float16 matrices are stored as such and computed with in float32, forward only; all
+    other arrays have the dtype. Further options are members of lstm_model.
+
+    Packed for forward when it is made and for backward at the first backward. Any number of threads may use one object.
     """
     cdef lstm_model model
     cdef const lstm_isa *isa
@@ -44,21 +23,17 @@ cdef class Weights:
                   int64_t num_directions, arrays, *, flat=None, int64_t proj_size=0, c_bool peepholes=False,
                   c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
                   activation=None, recurrent_activation=None, cell_activation=None):
-        self.dtype = numpy.dtype(dtype)
-        self.cell, self.code = cell, dtype_code(self.dtype)
-        self.model.cell = CELLS[cell]
-        self.model.dtype = LSTM_F32 if self.code == b'f' else LSTM_F64
-        self.model.input_size = input_size
-        self.model.hidden_size = hidden_size
-        self.model.num_layers = num_layers
-        self.model.num_directions = num_directions
-        self.model.proj_size, self.model.peepholes, self.model.layer_norm = proj_size, peepholes, layer_norm
-        self.model.coupled_gates, self.model.cell_clip, self.model.gate_clip = coupled_gates, cell_clip, gate_clip
-        self.model.activation, self.model.cell_activation = activation_of(activation), activation_of(cell_activation)
-        self.model.recurrent_activation = activation_of(recurrent_activation)
-        self.isa = current_isa
-        self.arrays = tuple([tuple(of) for of in arrays])
-        self.check_model()
+        cdef lstm_model *m = &self.model
+        self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple([tuple(of) for of in arrays])
+        self.code, self.n_entries, self.isa = dtype_code(self.dtype), len(self.arrays), current_isa
+        m.cell, m.dtype = CELLS[cell], LSTM_F32 if self.code == c'f' else LSTM_F64
+        m.input_size, m.hidden_size, m.proj_size = input_size, hidden_size, proj_size
+        m.num_layers, m.num_directions = num_layers, num_directions
+        m.peepholes, m.layer_norm, m.coupled_gates = peepholes, layer_norm, coupled_gates
+        m.cell_clip, m.gate_clip = cell_clip, gate_clip
+        m.activation, m.cell_activation = activation_of(activation), activation_of(cell_activation)
+        m.recurrent_activation = activation_of(recurrent_activation)
+        check_model(m, self.arrays)
         self.packed_forward = self.pack(False)
         if flat is not None:
             self.find_in_flat(flat)
@@ -66,83 +41,12 @@ cdef class Weights:
     def __dealloc__(self):
         free(self.in_flat)
 
-    cdef int check_model(self) except -1:
-        """What the sizes and options must be for the core to take them; sizes that are too large plan.c refuses."""
-        cdef lstm_model *m = &self.model
-        if min(m.input_size, m.hidden_size, m.num_layers) < 1 or m.num_directions not in (1, 2):
-            raise ValueError("sizes and num_layers must be positive and num_directions 1 or 2")
-        if not 0 <= m.proj_size < m.hidden_size:
-            raise ValueError(f"proj_size must be from 0 to hidden_size - 1 = {m.hidden_size - 1}, got {m.proj_size}")
-        self.n_entries = len(self.arrays)
-        if self.n_entries % m.num_directions or self.n_entries // m.num_directions != m.num_layers:
-            raise ValueError(f"arrays must have an entry for each layer and direction, got {self.n_entries}")
-        if len(self.arrays[0]) != len(PARAMETERS):
-            raise ValueError(f"an entry must have an array or None for each of PARAMETERS, got {len(self.arrays[0])}")
-        m.initial_state = self.arrays[0][PARAMETERS.index("h_0")] is not None
-        m.half_weights = getattr(self.arrays[0][0], "dtype", None) == numpy.float16
-        has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
-                       or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
-        if m.cell != LSTM_CELL_LSTM and (has_options or m.half_weights):
-            raise ValueError("a plain RNN has none of the options of an LSTM, and no weights of float16")
-        if m.half_weights and m.dtype != LSTM_F32:
-            raise ValueError("weights of float16 need an LSTM of dtype float32")
-        return 0
-
-    cdef c_bool is_f32(self) noexcept:
-        return self.model.dtype == LSTM_F32
-
-    cdef int64_t R(self) noexcept:
-        return self.model.proj_size if self.model.proj_size else self.model.hidden_size
-
-    cdef void *parameter(self, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
-                         int64_t columns=0) except? NULL:
-        """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
-        cdef char code = b'e' if self.model.half_weights and columns else self.code
-        if array is None and not is_in_model:
-            return NULL
-        if (array is None or not is_in_model) and not (array is None and name.startswith("bias")):
-            raise ValueError(f"{name} must be {'an array' if is_in_model else 'None'} in this model")
-        return exact(name, array, code, is_gradient, 2 if columns else 1, rows, columns if columns else 1)
-
-    cdef int read_weights(self, lstm_weights *weights, entries, c_bool is_gradients=False) except -1:
-        """Where the arrays of every layer and direction lie or, with is_gradients, are to be written."""
-        cdef lstm_model *m = &self.model
-        cdef lstm_weights *w = weights
-        cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = is_gradients
-        cdef int64_t H = m.hidden_size, R = self.R(), G = H * (4 if is_lstm else 1), I = m.input_size, k = 0
-        if len(entries) != self.n_entries:
-            raise ValueError(f"there must be {self.n_entries} entries, one for each layer and direction, got {len(entries)}")
-        for entry in entries:
-            if len(entry) != len(PARAMETERS):
-                raise ValueError(f"an entry must have an array or None for each of PARAMETERS, got {len(entry)}")
-            (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight, norm_c_weight,
-             norm_c_bias, h_0, c_0) = entry
-            if k == m.num_directions:
-                I = m.num_directions * R
-            w = &weights[k]
-            w.weight_ih = self.parameter("weight_ih", weight_ih, True, g, G, I)
-            w.weight_hh = self.parameter("weight_hh", weight_hh, True, g, G, R)
-            w.bias_ih = self.parameter("bias_ih", bias_ih, True, g, G)
-            w.bias_hh = self.parameter("bias_hh", bias_hh, True, g, G)
-            w.weight_hr = self.parameter("weight_hr", weight_hr, m.proj_size != 0, g, R, H)
-            w.weight_peephole = self.parameter("weight_peephole", weight_peephole, m.peepholes, g, 3 * H)
-            w.norm_ih_weight = self.parameter("norm_ih_weight", norm_ih_weight, m.layer_norm, g, G)
-            w.norm_hh_weight = self.parameter("norm_hh_weight", norm_hh_weight, m.layer_norm, g, G)
-            w.norm_c_weight = self.parameter("norm_c_weight", norm_c_weight, m.layer_norm, g, H)
-            w.norm_c_bias = self.parameter("norm_c_bias", norm_c_bias, m.layer_norm, g, H)
-            w.h_0 = self.parameter("h_0", h_0, m.initial_state, g, R)
-            w.c_0 = self.parameter("c_0", c_0, m.initial_state and is_lstm, g, H)
-            k += 1
-        return 0
-
     cdef Block pack(self, c_bool backward):
         cdef int64_t n = 0
         cdef void *to
-        cdef lstm_weights *weights = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
-        if weights == NULL:
-            raise MemoryError()
+        cdef lstm_weights *weights = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
         try:
-            self.read_weights(weights, self.arrays)
+            read_parameters(&self.model, self.arrays, weights)
             raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
             packed = Block(n)
             to = packed.address
@@ -171,15 +75,13 @@ cdef class Weights:
         cdef int64_t n
         if self.model.half_weights:
             raise ValueError("flat must be None for weights of float16")
-        begin = <char *>numbers(flat, self.code, False, &self.n_flat)
-        self.in_flat = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
-        if self.in_flat == NULL:
-            raise MemoryError()
-        self.read_weights(self.in_flat, self.arrays)
+        begin = <char *>numbers("flat", flat, self.code, False, &self.n_flat)
         for array in [array for of in self.arrays for array in of if array is not None]:
-            at = <char *>numbers(array, self.code, False, &n)
-            if at < begin or at > begin + (self.n_flat - n) * <int64_t>self.dtype.itemsize:
+            at = <char *>numbers("arrays", array, self.code, False, &n)
+            if at < begin or at > begin + (self.n_flat - n) * number_bytes(self.code):
                 raise ValueError("arrays must be views of flat")
+        self.in_flat = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
+        read_parameters(&self.model, self.arrays, self.in_flat)
         self.flat_begin, self.flat = begin, flat
         return 0
 
@@ -191,14 +93,12 @@ cdef class Weights:
         if gradients is None:
             raise ValueError("gradients must be given, got None")
         if self.in_flat != NULL:
-            offset = exact("gradients", gradients, self.code, True, 1, self.n_flat) - self.flat_begin
+            offset = <char *>exact("gradients", gradients, self.code, True, 1, self.n_flat) - self.flat_begin
         else:
-            weights = <lstm_weights *>malloc(self.n_entries * sizeof(lstm_weights))
-            if weights == NULL:
-                raise MemoryError()
+            weights = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
         try:
             if self.in_flat == NULL:
-                self.read_weights(weights, gradients, True)
+                read_parameters(&self.model, gradients, weights, True)
             for k in range(self.n_entries):
                 fill_gradients(&weights[k], offset, &d_weights[k])
         finally:
@@ -207,12 +107,12 @@ cdef class Weights:
         return 0
 
     cdef int begin(self, lstm_call *c, int64_t T, int64_t B, run, int num_threads) except -1:
-        """run: None, or what a training call has beside its arrays, _network.Run."""
+        """run: None, or the options of a training call, TrainingOptions."""
         if T < 0 or B < 0:
             raise ValueError(f"T and B must not be negative, got {T} and {B}")
         c.model, c.isa, c.T, c.B, c.n_threads, c.split = self.model, self.isa, T, B, num_threads, current_split
         c.interrupted, c.interrupted_context = NULL, NULL
-        if is_interruptible(&self.model, T, B) and is_main_thread():
+        if is_interruptible(&self.model, <double>T * B) and is_main_thread():
             c.interrupted = check_signals
         c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
         c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
@@ -238,7 +138,7 @@ cdef class Weights:
             self.begin(c, T, B, run, num_threads)
             kept = read_order(order, c)
         if resets is not None:
-            c.resets = <const uint8_t *>exact("resets", resets, b'B', False, 2, c.T, c.B)
+            c.resets = <const uint8_t *>exact("resets", resets, c'B', False, 2, c.T, c.B)
         return T, B, kept
 
     cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
@@ -248,7 +148,7 @@ cdef class Weights:
         cdef int k
         if array is None:
             return NULL
-        if not read_buffer(array, self.code, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0), &a):
+        if not read_buffer(array, self.code, contiguous(writable), &a):
             refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
         for k in range(a.ndim - 1):
             n_rows *= a.shape[k]
@@ -270,7 +170,7 @@ cdef class Weights:
     @property
     def h_size(self):
         """R: P with a projection, else H."""
-        return self.R()
+        return h_size_of(&self.model)
 
     @property
     def num_directions(self):
@@ -300,7 +200,7 @@ cdef class Weights:
         resets: None, or uint8 (T, B).
         """
         cdef lstm_forward_args a
-        cdef int64_t H = self.model.hidden_size, R = self.R(), T, B
+        cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
         cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
         T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
         if output is None or h_n is None or (has_c and c_n is None):
@@ -312,14 +212,15 @@ cdef class Weights:
         if tape is not None:
             self.check_tape(&a.call, tape)
             a.tape = tape.address
-        run_forward(self, &a, False)
+        a.packed = self.packed_forward.address
+        run_forward(&a, False)
 
     def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
                  run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
         """gradients: L * D tuples in the order of PARAMETERS, None for absent ones, or, if there is a flat array of the
         parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
-        cdef int64_t H = self.model.hidden_size, R = self.R(), n = 0, T, B
+        cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), n = 0, T, B
         cdef lstm_status status
         cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
         cdef Block packed, workspace = None
@@ -335,14 +236,12 @@ cdef class Weights:
         a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)
         a.d_c_n = self.read_state("d_c_n", d_c_n, False, &a.call, H)
         a.d_h_0, a.d_c_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R), self.read_state("d_c_0", d_c_0, True, &a.call, H)
-        a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, b'd', True, 3, self.n_entries, a.call.T, a.call.B)
-        a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, b'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
         packed = self.packed_for_backward()
         a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
         raise_status(lstm_backward_bytes(&a.call, &n))
-        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>malloc(self.n_entries * sizeof(lstm_weight_gradients))
-        if d_weights == NULL:
-            raise MemoryError()
+        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>allocate(self.n_entries * sizeof(lstm_weight_gradients))
         try:
             self.read_gradients(d_weights, gradients)
             workspace = borrow_workspace(n)
@@ -359,7 +258,7 @@ cdef class Weights:
         time's."""
         cdef lstm_call call
         cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
-        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = self.R()
+        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = h_size_of(&self.model)
         self.begin(&call, T, B, run, 1)
         self.check_tape(&call, tape)
         if not (0 <= layer < self.model.num_layers and 0 <= direction < D):
@@ -378,38 +277,3 @@ cdef class Weights:
         gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
         c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
         return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
-
-
-cdef int run_forward(Weights weights, lstm_forward_args *a, c_bool is_short) except -1:
-    """Runs a call whose arrays are set, on a borrowed workspace. is_short: it is over before the GIL could be given away."""
-    cdef int64_t n = 0
-    cdef lstm_status status
-    cdef Block workspace
-    a.packed = weights.packed_forward.address
-    raise_status(lstm_forward_bytes(&a.call, a.tape != NULL, &n))
-    workspace = borrow_workspace(n)
-    a.workspace = workspace.address
-    try:
-        if is_short:
-            status = lstm_forward(a)
-        else:
-            with nogil:
-                status = lstm_forward(a)
-        raise_status(status)
-    finally:
-        return_workspace(workspace)
-    return 0
-
-
-cdef inline void *moved(const void *at, ptrdiff_t offset) noexcept nogil:
-    return NULL if at == NULL else <char *>at + offset
-
-
-cdef void fill_gradients(const lstm_weights *w, ptrdiff_t offset, lstm_weight_gradients *d) noexcept nogil:
-    """Each gradient `offset` bytes from where w has the parameter; NULL stays NULL."""
-    d.d_weight_ih, d.d_weight_hh = moved(w.weight_ih, offset), moved(w.weight_hh, offset)
-    d.d_bias_ih, d.d_bias_hh = moved(w.bias_ih, offset), moved(w.bias_hh, offset)
-    d.d_weight_hr, d.d_weight_peephole = moved(w.weight_hr, offset), moved(w.weight_peephole, offset)
-    d.d_norm_ih_weight, d.d_norm_hh_weight = moved(w.norm_ih_weight, offset), moved(w.norm_hh_weight, offset)
-    d.d_norm_c_weight, d.d_norm_c_bias = moved(w.norm_c_weight, offset), moved(w.norm_c_bias, offset)
-    d.d_h_0, d.d_c_0 = moved(w.h_0, offset), moved(w.c_0, offset)

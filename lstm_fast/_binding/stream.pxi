@@ -1,5 +1,5 @@
-# The fast path of streaming.py, included by _core.pyx: one step of live sequences for about a microsecond from Python.
-# What a step needs is set up once; a step checks its arguments, fills in two pointers and calls the core.
+# The fast path of streaming.py: a step of live sequences for about a microsecond from Python. What a step needs is set up once;
+# a step checks its arguments, fills in two pointers and calls the core.
 
 cdef class Live:
     """B live sequences on one version of the weights. Nothing but the numbers in h and c ever changes: a stream whose size
@@ -28,7 +28,7 @@ cdef class Live:
         if <double>L * B * H > 1e17:
             raise MemoryError("the sizes overflow 64 bits")
         self.weights, self.version, self.batch_size, self.input_size = weights, version, B, I
-        self.dtype, self.h_size, self.empty = weights.dtype, weights.R(), numpy.empty
+        self.dtype, self.h_size, self.empty = weights.dtype, h_size_of(m), numpy.empty
         self.x_bytes, self.output_bytes = B * I * element, B * self.h_size * element
         self.one_shape, self.batch_shape = (self.h_size,), (B, self.h_size)
         self.h_bytes = L * B * self.h_size * element
@@ -44,7 +44,7 @@ cdef class Live:
         weights.begin(&self.args.call, 1, B, None, 1)
         self.args.x.row_stride, self.args.x.step_stride = I, B * I
         self.args.output.row_stride, self.args.output.step_stride = self.h_size, B * self.h_size
-        self.next = Block(n_bytes) if is_interruptible(m, 1, B) else None
+        self.next = Block(n_bytes) if is_interruptible(m, B) else None
         self.set_states(&self.args, self.next)
         self.args.packed, self.args.tape = weights.packed_forward.address, NULL
         raise_status(lstm_forward_bytes(&self.args.call, False, &n))
@@ -184,17 +184,17 @@ cdef class Stepper:
         """Copies the whole state in, claimed; a failure changes nothing."""
         cdef Live live = self.current()
         cdef int64_t L = live.weights.model.num_layers, B = live.batch_size, H = live.weights.model.hidden_size
-        cdef char *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
-        cdef char *from_c = exact("c", c, live.weights.code, False, 3, L, B, H)
+        cdef void *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
+        cdef void *from_c = exact("c", c, live.weights.code, False, 3, L, B, H)
         if from_h == NULL or (from_c == NULL) != (live.c is None):
             raise ValueError("h must be an array, and c one of an LSTM")
         memmove(live.state.address, from_h, live.h_bytes)
         if from_c != NULL:
             memmove(<char *>live.state.address + live.h_bytes, from_c, live.state.n - live.h_bytes)
 
-    def _short_block(self, x):
+    def _fast_block(self, x):
         """Stream.block for an ndarray as usual; None for anything else."""
-        cdef Short s
+        cdef FastCall s
         cdef Memory at
         cdef Live live
         cdef Block next = None
@@ -207,8 +207,8 @@ cdef class Stepper:
             if x.base is not None and numpy.may_share_memory(x, live.state.data):
                 x = numpy.array(x)
             try:
-                look(x, live.weights.code, &at)
-                begin_short(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
+                read_strided(x, live.weights.code, &at)
+                begin_fast(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
             except ValueError:
                 return None
             if s.args.call.B != live.batch_size:
@@ -216,7 +216,7 @@ cdef class Stepper:
             if s.args.call.interrupted != NULL:
                 next = Block(live.state.n)
             live.set_states(&s.args, next)
-            output = run_short(live.weights, &s, self.threads)[0]
+            output = run_fast(live.weights, &s, self.threads)[0]
             if next is not None:
                 memcpy(live.state.address, next.address, live.state.n)
             return output

@@ -1,4 +1,4 @@
-# Sequences of different lengths, included by _core.pyx: their order as the core takes it, the longest first.
+# Sequences of different lengths in the order of the core, longest first.
 
 cdef struct Order:
     int64_t T, B
