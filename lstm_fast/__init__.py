@@ -18,7 +18,8 @@
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
     streaming.py     Stream: live sequences, one step at a time
-    _inference.py    Network: base class, parameters and inference
+    _structure.py    Structure: base class, options, sizes, parameters
+    _inference.py    Network: base class, inference
     _recurrent.py    Recurrent: base class, forward and backward
     _lstm.py         options of the LSTM cell
     _trace.py        Trace: activations at every step

@@ -1,5 +1,4 @@
-"""LSTM.quantized("float16"): exactly a float32 LSTM of the rounded weights, near the one of the full weights,
-inference only."""
+"""LSTM.quantized("float16"): bits of a float32 LSTM with rounded weights, close to the original, inference only."""
 
 import copy
 import pickle
@@ -68,8 +67,7 @@ def test_bits_of_variants_are_those_of_the_rounded_weights(isa, options, H):
 
 
 def test_every_finite_float16_is_read_exactly(isa):
-    """Through the gates, which show each weight times an input; the float32 network of the same weights is the
-    witness."""
+    """Compares gates, which expose each weight times an input, with those of a float32 network of the same weights."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     for block in np.array_split(halves, 256):
@@ -82,7 +80,7 @@ def test_every_finite_float16_is_read_exactly(isa):
         assert_same_bits(quantized.state_dict()["weight_ih_l0"][: len(block), 0], block, "weights")
 
 
-def test_output_stays_near_that_of_float32():
+def test_output_is_close_to_that_of_float32():
     worst = 0
     for seed, (I, H, layers) in enumerate([(8, 64, 1), (64, 256, 1), (128, 512, 2)]):
         rng = np.random.default_rng(seed)
@@ -112,7 +110,7 @@ def test_weights_take_half_the_bytes():
     assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, 256)))[0].dtype == np.float32
 
 
-def test_copy_is_of_the_moment_and_survives_copying():
+def test_copy_keeps_its_weights_and_can_be_copied():
     lstm, quantized, _ = pair(np.random.default_rng(0), 4, 10)
     x = np.random.default_rng(1).standard_normal((3, 2, 4), np.float32)
     before = quantized(x)[0]
@@ -140,7 +138,7 @@ def test_training_is_refused(call):
         call(quantized, np.zeros((1, 1, 4), np.float32))
 
 
-def test_what_cannot_be_stored_is_refused_by_name():
+def test_unsupported_dtypes_and_overflow_are_refused_by_name():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     with pytest.raises(ValueError, match="'float16', got 'int8'"):
         lstm.quantized("int8")

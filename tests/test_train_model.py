@@ -6,12 +6,9 @@ import polars as pl
 import pytest
 
 import lstm_fast as lf
-from lstm_fast import _core
-from lstm_fast.train import SGD, Adam, AdamW, SequenceModel
+from lstm_fast.train import SequenceModel
 from lstm_fast.train.losses import Loss
 from tolerances import assert_same_bits
-
-LOSSES = ["mse", "mae", ("huber", 0.7), ("quantile", (0.2, 0.5)), "cross_entropy", "bce"]
 
 
 def targets(rng, loss, shape, n_outputs):
@@ -28,71 +25,7 @@ def network(kind="lstm", **options):
     return lf.LSTM(3, 5, **options) if kind == "lstm" else lf.RNN(3, 5, **options)
 
 
-# ---- the core's part -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-5)])
-@pytest.mark.parametrize(
-    "n, I, O", [(0, 3, 4), (1, 1, 1), (5, 3, 2), (3, 70, 130), (700, 17, 9), (1030, 64, 33), (2, 9, 1000)]
-)
-def test_linear_is_numpys_and_the_same_on_any_threads(isa, dtype, tolerance, n, I, O):
-    rng = np.random.default_rng(n)
-    weight, bias, x, d_y = (rng.standard_normal(shape).astype(dtype) for shape in ((O, I), (O,), (n, I), (n, O)))
-    wants = x @ weight.T + bias, d_y @ weight, d_y.T @ x, d_y.sum(axis=0)
-    alone = _core.linear(weight, bias, x, 1), *_core.linear_backward(weight, x, d_y, 1)
-    for got, want in zip(alone, wants, strict=True):
-        assert np.abs(got - want).max(initial=0) <= tolerance * max(1, np.abs(want).max(initial=0))
-    shared = _core.linear(weight, bias, x, 3), *_core.linear_backward(weight, x, d_y, 3)
-    for got, want in zip(shared, alone, strict=True):
-        assert_same_bits(got, want)
-
-
-def test_norm_is_the_euclidean_length():
-    x = np.random.default_rng(0).standard_normal(1001)
-    assert abs(_core.norm(x) / np.linalg.norm(x) - 1) < 1e-14 and _core.norm(x[:0].copy()) == 0
-    assert abs(_core.norm(x.astype(np.float32)) / np.linalg.norm(x) - 1) < 1e-6 and np.isnan(
-        _core.norm(np.array([np.nan, 1]))
-    )
-
-
-# ---- losses --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_weighted", [False, True])
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_gradient_of_a_loss_is_its_difference_quotient(loss, is_weighted):
-    rng = np.random.default_rng(1)
-    p, y = rng.standard_normal((7, 4)), targets(rng, loss, (7,), 4)
-    weights = rng.integers(0, 3, 7).astype(float) if is_weighted else None
-    function = Loss(loss)
-    _value, gradient = function(p, y, weights)
-    for k in np.ndindex(p.shape):
-        step = np.zeros_like(p)
-        step[k] = 1e-6
-        quotient = (function(p + step, y, weights)[0] - function(p - step, y, weights)[0]) / 2e-6
-        assert abs(quotient - gradient[k]) < 1e-8, k
-
-
-def test_losses_have_the_values_of_their_formulas():
-    p, y = np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])
-    assert Loss("mse")(p, y)[0] == 2.5 and Loss("mae")(p, y)[0] == 1.5 and Loss("huber")(p, y)[0] == (0.5 + 1.5) / 2
-    assert Loss(("quantile", (0.25, 0.5)))(p, y[:, :1])[0] == (0.75 * 1 + 0.5 * 2) / 2
-    np.testing.assert_allclose(Loss("cross_entropy")(p, np.array([0]))[0], np.log(1 + np.exp(-3)))
-    np.testing.assert_allclose(
-        Loss("bce")(p, np.array([[1.0, 0.0]]))[0], (np.log1p(np.exp(-1)) + np.log1p(np.exp(-2))) / 2
-    )
-    big = np.array([[800.0, -800.0]])
-    assert Loss("bce")(big, np.array([[1.0, 0.0]]))[0] == 0 and Loss("cross_entropy")(big, np.array([1]))[0] == 1600
-
-
-def test_rows_of_weight_zero_may_hold_anything():
-    p, y = np.array([[1.0], [np.nan]]), np.array([[0.0], [np.inf]])
-    loss, d = Loss("mse")(p, y, np.array([2.0, 0.0]))
-    assert loss == 1 and d.tolist() == [[2.0], [0.0]]
-    assert Loss("mse")(p, y, np.zeros(2))[0] == 0
-
-
-# ---- the model -----------------------------------------------------------------------------------------------------
+# ---- the model ----
 
 
 def flat_loss(model, flat, *args, **options):
@@ -117,7 +50,7 @@ def test_gradients_of_a_model_are_difference_quotients(readout, options, with_le
     layout = (4, 6) if model.lstm.batch_first else (6, 4)
     x, y = rng.standard_normal((*layout, 3)), targets(rng, loss, layout if readout == "all" else (4,), 4)
     call = dict(lengths=[6, 0, 3, 1] if with_lengths else None, loss=loss, sample_weight=[1.0, 2.0, 0.5, 1.0])
-    _value, gradients = model.loss_and_grads(x, y, **call)
+    _, gradients = model.loss_and_grads(x, y, **call)
     assert set(gradients) == set(model.state_dict()) and gradients.flat.shape == model.flat_parameters.shape
     direction = rng.standard_normal(gradients.flat.shape)
     flat = model.flat_parameters
@@ -229,70 +162,6 @@ def test_a_quantized_network_predicts_but_is_not_trained():
     assert np.abs(small.predict(x) - SequenceModel(lstm, 2, seed=0).predict(x)).max() < 2e-3
     with pytest.raises(AttributeError, match="for inference"):
         small.loss_and_grads(x, np.zeros((3, 2)))
-
-
-# ---- optimizers ----------------------------------------------------------------------------------------------------
-
-
-def written_out(optimizer, p, gradients):
-    """The formulas of optimizers.py, step by step in float64."""
-    m, v = np.zeros_like(p), np.zeros_like(p)
-    for t, d in enumerate(gradients, 1):
-        if isinstance(optimizer, SGD):
-            s = d + optimizer.weight_decay * p
-            m = optimizer.momentum * m + s
-            p = p - optimizer.lr * (
-                s + optimizer.momentum * m if optimizer.nesterov else m if optimizer.momentum else s
-            )
-            continue
-        (b1, b2), is_w = optimizer.betas, isinstance(optimizer, AdamW)
-        g = d if is_w else d + optimizer.weight_decay * p
-        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
-        p = p * (1 - optimizer.lr * optimizer.weight_decay) if is_w else p
-        p = p - optimizer.lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + optimizer.epsilon)
-    return p
-
-
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        SGD(0.1),
-        SGD(0.1, momentum=0.9),
-        SGD(0.1, 0.9, True, 0.01),
-        Adam(0.01),
-        Adam(0.01, (0.8, 0.9), 1e-6, 0.1),
-        AdamW(0.01),
-        AdamW(0.01, weight_decay=0.3),
-    ],
-    ids=repr,
-)
-@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 2e-6)])
-def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
-    rng = np.random.default_rng(6)
-    p, gradients = rng.standard_normal(37).astype(dtype), rng.standard_normal((20, 37)).astype(dtype)
-    want = written_out(optimizer, p.astype(np.float64), gradients.astype(np.float64))
-    moments = optimizer.moments(p)
-    for t, d in enumerate(gradients, 1):
-        optimizer.step(p, 2 * d, moments, t, optimizer.lr, 0.5)
-    np.testing.assert_allclose(p, want, rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.parametrize(
-    "make, words",
-    [
-        (lambda: SGD(lr=-1), "lr must be"),
-        (lambda: SGD(lr=float("nan")), "lr must be"),
-        (lambda: SGD(momentum=1.0), "momentum must be"),
-        (lambda: SGD(nesterov=True), "nesterov=True requires momentum > 0"),
-        (lambda: Adam(betas=0.9), "betas must be a pair"),
-        (lambda: Adam(betas=(0.9, 1.0)), "betas must be"),
-        (lambda: Adam(epsilon=0), "epsilon must be"),
-        (lambda: AdamW(weight_decay=-1), "weight_decay must be"),
-    ],
-)
-def test_wrong_settings_are_named(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])

@@ -6,6 +6,7 @@
     config.py         FitConfig: validated settings of a run
     data.py           arrays, lists and frames as padded sequences; batches of similar length
     head.py           linear head and readout of the network
+    passes.py         forward and backward pass over one batch; ModelGradients
     model.py          SequenceModel: an LSTM or RNN and a head
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
@@ -21,8 +22,9 @@ from .config import FitConfig
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES
-from .model import ModelGradients, SequenceModel
+from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
+from .passes import ModelGradients
 from .streaming import ModelStream
 from .trainer import Trainer
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _architecture, _arguments, _core, _safetensors, _threads
+from .. import _architecture, _arguments, _safetensors
 from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
-from .._parameters import EditableParameterized, NamedArrays, ParameterTable
+from .._parameters import EditableParameterized, ParameterTable
 from ..modules import LSTM, RNN
 from .data import Sequences
-from .head import READOUTS, Head, read_out, read_out_backward
+from .head import READOUTS, Head
 from .losses import Loss
+from .passes import ModelGradients, loss_and_gradients, predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,19 +35,6 @@ def _readout(name: str, value: Any) -> str:
     if value not in READOUTS:
         raise ValueError(f"{name} must be one of {', '.join(READOUTS)}, got {value!r}")
     return value  # type: ignore[no-any-return]
-
-
-class ModelGradients(NamedArrays):
-    """Gradients of a SequenceModel: a mapping from parameter names to arrays.
-
-    Attributes
-    ----------
-    flat : ndarray
-        Contiguous buffer of all gradients, in the layout of `flat_parameters`.
-    """
-
-    def __repr__(self) -> str:
-        return f"<ModelGradients of {', '.join(self)}>"
 
 
 class SequenceModel(EditableParameterized):
@@ -156,7 +144,7 @@ class SequenceModel(EditableParameterized):
         data = Sequences(self._lstm, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         parts = [
-            self._forward(*data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
+            predictions(self, *data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
             for begin in range(0, data.n, batch_size)
         ]
         if not parts:
@@ -190,18 +178,6 @@ class SequenceModel(EditableParameterized):
         from .streaming import ModelStream
 
         return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
-
-    def _forward(self, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
-        """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
-        lstm, layout = self._lstm, self._lstm.layout
-        output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
-        features = read_out(self._readout, layout.to_steps(output), self._last_h(state), lengths)
-        return self._head.apply(features, _threads.resolve(num_threads))
-
-    def _last_h(self, state: Any) -> Array:
-        """Return h_n of the last layer, (D, B, R)."""
-        h_n: Array = state[0] if self._lstm.has_cell_state else state
-        return h_n[-self._lstm.num_directions :]
 
     def loss_and_grads(
         self,
@@ -253,46 +229,7 @@ class SequenceModel(EditableParameterized):
         """
         data = Sequences(self._lstm, x, lengths)
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
-        return self._loss_and_grads(data, np.arange(data.n), training, num_threads)
-
-    def _loss_and_grads(
-        self,
-        data: Sequences,
-        rows: Array,
-        training: bool = True,
-        num_threads: int | None = None,
-        rng: np.random.Generator | None = None,
-    ) -> tuple[float, ModelGradients]:
-        """Compute loss and gradients of some sequences of data. rng draws the masks; None: that of the network."""
-        assert data.loss is not None
-        lstm, layout, n_threads = self._lstm, self._lstm.layout, _threads.resolve(num_threads)
-        (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-        output, state, tape = lstm.forward(
-            layout.from_steps(x), lengths=lengths, training=training, rng=rng, num_threads=num_threads
-        )
-        output, h_n = layout.to_steps(output), self._last_h(state)
-        features = read_out(self._readout, output, h_n, lengths)
-        of_rows = features.reshape(-1, features.shape[-1])
-        p = _core.linear(self._head.weight, self._head.bias, of_rows, n_threads)
-        loss, d_p = data.loss(p, y, weights)
-        d_rows, d_weight, d_bias = _core.linear_backward(
-            self._head.weight, of_rows, d_p.astype(features.dtype), n_threads
-        )
-        d_output, d_h = read_out_backward(self._readout, d_rows.reshape(features.shape), output, h_n, lengths)
-        d_state: Any = None
-        if d_h is not None:
-            D = lstm.num_directions
-            d_h_n = np.zeros((lstm.num_layers * D, *d_h.shape[1:]), features.dtype)
-            d_h_n[-D:] = d_h
-            d_state = (d_h_n, None) if lstm.has_cell_state else d_h_n
-        gradients = lstm.backward(
-            tape,
-            None if d_output is None else layout.from_steps(d_output),
-            d_state,
-            compute_d_x=False,
-            num_threads=num_threads,
-        )
-        return loss, ModelGradients(np.concatenate([gradients.flat, d_weight.ravel(), d_bias]), self._table)
+        return loss_and_gradients(self, data, np.arange(data.n), training, num_threads)
 
     # ---- files ----
 

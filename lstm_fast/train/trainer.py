@@ -15,6 +15,7 @@ from . import checkpoint
 from .data import Sequences, batches
 from .history import Diverged, History, Progress
 from .losses import Loss
+from .passes import loss_and_gradients, predictions
 from .progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ class Trainer:
 
     def _train_batch(self, rows: Array, k: int, n_batches: int) -> None:
         now, clip_norm = self.now, self.config.clip_norm
-        loss, gradients = self.model._loss_and_grads(
-            self.data, rows, num_threads=self.config.num_threads, rng=self.mask_rng
+        loss, gradients = loss_and_gradients(
+            self.model, self.data, rows, num_threads=self.config.num_threads, rng=self.mask_rng
         )
         norm = _core.norm(gradients.flat)
         if not math.isfinite(loss) or not math.isfinite(norm):
@@ -238,7 +239,7 @@ class Trainer:
         for begin in range(0, data.n, VALIDATION_BATCH):
             rows = np.arange(begin, min(begin + VALIDATION_BATCH, data.n))
             (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-            p = self.model._forward(x, lengths, self.config.num_threads)
+            p = predictions(self.model, x, lengths, self.config.num_threads)
             share = float(len(rows)) if weights is None else float(weights.sum())
             total += self.loss(p.reshape(-1, p.shape[-1]), y, weights)[0] * share
             weight += share

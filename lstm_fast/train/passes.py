@@ -1,0 +1,78 @@
+"""Forward and backward pass of a model over one batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _core, _threads
+from .._parameters import NamedArrays
+from .head import read_out, read_out_backward
+
+if TYPE_CHECKING:
+    from .._types import Array
+    from .data import Sequences
+    from .model import SequenceModel
+
+
+class ModelGradients(NamedArrays):
+    """Gradients of a SequenceModel: a mapping from parameter names to arrays.
+
+    Attributes
+    ----------
+    flat : ndarray
+        Contiguous buffer of all gradients, in the layout of `flat_parameters`.
+    """
+
+    def __repr__(self) -> str:
+        return f"<ModelGradients of {', '.join(self)}>"
+
+
+def predictions(model: SequenceModel, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
+    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
+    lstm, layout = model.lstm, model.lstm.layout
+    output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
+    features = read_out(model.readout, layout.to_steps(output), _last_h(model, state), lengths)
+    return model.head.apply(features, _threads.resolve(num_threads))
+
+
+def _last_h(model: SequenceModel, state: Any) -> Array:
+    """Return h_n of the last layer, (D, B, R)."""
+    h_n: Array = state[0] if model.lstm.has_cell_state else state
+    return h_n[-model.lstm.num_directions :]
+
+
+def loss_and_gradients(
+    model: SequenceModel,
+    data: Sequences,
+    rows: Array,
+    training: bool = True,
+    num_threads: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> tuple[float, ModelGradients]:
+    """Compute loss and gradients of some sequences of data. rng draws the masks; None: that of the network."""
+    assert data.loss is not None
+    lstm, layout, head = model.lstm, model.lstm.layout, model.head
+    n_threads = _threads.resolve(num_threads)
+    (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
+    output, state, tape = lstm.forward(
+        layout.from_steps(x), lengths=lengths, training=training, rng=rng, num_threads=num_threads
+    )
+    output, h_n = layout.to_steps(output), _last_h(model, state)
+    features = read_out(model.readout, output, h_n, lengths)
+    of_rows = features.reshape(-1, features.shape[-1])
+    p = _core.linear(head.weight, head.bias, of_rows, n_threads)
+    loss, d_p = data.loss(p, y, weights)
+    d_rows, d_weight, d_bias = _core.linear_backward(head.weight, of_rows, d_p.astype(features.dtype), n_threads)
+    d_output, d_h = read_out_backward(model.readout, d_rows.reshape(features.shape), output, h_n, lengths)
+    d_state: Any = None
+    if d_h is not None:
+        D = lstm.num_directions
+        d_h_n = np.zeros((lstm.num_layers * D, *d_h.shape[1:]), features.dtype)
+        d_h_n[-D:] = d_h
+        d_state = (d_h_n, None) if lstm.has_cell_state else d_h_n
+    d_output = None if d_output is None else layout.from_steps(d_output)
+    gradients = lstm.backward(tape, d_output, d_state, compute_d_x=False, num_threads=num_threads)
+    flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
+    return loss, ModelGradients(flat, model._table)
