@@ -43,6 +43,7 @@ def test_state_may_be_set_from_views_of_itself():
 
 def test_a_stream_that_was_not_initialised_is_an_error():
     stream = Stream.__new__(Stream)
+    stream._release()
     calls = [
         lambda: stream.step(np.ones(3)),
         lambda: stream._fast_block(np.ones((2, 3), np.float32)),

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
 """The binding, module lstm_fast._core: arrays -> argument struct -> C call without the GIL -> status to exception.
 
-Private. Its callers check shapes and dtypes with messages for people. Whatever they say, nothing here reads or writes outside
-the arrays it is given: each shape is checked against the model that the weights were packed for. README.md has the map.
+Private. Its callers check shapes and dtypes with messages for people. Whatever they say, nothing here reads or writes
+outside the arrays it is given: each shape is checked against the model that the weights were packed for. README.md
+has the map.
 """
 import os
 import threading

@@ -1,5 +1,5 @@
-# The one reader of buffers: arrays to pointers. Shapes come from the buffer, never from attributes. Whoever asks keeps the
-# array alive for as long as the memory is used.
+# The one reader of buffers: arrays to pointers. Shapes come from the buffer, never from attributes. Whoever asks
+# keeps the array alive for as long as the memory is used.
 
 cdef extern from "Python.h":
     int lstm_get_buffer "PyObject_GetBuffer"(object exporter, Py_buffer *view, int flags) noexcept
@@ -35,7 +35,8 @@ cdef struct Memory:
 
 
 cdef inline int read_buffer(object array, char code, int flags, Memory *a) except -1:
-    """1 and where the array lies; 0 unless it is an aligned one of this format, of at most three axes and whole numbers apart.
+    """1 and where the array lies; 0 unless it is an aligned one of this format, of at most three axes and whole
+    numbers apart.
 
     PyBUF_C_CONTIGUOUS in flags: unless it is contiguous too; strides are then left out.
     """

@@ -39,8 +39,8 @@ cdef inline c_bool is_short_call(const lstm_model *m, int64_t n_rows) noexcept:
     return work(m, n_rows) < SHORT_WORK
 
 
-# A signal handler's exception stays pending from here until raise_status(), which comes first after the call: no Python API
-# may be called in between. What the call borrowed is given back in a `finally`.
+# A signal handler's exception stays pending from here until raise_status(), which comes first after the call: no
+# Python API may be called in between. What the call borrowed is given back in a `finally`.
 cdef c_bool check_signals(void *context) noexcept with gil:
     return PyErr_CheckSignals() != 0
 

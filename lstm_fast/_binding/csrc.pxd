@@ -21,6 +21,7 @@ cdef extern from "lstm_fast.h" nogil:
         LSTM_CELL_RNN_TANH
         LSTM_CELL_RNN_RELU
         LSTM_CELL_RNN_IDENTITY
+        LSTM_CELLS
     enum lstm_dtype:
         LSTM_F32
         LSTM_F64

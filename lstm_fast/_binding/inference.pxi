@@ -1,6 +1,6 @@
-# The fast path of inference on arrays and tensors, for arguments of the right dtype and layout. (Checks in Python took 10 us, as
-# long as a hundred steps of 8 units.) Anything else is a ValueError without words here: the caller then takes the slow path,
-# which converts it or explains what is wrong.
+# The fast path of inference on arrays and tensors, for arguments of the right dtype and layout. (Checks in Python
+# took 10 us, as long as a hundred steps of 8 units.) Anything else is a ValueError without words here: the caller
+# then takes the slow path, which converts it or explains what is wrong.
 
 cdef enum Form:
     STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
@@ -23,8 +23,9 @@ cdef inline int read_strided(object array, char code, Memory *memory) except -1:
 
 
 cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, FastCall *s):
-    """The call without its states, x lying there. of_steps: the batch_sizes of PACKED, else lengths or None. Returns memory
-    to be kept until the call is over."""
+    """Begins a call on x, which lies `at`, without its states. of_steps: batch_sizes if PACKED, else lengths or None.
+
+    Returns what must stay alive until the call is over."""
     cdef Order order = Order(0, 0, NULL, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
@@ -59,7 +60,7 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
 
 
 cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCall *s) except NULL:
-    """A contiguous state of n numbers a sequence, lying there."""
+    """The memory of a contiguous state of n numbers a sequence."""
     cdef int64_t L = weights.n_entries, B = s.args.call.B, between = 1
     cdef int64_t[3] shape
     cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
@@ -78,7 +79,7 @@ cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCal
 
 
 cdef tuple output_shape(Weights weights, FastCall *s):
-    """Shape of the output (of a cell: h), whose strides go into the call."""
+    """Shape of the output (a cell's h); sets its strides."""
     cdef lstm_sequence *output = &s.args.output
     cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * h_size_of(&weights.model)
     output.step_stride, output.row_stride = B * W, W
@@ -109,7 +110,7 @@ cdef tuple state_shape(Weights weights, const FastCall *s, int64_t n):
 
 
 cdef int compute_fast(Weights weights, FastCall *s, threads) except -1:
-    """The call, of which all arrays are set. threads() is asked if it is long."""
+    """Runs a call whose arrays are set. threads() is only called for a long one."""
     cdef c_bool is_short = is_short_call(&weights.model, s.n_rows)
     s.args.packed, s.args.tape = weights.packed_forward.address, NULL
     if not is_short:
@@ -118,7 +119,8 @@ cdef int compute_fast(Weights weights, FastCall *s, threads) except -1:
 
 
 cdef run_fast(Weights weights, FastCall *s, threads):
-    """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them."""
+    """New arrays: output (a cell's h), h_n and c_n (None for a plain RNN); no states if the call has memory for them.
+    """
     dtype, empty = weights.dtype, numpy.empty
     output, h_n, c_n = empty(output_shape(weights, s), dtype), None, None
     s.args.output.data = new_memory(output, weights.code)
@@ -133,18 +135,19 @@ cdef run_fast(Weights weights, FastCall *s, threads):
 
 
 cdef void *new_memory(array, char code) except NULL:
-    """Of an array that is new, contiguous and not empty."""
+    """The memory of a new array, contiguous and not empty."""
     cdef int64_t n
     return numbers("array", array, code, True, &n)
 
 
 def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threads, c_bool is_cell):
-    """(output, h_n, c_n) for x, the state and the lengths of a module, ndarrays; None unless all is as usual.
+    """(output, h_n, c_n) for x, the state and the lengths of a module's call; None if they need the slow path.
 
-    threads() is the number of threads for calls that are long enough to ask.
+    threads() returns the number of threads; it is only called for long calls.
     """
     cdef FastCall s
     cdef Memory at
+    cdef Form form
     cdef c_bool has_c = weights.model.cell == LSTM_CELL_LSTM
     h_0, c_0 = state, None
     if has_c and state is not None:
@@ -154,9 +157,10 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     if (type(x) is not plain_array or (h_0 is not None and type(h_0) is not plain_array)
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
-    try:  # (around this alone: what a signal handler raises during the computation is the caller's)
+    try:  # (not around the computation: what a signal handler raises there belongs to the caller)
         read_strided(x, weights.code, &at)
-        kept = begin_fast(weights, &at, CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED, batch_first, lengths, &s)
+        form = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
+        kept = begin_fast(weights, &at, form, batch_first, lengths, &s)
         if h_0 is not None:
             read_strided(h_0, weights.code, &at)
             s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), &s)

@@ -37,8 +37,8 @@ cdef class Block:
         return self.n
 
 
-# Workspaces that no call uses at present. list.pop and list.append are atomic, so threads need no lock, and neither a fork
-# nor a signal handler can find one held.
+# Workspaces that no call uses at present. list.pop and list.append are atomic, so threads need no lock, and neither a
+# fork nor a signal handler can find one held.
 cdef list spare_workspaces = []
 cdef int64_t LARGEST_SPARE = 64 << 20  # bytes
 

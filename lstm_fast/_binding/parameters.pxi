@@ -3,13 +3,15 @@
 CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
          "identity": LSTM_CELL_RNN_IDENTITY}
 
-ACTIVATIONS = {"tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE,
-               "leaky_relu": LSTM_LEAKY_RELU, "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH,
-               "hard_sigmoid": LSTM_HARD_SIGMOID, "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS}
+ACTIVATIONS = {
+    "tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE, "leaky_relu": LSTM_LEAKY_RELU,
+    "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH, "hard_sigmoid": LSTM_HARD_SIGMOID,
+    "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS,
+}
 
 # Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
-PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight", "norm_hh_weight",
-              "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight",
+              "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0")
 
 
 cdef lstm_activation activation_of(spec) except *:
@@ -28,8 +30,8 @@ cdef inline int64_t h_size_of(const lstm_model *m) noexcept:
 
 
 cdef int check_model(lstm_model *m, tuple arrays) except -1:
-    """Raises unless the core can compute with this model, whose last members come from the arrays. (It refuses sizes that are
-    too large itself.)"""
+    """Raises unless the core can compute with this model, whose last members come from the arrays. (It refuses sizes
+    that are too large itself.)"""
     if min(m.input_size, m.hidden_size, m.num_layers) < 1 or m.num_directions not in (1, 2):
         raise ValueError("sizes and num_layers must be positive and num_directions 1 or 2")
     if not 0 <= m.proj_size < m.hidden_size:
@@ -75,8 +77,8 @@ cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_
         raise ValueError(f"there must be {n} entries, one for each layer and direction, got {len(entries)}")
     for entry in entries:
         check_entry(entry)
-        (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight, norm_c_weight,
-         norm_c_bias, h_0, c_0) = entry
+        (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight,
+         norm_c_weight, norm_c_bias, h_0, c_0) = entry
         if k == m.num_directions:
             I = m.num_directions * R
         w = &weights[k]

@@ -3,18 +3,20 @@
 class testing:
     """Hooks for the tests of lstm_fast."""
 
-    SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS, "units": LSTM_SPLIT_UNITS}
+    SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS,
+              "units": LSTM_SPLIT_UNITS}
 
     @staticmethod
     def use_split(name="best"):
-        """How the threads of calls from now on share them. All but "best" use all threads, however little there is to do."""
+        """How threads share calls from now on. All but "best" use all threads, however little there is to do."""
         global current_split
         current_split = testing.SPLITS[name]
 
     @staticmethod
     def activate(spec, x, c_bool slope=False):
-        """An activation (name, alpha, beta) of a contiguous array of float32 or float64, exactly as the cells compute it; with
-        slope its derivative where its output is x."""
+        """An activation (name, alpha, beta) of a contiguous float32 or float64 array, exactly as the cells compute it.
+
+        slope: its derivative instead, and x is its output."""
         cdef char code = dtype_code(x.dtype)
         cdef int64_t n
         cdef const void *source = numbers("x", x, code, False, &n)

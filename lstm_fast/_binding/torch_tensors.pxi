@@ -235,8 +235,8 @@ cdef class TensorCalls:
         form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
         of_steps = self.reader.array(batch_sizes) if form == PACKED else None
         kept = begin_fast(weights, &at, form, batch_first, of_steps, s)
+        h_0, c_0 = (None, None) if hx is None else hx
         if hx is not None:
-            h_0, c_0 = hx
             self.reader.read_numbers(h_0, self.code, &at)
             s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), s)
             self.reader.read_numbers(c_0, self.code, &at)
@@ -246,7 +246,7 @@ cdef class TensorCalls:
                    empty(state_shape(weights, s, weights.model.hidden_size)))
         s.args.output.data = self.new_memory(results[0])
         s.args.h_n, s.args.c_n = self.new_memory(results[1]), self.new_memory(results[2])
-        return results, kept
+        return results, (kept, h_0, c_0)
 
     def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
         """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
@@ -255,7 +255,7 @@ cdef class TensorCalls:
         data of a PackedSequence.
         """
         cdef FastCall s
-        try:  # (around this alone: what a signal handler raises during the computation is the caller's)
+        try:  # (not around the computation: what a signal handler raises there belongs to the caller)
             results, kept = self.begin(parameters, names, x, hx, batch_first, is_cell, batch_sizes, &s)
         except (AttributeError, BufferError, LookupError, RuntimeError, TypeError, ValueError):
             return None

@@ -1,7 +1,8 @@
 # Training beside the network: a linear layer, an optimiser's step, the norm of gradients.
 
 def linear(weight, bias, x, int num_threads):
-    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of one dtype. The same bits on any threads."""
+    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of one dtype. The same bits on
+    any threads."""
     y = numpy.empty((x.shape[0], weight.shape[0]), weight.dtype)
     run_linear(weight, bias, x, y, None, None, None, None, num_threads)
     return y
@@ -21,11 +22,12 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     cdef lstm_status status
     cdef char code = dtype_code(weight.dtype)
     cdef Block workspace
-    if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x) and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
+    if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x)
+            and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
             and of_x.ndim == of_weight.ndim == 2 and of_x.shape[1] == of_weight.shape[1] > 0
             and of_weight.shape[0] > 0):
-        raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, got {x.shape} "
-                         f"{x.dtype} and {weight.shape} {weight.dtype}")
+        raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, "
+                         f"got {x.shape} {x.dtype} and {weight.shape} {weight.dtype}")
     if (y is None) == (d_y is None):
         raise ValueError("d_y must be an array")
     N, I, O = of_x.shape[0], of_x.shape[1], of_weight.shape[0]
@@ -56,8 +58,8 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     return 0
 
 
-def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2, double epsilon,
-             double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
+def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2,
+             double epsilon, double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
     """One step in place over flat arrays of one dtype. second None: SGD, first its momentum or None."""
     cdef lstm_optimizer o
     cdef char code = dtype_code(parameters.dtype)

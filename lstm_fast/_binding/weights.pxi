@@ -3,11 +3,12 @@
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array of which
-    all of them are views, if there is one. float16 matrices are stored as such and computed with in float32, forward only; all
-    other arrays have the dtype. Further options are members of lstm_model.
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
+    of which all of them are views, if there is one. float16 matrices are stored as such and computed with in float32,
+    forward only; all other arrays have the dtype. Further options are members of lstm_model.
 
-    Packed for forward when it is made and for backward at the first backward. Any number of threads may use one object.
+    Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
+    object.
     """
     cdef lstm_model model
     cdef const lstm_isa *isa
@@ -110,7 +111,8 @@ cdef class Weights:
         """run: None, or the options of a training call, TrainingOptions."""
         if T < 0 or B < 0:
             raise ValueError(f"T and B must not be negative, got {T} and {B}")
-        c.model, c.isa, c.T, c.B, c.n_threads, c.split = self.model, self.isa, T, B, num_threads, current_split
+        c.model, c.isa, c.T, c.B, c.split = self.model, self.isa, T, B, current_split
+        c.n_threads = num_threads if num_threads > 1 else 1
         c.interrupted, c.interrupted_context = NULL, NULL
         if is_interruptible(&self.model, <double>T * B) and is_main_thread():
             c.interrupted = check_signals
@@ -123,8 +125,9 @@ cdef class Weights:
         return 0
 
     cdef tuple begin_sequences(self, lstm_call *c, lstm_sequence *x_at, x, run, int num_threads, order, resets):
-        """A call on x (T, B, I), or (1, n, I) if the order says that it is packed. Returns the axes of x but the last, and what
-        must be kept alive until the call is over."""
+        """Begins a call on x (T, B, I), or (1, n, I) if the order is that of a packed sequence.
+
+        Returns the axes of x but the last, and what must stay alive until the call is over."""
         cdef Memory a
         cdef int64_t T, B
         if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
@@ -132,8 +135,10 @@ cdef class Weights:
         T, B = a.shape[0], a.shape[1]
         x_at[0] = sequence("x", x, self.code, False, T, B, self.model.input_size)
         if order is not None and len(order) == 3:
+            if T != 1:
+                raise ValueError(f"a packed x must have shape (1, n, {self.model.input_size}), got {x.shape}")
             self.begin(c, len(order[2]), len(order[0]), run, num_threads)
-            kept = read_packed(order, T * B, c)
+            kept = read_packed(order, B, c)
         else:
             self.begin(c, T, B, run, num_threads)
             kept = read_order(order, c)
@@ -195,9 +200,9 @@ cdef class Weights:
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
         """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
 
-        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or (lengths,
-        None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from packed_rows[t] on.
-        resets: None, or uint8 (T, B).
+        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or
+        (lengths, None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from
+        packed_rows[t] on. resets: None, or uint8 (T, B).
         """
         cdef lstm_forward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
@@ -215,8 +220,8 @@ cdef class Weights:
         a.packed = self.packed_forward.address
         run_forward(&a, False)
 
-    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients, int num_threads,
-                 run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
+    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
+                 int num_threads, run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
         """gradients: L * D tuples in the order of PARAMETERS, None for absent ones, or, if there is a flat array of the
         parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
@@ -235,13 +240,15 @@ cdef class Weights:
         a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
         a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)
         a.d_c_n = self.read_state("d_c_n", d_c_n, False, &a.call, H)
-        a.d_h_0, a.d_c_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R), self.read_state("d_c_0", d_c_0, True, &a.call, H)
+        a.d_h_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R)
+        a.d_c_0 = self.read_state("d_c_0", d_c_0, True, &a.call, H)
         a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
         a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
         packed = self.packed_for_backward()
         a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
         raise_status(lstm_backward_bytes(&a.call, &n))
-        cdef lstm_weight_gradients *d_weights = <lstm_weight_gradients *>allocate(self.n_entries * sizeof(lstm_weight_gradients))
+        cdef lstm_weight_gradients *d_weights
+        d_weights = <lstm_weight_gradients *>allocate(self.n_entries * sizeof(lstm_weight_gradients))
         try:
             self.read_gradients(d_weights, gradients)
             workspace = borrow_workspace(n)
