@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from typing_extensions import disjoint_base
@@ -53,18 +53,18 @@ def activate(spec: _Activation, x: np.ndarray, slope: bool = False) -> np.ndarra
 class Block:
     data: np.ndarray
     memory: np.ndarray
-    def __init__(self, n: int, memory: np.ndarray | None = None) -> None: ...
+    def __new__(cls, n: int, memory: np.ndarray | None = None) -> Self: ...
     @property
     def nbytes(self) -> int: ...
 
 @disjoint_base
 class Weights:
-    arrays: list[_Layer]
+    arrays: tuple[_Layer, ...]
     flat: np.ndarray | None
     dtype: np.dtype
     cell: str
-    def __init__(
-        self,
+    def __new__(
+        cls,
         cell: str,
         dtype: Any,
         input_size: int,
@@ -73,6 +73,7 @@ class Weights:
         num_directions: int,
         arrays: Sequence[_Layer],
         *,
+        flat: np.ndarray | None = None,
         proj_size: int = 0,
         peepholes: bool = False,
         layer_norm: bool = False,
@@ -82,7 +83,7 @@ class Weights:
         activation: _Activation | None = None,
         recurrent_activation: _Activation | None = None,
         cell_activation: _Activation | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def hidden_size(self) -> int: ...
     @property
@@ -133,32 +134,49 @@ class Weights:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 @disjoint_base
-class Stepper:
-    weights: Weights
+class Live:
+    version: Any
     h: np.ndarray
     c: np.ndarray | None
     batch_size: int
+    def __new__(cls, version: Any, batch_size: int, share: Live | None = None) -> Self: ...
+
+@disjoint_base
+class Stepper:
     def __init__(
-        self, weights: Weights, batch_size: int, read: Callable[[Any], np.ndarray], threads: Callable[[], int]
+        self, version: Any, batch_size: int, read: Callable[[Any], np.ndarray], threads: Callable[[], int]
     ) -> None: ...
-    def resize(self, batch_size: int) -> None: ...
-    def use_weights(self, weights: Weights) -> None: ...
-    def step(self, x: Any, out: np.ndarray | None = None) -> np.ndarray: ...
+    @property
+    def weights(self) -> Weights: ...
+    @property
+    def h(self) -> np.ndarray: ...
+    @property
+    def c(self) -> np.ndarray | None: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def _live(self) -> Live: ...
+    def _claim(self) -> None: ...
+    def _release(self) -> None: ...
+    def _install(self, new: Live) -> None: ...
+    def _set_state(self, h: np.ndarray, c: np.ndarray | None) -> None: ...
     def _short_block(self, x: Any) -> np.ndarray | None: ...
+    def use_version(self, version: Any) -> None: ...
+    def step(self, x: Any, out: np.ndarray | None = None) -> np.ndarray: ...
 
 @disjoint_base
 class Buffer: ...
 
 @disjoint_base
 class TensorReader:
-    def __init__(self, classes: tuple[type, type], codes: Mapping[Any, str]) -> None: ...
+    def __new__(cls, classes: tuple[type, type], codes: Mapping[Any, str]) -> Self: ...
     def array(self, tensor: Any) -> np.ndarray: ...
 
 @disjoint_base
 class TensorCalls:
-    def __init__(
-        self, weights: Weights, reader: TensorReader, copies: Iterable[np.ndarray], threads: Callable[[], int]
-    ) -> None: ...
+    def __new__(
+        cls, weights: Weights, reader: TensorReader, copies: Iterable[np.ndarray], threads: Callable[[], int]
+    ) -> Self: ...
     def are_current(self, tensors: Iterable[Any]) -> bool: ...
     def call(
         self,

@@ -1,7 +1,7 @@
 # PyTorch's tensors, included by _core.pyx: how their memory is read, and the fast path of lstm_fast/torch, inference on
 # plain tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API,
-# which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns and
-# make the storage non-resizable for good.
+# which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns
+# and make the storage non-resizable for good.
 
 cdef extern from *:
     """
@@ -163,7 +163,7 @@ cdef int64_t MANY_BYTES = 1 << 18  # which take over 5 us to compare
 cdef class TensorCalls:
     """Inference with weights, as long as the parameters hold the numbers that were packed. Immutable.
 
-    copies: contiguous arrays of those numbers, in PyTorch's order. threads() gives the number of threads for long calls.
+    copies: contiguous arrays of those numbers, in PyTorch's order. threads(): the number of threads for long calls.
 
     A call compares every byte of the parameters, because PyTorch does not notice all writes (through `.data`, NumPy,
     shared memory). Up to the size of the L2 cache that is as fast as the best checksum.
@@ -259,8 +259,8 @@ cdef class TensorCalls:
     def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
         """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
 
-        parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the data
-        of a PackedSequence.
+        parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the
+        data of a PackedSequence.
         """
         cdef Short s
         try:  # (around this alone: what a signal handler raises during the computation is the caller's)

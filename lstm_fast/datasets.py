@@ -16,12 +16,18 @@ __all__ = ["sunspots"]
 def sunspots() -> tuple[Array, Array]:
     """Yearly mean sunspot numbers, 1700 to 2008.
 
+    A standard benchmark series with a cycle of about eleven years.
+
     Returns
     -------
     years : ndarray of shape (309,), int64
         1700 to 2008.
     values : ndarray of shape (309,), float64
         Mean sunspot number of each year.
+
+    See Also
+    --------
+    lstm_fast.sklearn.LSTMForecaster : Time-series forecasting.
 
     Notes
     -----

@@ -1,25 +1,39 @@
-"""Live sequences: their state is kept inside, and each step or block of steps moves it on."""
+"""Live sequences: the state is kept between calls, each of which takes one step or a block of steps."""
 
-from collections import namedtuple
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
 from . import _arguments, _core, _threads
 
-Snapshot = namedtuple("Snapshot", "h c")
-Snapshot.__doc__ = """The state of a Stream at one moment, (num_layers, B, H) each; c is None for a plain RNN."""
+if TYPE_CHECKING:
+    from ._inference import Network
+    from ._types import Array, ArrayLike, State
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def _default_threads():
+class Snapshot(NamedTuple):
+    """The state of a Stream at one moment, (num_layers, B, H) each; c is None for a plain RNN."""
+
+    h: Array
+    c: Array | None
+
+
+def _default_threads() -> int:
     return _threads.resolve(None)
 
 
-def _exclusive(method):
+def _exclusive(method: Callable[Concatenate[Stream, P], R]) -> Callable[Concatenate[Stream, P], R]:
     """A method that no other thread may interleave with: a RuntimeError for the second one."""
 
     @wraps(method)
-    def call(self, *args, **kwargs):
+    def call(self: Stream, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self._claim()
         try:
             return method(self, *args, **kwargs)
@@ -30,30 +44,62 @@ def _exclusive(method):
 
 
 class Stream(_core.Stepper):
-    """B live sequences of one LSTM or RNN (one direction), made by its stream(batch_size).
+    """Live sequences of an LSTM or RNN of one direction; ``network.stream(batch_size)`` makes these.
 
-        h = s.step(x_t)        one step: (I,) or (B, I) -> (R,) or (B, R), R = proj_size or H
-        y = s.block(x)         many steps: (T, I) or (T, B, I) -> (T, R) or (T, B, R)
+    The sequences start in the learned initial state of the network, or zero. Steps, blocks and the call on the whole
+    sequence give the same bits, however they are mixed. A step allocates nothing but its result (and not that with
+    ``out=``), and starts no thread unless it is long. A stream can be pickled.
 
-    Sequences begin with the learned initial state of the network, or zero. Any number of them is one step of the batch;
-    add() takes in more, reset() begins some anew, snapshot() and restore() go back, and a stream can be pickled.
+    Parameters
+    ----------
+    module : LSTM, QuantizedLSTM or RNN
+        The network, of one direction.
+    batch_size : int, default 1
+        B, the number of sequences. Each step is a step of all of them.
 
-    Steps, blocks and the call of the whole sequence give the same bits however they are mixed. A step allocates nothing
-    but its result (and not that, given out=) and starts no thread unless it is long. The stream keeps the weights that it
-    was made with until refresh(). Two threads must not move one stream at once; different streams may share a network.
+    Attributes
+    ----------
+    module : LSTM, QuantizedLSTM or RNN
+        The network.
+    batch_size : int
+        B.
+    h, c : ndarray of shape (num_layers, B, R or H)
+        The state, where the steps change it; c is None for an RNN.
+
+    Raises
+    ------
+    ValueError
+        For a network of two directions: the second one starts at the end of the sequence.
+
+    Notes
+    -----
+    A stream computes with the weights that it was made with until `refresh`. Two threads must not use one stream at the
+    same time (the second one gets a RuntimeError); different streams may share a network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> lstm = lf.LSTM(3, 16, seed=0)
+    >>> stream = lstm.stream()
+    >>> x = np.ones((10, 3), np.float32)
+    >>> h = stream.step(x[0])
+    >>> y = stream.block(x[1:])
+    >>> bool((y[-1] == lstm(x)[0][-1]).all())
+    True
     """
 
-    def __init__(self, module, batch_size=1):
+    def __init__(self, module: Network, batch_size: int = 1) -> None:
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         if module.bidirectional:
             raise ValueError(
-                "a stream needs a network of one direction: the second one begins at the end of the sequence"
+                "a stream needs a network of one direction: the second one starts at the end of the sequence"
             )
-        self.module = module
+        self.module: Network = module
         super().__init__(module._version, batch_size, self._read_step, _default_threads)
         self.reset()
 
-    def _read_step(self, x):
+    def _read_step(self, x: Any) -> Array:
         x = _arguments.real_array("x", x, self.h.dtype)
         I, B = self.module.input_size, self.batch_size
         if x.shape != (B, I) and (B > 1 or x.shape != (I,)):
@@ -61,13 +107,31 @@ class Stream(_core.Stepper):
             raise ValueError(f"x must have shape {words}, got {x.shape}")
         return np.ascontiguousarray(x)
 
-    def block(self, x, *, num_threads=None):
-        """Many steps in one call: x (T, B, I), or (T, I) if there is one sequence; returns h of the last layer at each."""
+    def block(self, x: Any, *, num_threads: int | None = None) -> Array:
+        """Takes many steps in one call.
+
+        Parameters
+        ----------
+        x : array_like of shape (T, B, I), or (T, I) for one sequence
+            Input of each step.
+        num_threads : int, optional
+            Threads to use; by default those of `get_num_threads`.
+
+        Returns
+        -------
+        ndarray of shape (T, B, R) or (T, R)
+            h of the last layer at each step: R = proj_size or H.
+
+        Raises
+        ------
+        ValueError
+            For another shape.
+        """
         short = self._short_block(x) if num_threads is None else None
         return self._any_block(x, num_threads) if short is None else short
 
     @_exclusive
-    def _any_block(self, x, num_threads):
+    def _any_block(self, x: Any, num_threads: int | None) -> Array:
         x = _arguments.real_array("x", x, self.h.dtype)
         I, B = self.module.input_size, self.batch_size
         if x.ndim < 2 or (x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,))):
@@ -82,13 +146,13 @@ class Stream(_core.Stepper):
 
     @property
     @_exclusive
-    def state(self):
-        """A copy of the state: (h, c) of an LSTM, h of a plain RNN, each (num_layers, B, H). Can be set."""
+    def state(self) -> State | Array:
+        """A copy of the state, which can be set: (h, c) for an LSTM, h for an RNN, each (num_layers, B, H)."""
         return self.h.copy() if self.c is None else (self.h.copy(), self.c.copy())
 
     @state.setter
     @_exclusive
-    def state(self, value):
+    def state(self, value: Any) -> None:
         if self.c is not None and (not isinstance(value, (tuple, list)) or len(value) != 2):
             raise TypeError(f"state must be a pair (h, c), got {type(value).__name__}")
         values = [value] if self.c is None else value
@@ -99,15 +163,17 @@ class Stream(_core.Stepper):
         ]
         self._set_state(h.copy(), c[0].copy() if c else None)
 
-    def _start(self, live, rows=slice(None)):
+    def _start(self, live: _core.Live, rows: Any = slice(None)) -> tuple[Array, Array | None]:
         """Copies of the h and c of live sequences, in which these rows are in their initial state."""
         h, c = live.h.copy(), None if live.c is None else live.c.copy()
         for name, own in (("h_0", h), ("c_0", c)):
-            for layer in range(self.module.num_layers if own is not None else 0):
+            for layer in range(self.module.num_layers):
+                if own is None:
+                    continue
                 own[layer, rows] = live.version.views.get(f"{name}{self.module.parameter_suffixes[layer]}", 0)
         return h, c
 
-    def _boolean(self, mask, words=""):
+    def _boolean(self, mask: ArrayLike, words: str = "") -> Array:
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (self.batch_size,):
             raise ValueError(
@@ -116,64 +182,121 @@ class Stream(_core.Stepper):
         return mask
 
     @_exclusive
-    def reset(self, mask=None):
-        """Returns to the learned initial state, or zero: all sequences, or those where mask (B,) is True."""
+    def reset(self, mask: ArrayLike | None = None) -> None:
+        """Returns sequences to the learned initial state, or zero.
+
+        Parameters
+        ----------
+        mask : array_like of bool, shape (B,), optional
+            Which sequences; all by default.
+
+        Raises
+        ------
+        ValueError
+            For a mask of another type or shape.
+        """
         self._set_state(*self._start(self._live, slice(None) if mask is None else self._boolean(mask)))
 
     @_exclusive
-    def add(self, n=1):
-        """Appends n sequences in their initial state. Returns the new batch size."""
+    def add(self, n: int = 1) -> int:
+        """Appends sequences in their initial state.
+
+        Parameters
+        ----------
+        n : int, default 1
+            How many.
+
+        Returns
+        -------
+        int
+            The new batch size.
+        """
         old = self._live
         new = _core.Live(old.version, old.batch_size + _arguments.positive_integer("n", n))
         for to, start, own in zip((new.h, new.c), self._start(new), (old.h, old.c)):
-            if own is not None:
+            if to is not None and own is not None:
                 to[...] = start
                 to[:, : old.batch_size] = own
         self._install(new)
         return new.batch_size
 
     @_exclusive
-    def remove(self, mask):
-        """Removes the sequences where mask (B,) is True; the rest keep their state. Returns the new batch size."""
+    def remove(self, mask: ArrayLike) -> int:
+        """Removes sequences; the rest keep their state and their order.
+
+        Parameters
+        ----------
+        mask : array_like of bool, shape (B,)
+            Which sequences; at least one must stay.
+
+        Returns
+        -------
+        int
+            The new batch size.
+
+        Raises
+        ------
+        ValueError
+            For a mask of another type or shape, or of all sequences.
+        """
         mask = self._boolean(mask, " and leave a sequence")
         if mask.all():
             raise ValueError(f"mask must leave a sequence, got {len(mask)} True")
         old = self._live
         new = _core.Live(old.version, int((~mask).sum()))
         for to, own in zip((new.h, new.c), (old.h, old.c)):
-            if own is not None:
+            if to is not None and own is not None:
                 to[...] = own[:, ~mask]
         self._install(new)
         return new.batch_size
 
     @_exclusive
-    def snapshot(self):
-        """The state of now, for restore()."""
+    def snapshot(self) -> Snapshot:
+        """Copies the state, for `restore`.
+
+        Returns
+        -------
+        Snapshot
+            Named tuple of h and c, (num_layers, B, H) each; c is None for an RNN.
+        """
         return Snapshot(self.h.copy(), None if self.c is None else self.c.copy())
 
-    def restore(self, snapshot):
-        """Goes back to the state of a snapshot, also one of another stream of the same sizes."""
+    def restore(self, snapshot: Snapshot) -> None:
+        """Returns to the state of a snapshot.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            From `snapshot`, of this stream or another of the same sizes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else; the state is unchanged then.
+        """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"snapshot must come from snapshot(), got {type(snapshot).__name__}")
         self.state = snapshot.h if self.c is None else tuple(snapshot)
 
-    def refresh(self):
-        """Continues with the weights that the network has now; the state stays. Any thread may call it at any time: a step
-        that runs meanwhile ends on the old weights."""
+    def refresh(self) -> None:
+        """Continues with the weights that the network has now; the state stays.
+
+        Any thread may call it at any time: a step that is running finishes with the old weights.
+        """
         self.use_version(self.module._version)
 
     @_exclusive
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         live = self._live
         snapshot = Snapshot(live.h.copy(), None if live.c is None else live.c.copy())
         return _restored, (self.module, live.batch_size, live.version.flat.copy(), snapshot)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Stream of {self.batch_size} live sequence{'s' * (self.batch_size > 1)} of {self.module!r}>"
 
 
-def _restored(module, batch_size, flat, snapshot):
-    """A pickled stream, on the weights that it ran with."""
+def _restored(module: Network, batch_size: int, flat: Array, snapshot: Snapshot) -> Stream:
+    """A pickled stream, with the weights that it ran with."""
     stream = Stream(module, batch_size)
     stream.use_version(module._make_version(flat))
     stream.restore(snapshot)

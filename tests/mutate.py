@@ -160,8 +160,8 @@ MUTANTS = {
     ),
     "floating-point mode not restored": Mutant(
         THREADS,
-        "(&worker, arguments);\n    set_float_mode(mode);",
-        "(&worker, arguments);\n    (void)mode;",
+        "(&worker, arguments);\n    set_float_mode(worker.callers_mode);",
+        "(&worker, arguments);",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(
@@ -204,7 +204,7 @@ def run_tests(tree, tests):
 
 
 def run_mutant(tree, mutant):
-    """Applies, builds, tests and takes back. The finished pytest; exit status 1 is what we want."""
+    """Applies the mutant, builds, tests and reverts it. Returns the finished pytest, whose exit status should be 1."""
     path = tree / mutant.file
     before = path.read_text()
     try:

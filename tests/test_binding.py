@@ -10,7 +10,7 @@ from tolerances import assert_same_bits
 
 def test_states_that_do_not_fit_are_refused():
     lstm = LSTM(3, 5, seed=0)
-    x, output, h = np.ones((4, 2, 3), np.float32), np.empty((4, 2, 5), np.float32), np.empty((1, 2, 5), np.float32)
+    x, output, h = np.ones((4, 2, 3), np.float32), np.zeros((4, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     read_only = h.copy()
     read_only.flags.writeable = False
     unaligned = np.zeros(h.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(h.shape)
@@ -24,7 +24,7 @@ def test_states_that_do_not_fit_are_refused():
 
 def test_the_core_refuses_gradients_that_do_not_fit():
     lstm = LSTM(3, 5, seed=0)
-    x, h, c = np.ones((4, 2, 3), np.float32), np.empty((1, 2, 5), np.float32), np.empty((1, 2, 5), np.float32)
+    x, h, c = np.ones((4, 2, 3), np.float32), np.zeros((1, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     tape = lstm.forward(x)[2]
     weights, block = lstm._version.weights, tape._memory.block
     apart = _core.Weights("lstm", np.float32, 3, 5, 1, 1, weights.arrays)  # of no flat array

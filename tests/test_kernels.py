@@ -1,4 +1,4 @@
-"""sigmoid and tanh of every instruction set, number by number; the cells use these very functions.
+"""The activations of every instruction set, number by number; the cells use the same functions.
 
 LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th (a quarter of an hour).
 """
@@ -19,7 +19,7 @@ LOWEST = {"sigmoid": 0.0, "tanh": -1.0}
 
 
 def exact(name, x):
-    """In the next wider format: float64 for float32, extended for float64."""
+    """In the next wider floating-point format: float64 for float32, extended precision for float64."""
     wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
     if name == "tanh":
         return np.tanh(wide)
@@ -47,7 +47,7 @@ def assert_accurate(name, x, got=None):
 
 
 def special_points(dtype):
-    """Numbers around the places where something changes: powers of two, halves of ln 2, saturation, the ends."""
+    """Numbers near points where something changes: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
     info = np.finfo(dtype)
     points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
     points += [

@@ -25,7 +25,8 @@ def failing_malloc(tmp_path_factory):
     return str(library)
 
 
-# try_all: make() gives an object, move(object) is what fails, check(object, result) raises unless all is well; result is None
+# try_all: make() gives an object, move(object) is what fails, check(object, result) raises unless all is well; result
+# is None
 # after an error.
 TRY_ALL = """
 import copy, ctypes, gc, pickle, tempfile
@@ -160,7 +161,7 @@ for move in (edit, lambda o: (o.load_state_dict(new), 1), lambda o: o.state_dict
     try_all(make, move, check)
 """,
     "files": """
-import safetensors.numpy
+import safetensors, safetensors.numpy
 def outside(function):  # (Rust ends the process)
     def call(*args, **kwargs):
         left = disarm()
@@ -169,8 +170,8 @@ def outside(function):  # (Rust ends the process)
         finally:
             arm(left)
     return call
-for name in ("save", "load"):
-    setattr(safetensors.numpy, name, outside(getattr(safetensors.numpy, name)))
+for module, name in ((safetensors, "deserialize"), (safetensors.numpy, "save"), (safetensors.numpy, "load")):
+    setattr(module, name, outside(getattr(module, name)))
 folder = tempfile.mkdtemp()
 path, model = os.path.join(folder, "model.safetensors"), lambda: lf.train.SequenceModel(make(), 2, seed=0)
 want = model().predict(x)

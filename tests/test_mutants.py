@@ -1,4 +1,4 @@
-"""A deliberately broken kernel must turn the suite red. mutate.py has more of them."""
+"""A deliberately broken kernel must make the suite fail. mutate.py has many more."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""What is shipped: the sdist, the wheel made from it, the compiled extension, and the rules of the house."""
+"""What is shipped: the sdist, the wheel built from it, the compiled extension; and rules for the source."""
 
 import io
 import json
@@ -151,7 +151,7 @@ def test_extension_exports_its_entry_alone_and_cannot_change_the_process():
         assert elf.flags[0x6474E551] & 1 == 0, "PT_GNU_STACK: an executable stack"
 
 
-# ---- rules of the house --------------------------------------------------------------------------------------------
+# ---- rules for the source ------------------------------------------------------------------------------------------
 
 
 def c_sources():
@@ -184,7 +184,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
 
 
 def test_c_core_is_written_in_plain_names():
-    """Tools can follow it: names are what they are, but for the few that the linker sees once per dtype."""
+    """Tools can follow it: only what is linked once per dtype has a name made by a macro."""
     codes = "".join(code for _, code, _ in c_sources())
     assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
     assert not re.search(r"#\s*undef|\b(NAME|V)\(", codes)
@@ -267,7 +267,8 @@ def check_syntax(compiler, sources):
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_c_core_compiles_without_a_warning(compiler):
-    check_syntax(compiler, [[*unit.flags, unit.source] for unit in units()])
+    openmp = ["-fopenmp"] if compiler == COMPILERS[0] and _core.has_openmp() else []
+    check_syntax(compiler, [[*unit.flags, *extra, unit.source] for unit in units() for extra in ([], openmp)])
 
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)

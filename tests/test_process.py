@@ -244,7 +244,7 @@ def test_denormal_numbers_cost_no_time():
 
 
 def test_import_starts_no_thread_loads_no_framework_and_changes_nothing():
-    status, output, errors = run_bare("""if True:
+    status, _output, errors = run_bare("""if True:
         import os, random, signal, sys, threading
         import numpy as np
         def world():

@@ -1,4 +1,5 @@
-"""Inference in one go: arrays as usual take the short way, with the bits of the long one; anything else takes the long one."""
+"""Inference in one go: arrays as usual take the short way, with the bits of the long one; anything else takes the
+long one."""
 
 import numpy as np
 import pytest

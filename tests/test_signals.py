@@ -110,7 +110,8 @@ ENTRY_POINTS = {
 
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
 def test_a_handler_that_clears_pythons_caches_raises_what_it_raises(entry):
-    """sys._clear_type_cache makes the interpreter look attributes up again, where it drops an exception that is pending."""
+    """sys._clear_type_cache makes the interpreter look attributes up again, where it drops an exception that is
+    pending."""
     run(
         "ones = lambda *shape: np.ones(shape, np.float32)\n"
         + ENTRY_POINTS[entry]

@@ -1,4 +1,5 @@
-"""Streams: the same bits as the whole sequence, state that can be set, reset and restored, errors that name the argument."""
+"""Streams: the same bits as the whole sequence, state that can be set, reset and restored, errors that name the
+argument."""
 
 import pickle
 import sys

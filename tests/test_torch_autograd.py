@@ -178,7 +178,7 @@ def test_second_derivatives_where_x_depends_on_the_parameters():
     "optimizer", [torch.optim.SGD, torch.optim.Adam, lambda p, lr: torch.optim.Adam(p, lr, fused=True)]
 )
 def test_training_follows_pytorch(optimizer):
-    """Also with a fused optimizer, which tells nobody that it has changed the parameters."""
+    """Also with a fused optimizer, which changes parameters without changing their version."""
     torch.manual_seed(0)
     x, y = torch.randn(6, 8, 3), torch.randn(6, 8, 16)
     pytorch = nn.LSTM(3, 16, 2)

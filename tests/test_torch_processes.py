@@ -45,10 +45,10 @@ DDP = """if True:
     for p, q in zip(slow.parameters(), fast.parameters()):
         torch.testing.assert_close(q.grad, p.grad)
         torch.testing.assert_close(q, p)
-    everyone = [torch.empty_like(fast.lstm.weight_hh_l0) for _ in range(2)]
-    dist.all_gather(everyone, fast.lstm.weight_hh_l0.detach())
-    assert torch.equal(*everyone)
-    dist.barrier()  # nobody leaves while the other still talks
+    gathered = [torch.empty_like(fast.lstm.weight_hh_l0) for _ in range(2)]
+    dist.all_gather(gathered, fast.lstm.weight_hh_l0.detach())
+    assert torch.equal(*gathered)
+    dist.barrier()  # neither leaves while the other still communicates
     dist.destroy_process_group()
     print("alike")
 """

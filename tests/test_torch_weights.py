@@ -66,7 +66,7 @@ WRITES = {
 @pytest.mark.parametrize("cls", [nn.LSTM, nn.LSTMCell])
 @pytest.mark.parametrize("shape", [(1, 1), (100, 3)], ids=["few steps", "many steps"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_every_write_is_seen(write, shape, cls):
+def test_every_write_is_noticed(write, shape, cls):
     torch.manual_seed(0)
     pytorch = cls(6, 8)
     ours = twin(pytorch)
@@ -118,7 +118,7 @@ def test_writes_by_a_thread_during_calls_are_in_the_calls_after_them():
         assert torch.equal(ours(x, state)[0], copy.deepcopy(ours)(x, state)[0])
 
 
-def test_nothing_is_packed_anew_without_need(monkeypatch):
+def test_weights_are_not_repacked_without_need(monkeypatch):
     made = []
     packed = lf.torch.weights.Packed
     monkeypatch.setattr(lf.torch.weights, "Packed", lambda *args: made.append(args) or packed(*args))

@@ -79,7 +79,7 @@ def _pointer(module, name, index):
 
 
 class OtherProcess:
-    """A process without PyTorch that adds 1 to numbers of the files behind parameters."""
+    """A process without PyTorch that adds 1 to numbers in the files that parameters are mapped to."""
 
     CODE = """if True:
         import mmap, struct, sys

@@ -1,7 +1,7 @@
 /* The cells: everything that makes one recurrent cell different from another, for one vector of hidden units.
  *
- * Forward, the six lines of README.md and lstm_fast/reference/cell.py: plain_memory and plain_output below. They are
- * two functions because step.h computes i, f, g and c of many units before their o and h.
+ * Forward, the plain LSTM is six lines, as in README.md and lstm_fast/reference/cell.py: plain_memory and plain_output
+ * below. They are two functions because step.h computes i, f, g and c of many units before their o and h.
  *
  * Backward, with d_h and d_c the gradients that reach h and c:
  *
@@ -21,10 +21,15 @@
 #include "table.h"
 #include "vector.h"
 
-/* ---- the plain LSTM ---------------------------------------------------------------------------------------------- */
+/* ---- the plain LSTM ----------------------------------------------------------------------------------------------
+ * The arguments of sigmoid and tanh hold the exponentials that these need, evaluated together beforehand. */
 
 struct memory {
     vec i, f, g, c;
+};
+
+struct output {
+    vec o, h;
 };
 
 ALWAYS_INLINE struct memory plain_memory(vec sum_i, vec sum_f, vec sum_g, vec c_prev) {
@@ -34,13 +39,9 @@ ALWAYS_INLINE struct memory plain_memory(vec sum_i, vec sum_f, vec sum_g, vec c_
     const vec i = sigmoid(pre_i);
     const vec f = sigmoid(pre_f);
     const vec g = vtanh(pre_g);
-    const vec c = vfma(f, c_prev, i * g);
+    const vec c = vfma(f, c_prev, i * g); /* f * c_prev + i * g */
     return (struct memory){i, f, g, c};
 }
-
-struct output {
-    vec o, h;
-};
 
 ALWAYS_INLINE struct output plain_output(vec sum_o, vec new_c) {
     struct argument pre[] = {for_sigmoid(sum_o), for_tanh(new_c)};
@@ -128,8 +129,8 @@ ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t un
 
 /* c, recomputed to the bit from the gates that a tape keeps. */
 ALWAYS_INLINE vec recompute_c(const struct lstm_variant *v, const real *gates, vec c_prev) {
-    const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL),
-              g = load(gates + LSTM_GATE_G * VL);
+    const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL);
+    const vec g = load(gates + LSTM_GATE_G * VL);
     return clip_c(v, vfma(f, c_prev, i * g));
 }
 

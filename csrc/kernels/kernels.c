@@ -18,7 +18,7 @@
 #define JOINED(a, b) a##_##b
 #define JOIN(a, b) JOINED(a, b)
 
-#define ROW(name, vector_bytes, flags, is_supported) VECTOR_BYTES_OF_##name = vector_bytes,
+#define ROW(name, vector_bytes, flags, processor) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");
 _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for packed tiles");

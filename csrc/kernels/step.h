@@ -1,6 +1,6 @@
 /* One time step: the recurrent product of a tile and, while its sums are still in registers or L1, the cell.
  *
- * A tile function hands its sums to the cell through the stack, so that the cell's code exists once and not in every
+ * A tile function passes its sums to the cell through the stack, so that the cell's code exists once and not in every
  * tile size (inlined into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). The cell of an LSTM waits for a
  * group of tiles, because the long chains of different units overlap. */
 #ifndef LSTM_STEP_H
@@ -40,8 +40,8 @@ ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_
 /* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
 
 /* From the sums of rows x panels, LSTM_GATES vectors each, to c and h. Two loops, c first, then h: the rounds of each
- * are independent and short enough for the processor to overlap several. As one loop, a step of H = 32, B = 32 took 10
- * % longer, waiting for one long chain after the other. */
+ * are independent and short enough for the processor to overlap several. As one loop, a step of H = 32, B = 32 took
+ * 10 % longer, waiting for one long chain after the other. */
 ALWAYS_INLINE void update_units(const struct lstm_variant *v, const struct lstm_step *s, int64_t row, int64_t panel,
                                 int rows, int panels, const vec *sums) {
     const vec *pre = sums;
@@ -187,18 +187,19 @@ static void prefetch_rows(const struct lstm_step *s, const struct group *group, 
 static void step_in_groups(const tile_table table, const struct lstm_step *s) {
     vec sums[GROUP_VECTORS * LSTM_GATES];
     struct group group = {.step = s, .sums = sums};
-    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS,
-                  n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS;
-    const int64_t even = (s->n_rows + n_groups - 1) / n_groups, tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS;
+    const int64_t n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS,
+                  even = (s->n_rows + n_groups - 1) / n_groups;
+    const int64_t tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
     const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
     for (int64_t left = s->panel_end - s->panel_begin, done = 0; left > 0; left -= group.panels, done += group.panels) {
         group.panels = left < most_panels ? left : most_panels;
         group.panel = s->panel_begin + (s->descending ? left - group.panels : done);
         for (int64_t rows; group.row < s->n_rows; group.row += rows) {
             const int64_t left_rows = s->n_rows - group.row;
-            rows = left_rows <= most_rows       ? left_rows
-                   : left_rows == most_rows + 1 ? most_rows - 1
-                                                : most_rows; /* never 1 */
+            rows = left_rows < most_rows ? left_rows : most_rows;
+            if (left_rows == most_rows + 1)
+                rows = most_rows - 1; /* no group of a single row: its tiles have no group */
             if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
             for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
                           s->descending, n_columns);

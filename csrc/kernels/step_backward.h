@@ -152,8 +152,8 @@ static void norm_row_backward(const struct lstm_variant *v, const struct lstm_st
             if (unit >= H) break;
             const vec n = normalise(moments, load(n_row + unit)), weight = load(v->norm_c + unit);
             const vec tanh_c = cell_activation(v, vfma(n, weight, load(v->norm_c_bias + unit)));
-            const vec d_h = load_lanes(d_h_row + unit, H - unit),
-                      o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
+            const vec o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL),
+                      d_h = load_lanes(d_h_row + unit, H - unit);
             const vec d_normed = d_h * o * cell_activation_slope(v, tanh_c);
             sum_d_n.part[part] += without_padding(d_normed * weight, H - unit);
             sum_d_n_n.part[part] += without_padding(d_normed * weight * n, H - unit);

@@ -118,8 +118,8 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
 }
 
 /* Copies the sums of a finished tile to memory, for a function that is not inlined. Only the copy has its address
- * taken: if acc itself had, the compiler would write all of it back around every loop (8 % of a step of one row at H =
- * 64). */
+ * taken: if acc itself had, the compiler would write all of it back around every loop (8 % of a step of one row at
+ * H = 64). */
 ALWAYS_INLINE void spill(const int n, const vec *acc, vec *sums) {
     UNROLL
     for (int k = 0; k < n; k++) sums[k] = acc[k];
@@ -188,8 +188,8 @@ ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
  * 4 + 3, not 6 + 1.
  *
  * descending: panels from the last to the first. Steps that alternate find the half of the weights that was read last
- * still in the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at H
- * = 48 and 64, 2-5 % at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
+ * still in the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at
+ * H = 48 and 64, 2-5 % at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
 static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
                           int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
     const int64_t n_rows = row_end - row_begin;

@@ -132,8 +132,13 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
         }
 }
 
-/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. Zeros if
- * there was nothing to sum. */
+/* The packed sums at an offset, `element` on; NULL if there was nothing to sum. */
+static const real *sums_at(const struct backward_run *run, int64_t offset, int64_t element) {
+    if (!longest_length(&run->args->call)) return NULL;
+    return backward_workspace(run, run->plan.d_packed + offset) + element;
+}
+
+/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. */
 static void unpack_gradients(const struct backward_run *run, const struct lstm_worker *worker, int64_t index) {
     const struct lstm_backward *a = run->args;
     const struct lstm_model *model = &a->call.model;
@@ -142,25 +147,23 @@ static void unpack_gradients(const struct backward_run *run, const struct lstm_w
     struct lstm_packed offsets;
     lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &offsets);
     const struct lstm_weight_gradients *w = a->d_weights + index;
-    const bool is_empty = !longest_length(&a->call);
-    const char *sums = (const char *)backward_workspace(run, run->plan.d_packed);
-#define SUMS(name) (is_empty ? NULL : (const real *)(sums + offsets.name))
-#define VECTOR(name) (is_empty ? NULL : (const real *)(sums + offsets.vectors) + d->vectors.name)
-    unpack_columns(d, worker, H, lstm_layer_input(model, index / D), SUMS(weight_ih), w->d_weight_ih);
-    unpack_columns(d, worker, H, R, SUMS(weight_hh), w->d_weight_hh);
-    if (w->d_bias_ih) unpack_columns(d, worker, H, 1, SUMS(bias), w->d_bias_ih);
-    if (w->d_bias_hh) unpack_columns(d, worker, H, 1, SUMS(bias), w->d_bias_hh);
-    if (model->proj_size) unpack_columns(&outputs, worker, R, H, SUMS(weight_hr), w->d_weight_hr);
+    unpack_columns(d, worker, H, lstm_layer_input(model, index / D), sums_at(run, offsets.weight_ih, 0),
+                   w->d_weight_ih);
+    unpack_columns(d, worker, H, R, sums_at(run, offsets.weight_hh, 0), w->d_weight_hh);
+    if (w->d_bias_ih) unpack_columns(d, worker, H, 1, sums_at(run, offsets.bias, 0), w->d_bias_ih);
+    if (w->d_bias_hh) unpack_columns(d, worker, H, 1, sums_at(run, offsets.bias, 0), w->d_bias_hh);
+    if (model->proj_size) unpack_columns(&outputs, worker, R, H, sums_at(run, offsets.weight_hr, 0), w->d_weight_hr);
     if (worker->rank || !d->vectors.width) return; /* the vectors are short: one worker takes them all */
     const struct lstm_worker all = {.size = 1};
+    const struct lstm_vectors *v = &d->vectors;
     for (int64_t k = 0; model->peepholes && k < 3; k++)
-        unpack_columns(&units, &all, H, 1, is_empty ? NULL : VECTOR(peephole) + k * d->H_padded,
+        unpack_columns(&units, &all, H, 1, sums_at(run, offsets.vectors, v->peephole + k * d->H_padded),
                        (real *)w->d_weight_peephole + k * H);
     if (!model->layer_norm) return;
-    unpack_columns(d, &all, H, 1, VECTOR(norm_ih), w->d_norm_ih_weight);
-    unpack_columns(d, &all, H, 1, VECTOR(norm_hh), w->d_norm_hh_weight);
-    unpack_columns(&units, &all, H, 1, VECTOR(norm_c), w->d_norm_c_weight);
-    unpack_columns(&units, &all, H, 1, VECTOR(norm_c_bias), w->d_norm_c_bias);
+    unpack_columns(d, &all, H, 1, sums_at(run, offsets.vectors, v->norm_ih), w->d_norm_ih_weight);
+    unpack_columns(d, &all, H, 1, sums_at(run, offsets.vectors, v->norm_hh), w->d_norm_hh_weight);
+    unpack_columns(&units, &all, H, 1, sums_at(run, offsets.vectors, v->norm_c), w->d_norm_c_weight);
+    unpack_columns(&units, &all, H, 1, sums_at(run, offsets.vectors, v->norm_c_bias), w->d_norm_c_bias);
 }
 
 static void backward_worker(struct lstm_worker *worker, void *arguments) {

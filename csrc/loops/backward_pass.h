@@ -47,7 +47,7 @@ static inline real *backward_workspace(const struct backward_run *run, int64_t o
     return (real *)((char *)run->args->workspace + offset);
 }
 
-/* Step `step` of rows of gates (T, B); recomputed ones are those of the chunk that starts at `begin`. */
+/* Of rows of gates (T, B), those of a step. Recomputed ones are of one chunk alone, which starts at `begin`. */
 static const real *gates_at_step(const struct backward_run *run, const real *gates, int64_t step, int64_t begin) {
     const int64_t steps = run->args->call.recompute_gates ? step - begin : step;
     return gates + steps * run->args->call.B * run->d.gates_width;

@@ -11,6 +11,7 @@
 #include "sequences.h"
 #include "states.h"
 #include "team.h"
+#include "variant.h"
 
 /* The gradient of a layer's input: the caller's d_x, or one of two buffers of a segment between layers. */
 static struct lstm_sequence d_x_of_layer(const struct backward_run *run, int64_t layer, int64_t segment_begin) {
@@ -38,7 +39,7 @@ static real *d_h_state_of(const struct backward_run *run, int64_t index) {
 }
 
 /* What the pass reads of the tape and of the workspace that stands in for it. */
-static void plan_tape(const struct backward_run *run, struct backward_pass *p, int64_t index) {
+static void plan_tape_of_pass(const struct backward_run *run, struct backward_pass *p, int64_t index) {
     const struct lstm_call *call = &run->args->call;
     const struct lstm_backward_plan *plan = &run->plan;
     const char *tape = run->args->tape;
@@ -96,7 +97,7 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
                               .d_bias = backward_workspace(run, run->plan.d_packed + sums.bias),
                               .d_vectors = backward_workspace(run, run->plan.d_packed + sums.vectors)};
     if (p.has_variant) p.variant = variant_of(call, &run->d, p.vectors);
-    plan_tape(run, &p, index);
+    plan_tape_of_pass(run, &p, index);
     if (!p.shares_units) share_rows(call, worker, &p.row_begin, &p.row_end);
     /* Each worker writes the offsets of its own rows; those of the others are there once all have met. */
     int64_t *offsets = (int64_t *)((char *)a->workspace + run->plan.offsets);

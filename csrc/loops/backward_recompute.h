@@ -84,7 +84,7 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
                           .gates_stride = run->d.gates_width,
                           .keep_gates = true};
     int64_t first, last;
-    /* The effective states of the chunk are complete, and nobody still reads the gates of the previous one. */
+    /* The effective states of the chunk are complete, and no worker still reads the gates of the previous one. */
     if (!lstm_barrier(p->worker)) return false;
     lstm_share(p->worker, end - begin, &first, &last);
     for (int64_t step = begin + first, n_steps; step < begin + last; step += n_steps) {

@@ -136,7 +136,7 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
     for (int64_t k = 0; k < n_rows; k += rows.depth) {
         rows.depth = n_rows - k < plan->depth ? n_rows - k : plan->depth;
         rows.last_row = n_rows - 1 - k;
-        /* All d_gates are complete, and nobody still reads the packed operands of the previous product. */
+        /* All d_gates are complete, and no worker still reads the packed operands of the previous product. */
         if (!lstm_barrier(p->worker)) return false;
         pack_left(run, p, &x, &rows, packed_x);
         pack_left(run, p, &h_prev, &rows, packed_h);
@@ -150,7 +150,7 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         }
         p->is_first_product = false;
     }
-    return lstm_barrier(p->worker); /* nobody still reads the d_gates that the next chunk overwrites */
+    return lstm_barrier(p->worker); /* no worker still reads the d_gates that the next chunk overwrites */
 }
 
 #endif

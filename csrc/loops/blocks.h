@@ -2,8 +2,6 @@
 #ifndef LSTM_BLOCKS_H
 #define LSTM_BLOCKS_H
 
-#include <string.h>
-
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -50,44 +48,6 @@ static bool run_product(struct lstm_worker *worker, const struct lstm_call *call
             if (lstm_cancelled(worker, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
         }
     return true;
-}
-
-/* A row of n numbers, copied or, from NULL, zero; then zeros up to `padded`. */
-static inline void fill_row(real *row, int64_t n, int64_t padded, const real *from) {
-    if (from && from != row) memcpy(row, from, (size_t)n * sizeof(real));
-    if (!from) memset(row, 0, (size_t)n * sizeof(real));
-    memset(row + n, 0, (size_t)(padded - n) * sizeof(real));
-}
-
-/* The variant that the cell of a model is; vectors: its packed parameters (struct lstm_vectors). */
-static struct lstm_variant variant_of(const struct lstm_call *call, const struct lstm_dims *d, const real *vectors) {
-    const struct lstm_model *m = &call->model;
-    const bool has_activations = m->activation.kind || m->recurrent_activation.kind || m->cell_activation.kind;
-    struct lstm_variant v = {.is_simple = !m->layer_norm && !has_activations,
-                             .coupled_gates = m->coupled_gates,
-                             .layer_norm = m->layer_norm,
-                             .cell_clip = (real)m->cell_clip,
-                             .gate_clip = (real)m->gate_clip,
-                             .activation = m->activation,
-                             .recurrent_activation = m->recurrent_activation,
-                             .cell_activation = m->cell_activation,
-                             .H_padded = d->H_padded,
-                             .peephole = m->peepholes ? vectors + d->vectors.peephole : NULL,
-                             .norm_c = vectors + d->vectors.norm_c,
-                             .norm_c_bias = vectors + d->vectors.norm_c_bias,
-                             .peephole_terms = d->vectors.peephole,
-                             .norm_c_terms = d->vectors.norm_c,
-                             .norm_c_bias_terms = d->vectors.norm_c_bias};
-    const real bounds[] = {-v.gate_clip, v.gate_clip};
-    real gate[2], candidate[2];
-    struct lstm_activation of_gates = m->recurrent_activation;
-    if (!of_gates.kind) of_gates.kind = LSTM_SIGMOID;
-    kernels_of(call)->activate(of_gates, false, 2, bounds, gate);
-    kernels_of(call)->activate(m->activation, false, 2, bounds, candidate);
-    const int gate_low = gate[0] > gate[1], candidate_low = candidate[0] > candidate[1];
-    v.gate_low = gate[gate_low], v.gate_high = gate[!gate_low];
-    v.candidate_low = candidate[candidate_low], v.candidate_high = candidate[!candidate_low];
-    return v;
 }
 
 #endif

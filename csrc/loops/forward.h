@@ -25,6 +25,7 @@
 #include "sequences.h"
 #include "states.h"
 #include "team.h"
+#include "variant.h"
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
 
@@ -64,8 +65,8 @@ static void finish_states(const struct forward_run *run, int64_t begin, int64_t 
     }
 }
 
-/* Training: a layer's output of the segment, through dropout to the next layer or, from the last, copied to the caller,
- * who may then change the array without hurting the tape. */
+/* Training: a layer's output of the segment, through dropout to the next layer. That of the last layer is copied to the
+ * caller's array, so that the caller may change it without affecting the tape. */
 static void propagate_output(const struct forward_run *run, int64_t layer, int64_t begin, int64_t end,
                              int64_t row_begin, int64_t row_end) {
     const struct lstm_forward *a = run->args;

@@ -1,4 +1,4 @@
-/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they hand
+/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they pass
  * pointers to kernels a few times per step. */
 #include "loops.h"
 

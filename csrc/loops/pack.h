@@ -46,10 +46,10 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
 
 /* The inverse, for gradients: the rows of `weight` that belong to this worker's panels. packed NULL: zeros.
  *
- * A piece of the depth at a time, so that each cache line is used up while it is at hand, and pieces are prefetched, as
- * they are no stream that the processor could predict. (One column after the other took up to an eighth of a training
- * call of one sequence. Packing that way is no faster.) The columns of one gate of one vector of units are adjacent,
- * and so are their rows. */
+ * A piece of the depth at a time, so that each cache line is used up while it is in the cache, and pieces are
+ * prefetched, as they are no stream that the processor could predict. (One column after the other took up to an eighth
+ * of a training call of one sequence. Packing that way is no faster.) The columns of one gate of one vector of units
+ * are adjacent, and so are their rows. */
 #define UNPACK_PIECE 16
 static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *worker, int64_t H, int64_t depth,
                            const real *packed, real *weight) {
@@ -60,8 +60,8 @@ static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *
         const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
         for (int64_t k = 0; k < depth; k += UNPACK_PIECE)
             for (int64_t c = 0; c < width; c += d->vector) {
-                const int64_t row = gate_row(d, H, begin + c),
-                              piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
+                const int64_t row = gate_row(d, H, begin + c);
+                const int64_t piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
                 if (row < 0) continue;
                 const int64_t left = H - row % H, n = left < d->vector ? left : d->vector;
                 const real *from = packed ? packed + begin * depth + k * width + c : NULL;

@@ -3,8 +3,8 @@
  * Inside, batch rows are sorted by length, longest first, and step s of a row is its s-th in the order of its
  * direction. So at every step the active rows are the first ones, in both directions, and kernels see nothing else.
  * What the caller owns (x, output, their gradients) stays where it is; an offset per row says where. (Copies in the
- * order of steps took 1-2 % more at H =
- * 64. Rows in a random order cost 2-8 % against sorted ones: their memory is no stream.) */
+ * order of steps took 1-2 % more at H = 64. Rows in a random order cost 2-8 % against sorted ones: their memory is no
+ * stream.) */
 #ifndef LSTM_SEQUENCES_H
 #define LSTM_SEQUENCES_H
 
@@ -64,6 +64,13 @@ static void clear_padding(const struct lstm_call *call, const struct lstm_sequen
         active = active_end(call, t, begin, active);
         for (int64_t r = active; r < end; r++) memset(caller_row(call, x, t, r), 0, (size_t)n * sizeof(real));
     }
+}
+
+/* A row of n numbers, copied or, from NULL, zeros; then zeros up to `padded`. */
+static inline void fill_row(real *row, int64_t n, int64_t padded, const real *from) {
+    if (from && from != row) memcpy(row, from, (size_t)n * sizeof(real));
+    if (!from) memset(row, 0, (size_t)n * sizeof(real));
+    memset(row + n, 0, (size_t)(padded - n) * sizeof(real));
 }
 
 /* ---- steps of a direction ---------------------------------------------------------------------------------------- */

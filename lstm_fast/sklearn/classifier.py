@@ -15,6 +15,8 @@ from .sequence_estimator import ALTERNATIVES, SequenceEstimator
 class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     """Classification of sequences: an LSTM with a linear head, trained with cross-entropy and Adam.
 
+    Sequences may have different lengths. Features are standardized.
+
     Parameters
     ----------
     hidden_size : int, default 32

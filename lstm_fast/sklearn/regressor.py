@@ -16,6 +16,8 @@ from .sequence_estimator import SequenceEstimator
 class LSTMRegressor(RegressorMixin, SequenceEstimator):
     """Regression on sequences: an LSTM with a linear head, trained with Adam.
 
+    Sequences may have different lengths. Features and targets are standardized.
+
     Parameters
     ----------
     hidden_size : int, default 32

@@ -201,7 +201,8 @@ class SeriesEstimator(Estimator):
         check_is_fitted(self, "model_")
         if horizon is None:
             horizon = self.horizon
-        check_scalar(horizon, "horizon", int | np.integer, min_val=1)
+        else:
+            check_scalar(horizon, "horizon", int | np.integer, min_val=1)
         series, form = self._series, self._form
         if y is not None:
             known = [one.times.step for one in self._series if one.times is not None]

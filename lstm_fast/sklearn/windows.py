@@ -53,11 +53,16 @@ class Order:
 
     def apply(self, one: Series) -> Series:
         """A series with its columns in this order."""
-        return replace(one, y=one.y[:, self.y], X=one.X[:, self.X])
+        return replace(one, y=columns_of(one.y, self.y), X=columns_of(one.X, self.X))
 
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Values (steps, S, ...) with the columns of y in their original order."""
-        return values[:, np.argsort(self.y)]
+        return columns_of(values, np.argsort(self.y)) if len(self.y) > 1 else values
+
+
+def columns_of(values: np.ndarray, order: list[int] | np.ndarray) -> np.ndarray:
+    """Values (steps, columns, ...) with their columns in this order; a single column without a copy."""
+    return values[:, order] if len(order) > 1 else values
 
 
 class Windowing:
@@ -73,7 +78,7 @@ class Windowing:
         self.n_targets, self.n_exogenous = series[0].y.shape[1], series[0].X.shape[1]
         self.order = Order.of(series)
         self._scalings: dict[Hashable, Scaling] = {}  # read by _scaling
-        self._scalings = {self._key(k, one): self._scaling(k, self.order.apply(one)) for k, one in enumerate(series)}
+        self._scalings = {self._key(k, one): self._scaling(k, one) for k, one in enumerate(series)}
         X = np.concatenate([self.order.apply(series[k]).X for k in self.order.series])
         self._X_scaling = Scaling.of(X) if scale else Scaling.none(self.n_exogenous)
 
@@ -90,7 +95,7 @@ class Windowing:
         known = self._scalings.get(self._key(k, one))
         if known is not None:
             return known
-        return Scaling.of(one.y) if self.scale == "series" else Scaling.none(self.n_targets)
+        return Scaling.of(columns_of(one.y, self.order.y)) if self.scale == "series" else Scaling.none(self.n_targets)
 
     # ---- training ----
 
@@ -98,7 +103,7 @@ class Windowing:
         """Windows to train on, and the last `held_out` share of each series. Windows without a target are left out."""
         parts, later = [], []
         for k in self.order.series:
-            batch = self._windows(k, self.order.apply(series[k]))
+            batch = self._windows(k, series[k])
             n = len(batch.x)
             n_later = round(n * held_out)
             gap = -(-self.horizon // self.step) - 1 if n_later else 0  # no target is on both sides
@@ -108,7 +113,8 @@ class Windowing:
 
     def _windows(self, k: int, one: Series) -> Batch:
         length = self.input_size + self.horizon
-        y = self._scaling(k, one).apply(one.y)
+        scaling, one = self._scaling(k, one), self.order.apply(one)
+        y = scaling.apply(one.y)
         past, targets = self._cut(carry_forward(y))[:, : self.input_size], self._cut(y)
         has_past = (~np.isnan(past)).any(axis=1).all(axis=1)
         if self.scale == "window":
@@ -117,7 +123,7 @@ class Windowing:
         is_known = ~np.isnan(targets)
         mask = is_known.all(axis=2) & has_past[:, None] & (np.arange(length) >= self.input_size)
         X = self._cut(self._X_scaling.apply(one.X))
-        return Batch(self._inputs(past, X), np.where(is_known, targets, 0), mask)
+        return Batch(self._inputs(np.nan_to_num(past), X), np.where(is_known, targets, 0), mask)
 
     def _cut(self, table: np.ndarray) -> np.ndarray:
         """Windows (n, input_size + horizon, columns) of a table (T, columns), `step` apart."""
@@ -125,10 +131,10 @@ class Windowing:
         return windows[:: self.step].swapaxes(1, 2)
 
     def _inputs(self, past: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E). Values missing in `past` become zero."""
+        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E)."""
         n, steps, _ = X.shape
         x = np.zeros((n, steps, self.n_inputs), self.dtype)
-        x[:, : self.input_size, : self.n_targets] = np.nan_to_num(past)
+        x[:, : self.input_size, : self.n_targets] = past
         x[:, self.input_size :, self.n_targets] = 1
         x[:, :, self.n_targets + 1 :] = X
         return x
@@ -140,24 +146,25 @@ class Windowing:
 
         `future`: the exogenous variables of those steps, (steps, E) for each series.
         """
-        ordered = [self.order.apply(one) for one in series]
-        past = np.stack(
-            [carry_forward(self._scaling(k, one).apply(one.y))[-self.input_size :] for k, one in enumerate(ordered)]
-        )
+        past = np.stack([self._past(k, one, one.y[-self.input_size :]) for k, one in enumerate(series)])
+        is_missing = np.isnan(past).any()
+        if is_missing:
+            past = np.stack([self._past(k, one, carry_forward(one.y)) for k, one in enumerate(series)])
         by = Scaling.of_windows(past) if self.scale == "window" else Scaling.none(self.n_targets)
-        X = np.stack(
-            [
-                self._X_scaling.apply(np.concatenate([one.X[-self.input_size :], part[:, self.order.X]]))
-                for one, part in zip(ordered, future)
-            ]
-        )
-        return self._inputs(by.apply(past), X), by
+        known = [np.concatenate([one.X[-self.input_size :], part]) for one, part in zip(series, future)]
+        X = np.stack([self._X_scaling.apply(columns_of(one, self.order.X)) for one in known])
+        past = by.apply(past)
+        return self._inputs(np.nan_to_num(past) if is_missing else past, X), by
+
+    def _past(self, k: int, one: Series, y: np.ndarray) -> np.ndarray:
+        """The last input_size steps of y, scaled and ordered."""
+        return self._scaling(k, one).apply(columns_of(y[-self.input_size :], self.order.y))
 
     def forecasts(self, outputs: np.ndarray, series: list[Series], by: Scaling) -> list[np.ndarray]:
         """Outputs (n, steps, S, levels) of the network in units of y: (steps, S, levels) for each series."""
         outputs = outputs * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
         return [
-            self.order.undo(self._scaling(k, self.order.apply(one)).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
+            self.order.undo(self._scaling(k, one).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
             for k, (one, part) in enumerate(zip(series, outputs))
         ]
 

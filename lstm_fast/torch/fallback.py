@@ -42,7 +42,7 @@ def warn(reason: str | None) -> None:
         )
 
 
-def is_usual() -> bool:
+def is_plain_eager() -> bool:
     """Whether calls are plain eager computations: neither recorded nor transformed, with no autocast."""
     return (
         peek_interpreter_stack() is None
@@ -54,7 +54,7 @@ def is_usual() -> bool:
 
 
 def reason_now() -> str | None:
-    """What makes calls unusual at present."""
+    """Why calls made now fall back, or None."""
     if peek_interpreter_stack() is not None:
         return "transforms of torch.func (vmap, grad, jvp, ...)"
     if torch.is_autocast_enabled("cpu"):
@@ -69,7 +69,7 @@ def reason_now() -> str | None:
 
 
 def reason_of(tensor: Tensor) -> str | None:
-    """What makes a tensor unusual."""
+    """Why a call with this tensor falls back, or None."""
     if type(tensor) not in PLAIN_TYPES:
         return f"the tensor class {type(tensor).__name__}"
     if not tensor.is_cpu:
@@ -82,7 +82,7 @@ def reason_of(tensor: Tensor) -> str | None:
 
 
 def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
-    """What makes backward unusual: the gradients that it is given, or a transform around it."""
+    """Why backward with these gradients falls back, or None."""
     given = [tensor for tensor in gradients if tensor is not None]
     if torch.is_grad_enabled():
         return "double backward (create_graph=True)"

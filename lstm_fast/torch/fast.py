@@ -121,7 +121,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
-        """The usual call without gradients, with as little as possible around it; None for any other."""
+        """A plain call without gradients, with as little overhead as possible; None if the call is anything else."""
         raise NotImplementedError
 
     def _any_call(self, input: Any, hx: Any) -> Any:

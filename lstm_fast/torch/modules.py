@@ -87,7 +87,7 @@ class LSTM(Fast, nn.LSTM):
 
     @compiled.skip
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
-        if (self.training and self.dropout) or not fallback.is_usual():
+        if (self.training and self.dropout) or not fallback.is_plain_eager():
             return None
         parameters, names = None if self._is_frozen else self._parameters, self._flat_weights_names
         if type(input) is not PackedSequence:
@@ -167,7 +167,7 @@ class LSTMCell(Fast, nn.LSTMCell):
 
     @compiled.skip
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
-        if not fallback.is_usual():
+        if not fallback.is_plain_eager():
             return None
         parameters = None if self._is_frozen else self._parameters
         return call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)

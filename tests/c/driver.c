@@ -1,8 +1,9 @@
 /* The core without Python: runs forward and backward over awkward shapes on every instruction set of this machine and
- * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array is a heap
- * block of its own and of the exact size; run on two machines it shows whether they give the same bits.
+ * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array is a
+ * heap block of its own and of the exact size; run on two machines it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. Exit status 1: instruction sets with fused multiply-add differ; 2: a call fails. */
+ * test_c_driver.py builds and runs it. Exit status 1: instruction sets with fused multiply-add differ; 2: a call
+ * fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
