@@ -69,8 +69,6 @@ def test_public_docstring_is_numpydocs(name):
     validate = pytest.importorskip("numpydoc.validate")
     checks = CHECKS - {"PR01"} if name.rpartition(".")[2] in RESULTS else CHECKS
     errors = [error for error in validate.validate(name)["errors"] if error[0] in checks]
-    if name in TO_DO:
-        pytest.xfail(str(errors))
     assert not errors, f"{name}: {errors}"
 
 
