@@ -169,8 +169,8 @@ MUTANTS = {
     ),
     "interruption not heard": Mutant(
         THREADS,
-        "if (worker->interrupted(worker->context))",
-        "if (!worker->interrupted)",
+        "is_interrupted = worker->interrupted(worker->context);",
+        "is_interrupted = false;",
         "tests/test_process.py -k interrupt",
     ),
 }
