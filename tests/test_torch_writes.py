@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import lstm_fast as lf
@@ -217,7 +218,7 @@ def test_masks_of_pruned_weights_are_not_missed():
     torch.manual_seed(0)
     ours = lf.torch.LSTM(5, 5, bias=False)
     x, state = torch.rand(1, 1, 5), (torch.rand(1, 1, 5), torch.rand(1, 1, 5))
-    nn.utils.prune.custom_from_mask(ours, "weight_hh_l0", torch.ones(20, 5))
+    prune.custom_from_mask(ours, "weight_hh_l0", torch.ones(20, 5))
     with torch.no_grad():
         for _ in range(2):
             before = ours(x, state)[0]
