@@ -243,7 +243,8 @@ enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm
     atomic_init(&shared.stop_at, LLONG_MAX);
 #ifdef _OPENMP
     if (n_threads > 1 && !is_forked_child)
-        run_team_or_worker(n_threads < LSTM_MOST_THREADS ? n_threads : LSTM_MOST_THREADS, &shared, call, function, arguments);
+        run_team_or_worker(n_threads < LSTM_MOST_THREADS ? n_threads : LSTM_MOST_THREADS, &shared, call, function,
+                           arguments);
     else
 #endif
         run_worker(0, 1, &shared, call, function, arguments);

@@ -31,8 +31,7 @@ class TapeMemory:
     """
 
     # No lock: a fork would inherit it held, and a signal handler could wait for it forever. list.pop and list.append
-    # are
-    # atomic, and an array that is temporarily in no list is merely not found.
+    # are atomic, and an array that is temporarily in no list is merely not found.
     _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes, newest last)
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
 

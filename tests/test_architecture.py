@@ -108,4 +108,4 @@ def test_packages_leave_each_others_private_attributes_alone(package):
 
 
 def test_the_extension_alone_has_a_stub():
-    assert {path.name for path in ROOT.rglob("*.pyi")} - {"streaming.pyi"} == {"_core.pyi"}
+    assert {path.name for path in ROOT.rglob("*.pyi")} == {"_core.pyi"}

@@ -238,6 +238,12 @@ def test_sources_hold_no_leftovers():
             assert not re.search("TODO|FIXME|XXX", path.read_text()), path
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")
+def test_repository_holds_nothing_that_it_ignores():
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert not subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_package_runs_no_text_as_code():
     for path in ROOT.glob("lstm_fast/**/*.py*"):
         if path.suffix in (".py", ".pyx"):

@@ -104,7 +104,7 @@ cdef class Stepper:
 
     read(x) returns a contiguous array of the right shape and dtype for any other x, or raises; threads() the number
     of threads, and is only called for long steps. One thread at a time uses a stream: a second one is refused, except
-    that use_version may be called at any time.
+    that _use_version may be called at any time.
     """
     cdef Live live
     cdef object read, threads
@@ -152,21 +152,25 @@ cdef class Stepper:
 
     @property
     def h(self):
+        """Hidden state, (num_layers, B, R): the memory that steps change."""
         return self.current().h
 
     @property
     def c(self):
+        """Cell state, (num_layers, B, H): the memory that steps change; None for an RNN."""
         return self.current().c
 
     @property
     def weights(self):
+        """The packed weights that steps use, a `_core.Weights`."""
         return self.current().weights
 
     @property
     def batch_size(self):
+        """B, the number of sequences."""
         return self.current().batch_size
 
-    def use_version(self, version):
+    def _use_version(self, version):
         """Later calls use these weights, of the same sizes; the state stays. A call in progress ends on the old ones.
         """
         cdef Live old, new
@@ -230,16 +234,24 @@ cdef class Stepper:
             lstm_release(&self.is_claimed)
 
     def step(self, x, out=None):
-        """One step of every sequence.
+        """Take one step of every sequence.
 
         Parameters
         ----------
-        x : array_like of shape (B, I), or (I,) if there is one sequence
-        out : array to write into instead of a new one: contiguous, of the result's shape and dtype, no part of h or c
+        x : array_like of shape (B, I), or (I,) for one sequence
+            Input of each sequence.
+        out : ndarray, optional
+            Array to write the result to: contiguous, of its shape and dtype, and no part of the state. By default a new one.
 
         Returns
         -------
-        h of the last layer, (B, R) or (R,) as x is: R = proj_size or H
+        ndarray of shape (B, R) or (R,)
+            h of the last layer, with or without the batch axis as x: R = proj_size or H.
+
+        Raises
+        ------
+        ValueError
+            For an x or out of another shape; the state is unchanged then.
         """
         cdef Live live
         cdef Memory at, to

@@ -109,8 +109,7 @@ class Loss:
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
     def check_targets(self, targets: Any, shape: tuple[int, ...], n_outputs: int) -> Array:
-        """Validate targets: class indices of this shape, or float64 (*shape, n_targets), a last axis of 1 being
-        optional."""
+        """Validate targets: class indices of this shape, or (*shape, n_targets), where a last axis of 1 is optional."""
         y: Array = np.asarray(targets)
         n = self.n_targets(n_outputs)
         if n == 0:
