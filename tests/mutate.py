@@ -37,6 +37,7 @@ BACKWARD, BACKWARD_STEPS, BACKWARD_STAGES, BACKWARD_RECOMPUTE, BACKWARD_WEIGHTS 
 )
 
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
+BINDING = "lstm_fast/_binding"
 BITS_OF_THREADS, THREADS = "tests/test_bits.py -k threads", "csrc/threads.c"
 VARIANTS = "tests/test_variants.py -k "
 STEPS, BACKWARD_BLOCKS = "tests/test_backward.py -k complex_step", "tests/test_backward.py -k beyond_one_block"
@@ -165,13 +166,37 @@ MUTANTS = {
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(
-        THREADS, "is_forked_child = true", "is_forked_child = false", "tests/test_process.py -k fork_after"
+        THREADS, "is_forked_child = true", "is_forked_child = false", "tests/test_fork.py -k fork_after"
     ),
     "interruption not heard": Mutant(
         THREADS,
-        "is_interrupted = worker->interrupted(worker->context);",
-        "is_interrupted = false;",
-        "tests/test_process.py -k interrupt",
+        "const bool is_interrupted = worker->interrupted(worker->context);",
+        "const bool is_interrupted = false;",
+        "tests/test_signals.py -k interrupt_is_answered",
+    ),
+    "signal handlers with subnormal numbers off": Mutant(
+        THREADS,
+        "set_float_mode(worker->callers_mode); /* for Python's signal handlers */",
+        "",
+        "tests/test_signals.py -k floating_point",
+    ),
+    "states of any shape": Mutant(
+        f"{BINDING}/weights.pxi",
+        "a.ndim < 1 or n_rows != rows or",
+        "a.ndim < 1 or",
+        "tests/test_binding.py -k every_shape",
+    ),
+    "a stream whose sizes change": Mutant(
+        f"{BINDING}/stream.pxi",
+        "share.batch_size != B or not same_sizes(m, &share.weights.model)",
+        "share.batch_size != B",
+        "tests/test_streaming_safety.py -k sizes",
+    ),
+    "a step that a second thread may enter": Mutant(
+        f"{BINDING}/stream.pxi",
+        "self.is_claimed = 1",
+        "self.is_claimed = 0",
+        "tests/test_streaming_safety.py -k initialised",
     ),
 }
 
