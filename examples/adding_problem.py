@@ -1,15 +1,17 @@
-"""The adding problem (Hochreiter and Schmidhuber 1997): remember two numbers out of hundreds.
+"""The adding problem (Hochreiter and Schmidhuber 1997): remember two numbers over hundreds of steps.
 
     python examples/adding_problem.py [--steps 100 200 400] [--seeds 0 1 2] [--epochs 20]
 
-Each step brings a random number and a mark; two steps are marked, one in each half; the target is the sum of their numbers.
-Who always answers 1 has a squared error of 0.167. An LSTM learns to carry the first number over hundreds of steps; a plain
-network, whose gradient vanishes on the way, does not, in the same number of epochs.
+Each step has a random number and a marker; two steps are marked, one in each half of the sequence, and the target is
+the sum of their numbers. Always predicting 1 has a squared error of 0.167. An LSTM learns to carry the first number
+over hundreds of steps. A plain RNN, whose gradient vanishes over that distance, does not, in the same number of
+epochs.
 
-What makes it work at 400 steps is where the memory starts: forget biases log u and input biases -log u with u uniform in
-[1, T - 1], so that the units forget over times from one step to the whole sequence (Tallec and Ollivier 2018, "chrono").
-With one forget bias of 1 or 3 for all units, 200 steps were not learned in 4000 batches; with these, in 750. Training stops
-when the error on sequences kept for that falls below 0.002; the score is on others.
+At 400 steps, what matters is the initialization: forget biases log u and input biases -log u, with u uniform in [1, T
+- 1], give the units time scales from a single step to the whole sequence (chrono initialization, Tallec and Ollivier
+2018). With the same forget bias of 1 or 3 in all units, 200 steps were not learned in 4000 batches; with chrono
+initialization they are in 750. Training stops when the error on a validation set falls below 0.002; the score is
+computed on a separate test set.
 """
 
 import argparse
@@ -28,19 +30,19 @@ def draw(rng, n, T):
 
 
 def chrono_lstm(seed, T, hidden_size=32):
-    """An LSTM whose units begin with memories of 1 to T steps."""
+    """An LSTM whose units start with time scales of 1 to T steps."""
     lstm, H = lf.LSTM(2, hidden_size, batch_first=True, seed=seed), hidden_size
     bias = np.log(np.random.default_rng(seed).uniform(1, T - 1, H))
     with lstm.edit() as p:
         p["bias_ih_l0"][:] = p["bias_hh_l0"][:] = 0
-        p["bias_ih_l0"][:H], p["bias_ih_l0"][H : 2 * H] = -bias, bias  # rows of the gates: i, f, g, o
+        p["bias_ih_l0"][:H], p["bias_ih_l0"][H : 2 * H] = -bias, bias  # gate order: i, f, g, o
     return lstm
 
 
 def run(seed, T, network=None, n=5000, epochs=20):
-    """(squared error on new sequences, seconds of training, epochs); network: chrono_lstm if None"""
+    """(squared error on the test set, seconds of training, epochs). network: None for chrono_lstm."""
     rng = np.random.default_rng(seed)
-    (x, y), check, (x_test, y_test) = draw(rng, n, T), draw(rng, 500, T), draw(rng, 1000, T)
+    (x, y), validation, (x_test, y_test) = draw(rng, n, T), draw(rng, 500, T), draw(rng, 1000, T)
     model = lf.train.SequenceModel(chrono_lstm(seed, T) if network is None else network, 1, seed=seed)
     history = lf.train.fit(
         model,
@@ -50,7 +52,7 @@ def run(seed, T, network=None, n=5000, epochs=20):
         epochs=epochs,
         batch_size=20,
         clip_norm=1.0,
-        validation=check,
+        validation=validation,
         seed=seed,
         callbacks=[lambda _, history: history.validation_loss[-1] < 0.002],
     )
@@ -75,7 +77,7 @@ def main(words=None):
                 worst, best_plain = (
                     (max(worst, error), best_plain) if name == "LSTM" else (worst, min(best_plain, error))
                 )
-    print(f"the LSTM's worst error {worst:.4f}, the plain network's best {best_plain:.4f}")
+    print(f"worst error of the LSTM {worst:.4f}, best error of the RNN {best_plain:.4f}")
     return worst
 
 

@@ -1,15 +1,15 @@
-"""A character model of Python's own manual, and sentences drawn from it.
+"""A character-level language model of Python's own documentation, and text sampled from it.
 
     python examples/character_model.py [--seeds 0] [--epochs 10] [--temperature 0.7]
 
-The text is pydoc_data.topics, what help("if") shows, some 350 000 characters of English that come with every Python; nine
-tenths are learned from, the last tenth is the score: bits per character, which is how many bits that text would take if it
-were compressed with the model's predictions. To beat: the n-gram models of the same nine tenths, which count what followed
-the last n - 1 characters, each mixed with the one before it. Paragraphs that occur twice are taken once, so that none of the
-last tenth has been seen.
+The text is pydoc_data.topics, which help("if") shows: about 350 000 characters of English that every Python
+installation has. Nine tenths are for training. The score is the bits per character on the last tenth, which is how
+many bits that text would take if it were compressed with the model's predictions. The baselines are n-gram models of
+the same nine tenths: they count what followed the last n - 1 characters, interpolated with the model of the next
+shorter context. Duplicate paragraphs are removed, so that nothing in the last tenth occurs in the training text.
 
-Training cuts the text into pieces of 100 characters, each from a zero state; prediction and drawing carry the state through
-the whole text in a stream, one character at a time. The settings are first guesses; nothing was chosen by the score.
+Training uses pieces of 100 characters, each from a zero state; evaluation and sampling carry the state through the
+whole text in a stream, one character at a time. The settings are first guesses; none was tuned on the score.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEED_TEXT = "\n\nThe "
 
 
 def read(n_characters=None):
-    """(alphabet, training text, held-out text), texts as arrays of indices; n_characters: so much of the training text."""
+    """(alphabet, training text, held-out text), as arrays of indices. n_characters: length of the training text."""
     text = "\n\n".join(topics.topics[topic] for topic in sorted(topics.topics)).encode("ascii", "replace").decode()
     text = "\n\n".join(dict.fromkeys(text.split("\n\n")))
     letters, codes = np.unique(np.frombuffer(text.encode(), np.uint8), return_inverse=True)
@@ -33,7 +33,7 @@ def read(n_characters=None):
 
 
 def n_gram_bits(train, held_out, n_letters, order, strength=3.0):
-    """Bits per character of the n-gram model, p = (count + strength * p of the shorter context) / (counts + strength)."""
+    """Bits per character of n-grams, p = (count + strength * p of the shorter context) / (counts + strength)."""
     train, held_out = train.tolist(), held_out.tolist()
     p = np.full(len(held_out), 1 / n_letters)
     for n in range(order):
@@ -49,14 +49,14 @@ def n_gram_bits(train, held_out, n_letters, order, strength=3.0):
 
 
 def bits(model, text):
-    """Bits per character of a text, the state carried from its beginning to its end."""
+    """Bits per character of a text, in one pass with the state carried through."""
     z = model.stream().block(np.eye(model.out_features, dtype=np.float32)[text[:-1]]).astype(float)
     z -= z.max(axis=1, keepdims=True)
     return float((np.log2(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), text[1:]] / np.log(2)).mean())
 
 
 def write(model, alphabet, n, temperature, seed):
-    """n characters, drawn one by one: each is the input of the next step of the stream."""
+    """Samples n characters; each is the input of the next step of the stream."""
     rng, letters, stream = np.random.default_rng(seed), np.eye(len(alphabet), dtype=np.float32), model.stream()
     z = stream.block(letters[[alphabet.index(character) for character in SEED_TEXT]])[-1]
     text = SEED_TEXT
@@ -96,11 +96,11 @@ def main(words=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--characters", type=int, help="learn from so many (default: all)")
+    parser.add_argument("--characters", type=int, help="length of the training text (default: all)")
     arguments = parser.parse_args(words)
     alphabet, train, held_out = read(arguments.characters)
     grams = [f"{n}: {n_gram_bits(train, held_out, len(alphabet), n):.3f}" for n in range(1, 7)]
-    print(f"{len(train)} characters to learn from, {len(held_out)} held out, {len(alphabet)} different ones")
+    print(f"{len(train)} characters for training, {len(held_out)} held out, {len(alphabet)} distinct")
     print(f"bits per character of n-gram models on the held-out text, n = {', '.join(grams)}", flush=True)
     scores = []
     for seed in arguments.seeds:

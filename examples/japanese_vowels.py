@@ -1,9 +1,10 @@
-"""Who speaks? Nine speakers by the sound of two vowels: 270 utterances to learn from, 370 to tell, of 7 to 29 steps.
+"""Speaker identification: nine speakers by their pronunciation of two vowels, utterances of 7 to 29 steps.
 
     pip install "lstm_fast[examples]"
     python examples/japanese_vowels.py [--bidirectional] [--seeds 0 1 2] [--epochs 60]
 
-The data (Kudo, Toyama and Shimbo 1999; UCI archive) are read from the installed package aeon.
+270 utterances are for training, 370 for testing. The data (Kudo, Toyama and Shimbo 1999; UCI archive) are read from
+the installed package aeon.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from installed import folder
 
 
 def read(split):
-    """Utterances, a list of (T, 12) arrays, and speakers 0 to 8."""
+    """Utterances, a list of (T, 12) arrays, and their speakers, 0 to 8."""
     path = folder("aeon") / "datasets" / "data" / "JapaneseVowels" / f"JapaneseVowels_{split}.ts"
     lines = path.read_text().split("@data\n")[1].splitlines()
     *channels, speakers = zip(*(line.split(":") for line in lines))
@@ -24,7 +25,7 @@ def read(split):
 
 
 def run(seed, bidirectional=False, epochs=60):
-    """(accuracy on the 370, seconds of training)"""
+    """(accuracy on the test utterances, seconds of training)"""
     (x, y), (x_test, y_test) = read("TRAIN"), read("TEST")
     mean, deviation = np.concatenate(x).mean(axis=0), np.concatenate(x).std(axis=0)
     x, x_test = ([(one - mean) / deviation for one in part] for part in (x, x_test))
@@ -54,7 +55,7 @@ def main(words=None):
     for seed in arguments.seeds:
         accuracy, seconds = run(seed, arguments.bidirectional, arguments.epochs)
         accuracies.append(accuracy)
-        print(f"seed {seed}: {accuracy:.3f} of the 370 told right after {seconds:.1f} s of training")
+        print(f"seed {seed}: accuracy {accuracy:.3f} on 370 utterances after {seconds:.1f} s of training")
     print(f"mean {np.mean(accuracies):.3f}")
     return float(np.mean(accuracies))
 

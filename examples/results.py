@@ -1,9 +1,10 @@
-"""Every example in full on seeds 0, 1 and 2, each held to its bar, and the same training in PyTorch; writes RESULTS.md.
+"""Runs all examples in full on seeds 0, 1 and 2, checks each against its target, and trains the same models in PyTorch.
 
     python examples/results.py [--python torch=VENV/bin/python] [--only NAME ...] [--seeds 0 1 2] [--out RESULTS.md]
 
-One thread. PyTorch's times need its interpreter; they are of the same data, model, first parameters, batches, epochs,
-optimiser and clipping, right after ours, each in a process of its own (peers/torch_twin.py). Ends with 1 if a bar is missed.
+Writes RESULTS.md; exits with 1 if a target is missed. One thread. The PyTorch times need an interpreter that has it:
+same data, model, initial parameters, batches, epochs, optimizer and clipping, each run right after ours in its own
+process (peers/torch_twin.py).
 """
 
 import argparse
@@ -22,13 +23,13 @@ import lstm_fast as lf
 
 FOLDER = Path(__file__).resolve().parent
 BOUND = 0.01  # of the adding problem
-# score(module, seed): (score, seconds of training, ...); bar(module): in words; is_met(module, scores)
-Row = namedtuple("Row", "name module score bar is_met")
+# score(module, seed): (score, seconds of training, ...); target(module): in words; is_met(module, scores)
+Row = namedtuple("Row", "name module score target is_met")
 
 
 def rows():
     yield Row(
-        "two companies, one unit: worse error",
+        "two companies, one unit: larger error",
         "two_companies",
         lambda m, seed: m.run(seed),
         lambda m: f"below {m.BOUND}",
@@ -53,22 +54,24 @@ def rows():
         "temperatures, 24 hours ahead: mean absolute error, °F",
         "temperatures",
         lambda m, seed: m.run(seed),
-        lambda m: "below the first three: " + ", ".join(f"{name} {error:.3f}" for name, error in m.baselines().items()),
+        lambda m: (
+            "below the first three of " + ", ".join(f"{name} {error:.3f}" for name, error in m.baselines().items())
+        ),
         lambda m, scores: max(scores) < min(list(m.baselines().values())[:3]),
     )
     for T in (100, 200, 400):
         yield Row(
-            f"adding problem, T = {T}: LSTM's squared error",
+            f"adding problem, T = {T}: squared error, LSTM",
             "adding_problem",
             lambda m, seed, T=T: m.run(seed, T),
             lambda m: f"below {BOUND}",
             lambda m, scores: max(scores) < BOUND,
         )
         yield Row(
-            f"adding problem, T = {T}: plain RNN's",
+            f"adding problem, T = {T}: squared error, RNN",
             "adding_problem",
             lambda m, seed, T=T: m.run(seed, T, lf.RNN(2, 32, batch_first=True, seed=seed)),
-            lambda m: f"stays over {BOUND}",
+            lambda m: f"stays above {BOUND}",
             lambda m, scores: min(scores) > BOUND,
         )
     yield Row(
@@ -101,7 +104,7 @@ def anomaly_score(module, seed, name):
 
 
 class Recorder:
-    """Stands at lf.train.fit and keeps the last call, so that a twin can train the same."""
+    """Replaces lf.train.fit and records the last call, for the same training in PyTorch."""
 
     def __init__(self):
         self.call, self.fit = None, lf.train.fit
@@ -113,7 +116,7 @@ class Recorder:
         return history
 
     def write(self, path):
-        """What peers/torch_twin.py reads."""
+        """Writes the input of peers/torch_twin.py."""
         model, before, x, y, settings, history = self.call
         lengths = {}
         if isinstance(x, list):
@@ -149,18 +152,18 @@ class Recorder:
 
 
 def twin(python, recorder):
-    """PyTorch's seconds, loss and version."""
+    """Seconds, loss and version of PyTorch."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.npz"
         recorder.write(path)
         done = subprocess.run([python, FOLDER / "peers" / "torch_twin.py", path], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"PyTorch's training failed:\n{done.stderr}")
+        raise SystemExit(f"training in PyTorch failed:\n{done.stderr}")
     return json.loads(done.stdout)
 
 
 def measure(row, seeds, python):
-    """A line of the table, and whether the bar is met."""
+    """(line of the table, whether the target is met, versions of PyTorch)"""
     module, scores, seconds, others, losses = importlib.import_module(row.module), [], [], [], []
     recorder = lf.train.fit = Recorder()
     try:
@@ -182,7 +185,7 @@ def measure(row, seeds, python):
     cells = [
         row.name,
         ", ".join(f"{score:.4g}" for score in scores),
-        row.bar(module),
+        row.target(module),
         "met" if is_met else "**missed**",
         f"{np.mean(seconds):.2f}" if np.mean(seconds) < 1 else f"{np.mean(seconds):.1f}",
         *peer,
@@ -192,8 +195,8 @@ def measure(row, seeds, python):
 
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default="", metavar="torch=PATH", help="the interpreter that has PyTorch")
-    parser.add_argument("--only", nargs="+", help="rows whose name contains one of these")
+    parser.add_argument("--python", default="", metavar="torch=PATH", help="interpreter with PyTorch")
+    parser.add_argument("--only", nargs="+", help="rows whose names contain one of these")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=FOLDER / "RESULTS.md")
     arguments = parser.parse_args(words)
@@ -203,17 +206,17 @@ def main(words=None):
     lines, met, versions = [], [], set()
     for row in rows():
         if not arguments.only or any(word in row.name for word in arguments.only):
-            line, is_met, seen = measure(row, arguments.seeds, arguments.python.removeprefix("torch="))
-            lines, met, versions = lines + [line], met + [is_met], versions | seen
+            line, is_met, found = measure(row, arguments.seeds, arguments.python.removeprefix("torch="))
+            lines, met, versions = lines + [line], met + [is_met], versions | found
             print(line, flush=True)
     peer = f" PyTorch {', '.join(sorted(versions))}, one thread." if versions else ""
     seeds = ", ".join(map(str, arguments.seeds))
     text = [
         f"Seeds {seeds}. lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread.{peer}",
-        f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone; the",
-        "losses, of the last epoch, say that both trained the same.",
+        f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone. The",
+        "losses of the last epoch show that both trainings are equivalent.",
         "",
-        "| | score by seed | bar | | seconds | PyTorch's | ratio | losses: ours / PyTorch's |",
+        "| | score by seed | target | | seconds | seconds, PyTorch | speed-up | loss / PyTorch's loss |",
         "|---|" + "---|" * 7,
         *lines,
     ]
@@ -223,7 +226,7 @@ def main(words=None):
 
 
 def processor():
-    """The processor's name."""
+    """Name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

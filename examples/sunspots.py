@@ -1,10 +1,10 @@
-"""Sunspots, one year ahead: 309 years, trained to 1920, every later year forecast from the eleven years before it.
+"""Sunspot numbers, one year ahead: 309 years, trained up to 1920, each later year forecast from the eleven before it.
 
     python examples/sunspots.py [--seeds 0 1 2] [--epochs 100]
 
-To beat: persistence (next year will be like this one) and AR(11), a weighted sum of the same eleven years fitted by least
-squares. Each epoch is one step on all windows. 100 of them were chosen by fitting to 1880 and looking at 1881 to 1920, where
-more made the forecast worse: there are only 210 windows to learn. The years from 1921 on had no part in any choice.
+The baselines are persistence (next year equals this one) and AR(11), a linear regression on the same eleven years.
+Each epoch is one step on all windows. The number of epochs was chosen by training up to 1880 and validating on 1881
+to 1920, where more made the forecast worse: there are only 210 windows. The years from 1921 on influenced no choice.
 """
 
 import argparse
@@ -17,7 +17,7 @@ WINDOW, LAST_TRAINING_YEAR = 11, 1920
 
 
 def data():
-    """((windows, values) of the training years, the same of the later ones)"""
+    """((windows, values) of the training years, (windows, values) of the test years)"""
     years, values = lf.datasets.sunspots()
     windows, values, years = (
         np.lib.stride_tricks.sliding_window_view(values, WINDOW)[:-1],
@@ -33,14 +33,14 @@ def rmse(forecast, truth):
 
 
 def baselines():
-    """RMSE of persistence and of AR(11), in sunspots."""
+    """RMSE of persistence and of AR(11), in sunspot numbers."""
     (x, y), (x_test, y_test) = data()
     ar = np.linalg.lstsq(np.column_stack([np.ones(len(x)), x]), y, rcond=None)[0]
     return rmse(x_test[:, -1], y_test), rmse(ar[0] + x_test @ ar[1:], y_test)
 
 
 def run(seed, epochs=100):
-    """(RMSE in sunspots on 1921-2008, seconds of training)"""
+    """(RMSE in sunspot numbers on 1921-2008, seconds of training)"""
     (x, y), (x_test, y_test) = data()
     mean, deviation = y.mean(), y.std()
     model = lf.train.SequenceModel(lf.LSTM(1, 16, batch_first=True, seed=seed), 1, seed=seed)
@@ -64,7 +64,7 @@ def main(words=None):
     parser.add_argument("--epochs", type=int, default=100)
     arguments = parser.parse_args(words)
     persistence, ar = baselines()
-    print(f"RMSE on 1921-2008 in sunspots: persistence {persistence:.2f}, AR({WINDOW}) {ar:.2f}")
+    print(f"RMSE in sunspot numbers on 1921-2008: persistence {persistence:.2f}, AR({WINDOW}) {ar:.2f}")
     errors = []
     for seed in arguments.seeds:
         error, seconds = run(seed, arguments.epochs)

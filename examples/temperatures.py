@@ -1,17 +1,18 @@
-"""Hourly temperatures a day ahead: the next 24 hours in Seattle from the 48 hours before.
+"""Hourly temperatures one day ahead: the next 24 hours in Seattle from the 48 hours before.
 
     pip install "lstm_fast[examples]"
     python examples/temperatures.py [--seeds 0 1 2] [--epochs 10]
 
-The data, 8759 hours of 2010 in degrees Fahrenheit, come with the package vega_datasets. They are smooth (neighbouring days
-differ by a fifth of a degree), as averages over many years are. Three forecasts are beaten: the mean of each hour in the
-training part (climatology, hopeless in another season), the same hour yesterday, and the same with yesterday's change added.
-A linear autoregression on the same 48 hours is not: it is 6 % better than the LSTM, on a series as regular as this.
+The data, 8759 hours of 2010 in degrees Fahrenheit, come with the package vega_datasets. They are smooth, as averages
+over many years are: consecutive days differ by a fifth of a degree. The LSTM beats three baselines: the mean of each
+hour in the training data (climatology, useless in another season), the same hour yesterday, and the same plus
+yesterday's change. It does not beat a linear autoregression on the same 48 hours, which is 6 % better on a series as
+regular as this one.
 
-January to September are learned from, October to December are the score: a later part, in a season that was not seen. The
-settings were chosen by learning from January to June and looking at July to September. The network reads how each hour
-differs from the same hour a day before, and says how the next 24 hours differ from yesterday and its change; every training
-window is shown upside down too, or the network would learn that days get warmer.
+January to September are for training, October to December for testing: a later period, in a season not seen in
+training. The settings were chosen by training on January to June and validating on July to September. The inputs are
+the differences from the same hour one day before, and the targets are the differences from the third baseline. Each
+training window is also used with its sign flipped, because otherwise the network would learn that days get warmer.
 """
 
 import argparse
@@ -25,7 +26,7 @@ WINDOW, DAY = 48, 24
 
 
 def read():
-    """(first hour, temperatures hour by hour); the hour that the clocks skip in March is interpolated."""
+    """(first hour, hourly temperatures). The hour skipped by daylight saving time in March is interpolated."""
     lines = (folder("vega_datasets") / "_data" / "seattle-temps.csv").read_text().split("\n")[1:]
     dates, values = zip(*(line.split(",") for line in lines if line))
     hours = np.array([date.replace("/", "-").replace(" ", "T") for date in dates], "datetime64[h]")
@@ -34,21 +35,21 @@ def read():
 
 
 def parts(first_test_day="2010-10-01"):
-    """(temperatures, starts of the training forecasts, of the test forecasts): all 24 hours of each lie in its own part."""
+    """(temperatures, training origins, test origins); the 24 hours of each forecast lie in its own part."""
     first, t = read()
     cut = int((np.datetime64(first_test_day, "h") - first).astype(int))
     return t, np.arange(WINDOW + DAY, cut - DAY + 1), np.arange(cut, len(t) - DAY + 1)
 
 
-def windows(t, starts, begin, end):
-    """Hours begin to end (relative) of every start: (n, end - begin)."""
-    return t[starts[:, None] + np.arange(begin, end)]
+def windows(t, origins, begin, end):
+    """Hours begin to end relative to each origin, (n, end - begin)."""
+    return t[origins[:, None] + np.arange(begin, end)]
 
 
-def yesterday_and_its_change(t, starts):
-    """The same hours a day before, plus how much warmer that day was on the average than the one before it: (n, 24)."""
-    yesterday = windows(t, starts, -DAY, 0)
-    return yesterday + (yesterday - windows(t, starts, -2 * DAY, -DAY)).mean(axis=1, keepdims=True)
+def yesterday_and_its_change(t, origins):
+    """The same hours of the day before, plus its mean change from the day before that, (n, 24)."""
+    yesterday = windows(t, origins, -DAY, 0)
+    return yesterday + (yesterday - windows(t, origins, -2 * DAY, -DAY)).mean(axis=1, keepdims=True)
 
 
 def mae(forecast, truth):
@@ -56,14 +57,14 @@ def mae(forecast, truth):
 
 
 def baselines():
-    """Mean absolute errors on the test part by name, in degrees Fahrenheit."""
+    """Mean absolute errors of the baselines on the test data, in degrees Fahrenheit."""
     t, train, test = parts()
     truth = windows(t, test, 0, DAY)
     climate = t[: test[0]].reshape(-1, DAY).mean(axis=0)
 
-    def ar_inputs(starts):
-        level = windows(t, starts, -DAY, 0).mean(axis=1, keepdims=True)
-        return np.column_stack([windows(t, starts, -WINDOW, 0) - level, np.ones(len(starts))]), level
+    def ar_inputs(origins):
+        level = windows(t, origins, -DAY, 0).mean(axis=1, keepdims=True)
+        return np.column_stack([windows(t, origins, -WINDOW, 0) - level, np.ones(len(origins))]), level
 
     (x, level), (x_test, level_test) = ar_inputs(train), ar_inputs(test)
     weights = np.linalg.lstsq(x, windows(t, train, 0, DAY) - level, rcond=None)[0]
@@ -79,7 +80,7 @@ def run(seed, epochs=10, every=1, hidden_size=32):
     """(mean absolute error in degrees Fahrenheit on October to December, seconds of training)"""
     t, train, test = parts()
     train = train[::every]
-    change = t - np.r_[t[:DAY], t[:-DAY]]  # from the same hour a day before
+    change = t - np.r_[t[:DAY], t[:-DAY]]  # from the same hour one day before
     scale = change[: test[0]].std()
     x = windows(change, train, -WINDOW, 0)[:, :, None] / scale
     y = (windows(t, train, 0, DAY) - yesterday_and_its_change(t, train)) / scale

@@ -1,12 +1,12 @@
-"""Two companies, one LSTM unit: what happened on day 1 decides day 5, and days 2 to 4 are the same for both.
+"""Two companies, one LSTM unit: the value of day 1 decides day 5, and days 2 to 4 are the same for both.
 
     python examples/two_companies.py [--seeds 0 1 2]
 
-The unit reads four days of a share, and its short-term memory after day 4 is the prediction for day 5. First with weights
-that were given to it, day by day, so that one can follow with pencil and paper; then it finds weights of its own by
-backpropagation through time, with forward, backward and edit and nothing else between. As h = o * tanh(c) comes near 1 but
-never there, both predictions within 0.05 count as learned. A unit this small can start on a plateau: after 1000 steps it
-gets a new draw of weights, ten at most.
+The unit reads four days of a share price, and its short-term memory after day 4 is the prediction for day 5. It is
+first run with given weights, day by day, so that it can be followed with pencil and paper. Then weights are learned
+from scratch by backpropagation through time, using nothing but forward, backward and edit. Because h = o * tanh(c)
+approaches 1 but never reaches it, two predictions within 0.05 count as learned. A unit this small can start on a
+plateau: after 1000 steps it is initialized again, up to ten times.
 """
 
 import argparse
@@ -18,13 +18,13 @@ import lstm_fast as lf
 
 DAYS = np.array([[0.0, 0.5, 0.25, 1.0], [1.0, 0.5, 0.25, 1.0]])  # companies A and B
 DAY_5 = np.array([0.0, 1.0])
-GIVEN = {  # a row for each gate: i, f, g, o
-    "weight_hh_l0": [[2.00], [2.70], [1.41], [4.38]],  # times the short-term memory
-    "weight_ih_l0": [[1.65], [1.63], [0.94], [-0.19]],  # times the input
+GIVEN = {  # one row per gate: i, f, g, o
+    "weight_hh_l0": [[2.00], [2.70], [1.41], [4.38]],  # of the short-term memory
+    "weight_ih_l0": [[1.65], [1.63], [0.94], [-0.19]],  # of the input
     "bias_ih_l0": [0.62, 1.62, -0.32, 0.59],
     "bias_hh_l0": [0.0, 0.0, 0.0, 0.0],
 }
-BOUND, STEPS, DRAWS = 0.05, 1000, 10
+BOUND, STEPS, ATTEMPTS = 0.05, 1000, 10
 
 
 def given_unit():
@@ -39,7 +39,7 @@ def predict(unit):
 
 
 def train(unit, lr=0.05):
-    """Adam on the sum of both squared errors. Returns the steps it took, None if it was not learned."""
+    """Minimizes the sum of both squared errors with Adam. Returns the number of steps; None if it did not converge."""
     adam = lf.train.Adam(lr)
     moments = adam.moments(unit.flat_parameters)
     for step in range(STEPS):
@@ -54,15 +54,15 @@ def train(unit, lr=0.05):
 
 
 def run(seed):
-    """(error of the worse prediction, seconds of training, the trained unit)"""
+    """(larger error of the two predictions, seconds of training, trained unit)"""
     rng, begin = np.random.default_rng(seed), time.perf_counter()
-    for draw in range(1, DRAWS + 1):
+    attempt, steps = 0, None
+    while steps is None and attempt < ATTEMPTS:
+        attempt += 1
         unit = lf.LSTM(1, 1, batch_first=True, dtype=np.float64, seed=int(rng.integers(2**32)))
         steps = train(unit)
-        if steps is not None:
-            break
     words = f"learned in {steps} steps" if steps is not None else "not learned"
-    print(f"seed {seed}: {words}, draw {draw} of the weights; predictions {predict(unit).round(3)}")
+    print(f"seed {seed}: {words}, attempt {attempt}; predictions {predict(unit).round(3)}")
     return float(np.abs(predict(unit) - DAY_5).max()), time.perf_counter() - begin, unit
 
 

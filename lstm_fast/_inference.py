@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -209,6 +210,11 @@ class Network(Parameterized):
             **options,
         )
 
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        return (self._version,)
+
     def _install(self, flat: Array) -> None:
         """Makes flat the new version of the parameters. Running calls end on the version they began with."""
         self._version = self._make_version(flat)
@@ -344,7 +350,10 @@ class Network(Parameterized):
         return f"{type(self).__name__}({', '.join([*sizes, *options])})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_version": self._version.flat.copy()}
+        state = self.__dict__ | {"_version": self._version.flat.copy()}
+        if "_rng" in state:  # for copy.copy: two objects must not draw from one generator
+            state["_rng"] = copy.deepcopy(self._rng)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         flat = state.pop("_version")

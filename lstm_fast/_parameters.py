@@ -189,6 +189,11 @@ class EditableParameterized(Parameterized):
 
     _dtype: DType
 
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        raise NotImplementedError
+
     def _install(self, flat: Array) -> None:
         """Takes over a flat array, which is not written to afterwards, as the new version of the parameters."""
         raise NotImplementedError
@@ -223,9 +228,21 @@ class EditableParameterized(Parameterized):
         ------
         EditableArrays
             Writable arrays by parameter name, and `flat`, the buffer behind them.
+
+        Raises
+        ------
+        RuntimeError
+            On leaving, if the parameters were changed meanwhile, by another `edit` block, `load_state_dict` or an
+            optimizer: this block would undo that change.
         """
+        before = self.parameter_version
         flat = self.flat_parameters.copy()
         yield EditableArrays(flat, self._table)
+        if any(now is not then for now, then in zip(self.parameter_version, before, strict=True)):
+            raise RuntimeError(
+                "the parameters were changed during this edit() block, which was therefore not applied: edits of one "
+                "object must not overlap"
+            )
         self._install(flat.copy())  # a copy, so that arrays of p that outlive the block cannot modify the parameters
 
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike]) -> None:
@@ -250,6 +267,8 @@ class EditableParameterized(Parameterized):
                 "state_dict must have the keys of parameters(): "
                 f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
             )
-        with self.edit() as p:
-            for name in self._table.names:
-                p[name] = state_dict[name]
+        flat = self.flat_parameters.copy()
+        p = EditableArrays(flat, self._table)
+        for name in self._table.names:
+            p[name] = state_dict[name]
+        self._install(flat)

@@ -35,10 +35,10 @@ cdef class Live:
         cdef int64_t n_bytes = self.h_bytes + (L * B * H * element if weights.has_c else 0)
         if share is None:
             self.state = Block(n_bytes, numpy.zeros(n_bytes + 64, numpy.uint8))
-        elif share.batch_size == B and share.h_bytes == self.h_bytes and share.state.n == n_bytes:
-            self.state = share.state
-        else:
+        elif share.batch_size != B or not same_sizes(m, &share.weights.model):
             raise ValueError("a stream keeps the sizes of its network")
+        else:
+            self.state = share.state
         self.h = self.state.data[:self.h_bytes].view(self.dtype).reshape(L, B, self.h_size)
         self.c = self.state.data[self.h_bytes:].view(self.dtype).reshape(L, B, H) if weights.has_c else None
         weights.begin(&self.args.call, 1, B, None, 1)
@@ -83,6 +83,12 @@ cdef class Live:
         return (read_buffer(array, self.weights.code, flags | PyBUF_C_CONTIGUOUS, a)
                 and ((a.ndim == 2 and a.shape[0] == self.batch_size and a.shape[1] == columns)
                      or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
+
+
+cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
+    return (a.input_size == b.input_size and a.hidden_size == b.hidden_size and a.proj_size == b.proj_size
+            and a.num_layers == b.num_layers and a.dtype == b.dtype
+            and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
 
 
 cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_t b_bytes) noexcept nogil:

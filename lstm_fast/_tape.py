@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,8 +32,9 @@ class TapeMemory:
     up to a twentieth of it. (Smaller ones are reused by the C library.)
     """
 
+    # No lock: a fork would inherit it held, and a signal handler could wait for it in vain. list.pop and list.append are
+    # atomic, and an array that is in no list for a moment is merely not found.
     _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes; the newest last)
-    _lock = Lock()
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
 
     def __init__(self, n: int) -> None:
@@ -43,19 +43,26 @@ class TapeMemory:
         self.has_views = False
 
     def _borrow(self, n: int) -> Array | None:
-        with self._lock:
-            for k, array in enumerate(self._spare):
-                if n + 64 <= len(array) <= 2 * n + 64:
-                    return self._spare.pop(k)
+        for _ in range(len(self._spare)):
+            array = self._oldest()
+            if array is not None and n + 64 <= len(array) <= 2 * n + 64:
+                return array
+            if array is not None:
+                self._spare.append(array)
         return None
+
+    def _oldest(self) -> Array | None:
+        try:
+            return self._spare.pop(0)
+        except IndexError:
+            return None
 
     def __del__(self) -> None:
         if self.has_views or not self._least_bytes <= len(self.block.memory) <= self._most_bytes:
             return
-        with self._lock:
-            self._spare.append(self.block.memory)
-            while sum(map(len, self._spare)) > self._most_bytes:
-                del self._spare[0]
+        self._spare.append(self.block.memory)
+        while sum(map(len, self._spare)) > self._most_bytes:
+            self._oldest()
 
 
 class Tape:

@@ -69,7 +69,7 @@ def get_num_threads() -> int:
     if scoped is not None:
         return scoped
     if _process is None:
-        _process = int(min(_core.max_threads(), _container_limit()))
+        _process = int(min(_core.max_threads(), _container_limit(), MOST_THREADS))
     return _process
 
 

@@ -98,6 +98,9 @@ MUTANTS = {
         "direction ? (call->T - 1) * x->step_stride",
         "tests/test_lengths.py",
     ),
+    "a length past the last one read": Mutant(
+        SEQUENCES, "r < call->B; r++) total", "r <= call->B; r++) total", "tests/test_c_driver.py"
+    ),
     "offsets of both directions in one place": Mutant(
         FORWARD_PLAN,
         "run->plan.offsets) + direction * 4 * B",

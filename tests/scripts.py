@@ -41,3 +41,29 @@ def run(script, timeout=60, **environment):
         raise AssertionError(f"not finished within {timeout} s: {process.communicate()}") from None
     assert process.returncode == 0, f"exit status {process.returncode}\n{output}\n{errors[-3000:]}"
     return output
+
+
+def long_call(mode, n_threads=1, hidden_size=512, options=None):
+    """Script: `long`, a call of about a second at the speed of the machine; `short`, a short one, and what it gives."""
+    return (
+        f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}"
+        + """
+lstm = lf.LSTM(1, H, seed=0, **options)
+def call(T):
+    x = np.broadcast_to(np.float32(1), (T, 8, 1))
+    if mode == "inference":
+        return lambda: lstm(x, num_threads=n)[0]
+    if mode == "training":
+        return lambda: lstm.forward(x, num_threads=n)[0]
+    output, _, tape = lstm.forward(x)
+    return lambda: lstm.backward(tape, output, num_threads=n).flat
+def seconds(function):
+    begin = time.monotonic()
+    function()
+    return time.monotonic() - begin
+call(20)()
+T = max(40, int(200 / seconds(call(200))))
+short, long = call(10), call(T)
+want = short() if mode != "training" or not lstm.dropout else None
+"""
+    )

@@ -48,7 +48,7 @@ def test_sunspots_are_forecast_better_than_by_persistence_and_as_well_as_by_ar(e
 )
 def test_speakers_are_told_by_their_vowels(example, capsys, words, least):
     assert example("japanese_vowels").main(words) >= least
-    assert "of the 370 told right" in capsys.readouterr().out
+    assert "on 370 utterances" in capsys.readouterr().out
 
 
 def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(example, capsys):

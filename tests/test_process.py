@@ -1,14 +1,12 @@
-"""The library inside a process: fork, signals, threads of Python, floating-point modes, import, the environment.
+"""The library inside a process: threads of Python, floating-point modes, import, the environment.
 
 Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
 """
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 
@@ -18,7 +16,7 @@ import pytest
 import lstm_fast
 from lstm_fast import _core
 from module_cases import draw, infer, make, train
-from scripts import PRELUDE, run, start
+from scripts import long_call, run
 
 
 def run_bare(code, **environment):
@@ -27,201 +25,6 @@ def run_bare(code, **environment):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ | environment
     )
     return done.returncode, done.stdout.strip(), done.stderr
-
-
-# ---- fork ----------------------------------------------------------------------------------------------------------
-
-IN_CHILD = """
-def in_child(function):
-    \"\"\"True if the function, in a child made by fork, returns True within 5 s.\"\"\"
-    child = os.fork()
-    if child == 0:
-        signal.alarm(5)
-        os._exit(0 if function() else 1)
-    return os.waitpid(child, 0)[1] == 0
-"""
-
-
-def test_child_made_by_fork_after_a_threaded_call_computes_the_same():
-    run(
-        IN_CHILD
-        + """
-want = busy()
-for turn in range(10):
-    assert in_child(lambda: same(busy(), want)), "child"
-    assert in_child(lambda: same(busy(8), want) and in_child(lambda: same(busy(), want))), "grandchild"
-    assert same(busy(), want), "parent"
-"""
-    )
-
-
-def test_child_made_by_fork_says_that_it_has_one_thread():
-    run(
-        IN_CHILD
-        + """
-lf.get_num_threads()
-assert in_child(lambda: lf.get_num_threads() == 1)
-""",
-        OMP_NUM_THREADS="2",
-    )
-
-
-def test_child_made_by_fork_before_any_call_computes_the_same():
-    run(
-        IN_CHILD
-        + """
-results = [in_child(lambda: busy().size > 0), same(busy(), busy(1)), in_child(lambda: same(busy(), busy(1)))]
-assert all(results), results
-"""
-    )
-
-
-def test_child_made_by_fork_during_a_call_of_another_thread_computes_the_same():
-    run(
-        IN_CHILD
-        + """
-want, stop = busy(), threading.Event()
-def keep_busy():
-    while not stop.is_set():
-        busy()
-others = [threading.Thread(target=keep_busy) for _ in range(2)]
-for other in others: other.start()
-results = []
-for turn in range(20):
-    time.sleep(0.003)
-    results.append(in_child(lambda: same(busy(), want)))
-from_other = []
-other = threading.Thread(target=lambda: from_other.append(in_child(lambda: same(busy(), want))))
-other.start(); other.join()
-stop.set()
-for other in others: other.join()
-assert all(results) and from_other == [True], (results, from_other)
-assert same(busy(), want)
-"""
-    )
-
-
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_multiprocessing_pool_works_after_a_threaded_call(method, tmp_path):
-    # A file, as spawn imports the main module anew.
-    (tmp_path / "main.py").write_text(
-        PRELUDE
-        + textwrap.dedent(f"""
-        import multiprocessing
-        if __name__ == "__main__":
-            want = busy()
-            with multiprocessing.get_context("{method}").Pool(2) as pool:
-                results = pool.map_async(busy, [1, 2, 3, 2]).get(timeout=30)
-            assert all(same(result, want) for result in results)
-    """)
-    )
-    done = subprocess.run([sys.executable, tmp_path / "main.py"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-
-
-# ---- signals -------------------------------------------------------------------------------------------------------
-
-
-def long_call(mode, n_threads=1, hidden_size=512, options=None):
-    """Script: `long`, a call of about a second at the speed of the machine; `short`, a short one, and what it gives."""
-    return (
-        f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}"
-        + """
-lstm = lf.LSTM(1, H, seed=0, **options)
-def call(T):
-    x = np.broadcast_to(np.float32(1), (T, 8, 1))
-    if mode == "inference":
-        return lambda: lstm(x, num_threads=n)[0]
-    if mode == "training":
-        return lambda: lstm.forward(x, num_threads=n)[0]
-    output, _, tape = lstm.forward(x)
-    return lambda: lstm.backward(tape, output, num_threads=n).flat
-def seconds(function):
-    begin = time.monotonic()
-    function()
-    return time.monotonic() - begin
-call(20)()
-T = max(40, int(200 / seconds(call(200))))
-short, long = call(10), call(T)
-want = short() if mode != "training" or not lstm.dropout else None
-"""
-    )
-
-
-@pytest.mark.parametrize(
-    "mode, n_threads, hidden_size, options, isa",
-    [
-        ("inference", 1, 512, {}, ""),
-        ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
-        ("inference", 1, 1024, dict(dtype="float64"), "portable"),
-        ("training", 2, 256, dict(num_layers=2), ""),
-        ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
-        ("backward", 1, 256, {}, ""),
-        ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
-        ("backward", 1, 512, dict(dtype="float64"), "portable"),
-    ],
-)
-def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
-    process = start(
-        long_call(mode, n_threads, hidden_size, options)
-        + """
-for turn in range(3):
-    try:
-        print("go")
-        long()
-        print("finished")
-    except KeyboardInterrupt:
-        print(time.monotonic())
-assert want is None or same(short(), want)
-assert np.float32(1e-40) * np.float32(1) != 0
-""",
-        LSTM_FAST_ISA=isa,
-    )
-    try:
-        for turn in range(3):
-            answer = process.stdout.readline()
-            assert answer == "go\n", answer + process.communicate()[1]
-            time.sleep(0.1 + 0.07 * turn)
-            sent = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            answer = process.stdout.readline()
-            assert answer not in ("", "finished\n"), f"no KeyboardInterrupt: {answer}{process.communicate()[1]}"
-            latency = float(answer) - sent
-            print(f"{mode} {n_threads} {hidden_size} {options} {isa}: answered after {1000 * latency:.0f} ms")
-            assert latency < 0.3  # the aim is 0.1 on a machine that does nothing else
-        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
-    finally:
-        process.kill()
-
-
-def test_handlers_run_during_a_call_and_may_raise_anything():
-    run(
-        long_call("inference", 2)
-        + """
-want = long()
-calls = []
-signal.signal(signal.SIGALRM, lambda *_: calls.append(time.monotonic()))
-signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-begin = time.monotonic()
-got = long()
-end = time.monotonic()
-signal.setitimer(signal.ITIMER_REAL, 0)
-during = [t for t in calls if begin < t < end - 0.02]
-assert len(during) >= 3, (begin, end, calls)
-assert same(got, want)
-def fail(*_):
-    raise LookupError("from the handler")
-signal.signal(signal.SIGALRM, fail)
-signal.setitimer(signal.ITIMER_REAL, 0.1)
-try:
-    long()
-except LookupError as error:
-    assert str(error) == "from the handler"
-else:
-    raise AssertionError("no exception")
-assert same(long(), want)
-"""
-    )
 
 
 # ---- Python's threads ----------------------------------------------------------------------------------------------

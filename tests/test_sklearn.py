@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's own suite, and what it does not know about: sequences of any lengths."""
+"""The estimators: scikit-learn's own suite, and sequences of any lengths, which it does not cover."""
 
 import pickle
 
@@ -15,9 +15,9 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 import lstm_fast as lf
 from lstm_fast.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor
 
-# As for scikit-learn's own estimators that learn from mini-batches: leaving a sequence out makes other batches.
+# As in scikit-learn's own estimators trained on mini-batches: leaving a sequence out changes the batches.
 BATCHES = {
-    "check_sample_weight_equivalence_on_dense_data": "mini-batches: a sequence of weight 0 still takes a place in its batch"
+    "check_sample_weight_equivalence_on_dense_data": "a sequence of weight 0 still takes its place in a mini-batch"
 }
 
 
@@ -29,8 +29,8 @@ def test_scikit_learns_own_suite(estimator, check):
     check(estimator)
 
 
-def test_the_suite_as_far_as_it_knows_series():
-    """A series is no table of samples, and the forecaster says so: of the suite one check is left."""
+def test_the_checks_of_the_suite_that_apply_to_series():
+    """A series is no table of samples, and the forecaster's tags say so: one check of the suite is left."""
     with pytest.warns(SkipTestWarning, match="one_d_array=True, two_d_array=False"):
         results = check_estimator(LSTMForecaster(random_state=0))
     assert results and all(result["status"] == "passed" for result in results)
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
     assert np.array_equal(one, two)
 
 
-def test_partial_fit_goes_on_where_it_was():
+def test_partial_fit_continues():
     X, y, labels = ragged(200)
     model = LSTMRegressor(16, random_state=0)
     for _ in range(40):
@@ -108,8 +108,8 @@ def test_partial_fit_goes_on_where_it_was():
         classifier.partial_fit(X, labels, classes=["a", "b"])
 
 
-def test_the_moments_of_the_optimiser_go_on_in_partial_fit():
-    """An epoch of one batch, twice, is fit of two epochs: with new moments the second step would be another."""
+def test_partial_fit_keeps_the_moments_of_the_optimizer():
+    """Two epochs of one batch equal a fit of two epochs; with new moments the second step would differ."""
     X, y, _ = ragged(20)
     model = LSTMRegressor(4, random_state=0, batch_size=20)
     model.partial_fit(X, y).partial_fit(X, y)
@@ -117,7 +117,7 @@ def test_the_moments_of_the_optimiser_go_on_in_partial_fit():
     np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-4, atol=1e-5)
 
 
-def test_warm_start_goes_on_and_fit_begins_anew():
+def test_warm_start_continues_and_fit_restarts():
     X, y, _ = ragged()
     model = LSTMRegressor(8, epochs=5, random_state=0, warm_start=True).fit(X, y)
     first = model.history_.loss[0]
@@ -125,7 +125,7 @@ def test_warm_start_goes_on_and_fit_begins_anew():
     assert model.set_params(warm_start=False).fit(X, y).history_.loss[0] == first
 
 
-def test_weights_choose_what_is_learned():
+def test_sample_and_class_weights():
     X, _, _ = ragged(100)
     y, weights = np.arange(100) % 2, np.where(np.arange(100) % 2, 1.0, 0.0)
     assert (LSTMClassifier(4, epochs=20, random_state=0).fit(X, y, sample_weight=weights).predict(X) == 1).all()
@@ -134,7 +134,7 @@ def test_weights_choose_what_is_learned():
         LSTMRegressor().fit(X, y, sample_weight=-weights)
 
 
-def test_quantiles_hold_the_share_they_name():
+def test_quantiles_have_their_coverage():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 5))
     y = X.sum(axis=1) + rng.standard_normal(600)
@@ -182,12 +182,12 @@ def test_pipelines_searches_and_copies():
         (np.zeros((2, 3, 4, 5)), "dim"),
     ],
 )
-def test_what_is_not_sequences_is_refused_by_name(X, words):
+def test_invalid_sequences_are_refused_by_name(X, words):
     with pytest.raises(ValueError, match=words):
         LSTMRegressor(epochs=1).fit(X, [0.0, 1.0])
 
 
-def test_prediction_wants_the_features_of_training():
+def test_prediction_requires_the_features_of_training():
     X, y, _ = ragged(10)
     model = LSTMRegressor(4, epochs=1).fit(X, y)
     with pytest.raises(ValueError, match="1 features a step, but LSTMRegressor is expecting 2"):
@@ -196,12 +196,12 @@ def test_prediction_wants_the_features_of_training():
         LSTMForecaster().predict()
 
 
-def test_a_missing_sequence_of_length_zero_gets_an_answer():
+def test_a_sequence_of_length_zero_is_predicted():
     X, y, _ = ragged(10)
     model = LSTMRegressor(4, epochs=1, random_state=0).fit(X, y)
     assert np.isfinite(model.predict([X[0], np.zeros((0, 2))])).all()
 
 
-def test_diverging_says_where():
+def test_divergence_names_epoch_and_batch():
     with pytest.raises(lf.train.Diverged, match="epoch 0, batch"):
         LSTMRegressor(4, lr=1e38, clip_norm=None, random_state=0).fit(np.ones((4, 3)), [0.0, 1, 2, 3])

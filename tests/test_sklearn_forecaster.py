@@ -1,4 +1,4 @@
-"""LSTMForecaster: series in all forms, columns that explain, intervals, rolling origins."""
+"""LSTMForecaster: series in all forms, exogenous variables, intervals, rolling origins."""
 
 import pickle
 
@@ -26,13 +26,13 @@ def test_a_season_is_learned_and_scaled_back(scale):
     np.testing.assert_allclose(forecast, 1000 * y[-12:], atol=400)  # of a swing of 6000
 
 
-def test_windows_scaled_by_themselves_follow_a_level_never_seen():
+def test_window_scaling_follows_a_level_outside_the_training_data():
     y = wave(240, trend=0.2)
     forecast = LSTMForecaster(24, 12, epochs=40, random_state=0).fit(y[:-12]).predict()
     assert np.abs(forecast - y[-12:]).mean() < 0.3 * np.abs(y[-13] - y[-12:]).mean()
 
 
-def test_known_columns_explain_what_the_past_cannot():
+def test_exogenous_variables_predict_what_the_past_cannot():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 2))
     y = X @ [2.0, -1.0]
@@ -44,7 +44,7 @@ def test_known_columns_explain_what_the_past_cannot():
         model.predict(X=X[-4:])
 
 
-def test_intervals_cover_about_what_they_name():
+def test_intervals_have_about_their_coverage():
     result = LSTMForecaster(24, 6, quantiles=(0.1, 0.5, 0.9), epochs=40, random_state=0).cross_validate(
         wave(400, noise=1.0), folds=20, refit=False
     )
@@ -52,7 +52,7 @@ def test_intervals_cover_about_what_they_name():
     assert result["quantiles"].shape == (20, 1, 6, 1, 3) and (np.diff(result["quantiles"]) >= 0).all()
 
 
-def test_answers_come_in_the_form_of_y():
+def test_forecasts_have_the_form_of_y():
     y = wave(40)
     one = LSTMForecaster(**SMALL).fit(y)
     assert one.predict().shape == (3,) and one.predict(7).shape == (7,)
@@ -89,7 +89,7 @@ def test_data_frames_long_and_wide(frame):
     times = dict(zip(answer["unique_id"], np.asarray(answer["ds"])))
     assert times["a"].astype("datetime64[h]") == hours[-1] + 3 and times["b"].astype("datetime64[M]") == months[-1] + 3
     arrays = dict(zip("ab", LSTMForecaster(**SMALL, quantiles=(0.25, 0.5)).fit([wave(40), -wave(30)]).predict()))
-    if list(answer["unique_id"])[0] == "a":
+    if next(iter(answer["unique_id"])) == "a":
         np.testing.assert_array_equal(np.asarray(answer["prediction"]), np.concatenate([arrays["a"], arrays["b"]]))
     wide = (
         LSTMForecaster(**SMALL)
@@ -99,7 +99,7 @@ def test_data_frames_long_and_wide(frame):
     assert isinstance(wide, frame) and list(wide.columns) == ["ds", "u", "v"] and len(wide) == 3
 
 
-def test_long_frames_with_columns_that_explain():
+def test_long_frames_with_exogenous_variables():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"unique_id": ["a", "b"] * 20, "y": rng.standard_normal(40), "price": rng.standard_normal(40)})
     model = LSTMForecaster(**SMALL).fit(frame)
@@ -121,7 +121,7 @@ def test_other_series_can_be_forecast_with_the_same_network():
         model.predict(y=y[:5])
 
 
-def test_rolling_origins_never_see_what_they_forecast():
+def test_rolling_origins_do_not_leak():
     y = wave(80, noise=0.5)
     changed = y.copy()
     changed[-3:] += 1000
@@ -146,7 +146,7 @@ def test_validation_windows_share_no_target_with_training(monkeypatch):
     assert targets.max() < validation.min() and len(validation) == round(50 * 0.25)
 
 
-def test_early_stopping_puts_the_best_back_and_copies_are_equal():
+def test_early_stopping_restores_the_best_and_copies_are_equal():
     y = wave(120, noise=1.0)
     model = LSTMForecaster(12, 4, epochs=60, early_stopping=3, validation_fraction=0.3, random_state=0).fit(y)
     assert len(model.history_) < 60 and model.history_.best_epoch is not None
@@ -176,7 +176,7 @@ def test_errors_name_what_is_wrong(arguments, y, words):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
 
 
-def test_the_network_is_told_which_steps_are_to_come_and_not_their_values():
+def test_the_network_reads_which_steps_are_future_and_not_their_values():
     seen = {}
     model = LSTMForecaster(**SMALL, scale=None)
     model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])

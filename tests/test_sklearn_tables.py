@@ -1,4 +1,4 @@
-"""Tables given to the estimators: columns by name, dates in order and without gaps, answers in the form that came in."""
+"""Tables as input of the estimators: columns by name, dates in order and without gaps, results in the same form."""
 
 import datetime
 import pickle
@@ -125,11 +125,14 @@ def test_columns_may_come_in_any_order_inside_one_fit():
     X = pd.DataFrame({"p": PRICE[:T], "q": RAIN[:T]})
     coming = np.column_stack([PRICE[T:], RAIN[T:]])
     y = [VALUES[:T], -VALUES[:T]]
-    with pytest.warns(UserWarning, match="valid feature names"):
-        expected = forecaster().fit(y, [X, X]).predict(X=[coming, coming])
-        np.testing.assert_array_equal(forecaster().fit(y, [X, X[["q", "p"]]]).predict(X=[coming, coming]), expected)
+    expected = forecaster().fit(y, [X.to_numpy()] * 2).predict(X=[coming, coming])
+    coming = pd.DataFrame(coming, columns=["p", "q"])
+    model = forecaster().fit(y, [X, X[["q", "p"]]])
+    np.testing.assert_array_equal(model.predict(X=[coming[["q", "p"]], coming]), expected)
     with pytest.raises(ValueError, match="same columns in each of its parts"):
         forecaster().fit([wide.to_numpy(), wide])
+    with pytest.raises(ValueError, match="same columns in each of its parts"):
+        forecaster().fit(y, [X.to_numpy()] * 2).predict(X=[coming, coming[["q", "p"]]])
     with pytest.raises(ValueError, match=r"y\[1\] must have the columns"):
         forecaster().fit([wide, wide.rename(columns={"u": "w"})])
 
@@ -378,6 +381,12 @@ def test_time_zones_come_back_across_the_change_of_clocks(zone, freq):
     table = pa.table({"ds": pa.array(list(days[:T].to_pydatetime())), "y": VALUES[:T]})
     answer = forecaster().fit(table).predict()
     assert answer["ds"].type == table["ds"].type and answer["ds"].to_pylist() == list(days[T:].to_pydatetime())
+
+
+def test_local_times_that_the_change_of_clocks_skips_or_repeats():
+    for end, following in [("2024-03-30", "2024-03-31 03:00+02:00"), ("2024-10-26", "2024-10-27 02:30+02:00")]:
+        days = pd.date_range(end=f"{end} 02:30", periods=T, freq="D", tz="Europe/Berlin")
+        assert forecaster().fit(long().assign(ds=days)).predict()["ds"][0] == pd.Timestamp(following)
 
 
 @pytest.mark.parametrize(
@@ -644,7 +653,8 @@ def test_arrays_need_neither_pandas_nor_narwhals_and_polars_needs_pandas_for_dat
         sys.modules["pandas"] = None
         model = LSTMForecaster(3, 2, 2, epochs=1, random_state=0)
         expected = model.fit(np.arange(9.0)).predict()
-        assert np.array_equal(model.fit(pl.DataFrame({"ds": range(9), "y": np.arange(9.0)})).predict()["prediction"], expected)
+        frame = pl.DataFrame({"ds": range(9), "y": np.arange(9.0)})
+        assert np.array_equal(model.fit(frame).predict()["prediction"], expected)
         try:
             model.fit(pl.DataFrame({"ds": np.arange(9).astype("M8[D]"), "y": np.arange(9.0)}))
         except ImportError as error:

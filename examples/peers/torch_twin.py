@@ -1,8 +1,8 @@
-"""The same training in PyTorch, in a process of its own: python torch_twin.py FILE, as examples/results.py writes it.
+"""The same training in PyTorch, in its own process: python torch_twin.py FILE, as examples/results.py writes it.
 
-The file holds the data, the parameters before training and the settings: same model, first parameters, batch size, epochs,
-optimiser, clipping and schedule. Sequences of different lengths are packed, and those of similar length share a batch, as
-lstm_fast does it. Prints seconds and the loss of the last epoch as JSON. One thread.
+The file holds the data, the initial parameters and the settings: same model, batch size, epochs, optimizer, clipping
+and schedule. Sequences of different lengths are packed, and batches hold sequences of similar length, as in
+lstm_fast. Prints the seconds and the loss of the last epoch as JSON. One thread.
 """
 
 import json

@@ -2,13 +2,16 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .frames import Table, order_of_columns
 from .templates import Template
 from .times import Stamps, is_ascending, require_equal, sort
+
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
 
 @dataclass
@@ -63,13 +66,14 @@ def require_order_of_rows(table: Table, labels: Stamps) -> None:
         )
 
 
-def read_exogenous(estimator: Any, name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
+def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
     """(T, E) of the steps of y, in the order of its time stamps."""
     if X is None:
         if reset:
             estimator._columns = None
             for attribute in ("feature_names_in_", "n_features_in_"):
-                vars(estimator).pop(attribute, None)
+                if hasattr(estimator, attribute):
+                    delattr(estimator, attribute)
         return np.zeros((len(y.values), 0))
     part = read_columns(estimator, name, X, reset)
     if len(part.values) != len(y.values):
@@ -93,7 +97,7 @@ def read_exogenous(estimator: Any, name: str, X: Any, y: Part, reset: bool) -> n
     return part.values
 
 
-def read_columns(estimator: Any, name: str, X: Any, reset: bool) -> Part:
+def read_columns(estimator: "SeriesEstimator", name: str, X: Any, reset: bool) -> Part:
     """Exogenous variables in order of time, their columns in the order of fit."""
     table = Table.read(name, X)
     if table is None:
@@ -107,7 +111,9 @@ def read_columns(estimator: Any, name: str, X: Any, reset: bool) -> Part:
     return Part(values if order is None else values[order], stamps, table.has_default_index, False, order)
 
 
-def exogenous_values(estimator: Any, name: str, table: Table, columns: list[Hashable], reset: bool) -> np.ndarray:
+def exogenous_values(
+    estimator: "SeriesEstimator", name: str, table: Table, columns: list[Hashable], reset: bool
+) -> np.ndarray:
     frame = table.frame[:, [table.frame.columns.index(column) for column in columns]]
     order = order_of_columns(estimator, name, _array_if_unnamed(table, frame), reset=reset)
     values = table.values([columns[k] for k in order])

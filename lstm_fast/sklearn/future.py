@@ -1,16 +1,21 @@
 """The exogenous variables of the steps to forecast."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .exogenous import Part, exogenous_values, read_columns
 from .frames import Table, wrap
-from .series import Form, Series, groups_of
+from .series import Form, Series, groups_of, require_one_order
 from .times import require_equal
 
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
-def read_future(estimator: Any, X: Any, series: list[Series], form: Form, horizon: int) -> list[np.ndarray]:
+
+def read_future(
+    estimator: "SeriesEstimator", X: Any, series: list[Series], form: Form, horizon: int
+) -> list[np.ndarray]:
     """The exogenous variables of the steps to forecast: (horizon, E) for each series."""
     n = series[0].X.shape[1]
     if not n:
@@ -26,6 +31,8 @@ def read_future(estimator: Any, X: Any, series: list[Series], form: Form, horizo
     is_list = form.kind == "several"
     if (is_list or form.has_ids) and (not isinstance(X, list | tuple) or len(X) != len(series)):
         raise ValueError(f"X must have one part for each of {len(series)} series")
+    if is_list:
+        require_one_order("X", X, estimator._columns)
     parts = []
     for k, (one, of_one) in enumerate(zip(series, X if is_list or form.has_ids else [X])):
         name = f"X[{k}]" if is_list else "X"
@@ -61,7 +68,7 @@ def _counts_rows(one: Series) -> bool:
     return isinstance(one.times.stamps, np.ndarray) and one.times.stamps[0] == 0 and one.times.step == 1
 
 
-def _read_long_future(estimator: Any, X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
+def _read_long_future(estimator: "SeriesEstimator", X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
     table = Table.read("X", X)
     assert table is not None
     values = exogenous_values(estimator, "X", table, table.numbers, False)

@@ -25,6 +25,10 @@ class SequenceEstimator(Estimator):
     scale: bool
     warm_start: bool
 
+    _is_table: bool  # X of fit was (N, T)
+    _n_inputs: int
+    _x_scaling: Scaling
+
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:

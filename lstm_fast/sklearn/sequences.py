@@ -1,6 +1,6 @@
 """X as sequences of any lengths."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
@@ -8,8 +8,11 @@ from sklearn.utils.validation import validate_data
 
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
+if TYPE_CHECKING:
+    from .sequence_estimator import SequenceEstimator
 
-def _listed(estimator: Any, X: Any, reset: bool) -> list[np.ndarray] | None:
+
+def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndarray] | None:
     """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
     if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) and not isinstance(X, list | tuple):
         return None
@@ -67,7 +70,7 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return x, lengths
 
 
-def read_sequences(estimator: Any, X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
+def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """(x (N, T, F) float64, lengths (N,) or None).
 
     `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and

@@ -8,7 +8,7 @@ long     a frame with a column y and perhaps unique_id (of the series), ds, and 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from .exogenous import (
 from .frames import ID, TARGET, TIME, Table, require_columns, wrap
 from .templates import Template
 from .times import Stamps, Times, regular, sort
+
+if TYPE_CHECKING:
+    from .series_estimator import SeriesEstimator
 
 
 @dataclass
@@ -57,7 +60,9 @@ class Form:
 # ---- y, with its past exogenous variables ----
 
 
-def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()) -> tuple[list[Series], Form]:
+def read(
+    estimator: "SeriesEstimator", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
+) -> tuple[list[Series], Form]:
     """Series and form of y and X.
 
     `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
@@ -83,8 +88,8 @@ def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[
         series.append(Series(part.values, exogenous, columns=part.columns, label=name))
         if part.stamps is not None:
             stamps[k] = part.stamps
-    _require_one_order("y", ys, estimator._targets)
-    _require_one_order("X", Xs, estimator._columns)
+    require_one_order("y", ys, estimator._targets)
+    require_one_order("X", Xs, estimator._columns)
     for k, times in zip(stamps, _regular(estimator, list(stamps.values()), known)):
         series[k].times = times
     if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
@@ -93,7 +98,7 @@ def read(estimator: Any, y: Any, X: Any = None, *, reset: bool, known: Iterable[
     return series, Form(kind, is_flat, [part.template for part in parts])
 
 
-def _require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | None) -> None:
+def require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | None) -> None:
     """Without columns of fit to put them in order, all parts of a list must have their columns in one order."""
     frames = [wrap(name, one) for one in values]
     orders = {tuple(c for c in getattr(frame, "columns", ()) if c != TIME) for frame in frames}
@@ -101,13 +106,13 @@ def _require_one_order(name: str, values: Sequence[Any], known: list[Hashable] |
         raise ValueError(f"{name} must have the same columns in each of its parts, got {sorted(orders, key=str)}")
 
 
-def _regular(estimator: Any, stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
+def _regular(estimator: "SeriesEstimator", stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
     if estimator.freq is not None and not stamps:
         raise ValueError(f"freq must be None for y without dates (ds or an index of dates), got {estimator.freq!r}")
     return regular(stamps, estimator.freq, known)
 
 
-def _read_single(estimator: Any, name: str, value: Any, reset: bool) -> Part:
+def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: bool) -> Part:
     """An array, series or wide frame, its rows in order of time."""
     table = Table.read(name, value)
     if table is None:
@@ -179,7 +184,9 @@ def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamp
     return groups
 
 
-def _read_long(estimator: Any, table: Table, reset: bool, known: Iterable[Any]) -> tuple[list[Series], Form]:
+def _read_long(
+    estimator: "SeriesEstimator", table: Table, reset: bool, known: Iterable[Any]
+) -> tuple[list[Series], Form]:
     exogenous = [column for column in table.numbers if column != TARGET]
     if reset:
         estimator._targets = None

@@ -162,7 +162,7 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
             f"{name} has no frequency that pandas infers, got {', '.join(map(str, stamps[:4]))}, .... {CURE}"
         )
     _require_step(name, stamps, step, "inferred")
-    raise AssertionError("a step that generates the stamps would have been inferred")  # pragma: no cover
+    return step
 
 
 CURE = (
@@ -220,7 +220,11 @@ def _consecutive(stamps: Stamps, step: Step, n: int) -> Stamps:
     if _counts_from_first(step):
         days = pd.DatetimeIndex([stamps[0] + step * k for k in range(n)])
     else:
-        days = pd.date_range(stamps[0], periods=n, freq=step)
+        try:
+            days = pd.date_range(stamps[0], periods=n, freq=step)
+        except ValueError:  # a local time that the change of clocks skips or repeats
+            local = pd.date_range(stamps[0].tz_localize(None), periods=n, freq=step)
+            days = local.tz_localize(stamps.tz, ambiguous=np.ones(n, bool), nonexistent="shift_forward")
     return days.as_unit(stamps.unit)
 
 

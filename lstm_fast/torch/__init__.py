@@ -1,15 +1,17 @@
 """PyTorch: drop-in replacements for torch.nn.LSTM and torch.nn.LSTMCell, computed by lstm_fast.
 
-    forms.py        layouts of sequences and states
+    forms.py        sizes of a network, shapes of its parameters
     memory.py       memory of tensors: read and allocated
-    packing.py      rows of a PackedSequence
     weights.py      packed copies of parameters, and when they are out of date
     call.py         one call of the core on tensors
     fallback.py     what falls back to PyTorch's own kernels, and the warning
     autograd.py     the gradient
     compiled.py     one opaque operator for torch.compile
+    fast.py         what the modules have in common: packed copies, dispatch to the core or to PyTorch
     modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
-    accelerate.py   the modules of an existing model swapped in place, and back
+    classes.py      which modules can be accelerated, and the class that they get
+    reports.py      reports of which modules are accelerated, and why others are not
+    swap.py         accelerate and restore: the modules of an existing model
 
 Each module uses only those above it.
 """
@@ -19,8 +21,9 @@ try:
 except ImportError:
     raise ImportError('lstm_fast.torch needs PyTorch: pip install "lstm_fast[torch]"') from None
 
-from .accelerate import ModuleReport, Report, accelerate, report, restore
 from .fallback import FallbackWarning
 from .modules import LSTM, LSTMCell
+from .reports import ModuleReport, Report, report
+from .swap import accelerate, restore
 
 __all__ = ["LSTM", "LSTMCell", "accelerate", "report", "restore", "FallbackWarning", "ModuleReport", "Report"]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import _VF, Tensor
 
+from .._layout import STEPS, Layout
 from . import call, fallback, forms, weights
 
 OptionalTensors = Sequence[Tensor | None]
@@ -111,21 +112,16 @@ def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTe
     x, h_0, c_0, *rest = inputs
     parameters = [tensor for tensor in rest if tensor is not None]  # all are
     assert x is not None
-    _, H, L, D, bias, P = sizes
-    B = forms.as_steps(x, form.axes).shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
+    layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+    steps = layout.to_steps(x)
+    B = steps.shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
     states = [
-        x.new_zeros(L * D, B, n) if state is None else state.reshape(L * D, B, n)
-        for state, n in ((h_0, P or H), (c_0, H))
+        x.new_zeros(sizes.num_states, B, n) if state is None else layout.to_states(state)
+        for state, n in zip((h_0, c_0), sizes.state_sizes, strict=True)
     ]
-    options = bool(bias), L, 0.0, False, D == 2  # dropout and training
+    options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
     if form.batch_sizes is not None:
         output, h_n, c_n = _VF.lstm(x, form.batch_sizes, states, parameters, *options)
-        return output, h_n, c_n
-    steps = forms.as_steps(x, form.axes)
-    output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
-    if form.axes == "BTI":
-        output = output.swapaxes(0, 1)
     else:
-        output = output.reshape(forms.sequence_shape(form.axes, len(steps), B, D * (P or H)))
-    h_n, c_n = (state.reshape(forms.state_shape(form.axes, L * D, B, state.shape[-1])) for state in (h_n, c_n))
-    return output, h_n, c_n
+        output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
+    return layout.from_core(output, h_n, c_n)

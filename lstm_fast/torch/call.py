@@ -1,15 +1,13 @@
 """One call of the core on tensors, in place wherever the core can read and write their layout."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import torch
 from torch import Tensor
 
 from .. import _core
 from .._arguments import sequence
+from .._layout import STEPS, Layout, PackedLayout
 from .._tape import TrainingOptions
-from . import forms, memory, packing
+from . import memory
 from .forms import Form
 from .memory import array
 from .weights import Packed, num_threads
@@ -23,38 +21,31 @@ class _Steps:
     """T, B and x as the core takes it, of a sequence in some form; converts other sequences of that form."""
 
     def __init__(self, x: Tensor, form: Form) -> None:
-        self.axes = form.axes
-        self.packed = None if form.batch_sizes is None else packing.Packed(array(form.batch_sizes))
-        self.x = self.read(x)
+        self.layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+        self.packed = None if form.batch_sizes is None else PackedLayout(array(form.batch_sizes))
+        self.to_steps = (self.packed or self.layout).to_steps
+        self.like, self.x = x, self.read(x)
         self.T, self.B = self.x.shape[:2] if self.packed is None else (self.packed.T, self.packed.B)
         self.order = None if self.packed is None else self.packed.order
 
-    def view(self, values: np.ndarray) -> np.ndarray:
-        return forms.as_steps(values, self.axes) if self.packed is None else self.packed.as_steps(values)
-
     def read(self, tensor: Tensor) -> np.ndarray:
         """A sequence, or the gradient of one, as steps."""
-        return sequence(self.view(array(tensor)))
+        return sequence(self.to_steps(array(tensor)))
 
-    def empty(self, n: int, dtype: torch.dtype) -> tuple[Tensor, np.ndarray]:
+    def empty(self, n: int) -> tuple[Tensor, np.ndarray]:
         """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
-        if self.packed is None:
-            shape = forms.sequence_shape(self.axes, self.T, self.B, n)
-        else:
-            shape = self.packed.n, n
-        tensor = memory.empty(shape, dtype)
-        return tensor, self.view(array(tensor))
+        shape = self.layout.sequence_shape(self.T, self.B, n) if self.packed is None else (self.packed.n, n)
+        tensor = self.like.new_empty(shape)
+        return tensor, self.to_steps(array(tensor))
 
     def state(self, tensor: Tensor | None, n_states: int) -> np.ndarray | None:
         """A state as the core takes it; None stays None."""
         return None if tensor is None else np.ascontiguousarray(array(tensor)).reshape(n_states, self.B, -1)
 
-    def empty_states(self, core: _core.Weights, dtype: torch.dtype) -> Iterator[Tensor]:
+    def empty_states(self, core: _core.Weights) -> tuple[Tensor, Tensor]:
         """h and c for the caller."""
-        return (
-            memory.empty(forms.state_shape(self.axes, core.n_states, self.B, n), dtype)
-            for n in (core.h_size, core.hidden_size)
-        )
+        h, c = (self.layout.state_shape(core.n_states, self.B, n) for n in (core.h_size, core.hidden_size))
+        return self.like.new_empty(h), self.like.new_empty(c)
 
 
 def forward(
@@ -74,14 +65,14 @@ def forward(
     h_0 and c_0: None for zero. dropout acts between layers, with masks drawn from seed. tape: from memory.empty_tape,
     of enough bytes.
     """
-    core, dtype = packed.core, x.dtype
+    core = packed.core
     steps, run = _Steps(x, form), _options(dropout, seed)
-    output, output_steps = steps.empty(core.num_directions * core.h_size, dtype)
-    h_n, c_n = steps.empty_states(core, dtype)
+    output, output_steps = steps.empty(core.num_directions * core.h_size)
+    h_n, c_n = steps.empty_states(core)
     block = None
     if keep or dropout:  # the core applies dropout in training calls only
         n = core.tape_bytes(steps.T, steps.B, run)
-        tape = memory.empty_tape(n) if tape is None else tape
+        tape = memory.empty_tape(x, n) if tape is None else tape
         block = _core.Block(n, array(tape))
     core.forward(
         steps.x,
@@ -114,13 +105,13 @@ def backward(
     compute_d_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
     """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for arguments of forward."""
-    core, dtype = packed.core, x.dtype
+    core = packed.core
     steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
     if tape.data_ptr() % memory.ALIGNMENT:  # a hook of saved tensors gave back a copy
-        tape = memory.empty_tape(len(tape)).copy_(tape)
-    d_x, d_x_steps = steps.empty(steps.x.shape[2], dtype) if compute_d_x else (None, None)
-    d_h_0, d_c_0 = steps.empty_states(core, dtype)
-    d_weights = [memory.empty(values.shape, dtype) for values in packed.copies]
+        tape = memory.empty_tape(x, len(tape)).copy_(tape)
+    d_x, d_x_steps = steps.empty(steps.x.shape[2]) if compute_d_x else (None, None)
+    d_h_0, d_c_0 = steps.empty_states(core)
+    d_weights = [x.new_empty(values.shape) for values in packed.copies]
     core.backward(
         _core.Block(core.tape_bytes(steps.T, steps.B, run), array(tape)),
         steps.x,

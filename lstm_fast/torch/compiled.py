@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, forms, memory, weights
-from .forms import Form, Sizes
+from .._layout import Layout
+from . import autograd, call, memory, weights
+from .forms import Form, Sizes, parameter_shapes
 
 if TYPE_CHECKING:  # the one import from below: for annotations
-    from .modules import Fast
+    from .fast import Fast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -36,14 +37,12 @@ def _check(
     *states_and_results: tuple[str, Tensor | None],
 ) -> None:
     """Refuse shapes that would make the core crash: anyone can call an operator. Pairs: a kind and a tensor or None."""
-    I, H, L, D, _, P = sizes
+    I = sizes.input_size
     if x.dim() != len(axes) or x.shape[-1] != I or x.numel() == 0 or axes not in ("TBI", "BTI", "TI", "BI", "I"):
         raise ValueError(f"x must have axes {axes} with I = {I}, none empty, got {tuple(x.shape)}")
-    T, B, _ = forms.as_steps(x, axes).shape
-    h, c = (forms.state_shape(axes, L * D, B, n) for n in (P or H, H))
-    shapes = {"h": h, "c": c, "output": forms.sequence_shape(axes, T, B, D * (P or H))}
+    shapes = dict(zip(("output", "h", "c"), _result_shapes(x, sizes, axes), strict=True))
     pairs = [
-        *zip(parameters, forms.parameter_shapes(sizes), strict=True),
+        *zip(parameters, parameter_shapes(sizes), strict=True),
         *((tensor, shapes[name]) for name, tensor in states_and_results if tensor is not None),
     ]
     for tensor, shape in pairs:
@@ -52,6 +51,14 @@ def _check(
                 f"tensors of lstm_fast's operators must be {x.dtype}, float32 or float64, on the CPU, of {shape}, "
                 f"got {tensor.dtype} {tuple(tensor.shape)}"
             )
+
+
+def _result_shapes(x: Tensor, sizes: Sizes, axes: str) -> list[tuple[int, ...]]:
+    """Of the output, h_n and c_n."""
+    layout = Layout(axes)
+    T, B, _ = layout.to_steps(x).shape
+    states = [layout.state_shape(sizes.num_states, B, n) for n in sizes.state_sizes]
+    return [layout.sequence_shape(T, B, sizes.output_size), *states]
 
 
 def _packed_copies(sizes: Sizes, tensors: Sequence[Tensor]) -> weights.Packed:
@@ -64,16 +71,15 @@ def _packed_copies(sizes: Sizes, tensors: Sequence[Tensor]) -> weights.Packed:
     return packed
 
 
-def _tape_bytes(sizes: Sizes, T: int, B: int, element_bytes: int) -> int:
+def _tape_bytes(x: Tensor, sizes: Sizes, axes: str) -> int:
     """Enough for the tape on any instruction set, with and without dropout, in arithmetic that can be traced."""
     _, H, L, D, _, P = sizes
+    T, B, _ = Layout(axes).to_steps(x).shape
+    element_bytes = x.element_size()
     padded = (H * element_bytes + 63) // 64 * 64
-    return L * D * (5 * T * B + B) * padded + 2 * L * T * B * D * (P or H) * element_bytes + 64 * (2 * L * D + 2 * L)
-
-
-def _tape_bytes_of(x: Tensor, sizes: Sizes, axes: str) -> int:
-    T, B, _ = forms.as_steps(x, axes).shape
-    return _tape_bytes(sizes, T, B, x.element_size())
+    cells, outputs = L * D * (5 * T * B + B) * padded, 2 * L * T * B * D * (P or H) * element_bytes
+    n_bytes: int = cells + outputs + 64 * (2 * L * D + 2 * L)
+    return n_bytes
 
 
 def _read_seed(seed: Tensor | None) -> int:
@@ -104,9 +110,9 @@ def lstm(
         dropout=dropout,
         seed=_read_seed(seed),
         keep=keep,
-        tape=memory.empty_tape(_tape_bytes_of(x, of, axes)) if keep else None,
+        tape=memory.empty_tape(x, _tape_bytes(x, of, axes)) if keep else None,
     )
-    return output, h_n, c_n, memory.empty((0,), torch.uint8) if tape is None else tape
+    return output, h_n, c_n, x.new_empty(0, dtype=torch.uint8) if tape is None else tape
 
 
 @lstm.register_fake
@@ -122,12 +128,8 @@ def _(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
-    _, H, L, D, _, P = of
-    T, B, _ = forms.as_steps(x, axes).shape
-    h_n, c_n = (x.new_empty(forms.state_shape(axes, L * D, B, n)) for n in (P or H, H))
-    n_bytes = _tape_bytes_of(x, of, axes) if keep else 0
-    output = x.new_empty(forms.sequence_shape(axes, T, B, D * (P or H)))
-    return output, h_n, c_n, x.new_empty(n_bytes, dtype=torch.uint8)
+    output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
+    return output, h_n, c_n, x.new_empty(_tape_bytes(x, of, axes) if keep else 0, dtype=torch.uint8)
 
 
 @torch.library.custom_op("lstm_fast::lstm_backward", mutates_args=())
@@ -148,7 +150,7 @@ def lstm_backward(
     """d_x, d_h_0, d_c_0 and those of the parameters."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0), ("output", d_output), ("h", d_h_n), ("c", d_c_n))
-    if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes_of(x, of, axes):
+    if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes(x, of, axes):
         raise ValueError("tape must be that of lstm_fast::lstm")
     d_x, d_h_0, d_c_0, d_parameters = call.backward(
         _packed_copies(of, parameters),
@@ -182,13 +184,8 @@ def _(
     dropout: float,
     seed: Tensor | None,
 ) -> list[Tensor]:
-    _, H, L, D, _, P = _read_sizes(sizes)
-    T, B, I = forms.as_steps(x, axes).shape
-    return [
-        x.new_empty(forms.sequence_shape(axes, T, B, I)),
-        *(x.new_empty(forms.state_shape(axes, L * D, B, n)) for n in (P or H, H)),
-        *(x.new_empty(parameter.shape) for parameter in parameters),
-    ]
+    states = _result_shapes(x, _read_sizes(sizes), axes)[1:]
+    return [x.new_empty(shape) for shape in (x.shape, *states, *(parameter.shape for parameter in parameters))]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

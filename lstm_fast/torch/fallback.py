@@ -17,7 +17,18 @@ _warned: set[str] = set()
 
 
 class FallbackWarning(UserWarning):
-    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason."""
+    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason.
+
+    Examples
+    --------
+    >>> import torch, lstm_fast, warnings
+    >>> lstm = lstm_fast.torch.LSTM(8, 16).to(torch.bfloat16)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", lstm_fast.torch.FallbackWarning)
+    ...     output, _ = lstm(torch.randn(5, 2, 8, dtype=torch.bfloat16))
+    >>> output.dtype
+    torch.bfloat16
+    """
 
 
 def warn(reason: str | None) -> None:

@@ -1,12 +1,8 @@
-"""Layouts in which callers pass sequences and states, and the one that the core takes."""
+"""Sizes of a network and shapes of its parameters, as PyTorch's modules have them."""
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
-
-Values = TypeVar("Values", np.ndarray, Tensor)
-Shape = tuple[int, ...]
 
 
 class Sizes(NamedTuple):
@@ -17,41 +13,28 @@ class Sizes(NamedTuple):
     bias: bool
     proj_size: int
 
+    @property
+    def state_sizes(self) -> tuple[int, int]:
+        """Numbers of h and of c."""
+        return self.proj_size or self.hidden_size, self.hidden_size
+
+    @property
+    def num_states(self) -> int:
+        return self.num_layers * self.num_directions
+
+    @property
+    def output_size(self) -> int:
+        return self.num_directions * (self.proj_size or self.hidden_size)
+
 
 class Form(NamedTuple):
-    """Axes of x and of the output.
-
-    "TBI", "BTI" (batch first), "TI" (unbatched); of a cell, one step, "BI" and "I"; "NI", the data of a PackedSequence
-    with these batch_sizes. States are (L * D, B, n), unbatched (L * D, n), of a cell (B, n) or (n,).
-    """
+    """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes."""
 
     axes: str
     batch_sizes: Tensor | None = None
 
 
-def as_steps(sequence: Values, axes: str) -> Values:
-    """An array or a tensor in these axes, not "NI", as a view (T, B, n)."""
-    match axes:
-        case "BTI":
-            return sequence.swapaxes(0, 1)
-        case "TI":
-            return sequence[:, None]
-        case "BI":
-            return sequence[None]
-        case "I":
-            return sequence[None, None]
-    return sequence
-
-
-def sequence_shape(axes: str, T: int, B: int, n: int) -> Shape:
-    return tuple({"T": T, "B": B, "I": n}[axis] for axis in axes)
-
-
-def state_shape(axes: str, n_states: int, B: int, n: int) -> Shape:
-    return {"TI": (n_states, n), "BI": (B, n), "I": (n,)}.get(axes, (n_states, B, n))
-
-
-def parameter_shapes(sizes: Sizes) -> list[Shape]:
+def parameter_shapes(sizes: Sizes) -> list[tuple[int, ...]]:
     """Shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H

@@ -1,10 +1,9 @@
 """Memory of tensors: read and allocated for the core.
 
 Tensor.numpy() and torch.from_numpy() make a storage non-resizable for good, which breaks `resize_`, `out=` and FSDP. So
-arrays are made from the address of a tensor, and results are allocated by PyTorch.
+arrays are made from the addresses of tensors, and results are allocated by PyTorch: with x.new_empty, which takes half
+the time of torch.empty and ignores the default device.
 """
-
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -26,13 +25,9 @@ def array(tensor: Tensor) -> np.ndarray:
     return reader.array(tensor)
 
 
-def empty(shape: Iterable[int], dtype: torch.dtype) -> Tensor:
-    """A tensor on the CPU, whatever the default device is."""
-    return torch.empty(tuple(shape), dtype=dtype, device="cpu")
-
-
-def empty_tape(n_bytes: int) -> Tensor:
-    memory = empty((n_bytes + ALIGNMENT - 1,), torch.uint8)
+def empty_tape(like: Tensor, n_bytes: int) -> Tensor:
+    """n_bytes on the device of a tensor, not on the default device."""
+    memory = like.new_empty(n_bytes + ALIGNMENT - 1, dtype=torch.uint8)
     skip = -memory.data_ptr() % ALIGNMENT
     return memory[skip : skip + n_bytes]
 

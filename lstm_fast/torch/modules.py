@@ -1,165 +1,16 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import torch
-from torch import Tensor, is_grad_enabled, nn
-from torch.compiler import is_compiling
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from . import autograd, call, compiled, fallback, memory, packing, weights
-from .forms import Form, Sizes, parameter_shapes, state_shape
+from . import compiled, fallback
+from .fast import Fast
+from .forms import Form, Sizes
 
 CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
-
-Self = TypeVar("Self", bound="Fast")
-Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
-
-
-class Fast(nn.Module):
-    """Common to both modules: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
-
-    _pytorch_class: type[nn.Module]
-    _packed: weights.Packed | None = None  # made by the first call
-    _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
-
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        if is_compiling():
-            return compiled.forward(self, input, hx)
-        if self._packed is not None and not is_grad_enabled():
-            result = self._fast_path(self._packed.calls.call, input, hx)
-            if result is not None:
-                return result
-        if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
-            tracer: Any = input.tracer
-            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
-        return self._any_call(input, hx)
-
-    def flatten_parameters(self) -> None:
-        """Do what PyTorch's does, and drop the packed copy of the parameters: the next call packs them again."""
-        self._forget()
-        if isinstance(self, nn.RNNBase):
-            super().flatten_parameters()  # type: ignore[misc]
-
-    def _set_frozen(self, is_frozen: bool) -> None:
-        """Take the caller's promise not to write parameters, or give it back."""
-        self._forget()
-        self.__dict__.pop("_is_frozen", None)
-        if is_frozen:
-            self._is_frozen = True
-
-    def _restore(self) -> nn.Module:
-        """This object as PyTorch's class: what restore() does to each module."""
-        self._set_frozen(False)
-        self.__class__ = self._pytorch_class  # type: ignore[assignment]
-        return self
-
-    # Private names only below: an accelerated subclass has attributes of its own.
-
-    def _sizes(self) -> Sizes:
-        raise NotImplementedError
-
-    def _tensors(self) -> list[Tensor]:
-        """The parameters as PyTorch would use them now, in its order."""
-        raise NotImplementedError
-
-    def _axes(self, x: Any) -> str:
-        raise NotImplementedError
-
-    def _dropout_now(self) -> float:
-        raise NotImplementedError
-
-    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
-        """The results as the caller gets them."""
-        raise NotImplementedError
-
-    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
-        """The usual call without gradients, with as little as possible around it; None for any other."""
-        raise NotImplementedError
-
-    def _any_call(self, input: Any, hx: Any) -> Any:
-        raise NotImplementedError
-
-    # The way to the core.
-
-    def _fits(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor],
-        tensors: Sequence[Tensor],
-        axes: str,
-        batch_sizes: Tensor | None = None,
-    ) -> bool:
-        """Whether all shapes are right, and none is empty."""
-        _, H, L, D, _, P = sizes = self._sizes()
-        if (
-            [t.shape for t in tensors] != parameter_shapes(sizes)
-            or x.dim() != len(axes)
-            or x.shape[-1] != sizes.input_size
-            or not x.numel()
-        ):
-            return False
-        if batch_sizes is not None and not packing.is_valid(batch_sizes.detach().cpu().numpy(), len(x)):
-            return False
-        B = int(batch_sizes[0]) if batch_sizes is not None else x.shape[axes.index("B")] if "B" in axes else 1
-        return len(states) == 0 or [t.shape for t in states] == [state_shape(axes, L * D, B, n) for n in (P or H, H)]
-
-    def _takes(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor],
-        tensors: Sequence[Tensor],
-        axes: str,
-        batch_sizes: Tensor | None = None,
-    ) -> bool:
-        """Whether the core computes this; if not, PyTorch does, or raises its error."""
-        return all(
-            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
-            for t in (x, *states, *tensors)
-        ) and self._fits(x, states, tensors, axes, batch_sizes)
-
-    def _compute(
-        self, x: Tensor, states: Sequence[Tensor], tensors: Sequence[Tensor], form: Form, dropout: float
-    ) -> Results:
-        """The results for arguments that the core takes, with a gradient where one is required."""
-        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._is_frozen)
-        self.__dict__["_packed"] = packed
-        h_0, c_0 = states or (None, None)
-        seed = memory.random_seed() if dropout else 0
-        if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
-            options = autograd.Options(packed, form, dropout, seed)
-            return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
-        return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
-
-    def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
-        """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
-        result = super().forward(input, hx)
-        fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
-        return result
-
-    # Where packed copies must not live on.
-
-    def _forget(self) -> None:
-        self.__dict__.pop("_packed", None)
-
-    def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        self._forget()
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._forget()
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()  # type: ignore[no-untyped-call]
-        return {name: value for name, value in state.items() if name != "_packed"}
-
-    def __prepare_scriptable__(self) -> nn.Module:
-        """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""
-        fallback.warn("torch.jit.script, which restores the modules")
-        return self._restore()
 
 
 class LSTM(Fast, nn.LSTM):
@@ -278,8 +129,14 @@ class LSTMCell(Fast, nn.LSTMCell):
 
     Parameters
     ----------
-    *args, **kwargs
-        Those of `torch.nn.LSTMCell`: input_size, hidden_size, bias, device and dtype.
+    input_size : int
+        Features of a step, I.
+    hidden_size : int
+        Hidden units, H.
+    bias : bool, default True
+        Whether to add bias_ih and bias_hh.
+    device, dtype : optional
+        Of the parameters.
 
     Examples
     --------

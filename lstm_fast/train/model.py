@@ -116,6 +116,11 @@ class SequenceModel(EditableParameterized):
         """A copy of all parameters in one array: those of the network, the head's weight, its bias."""
         return np.concatenate([self._lstm.flat_parameters, self._head.flat])
 
+    @property
+    def parameter_version(self) -> tuple[object, ...]:
+        """Opaque objects that stand for the parameters as they are now: others after each change."""
+        return (*self._lstm.parameter_version, self._head)
+
     def _install(self, flat: Array) -> None:
         n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
         self._lstm.load_flat_parameters(flat[:n], copy=False)

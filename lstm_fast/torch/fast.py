@@ -1,0 +1,212 @@
+"""Common to LSTM and LSTMCell: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, is_grad_enabled, nn
+from torch.compiler import is_compiling
+
+from .._layout import Layout, PackedLayout
+from . import autograd, call, compiled, fallback, memory, weights
+from .forms import Form, Sizes, parameter_shapes
+
+Self = TypeVar("Self", bound="Fast")
+Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
+
+
+class Fast(nn.Module):
+    """Common to both modules: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+
+    _pytorch_class: type[nn.Module]
+    _packed: weights.Packed | None = None  # made by the first call
+    _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Compute as the forward of PyTorch's class does; call the module itself, so that its hooks run.
+
+        With gradients enabled, and required by an argument or a parameter, the results have a gradient. There is no
+        other difference between training and inference but dropout, which PyTorch's `train()` and `eval()` switch.
+
+        Parameters
+        ----------
+        input : torch.Tensor or PackedSequence
+            Of an LSTM: (T, B, I), (B, T, I) if batch_first, (T, I) unbatched, or packed. Of an LSTMCell: (B, I) or
+            (I,).
+        hx : tuple of torch.Tensor, optional
+            (h_0, c_0). Of an LSTM: each (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. Of
+            an LSTMCell: each (B, n) or (n,). Zero by default.
+
+        Returns
+        -------
+        tuple
+            Of an LSTM: output, (h_n, c_n). Of an LSTMCell: h_1, c_1.
+
+        Raises
+        ------
+        RuntimeError, ValueError or TypeError
+            As PyTorch's class does for arguments that do not fit.
+
+        Examples
+        --------
+        >>> import torch, lstm_fast
+        >>> lstm = lstm_fast.torch.LSTM(8, 16)
+        >>> output, (h_n, c_n) = lstm(torch.randn(10, 4, 8))
+        >>> output, (h_n, c_n) = lstm(torch.randn(10, 4, 8), (h_n, c_n))
+        >>> output.shape, c_n.shape
+        (torch.Size([10, 4, 16]), torch.Size([1, 4, 16]))
+        """
+        if is_compiling():
+            return compiled.forward(self, input, hx)
+        if self._packed is not None and not is_grad_enabled():
+            result = self._fast_path(self._packed.calls.call, input, hx)
+            if result is not None:
+                return result
+        if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
+            tracer: Any = input.tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+        return self._any_call(input, hx)
+
+    def flatten_parameters(self) -> None:
+        """Drop the packed copy of the parameters, so that the next call packs them again; and do what PyTorch's does.
+
+        Needed only after parameters were written in spite of `accelerate(module, frozen=True)`.
+
+        Examples
+        --------
+        >>> import torch, lstm_fast
+        >>> lstm = lstm_fast.torch.accelerate(torch.nn.LSTM(8, 16), frozen=True)
+        >>> with torch.no_grad():
+        ...     before = lstm(torch.ones(1, 8))[0]
+        ...     _ = lstm.bias_ih_l0.fill_(1.0)
+        ...     lstm.flatten_parameters()
+        ...     after = lstm(torch.ones(1, 8))[0]
+        >>> torch.equal(before, after)
+        False
+        """
+        self._forget()
+        if isinstance(self, nn.RNNBase):
+            super().flatten_parameters()  # type: ignore[misc]
+
+    def _set_frozen(self, is_frozen: bool) -> None:
+        """Take the caller's promise not to write parameters, or give it back."""
+        self._forget()
+        self.__dict__.pop("_is_frozen", None)
+        if is_frozen:
+            self._is_frozen = True
+
+    def _restore(self) -> nn.Module:
+        """This object as PyTorch's class: what restore() does to each module."""
+        self._set_frozen(False)
+        self.__class__ = self._pytorch_class  # type: ignore[assignment]
+        return self
+
+    # Private names only below: an accelerated subclass has attributes of its own.
+
+    def _sizes(self) -> Sizes:
+        raise NotImplementedError
+
+    def _tensors(self) -> list[Tensor]:
+        """The parameters as PyTorch would use them now, in its order."""
+        raise NotImplementedError
+
+    def _axes(self, x: Any) -> str:
+        raise NotImplementedError
+
+    def _dropout_now(self) -> float:
+        raise NotImplementedError
+
+    def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
+        """The results as the caller gets them."""
+        raise NotImplementedError
+
+    def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
+        """The usual call without gradients, with as little as possible around it; None for any other."""
+        raise NotImplementedError
+
+    def _any_call(self, input: Any, hx: Any) -> Any:
+        raise NotImplementedError
+
+    # The way to the core.
+
+    def _fits(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        tensors: Sequence[Tensor],
+        axes: str,
+        batch_sizes: Tensor | None = None,
+    ) -> bool:
+        """Whether all shapes are right, and none is empty."""
+        sizes = self._sizes()
+        if (
+            [t.shape for t in tensors] != parameter_shapes(sizes)
+            or x.dim() != len(axes)
+            or x.shape[-1] != sizes.input_size
+            or not x.numel()
+        ):
+            return False
+        if batch_sizes is not None:
+            if not PackedLayout.is_valid(batch_sizes.detach().cpu().numpy(), len(x)):
+                return False
+            axes, B = "TBI", int(batch_sizes[0])
+        else:
+            B = x.shape[axes.index("B")] if "B" in axes else 1
+        shapes = [Layout(axes).state_shape(sizes.num_states, B, n) for n in sizes.state_sizes]
+        return len(states) == 0 or [t.shape for t in states] == shapes
+
+    def _takes(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        tensors: Sequence[Tensor],
+        axes: str,
+        batch_sizes: Tensor | None = None,
+    ) -> bool:
+        """Whether the core computes this; if not, PyTorch does, or raises its error."""
+        return all(
+            isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
+            for t in (x, *states, *tensors)
+        ) and self._fits(x, states, tensors, axes, batch_sizes)
+
+    def _compute(
+        self, x: Tensor, states: Sequence[Tensor], tensors: Sequence[Tensor], form: Form, dropout: float
+    ) -> Results:
+        """The results for arguments that the core takes, with a gradient where one is required."""
+        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._is_frozen)
+        self.__dict__["_packed"] = packed
+        h_0, c_0 = states or (None, None)
+        seed = memory.random_seed() if dropout else 0
+        if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
+            options = autograd.Options(packed, form, dropout, seed)
+            return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
+        return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
+
+    def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
+        """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
+        result = super().forward(input, hx)
+        fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
+        return result
+
+    # Where packed copies must not live on.
+
+    def _forget(self) -> None:
+        self.__dict__.pop("_packed", None)
+
+    def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self._forget()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != "_packed"}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""
+        fallback.warn("torch.jit.script, which restores the modules")
+        return self._restore()

@@ -1,0 +1,228 @@
+"""Signals during a call: handlers run, in the caller's floating-point mode, and what they raise is what the caller gets.
+
+Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
+"""
+
+import signal
+import time
+
+import pytest
+
+from scripts import long_call, run, start
+
+
+@pytest.mark.parametrize(
+    "mode, n_threads, hidden_size, options, isa",
+    [
+        ("inference", 1, 512, {}, ""),
+        ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
+        ("inference", 1, 1024, dict(dtype="float64"), "portable"),
+        ("training", 2, 256, dict(num_layers=2), ""),
+        ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
+        ("backward", 1, 256, {}, ""),
+        ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
+        ("backward", 1, 512, dict(dtype="float64"), "portable"),
+    ],
+)
+def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
+    process = start(
+        long_call(mode, n_threads, hidden_size, options)
+        + """
+for turn in range(3):
+    try:
+        print("go")
+        long()
+        print("finished")
+    except KeyboardInterrupt:
+        print(time.monotonic())
+assert want is None or same(short(), want)
+assert np.float32(1e-40) * np.float32(1) != 0
+""",
+        LSTM_FAST_ISA=isa,
+    )
+    try:
+        for turn in range(3):
+            answer = process.stdout.readline()
+            assert answer == "go\n", answer + process.communicate()[1]
+            time.sleep(0.1 + 0.07 * turn)
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            answer = process.stdout.readline()
+            assert answer not in ("", "finished\n"), f"no KeyboardInterrupt: {answer}{process.communicate()[1]}"
+            latency = float(answer) - sent
+            print(f"{mode} {n_threads} {hidden_size} {options} {isa}: answered after {1000 * latency:.0f} ms")
+            assert latency < 0.3  # the aim is 0.1 on a machine that does nothing else
+        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
+    finally:
+        process.kill()
+
+
+def test_handlers_run_during_a_call_and_may_raise_anything():
+    run(
+        long_call("inference", 2)
+        + """
+want = long()
+calls = []
+signal.signal(signal.SIGALRM, lambda *_: calls.append(time.monotonic()))
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+begin = time.monotonic()
+got = long()
+end = time.monotonic()
+signal.setitimer(signal.ITIMER_REAL, 0)
+during = [t for t in calls if begin < t < end - 0.02]
+assert len(during) >= 3, (begin, end, calls)
+assert same(got, want)
+def fail(*_):
+    raise LookupError("from the handler")
+signal.signal(signal.SIGALRM, fail)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try:
+    long()
+except LookupError as error:
+    assert str(error) == "from the handler"
+else:
+    raise AssertionError("no exception")
+assert same(long(), want)
+"""
+    )
+
+
+# Calls of some tenths of a second, at every entry point. "x" is long enough for the loops of each.
+ENTRY_POINTS = {
+    "call": "lstm = lf.LSTM(1, 512); x = ones(1500, 8, 1); call = lambda: lstm(x)",
+    "lengths": "lstm = lf.LSTM(1, 512); x = ones(1500, 8, 1); n = np.arange(1493, 1501); call = lambda: lstm(x, lengths=n)",
+    "resets": "lstm = lf.LSTM(1, 512); x = ones(1500, 8, 1); r = np.ones((1500, 8), bool); call = lambda: lstm(x, resets=r)",
+    "layers": "lstm = lf.LSTM(1, 384, 2); x = ones(1500, 8, 1); call = lambda: lstm(x)",
+    "directions": "lstm = lf.LSTM(1, 384, bidirectional=True); x = ones(1500, 8, 1); call = lambda: lstm(x)",
+    "options": "lstm = lf.LSTM(1, 384, layer_norm=True, proj_size=300); x = ones(1500, 8, 1); call = lambda: lstm(x)",
+    "forward": "lstm = lf.LSTM(1, 512); x = ones(1500, 8, 1); call = lambda: lstm.forward(x)",
+    "backward": "lstm = lf.LSTM(1, 384); o, _, t = lstm.forward(ones(1500, 8, 1)); call = lambda: lstm.backward(t, o)",
+    "block": "s = lf.LSTM(1, 512).stream(8); x = ones(1500, 8, 1); call = lambda: s.block(x)",
+    "block, slow path": "s = lf.LSTM(1, 512).stream(8); x = ones(1500, 8, 1); call = lambda: s.block(x, num_threads=1)",
+    "step": "s = lf.LSTM(1, 256).stream(50000); x = ones(50000, 1); call = lambda: s.step(x)",
+    "cell": "cell = lf.LSTMCell(1, 256); x = ones(50000, 1); call = lambda: cell(x)",
+    "rnn": "rnn = lf.RNN(1, 1024); x = ones(1500, 8, 1); call = lambda: rnn(x)",
+    "functions": "p = list(lf.LSTM(1, 512).parameters().values()); x = ones(1500, 8, 1); call = lambda: lf.lstm_forward(x, None, None, *p)",
+    "linear": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear(w, None, x, 1)",
+    "linear, backward": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear_backward(w, x, x, 1)",
+}
+
+
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+def test_a_handler_that_clears_pythons_caches_raises_what_it_raises(entry):
+    """sys._clear_type_cache makes the interpreter look attributes up again, where it drops an exception that is pending."""
+    run(
+        "ones = lambda *shape: np.ones(shape, np.float32)\n"
+        + ENTRY_POINTS[entry]
+        + """
+lf.set_num_threads(1)
+class Stop(Exception):
+    pass
+def handler(*_):
+    sys._clear_type_cache()
+    raise Stop
+signal.signal(signal.SIGALRM, handler)
+spare = lambda: [block.nbytes for block in lf._core._spare_workspaces]
+call() if "s" in globals() or "x" in globals() else None
+before = spare()
+for turn in range(2):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        call()
+    except Stop:
+        continue
+    raise AssertionError("no exception")
+assert spare() == before, (before, spare())  # what the call borrowed came back
+"""
+    )
+
+
+def test_a_handler_that_clears_pythons_caches_and_tensors():
+    pytest.importorskip("torch")
+    run("""
+import torch
+torch.set_num_threads(1)
+import lstm_fast.torch
+lstm, x = lf.torch.LSTM(1, 512), torch.ones(1500, 8, 1)
+class Stop(Exception):
+    pass
+def handler(*_):
+    sys._clear_type_cache()
+    raise Stop
+signal.signal(signal.SIGALRM, handler)
+def training():
+    return lstm(x[:1500])[0].sum().backward()
+with torch.no_grad():
+    lstm(x[:3])
+for call in (torch.no_grad()(lambda: lstm(x)), training):
+    signal.setitimer(signal.ITIMER_REAL, 0.03)
+    try:
+        call()
+    except Stop:
+        continue
+    raise AssertionError("no exception")
+""")
+
+
+@pytest.mark.parametrize("mode", ["inference", "training", "backward"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_handlers_compute_in_the_callers_floating_point_mode(mode, n_threads):
+    run(
+        long_call(mode, n_threads)
+        + """
+tiny, seen = np.full(8, 1e-40, np.float32), []
+signal.signal(signal.SIGALRM, lambda *_: seen.append(float((tiny * np.float32(1)).min())))
+want = long()
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+got = long()
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert len(seen) > 3 and min(seen) > 0, seen
+assert mode == "training" or same(got, want)  # and the call's own mode came back
+"""
+    )
+
+
+def test_a_handler_may_use_tapes_while_one_is_made_or_dies():
+    run("""
+Memory, n = type(lstm.forward(x)[2]._memory), 0
+def handler(*_):
+    global n
+    n += 1
+    Memory(16 << 20)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    Memory(16 << 20)
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert n > 1000, n
+""", timeout=20)
+
+
+@pytest.mark.parametrize("move", ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"])
+def test_a_stream_whose_call_is_interrupted_is_as_before(move):
+    run(f"""
+lf.set_num_threads(2)
+if "wide" in {move!r}:
+    s, wide = lf.LSTM(1, 256, 2, seed=0).stream(30000), np.ones((30000, 1), np.float32)
+    s.step(wide)
+else:
+    s, x = lf.LSTM(1, 384, 2, seed=0).stream(8), rng.standard_normal((3000, 8, 1)).astype(np.float32)
+    s.block(x[:5])
+before = s.state
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for turn in range(4):
+    signal.setitimer(signal.ITIMER_REAL, 0.03 + 0.03 * turn)
+    try:
+        {move}
+    except KeyboardInterrupt:
+        assert all(same(got, want) for got, want in zip(s.state, before)), "the state moved"
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert turn, "no interrupt"
+        break
+other = s.module.stream(s.batch_size)
+other.state = before
+s.state = before
+assert same({move}, {move.replace("s.", "other.")})
+""")
