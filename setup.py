@@ -20,7 +20,7 @@ from units import FLAGS, compiler, units
 
 BUILD = ["setup.py", "csrc/units.py", "csrc/isas.h"]  # a change of these recompiles everything
 CSRC = [str(path) for path in sorted(Path("csrc").rglob("*.[ch]"))]
-BINDING = [str(path) for path in sorted(Path("lstm_fast").rglob("*.px[di]"))]
+BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di]"))]
 
 # abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and get a wheel of their own.
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -82,7 +82,7 @@ setup(
     ext_modules=[
         Extension(
             "lstm_fast._core",
-            sources=["lstm_fast/_core.pyx"],
+            sources=["lstm_fast/_binding/_core.pyx"],
             depends=[*BUILD, *CSRC, *BINDING],
             include_dirs=["csrc"],
             define_macros=[] if IS_FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")],

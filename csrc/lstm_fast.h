@@ -36,6 +36,9 @@ enum lstm_status {
     LSTM_INTERRUPTED, /* `interrupted` returned true; the outputs are incomplete */
 };
 
+#define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
+#define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
+
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4
 

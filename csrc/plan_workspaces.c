@@ -142,7 +142,7 @@ enum lstm_status lstm_backward_bytes(const struct lstm_call *call, int64_t *byte
 
 enum lstm_status lstm_plan_linear(const struct lstm_linear *a, struct lstm_linear_plan *p) {
     const int64_t element = a->call.model.dtype == LSTM_F32 ? 4 : 8, vector = a->call.isa->vector_bytes / element;
-    if (a->n_inputs > LARGEST_SIZE || a->n_outputs > LARGEST_SIZE) return LSTM_TOO_LARGE;
+    if (a->n_inputs > LSTM_LARGEST_SIZE || a->n_outputs > LSTM_LARGEST_SIZE) return LSTM_TOO_LARGE;
     const int64_t I = a->n_inputs, O = round_up(a->n_outputs, vector), partial_tile = LSTM_LARGEST_TILE - 1;
     const bool is_backward = a->d_y;
     struct total t = {0};

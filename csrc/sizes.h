@@ -35,11 +35,9 @@ static inline int64_t at_least(int64_t limit, int64_t n) { return n > limit ? n 
 static inline int64_t round_up(int64_t n, int64_t power_of_2) { return (n + power_of_2 - 1) & -power_of_2; }
 
 /* Larger sizes are refused before anything is multiplied with them: H_padded, D * H and 4 * H then stay exact. */
-#define LARGEST_SIZE ((int64_t)1 << 40)
-
 static inline bool is_too_large(const struct lstm_model *m) {
-    return m->input_size > LARGEST_SIZE || m->hidden_size > LARGEST_SIZE || m->num_layers > LARGEST_SIZE
-           || m->proj_size > LARGEST_SIZE;
+    return m->input_size > LSTM_LARGEST_SIZE || m->hidden_size > LSTM_LARGEST_SIZE || m->num_layers > LSTM_LARGEST_SIZE
+           || m->proj_size > LSTM_LARGEST_SIZE;
 }
 
 #endif

@@ -48,7 +48,6 @@ int lstm_max_threads(void) {
 
 /* ---- what a team shares ------------------------------------------------------------------------------------------ */
 
-#define LARGEST_TEAM 256
 #define NOWHERE (-1)
 
 struct flag {
@@ -65,7 +64,7 @@ struct lstm_shared {
     pthread_cond_t woken;
     atomic_int n_sleepers;
     int64_t spin_ns; /* before sleeping */
-    struct flag flags[LARGEST_TEAM];
+    struct flag flags[LSTM_MOST_THREADS];
 #endif
 };
 
@@ -244,7 +243,8 @@ enum lstm_status lstm_parallel(const struct lstm_call *call, int n_threads, lstm
     atomic_init(&shared.stop_at, LLONG_MAX);
 #ifdef _OPENMP
     if (n_threads > 1 && !is_forked_child)
-        run_team_or_worker(n_threads < LARGEST_TEAM ? n_threads : LARGEST_TEAM, &shared, call, function, arguments);
+        run_team_or_worker(n_threads < LSTM_MOST_THREADS ? n_threads : LSTM_MOST_THREADS, &shared, call, function,
+                           arguments);
     else
 #endif
         run_worker(0, 1, &shared, call, function, arguments);

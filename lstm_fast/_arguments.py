@@ -12,7 +12,7 @@ from . import _core
 if TYPE_CHECKING:
     from ._types import Array, DType
 
-LARGEST_SIZE = 2**40  # limit of the core (csrc/plan.c), far beyond any memory
+LARGEST_SIZE = _core.LARGEST_SIZE  # memory ends long before
 
 
 def unchecked(name: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from . import _core
 from ._arguments import positive_integer
 
-MOST_THREADS = 1024  # larger values are clamped
+MOST_THREADS = _core.MOST_THREADS  # larger values are clamped
 
 _scoped: ContextVar[int | None] = ContextVar("lstm_fast_num_threads", default=None)
 _process: int | None = None  # of set_num_threads, or the default once it has been determined
@@ -80,7 +80,7 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1; values over 1024 are clamped.
+        At least 1; values over 256 are clamped.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def num_threads(n: int) -> Iterator[None]:
     Parameters
     ----------
     n : int
-        At least 1; values over 1024 are clamped.
+        At least 1; values over 256 are clamped.
 
     Yields
     ------

@@ -127,7 +127,7 @@ class Stream(_core.Stepper):
         ValueError
             For another shape.
         """
-        short = self._short_block(x) if num_threads is None else None
+        short = self._fast_block(x) if num_threads is None else None
         return self._any_block(x, num_threads) if short is None else short
 
     @_exclusive
@@ -283,7 +283,7 @@ class Stream(_core.Stepper):
 
         Any thread may call it at any time: a step that is running finishes with the old weights.
         """
-        self.use_version(self.module._version)
+        self._use_version(self.module._version)
 
     @_exclusive
     def __reduce__(self) -> tuple[Any, ...]:
@@ -298,6 +298,6 @@ class Stream(_core.Stepper):
 def _restored(module: Network, batch_size: int, flat: Array, snapshot: Snapshot) -> Stream:
     """A pickled stream, with the weights that it ran with."""
     stream = Stream(module, batch_size)
-    stream.use_version(module._make_version(flat))
+    stream._use_version(module._make_version(flat))
     stream.restore(snapshot)
     return stream

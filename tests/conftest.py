@@ -75,6 +75,6 @@ def poison(monkeypatch):
 
     monkeypatch.setattr(np, "empty", poisoned)
     monkeypatch.setattr(np, "empty_like", poisoned_like)
-    _core._spare_workspaces.clear()
+    _core.testing.spare_workspaces.clear()
     yield
-    _core._spare_workspaces.clear()
+    _core.testing.spare_workspaces.clear()

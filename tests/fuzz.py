@@ -63,7 +63,7 @@ class Case:
         self.I, self.H = int(rng.choice(SIZES)), int(rng.choice(SIZES))
         self.structure = dict(num_layers=int(rng.integers(1, 4)), bidirectional=bool(rng.random() < 0.4))
         self.recompute_gates, self.num_threads = bool(rng.random() < 0.4), int(rng.integers(1, 4))
-        self.isa, self.split = str(rng.choice(_core.available_isas())), str(rng.choice(list(_core.SPLITS)))
+        self.isa, self.split = str(rng.choice(_core.available_isas())), str(rng.choice(list(_core.testing.SPLITS)))
 
     def __repr__(self):
         return (
@@ -78,7 +78,7 @@ class Case:
     def run(self):
         """The module, its arguments, results and tape."""
         _core.use_isa(self.isa)
-        _core.use_split(self.split)
+        _core.testing.use_split(self.split)
         module = self.module()
         a = draw(np.random.default_rng(self.seed), module, self.T, self.B, self.options)
         return module, a, *train(module, a, recompute_gates=self.recompute_gates, num_threads=self.num_threads)

@@ -24,9 +24,9 @@ def assert_all_same_bits(got, want, case, names=None):
 
 @pytest.fixture(params=["rows", "directions", "units"])
 def split(request):
-    _core.use_split(request.param)
+    _core.testing.use_split(request.param)
     yield request.param
-    _core.use_split()
+    _core.testing.use_split()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -49,7 +49,7 @@ def test_an_unpacked_sdist_with_virtual_environments_of_any_name(tmp_path):
 
 def test_the_sources_of_this_checkout():
     names = {str(path) for path in sources()}
-    assert {"setup.py", "pyproject.toml", "MANIFEST.in", "lstm_fast/_core.pyx", "tests/data/bits.txt"} <= names
+    assert {"setup.py", "pyproject.toml", "MANIFEST.in", "lstm_fast/_binding/_core.pyx", "tests/data/bits.txt"} <= names
     assert not [name for name in names if name.endswith((".so", ".pyc"))] and all(
         (ROOT / name).is_file() for name in names
     )

@@ -64,17 +64,11 @@ def public(module):
                 yield f"{module.__name__}.{name}.{member}"
 
 
-# Of _core.Stepper: to be documented there.
-TO_DO = {f"lstm_fast.Stream.{name}" for name in ("batch_size", "c", "h", "step", "use_version", "weights")}
-
-
 @pytest.mark.parametrize("name", [name for module in DOCUMENTED for name in public(module)])
 def test_public_docstring_is_numpydocs(name):
     validate = pytest.importorskip("numpydoc.validate")
     checks = CHECKS - {"PR01"} if name.rpartition(".")[2] in RESULTS else CHECKS
     errors = [error for error in validate.validate(name)["errors"] if error[0] in checks]
-    if name in TO_DO:
-        pytest.xfail(str(errors))
     assert not errors, f"{name}: {errors}"
 
 

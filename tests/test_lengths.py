@@ -99,14 +99,14 @@ def test_threads_change_no_bit(isa, split, structure, dtype):
             module, draw(np.random.default_rng(6), module, T, B), training=True, lengths=lengths, num_threads=n
         )[0]
 
-    _core.use_split(split)
+    _core.testing.use_split(split)
     try:
         want = run(1)
         for n in (2, 3, 8):
             for name, value in run(n).items():
                 assert_same_bits(value, want[name], f"{name}, {n} threads")
     finally:
-        _core.use_split()
+        _core.testing.use_split()
 
 
 @pytest.mark.parametrize("structure", [{}, dict(num_layers=3), dict(num_layers=2, bidirectional=True)], ids=str)

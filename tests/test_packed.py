@@ -84,7 +84,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
     pack = np.nonzero(lengths > np.arange(T)[:, None])
     want = train(module, a, lengths, run, 1, False, None)
     for split in ("best", "rows", "directions"):
-        _core.use_split(split)
+        _core.testing.use_split(split)
         try:
             for num_threads, recompute_gates in ((1, False), (1, True), (2, False), (3, True)):
                 got = train(module, a, lengths, run, num_threads, recompute_gates, pack)
@@ -98,7 +98,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
                             f"{name}, {sorted(options)}, {split}, {num_threads} threads, {recompute_gates=}",
                         )
         finally:
-            _core.use_split()
+            _core.testing.use_split()
 
 
 @pytest.mark.parametrize(

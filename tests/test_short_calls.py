@@ -153,7 +153,7 @@ def test_blocks_of_a_stream_take_the_short_way_too(batch_size):
     short, long = lstm.stream(batch_size), lstm.stream(batch_size)
     x = np.random.default_rng(0).standard_normal((6, batch_size, 3)).astype(np.float32)
     for block in (x[:4], x[4:]):
-        assert short._short_block(block[:, :, :2]) is None
+        assert short._fast_block(block[:, :, :2]) is None
         assert_same_bits(short.block(block), long.block(block, num_threads=1))
     for got, value in zip(short.state, long.state, strict=True):
         assert_same_bits(got, value)

@@ -123,7 +123,7 @@ def handler(*_):
     sys._clear_type_cache()
     raise Stop
 signal.signal(signal.SIGALRM, handler)
-spare = lambda: [block.nbytes for block in lf._core._spare_workspaces]
+spare = lambda: [block.nbytes for block in lf._core.testing.spare_workspaces]
 call() if "s" in globals() or "x" in globals() else None
 before = spare()
 for turn in range(2):

@@ -43,14 +43,15 @@ def test_state_may_be_set_from_views_of_itself():
 
 def test_a_stream_that_was_not_initialised_is_an_error():
     stream = Stream.__new__(Stream)
+    stream._release()
     calls = [
         lambda: stream.step(np.ones(3)),
-        lambda: stream._short_block(np.ones((2, 3), np.float32)),
+        lambda: stream._fast_block(np.ones((2, 3), np.float32)),
         lambda: stream.h,
         lambda: stream.state,
         lambda: stream.add(),
         lambda: stream.reset(),
-        lambda: stream.use_version(make()._version),
+        lambda: stream._use_version(make()._version),
     ]
     for call in calls:
         with pytest.raises(RuntimeError, match="was not initialised"):
@@ -61,7 +62,7 @@ def test_streams_keep_the_sizes_of_their_network():
     stream = make().stream(2)
     for other in (make(H=6), make(L=1), make(I=4), make("rnn"), make(dtype=np.float64), make(proj_size=2)):
         with pytest.raises(ValueError, match="keeps the sizes"):
-            stream.use_version(other._version)
+            stream._use_version(other._version)
     with pytest.raises(RuntimeError, match="initialised once"):
         stream.__init__(make())
 

@@ -16,7 +16,7 @@ PADDING = 1 << 16  # blocks begin on cache lines, objects have headers
 
 @pytest.fixture(autouse=True)
 def no_spare_workspace():
-    _core._spare_workspaces.clear()
+    _core.testing.spare_workspaces.clear()
 
 
 def peak(function):
@@ -61,7 +61,7 @@ def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is
     def beyond_output(T):
         x = np.zeros((T, 2, 3), np.float32)
         lengths = [T - 1, T] if is_ragged else None
-        _core._spare_workspaces.clear()
+        _core.testing.spare_workspaces.clear()
         (output, _), most = peak(lambda: lstm(x, lengths=lengths))
         return most - output.nbytes
 

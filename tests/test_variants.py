@@ -130,8 +130,8 @@ def test_every_activation_in_every_place_matches_reference(isa, place, activatio
     ids=lambda options: next(iter(options)),
 )
 def test_float32_is_near_float64(isa, options):
-    """With initial parameters: the tolerances of the plain cell, doubled for forward, because single units may reach a
-    bound on one side of a comparison only. A norm divides by deviations of about a tenth: ten times."""
+    """With initial parameters: the tolerances of the plain cell, doubled for forward, because a unit may reach a bound
+    in one precision and not in the other; ten times with layer norm, which divides by deviations of about 0.1."""
     module = lf.LSTM(16, 33, dtype=np.float32, seed=3, **options)
     a = draw(np.random.default_rng(4), module, 40, 5, {"given_h_0", "given_c_0"})
     got, tape = train(module, a)

@@ -43,7 +43,7 @@ def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(isa, dtype, seed):
     want, tape = train(module, a)
     try:
         for split in ("best", "rows", "directions", "units"):
-            _core.use_split(split)
+            _core.testing.use_split(split)
             for num_threads, recompute_gates in ((1, True), (2, False), (3, True)):
                 module.__dict__["_training_options"] = lambda training, recompute_gates, rng, options=tape.options: (
                     options or TrainingOptions()
@@ -51,7 +51,7 @@ def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(isa, dtype, seed):
                 got, _ = train(module, a, recompute_gates=recompute_gates, num_threads=num_threads)
                 all_bits(got, want, (sorted(options), split, num_threads, recompute_gates))
     finally:
-        _core.use_split()
+        _core.testing.use_split()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

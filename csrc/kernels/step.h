@@ -242,6 +242,11 @@ static void rnn_step(const struct lstm_step *s) {
 }
 
 /* The kernel. */
-static void step(const struct lstm_step *s) { (s->cell == LSTM_CELL_LSTM ? lstm_step : rnn_step)(s); }
+static void step(const struct lstm_step *s) {
+    if (s->cell == LSTM_CELL_LSTM)
+        lstm_step(s);
+    else
+        rnn_step(s);
+}
 
 #endif

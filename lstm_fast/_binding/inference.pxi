@@ -1,6 +1,6 @@
-# Inference in one go, included by _core.pyx: what a module calls, and lstm_fast/torch, as long as all arguments are as usual.
-# (Checks in Python took 10 us, as long as a hundred steps of 8 units.) What is unusual is a ValueError here, from which the
-# caller concludes that the long way must be gone; that one also knows what to say about it.
+# The fast path of inference on arrays and tensors, for arguments of the right dtype and layout. (Checks in Python
+# took 10 us, as long as a hundred steps of 8 units.) Anything else is a ValueError without words here: the caller
+# then takes the slow path, which converts it or explains what is wrong.
 
 cdef enum Form:
     STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
@@ -8,7 +8,7 @@ cdef enum Form:
     CELL  # one step: (B, I) or (I,); (B, n) or (n,)
     PACKED  # (rows, I), the data of a PackedSequence; (L, B, n)
 
-cdef struct Short:
+cdef struct FastCall:
     lstm_forward_args args
     Form form
     c_bool batch_first
@@ -16,15 +16,16 @@ cdef struct Short:
     int64_t n_rows  # of x: steps of all sequences
 
 
-cdef inline int look(object array, char code, Memory *memory) except -1:
-    if not read_buffer(array, code, PyBUF_STRIDES, memory):
+cdef inline int read_strided(object array, char code, Memory *memory) except -1:
+    if not read_buffer(array, code, 0, memory):
         raise ValueError
     return 0
 
 
-cdef begin_short(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, Short *s):
-    """The call without its states, x lying there. of_steps: the batch_sizes of PACKED, else lengths or None. Returns memory
-    to be kept until the call is over."""
+cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, FastCall *s):
+    """Begins a call on x, which lies `at`, without its states. of_steps: batch_sizes if PACKED, else lengths or None.
+
+    Returns what must stay alive until the call is over."""
     cdef Order order = Order(0, 0, NULL, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
@@ -58,8 +59,8 @@ cdef begin_short(Weights weights, const Memory *at, Form form, c_bool batch_firs
     return kept
 
 
-cdef void *short_state(Weights weights, const Memory *a, int64_t n, const Short *s) except NULL:
-    """A contiguous state of n numbers a sequence, lying there."""
+cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCall *s) except NULL:
+    """The memory of a contiguous state of n numbers a sequence."""
     cdef int64_t L = weights.n_entries, B = s.args.call.B, between = 1
     cdef int64_t[3] shape
     cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
@@ -77,10 +78,10 @@ cdef void *short_state(Weights weights, const Memory *a, int64_t n, const Short 
     return a.data
 
 
-cdef tuple output_shape(Weights weights, Short *s):
-    """Shape of the output (of a cell: h), whose strides go into the call."""
+cdef tuple output_shape(Weights weights, FastCall *s):
+    """Shape of the output (a cell's h); sets its strides."""
     cdef lstm_sequence *output = &s.args.output
-    cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * weights.R()
+    cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * h_size_of(&weights.model)
     output.step_stride, output.row_stride = B * W, W
     if s.form == CELL and s.ndim == 1:
         return (W,)
@@ -96,7 +97,7 @@ cdef tuple output_shape(Weights weights, Short *s):
     return (T, B, W)
 
 
-cdef tuple state_shape(Weights weights, const Short *s, int64_t n):
+cdef tuple state_shape(Weights weights, const FastCall *s, int64_t n):
     """Shape of a state of n numbers a sequence."""
     cdef int64_t B = s.args.call.B
     if s.form == CELL and s.ndim == 1:
@@ -108,43 +109,45 @@ cdef tuple state_shape(Weights weights, const Short *s, int64_t n):
     return (weights.n_entries, B, n)
 
 
-cdef int compute_short(Weights weights, Short *s, threads) except -1:
-    """The call, of which all arrays are set. threads() is asked if it is long."""
+cdef int compute_fast(Weights weights, FastCall *s, threads) except -1:
+    """Runs a call whose arrays are set. threads() is only called for a long one."""
     cdef c_bool is_short = is_short_call(&weights.model, s.n_rows)
-    s.args.tape = NULL
+    s.args.packed, s.args.tape = weights.packed_forward.address, NULL
     if not is_short:
         s.args.call.n_threads = threads()
-    return run_forward(weights, &s.args, is_short)
+    return run_forward(&s.args, is_short)
 
 
-cdef run_short(Weights weights, Short *s, threads):
-    """output (of a cell: h), h_n, c_n (None of a plain RNN): new arrays, but no states if the call has a place for them."""
+cdef run_fast(Weights weights, FastCall *s, threads):
+    """New arrays: output (a cell's h), h_n and c_n (None for a plain RNN); no states if the call has memory for them.
+    """
     dtype, empty = weights.dtype, numpy.empty
     output, h_n, c_n = empty(output_shape(weights, s), dtype), None, None
     s.args.output.data = new_memory(output, weights.code)
     if s.args.h_n == NULL:
-        h_n = empty(state_shape(weights, s, weights.R()), dtype)
+        h_n = empty(state_shape(weights, s, h_size_of(&weights.model)), dtype)
         s.args.h_n = new_memory(h_n, weights.code)
         if weights.model.cell == LSTM_CELL_LSTM:
             c_n = empty(state_shape(weights, s, weights.model.hidden_size), dtype)
             s.args.c_n = new_memory(c_n, weights.code)
-    compute_short(weights, s, threads)
+    compute_fast(weights, s, threads)
     return output, h_n, c_n
 
 
 cdef void *new_memory(array, char code) except NULL:
-    """Of an array that is new, contiguous and not empty."""
+    """The memory of a new array, contiguous and not empty."""
     cdef int64_t n
-    return numbers(array, code, True, &n)
+    return numbers("array", array, code, True, &n)
 
 
 def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threads, c_bool is_cell):
-    """(output, h_n, c_n) for x, the state and the lengths of a module, ndarrays; None unless all is as usual.
+    """(output, h_n, c_n) for x, the state and the lengths of a module's call; None if they need the slow path.
 
-    threads() is the number of threads for calls that are long enough to ask.
+    threads() returns the number of threads; it is only called for long calls.
     """
-    cdef Short s
+    cdef FastCall s
     cdef Memory at
+    cdef Form form
     cdef c_bool has_c = weights.model.cell == LSTM_CELL_LSTM
     h_0, c_0 = state, None
     if has_c and state is not None:
@@ -154,15 +157,16 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     if (type(x) is not plain_array or (h_0 is not None and type(h_0) is not plain_array)
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
-    try:  # (around this alone: what a signal handler raises during the computation is the caller's)
-        look(x, weights.code, &at)
-        kept = begin_short(weights, &at, CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED, batch_first, lengths, &s)
+    try:  # (not around the computation: what a signal handler raises there belongs to the caller)
+        read_strided(x, weights.code, &at)
+        form = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
+        kept = begin_fast(weights, &at, form, batch_first, lengths, &s)
         if h_0 is not None:
-            look(h_0, weights.code, &at)
-            s.args.h_0 = short_state(weights, &at, weights.R(), &s)
+            read_strided(h_0, weights.code, &at)
+            s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), &s)
         if c_0 is not None:
-            look(c_0, weights.code, &at)
-            s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, &s)
+            read_strided(c_0, weights.code, &at)
+            s.args.c_0 = fast_state(weights, &at, weights.model.hidden_size, &s)
     except ValueError:
         return None
-    return run_short(weights, &s, threads)
+    return run_fast(weights, &s, threads)

@@ -1,11 +1,12 @@
-# The fast path of streaming.py, included by _core.pyx: one step of live sequences for about a microsecond from Python.
-# What a step needs is set up once; a step checks its arguments, fills in two pointers and calls the core.
+# The fast path of streaming.py: a step of live sequences for about a microsecond from Python. What a step needs is
+# set up once; a step checks its arguments, fills in two pointers and calls the core.
 
 cdef class Live:
-    """B live sequences on one version of the weights. Nothing but the numbers in h and c ever changes: a stream whose size
-    or version changes gets a new one, so that a call that runs meanwhile ends on what it began with.
+    """B live sequences on one version of the weights. Only the numbers in h and c ever change: a stream whose size or
+    version changes gets a new one, so that a call in progress ends on what it began with.
 
-    version: an object whose `weights` are Weights. state: None for zero, or another of the same sizes to share that of.
+    version: an object whose `weights` are Weights. share: another of the same sizes, whose state it takes over; None:
+    zero.
     """
     cdef lstm_forward_args args
     cdef Weights weights
@@ -13,22 +14,24 @@ cdef class Live:
     cdef readonly object h, c         # (L, B, R) and (L, B, H); c is None for a plain RNN
     cdef readonly int64_t batch_size
     cdef Block workspace, state       # state: the memory of h, then c
-    cdef Block next                   # where steps write it that a signal may interrupt, which then leave it as it was; or None
+    cdef Block next                   # where an interruptible step writes the new state; None: steps update it in place
     cdef int64_t input_size, h_size, h_bytes, x_bytes, output_bytes
     cdef object one_shape, batch_shape, dtype, empty
     cdef c_bool is_short              # a step is over before the GIL could be given away
 
     def __cinit__(self, version, int64_t batch_size, Live share=None):
         cdef Weights weights = version.weights
+        if weights is None:
+            raise TypeError("version.weights must be Weights, got None")
         cdef lstm_model *m = &weights.model
         cdef int64_t B = batch_size, L = m.num_layers, I = m.input_size, H = m.hidden_size, n = 0
         cdef int64_t element = weights.dtype.itemsize
         if B < 1 or m.num_directions != 1:
             raise ValueError("a stream needs one sequence or more, and a network of one direction")
-        if <double>L * B * H > 1e17:
+        if <double>B * (L * <double>H + I) > 1e17:
             raise MemoryError("the sizes overflow 64 bits")
         self.weights, self.version, self.batch_size, self.input_size = weights, version, B, I
-        self.dtype, self.h_size, self.empty = weights.dtype, weights.R(), numpy.empty
+        self.dtype, self.h_size, self.empty = weights.dtype, h_size_of(m), numpy.empty
         self.x_bytes, self.output_bytes = B * I * element, B * self.h_size * element
         self.one_shape, self.batch_shape = (self.h_size,), (B, self.h_size)
         self.h_bytes = L * B * self.h_size * element
@@ -44,7 +47,7 @@ cdef class Live:
         weights.begin(&self.args.call, 1, B, None, 1)
         self.args.x.row_stride, self.args.x.step_stride = I, B * I
         self.args.output.row_stride, self.args.output.step_stride = self.h_size, B * self.h_size
-        self.next = Block(n_bytes) if is_interruptible(m, 1, B) else None
+        self.next = Block(n_bytes) if is_interruptible(m, B) else None
         self.set_states(&self.args, self.next)
         self.args.packed, self.args.tape = weights.packed_forward.address, NULL
         raise_status(lstm_forward_bytes(&self.args.call, False, &n))
@@ -53,7 +56,7 @@ cdef class Live:
         self.is_short = is_short_call(m, B)
 
     cdef void set_states(self, lstm_forward_args *a, Block next) noexcept:
-        """A call that begins at the state and leaves the new one in `next`, or, without, in its place."""
+        """The call starts from the state and writes the new one to `next`, or in place without it."""
         cdef char *old = <char *>self.state.address
         cdef char *new = old if next is None else <char *>next.address
         a.h_0, a.h_n, a.c_0, a.c_n = old, new, NULL, NULL
@@ -62,8 +65,9 @@ cdef class Live:
 
     cdef int refuse_out(self, out, int ndim) except -1:
         shape = self.one_shape if ndim == 1 else self.batch_shape
-        raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part of the "
-                         f"stream's state, got {getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}")
+        got = f"{getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}"
+        raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part "
+                         f"of the stream's state, got {got}")
 
     cdef lstm_status run_long(self) except *:
         cdef char *new = NULL
@@ -79,7 +83,7 @@ cdef class Live:
         return status
 
     cdef inline int reads(self, object array, int64_t columns, int flags, Memory *a) except -1:
-        """1, and where it lies, if it is a contiguous ([B,] columns) array of the dtype; else 0."""
+        """1, and where it lies, if it is a contiguous array of shape ([B,] columns) and of the dtype; else 0."""
         return (read_buffer(array, self.weights.code, flags | PyBUF_C_CONTIGUOUS, a)
                 and ((a.ndim == 2 and a.shape[0] == self.batch_size and a.shape[1] == columns)
                      or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
@@ -98,9 +102,9 @@ cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_
 cdef class Stepper:
     """The state of B live sequences, and what moves it. streaming.Stream adds the rest.
 
-    read(x) gives a contiguous array of the right shape and dtype from anything else, or raises; threads() the number of
-    threads for steps that are long enough to ask. One thread at a time uses a stream: a second one is refused, except that
-    use_version may come at any time.
+    read(x) returns a contiguous array of the right shape and dtype for any other x, or raises; threads() the number
+    of threads, and is only called for long steps. One thread at a time uses a stream: a second one is refused, except
+    that _use_version may be called at any time.
     """
     cdef Live live
     cdef object read, threads
@@ -135,11 +139,12 @@ cdef class Stepper:
         """Keeps other threads out until _release()."""
         if not lstm_claim(&self.is_claimed):
             self.current()
-            raise RuntimeError("this stream is in use by another thread, or by the call that a signal handler interrupts, or it "
-                               "was when the process forked: a stream can be used by one thread at a time")
+            raise RuntimeError("this stream is in use by another thread, or by the call that a signal handler "
+                               "interrupts, or it was when the process forked: one thread at a time can use a stream")
 
     def _release(self):
-        lstm_release(&self.is_claimed)
+        if self.live is not None:
+            lstm_release(&self.is_claimed)
 
     @property
     def _live(self):
@@ -147,22 +152,27 @@ cdef class Stepper:
 
     @property
     def h(self):
+        """Hidden state, (num_layers, B, R): the memory that steps change."""
         return self.current().h
 
     @property
     def c(self):
+        """Cell state, (num_layers, B, H): the memory that steps change; None for an RNN."""
         return self.current().c
 
     @property
     def weights(self):
+        """The packed weights that steps use, a `_core.Weights`."""
         return self.current().weights
 
     @property
     def batch_size(self):
+        """B, the number of sequences."""
         return self.current().batch_size
 
-    def use_version(self, version):
-        """Calls from now on run on these weights, of the same sizes; the state stays. One that runs now ends on the old ones."""
+    def _use_version(self, version):
+        """Later calls use these weights, of the same sizes; the state stays. A call in progress ends on the old ones.
+        """
         cdef Live old, new
         while True:
             old = self.current()
@@ -171,7 +181,7 @@ cdef class Stepper:
                 return
 
     def _install(self, Live new not None):
-        """Goes on with these sequences, claimed."""
+        """Continues with these sequences. The stream is claimed."""
         cdef Live old
         while True:
             old = self.current()
@@ -181,20 +191,20 @@ cdef class Stepper:
                 return
 
     def _set_state(self, h, c):
-        """Copies the whole state in, claimed; a failure changes nothing."""
+        """Overwrites the whole state, or nothing. The stream is claimed."""
         cdef Live live = self.current()
         cdef int64_t L = live.weights.model.num_layers, B = live.batch_size, H = live.weights.model.hidden_size
-        cdef char *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
-        cdef char *from_c = exact("c", c, live.weights.code, False, 3, L, B, H)
+        cdef void *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
+        cdef void *from_c = exact("c", c, live.weights.code, False, 3, L, B, H)
         if from_h == NULL or (from_c == NULL) != (live.c is None):
             raise ValueError("h must be an array, and c one of an LSTM")
         memmove(live.state.address, from_h, live.h_bytes)
         if from_c != NULL:
             memmove(<char *>live.state.address + live.h_bytes, from_c, live.state.n - live.h_bytes)
 
-    def _short_block(self, x):
-        """Stream.block for an ndarray as usual; None for anything else."""
-        cdef Short s
+    def _fast_block(self, x):
+        """Stream.block for an ndarray of the right dtype and layout; None for anything else."""
+        cdef FastCall s
         cdef Memory at
         cdef Live live
         cdef Block next = None
@@ -207,8 +217,8 @@ cdef class Stepper:
             if x.base is not None and numpy.may_share_memory(x, live.state.data):
                 x = numpy.array(x)
             try:
-                look(x, live.weights.code, &at)
-                begin_short(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
+                read_strided(x, live.weights.code, &at)
+                begin_fast(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
             except ValueError:
                 return None
             if s.args.call.B != live.batch_size:
@@ -216,7 +226,7 @@ cdef class Stepper:
             if s.args.call.interrupted != NULL:
                 next = Block(live.state.n)
             live.set_states(&s.args, next)
-            output = run_short(live.weights, &s, self.threads)[0]
+            output = run_fast(live.weights, &s, self.threads)[0]
             if next is not None:
                 memcpy(live.state.address, next.address, live.state.n)
             return output
@@ -224,16 +234,24 @@ cdef class Stepper:
             lstm_release(&self.is_claimed)
 
     def step(self, x, out=None):
-        """One step of every sequence.
+        """Take one step of every sequence.
 
         Parameters
         ----------
-        x : array_like of shape (B, I), or (I,) if there is one sequence
-        out : array to write into instead of a new one: contiguous, of the result's shape and dtype, no part of the state
+        x : array_like of shape (B, I), or (I,) for one sequence
+            Input of each sequence.
+        out : ndarray, optional
+            Array to write the result to: contiguous, of its shape and dtype, and no part of the state. By default a new one.
 
         Returns
         -------
-        h of the last layer, (B, R) or (R,) as x is: R = proj_size or H
+        ndarray of shape (B, R) or (R,)
+            h of the last layer, with or without the batch axis as x: R = proj_size or H.
+
+        Raises
+        ------
+        ValueError
+            For an x or out of another shape; the state is unchanged then.
         """
         cdef Live live
         cdef Memory at, to

@@ -1,4 +1,4 @@
-# PyTorch's tensors, included by _core.pyx: how their memory is read, and the fast path of lstm_fast/torch, inference on
+# PyTorch's tensors: how their memory is read, and the fast path of lstm_fast/torch, inference on
 # plain tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API,
 # which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns
 # and make the storage non-resizable for good.
@@ -136,10 +136,6 @@ cdef class TensorReader:
         return array if <uintptr_t>memory.data % <uintptr_t>itemsize == 0 else array.copy()
 
 
-cdef dict DTYPES = {c'f': numpy.dtype("float32"), c'd': numpy.dtype("float64"), c'l': numpy.dtype("int64"),
-                    c'B': numpy.dtype("uint8")}
-
-
 cdef char code_of(int type_code, int bits) except 0:
     """The code of a type in DLPack: 0 are signed integers, 1 unsigned ones, 2 IEEE numbers."""
     if type_code == 2 and bits == 32:
@@ -151,10 +147,6 @@ cdef char code_of(int type_code, int bits) except 0:
     if type_code == 1 and bits == 8:
         return c'B'
     raise ValueError
-
-
-cdef int number_bytes(char code) noexcept:
-    return 1 if code == c'B' else 4 if code == c'f' else 8
 
 
 cdef int64_t MANY_BYTES = 1 << 18  # which take over 5 us to compare
@@ -183,7 +175,7 @@ cdef class TensorCalls:
         if self.copies == NULL:
             raise MemoryError()
         for k, copy in enumerate(self.kept):
-            if not read_buffer(copy, self.code, PyBUF_STRIDES, &self.copies[<int>k]):
+            if not read_buffer(copy, self.code, PyBUF_C_CONTIGUOUS, &self.copies[<int>k]):
                 raise ValueError("copies must be contiguous arrays of the dtype of the weights")
 
     def __dealloc__(self):
@@ -229,7 +221,7 @@ cdef class TensorCalls:
         self.reader.read_numbers(tensor, self.code, &memory)
         return memory.data
 
-    cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, Short *s):
+    cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, FastCall *s):
         """Prepares the call; ValueError, or what a tensor's methods raise, unless all is plain and current.
 
         Returns the results, still empty, and memory that the call needs.
@@ -242,19 +234,19 @@ cdef class TensorCalls:
         self.reader.read_numbers(x, self.code, &at)
         form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
         of_steps = self.reader.array(batch_sizes) if form == PACKED else None
-        kept = begin_short(weights, &at, form, batch_first, of_steps, s)
+        kept = begin_fast(weights, &at, form, batch_first, of_steps, s)
+        h_0, c_0 = (None, None) if hx is None else hx
         if hx is not None:
-            h_0, c_0 = hx
             self.reader.read_numbers(h_0, self.code, &at)
-            s.args.h_0 = short_state(weights, &at, weights.R(), s)
+            s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), s)
             self.reader.read_numbers(c_0, self.code, &at)
-            s.args.c_0 = short_state(weights, &at, weights.model.hidden_size, s)
+            s.args.c_0 = fast_state(weights, &at, weights.model.hidden_size, s)
         empty = x.new_empty  # on the device of x, whatever the default device is
-        results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, weights.R())),
+        results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, h_size_of(&weights.model))),
                    empty(state_shape(weights, s, weights.model.hidden_size)))
         s.args.output.data = self.new_memory(results[0])
         s.args.h_n, s.args.c_n = self.new_memory(results[1]), self.new_memory(results[2])
-        return results, kept
+        return results, (kept, h_0, c_0)
 
     def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
         """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
@@ -262,11 +254,11 @@ cdef class TensorCalls:
         parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the
         data of a PackedSequence.
         """
-        cdef Short s
-        try:  # (around this alone: what a signal handler raises during the computation is the caller's)
+        cdef FastCall s
+        try:  # (not around the computation: what a signal handler raises there belongs to the caller)
             results, kept = self.begin(parameters, names, x, hx, batch_first, is_cell, batch_sizes, &s)
         except (AttributeError, BufferError, LookupError, RuntimeError, TypeError, ValueError):
             return None
-        compute_short(self.weights, &s, self.threads)
+        compute_fast(self.weights, &s, self.threads)
         output, h_n, c_n = results
         return (output, c_n) if is_cell else (output, (h_n, c_n))

@@ -7,11 +7,21 @@ cdef extern from "<stdbool.h>" nogil:
 
 
 cdef extern from "lstm_fast.h" nogil:
+    const int64_t LSTM_LARGEST_SIZE
+    const int LSTM_MOST_THREADS
+
+    enum lstm_gate:
+        LSTM_GATE_I
+        LSTM_GATE_F
+        LSTM_GATE_G
+        LSTM_GATE_O
+        LSTM_GATES
     enum lstm_cell:
         LSTM_CELL_LSTM
         LSTM_CELL_RNN_TANH
         LSTM_CELL_RNN_RELU
         LSTM_CELL_RNN_IDENTITY
+        LSTM_CELLS
     enum lstm_dtype:
         LSTM_F32
         LSTM_F64

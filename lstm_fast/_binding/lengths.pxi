@@ -1,4 +1,4 @@
-# Sequences of different lengths, included by _core.pyx: their order as the core takes it, the longest first.
+# Sequences of different lengths in the order of the core, longest first.
 
 cdef struct Order:
     int64_t T, B
@@ -9,7 +9,7 @@ cdef struct Order:
 
 cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
     """The order of a packed sequence of n rows from its batch_sizes, an int64 array; returns the memory behind it."""
-    cdef const int64_t[::1] sizes = batch_sizes.copy()  # which nobody changes meanwhile
+    cdef const int64_t[::1] sizes = batch_sizes.copy()  # which no other thread can change
     cdef int64_t T = sizes.shape[0], t, b, before = 0
     cdef int64_t[::1] memory
     if T < 1 or not 1 <= sizes[0] <= n:
@@ -32,15 +32,16 @@ cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
 
 
 cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
-    """The order of sequences from their lengths, each from 0 to T, else a ValueError; those of one length stay in their order.
-    Returns the memory behind it: lengths as they came, sorted, the batch row of each, and no matter what."""
+    """The order of sequences from their lengths, a stable sort; ValueError unless all are from 0 to T.
+
+    Returns the memory behind it: the lengths as given, sorted, the batch row of each, workspace."""
     cdef int64_t B = lengths.shape[0], b, n, place = 0, after
     cdef c_bool is_sorted = True
     if T < 0:
         raise ValueError
     kept = numpy.empty(3 * B + T + 1, numpy.int64)
     cdef int64_t[::1] memory = kept
-    cdef int64_t *given = &memory[0]  # which nobody changes meanwhile
+    cdef int64_t *given = &memory[0]  # which no other thread can change
     cdef int64_t *starts = given + 3 * B
     memset(starts, 0, (T + 1) * sizeof(int64_t))
     for b in range(B):
@@ -61,7 +62,7 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
 
 
 cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
-    """The order of B sequences of T steps at most from their lengths, an int64 array; returns the memory behind it."""
+    """The order of B sequences of at most T steps from their lengths, an int64 array; returns the memory behind it."""
     if type(lengths) is not plain_array:
         raise ValueError
     kept = sort_by_length(lengths, T, order)
@@ -73,14 +74,15 @@ cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
 
 
 def sort_lengths(lengths, int64_t T):
-    """int64 lengths from the longest to the shortest, and the batch row of each; a ValueError unless all are from 0 to T."""
+    """int64 lengths from the longest to the shortest, and the batch row of each; ValueError unless all are from 0 to T.
+    """
     cdef Order order
     kept = sort_by_length(lengths, T, &order)
     return kept[order.B:2 * order.B], kept[2 * order.B:3 * order.B]
 
 
 cdef own(array):
-    """A copy, which nobody changes between its check and the end of the call."""
+    """A copy, which no other thread can change between its check and the end of the call."""
     return numpy.array(array, numpy.int64)
 
 

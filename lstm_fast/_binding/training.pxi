@@ -1,7 +1,8 @@
-# What training needs beside the network, included by _core.pyx: a linear layer, an optimiser's step, the norm of gradients.
+# Training beside the network: a linear layer, an optimiser's step, the norm of gradients.
 
 def linear(weight, bias, x, int num_threads):
-    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of one dtype. The same bits on any threads."""
+    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of one dtype. The same bits on
+    any threads."""
     y = numpy.empty((x.shape[0], weight.shape[0]), weight.dtype)
     run_linear(weight, bias, x, y, None, None, None, None, num_threads)
     return y
@@ -21,17 +22,18 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     cdef lstm_status status
     cdef char code = dtype_code(weight.dtype)
     cdef Block workspace
-    if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x) and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
+    if not (read_buffer(x, code, PyBUF_C_CONTIGUOUS, &of_x)
+            and read_buffer(weight, code, PyBUF_C_CONTIGUOUS, &of_weight)
             and of_x.ndim == of_weight.ndim == 2 and of_x.shape[1] == of_weight.shape[1] > 0
             and of_weight.shape[0] > 0):
-        raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, got {x.shape} "
-                         f"{x.dtype} and {weight.shape} {weight.dtype}")
+        raise ValueError(f"x and weight of a linear layer must be contiguous (n, I) and (O, I) of one dtype, "
+                         f"got {x.shape} {x.dtype} and {weight.shape} {weight.dtype}")
     if (y is None) == (d_y is None):
         raise ValueError("d_y must be an array")
     N, I, O = of_x.shape[0], of_x.shape[1], of_weight.shape[0]
     a.call.isa, a.call.n_threads, a.call.interrupted = current_isa, num_threads, NULL
     a.call.interrupted_context = NULL
-    a.call.model.dtype = LSTM_F32 if code == b'f' else LSTM_F64
+    a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
     if <double>N * I * O > INTERRUPTIBLE_WORK and is_main_thread():
         a.call.interrupted = check_signals
     a.n, a.n_inputs, a.n_outputs = N, I, O
@@ -56,15 +58,15 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     return 0
 
 
-def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2, double epsilon,
-             double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
+def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2,
+             double epsilon, double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
     """One step in place over flat arrays of one dtype. second None: SGD, first its momentum or None."""
     cdef lstm_optimizer o
     cdef char code = dtype_code(parameters.dtype)
     if gradients is None or (first is None and second is not None):
         raise ValueError("gradients must be an array, and first too if second is one")
-    o.dtype, o.step = LSTM_F32 if code == b'f' else LSTM_F64, step
-    o.parameters = numbers(parameters, code, True, &o.n)
+    o.dtype, o.step = LSTM_F32 if code == c'f' else LSTM_F64, step
+    o.parameters = numbers("parameters", parameters, code, True, &o.n)
     o.gradients = exact("gradients", gradients, code, False, 1, o.n)
     o.first, o.second = exact("first", first, code, True, 1, o.n), exact("second", second, code, True, 1, o.n)
     o.lr, o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.scale = lr, beta_1, beta_2, epsilon, weight_decay, scale
@@ -77,8 +79,8 @@ def norm(values):
     """Euclidean length of a contiguous array, summed in float64."""
     cdef char code = dtype_code(values.dtype)
     cdef int64_t n
-    cdef const void *at = numbers(values, code, False, &n)
+    cdef const void *at = numbers("values", values, code, False, &n)
     cdef double squares
     with nogil:
-        squares = lstm_square_sum(LSTM_F32 if code == b'f' else LSTM_F64, n, at)
+        squares = lstm_square_sum(LSTM_F32 if code == c'f' else LSTM_F64, n, at)
     return sqrt(squares)

@@ -1,0 +1,39 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
+"""The binding, module lstm_fast._core: arrays -> argument struct -> C call without the GIL -> status to exception.
+
+Private. Its callers check shapes and dtypes with messages for people. Whatever they say, nothing here reads or writes
+outside the arrays it is given: each shape is checked against the model that the weights were packed for. README.md
+has the map.
+"""
+import os
+import threading
+
+import numpy
+
+cimport cython
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo,
+                              PyBuffer_Release)
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memmove, memset
+
+from lstm_fast._binding.csrc cimport *
+
+LARGEST_SIZE = LSTM_LARGEST_SIZE  # of an input, a hidden or projected state, and of layers
+MOST_THREADS = LSTM_MOST_THREADS  # of a call
+
+include "instruction_sets.pxi"
+include "buffers.pxi"
+include "memory.pxi"
+include "calls.pxi"
+include "lengths.pxi"
+include "parameters.pxi"
+include "weights.pxi"
+include "inference.pxi"
+include "stream.pxi"
+include "torch_tensors.pxi"
+include "training.pxi"
+include "testing.pxi"

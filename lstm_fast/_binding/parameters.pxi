@@ -1,0 +1,118 @@
+# A model's description and its parameters: Python's arguments into the structs of the contract, each member by name.
+
+CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
+         "identity": LSTM_CELL_RNN_IDENTITY}
+
+ACTIVATIONS = {
+    "tanh": LSTM_TANH, "sigmoid": LSTM_SIGMOID, "relu": LSTM_RELU, "affine": LSTM_AFFINE, "leaky_relu": LSTM_LEAKY_RELU,
+    "thresholded_relu": LSTM_THRESHOLDED_RELU, "scaled_tanh": LSTM_SCALED_TANH, "hard_sigmoid": LSTM_HARD_SIGMOID,
+    "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS,
+}
+
+# Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight",
+              "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+
+
+cdef lstm_activation activation_of(spec) except *:
+    """(name, alpha, beta); None: the plain cell's."""
+    cdef lstm_activation a
+    a.kind, a.alpha, a.beta = LSTM_DEFAULT, 0, 0
+    if spec is not None:
+        name, alpha, beta = spec
+        a.kind, a.alpha, a.beta = ACTIVATIONS[name], alpha, beta
+    return a
+
+
+cdef inline int64_t h_size_of(const lstm_model *m) noexcept:
+    """R: P with a projection, else H."""
+    return m.proj_size if m.proj_size else m.hidden_size
+
+
+cdef int check_model(lstm_model *m, tuple arrays) except -1:
+    """Raises unless the core can compute with this model, whose last members come from the arrays. (It refuses sizes
+    that are too large itself.)"""
+    if min(m.input_size, m.hidden_size, m.num_layers) < 1 or m.num_directions not in (1, 2):
+        raise ValueError("sizes and num_layers must be positive and num_directions 1 or 2")
+    if not 0 <= m.proj_size < m.hidden_size:
+        raise ValueError(f"proj_size must be from 0 to hidden_size - 1 = {m.hidden_size - 1}, got {m.proj_size}")
+    if len(arrays) % m.num_directions or len(arrays) // m.num_directions != m.num_layers:
+        raise ValueError(f"arrays must have an entry for each layer and direction, got {len(arrays)}")
+    check_entry(arrays[0])
+    m.initial_state = arrays[0][PARAMETERS.index("h_0")] is not None
+    m.half_weights = getattr(arrays[0][PARAMETERS.index("weight_ih")], "dtype", None) == numpy.float16
+    has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
+                   or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
+    if m.cell != LSTM_CELL_LSTM and (has_options or m.half_weights):
+        raise ValueError("a plain RNN has none of the options of an LSTM, and no weights of float16")
+    if m.half_weights and m.dtype != LSTM_F32:
+        raise ValueError("weights of float16 need an LSTM of dtype float32")
+    return 0
+
+
+cdef int check_entry(entry) except -1:
+    if len(entry) != len(PARAMETERS):
+        raise ValueError(f"an entry must have an array or None for each of PARAMETERS, got {len(entry)}")
+    return 0
+
+
+cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
+                     int64_t columns=0) except? NULL:
+    """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
+    cdef char code = c'e' if m.half_weights and columns else c'f' if m.dtype == LSTM_F32 else c'd'
+    if array is None and not is_in_model:
+        return NULL
+    if (array is None or not is_in_model) and not (array is None and name.startswith("bias")):
+        raise ValueError(f"{name} must be {'an array' if is_in_model else 'None'} in this model")
+    return exact(name, array, code, is_gradient, 2 if columns else 1, rows, columns if columns else 1)
+
+
+cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_bool are_gradients=False) except -1:
+    """Where the arrays of every layer and direction lie or, of gradients, are to be written."""
+    cdef lstm_weights *w = weights
+    cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = are_gradients
+    cdef int64_t n = m.num_layers * m.num_directions, k = 0
+    cdef int64_t H = m.hidden_size, R = h_size_of(m), G = H * (LSTM_GATES if is_lstm else 1), I = m.input_size
+    if len(entries) != n:
+        raise ValueError(f"there must be {n} entries, one for each layer and direction, got {len(entries)}")
+    for entry in entries:
+        check_entry(entry)
+        (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight,
+         norm_c_weight, norm_c_bias, h_0, c_0) = entry
+        if k == m.num_directions:
+            I = m.num_directions * R
+        w = &weights[k]
+        w.weight_ih = parameter(m, "weight_ih", weight_ih, True, g, G, I)
+        w.weight_hh = parameter(m, "weight_hh", weight_hh, True, g, G, R)
+        w.bias_ih = parameter(m, "bias_ih", bias_ih, True, g, G)
+        w.bias_hh = parameter(m, "bias_hh", bias_hh, True, g, G)
+        w.weight_hr = parameter(m, "weight_hr", weight_hr, m.proj_size != 0, g, R, H)
+        w.weight_peephole = parameter(m, "weight_peephole", weight_peephole, m.peepholes, g, 3 * H)
+        w.norm_ih_weight = parameter(m, "norm_ih_weight", norm_ih_weight, m.layer_norm, g, G)
+        w.norm_hh_weight = parameter(m, "norm_hh_weight", norm_hh_weight, m.layer_norm, g, G)
+        w.norm_c_weight = parameter(m, "norm_c_weight", norm_c_weight, m.layer_norm, g, H)
+        w.norm_c_bias = parameter(m, "norm_c_bias", norm_c_bias, m.layer_norm, g, H)
+        w.h_0 = parameter(m, "h_0", h_0, m.initial_state, g, R)
+        w.c_0 = parameter(m, "c_0", c_0, m.initial_state and is_lstm, g, H)
+        k += 1
+    return 0
+
+
+cdef inline void *moved(const void *at, ptrdiff_t offset) noexcept nogil:
+    return NULL if at == NULL else <char *>at + offset
+
+
+cdef void fill_gradients(const lstm_weights *w, ptrdiff_t offset, lstm_weight_gradients *d) noexcept nogil:
+    """Each gradient `offset` bytes from where w has its parameter; NULL stays NULL."""
+    d.d_weight_ih = moved(w.weight_ih, offset)
+    d.d_weight_hh = moved(w.weight_hh, offset)
+    d.d_bias_ih = moved(w.bias_ih, offset)
+    d.d_bias_hh = moved(w.bias_hh, offset)
+    d.d_weight_hr = moved(w.weight_hr, offset)
+    d.d_weight_peephole = moved(w.weight_peephole, offset)
+    d.d_norm_ih_weight = moved(w.norm_ih_weight, offset)
+    d.d_norm_hh_weight = moved(w.norm_hh_weight, offset)
+    d.d_norm_c_weight = moved(w.norm_c_weight, offset)
+    d.d_norm_c_bias = moved(w.norm_c_bias, offset)
+    d.d_h_0 = moved(w.h_0, offset)
+    d.d_c_0 = moved(w.c_0, offset)

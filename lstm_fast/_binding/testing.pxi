@@ -1,0 +1,32 @@
+# Hooks for tests, under one name: lstm_fast._core.testing. Nothing here is in a public call's way.
+
+class testing:
+    """Hooks for the tests of lstm_fast."""
+
+    SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS,
+              "units": LSTM_SPLIT_UNITS}
+
+    @staticmethod
+    def use_split(name="best"):
+        """How threads share calls from now on. All but "best" use all threads, however little there is to do."""
+        global current_split
+        current_split = testing.SPLITS[name]
+
+    @staticmethod
+    def activate(spec, x, c_bool slope=False):
+        """An activation (name, alpha, beta) of a contiguous float32 or float64 array, exactly as the cells compute it.
+
+        slope: its derivative instead, and x is its output."""
+        cdef char code = dtype_code(x.dtype)
+        cdef int64_t n
+        cdef const void *source = numbers("x", x, code, False, &n)
+        y = numpy.empty(x.shape, x.dtype)
+        cdef void *to = numbers("y", y, code, True, &n)
+        cdef const lstm_isa *isa_now = current_isa
+        cdef lstm_activation activation = activation_of(spec)
+        with nogil:
+            lstm_activate(isa_now, LSTM_F32 if code == c'f' else LSTM_F64, activation, slope, n, source, to)
+        return y
+
+
+testing.spare_workspaces = spare_workspaces

@@ -1,0 +1,286 @@
+# Weights: one packed version of a network's parameters, and the calls that compute with it.
+
+cdef class Weights:
+    """One immutable version of a network's weights, packed for one instruction set.
+
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
+    of which all of them are views, if there is one. float16 matrices are stored as such and computed with in float32,
+    forward only; all other arrays have the dtype. Further options are members of lstm_model.
+
+    Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
+    object.
+    """
+    cdef lstm_model model
+    cdef const lstm_isa *isa
+    cdef readonly object flat, dtype, cell
+    cdef readonly tuple arrays
+    cdef Block packed_forward, packed_backward
+    cdef lstm_weights *in_flat  # where the arrays lie in flat; NULL without it
+    cdef char *flat_begin
+    cdef int64_t n_flat, n_entries
+    cdef char code  # of the dtype, in the buffer protocol
+
+    def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                  int64_t num_directions, arrays, *, flat=None, int64_t proj_size=0, c_bool peepholes=False,
+                  c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
+                  activation=None, recurrent_activation=None, cell_activation=None):
+        cdef lstm_model *m = &self.model
+        self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple([tuple(of) for of in arrays])
+        self.code, self.n_entries, self.isa = dtype_code(self.dtype), len(self.arrays), current_isa
+        m.cell, m.dtype = CELLS[cell], LSTM_F32 if self.code == c'f' else LSTM_F64
+        m.input_size, m.hidden_size, m.proj_size = input_size, hidden_size, proj_size
+        m.num_layers, m.num_directions = num_layers, num_directions
+        m.peepholes, m.layer_norm, m.coupled_gates = peepholes, layer_norm, coupled_gates
+        m.cell_clip, m.gate_clip = cell_clip, gate_clip
+        m.activation, m.cell_activation = activation_of(activation), activation_of(cell_activation)
+        m.recurrent_activation = activation_of(recurrent_activation)
+        check_model(m, self.arrays)
+        self.packed_forward = self.pack(False)
+        if flat is not None:
+            self.find_in_flat(flat)
+
+    def __dealloc__(self):
+        free(self.in_flat)
+
+    cdef Block pack(self, c_bool backward):
+        cdef int64_t n = 0
+        cdef void *to
+        cdef lstm_weights *weights = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
+        try:
+            read_parameters(&self.model, self.arrays, weights)
+            raise_status(lstm_packed_bytes(&self.model, self.isa, backward, &n))
+            packed = Block(n)
+            to = packed.address
+            with nogil:
+                lstm_pack(&self.model, self.isa, backward, weights, to)
+        finally:
+            free(weights)
+        return packed
+
+    cdef Block packed_for_backward(self):
+        # No lock: a fork would inherit it held. Threads that come here at once each pack, and one result is kept.
+        cdef Block packed
+        with cython.critical_section(self):
+            packed = self.packed_backward
+        if packed is None:
+            packed = self.pack(True)
+            with cython.critical_section(self):
+                if self.packed_backward is None:
+                    self.packed_backward = packed
+        return packed
+
+    cdef int find_in_flat(self, flat) except -1:
+        """Takes the flat array of which all arrays are views."""
+        cdef char *begin
+        cdef char *at
+        cdef int64_t n
+        if self.model.half_weights:
+            raise ValueError("flat must be None for weights of float16")
+        begin = <char *>numbers("flat", flat, self.code, False, &self.n_flat)
+        for array in [array for of in self.arrays for array in of if array is not None]:
+            at = <char *>numbers("arrays", array, self.code, False, &n)
+            if at < begin or at > begin + (self.n_flat - n) * number_bytes(self.code):
+                raise ValueError("arrays must be views of flat")
+        self.in_flat = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
+        read_parameters(&self.model, self.arrays, self.in_flat)
+        self.flat_begin, self.flat = begin, flat
+        return 0
+
+    cdef int read_gradients(self, lstm_weight_gradients *d_weights, gradients) except -1:
+        """Where each of the gradients, as backward takes them, is to be written."""
+        cdef lstm_weights *weights = self.in_flat
+        cdef ptrdiff_t offset = 0
+        cdef int64_t k
+        if gradients is None:
+            raise ValueError("gradients must be given, got None")
+        if self.in_flat != NULL:
+            offset = <char *>exact("gradients", gradients, self.code, True, 1, self.n_flat) - self.flat_begin
+        else:
+            weights = <lstm_weights *>allocate(self.n_entries * sizeof(lstm_weights))
+        try:
+            if self.in_flat == NULL:
+                read_parameters(&self.model, gradients, weights, True)
+            for k in range(self.n_entries):
+                fill_gradients(&weights[k], offset, &d_weights[k])
+        finally:
+            if self.in_flat == NULL:
+                free(weights)
+        return 0
+
+    cdef int begin(self, lstm_call *c, int64_t T, int64_t B, run, int num_threads) except -1:
+        """run: None, or the options of a training call, TrainingOptions."""
+        if T < 0 or B < 0:
+            raise ValueError(f"T and B must not be negative, got {T} and {B}")
+        c.model, c.isa, c.T, c.B, c.split = self.model, self.isa, T, B, current_split
+        c.n_threads = num_threads if num_threads > 1 else 1
+        c.interrupted, c.interrupted_context = NULL, NULL
+        if is_interruptible(&self.model, <double>T * B) and is_main_thread():
+            c.interrupted = check_signals
+        c.lengths, c.rows, c.packed_rows, c.resets = NULL, NULL, NULL, NULL
+        c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
+        if run is not None:
+            c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.recompute_gates = run
+            if c.zoneout_c != 0 and self.model.cell != LSTM_CELL_LSTM:
+                raise ValueError("a plain RNN has no c: zoneout_c must be 0")
+        return 0
+
+    cdef tuple begin_sequences(self, lstm_call *c, lstm_sequence *x_at, x, run, int num_threads, order, resets):
+        """Begins a call on x (T, B, I), or (1, n, I) if the order is that of a packed sequence.
+
+        Returns the axes of x but the last, and what must stay alive until the call is over."""
+        cdef Memory a
+        cdef int64_t T, B
+        if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
+            refuse("x", x, self.code, False, f"(T, B, {self.model.input_size})")
+        T, B = a.shape[0], a.shape[1]
+        x_at[0] = sequence("x", x, self.code, False, T, B, self.model.input_size)
+        if order is not None and len(order) == 3:
+            if T != 1:
+                raise ValueError(f"a packed x must have shape (1, n, {self.model.input_size}), got {x.shape}")
+            self.begin(c, len(order[2]), len(order[0]), run, num_threads)
+            kept = read_packed(order, B, c)
+        else:
+            self.begin(c, T, B, run, num_threads)
+            kept = read_order(order, c)
+        if resets is not None:
+            c.resets = <const uint8_t *>exact("resets", resets, c'B', False, 2, c.T, c.B)
+        return T, B, kept
+
+    cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
+        """A state (L * D, B, n), or the same rows with fewer axes before the last; None: NULL."""
+        cdef Memory a
+        cdef int64_t n_rows = 1, rows = self.n_entries * c.B
+        cdef int k
+        if array is None:
+            return NULL
+        if not read_buffer(array, self.code, contiguous(writable), &a):
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        for k in range(a.ndim - 1):
+            n_rows *= a.shape[k]
+        if a.ndim < 1 or n_rows != rows or a.shape[a.ndim - 1] != n:
+            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
+        return a.data if rows else NULL
+
+    cdef int check_tape(self, const lstm_call *c, Block tape) except -1:
+        cdef int64_t n = 0
+        raise_status(lstm_tape_bytes(c, &n))
+        if tape.n < n:
+            raise ValueError(f"tape must be a Block of {n} bytes for this call, got {tape.n}")
+        return 0
+
+    @property
+    def hidden_size(self):
+        return self.model.hidden_size
+
+    @property
+    def h_size(self):
+        """R: P with a projection, else H."""
+        return h_size_of(&self.model)
+
+    @property
+    def num_directions(self):
+        return self.model.num_directions
+
+    @property
+    def n_states(self):
+        return self.n_entries
+
+    @property
+    def has_c(self):
+        return self.model.cell == LSTM_CELL_LSTM
+
+    def tape_bytes(self, T, B, run=None):
+        """Size of the Block for what backward needs of T steps of B sequences."""
+        cdef lstm_call call
+        cdef int64_t n = 0
+        self.begin(&call, T, B, run, 1)
+        raise_status(lstm_tape_bytes(&call, &n))
+        return n
+
+    def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
+        """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
+
+        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or
+        (lengths, None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from
+        packed_rows[t] on. resets: None, or uint8 (T, B).
+        """
+        cdef lstm_forward_args a
+        cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
+        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
+        if output is None or h_n is None or (has_c and c_n is None):
+            raise ValueError("output and the last states must be arrays, got None")
+        a.output = sequence("output", output, self.code, True, T, B, self.model.num_directions * R)
+        a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
+        a.h_n, a.c_n = self.read_state("h_n", h_n, True, &a.call, R), self.read_state("c_n", c_n, True, &a.call, H)
+        a.tape = NULL
+        if tape is not None:
+            self.check_tape(&a.call, tape)
+            a.tape = tape.address
+        a.packed = self.packed_forward.address
+        run_forward(&a, False)
+
+    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
+                 int num_threads, run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
+        """gradients: L * D tuples in the order of PARAMETERS, None for absent ones, or, if there is a flat array of the
+        parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
+        cdef lstm_backward_args a
+        cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), n = 0, T, B
+        cdef lstm_status status
+        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        cdef Block packed, workspace = None
+        if self.model.half_weights:
+            raise TypeError("weights of float16 are for inference: there is no backward")
+        T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
+        if d_h_0 is None or (has_c and d_c_0 is None) or (d_c_norms is not None and not has_c):
+            raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")
+        self.check_tape(&a.call, tape)
+        a.d_output = sequence("d_output", d_output, self.code, False, T, B, self.model.num_directions * R)
+        a.d_x = sequence("d_x", d_x, self.code, True, T, B, self.model.input_size)
+        a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
+        a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)
+        a.d_c_n = self.read_state("d_c_n", d_c_n, False, &a.call, H)
+        a.d_h_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R)
+        a.d_c_0 = self.read_state("d_c_0", d_c_0, True, &a.call, H)
+        a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        packed = self.packed_for_backward()
+        a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
+        raise_status(lstm_backward_bytes(&a.call, &n))
+        cdef lstm_weight_gradients *d_weights
+        d_weights = <lstm_weight_gradients *>allocate(self.n_entries * sizeof(lstm_weight_gradients))
+        try:
+            self.read_gradients(d_weights, gradients)
+            workspace = borrow_workspace(n)
+            a.d_weights, a.workspace = d_weights, workspace.address
+            with nogil:
+                status = lstm_backward(&a)
+            raise_status(status)
+        finally:
+            free(d_weights)
+            return_workspace(workspace)
+
+    def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, run=None):
+        """Views of a tape with gates: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
+        time's."""
+        cdef lstm_call call
+        cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
+        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = h_size_of(&self.model)
+        self.begin(&call, T, B, run, 1)
+        self.check_tape(&call, tape)
+        if not (0 <= layer < self.model.num_layers and 0 <= direction < D):
+            raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
+        if self.model.cell != LSTM_CELL_LSTM or call.recompute_gates:
+            raise ValueError("this tape has no gates")
+        blocks = (H + V - 1) // V
+
+        def view(offset, *shape):
+            n = self.dtype.itemsize
+            for size in shape:
+                n *= size
+            return tape.data[offset:offset + n].view(self.dtype).reshape(shape)
+
+        gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
+        gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
+        c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
+        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
