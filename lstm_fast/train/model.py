@@ -72,8 +72,8 @@ class SequenceModel(EditableParameterized):
     (2, 16)
     """
 
-    lstm = Fixed("The network.", _network)
-    out_features = Fixed("Numbers of a prediction.", _arguments.positive_integer)
+    lstm = Fixed("Recurrent network.", _network)
+    out_features = Fixed("Number of outputs.", _arguments.positive_integer)
     readout = Fixed("Features of the head: last, all or mean.", _readout)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
