@@ -110,6 +110,14 @@ def write(name: str, parameter: Array, value: Any) -> None:
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 
 
+def changed_meanwhile() -> RuntimeError:
+    """The error to raise where parameters would overwrite changes that they do not have."""
+    return RuntimeError(
+        "the parameters were changed during this edit() block, which was therefore not applied: edits of one object "
+        "must not overlap"
+    )
+
+
 class Version:
     """Immutable version of a network's parameters: flat buffer, views by name, packed weights."""
 
@@ -194,11 +202,16 @@ class EditableParameterized(Parameterized):
         """Opaque objects that identify the current parameters: other objects after each change."""
         raise NotImplementedError
 
-    def _install(self, flat: Array) -> None:
-        """Make a flat array, which nobody writes to afterwards, the new version of the parameters."""
+    def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
+        """Make a flat array, which nobody writes to afterwards, the new version of the parameters.
+
+        With an expected version that is no longer the current one: raise changed_meanwhile(), and nothing else.
+        """
         raise NotImplementedError
 
-    def load_flat_parameters(self, flat: ArrayLike, *, copy: bool = True) -> None:
+    def load_flat_parameters(
+        self, flat: ArrayLike, *, copy: bool = True, expected_version: tuple[object, ...] | None = None
+    ) -> None:
         """Replace all parameters by those in a flat array.
 
         Parameters
@@ -207,15 +220,19 @@ class EditableParameterized(Parameterized):
             All parameters, in the order of `parameter_names`.
         copy : bool, default True
             False: keep the array itself if possible, which saves a copy in a training loop. It becomes read-only.
+        expected_version : tuple, optional
+            A `parameter_version`: only replace the parameters if they are still these.
 
         Raises
         ------
         ValueError
             If the shape does not match; the parameters are unchanged then.
+        RuntimeError
+            If the parameters are no longer those of expected_version; they are unchanged then.
         """
         array = _arguments.real_array("flat", flat, self._dtype)
         _arguments.shaped("flat", array, (self._table.size,), "of flat_parameters")
-        self._install(array.copy() if copy or not array.flags.c_contiguous else array)
+        self._install(array.copy() if copy or not array.flags.c_contiguous else array, expected_version)
 
     @contextmanager
     def edit(self) -> Iterator[EditableArrays]:
@@ -237,12 +254,8 @@ class EditableParameterized(Parameterized):
         before = self.parameter_version
         flat = self.flat_parameters.copy()
         yield EditableArrays(flat, self._table)
-        if any(now is not then for now, then in zip(self.parameter_version, before, strict=True)):
-            raise RuntimeError(
-                "the parameters were changed during this edit() block, which was therefore not applied: edits of one "
-                "object must not overlap"
-            )
-        self._install(flat.copy())  # a copy, so that references kept to arrays of p cannot modify the parameters
+        # A copy, so that references kept to arrays of p cannot modify the parameters.
+        self._install(flat.copy(), before)
 
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike]) -> None:
         """Replace all parameters by those in a mapping.

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _arguments, _core, _layout, _variants
 from ._options import Fixed, Setting, options_of
-from ._parameters import Parameterized, ParameterTable, Version
+from ._parameters import Parameterized, ParameterTable, Version, changed_meanwhile
 
 if TYPE_CHECKING:
     from ._layout import Layout
@@ -213,9 +213,13 @@ class Structure(Parameterized):
         """Opaque objects that identify the current parameters: other objects after each change."""
         return (self._version,)
 
-    def _install(self, flat: Array) -> None:
+    def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         """Make flat the new version of the parameters. Calls in progress finish with the old one."""
-        self._version = self._make_version(flat)
+        version = self._make_version(flat)
+        # Packing gives the GIL away; between this comparison and the assignment nothing does.
+        if expected_version is not None and self._version is not expected_version[0]:
+            raise changed_meanwhile()
+        self._version: Version = version
 
     # ---- objects ----
 

@@ -108,10 +108,12 @@ class SequenceModel(EditableParameterized):
         """Opaque objects that identify the current parameters: other objects after each change."""
         return (*self._lstm.parameter_version, self._head)
 
-    def _install(self, flat: Array) -> None:
+    def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
-        self._lstm.load_flat_parameters(flat[:n], copy=False)
-        self._head = Head(flat[n:], n_inputs, O)
+        head = Head(flat[n:], n_inputs, O)  # before anything changes
+        of_lstm = None if expected_version is None else expected_version[:-1]
+        self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=of_lstm)
+        self._head = head
 
     # ---- calls ----
 
