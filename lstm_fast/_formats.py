@@ -10,12 +10,13 @@ lstm_fast/reference/formats.py defines how numbers are rounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _core
 from ._parameters import ParameterTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def check_inputs(name: str, value: Any) -> str:
     if value not in INPUTS:
         raise ValueError(f"{name} must be {_or(INPUTS)}, got {value!r}")
     return value  # type: ignore[no-any-return]
+
+
+def check_options(format: Any, inputs: Any) -> None:
+    """Validate both options together."""
+    check_format("format", format)
+    check_inputs("inputs", inputs)
+    if inputs != "float32" and format != "int8":
+        raise ValueError(f"inputs must be 'float32' with format={format!r}, got {inputs!r}")
 
 
 def _or(names: tuple[str, ...]) -> str:
@@ -108,6 +117,26 @@ def encode(table: ParameterTable, format: str, parameters: Mapping[str, Array]) 
         else:
             stored[name][...] = value
     return flat
+
+
+def by_direction(stored: Mapping[str, Array], suffixes: Sequence[str], format: str) -> list[tuple[Array | None, ...]]:
+    """Stored parameters as the core takes them: a tuple for each suffix, in the order of _core.PARAMETERS."""
+    arrays = [tuple([stored.get(name + suffix) for name in _core.PARAMETERS]) for suffix in suffixes]
+    if format != "float16":
+        return arrays
+    return [  # its vectors are stored in 16 bits, but the core takes them in float32
+        tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
+        for of in arrays
+    ]
+
+
+def arrays_in_format(
+    parameters: Mapping[str, Array], suffixes: Sequence[str], format: str, inputs: str
+) -> list[tuple[Array | None, ...]]:
+    """Round the float32 parameters of a network; return them as the core takes them."""
+    check_parameters(format, parameters)
+    table = table_of({name: value.shape for name, value in parameters.items()}, format, inputs)
+    return by_direction(table.views(encode(table, format, parameters)), suffixes, format)
 
 
 def decode(stored: Mapping[str, Array]) -> dict[str, Array]:

@@ -82,10 +82,8 @@ class QuantizedLSTM(LSTMNetwork):
     inputs = Fixed("How the first layer multiplies x.", _formats.check_inputs, "float32")
 
     def __init__(self, lstm: LSTMNetwork, format: str = "float16", inputs: str = "float32") -> None:
-        self._format = _formats.check_format("format", format)
-        self._inputs = _formats.check_inputs("inputs", inputs)
-        if inputs != "float32" and format != "int8":
-            raise ValueError(f"inputs must be 'float32' with format={format!r}, got {inputs!r}")
+        _formats.check_options(format, inputs)
+        self._format, self._inputs = format, inputs
         _formats.check_network(format, lstm)
         parameters = lstm.parameters()
         _formats.check_parameters(format, parameters)
@@ -144,21 +142,12 @@ class QuantizedLSTM(LSTMNetwork):
     def _lay_out(self) -> None:
         super()._lay_out()
         self._table = _formats.table_of(self._table.shapes, self._format, self._inputs)
-        self._names = [
-            [name + suffix if name + suffix in self._table.shapes else None for name in _core.PARAMETERS]
-            for suffix in self.parameter_suffixes
-        ]
 
     def _make_version(self, flat: Array) -> Version:
         if flat.ctypes.data % _formats.ALIGNMENT:  # bytes, which pickle may place anywhere
             flat = flat.copy()
         views = self._table.views(flat)
-        arrays = self._by_direction(views)
-        if self._format == "float16":  # its vectors are stored in 16 bits, but the core takes them in float32
-            arrays = [
-                tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
-                for of in arrays
-            ]
+        arrays = _formats.by_direction(views, self.parameter_suffixes, self._format)
         known = {"format": self._format} if "scale_hh" in _core.PARAMETERS else {}
         return Version(flat, views, self._pack(arrays, **known))
 
