@@ -14,9 +14,10 @@
  *
  * struct lstm_model lists what else a cell can have; lstm_fast/reference/__init__.py has the formulas of all of it.
  *
- * Bits: each number is one chain of fused multiply-adds in a fixed order (bias, then the inputs 0..I-1, then the hidden
- * units 0..H-1), whatever the tile, the time chunk, the batch split, the number of threads or the instruction set. (The
- * portable kernels have no fused multiply-add: same order, other rounding.) */
+ * Bits: the order of every sum is fixed, whatever the tile, the batch split, the number of threads or the instruction
+ * set. A sum begins with its bias; then the inputs 0..I-1 are added in blocks of LSTM_SUM_BLOCK, each block one chain of
+ * fused multiply-adds from zero, and then the hidden units 0..H-1 in the same way. (The portable kernels have no fused
+ * multiply-add: same order, other rounding.) */
 #ifndef LSTM_FAST_H
 #define LSTM_FAST_H
 
@@ -38,6 +39,9 @@ enum lstm_status {
 
 #define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
 #define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
+
+/* Terms of a block of a sum. */
+#define LSTM_SUM_BLOCK 64
 
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4

@@ -20,21 +20,18 @@
 /* The products of a tile: from the hoisted input projection, or from bias + x W_ih^T computed here, which gives the
  * same bits. */
 ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
-                                 const struct lstm_step *s, int64_t row, int64_t panel, vec *acc) {
-    const int n = shape.panels * shape.width;
+                                 const struct lstm_step *s, int64_t row, int64_t panel, struct sums sums) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    const real *start = s->x.data ? s->bias + column : s->gates + row * s->gates_stride + column;
-    const int64_t start_stride = s->x.data ? 0 : s->gates_stride;
-    UNROLL
-    for (int v = 0; v < n; v++) {
-        UNROLL
-        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = load(start + r * start_stride + v * VL);
-    }
-    if (s->x.data)
+    struct sums start = {s->gates + row * s->gates_stride + column, s->gates_stride};
+    if (s->x.data) {
         multiply_tile(shape, format, 1, s->input_size, left_rows(shape.rows, &s->x, row),
-                      packed_panel(shape, format, s->weight_ih, s->input_size, panel), acc);
+                      packed_panel(shape, format, s->weight_ih, s->input_size, panel),
+                      (struct sums){(real *)s->bias + column, 0}, sums);
+        start = sums;
+    } else
+        prefetch_sums(shape, start);
     multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row),
-                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), acc);
+                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), start, sums);
 }
 
 /* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
@@ -130,20 +127,15 @@ struct group {
 /* block: the step for one row, else a group. */
 ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_format format, const void *block,
                                 int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    vec acc[TILE_VECTORS];
     if (shape.rows == 1) {
         vec sums[TILE_VECTORS];
-        step_products(shape, format, block, row, panel, acc);
-        spill(n, acc, sums);
+        step_products(shape, format, block, row, panel, sums_of_tile(shape, sums));
         update(block, row, panel, shape.rows, shape.panels, sums);
         return;
     }
     const struct group *group = block;
-    step_products(shape, format, group->step, row, panel, acc);
     vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-    UNROLL
-    for (int r = 0; r < shape.rows; r++) spill(n, acc + r * n, sums + r * group->panels * LSTM_GATES);
+    step_products(shape, format, group->step, row, panel, (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -229,11 +221,9 @@ NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t pan
 }
 
 ALWAYS_INLINE void rnn_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    vec acc[TILE_VECTORS], sums[TILE_VECTORS];
-    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, acc);
-    spill(shape.rows * n, acc, sums);
-    update_rnn(block, row, panel, shape.rows, n, sums);
+    vec sums[TILE_VECTORS];
+    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, sums_of_tile(shape, sums));
+    update_rnn(block, row, panel, shape.rows, shape.panels * shape.width, sums);
 }
 TILE_TABLE(rnn_tile, rnn_tiles)
 
