@@ -83,7 +83,7 @@ class QuantizedLSTM(LSTMNetwork):
             tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
             for of in self._by_direction(views)
         ]
-        return Version(flat, views, self._pack(arrays))
+        return Version(flat, views, self._pack(arrays, format=self._format))
 
     def __call__(
         self,

@@ -47,14 +47,14 @@ TILE_TABLE(gates_tile, gates_tiles)
 
 #ifndef LSTM_DOUBLE
 ALWAYS_INLINE void half_matrix_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    product_tile(shape, LSTM_FORMAT_HALF, 1, block, row, panel);
+    product_tile(shape, LSTM_FORMAT_FLOAT16, 1, block, row, panel);
 }
 TILE_TABLE(half_matrix_tile, half_matrix_tiles)
 #endif
 
 static const tile_table *product_tiles(const struct lstm_product *s) {
 #ifndef LSTM_DOUBLE
-    if (s->format == LSTM_FORMAT_HALF) return &half_matrix_tiles;
+    if (s->format == LSTM_FORMAT_FLOAT16) return &half_matrix_tiles;
 #endif
     return s->gates_per_unit > 1 ? &gates_tiles : &matrix_tiles;
 }

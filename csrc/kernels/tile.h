@@ -71,7 +71,7 @@ ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, c
 /* A vector of weights as `real`. Widening is exact, so that the sums are those of real weights of the same values. */
 ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
 #ifndef LSTM_DOUBLE
-    if (format == LSTM_FORMAT_HALF) return load_half((const uint16_t *)p);
+    if (format == LSTM_FORMAT_FLOAT16) return load_half((const uint16_t *)p);
 #endif
     (void)format;
     return load((const real *)p);
