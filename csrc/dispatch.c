@@ -2,7 +2,7 @@
 #include "isas.h"
 #include "lstm_fast.h"
 
-#define NOT_THIS_MACHINE(name, vector_bytes, flags, is_supported)
+#define NOT_THIS_MACHINE(name, base, vector_bytes, flags, is_supported)
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #define ISAS_OF_THIS_MACHINE(ROW) LSTM_ISAS(ROW, ROW, NOT_THIS_MACHINE)
@@ -15,23 +15,33 @@
 /* The builtin also asks XGETBV, so the answer is no under an operating system that does not save the wide registers. */
 #define CPU(feature) (__builtin_cpu_init(), __builtin_cpu_supports(#feature))
 #define CPU_F16C has_f16c()
+#define CPU_AVX_VNNI has_avx_vnni()
 
 #if defined(__x86_64__) || defined(__i386__)
-static bool has_f16c(void) { /* Clang's builtin does not know the name before version 19 */
+/* Older builtins do not know these names. */
+static bool has_f16c(void) {
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+
+static bool has_avx_vnni(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
 #endif
 
-#define TEST(name, vector_bytes, flags, processor) \
+#define TEST(name, base, vector_bytes, flags, processor) \
     static bool supports_##name(void) { return processor; }
 ISAS_OF_THIS_MACHINE(TEST)
 
-#define DECLARE(name, vector_bytes, flags, processor) \
-    extern const struct lstm_kernels lstm_kernels_f32_##name, lstm_kernels_f64_##name;
+#define DECLARE(name, base, vector_bytes, flags, processor) \
+    extern const struct lstm_kernels lstm_kernels_f32_##base, lstm_kernels_f64_##base; \
+    extern const struct lstm_format_kernels lstm_formats_##name;
 struct lstm_kernels; /* one layout per dtype: kernels/table.h */
+struct lstm_format_kernels;
 ISAS_OF_THIS_MACHINE(DECLARE)
 
-#define ENTRY(name, vector_bytes, flags, processor) \
-    {#name, supports_##name, {&lstm_kernels_f32_##name, &lstm_kernels_f64_##name}, vector_bytes},
+#define ENTRY(name, base, vector_bytes, flags, processor) \
+    {#name,       #base, supports_##name, {&lstm_kernels_f32_##base, &lstm_kernels_f64_##base}, &lstm_formats_##name, \
+     vector_bytes},
 const struct lstm_isa lstm_isas[] = {ISAS_OF_THIS_MACHINE(ENTRY){0}};

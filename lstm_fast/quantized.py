@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from . import _core, _formats
+from . import _formats
 from ._lstm import LSTMNetwork
 from ._options import Fixed
 from ._parameters import Version
@@ -148,8 +148,7 @@ class QuantizedLSTM(LSTMNetwork):
             flat = flat.copy()
         views = self._table.views(flat)
         arrays = _formats.by_direction(views, self.parameter_suffixes, self._format)
-        known = {"format": self._format} if "scale_hh" in _core.PARAMETERS else {}
-        return Version(flat, views, self._pack(arrays, **known))
+        return Version(flat, views, self._pack(arrays, format=self._format))
 
     @property
     def nbytes(self) -> int:

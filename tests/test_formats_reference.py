@@ -129,12 +129,33 @@ def test_rows_have_their_own_scales():
 
 
 def test_inputs_have_a_scale_for_each_row_alone():
-    x = np.float32([[0.5, -2], [0, 0], [1e-40, 0], [np.nan, 1]])
-    q, largest = reference.quantize_inputs(x)
-    assert q[:3].tolist() == [[32, -127], [0, 0], [0, 0]]
-    assert_same_bits(largest, np.float32([2, 0, 0, np.nan]))
+    x = np.float32([[63.5, -254], [0, 0], [1e-40, 0], [np.nan, 1], [1, np.inf], [1e-31, 0]])
+    q, scale = reference.quantize_inputs(x)
+    assert q.tolist() == [[32, -127], [0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
+    assert_same_bits(scale, np.float32([2, 0, 0, np.nan, np.nan, np.float32(1e-31) / np.float32(127)]))
     alone = [reference.quantize_inputs(row[None])[0][0] for row in x]
     assert (q == alone).all()
+
+
+def test_a_nan_makes_the_sums_of_its_row_nan():
+    h, rows = np.float32([[0.5, np.nan], [0.5, 1]]), reference.quantize_rows(np.ones((3, 2)))
+    for product in (formats.product_hidden, formats.product_inputs):
+        got = product(rows, np.zeros(3, np.float32), h)
+        assert np.isnan(got).tolist() == [[True] * 3, [False] * 3]
+
+
+def test_float32_sum_is_of_blocks():
+    rng = np.random.default_rng(5)
+    K = 150
+    start, x, w = rng.standard_normal(1), rng.standard_normal((1, K)), rng.standard_normal((1, K))
+    start, x, w = (a.astype(np.float32) for a in (start, x, w))
+    want = float(start[0])
+    for begin in (0, 64, 128):
+        block = 0.0
+        for k in range(begin, min(begin + 64, K)):
+            block = rounded(Fraction(block) + Fraction(float(x[0, k])) * Fraction(float(w[0, k])))
+        want = rounded(Fraction(want) + Fraction(block))
+    assert float(formats.product_float32(w, start, x)[0, 0]) == want
 
 
 def test_int8_product_is_an_exact_sum_scaled_once():

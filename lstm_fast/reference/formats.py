@@ -3,9 +3,10 @@
     bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
                 multiply-adds over pairs of k, in each pair the odd k first: what one instruction does (vdpbf16ps).
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
-                multiplied by it. A sum is an exact integer, so that its order does not matter.
+                multiplied by it. A sum is an exact integer, so that its order does not matter. A vector with a NaN,
+                which no integer can stand for, makes all its sums NaN.
 
-Sums of float32, which the first layer of an int8 network has for its input, are chains in the order of k.
+Sums of float32, which the first layer of an int8 network has for its input, add blocks of SUM_BLOCK k to their start.
 """
 
 from typing import NamedTuple
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._types import Array
-from .float32 import divide, flush, fma, multiply
+from .float32 import add, divide, flush, fma, multiply
 
 LARGEST = 127  # of an int8, in either direction
+SUM_BLOCK = 64  # terms of a block of a float32 sum
+SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers count as zero in int8: 127 / a could overflow
 
 # ---- bfloat16 --------------------------------------------------------------------------------------------------------
 
@@ -106,8 +109,12 @@ def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
 
 
 def product_float32(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K): one chain for each sum, in the order of k."""
-    return chain(start, x, weight, np.arange(x.shape[1]))
+    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, are added to the start in order."""
+    total = np.broadcast_to(flush(start), (len(x), len(weight)))
+    for begin in range(0, x.shape[1], SUM_BLOCK):
+        block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))
+        total = add(total, chain(np.zeros(1, np.float32), x, weight, block))
+    return total
 
 
 def chain(start: Array, x: Array, weight: Array, order: Array) -> Array:
@@ -213,35 +220,37 @@ def quantize_inputs(x: ArrayLike) -> tuple[Array, Array]:
     Returns
     -------
     q : ndarray of int8, shape (B,K)
-        x * r with r = 127 / a and a = max |x| of the vector, both in float32; 0 if a is 0.
-    largest : ndarray of float32, shape (B,)
-        a, NaN if one of the numbers is: a / 127 is what one unit stands for.
+        x * r with r = 127 / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
+    scale : ndarray of float32, shape (B,)
+        a / 127, what one unit stands for; NaN if a number is not finite.
 
     Examples
     --------
     >>> from lstm_fast import reference
-    >>> q, largest = reference.quantize_inputs([[2.0, -1.0], [0.0, 0.0]])
-    >>> q, largest
+    >>> q, scale = reference.quantize_inputs([[254.0, -127.0], [0.0, 0.0]])
+    >>> q, scale
     (array([[127, -64],
            [  0,   0]], dtype=int8), array([2., 0.], dtype=float32))
     """
     x = flush(np.asarray(x, np.float32))
     largest = np.abs(x).max(axis=1, initial=0)
-    r = np.where(largest == 0, np.float32(0), divide(np.float32(LARGEST), largest))
-    return _integers(multiply(x, r[:, None])), largest
+    is_scaled = (largest >= SMALLEST_INPUTS) & (largest < np.inf)
+    r = np.where(is_scaled, divide(np.float32(LARGEST), np.where(is_scaled, largest, 1)), np.float32(0))
+    scale = np.where(np.isfinite(largest), divide(largest, np.float32(LARGEST)), np.float32(np.nan))
+    return _integers(multiply(x, r[:, None])), scale
 
 
 def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
     """start + h W^T for the hidden state of this layer or of the one below."""
     scale = flush((rows.scale.astype(np.float64) / LARGEST).astype(np.float32))
-    return fma(_sum(quantize_hidden(h), rows.q), scale, start)
+    result = fma(_sum(quantize_hidden(h), rows.q), scale, start)
+    return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
 
 
 def product_inputs(rows: QuantizedRows, start: Array, x: Array) -> Array:
     """start + x W^T for an input of the first layer in int8."""
-    q, largest = quantize_inputs(x)
-    of_unit_scale = multiply(_sum(q, rows.q), rows.scale)
-    return fma(of_unit_scale, divide(largest, np.float32(LARGEST))[:, None], start)
+    q, scale = quantize_inputs(x)
+    return fma(multiply(_sum(q, rows.q), rows.scale), scale[:, None], start)
 
 
 def _integers(z: Array) -> Array:

@@ -1,6 +1,6 @@
 """One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels equal bit for bit.
 
-    float32     pre = (bias + x W_ih^T) + h W_hh^T in one chain
+    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
     bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain
     int8        h and W_hh are rounded to int8; pre = start + (h W_hh^T) * scales, rounded once
                 start: in the first layer bias + x W_ih^T in float32, or with x and W_ih in int8; in the layers above,

@@ -63,7 +63,7 @@ class Packed:
         options: dict[str, Any] = {"proj_size": P}
         if quantization is not None:
             arrays = _quantized(sizes, arrays, quantization)
-            options |= {"format": quantization.format} if "scale_hh" in _core.PARAMETERS else {}
+            options["format"] = quantization.format
         self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, arrays, **options)
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 

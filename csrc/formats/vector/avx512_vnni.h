@@ -1,0 +1,17 @@
+/* AVX-512 with VNNI: VPDPBUSD. */
+#ifndef LSTM_FORMATS_AVX512_VNNI_H
+#define LSTM_FORMATS_AVX512_VNNI_H
+
+#include <immintrin.h>
+
+#include "../../compiler.h"
+#include "../../kernels/vector.h"
+
+ALWAYS_INLINE bits add_quads(bits a, bits b, bits sum) {
+    return (bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+}
+
+#include "bfloat16_by_shifts.h"
+#include "int8_by_quads.h"
+
+#endif
