@@ -197,6 +197,16 @@ def test_results_are_close_to_float32(format, options):
         assert 0 < np.abs(one - other).max() < (2e-3 if format == "float16" else 0.1)
 
 
+@pytest.mark.parametrize("format", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("T, B, lengths", [(0, 3, None), (4, 0, None), (4, 2, [0, 2])], ids=str)
+def test_steps_without_sequences(format, T, B, lengths):
+    lstm = make(dict(layer_norm=True, bidirectional=True))
+    x = np.ones((T, B, 4), np.float32)
+    output, h_n, c_n = expect(lstm, format, x, lengths=lengths)
+    assert output.shape == (T, B, 38) and h_n.shape == c_n.shape == (2, B, 19)
+    assert lengths is None or (not output[2:].any() and not output[:, 0].any())
+
+
 @pytest.mark.parametrize("format", ["bfloat16", "int8"])
 def test_rounded_weights_give_the_same_results(format):
     lstm = make({})

@@ -16,6 +16,15 @@ each_format = pytest.mark.parametrize("format, inputs", FORMATS.values(), ids=FO
 NEW = {name: value for name, value in FORMATS.items() if name != "float16"}
 
 
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    """All instruction sets: some differ from others in the formats alone, and conftest's has one of these."""
+    before = _core.isa()
+    assert _core.use_isa(request.param) == request.param
+    yield request.param
+    _core.use_isa(before)
+
+
 def assert_bits_of_the_reference(lstm, format, inputs, x, *a, **options):
     output, (h_n, c_n) = lstm.quantized(format, inputs=inputs)(x, *a[:1], **options)
     want = expect(lstm, format, x, *a, inputs=inputs, **options)

@@ -120,7 +120,7 @@ def _sum_of_rows(a: Array, n_gates: int) -> Array:
     """The sum of each row. Unit k goes to partial sum k % SUM_LANES, its gates one after the other; then pairwise."""
     B, H = len(a), a.shape[1] // n_gates
     padding = ((0, 0), (0, 0), (0, -H % SUM_LANES))
-    blocks = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -1, SUM_LANES)
+    blocks = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)
     lanes = np.zeros((B, SUM_LANES), np.float32)
     for block in range(blocks.shape[2]):
         for gate in range(n_gates):
