@@ -94,7 +94,16 @@ class FormatComparison(tuple[FormatRow, ...]):
 
     def __repr__(self) -> str:
         has_metric = any(row.metric is not None for row in self)
-        header = ["format", "bytes", "", "time", "", "max error", "rms error", *["metric"] * has_metric]
+        header = [
+            "format",
+            "bytes",
+            "of float32",
+            "time",
+            "of float32",
+            "max error",
+            "rms error",
+            *["metric"] * has_metric,
+        ]
         lines = [header, *(self._cells(row, has_metric) for row in self if row.reason is None)]
         widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
         text = [
@@ -110,9 +119,9 @@ class FormatComparison(tuple[FormatRow, ...]):
         cells = [
             row.name,
             f"{row.nbytes:,}",
-            f"{row.nbytes / full.nbytes:.2f} x",
+            f"{row.nbytes / full.nbytes:.0%}",
             _duration(row.seconds),
-            f"{row.seconds / full.seconds:.2f} x",
+            f"{row.seconds / full.seconds:.0%}",
             f"{row.max_error:.1e}",
             f"{row.rms_error:.1e}",
         ]

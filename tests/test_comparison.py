@@ -35,9 +35,9 @@ def test_table():
     rows = lf.compare_formats(lf.LSTM(5, 32, seed=0), x, metric=lambda y: 0.5)
     header, *lines = str(rows).splitlines()
     assert repr(rows) == str(rows) and len(lines) == 5
-    assert header.split() == ["format", "bytes", "time", "max", "error", "rms", "error", "metric"]
+    assert header.split("  ")[0] == "format" and header.endswith("max error  rms error  metric")
     assert len({len(line) for line in (header, *lines)}) == 1, "aligned"
-    assert lines[0].startswith("float32") and "1.00 x" in lines[0] and "0.50 x" in lines[1]
+    assert lines[0].startswith("float32") and "100%" in lines[0] and " 50%" in lines[1]
     assert all(line.endswith("0.5") for line in lines)
 
 

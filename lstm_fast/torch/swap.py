@@ -42,7 +42,8 @@ def accelerate(
     format : {"float16", "bfloat16", "int8"}, optional
         Format of the weights in inference, as in `lstm_fast.LSTM.quantized`: in calls of float32 modules in eval mode
         that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). They
-        are rounded again when their bytes have changed. All other calls compute as without a format. None: float32.
+        are rounded again when their bytes have changed (for single steps of large layers comparing the bytes takes
+        longer than the step: use frozen=True). All other calls compute as without a format. None: float32.
     inputs : {"float32", "int8"}, default "float32"
         Of "int8": how the first layer multiplies its input.
 
