@@ -24,6 +24,10 @@
         "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512 -mavx512vnni -mavx512bf16", \
         CPU(avx512f) && CPU(avx512dq) && CPU(avx512vl) && CPU(avx512bw) && CPU(fma) && CPU(avx512vnni) \
         && CPU(avx512bf16)) \
+    X86(amx, avx512, 64, \
+        "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512 -mavx512vnni -mamx-tile -mamx-int8", \
+        CPU(avx512f) && CPU(avx512dq) && CPU(avx512vl) && CPU(avx512bw) && CPU(fma) && CPU(avx512vnni) \
+        && CPU_AMX_TILE && CPU_AMX_INT8 && OS_AMX) \
     ARM(neon, neon, 16, "", true) /* part of every aarch64 */
 /* clang-format on */
 

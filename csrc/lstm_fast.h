@@ -106,6 +106,9 @@ struct lstm_isa {
 /* The compiled ones from the slowest to the fastest, ended by a NULL name. The first runs on every machine. */
 extern const struct lstm_isa lstm_isas[];
 
+/* Of those that this machine can run, the fastest. */
+const struct lstm_isa *lstm_best_isa(void);
+
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
 
 /* Called about every 10 ms, on the calling thread; true stops the call with LSTM_INTERRUPTED. */

@@ -7,6 +7,7 @@
 #include "../format.h"
 #include "../kernels/groups.h"
 #include "../kernels/table.h"
+#include "amx.h"
 #include "operand.h"
 #include "tile.h"
 #include "vector.h"
@@ -48,6 +49,13 @@ ALWAYS_INLINE void int8_step_tile(const struct tile_shape shape, const void *blo
 }
 TILE_FULL_TABLE(int8_step_tile, int8_step_tiles)
 
+#ifdef HAS_AMX
+static void update_panel(const void *step, int64_t row, int64_t panel, int rows, const vec *sums) {
+    const struct lstm_step *s = step;
+    s->update(s, row, panel, rows, 1, sums);
+}
+#endif
+
 /* The kernel. */
 static void format_step(const struct lstm_step *s) {
     const bool is_int8 = s->format == LSTM_FORMAT_INT8;
@@ -58,6 +66,14 @@ static void format_step(const struct lstm_step *s) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }
+#ifdef HAS_AMX
+    if (is_int8 && s->n_rows >= AMX_FEWEST_ROWS) {
+        const struct format_block b = block_of_step(s);
+        const struct sums start = {s->gates, s->gates_stride};
+        multiply_in_tiles(&b, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
+        return;
+    }
+#endif
     if (s->n_rows == 1)
         for_each_tile(*tiles, s, 0, 1, s->panel_begin, s->panel_end, s->descending, s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)

@@ -58,6 +58,11 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
     }
 }
 
+ALWAYS_INLINE vec scaled_sum(bits sum, vec scale, const float *row_scale, vec start) {
+    const vec products = __builtin_convertvector(sum, vec);
+    return row_scale ? vfma(products * scale, broadcast(*row_scale), start) : vfma(products, scale, start);
+}
+
 ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands p, struct sums start,
                              struct sums sums) {
     const int n = shape.panels * shape.width;
@@ -86,10 +91,8 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
         UNROLL
         for (int r = 0; r < shape.rows; r++) {
             const vec from = load(start.first + r * start.stride + v * VL);
-            const vec sum = __builtin_convertvector(acc[r * n + v], vec);
-            const vec result = p.row_scale ? vfma(sum * scale, broadcast(p.row_scale[r]), from)
-                                           : vfma(sum, scale, from);
-            store(sums.first + r * sums.stride + v * VL, result);
+            store(sums.first + r * sums.stride + v * VL,
+                  scaled_sum(acc[r * n + v], scale, p.row_scale ? p.row_scale + r : NULL, from));
         }
     }
 }

@@ -76,6 +76,7 @@ cdef extern from "lstm_fast.h" nogil:
         const void *formats
         int64_t vector_bytes
     const lstm_isa lstm_isas[]
+    const lstm_isa *lstm_best_isa()
 
     enum lstm_split:
         LSTM_SPLIT_BEST

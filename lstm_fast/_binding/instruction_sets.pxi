@@ -50,7 +50,7 @@ def use_isa(name=None):
     cdef int k = 0
     available = available_isas()
     if name is None:
-        name = available[len(available) - 1]
+        name = (<bytes>lstm_best_isa().name).decode()
     if name not in available:
         state = "not on this machine" if name in compiled_isas() else "unknown"
         raise ValueError(f"LSTM_FAST_ISA must be one of {', '.join(available)} here, got {name!r} ({state})")
