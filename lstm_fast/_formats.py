@@ -74,6 +74,8 @@ class StoredTable(ParameterTable):
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat buffer, by name."""
+        if flat.dtype != np.uint8:
+            raise ValueError(f"flat must be uint8, the bytes of stored parameters, got {flat.dtype}")
         return {name: flat[self.slices[name]].view(self.dtypes[name]).reshape(self.shapes[name]) for name in self.names}
 
 

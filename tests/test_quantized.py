@@ -201,6 +201,11 @@ def test_stored_parameters_and_their_bytes(n_layers):
         assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, I)))[0].dtype == np.float32
         with pytest.raises(ValueError, match="read-only"):
             p["weight_hh_l0"][...] = 0
+        for name, value in quantized.unflatten(quantized.flat_parameters).items():
+            assert_same_bits(value, p[name], name)
+        if format != "float16":
+            with pytest.raises(ValueError, match="flat must be uint8"):
+                quantized.unflatten(quantized.flat_parameters.astype(float))
 
 
 def test_repr_and_options():

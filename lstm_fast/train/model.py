@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 def _network(name: str, value: Any) -> LSTM | RNN:
     if not isinstance(value, Network) or value.parameter_suffixes == ("",):
         raise TypeError(f"{name} must be an LSTM or RNN, got {network_type(value)}")
+    if value.flat_parameters.dtype == np.uint8:
+        raise TypeError(
+            f"{name} must have parameters of one dtype, got {value!r}: make the model of the LSTM that it was made "
+            "from, and call model.quantized(format)"
+        )
     return value  # type: ignore[return-value]
 
 
