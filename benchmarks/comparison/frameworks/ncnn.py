@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from .common import Job, Unsupported, gates
+from .common import Job, Unsupported, gates, single_layer
 
 
 class Framework:
@@ -53,11 +53,12 @@ class Framework:
                 raise RuntimeError("ncnn does not load the model")
         return net
 
-    def ways(self, kind, data, dtype):
+    def ways(self, kind, data, format):
         if kind not in ("forward", "step"):
             raise Unsupported("no training")
-        if dtype != "float32":
-            raise Unsupported(f"not compared in {dtype}")
+        if format != "float32":
+            raise Unsupported(f"not compared in {format}")
+        single_layer(data)
         if data["x"].shape[1] != 1:
             raise Unsupported("no batch")
         return {"extractor": lambda: (self._step if kind == "step" else self._forward)(data)}
