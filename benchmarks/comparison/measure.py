@@ -75,7 +75,8 @@ def measure(case, children, peers, num_threads, n_rounds):
             return _row(case, named, dict.fromkeys(named, answered), [], num_threads)
         results, running = {}, {}
         for name, entrant in named.items():
-            child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa)
+            format = entrant.format if entrant.format in FEWER_BITS else None
+            child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa, format)
             results[name] = child.ask(
                 "prepare",
                 slot=name,

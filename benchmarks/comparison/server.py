@@ -17,6 +17,7 @@ import numpy as np
 
 from . import processors
 from .amx import may_use_amx
+from .case import FEWER_BITS
 from .frameworks.common import Unsupported
 
 SAMPLE_SECONDS = 100e-6  # shorter calls are timed in groups
@@ -61,7 +62,7 @@ class Server:
         return {
             "way": way,
             **found[way][1],
-            "has_amx": may_use_amx(),
+            **({"has_amx": may_use_amx()} if format in FEWER_BITS else {}),
             "seconds": seconds,
             "problems": problems,
             "prepare_seconds": round(perf_counter() - start, 3),
