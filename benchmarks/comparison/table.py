@@ -104,7 +104,8 @@ def heading(regime, peers):
     yield f"{regime}: {REGIMES[regime]}"
     names = "".join(f"{SHORT.get(peer, peer):>{width + 1}}" for peer in peers)
     last = f"{'x float32':>9}" if regime in WIDTHS else f"{'GF/s':>6} {'limit':>11}"
-    yield f"{'':9} T    B    I     H {'ours':>{width}} {'baseline':>{width}} {names} {'best peer':>15} {last}  bars"
+    sizes = f"{'T':>12}{'B':>5}{'I':>5}{'H':>6}"
+    yield f"{sizes} {'ours':>{width}} {'baseline':>{width}} {names} {'best peer':>15} {last}  bars"
 
 
 def _shape(row):
