@@ -27,6 +27,8 @@ class Framework:
     def ways(self, kind, data, format):
         if format == "int8" and kind == "training":
             raise Unsupported("no training in int8")
+        if format not in ("float32", "float64", "bfloat16", "int8"):
+            raise Unsupported(f"not compared in {format}")
         names = ["LSTM", "LSTMCell"] if kind == "step" and len(layers(data)) == 1 else ["LSTM"]
         modes = {
             "bfloat16": ["bfloat16, oneDNN", "autocast, oneDNN", "bfloat16, native"],
