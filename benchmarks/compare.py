@@ -2,6 +2,7 @@
 
 python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
 python benchmarks/compare.py --show FILE.json       # table and chart of an earlier run
+python benchmarks/compare.py --agree FILE.json FILE.json ...   # how far our times differ between runs
 """
 
 import argparse
@@ -15,7 +16,7 @@ from time import monotonic
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only sends requests
     os.environ.setdefault(name, "1")
 
-from comparison import chart, host, table  # noqa: E402
+from comparison import agreement, chart, host, markdown, table  # noqa: E402
 from comparison.bars import bars_of  # noqa: E402
 from comparison.case import flops, peers_of  # noqa: E402
 from comparison.measure import measure  # noqa: E402
@@ -85,7 +86,14 @@ def _arguments():
         "--show", type=Path, metavar="FILE.json", help="measure nothing: print table and chart of an earlier run"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="with --show: print the rows of the README's table instead"
+        "--agree",
+        type=Path,
+        nargs="+",
+        metavar="FILE.json",
+        help="measure nothing: print how far our times differ between these runs",
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="with --show: print the tables of docs/performance.md instead"
     )
     return parser.parse_args()
 
@@ -165,10 +173,13 @@ def _run(args):
 
 def main():
     args = _arguments()
+    if args.agree:
+        print("\n".join(agreement.lines([json.loads(path.read_text()) for path in args.agree])))
+        return
     if args.show:
         results = json.loads(args.show.read_text())
         if args.markdown:
-            print("\n".join(table.markdown(results)))
+            print("\n".join(markdown.all_tables(results)))
             return
         print("\n".join(table.all_lines(results)))
         print(chart.draw(results, args.show.with_suffix(".png")))

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-host, table, bars, shapes, comparison_case, measure, verdict = (
-    import_module(f"comparison.{name}") for name in ("host", "table", "bars", "shapes", "case", "measure", "verdict")
+agreement, host, table, bars, shapes, comparison_case, measure, verdict = (
+    import_module(f"comparison.{name}")
+    for name in ("agreement", "host", "table", "bars", "shapes", "case", "measure", "verdict")
 )
 PEERS = ["torch", "onnxruntime", "openvino"]
 ZEN5 = {"cpu": "Zen 5", "isa": "avx512", "instructions": ["avx512f", "avx512_vnni", "avx512_bf16"]}
@@ -248,6 +249,13 @@ def test_instructions_are_read_from_the_system(tmp_path):
     path.write_text("Features\t: fp asimd asimddp\n")
     assert host.instructions(path) == ["asimd", "asimddp"]
     assert host.instructions(tmp_path / "none") == []
+
+
+def test_agreement_of_runs():
+    runs = [[row("odd", seconds=t), row("odd", shape=(9, 9, 9, 9), seconds=1.0)] for t in (1.0, 1.2, 1.1)]
+    lines = list(agreement.lines([{"rows": rows} for rows in runs]))
+    assert lines[0] == "3 runs, 2 rows in all of them; 1 differ by more than 10%"
+    assert lines[1].endswith("T=100 B=1 I=64 H=64: 1.00 s to 1.20 s, 18.2%") and len(lines) == 3
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("benchmarks/results/*.json")), ids=lambda path: path.stem)

@@ -12,10 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-Case, Children, measure, table, amx = (
-    getattr(import_module(f"comparison.{module}"), name) if name else import_module(f"comparison.{module}")
-    for module, name in (("case", "Case"), ("processes", "Children"), ("measure", ""), ("table", ""), ("amx", ""))
-)
+Case, Children = import_module("comparison.case").Case, import_module("comparison.processes").Children
+measure, table = import_module("comparison.measure"), import_module("comparison.table")
 INSTALLED = [name for name in ("torch", "onnxruntime", "openvino", "jax") if find_spec(name)]
 
 
@@ -71,6 +69,10 @@ def test_training_in_each_format(framework, format, prepare):
         return
     assert not answer["problems"]
     assert answer["gradients"] <= {"float32": 1e-5, "bfloat16": 5e-2}[format]
+
+
+def test_float16_weights(prepare):
+    assert 1e-6 < prepare("lstm_fast", "float16", SEQUENCE)["error"] < 2e-3
 
 
 def test_single_calls_are_timed_for_the_percentiles(children, prepare):

@@ -11,7 +11,9 @@ server.py       the process of one framework: reads requests, checks results, ti
 processes.py    starts these processes and sends them requests
 measure.py      one shape: check all frameworks, then time them in interleaved rounds
 verdict.py      ratios, percentage of the limit, which bars are met
+agreement.py    how far the times of several runs differ
 table.py        the results as text
+markdown.py     the results as tables of docs/performance.md
 chart.py        the results as a chart
 host.py         the machine and the versions
 """

@@ -16,7 +16,6 @@ from .verdict import (
     ratio,
     seconds,
     share_of_limit,
-    spread,
     verdicts,
 )
 
@@ -137,21 +136,6 @@ def line(row, peers, host):
     return f"{_shape(row)} {_cell(row, row['ours']):>{width}} {own:>{width}} {cells} {best:>15} {last}  " + "; ".join(
         bar_text(verdict) for verdict in verdicts(row, host)
     )
-
-
-def markdown(results, regimes=("step", "sequence", "batch", "training-1", "training")):
-    """The rows of the float32 tables in docs/performance.md."""
-    names = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch", "jax": "JAX", "openvino": "OpenVINO", "keras": "Keras"}
-    kinds = {"step": "one `step` of a `stream`", "training": "forward and backward"}
-    for row in (row for row in results["rows"] if row["regime"] in regimes and ours(row)):
-        peer, time = best_peer(row)
-        share, _ = share_of_limit(row)
-        own = time_text(ours(row)).replace("us", "µs")
-        yield (
-            f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {kinds.get(row['kind'], row['kind'])} | {own} | "
-            f"{ratio(time, ours(row)):.2f} × {names.get(peer, peer)} | "
-            f"{ratio(seconds(row, row['peers']['torch']), ours(row)):.2f} × | {share:.0%} | {spread(row):.1%} |"
-        )
 
 
 def problems(rows):

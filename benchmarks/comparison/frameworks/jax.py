@@ -22,7 +22,7 @@ class Framework:
 
     def ways(self, kind, data, format):
         if format == "int8":
-            raise Unsupported("no int8 matrix product that keeps to this layer")
+            raise Unsupported("not compared in int8")
         if kind != "step":
             single_layer(data)
         jax, jnp = self.jax, self.jax.numpy

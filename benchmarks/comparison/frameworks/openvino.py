@@ -30,7 +30,7 @@ class Framework:
         if kind not in ("forward", "step"):
             raise Unsupported("no training")
         if format not in HINTS:
-            raise Unsupported(f"its LSTM has no {format}")
+            raise Unsupported(f"not compared in {format}" + ", which needs calibration data" * (format == "int8"))
         self.settings["INFERENCE_PRECISION_HINT"] = HINTS[format]
         make = self._step if kind == "step" else self._forward
         models = {"LSTMSequence": self._sequence_model, "ONNX": self._onnx_model}
