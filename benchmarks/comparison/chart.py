@@ -101,7 +101,8 @@ def _panel(axes, regime, rows, handles, host):
         kind = " train" if row["kind"] == "training" and "training" not in regime else ""
         kind += f" {row['format']}" if regime in ("stack", "formats-avx2") else ""
         size = size_text(row) if row["I"] == row["H"] else f"{row['I']}$\\to${size_text(row)}"
-        labels.append(f"T{row['T']} B{row['B']} H {size}{kind}   {time_text(ours(row))}")
+        calls = "" if regime == "stack" else f"T{row['T']} B{row['B']} "
+        labels.append(f"{calls}H {size}{kind}   {time_text(ours(row))}")
         for name, value in _points(row).items():
             handle = axes.plot(
                 value,

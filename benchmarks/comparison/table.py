@@ -24,8 +24,8 @@ LEGEND = """\
 ours: lstm_fast in the regime above; baseline: another run of lstm_fast; best peer: its time relative to ours; limit:
 fraction of what this hardware allows by arithmetic (flops) or by reading the weights (reads); wrong: differs from the
 reference by more than 1e-4 (bfloat16 0.05, int8 0.2); -: not available. Beside a time in bfloat16 and int8: the largest
-difference from float32, of h, or in training of h and the gradients. Medians of interleaved rounds. Absolute times
-drift: compare within a row."""
+difference from float32, of h, or in training of h and the gradients. Stacks: median/99th percentile of single calls.
+Medians of interleaved rounds. Absolute times drift: compare within a row."""
 SIGNS = {
     "ahead": "x",
     "peers": "x",
