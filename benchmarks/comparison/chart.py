@@ -1,7 +1,7 @@
 """The results as a chart: the time of each peer relative to lstm_fast, shape by shape. Legible without color."""
 
 from .shapes import REGIMES
-from .table import SHORT, size_text, time_text
+from .table import OF_SEVERAL_FORMATS, SHORT, size_text, time_text
 from .verdict import ours, ratio, seconds, verdicts
 
 MARKERS = {
@@ -99,7 +99,7 @@ def _panel(axes, regime, rows, handles, host):
     labels = []
     for y, row in enumerate(rows):
         kind = " train" if row["kind"] == "training" and "training" not in regime else ""
-        kind += f" {row['format']}" if regime in ("stack", "formats-avx2") else ""
+        kind += f" {row['format']}" if regime in OF_SEVERAL_FORMATS else ""
         size = size_text(row) if row["I"] == row["H"] else f"{row['I']}$\\to${size_text(row)}"
         calls = "" if regime == "stack" else f"T{row['T']} B{row['B']} "
         labels.append(f"{calls}H {size}{kind}   {time_text(ours(row))}")

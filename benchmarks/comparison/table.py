@@ -36,6 +36,7 @@ SIGNS = {
     "tail": "x median in p99",
     "gradients": " of a gradient",
 }
+OF_SEVERAL_FORMATS = "stack", "formats-avx2"
 WIDTHS = {"bfloat16": 17, "int8": 17, "bfloat16-training": 17, "formats-avx2": 17, "stack": 25}  # of a time; else 9
 
 
@@ -109,7 +110,7 @@ def heading(regime, peers):
 
 def _shape(row):
     """The first columns: the kind of call, or the format in regimes of several formats; the sizes."""
-    first = row.get("format", "float32") if row["regime"] in ("stack", "formats-avx2") else row["kind"]
+    first = row.get("format", "float32") if row["regime"] in OF_SEVERAL_FORMATS else row["kind"]
     return f"{first:8}{row['T']:4}{row['B']:5}{row['I']:5}{size_text(row):>6}"
 
 
@@ -171,7 +172,7 @@ def closing(results):
             got = f" ({verdict.reached:.2f})" if verdict.what in ("peers", "ahead") else ""
             needed = needed_share(row, verdict)
             requires = f", requires {needed:.0%}" if needed else ""
-            regime = row["regime"] if row["regime"] in FEWER_BITS else f"{row['regime']} {row.get('format', 'float32')}"
+            regime = f"{row['regime']} {row['format']}" if row["regime"] in OF_SEVERAL_FORMATS else row["regime"]
             yield (
                 f"  {regime} {row['kind']} T={row['T']} B={row['B']} I={row['I']} H={size_text(row)}: "
                 f"{bar_text(verdict)}{got}{requires}"
