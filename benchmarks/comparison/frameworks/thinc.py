@@ -35,7 +35,7 @@ class Framework:
         )
 
         def padded(array):
-            sizes = np.full(T, B, np.int32), np.full(B, T, np.int32), np.arange(B, format=np.int32)
+            sizes = np.full(T, B, np.int32), np.full(B, T, np.int32), np.arange(B, dtype=np.int32)
             return self.api.Padded(array, *sizes)
 
         x, d_output = padded(data["x"]), padded(data["d_output"])
