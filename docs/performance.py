@@ -100,17 +100,23 @@ def compared(results, format="float32"):
     ]
 
 
-def headline(results):
-    """README's table."""
-    yield "| float32, one thread | lstm_fast | best peer | PyTorch 2.13 |"
-    yield "|---|---|---|---|"
-    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+def by_shape(results):
+    """The rows of a file by what HEADLINE names; the first of each."""
+    return {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+
+
+def headline(*files):
+    """README's table: a pair of columns for each processor."""
+    columns = " | ".join(f"{name} | best peer" for name, _ in files)
+    yield f"| float32, one thread | {columns} |"
+    yield "|---" * (1 + 2 * len(files)) + "|"
+    rows = [by_shape(results) for _, results in files]
     for key, words in HEADLINE.items():
-        row = rows[key]
-        peer, time = best_peer(row)
-        time, own = ratio(time, ours(row)), micro(ours(row))
-        torch = ratio(seconds(row, row["peers"]["torch"]), ours(row))
-        yield f"| {words} | {own} | {time:.1f} × ({NAMES.get(peer, peer)}) | {torch:.1f} × |"
+        cells = []
+        for row in (one[key] for one in rows):
+            peer, time = best_peer(row)
+            cells.append(f"{micro(ours(row))} | {ratio(time, ours(row)):.1f} × ({NAMES.get(peer, peer)})")
+        yield f"| {words} | {' | '.join(cells)} |"
 
 
 def two_threads(results):
@@ -197,7 +203,7 @@ def draw(path):
     from matplotlib import pyplot as plt
 
     results = load(ZEN5)
-    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+    rows = by_shape(results)
     figure, axes = plt.subplots(figsize=(8, 3.4), dpi=110, layout="constrained")
     for k, key in enumerate(HEADLINE):
         peer, time = best_peer(rows[key])
@@ -228,7 +234,14 @@ def readme(text):
     """README.md with its table renewed."""
     begin, end = "<!-- written by docs/performance.py -->\n", "<!-- end -->\n"
     before, _, rest = text.partition(begin)
-    return before + begin + "\n".join(headline(load(ZEN5))) + "\n" + end + rest.partition(end)[2]
+    return (
+        before
+        + begin
+        + "\n".join(headline(("Zen 5, AVX-512", load(ZEN5)), ("Zen 3, AVX2", load(ZEN3))))
+        + "\n"
+        + end
+        + rest.partition(end)[2]
+    )
 
 
 if __name__ == "__main__":
