@@ -31,31 +31,32 @@ class Bar(NamedTuple):
     H: range = ANY
     T: range = ANY
     kinds: str = "step block forward training"
-    formats: str = "float64 float32 float16 bfloat16 int8"
+    formats: str = "float64 float32 float16 bfloat16 int8 int8-inputs"
     layers: range = ANY
     needs: tuple = ()
 
 
+INT8 = "int8 int8-inputs"
 ALONE = {64: 2.5, 128: 2, 256: 1.5, 512: 1.5, 1024: 1.5}
 BARS = (
     # int8 and bfloat16, inference
-    Bar("int8", "peers", ALONE, B=ONE, needs=VNNI),
-    Bar("int8", "own", 2.5, B=ONE, H=at_least(256), needs=VNNI),
-    Bar("int8", "peers", 1.25, B=BATCHES, H=range(64, 1025), needs=VNNI),
-    Bar("int8", "own", 2.5, B=BATCHES, H=at_least(128), needs=VNNI),
-    Bar("int8", "error/onnxruntime", 0.5, H=range(64, 513), T=range(100, 101)),
+    Bar(INT8, "peers", ALONE, B=ONE, needs=VNNI),
+    Bar(INT8, "own", 2.5, B=ONE, H=at_least(256), needs=VNNI),
+    Bar(INT8, "peers", 1.25, B=BATCHES, H=range(64, 1025), needs=VNNI),
+    Bar(INT8, "own", 2.5, B=BATCHES, H=at_least(128), needs=VNNI),
+    Bar(INT8, "error/onnxruntime", 0.5, H=range(64, 513), T=range(100, 101)),
     Bar("bfloat16", "peers", ALONE, B=ONE, needs=BF16),
     Bar("bfloat16", "peers", 1.15, B=BATCHES, H=range(64, 1025), needs=BF16),
     Bar("bfloat16", "own", 1.7, B=BATCHES, H=range(64, 1025), needs=BF16),
     Bar("bfloat16", "error/openvino", 1, H=range(64, 513), T=range(100, 101)),
     Bar("formats-avx2", "own", 1, B=ONE, H=at_least(128)),
-    Bar("formats-avx2", "own", 1.3, B=SEVERAL, formats="int8"),
+    Bar("formats-avx2", "own", 1.3, B=SEVERAL, formats=INT8),
     # training in bfloat16
     Bar("bfloat16-training", "peers", 1.15, B=at_least(16), H=at_least(64), needs=BF16),
     Bar("bfloat16-training", "own", 1.5, B=at_least(16), H=at_least(64), needs=BF16),
     Bar("bfloat16-training", "gradients", 0.01),
     # one step of a stack
-    Bar("stack", "us", {128: 3.5}, formats="int8", layers=range(2, 3), needs=VNNI),
+    Bar("stack", "us", {128: 3.5}, formats=INT8, layers=range(2, 3), needs=VNNI),
     Bar("stack", "us", {128: 5.5}, formats="bfloat16", layers=range(2, 3), needs=BF16),
     Bar("stack", "tail", 1.3),
     # float32: no shape behind a peer

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-FEWER_BITS = "bfloat16", "int8"  # formats whose error is reported and compared
+FEWER_BITS = "bfloat16", "int8", "int8-inputs"  # whose error is reported; int8-inputs: the first layer's x in int8 too
+IN_PEERS = {"float16": "float32", "int8-inputs": "int8"}  # what peers compute in beside these of ours
 
 
 class Entrant(NamedTuple):
@@ -59,7 +60,7 @@ def weight_bytes(case):
 
     Over a sequence the products with weight_ih can be computed for many steps at once; those with weight_hh cannot.
     """
-    size = {"int8": 1, "bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}[case.entrant.format]
+    size = {"int8": 1, "int8-inputs": 1, "bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}[case.entrant.format]
     hh = 4 * case.H * case.H * size * case.layers
     ih = 4 * case.H * (case.I + case.H * (case.layers - 1)) * size
     if case.kind == "step":

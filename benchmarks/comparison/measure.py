@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import numpy as np
 
-from .case import FEWER_BITS, Entrant, flops, peers_of, weight_bytes
+from .case import FEWER_BITS, IN_PEERS, Entrant, flops, peers_of, weight_bytes
 from .frameworks.common import layer_names
 from .processes import BusyCore
 
@@ -16,7 +16,7 @@ ROUND_SECONDS = 0.03  # for each entrant in each round; at least one call
 LONG_ROUND_SECONDS = 1.5  # for all entrants: above this the number of rounds drops to LEAST_ROUNDS
 LEAST_ROUNDS = 3
 TAIL_SECONDS = 0.3  # for each entrant in each round where single calls are timed: 30,000 calls of 10 us
-CHECKED_STEPS = {"float32": 5, "bfloat16": 100, "int8": 100}  # of the kind "step", with the state carried
+CHECKED_STEPS, CHECKED_STEPS_OF_FORMATS = 5, 100  # of the kind "step", with the state carried
 PAUSE_SECONDS = 0.06  # after a process whose threads may still spin, before the next one runs
 
 
@@ -35,7 +35,7 @@ def label(entrant):
 
 def entrants(case, peers):
     """lstm_fast, its baseline if the case has one, and the peers."""
-    format = "float32" if case.entrant.format == "float16" else case.entrant.format
+    format = IN_PEERS.get(case.entrant.format, case.entrant.format)
     return [
         case.entrant,
         *([case.own] if case.own else []),
@@ -44,7 +44,8 @@ def entrants(case, peers):
 
 
 def _write_data(case, path):
-    T = CHECKED_STEPS.get(case.entrant.format, 5) if case.kind == "step" else case.T
+    checked = CHECKED_STEPS_OF_FORMATS if case.entrant.format in FEWER_BITS else CHECKED_STEPS
+    T = checked if case.kind == "step" else case.T
     rng, (B, I, H) = np.random.default_rng(0), case[3:6]
     bound = H**-0.5
 

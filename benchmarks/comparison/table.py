@@ -37,7 +37,10 @@ SIGNS = {
     "gradients": " of a gradient",
 }
 OF_SEVERAL_FORMATS = "stack", "formats-avx2"
-WIDTHS = {"bfloat16": 17, "int8": 17, "bfloat16-training": 17, "formats-avx2": 17, "stack": 25}  # of a time; else 9
+WIDTHS = {
+    "stack": 25,
+    **dict.fromkeys(("bfloat16", "int8", "int8-inputs", "bfloat16-training", "formats-avx2"), 17),
+}  # of a time; else 9
 
 
 def time_text(value):
@@ -110,7 +113,7 @@ def heading(regime, peers):
 
 def _shape(row):
     """The first columns: the kind of call, or the format in regimes of several formats; the sizes."""
-    first = row.get("format", "float32") if row["regime"] in OF_SEVERAL_FORMATS else row["kind"]
+    first = row.get("format", "float32").removesuffix("puts") if row["regime"] in OF_SEVERAL_FORMATS else row["kind"]
     return f"{first:8}{row['T']:4}{row['B']:5}{row['I']:5}{size_text(row):>6}"
 
 

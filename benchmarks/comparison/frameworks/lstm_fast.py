@@ -4,7 +4,12 @@ import numpy as np
 
 from .common import Job, Unsupported, layers
 
-QUANTIZED = "float16", "bfloat16", "int8"
+QUANTIZED = {  # the arguments of LSTM.quantized
+    "float16": {"format": "float16"},
+    "bfloat16": {"format": "bfloat16"},
+    "int8": {"format": "int8"},
+    "int8-inputs": {"format": "int8", "inputs": "int8"},
+}
 
 
 class Framework:
@@ -34,7 +39,7 @@ class Framework:
             lstm = self.lf.LSTM(*sizes, dtype=dtype)
             lstm.load_state_dict(state)
             if format in QUANTIZED:
-                lstm = self._made(lambda: lstm.quantized(format))
+                lstm = self._made(lambda: lstm.quantized(**QUANTIZED[format]))
         return getattr(self, "_" + kind)(lstm, x, d_output)
 
     @staticmethod
