@@ -97,7 +97,7 @@ def _verdict(row, host, what, value, needs):
 
 def _instructions(host):
     """Files written before this list was recorded have the instruction set of lstm_fast alone."""
-    return host.get("instructions", ["avx512f"] if host.get("isa") == "avx512" else [])
+    return host.get("instructions", ["avx512f"] if str(host.get("isa")).startswith("avx512") else [])
 
 
 def _reached(row, what):
