@@ -15,7 +15,7 @@ from .processes import BusyCore
 ROUND_SECONDS = 0.03  # for each entrant in each round; at least one call
 LONG_ROUND_SECONDS = 1.5  # for all entrants: above this the number of rounds drops to LEAST_ROUNDS
 LEAST_ROUNDS = 3
-TAIL_SECONDS = 0.3  # for each entrant in each round where single calls are timed: 30,000 calls of 10 us
+TAIL_SECONDS = 0.15  # for each entrant in each round where single calls are timed: 15,000 calls of 10 us
 CHECKED_STEPS, CHECKED_STEPS_OF_FORMATS = 5, 100  # of the kind "step", with the state carried
 PAUSE_SECONDS = 0.06  # after a process whose threads may still spin, before the next one runs
 
