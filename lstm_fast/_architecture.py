@@ -44,7 +44,8 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
     """TypeError if a network is of no class of these. A subclass is not: a file would bring it back as its base."""
     if type(network) not in classes:
         got = f"{type(network).__name__}, a subclass" if isinstance(network, classes) else network_type(network)
-        raise TypeError(f"{name} must be an {' or '.join(cls.__name__ for cls in classes)}, got {got}")
+        *most, last = (cls.__name__ for cls in classes)
+        raise TypeError(f"{name} must be an {', '.join(most)} or {last}, got {got}")
 
 
 def options(network: Network) -> dict[str, Any]:
