@@ -1,4 +1,5 @@
 /* The instruction sets of this build, with the test of whether this machine can run them. No arithmetic. */
+#define _GNU_SOURCE /* syscall */
 #include <string.h>
 
 #include "isas.h"

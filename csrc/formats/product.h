@@ -6,7 +6,7 @@
 #include "../compiler.h"
 #include "../format.h"
 #include "../kernels/table.h"
-#include "amx.h"
+#include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"
 #include "vector.h"
@@ -46,7 +46,7 @@ ALWAYS_INLINE void int8_product_tile(const struct tile_shape shape, const void *
 }
 TILE_FULL_TABLE(int8_product_tile, int8_product_tiles)
 
-#ifdef HAS_AMX
+#ifdef HAS_INT8_BLOCKS
 static void store_panel(const void *product, int64_t row, int64_t panel, int rows, const vec *sums) {
     store_format_sums(product, row, panel * LSTM_PANEL_VECTORS * VL, rows, LSTM_PANEL_VECTORS, sums);
 }
@@ -71,11 +71,11 @@ static void format_product(const struct lstm_product *s) {
                                                .n_columns = s->n_columns,
                                                .groups = &s->groups,
                                                .row_scale = row_scale}};
-#ifdef HAS_AMX
-    const bool in_tiles = is_int8 && s->n_rows >= AMX_FEWEST_ROWS;
-    if (in_tiles)
-        multiply_in_tiles(&p.block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
-                          store_panel, s);
+#ifdef HAS_INT8_BLOCKS
+    const bool in_blocks = is_int8 && s->n_rows >= INT8_BLOCKS_FROM;
+    if (in_blocks)
+        multiply_in_blocks(&p.block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+                           store_panel, s);
     else
 #endif
         for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, &p, 0, s->n_rows, s->panel_begin,

@@ -7,7 +7,7 @@
 #include "../format.h"
 #include "../kernels/groups.h"
 #include "../kernels/table.h"
-#include "amx.h"
+#include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"
 #include "vector.h"
@@ -49,7 +49,7 @@ ALWAYS_INLINE void int8_step_tile(const struct tile_shape shape, const void *blo
 }
 TILE_FULL_TABLE(int8_step_tile, int8_step_tiles)
 
-#ifdef HAS_AMX
+#ifdef HAS_INT8_BLOCKS
 static void update_panel(const void *step, int64_t row, int64_t panel, int rows, const vec *sums) {
     const struct lstm_step *s = step;
     s->update(s, row, panel, rows, 1, sums);
@@ -66,11 +66,11 @@ static void format_step(const struct lstm_step *s) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }
-#ifdef HAS_AMX
-    if (is_int8 && s->n_rows >= AMX_FEWEST_ROWS) {
+#ifdef HAS_INT8_BLOCKS
+    if (is_int8 && s->n_rows >= INT8_BLOCKS_FROM) {
         const struct format_block b = block_of_step(s);
         const struct sums start = {s->gates, s->gates_stride};
-        multiply_in_tiles(&b, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
+        multiply_in_blocks(&b, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
         return;
     }
 #endif

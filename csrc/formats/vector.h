@@ -8,7 +8,10 @@
  *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels
  *               int8_number, store_int8(p, q)         the left operand; q: whole numbers from -127 to 127
  *               int8_left(p), int8_right(p)           INT8_GROUP numbers for all columns, and weights for each of VL
- *               multiply_int8(left, right, sum)       sum + all products, exact */
+ *               multiply_int8(left, right, sum)       sum + all products, exact
+ *     and, with HAS_INT8_BLOCKS, for up to INT8_BLOCK_ROWS rows by a panel:
+ *               begin_int8_blocks(rows, depth), end_int8_blocks()
+ *               multiply_int8_block(left, stride, right, depth, sums)   all products, (rows, 4) vectors */
 #ifndef LSTM_FORMATS_VECTOR_H
 #define LSTM_FORMATS_VECTOR_H
 

@@ -6,13 +6,14 @@
 
 #include "../../compiler.h"
 #include "../../kernels/vector.h"
-
-ALWAYS_INLINE bits widen_bytes(const int8_t *p) {
-    return (bits)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
-}
-ALWAYS_INLINE bits add_pairs(bits a, bits b, bits sum) { return sum + (bits)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
-
 #include "bfloat16_by_shifts.h"
 #include "int8_by_pairs.h"
+
+ALWAYS_INLINE bits int8_right(const int8_t *p) {
+    return (bits)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+}
+ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
+    return sum + (bits)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
 
 #endif

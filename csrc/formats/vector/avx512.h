@@ -6,13 +6,14 @@
 
 #include "../../compiler.h"
 #include "../../kernels/vector.h"
-
-ALWAYS_INLINE bits widen_bytes(const int8_t *p) {
-    return (bits)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
-}
-ALWAYS_INLINE bits add_pairs(bits a, bits b, bits sum) { return sum + (bits)_mm512_madd_epi16((__m512i)a, (__m512i)b); }
-
 #include "bfloat16_by_shifts.h"
 #include "int8_by_pairs.h"
+
+ALWAYS_INLINE bits int8_right(const int8_t *p) {
+    return (bits)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+}
+ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
+    return sum + (bits)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+}
 
 #endif

@@ -7,12 +7,11 @@
 
 #include "../../compiler.h"
 #include "../../kernels/vector.h"
+#include "int8_by_quads.h"
 
-ALWAYS_INLINE bits add_quads(bits a, bits b, bits sum) {
+ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
     return (bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 }
-
-#include "int8_by_quads.h"
 
 typedef uint16_t bfloat16_number;
 

@@ -1,5 +1,4 @@
-/* int8 by products of 16 bits: two k at a time, weights widened as they are loaded. The file that includes this defines
- * widen_bytes(p), 2 VL numbers of 16 bits, and add_pairs(a, b, sum). */
+/* int8 by products of 16 bits: the left operand, two k at a time. */
 #ifndef LSTM_INT8_BY_PAIRS_H
 #define LSTM_INT8_BY_PAIRS_H
 
@@ -23,9 +22,5 @@ ALWAYS_INLINE bits int8_left(const int8_number *p) {
     memcpy(&pair, p, sizeof pair);
     return broadcast_bits(pair);
 }
-
-ALWAYS_INLINE bits int8_right(const int8_t *p) { return widen_bytes(p); }
-
-ALWAYS_INLINE bits multiply_int8(bits left, bits right, bits sum) { return add_pairs(left, right, sum); }
 
 #endif

@@ -1,5 +1,5 @@
-/* int8 by instructions that add four products of unsigned and signed bytes: the left operand is stored 128 larger. The
- * file that includes this defines add_quads(a, b, sum). */
+/* int8 by instructions that add four products of unsigned and signed bytes: the left operand, stored 128 larger, and
+ * weights as they are. */
 #ifndef LSTM_INT8_BY_QUADS_H
 #define LSTM_INT8_BY_QUADS_H
 
@@ -25,7 +25,5 @@ ALWAYS_INLINE bits int8_left(const int8_number *p) {
 }
 
 ALWAYS_INLINE bits int8_right(const int8_t *p) { return *(const unaligned_bits *)p; }
-
-ALWAYS_INLINE bits multiply_int8(bits left, bits right, bits sum) { return add_quads(left, right, sum); }
 
 #endif
