@@ -191,11 +191,6 @@ class QuantizedLSTM(LSTMNetwork):
     def _check_h(self, name: str, h: Array) -> None:
         _formats.check_h(self._format, name, h)
 
-    def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
-        if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
-            self._check_h("h_0", state[0])  # the fast path, which does not
-        return super()._infer(x, state, lengths, resets, num_threads)
-
     def _read_states(
         self, layout: Layout, state: Any, B: int, names: tuple[str, str]
     ) -> tuple[Array | None, Array | None]:
@@ -234,7 +229,14 @@ class QuantizedLSTM(LSTMNetwork):
             h of the last layer at every step, float32.
         state : (h_n, c_n)
             Last state.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for LSTM; with "int8" also if h_0 is not within [-1, 1].
         """
+        if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
+            self._check_h("h_0", state[0])  # what the fast path accepts, and does not look at
         return self._infer(x, state, lengths, resets, num_threads)
 
     def trace(
