@@ -17,12 +17,12 @@ from .head import Head
 from .losses import Loss
 from .passes import ModelGradients, loss_and_gradients
 from .predictor import Predictor, check_readout
+from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._types import Array, ArrayLike, Seed
-    from .quantized import QuantizedModel
 
 
 def _network(name: str, value: Any) -> LSTM | RNN:
@@ -192,8 +192,6 @@ class SequenceModel(Predictor, EditableParameterized):
         >>> lf.train.SequenceModel(lf.LSTM(3, 16, seed=0), 2, seed=0).quantized("int8")
         QuantizedModel(QuantizedLSTM(3, 16, format='int8'), 2, readout='last')
         """
-        from .quantized import QuantizedModel
-
         if not isinstance(self._lstm, LSTM):
             raise TypeError(f"model.lstm must be an LSTM to be quantized, got {type(self._lstm).__name__}")
         return QuantizedModel(self._lstm.quantized(format, inputs=inputs), self._head, self._readout)
