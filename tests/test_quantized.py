@@ -9,6 +9,7 @@ import pytest
 
 import lstm_fast
 from format_cases import CASES, FORMATS, OPTIONS, arguments, expect, has_fma, make
+from fuzz_formats import Case
 from lstm_fast import _core, reference
 from tolerances import assert_same_bits
 
@@ -65,6 +66,14 @@ def test_bits_at_the_edges_of_vectors_and_tiles(isa, format, inputs, T, B, I, H,
     for bidirectional in (False, True):
         lstm = make(dict(num_layers=layers, bidirectional=bidirectional), I, H, scale=1 / np.sqrt(H))
         assert_bits_of_the_reference(lstm, format, inputs, *arguments(lstm, T, B)[:2])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_cases(seed):
+    """More of them: python tests/fuzz_formats.py."""
+    if _core.available_isas() == ["portable"]:
+        pytest.skip("no fused multiply-add")
+    Case(seed).check()
 
 
 @each_format
