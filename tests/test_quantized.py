@@ -351,3 +351,17 @@ def test_h_outside_its_range_is_refused_in_int8():
         p["h_0_l0"][2] = 1.5
     with pytest.raises(ValueError, match="h_0_l0 must lie within"):
         learned.quantized("int8")
+
+
+def test_stored_parameters_are_not_taken_for_numbers():
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    small = lstm.quantized("bfloat16")
+    for call in (lstm.load_state_dict, lstm_fast.weights.load):
+        with pytest.raises(TypeError, match="weight_ih_l0 must hold numbers, got uint16, .*dequantized"):
+            call(small.state_dict())
+    lstm.load_state_dict(small.dequantized().state_dict())
+    small = lstm.quantized("int8")
+    with pytest.raises(ValueError, match="unexpected .*scale_hh_l0"):
+        lstm.load_state_dict(small.state_dict())
+    with pytest.raises(TypeError, match="weight_hh_l0 must hold weights, got int8"):
+        lstm_fast.weights.load(small.state_dict())
