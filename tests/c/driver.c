@@ -36,14 +36,16 @@ static void run_trial(struct trial *t) {
         d_bias_hh[k] = make_array(t->dtype, t->gate_rows, true);
         d_weights[k].d_bias_hh = block(t, d_bias_hh[k].data);
     }
+    const bool trains = t->model.format != LSTM_FORMAT_INT8;
     int64_t bytes;
     check(lstm_tape_bytes(&t->call, &bytes), "lstm_tape_bytes");
-    struct lstm_forward f = {.call = t->call, .packed = pack(t, weights, false), .tape = aligned(t, bytes)};
+    struct lstm_forward f = {.call = t->call, .packed = pack(t, weights, false)};
+    if (trains) f.tape = aligned(t, bytes);
     f.x = (struct lstm_sequence){in(t, t->n * s.I), s.B * s.I, s.I};
     f.h_0 = in(t, h_size);
     f.c_0 = in(t, c_size);
     if (t->kind->has_states) f.h_0 = f.c_0 = NULL; /* the learned ones */
-    forward(t, &f, s.B * t->W, t->W);
+    if (trains) forward(t, &f, s.B * t->W, t->W);
 
     /* Inference, batch first: the same numbers in another layout, without random masks. */
     struct lstm_forward g = f;
@@ -51,6 +53,7 @@ static void run_trial(struct trial *t) {
     g.tape = NULL;
     forward(t, &g, t->W, t->layout == PACKED ? t->W : s.T * t->W);
 
+    if (!trains) return;
     struct lstm_backward b = {
         .call = t->call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_weights = d_weights, .tape = f.tape};
     b.packed = pack(t, weights, true);
@@ -99,6 +102,7 @@ static int run_line(const struct kind *kind, enum lstm_dtype dtype, struct shape
            dtype == LSTM_F32 ? 32 : 64);
     for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
         if (!isa->is_supported()) continue;
+        if (kind->format == LSTM_FORMAT_REAL && strcmp(isa->name, isa->base)) continue; /* the kernels of its base */
         for (int layout = PADDED; layout <= (s.T && s.B ? PACKED : RAGGED); layout++) {
             const uint64_t h = hash_of_run(isa, kind, dtype, s, LSTM_SPLIT_BEST, (enum layout)layout);
             if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
@@ -137,6 +141,16 @@ int main(void) {
         {"lstm-all-lean", LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true,
          .recomputes_gates = true},
         {.name = "tanh-states", .cell = LSTM_CELL_RNN_TANH, .has_states = true},
+        {.name = "lstm-bfloat16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_BFLOAT16},
+        {"lstm-bfloat16-all", LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true,
+         .format = LSTM_FORMAT_BFLOAT16},
+        {.name = "lstm-bfloat16-lean",
+         .cell = LSTM_CELL_LSTM,
+         .recomputes_gates = true,
+         .format = LSTM_FORMAT_BFLOAT16},
+        {.name = "lstm-int8", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8},
+        {.name = "lstm-int8-inputs", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .int8_inputs = true},
+        {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
     };
     int status = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
@@ -147,7 +161,7 @@ int main(void) {
                                   || kind->has_units;
             if (may_grow && shapes[k].T > 20) continue;
             status |= run_line(kind, LSTM_F32, shapes[k]);
-            status |= run_line(kind, LSTM_F64, shapes[k]);
+            if (kind->format == LSTM_FORMAT_REAL) status |= run_line(kind, LSTM_F64, shapes[k]);
         }
     return status;
 }
