@@ -114,6 +114,7 @@ class Trainer:
         Returns
         -------
         History
+            Losses, norms, learning rates and times, one value per epoch.
 
         Raises
         ------
