@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._trace import Trace
+from .. import Trace
 from ..modules import LSTM
 from ..quantized import QuantizedLSTM
 

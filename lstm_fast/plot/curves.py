@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._parameters import Gradients
+from .. import Gradients
 from ..modules import LSTM, RNN
 from ._canvas import STYLES, ink, legend, needs_log_scale, new_or_given_axes, plain_ticks, set_labels
 from ._panels import stacked_panels

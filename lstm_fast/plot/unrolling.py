@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._trace import Trace
+from .. import Trace
 from ._canvas import new_or_given_axes, size_in_points
 from ._diagram import Diagram
 from ._steps import Choice, Network, Steps, read_steps, within

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from .. import _layout
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 if TYPE_CHECKING:
@@ -61,13 +62,9 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"X must have as many features in each sequence, got {sorted({part.shape[1] for part in parts})}"
         )
-    lengths = np.array([len(part) for part in parts])
-    if not lengths.any():
+    if not any(len(part) for part in parts):
         raise ValueError(f"X must hold at least one step, got {len(parts)} empty sequences")
-    x = np.zeros((len(parts), lengths.max(), parts[0].shape[1]))
-    for row, part in zip(x, parts):
-        row[: len(part)] = part
-    return x, lengths
+    return _layout.pad(parts)
 
 
 def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
