@@ -4,6 +4,7 @@ Stamps are an array of numbers or time deltas, a pandas.DatetimeIndex or a panda
 pandas' own: a frequency is inferred, or given, and must generate all stamps of a series.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -239,7 +240,9 @@ def _inferred(stamps: Stamps) -> list[Step]:
 
     if len(stamps) < 3:
         return []
-    freq = pd.infer_freq(stamps)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*infer_freq")  # pandas 3.1: an offset will replace the string
+        freq = pd.infer_freq(stamps)
     if freq is not None:
         return [pd.tseries.frequencies.to_offset(freq)]
     local = stamps if stamps.tz is None else stamps.tz_localize(None)
