@@ -151,7 +151,7 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
     own = [] if stamps.freq is None or stamps.freq.n < 1 else [stamps.freq]
     for step in (*own, *known, *_inferred(stamps)):
         if (
-            isinstance(step, pd.DateOffset)
+            isinstance(step, pd.offsets.BaseOffset)
             and first_difference(stamps, _consecutive(stamps, step, len(stamps))) is None
         ):
             return step
