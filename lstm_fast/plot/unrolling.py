@@ -102,7 +102,7 @@ def _most_readable_steps(ax: Axes) -> int:
 
 
 class _Unrolled:
-    """The drawing: one column for each step in `order`, where None stands for the steps left out."""
+    """Draw one column for each step in `order`; None stands for the omitted steps."""
 
     C_LINE, H_LINE, X_LINE, LABELS = 14.4, 7.2, 1.2, 17.4  # heights in ems
 

@@ -1,4 +1,4 @@
-"""X as sequences of any lengths."""
+"""Reading of X as sequences, which may have different lengths."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndarray] | None:
-    """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
+    """Return the sequences of a list (or object array) as arrays; None if X is one regular array or frame."""
     if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) and not isinstance(X, list | tuple):
         return None
     frames = [wrap(f"X[{k}]", one) for k, one in enumerate(X)]
@@ -39,7 +39,7 @@ def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndar
 
 
 def _require_order_of_steps(name: str, frame: Any | None) -> None:
-    """Steps are read row by row, which an index of dates or numbers may contradict."""
+    """Check that an index of dates or numbers ascends, as steps are read row by row."""
     if frame is None:
         return
     import narwhals.stable.v2 as nw
@@ -54,7 +54,7 @@ def _require_order_of_steps(name: str, frame: Any | None) -> None:
 
 
 def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, longest T, F), zero-padded, and lengths (N,)."""
+    """Pad sequences with zeros to (N, longest T, F); return them and their lengths (N,)."""
     parts = [
         check_array(part, dtype=np.float64, ensure_min_samples=0, input_name=f"X[{k}]") for k, part in enumerate(parts)
     ]
@@ -68,7 +68,7 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """(x (N, T, F) float64, lengths (N,) or None).
+    """Return x (N, T, F) in float64, and lengths (N,) or None.
 
     `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
     sequences with one feature may come as a table or not.
@@ -103,5 +103,5 @@ def _are_frames(X: Any) -> bool:
 
 
 def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-    """The valid steps of padded sequences (N, T, F), as rows (n, F)."""
+    """Return the steps of padded sequences (N, T, F) without the padding, as rows (n, F)."""
     return x.reshape(-1, x.shape[2]) if lengths is None else x[np.arange(x.shape[1]) < lengths[:, None]]
