@@ -60,7 +60,7 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ]
     if len({part.shape[1] for part in parts}) > 1:
         raise ValueError(
-            f"X must have as many features in each sequence, got {sorted({part.shape[1] for part in parts})}"
+            f"X must have the same number of features in each sequence, got {sorted({part.shape[1] for part in parts})}"
         )
     if not any(len(part) for part in parts):
         raise ValueError(f"X must hold at least one step, got {len(parts)} empty sequences")
