@@ -1,4 +1,4 @@
-"""What lf.weights.load takes for a source, and what it says to everything else that people have their weights in."""
+"""Sources that lf.weights.load accepts, and its errors for other formats that hold weights."""
 
 import copy
 import io
