@@ -33,7 +33,7 @@ def test_lazy_frames_are_named(fit):
 
 def test_frames_that_are_neither_long_nor_wide_are_named():
     for frame, words in [
-        (pd.DataFrame({"unique_id": ["a"] * T, "u": VALUES[:T]}), "y must have a column y beside unique_id"),
+        (pd.DataFrame({"unique_id": ["a"] * T, "u": VALUES[:T]}), "y must have a column y in addition to unique_id"),
         (pd.DataFrame({"ds": DAYS}), "y must have a column of numbers"),
         (pd.DataFrame(np.zeros((T, 2)), columns=["a", "a"]), "y must have unique column names"),
         (long(p="x"), "p of y must be numbers, got"),

@@ -1,4 +1,4 @@
-"""A forecast beside the observations before it and what actually happened."""
+"""A forecast, the observations before it, and what actually happened."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -187,7 +187,7 @@ def _read_prediction(prediction: ArrayLike) -> Array:
 def _columns(
     name: str, values: ArrayLike, n_series: int, *, most: int | None = None, exactly: int | None = None
 ) -> Array:
-    """An array (n, n_series), checked to have at most or exactly so many rows."""
+    """Read an array (n, n_series) and check its number of rows: at most `most`, or `exactly` so many."""
     columns: Array = _arguments.real_array(name, values, FLOAT64)
     columns = columns[:, None] if columns.ndim == 1 and n_series == 1 else columns
     n = f"{exactly}" if exactly is not None else f"up to {most}" if most is not None else "n"

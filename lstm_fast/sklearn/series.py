@@ -126,7 +126,7 @@ def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: boo
             f"{name} must be an array, a series or a wide frame: several series go into one long frame, not a list"
         )
     if table.ids() is not None:
-        raise ValueError(f"{name} must have a column y beside unique_id, got {list(table.frame.columns)}")
+        raise ValueError(f"{name} must have a column y in addition to unique_id, got {list(table.frame.columns)}")
     columns = None if table.is_series else table.numbers
     if not table.numbers:
         raise ValueError(f"{name} must have a column of numbers, got {list(table.frame.columns)}")

@@ -74,7 +74,7 @@ def first_difference(given: Stamps, expected: Stamps) -> int | None:
     else:
         try:
             is_equal = np.asarray(given[:n] == expected[:n])
-        except (TypeError, ValueError):  # periods of another frequency, time deltas beside numbers
+        except (TypeError, ValueError):  # periods of another frequency, time deltas compared with numbers
             return 0
     if not is_equal.all():
         return int(np.argmin(is_equal))
