@@ -175,7 +175,7 @@ def test_pipelines_searches_and_copies():
 @pytest.mark.parametrize(
     "X, words",
     [
-        ([np.zeros((3, 2)), np.zeros((2, 3))], "as many features"),
+        ([np.zeros((3, 2)), np.zeros((2, 3))], "same number of features"),
         ([np.zeros((3, 2)), np.full((2, 2), np.nan)], "NaN"),
         ([np.zeros((0, 2)), np.zeros((0, 2))], "at least one step"),
         (np.zeros((2, 0, 3)), "at least one"),
