@@ -2,6 +2,7 @@
 
 python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
 python benchmarks/compare.py --show FILE.json       # table and chart of an earlier run
+python benchmarks/compare.py --agree FILE.json FILE.json ...   # how far our times differ between runs
 """
 
 import argparse
@@ -15,10 +16,12 @@ from time import monotonic
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only sends requests
     os.environ.setdefault(name, "1")
 
-from comparison import chart, host, table  # noqa: E402
+from comparison import agreement, chart, host, markdown, table  # noqa: E402
+from comparison.bars import bars_of  # noqa: E402
+from comparison.case import flops, peers_of  # noqa: E402
 from comparison.measure import measure  # noqa: E402
 from comparison.processes import Children  # noqa: E402
-from comparison.shapes import LARGEST_FLOPS, REGIMES, cases, flops, quick_cases  # noqa: E402
+from comparison.shapes import LARGEST_FLOPS, REGIMES, cases, quick_cases  # noqa: E402
 
 PEERS = ["torch", "onnxruntime", "openvino", "ncnn", "jax", "keras", "thinc"]
 LARGE = f"{LARGEST_FLOPS / 1e9:.0f} GFLOP per call"
@@ -43,10 +46,21 @@ def _interpreter(text):
     return name, str(Path(path).expanduser().absolute())  # absolute but not resolved: the python of a venv is a link
 
 
+def _shape(text):
+    try:
+        T, B, I, H = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected T,B,I,H, four integers; got {text!r}") from None
+    return T, B, I, H
+
+
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="ten shapes, 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="one or two shapes of each regime, 3 rounds")
     parser.add_argument("--only", type=_list_of(list(REGIMES)), metavar="REGIME,...", help=", ".join(REGIMES))
+    parser.add_argument(
+        "--shape", type=_shape, action="append", metavar="T,B,I,H", help="only this shape; may be repeated"
+    )
     parser.add_argument(
         "--peers", type=_list_of(PEERS), default=PEERS, metavar="NAME,...", help="default: " + ",".join(PEERS)
     )
@@ -72,7 +86,14 @@ def _arguments():
         "--show", type=Path, metavar="FILE.json", help="measure nothing: print table and chart of an earlier run"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="with --show: print the rows of the README's table instead"
+        "--agree",
+        type=Path,
+        nargs="+",
+        metavar="FILE.json",
+        help="measure nothing: print how far our times differ between these runs",
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="with --show: print the tables of docs/performance.md instead"
     )
     return parser.parse_args()
 
@@ -80,8 +101,9 @@ def _arguments():
 def _chosen(args):
     chosen = quick_cases() if args.quick else cases()
     chosen = [case for case in chosen if not args.only or case.regime in args.only]
+    chosen = [case for case in chosen if not args.shape or (case.T, case.B, case.I, case.H) in args.shape]
     small = [case for case in chosen if args.large or flops(case) <= LARGEST_FLOPS]
-    return sorted(small, key=lambda case: list(REGIMES).index(case.regime)), len(chosen) - len(small)
+    return small, len(chosen) - len(small)
 
 
 def _progress(chosen, say):
@@ -108,17 +130,23 @@ def _run(args):
             sys.exit(f"{framework} is required for every comparison")
     missing = children.missing()
     peers = [peer for peer in args.peers if peer not in missing]
+    machine = {"isa": children.versions().get("isa"), "instructions": host.instructions()}
+    compared = {(case.regime, peer) for case in chosen for peer in peers_of(case, peers)}
+    shown = {regime: [peer for peer in peers if (regime, peer) in compared] for regime in REGIMES}
     regime = None
     try:
         for k, case in enumerate(_progress(chosen, say)):
             if case.regime != regime:
                 regime = case.regime
-                for text in table.heading(regime, peers):
+                for text in table.heading(regime, shown[regime]):
                     say[0](text)
-            n_rounds = args.rounds or (3 if args.quick else 7 if case.bars else 5)
+            has_bars = any(bars_of({**case._asdict(), "format": case.entrant.format}))
+            n_rounds = args.rounds or (3 if args.quick else 7 if has_bars else 5)
             row = measure(case, children, peers, args.num_threads, n_rounds)
             rows.append(row)
-            say[0](table.line(row, peers) + ("" if say[0] is not print else f"   [{k + 1}/{len(chosen)}]"))
+            say[0](
+                table.line(row, shown[regime], machine) + ("" if say[0] is not print else f"   [{k + 1}/{len(chosen)}]")
+            )
             sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nInterrupted: the rows measured so far are kept.", file=sys.stderr)
@@ -136,6 +164,7 @@ def _run(args):
             "missing": missing,
             "is_quick": args.quick,
             "only": args.only,
+            "shapes": args.shape,
             "n_left_out": n_left_out,
             "minutes": round((monotonic() - start) / 60, 1),
         },
@@ -144,10 +173,13 @@ def _run(args):
 
 def main():
     args = _arguments()
+    if args.agree:
+        print("\n".join(agreement.lines([json.loads(path.read_text()) for path in args.agree])))
+        return
     if args.show:
         results = json.loads(args.show.read_text())
         if args.markdown:
-            print("\n".join(table.markdown(results)))
+            print("\n".join(markdown.all_tables(results)))
             return
         print("\n".join(table.all_lines(results)))
         print(chart.draw(results, args.show.with_suffix(".png")))

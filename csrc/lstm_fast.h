@@ -14,9 +14,10 @@
  *
  * struct lstm_model lists what else a cell can have; lstm_fast/reference/__init__.py has the formulas of all of it.
  *
- * Bits: each number is one chain of fused multiply-adds in a fixed order (bias, then the inputs 0..I-1, then the hidden
- * units 0..H-1), whatever the tile, the time chunk, the batch split, the number of threads or the instruction set. (The
- * portable kernels have no fused multiply-add: same order, other rounding.) */
+ * Bits: the order of every sum is fixed, whatever the tile, the batch split, the number of threads or the instruction
+ * set. A sum begins with its bias; then the inputs 0..I-1 are added in blocks of LSTM_SUM_BLOCK, each block one chain of
+ * fused multiply-adds from zero, and then the hidden units 0..H-1 in the same way. (The portable kernels have no fused
+ * multiply-add: same order, other rounding.) */
 #ifndef LSTM_FAST_H
 #define LSTM_FAST_H
 
@@ -30,6 +31,14 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
+/* How the weights of a model are stored and multiplied (format.h). All but REAL: float32, an LSTM, forward only. */
+enum lstm_format {
+    LSTM_FORMAT_REAL,     /* the dtype of the model */
+    LSTM_FORMAT_FLOAT16,  /* IEEE half precision, computed with in float32 */
+    LSTM_FORMAT_BFLOAT16, /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
+    LSTM_FORMAT_INT8,     /* a scale for each row of weights; x and h are rounded too; sums are int32 */
+};
+
 enum lstm_status {
     LSTM_OK,
     LSTM_TOO_LARGE,   /* a size does not fit 64 bits */
@@ -38,6 +47,9 @@ enum lstm_status {
 
 #define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
 #define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
+
+/* Terms of a block of a sum. */
+#define LSTM_SUM_BLOCK 64
 
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4
@@ -71,7 +83,8 @@ struct lstm_model {
     enum lstm_cell cell;
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
-    bool half_weights;  /* float32, forward only: matrices in IEEE half precision, computed with in float32 */
+    enum lstm_format format;
+    bool int8_inputs;   /* with INT8: also W_ih of the first layer, whose x has a scale for each row; else it is REAL */
     bool initial_state; /* a learned state: where sequences begin if the caller gives none, and where they restart */
     int64_t proj_size;  /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;
@@ -82,14 +95,19 @@ struct lstm_model {
 /* ---- instruction sets -------------------------------------------------------------------------------------------- */
 
 struct lstm_isa {
-    const char *name;           /* see isas.h */
+    const char *name; /* see isas.h */
+    const char *base; /* the instruction set of the kernels for REAL and FLOAT16; the name if it has its own */
     bool (*is_supported)(void); /* by the processor and by the operating system */
     const void *kernels[2];     /* by enum lstm_dtype: struct lstm_kernels of that dtype, kernels/table.h */
+    const void *formats;        /* struct lstm_format_kernels, kernels/table.h */
     int64_t vector_bytes;
 };
 
 /* The compiled ones from the slowest to the fastest, ended by a NULL name. The first runs on every machine. */
 extern const struct lstm_isa lstm_isas[];
+
+/* Of those that this machine can run, the fastest. */
+const struct lstm_isa *lstm_best_isa(void);
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
 
@@ -139,11 +157,13 @@ struct lstm_sequence {
 /* ---- packed weights -------------------------------------------------------------------------------------------------
  * PyTorch's arrays of one layer and direction, C order: weight_ih (4H, I), weight_hh (4H, R), biases (4H) or NULL; a
  * plain RNN has H rows instead of 4H. Only if the model has them: weight_hr (P, H), weight_peephole (3H: i, f, o),
- * norm_ih_weight and norm_hh_weight (4H), norm_c_weight and norm_c_bias (H), h_0 (R), c_0 (H). With half_weights the
- * matrices have 16 bits a number; all others always have the dtype. */
+ * norm_ih_weight and norm_hh_weight (4H), norm_c_weight and norm_c_bias (H), h_0 (R), c_0 (H). Matrices
+ * are stored in the model's format, BFLOAT16 ones as 16-bit words; with INT8, scale_ih and scale_hh (4H) are the scales of
+ * their rows, 1/127 of the largest magnitude, where they are INT8. All others have the dtype. */
 struct lstm_weights {
     const void *weight_ih, *weight_hh, *bias_ih, *bias_hh, *weight_hr, *weight_peephole;
     const void *norm_ih_weight, *norm_hh_weight, *norm_c_weight, *norm_c_bias, *h_0, *c_0;
+    const float *scale_ih, *scale_hh;
 };
 
 /* Bytes of the packed weights of a whole network, for forward or for backward. */
@@ -159,7 +179,8 @@ struct lstm_forward {
     struct lstm_call call;
     struct lstm_sequence x;      /* IN  (T, B, I) */
     struct lstm_sequence output; /* OUT (T, B, D * R); may not overlap x */
-    const void *h_0, *c_0;       /* IN  (L * D, B, R) and (L * D, B, H), C order; NULL: the learned state, or zero */
+    const void *h_0, *c_0;       /* IN  (L * D, B, R) and (L * D, B, H), C order; NULL: the learned state, or zero. With
+                                  * INT8, h_0 is from -1 to 1 */
     void *h_n, *c_n;             /* OUT likewise; may be h_0 and c_0. (A plain RNN has no c_0 and no c_n.) */
     const void *packed;          /* IN  by lstm_pack(backward = false) */
     void *tape;                  /* OUT or NULL */

@@ -27,7 +27,6 @@ struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *is
                               .keeps_gates = is_lstm,
                               .vector = vector,
                               .element_bytes = element_bytes,
-                              .weight_bytes = lstm_format_bytes(lstm_format_of(m), element_bytes),
                               .R = R,
                               .H_padded = H_padded,
                               .R_padded = m->proj_size ? round_up(R, vector) : H_padded,
@@ -42,18 +41,26 @@ int64_t lstm_layer_input(const struct lstm_model *m, int64_t layer) {
 
 /* ---- packed weights ---------------------------------------------------------------------------------------------- */
 
+static int64_t matrix_bytes(struct total *t, const struct lstm_dims *d, enum lstm_format format, int64_t columns,
+                            int64_t depth) {
+    if (lstm_has_groups(format)) columns = round_up(columns, LSTM_PANEL_VECTORS * d->vector); /* whole panels */
+    return times(t, times(t, columns, lstm_format_depth(format, depth)), lstm_format_bytes(format, d->element_bytes));
+}
+
 static void plan_layer(struct total *t, const struct lstm_model *m, const struct lstm_dims *d, bool backward,
-                       int64_t input, struct lstm_packed *p) {
+                       int64_t layer, struct lstm_packed *p) {
+    const enum lstm_format format = m->format, input_format = lstm_input_format(m, layer);
+    const int64_t input = lstm_layer_input(m, layer), scale_bytes = times(t, d->gates_width, 2 * sizeof(float));
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->R_padded : d->R;
-    p->weight_ih = take(t, 1, times(t, times(t, rows, inputs), d->weight_bytes), NULL);
-    p->weight_hh = take(t, 1, times(t, times(t, rows, units), d->weight_bytes), NULL);
-    const int64_t projection = !m->proj_size ? 0
-                               : backward    ? times(t, d->R, d->H_padded)
-                                             : times(t, m->hidden_size, d->R_padded);
+    p->weight_ih = take(t, 1, matrix_bytes(t, d, input_format, rows, inputs), NULL);
+    p->weight_hh = take(t, 1, matrix_bytes(t, d, format, rows, units), NULL);
+    p->scale_ih = input_format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
+    p->scale_hh = format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
-    p->weight_hr = m->proj_size ? take(t, 1, times(t, projection, d->weight_bytes), NULL) : 0;
+    const int64_t hr_columns = backward ? d->H_padded : d->R_padded, hr_depth = backward ? d->R : m->hidden_size;
+    p->weight_hr = m->proj_size ? take(t, 1, matrix_bytes(t, d, format, hr_columns, hr_depth), NULL) : 0;
     p->vectors = d->vectors.width ? take(t, 1, times(t, d->vectors.width, d->element_bytes), NULL) : 0;
     p->h_0 = m->initial_state ? take(t, 1, times(t, d->R, d->element_bytes), NULL) : 0;
     p->c_0 = m->initial_state ? take(t, 1, times(t, d->H_padded, d->element_bytes), NULL) : 0;
@@ -67,14 +74,14 @@ enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_
     struct lstm_packed ignored;
     /* All directions of layer 0, then those of the other layers; blocks are as large as their layer needs. */
     if (layer > 0 || direction > 0) {
-        plan_layer(&first, m, &d, backward, m->input_size, &ignored);
+        plan_layer(&first, m, &d, backward, 0, &ignored);
         take(&t, layer == 0 ? direction : m->num_directions, first.bytes, NULL);
     }
     if (layer > 0) {
-        plan_layer(&other, m, &d, backward, d.output_width, &ignored);
+        plan_layer(&other, m, &d, backward, 1, &ignored);
         take(&t, times(&t, layer - 1, m->num_directions) + direction, other.bytes, NULL);
     }
-    plan_layer(&t, m, &d, backward, lstm_layer_input(m, layer), p);
+    plan_layer(&t, m, &d, backward, layer, p);
     p->bytes = t.bytes;
     t.overflow |= first.overflow | other.overflow;
     return status_of(&t);

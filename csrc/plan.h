@@ -23,7 +23,6 @@ struct lstm_dims {
     bool keeps_gates; /* backward needs the gates after the activation (for a plain RNN, h is all it needs) */
     int64_t vector;   /* V, elements of a vector */
     int64_t element_bytes;
-    int64_t weight_bytes;       /* of an element of the packed matrices, see format.h */
     int64_t R;                  /* size of h */
     int64_t H_padded, R_padded; /* H and R rounded up to vectors */
     int64_t gates_width;        /* n_gates * H_padded: a row of gates */
@@ -62,9 +61,10 @@ static inline bool lstm_has_stages(const struct lstm_call *call) {
  * gates. */
 struct lstm_packed {
     int64_t weight_ih, weight_hh, weight_hr;
-    int64_t bias;     /* forward only */
-    int64_t vectors;  /* struct lstm_vectors */
-    int64_t h_0, c_0; /* learned; R and H_padded */
+    int64_t scale_ih, scale_hh; /* of INT8 matrices: a row of gates of scales, then one of int32 corrections */
+    int64_t bias;               /* forward only */
+    int64_t vectors;            /* struct lstm_vectors */
+    int64_t h_0, c_0;           /* learned; R and H_padded */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_packed(const struct lstm_model *, const struct lstm_isa *, bool backward, int64_t layer,
@@ -100,6 +100,8 @@ struct lstm_forward_plan {
     /* With lengths: */
     int64_t offsets; /* int64_t (D, 2, 2, B), elements: of the rows of x and of h */
     int64_t h_state; /* (L * D, B, R) running states */
+    /* With a format that has groups, for each worker: */
+    int64_t operands, operands_bytes; /* LSTM_OPERAND_ROWS rows, and a number for each */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);

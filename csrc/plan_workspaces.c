@@ -1,5 +1,6 @@
 /* Sizes and offsets of the workspaces. The lengths of chunks change no bit of any result; they depend on sizes alone,
  * neither on caches nor on threads. */
+#include "format.h"
 #include "plan.h"
 #include "sizes.h"
 
@@ -45,6 +46,12 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     if (call->lengths) {
         p->offsets = take(&t, 4 * D, times(&t, call->B, sizeof(int64_t)), NULL);
         p->h_state = take(&t, 1, times(&t, m->num_layers * D, h_rows), NULL);
+    }
+    if (lstm_has_groups(m->format)) {
+        const int64_t rows = at_most(LSTM_OPERAND_ROWS, times(&t, p->chunk_steps, call->B));
+        const int64_t row = lstm_operand_stride(at_least(m->hidden_size, largest_input(m, &d)));
+        p->operands = take(&t, at_most(LSTM_MOST_THREADS, at_least(1, call->n_threads)),
+                           times(&t, rows, times(&t, row + 1, 4)), &p->operands_bytes);
     }
     p->bytes = t.bytes;
     return status_of(&t);

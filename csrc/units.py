@@ -3,7 +3,8 @@
     python csrc/units.py    # writes compile_commands.json, from which editors and tools learn the flags
 
 The folder of a source says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
-instruction set and dtype. The instruction sets come from isas.h. Standard library only.
+instruction set and dtype, csrc/formats/ once per instruction set and its extensions. The instruction sets come from
+isas.h. Standard library only.
 """
 
 import json
@@ -26,6 +27,7 @@ MACHINES = {"x86_64": "X86", "amd64": "X86", "i386": "X86", "i686": "X86", "aarc
 
 class Isa(NamedTuple):
     name: str
+    base: str  # its own name, or that of the instruction set that it extends
     machine: str  # X86, ARM or ANY
     flags: list
     features: set  # of the processor, as /proc/cpuinfo spells them
@@ -47,10 +49,10 @@ def target_machine():
 
 def read_isas():
     """The rows of isas.h, slowest first."""
-    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), \d+, "([^"]*)",((?:[^()]|\([^()]*\))*)\)')
+    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), (\w+), \d+,[\s\\]*"([^"]*)",((?:[^()]|\([^()]*\))*)\)')
     return [
-        Isa(name, machine, flags.split(), {word.lower() for word in re.findall(r"CPU[(_](\w+)", processor)})
-        for machine, name, flags, processor in row.findall((ROOT / "csrc/isas.h").read_text())
+        Isa(name, base, machine, flags.split(), {word.lower() for word in re.findall(r"CPU[(_](\w+)", processor)})
+        for machine, name, base, flags, processor in row.findall((ROOT / "csrc/isas.h").read_text())
     ]
 
 
@@ -72,8 +74,18 @@ def units():
         *(
             Unit(name(source, isa.name, dtype), source, [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.name}", *flags])
             for isa in reversed(isas())
+            if isa.name == isa.base
             for dtype, flags in DTYPES.items()
             for source in sources("csrc/kernels")
+        ),
+        *(
+            Unit(
+                name(source, isa.name),
+                source,
+                [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.base}", f"-DLSTM_EXTENSION={isa.name}"],
+            )
+            for isa in reversed(isas())
+            for source in sources("csrc/formats")
         ),
         *(
             Unit(name(source, dtype), source, [*FLAGS, *flags])

@@ -13,7 +13,9 @@ from statistics import geometric_mean
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from comparison.table import markdown, time_text  # noqa: E402
+from comparison.case import FEWER_BITS  # noqa: E402
+from comparison.markdown import NAMES, float32_table, format_sections, micro  # noqa: E402
+from comparison.table import size_text  # noqa: E402
 from comparison.verdict import best_peer, ours, ratio, seconds, spread  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -27,7 +29,6 @@ HEADLINE = {  # (kind, T, B, I, H): what a reader of README's first screen does 
     ("training", 100, 1, 64, 64): "forward and backward, one sequence, H = 64",
     ("training", 100, 32, 64, 64): "forward and backward, 32 sequences, H = 64",
 }
-NAMES = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch", "jax": "JAX", "openvino": "OpenVINO", "keras": "Keras"}
 
 PAGE = """# Performance
 
@@ -57,7 +58,7 @@ run to run.
 
 {zen3_table}
 
-## Two threads (Zen 5)
+{formats}## Two threads (Zen 5)
 
 `benchmarks/results/{zen5_two}.json`, {zen5_two_date}. *one thread* is the time of lstm_fast on one thread divided
 by its time on two. Known weakness: on a machine where another process has just kept the cores busy, a call may fall
@@ -71,35 +72,51 @@ by a factor of two in single rows.
 {losses}
 """
 
-HEADER = (
-    "| T, B, I, H | | lstm_fast | best peer | PyTorch 2.13 | of the limit | spread |\n|---|---|---|---|---|---|---|"
-)
+
+FORMATS = """## Formats of fewer bits, one thread
+
+bfloat16 and int8 beside float32 and beside the fastest peer that computes in the same format.
+
+* **float32**: the time of lstm_fast in float32 divided by its time in the format.
+* **error**: the largest difference of h from float32 with the same random weights; **gradients**: the largest norm of
+  a gradient's difference, relative to the gradient's norm.
+
+"""
 
 
 def load(name):
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def compared(results):
-    """The float32 rows that have a peer's time."""
+def compared(results, format="float32"):
+    """The rows in a format that have a peer's time."""
     return [
         row
         for row in results["rows"]
-        if ours(row) and best_peer(row)[1] and row["regime"] not in ("float16", "float64", "avx2")
+        if ours(row)
+        and best_peer(row)[1]
+        and row.get("format", "float32") == format
+        and row["regime"] not in ("float16", "float64", "avx2")  # files of November 2026 name no format
     ]
 
 
-def headline(results):
-    """README's table."""
-    yield "| float32, one thread | lstm_fast | best peer | PyTorch 2.13 |"
-    yield "|---|---|---|---|"
-    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+def by_shape(results):
+    """The rows of a file by what HEADLINE names; the first of each."""
+    return {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+
+
+def headline(*files):
+    """README's table: a pair of columns for each processor."""
+    columns = " | ".join(f"{name} | best peer" for name, _ in files)
+    yield f"| float32, one thread | {columns} |"
+    yield "|---" * (1 + 2 * len(files)) + "|"
+    rows = [by_shape(results) for _, results in files]
     for key, words in HEADLINE.items():
-        row = rows[key]
-        peer, time = best_peer(row)
-        time, own = ratio(time, ours(row)), time_text(ours(row)).replace("us", "µs")
-        torch = ratio(seconds(row, row["peers"]["torch"]), ours(row))
-        yield f"| {words} | {own} | {time:.1f} × ({NAMES.get(peer, peer)}) | {torch:.1f} × |"
+        cells = []
+        for row in (one[key] for one in rows):
+            peer, time = best_peer(row)
+            cells.append(f"{micro(ours(row))} | {ratio(time, ours(row)):.1f} × ({NAMES.get(peer, peer)})")
+        yield f"| {words} | {' | '.join(cells)} |"
 
 
 def two_threads(results):
@@ -109,24 +126,54 @@ def two_threads(results):
         own = ratio(seconds(row, row["own"]), ours(row)) / row["own_work"]
         yield (
             f"| {row['T']}, {row['B']}, {row['I']}, {row['H']} | {row['kind']} | "
-            f"{time_text(ours(row)).replace('us', 'µs')} | {own:.2f} × | {spread(row):.1%} |"
+            f"{micro(ours(row))} | {own:.2f} × | {spread(row):.1%} |"
         )
 
 
-def losses(results):
-    """A sentence for each file: the shapes where a peer takes less time."""
-    for name in results:
-        rows = [(ratio(best_peer(row)[1], ours(row)), row) for row in compared(load(name))]
-        slower = sorted(((value, row) for value, row in rows if value < 1), key=lambda pair: pair[0])
-        words = ", ".join(
-            f"{row['kind']} T={row['T']} B={row['B']} I={row['I']} H={row['H']} "
-            f"({value:.2f} × {NAMES.get(best_peer(row)[0], best_peer(row)[0])})"
-            for value, row in slower
-        )
-        yield f"* `{name}.json`, {len(slower)} of {len(rows)} shapes: {words or 'none'}."
+def losses(name, rows, what):
+    """A sentence: those of the rows of a file in which a peer takes less time."""
+    ratios = [(ratio(best_peer(row)[1], ours(row)), row) for row in rows]
+    slower = sorted(((value, row) for value, row in ratios if value < 1), key=lambda pair: pair[0])
+    words = ", ".join(
+        f"{row['kind']} T={row['T']} B={row['B']} I={row['I']} H={size_text(row)} "
+        f"({value:.2f} × {NAMES.get(best_peer(row)[0], best_peer(row)[0])})"
+        for value, row in slower
+    )
+    return f"* `{name}.json`, {what}{len(slower)} of {len(rows)} shapes: {words or 'none'}."
+
+
+def all_losses(names, with_formats):
+    """losses of float32 in the named files, and of each format in the files that have formats."""
+    for name in names:
+        yield losses(name, compared(load(name)), "")
+    for name in with_formats:
+        results = load(name)
+        for format in FEWER_BITS:
+            if rows := compared(results, format):
+                yield losses(name, rows, f"{format}, ")
+
+
+def formats(names):
+    """The section on formats of fewer bits, from those of the files that have them; empty if none has."""
+    text = ""
+    for name in names:
+        results = load(name)
+        if lines := list(format_sections(results)):
+            host = results["host"]
+            entrants = {
+                entrant for row in results["rows"] for entrant, one in row["times"].items() if one.get("has_amx")
+            }
+            amx = f" May have used AMX: {', '.join(sorted(entrants))}." if entrants else ""
+            text += (
+                f"`benchmarks/results/{name}.json`, {host['date'][:10]}: {host['cpu']} with "
+                f"{' '.join(host['instructions'])}, {host['num_threads']} thread(s).{amx}\n"
+            )
+            text += "\n".join(lines) + "\n\n"
+    return text and FORMATS + text
 
 
 def page():
+    measured = sorted(path.stem for path in RESULTS.glob("*.json") if "quick" not in path.stem)
     files = {"zen5": ZEN5, "zen3": ZEN3, "zen5_two": ZEN5_TWO}
     loaded = {key: load(name) for key, name in files.items()}
     dates = {f"{key}_date": results["host"]["date"][:10] for key, results in loaded.items()}
@@ -140,10 +187,11 @@ def page():
         **files,
         **dates,
         summary=summary,
-        zen5_table="\n".join([HEADER, *markdown(loaded["zen5"])]),
-        zen3_table="\n".join([HEADER, *markdown(loaded["zen3"])]),
+        zen5_table="\n".join(float32_table(loaded["zen5"])),
+        zen3_table="\n".join(float32_table(loaded["zen3"])),
         two_table="\n".join(two_threads(loaded["zen5_two"])),
-        losses="\n".join(losses([ZEN5, ZEN3])),
+        formats=formats(measured),
+        losses="\n".join(all_losses([ZEN5, ZEN3], measured)),
     )
 
 
@@ -155,7 +203,7 @@ def draw(path):
     from matplotlib import pyplot as plt
 
     results = load(ZEN5)
-    rows = {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+    rows = by_shape(results)
     figure, axes = plt.subplots(figsize=(8, 3.4), dpi=110, layout="constrained")
     for k, key in enumerate(HEADLINE):
         peer, time = best_peer(rows[key])
@@ -186,7 +234,14 @@ def readme(text):
     """README.md with its table renewed."""
     begin, end = "<!-- written by docs/performance.py -->\n", "<!-- end -->\n"
     before, _, rest = text.partition(begin)
-    return before + begin + "\n".join(headline(load(ZEN5))) + "\n" + end + rest.partition(end)[2]
+    return (
+        before
+        + begin
+        + "\n".join(headline(("Zen 5, AVX-512", load(ZEN5)), ("Zen 3, AVX2", load(ZEN3))))
+        + "\n"
+        + end
+        + rest.partition(end)[2]
+    )
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@
     _recurrent.py    Recurrent: base class, forward and backward
     _lstm.py         options of the LSTM cell
     _trace.py        Trace: activations at every step
-    quantized.py     QuantizedLSTM: inference-only copy with 16-bit weights
+    _formats.py      formats of fewer bits: how parameters are stored
+    quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
+    comparison.py    compare_formats: error, size and time of each format
     functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from . import train as train
     from . import weights as weights
     from ._trace import Trace
+    from .comparison import FormatComparison, FormatRow, compare_formats
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -92,6 +95,8 @@ __all__ = [
     "RNN",
     "LSTMCell",
     "QuantizedLSTM",
+    "FormatComparison",
+    "FormatRow",
     "Stream",
     "Tape",
     "Gradients",
@@ -101,6 +106,7 @@ __all__ = [
     "lstm_backward",
     "rnn_forward",
     "rnn_backward",
+    "compare_formats",
     "info",
     "get_num_threads",
     "set_num_threads",
@@ -111,6 +117,9 @@ __all__ = [
 _LATER = {
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
+    "compare_formats": "comparison",
+    "FormatComparison": "comparison",
+    "FormatRow": "comparison",
     "Trace": "_trace",
     "lstm_forward": "functional",
     "lstm_backward": "functional",

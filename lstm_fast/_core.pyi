@@ -9,6 +9,7 @@ MOST_THREADS: int
 CELLS: dict[str, int]
 ACTIVATIONS: dict[str, int]
 PARAMETERS: tuple[str, ...]
+FORMATS: dict[str | None, int]
 
 _Activation: TypeAlias = tuple[str, float, float]
 _Order: TypeAlias = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, None, np.ndarray]
@@ -16,6 +17,7 @@ _Layer: TypeAlias = tuple[np.ndarray | None, ...]
 
 def compiled_isas() -> list[str]: ...
 def available_isas() -> list[str]: ...
+def base_isa(name: str) -> str: ...
 def use_isa(name: str | None = None) -> str: ...
 def isa() -> str: ...
 def has_openmp() -> bool: ...
@@ -71,6 +73,7 @@ class Weights:
         arrays: Sequence[_Layer],
         *,
         flat: np.ndarray | None = None,
+        format: str | None = None,
         proj_size: int = 0,
         peepholes: bool = False,
         layer_norm: bool = False,

@@ -107,6 +107,9 @@ class Network(Structure):
             layout.read_state(names[1], state[1], dtype, n, B, H, "H"),
         )
 
+    def _check_h(self, name: str, h: Array) -> None:
+        """Raise if a hidden state is outside the range of the network's format."""
+
     def stream(self, batch_size: int = 1) -> Stream:
         """Create a stream: live sequences whose state is kept between calls.
 

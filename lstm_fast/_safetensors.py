@@ -15,6 +15,7 @@ from ._files import open_regular, write_atomically
 
 FORMAT, VERSION = "lstm_fast", "1"
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}  # BF16 is the upper half of a float32
+STORED = DTYPES | {"BF16": "<u2", "I8": "i1"}  # what files of quantized networks hold
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview
 
@@ -34,6 +35,12 @@ class Tensor(NamedTuple):
             raise FormatError(f"{name} must be of type {', '.join(DTYPES)} or BF16, got {self.dtype}")
         array = np.frombuffer(self.data, DTYPES[self.dtype]).reshape(self.shape)
         return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+    def stored(self, name: str) -> np.ndarray:
+        """The numbers in the type of the file; bfloat16 as uint16, which NumPy has."""
+        if self.dtype not in STORED:
+            raise FormatError(f"{name} must be of type {', '.join(STORED)}, got {self.dtype}")
+        return np.frombuffer(self.data, STORED[self.dtype]).reshape(self.shape)
 
 
 class File(NamedTuple):
@@ -69,11 +76,26 @@ def read(source: Source) -> File:
 
 
 def write(path: str | PathLike[str], tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
-    """Write tensors and a configuration, atomically."""
+    """Write tensors and a configuration, atomically. An array of uint16 is a tensor of bfloat16."""
     from safetensors.numpy import save
 
     metadata = {"format": FORMAT, "version": VERSION, "config": json.dumps(config)}
-    write_atomically(path, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata))
+    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
+    if any(value.dtype == np.uint16 for value in tensors.values()):
+        data = _as_bfloat16(data)
+    write_atomically(path, data)
+
+
+def _as_bfloat16(data: bytes) -> bytes:
+    """The bytes of a file in which each tensor of uint16 is one of bfloat16: the library writes none from NumPy."""
+    n = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:n])
+    for entry in header.values():
+        if entry.get("dtype") == "U16":
+            entry["dtype"] = "BF16"
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the data are aligned
+    return len(text).to_bytes(8, "little") + text + data[n:]
 
 
 def values(json_value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""QuantizedLSTM: an inference-only copy of an LSTM with 16-bit weights."""
+"""QuantizedLSTM: an inference-only copy of an LSTM in a format of fewer bits."""
 
 from __future__ import annotations
 
@@ -6,45 +6,62 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from . import _formats
 from ._lstm import LSTMNetwork
 from ._options import Fixed
 from ._parameters import Version
 from ._trace import Trace, trace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._layout import Layout
     from ._types import Array, ArrayLike, State, StateLike
+    from .modules import LSTM
 
-FORMATS = ("float16",)
-
-
-def _format(name: str, value: Any) -> str:
-    if value not in FORMATS:
-        raise ValueError(f"{name} must be 'float16', got {value!r}")
-    return value  # type: ignore[no-any-return]
+FORMATS = _formats.FORMATS
 
 
 class QuantizedLSTM(LSTMNetwork):
-    """Inference-only copy of an LSTM with float16 weights, from ``lstm.quantized("float16")``.
+    """Inference-only copy of an LSTM in fewer bits, from ``lstm.quantized(format)``.
 
-    Weights are rounded to float16 once (a relative error of 5e-4 at most) and converted back to float32 as they are
-    read; arithmetic is float32. Outputs differ from those of float32 weights by about 2e-3 at most, and have the bits
-    of a float32 LSTM with the rounded weights. Calls, streams and traces work as for LSTM. It cannot be trained or
-    edited.
+    Calls, streams and traces work as for LSTM; results are float32. It cannot be trained or edited. The formats, which
+    `lstm_fast.reference` defines to the bit, and `compare_formats` compares:
+
+    * "float16": parameters are rounded to float16 (a relative error of 5e-4 at most) and widened as they are read;
+      arithmetic is float32. The bits are those of a float32 LSTM with the rounded weights.
+    * "bfloat16": matrices are rounded to bfloat16 (a relative error of 4e-3 at most), x and h where they are
+      multiplied; sums, c and the cell are float32.
+    * "int8": W_hh, and W_ih of the layers above the first, in int8 with a scale for each row; h in int8 with the scale
+      1/127 where it is multiplied; sums are exact. The first layer multiplies x in float32, or with inputs="int8" in
+      int8, with a scale for each step of each sequence. c, biases and the cell are float32.
 
     Parameters
     ----------
     lstm : LSTM
         Network to copy, of dtype float32.
-    format : {"float16"}
+    format : {"float16", "bfloat16", "int8"}, default "float16"
         Format of the weights.
+    inputs : {"float32", "int8"}, default "float32"
+        Of "int8": how the first layer multiplies x.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is not float32, or a parameter is not finite or overflows the format. With "int8" also for
+        proj_size, for activations of the gates or of the cell state with values outside [-1, 1], and for a learned
+        h_0 outside [-1, 1].
 
     See Also
     --------
     LSTM.quantized : Creates one.
+    compare_formats : Error, bytes and time of each format.
 
     Notes
     -----
-    It is faster where memory bandwidth is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9
+    With "int8", h_0 of a call and the h of a stream must lie within [-1, 1], as every h of such a network does.
+
+    "float16" is faster where memory bandwidth is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9
     times at 1024 (one step, AVX2, one thread), with two to eight sequences 1.3 to 1.1 times at H = 512. Where
     arithmetic is the limit, for H up to 64 or many sequences, it is not faster, and possibly a few percent slower.
 
@@ -54,36 +71,138 @@ class QuantizedLSTM(LSTMNetwork):
     >>> import lstm_fast as lf
     >>> lstm = lf.LSTM(3, 16, seed=0)
     >>> small = lstm.quantized("float16")
-    >>> small.flat_parameters.nbytes / lstm.flat_parameters.nbytes
+    >>> small.nbytes / lstm.flat_parameters.nbytes
     0.5
     >>> x = np.ones((5, 2, 3))
     >>> bool(np.abs(small(x)[0] - lstm(x)[0]).max() < 2e-3)
     True
     """
 
-    format = Fixed("Format of the weights.", _format, "float16")
+    format = Fixed("Format of the weights.", _formats.check_format, "float16")
+    inputs = Fixed("How the first layer multiplies x.", _formats.check_inputs, "float32")
 
-    def __init__(self, lstm: LSTMNetwork, format: str = "float16") -> None:
-        self._format = _format("format", format)
-        if lstm.dtype != np.float32:
-            raise ValueError(f"dtype must be float32 to be quantized, got {lstm.dtype.name}")
-        for name, value in lstm.parameters().items():
-            if not (np.abs(value) <= np.finfo(np.float16).max).all():
-                raise ValueError(f"{name} must be finite and at most 65504 to be stored as float16")
+    def __init__(self, lstm: LSTMNetwork, format: str = "float16", inputs: str = "float32") -> None:
+        _formats.check_options(format, inputs)
+        self._format, self._inputs = format, inputs
+        _formats.check_network(format, lstm)
+        parameters = lstm.parameters()
+        _formats.check_parameters(format, parameters)
         config = lstm.config()
         for name, value in config.items():
             setattr(self, "_" + name, value)
         self._option_names = tuple(config)
         self._lay_out()
-        self._install(lstm.flat_parameters.astype(np.float16))
+        self._install(_formats.encode(self._table, format, parameters))
+
+    @classmethod
+    def of_stored(
+        cls, options: Mapping[str, Any], format: str, inputs: str, stored: Mapping[str, Array]
+    ) -> QuantizedLSTM:
+        """Create a network from parameters that are in the format already.
+
+        Parameters
+        ----------
+        options : mapping of str to object
+            Arguments of LSTM.
+        format : {"float16", "bfloat16", "int8"}
+            Format of the parameters.
+        inputs : {"float32", "int8"}
+            Of "int8": how the first layer multiplies x.
+        stored : mapping of str to ndarray
+            As `parameters` returns them, of such a network.
+
+        Returns
+        -------
+        QuantizedLSTM
+            The network.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If a parameter is missing or does not fit.
+        """
+        from .modules import LSTM
+
+        network = cls(LSTM(**options), format, inputs)
+        flat = np.zeros_like(network.flat_parameters)
+        own = network._table.views(flat)
+        for name, to in own.items():
+            value = stored[name]
+            if value.dtype != to.dtype or value.shape != to.shape:
+                raise ValueError(f"{name} must be {to.dtype} {to.shape}, got {value.dtype} {value.shape}")
+            to[...] = value
+            if name.startswith("scale_") and not (value >= 0).all():
+                raise ValueError(f"{name} must not be negative")
+            if value.dtype == np.int8 and (value == -128).any():
+                raise ValueError(f"{name} must be from -127 to 127, got -128")
+        _formats.check_parameters(format, _formats.decode(own))
+        network._install(flat)
+        return network
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self._table = _formats.table_of(self._table.shapes, self._format, self._inputs)
 
     def _make_version(self, flat: Array) -> Version:
+        if flat.ctypes.data % _formats.ALIGNMENT:  # bytes, which pickle may place anywhere
+            flat = flat.copy()
         views = self._table.views(flat)
-        arrays = [  # matrices stay float16
-            tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
-            for of in self._by_direction(views)
-        ]
-        return Version(flat, views, self._pack(arrays))
+        arrays = _formats.by_direction(views, self.parameter_suffixes, self._format)
+        return Version(flat, views, self._pack(arrays, format=self._format))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stored parameters."""
+        return sum(value.nbytes for value in self._version.views.values())
+
+    def parameters(self) -> dict[str, Array]:
+        """Return the parameters as they are stored, under PyTorch's names.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Read-only arrays. Of "float16" all float16. Of "bfloat16" matrices are uint16, the upper halves of float32
+            numbers (``lf.reference.from_bfloat16`` widens them), of "int8" int8, with scale_ih_l0 and scale_hh_l0, ...,
+            a float32 for each row; everything else is float32.
+        """
+        return super().parameters()
+
+    def dequantized(self) -> LSTM:
+        """Return a float32 LSTM with the values of the stored weights.
+
+        Returns
+        -------
+        LSTM
+            Its results have the bits of this network with "float16". In the other formats they differ, as it does not
+            round x and h.
+
+        Examples
+        --------
+        >>> import lstm_fast as lf
+        >>> lf.LSTM(3, 16, seed=0).quantized("int8").dequantized()
+        LSTM(3, 16)
+        """
+        from .modules import LSTM
+
+        lstm = LSTM(**self.config())
+        lstm.load_state_dict(_formats.decode(self._version.views))
+        return lstm
+
+    def _check_h(self, name: str, h: Array) -> None:
+        _formats.check_h(self._format, name, h)
+
+    def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
+        if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
+            self._check_h("h_0", state[0])  # the fast path, which does not
+        return super()._infer(x, state, lengths, resets, num_threads)
+
+    def _read_states(
+        self, layout: Layout, state: Any, B: int, names: tuple[str, str]
+    ) -> tuple[Array | None, Array | None]:
+        h, c = super()._read_states(layout, state, B, names)
+        if h is not None:
+            self._check_h(names[0], h)
+        return h, c
 
     def __call__(
         self,
@@ -101,7 +220,7 @@ class QuantizedLSTM(LSTMNetwork):
         x : array_like of shape (T, B, input_size)
             As for LSTM, like all other arguments.
         state : (h_0, c_0), optional
-            Initial state.
+            Initial state; with "int8" h_0 must lie within [-1, 1].
         lengths : array_like of int of shape (B,), optional
             Length of each sequence.
         resets : array_like of bool of shape (T, B), optional
@@ -134,7 +253,7 @@ class QuantizedLSTM(LSTMNetwork):
         x : array_like of shape (T, B, input_size)
             As for LSTM, like all other arguments.
         state : (h_0, c_0), optional
-            Initial state.
+            Initial state; with "int8" h_0 must lie within [-1, 1].
         lengths : array_like of int of shape (B,), optional
             Length of each sequence.
         resets : array_like of bool of shape (T, B), optional
@@ -160,4 +279,5 @@ class QuantizedLSTM(LSTMNetwork):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()}  # weights of float16"
+        inputs = f", inputs={self._inputs!r}" if self._inputs != "float32" else ""
+        return f"{super().__repr__()[:-1]}, format={self._format!r}{inputs})"

@@ -157,6 +157,7 @@ class Stream(_core.Stepper):
             _arguments.shaped(name, _arguments.real_array(name, array, own.dtype), own.shape, "(num_layers, B, size)")
             for name, array, own in zip("hc", values, owns)
         ]
+        self.module._check_h("h", h)
         self._set_state(h.copy(), c[0].copy() if c else None)
 
     def _start(self, live: _core.Live, rows: Any = slice(None)) -> tuple[Array, Array | None]:

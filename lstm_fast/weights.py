@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from . import _architecture, _safetensors
+from ._formats import scale_name
 from ._weight_sources import Source, read
 from .modules import LSTM, LSTMCell
+from .quantized import QuantizedLSTM
 
 __all__ = ["load", "names", "save"]
 
@@ -68,7 +70,7 @@ def names(source: Any) -> list[str]:
     return list(found.lstms)
 
 
-def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMCell:
+def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMCell | QuantizedLSTM:
     """Load the LSTM, or LSTMCell, whose parameters have PyTorch's names under some prefix.
 
     Parameters
@@ -86,8 +88,8 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
 
     Returns
     -------
-    LSTM or LSTMCell
-        An LSTMCell if the names have no _l0.
+    LSTM, LSTMCell or QuantizedLSTM
+        An LSTMCell if the names have no _l0, a QuantizedLSTM if `save` wrote one.
 
     Raises
     ------
@@ -113,6 +115,8 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     chosen = _choose(found, prefix)
     if given := [name for name in options if name in _architecture.INFERRED]:
         raise TypeError(f"{', '.join(given)} must not be given: names and shapes of the parameters determine them")
+    if stored := _format_of(found, chosen):
+        return _load_quantized(found, chosen, *stored, options)
     try:
         sizes, own_names = _architecture.infer(chosen, found.lstms[chosen], found.shapes)
         arrays = {own: found.array(name) for own, name in own_names.items()}
@@ -125,15 +129,16 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     return lstm
 
 
-def save(lstm: LSTM | LSTMCell, path: str | PathLike[str], prefix: str = "") -> None:
-    """Write an LSTM or LSTMCell to a safetensors file, atomically.
+def save(lstm: LSTM | LSTMCell | QuantizedLSTM, path: str | PathLike[str], prefix: str = "") -> None:
+    """Write an LSTM, LSTMCell or QuantizedLSTM to a safetensors file, atomically.
 
-    The parameters have PyTorch's names after the prefix; the options are in the metadata. `load` gives the same LSTM
-    back, and safetensors.torch.load_file reads the tensors.
+    The parameters have PyTorch's names after the prefix; the options are in the metadata. `load` gives the same network
+    back, and safetensors.torch.load_file reads the tensors: those of a QuantizedLSTM as it stores them, in F16, BF16 or
+    I8, the last with scale_ih_l0 and scale_hh_l0, a float32 for each row.
 
     Parameters
     ----------
-    lstm : LSTM or LSTMCell
+    lstm : LSTM, LSTMCell or QuantizedLSTM
         Not of a subclass.
     path : path
         The file. After an error it is as it was before.
@@ -148,14 +153,41 @@ def save(lstm: LSTM | LSTMCell, path: str | PathLike[str], prefix: str = "") -> 
     >>> lf.weights.load("lstm.safetensors")
     LSTM(3, 8, peepholes=True, cell_clip=3.0)
     """
-    _architecture.check_type("lstm", lstm, (LSTM, LSTMCell))
+    _architecture.check_type("lstm", lstm, (LSTM, LSTMCell, QuantizedLSTM))
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, got {prefix!r}")
     options = _architecture.options(lstm)
     for name in _architecture.INFERRED:
         options.pop(name, None)
     parameters = {prefix + name: value for name, value in lstm.state_dict().items()}
-    _safetensors.write(path, parameters, {"file": "weights", "prefix": prefix, "network": options})
+    config = {"file": "weights", "prefix": prefix, "network": options}
+    if isinstance(lstm, QuantizedLSTM):
+        config |= {"format": lstm.format, "inputs": lstm.inputs}
+    _safetensors.write(path, parameters, config)
+
+
+def _format_of(found: Source, prefix: str) -> tuple[Any, Any] | None:
+    """Format and inputs of the quantized network that lstm_fast wrote; None of any other."""
+    try:
+        config: Any = found.config or {}
+        config = config["model"] if config.get("file") == "model" else config
+        return (config["format"], config["inputs"]) if "format" in config else None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _safetensors.damaged(found.name, repr(error)) from None
+
+
+def _load_quantized(found: Source, prefix: str, format: Any, inputs: Any, options: dict[str, Any]) -> QuantizedLSTM:
+    arguments = _options(found, prefix) | options
+    try:
+        sizes, own_names = _architecture.infer(prefix, found.lstms[prefix], found.shapes)
+        stored = {own: found.tensors[name].stored(name) for own, name in own_names.items()}
+        for own in [own for own in own_names if own.startswith("weight_")]:
+            name = prefix + scale_name(own)
+            if name in found.tensors:
+                stored[scale_name(own)] = found.tensors[name].stored(name)
+        return QuantizedLSTM.of_stored(sizes | {"dtype": np.float32} | arguments, format, inputs, stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise found.error(f"{found.name}: {error}") from None
 
 
 def _choose(found: Source, prefix: str | None) -> str:

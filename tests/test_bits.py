@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -291,3 +292,42 @@ def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
         assert_all_same_bits(
             some, {name: whole[name][:, rows] for name in whole}, f"rows {begin} to {begin + 10} of {B}"
         )
+
+
+# ---- the order of sums ---------------------------------------------------------------------------------------------
+
+
+def rounded(value, dtype):
+    """A fraction, rounded once to nearest, ties to even."""
+    guess = dtype(float(value))
+    neighbours = [np.nextafter(guess, dtype(-np.inf)), guess, np.nextafter(guess, dtype(np.inf))]
+    return min(neighbours, key=lambda x: (abs(Fraction(float(x)) - value), int(x.view(f"i{x.itemsize}")) & 1))
+
+
+def sum_in_blocks(start, a, b, block=64):
+    """start + a . b as csrc/lstm_fast.h defines it, exact but for the roundings that it names."""
+    dtype = type(start)
+    for first in range(0, len(a), block):
+        chain = dtype(0)
+        for x, y in zip(a[first : first + block], b[first : first + block], strict=True):
+            chain = rounded(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(chain)), dtype)
+        start = rounded(Fraction(float(start)) + Fraction(float(chain)), dtype)
+    return start
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("B", [1, 2, 7])
+@pytest.mark.parametrize("T, I, H", [(1, 150, 70), (2, 64, 129), (9, 130, 65)])
+def test_sums_are_blocks_of_64_terms(isa, T, I, H, B, dtype):
+    if isa == "portable":
+        pytest.skip("the portable kernels round each product")
+    rnn = make("identity", I, H, dtype=dtype)  # h is the sum itself
+    rng = np.random.default_rng([T, B, I, H])
+    x, h_0 = rng.standard_normal((T, B, I)).astype(dtype), rng.standard_normal((1, B, H)).astype(dtype)
+    output, _ = rnn(x, h_0)
+    h_prev = h_0[0] if T == 1 else output[-2]
+    p = rnn.parameters()
+    bias = p["bias_ih_l0"] + p["bias_hh_l0"]
+    for b, unit in [(0, 0), (B - 1, H - 1), (B // 2, H // 2)]:
+        want = sum_in_blocks(bias[unit], x[-1, b], p["weight_ih_l0"][unit])
+        assert output[-1, b, unit] == sum_in_blocks(want, h_prev[b], p["weight_hh_l0"][unit])

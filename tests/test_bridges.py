@@ -17,9 +17,9 @@ MARKER = "<!-- Written by python tests/test_bridges.py -->\n"
 
 COLUMNS = ("load", "save", "Backend")
 
-LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL = (
+LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL, QUANTIZED = (
     f"test_onnx_{name}.py::test_"
-    for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external")
+    for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external", "quantized")
 )
 # By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
 # names what is not supported. A missing column means that the feature does not apply to it.
@@ -91,7 +91,7 @@ OF_ONNX = {
     "float64": {"load": LOAD + "float64", "save": SAVE + "float64", "Backend": BACKEND + "other_dtypes[float64"},
     "float16 (load: bfloat16 too; as float32)": {
         "load": LOAD + "other_dtypes",
-        "save": SAVE + "a_quantized_lstm_is_saved_widened",
+        "save": SAVE + "a_quantized_lstm_is_saved_with_the_values",
         "Backend": BACKEND + "other_dtypes[float16",
     },
     "opsets 1 to 22 (saved: 14)": {
@@ -110,8 +110,8 @@ OF_ONNX = {
         "load": "refused " + OPERATORS + "weights_that_the_graph_computes_are_refused",
         "Backend": BACKEND + "states_of_each_sequence_and_weights_as_inputs",
     },
-    "`com.microsoft.DynamicQuantizeLSTM`": {
-        "load": LOAD + "dynamic_quantize_lstm",
+    "`com.microsoft.DynamicQuantizeLSTM` (load: as int8)": {
+        "load": QUANTIZED + "files_of_quantize_dynamic",
         "Backend": BACKEND + "dynamic_quantize_lstm",
     },
     "stacked nodes as `num_layers`": {
@@ -159,6 +159,7 @@ OF_TORCH = {
     "parameters written in any way: eleven ways, `.data`, NumPy and another process among them": WRITES
     + "no_write_is_missed",
     "`accelerate(frozen=True)`": ACCELERATE + "frozen",
+    "`accelerate(format=...)`: inference in float16, bfloat16 or int8": "test_torch_formats.py::test_",
     "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "nothing_that_went_in",
     "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,

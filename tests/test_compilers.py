@@ -41,14 +41,15 @@ def test_c_core_compiles_without_a_warning(compiler):
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_each_file_of_the_c_core_compiles_alone(compiler):
     """As an editor opens it: nothing included before, no flags but those of isas.h for what names its instructions."""
-    vectors = {ROOT / f"csrc/kernels/vector/{isa.name}.h": isa for isa in read_isas()}
+    folders = ("kernels", "formats")
+    vectors = {ROOT / f"csrc/{folder}/vector/{isa.name}.h": isa for isa in read_isas() for folder in folders}
     sources = []
     for path in (ROOT / "csrc").rglob("*.[ch]"):
         isa = vectors.get(path)
         if isa is not None and isa not in isas():
             continue  # of another machine
-        own = [*isa.flags, f"-DLSTM_ISA={isa.name}"] if isa else []
-        for flags in DTYPES.values():
+        own = [*isa.flags, f"-DLSTM_ISA={isa.base}", f"-DLSTM_EXTENSION={isa.name}"] if isa else []
+        for flags in [[]] if "formats" in path.parts else DTYPES.values():
             sources.append(["-std=c11", "-Wno-unused-function", *own, *flags, "-x", "c", path])
     check_syntax(compiler, sources)
 
@@ -61,11 +62,14 @@ def test_editors_learn_the_flags_of_every_unit(tmp_path):
     assert all(command["directory"] == str(tmp_path) and "-std=c11" in command["arguments"] for command in commands)
 
 
+X86_ISAS = {"portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"}
+
+
 @pytest.mark.parametrize(
     "platform, expected",
     [
-        ("linux-x86_64", {"portable", "avx2", "avx512"}),
-        ("win-amd64", {"portable", "avx2", "avx512"}),
+        ("linux-x86_64", X86_ISAS),
+        ("win-amd64", X86_ISAS),
         ("linux-aarch64", {"portable", "neon"}),
         ("macosx-11.0-arm64", {"portable", "neon"}),
         ("linux-ppc64le", {"portable"}),
@@ -87,8 +91,9 @@ def test_sums_of_a_tile_stay_in_registers(compiler):
     (unit,) = (unit for unit in units() if unit.name == "kernels_avx2_f32")
     text = run_compiler(compiler, *unit.flags, "-S", unit.source, "-o", "-")
     body = re.search(r"^lstm_tile_3_0:(.*?)^\s*\.size\s+lstm_tile_3_0", text, re.M | re.S)[1]
-    runs = [re.findall(r"\bv\w+", run) for run in re.split(r"^\.\w+:", body, flags=re.M)]
-    loops = [run for run in runs if sum(word.startswith("vfmadd") for word in run) >= 12]
+    runs = re.findall(r"^(\.\w+):(.*?)(?=^\.\w+:|\Z)", body, re.M | re.S)
+    loops = [re.findall(r"\bv\w+", run) for label, run in runs if re.search(rf"\bj\w+\s+{re.escape(label)}\b", run)]
+    loops = [run for run in loops if sum(word.startswith("vfmadd") for word in run) >= 12]
     assert len(loops) >= 2, "the product of x and that of h"
     for run in loops:
         fused = sum(word.startswith("vfmadd") for word in run)

@@ -1,8 +1,9 @@
-"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in float64; a test each.
+"""The table of docs/features.md: each feature forward, backward, with lengths, as a stream, in formats; a test each.
 
 python tests/test_features.py     # prints the table; its cells are the tests that passed
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import format_cases
+from lstm_fast import LSTM
 from option_cases import PROBABILITIES, draw, expect, make, train
 from tolerances import assert_same_bits, gradient_error
 
@@ -52,7 +55,15 @@ FEATURES = {
     "plain RNN": ("tanh",),
     "plain RNN, all options": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
 }
-COLUMNS = ("forward", "backward", "lengths", "stream", "float64")
+COLUMNS = ("forward", "backward", "lengths", "stream", "float64", "float16", "bfloat16", "int8")
+# Cells that are not "yes"; their tests check that the rest is refused by name.
+WORDS = {
+    ("projection (`proj_size`)", "int8"): "refused",
+    ("`recurrent_activation` of i, f, o", "int8"): "bounded",
+    ("`cell_activation` of c", "int8"): "bounded",
+    ("all of these at once", "int8"): "within these limits",
+    **{(name, format): "-" for name in FEATURES if "RNN" in name for format in ("float16", "bfloat16", "int8")},
+}
 RESULTS = ("output", "h_n", "c_n")
 
 
@@ -105,7 +116,56 @@ def check_float64(options):
         assert max(errors(options, np.float64, with_lengths=with_lengths, bidirectional=True).values()) < 1e-11
 
 
+def check_format(options, format):
+    """Bits of the reference, with lengths, resets and states; what the format does not have is refused by name."""
+    if "tanh" in options:
+        assert not hasattr(network(options, np.float32, num_layers=2), "quantized")
+        return
+    module = network(options, np.float32, num_layers=2, bidirectional=True)
+    if format == "int8":
+        module = in_range_of_int8(module, options)
+    a = draw(np.random.default_rng(2), module, 6, 4, {*options, "given_h_0", "lengths", "resets"})
+    state = a["h_0"].clip(-1, 1), None if a["c_0"] is None else a["c_0"]
+    for inputs in ("float32", "int8") if format == "int8" else ("float32",):
+        quantized = module.quantized(format, inputs=inputs)
+        output, states = quantized(a["x"], state, lengths=a["lengths"], resets=a["resets"])
+        want = format_cases.expect(module, format, a["x"], state, a["lengths"], a["resets"], inputs=inputs)
+        for got, expected in zip((output, *states), want, strict=True):
+            if format_cases.has_fma():
+                assert_same_bits(got, expected)
+            else:
+                assert np.abs(got - expected).max() < 0.1
+
+
+def in_range_of_int8(module, options):
+    """The network without what int8 refuses, after that was refused."""
+    config, limits = module.config(), {}
+    if "projection" in options:
+        limits["proj_size"] = 0
+    for name, bounded in (("recurrent_activation", "softsign"), ("cell_activation", ("scaled_tanh", 0.9, 0.7))):
+        if name in options:
+            limits[name] = bounded
+            with pytest.raises(ValueError, match=f"{name} must"):
+                plain = {"proj_size": 0, "recurrent_activation": "sigmoid", "cell_activation": "tanh"}
+                LSTM(**config | plain | {name: "relu"}).quantized("int8")
+    if not limits:
+        return clipped(module)
+    if "projection" in options:
+        with pytest.raises(ValueError, match="proj_size must"):
+            module.quantized("int8")
+    return clipped(LSTM(**config | limits))
+
+
+def clipped(module):
+    with module.edit() as p:
+        for name in p:
+            if name.startswith("h_0"):
+                p[name].clip(-1, 1, out=p[name])
+    return module
+
+
 CHECKS = {
+    **{format: functools.partial(check_format, format=format) for format in ("float16", "bfloat16", "int8")},
     "forward": check_forward,
     "backward": check_backward,
     "lengths": check_lengths,
@@ -126,7 +186,9 @@ def table(cells):
         lines
         + [
             f"| {feature} | "
-            + " | ".join("yes" if (feature, column) in cells else "**no**" for column in COLUMNS)
+            + " | ".join(
+                WORDS.get((feature, column), "yes") if (feature, column) in cells else "**no**" for column in COLUMNS
+            )
             + " |"
             for feature in FEATURES
         ]

@@ -183,11 +183,17 @@ def test_other_things_are_refused(wrong, tmp_path):
         lf.onnx.save(wrong, tmp_path / "lstm.onnx")
 
 
-def test_a_quantized_lstm_is_saved_widened(tmp_path):
-    small = lf.LSTM(3, 5, seed=0).quantized("float16")
+@pytest.mark.parametrize("format", ["float16", "bfloat16", "int8"])
+def test_a_quantized_lstm_is_saved_with_the_values_of_its_weights(tmp_path, format):
+    small = lf.LSTM(3, 5, 2, bidirectional=True, batch_first=True, seed=0).quantized(format)
     lf.onnx.save(small, tmp_path / "lstm.onnx")
-    x = draw(small)[0]
-    assert (lf.onnx.load(tmp_path / "lstm.onnx")(x)[0] == small(x)[0]).all()
+    again, x = lf.onnx.load(tmp_path / "lstm.onnx"), draw(small)[0]
+    assert repr(again) == repr(small.dequantized())
+    assert (again(x)[0] == small.dequantized()(x)[0]).all()
+    model = lf.train.SequenceModel(lf.LSTM(3, 5, seed=0), 2, seed=0).quantized(format)
+    lf.onnx.save(model, tmp_path / "model.onnx")
+    (y,) = run(tmp_path / "model.onnx", {"x": x}) if format != "float16" else (model.predict(x),)
+    assert np.abs(y - model.predict(x)).max() < 0.02
 
 
 def test_files_are_written_atomically(tmp_path, monkeypatch):

@@ -1,69 +1,163 @@
-"""LSTM.quantized("float16"): bits of a float32 LSTM with rounded weights, close to the original, inference only."""
+"""LSTM.quantized: bits of the reference in every format, close to float32, inference only."""
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 
 import lstm_fast
-from module_cases import draw, make
+from format_cases import CASES, FORMATS, OPTIONS, arguments, expect, has_fma, make
+from lstm_fast import _core, reference
 from tolerances import assert_same_bits
 
-
-def pair(rng, *sizes, scale=1.0, **options):
-    """A network, its quantized copy, and a float32 network of the copy's parameters."""
-    lstm = make("lstm", *sizes, dtype=np.float32, **options)
-    with lstm.edit() as p:
-        for name in p:
-            p[name] = scale * rng.standard_normal(p[name].shape) / np.sqrt(sizes[1])
-    quantized = lstm.quantized("float16")
-    rounded = make("lstm", *sizes, dtype=np.float32, **options)
-    rounded.load_state_dict(quantized.state_dict())
-    return lstm, quantized, rounded
+each_format = pytest.mark.parametrize("format, inputs", FORMATS.values(), ids=FORMATS)
+NEW = {name: value for name, value in FORMATS.items() if name != "float16"}
 
 
-@pytest.mark.parametrize(
-    "T, B, I, H, options",
-    [
-        (1, 1, 1, 1, {}),
-        (5, 1, 3, 7, dict(bias=False)),
-        (9, 2, 5, 16, dict(num_layers=2)),
-        (4, 3, 9, 33, dict(bidirectional=True)),
-        (6, 7, 20, 24, dict(num_layers=2, bidirectional=True)),
-        (3, 40, 4, 65, {}),
-        (3, 1, 70, 130, {}),
-    ],
-    ids=str,
-)
-def test_bits_are_those_of_the_rounded_weights(isa, T, B, I, H, options):
-    lstm, quantized, rounded = pair(np.random.default_rng([T, B, H]), I, H, **options)
-    a = draw(np.random.default_rng([B, H]), lstm, T, B)
-    got, (h_n, c_n) = quantized(a["x"], (a["h_0"], a["c_0"]))
-    want, (want_h_n, want_c_n) = rounded(a["x"], (a["h_0"], a["c_0"]))
-    for name, one, other in (("output", got, want), ("h_n", h_n, want_h_n), ("c_n", c_n, want_c_n)):
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    """All instruction sets: some differ from others in the formats alone, and conftest's has one of these."""
+    before = _core.isa()
+    assert _core.use_isa(request.param) == request.param
+    yield request.param
+    _core.use_isa(before)
+
+
+def assert_bits_of_the_reference(lstm, format, inputs, x, *a, **options):
+    output, (h_n, c_n) = lstm.quantized(format, inputs=inputs)(x, *a[:1], **options)
+    want = expect(lstm, format, x, *a, inputs=inputs, **options)
+    for name, one, other in zip(("output", "h_n", "c_n"), (output, h_n, c_n), want, strict=True):
         assert_same_bits(one, other, name)
-    for name in ("i", "f", "g", "o", "c", "h"):
-        assert_same_bits(getattr(quantized.trace(a["x"]), name), getattr(rounded.trace(a["x"]), name), name)
 
 
-@pytest.mark.parametrize("H", [2, 9, 33, 70])
+@pytest.mark.parametrize("format, options", CASES)
+def test_bits_are_those_of_the_reference(isa, format, options):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    lstm = make(OPTIONS[options])
+    x, state, lengths, resets = arguments(lstm)
+    assert_bits_of_the_reference(lstm, *FORMATS[format], x)
+    assert_bits_of_the_reference(lstm, *FORMATS[format], x, state, lengths=lengths, resets=resets)
+
+
+@each_format
 @pytest.mark.parametrize(
-    "options",
+    "T, B, I, H, layers",
     [
-        dict(proj_size=1),
-        dict(proj_size=-1),
-        dict(proj_size=-1, peepholes=True, layer_norm=True),
-        dict(learn_initial_state=True, coupled_gates=True, cell_clip=0.5, bidirectional=True),
+        (1, 1, 1, 1, 1),
+        (5, 1, 3, 7, 1),
+        (4, 1, 2, 8, 2),
+        (9, 2, 5, 16, 2),
+        (4, 3, 9, 33, 1),
+        (6, 7, 20, 24, 2),
+        (3, 40, 4, 65, 1),
+        (2, 3, 67, 31, 1),
+        (3, 1, 70, 130, 1),
+        (2, 5, 3, 128, 2),
     ],
     ids=str,
 )
-def test_bits_of_variants_are_those_of_the_rounded_weights(isa, options, H):
-    options = options | ({"proj_size": options["proj_size"] % H} if "proj_size" in options else {})
-    _, quantized, rounded = pair(np.random.default_rng(H), 5, H, num_layers=2, **options)
-    x = np.random.default_rng(1).standard_normal((4, 7, 5), np.float32)
-    for got, want in zip([quantized(x)[0], *quantized(x)[1]], [rounded(x)[0], *rounded(x)[1]], strict=True):
-        assert_same_bits(got, want)
+def test_bits_at_the_edges_of_vectors_and_tiles(isa, format, inputs, T, B, I, H, layers):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    for bidirectional in (False, True):
+        lstm = make(dict(num_layers=layers, bidirectional=bidirectional), I, H, scale=1 / np.sqrt(H))
+        assert_bits_of_the_reference(lstm, format, inputs, *arguments(lstm, T, B)[:2])
+
+
+@each_format
+def test_portable_kernels_without_fma_are_close(format, inputs):
+    before = _core.isa()
+    _core.use_isa("portable")
+    try:
+        lstm = make({})
+        x, state, *_ = arguments(lstm)
+        got = lstm.quantized(format, inputs=inputs)(x, state)[0]
+    finally:
+        _core.use_isa(before)
+    # An h that rounds the other way differs by one step of the format.
+    assert np.abs(got - expect(lstm, format, x, state, inputs=inputs)[0]).max() < (
+        1e-6 if format == "float16" else 0.02
+    )
+
+
+@pytest.mark.parametrize("format, inputs", NEW.values(), ids=NEW)
+def test_extreme_numbers(isa, format, inputs):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    lstm = make({}, I=5, H=20)
+    with lstm.edit() as p:
+        p["weight_hh_l0"][3], p["weight_ih_l0"][4] = 0, 0  # rows of zeros
+        p["weight_hh_l0"][5] *= 1e-38 / np.abs(p["weight_hh_l0"][5]).max()  # scales that would be subnormal
+        p["weight_ih_l0"][6] *= 1e-38 / np.abs(p["weight_ih_l0"][6]).max()
+        p["weight_hh_l0"][7] *= 1e6
+        p["bias_ih_l0"][8] = 1e-40
+    x = np.random.default_rng(0).standard_normal((4, 8, 5)).astype(np.float32)
+    for b, scale in enumerate((0, 1e-40, 1e-38, 1e-36, 1e-20, 1e20, 1e36)):
+        x[:, b] *= scale
+    x[1, 7, 2] = 1e-40
+    h_0 = np.zeros((1, 8, 20), np.float32)
+    h_0[..., :4] = 1, -1, 1e-40, 0.5 / 127
+    assert_bits_of_the_reference(lstm, format, inputs, x, (h_0, np.zeros_like(h_0)))
+
+
+@pytest.mark.parametrize("format, inputs", NEW.values(), ids=NEW)
+def test_nan_and_infinity_in_x_reach_the_output(format, inputs):
+    lstm = make({})
+    x, *_ = arguments(lstm)
+    quantized = lstm.quantized(format, inputs=inputs)
+    clean = quantized(x)[0]
+    x[2, 0, 1], x[2, 1, 1] = np.nan, np.inf
+    got = quantized(x)[0]
+    assert np.isnan(got[2:, 0]).all()
+    assert_same_bits(got[:2], clean[:2], "before")
+    assert_same_bits(got[:, 2], clean[:, 2], "other sequences")
+
+
+@each_format
+def test_output_is_close_to_that_of_float32(format, inputs):
+    bound = {"float16": 1e-3, "bfloat16": 8e-3, "int8": 2e-2 if inputs == "float32" else 4e-2}[format]
+    for seed, (I, H, layers) in enumerate([(8, 64, 1), (64, 256, 1), (128, 512, 2)]):
+        lstm = lstm_fast.LSTM(I, H, num_layers=layers, seed=seed)
+        x = np.random.default_rng(seed).standard_normal((100, 2, I)).astype(np.float32)
+        error = np.abs(lstm.quantized(format, inputs=inputs)(x)[0] - lstm(x)[0]).max()
+        assert 1e-7 < error < bound, (I, H)
+
+
+@each_format
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_streams_threads_and_batches_give_the_same_bits(isa, n_threads, format, inputs):
+    lstm = make(dict(num_layers=2), I=16, H=100, scale=0.1)
+    quantized = lstm.quantized(format, inputs=inputs)
+    x = np.random.default_rng(1).standard_normal((30, 5, 16)).astype(np.float32)
+    want = quantized(x, num_threads=1)[0]
+    assert_same_bits(quantized(x, num_threads=n_threads)[0], want, "threads")
+    assert_same_bits(quantized(x[:, 1:2])[0], want[:, 1:2], "a sequence alone")
+    assert_same_bits(np.concatenate([quantized(x[:9])[0], quantized(x[9:], quantized(x[:9])[1])[0]]), want, "in pieces")
+    stream = quantized.stream(5)
+    stream.step(x[0])
+    again = pickle.loads(pickle.dumps(stream))
+    for one in (stream, again):
+        assert_same_bits(np.stack([one.step(x_t) for x_t in x[1:10]]), want[1:10], "steps")
+        assert_same_bits(one.block(x[10:]), want[10:], "block")
+
+
+@each_format
+def test_axes_and_traces(format, inputs):
+    lstm = make(dict(num_layers=2, batch_first=True))
+    quantized = lstm.quantized(format, inputs=inputs)
+    x, state, lengths, _ = arguments(lstm)
+    rows = x.swapaxes(0, 1)
+    output, (h_n, c_n) = quantized(rows, state, lengths=lengths)
+    assert output.shape == (3, 6, 19) and quantized.batch_first
+    alone, _ = quantized(rows[0], (state[0][:, 0], state[1][:, 0]))
+    assert_same_bits(alone, output[0], "unbatched")
+    trace = quantized.trace(rows, state, lengths=lengths)
+    assert_same_bits(trace.h[-1, 0], output.swapaxes(0, 1), "h")
+    assert_same_bits(trace.c[-1, 0, -1, 0], c_n[-1, 0], "c")
+    assert_same_bits(quantized(rows.tolist(), [h.tolist() for h in state], lengths=lengths)[1][0], h_n, "lists")
 
 
 def test_every_finite_float16_is_read_exactly(isa):
@@ -71,7 +165,7 @@ def test_every_finite_float16_is_read_exactly(isa):
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     for block in np.array_split(halves, 256):
-        lstm = make("lstm", 1, len(block), dtype=np.float32, bias=False)
+        lstm = lstm_fast.LSTM(1, len(block), bias=False)
         with lstm.edit() as p:
             p["weight_hh_l0"][:], p["weight_ih_l0"][:] = 0, np.tile(block.astype(np.float32), 4)[:, None]
         quantized = lstm.quantized()
@@ -80,48 +174,78 @@ def test_every_finite_float16_is_read_exactly(isa):
         assert_same_bits(quantized.state_dict()["weight_ih_l0"][: len(block), 0], block, "weights")
 
 
-def test_output_is_close_to_that_of_float32():
-    worst = 0
-    for seed, (I, H, layers) in enumerate([(8, 64, 1), (64, 256, 1), (128, 512, 2)]):
-        rng = np.random.default_rng(seed)
-        lstm = make("lstm", I, H, num_layers=layers, dtype=np.float32)  # PyTorch's initial weights
-        x = rng.standard_normal((100, 2, I), np.float32)
-        worst = max(worst, np.abs(lstm.quantized()(x)[0] - lstm(x)[0]).max())
-    assert 1e-6 < worst < 2e-3
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_stored_parameters_and_their_bytes(n_layers):
+    I, H = 64, 128
+    lstm = lstm_fast.LSTM(I, H, n_layers, seed=0)
+    n_matrices = 4 * H * (I + H + (n_layers - 1) * 2 * H)
+    vectors = 4 * 4 * H * 2 * n_layers
+    dtypes = {"float16": np.float16, "bfloat16": np.uint16, "int8": np.int8}
+    for format, inputs in FORMATS.values():
+        quantized = lstm.quantized(format, inputs=inputs)
+        p = quantized.parameters()
+        assert p["weight_hh_l0"].dtype == dtypes[format]
+        if format == "float16":
+            assert quantized.nbytes * 2 == lstm.flat_parameters.nbytes
+        elif format == "bfloat16":
+            assert quantized.nbytes == 2 * n_matrices + vectors
+            assert_same_bits(p["weight_hh_l0"], reference.to_bfloat16(lstm.parameters()["weight_hh_l0"]))
+        else:
+            wide = 4 * H * I * 3 if inputs == "float32" else 0
+            n_scaled = 2 * n_layers - (inputs == "float32")
+            assert quantized.nbytes == n_matrices + wide + vectors + 4 * 4 * H * n_scaled
+            rows = reference.quantize_rows(lstm.parameters()["weight_hh_l0"])
+            assert_same_bits(p["weight_hh_l0"], rows.q)
+            assert_same_bits(p["scale_hh_l0"], rows.scale)
+            assert ("scale_ih_l0" in p) == (inputs == "int8") == (p["weight_ih_l0"].dtype == np.int8)
+        assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, I)))[0].dtype == np.float32
+        with pytest.raises(ValueError, match="read-only"):
+            p["weight_hh_l0"][...] = 0
 
 
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_streams_and_threads_give_the_same_bits(n_threads):
-    _, quantized, _ = pair(np.random.default_rng(0), 16, 200, num_layers=2)
-    x = np.random.default_rng(1).standard_normal((30, 1, 16), np.float32)
-    want = quantized(x, num_threads=1)[0]
-    assert_same_bits(quantized(x, num_threads=n_threads)[0], want, "threads")
-    stream = quantized.stream()
-    assert_same_bits(np.stack([stream.step(x_t) for x_t in x[:10]]), want[:10], "steps")
-    assert_same_bits(stream.block(x[10:]), want[10:], "block")
+def test_repr_and_options():
+    lstm = lstm_fast.LSTM(3, 5, num_layers=2, cell_clip=3.0, seed=0)
+    assert repr(lstm.quantized("bfloat16")) == "QuantizedLSTM(3, 5, num_layers=2, cell_clip=3.0, format='bfloat16')"
+    small = lstm.quantized("int8", inputs="int8")
+    assert repr(small) == "QuantizedLSTM(3, 5, num_layers=2, cell_clip=3.0, format='int8', inputs='int8')"
+    assert (small.format, small.inputs, small.cell_clip) == ("int8", "int8", 3.0)
+    for name in ("format", "inputs"):
+        with pytest.raises(AttributeError, match=f"{name} is fixed"):
+            setattr(small, name, "float16")
 
 
-def test_weights_take_half_the_bytes():
-    lstm = lstm_fast.LSTM(256, 256, seed=0)
-    quantized = lstm.quantized()
-    assert quantized.flat_parameters.nbytes * 2 == lstm.flat_parameters.nbytes
-    assert {array.dtype for array in quantized.parameters().values()} == {np.dtype(np.float16)}
-    assert repr(quantized).startswith("QuantizedLSTM(256, 256)")
-    assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, 256)))[0].dtype == np.float32
+@each_format
+def test_dequantized_weights(format, inputs):
+    lstm = make(dict(num_layers=2, bidirectional=True))
+    quantized = lstm.quantized(format, inputs=inputs)
+    wide = quantized.dequantized()
+    assert repr(wide) == repr(lstm)
+    x, *_ = arguments(lstm)
+    if format == "float16":
+        assert_same_bits(quantized(x)[0], wide(x)[0])
+    again = wide.quantized(format, inputs=inputs)
+    for name, value in quantized.parameters().items():
+        if format != "int8" or value.dtype != np.float32:
+            assert_same_bits(again.parameters()[name], value, name)
+    assert np.abs(quantized(x)[0] - wide(x)[0]).max() < 0.1
 
 
-def test_copy_keeps_its_weights_and_can_be_copied():
-    lstm, quantized, _ = pair(np.random.default_rng(0), 4, 10)
-    x = np.random.default_rng(1).standard_normal((3, 2, 4), np.float32)
+@each_format
+def test_copy_keeps_its_weights_and_can_be_copied(format, inputs):
+    lstm = make({})
+    quantized = lstm.quantized(format, inputs=inputs)
+    x, *_ = arguments(lstm)
     before = quantized(x)[0]
     with lstm.edit() as p:
         p["bias_ih_l0"][:] = 9
     assert_same_bits(quantized(x)[0], before, "after an edit of the original")
-    for other in (copy.deepcopy(quantized), pickle.loads(pickle.dumps(quantized))):
+    for other in (copy.copy(quantized), copy.deepcopy(quantized), pickle.loads(pickle.dumps(quantized, protocol=5))):
         assert_same_bits(other(x)[0], before, "copy")
-        assert other.flat_parameters.dtype == np.float16
+        assert (repr(other), other.nbytes) == (repr(quantized), quantized.nbytes)
+        assert other.flat_parameters.dtype == quantized.flat_parameters.dtype
 
 
+@each_format
 @pytest.mark.parametrize(
     "call",
     [
@@ -132,20 +256,84 @@ def test_copy_keeps_its_weights_and_can_be_copied():
         lambda q, x: q.quantized(),
     ],
 )
-def test_training_is_refused(call):
-    quantized = lstm_fast.LSTM(4, 5).quantized()
+def test_training_is_refused(call, format, inputs):
+    quantized = lstm_fast.LSTM(4, 5).quantized(format, inputs=inputs)
     with pytest.raises(AttributeError, match="for inference"):
         call(quantized, np.zeros((1, 1, 4), np.float32))
 
 
-def test_unsupported_dtypes_and_overflow_are_refused_by_name():
+def test_wrong_formats_are_refused():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
-    with pytest.raises(ValueError, match="'float16', got 'int8'"):
-        lstm.quantized("int8")
-    with pytest.raises(ValueError, match="dtype must be float32 .*float64"):
-        lstm_fast.LSTM(4, 5, dtype=np.float64).quantized()
-    for bad in (1e5, np.inf, np.nan):
+    with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16' or 'int8', got 'int4'"):
+        lstm.quantized("int4")
+    with pytest.raises(ValueError, match="inputs must be 'float32' or 'int8', got 'bfloat16'"):
+        lstm.quantized("int8", inputs="bfloat16")
+    for format in ("float16", "bfloat16"):
+        with pytest.raises(ValueError, match=f"inputs must be 'float32' with format='{format}', got 'int8'"):
+            lstm.quantized(format, inputs="int8")
+    for format, inputs in FORMATS.values():
+        with pytest.raises(ValueError, match="dtype must be float32 .*float64"):
+            lstm_fast.LSTM(4, 5, dtype=np.float64).quantized(format, inputs=inputs)
+
+
+@each_format
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
+def test_numbers_that_a_format_cannot_hold_are_refused(name, format, inputs):
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    too_large = {"float16": [1e5], "bfloat16": [3.4e38], "int8": []}[format]
+    for bad in (np.inf, -np.inf, np.nan, *too_large):
         with lstm.edit() as p:
-            p["weight_hh_l0"][3, 2] = bad
-        with pytest.raises(ValueError, match="weight_hh_l0 must be finite and at most 65504"):
-            lstm.quantized()
+            p[name].ravel()[3] = bad
+        with pytest.raises(ValueError, match=f"{name} must be finite.* to be stored as {format}"):
+            lstm.quantized(format, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(proj_size=2), "proj_size must be 0 with format='int8', .*, got 2"),
+        (dict(cell_activation="relu"), r"cell_activation must have values within \[-1, 1\] .*, got 'relu'"),
+        (dict(cell_activation=("scaled_tanh", 1.5, 1.0)), "cell_activation must .*got .'scaled_tanh', 1.5, 1.0."),
+        (dict(recurrent_activation="softplus"), "recurrent_activation must .*got 'softplus'"),
+        (dict(recurrent_activation=("affine", 0.1, 0.0)), "recurrent_activation must"),
+    ],
+    ids=str,
+)
+def test_options_that_let_h_leave_its_range_are_refused_in_int8(options, message):
+    lstm = lstm_fast.LSTM(4, 5, seed=0, **options)
+    with pytest.raises(ValueError, match=message):
+        lstm.quantized("int8")
+    lstm.quantized("bfloat16")
+
+
+def test_h_outside_its_range_is_refused_in_int8():
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    quantized, x = lstm.quantized("int8"), np.zeros((2, 3, 4), np.float32)
+    c = np.full((1, 3, 5), 7, np.float32)
+    for bad in (1.0001, -2, np.nan, np.inf):
+        h = np.zeros((1, 3, 5), np.float32)
+        h[0, 1, 2] = bad
+        calls = [
+            lambda h=h: quantized(x, (h, c)),
+            lambda h=h: quantized(x, (h.tolist(), c.tolist())),
+            lambda h=h: quantized(x, [h, c], num_threads=1),
+            lambda h=h: quantized.trace(x, (h, None)),
+        ]
+        for call in calls:
+            with pytest.raises(ValueError, match=r"h_0 must lie within \[-1, 1\] with format='int8', got"):
+                call()
+        stream = quantized.stream(3)
+        for write, state in (
+            (partial(setattr, stream, "state"), (h, c)),
+            (stream.restore, stream.snapshot()._replace(h=h)),
+        ):
+            with pytest.raises(ValueError, match=r"h must lie within \[-1, 1\]"):
+                write(state)
+            assert not stream.h.any() and not stream.c.any()
+        lstm.quantized("bfloat16")(x, (h, c))
+    quantized(x, (np.ones((1, 3, 5)), c))
+    learned = lstm_fast.LSTM(4, 5, seed=0, learn_initial_state=True)
+    with learned.edit() as p:
+        p["h_0_l0"][2] = 1.5
+    with pytest.raises(ValueError, match="h_0_l0 must lie within"):
+        learned.quantized("int8")

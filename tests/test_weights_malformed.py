@@ -69,7 +69,11 @@ def test_parameters_that_do_not_fit_together_are_named(tmp_path, change, words):
             "dropout must be a number from 0 to 1, got 7",
         ),
         (lambda: weights.load("none.safetensors"), FileNotFoundError, "none.safetensors"),
-        (lambda: weights.save(lf.RNN(2, 3), "x"), TypeError, "lstm must be an LSTM or LSTMCell, got RNN"),
+        (
+            lambda: weights.save(lf.RNN(2, 3), "x"),
+            TypeError,
+            "lstm must be an LSTM, LSTMCell or QuantizedLSTM, got RNN",
+        ),
         (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
     ],
 )

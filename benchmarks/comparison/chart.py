@@ -1,8 +1,8 @@
 """The results as a chart: the time of each peer relative to lstm_fast, shape by shape. Legible without color."""
 
 from .shapes import REGIMES
-from .table import SHORT, time_text
-from .verdict import bars, ours, ratio, seconds
+from .table import OF_SEVERAL_FORMATS, SHORT, size_text, time_text
+from .verdict import ours, ratio, seconds, verdicts
 
 MARKERS = {
     "torch": "o",
@@ -24,6 +24,7 @@ GREYS = {
     "thinc": "1",
     "own": "0.8",
 }
+RATIOS = "ahead", "peers", "own"  # bars that are times relative to ours
 ROW_INCHES, TITLE_ROWS = 0.21, 2.6
 
 
@@ -62,7 +63,7 @@ def draw(results, path):
             height = len(rows) * unit
             left = k / len(columns)
             axes = figure.add_axes([left + 0.31 / len(columns), y - height + unit, 0.66 / len(columns), height])
-            _panel(axes, regime, rows, handles)
+            _panel(axes, regime, rows, handles, host)
             y -= height
     handles = {name: handles[name] for name in sorted(handles, key=[*MARKERS, *sorted(handles)].index)}
     names = [{"own": "baseline"}.get(name, SHORT.get(name, name)) for name in handles]
@@ -94,12 +95,14 @@ def _balanced(panels, n):
     return [column for column in columns if column]
 
 
-def _panel(axes, regime, rows, handles):
+def _panel(axes, regime, rows, handles, host):
     labels = []
     for y, row in enumerate(rows):
         kind = " train" if row["kind"] == "training" and "training" not in regime else ""
-        size = f"{row['H']}" if row["I"] == row["H"] else f"{row['I']}$\\to${row['H']}"
-        labels.append(f"T{row['T']} B{row['B']} H {size}{kind}   {time_text(ours(row))}")
+        kind += f" {row['format']}" if regime in OF_SEVERAL_FORMATS else ""
+        size = size_text(row) if row["I"] == row["H"] else f"{row['I']}$\\to${size_text(row)}"
+        calls = "" if regime == "stack" else f"T{row['T']} B{row['B']} "
+        labels.append(f"{calls}H {size}{kind}   {time_text(ours(row))}")
         for name, value in _points(row).items():
             handle = axes.plot(
                 value,
@@ -114,10 +117,10 @@ def _panel(axes, regime, rows, handles):
                 zorder=3,
             )[0]
             handles.setdefault(name, handle)
-        for what, bar, _, is_met in bars(row):
-            if what in ("peers", "own", "torch"):
+        for what, bar, _, text in verdicts(row, host):
+            if what in RATIOS:
                 style, name = (":", "bar of the baseline") if what == "own" else ("-", "bar (thick: missed)")
-                width = 2.4 if is_met is False else 1
+                width = 2.4 if text == "missed" else 1
                 handle = axes.plot([bar, bar], [y - 0.42, y + 0.42], "k" + style, lw=width, zorder=2)[0]
                 handles.setdefault(name, handle)
     axes.axvline(1, color="0.35", lw=1)
@@ -125,7 +128,7 @@ def _panel(axes, regime, rows, handles):
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), labels, fontsize=7, family="monospace")
     values = [value for row in rows for value in _points(row).values()]
-    values += [bar for row in rows for what, bar, *_ in bars(row) if what in ("peers", "own", "torch")]
+    values += [bar for row in rows for what, bar, *_ in verdicts(row, host) if what in RATIOS]
     low, high = min([0.8, *values]) * 0.9, max([2, *values]) * 1.15
     axes.set_xlim(low, high)
     ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]

@@ -31,6 +31,21 @@ def caches():
     return found
 
 
+INSTRUCTIONS = (  # by which formats differ in speed, as /proc/cpuinfo names them
+    "avx2 avx512f avx_vnni avx512_vnni avx512_bf16 avx512_fp16 amx_int8 amx_bf16 asimd asimddp bf16 i8mm"
+)
+
+
+def instructions(path="/proc/cpuinfo"):
+    """Those of INSTRUCTIONS that the processor has; none where the system does not list them."""
+    try:
+        with open(path) as f:
+            flags = {flag for line in f if line.startswith(("flags", "Features")) for flag in line.split()}
+    except OSError:
+        return []
+    return [name for name in INSTRUCTIONS.split() if name in flags]
+
+
 def commit():
     """The commit of this checkout, with -dirty if files differ from it; unknown without git."""
     try:
@@ -52,6 +67,8 @@ def facts(num_threads, versions):
     return {
         "cpu": cpu_name(),
         "isa": versions.get("isa"),
+        "instructions": instructions(),
+        "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
         "processors": processors,
         "caches": caches(),
         "num_threads": num_threads,

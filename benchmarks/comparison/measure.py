@@ -8,12 +8,15 @@ from time import monotonic, sleep
 
 import numpy as np
 
+from .case import FEWER_BITS, IN_PEERS, Entrant, flops, peers_of, weight_bytes
+from .frameworks.common import layer_names
 from .processes import BusyCore
-from .shapes import CHECKED_STEPS, Entrant, flops, weight_bytes
 
 ROUND_SECONDS = 0.03  # for each entrant in each round; at least one call
 LONG_ROUND_SECONDS = 1.5  # for all entrants: above this the number of rounds drops to LEAST_ROUNDS
 LEAST_ROUNDS = 3
+TAIL_SECONDS = 0.15  # for each entrant in each round where single calls are timed: 15,000 calls of 10 us
+CHECKED_STEPS, CHECKED_STEPS_OF_FORMATS = 5, 100  # of the kind "step", with the state carried
 PAUSE_SECONDS = 0.06  # after a process whose threads may still spin, before the next one runs
 
 
@@ -22,7 +25,7 @@ def label(entrant):
     parts = [
         entrant.framework,
         entrant.isa,
-        entrant.dtype if entrant.dtype != "float32" else None,
+        entrant.format if entrant.format != "float32" else None,
         f"{entrant.threads} thread{'s' * (entrant.threads > 1)}" if entrant.threads else None,
         f"T={entrant.T}" if entrant.T else None,
         f"B={entrant.B}" if entrant.B else None,
@@ -32,18 +35,17 @@ def label(entrant):
 
 def entrants(case, peers):
     """lstm_fast, its baseline if the case has one, and the peers."""
-    dtype = "float32" if case.entrant.dtype == "float16" else case.entrant.dtype
-    if case.peers is not True:
-        peers = [peer for peer in case.peers or () if peer in peers]
+    format = IN_PEERS.get(case.entrant.format, case.entrant.format)
     return [
         case.entrant,
         *([case.own] if case.own else []),
-        *(Entrant(peer, threads=case.entrant.threads, dtype=dtype) for peer in peers),
+        *(Entrant(peer, threads=case.entrant.threads, format=format) for peer in peers_of(case, peers)),
     ]
 
 
 def _write_data(case, path):
-    T = CHECKED_STEPS if case.kind == "step" else case.T
+    checked = CHECKED_STEPS_OF_FORMATS if case.entrant.format in FEWER_BITS else CHECKED_STEPS
+    T = checked if case.kind == "step" else case.T
     rng, (B, I, H) = np.random.default_rng(0), case[3:6]
     bound = H**-0.5
 
@@ -53,15 +55,11 @@ def _write_data(case, path):
     def uniform(*shape):
         return ((2 * rng.random(shape, np.float32) - 1) * bound).astype(np.float32)
 
-    np.savez(
-        path,
-        x=normal(T, B, I),
-        d_output=normal(T, B, H),
-        weight_ih=uniform(4 * H, I),
-        weight_hh=uniform(4 * H, H),
-        bias_ih=uniform(4 * H),
-        bias_hh=uniform(4 * H),
-    )
+    data = {"x": normal(T, B, I), "d_output": normal(T, B, H)}
+    for layer in range(case.layers):
+        shapes = (4 * H, H if layer else I), (4 * H, H), (4 * H,), (4 * H,)
+        data |= {name: uniform(*shape) for name, shape in zip(layer_names(layer), shapes, strict=True)}
+    np.savez(path, **data)
 
 
 def measure(case, children, peers, num_threads, n_rounds):
@@ -78,14 +76,15 @@ def measure(case, children, peers, num_threads, n_rounds):
             return _row(case, named, dict.fromkeys(named, answered), [], num_threads)
         results, running = {}, {}
         for name, entrant in named.items():
-            child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa)
+            format = entrant.format if entrant.format in FEWER_BITS else None
+            child = children.of(entrant.framework, entrant.threads or num_threads, entrant.isa, format)
             results[name] = child.ask(
                 "prepare",
                 slot=name,
                 data=data,
                 answers=answers,
                 kind=case.kind,
-                dtype=entrant.dtype,
+                format=entrant.format,
                 T=entrant.T,
                 B=entrant.B,
             )
@@ -94,14 +93,17 @@ def measure(case, children, peers, num_threads, n_rounds):
     if sum(max(ROUND_SECONDS, results[name]["seconds"]) for name in running) > LONG_ROUND_SECONDS:
         n_rounds = min(n_rounds, LEAST_ROUNDS)
     level, _ = weight_bytes(case)
+    seconds = TAIL_SECONDS if case.has_tail else ROUND_SECONDS
+    has_limits = case.entrant.format not in FEWER_BITS  # NumPy has no matrix product in these
     limits_found = []
     with BusyCore() if case.is_busy else nullcontext():
         for _ in range(n_rounds):
-            limits_found.append(limits.ask("limits", dtype=case.entrant.dtype, n_bytes=level))
+            if has_limits:
+                limits_found.append(limits.ask("limits", format=case.entrant.format, n_bytes=level))
             if n_threads > 1:
                 sleep(PAUSE_SECONDS)
             for name, child in list(running.items()):
-                answer = child.ask("time", slot=name, seconds=ROUND_SECONDS)
+                answer = child.ask("time", slot=name, seconds=seconds, each=case.has_tail)
                 if n_threads > 1:
                     sleep(PAUSE_SECONDS)
                 if "problem" in answer:
@@ -109,11 +111,17 @@ def measure(case, children, peers, num_threads, n_rounds):
                     del running[name]
                 else:
                     results[name].setdefault("rounds", []).append(answer["seconds"])
+                    for tail in ("p99", "p999"):
+                        if tail in answer:
+                            results[name].setdefault(tail, []).append(answer[tail])
     for child in running.values():
         child.ask("forget")
     row = _row(case, named, results, [one for one in limits_found if "problem" not in one], num_threads)
     row["measured_in_seconds"] = round(monotonic() - start, 1)
     return row
+
+
+COPIED = "way", "error", "gradients", "has_amx", "problems", "prepare_seconds"
 
 
 def _row(case, named, results, limits_found, num_threads):
@@ -125,15 +133,15 @@ def _row(case, named, results, limits_found, num_threads):
             else {
                 "seconds": median(result["rounds"]),
                 "rounds": result["rounds"],
-                "way": result["way"],
-                "error": result["error"],
-                "problems": result["problems"],
-                "prepare_seconds": result["prepare_seconds"],
+                **{name: median(result[name]) for name in ("p99", "p999") if name in result},
+                **{name: result[name] for name in COPIED if name in result},
             }
         )
     row = {
         "regime": case.regime,
         "kind": case.kind,
+        "format": case.entrant.format,
+        "layers": case.layers,
         "T": case.T,
         "B": case.B,
         "I": case.I,
@@ -141,7 +149,6 @@ def _row(case, named, results, limits_found, num_threads):
         "reason": case.reason,
         "num_threads": case.entrant.threads or num_threads,
         "flops": flops(case),
-        "bars": [list(bar) for bar in case.bars],
         "ours": label(case.entrant),
         "own": label(case.own) if case.own else None,
         "own_work": ((case.own.T or case.T) * (case.own.B or case.B) / (case.T * case.B)) if case.own else None,

@@ -118,13 +118,14 @@ class Child:
 
 
 class Children:
-    """The processes by framework, threads and instruction set."""
+    """The processes by framework, threads, instruction set and format."""
 
     def __init__(self, pythons):
         self._pythons, self._children = pythons, {}
 
-    def of(self, framework, n_threads, isa=None):
-        key = framework, n_threads, isa
+    def of(self, framework, n_threads, isa=None, format=None):
+        """The one of a framework; with a format of its own, so that amx.py tells what that format has asked for."""
+        key = framework, n_threads, isa, format
         if key not in self._children:
             python = self._pythons.get(framework, sys.executable)
             self._children[key] = Child(framework, python, n_threads, isa)

@@ -16,11 +16,13 @@ from time import perf_counter
 import numpy as np
 
 from . import processors
+from .amx import may_use_amx
+from .case import FEWER_BITS
 from .frameworks.common import Unsupported
 
 SAMPLE_SECONDS = 100e-6  # shorter calls are timed in groups
 CHOICE_SECONDS = 0.03  # for timing each way before the fastest is chosen
-TOLERANCES = {"float16": 2e-3}
+TOLERANCES = {"float16": 2e-3, "bfloat16": 5e-2, "int8": 2e-1, "int8-inputs": 2e-1}  # else 1e-4
 
 
 class Server:
@@ -29,7 +31,7 @@ class Server:
     def __init__(self, framework):
         self.framework, self.jobs = framework, {}
 
-    def prepare(self, slot, data, answers, kind, dtype, T, B):
+    def prepare(self, slot, data, answers, kind, format, T, B):
         """Create a job for each way to run this, check it against the answers, and keep the fastest in the slot."""
         data = _shortened(dict(np.load(data)), T, B)
         answers = {
@@ -39,14 +41,14 @@ class Server:
         if T or B:
             answers = {"output": answers["output"][:T, :B]}  # d_weight_hh sums over all rows and cannot be shortened
         start = perf_counter()
-        ways, found, jobs, problems = self.framework.ways(kind, data, dtype), {}, {}, []
+        ways, found, jobs, problems = self.framework.ways(kind, data, format), {}, {}, []
         for name, make in ways.items():
             try:
                 jobs[name] = job = make()
-                error = _error(job.read(), answers)
-                if not error <= TOLERANCES.get(dtype, 1e-4):
-                    raise ArithmeticError(f"wrong by {error:.1e}")
-                found[name] = self._time_calls(job.run, CHOICE_SECONDS if len(ways) > 1 else 0), error
+                errors = _errors(job.read(), answers)
+                if not max(errors.values()) <= TOLERANCES.get(format, 1e-4):
+                    raise ArithmeticError(f"wrong by {max(errors.values()):.1e}")
+                found[name] = self._time_calls(job.run, CHOICE_SECONDS if len(ways) > 1 else 0), errors
             except Exception as problem:
                 problems.append(f"{name}: {_text_of(problem)}")
         if not found:
@@ -59,7 +61,8 @@ class Server:
         self.jobs[slot] = jobs[way], max(1, round(SAMPLE_SECONDS / seconds))
         return {
             "way": way,
-            "error": found[way][1],
+            **found[way][1],
+            **({"has_amx": may_use_amx()} if format in FEWER_BITS else {}),
             "seconds": seconds,
             "problems": problems,
             "prepare_seconds": round(perf_counter() - start, 3),
@@ -78,13 +81,17 @@ class Server:
         self.jobs.clear()
         return {}
 
-    def time(self, slot, seconds):
-        """One round of the job in the slot."""
+    def time(self, slot, seconds, each=False):
+        """One round of the job in the slot; each: single calls are timed, and their percentiles answered too.
+
+        Single calls include reading the clock, about 50 ns.
+        """
         job, n_calls = self.jobs[slot]  # the whole job stays alive: run may use memory that only read refers to
         samples, end = [], perf_counter() + seconds
         while not samples or perf_counter() < end:
-            samples.append(_sample(job.run, n_calls))
-        return {"seconds": median(samples), "n_samples": len(samples)}
+            samples.append(_sample(job.run, 1 if each else n_calls))
+        tail = dict(zip(("p99", "p999"), np.percentile(samples, (99, 99.9)).tolist(), strict=True)) if each else {}
+        return {"seconds": median(samples), "n_samples": len(samples), **tail}
 
     def limits(self, **what):
         """What the hardware allows (limits.py)."""
@@ -111,17 +118,29 @@ def _sample(run, n_calls):
     return (perf_counter() - start) / n_calls
 
 
-def _error(results, answers):
-    """The largest deviation, relative to the largest value if that is above 1. NaN propagates."""
-    return max(
-        float(np.max(np.abs(np.asarray(results[name]) - answer))) / max(1.0, float(np.max(np.abs(answer))))
-        for name, answer in answers.items()
-    )
+def _errors(results, answers):
+    """error: the largest deviation, relative to the largest value if that is above 1. NaN propagates.
+
+    gradients: the largest norm of a gradient's deviation, relative to the norm of that gradient.
+    """
+    differences = {name: np.asarray(results[name]) - answer for name, answer in answers.items()}
+    largest = [
+        float(np.max(np.abs(difference))) / max(1.0, float(np.max(np.abs(answers[name]))))
+        for name, difference in differences.items()
+    ]
+    norms = [
+        float(np.linalg.norm(difference)) / float(np.linalg.norm(answers[name]))
+        for name, difference in differences.items()
+        if name.startswith("d_")
+    ]
+    return {"error": float(np.max(largest)), **({"gradients": float(np.max(norms))} if norms else {})}
 
 
 def _text_of(problem):
     first = (str(problem).strip().splitlines() or [""])[0][:160]
-    return first if isinstance(problem, (Unsupported, ArithmeticError)) else f"{type(problem).__name__}: {first}"
+    if isinstance(problem, Unsupported):
+        return f"not available: {first}"
+    return first if isinstance(problem, ArithmeticError) else f"{type(problem).__name__}: {first}"
 
 
 def main(name, n_threads):

@@ -1,50 +1,19 @@
-"""What is timed: every shape with its regime, its bars and the reason for it, in one table."""
+"""What is timed in float32 and float64: every shape with its regime and the reason for it, in one table."""
 
-from typing import NamedTuple
-
-
-class Entrant(NamedTuple):
-    """A framework with its settings."""
-
-    framework: str
-    threads: int | None = None  # None: --num-threads
-    isa: str | None = None  # None: the best one
-    dtype: str = "float32"
-    T: int | None = None  # where they differ from the shape
-    B: int | None = None
-
-
-class Case(NamedTuple):
-    """A row of the table.
-
-    kind: step (one step from Python, the state carried), block (T steps in one call on a stream), forward, or training
-    (forward and backward). own: the baseline, another entrant of lstm_fast to compare with. peers: True for all, or
-    names. is_busy: another process keeps one core busy.
-
-    bars: pairs of a name and a value. peers 1.2: the best peer takes at least 1.2 times as long. own 1.7: the baseline
-    takes at least 1.7 times as long for the same work. torch 3: PyTorch takes at least 3 times as long. sgemm 0.9: at
-    least 90 % of the rate of a matrix product. us 1.5: at most 1.5 us (block: per step).
-    """
-
-    regime: str
-    kind: str
-    T: int
-    B: int
-    I: int
-    H: int
-    bars: tuple
-    reason: str
-    entrant: Entrant = Entrant("lstm_fast")
-    own: Entrant | None = None
-    peers: bool | tuple = True
-    is_busy: bool = False
-
+from .case import Case, Entrant
+from .shapes_formats import format_cases
 
 REGIMES = {
     "step": "one step from Python, batch 1",
-    "block": "a block of steps in one call on a stream, batch 1 (bars: RTNeural's compiled C++, per step)",
+    "block": "a block of steps in one call on a stream, batch 1",
     "sequence": "whole sequence, batch 1",
     "batch": "whole sequence, batch 16-64",
+    "bfloat16": "bfloat16, inference, baseline: float32",
+    "int8": "int8, the first layer's x in float32; inference, baseline: float32",
+    "int8-inputs": "int8, the first layer's x too; inference, baseline: float32",
+    "bfloat16-training": "bfloat16, training (forward + backward), baseline: float32",
+    "formats-avx2": "formats with AVX2 forced, baseline: float32 with AVX2",
+    "stack": "one step of several layers from Python, batch 1",
     "float16": "weights stored as float16, baseline: float32",
     "training-1": "training (forward + backward), batch 1",
     "training": "training (forward + backward), batches",
@@ -55,20 +24,24 @@ REGIMES = {
     "growth": "scaling with T and B, baseline: a tenth or an eighth of the work, scaled up",
     "deepbench": "DeepBench, LSTM inference (server set), I = H",
     "deepbench-training": "DeepBench, LSTM training set, I = H",
+    "benchdnn": "LSTM shapes of oneDNN's benchdnn, inference",
     "odd": "odd sizes, inference",
     "odd-training": "odd sizes, training",
 }
-CHECKED_STEPS = 5  # steps over which the kind "step" is checked, with the state carried
 LARGEST_FLOPS = 31e9  # per call; larger shapes need --large
 
 OURS, ONE_THREAD, TWO_THREADS = Entrant("lstm_fast"), Entrant("lstm_fast", threads=1), Entrant("lstm_fast", threads=2)
-AVX2, FLOAT64 = Entrant("lstm_fast", isa="avx2"), Entrant("lstm_fast", dtype="float64")
-FLOAT16 = Entrant("lstm_fast", dtype="float16")
+AVX2, FLOAT64 = Entrant("lstm_fast", isa="avx2"), Entrant("lstm_fast", format="float64")
+FLOAT16 = Entrant("lstm_fast", format="float16")
 
 QUICK = {
     ("step", 1, 1, 64, 64),
     ("sequence", 100, 1, 64, 64),
     ("batch", 100, 32, 64, 64),
+    ("bfloat16", 100, 32, 128, 128),
+    ("int8", 100, 1, 256, 256),
+    ("bfloat16-training", 100, 32, 64, 64),
+    ("stack", 1, 1, 128, 128),
     ("training-1", 100, 1, 64, 64),
     ("training", 100, 32, 64, 64),
     ("float64", 100, 32, 64, 64),
@@ -80,48 +53,36 @@ QUICK = {
 
 
 def _steps():
-    for H, ratio in ((1, 8), (8, 8), (16, 8), (64, 7), (128, 4.5), (256, 1.35), (512, 1.15), (1024, 1.05)):
-        bars = (("peers", ratio), ("us", 1.5)) if H <= 16 else (("peers", ratio),)
-        yield Case("step", "step", 1, 1, H, H, bars, "a new sample in a served model")
-    for H, us in ((8, 0.10), (16, 0.15), (32, 0.34), (64, 2.2), (128, 8.2)):
-        yield Case("block", "block", 1000, 1, 1, H, (("us", us),), "a live stream that arrives in blocks", peers=False)
+    for H in (1, 8, 16, 64, 128, 256, 512, 1024):
+        yield Case("step", "step", 1, 1, H, H, "a new sample in a served model")
+    for H in (8, 16, 32, 64, 128):
+        yield Case("block", "block", 1000, 1, 1, H, "a live stream that arrives in blocks", peers=False)
 
 
 def _sequences():
-    for I, H, ratio in (
-        (16, 32, 4),
-        (64, 64, 2.2),
-        (128, 128, 1.6),
-        (256, 256, 1.3),
-        (512, 512, 1.03),
-        (1024, 1024, 1.03),
-    ):
-        yield Case("sequence", "forward", 100, 1, I, H, (("peers", ratio),), "one sequence at a time")
+    for I, H in ((16, 32), (64, 64), (128, 128), (256, 256), (512, 512), (1024, 1024)):
+        yield Case("sequence", "forward", 100, 1, I, H, "one sequence at a time")
     for B, Hs in ((16, (64, 256)), (32, (32, 64, 128, 256, 512, 1024)), (64, (64, 128, 512))):
         for H in Hs:
-            ratio = {32: 2.3, 64: 1.45, 128: 1.18, 256: 1.08, 512: 1.05, 1024: 1.05}[H]
-            bars = (("peers", ratio), ("sgemm", 0.92)) if H >= 128 else (("peers", ratio),)
             T = 100 if H <= 128 else 50 if H <= 512 else 20
-            yield Case("batch", "forward", T, B, 16 if H == 32 else H, H, bars, "many sequences at once")
+            yield Case("batch", "forward", T, B, 16 if H == 32 else H, H, "many sequences at once")
     for kind, T, H in (("step", 1, 512), ("step", 1, 1024), ("forward", 50, 512), ("forward", 20, 1024)):
-        yield Case(
-            "float16", kind, T, 1, H, H, (("own", 1.7), ("peers", 1.7)), "bound by reading the weights", FLOAT16, OURS
-        )
+        yield Case("float16", kind, T, 1, H, H, "bound by reading the weights", FLOAT16, OURS)
 
 
 def _training():
-    for H, bars in ((32, ()), (64, (("peers", 3),)), (128, ()), (256, (("peers", 1.8),))):
-        yield Case("training-1", "training", 100, 1, H, H, bars, "online learning, recurrent reinforcement learning")
-    for T, B, H, bars in (
-        (100, 32, 32, (("peers", 2.5),)),
-        (100, 32, 64, (("peers", 1.8),)),
-        (100, 32, 128, (("peers", 1.4),)),
-        (50, 32, 256, (("peers", 1.4),)),
-        (20, 32, 512, (("peers", 1.2),)),
-        (8, 64, 1024, (("peers", 1.15), ("sgemm", 0.8))),
-        (50, 256, 128, (("peers", 1.6), ("sgemm", 0.8))),
+    for H in (32, 64, 128, 256):
+        yield Case("training-1", "training", 100, 1, H, H, "online learning, recurrent reinforcement learning")
+    for T, B, H in (
+        (100, 32, 32),
+        (100, 32, 64),
+        (100, 32, 128),
+        (50, 32, 256),
+        (20, 32, 512),
+        (8, 64, 1024),
+        (50, 256, 128),
     ):
-        yield Case("training", "training", T, B, 16 if H == 32 else H, H, bars, "a typical training job")
+        yield Case("training", "training", T, B, 16 if H == 32 else H, H, "a typical training job")
 
 
 def _variants():
@@ -133,25 +94,23 @@ def _variants():
         ("training", 100, 32, 128),
     )
     for kind, T, B, H in shapes:
-        yield Case("float64", kind, T, B, H, H, (("own", 0.45), ("torch", 3)), "science", FLOAT64, OURS, ("torch",))
+        yield Case("float64", kind, T, B, H, H, "science", FLOAT64, OURS, ("torch",))
     for kind, T, B, H in shapes:
-        yield Case("avx2", kind, T, B, H, H, (("own", 0.45),), "processors without AVX-512", AVX2, OURS, False)
+        yield Case("avx2", kind, T, B, H, H, "processors without AVX-512", AVX2, OURS, False)
 
 
 def _threads():
-    ahead, both = ("peers", 1), (TWO_THREADS, ONE_THREAD)
+    both = TWO_THREADS, ONE_THREAD
     for T, B, H in ((100, 32, 32), (100, 32, 64), (100, 32, 128), (50, 32, 256), (20, 32, 512), (10, 64, 1024)):
-        yield Case("threads", "forward", T, B, H, H, (("own", 1.7), ahead), "the batch is split", *both)
-    for H, own in ((32, 0.95), (64, 0.95), (128, 0.95), (256, 1.8), (320, 2.2), (512, 1.5), (1024, 0.95)):
-        yield Case(
-            "threads", "forward", 100, 1, H, H, (("own", own), ahead), "hidden units are split, or nothing is", *both
-        )
+        yield Case("threads", "forward", T, B, H, H, "the batch is split", *both)
+    for H in (32, 64, 128, 256, 320, 512, 1024):
+        yield Case("threads", "forward", 100, 1, H, H, "hidden units are split, or nothing is", *both)
+    for H in (128, 256):
+        yield Case("threads", "forward", 100, 1, H, H, "two layers, a wavefront over time", *both, layers=2)
     for H in (16, 64, 256, 512):
-        yield Case(
-            "threads", "step", 1, 1, H, H, (("own", 0.95), ahead), "nothing to share, and nothing may be lost", *both
-        )
+        yield Case("threads", "step", 1, 1, H, H, "nothing to share, and nothing may be lost", *both)
     for T, B, H in ((100, 1, 64), (100, 32, 64), (50, 32, 256)):
-        yield Case("threads", "training", T, B, H, H, (("own", 1.7 if B > 1 else 0.95), ahead), "training", *both)
+        yield Case("threads", "training", T, B, H, H, "training", *both)
     for kind, T, B, H in (
         ("step", 1, 1, 64),
         ("forward", 100, 1, 64),
@@ -159,22 +118,21 @@ def _threads():
         ("forward", 100, 32, 64),
         ("training", 100, 32, 64),
     ):
-        yield Case("busy", kind, T, B, H, H, (("own", 0.95),), "oversubscription", *both, False, True)
+        yield Case("busy", kind, T, B, H, H, "oversubscription", *both, False, True)
 
 
 def _growth():
-    linear = (("own", 0.9),)
     for H in (20, 64, 256):
-        yield Case("growth", "forward", 1000, 1, H, H, linear, "ten times the steps", OURS, OURS._replace(T=100), False)
+        yield Case("growth", "forward", 1000, 1, H, H, "ten times the steps", OURS, OURS._replace(T=100), False)
     for kind, H in (("forward", 20), ("forward", 128), ("training", 64)):
-        yield Case("growth", kind, 20, 256, H, H, linear, "eight times the batch", OURS, OURS._replace(B=32), False)
+        yield Case("growth", kind, 20, 256, H, H, "eight times the batch", OURS, OURS._replace(B=32), False)
 
 
 def _deepbench():
     """All LSTM problems of DeepBench, with the sizes of its code/kernels/rnn_problems.h, where I = H."""
     for H, T in ((256, 150), (512, 25), (1024, 25), (1536, 50), (2048, 25)):
         for B in (1, 2, 4):
-            yield Case("deepbench", "forward", T, B, H, H, (), "published")
+            yield Case("deepbench", "forward", T, B, H, H, "published")
     for H, T, Bs in (
         (256, 150, (16, 32, 64)),
         (512, 25, (16, 32, 64, 128)),
@@ -184,7 +142,7 @@ def _deepbench():
         (4096, 25, (16, 32, 64, 128)),
     ):
         for B in Bs:
-            yield Case("deepbench-training", "training", T, B, H, H, (), "published")
+            yield Case("deepbench-training", "training", T, B, H, H, "published")
 
 
 def _odd():
@@ -214,7 +172,7 @@ def _odd():
         (20, 16, 1500, 1500, ""),
         (20, 256, 28, 128, "rows of digits"),
     ):
-        yield Case("odd", "forward", T, B, I, H, (), reason)
+        yield Case("odd", "forward", T, B, I, H, reason)
     for T, B, I, H, reason in (
         (50, 1, 1, 1, "the teaching example"),
         (20, 5, 10, 20, "a few sequences"),
@@ -224,11 +182,14 @@ def _odd():
         (20, 100, 1, 10, ""),
         (35, 20, 200, 200, "language model, small"),
     ):
-        yield Case("odd-training", "training", T, B, I, H, (), reason)
+        yield Case("odd-training", "training", T, B, I, H, reason)
 
 
 def cases():
-    return [*_steps(), *_sequences(), *_training(), *_variants(), *_threads(), *_growth(), *_deepbench(), *_odd()]
+    """All of them, in the order of REGIMES."""
+    listed = [_steps, _sequences, _training, _variants, _threads, _growth, _deepbench, _odd, format_cases]
+    found = [case for part in listed for case in part()]
+    return sorted(found, key=lambda case: list(REGIMES).index(case.regime))
 
 
 def quick_cases():
@@ -236,23 +197,5 @@ def quick_cases():
         case
         for case in cases()
         if (case.regime, case.T, case.B, case.I, case.H) in QUICK
-        and (case.kind != "training" or case.regime.startswith("training"))
+        and (case.kind != "training" or "training" in case.regime)
     ]
-
-
-def flops(case):
-    """Floating-point operations of the matrix products; a training step counts as three forward passes."""
-    return 8 * case.H * (case.I + case.H) * case.T * case.B * (3 if case.kind == "training" else 1)
-
-
-def weight_bytes(case):
-    """Bytes of the weights that each step reads, and bytes that a whole call reads at least.
-
-    Over a sequence the products with weight_ih can be computed for many steps at once; those with weight_hh cannot.
-    """
-    size = {"float16": 2, "float32": 4, "float64": 8}[case.entrant.dtype]
-    hh, ih = 4 * case.H * case.H * size, 4 * case.H * case.I * size
-    if case.kind == "step":
-        return hh + ih, hh + ih
-    passes = 2 if case.kind == "training" else 1
-    return hh, passes * (hh * case.T + ih)

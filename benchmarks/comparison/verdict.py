@@ -1,6 +1,9 @@
 """Derived from the times of a row: ratios, rates, percentage of the limit, and which bars are met."""
 
 from statistics import median, quantiles
+from typing import NamedTuple
+
+from .bars import bars_of
 
 
 def seconds(row, name):
@@ -54,28 +57,75 @@ def share_of_limit(row):
     return (ratio(least, ours(row)), what)
 
 
-def needed_share(row, what, bar, reached):
+def error(row, name):
+    """The error of an entrant against float32 (inference: largest difference of h), or None."""
+    return row["times"].get(name, {}).get("error") if name else None
+
+
+class Verdict(NamedTuple):
+    """A bar, what was reached, and: met, missed, not measured, or which instruction it needs."""
+
+    what: str
+    value: float
+    reached: float | None
+    text: str
+
+
+AT_MOST = "us", "tail", "gradients", "error"
+AHEAD_SHARE = 0.95  # of the limit, above which being level with the best peer is enough
+
+
+def verdicts(row, host):
+    """A Verdict for each bar of the row. host: the facts of the machine it was measured on."""
+    return [_verdict(row, host, *bar) for bar in bars_of(row)]
+
+
+def _verdict(row, host, what, value, needs):
+    reached = _reached(row, what)
+    if reached is None:
+        text = "not measured"
+    elif what == "ahead":
+        share, _ = share_of_limit(row)
+        is_met = reached >= value or (reached >= 1 and (share or 0) >= AHEAD_SHARE)
+        text = "met" if is_met else "missed"
+    else:
+        text = "met" if (reached <= value if what.split("/")[0] in AT_MOST else reached >= value) else "missed"
+    if text != "met" and needs and not set(needs) & set(_instructions(host)):
+        text = "needs " + " or ".join(name.upper() for name in needs)
+    return Verdict(what, value, reached, text)
+
+
+def _instructions(host):
+    """Files written before this list was recorded have the instruction set of lstm_fast alone."""
+    return host.get("instructions", ["avx512f"] if str(host.get("isa")).startswith("avx512") else [])
+
+
+def _reached(row, what):
+    """The value to be compared with a bar, or None."""
+    what, _, peer = what.partition("/")
+    result = row["times"].get(row["ours"], {})
+    if what in ("peers", "ahead"):
+        return ratio(best_peer(row)[1], ours(row))
+    if what == "own":
+        reached = ratio(seconds(row, row["own"]), ours(row))
+        return reached and reached / row["own_work"]
+    if what == "sgemm":
+        return flops_per_s(row) / row["limits"]["flops_per_s"] if ours(row) and "limits" in row else None
+    if what == "limit":
+        return share_of_limit(row)[0]
+    if what == "us":
+        return ours(row) * 1e6 / (row["T"] if row["kind"] == "block" else 1) if ours(row) else None
+    if what == "tail":
+        return ratio(result.get("p99"), ours(row))
+    if what == "gradients":
+        return result.get("gradients")
+    return ratio(error(row, row["ours"]), error(row, row["peers"].get(peer)))
+
+
+def needed_share(row, verdict):
     """The fraction of the limit required to meet a bar; above 1 it is impossible here. None without a limit."""
     share, _ = share_of_limit(row)
-    if not share or what == "sgemm":
+    if not share or verdict.what not in ("ahead", "peers", "own", "us"):
         return None
-    return share * (reached / bar if what == "us" else bar / reached)
-
-
-def bars(row):
-    """(name, bar, reached, is_met) for each bar; reached and is_met are None if something was not measured."""
-    values = {
-        "peers": ratio(best_peer(row)[1], ours(row)),
-        "torch": ratio(seconds(row, row["peers"].get("torch")), ours(row)),
-        "own": ratio(seconds(row, row["own"]), ours(row)),
-        "sgemm": flops_per_s(row) / row["limits"]["flops_per_s"] if ours(row) and "limits" in row else None,
-        "us": ours(row) * 1e6 / (row["T"] if row["kind"] == "block" else 1) if ours(row) else None,
-    }
-    if values["own"]:
-        values["own"] /= row["own_work"]
-    verdicts = []
-    for what, bar in row["bars"]:
-        reached = values[what]
-        is_met = None if reached is None else reached <= bar if what == "us" else reached >= bar
-        verdicts.append((what, bar, reached, is_met))
-    return verdicts
+    factor = verdict.value / verdict.reached
+    return share / factor if verdict.what == "us" else share * factor

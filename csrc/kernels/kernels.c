@@ -18,7 +18,7 @@
 #define JOINED(a, b) a##_##b
 #define JOIN(a, b) JOINED(a, b)
 
-#define ROW(name, vector_bytes, flags, processor) VECTOR_BYTES_OF_##name = vector_bytes,
+#define ROW(name, base, vector_bytes, flags, processor) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");
 _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for packed tiles");
@@ -26,6 +26,7 @@ _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for p
 const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .tile_rows = TILE_ROWS,
     .step = step,
+    .update = update_sums,
     .step_backward = step_backward,
     .cell = cell,
     .cell_backward = cell_backward,

@@ -1,7 +1,8 @@
 /* The weight gradients: y (+)= sum over k of a[k]^T b[k].
  *
- * Panel by panel, OUTER_PART rows of b at a time. These are first copied into one stream that stays in L1 while all
- * tiles of all sums pass over it (in place, each row lies on a page of its own); between parts the sums are in y. */
+ * Panel by panel, one block of LSTM_SUM_BLOCK rows of b at a time (tile.h). These are first copied into one stream that
+ * stays in L1 while all tiles of all sums pass over it (in place, each row lies on a page of its own); between blocks the
+ * sums are in y. */
 #ifndef LSTM_OUTER_H
 #define LSTM_OUTER_H
 
@@ -12,10 +13,8 @@
 #include "tile.h"
 #include "vector.h"
 
-#define OUTER_PART ((16 << 10) / (LSTM_PANEL_VECTORS * VECTOR_BYTES))
-
-/* One panel and one part of b for one sum. */
-struct outer_part {
+/* One panel and one block of b for one sum. */
+struct outer_block {
     const real *a, *b; /* packed: a (tiles, a_tile), b (depth, width, VL) */
     real *y;           /* (n_rows, width, VL) */
     int64_t depth, a_tile;
@@ -23,19 +22,21 @@ struct outer_part {
 };
 
 ALWAYS_INLINE void outer_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    const struct outer_part *s = block;
+    const struct outer_block *s = block;
     const struct tile_shape one_panel = {shape.rows, 1, shape.width};
     const int n = shape.rows * shape.width;
     real *y = s->y + row * shape.width * VL;
     (void)panel;
-    vec acc[TILE_VECTORS];
-    UNROLL
-    for (int k = 0; k < n; k++) acc[k] = s->add ? load(y + k * VL) : broadcast((real)0);
     const struct lstm_rows a = {(real *)s->a + row / TILE_ROWS * s->a_tile, 1, NULL};
     struct left_operand left = left_rows(shape.rows, &a, 0);
     left.step = TILE_ROWS;
     const struct right_operand right = {s->b, shape.width * VL, 0};
-    multiply_tile(one_panel, LSTM_FORMAT_REAL, 1, s->depth, left, right, acc);
+    vec acc[TILE_VECTORS];
+    multiply_block(one_panel, LSTM_FORMAT_REAL, 1, s->depth, left, right, acc);
+    if (s->add) {
+        UNROLL
+        for (int k = 0; k < n; k++) acc[k] += load(y + k * VL);
+    }
     UNROLL
     for (int k = 0; k < n; k++) store(y + k * VL, acc[k]);
 }
@@ -45,17 +46,20 @@ TILE_TABLE(outer_tile, outer_tiles)
 ALWAYS_INLINE void sum_rows(const int width, const real *b, int64_t b_stride, int64_t depth, bool add, real *y) {
     vec acc[LSTM_PANEL_VECTORS];
     UNROLL
-    for (int v = 0; v < width; v++) acc[v] = add ? load(y + v * VL) : broadcast((real)0);
+    for (int v = 0; v < width; v++) acc[v] = broadcast((real)0);
     for (int64_t k = 0; k < depth; k++) {
         UNROLL
         for (int v = 0; v < width; v++) acc[v] += load(b + k * b_stride + v * VL);
     }
     UNROLL
-    for (int v = 0; v < width; v++) store(y + v * VL, acc[v]);
+    for (int v = 0; v < width; v++) {
+        if (add) acc[v] += load(y + v * VL);
+        store(y + v * VL, acc[v]);
+    }
 }
 
 /* The sum whose left operand is a row of ones. */
-static void sum_part(const struct outer_part *part, int64_t width, const real *b, int64_t b_stride) {
+static void sum_part(const struct outer_block *part, int64_t width, const real *b, int64_t b_stride) {
     if (width == LSTM_PANEL_VECTORS)
         sum_rows(LSTM_PANEL_VECTORS, b, b_stride, part->depth, part->add, part->y);
     else
@@ -63,12 +67,12 @@ static void sum_part(const struct outer_part *part, int64_t width, const real *b
 }
 
 static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width) {
-    vec b[OUTER_PART * LSTM_PANEL_VECTORS];
+    vec b[LSTM_SUM_BLOCK * LSTM_PANEL_VECTORS];
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     const bool is_copied = s->n_sums > 1 || s->sums[0].a;
-    struct outer_part part = {.b = (const real *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
-    for (int64_t k = 0; k < s->depth; k += OUTER_PART, part.add = true) {
-        part.depth = s->depth - k < OUTER_PART ? s->depth - k : OUTER_PART;
+    struct outer_block part = {.b = (const real *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
+    for (int64_t k = 0; k < s->depth; k += LSTM_SUM_BLOCK, part.add = true) {
+        part.depth = s->depth - k < LSTM_SUM_BLOCK ? s->depth - k : LSTM_SUM_BLOCK;
         const real *rows = s->b + k * s->b_stride + column;
         for (int64_t j = 0; j < part.depth && is_copied; j++)
             for (int64_t v = 0; v < width; v++) b[j * width + v] = load(rows + j * s->b_stride + v * VL);

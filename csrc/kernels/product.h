@@ -28,16 +28,10 @@ ALWAYS_INLINE void product_tile(const struct tile_shape shape, const enum lstm_f
                                 const struct lstm_product *s, int64_t row, int64_t panel) {
     const int n = shape.panels * shape.width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    vec acc[TILE_VECTORS], sums[TILE_VECTORS];
-    UNROLL
-    for (int v = 0; v < n; v++) {
-        UNROLL
-        for (int r = 0; r < shape.rows; r++)
-            acc[r * n + v] = s->bias ? load(s->bias + column + v * VL) : broadcast((real)0);
-    }
+    vec sums[TILE_VECTORS];
     multiply_tile(shape, format, gates_per_unit, s->depth, left_rows(shape.rows, &s->a, row),
-                  packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel), acc);
-    spill(shape.rows * n, acc, sums);
+                  packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel),
+                  s->bias ? (struct sums){(real *)s->bias + column, 0} : zero_sums(), sums_of_tile(shape, sums));
     store_sums(s, row, column, shape.rows, n, sums);
 }
 
@@ -53,14 +47,14 @@ TILE_TABLE(gates_tile, gates_tiles)
 
 #ifndef LSTM_DOUBLE
 ALWAYS_INLINE void half_matrix_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    product_tile(shape, LSTM_FORMAT_HALF, 1, block, row, panel);
+    product_tile(shape, LSTM_FORMAT_FLOAT16, 1, block, row, panel);
 }
 TILE_TABLE(half_matrix_tile, half_matrix_tiles)
 #endif
 
 static const tile_table *product_tiles(const struct lstm_product *s) {
 #ifndef LSTM_DOUBLE
-    if (s->format == LSTM_FORMAT_HALF) return &half_matrix_tiles;
+    if (s->format == LSTM_FORMAT_FLOAT16) return &half_matrix_tiles;
 #endif
     return s->gates_per_unit > 1 ? &gates_tiles : &matrix_tiles;
 }

@@ -12,6 +12,7 @@
 #include "../format.h"
 #include "../real.h"
 #include "cell.h"
+#include "groups.h"
 #include "norm.h"
 #include "table.h"
 #include "tile.h"
@@ -20,21 +21,18 @@
 /* The products of a tile: from the hoisted input projection, or from bias + x W_ih^T computed here, which gives the
  * same bits. */
 ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
-                                 const struct lstm_step *s, int64_t row, int64_t panel, vec *acc) {
-    const int n = shape.panels * shape.width;
+                                 const struct lstm_step *s, int64_t row, int64_t panel, struct sums sums) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    const real *start = s->x.data ? s->bias + column : s->gates + row * s->gates_stride + column;
-    const int64_t start_stride = s->x.data ? 0 : s->gates_stride;
-    UNROLL
-    for (int v = 0; v < n; v++) {
-        UNROLL
-        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = load(start + r * start_stride + v * VL);
-    }
-    if (s->x.data)
+    struct sums start = {s->gates + row * s->gates_stride + column, s->gates_stride};
+    if (s->x.data) {
         multiply_tile(shape, format, 1, s->input_size, left_rows(shape.rows, &s->x, row),
-                      packed_panel(shape, format, s->weight_ih, s->input_size, panel), acc);
+                      packed_panel(shape, format, s->weight_ih, s->input_size, panel),
+                      (struct sums){(real *)s->bias + column, 0}, sums);
+        start = sums;
+    } else
+        prefetch_sums(shape, start);
     multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row),
-                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), acc);
+                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), start, sums);
 }
 
 /* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
@@ -108,6 +106,11 @@ ALWAYS_INLINE void update(const struct lstm_step *s, int64_t row, int64_t panel,
         update_variant(s, row, panel, rows, panels, sums);
 }
 
+/* The kernel: the same for any sums. */
+static void update_sums(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels, const void *sums) {
+    update(s, row, panel, rows, panels, sums);
+}
+
 /* The kernel: the cell alone, whose sums are in the gates already. */
 static void cell(const struct lstm_step *s) {
     const int panels = (int)((s->hidden_size + VL - 1) / VL);
@@ -115,35 +118,18 @@ static void cell(const struct lstm_step *s) {
         update_variant(s, row, 0, 1, panels, (const vec *)(s->gates + row * s->gates_stride));
 }
 
-/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
- * and 64 against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row does not wait for a
- * group: its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). Tried: deep
- * panels in parts that stay in L1, with the sums in the group in between (-3 to 3 % from H = 128 on); prefetching the
- * next panel (7-10 % slower). */
-#define GROUP_VECTORS 24
-struct group {
-    const struct lstm_step *step;
-    int64_t row, panel, panels;
-    vec *sums; /* (rows, panels, LSTM_GATES) */
-};
-
 /* block: the step for one row, else a group. */
 ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_format format, const void *block,
                                 int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    vec acc[TILE_VECTORS];
     if (shape.rows == 1) {
         vec sums[TILE_VECTORS];
-        step_products(shape, format, block, row, panel, acc);
-        spill(n, acc, sums);
+        step_products(shape, format, block, row, panel, sums_of_tile(shape, sums));
         update(block, row, panel, shape.rows, shape.panels, sums);
         return;
     }
     const struct group *group = block;
-    step_products(shape, format, group->step, row, panel, acc);
     vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-    UNROLL
-    for (int r = 0; r < shape.rows; r++) spill(n, acc + r * n, sums + r * group->panels * LSTM_GATES);
+    step_products(shape, format, group->step, row, panel, (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -153,60 +139,17 @@ TILE_FULL_TABLE(lstm_tile, lstm_tiles)
 
 #ifndef LSTM_DOUBLE
 ALWAYS_INLINE void lstm_half_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    lstm_tile_of(shape, LSTM_FORMAT_HALF, block, row, panel);
+    lstm_tile_of(shape, LSTM_FORMAT_FLOAT16, block, row, panel);
 }
 TILE_FULL_TABLE(lstm_half_tile, lstm_half_tiles)
 #endif
 
 static const tile_table *step_tiles(const struct lstm_step *s) {
 #ifndef LSTM_DOUBLE
-    if (s->format == LSTM_FORMAT_HALF) return &lstm_half_tiles;
+    if (s->format == LSTM_FORMAT_FLOAT16) return &lstm_half_tiles;
 #endif
     (void)s;
     return &lstm_tiles;
-}
-
-/* Prefetches the lines of h that a group will write and, with a step's first panel, the rows of x that the next group
- * will read: where rows lie in no order that the processor could predict and are so many that they come from beyond the
- * L2 (1-6 % of a step of 270 rows of H = 64; nothing for a hundred rows or fewer). The empty asm statement keeps GCC
- * from dropping a loop that does nothing but prefetch. */
-static void prefetch_rows(const struct lstm_step *s, const struct group *group, int64_t end, bool is_first) {
-    const int64_t line = 64 / (int64_t)sizeof(real), unit = group->panel * VL;
-    if (is_first || unit % line == (s->descending ? line - VL : 0))
-        for (int64_t r = group->row; r < end; r++) {
-            __builtin_prefetch(s->h.data + s->h.offsets[r] + unit, 1);
-            __asm__ volatile("");
-        }
-    for (int64_t r = end; is_first && s->x.offsets && r < end + GROUP_VECTORS && r < s->n_rows; r++)
-        for (int64_t k = 0; k < s->input_size; k += line) {
-            __builtin_prefetch(s->x.data + s->x.offsets[r] + k);
-            __asm__ volatile("");
-        }
-}
-
-static void step_in_groups(const tile_table table, const struct lstm_step *s) {
-    vec sums[GROUP_VECTORS * LSTM_GATES];
-    struct group group = {.step = s, .sums = sums};
-    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS;
-    const int64_t n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS,
-                  even = (s->n_rows + n_groups - 1) / n_groups;
-    const int64_t tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
-    const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
-    for (int64_t left = s->panel_end - s->panel_begin, done = 0; left > 0; left -= group.panels, done += group.panels) {
-        group.panels = left < most_panels ? left : most_panels;
-        group.panel = s->panel_begin + (s->descending ? left - group.panels : done);
-        for (int64_t rows; group.row < s->n_rows; group.row += rows) {
-            const int64_t left_rows = s->n_rows - group.row;
-            rows = left_rows < most_rows ? left_rows : most_rows;
-            if (left_rows == most_rows + 1)
-                rows = most_rows - 1; /* no group of a single row: its tiles have no group */
-            if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
-            for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
-                          s->descending, n_columns);
-            update(s, group.row, group.panel, (int)rows, (int)group.panels, sums);
-        }
-        group.row = 0;
-    }
 }
 
 static void lstm_step(const struct lstm_step *s) {
@@ -214,7 +157,7 @@ static void lstm_step(const struct lstm_step *s) {
         for_each_tile(*step_tiles(s), s, 0, 1, s->panel_begin, s->panel_end, s->descending,
                       s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)
-        step_in_groups(*step_tiles(s), s);
+        step_in_groups(*step_tiles(s), s, update_sums);
 }
 
 /* ---- plain RNN: a panel is four vectors of units ----------------------------------------------------------------- */
@@ -229,11 +172,9 @@ NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t pan
 }
 
 ALWAYS_INLINE void rnn_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    vec acc[TILE_VECTORS], sums[TILE_VECTORS];
-    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, acc);
-    spill(shape.rows * n, acc, sums);
-    update_rnn(block, row, panel, shape.rows, n, sums);
+    vec sums[TILE_VECTORS];
+    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, sums_of_tile(shape, sums));
+    update_rnn(block, row, panel, shape.rows, shape.panels * shape.width, sums);
 }
 TILE_TABLE(rnn_tile, rnn_tiles)
 

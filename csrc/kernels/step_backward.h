@@ -20,13 +20,10 @@ ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_pe
     const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
     const int n = shape.panels * shape.width;
     if (s->d_gates_next) {
-        vec acc[TILE_VECTORS];
-        UNROLL
-        for (int k = 0; k < shape.rows * n; k++) acc[k] = broadcast((real)0);
         const struct lstm_rows d_gates = {(real *)s->d_gates_next, s->d_gates_stride, NULL};
         multiply_tile(shape, LSTM_FORMAT_REAL, gates_per_unit, H, left_rows(shape.rows, &d_gates, row),
-                      packed_panel(shape, LSTM_FORMAT_REAL, s->weight_hh, H * gates_per_unit, panel), acc);
-        spill(shape.rows * n, acc, sums);
+                      packed_panel(shape, LSTM_FORMAT_REAL, s->weight_hh, H * gates_per_unit, panel), zero_sums(),
+                      sums_of_tile(shape, sums));
         return;
     }
     for (int r = 0; r < shape.rows; r++)

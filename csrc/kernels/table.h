@@ -35,10 +35,23 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
     return UNLIKELY(rows->offsets != NULL) ? rows->offsets[r] : r * rows->stride;
 }
 
+/* What the kernels of formats/ need besides: for at most LSTM_OPERAND_ROWS rows and, unless `by_row`, numbers from -1 to
+ * 1. */
+struct lstm_groups {
+    const float *scale; /* of INT8: a row of gates of scales, then one of int32 corrections */
+    bool by_row;        /* each row of the left operand has a scale of its own */
+    void *operands;     /* workspace for the rounded left operand (format.h) */
+};
+
 /* One time step of rows [0, n_rows) and panels [panel_begin, panel_end): the recurrent product and the cell. A panel is
  * LSTM_PANEL_VECTORS vectors of gate columns. Pointers are to row 0. Rows of c and c_prev are H_padded wide; rows of h
  * hold H elements (with a projection: h before it) and rows of h_prev h_size. c may be c_prev; h may not be h_prev. A
  * plain RNN has no c and never keeps gates. */
+struct lstm_step;
+
+/* From the sums of a block of rows and panels, LSTM_PANEL_VECTORS vectors each, to c and h. */
+typedef void lstm_update(const struct lstm_step *, int64_t row, int64_t panel, int rows, int panels, const void *sums);
+
 struct lstm_step {
     enum lstm_cell cell;
     const struct lstm_variant *variant;
@@ -54,6 +67,8 @@ struct lstm_step {
     int64_t c_stride, gates_stride;
     bool descending; /* panels from the last to the first: for_each_tile */
     bool keep_gates; /* leave i, f, g, o, after the activation, in `gates` */
+    struct lstm_groups groups;
+    lstm_update *update; /* for the kernels of formats/ */
 };
 
 /* One time step backward: d_h = d_h_next + d_output, then through the cell. Panels are vectors of hidden units. With a
@@ -101,6 +116,7 @@ struct lstm_product {
     const void *b;           /* packed */
     const real *bias;        /* packed; NULL: zero */
     bool add;                /* to y */
+    struct lstm_groups groups;
 };
 
 /* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
@@ -132,6 +148,7 @@ struct lstm_random {
 struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */
     void (*step)(const struct lstm_step *);
+    lstm_update *update;
     void (*step_backward)(const struct lstm_step_backward *);
     /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums
      * in `gates`, backward from d_h_next. */
@@ -143,6 +160,14 @@ struct lstm_kernels {
     void (*outer)(const struct lstm_outer *);
     void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
+};
+
+/* The kernels of the formats with groups, float32: steps without x and products with gates_per_unit 1. */
+struct lstm_format_kernels {
+    int64_t int8_group; /* k that lie together for each column of INT8 weights: 4 or 2 */
+    bool int8_offset;   /* the left operand is 128 larger than it should be, which the corrections take off */
+    void (*step)(const struct lstm_step *);
+    void (*product)(const struct lstm_product *);
 };
 
 #endif

@@ -1,9 +1,12 @@
 /* The register tile: the inner loop of every product.
  *
- *     acc[r][v] += sum over k of a[r][k] * b[k][v]
+ *     sums[r][v] = start[r][v] + sum over k of a[r][k] * b[k][v]
  *
- * for a few rows and panels * width vectors of columns. Each number is one chain of fused multiply-adds in increasing
- * k. The sizes are compile-time constants wherever a tile is inlined, so that acc lives in registers.
+ * for a few rows and panels * width vectors of columns. The depth is cut into blocks of LSTM_SUM_BLOCK k. Each block is
+ * one chain of fused multiply-adds in increasing k that begins at zero, and the blocks are added to the start in their
+ * order. (One chain for the whole depth has nearly twice the rounding error, and blocks of 128 are 1 % faster and 6 %
+ * less exact.) The sizes are compile-time constants
+ * wherever a tile is inlined, so that the chains live in registers.
  *
  * Tile sizes (vector/<isa>.h): 6 rows x 4 vectors with 32 registers, 3 x 4 with 16. A single row takes several panels
  * at a time: a fused multiply-add takes 4 cycles and two start in each, so at least 8 chains must be in flight. (With
@@ -68,7 +71,7 @@ ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, c
 /* A vector of weights as `real`. Widening is exact, so that the sums are those of real weights of the same values. */
 ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
 #ifndef LSTM_DOUBLE
-    if (format == LSTM_FORMAT_HALF) return load_half((const uint16_t *)p);
+    if (format == LSTM_FORMAT_FLOAT16) return load_half((const uint16_t *)p);
 #endif
     (void)format;
     return load((const real *)p);
@@ -93,14 +96,17 @@ ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm
     }
 }
 
-/* The whole depth: numbers or, with gates_per_unit > 1, units. (Unrolled by two, because the loop's own instructions
- * take issue slots that a busy neighbour on the same core leaves few of: 5 to 18 % there, nothing on a core of our own.
- * By four is no faster and makes the library a quarter larger.) */
-ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
-                                 int64_t depth, struct left_operand left, struct right_operand right, vec *acc) {
-    const real *a = left.first;
+/* A block: a chain that begins at zero, of `depth` numbers or, with gates_per_unit > 1, units. (Unrolled by two, because
+ * the loop's own instructions take issue slots that a busy neighbour on the same core leaves few of: 5 to 18 % there,
+ * nothing on a core of our own. By four is no faster and makes the library a quarter larger.) */
+ALWAYS_INLINE void multiply_block(const struct tile_shape shape, const enum lstm_format format,
+                                  const int gates_per_unit, int64_t depth, struct left_operand left,
+                                  struct right_operand right, vec *acc) {
     const int64_t b_step = right.step * lstm_format_bytes(format, sizeof(real));
+    const real *a = left.first;
     const char *b = right.data;
+    UNROLL
+    for (int k = 0; k < shape.rows * shape.panels * shape.width; k++) acc[k] = broadcast((real)0);
     if (gates_per_unit == 1) {
         UNROLL_BY(2)
         for (int64_t k = 0; k < depth; k++, b += b_step)
@@ -117,12 +123,62 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
     }
 }
 
-/* Copies the sums of a finished tile to memory, for a function that is not inlined. Only the copy has its address
- * taken: if acc itself had, the compiler would write all of it back around every loop (8 % of a step of one row at
- * H = 64). */
-ALWAYS_INLINE void spill(const int n, const vec *acc, vec *sums) {
+/* Vectors of sums in memory: of row r from first + r * stride on (stride in elements, 0: the same for all rows). */
+struct sums {
+    real *first;
+    int64_t stride;
+};
+
+/* To start from. (A constant in memory instead of a case of its own in every tile.) */
+ALWAYS_INLINE struct sums zero_sums(void) {
+    static const vec zeros[TILE_VECTORS];
+    return (struct sums){(real *)zeros, 0};
+}
+
+/* Those of a tile, one row after the other. */
+ALWAYS_INLINE struct sums sums_of_tile(const struct tile_shape shape, vec *sums) {
+    return (struct sums){(real *)sums, shape.panels * shape.width * VL};
+}
+
+/* A start that the sums will need when their first block is complete. (Otherwise the tile waits for it there: 3 % of a
+ * step of one row, 2 % of one of many.) */
+ALWAYS_INLINE void prefetch_sums(const struct tile_shape shape, struct sums start) {
     UNROLL
-    for (int k = 0; k < n; k++) sums[k] = acc[k];
+    for (int r = 0; r < shape.rows; r++) {
+        UNROLL
+        for (int v = 0; v < shape.panels * shape.width; v++)
+            __builtin_prefetch(start.first + r * start.stride + v * VL);
+    }
+}
+
+/* sums = start + the whole product, block by block. The start may be the sums. (Only `sums` is in memory: if the chains
+ * themselves had an address, the compiler would write all of them back around every loop, 8 % of a step of one row at
+ * H = 64.) */
+ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
+                                 int64_t depth, struct left_operand left, struct right_operand right, struct sums start,
+                                 struct sums sums) {
+    const int n = shape.panels * shape.width;
+    const int64_t per_block = LSTM_SUM_BLOCK / gates_per_unit, b_bytes = lstm_format_bytes(format, sizeof(real));
+    int64_t left_over = depth;
+    do {
+        vec acc[TILE_VECTORS];
+        const int64_t block = left_over < per_block ? left_over : per_block;
+        if (shape.rows == 1 && block == per_block) /* a constant: 1-3 % of a step of one row */
+            multiply_block(shape, format, gates_per_unit, per_block, left, right, acc);
+        else
+            multiply_block(shape, format, gates_per_unit, block, left, right, acc);
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) {
+            UNROLL
+            for (int v = 0; v < n; v++)
+                store(sums.first + r * sums.stride + v * VL,
+                      load(start.first + r * start.stride + v * VL) + acc[r * n + v]);
+        }
+        start = sums;
+        left.first += block * gates_per_unit * left.step;
+        right.data = (const char *)right.data + block * gates_per_unit * right.step * b_bytes;
+        left_over -= block;
+    } while (left_over > 0);
 }
 
 /* ---- all tiles of a block ---------------------------------------------------------------------------------------- */

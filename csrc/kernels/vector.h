@@ -34,6 +34,9 @@ typedef vec unaligned_vec __attribute__((aligned(sizeof(real))));
 ALWAYS_INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
 ALWAYS_INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
 
+typedef bits unaligned_bits __attribute__((aligned(1)));
+ALWAYS_INLINE bits broadcast_bits(real_bits s) { return s - (bits){0}; }
+
 /* The first n lanes, for any n > 0. */
 ALWAYS_INLINE vec load_lanes(const real *p, int64_t n) { return n < VL ? load_first(p, n) : load(p); }
 ALWAYS_INLINE void store_lanes(real *p, vec v, int64_t n) {

@@ -2,6 +2,7 @@
 #ifndef LSTM_BLOCKS_H
 #define LSTM_BLOCKS_H
 
+#include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -11,6 +12,25 @@
 
 static inline const struct lstm_kernels *kernels_of(const struct lstm_call *call) {
     return call->isa->kernels[REAL_DTYPE];
+}
+
+static inline const struct lstm_format_kernels *format_kernels_of(const struct lstm_call *call) {
+    return call->isa->formats;
+}
+
+typedef void product_kernel(const struct lstm_product *);
+static inline product_kernel *product_of(const struct lstm_call *call, enum lstm_format format) {
+    return lstm_has_groups(format) ? format_kernels_of(call)->product : kernels_of(call)->product;
+}
+
+typedef void step_kernel(const struct lstm_step *);
+static inline step_kernel *step_of(const struct lstm_call *call, enum lstm_format format) {
+    return lstm_has_groups(format) ? format_kernels_of(call)->step : kernels_of(call)->step;
+}
+
+/* Of n rows, how many a kernel call of that format takes. */
+static inline int64_t most_rows(enum lstm_format format, int64_t n) {
+    return lstm_has_groups(format) && n > LSTM_OPERAND_ROWS ? LSTM_OPERAND_ROWS : n;
 }
 
 /* Panels of n columns. */
@@ -34,7 +54,7 @@ static bool run_product(struct lstm_worker *worker, const struct lstm_call *call
                         struct lstm_product p) {
     const int64_t n_rows = p.n_rows, panel_begin = p.panel_begin, panel_end = p.panel_end;
     const int64_t panel_flops = 2 * p.depth * p.gates_per_unit * LSTM_PANEL_VECTORS * d->vector;
-    const int64_t rows_step = block_size(n_rows, panel_flops);
+    const int64_t rows_step = most_rows(p.format, block_size(n_rows, panel_flops));
     const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops * rows_step);
     const struct lstm_rows a = p.a, y = p.y;
     for (int64_t row = 0; row < n_rows; row += rows_step)
@@ -44,7 +64,7 @@ static bool run_product(struct lstm_worker *worker, const struct lstm_call *call
             p.y = skip_rows(y, row);
             p.panel_begin = panel;
             p.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
-            kernels_of(call)->product(&p);
+            product_of(call, p.format)(&p);
             if (lstm_cancelled(worker, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
         }
     return true;

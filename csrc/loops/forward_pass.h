@@ -34,6 +34,8 @@ struct forward_pass {
     struct directed_sequence x, h, gates; /* gates: by step of the sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;                  /* on the tape */
     const void *weight_ih, *weight_hh, *weight_hr;
+    const float *scale_ih, *scale_hh; /* of INT8 matrices */
+    void *operands;                   /* of this worker, with a format that has groups */
     const real *bias, *vectors;
     const struct lstm_variant *variant; /* NULL: the plain cell */
     bool has_stages;                    /* forward_stages.h; the next five are for these */
@@ -54,7 +56,8 @@ struct block_limits {
 
 static struct block_limits block_limits_of(const struct forward_run *run, const struct forward_pass *p, int64_t depth) {
     const int64_t panel_flops = 2 * depth * LSTM_PANEL_VECTORS * run->d.vector;
-    const int64_t rows = block_size(p->row_end - p->row_begin, panel_flops);
+    const enum lstm_format format = run->args->call.model.format;
+    const int64_t rows = most_rows(format, block_size(p->row_end - p->row_begin, panel_flops));
     return (struct block_limits){panel_flops, rows, block_size(p->panel_end - p->panel_begin, panel_flops * rows)};
 }
 
@@ -71,7 +74,7 @@ static bool run_long_step(const struct lstm_call *call, const struct forward_pas
         s.h = skip_rows(whole->h, row);
         for (s.panel_begin = p->panel_begin; s.panel_begin < p->panel_end; s.panel_begin = s.panel_end) {
             s.panel_end = p->panel_end - s.panel_begin < most->panels ? p->panel_end : s.panel_begin + most->panels;
-            kernels_of(call)->step(&s);
+            step_of(call, s.format)(&s);
             const int64_t flops = most->panel_flops * (s.panel_end - s.panel_begin) * s.n_rows;
             if (lstm_cancelled(p->worker, flops) && !p->shares_units) return false;
         }
@@ -85,7 +88,7 @@ static inline bool run_step(const struct lstm_call *call, const struct forward_p
                             const struct lstm_step *s) {
     const int64_t panels = s->panel_end - s->panel_begin;
     if (s->n_rows > most->rows || panels > most->panels) return run_long_step(call, p, most, s);
-    kernels_of(call)->step(s);
+    step_of(call, s->format)(s);
     return !lstm_cancelled(p->worker, most->panel_flops * panels * s->n_rows) || p->shares_units;
 }
 

@@ -75,22 +75,26 @@ static struct forward_pass plan_forward_pass(const struct forward_run *run, stru
     struct lstm_packed packed;
     lstm_plan_packed(model, a->call.isa, false, layer, direction, &packed);
     const struct lstm_sequence x = input_of_layer(run, layer, begin), h = output_of_layer(run, layer, begin);
-    struct forward_pass p = {.worker = worker,
-                             .layer = layer,
-                             .direction = direction,
-                             .input_size = lstm_layer_input(model, layer),
-                             .step_begin = begin,
-                             .step_end = end,
-                             .gates_are_kept = a->tape && run->d.keeps_gates && !a->call.recompute_gates,
-                             .weight_ih = weights + packed.weight_ih,
-                             .weight_hh = weights + packed.weight_hh,
-                             .weight_hr = weights + packed.weight_hr,
-                             .bias = (const real *)(weights + packed.bias),
-                             .vectors = (const real *)(weights + packed.vectors),
-                             .has_stages = run->has_stages,
-                             .h_state = h_state_of(run, index),
-                             .c = c_of_layer(run, layer, direction),
-                             .c_step_stride = a->tape ? B * run->d.H_padded : 0};
+    struct forward_pass p = {
+        .worker = worker,
+        .layer = layer,
+        .direction = direction,
+        .input_size = lstm_layer_input(model, layer),
+        .step_begin = begin,
+        .step_end = end,
+        .gates_are_kept = a->tape && run->d.keeps_gates && !a->call.recompute_gates,
+        .weight_ih = weights + packed.weight_ih,
+        .weight_hh = weights + packed.weight_hh,
+        .weight_hr = weights + packed.weight_hr,
+        .scale_ih = (const float *)(weights + packed.scale_ih),
+        .scale_hh = (const float *)(weights + packed.scale_hh),
+        .operands = forward_workspace(run, run->plan.operands + worker->rank * run->plan.operands_bytes),
+        .bias = (const real *)(weights + packed.bias),
+        .vectors = (const real *)(weights + packed.vectors),
+        .has_stages = run->has_stages,
+        .h_state = h_state_of(run, index),
+        .c = c_of_layer(run, layer, direction),
+        .c_step_stride = a->tape ? B * run->d.H_padded : 0};
     char *gates = p.gates_are_kept ? (char *)a->tape + run->tape.gates + index * run->tape.gates_bytes
                                    : (char *)a->workspace + run->plan.gates + direction * run->plan.gates_bytes;
     p.gates = (struct directed_sequence){.data = (real *)gates, .step_stride = B * width, .row_stride = width};

@@ -20,8 +20,10 @@
  * or two numbers is cheaper to compute with the step: the gates then never go through memory. */
 static bool is_worth_hoisting(const struct forward_run *run, const struct forward_pass *p) {
     const struct lstm_model *model = &run->args->call.model;
-    if (model->layer_norm) return true; /* the norm is between this product and the recurrent one */
-    const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R) * run->d.weight_bytes;
+    if (model->layer_norm) return true;              /* the norm is between this product and the recurrent one */
+    if (lstm_has_groups(model->format)) return true; /* both may differ in format; their kernels take one product */
+    const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
+                                 * lstm_format_bytes(model->format, run->d.element_bytes);
     return run->plan.chunk_steps > 1 && p->step_end - p->step_begin > 1 && p->input_size > 2
            && (p->row_end - p->row_begin < kernels_of(&run->args->call)->tile_rows || weight_bytes > 384 << 10);
 }
@@ -55,9 +57,10 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
                                    .panel_begin = p->panel_begin,
                                    .panel_end = p->panel_end,
                                    .gates_per_unit = 1,
-                                   .format = lstm_format_of(&call->model),
+                                   .format = lstm_input_format(&call->model, p->layer),
                                    .b = p->weight_ih,
-                                   .bias = call->model.layer_norm ? NULL : p->bias};
+                                   .bias = call->model.layer_norm ? NULL : p->bias,
+                                   .groups = {p->scale_ih, p->layer == 0, p->operands}};
     const struct directed_sequence *to = p->a_x.data ? &p->a_x : &p->gates;
     const bool is_even = is_full && !p->x.offsets && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride
                          && p->gates.step_stride == n_rows * p->gates.row_stride;
@@ -91,7 +94,9 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
     const int64_t R = run->d.R, width = run->d.H_padded, row = p->row_begin;
     struct lstm_step s = {.cell = call->model.cell,
                           .variant = p->variant,
-                          .format = lstm_format_of(&call->model),
+                          .format = call->model.format,
+                          .groups = {p->scale_hh, false, p->operands},
+                          .update = kernels_of(call)->update,
                           .input_size = p->input_size,
                           .hidden_size = call->model.hidden_size,
                           .h_size = R,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../format.h"
+#include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
@@ -24,7 +25,7 @@ static struct lstm_dims without_gates(const struct lstm_dims *d, int64_t padded)
 
 /* ---- columns are gates: forward ---------------------------------------------------------------------------------- */
 
-/* packed[k][c] = weight[gate_row(c)][k], in the format of both. */
+/* packed[k][c] = weight[gate_row(c)][k], in the format of both, without groups. */
 static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
                          const void *weight, void *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -36,12 +37,58 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
         const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel, base = begin * depth;
         for (int64_t c = 0; c < width; c++) {
             const int64_t row = gate_row(d, H, begin + c);
-            if (format == LSTM_FORMAT_HALF)
+            if (format == LSTM_FORMAT_FLOAT16)
                 for (int64_t k = 0; k < depth; k++) to_half[base + k * width + c] = row < 0 ? 0 : half[row * depth + k];
             else
                 for (int64_t k = 0; k < depth; k++) to_full[base + k * width + c] = row < 0 ? 0 : full[row * depth + k];
         }
     }
+}
+
+/* The same in groups: packed[k / group][c][k % group], all panels whole. */
+static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, int64_t group,
+                        const void *weight, void *packed) {
+    const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
+    const int8_t *bytes = weight;
+    const uint16_t *words = weight;
+    int8_t *to_bytes = packed;
+    uint16_t *to_words = packed;
+    for (int64_t begin = 0; begin < d->gates_width; begin += width)
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t row = gate_row(d, H, begin + c);
+            for (int64_t k = 0; k < padded; k++) {
+                const int64_t to = begin * padded + (k / group * width + c) * group + k % group;
+                const bool is_padding = row < 0 || k >= depth;
+                if (format == LSTM_FORMAT_INT8)
+                    to_bytes[to] = is_padding ? 0 : bytes[row * depth + k];
+                else
+                    to_words[to] = is_padding ? 0 : words[row * depth + k];
+            }
+        }
+}
+
+/* The scales of an INT8 matrix, times that of the left operand unless its rows have scales, and what an offset of the
+ * left operand adds to each sum. */
+static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, bool by_row, bool has_offset,
+                        const int8_t *weight, const float *scale, float *packed) {
+    int32_t *corrections = (int32_t *)(packed + d->gates_width);
+    for (int64_t c = 0; c < d->gates_width; c++) {
+        const int64_t row = gate_row(d, H, c);
+        int32_t sum = 0;
+        for (int64_t k = 0; k < depth && row >= 0; k++) sum += weight[row * depth + k];
+        packed[c] = row < 0 ? 0 : by_row ? scale[row] : (float)((double)scale[row] / 127);
+        corrections[c] = has_offset ? -128 * sum : 0;
+    }
+}
+
+/* A matrix of the forward pass. */
+static void pack_matrix(const struct lstm_dims *d, const struct lstm_isa *isa, int64_t H, int64_t depth,
+                        enum lstm_format format, const void *weight, void *packed) {
+    const struct lstm_format_kernels *kernels = isa->formats;
+    if (lstm_has_groups(format))
+        pack_groups(d, H, depth, format, format == LSTM_FORMAT_INT8 ? kernels->int8_group : 2, weight, packed);
+    else
+        pack_columns(d, H, depth, format, weight, packed);
 }
 
 /* The inverse, for gradients: the rows of `weight` that belong to this worker's panels. packed NULL: zeros.
@@ -123,10 +170,10 @@ static void pack_bias(const struct lstm_dims *d, int64_t H, const real *b_ih, co
 }
 
 /* One layer and direction. */
-static void pack_layer(const struct lstm_model *m, const struct lstm_dims *d, int64_t I, bool backward,
-                       const struct lstm_weights *w, const struct lstm_packed *offsets, char *packed) {
+static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, const struct lstm_dims *d, int64_t layer,
+                       bool backward, const struct lstm_weights *w, const struct lstm_packed *offsets, char *packed) {
     const struct lstm_dims units = without_gates(d, d->H_padded), outputs = without_gates(d, d->R_padded);
-    const int64_t H = m->hidden_size, R = d->R;
+    const int64_t H = m->hidden_size, R = d->R, I = lstm_layer_input(m, layer);
     void *weight_ih = packed + offsets->weight_ih, *weight_hh = packed + offsets->weight_hh;
     void *weight_hr = packed + offsets->weight_hr;
     pack_vectors(m, d, w, (real *)(packed + offsets->vectors));
@@ -140,10 +187,14 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_dims *d, in
         if (m->proj_size) pack_rows(&outputs, R, H, w->weight_hr, weight_hr);
         return;
     }
-    const enum lstm_format format = lstm_format_of(m);
-    pack_columns(d, H, I, format, w->weight_ih, weight_ih);
-    pack_columns(d, H, R, format, w->weight_hh, weight_hh);
-    if (m->proj_size) pack_columns(&outputs, R, H, format, w->weight_hr, weight_hr);
+    pack_matrix(d, isa, H, I, lstm_input_format(m, layer), w->weight_ih, weight_ih);
+    pack_matrix(d, isa, H, R, m->format, w->weight_hh, weight_hh);
+    if (m->proj_size) pack_matrix(&outputs, isa, R, H, m->format, w->weight_hr, weight_hr);
+    const bool has_offset = ((const struct lstm_format_kernels *)isa->formats)->int8_offset;
+    if (w->scale_ih)
+        pack_scales(d, H, I, layer == 0, has_offset, w->weight_ih, w->scale_ih, (float *)(packed + offsets->scale_ih));
+    if (w->scale_hh)
+        pack_scales(d, H, R, false, has_offset, w->weight_hh, w->scale_hh, (float *)(packed + offsets->scale_hh));
     pack_bias(d, H, w->bias_ih, w->bias_hh, (real *)(packed + offsets->bias));
 }
 
@@ -154,7 +205,7 @@ static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool ba
         for (int64_t direction = 0; direction < m->num_directions; direction++, weights++) {
             struct lstm_packed offsets;
             lstm_plan_packed(m, isa, backward, layer, direction, &offsets);
-            pack_layer(m, &d, lstm_layer_input(m, layer), backward, weights, &offsets, packed);
+            pack_layer(m, isa, &d, layer, backward, weights, &offsets, packed);
         }
 }
 

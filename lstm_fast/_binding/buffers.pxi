@@ -8,11 +8,12 @@ cdef type plain_array = numpy.ndarray  # not a subclass: a masked array means so
 
 # Number formats, as in the buffer protocol.
 cdef dict DTYPES = {c'f': numpy.dtype("float32"), c'd': numpy.dtype("float64"), c'e': numpy.dtype("float16"),
-                    c'l': numpy.dtype("int64"), c'B': numpy.dtype("uint8")}
+                    c'l': numpy.dtype("int64"), c'B': numpy.dtype("uint8"), c'b': numpy.dtype("int8"),
+                    c'H': numpy.dtype("uint16")}
 
 
 cdef inline int number_shift(char code) noexcept:
-    return 2 if code == c'f' else 0 if code == c'B' else 1 if code == c'e' else 3
+    return 2 if code == c'f' else 0 if code in b"Bb" else 1 if code in b"eH" else 3
 
 
 cdef inline int64_t number_bytes(char code) noexcept:

@@ -6,6 +6,10 @@ cdef extern from "<stdbool.h>" nogil:
     ctypedef bint c_bool "bool"
 
 
+cdef extern from "format.h" nogil:
+    lstm_format lstm_input_format(const lstm_model *, int64_t layer)
+
+
 cdef extern from "lstm_fast.h" nogil:
     const int64_t LSTM_LARGEST_SIZE
     const int LSTM_MOST_THREADS
@@ -25,6 +29,11 @@ cdef extern from "lstm_fast.h" nogil:
     enum lstm_dtype:
         LSTM_F32
         LSTM_F64
+    enum lstm_format:
+        LSTM_FORMAT_REAL
+        LSTM_FORMAT_FLOAT16
+        LSTM_FORMAT_BFLOAT16
+        LSTM_FORMAT_INT8
     enum lstm_status:
         LSTM_OK
         LSTM_TOO_LARGE
@@ -53,17 +62,21 @@ cdef extern from "lstm_fast.h" nogil:
         lstm_cell cell
         lstm_dtype dtype
         int64_t input_size, hidden_size, num_layers, num_directions
-        c_bool half_weights, initial_state
+        lstm_format format
+        c_bool int8_inputs, initial_state
         int64_t proj_size
         c_bool peepholes, layer_norm, coupled_gates
         double cell_clip, gate_clip
         lstm_activation activation, recurrent_activation, cell_activation
     struct lstm_isa:
         const char *name
+        const char *base
         c_bool (*is_supported)() noexcept nogil
         const void *kernels[2]
+        const void *formats
         int64_t vector_bytes
     const lstm_isa lstm_isas[]
+    const lstm_isa *lstm_best_isa()
 
     enum lstm_split:
         LSTM_SPLIT_BEST
@@ -101,6 +114,8 @@ cdef extern from "lstm_fast.h" nogil:
         const void *norm_c_bias
         const void *h_0
         const void *c_0
+        const float *scale_ih
+        const float *scale_hh
     struct lstm_weight_gradients:
         void *d_weight_ih
         void *d_weight_hh

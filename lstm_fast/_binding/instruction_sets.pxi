@@ -33,13 +33,24 @@ def available_isas():
     return isa_names(True)
 
 
+def base_isa(name):
+    """The instruction set whose kernels it extends for formats of fewer bits; its own name if it has kernels of its
+    own."""
+    cdef int k = 0
+    while lstm_isas[k].name != NULL:
+        if (<bytes>lstm_isas[k].name).decode() == name:
+            return (<bytes>lstm_isas[k].base).decode()
+        k += 1
+    raise ValueError(f"name must be one of {', '.join(compiled_isas())}, got {name!r}")
+
+
 def use_isa(name=None):
     """Weights packed from now on compute with this instruction set; None: the fastest. Returns its name."""
     global current_isa
     cdef int k = 0
     available = available_isas()
     if name is None:
-        name = available[len(available) - 1]
+        name = (<bytes>lstm_best_isa().name).decode()
     if name not in available:
         state = "not on this machine" if name in compiled_isas() else "unknown"
         raise ValueError(f"LSTM_FAST_ISA must be one of {', '.join(available)} here, got {name!r} ({state})")

@@ -11,7 +11,12 @@ ACTIVATIONS = {
 
 # Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight",
-              "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0")
+              "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0", "scale_ih", "scale_hh")
+
+# Formats of the weight matrices and what their arrays hold: bfloat16 numbers are the upper halves of float32.
+FORMATS = {None: LSTM_FORMAT_REAL, "float16": LSTM_FORMAT_FLOAT16, "bfloat16": LSTM_FORMAT_BFLOAT16,
+           "int8": LSTM_FORMAT_INT8}
+cdef char *FORMAT_CODES = b" eHb"
 
 
 cdef lstm_activation activation_of(spec) except *:
@@ -40,13 +45,15 @@ cdef int check_model(lstm_model *m, tuple arrays) except -1:
         raise ValueError(f"arrays must have an entry for each layer and direction, got {len(arrays)}")
     check_entry(arrays[0])
     m.initial_state = arrays[0][PARAMETERS.index("h_0")] is not None
-    m.half_weights = getattr(arrays[0][PARAMETERS.index("weight_ih")], "dtype", None) == numpy.float16
+    m.int8_inputs = m.format == LSTM_FORMAT_INT8 and arrays[0][PARAMETERS.index("scale_ih")] is not None
     has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
                    or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
-    if m.cell != LSTM_CELL_LSTM and (has_options or m.half_weights):
-        raise ValueError("a plain RNN has none of the options of an LSTM, and no weights of float16")
-    if m.half_weights and m.dtype != LSTM_F32:
-        raise ValueError("weights of float16 need an LSTM of dtype float32")
+    if m.cell != LSTM_CELL_LSTM and (has_options or m.format != LSTM_FORMAT_REAL):
+        raise ValueError("a plain RNN has none of the options of an LSTM, and no format but its dtype's")
+    if m.format != LSTM_FORMAT_REAL and m.dtype != LSTM_F32:
+        raise ValueError("format must be None unless the dtype is float32")
+    if m.format == LSTM_FORMAT_INT8 and m.proj_size:
+        raise ValueError("format must not be 'int8' with a projection")
     return 0
 
 
@@ -57,9 +64,11 @@ cdef int check_entry(entry) except -1:
 
 
 cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
-                     int64_t columns=0) except? NULL:
+                     int64_t columns=0, lstm_format format=LSTM_FORMAT_REAL) except? NULL:
     """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
-    cdef char code = c'e' if m.half_weights and columns else c'f' if m.dtype == LSTM_F32 else c'd'
+    cdef char code = c'f' if m.dtype == LSTM_F32 else c'd'
+    if format != LSTM_FORMAT_REAL:
+        code = FORMAT_CODES[<int>format]
     if array is None and not is_in_model:
         return NULL
     if (array is None or not is_in_model) and not (array is None and name.startswith("bias")):
@@ -72,21 +81,22 @@ cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_
     cdef lstm_weights *w = weights
     cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = are_gradients
     cdef int64_t n = m.num_layers * m.num_directions, k = 0
+    cdef c_bool is_int8 = m.format == LSTM_FORMAT_INT8, has_scale_ih = is_int8 and m.int8_inputs
     cdef int64_t H = m.hidden_size, R = h_size_of(m), G = H * (LSTM_GATES if is_lstm else 1), I = m.input_size
     if len(entries) != n:
         raise ValueError(f"there must be {n} entries, one for each layer and direction, got {len(entries)}")
     for entry in entries:
         check_entry(entry)
         (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight,
-         norm_c_weight, norm_c_bias, h_0, c_0) = entry
+         norm_c_weight, norm_c_bias, h_0, c_0, scale_ih, scale_hh) = entry
         if k == m.num_directions:
-            I = m.num_directions * R
+            I, has_scale_ih = m.num_directions * R, is_int8
         w = &weights[k]
-        w.weight_ih = parameter(m, "weight_ih", weight_ih, True, g, G, I)
-        w.weight_hh = parameter(m, "weight_hh", weight_hh, True, g, G, R)
+        w.weight_ih = parameter(m, "weight_ih", weight_ih, True, g, G, I, lstm_input_format(m, k // m.num_directions))
+        w.weight_hh = parameter(m, "weight_hh", weight_hh, True, g, G, R, m.format)
         w.bias_ih = parameter(m, "bias_ih", bias_ih, True, g, G)
         w.bias_hh = parameter(m, "bias_hh", bias_hh, True, g, G)
-        w.weight_hr = parameter(m, "weight_hr", weight_hr, m.proj_size != 0, g, R, H)
+        w.weight_hr = parameter(m, "weight_hr", weight_hr, m.proj_size != 0, g, R, H, m.format)
         w.weight_peephole = parameter(m, "weight_peephole", weight_peephole, m.peepholes, g, 3 * H)
         w.norm_ih_weight = parameter(m, "norm_ih_weight", norm_ih_weight, m.layer_norm, g, G)
         w.norm_hh_weight = parameter(m, "norm_hh_weight", norm_hh_weight, m.layer_norm, g, G)
@@ -94,6 +104,8 @@ cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_
         w.norm_c_bias = parameter(m, "norm_c_bias", norm_c_bias, m.layer_norm, g, H)
         w.h_0 = parameter(m, "h_0", h_0, m.initial_state, g, R)
         w.c_0 = parameter(m, "c_0", c_0, m.initial_state and is_lstm, g, H)
+        w.scale_ih = <const float *>parameter(m, "scale_ih", scale_ih, has_scale_ih, g, G)
+        w.scale_hh = <const float *>parameter(m, "scale_hh", scale_hh, is_int8, g, G)
         k += 1
     return 0
 

@@ -4,8 +4,9 @@ cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
     arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
-    of which all of them are views, if there is one. float16 matrices are stored as such and computed with in float32,
-    forward only; all other arrays have the dtype. Further options are members of lstm_model.
+    of which all of them are views, if there is one. format: of the matrices, a key of FORMATS; with any but None, an
+    LSTM of float32 that computes forward only. All other arrays have the dtype. Further options are members of
+    lstm_model.
 
     Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
     object.
@@ -21,7 +22,7 @@ cdef class Weights:
     cdef char code  # of the dtype, in the buffer protocol
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                  int64_t num_directions, arrays, *, flat=None, int64_t proj_size=0, c_bool peepholes=False,
+                  int64_t num_directions, arrays, *, flat=None, format=None, int64_t proj_size=0, c_bool peepholes=False,
                   c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
                   activation=None, recurrent_activation=None, cell_activation=None):
         cdef lstm_model *m = &self.model
@@ -34,6 +35,9 @@ cdef class Weights:
         m.cell_clip, m.gate_clip = cell_clip, gate_clip
         m.activation, m.cell_activation = activation_of(activation), activation_of(cell_activation)
         m.recurrent_activation = activation_of(recurrent_activation)
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
+        m.format = FORMATS[format]
         check_model(m, self.arrays)
         self.packed_forward = self.pack(False)
         if flat is not None:
@@ -74,8 +78,8 @@ cdef class Weights:
         cdef char *begin
         cdef char *at
         cdef int64_t n
-        if self.model.half_weights:
-            raise ValueError("flat must be None for weights of float16")
+        if self.model.format != LSTM_FORMAT_REAL:
+            raise ValueError("flat must be None with a format")
         begin = <char *>numbers("flat", flat, self.code, False, &self.n_flat)
         for array in [array for of in self.arrays for array in of if array is not None]:
             at = <char *>numbers("arrays", array, self.code, False, &n)
@@ -229,8 +233,8 @@ cdef class Weights:
         cdef lstm_status status
         cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
         cdef Block packed, workspace = None
-        if self.model.half_weights:
-            raise TypeError("weights of float16 are for inference: there is no backward")
+        if self.model.format != LSTM_FORMAT_REAL:
+            raise TypeError("weights in a format are for inference: there is no backward")
         T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
         if d_h_0 is None or (has_c and d_c_0 is None) or (d_c_norms is not None and not has_c):
             raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")

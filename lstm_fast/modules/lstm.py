@@ -387,13 +387,20 @@ class LSTM(LSTMNetwork, Recurrent):
 
         return trace(self, x, state, lengths, resets, num_threads)
 
-    def quantized(self, format: Literal["float16"] = "float16") -> QuantizedLSTM:
+    def quantized(
+        self,
+        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        *,
+        inputs: Literal["float32", "int8"] = "float32",
+    ) -> QuantizedLSTM:
         """Return an inference-only copy with fewer bits per weight.
 
         Parameters
         ----------
-        format : {"float16"}
-            Format of the weights; see `QuantizedLSTM` for accuracy and speed.
+        format : {"float16", "bfloat16", "int8"}, default "float16"
+            Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
+        inputs : {"float32", "int8"}, default "float32"
+            Of "int8": whether the first layer multiplies x in float32, which is more accurate, or in int8.
 
         Returns
         -------
@@ -403,14 +410,15 @@ class LSTM(LSTMNetwork, Recurrent):
         Raises
         ------
         ValueError
-            If the dtype is not float32, or a parameter overflows the format.
+            If the dtype is not float32, a parameter is not finite or overflows the format, or the format does not
+            have one of the options.
 
         Examples
         --------
         >>> import lstm_fast as lf
         >>> lf.LSTM(3, 16, seed=0).quantized("float16")
-        QuantizedLSTM(3, 16)  # weights of float16
+        QuantizedLSTM(3, 16, format='float16')
         """
         from ..quantized import QuantizedLSTM
 
-        return QuantizedLSTM(self, format)
+        return QuantizedLSTM(self, format, inputs)

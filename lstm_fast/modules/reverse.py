@@ -114,12 +114,12 @@ class ReverseLSTM(_Reverse, LSTM):
         order = _order(T, np.full(B, T) if lengths is None else np.reshape(np.asarray(lengths), B))
         return Trace(*(_reordered(values, order, axis=2) for values in trace))
 
-    def quantized(self, format: str = "float16") -> NoReturn:
+    def quantized(self, format: str = "float16", *, inputs: str = "float32") -> NoReturn:
         """Not available.
 
         Parameters
         ----------
-        format : str
+        format, inputs : str
             Ignored.
 
         Raises

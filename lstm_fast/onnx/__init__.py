@@ -4,7 +4,8 @@
     tensors.py      tensors as arrays: sizes checked before anything is allocated, external data
     operators.py    the operators between a file's constants and its nodes
     graph.py        nodes and constants of the graph, of bodies of If, Loop and Scan, and of functions
-    node.py         attributes and weights of one LSTM, RNN or DynamicQuantizeLSTM node, checked, in our layout
+    quantized.py    weights of 8 bits
+    node.py         attributes and weights of one LSTM or RNN node, checked, in our layout
     stack.py        nodes as the layers of one LSTM
     loading.py      names, load: an LSTM from a file
     builder.py      a graph that grows node by node

@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from . import node as _node
+from .quantized import dequantized
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -53,7 +54,7 @@ class _Recurrent(OpRun):
         weights = dict(weights)
         if op == "DynamicQuantizeLSTM":
             scales = [weights.pop(name) for name in _node.INPUTS[op][8:]]
-            weights["W"], weights["R"] = _node.dequantized(weights["W"], weights["R"], *scales)
+            weights["W"], weights["R"] = dequantized(weights["W"], weights["R"], *scales)
         description = _node.describe("RNN" if op == "RNN" else "LSTM", attributes, **weights)
         return [_node.build([description._replace(directions=[direction])]) for direction in description.directions]
 

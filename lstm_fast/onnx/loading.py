@@ -13,8 +13,10 @@ from google.protobuf.message import DecodeError
 
 from .._errors import FormatError, type_name
 from .._files import open_regular
+from ..quantized import QuantizedLSTM
 from . import node as _node
 from .graph import Reader
+from .quantized import exact_rows
 from .stack import Layer, layers_from
 
 if TYPE_CHECKING:
@@ -57,13 +59,18 @@ def names(path_or_bytes: Source) -> list[str]:
     return [found.name for found in _read(path_or_bytes).nodes()]
 
 
-def load(path_or_bytes: Source, name: str | None = None, *, external_data: bool = False) -> LSTM:
+def load(
+    path_or_bytes: Source, name: str | None = None, *, external_data: bool = False, dequantize: bool = False
+) -> LSTM | QuantizedLSTM:
     """Load an LSTM from an ONNX model.
 
     layout=1 becomes batch_first=True; peepholes, clip, input_forget and activations become the options peepholes,
     gate_clip, coupled_gates and activation, recurrent_activation, cell_activation; direction "reverse" becomes a
-    ReverseLSTM; weights of 8 bits are dequantized. Constant initial states become the learned initial state (the same
-    for every sequence); states that the graph computes or is given are for the caller to pass.
+    ReverseLSTM. DynamicQuantizeLSTM nodes, which onnxruntime.quantization.quantize_dynamic makes, become a
+    QuantizedLSTM of format "int8" with inputs="int8"; its weights are those of the file wherever int8 has them (-127 to
+    127 after the zero point), else the nearest. Other weights of 8 bits are dequantized. Constant initial states become
+    the learned initial state (the same for every sequence); states that the graph computes or is given are for the
+    caller to pass.
 
     Parameters
     ----------
@@ -75,11 +82,13 @@ def load(path_or_bytes: Source, name: str | None = None, *, external_data: bool 
         output of the one before, with nothing between).
     external_data : bool, default False
         Whether weights may be in other files of the model's folder.
+    dequantize : bool, default False
+        Whether DynamicQuantizeLSTM nodes become an LSTM, too: of float32, which rounds neither x nor h.
 
     Returns
     -------
-    LSTM
-        With dtype float64 if the weights have it, else float32 (16 bits are widened).
+    LSTM or QuantizedLSTM
+        An LSTM has dtype float64 if the weights have it, else float32 (16 bits are widened).
 
     Raises
     ------
@@ -116,7 +125,21 @@ def load(path_or_bytes: Source, name: str | None = None, *, external_data: bool 
     )
     initial = [_with_zeros(state, layers[0].description.hidden_size) for state in states] if is_learned else None
     network: LSTM = _node.build([layer.description for layer in layers], initial, **options)  # type: ignore[assignment]
-    return network
+    return network if dequantize or not all(layer.quantized for layer in layers) else _in_int8(network, layers)
+
+
+def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
+    """The network with the integers of its nodes wherever int8 has them."""
+    try:
+        stored = network.quantized("int8", inputs="int8").state_dict()
+        for k, layer in enumerate(layers):
+            for kind, arguments in layer.quantized.items():
+                for d, (is_exact, q, scale) in enumerate(exact_rows(*arguments)):
+                    suffix = f"{kind}_l{k}{('', '_reverse')[d]}"
+                    stored["weight_" + suffix][is_exact], stored["scale_" + suffix][is_exact] = q, scale
+        return QuantizedLSTM.of_stored(network.config(), "int8", "int8", stored)
+    except ValueError as error:
+        raise FormatError(f"{error}: pass dequantize=True for an LSTM of float32") from None
 
 
 def _with_zeros(state: Initial, H: int) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..reference.activations import ACTIVATIONS, activation
 from .layout import ACTIVATIONS as ACTIVATION_NAMES
 from .layout import FROM_ACTIVATION, FROM_ONNX, rows
-from .operators import dequantize
 
 if TYPE_CHECKING:
     from .._types import Activation, Array, DType
@@ -212,40 +211,6 @@ def _activation(name: str, given: Sequence[float | None]) -> Activation:
         raise FormatError(f"attribute activation_alpha: {error}") from None
     result: Activation = spec if values != defaults else name
     return result
-
-
-# ---- weights of 8 bits ----
-
-
-def dequantized(
-    W: Array | None,
-    R: Array | None,
-    W_scale: Array | None,
-    W_zero_point: Array | None,
-    R_scale: Array | None,
-    R_zero_point: Array | None,
-) -> tuple[Array, Array]:
-    """W and R of a DynamicQuantizeLSTM, (D, I, 4H) of 8 bits, as those of an LSTM, (D, 4H, I).
-
-    Scales and zero points have the shape (D,) or (D, 4H).
-    """
-    return _dequantized("W", W, W_scale, W_zero_point), _dequantized("R", R, R_scale, R_zero_point)
-
-
-def _dequantized(name: str, array: Array | None, scale: Array | None, zero_point: Array | None) -> Array:
-    if array is None or scale is None:
-        raise FormatError(f"inputs {name} and {name}_scale are needed")
-    shapes = () if array.ndim != 3 else ((array.shape[0],), (array.shape[0], array.shape[2]))
-    if scale.shape not in shapes or (zero_point is not None and zero_point.shape != scale.shape):
-        raise FormatError(
-            f"{name} must have 3 axes, {name}_scale shape (D,) or (D, 4H), {name}_zero_point the same, got "
-            f"{array.shape}, {scale.shape} and {None if zero_point is None else zero_point.shape}"
-        )
-    zeros = [None] * len(array) if zero_point is None else zero_point
-    try:
-        return np.stack([dequantize(array[d].T, scale[d], zeros[d], 0) for d in range(len(array))])
-    except ValueError as error:
-        raise FormatError(f"{name}: {error}") from None
 
 
 # ---- networks ----

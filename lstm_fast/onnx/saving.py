@@ -15,8 +15,9 @@ from .._files import write_atomically
 from .._inference import Network
 from ..modules import LSTMCell
 from ..modules.reverse import ReverseLSTM, ReverseRNN
+from ..quantized import QuantizedLSTM
 from ..reference.activations import activation
-from ..train.model import SequenceModel
+from ..train.predictor import Predictor
 from .builder import Graph
 from .layout import ACTIVATIONS, TO_ONNX, rows
 from .loading import METADATA, REMEMBERED
@@ -24,12 +25,13 @@ from .loading import METADATA, REMEMBERED
 if TYPE_CHECKING:
     from .._types import Activation, Array
     from ..modules import LSTM, RNN
-    from ..quantized import QuantizedLSTM
+    from ..train.model import SequenceModel
+    from ..train.quantized import QuantizedModel
 
 OPSET, IR_VERSION = 14, 8
 
 
-def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel, path: str | PathLike[str]) -> None:
+def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedModel, path: str | PathLike[str]) -> None:
     """Write an LSTM, an RNN or a SequenceModel as an ONNX model, atomically.
 
     The model of an LSTM or RNN has the input x and the outputs output, h_n and, for an LSTM, c_n, in the shapes of a
@@ -43,8 +45,9 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel, path: str | 
 
     Parameters
     ----------
-    lstm_or_model : LSTM, RNN, QuantizedLSTM or SequenceModel
-        What to write.
+    lstm_or_model : LSTM, RNN, QuantizedLSTM, SequenceModel or QuantizedModel
+        What to write. A QuantizedLSTM has its weights in float16 in the file if that is its format, else in float32,
+        with the values that it stores.
     path : path
         The file. After an error it is as it was before.
 
@@ -68,8 +71,10 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel, path: str | 
     >>> bool(np.allclose(output, lstm(x)[0], atol=1e-6))
     True
     """
-    is_model = isinstance(lstm_or_model, SequenceModel)
-    network = lstm_or_model.lstm if isinstance(lstm_or_model, SequenceModel) else lstm_or_model
+    is_model = isinstance(lstm_or_model, Predictor)
+    network: Any = lstm_or_model.lstm if isinstance(lstm_or_model, Predictor) else lstm_or_model
+    if isinstance(network, QuantizedLSTM) and network.format != "float16":
+        network = network.dequantized()
     if not isinstance(network, Network) or isinstance(network, LSTMCell):
         raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
     for name in ("proj_size", "layer_norm", "cell_clip"):
@@ -77,7 +82,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel, path: str | 
             raise ValueError(f"{name}={getattr(network, name)!r} cannot be saved: ONNX's LSTM does not have it")
     graph = Graph(network.dtype)
     nodes = _Nodes(graph, network, has_states=not is_model)
-    if isinstance(lstm_or_model, SequenceModel):
+    if isinstance(lstm_or_model, Predictor):
         _add_head(graph, nodes, lstm_or_model)
     else:
         nodes.add_outputs()
@@ -198,7 +203,7 @@ class _Nodes:
                 self.graph.output(name, [self.L * self.D, "B", self.H])
 
 
-def _add_head(graph: Graph, nodes: _Nodes, model: SequenceModel) -> None:
+def _add_head(graph: Graph, nodes: _Nodes, model: Predictor) -> None:
     """The output y: the head on the features that the readout selects."""
     weight, bias = model.head.weight, model.head.bias
     sizes: list[str | int] = ["B"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .._errors import FormatError
 from . import node as _node
 from .graph import Found, NotConstant, Scope
+from .quantized import dequantized
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -32,10 +33,13 @@ class Layer:
             raise FormatError(f"node {found.name} must have at most {len(names)} inputs, got {len(proto.input)}")
         self.inputs = {name: given for name, given in zip(names, proto.input) if given}
         weights = {name: self._weight(name) for name in names[1:] if name not in _node.STATES}
+        # Of a DynamicQuantizeLSTM: arguments of exact_rows for weight_ih and weight_hh.
+        self.quantized: dict[str, tuple[Any, ...]] = {}
         try:
             if proto.op_type == "DynamicQuantizeLSTM":
                 scales = [weights.pop(name) for name in names[8:]]
-                weights["W"], weights["R"] = _node.dequantized(weights["W"], weights["R"], *scales)
+                self.quantized = {"ih": (weights["W"], *scales[:2]), "hh": (weights["R"], *scales[2:])}
+                weights["W"], weights["R"] = dequantized(weights["W"], weights["R"], *scales)
             self.attributes = self.scope.attributes(proto)
             self.description = _node.describe("LSTM", self.attributes, **weights)
         except FormatError as error:

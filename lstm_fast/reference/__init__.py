@@ -43,15 +43,30 @@ results are derivatives. Tapes refer to their arrays and do not copy them.
     _sequence.py        argument checks, lengths, resets, initial states, directions
     lstm.py, rnn.py     one layer in one direction
     stack.py            layers and directions
+    float32.py          float32 arithmetic as the kernels do it, every operation rounded once
+    formats.py          bfloat16 and int8: rounding, products
+    quantized_cell.py, quantized.py, quantized_stack.py   a step, a layer and a stack with the rounding of the kernels
     masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
 
 Each file uses only those above it (and the type aliases in _types.py).
 """
 
 from .activations import ACTIVATIONS, Activation, activation, sigmoid
+from .formats import (
+    QuantizedRows,
+    from_bfloat16,
+    quantize_hidden,
+    quantize_inputs,
+    quantize_rows,
+    round_bfloat16,
+    to_bfloat16,
+)
 from .gates import GATES, gate_rows
 from .lstm import lstm_backward, lstm_forward
 from .masks import dropout_mask, philox4x32, recurrent_dropout_mask, zoneout_mask
+from .quantized import lstm_forward_bfloat16, lstm_forward_float32, lstm_forward_int8
+from .quantized_cell import exact_activation
+from .quantized_stack import quantized_forward
 from .rnn import NONLINEARITIES, rnn_backward, rnn_forward
 from .stack import DIRECTIONS, StackTape, stack_backward, stack_forward
 from .tapes import LSTMGradients, LSTMTape, RNNGradients, RNNTape
@@ -68,6 +83,18 @@ __all__ = [
     "RNNTape",
     "RNNGradients",
     "StackTape",
+    "lstm_forward_float32",
+    "lstm_forward_bfloat16",
+    "lstm_forward_int8",
+    "quantized_forward",
+    "QuantizedRows",
+    "to_bfloat16",
+    "from_bfloat16",
+    "round_bfloat16",
+    "quantize_rows",
+    "quantize_hidden",
+    "quantize_inputs",
+    "exact_activation",
     "GATES",
     "ACTIVATIONS",
     "NONLINEARITIES",

@@ -1,12 +1,14 @@
-"""What the estimators share: the network made from their settings, and its training."""
+"""What the estimators share: the network made from their settings, its training, its copy in fewer bits."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from ..modules import LSTM
 from ..train import Adam, FitConfig, History, SequenceModel, Trainer
@@ -35,9 +37,55 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: SequenceModel
+    model_: Any  # a SequenceModel, or of a quantized copy a QuantizedModel
     history_: History
     n_features_in_: int
+
+    def quantized(
+        self,
+        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        *,
+        inputs: Literal["float32", "int8"] = "float32",
+    ) -> Self:
+        """Return a copy that predicts with fewer bits per weight.
+
+        Settings, scalings and history are those of the estimator. `model_` is a `QuantizedModel`, which `partial_fit`
+        and `fit` with warm_start refuse; `fit` without it trains a new float32 network.
+
+        Parameters
+        ----------
+        format : {"float16", "bfloat16", "int8"}, default "float16"
+            Format of the network, as in `lstm_fast.LSTM.quantized`.
+        inputs : {"float32", "int8"}, default "float32"
+            Of "int8": how the first layer multiplies its input.
+
+        Returns
+        -------
+        estimator
+            Of the same class, fitted.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If its network does not fit the format: of dtype float64, or for "int8" with a projection.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMRegressor
+        >>> X, y = np.random.default_rng(0).standard_normal((30, 5)), np.arange(30.0)
+        >>> model = LSTMRegressor(8, epochs=2, random_state=0).fit(X, y)
+        >>> small = model.quantized("int8")
+        >>> bool(np.abs(small.predict(X) - model.predict(X)).max() < 0.1 * y.std())
+        True
+        """
+        check_is_fitted(self, "model_")
+        other = copy.copy(self)
+        other.model_ = self.model_.quantized(format, inputs=inputs)
+        other._progress = None
+        return other
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

@@ -58,7 +58,7 @@ class SequenceEstimator(Estimator):
         """Outputs of the head for each sequence, (N, outputs) float64."""
         check_is_fitted(self, "model_")
         x, lengths = read_sequences(self, X, reset=False)
-        outputs = self.model_.predict(self._x_scaling.apply(x), lengths, num_threads=self.n_jobs)
+        outputs: np.ndarray = self.model_.predict(self._x_scaling.apply(x), lengths, num_threads=self.n_jobs)
         return outputs.astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:

@@ -61,9 +61,11 @@ def _result_shapes(x: Tensor, sizes: Sizes, axes: str) -> list[tuple[int, ...]]:
     return [layout.sequence_shape(T, B, sizes.output_size), *states]
 
 
-def _packed_copies(sizes: Sizes, tensors: Sequence[Tensor]) -> weights.Packed:
-    key = sizes, *(tensor.data_ptr() for tensor in tensors)
-    packed = _packed[key] = weights.packed(_packed.get(key), sizes, tensors)
+def _packed_copies(
+    sizes: Sizes, tensors: Sequence[Tensor], quantization: weights.Quantization | None = None
+) -> weights.Packed:
+    key = sizes, quantization, *(tensor.data_ptr() for tensor in tensors)
+    packed = _packed[key] = weights.packed(_packed.get(key), sizes, tensors, quantization)
     with suppress(KeyError):  # another thread was faster
         _packed.move_to_end(key)
         while len(_packed) > MOST_PACKED:
@@ -97,12 +99,17 @@ def lstm(
     dropout: float,
     seed: Tensor | None,
     keep: bool,
+    format: str,
+    inputs: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep."""
+    """output, h_n, c_n and the tape, empty unless keep. format and inputs as of accelerate; "" for none."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0))
+    in_format = weights.Quantization(format, inputs) if format else None
+    if in_format is not None:
+        in_format.check_h((h_0, c_0))
     output, h_n, c_n, tape = call.forward(
-        _packed_copies(of, parameters),
+        _packed_copies(of, parameters, in_format),
         x,
         h_0,
         c_0,
@@ -126,6 +133,8 @@ def _(
     dropout: float,
     seed: Tensor | None,
     keep: bool,
+    format: str,
+    inputs: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
     output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
@@ -189,7 +198,7 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, _ = inputs
+    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, *_ = inputs
     ctx.save_for_backward(output[3], x, h_0, c_0, seed, *parameters)
 
 
@@ -201,7 +210,7 @@ def _differentiate(
         tape, x, h_0, c_0, parameters, d_output, d_h_n, d_c_n, ctx.sizes, ctx.axes, ctx.dropout, seed
     )
     d_states = (None, None) if h_0 is None else (d_h_0, d_c_0)
-    return d_x, *d_states, d_parameters, None, None, None, None, None
+    return d_x, *d_states, d_parameters, None, None, None, None, None, None, None
 
 
 lstm.register_autograd(_differentiate, setup_context=_save)
@@ -227,8 +236,18 @@ def forward(module: "Fast", input: Any, hx: Any) -> Any:
         input = autograd.saved(input, axes)
     seed = torch.randint(2**62, (), device="cpu") if dropout else None
     h_0, c_0 = states or (None, None)
+    quantization = module._quantization if not has_gradient and module._quantizes(input) else None
     output, h_n, c_n, _ = torch.ops.lstm_fast.lstm(
-        input, h_0, c_0, tensors, list(module._sizes()), axes, dropout, seed, bool(dropout) or has_gradient
+        input,
+        h_0,
+        c_0,
+        tensors,
+        list(module._sizes()),
+        axes,
+        dropout,
+        seed,
+        bool(dropout) or has_gradient,
+        *(quantization or ("", "float32")),
     )
     return module._arrange(output, h_n, c_n)
 

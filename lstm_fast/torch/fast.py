@@ -21,6 +21,8 @@ class Fast(nn.Module):
     _pytorch_class: type[nn.Module]
     _packed: weights.Packed | None = None  # made by the first call
     _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
+    _quantization: weights.Quantization | None = None  # of inference: accelerate(format=...)
+    _quantized: weights.Packed | None = None  # made by the first call that uses it
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Compute as the forward of PyTorch's class does; call the module itself, so that its hooks run.
@@ -58,10 +60,14 @@ class Fast(nn.Module):
         """
         if is_compiling():
             return compiled.forward(self, input, hx)
-        if self._packed is not None and not is_grad_enabled():
-            result = self._fast_path(self._packed.calls.call, input, hx)
-            if result is not None:
-                return result
+        if not is_grad_enabled():
+            packed = self._packed if self._quantization is None or self.training else self._quantized
+            if packed is not None:
+                if packed.quantization is not None and hx is not None:
+                    packed.quantization.check_h(hx)
+                result = self._fast_path(packed.calls.call, input, hx)
+                if result is not None:
+                    return result
         if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
             tracer: Any = input.tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
@@ -88,16 +94,19 @@ class Fast(nn.Module):
         if isinstance(self, nn.RNNBase):
             super().flatten_parameters()  # type: ignore[misc]
 
-    def _set_frozen(self, is_frozen: bool) -> None:
-        """Take the caller's promise not to write parameters, or give it back."""
+    def _set_options(self, is_frozen: bool, quantization: weights.Quantization | None) -> None:
+        """Take the caller's promise not to write parameters, or give it back; and the format of inference."""
         self._forget()
-        self.__dict__.pop("_is_frozen", None)
+        for name in ("_is_frozen", "_quantization"):
+            self.__dict__.pop(name, None)
         if is_frozen:
             self._is_frozen = True
+        if quantization is not None:
+            self._quantization = quantization
 
     def _restore(self) -> nn.Module:
         """This object as PyTorch's class: what restore() does to each module."""
-        self._set_frozen(False)
+        self._set_options(False, None)
         self.__class__ = self._pytorch_class  # type: ignore[assignment]
         return self
 
@@ -169,15 +178,29 @@ class Fast(nn.Module):
             for t in (x, *states, *tensors)
         ) and self._fits(x, states, tensors, axes, batch_sizes)
 
+    def _quantizes(self, x: Tensor) -> bool:
+        """Whether a call without gradient on x computes in the format that accelerate was given."""
+        return self._quantization is not None and not self.training and x.dtype is torch.float32
+
     def _compute(
         self, x: Tensor, states: Sequence[Tensor], tensors: Sequence[Tensor], form: Form, dropout: float
     ) -> Results:
         """The results for arguments that the core takes, with a gradient where one is required."""
+        h_0, c_0 = states or (None, None)
+        has_gradient = is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors))
+        if not has_gradient and self._quantizes(x):
+            assert self._quantization is not None
+            if states:
+                self._quantization.check_h(states)
+            quantized = weights.packed(
+                self._quantized, self._sizes(), tensors, self._quantization, is_frozen=self._is_frozen
+            )
+            self.__dict__["_quantized"] = quantized
+            return call.forward(quantized, x, h_0, c_0, form)[:3]
         packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._is_frozen)
         self.__dict__["_packed"] = packed
-        h_0, c_0 = states or (None, None)
         seed = memory.random_seed() if dropout else 0
-        if is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors)):
+        if has_gradient:
             options = autograd.Options(packed, form, dropout, seed)
             return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
@@ -192,6 +215,7 @@ class Fast(nn.Module):
 
     def _forget(self) -> None:
         self.__dict__.pop("_packed", None)
+        self.__dict__.pop("_quantized", None)
 
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._forget()
@@ -204,7 +228,7 @@ class Fast(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()  # type: ignore[no-untyped-call]
-        return {name: value for name, value in state.items() if name != "_packed"}
+        return {name: value for name, value in state.items() if name not in ("_packed", "_quantized")}
 
     def __prepare_scriptable__(self) -> nn.Module:
         """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""

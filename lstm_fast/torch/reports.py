@@ -25,6 +25,8 @@ class ModuleReport(NamedTuple):
         Whether it was accelerated with frozen=True.
     reason : str or None
         Why it was left; if it is accelerated, why its calls fall back to PyTorch all the same.
+    format : str or None
+        Format of its weights in inference, if it was accelerated with one.
 
     Examples
     --------
@@ -39,12 +41,14 @@ class ModuleReport(NamedTuple):
     is_accelerated: bool
     is_frozen: bool
     reason: str | None
+    format: str | None = None
 
     def __str__(self) -> str:
         if not self.is_accelerated:
             return f"left: {self.reason}"
         falls_back = f", but falls back to PyTorch: {self.reason}" if self.reason else ""
-        return f"accelerated{' (frozen)' if self.is_frozen else ''}{falls_back}"
+        options = ", ".join(["frozen"] * self.is_frozen + ([] if self.format is None else [self.format]))
+        return f"accelerated{f' ({options})' if options else ''}{falls_back}"
 
 
 class Report(tuple[ModuleReport, ...]):
@@ -147,7 +151,8 @@ def _reports(module: nn.Module) -> Iterator[ModuleReport]:
         kind = getattr(one, "original_name", type(one).__name__)  # of a module compiled by torch.jit
         if isinstance(one, (LSTM, LSTMCell)):
             reasons = (fallback.reason_of(parameter) for parameter in one.parameters())
-            yield ModuleReport(name, kind, True, one._is_frozen, next(filter(None, reasons), None))
+            format = None if one._quantization is None else one._quantization.format
+            yield ModuleReport(name, kind, True, one._is_frozen, next(filter(None, reasons), None), format)
         elif isinstance(one, (nn.RNNBase, nn.RNNCellBase)) or "LSTM" in kind:
             reason = reason_to_leave(one) or "not accelerated yet"
             yield ModuleReport(name, kind, False, False, reason)

@@ -1,18 +1,26 @@
 """accelerate and restore: the LSTMs of an existing model, swapped in place."""
 
 import warnings
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import nn
 
+from .. import _formats
 from .classes import fast_class, modules_of, reason_to_leave
 from .modules import LSTM, LSTMCell
 from .reports import report
+from .weights import Quantization
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def accelerate(module: Module, *, frozen: bool = False) -> Module:
+def accelerate(
+    module: Module,
+    *,
+    frozen: bool = False,
+    format: Literal["float16", "bfloat16", "int8"] | None = None,
+    inputs: Literal["float32", "int8"] = "float32",
+) -> Module:
     """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell in a module tree, in place.
 
     The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing
@@ -31,6 +39,13 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
         copy, so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a
         module, `load_state_dict`, `to` and another call of accelerate make the next call read the weights again,
         whatever was promised. Graphs of torch.compile look at the weights in any case.
+    format : {"float16", "bfloat16", "int8"}, optional
+        Format of the weights in inference, as in `lstm_fast.LSTM.quantized`: in calls of float32 modules in eval mode
+        that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). They
+        are rounded again when their bytes have changed (for single steps of large layers comparing the bytes takes
+        longer than the step: use frozen=True). All other calls compute as without a format. None: float32.
+    inputs : {"float32", "int8"}, default "float32"
+        Of "int8": how the first layer multiplies its input.
 
     Returns
     -------
@@ -41,6 +56,9 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
     ------
     TypeError
         If module is not a torch.nn.Module.
+    ValueError
+        For an unknown format, or an LSTM that the format does not have: with "int8" one with proj_size. Nothing has
+        changed then.
 
     Warns
     -----
@@ -56,12 +74,13 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
     0  LSTM  accelerated
     1  GRU   left: lstm_fast computes LSTM and LSTMCell only
     """
+    quantization = _quantization(module, format, inputs)
     for one in modules_of(module):
         fast = fast_class(type(one))
         if fast is not None and reason_to_leave(one) is None:
             one.__class__ = fast
         if isinstance(one, (LSTM, LSTMCell)):
-            one._set_frozen(frozen)
+            one._set_options(frozen, quantization)
     done = report(module)
     if not done.accelerated:
         left = "".join(f"\n  {line}" for line in str(done).splitlines())
@@ -69,6 +88,22 @@ def accelerate(module: Module, *, frozen: bool = False) -> Module:
             f"accelerate found no torch.nn.LSTM or LSTMCell to compute{':' if left else ''}{left}", stacklevel=2
         )
     return module
+
+
+def _quantization(module: nn.Module, format: str | None, inputs: str) -> Quantization | None:
+    """The arguments of accelerate, checked."""
+    if format is None:
+        if inputs != "float32":
+            raise ValueError(f"inputs must be 'float32' without a format, got {inputs!r}")
+        return None
+    _formats.check_options(format, inputs)
+    for name, one in module.named_modules() if isinstance(module, nn.Module) else ():
+        if format == "int8" and isinstance(one, nn.LSTM) and one.proj_size and reason_to_leave(one) is None:
+            raise ValueError(
+                f"proj_size of {name or 'the module'} must be 0 with format='int8', which needs h within [-1, 1], got "
+                f"{one.proj_size}: use 'bfloat16' or 'float16'"
+            )
+    return Quantization(format, inputs)
 
 
 def restore(module: Module) -> Module:

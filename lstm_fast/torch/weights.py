@@ -6,13 +6,13 @@ parameters with what was packed, every byte of them; docs/bridges.md has the cos
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .. import _core, _threads
+from .. import _core, _formats, _threads
 from .forms import Sizes
 from .memory import ALIGNMENT, array, reader
 
@@ -33,18 +33,38 @@ def _aligned_copy(values: np.ndarray) -> np.ndarray:
     return copy
 
 
+class Quantization(NamedTuple):
+    """How the weights of inference are stored: the arguments of lstm_fast.LSTM.quantized."""
+
+    format: str
+    inputs: str = "float32"
+
+    def check_h(self, states: Any) -> None:
+        """ValueError if h, the first of the states, is outside the range of the format. Anything else is for others."""
+        if self.format != "int8" or not isinstance(states, (tuple, list)) or not isinstance(states[0], Tensor):
+            return
+        h = states[0].detach()
+        if h.numel() and h.is_floating_point() and not float(torch.linalg.vector_norm(h, torch.inf)) <= 1:
+            _formats.check_h(self.format, "h_0", h.cpu().numpy())
+
+
 class Packed:
     """Tensors packed for the core, with copies of what was packed. Immutable.
 
-    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype.
+    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype; float32 with a quantization.
     """
 
-    def __init__(self, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
-        self.sizes, self.dtype = sizes, tensors[0].dtype
+    def __init__(self, sizes: Sizes, tensors: Sequence[Tensor], quantization: Quantization | None = None) -> None:
+        self.sizes, self.dtype, self.quantization = sizes, tensors[0].dtype, quantization
         # Packed from the copies: a write by another thread meanwhile shows at the next call.
         self.copies = [_aligned_copy(array(tensor.detach())) for tensor in tensors]
         I, H, L, D, _, P = sizes
-        self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, self.by_direction(self.copies), proj_size=P)
+        arrays = self.by_direction(self.copies)
+        options: dict[str, Any] = {"proj_size": P}
+        if quantization is not None:
+            arrays = _quantized(sizes, arrays, quantization)
+            options["format"] = quantization.format
+        self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, arrays, **options)
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 
     def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
@@ -61,8 +81,33 @@ class Packed:
         ]
 
 
-def packed(old: Packed | None, sizes: Sizes, tensors: Sequence[Tensor], *, is_frozen: bool = False) -> Packed:
+def _quantized(
+    sizes: Sizes, arrays: Sequence[tuple[Any, ...]], quantization: Quantization
+) -> list[tuple[np.ndarray | None, ...]]:
+    """Float32 arrays in another format, with scales where it has them. Refuses what the format does not have."""
+    _formats.check_options(*quantization)
+    if arrays[0][0].dtype != np.float32 or (sizes.proj_size and quantization.format == "int8"):
+        raise ValueError(f"parameters in {quantization.format} must be float32, in int8 without a projection")
+    ways = ("", "_reverse")[: sizes.num_directions]
+    suffixes = [f"_l{layer}{way}" for layer in range(sizes.num_layers) for way in ways]
+    parameters = {
+        name + suffix: array
+        for suffix, of in zip(suffixes, arrays, strict=True)
+        for name, array in zip(_core.PARAMETERS, of, strict=True)
+        if array is not None
+    }
+    return _formats.arrays_in_format(parameters, suffixes, *quantization)
+
+
+def packed(
+    old: Packed | None,
+    sizes: Sizes,
+    tensors: Sequence[Tensor],
+    quantization: Quantization | None = None,
+    *,
+    is_frozen: bool = False,
+) -> Packed:
     """old if it holds these tensors as they are now (is_frozen: the caller vouches for that), else a new Packed."""
-    if old is None or old.sizes != sizes or old.dtype is not tensors[0].dtype:
-        return Packed(sizes, tensors)
-    return old if is_frozen or old.calls.are_current(tensors) else Packed(sizes, tensors)
+    if old is None or (old.sizes, old.dtype, old.quantization) != (sizes, tensors[0].dtype, quantization):
+        return Packed(sizes, tensors, quantization)
+    return old if is_frozen or old.calls.are_current(tensors) else Packed(sizes, tensors, quantization)

@@ -7,14 +7,16 @@
     data.py           arrays, lists and frames as padded sequences; batches of similar length
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
+    predictor.py      Predictor: predictions, streams and files of both models
     model.py          SequenceModel: an LSTM or RNN and a head
+    quantized.py      QuantizedModel: its copy for inference in fewer bits
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit
 
-Each module uses only those above it; `SequenceModel.stream` imports its module when called.
+Each module uses only those above it; `stream` and `quantized` of a model import theirs when called.
 """
 
 from .checkpoint import load
@@ -25,11 +27,13 @@ from .losses import LOSSES
 from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
+from .quantized import QuantizedModel
 from .streaming import ModelStream
 from .trainer import Trainer
 
 __all__ = [
     "SequenceModel",
+    "QuantizedModel",
     "ModelGradients",
     "ModelStream",
     "fit",

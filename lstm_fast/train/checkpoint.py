@@ -17,7 +17,10 @@ import numpy as np
 from .. import _architecture, _safetensors
 from .._errors import FormatError
 from ..modules import LSTM, RNN
+from ..quantized import QuantizedLSTM
+from .head import Head
 from .model import SequenceModel
+from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -29,8 +32,8 @@ ARRAYS = ("flat", "moments", "best", "history")  # parts of a Progress that are 
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # errors of wrong types
 
 
-def load(path: str | PathLike[str]) -> SequenceModel:
-    """Load a model from a file that `SequenceModel.save` wrote.
+def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
+    """Load a model from a file that `SequenceModel.save` or `QuantizedModel.save` wrote.
 
     Parameters
     ----------
@@ -39,13 +42,13 @@ def load(path: str | PathLike[str]) -> SequenceModel:
 
     Returns
     -------
-    SequenceModel
+    SequenceModel or QuantizedModel
         With the same architecture and parameters.
 
     Raises
     ------
     FormatError
-        If the file is damaged, or was not written by `SequenceModel.save`.
+        If the file is damaged, or was not written by one of them.
 
     Examples
     --------
@@ -62,7 +65,7 @@ def load(path: str | PathLike[str]) -> SequenceModel:
         raise _misfit(path, error) from None
 
 
-def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any]) -> SequenceModel:
+def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any]) -> SequenceModel | QuantizedModel:
     """A model with the sizes of the tensors, which the description must have too."""
     cls, n_gates = CLASSES[description["kind"]]
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -74,6 +77,12 @@ def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any])
     for name, size in (sizes | {"out_features": n_outputs}).items():
         if claimed[name] != size:
             raise ValueError(f"{name} must be {size}, as the tensors have it, got {claimed[name]!r:.100}")
+    if "format" in description:
+        of_lstm = {name.removeprefix("lstm."): one.stored(name) for name, one in tensors.items() if name[0] == "l"}
+        form, inputs = description["format"], description["inputs"]
+        lstm = QuantizedLSTM.of_stored(network | {"dtype": description["dtype"]}, form, inputs, of_lstm)
+        flat = np.concatenate([tensors[name].array(name).ravel() for name in ("head.weight", "head.bias")])
+        return QuantizedModel(lstm, Head(flat, lstm.output_size, n_outputs), description["readout"])
     model = SequenceModel(cls(**network, dtype=description["dtype"]), n_outputs, description["readout"])
     model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
     return model

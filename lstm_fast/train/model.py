@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import _architecture, _arguments, _safetensors
+from .. import _arguments
 from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
 from .._parameters import EditableParameterized, ParameterTable
 from ..modules import LSTM, RNN
 from .data import Sequences
-from .head import READOUTS, Head
+from .head import Head
 from .losses import Loss
-from .passes import ModelGradients, loss_and_gradients, predictions
+from .passes import ModelGradients, loss_and_gradients
+from .predictor import Predictor, check_readout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._types import Array, ArrayLike, DType, Seed
-    from .streaming import ModelStream
+    from .._types import Array, ArrayLike, Seed
+    from .quantized import QuantizedModel
 
 
 def _network(name: str, value: Any) -> LSTM | RNN:
@@ -31,13 +31,7 @@ def _network(name: str, value: Any) -> LSTM | RNN:
     return value  # type: ignore[return-value]
 
 
-def _readout(name: str, value: Any) -> str:
-    if value not in READOUTS:
-        raise ValueError(f"{name} must be one of {', '.join(READOUTS)}, got {value!r}")
-    return value  # type: ignore[no-any-return]
-
-
-class SequenceModel(EditableParameterized):
+class SequenceModel(Predictor, EditableParameterized):
     """Recurrent network with a linear head.
 
     Sequences are an array (T, B, I), (B, T, I) if the network has batch_first, or a list of (T, I) arrays of any
@@ -59,6 +53,7 @@ class SequenceModel(EditableParameterized):
     --------
     fit : Train a model.
     load : Read a model from a file.
+    SequenceModel.quantized : A copy for inference in fewer bits.
 
     Examples
     --------
@@ -73,11 +68,9 @@ class SequenceModel(EditableParameterized):
     """
 
     lstm = Fixed("Recurrent network.", _network)
-    out_features = Fixed("Number of outputs.", _arguments.positive_integer)
-    readout = Fixed("Features of the head: last, all or mean.", _readout)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
-        self._lstm, self._readout = _network("lstm", lstm), _readout("readout", readout)
+        self._lstm, self._readout = _network("lstm", lstm), check_readout("readout", readout)
         self._out_features, self._dtype = _arguments.positive_integer("out_features", out_features), lstm.dtype
         n_inputs, O = lstm.output_size, self._out_features
         bound = n_inputs**-0.5
@@ -87,16 +80,6 @@ class SequenceModel(EditableParameterized):
         self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
 
     # ---- parameters ----
-
-    @property
-    def head(self) -> Head:
-        """Linear head with the current parameters."""
-        return self._head
-
-    @property
-    def dtype(self) -> DType:
-        """Type of parameters and predictions: float32 or float64."""
-        return self._dtype
 
     @property
     def flat_parameters(self) -> Array:
@@ -116,70 +99,6 @@ class SequenceModel(EditableParameterized):
         self._head = head
 
     # ---- calls ----
-
-    def predict(
-        self, x: Any, lengths: ArrayLike | None = None, *, batch_size: int = 256, num_threads: int | None = None
-    ) -> Array:
-        """Predict the outputs for sequences.
-
-        Parameters
-        ----------
-        x : array_like or list of array_like
-            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays.
-        lengths : array_like of int of shape (B,), optional
-            Length of each sequence, as for LSTM; not for a list of arrays.
-        batch_size : int, default 256
-            Number of sequences to run at a time.
-        num_threads : int, optional
-            Maximum number of threads; None: `get_num_threads()`.
-
-        Returns
-        -------
-        ndarray of shape (B, out_features)
-            With readout "all", the axes of x: (T, B, out_features) or (B, T, out_features).
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a shape or dtype is wrong; the message names the argument.
-        """
-        data = Sequences(self._lstm, x, lengths)
-        batch_size = _arguments.positive_integer("batch_size", batch_size)
-        parts = [
-            predictions(self, *data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
-            for begin in range(0, data.n, batch_size)
-        ]
-        if not parts:
-            return np.empty((0, self._out_features), self.dtype)
-        if self._readout != "all":
-            return np.concatenate(parts)
-        rows = np.zeros((data.n, data.T, self._out_features), self.dtype)
-        for k, part in enumerate(parts):
-            rows[k * batch_size : k * batch_size + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
-        result: Array = data.result_layout.from_rows(rows)
-        return result
-
-    def stream(self, batch_size: int = 1) -> ModelStream:
-        """Create a stream: predictions for live sequences, step by step.
-
-        Parameters
-        ----------
-        batch_size : int, default 1
-            Number of sequences.
-
-        Returns
-        -------
-        ModelStream
-            In the initial state, with the current parameters.
-
-        Raises
-        ------
-        ValueError
-            If the readout is "mean" or the network bidirectional: both need whole sequences.
-        """
-        from .streaming import ModelStream
-
-        return ModelStream(self, _arguments.positive_integer("batch_size", batch_size))
 
     def loss_and_grads(
         self,
@@ -233,34 +152,43 @@ class SequenceModel(EditableParameterized):
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
         return loss_and_gradients(self, data, np.arange(data.n), training, num_threads)
 
-    # ---- files ----
+    # ---- fewer bits ----
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a safetensors file, atomically.
+    def quantized(
+        self,
+        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        *,
+        inputs: Literal["float32", "int8"] = "float32",
+    ) -> QuantizedModel:
+        """Return an inference-only copy whose LSTM has fewer bits per weight.
 
         Parameters
         ----------
-        path : path
-            File to write: parameters under the names of `state_dict`, the architecture in the metadata.
-        """
-        _safetensors.write(path, self.state_dict(), {"file": "model", "model": self.description()})
-
-    def description(self) -> dict[str, Any]:
-        """Return kind, sizes and options of the model, without its parameters.
+        format : {"float16", "bfloat16", "int8"}, default "float16"
+            Format of the LSTM, as in `LSTM.quantized`. The head stays float32.
+        inputs : {"float32", "int8"}, default "float32"
+            Of "int8": how the first layer multiplies x.
 
         Returns
         -------
-        dict of str to object
-            JSON-compatible, as in the model's file.
-        """
-        _architecture.check_type("model.lstm", self.lstm, (LSTM, RNN))
-        return {
-            "kind": type(self.lstm).__name__,
-            "dtype": self.lstm.dtype.name,
-            "out_features": self.out_features,
-            "readout": self.readout,
-            "network": _architecture.options(self.lstm),
-        }
+        QuantizedModel
+            With the current parameters.
 
-    def __repr__(self) -> str:
-        return f"SequenceModel({self._lstm!r}, {self._out_features}, readout={self._readout!r})"
+        Raises
+        ------
+        TypeError
+            If the network is not an LSTM.
+        ValueError
+            As in `LSTM.quantized`.
+
+        Examples
+        --------
+        >>> import lstm_fast as lf
+        >>> lf.train.SequenceModel(lf.LSTM(3, 16, seed=0), 2, seed=0).quantized("int8")
+        QuantizedModel(QuantizedLSTM(3, 16, format='int8'), 2, readout='last')
+        """
+        from .quantized import QuantizedModel
+
+        if not isinstance(self._lstm, LSTM):
+            raise TypeError(f"model.lstm must be an LSTM to be quantized, got {type(self._lstm).__name__}")
+        return QuantizedModel(self._lstm.quantized(format, inputs=inputs), self._head, self._readout)

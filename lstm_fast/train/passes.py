@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .._types import Array
     from .data import Sequences
     from .model import SequenceModel
+    from .predictor import Predictor
 
 
 class ModelGradients(NamedArrays):
@@ -29,7 +30,7 @@ class ModelGradients(NamedArrays):
         return f"<ModelGradients of {', '.join(self)}>"
 
 
-def predictions(model: SequenceModel, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
+def predictions(model: Predictor, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
     """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
     lstm, layout = model.lstm, model.lstm.layout
     output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
@@ -37,7 +38,7 @@ def predictions(model: SequenceModel, x: Array, lengths: Array | None, num_threa
     return model.head.apply(features, _threads.resolve(num_threads))
 
 
-def _last_h(model: SequenceModel, state: Any) -> Array:
+def _last_h(model: Predictor, state: Any) -> Array:
     """Return h_n of the last layer, (D, B, R)."""
     h_n: Array = state[0] if model.lstm.has_cell_state else state
     return h_n[-model.lstm.num_directions :]

@@ -9,7 +9,7 @@ from .. import _threads
 if TYPE_CHECKING:
     from .._types import Array
     from ..streaming import Stream
-    from .model import SequenceModel
+    from .predictor import Predictor
 
 
 class ModelStream:
@@ -20,7 +20,7 @@ class ModelStream:
 
     Parameters
     ----------
-    model : SequenceModel
+    model : SequenceModel or QuantizedModel
         Model with readout "last" or "all".
     batch_size : int
         Number of sequences.
@@ -39,7 +39,7 @@ class ModelStream:
     ((2,), (10, 2))
     """
 
-    def __init__(self, model: SequenceModel, batch_size: int) -> None:
+    def __init__(self, model: Predictor, batch_size: int) -> None:
         if model.readout == "mean":
             raise ValueError('a stream needs readout "last" or "all", got "mean", which is known only at the end')
         self.model = model

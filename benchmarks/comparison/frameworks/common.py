@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+PARAMETERS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+
 
 class Job(NamedTuple):
     """One way to run a shape.
@@ -19,6 +21,25 @@ class Job(NamedTuple):
 
 class Unsupported(Exception):
     """The framework does not support something, which the message names."""
+
+
+def layer_names(layer):
+    """The names of a layer's parameters in the data; those of the first have no number."""
+    return [f"{name}_l{layer}" if layer else name for name in PARAMETERS]
+
+
+def layers(data):
+    """The parameters of each layer, a dict with the names of the first layer's."""
+    found = []
+    while (names := layer_names(len(found)))[0] in data:
+        found.append({name: data[full] for name, full in zip(PARAMETERS, names, strict=True)})
+    return found
+
+
+def single_layer(data):
+    """Raise Unsupported if the data are of several layers."""
+    if len(layers(data)) > 1:
+        raise Unsupported("not compared with several layers")
 
 
 def gates(array, order):

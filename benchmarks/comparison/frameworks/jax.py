@@ -1,9 +1,11 @@
 """JAX: jit of lax.scan with the input projection of all steps hoisted out of it; gradients by vjp inside the same jit.
 
+In bfloat16 the operands of the products are bfloat16; sums, the cell and c are float32.
+
 XLA has no setting for the number of threads: it uses the processors that the process may use.
 """
 
-from .common import Job, step_job
+from .common import Job, Unsupported, layers, single_layer, step_job
 
 
 class Framework:
@@ -18,17 +20,33 @@ class Framework:
 
         return {"jax": self.jax.__version__, "jaxlib": version("jaxlib")}
 
-    def ways(self, kind, data, dtype):
+    def ways(self, kind, data, format):
+        if format == "int8":
+            raise Unsupported("not compared in int8")
+        if kind != "step":
+            single_layer(data)
         jax, jnp = self.jax, self.jax.numpy
+        dtype, operand = ("float32", jnp.bfloat16) if format == "bfloat16" else (format, format)
         data = {name: array.astype(dtype) for name, array in data.items()}
-        weights = [
-            jax.device_put(array)
-            for array in (data["weight_ih"].T.copy(), data["weight_hh"].T.copy(), data["bias_ih"] + data["bias_hh"])
+        stack = [
+            [
+                jax.device_put(array)
+                for array in (
+                    layer["weight_ih"].T.astype(operand),
+                    layer["weight_hh"].T.astype(operand),
+                    layer["bias_ih"] + layer["bias_hh"],
+                )
+            ]
+            for layer in layers(data)
         ]
+        weights = stack[0]
         state = [jax.device_put(data["d_output"][0] * 0) for _ in range(2)]
 
+        def product(a, weight):
+            return jnp.matmul(a.astype(operand), weight, preferred_element_type=dtype)
+
         def cell(weight_hh, h, c, pre):
-            i, f, g, o = jnp.split(pre + h @ weight_hh, 4, axis=-1)
+            i, f, g, o = jnp.split(pre + product(h, weight_hh), 4, axis=-1)
             c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
             return jax.nn.sigmoid(o) * jnp.tanh(c), c
 
@@ -37,24 +55,28 @@ class Framework:
                 h, c = cell(weight_hh, *carry, pre)
                 return (h, c), h
 
-            return jax.lax.scan(step, tuple(state), x @ weight_ih + bias)[1]
+            return jax.lax.scan(step, tuple(state), product(x, weight_ih) + bias)[1]
 
         def train(x, d_output, *weights):
             output, pull_back = jax.vjp(forward, x, *weights)
             return output, pull_back(d_output)
 
-        def one_step(x_t, h, c, weight_ih, weight_hh, bias):
-            return cell(weight_hh, h, c, x_t @ weight_ih + bias)
+        def one_step(h, states, stack):
+            new = []
+            for (old_h, c), (weight_ih, weight_hh, bias) in zip(states, stack, strict=True):
+                h, c = cell(weight_hh, old_h, c, product(h, weight_ih) + bias)
+                new.append((h, c))
+            return new
 
         x, d_output = jax.device_put(data["x"]), jax.device_put(data["d_output"])
 
         def make():
             if kind == "step":
-                call, carried = jax.jit(one_step), list(state)
+                call, carried = jax.jit(one_step), [tuple(state) for _ in stack]
 
                 def step(x_t):
-                    carried[:] = call(x_t, *carried, *weights)
-                    return carried[0].block_until_ready()
+                    carried[:] = call(x_t, carried, stack)
+                    return carried[-1][0].block_until_ready()
 
                 return step_job(data["x"], jax.device_put, step, lambda h: h)
             if kind == "training":

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from .common import Job, gates, step_job
+from .common import Job, Unsupported, gates, layers, single_layer, step_job
 
 
 class Framework:
@@ -26,8 +26,12 @@ class Framework:
     def versions(self):
         return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
 
-    def ways(self, kind, data, dtype):
-        data = {name: array.astype(dtype) for name, array in data.items()}
+    def ways(self, kind, data, format):
+        if format not in ("float32", "float64"):
+            raise Unsupported(f"not compared in {format}")
+        if kind != "step":
+            single_layer(data)
+        data = {name: array.astype(format) for name, array in data.items()}
         return {
             name: partial(getattr(self, "_" + kind), data, has_xla)
             for name, has_xla in (("tf.function", False), ("tf.function, XLA", True))
@@ -71,12 +75,23 @@ class Framework:
         return Job(lambda: call(x, d_output)[0].numpy(), read)
 
     def _step(self, data, has_xla):
-        tf, cell = self.tf, self._layer(self.keras.layers.LSTMCell, data)
-        call = tf.function(lambda x_t, h, c: cell(x_t, [h, c])[1], jit_compile=has_xla)
-        state = [tf.constant(np.zeros_like(data["d_output"][0])) for _ in range(2)]
+        tf, cells, inputs = self.tf, [], data["x"]
+        for parameters in layers(data):
+            cells.append(self._layer(self.keras.layers.LSTMCell, {**data, **parameters, "x": inputs}))
+            inputs = data["d_output"]
+
+        @tf.function(jit_compile=has_xla)
+        def call(h, states):
+            new = []
+            for cell, state in zip(cells, states, strict=True):
+                h, state = cell(h, state)
+                new.append(state)
+            return new
+
+        states = [[tf.constant(np.zeros_like(data["d_output"][0])) for _ in range(2)] for _ in cells]
 
         def step(x_t):
-            state[:] = call(x_t, *state)
-            return state[0]
+            states[:] = call(x_t, states)
+            return states[-1][0]
 
         return step_job(data["x"], tf.constant, step, lambda h: h.numpy())

@@ -11,6 +11,8 @@ from time import perf_counter
 
 import numpy as np
 
+from .common import layers
+
 N = 1024
 BYTES_PER_READ = 1 << 26  # per thread: about a millisecond
 REPEATS = 5
@@ -27,10 +29,10 @@ class Framework:
         versions = {"numpy": np.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
         return versions
 
-    def limits(self, dtype, n_bytes):
+    def limits(self, format, n_bytes):
         """Floating-point operations and bytes per second, each the best of a few measurements."""
         return {
-            "flops_per_s": self._multiply(np.float64 if dtype == "float64" else np.float32),
+            "flops_per_s": self._multiply(np.float64 if format == "float64" else np.float32),
             "bytes_per_s": self._read(n_bytes),
         }
 
@@ -76,9 +78,9 @@ class Framework:
         is_small = data["x"].shape[0] * data["x"].shape[1] * data["weight_hh"].size < 1e9
         data = {name: array.astype(np.float64 if is_small else np.float32) for name, array in data.items()}
         state = np.zeros_like(data["d_output"][0])
-        output, _, _, tape = reference.lstm_forward(
-            data["x"], state, state, *(data[name] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        )
+        output = data["x"]
+        for parameters in layers(data):
+            output, _, _, tape = reference.lstm_forward(output, state, state, *parameters.values())
         if kind != "training":
             return {"output": output}
         gradients = reference.lstm_backward(tape, data["d_output"])

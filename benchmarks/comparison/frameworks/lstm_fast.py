@@ -2,9 +2,14 @@
 
 import numpy as np
 
-from .common import Job, Unsupported
+from .common import Job, Unsupported, layers
 
-PARAMETERS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+QUANTIZED = {  # the arguments of LSTM.quantized
+    "float16": {"format": "float16"},
+    "bfloat16": {"format": "bfloat16"},
+    "int8": {"format": "int8"},
+    "int8-inputs": {"format": "int8", "inputs": "int8"},
+}
 
 
 class Framework:
@@ -21,16 +26,29 @@ class Framework:
             "compiler": self.lf.info().get("compiler"),
         }
 
-    def ways(self, kind, data, dtype):
-        compute = np.dtype("float32" if dtype == "float16" else dtype)
-        x, d_output = data["x"].astype(compute), data["d_output"].astype(compute)
-        lstm = self.lf.LSTM(x.shape[2], d_output.shape[2], dtype=compute)
-        lstm.load_state_dict({f"{name}_l0": data[name] for name in PARAMETERS})
-        if dtype == "float16":
-            if not hasattr(lstm, "quantized"):
-                raise Unsupported("no LSTM.quantized in this version")
-            lstm = lstm.quantized("float16")
+    def ways(self, kind, data, format):
+        dtype = np.dtype("float32" if format in QUANTIZED else format)
+        x, d_output = data["x"].astype(dtype), data["d_output"].astype(dtype)
+        parameters = layers(data)
+        sizes = x.shape[2], d_output.shape[2], len(parameters)
+        state = {f"{name}_l{k}": array for k, layer in enumerate(parameters) for name, array in layer.items()}
+        if kind == "training" and format in QUANTIZED:
+            lstm = self._made(lambda: self.lf.LSTM(*sizes, compute_dtype=format))
+            lstm.load_state_dict(state)
+        else:
+            lstm = self.lf.LSTM(*sizes, dtype=dtype)
+            lstm.load_state_dict(state)
+            if format in QUANTIZED:
+                lstm = self._made(lambda: lstm.quantized(**QUANTIZED[format]))
         return getattr(self, "_" + kind)(lstm, x, d_output)
+
+    @staticmethod
+    def _made(make):
+        """The result of make; older versions lack the method, the option or the format."""
+        try:
+            return make()
+        except (AttributeError, TypeError, ValueError) as problem:
+            raise Unsupported(str(problem)) from problem
 
     def _forward(self, lstm, x, d_output):
         return {"call": lambda: Job(lambda: lstm(x), lambda: {"output": lstm(x)[0]})}

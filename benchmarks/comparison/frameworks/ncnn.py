@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from .common import Job, Unsupported, gates
+from .common import Job, Unsupported, gates, layers
 
 
 class Framework:
@@ -19,18 +19,19 @@ class Framework:
         return {"ncnn": version("ncnn")}
 
     def _net(self, data, has_states):
-        I, H = data["x"].shape[2], data["d_output"].shape[2]
-        names = ["x", "h", "c"] if has_states else ["x"]
-        inputs = "".join(f"Input {name} 0 1 {name}\n" for name in names)
-        ends = " ".join([*names, *(f"{name}_out" for name in names)])
-        param = (
-            f"7767517\n{len(names) + 1} {2 * len(names)}\n{inputs}"
-            f"LSTM lstm {len(names)} {len(names)} {ends} 0={H} 1={4 * H * I} 2=0\n"
-        )
-        blobs = [
-            gates(array, "ifog").astype(np.float32).tobytes()
-            for array in (data["weight_ih"], data["bias_ih"] + data["bias_hh"], data["weight_hh"])
-        ]
+        H, stack = data["d_output"].shape[2], layers(data)
+        states = [[f"h{k}", f"c{k}"] if has_states else [] for k in range(len(stack))]
+        inputs, nodes, blobs, x = ["x", *(name for pair in states for name in pair)], [], [], "x"
+        for k, (layer, names) in enumerate(zip(stack, states, strict=True)):
+            ends = " ".join([x, *names, f"x{k}_out", *(f"{name}_out" for name in names)])
+            size = layer["weight_ih"].size
+            nodes.append(f"LSTM lstm{k} {len(names) + 1} {len(names) + 1} {ends} 0={H} 1={size} 2=0")
+            x = f"x{k}_out"
+            for array in (layer["weight_ih"], layer["bias_ih"] + layer["bias_hh"], layer["weight_hh"]):
+                blobs.append(gates(array, "ifog").astype(np.float32).tobytes())
+        nodes = [f"Input {name} 0 1 {name}" for name in inputs] + nodes
+        n_blobs = len(inputs) + sum(len(names) + 1 for names in states)
+        param = "\n".join(["7767517", f"{len(nodes)} {n_blobs}", *nodes, ""])
         net = self.ncnn.Net()
         net.opt.num_threads = self.n_threads
         for option in (
@@ -53,41 +54,41 @@ class Framework:
                 raise RuntimeError("ncnn does not load the model")
         return net
 
-    def ways(self, kind, data, dtype):
+    def ways(self, kind, data, format):
         if kind not in ("forward", "step"):
             raise Unsupported("no training")
-        if dtype != "float32":
-            raise Unsupported(f"not compared in {dtype}")
+        if format != "float32":
+            raise Unsupported(f"not compared in {format}")
         if data["x"].shape[1] != 1:
             raise Unsupported("no batch")
         return {"extractor": lambda: (self._step if kind == "step" else self._forward)(data)}
 
     def _forward(self, data):
         net, x = self._net(data, False), self.ncnn.Mat(np.ascontiguousarray(data["x"][:, 0])).clone()
+        last = f"x{len(layers(data)) - 1}_out"
 
         def run():
             extractor = net.create_extractor()
             extractor.input("x", x)
-            return extractor.extract("x_out")[1]
+            return extractor.extract(last)[1]
 
         return Job(run, lambda: {"output": np.array(run())[:, None]})
 
     def _step(self, data):
-        net, Mat = self._net(data, True), self.ncnn.Mat
-        steps = [
-            Mat(np.ascontiguousarray(x_t)).clone() for x_t in data["x"]
-        ]  # clone: a Mat does not keep its array alive
+        net, Mat, n_layers = self._net(data, True), self.ncnn.Mat, len(layers(data))
+        steps = [Mat(np.ascontiguousarray(x_t)).clone() for x_t in data["x"]]  # a Mat does not keep its array alive
         zero = np.zeros((1, data["d_output"].shape[2]), np.float32)
-        h, c = Mat(zero).clone(), Mat(zero).clone()
+        states = {f"{name}{k}": Mat(zero).clone() for k in range(n_layers) for name in "hc"}
+        last = f"x{n_layers - 1}_out"
 
         def step(x_t):
-            nonlocal h, c
             extractor = net.create_extractor()
             extractor.input("x", x_t)
-            extractor.input("h", h)
-            extractor.input("c", c)
-            y = extractor.extract("x_out")[1]
-            h, c = extractor.extract("h_out")[1], extractor.extract("c_out")[1]
+            for name, state in states.items():
+                extractor.input(name, state)
+            y = extractor.extract(last)[1]
+            for name in states:
+                states[name] = extractor.extract(f"{name}_out")[1]
             return y
 
         return Job(

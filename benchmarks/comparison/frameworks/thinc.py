@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from .common import Job, Unsupported, gates
+from .common import Job, Unsupported, gates, single_layer
 
 
 class Framework:
@@ -17,11 +17,12 @@ class Framework:
     def versions(self):
         return {"thinc": version("thinc"), "blis": version("blis")}
 
-    def ways(self, kind, data, dtype):
+    def ways(self, kind, data, format):
         if kind not in ("forward", "training"):
             raise Unsupported("takes no state from call to call")
-        if dtype != "float32":
-            raise Unsupported(f"no {dtype}")
+        if format != "float32":
+            raise Unsupported(f"no {format}")
+        single_layer(data)
         (T, B, I), H = data["x"].shape, data["d_output"].shape[2]
         model = self.api.LSTM(H, I)
         model.initialize()

@@ -1,0 +1,17 @@
+/* The kernels of the formats with groups, for one instruction set and its extensions, float32 (units.py): compiled with
+ * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both. */
+#include "../kernels/table.h"
+#include "operand.h"
+#include "product.h"
+#include "step.h"
+#include "vector.h"
+
+#define JOINED(a, b) a##_##b
+#define JOIN(a, b) JOINED(a, b)
+
+const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
+    .int8_group = INT8_GROUP,
+    .int8_offset = INT8_OFFSET,
+    .step = format_step,
+    .product = format_product,
+};

@@ -1,0 +1,83 @@
+/* The left operand, rounded to its format: rows of lstm_operand_stride numbers in the workspace of a kernel call. */
+#ifndef LSTM_FORMATS_OPERAND_H
+#define LSTM_FORMATS_OPERAND_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../kernels/table.h"
+#include "vector.h"
+
+static void round_rows_bfloat16(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, bfloat16_number *to) {
+    const int64_t stride = lstm_operand_stride(depth);
+    for (int64_t r = 0; r < n_rows; r++, to += stride) {
+        const float *from = rows->data + row_offset(rows, r);
+        for (int64_t k = 0; k < depth; k += VL) round_bfloat16(to + k, load_lanes(from + k, depth - k));
+        if (depth % 2) to[depth] = 0;
+    }
+}
+
+/* A number that added to another one rounds it to a whole number, ties to even, found in the low bits of the sum. */
+#define WHOLE_NUMBERS 0x1.8p23f
+
+/* q = v factor as whole numbers. False if one of v is NaN. */
+ALWAYS_INLINE bool round_row_int8(const float *from, int64_t depth, float factor, int8_number *to) {
+    bits is_nan = {0};
+    for (int64_t k = 0; k < depth; k += VL) {
+        const vec v = load_lanes(from + k, depth - k) * broadcast(factor);
+        is_nan |= v != v;
+        store_int8(to + k, (bits)(v + broadcast(WHOLE_NUMBERS)) - (bits)broadcast(WHOLE_NUMBERS));
+    }
+    bool has_nan = false;
+    UNROLL
+    for (int lane = 0; lane < VL; lane++) has_nan |= is_nan[lane] != 0;
+    return !has_nan;
+}
+
+/* The largest magnitude; NaN if one is NaN. */
+static float largest_magnitude(const float *from, int64_t depth) {
+    vec largest = broadcast(0);
+    bits is_nan = {0};
+    for (int64_t k = 0; k < depth; k += VL) {
+        const vec v = load_lanes(from + k, depth - k);
+        is_nan |= v != v;
+        largest = at_least(largest, (vec)((bits)v & INT32_MAX));
+    }
+    float a = 0;
+    for (int lane = 0; lane < VL; lane++) {
+        if (is_nan[lane]) return __builtin_nanf("");
+        a = largest[lane] > a ? largest[lane] : a;
+    }
+    return a;
+}
+
+/* Rows of INT8. scales NULL: of numbers from -1 to 1, by 127; else each row by its own scale, which is written there and
+ * is NaN if a number is not finite. False if, without scales, a number is NaN. */
+static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int8_number *to,
+                            float *scales) {
+    const int64_t stride = lstm_operand_stride(depth);
+    bool are_numbers = true;
+    for (int64_t r = 0; r < n_rows; r++, to += stride) {
+        const float *from = rows->data + row_offset(rows, r);
+        float factor = 127;
+        if (scales) {
+            const float largest = largest_magnitude(from, depth);
+            const bool is_finite = largest <= __FLT_MAX__;
+            scales[r] = is_finite ? largest / 127 : __builtin_nanf("");
+            factor = is_finite && largest >= 0x1p-100f ? 127 / largest : 0;
+        }
+        are_numbers &= round_row_int8(from, depth, factor, to) || scales;
+    }
+    return are_numbers;
+}
+
+/* Makes the sums of rows that have a NaN, which no whole number can stand for, NaN. */
+static void spread_nan(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, const struct lstm_rows *sums,
+                       int64_t n_columns) {
+    for (int64_t r = 0; r < n_rows; r++) {
+        float *row = sums->data + row_offset(sums, r);
+        if (largest_magnitude(rows->data + row_offset(rows, r), depth) >= 0) continue;
+        for (int64_t k = 0; k < n_columns; k++) row[k] = __builtin_nanf("");
+    }
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* Products without a cell in a format with groups: the input projection, the recurrent product before a layer norm, and
+ * the projection. All panels of the weights are whole; y may have fewer columns. */
+#ifndef LSTM_FORMATS_PRODUCT_H
+#define LSTM_FORMATS_PRODUCT_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../kernels/table.h"
+#include "int8_blocks.h"
+#include "operand.h"
+#include "tile.h"
+#include "vector.h"
+
+struct format_product {
+    const struct lstm_product *s;
+    struct format_block block;
+};
+
+NEVER_INLINE void store_format_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n,
+                                    const vec *sums) {
+    const int64_t left = s->n_columns - column;
+    for (int r = 0; r < rows; r++, sums += n) {
+        real *y = s->y.data + row_offset(&s->y, row + r) + column;
+        for (int v = 0; v < n && v * VL < left; v++) store_lanes(y + v * VL, sums[v], left - v * VL);
+    }
+}
+
+ALWAYS_INLINE void format_product_tile(const struct tile_shape shape, const enum lstm_format format, const void *block,
+                                       int64_t row, int64_t panel) {
+    const struct format_product *p = block;
+    const struct lstm_product *s = p->s;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    const struct sums start = s->bias ? (struct sums){(real *)s->bias + column, 0} : zero_sums();
+    vec sums[TILE_VECTORS];
+    multiply_format_tile(shape, format, &p->block, row, panel, start, sums_of_tile(shape, sums));
+    store_format_sums(s, row, column, shape.rows, shape.panels * shape.width, sums);
+}
+
+ALWAYS_INLINE void bfloat16_product_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    format_product_tile(shape, LSTM_FORMAT_BFLOAT16, block, row, panel);
+}
+TILE_FULL_TABLE(bfloat16_product_tile, bfloat16_product_tiles)
+
+ALWAYS_INLINE void int8_product_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    format_product_tile(shape, LSTM_FORMAT_INT8, block, row, panel);
+}
+TILE_FULL_TABLE(int8_product_tile, int8_product_tiles)
+
+#ifdef HAS_INT8_BLOCKS
+static void store_panel(const void *product, int64_t row, int64_t panel, int rows, const vec *sums) {
+    store_format_sums(product, row, panel * LSTM_PANEL_VECTORS * VL, rows, LSTM_PANEL_VECTORS, sums);
+}
+#endif
+
+/* The kernel. (It never adds to y.) */
+static void format_product(const struct lstm_product *s) {
+    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
+    const int64_t stride = lstm_operand_stride(s->depth);
+    void *operands = s->groups.operands;
+    float *row_scale = is_int8 && s->groups.by_row ? (float *)operands + s->n_rows * stride : NULL;
+    bool are_numbers = true;
+    if (is_int8)
+        are_numbers = round_rows_int8(&s->a, s->n_rows, s->depth, operands, row_scale);
+    else
+        round_rows_bfloat16(&s->a, s->n_rows, s->depth, operands);
+    const struct format_product p = {.s = s,
+                                     .block = {.format = s->format,
+                                               .left = operands,
+                                               .right = s->b,
+                                               .depth = s->depth,
+                                               .n_columns = s->n_columns,
+                                               .groups = &s->groups,
+                                               .row_scale = row_scale}};
+#ifdef HAS_INT8_BLOCKS
+    const bool in_blocks = is_int8 && s->n_rows >= INT8_BLOCKS_FROM;
+    if (in_blocks)
+        multiply_in_blocks(&p.block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+                           store_panel, s);
+    else
+#endif
+        for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, &p, 0, s->n_rows, s->panel_begin,
+                      s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
+    if (UNLIKELY(!are_numbers)) {
+        struct lstm_rows y = s->y;
+        y.data += s->panel_begin * LSTM_PANEL_VECTORS * VL;
+        const int64_t end = s->panel_end * LSTM_PANEL_VECTORS * VL;
+        spread_nan(&s->a, s->n_rows, s->depth, &y,
+                   (end < s->n_columns ? end : s->n_columns) - s->panel_begin * LSTM_PANEL_VECTORS * VL);
+    }
+}
+
+#endif

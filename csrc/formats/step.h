@@ -1,0 +1,83 @@
+/* A time step in a format with groups: h_prev is rounded, the recurrent product is added to the input projection, and
+ * the cell follows. */
+#ifndef LSTM_FORMATS_STEP_H
+#define LSTM_FORMATS_STEP_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../kernels/groups.h"
+#include "../kernels/table.h"
+#include "int8_blocks.h"
+#include "operand.h"
+#include "tile.h"
+#include "vector.h"
+
+static struct format_block block_of_step(const struct lstm_step *s) {
+    return (struct format_block){.format = s->format,
+                                 .left = s->groups.operands,
+                                 .right = s->weight_hh,
+                                 .depth = s->h_size,
+                                 .n_columns = (s->hidden_size + VL - 1) / VL * VL * LSTM_GATES,
+                                 .groups = &s->groups};
+}
+
+/* block: the step for one row, else a group. */
+ALWAYS_INLINE void step_tile(const struct tile_shape shape, const enum lstm_format format, const void *block,
+                             int64_t row, int64_t panel) {
+    const struct group *group = block;
+    const struct lstm_step *s = shape.rows == 1 ? block : group->step;
+    const struct format_block b = block_of_step(s);
+    const struct sums start = {s->gates + row * s->gates_stride + panel * LSTM_PANEL_VECTORS * VL, s->gates_stride};
+    if (shape.rows == 1) {
+        vec sums[TILE_VECTORS];
+        multiply_format_tile(shape, format, &b, row, panel, start, sums_of_tile(shape, sums));
+        s->update(s, row, panel, 1, shape.panels, sums);
+        return;
+    }
+    vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
+    multiply_format_tile(shape, format, &b, row, panel, start,
+                         (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
+}
+
+ALWAYS_INLINE void bfloat16_step_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    step_tile(shape, LSTM_FORMAT_BFLOAT16, block, row, panel);
+}
+TILE_FULL_TABLE(bfloat16_step_tile, bfloat16_step_tiles)
+
+ALWAYS_INLINE void int8_step_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
+    step_tile(shape, LSTM_FORMAT_INT8, block, row, panel);
+}
+TILE_FULL_TABLE(int8_step_tile, int8_step_tiles)
+
+#ifdef HAS_INT8_BLOCKS
+static void update_panel(const void *step, int64_t row, int64_t panel, int rows, const vec *sums) {
+    const struct lstm_step *s = step;
+    s->update(s, row, panel, rows, 1, sums);
+}
+#endif
+
+/* The kernel. */
+static void format_step(const struct lstm_step *s) {
+    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
+    const tile_table *tiles = is_int8 ? &int8_step_tiles : &bfloat16_step_tiles;
+    if (!is_int8)
+        round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, s->groups.operands);
+    else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands, NULL))) {
+        const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
+        spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
+    }
+#ifdef HAS_INT8_BLOCKS
+    if (is_int8 && s->n_rows >= INT8_BLOCKS_FROM) {
+        const struct format_block b = block_of_step(s);
+        const struct sums start = {s->gates, s->gates_stride};
+        multiply_in_blocks(&b, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
+        return;
+    }
+#endif
+    if (s->n_rows == 1)
+        for_each_tile(*tiles, s, 0, 1, s->panel_begin, s->panel_end, s->descending, s->panel_end * LSTM_PANEL_VECTORS);
+    else if (s->n_rows > 1)
+        step_in_groups(*tiles, s, s->update);
+}
+
+#endif

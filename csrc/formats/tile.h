@@ -1,0 +1,135 @@
+/* The register tile of the formats with groups, see kernels/tile.h.
+ *
+ * BFLOAT16: a sum is one chain of float32 fused multiply-adds from its start, of each two k first the odd one. (Products
+ * of numbers of 8 bits are so much less exact than the chain that blocks would gain nothing.)
+ *
+ * INT8: sums of int32 are exact. The result is start + sum * scale, a fused multiply-add, or, where the rows of the left
+ * operand have scales too, start + (sum * scale) * row_scale. */
+#ifndef LSTM_FORMATS_TILE_H
+#define LSTM_FORMATS_TILE_H
+
+#include "../compiler.h"
+#include "../format.h"
+#include "../kernels/table.h"
+#include "../kernels/tile.h"
+#include "vector.h"
+
+/* The operands of a tile. Panels of weights lie one after the other, `panel` numbers apart. */
+struct bfloat16_operands {
+    const bfloat16_number *left;
+    const uint16_t *right;
+    int64_t left_stride, depth, panel;
+};
+
+struct int8_operands {
+    const int8_number *left;
+    const int8_t *right;
+    int64_t left_stride, depth, panel;
+    const float *scale, *row_scale; /* of the tile's first column; of its first row, or NULL */
+    const int32_t *correction;
+};
+
+ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_operands p, struct sums start,
+                                 struct sums sums) {
+    const int n = shape.panels * shape.width;
+    vec acc[TILE_VECTORS];
+    UNROLL
+    for (int r = 0; r < shape.rows; r++) {
+        UNROLL
+        for (int v = 0; v < n; v++) acc[r * n + v] = load(start.first + r * start.stride + v * VL);
+    }
+    UNROLL_BY(2)
+    for (int64_t k = 0; k < p.depth; k += 2, p.left += 2, p.right += 2 * shape.width * VL) {
+        __typeof__(bfloat16_left(p.left)) left[TILE_ROWS];
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) left[r] = bfloat16_left(p.left + r * p.left_stride);
+        UNROLL
+        for (int v = 0; v < n; v++) {
+            const uint16_t *at = p.right + v / shape.width * p.panel + v % shape.width * 2 * VL;
+            const __typeof__(bfloat16_right(at)) right = bfloat16_right(at);
+            UNROLL
+            for (int r = 0; r < shape.rows; r++) acc[r * n + v] = multiply_bfloat16(left[r], right, acc[r * n + v]);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < shape.rows; r++) {
+        UNROLL
+        for (int v = 0; v < n; v++) store(sums.first + r * sums.stride + v * VL, acc[r * n + v]);
+    }
+}
+
+ALWAYS_INLINE vec scaled_sum(bits sum, vec scale, const float *row_scale, vec start) {
+    const vec products = __builtin_convertvector(sum, vec);
+    return row_scale ? vfma(products * scale, broadcast(*row_scale), start) : vfma(products, scale, start);
+}
+
+ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands p, struct sums start,
+                             struct sums sums) {
+    const int n = shape.panels * shape.width;
+    bits acc[TILE_VECTORS];
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) acc[r * n + v] = *(const unaligned_bits *)(p.correction + v * VL);
+    }
+    UNROLL_BY(2)
+    for (int64_t k = 0; k < p.depth; k += INT8_GROUP, p.left += INT8_GROUP, p.right += INT8_GROUP * shape.width * VL) {
+        bits left[TILE_ROWS];
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) left[r] = int8_left(p.left + r * p.left_stride);
+        UNROLL
+        for (int v = 0; v < n; v++) {
+            bits right = int8_right(p.right + v / shape.width * p.panel + v % shape.width * INT8_GROUP * VL);
+            if (shape.rows > 1) HOLD(right);
+            UNROLL
+            for (int r = 0; r < shape.rows; r++) acc[r * n + v] = multiply_int8(left[r], right, acc[r * n + v]);
+        }
+    }
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        const vec scale = load(p.scale + v * VL);
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) {
+            const vec from = load(start.first + r * start.stride + v * VL);
+            store(sums.first + r * sums.stride + v * VL,
+                  scaled_sum(acc[r * n + v], scale, p.row_scale ? p.row_scale + r : NULL, from));
+        }
+    }
+}
+
+/* One matrix, its left operand rounded: what the tile functions of a step or a product share. */
+struct format_block {
+    enum lstm_format format;
+    const void *left, *right;
+    int64_t depth, n_columns;
+    const struct lstm_groups *groups;
+    const float *row_scale;
+};
+
+ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enum lstm_format format,
+                                        const struct format_block *b, int64_t row, int64_t panel, struct sums start,
+                                        struct sums sums) {
+    const int64_t depth = lstm_format_depth(format, b->depth), stride = lstm_operand_stride(b->depth);
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+    if (format == LSTM_FORMAT_INT8) {
+        const float *scale = b->groups->scale;
+        const struct int8_operands p = {.left = (const int8_number *)b->left + row * stride,
+                                        .right = (const int8_t *)b->right + column * depth,
+                                        .left_stride = stride,
+                                        .depth = depth,
+                                        .panel = depth * LSTM_PANEL_VECTORS * VL,
+                                        .scale = scale + column,
+                                        .row_scale = b->row_scale ? b->row_scale + row : NULL,
+                                        .correction = (const int32_t *)(scale + b->n_columns) + column};
+        int8_tile(shape, p, start, sums);
+    } else {
+        const struct bfloat16_operands p = {.left = (const bfloat16_number *)b->left + row * stride,
+                                            .right = (const uint16_t *)b->right + column * depth,
+                                            .left_stride = stride,
+                                            .depth = depth,
+                                            .panel = depth * LSTM_PANEL_VECTORS * VL};
+        bfloat16_tile(shape, p, start, sums);
+    }
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* The vector vocabulary of the formats, beside kernels/vector.h; float32 alone. formats/vector/<name>.h supplies it;
+ * LSTM_EXTENSION names the instruction set that a unit is compiled for.
+ *
+ *     BFLOAT16  bfloat16_number                       a number of the rounded left operand
+ *               round_bfloat16(p, v)                  stores v there, rounded: VL numbers
+ *               bfloat16_left(p), bfloat16_right(p)   two numbers for all columns; two weights for each of VL columns
+ *               multiply_bfloat16(left, right, sum)   sum + odd products, then + even ones: two fused multiply-adds
+ *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels
+ *               int8_number, store_int8(p, q)         the left operand; q: whole numbers from -127 to 127
+ *               int8_left(p), int8_right(p)           INT8_GROUP numbers for all columns, and weights for each of VL
+ *               multiply_int8(left, right, sum)       sum + all products, exact
+ *     and, with HAS_INT8_BLOCKS, for up to INT8_BLOCK_ROWS rows by a panel:
+ *               begin_int8_blocks(rows, depth), end_int8_blocks()
+ *               multiply_int8_block(left, stride, right, depth, sums)   all products, (rows, 4) vectors */
+#ifndef LSTM_FORMATS_VECTOR_H
+#define LSTM_FORMATS_VECTOR_H
+
+#include "../kernels/vector.h"
+
+#ifdef LSTM_EXTENSION
+/* clang-format off */
+#define FORMAT_HEADER(name) QUOTE(vector/name.h)
+/* clang-format on */
+#include FORMAT_HEADER(LSTM_EXTENSION)
+#else
+#define LSTM_EXTENSION portable
+#include "vector/portable.h"
+#endif
+
+#endif

@@ -1,0 +1,37 @@
+/* bfloat16 without instructions for it: the left operand is kept as float32, weights are widened by a shift. The same
+ * bits as VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormal numbers zero. */
+#ifndef LSTM_BFLOAT16_BY_SHIFTS_H
+#define LSTM_BFLOAT16_BY_SHIFTS_H
+
+#include "../../compiler.h"
+#include "../../kernels/vector.h"
+
+typedef float bfloat16_number;
+
+/* To nearest, ties to even; a subnormal number to zero; NaN stays NaN. */
+ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) {
+    const bits b = (bits)v, magnitude = b & INT32_MAX, upper = broadcast_bits(-65536);
+    const bits is_nan = magnitude > 0x7f800000, is_subnormal = magnitude < 0x00800000;
+    const bits rounded = (b + 0x7fff + ((b >> 16) & 1)) & upper;
+    store(p, (vec)((is_nan & ((b | 0x00400000) & upper)) | (is_subnormal & (b & INT32_MIN))
+                   | (~(is_nan | is_subnormal) & rounded)));
+}
+
+struct bfloat16_pair {
+    vec even, odd;
+};
+
+ALWAYS_INLINE struct bfloat16_pair bfloat16_left(const bfloat16_number *p) {
+    return (struct bfloat16_pair){broadcast(p[0]), broadcast(p[1])};
+}
+
+ALWAYS_INLINE struct bfloat16_pair bfloat16_right(const uint16_t *p) {
+    const bits b = *(const unaligned_bits *)p;
+    return (struct bfloat16_pair){(vec)(b << 16), (vec)(b & broadcast_bits(-65536))};
+}
+
+ALWAYS_INLINE vec multiply_bfloat16(struct bfloat16_pair left, struct bfloat16_pair right, vec sum) {
+    return vfma(left.even, right.even, vfma(left.odd, right.odd, sum));
+}
+
+#endif

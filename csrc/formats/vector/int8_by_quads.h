@@ -1,0 +1,29 @@
+/* int8 by instructions that add four products of unsigned and signed bytes: the left operand, stored 128 larger, and
+ * weights as they are. */
+#ifndef LSTM_INT8_BY_QUADS_H
+#define LSTM_INT8_BY_QUADS_H
+
+#include <string.h>
+
+#include "../../compiler.h"
+#include "../../kernels/vector.h"
+
+#define INT8_GROUP 4
+#define INT8_OFFSET true
+typedef uint8_t int8_number;
+typedef uint8_t narrow_bytes VECTOR_OF(VECTOR_BYTES / 4);
+
+ALWAYS_INLINE void store_int8(int8_number *p, bits q) {
+    const narrow_bytes narrow = __builtin_convertvector(q + 128, narrow_bytes);
+    memcpy(p, &narrow, sizeof narrow);
+}
+
+ALWAYS_INLINE bits int8_left(const int8_number *p) {
+    int32_t quad;
+    memcpy(&quad, p, sizeof quad);
+    return broadcast_bits(quad);
+}
+
+ALWAYS_INLINE bits int8_right(const int8_t *p) { return *(const unaligned_bits *)p; }
+
+#endif

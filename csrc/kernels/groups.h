@@ -1,0 +1,68 @@
+/* Groups: the tiles of a step whose sums go to the cell together. */
+#ifndef LSTM_GROUPS_H
+#define LSTM_GROUPS_H
+
+#include <stddef.h>
+
+#include "../compiler.h"
+#include "../real.h"
+#include "table.h"
+#include "tile.h"
+#include "vector.h"
+
+/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
+ * and 64 against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row does not wait for a
+ * group: its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). Tried: deep
+ * panels in parts that stay in L1, with the sums in the group in between (-3 to 3 % from H = 128 on); prefetching the
+ * next panel (7-10 % slower). */
+#define GROUP_VECTORS 24
+struct group {
+    const struct lstm_step *step;
+    int64_t row, panel, panels;
+    vec *sums; /* (rows, panels, LSTM_GATES) */
+};
+
+/* Prefetches the lines of h that a group will write and, with a step's first panel, the rows of x that the next group
+ * will read: where rows lie in no order that the processor could predict and are so many that they come from beyond the
+ * L2 (1-6 % of a step of 270 rows of H = 64; nothing for a hundred rows or fewer). The empty asm statement keeps GCC
+ * from dropping a loop that does nothing but prefetch. */
+static void prefetch_rows(const struct lstm_step *s, const struct group *group, int64_t end, bool is_first) {
+    const int64_t line = 64 / (int64_t)sizeof(real), unit = group->panel * VL;
+    if (is_first || unit % line == (s->descending ? line - VL : 0))
+        for (int64_t r = group->row; r < end; r++) {
+            __builtin_prefetch(s->h.data + s->h.offsets[r] + unit, 1);
+            __asm__ volatile("");
+        }
+    for (int64_t r = end; is_first && s->x.offsets && r < end + GROUP_VECTORS && r < s->n_rows; r++)
+        for (int64_t k = 0; k < s->input_size; k += line) {
+            __builtin_prefetch(s->x.data + s->x.offsets[r] + k);
+            __asm__ volatile("");
+        }
+}
+
+ALWAYS_INLINE void step_in_groups(const tile_table table, const struct lstm_step *s, lstm_update *update) {
+    vec sums[GROUP_VECTORS * LSTM_GATES];
+    struct group group = {.step = s, .sums = sums};
+    const int64_t n_columns = s->panel_end * LSTM_PANEL_VECTORS;
+    const int64_t n_groups = (s->n_rows + GROUP_VECTORS - 1) / GROUP_VECTORS,
+                  even = (s->n_rows + n_groups - 1) / n_groups;
+    const int64_t tiles = (even + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t most_rows = n_groups == 1 ? even : tiles * TILE_ROWS, most_panels = GROUP_VECTORS / most_rows;
+    for (int64_t left = s->panel_end - s->panel_begin, done = 0; left > 0; left -= group.panels, done += group.panels) {
+        group.panels = left < most_panels ? left : most_panels;
+        group.panel = s->panel_begin + (s->descending ? left - group.panels : done);
+        for (int64_t rows; group.row < s->n_rows; group.row += rows) {
+            const int64_t left_rows = s->n_rows - group.row;
+            rows = left_rows < most_rows ? left_rows : most_rows;
+            if (left_rows == most_rows + 1)
+                rows = most_rows - 1; /* no group of a single row: its tiles have no group */
+            if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
+            for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
+                          s->descending, n_columns);
+            update(s, group.row, group.panel, (int)rows, (int)group.panels, sums);
+        }
+        group.row = 0;
+    }
+}
+
+#endif

@@ -1,0 +1,264 @@
+"""Formats of fewer bits: how numbers are rounded to them, and the products of numbers in them.
+
+    bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
+                multiply-adds over pairs of k, in each pair the odd k first: what one instruction does (vdpbf16ps).
+    int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
+                multiplied by it. A sum is an exact integer, so that its order does not matter. A vector with a NaN,
+                which no integer can stand for, makes all its sums NaN.
+
+Sums of float32, which the first layer of an int8 network has for its input, add blocks of SUM_BLOCK k to their start.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._types import Array
+from .float32 import add, divide, flush, fma, multiply
+
+LARGEST = 127  # of an int8, in either direction
+SUM_BLOCK = 64  # terms of a block of a float32 sum
+SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers count as zero in int8: 127 / a could overflow
+
+# ---- bfloat16 --------------------------------------------------------------------------------------------------------
+
+
+def to_bfloat16(z: ArrayLike) -> Array:
+    """Round to bfloat16: to nearest, ties to even.
+
+    Parameters
+    ----------
+    z : array_like
+        Converted to float32 first. Subnormal numbers count as zero of their sign; NaN stays NaN.
+
+    Returns
+    -------
+    ndarray of uint16
+        The upper halves of the rounded float32 numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import reference
+    >>> bits = reference.to_bfloat16([1.0, 1.00390625, 1.01171875])  # 1, 1 + 2^-8, 1 + 3 * 2^-8
+    >>> bits
+    array([16256, 16256, 16258], dtype=uint16)
+    >>> reference.from_bfloat16(bits)
+    array([1.      , 1.      , 1.015625], dtype=float32)
+    """
+    bits = np.ascontiguousarray(flush(np.asarray(z, np.float32))).view(np.uint32)
+    rounded = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16  # the carry rounds up; ties only if the last bit is 1
+    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000  # the carry could make it infinite, or 0
+    return np.where(is_nan, bits >> 16 | 0x40, rounded).astype(np.uint16).reshape(np.shape(z))
+
+
+def from_bfloat16(bits: ArrayLike) -> Array:
+    """Widen bfloat16 to float32, which is exact.
+
+    Parameters
+    ----------
+    bits : array_like of uint16
+        From `to_bfloat16`.
+
+    Returns
+    -------
+    ndarray of float32
+        The same numbers.
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> reference.from_bfloat16([0x3F80, 0xC000])
+    array([ 1., -2.], dtype=float32)
+    """
+    return (np.asarray(bits, np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def round_bfloat16(z: ArrayLike) -> Array:
+    """Round to the nearest number that bfloat16 has, as float32.
+
+    Parameters
+    ----------
+    z : array_like
+        As for `to_bfloat16`.
+
+    Returns
+    -------
+    ndarray of float32
+        The rounded numbers.
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> reference.round_bfloat16(0.1).item()
+    0.10009765625
+    """
+    return from_bfloat16(to_bfloat16(z))
+
+
+def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
+    """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: one chain for each sum, odd k first."""
+    K = x.shape[1]
+    x, weight = (np.pad(round_bfloat16(matrix), ((0, 0), (0, K % 2))) for matrix in (x, weight))
+    order = np.arange(K + K % 2).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
+    return chain(start, x, weight, order)
+
+
+# ---- float32 ---------------------------------------------------------------------------------------------------------
+
+
+def product_float32(weight: Array, start: Array, x: Array) -> Array:
+    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, are added to the start in order."""
+    total = np.broadcast_to(flush(start), (len(x), len(weight)))
+    for begin in range(0, x.shape[1], SUM_BLOCK):
+        block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))
+        total = add(total, chain(np.zeros(1, np.float32), x, weight, block))
+    return total
+
+
+def chain(start: Array, x: Array, weight: Array, order: Array) -> Array:
+    """start + x W^T, in which each sum is one chain of fused multiply-adds over k in this order."""
+    total = np.broadcast_to(flush(start), (len(x), len(weight)))
+    for k in order:
+        total = fma(x[:, k, None], weight[None, :, k], total)
+    return total
+
+
+# ---- int8 ------------------------------------------------------------------------------------------------------------
+
+
+class QuantizedRows(NamedTuple):
+    """A matrix in int8, from `quantize_rows`.
+
+    Parameters
+    ----------
+    q : ndarray of int8, shape (N,K)
+        From -127 to 127.
+    scale : ndarray of float32, shape (N,)
+        What one unit of each row stands for: the matrix is q * scale[:, None].
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> rows = reference.quantize_rows([[1.0, -0.5]])
+    >>> rows.q * rows.scale[:, None]
+    array([[ 1.      , -0.503937]], dtype=float32)
+    """
+
+    q: Array
+    scale: Array
+
+
+def quantize_rows(weight: ArrayLike) -> QuantizedRows:
+    """Round a matrix to int8, with a scale for each row.
+
+    The scale s is max |w| / 127 of the row, computed in float64 and rounded to float32. It is 0, and so is the row, if
+    it would be subnormal. q = w / s, computed in float64 and rounded to nearest, ties to even.
+
+    Parameters
+    ----------
+    weight : array_like of shape (N,K)
+        Finite numbers.
+
+    Returns
+    -------
+    QuantizedRows
+        q and scale.
+
+    Raises
+    ------
+    ValueError
+        For an infinite number or NaN.
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> reference.quantize_rows([[0.5, -1.27], [0.0, 0.0]]).q
+    array([[  50, -127],
+           [   0,    0]], dtype=int8)
+    """
+    weight = np.asarray(weight, np.float32).astype(np.float64)
+    if not np.isfinite(weight).all():
+        raise ValueError("`weight` must be finite to be stored as int8")
+    scale = flush((np.abs(weight).max(axis=1, initial=0) / LARGEST).astype(np.float32))
+    divisor = np.where(scale == 0, np.inf, scale.astype(np.float64))
+    q = np.rint(weight / divisor[:, None]).clip(-LARGEST, LARGEST)
+    return QuantizedRows(q.astype(np.int8), scale)
+
+
+def quantize_hidden(h: ArrayLike) -> Array:
+    """Round a hidden state to int8, with the scale 1/127: its numbers lie within [-1, 1].
+
+    Parameters
+    ----------
+    h : array_like
+        Numbers from -1 to 1. NaN becomes 0.
+
+    Returns
+    -------
+    ndarray of int8
+        127 h, computed in float32 and rounded to nearest, ties to even.
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> reference.quantize_hidden([1.0, -0.5, 0.001])
+    array([127, -64,   0], dtype=int8)
+    """
+    return _integers(multiply(np.asarray(h, np.float32), np.float32(LARGEST)))
+
+
+def quantize_inputs(x: ArrayLike) -> tuple[Array, Array]:
+    """Round vectors to int8, each with a scale of its own, which depends on no other vector.
+
+    Parameters
+    ----------
+    x : array_like of shape (B,K)
+        Input of one step.
+
+    Returns
+    -------
+    q : ndarray of int8, shape (B,K)
+        x * r with r = 127 / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
+    scale : ndarray of float32, shape (B,)
+        a / 127, what one unit stands for; NaN if a number is not finite.
+
+    Examples
+    --------
+    >>> from lstm_fast import reference
+    >>> q, scale = reference.quantize_inputs([[254.0, -127.0], [0.0, 0.0]])
+    >>> q, scale
+    (array([[127, -64],
+           [  0,   0]], dtype=int8), array([2., 0.], dtype=float32))
+    """
+    x = flush(np.asarray(x, np.float32))
+    largest = np.abs(x).max(axis=1, initial=0)
+    is_scaled = (largest >= SMALLEST_INPUTS) & (largest < np.inf)
+    r = np.where(is_scaled, divide(np.float32(LARGEST), np.where(is_scaled, largest, 1)), np.float32(0))
+    scale = np.where(np.isfinite(largest), divide(largest, np.float32(LARGEST)), np.float32(np.nan))
+    return _integers(multiply(x, r[:, None])), scale
+
+
+def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
+    """start + h W^T for the hidden state of this layer or of the one below."""
+    scale = flush((rows.scale.astype(np.float64) / LARGEST).astype(np.float32))
+    result = fma(_sum(quantize_hidden(h), rows.q), scale, start)
+    return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
+
+
+def product_inputs(rows: QuantizedRows, start: Array, x: Array) -> Array:
+    """start + x W^T for an input of the first layer in int8."""
+    q, scale = quantize_inputs(x)
+    return fma(multiply(_sum(q, rows.q), rows.scale), scale[:, None], start)
+
+
+def _integers(z: Array) -> Array:
+    """z rounded to nearest integers, ties to even, within -127..127; NaN becomes 0."""
+    q: Array = np.nan_to_num(np.rint(z), nan=0).clip(-LARGEST, LARGEST).astype(np.int8)
+    return q
+
+
+def _sum(x: Array, weight: Array) -> Array:
+    """x W^T of integers: exact, then rounded to float32."""
+    return (x.astype(np.int64) @ weight.astype(np.int64).T).astype(np.float32)

@@ -1,0 +1,300 @@
+"""One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels equal bit for bit.
+
+    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
+    bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain
+    int8        h and W_hh are rounded to int8; pre = start + (h W_hh^T) * scales, rounded once
+                start: in the first layer bias + x W_ih^T in float32, or with x and W_ih in int8; in the layers above,
+                whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once
+
+bias = b_ih + b_hh; with layer norm each product starts from zero. c, the biases, the cell and the results are float32:
+the caller gets h before it is rounded.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _sequence
+from ._types import Array
+from .activations import ActivationSpec
+from .float32 import add
+from .formats import (
+    QuantizedRows,
+    from_bfloat16,
+    product_bfloat16,
+    product_float32,
+    product_hidden,
+    product_inputs,
+    quantize_rows,
+)
+from .gates import GATES
+from .quantized_cell import Activate, Layer, Product, bind, exact_activation, step_forward
+
+
+def lstm_forward_float32(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    weight_ih: ArrayLike,
+    weight_hh: ArrayLike,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    lengths: ArrayLike | None = None,
+    *,
+    weight_hr: ArrayLike | None = None,
+    activate: Activate = exact_activation,
+    **options: Any,
+) -> tuple[Array, Array, Array]:
+    """Run one LSTM layer in one direction in float32, with the order and the rounding of the kernels.
+
+    Parameters
+    ----------
+    x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, weight_hr : array_like
+        As in `lstm_forward`; converted to float32.
+    activate : callable, default exact_activation
+        As in `lstm_forward_bfloat16`, like all that follow.
+    **options
+        The variant of the cell.
+
+    Returns
+    -------
+    output : ndarray of float32, shape (T,B,R)
+        h of every step.
+    h_n, c_n : ndarray of float32, shape (B,R), (B,H)
+        Final states.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm, x = LSTM(3, 8, seed=0), np.ones((5, 1, 3), np.float32)
+    >>> p = {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
+    >>> output, h_n, c_n = reference.lstm_forward_float32(x, None, None, **p)
+    >>> bool(np.abs(output - lstm(x)[0]).max() < 1e-6)
+    True
+    """
+    w = weight_ih, weight_hh, weight_hr
+    return _forward_with(product_float32, w, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)
+
+
+def _forward_with(
+    product: Callable[..., Array], matrices: tuple[Any, ...], *arguments: Any, **options: Any
+) -> tuple[Array, Array, Array]:
+    """A layer that multiplies by all its matrices, those of x and of h and the projection, in the same way."""
+    products = [None if matrix is None else partial(product, _float32_matrix(matrix)) for matrix in matrices]
+    shape_ih, shape_hh, _ = map(np.shape, matrices)
+    return _forward(products, shape_ih[1], shape_hh, *arguments, **options)
+
+
+def lstm_forward_bfloat16(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    weight_ih: ArrayLike,
+    weight_hh: ArrayLike,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    lengths: ArrayLike | None = None,
+    *,
+    weight_hr: ArrayLike | None = None,
+    activate: Activate = exact_activation,
+    **options: Any,
+) -> tuple[Array, Array, Array]:
+    """Run one LSTM layer in one direction, in bfloat16.
+
+    Parameters
+    ----------
+    x, h_0, c_0 : array_like
+        As in `lstm_forward`; converted to float32.
+    weight_ih, weight_hh : array_like
+        As in `lstm_forward`, in float32, or already in bfloat16 (uint16, from `to_bfloat16`).
+    bias_ih, bias_hh, lengths : array_like
+        As in `lstm_forward`.
+    weight_hr : array_like, optional
+        Projection, like weight_hh.
+    activate : callable, default exact_activation
+        activate((name, alpha, beta), z) applies an activation to a float32 array.
+    **options
+        weight_peephole, norm_ih_weight, norm_hh_weight, norm_c_weight, norm_c_bias, coupled_gates, cell_clip,
+        gate_clip, activation, recurrent_activation, cell_activation, resets, learned_h_0 and learned_c_0, as in
+        `lstm_forward`.
+
+    Returns
+    -------
+    output : ndarray of float32, shape (T,B,R)
+        h of every step, as the cell made it: rounded to bfloat16 only where it is multiplied.
+    h_n, c_n : ndarray of float32, shape (B,R), (B,H)
+        Final states.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm, x = LSTM(3, 8, seed=0), np.ones((5, 1, 3), np.float32)
+    >>> p = {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
+    >>> output, h_n, c_n = reference.lstm_forward_bfloat16(x, None, None, **p)
+    >>> bool(0 < np.abs(output - lstm(x)[0]).max() < 5e-3)
+    True
+    """
+    w = weight_ih, weight_hh, weight_hr
+    return _forward_with(product_bfloat16, w, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)
+
+
+def _float32_matrix(matrix: ArrayLike) -> Array:
+    matrix = np.asarray(matrix)
+    return from_bfloat16(matrix) if matrix.dtype == np.uint16 else matrix.astype(np.float32)
+
+
+def _as_rows(matrix: ArrayLike | QuantizedRows) -> QuantizedRows:
+    return matrix if isinstance(matrix, QuantizedRows) else quantize_rows(matrix)
+
+
+def lstm_forward_int8(
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    weight_ih: ArrayLike | QuantizedRows,
+    weight_hh: ArrayLike | QuantizedRows,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    lengths: ArrayLike | None = None,
+    *,
+    inputs: str = "float32",
+    activate: Activate = exact_activation,
+    **options: Any,
+) -> tuple[Array, Array, Array]:
+    """Run one LSTM layer in one direction, in int8.
+
+    Parameters
+    ----------
+    x, h_0, c_0 : array_like
+        As in `lstm_forward`; converted to float32. h_0 must lie within [-1, 1].
+    weight_ih, weight_hh : array_like or QuantizedRows
+        As in `lstm_forward`, in float32, or already in int8. weight_ih is float32 with inputs="float32".
+    bias_ih, bias_hh, lengths : array_like
+        As in `lstm_forward`.
+    inputs : {"float32", "int8", "hidden"}, default "float32"
+        How x is multiplied: in float32; in int8, with a scale for each row (t, b); in int8 with the scale 1/127, as the
+        hidden state of a layer below.
+    activate : callable, default exact_activation
+        activate((name, alpha, beta), z) applies an activation to a float32 array.
+    **options
+        As in `lstm_forward_bfloat16`. The activations must keep h within [-1, 1].
+
+    Returns
+    -------
+    output : ndarray of float32, shape (T,B,H)
+        h of every step, as the cell made it: rounded to int8 only where it is multiplied.
+    h_n, c_n : ndarray of float32, shape (B,H)
+        Final states.
+
+    Raises
+    ------
+    ValueError
+        If there is a projection, h_0 or the learned initial state does not lie within [-1, 1], or a matrix is not
+        finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import LSTM, reference
+    >>> lstm, x = LSTM(3, 8, seed=0), np.ones((5, 1, 3), np.float32)
+    >>> p = {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
+    >>> output, h_n, c_n = reference.lstm_forward_int8(x, None, None, **p)
+    >>> bool(0 < np.abs(output - lstm(x)[0]).max() < 5e-3)
+    True
+    """
+    if options.get("weight_hr") is not None:
+        raise ValueError("`weight_hr` must be None in int8: a projected h may lie outside [-1, 1]")
+    if inputs not in ("float32", "int8", "hidden"):
+        raise ValueError(f"`inputs` must be float32, int8 or hidden, got {inputs!r}")
+    for name, state in (("h_0", h_0), ("learned_h_0", options.get("learned_h_0"))):
+        if state is not None and not (np.abs(np.asarray(state)) <= 1).all():
+            raise ValueError(f"`{name}` must lie within [-1, 1] in int8")
+    options.pop("weight_hr", None)
+    rows_hh = _as_rows(weight_hh)
+    if inputs == "float32":
+        matrix = np.asarray(weight_ih, np.float32)
+        of_x: Product = partial(product_float32, matrix)
+        input_size = matrix.shape[1]
+    else:
+        rows_ih = _as_rows(weight_ih)
+        of_x = partial(product_hidden if inputs == "hidden" else product_inputs, rows_ih)
+        input_size = rows_ih.q.shape[1]
+    products = of_x, partial(product_hidden, rows_hh), None
+    shape = rows_hh.q.shape
+    return _forward(products, input_size, shape, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)
+
+
+def _forward(
+    products: Sequence[Any],
+    input_size: int,
+    shape_hh: tuple[int, ...],
+    x: ArrayLike,
+    h_0: ArrayLike | None,
+    c_0: ArrayLike | None,
+    bias_ih: ArrayLike | None,
+    bias_hh: ArrayLike | None,
+    lengths: ArrayLike | None,
+    activate: Activate,
+    *,
+    weight_peephole: ArrayLike | None = None,
+    norm_ih_weight: ArrayLike | None = None,
+    norm_hh_weight: ArrayLike | None = None,
+    norm_c_weight: ArrayLike | None = None,
+    norm_c_bias: ArrayLike | None = None,
+    coupled_gates: bool = False,
+    cell_clip: float | None = None,
+    gate_clip: float | None = None,
+    activation: ActivationSpec = "tanh",
+    recurrent_activation: ActivationSpec = "sigmoid",
+    cell_activation: ActivationSpec = "tanh",
+    resets: ArrayLike | None = None,
+    learned_h_0: ArrayLike | None = None,
+    learned_c_0: ArrayLike | None = None,
+) -> tuple[Array, Array, Array]:
+    """The steps of a layer, as in lstm_forward."""
+    (T, B), (G, R) = np.shape(x)[:2], shape_hh
+    H = G // len(GATES)
+    a = _sequence.read_arrays(
+        x=(x, (T, B, input_size)),
+        h_0=(h_0, (B, R)),
+        c_0=(c_0, (B, H)),
+        bias_ih=(bias_ih, (4 * H,)),
+        bias_hh=(bias_hh, (4 * H,)),
+        weight_peephole=(weight_peephole, (3 * H,)),
+        norm_ih_weight=(norm_ih_weight, (4 * H,)),
+        norm_hh_weight=(norm_hh_weight, (4 * H,)),
+        norm_c_weight=(norm_c_weight, (H,)),
+        norm_c_bias=(norm_c_bias, (H,)),
+        learned_h_0=(learned_h_0, (R,)),
+        learned_c_0=(learned_c_0, (H,)),
+    )
+    a = {name: None if array is None else array.astype(np.float32) for name, array in a.items()}
+    biases = [np.zeros(4 * H, np.float32) if bias is None else bias for bias in (a["bias_ih"], a["bias_hh"])]
+    layer = Layer(
+        **dict(zip(("of_x", "of_h", "project"), products)),
+        bias=add(*biases),
+        **{name: a[name] for name in Layer._fields if name in a},
+        coupled_gates=bool(coupled_gates),
+        cell_clip=cell_clip and float(np.float32(cell_clip)),
+        gate_clip=gate_clip and float(np.float32(gate_clip)),
+        activation=bind(activate, activation),
+        recurrent_activation=bind(activate, recurrent_activation),
+        cell_activation=bind(activate, cell_activation),
+    )
+    valid = _sequence.valid_steps(lengths, T, B)
+    restarts, rows = _sequence.reset_steps(resets, valid), _sequence.active_rows(valid)
+    h = _sequence.initial_state(a["h_0"], a["learned_h_0"], (B, R), np.float32)
+    c = _sequence.initial_state(a["c_0"], a["learned_c_0"], (B, H), np.float32)
+    output = np.zeros((T, B, R), np.float32)
+    for t, on in enumerate(rows):
+        h_prev = _sequence.restart(h, restarts[t], a["learned_h_0"])
+        c_prev = _sequence.restart(c, restarts[t], a["learned_c_0"])
+        h_new, c_new = step_forward(layer, a["x"][t, on], h_prev[on], c_prev[on])
+        h, c = _sequence.replace_rows(h_prev, on, h_new), _sequence.replace_rows(c_prev, on, c_new)
+        output[t, on] = h_new
+    return output, h, c

@@ -1,0 +1,131 @@
+"""One step of an LSTM layer with products in another format: cell.py in float32, each operation rounded once.
+
+The activations are arguments, since those of the kernels are within 2 units in the last place of the exact value and
+not exact.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ._types import Array
+from .activations import ActivationSpec
+from .activations import activation as activation_of
+from .float32 import add, divide, flush, fma, multiply, square_root, subtract
+from .gates import GATES, split_gates
+from .operations import NORM_EPSILON, clip, split_peepholes
+
+Activate: TypeAlias = Callable[[tuple[str, float, float], Array], Array]
+Product: TypeAlias = Callable[[Array, Array], Array]  # of (start, x): start + x W^T for one matrix W
+
+SUM_LANES = 16  # of a row that is normalized, unit k goes to the partial sum k % SUM_LANES
+
+
+def exact_activation(spec: tuple[str, float, float], z: Array) -> Array:
+    """Apply an activation in float64, and round to float32.
+
+    Parameters
+    ----------
+    spec : (str, float, float)
+        A name in ACTIVATIONS, alpha and beta; 0 for parameters that it does not have.
+    z : ndarray of float32
+        Argument.
+
+    Returns
+    -------
+    ndarray of float32
+        The activation, within half a unit in the last place but for the rounding of float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstm_fast import reference
+    >>> reference.exact_activation(("tanh", 0.0, 0.0), np.float32([0.0, 1.0]))
+    array([0.       , 0.7615942], dtype=float32)
+    """
+    name, *parameters = spec
+    function, _, defaults = activation_of(name)
+    return flush(function(z.astype(np.float64), *parameters[: len(defaults)]))
+
+
+def bind(activate: Activate, spec: ActivationSpec) -> Callable[[Array], Array]:
+    """The activation as a function of its argument alone."""
+    name = spec if isinstance(spec, str) else str(spec[0])
+    alpha, beta = (*activation_of(spec).parameters, 0.0, 0.0)[:2]
+    return lambda z: activate((name, alpha, beta), np.ascontiguousarray(z))
+
+
+class Layer(NamedTuple):
+    """A layer: its products, parameters and options."""
+
+    of_x: Product
+    of_h: Product
+    project: Product | None
+    bias: Array
+    weight_peephole: Array | None
+    norm_ih_weight: Array | None
+    norm_hh_weight: Array | None
+    norm_c_weight: Array | None
+    norm_c_bias: Array | None  # these four are there together, or none of them
+    coupled_gates: bool
+    cell_clip: float | None
+    gate_clip: float | None
+    activation: Callable[[Array], Array]
+    recurrent_activation: Callable[[Array], Array]
+    cell_activation: Callable[[Array], Array]
+
+
+def step_forward(layer: Layer, x: Array, h_prev: Array, c_prev: Array) -> tuple[Array, Array]:
+    """h and c after a step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
+    # Under the names of the plain LSTM's activations, whatever they are.
+    sigmoid, tanh, tanh_of_c = layer.recurrent_activation, layer.activation, layer.cell_activation
+    p_i, p_f, p_o = split_peepholes(layer.weight_peephole)
+
+    if layer.norm_ih_weight is None or layer.norm_hh_weight is None:
+        pre = layer.of_h(layer.of_x(layer.bias, x), h_prev)
+    else:
+        a_x, a_h = (product(np.zeros_like(layer.bias), z) for product, z in ((layer.of_x, x), (layer.of_h, h_prev)))
+        pre = fma(_standardize(a_x, len(GATES)), layer.norm_ih_weight, layer.bias)
+        pre = fma(_standardize(a_h, len(GATES)), layer.norm_hh_weight, pre)
+    pre_i, pre_f, pre_g, pre_o = split_gates(pre)
+    i = sigmoid(clip(_peep(pre_i, p_i, c_prev), layer.gate_clip))
+    f = sigmoid(clip(_peep(pre_f, p_f, c_prev), layer.gate_clip))
+    g = tanh(clip(pre_g, layer.gate_clip))
+    if layer.coupled_gates:
+        f = subtract(np.float32(1), i)
+    c = fma(f, c_prev, multiply(i, g))
+    c = clip(c, layer.cell_clip)
+    o = sigmoid(clip(_peep(pre_o, p_o, c), layer.gate_clip))
+    normalized_c = c
+    if layer.norm_c_weight is not None and layer.norm_c_bias is not None:
+        normalized_c = fma(_standardize(c, 1), layer.norm_c_weight, layer.norm_c_bias)
+    h = multiply(o, tanh_of_c(normalized_c))
+    return h if layer.project is None else layer.project(np.zeros(1, np.float32), h), c
+
+
+def _peep(pre: Array, p: Array | None, c: Array) -> Array:
+    return pre if p is None else fma(p, c, pre)
+
+
+def _standardize(a: Array, n_gates: int) -> Array:
+    """Rows of n_gates * H numbers shifted to mean 0 and scaled to variance 1."""
+    count = np.float32(a.shape[1])
+    centered = subtract(a, divide(_sum_of_rows(a, n_gates), count)[:, None])
+    variance = add(divide(_sum_of_rows(multiply(centered, centered), n_gates), count), np.float32(NORM_EPSILON))
+    return multiply(centered, divide(np.float32(1), square_root(variance))[:, None])
+
+
+def _sum_of_rows(a: Array, n_gates: int) -> Array:
+    """The sum of each row. Unit k goes to partial sum k % SUM_LANES, its gates one after the other; then pairwise."""
+    B, H = len(a), a.shape[1] // n_gates
+    padding = ((0, 0), (0, 0), (0, -H % SUM_LANES))
+    blocks = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)
+    lanes = np.zeros((B, SUM_LANES), np.float32)
+    for block in range(blocks.shape[2]):
+        for gate in range(n_gates):
+            lanes = add(lanes, blocks[:, gate, block])
+    while lanes.shape[1] > 1:
+        half = lanes.shape[1] // 2
+        lanes = add(lanes[:, :half], lanes[:, half:])
+    return lanes[:, 0]
