@@ -37,6 +37,7 @@ class LSTMNetwork(Network):
     cell_activation = Fixed("Activation of the cell state.", _variants.checked_activation, PLAIN["cell_activation"])
 
     if TYPE_CHECKING:
+        _forget_bias: float | None
         _peepholes: bool
         _layer_norm: bool
         _coupled_gates: bool
@@ -44,12 +45,12 @@ class LSTMNetwork(Network):
         _gate_clip: float | None
 
     def _check_combination(self) -> None:
-        self._proj_size = _variants.projection(self.proj_size, self.hidden_size)
-        if self.forget_bias is None:
+        self._proj_size = _variants.projection(self._proj_size, self._hidden_size)
+        if self._forget_bias is None:
             return
-        if not self.bias:
+        if not self._bias:
             raise ValueError("forget_bias must be None with bias=False")
-        if self.coupled_gates:
+        if self._coupled_gates:
             raise ValueError("forget_bias must be None with coupled_gates=True: f = 1 - i has no bias of its own")
 
     def _cell_name(self) -> str:
@@ -63,13 +64,13 @@ class LSTMNetwork(Network):
             "coupled_gates": self._coupled_gates,
             "cell_clip": self._cell_clip or 0,
             "gate_clip": self._gate_clip or 0,
-            **{name: _variants.activation(name, getattr(self, name)) for name in PLAIN},
+            **{name: _variants.activation(name, getattr(self, f"_{name}")) for name in PLAIN},
         }
 
     def _initialise(self, parameters: dict[str, Array]) -> None:
         super()._initialise(parameters)
-        if self.forget_bias is not None:
-            forget = slice(self.hidden_size, 2 * self.hidden_size)
+        if self._forget_bias is not None:
+            forget = slice(self._hidden_size, 2 * self._hidden_size)
             for suffix in self.parameter_suffixes:
-                parameters["bias_ih" + suffix][forget] = self.forget_bias
+                parameters["bias_ih" + suffix][forget] = self._forget_bias
                 parameters["bias_hh" + suffix][forget] = 0
