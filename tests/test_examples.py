@@ -163,6 +163,7 @@ def test_results_are_a_table_and_missed_bars_are_seen(example, monkeypatch, tmp_
 
 
 # g2pM leaves its files open.
+@needs("aeon", "g2pM")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_scores_in_fewer_bits_are_nearly_those_of_float32(example, tmp_path):
     """bfloat16 within 0.1 %, int8 within half a point, or half a percent of an error."""

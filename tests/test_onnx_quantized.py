@@ -6,9 +6,10 @@ import pytest
 
 import lstm_fast as lf
 from onnx_cases import quantized_case, run
+from optional import require
 from tolerances import assert_same_bits
 
-quantization = pytest.importorskip("onnxruntime.quantization")
+quantization = require("onnxruntime.quantization")
 
 
 def quantized_by_onnxruntime(lstm, folder, **options):
