@@ -27,16 +27,17 @@ def norm_of_difference(got, want):
     return np.linalg.norm((got - want).ravel()) / np.linalg.norm(want.ravel())
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_gradients_are_close_to_those_in_float64(options):
+@pytest.mark.parametrize("option", [name for name in OPTIONS if "all" not in name])
+def test_gradients_are_close_to_those_in_float64(option):
+    options = OPTIONS[option]
     module = make("lstm", 4, 17, options, dtype=np.float32, seed=3, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(4), module, 6, 5, options)
     run = train(module, a)[1].options
     got = bfloat16_cases.expect(module, a, run, activate=reference.exact_activation)
     for name, want in expect(module, a, run).items():
         assert got[name].dtype == np.float32
-        # The weights are large. A unit at a bound or a kink may be on its other side.
-        limit = 0.05 if {"cell_clip", "gate_clip", "activation", "recurrent_activation"}.isdisjoint(options) else 0.4
+        # Units at a bound may be on its other side; norms of small rows multiply errors.
+        limit = {"gate_clip": 0.1, "layer_norm": 0.1}.get(option, 0.01)
         assert not want.any() or norm_of_difference(got[name], want) < limit, name
 
 
