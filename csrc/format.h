@@ -23,6 +23,18 @@ static inline int64_t lstm_format_bytes(enum lstm_format format, int64_t real_by
     return format == LSTM_FORMAT_REAL ? real_bytes : format == LSTM_FORMAT_INT8 ? 1 : 2;
 }
 
+/* The bits of a bfloat16: to nearest, ties to even; a subnormal number to zero; NaN stays NaN. */
+static inline uint16_t lstm_bfloat16_of(float x) {
+    union {
+        float x;
+        uint32_t bits;
+    } number = {x};
+    const uint32_t bits = number.bits, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)((bits | 0x00400000) >> 16);
+    if (magnitude < 0x00800000) return (uint16_t)(bits >> 16 & 0x8000);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 /* A depth rounded up to whole groups, with zeros. */
 static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) {
     const int64_t group = format == LSTM_FORMAT_INT8 ? 4 : format == LSTM_FORMAT_BFLOAT16 ? 2 : 1;
@@ -33,5 +45,13 @@ static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) 
  * workspace, four bytes each. */
 #define LSTM_OPERAND_ROWS 96
 static inline int64_t lstm_operand_stride(int64_t depth) { return (depth + 63) & -64; }
+
+/* Numbers more than the depth that a row of gates may need: whole vectors are stored. */
+#define LSTM_OPERAND_SLACK 63
+
+/* The depth of BFLOAT16 rows of gates, which are rounded gate by gate, the units of each in pairs. */
+static inline int64_t lstm_gates_depth(int64_t n_gates, int64_t hidden_size) {
+    return n_gates * ((hidden_size + 1) & -2);
+}
 
 #endif

@@ -84,6 +84,7 @@ struct lstm_model {
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
     enum lstm_format format;
+    bool rounds_weights; /* with BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
     bool int8_inputs;   /* with INT8: also W_ih of the first layer, whose x has a scale for each row; else it is REAL */
     bool initial_state; /* a learned state: where sequences begin if the caller gives none, and where they restart */
     int64_t proj_size;  /* P; 0: none */
@@ -158,7 +159,7 @@ struct lstm_sequence {
  * PyTorch's arrays of one layer and direction, C order: weight_ih (4H, I), weight_hh (4H, R), biases (4H) or NULL; a
  * plain RNN has H rows instead of 4H. Only if the model has them: weight_hr (P, H), weight_peephole (3H: i, f, o),
  * norm_ih_weight and norm_hh_weight (4H), norm_c_weight and norm_c_bias (H), h_0 (R), c_0 (H). Matrices
- * are stored in the model's format, BFLOAT16 ones as 16-bit words; with INT8, scale_ih and scale_hh (4H) are the scales of
+ * are stored in the model's format, BFLOAT16 ones as 16-bit words unless it rounds_weights; with INT8, scale_ih and scale_hh (4H) are the scales of
  * their rows, 1/127 of the largest magnitude, where they are INT8. All others have the dtype. */
 struct lstm_weights {
     const void *weight_ih, *weight_hh, *bias_ih, *bias_hh, *weight_hr, *weight_peephole;

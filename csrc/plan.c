@@ -54,8 +54,14 @@ static void plan_layer(struct total *t, const struct lstm_model *m, const struct
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->R_padded : d->R;
-    p->weight_ih = take(t, 1, matrix_bytes(t, d, input_format, rows, inputs), NULL);
-    p->weight_hh = take(t, 1, matrix_bytes(t, d, format, rows, units), NULL);
+    if (backward && lstm_has_groups(format)) {
+        const int64_t depth = lstm_gates_depth(d->n_gates, m->hidden_size);
+        p->weight_ih = take(t, 1, matrix_bytes(t, d, format, input, depth), NULL);
+        p->weight_hh = take(t, 1, matrix_bytes(t, d, format, d->R, depth), NULL);
+    } else {
+        p->weight_ih = take(t, 1, matrix_bytes(t, d, input_format, rows, inputs), NULL);
+        p->weight_hh = take(t, 1, matrix_bytes(t, d, format, rows, units), NULL);
+    }
     p->scale_ih = input_format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
     p->scale_hh = format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
@@ -85,6 +91,13 @@ enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_
     p->bytes = t.bytes;
     t.overflow |= first.overflow | other.overflow;
     return status_of(&t);
+}
+
+enum lstm_status lstm_plan_sums(const struct lstm_model *m, const struct lstm_isa *isa, int64_t layer,
+                                int64_t direction, struct lstm_packed *p) {
+    struct lstm_model without_format = *m;
+    without_format.format = LSTM_FORMAT_REAL;
+    return lstm_plan_packed(&without_format, isa, false, layer, direction, p);
 }
 
 enum lstm_status lstm_packed_bytes(const struct lstm_model *m, const struct lstm_isa *isa, bool backward,

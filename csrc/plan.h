@@ -70,6 +70,10 @@ struct lstm_packed {
 enum lstm_status lstm_plan_packed(const struct lstm_model *, const struct lstm_isa *, bool backward, int64_t layer,
                                   int64_t direction, struct lstm_packed *);
 
+/* The sums of the weight gradients: laid out as the packed weights of forward, without a format. */
+enum lstm_status lstm_plan_sums(const struct lstm_model *, const struct lstm_isa *, int64_t layer, int64_t direction,
+                                struct lstm_packed *);
+
 /* ---- the tape ---------------------------------------------------------------------------------------------------- */
 
 /* Offsets of layer 0, direction 0. */
@@ -140,6 +144,7 @@ struct lstm_backward_plan {
     /* Of all steps: */
     int64_t recurrent_masks;          /* (L * D, B, R) */
     int64_t d_learned_h, d_learned_c; /* (L * D, B, R) and (L * D, B, H_padded): of the learned state, by restarts */
+    int64_t operands, operands_bytes; /* as in forward; also one row of gates more */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backward_plan *);

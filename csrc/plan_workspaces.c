@@ -1,5 +1,5 @@
-/* Sizes and offsets of the workspaces. The lengths of chunks change no bit of any result; they depend on sizes alone,
- * neither on caches nor on threads. */
+/* Sizes and offsets of the workspaces. The lengths of chunks depend on sizes alone, neither on caches nor on threads;
+ * those of backward, where a block of the sums over rows begins, are part of the definition of the weight gradients. */
 #include "format.h"
 #include "plan.h"
 #include "sizes.h"
@@ -12,6 +12,16 @@
 /* The largest I of a layer. */
 static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims *d) {
     return m->num_layers > 1 ? at_least(m->input_size, d->output_width) : m->input_size;
+}
+
+/* What the kernels of formats with groups round their left operands into, for each worker: rows of `depth`, and a scale
+ * for each row. */
+static int64_t take_operands(struct total *t, const struct lstm_call *call, int64_t rows, int64_t depth,
+                             int64_t *bytes) {
+    const int64_t n_workers = at_most(LSTM_MOST_THREADS, at_least(1, call->n_threads));
+    const int64_t row_bytes = times(t, lstm_operand_stride(depth) + 1, 4);
+    return take(t, lstm_has_groups(call->model.format) ? n_workers : 0,
+                times(t, at_most(LSTM_OPERAND_ROWS, rows), row_bytes), bytes);
 }
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
@@ -47,12 +57,8 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
         p->offsets = take(&t, 4 * D, times(&t, call->B, sizeof(int64_t)), NULL);
         p->h_state = take(&t, 1, times(&t, m->num_layers * D, h_rows), NULL);
     }
-    if (lstm_has_groups(m->format)) {
-        const int64_t rows = at_most(LSTM_OPERAND_ROWS, times(&t, p->chunk_steps, call->B));
-        const int64_t row = lstm_operand_stride(at_least(m->hidden_size, largest_input(m, &d)));
-        p->operands = take(&t, at_most(LSTM_MOST_THREADS, at_least(1, call->n_threads)),
-                           times(&t, rows, times(&t, row + 1, 4)), &p->operands_bytes);
-    }
+    p->operands = take_operands(&t, call, times(&t, p->chunk_steps, call->B),
+                                at_least(m->hidden_size, largest_input(m, &d)), &p->operands_bytes);
     p->bytes = t.bytes;
     return status_of(&t);
 }
@@ -119,7 +125,8 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->depth = at_most(LSTM_GRADIENT_ROWS, times(&t, p->chunk_steps, B));
     const int64_t h_rows = times(&t, times(&t, B, d.R), d.element_bytes);
     const int64_t c_rows = times(&t, times(&t, B, d.H_padded), d.element_bytes);
-    const int64_t between_rows = times(&t, p->segment_steps, B), column_bytes = times(&t, p->depth, d.element_bytes);
+    const int64_t between_rows = times(&t, p->segment_steps, B);
+    const int64_t column_bytes = times(&t, lstm_format_depth(m->format, p->depth), d.element_bytes);
     const int64_t partial_tile = LSTM_LARGEST_TILE - 1;
     p->d_gates_stride = row_stride(&d, d.gates_width);
     p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), d.element_bytes), NULL);
@@ -132,8 +139,12 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->packed_unprojected = take(&t, m->proj_size ? m->hidden_size + partial_tile : 0, column_bytes, NULL);
     plan_backward_options(&t, call, &d, p);
     struct lstm_packed last;
-    if (lstm_plan_packed(m, call->isa, false, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
+    if (lstm_plan_sums(m, call->isa, m->num_layers - 1, D - 1, &last)) t.overflow = true, last.bytes = 0;
     p->d_packed = take(&t, 1, last.bytes, NULL);
+    p->operands = take_operands(&t, call, times(&t, p->chunk_steps, B),
+                                LSTM_OPERAND_SLACK
+                                    + lstm_gates_depth(d.n_gates, at_least(m->hidden_size, largest_input(m, &d))),
+                                &p->operands_bytes);
     p->bytes = t.bytes;
     return status_of(&t);
 }

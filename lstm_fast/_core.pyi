@@ -74,6 +74,7 @@ class Weights:
         *,
         flat: np.ndarray | None = None,
         format: str | None = None,
+        compute_dtype: str | None = None,
         proj_size: int = 0,
         peepholes: bool = False,
         layer_norm: bool = False,

@@ -2,8 +2,10 @@
  * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both. */
 #include "../kernels/table.h"
 #include "operand.h"
+#include "outer.h"
 #include "product.h"
 #include "step.h"
+#include "step_backward.h"
 #include "vector.h"
 
 #define JOINED(a, b) a##_##b
@@ -14,4 +16,7 @@ const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .int8_offset = INT8_OFFSET,
     .step = format_step,
     .product = format_product,
+    .step_backward = format_step_backward,
+    .outer = format_outer,
+    .round_pairs = round_pairs,
 };

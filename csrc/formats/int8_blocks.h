@@ -19,7 +19,7 @@ typedef void panel_function(const void *context, int64_t row, int64_t panel, int
 /* Sums of rows [0, n_rows) and panels [panel_begin, panel_end) of INT8. start: of row 0 and panel 0; first NULL: zero. */
 static void multiply_in_blocks(const struct format_block *b, int64_t n_rows, int64_t panel_begin, int64_t panel_end,
                                struct sums start, panel_function *then, const void *context) {
-    const int64_t depth = lstm_format_depth(LSTM_FORMAT_INT8, b->depth), stride = lstm_operand_stride(b->depth);
+    const int64_t depth = b->depth, stride = b->left_stride;
     const int32_t *corrections = (const int32_t *)(b->groups->scale + b->n_columns);
     int64_t done = 0;
     for (int64_t rows = INT8_BLOCK_ROWS; done < n_rows; done += (n_rows - done) / rows * rows) {

@@ -16,6 +16,20 @@ static void round_rows_bfloat16(const struct lstm_rows *rows, int64_t n_rows, in
     }
 }
 
+/* Rows of gates, of H units, gate by gate (lstm_gates_depth). */
+static void round_gates_bfloat16(const struct lstm_rows *rows, int64_t n_rows, int64_t H, bfloat16_number *to) {
+    const int64_t units = (H + 1) & -2, stride = lstm_operand_stride(LSTM_GATES * units + LSTM_OPERAND_SLACK);
+    for (int64_t r = 0; r < n_rows; r++, to += stride) {
+        const float *from = rows->data + row_offset(rows, r);
+        for (int gate = 0; gate < LSTM_GATES; gate++) {
+            bfloat16_number *part = to + gate * units;
+            for (int64_t unit = 0; unit < H; unit += VL)
+                round_bfloat16(part + unit, load(from + unit * LSTM_GATES + gate * VL));
+            if (H % 2) part[H] = 0;
+        }
+    }
+}
+
 /* A number that added to another one rounds it to a whole number, ties to even, found in the low bits of the sum. */
 #define WHOLE_NUMBERS 0x1.8p23f
 

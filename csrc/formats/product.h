@@ -21,7 +21,11 @@ NEVER_INLINE void store_format_sums(const struct lstm_product *s, int64_t row, i
     const int64_t left = s->n_columns - column;
     for (int r = 0; r < rows; r++, sums += n) {
         real *y = s->y.data + row_offset(&s->y, row + r) + column;
-        for (int v = 0; v < n && v * VL < left; v++) store_lanes(y + v * VL, sums[v], left - v * VL);
+        for (int v = 0; v < n && v * VL < left; v++) {
+            vec sum = sums[v];
+            if (s->add) sum += load_lanes(y + v * VL, left - v * VL);
+            store_lanes(y + v * VL, sum, left - v * VL);
+        }
     }
 }
 
@@ -52,22 +56,30 @@ static void store_panel(const void *product, int64_t row, int64_t panel, int row
 }
 #endif
 
-/* The kernel. (It never adds to y.) */
-static void format_product(const struct lstm_product *s) {
-    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
-    const int64_t stride = lstm_operand_stride(s->depth);
+/* The left operand into the workspace. False: a row of INT8 has a NaN that no whole number can stand for. */
+static bool round_operand(const struct lstm_product *s, float *row_scale) {
     void *operands = s->groups.operands;
-    float *row_scale = is_int8 && s->groups.by_row ? (float *)operands + s->n_rows * stride : NULL;
-    bool are_numbers = true;
-    if (is_int8)
-        are_numbers = round_rows_int8(&s->a, s->n_rows, s->depth, operands, row_scale);
+    if (s->format == LSTM_FORMAT_INT8) return round_rows_int8(&s->a, s->n_rows, s->depth, operands, row_scale);
+    if (s->gates_per_unit > 1)
+        round_gates_bfloat16(&s->a, s->n_rows, s->depth, operands);
     else
         round_rows_bfloat16(&s->a, s->n_rows, s->depth, operands);
+    return true;
+}
+
+/* The kernel. */
+static void format_product(const struct lstm_product *s) {
+    const bool is_int8 = s->format == LSTM_FORMAT_INT8, of_gates = s->gates_per_unit > 1;
+    const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
+    const int64_t stride = lstm_operand_stride(of_gates ? depth + LSTM_OPERAND_SLACK : depth);
+    float *row_scale = is_int8 && s->groups.by_row ? (float *)s->groups.operands + s->n_rows * stride : NULL;
+    const bool are_numbers = round_operand(s, row_scale);
     const struct format_product p = {.s = s,
                                      .block = {.format = s->format,
-                                               .left = operands,
+                                               .left = s->groups.operands,
                                                .right = s->b,
-                                               .depth = s->depth,
+                                               .left_stride = stride,
+                                               .depth = lstm_format_depth(s->format, depth),
                                                .n_columns = s->n_columns,
                                                .groups = &s->groups,
                                                .row_scale = row_scale}};
@@ -76,8 +88,10 @@ static void format_product(const struct lstm_product *s) {
     if (in_blocks)
         multiply_in_blocks(&p.block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
                            store_panel, s);
-    else
+#else
+    const bool in_blocks = false;
 #endif
+    if (!in_blocks)
         for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, &p, 0, s->n_rows, s->panel_begin,
                       s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
     if (UNLIKELY(!are_numbers)) {

@@ -16,7 +16,8 @@ static struct format_block block_of_step(const struct lstm_step *s) {
     return (struct format_block){.format = s->format,
                                  .left = s->groups.operands,
                                  .right = s->weight_hh,
-                                 .depth = s->h_size,
+                                 .left_stride = lstm_operand_stride(s->h_size),
+                                 .depth = lstm_format_depth(s->format, s->h_size),
                                  .n_columns = (s->hidden_size + VL - 1) / VL * VL * LSTM_GATES,
                                  .groups = &s->groups};
 }

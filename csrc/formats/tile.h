@@ -18,7 +18,7 @@
 struct bfloat16_operands {
     const bfloat16_number *left;
     const uint16_t *right;
-    int64_t left_stride, depth, panel;
+    int64_t left_stride, left_step, depth, panel; /* left_step: to the next pair of k */
 };
 
 struct int8_operands {
@@ -39,7 +39,7 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
         for (int v = 0; v < n; v++) acc[r * n + v] = load(start.first + r * start.stride + v * VL);
     }
     UNROLL_BY(2)
-    for (int64_t k = 0; k < p.depth; k += 2, p.left += 2, p.right += 2 * shape.width * VL) {
+    for (int64_t k = 0; k < p.depth; k += 2, p.left += p.left_step, p.right += 2 * shape.width * VL) {
         __typeof__(bfloat16_left(p.left)) left[TILE_ROWS];
         UNROLL
         for (int r = 0; r < shape.rows; r++) left[r] = bfloat16_left(p.left + r * p.left_stride);
@@ -101,7 +101,7 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
 struct format_block {
     enum lstm_format format;
     const void *left, *right;
-    int64_t depth, n_columns;
+    int64_t left_stride, depth, n_columns; /* depth: of whole groups */
     const struct lstm_groups *groups;
     const float *row_scale;
 };
@@ -109,7 +109,7 @@ struct format_block {
 ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enum lstm_format format,
                                         const struct format_block *b, int64_t row, int64_t panel, struct sums start,
                                         struct sums sums) {
-    const int64_t depth = lstm_format_depth(format, b->depth), stride = lstm_operand_stride(b->depth);
+    const int64_t depth = b->depth, stride = b->left_stride;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     if (format == LSTM_FORMAT_INT8) {
         const float *scale = b->groups->scale;
@@ -126,6 +126,7 @@ ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enu
         const struct bfloat16_operands p = {.left = (const bfloat16_number *)b->left + row * stride,
                                             .right = (const uint16_t *)b->right + column * depth,
                                             .left_stride = stride,
+                                            .left_step = 2,
                                             .depth = depth,
                                             .panel = depth * LSTM_PANEL_VECTORS * VL};
         bfloat16_tile(shape, p, start, sums);

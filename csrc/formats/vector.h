@@ -3,6 +3,7 @@
  *
  *     BFLOAT16  bfloat16_number                       a number of the rounded left operand
  *               round_bfloat16(p, v)                  stores v there, rounded: VL numbers
+ *               pair_bfloat16(even, odd)              rounded, as two weights for each of VL columns
  *               bfloat16_left(p), bfloat16_right(p)   two numbers for all columns; two weights for each of VL columns
  *               multiply_bfloat16(left, right, sum)   sum + odd products, then + even ones: two fused multiply-adds
  *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels

@@ -28,6 +28,7 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .step = step,
     .update = update_sums,
     .step_backward = step_backward,
+    .update_backward = update_sums_backward,
     .cell = cell,
     .cell_backward = cell_backward,
     .norm = norm,

@@ -122,6 +122,17 @@ ALWAYS_INLINE void rnn_backward_tile(const struct tile_shape shape, const void *
 }
 TILE_TABLE(rnn_backward_tile, rnn_backward_tiles)
 
+/* The kernel: the cell of an LSTM for any sums. */
+static void update_sums_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
+                                 const void *sums) {
+    if (!s->variant)
+        plain_backward(s, row, panel, rows, n, sums);
+    else if (s->variant->is_simple)
+        simple_backward(s, row, panel, rows, n, sums);
+    else
+        variant_backward(s, row, panel, rows, n, sums);
+}
+
 /* The kernel. */
 static void step_backward(const struct lstm_step_backward *s) {
     for_each_tile(s->cell == LSTM_CELL_LSTM ? lstm_backward_tiles : rnn_backward_tiles, s, 0, s->n_rows, s->panel_begin,

@@ -71,6 +71,10 @@ struct lstm_step {
     lstm_update *update; /* for the kernels of formats/ */
 };
 
+struct lstm_step_backward;
+typedef void lstm_update_backward(const struct lstm_step_backward *, int64_t row, int64_t panel, int rows, int n,
+                                  const void *sums);
+
 /* One time step backward: d_h = d_h_next + d_output, then through the cell. Panels are vectors of hidden units. With a
  * projection, d_h is the gradient of h before it. */
 struct lstm_step_backward {
@@ -78,7 +82,7 @@ struct lstm_step_backward {
     const struct lstm_variant *variant;
     int64_t n_rows, panel_begin, panel_end, hidden_size;
     const real *d_gates_next;       /* of the following step; NULL: d_h_next is given, not d_gates_next W_hh */
-    const real *weight_hh;          /* packed for backward */
+    const void *weight_hh;          /* packed for backward */
     const real *d_h_next;           /* (n_rows, H) */
     struct lstm_rows d_output;      /* (n_rows, H); data NULL: zero */
     const real *gates, *c, *c_prev; /* from the tape; a variant recomputes c */
@@ -90,6 +94,8 @@ struct lstm_step_backward {
     int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
     bool descending;
     int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
+    struct lstm_groups groups;
+    lstm_update_backward *update; /* for the kernels of formats/ */
 };
 
 /* Layer norm of rows of gates: y = start + n weight, where n is the normalised row. y may be a or start. */
@@ -122,7 +128,8 @@ struct lstm_product {
 /* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
  * weights with n_rows for their depth. */
 struct lstm_outer_sum {
-    const real *a; /* packed in tiles, (tiles, depth, tile_rows); NULL: one row of ones */
+    const real *a; /* packed in tiles, (tiles, depth, tile_rows) or, in pairs of k, (tiles, depth / 2, tile_rows, 2);
+                    * NULL: one row of ones */
     int64_t n_rows;
     real *y;
 };
@@ -150,6 +157,7 @@ struct lstm_kernels {
     void (*step)(const struct lstm_step *);
     lstm_update *update;
     void (*step_backward)(const struct lstm_step_backward *);
+    lstm_update_backward *update_backward;
     /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums
      * in `gates`, backward from d_h_next. */
     void (*cell)(const struct lstm_step *);
@@ -162,12 +170,16 @@ struct lstm_kernels {
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
 };
 
-/* The kernels of the formats with groups, float32: steps without x and products with gates_per_unit 1. */
+/* The kernels of the formats with groups, float32: steps without x, steps backward with d_gates_next, and outer products
+ * whose left operands have been rounded by round_pairs. Backward: BFLOAT16 alone. */
 struct lstm_format_kernels {
     int64_t int8_group; /* k that lie together for each column of INT8 weights: 4 or 2 */
     bool int8_offset;   /* the left operand is 128 larger than it should be, which the corrections take off */
     void (*step)(const struct lstm_step *);
     void (*product)(const struct lstm_product *);
+    void (*step_backward)(const struct lstm_step_backward *);
+    void (*outer)(const struct lstm_outer *);
+    void (*round_pairs)(int64_t n, float *numbers); /* in place: a tile of a packed left operand of outer */
 };
 
 #endif

@@ -7,7 +7,7 @@
  *   2. d_h before the chunk and d_x, from d_gates: the same rows, or its own columns
  *   3. the weight gradients, [x | h_prev | 1]^T d_gates: products over up to LSTM_GRADIENT_ROWS rows, of whose result
  *      each worker owns some panels. Until the end it has the layout of packed weights. The sum over (t, b) runs in the
- *      reverse order of steps and rows, so that the chunk length changes no bit
+ *      reverse order of steps and rows, in blocks of LSTM_SUM_BLOCK from the end of each product
  *
  * The running gradients of the states are in d_h_0 (the caller's) and d_c (workspace). */
 #ifndef LSTM_LOOPS_BACKWARD_H
@@ -145,7 +145,7 @@ static void unpack_gradients(const struct backward_run *run, const struct lstm_w
     const struct lstm_dims *d = &run->d, units = without_gates(d, d->H_padded), outputs = without_gates(d, d->R_padded);
     const int64_t H = model->hidden_size, R = d->R, D = model->num_directions;
     struct lstm_packed offsets;
-    lstm_plan_packed(model, a->call.isa, false, index / D, index % D, &offsets);
+    lstm_plan_sums(model, a->call.isa, index / D, index % D, &offsets);
     const struct lstm_weight_gradients *w = a->d_weights + index;
     unpack_columns(d, worker, H, lstm_layer_input(model, index / D), sums_at(run, offsets.weight_ih, 0),
                    w->d_weight_ih);

@@ -31,7 +31,9 @@ struct backward_pass {
     struct directed_sequence x, h, d_output, d_x;
     int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
     bool adds_to_d_x;       /* the second direction */
-    const real *weight_ih, *weight_hh, *weight_hr, *vectors;
+    const void *weight_ih, *weight_hh, *weight_hr;
+    void *operands; /* of this worker, with a format that has groups */
+    const real *vectors;
     struct lstm_variant variant;
     struct restart restart;
     const real *initial_h;           /* before step 0, (B, R) in batch order */
@@ -81,6 +83,8 @@ static struct lstm_step_backward step_arguments(const struct backward_run *run, 
                                    .variant = p->has_variant ? &p->variant : NULL,
                                    .hidden_size = model->hidden_size,
                                    .weight_hh = p->weight_hh,
+                                   .groups = {.operands = p->operands},
+                                   .update = kernels_of(&run->args->call)->update_backward,
                                    .descending = step & 1,
                                    .d_gates = d_gates_at(run, k),
                                    .d_gates_stride = run->plan.d_gates_stride,

@@ -68,7 +68,7 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
     const char *weights = a->packed;
     struct lstm_packed packed, sums;
     lstm_plan_packed(model, call->isa, true, layer, direction, &packed);
-    lstm_plan_packed(model, call->isa, false, layer, direction, &sums);
+    lstm_plan_sums(model, call->isa, layer, direction, &sums);
     const struct lstm_sequence h = {tape + run->tape.h + layer * run->tape.h_bytes, B * W, W};
     const int64_t outputs = call->dropout > 0 ? run->tape.dropped : run->tape.h;
     const struct lstm_sequence output_below = {tape + outputs + (layer - 1) * run->tape.h_bytes, B * W, W};
@@ -76,26 +76,28 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
     const struct lstm_sequence d_output = is_last ? a->d_output : d_x_of_layer(run, layer + 1, segment_begin);
     const struct lstm_sequence d_x = d_x_of_layer(run, layer, segment_begin);
     const real *masks = backward_workspace(run, run->plan.recurrent_masks);
-    struct backward_pass p = {.worker = worker,
-                              .direction = direction,
-                              .input_size = lstm_layer_input(model, layer),
-                              .row_end = B,
-                              .has_stages = has_stages_backward(a),
-                              .has_variant = run->d.has_c && (lstm_has_variant(call) || model->proj_size),
-                              .shares_units = run->team.split == LSTM_SPLIT_UNITS && worker->size > 1,
-                              .adds_to_d_x = direction > 0,
-                              .weight_ih = (const real *)(weights + packed.weight_ih),
-                              .weight_hh = (const real *)(weights + packed.weight_hh),
-                              .weight_hr = (const real *)(weights + packed.weight_hr),
-                              .vectors = (const real *)(weights + packed.vectors),
-                              .restart = restart_of(call, weights, &packed, index, masks, R),
-                              .initial_h = initial_h_of(run, index),
-                              .d_h = d_h_state_of(run, index),
-                              .d_weight_ih = backward_workspace(run, run->plan.d_packed + sums.weight_ih),
-                              .d_weight_hh = backward_workspace(run, run->plan.d_packed + sums.weight_hh),
-                              .d_weight_hr = backward_workspace(run, run->plan.d_packed + sums.weight_hr),
-                              .d_bias = backward_workspace(run, run->plan.d_packed + sums.bias),
-                              .d_vectors = backward_workspace(run, run->plan.d_packed + sums.vectors)};
+    struct backward_pass p = {
+        .worker = worker,
+        .direction = direction,
+        .input_size = lstm_layer_input(model, layer),
+        .row_end = B,
+        .has_stages = has_stages_backward(a),
+        .has_variant = run->d.has_c && (lstm_has_variant(call) || model->proj_size),
+        .shares_units = run->team.split == LSTM_SPLIT_UNITS && worker->size > 1,
+        .adds_to_d_x = direction > 0,
+        .weight_ih = weights + packed.weight_ih,
+        .weight_hh = weights + packed.weight_hh,
+        .weight_hr = weights + packed.weight_hr,
+        .operands = backward_workspace(run, run->plan.operands + worker->rank * run->plan.operands_bytes),
+        .vectors = (const real *)(weights + packed.vectors),
+        .restart = restart_of(call, weights, &packed, index, masks, R),
+        .initial_h = initial_h_of(run, index),
+        .d_h = d_h_state_of(run, index),
+        .d_weight_ih = backward_workspace(run, run->plan.d_packed + sums.weight_ih),
+        .d_weight_hh = backward_workspace(run, run->plan.d_packed + sums.weight_hh),
+        .d_weight_hr = backward_workspace(run, run->plan.d_packed + sums.weight_hr),
+        .d_bias = backward_workspace(run, run->plan.d_packed + sums.bias),
+        .d_vectors = backward_workspace(run, run->plan.d_packed + sums.vectors)};
     if (p.has_variant) p.variant = variant_of(call, &run->d, p.vectors);
     plan_tape_of_pass(run, &p, index);
     if (!p.shares_units) share_rows(call, worker, &p.row_begin, &p.row_end);

@@ -4,6 +4,7 @@
 #ifndef LSTM_BACKWARD_RECOMPUTE_H
 #define LSTM_BACKWARD_RECOMPUTE_H
 
+#include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -17,11 +18,26 @@
 static bool recompute_plain_rows(const struct backward_run *run, const struct backward_pass *p, struct lstm_step s) {
     const struct lstm_call *call = &run->args->call;
     const int64_t width = run->d.gates_width, n_rows = s.n_rows;
-    const int64_t row_flops = 2 * (s.h_size + s.input_size) * width, step = block_size(n_rows, row_flops);
+    const int64_t row_flops = 2 * (s.h_size + s.input_size) * width;
+    const int64_t step = most_rows(s.format, block_size(n_rows, row_flops));
+    struct lstm_product inputs = {.depth = s.input_size,
+                                  .n_columns = width,
+                                  .panel_end = n_panels(&run->d, width),
+                                  .gates_per_unit = 1,
+                                  .format = s.format,
+                                  .b = s.weight_ih,
+                                  .bias = s.bias,
+                                  .groups = s.groups};
     s.panel_end = n_panels(&run->d, width);
     for (int64_t row = 0; row < n_rows; row += step) {
         s.n_rows = n_rows - row < step ? n_rows - row : step;
-        kernels_of(call)->step(&s);
+        struct lstm_step one = s;
+        if (lstm_has_groups(s.format)) { /* whose steps take no x */
+            inputs.n_rows = s.n_rows, inputs.a = s.x, inputs.y = (struct lstm_rows){s.gates, width, NULL};
+            product_of(call, s.format)(&inputs);
+            one.x.data = NULL;
+        }
+        step_of(call, s.format)(&one);
         s.x = skip_rows(s.x, step), s.h_prev = skip_rows(s.h_prev, step), s.c_prev += step * s.c_stride;
         s.gates += step * width;
         if (lstm_cancelled(p->worker, row_flops * s.n_rows)) return false;
@@ -42,7 +58,9 @@ static bool recompute_norm_rows(const struct backward_run *run, const struct bac
                                    .panel_end = n_panels(&run->d, width),
                                    .gates_per_unit = 1,
                                    .a = s->x,
+                                   .format = s->format,
                                    .b = s->weight_ih,
+                                   .groups = s->groups,
                                    .y = {a_x, width, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
     product.depth = s->h_size, product.a = s->h_prev, product.b = s->weight_hh, product.y.data = a_h;
@@ -77,6 +95,9 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
                           .input_size = p->input_size,
                           .hidden_size = H,
                           .h_size = R,
+                          .format = call->model.format,
+                          .groups = {.operands = p->operands},
+                          .update = kernels_of(call)->update,
                           .weight_ih = weights + packed.weight_ih,
                           .weight_hh = weights + packed.weight_hh,
                           .bias = (const real *)(weights + packed.bias),

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -79,7 +80,9 @@ static bool projection_backward(const struct backward_run *run, const struct bac
                                          .panel_end = n_panels(&run->d, H),
                                          .gates_per_unit = 1,
                                          .a = {d_h_new, stride, NULL},
+                                         .format = run->args->call.model.format,
                                          .b = p->weight_hr,
+                                         .groups = {.operands = p->operands},
                                          .y = {d_unprojected, H, NULL}};
     return run_product(p->worker, &run->args->call, &run->d, product);
 }
@@ -170,7 +173,9 @@ static bool run_stages_backward(const struct backward_run *run, const struct bac
                                          .panel_end = n_panels(&run->d, R),
                                          .gates_per_unit = (int)run->d.n_gates,
                                          .a = {d_a_h, stride, NULL},
+                                         .format = call->model.format,
                                          .b = p->weight_hh,
+                                         .groups = {.operands = p->operands},
                                          .y = {p->d_h + row * R, R, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
     for (int64_t r = row; r < row_end; r++) propagate_state_gradients(run, p, step, r);

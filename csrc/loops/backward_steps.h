@@ -2,6 +2,7 @@
 #ifndef LSTM_BACKWARD_STEPS_H
 #define LSTM_BACKWARD_STEPS_H
 
+#include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -20,7 +21,7 @@ static bool backward_step(const struct backward_run *run, const struct backward_
     const int64_t H = run->args->call.model.hidden_size;
     const struct panel_range panels = panels_of(run, p, H);
     const int64_t panel_flops = 2 * run->d.n_gates * H * LSTM_PANEL_VECTORS * run->d.vector;
-    const int64_t rows_step = block_size(row_end - row, panel_flops);
+    const int64_t rows_step = most_rows(run->args->call.model.format, block_size(row_end - row, panel_flops));
     const int64_t panel_step = block_size(panels.end - panels.begin, panel_flops * rows_step);
     struct lstm_step_backward whole = step_arguments(run, p, step, begin);
     if (has_next) whole.d_gates_next = d_gates_at(run, p->first_row[step + 1 - begin]);
@@ -29,7 +30,7 @@ static bool backward_step(const struct backward_run *run, const struct backward_
         advance_to_rows(p, &s, step, row, row_end - row < rows_step ? row_end : row + rows_step);
         for (s.panel_begin = panels.begin; s.panel_begin < panels.end; s.panel_begin = s.panel_end) {
             s.panel_end = panels.end - s.panel_begin < panel_step ? panels.end : s.panel_begin + panel_step;
-            kernels_of(&run->args->call)->step_backward(&s);
+            step_backward_of(&run->args->call, has_next)(&s);
             const int64_t flops = panel_flops * (s.panel_end - s.panel_begin) * s.n_rows;
             if (lstm_cancelled(p->worker, flops) && !p->shares_units) return false;
         }
@@ -66,7 +67,9 @@ static bool backward_h(const struct backward_run *run, const struct backward_pas
                                          .panel_end = panels.end,
                                          .gates_per_unit = (int)run->d.n_gates,
                                          .a = {d_gates_at(run, p->first_row[0] + row), run->plan.d_gates_stride, NULL},
+                                         .format = call->model.format,
                                          .b = p->weight_hh,
+                                         .groups = {.operands = p->operands},
                                          .y = {p->d_h + row * R, R, NULL}};
     return p->has_stages || run_product(p->worker, call, &run->d, product);
 }
@@ -93,7 +96,9 @@ static bool backward_x(const struct backward_run *run, const struct backward_pas
                                    .panel_begin = panels.begin,
                                    .panel_end = panels.end,
                                    .gates_per_unit = (int)run->d.n_gates,
+                                   .format = call->model.format,
                                    .b = p->weight_ih,
+                                   .groups = {.operands = p->operands},
                                    .add = p->adds_to_d_x};
     const bool has_all = row == 0 && p->row_end == call->B;
     const bool is_one = has_all && (call->lengths || p->d_x.step_stride == call->B * p->d_x.row_stride);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
@@ -15,6 +16,14 @@
 #include "sequences.h"
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
+
+/* n rows of a tile of `tile_rows` columns, of which `present` exist, in pairs, for formats with groups: (n / 2, tile_rows, 2), of an odd n with a row of zeros. */
+static void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
+                               real *to) {
+    for (int64_t k = 0; k < ((n + 1) & -2); k++)
+        for (int64_t r = 0; r < tile_rows; r++)
+            to[(k / 2 * tile_rows + r) * 2 + k % 2] = r < present && k < n ? rows[k][column + r] : 0;
+}
 
 /* n rows of a tile of `tile_rows` columns, of which `present` exist. Inlined with the constants of full tiles. */
 static inline void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
@@ -45,6 +54,8 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
                       const struct chunk_rows *rows, real *to) {
     const struct lstm_call *call = &run->args->call;
     const int64_t tile_rows = kernels_of(call)->tile_rows, n_columns = from->n_columns, begin = rows->begin;
+    const int64_t depth = lstm_format_depth(call->model.format, rows->depth);
+    const bool in_pairs = lstm_has_groups(call->model.format);
     int64_t tile_begin, tile_end, step = begin, r;
     lstm_share(p->worker, (n_columns + tile_rows - 1) / tile_rows, &tile_begin, &tile_end);
     if (tile_begin == tile_end) return;
@@ -61,8 +72,10 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
         }
         for (int64_t tile = tile_begin; tile < tile_end; tile++) {
             const int64_t column = tile * tile_rows, left = n_columns - column;
-            real *at = to + (tile * rows->depth + k) * tile_rows;
-            if (tile_rows == 3 && left >= 3)
+            real *at = to + (tile * depth + k) * tile_rows;
+            if (in_pairs)
+                pack_tile_of_pairs(n, source, column, tile_rows, left < tile_rows ? left : tile_rows, at);
+            else if (tile_rows == 3 && left >= 3)
                 pack_tile(n, source, column, 3, 3, at);
             else if (tile_rows == 6 && left >= 6)
                 pack_tile(n, source, column, 6, 6, at);
@@ -70,6 +83,8 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
                 pack_tile(n, source, column, tile_rows, left < tile_rows ? left : tile_rows, at);
         }
     }
+    for (int64_t tile = tile_begin; in_pairs && tile < tile_end; tile++)
+        format_kernels_of(call)->round_pairs(depth * tile_rows, (float *)to + tile * depth * tile_rows);
 }
 
 /* ---- sums -----------------------------------------------------------------------------------------------------------
@@ -80,6 +95,12 @@ struct right_rows {
     const real *rows;          /* of the chunk's first row */
     int64_t stride, n_columns; /* padded */
 };
+
+/* Sums of vectors, whose left operand is a row of ones, have no format. */
+typedef void outer_kernel(const struct lstm_outer *);
+static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
+    return lstm_has_groups(call->model.format) && sum->a ? format_kernels_of(call)->outer : kernels_of(call)->outer;
+}
 
 /* False: interrupted. */
 static bool add_sums(const struct backward_run *run, const struct backward_pass *p, const struct right_rows *right,
@@ -99,7 +120,7 @@ static bool add_sums(const struct backward_run *run, const struct backward_pass 
     for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
         outer.panel_begin = panel;
         outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
-        kernels_of(&run->args->call)->outer(&outer);
+        outer_of(&run->args->call, sums)(&outer);
         if (lstm_cancelled(p->worker, panel_flops * (outer.panel_end - panel))) return false;
     }
     return true;
@@ -144,7 +165,8 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         if (!lstm_barrier(p->worker)) return false;
         for (int j = 0, n; j < n_sums; j += n) {
             for (n = 1; j + n < n_sums && rights[j + n].rows == rights[j].rows
-                        && rights[j + n].n_columns == rights[j].n_columns;)
+                        && rights[j + n].n_columns == rights[j].n_columns
+                        && outer_of(&run->args->call, sums + j + n) == outer_of(&run->args->call, sums + j);)
                 n++;
             if (rights[j].n_columns && !add_sums(run, p, rights + j, sums + j, n, &rows)) break;
         }

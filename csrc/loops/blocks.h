@@ -28,6 +28,12 @@ static inline step_kernel *step_of(const struct lstm_call *call, enum lstm_forma
     return lstm_has_groups(format) ? format_kernels_of(call)->step : kernels_of(call)->step;
 }
 
+typedef void step_backward_kernel(const struct lstm_step_backward *);
+static inline step_backward_kernel *step_backward_of(const struct lstm_call *call, bool has_product) {
+    return has_product && lstm_has_groups(call->model.format) ? format_kernels_of(call)->step_backward
+                                                              : kernels_of(call)->step_backward;
+}
+
 /* Of n rows, how many a kernel call of that format takes. */
 static inline int64_t most_rows(enum lstm_format format, int64_t n) {
     return lstm_has_groups(format) && n > LSTM_OPERAND_ROWS ? LSTM_OPERAND_ROWS : n;

@@ -47,10 +47,11 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
 
 /* The same in groups: packed[k / group][c][k % group], all panels whole. */
 static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, int64_t group,
-                        const void *weight, void *packed) {
+                        bool rounds, const void *weight, void *packed) {
     const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
     const int8_t *bytes = weight;
     const uint16_t *words = weight;
+    const float *floats = weight;
     int8_t *to_bytes = packed;
     uint16_t *to_words = packed;
     for (int64_t begin = 0; begin < d->gates_width; begin += width)
@@ -61,6 +62,8 @@ static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enu
                 const bool is_padding = row < 0 || k >= depth;
                 if (format == LSTM_FORMAT_INT8)
                     to_bytes[to] = is_padding ? 0 : bytes[row * depth + k];
+                else if (rounds)
+                    to_words[to] = is_padding ? 0 : lstm_bfloat16_of(floats[row * depth + k]);
                 else
                     to_words[to] = is_padding ? 0 : words[row * depth + k];
             }
@@ -82,11 +85,12 @@ static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, boo
 }
 
 /* A matrix of the forward pass. */
-static void pack_matrix(const struct lstm_dims *d, const struct lstm_isa *isa, int64_t H, int64_t depth,
-                        enum lstm_format format, const void *weight, void *packed) {
+static void pack_matrix(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_isa *isa, int64_t H,
+                        int64_t depth, enum lstm_format format, const void *weight, void *packed) {
     const struct lstm_format_kernels *kernels = isa->formats;
     if (lstm_has_groups(format))
-        pack_groups(d, H, depth, format, format == LSTM_FORMAT_INT8 ? kernels->int8_group : 2, weight, packed);
+        pack_groups(d, H, depth, format, format == LSTM_FORMAT_INT8 ? kernels->int8_group : 2, m->rounds_weights,
+                    weight, packed);
     else
         pack_columns(d, H, depth, format, weight, packed);
 }
@@ -146,6 +150,19 @@ static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, c
     }
 }
 
+/* The same in BFLOAT16: the depth runs over gates and, within each, over pairs of its units; all panels whole. */
+static void pack_row_pairs(const struct lstm_dims *d, int64_t H, int64_t n_columns, const float *weight,
+                           uint16_t *packed) {
+    const int64_t panel = LSTM_PANEL_VECTORS * d->vector, units = (H + 1) & -2;
+    for (int64_t begin = 0; begin < n_columns; begin += panel)
+        for (int64_t gate = 0; gate < d->n_gates; gate++)
+            for (int64_t unit = 0; unit < units; unit += 2)
+                for (int64_t c = begin; c < begin + panel; c++)
+                    for (int64_t k = unit; k < unit + 2; k++)
+                        *packed++ = k < H && c < n_columns ? lstm_bfloat16_of(weight[(gate * H + k) * n_columns + c])
+                                                           : 0;
+}
+
 /* ---- a whole network --------------------------------------------------------------------------------------------- */
 
 static void pack_vectors(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w,
@@ -181,15 +198,21 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, c
         memcpy(packed + offsets->h_0, w->h_0, (size_t)R * sizeof(real));
         if (w->c_0) pack_row(&units, H, w->c_0, (real *)(packed + offsets->c_0));
     }
+    if (backward && m->format == LSTM_FORMAT_BFLOAT16) {
+        pack_row_pairs(d, H, I, w->weight_ih, weight_ih);
+        pack_row_pairs(d, H, R, w->weight_hh, weight_hh);
+        if (m->proj_size) pack_row_pairs(&outputs, R, H, w->weight_hr, weight_hr);
+        return;
+    }
     if (backward) {
         pack_rows(d, H, I, w->weight_ih, weight_ih);
         pack_rows(d, H, R, w->weight_hh, weight_hh);
         if (m->proj_size) pack_rows(&outputs, R, H, w->weight_hr, weight_hr);
         return;
     }
-    pack_matrix(d, isa, H, I, lstm_input_format(m, layer), w->weight_ih, weight_ih);
-    pack_matrix(d, isa, H, R, m->format, w->weight_hh, weight_hh);
-    if (m->proj_size) pack_matrix(&outputs, isa, R, H, m->format, w->weight_hr, weight_hr);
+    pack_matrix(m, d, isa, H, I, lstm_input_format(m, layer), w->weight_ih, weight_ih);
+    pack_matrix(m, d, isa, H, R, m->format, w->weight_hh, weight_hh);
+    if (m->proj_size) pack_matrix(m, &outputs, isa, R, H, m->format, w->weight_hr, weight_hr);
     const bool has_offset = ((const struct lstm_format_kernels *)isa->formats)->int8_offset;
     if (w->scale_ih)
         pack_scales(d, H, I, layer == 0, has_offset, w->weight_ih, w->scale_ih, (float *)(packed + offsets->scale_ih));

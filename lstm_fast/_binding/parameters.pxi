@@ -67,7 +67,7 @@ cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c
                      int64_t columns=0, lstm_format format=LSTM_FORMAT_REAL) except? NULL:
     """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
     cdef char code = c'f' if m.dtype == LSTM_F32 else c'd'
-    if format != LSTM_FORMAT_REAL:
+    if format != LSTM_FORMAT_REAL and not m.rounds_weights:
         code = FORMAT_CODES[<int>format]
     if array is None and not is_in_model:
         return NULL

@@ -5,8 +5,8 @@ cdef class Weights:
 
     arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
     of which all of them are views, if there is one. format: of the matrices, a key of FORMATS; with any but None, an
-    LSTM of float32 that computes forward only. All other arrays have the dtype. Further options are members of
-    lstm_model.
+    LSTM of float32 that computes forward only. compute_dtype "bfloat16": arrays of float32, products of bfloat16, and
+    training. All other arrays have the dtype. Further options are members of lstm_model.
 
     Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
     object.
@@ -22,7 +22,7 @@ cdef class Weights:
     cdef char code  # of the dtype, in the buffer protocol
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                  int64_t num_directions, arrays, *, flat=None, format=None, int64_t proj_size=0, c_bool peepholes=False,
+                  int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int64_t proj_size=0, c_bool peepholes=False,
                   c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
                   activation=None, recurrent_activation=None, cell_activation=None):
         cdef lstm_model *m = &self.model
@@ -37,7 +37,9 @@ cdef class Weights:
         m.recurrent_activation = activation_of(recurrent_activation)
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
-        m.format = FORMATS[format]
+        if compute_dtype not in (None, "bfloat16") or (compute_dtype is not None and format is not None):
+            raise ValueError(f"compute_dtype must be None or 'bfloat16', and None with a format, got {compute_dtype!r}")
+        m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
         self.packed_forward = self.pack(False)
         if flat is not None:
@@ -78,7 +80,7 @@ cdef class Weights:
         cdef char *begin
         cdef char *at
         cdef int64_t n
-        if self.model.format != LSTM_FORMAT_REAL:
+        if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise ValueError("flat must be None with a format")
         begin = <char *>numbers("flat", flat, self.code, False, &self.n_flat)
         for array in [array for of in self.arrays for array in of if array is not None]:
@@ -233,7 +235,7 @@ cdef class Weights:
         cdef lstm_status status
         cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
         cdef Block packed, workspace = None
-        if self.model.format != LSTM_FORMAT_REAL:
+        if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise TypeError("weights in a format are for inference: there is no backward")
         T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
         if d_h_0 is None or (has_c and d_c_0 is None) or (d_c_norms is not None and not has_c):

@@ -20,6 +20,12 @@ ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) {
     memcpy(p, &rounded, sizeof rounded);
 }
 
+ALWAYS_INLINE bits pair_bfloat16(vec even, vec odd) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)even));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)odd));
+    return (bits)_mm512_or_si512(_mm512_slli_epi32(high, 16), low);
+}
+
 ALWAYS_INLINE bits bfloat16_left(const bfloat16_number *p) {
     int32_t pair;
     memcpy(&pair, p, sizeof pair);

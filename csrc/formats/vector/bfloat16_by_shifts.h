@@ -8,13 +8,20 @@
 
 typedef float bfloat16_number;
 
-/* To nearest, ties to even; a subnormal number to zero; NaN stays NaN. */
-ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) {
+/* The upper halves are the rounded numbers, the lower ones zero. To nearest, ties to even; a subnormal number to zero;
+ * NaN stays NaN. */
+ALWAYS_INLINE bits rounded_bfloat16(vec v) {
     const bits b = (bits)v, magnitude = b & INT32_MAX, upper = broadcast_bits(-65536);
     const bits is_nan = magnitude > 0x7f800000, is_subnormal = magnitude < 0x00800000;
     const bits rounded = (b + 0x7fff + ((b >> 16) & 1)) & upper;
-    store(p, (vec)((is_nan & ((b | 0x00400000) & upper)) | (is_subnormal & (b & INT32_MIN))
-                   | (~(is_nan | is_subnormal) & rounded)));
+    return (is_nan & ((b | 0x00400000) & upper)) | (is_subnormal & (b & INT32_MIN))
+           | (~(is_nan | is_subnormal) & rounded);
+}
+
+ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) { store(p, (vec)rounded_bfloat16(v)); }
+
+ALWAYS_INLINE bits pair_bfloat16(vec even, vec odd) {
+    return rounded_bfloat16(odd) | (bits)((lanes_u32)rounded_bfloat16(even) >> 16);
 }
 
 struct bfloat16_pair {
