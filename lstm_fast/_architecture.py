@@ -50,7 +50,10 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
 
 def options(network: Network) -> dict[str, Any]:
     """Arguments of the constructor that make a network of the same architecture."""
-    return {name: value for name, value in network.config().items() if name not in INITIAL}
+    config = {name: value for name, value in network.config().items() if name not in INITIAL}
+    if config.get("compute_dtype", "") is None:
+        del config["compute_dtype"]  # files are read by versions that do not have it, and compared with theirs
+    return config
 
 
 def is_parameter_name(name: object) -> bool:

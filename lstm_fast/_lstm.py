@@ -5,7 +5,9 @@ from __future__ import annotations
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from . import _arguments, _variants
+import numpy as np
+
+from . import _arguments, _core, _variants
 from ._inference import Network
 from ._options import Fixed
 
@@ -36,8 +38,11 @@ class LSTMNetwork(Network):
     )
     cell_activation = Fixed("Activation of the cell state.", _variants.checked_activation, PLAIN["cell_activation"])
 
+    compute_dtype = Fixed("Format to which operands of products are rounded, or None.", _variants.compute_dtype)
+
     if TYPE_CHECKING:
         _forget_bias: float | None
+        _compute_dtype: str | None
         _peepholes: bool
         _layer_norm: bool
         _coupled_gates: bool
@@ -46,6 +51,11 @@ class LSTMNetwork(Network):
 
     def _check_combination(self) -> None:
         self._proj_size = _variants.projection(self._proj_size, self._hidden_size)
+        if self._compute_dtype is not None and self._dtype != np.float32:
+            raise ValueError(
+                f"compute_dtype must be None with dtype {self._dtype.name}, got {self._compute_dtype!r}: it rounds the "
+                "operands of float32 products"
+            )
         if self._forget_bias is None:
             return
         if not self._bias:
@@ -66,6 +76,13 @@ class LSTMNetwork(Network):
             "gate_clip": self._gate_clip or 0,
             **{name: _variants.activation(name, getattr(self, f"_{name}")) for name in PLAIN},
         }
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self._signature = (*self._signature, self._compute_dtype)
+
+    def _pack(self, arrays: list[tuple[Array | None, ...]], **options: Any) -> _core.Weights:
+        return super()._pack(arrays, compute_dtype=self._compute_dtype, **options)
 
     def _initialise(self, parameters: dict[str, Array]) -> None:
         super()._initialise(parameters)

@@ -109,7 +109,7 @@ class Structure(Parameterized):
             [name + suffix if name + suffix in shapes else None for name in _core.PARAMETERS] for suffix in suffixes
         ]
         # A tape belongs to networks of the same cell and the same sizes.
-        self._signature = self._cell_name(), self._dtype, shapes, cell
+        self._signature: tuple[Any, ...] = self._cell_name(), self._dtype, shapes, cell
 
     def _cell_name(self) -> str:
         """Return the core's name of the cell."""

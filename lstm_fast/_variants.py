@@ -85,6 +85,13 @@ def checked_activation(name: str, value: Any) -> Activation:
     return value  # type: ignore[no-any-return]
 
 
+def compute_dtype(name: str, value: Any) -> str | None:
+    """Validate the format of the operands of products, or None."""
+    if value is not None and value != "bfloat16":
+        raise ValueError(f"{name} must be None or 'bfloat16', got {value!r}")
+    return value  # type: ignore[no-any-return]
+
+
 def layer_shapes(
     *,
     input_size: int,

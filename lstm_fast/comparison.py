@@ -195,6 +195,8 @@ def compare_formats(
         raise ValueError("state must be None for a SequenceModel, which starts from the network's own")
     if not is_model:
         options["state"] = state
+    if network.compute_dtype is not None:
+        lstm = _in_float32(lstm)
 
     def run(one: Any) -> Array:
         result: Array = one.predict(x, **options) if is_model else one(x, **options)[0]
@@ -234,6 +236,16 @@ def compare_formats(
             )
         )
     return FormatComparison(rows)
+
+
+def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
+    """A copy of a network or model without its compute_dtype."""
+    if isinstance(lstm, LSTM):
+        copy: Any = type(lstm)(**lstm.config() | {"compute_dtype": None})
+    else:
+        copy = type(lstm)(_in_float32(lstm.lstm), lstm.out_features, lstm.readout)  # type: ignore[arg-type]
+    copy.load_flat_parameters(lstm.flat_parameters)
+    return copy  # type: ignore[no-any-return]
 
 
 def _count(output: Array, lengths: ArrayLike | None) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import bfloat16_cases
 import format_cases
 from lstm_fast import LSTM
 from option_cases import PROBABILITIES, draw, expect, make, train
@@ -55,14 +56,15 @@ FEATURES = {
     "plain RNN": ("tanh",),
     "plain RNN, all options": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
 }
-COLUMNS = ("forward", "backward", "lengths", "stream", "float64", "float16", "bfloat16", "int8")
+COLUMNS = ("forward", "backward", "lengths", "stream", "float64", "bfloat16 training", "float16", "bfloat16", "int8")
+OF_LSTM = COLUMNS[5:]  # columns that a plain RNN does not have
 # Cells that are not "yes"; their tests check that the rest is refused by name.
 WORDS = {
     ("projection (`proj_size`)", "int8"): "refused",
     ("`recurrent_activation` of i, f, o", "int8"): "bounded",
     ("`cell_activation` of c", "int8"): "bounded",
     ("all of these at once", "int8"): "within these limits",
-    **{(name, format): "-" for name in FEATURES if "RNN" in name for format in ("float16", "bfloat16", "int8")},
+    **{(name, format): "-" for name in FEATURES if "RNN" in name for format in OF_LSTM},
 }
 RESULTS = ("output", "h_n", "c_n")
 
@@ -137,6 +139,22 @@ def check_format(options, format):
                 assert np.abs(got - expected).max() < 0.1
 
 
+def check_bfloat16_training(options):
+    """Bits of the reference, forward and backward, with lengths and states; a plain RNN does not have the option."""
+    if "tanh" in options:
+        with pytest.raises(TypeError, match="compute_dtype"):
+            network(options, np.float32, compute_dtype="bfloat16")
+        return
+    module = network(options, np.float32, num_layers=2, bidirectional=True, compute_dtype="bfloat16")
+    a = draw(np.random.default_rng(2), module, 6, 4, {*options, "given_h_0", "lengths"})
+    got, tape = train(module, a, recompute_gates="recompute_gates" in options)
+    for name, expected in bfloat16_cases.expect(module, a, tape.options).items():
+        if format_cases.has_fma():
+            assert_same_bits(got[name], expected, name)
+        else:
+            assert np.linalg.norm(got[name] - expected) <= 0.1 * np.linalg.norm(expected), name
+
+
 def in_range_of_int8(module, options):
     """The network without what int8 refuses, after that was refused."""
     config, limits = module.config(), {}
@@ -171,6 +189,7 @@ CHECKS = {
     "lengths": check_lengths,
     "stream": check_stream,
     "float64": check_float64,
+    "bfloat16 training": check_bfloat16_training,
 }
 
 

@@ -34,7 +34,7 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
     Parameters
     ----------
     lstm : LSTM or QuantizedLSTM
-        Its parameters are copied; the two biases are added.
+        Its parameters are copied; the two biases are added. Its compute_dtype is not: Keras rounds by its own policy.
     name : str, optional
         Name of the layer or model.
     **config

@@ -11,7 +11,7 @@ from .._lstm import LSTMNetwork
 from .._recurrent import Recurrent
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
     from .._layout import Layout
     from .._parameters import Gradients
@@ -35,6 +35,8 @@ class LSTMCell(LSTMNetwork, Recurrent):
         Whether the cell has biases.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
+    compute_dtype : {None, "bfloat16"}, default None
+        As for LSTM.
     seed : int, optional
         Seed of the initial parameters.
 
@@ -88,6 +90,7 @@ class LSTMCell(LSTMNetwork, Recurrent):
         bias: bool = True,
         *,
         dtype: DTypeLike = np.float32,
+        compute_dtype: Literal["bfloat16"] | None = None,
         seed: Seed = None,
         forget_bias: float | None = None,
         peepholes: bool = False,
@@ -104,6 +107,7 @@ class LSTMCell(LSTMNetwork, Recurrent):
             hidden_size=hidden_size,
             bias=bias,
             dtype=dtype,
+            compute_dtype=compute_dtype,
             seed=seed,
             forget_bias=forget_bias,
             peepholes=peepholes,

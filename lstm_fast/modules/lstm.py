@@ -60,6 +60,9 @@ class LSTM(LSTMNetwork, Recurrent):
         Size P of a projection of the hidden state, ``h = (o * tanh(c)) W_hr^T``, as in PyTorch; 0 for none.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
+    compute_dtype : {None, "bfloat16"}, default None
+        Format to which the operands of products are rounded where they are multiplied, in training and inference;
+        None: that of dtype. Only with dtype float32. See Notes.
     seed : int, optional
         Seed of the initial parameters, uniform within ``hidden_size ** -0.5`` as in PyTorch, and of the masks of
         dropout and zoneout.
@@ -116,6 +119,10 @@ class LSTM(LSTMNetwork, Recurrent):
     `lstm_fast.reference` defines each by one formula. Options are read-only attributes, but batch_first, dropout,
     recurrent_dropout and zoneout can be set.
 
+    With compute_dtype="bfloat16", x, h and the matrices are rounded to bfloat16 (8 bits of precision) in forward, and
+    in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
+    float32. A call has the bits of ``lstm.quantized("bfloat16")``.
+
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
     of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
     parameters are changed uses the old or the new ones, never a mixture.
@@ -129,6 +136,15 @@ class LSTM(LSTMNetwork, Recurrent):
     >>> output, (h_n, c_n) = lstm(x)
     >>> output.shape, h_n.shape, c_n.shape
     ((100, 32, 16), (1, 32, 16), (1, 32, 16))
+
+    Training in bfloat16: parameters and gradients are float32.
+
+    >>> lstm = lf.LSTM(3, 16, compute_dtype="bfloat16", seed=0)
+    >>> output, _, tape = lstm.forward(x)
+    >>> lstm.backward(tape, np.ones_like(output))["weight_hh_l0"].dtype
+    dtype('float32')
+    >>> bool((output == lstm.quantized("bfloat16")(x)[0]).all())
+    True
     """
 
     zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
@@ -145,6 +161,7 @@ class LSTM(LSTMNetwork, Recurrent):
         bidirectional: bool = False,
         proj_size: int = 0,
         dtype: DTypeLike = np.float32,
+        compute_dtype: Literal["bfloat16"] | None = None,
         seed: Seed = None,
         forget_bias: float | None = None,
         peepholes: bool = False,
@@ -169,6 +186,7 @@ class LSTM(LSTMNetwork, Recurrent):
             bidirectional=bidirectional,
             proj_size=proj_size,
             dtype=dtype,
+            compute_dtype=compute_dtype,
             seed=seed,
             forget_bias=forget_bias,
             peepholes=peepholes,

@@ -68,8 +68,10 @@ class ReverseLSTM(_Reverse, LSTM):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, seed : as of LSTM
-        Sizes, layers and numbers.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size : as of LSTM
+        Sizes and layers.
+    dtype, compute_dtype, seed : as of LSTM
+        Numbers.
     forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : as of LSTM
         The cell.
     activation, recurrent_activation, cell_activation : as of LSTM

@@ -27,6 +27,7 @@ Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | onnx.
 
 METADATA = "lstm_fast"  # where save keeps the options that act in training only, or that nodes do not show:
 REMEMBERED = ("batch_first", "dropout", "recurrent_dropout", "zoneout", "learn_initial_state")
+COMPUTE_DTYPE = "compute_dtype"  # likewise, but only where it is not None
 
 
 def names(path_or_bytes: Source) -> list[str]:
@@ -154,7 +155,8 @@ def _remembered(model: onnx.ModelProto) -> dict[str, Any]:
         return {}
     try:
         options = json.loads(texts[0])
-        return {name: tuple(options[name]) if isinstance(options[name], list) else options[name] for name in REMEMBERED}
+        names = (*REMEMBERED, COMPUTE_DTYPE) if COMPUTE_DTYPE in options else REMEMBERED
+        return {name: tuple(options[name]) if isinstance(options[name], list) else options[name] for name in names}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"metadata {METADATA} is damaged: {error!r}") from None
 

@@ -20,7 +20,7 @@ from ..reference.activations import activation
 from ..train.predictor import Predictor
 from .builder import Graph
 from .layout import ACTIVATIONS, TO_ONNX, rows
-from .loading import METADATA, REMEMBERED
+from .loading import COMPUTE_DTYPE, METADATA, REMEMBERED
 
 if TYPE_CHECKING:
     from .._types import Activation, Array
@@ -41,7 +41,8 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
 
     Each layer is one LSTM or RNN node (opset 14) in the dtype of the model. ONNX Runtime computes float32 only; models
     in float64 run in `Backend` and wherever ONNX's LSTM is complete. Dropout and zoneout act in training only and are
-    not in the graph.
+    not in the graph; neither is compute_dtype, so that ONNX Runtime does not round as such a network does. `load`
+    finds all of them in the metadata.
 
     Parameters
     ----------
@@ -88,7 +89,10 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
         nodes.add_outputs()
     opsets = [helper.make_opsetid("", OPSET)]
     proto = helper.make_model(graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION, opset_imports=opsets)
-    helper.set_model_props(proto, {METADATA: json.dumps({name: getattr(network, name) for name in REMEMBERED})})
+    remembered = {name: getattr(network, name) for name in REMEMBERED}
+    if (compute_dtype := getattr(network, COMPUTE_DTYPE, None)) is not None:
+        remembered[COMPUTE_DTYPE] = compute_dtype
+    helper.set_model_props(proto, {METADATA: json.dumps(remembered)})
     try:
         data = proto.SerializeToString()
     except (ValueError, EncodeError) as error:

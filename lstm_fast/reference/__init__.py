@@ -45,13 +45,19 @@ results are derivatives. Tapes refer to their arrays and do not copy them.
     stack.py            layers and directions
     float32.py          float32 arithmetic as the kernels do it, every operation rounded once
     formats.py          bfloat16 and int8: rounding, products
-    quantized_cell.py, quantized.py, quantized_stack.py   a step, a layer and a stack with the rounding of the kernels
+    quantized_cell.py, quantized_layer.py, quantized.py, quantized_stack.py   a step, a layer and a stack with the
+                        rounding of the kernels, in each format
+    float32_slopes.py   the derivatives of the activations with that rounding
+    bfloat16_cell.py, bfloat16_sums.py, bfloat16_layer.py, bfloat16_stack.py   training in bfloat16: a step backward,
+                        the gradients of the parameters, a layer and a stack
     masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
 
 Each file uses only those above it (and the type aliases in _types.py).
 """
 
 from .activations import ACTIVATIONS, Activation, activation, sigmoid
+from .bfloat16_layer import BFloat16Tape, lstm_backward_bfloat16, lstm_tape_bfloat16
+from .bfloat16_stack import BFloat16StackTape, stack_backward_bfloat16, stack_tape_bfloat16
 from .formats import (
     QuantizedRows,
     from_bfloat16,
@@ -87,6 +93,12 @@ __all__ = [
     "lstm_forward_bfloat16",
     "lstm_forward_int8",
     "quantized_forward",
+    "lstm_tape_bfloat16",
+    "lstm_backward_bfloat16",
+    "stack_tape_bfloat16",
+    "stack_backward_bfloat16",
+    "BFloat16Tape",
+    "BFloat16StackTape",
     "QuantizedRows",
     "to_bfloat16",
     "from_bfloat16",

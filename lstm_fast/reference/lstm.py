@@ -164,7 +164,7 @@ def lstm_forward(
     for t, on in enumerate(rows):
         h_prev = _sequence.restart(h, restarts[t], a["learned_h_0"])
         c_prev = _sequence.restart(c, restarts[t], a["learned_c_0"])
-        step = step_forward(a["x"][t, on], h_prev[on], c_prev[on], w, cell, _masks_at(a, t, on))
+        step = step_forward(a["x"][t, on], h_prev[on], c_prev[on], w, cell, masks_at(a, t, on))
         h, c = _sequence.replace_rows(h_prev, on, step.h), _sequence.replace_rows(c_prev, on, step.c)
         steps.append(step)
         for name in trace:
@@ -231,7 +231,7 @@ def _zeros_like(array: Array | None) -> Array | None:
     return None if array is None else np.zeros_like(array)
 
 
-def _masks_at(arguments: dict[str, Any], t: int, on: Rows) -> Masks:
+def masks_at(arguments: dict[str, Any], t: int, on: Rows) -> Masks:
     """The masks of step t, for the active sequences."""
     recurrent, zoneout_h, zoneout_c = (arguments[name] for name in MASKS)
     return Masks(

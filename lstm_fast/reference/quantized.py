@@ -10,17 +10,14 @@ bias = b_ih + b_hh; with layer norm each product starts from zero. c, the biases
 the caller gets h before it is rounded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _sequence
 from ._types import Array
-from .activations import ActivationSpec
-from .float32 import add
 from .formats import (
     QuantizedRows,
     from_bfloat16,
@@ -30,8 +27,8 @@ from .formats import (
     product_inputs,
     quantize_rows,
 )
-from .gates import GATES
-from .quantized_cell import Activate, Layer, Product, bind, exact_activation, step_forward
+from .quantized_cell import Activate, Product, exact_activation
+from .quantized_layer import layer_forward
 
 
 def lstm_forward_float32(
@@ -84,9 +81,9 @@ def _forward_with(
     product: Callable[..., Array], matrices: tuple[Any, ...], *arguments: Any, **options: Any
 ) -> tuple[Array, Array, Array]:
     """A layer that multiplies by all its matrices, those of x and of h and the projection, in the same way."""
-    products = [None if matrix is None else partial(product, _float32_matrix(matrix)) for matrix in matrices]
+    products = [None if matrix is None else partial(product, float32_matrix(matrix)) for matrix in matrices]
     shape_ih, shape_hh, _ = map(np.shape, matrices)
-    return _forward(products, shape_ih[1], shape_hh, *arguments, **options)
+    return layer_forward(products, shape_ih[1], shape_hh, *arguments, **options)[:3]
 
 
 def lstm_forward_bfloat16(
@@ -143,7 +140,8 @@ def lstm_forward_bfloat16(
     return _forward_with(product_bfloat16, w, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)
 
 
-def _float32_matrix(matrix: ArrayLike) -> Array:
+def float32_matrix(matrix: ArrayLike) -> Array:
+    """A matrix in float32 or bfloat16, in float32."""
     matrix = np.asarray(matrix)
     return from_bfloat16(matrix) if matrix.dtype == np.uint16 else matrix.astype(np.float32)
 
@@ -226,75 +224,4 @@ def lstm_forward_int8(
         input_size = rows_ih.q.shape[1]
     products = of_x, partial(product_hidden, rows_hh), None
     shape = rows_hh.q.shape
-    return _forward(products, input_size, shape, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)
-
-
-def _forward(
-    products: Sequence[Any],
-    input_size: int,
-    shape_hh: tuple[int, ...],
-    x: ArrayLike,
-    h_0: ArrayLike | None,
-    c_0: ArrayLike | None,
-    bias_ih: ArrayLike | None,
-    bias_hh: ArrayLike | None,
-    lengths: ArrayLike | None,
-    activate: Activate,
-    *,
-    weight_peephole: ArrayLike | None = None,
-    norm_ih_weight: ArrayLike | None = None,
-    norm_hh_weight: ArrayLike | None = None,
-    norm_c_weight: ArrayLike | None = None,
-    norm_c_bias: ArrayLike | None = None,
-    coupled_gates: bool = False,
-    cell_clip: float | None = None,
-    gate_clip: float | None = None,
-    activation: ActivationSpec = "tanh",
-    recurrent_activation: ActivationSpec = "sigmoid",
-    cell_activation: ActivationSpec = "tanh",
-    resets: ArrayLike | None = None,
-    learned_h_0: ArrayLike | None = None,
-    learned_c_0: ArrayLike | None = None,
-) -> tuple[Array, Array, Array]:
-    """The steps of a layer, as in lstm_forward."""
-    (T, B), (G, R) = np.shape(x)[:2], shape_hh
-    H = G // len(GATES)
-    a = _sequence.read_arrays(
-        x=(x, (T, B, input_size)),
-        h_0=(h_0, (B, R)),
-        c_0=(c_0, (B, H)),
-        bias_ih=(bias_ih, (4 * H,)),
-        bias_hh=(bias_hh, (4 * H,)),
-        weight_peephole=(weight_peephole, (3 * H,)),
-        norm_ih_weight=(norm_ih_weight, (4 * H,)),
-        norm_hh_weight=(norm_hh_weight, (4 * H,)),
-        norm_c_weight=(norm_c_weight, (H,)),
-        norm_c_bias=(norm_c_bias, (H,)),
-        learned_h_0=(learned_h_0, (R,)),
-        learned_c_0=(learned_c_0, (H,)),
-    )
-    a = {name: None if array is None else array.astype(np.float32) for name, array in a.items()}
-    biases = [np.zeros(4 * H, np.float32) if bias is None else bias for bias in (a["bias_ih"], a["bias_hh"])]
-    layer = Layer(
-        **dict(zip(("of_x", "of_h", "project"), products)),
-        bias=add(*biases),
-        **{name: a[name] for name in Layer._fields if name in a},
-        coupled_gates=bool(coupled_gates),
-        cell_clip=cell_clip and float(np.float32(cell_clip)),
-        gate_clip=gate_clip and float(np.float32(gate_clip)),
-        activation=bind(activate, activation),
-        recurrent_activation=bind(activate, recurrent_activation),
-        cell_activation=bind(activate, cell_activation),
-    )
-    valid = _sequence.valid_steps(lengths, T, B)
-    restarts, rows = _sequence.reset_steps(resets, valid), _sequence.active_rows(valid)
-    h = _sequence.initial_state(a["h_0"], a["learned_h_0"], (B, R), np.float32)
-    c = _sequence.initial_state(a["c_0"], a["learned_c_0"], (B, H), np.float32)
-    output = np.zeros((T, B, R), np.float32)
-    for t, on in enumerate(rows):
-        h_prev = _sequence.restart(h, restarts[t], a["learned_h_0"])
-        c_prev = _sequence.restart(c, restarts[t], a["learned_c_0"])
-        h_new, c_new = step_forward(layer, a["x"][t, on], h_prev[on], c_prev[on])
-        h, c = _sequence.replace_rows(h_prev, on, h_new), _sequence.replace_rows(c_prev, on, c_new)
-        output[t, on] = h_new
-    return output, h, c
+    return layer_forward(products, input_size, shape, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options)[:3]

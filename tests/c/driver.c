@@ -149,7 +149,8 @@ int main(int n_words, char **words) {
          .recomputes_gates = true,
          .format = LSTM_FORMAT_BFLOAT16},
         {.name = "lstm-int8", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8},
-        {.name = "lstm-int8-inputs", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .int8_inputs = true},
+        {.name = "lstm-int8-inputs", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 8},
+        {.name = "lstm-int8-inputs16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 16},
         {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
     };
     /* A third of the pairs, with every shape and every kind. */

@@ -21,7 +21,7 @@ struct kind {
     bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
     bool recomputes_gates;
     enum lstm_format format; /* BFLOAT16: weights of float32, training; INT8: inference */
-    bool int8_inputs;
+    int input_bits;          /* of INT8 */
 };
 
 enum layout { PADDED, RAGGED, PACKED };
@@ -130,7 +130,7 @@ static struct lstm_model describe_model(const struct kind *kind, enum lstm_dtype
                            .initial_state = kind->has_states,
                            .format = kind->format,
                            .rounds_weights = kind->format == LSTM_FORMAT_BFLOAT16,
-                           .int8_inputs = kind->int8_inputs};
+                           .input_bits = kind->input_bits};
     if (kind->has_units) {
         m.peepholes = m.coupled_gates = true;
         m.cell_clip = 0.5, m.gate_clip = 1.5;
@@ -192,7 +192,7 @@ static void make_weights(struct trial *t, int64_t k, struct lstm_weights *w, str
     const int64_t I = k < t->s.D ? t->s.I : t->W, H = t->s.H, R = t->R, rows = t->gate_rows;
     *w = (struct lstm_weights){0};
     *d = (struct lstm_weight_gradients){0};
-    const bool is_int8 = m->format == LSTM_FORMAT_INT8, has_int8_ih = is_int8 && (m->int8_inputs || k >= t->s.D);
+    const bool is_int8 = m->format == LSTM_FORMAT_INT8, has_int8_ih = is_int8 && (m->input_bits || k >= t->s.D);
     w->weight_ih = has_int8_ih ? whole_numbers_in(t, rows * I) : in(t, rows * I);
     w->weight_hh = is_int8 ? whole_numbers_in(t, rows * R) : in(t, rows * R);
     if (has_int8_ih) w->scale_ih = scales_in(t, rows);

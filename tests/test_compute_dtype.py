@@ -1,0 +1,362 @@
+"""compute_dtype="bfloat16": bits of the reference forward and backward, close to float32, copies and files."""
+
+import copy
+import functools
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import bfloat16_cases
+import lstm_fast as lf
+from format_cases import has_fma
+from lstm_fast import _core
+from option_cases import LSTM_OPTIONS, draw, make, train
+from tolerances import assert_same_bits
+
+make = functools.partial(make, "lstm", dtype=np.float32, compute_dtype="bfloat16")
+
+OPTIONS = {**{name: (name,) for name in LSTM_OPTIONS}, "plain": (), "all": LSTM_OPTIONS}
+STACK = dict(num_layers=2, bidirectional=True)
+
+
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    """All instruction sets: some differ from others in the formats alone, and conftest's has one of these."""
+    before = _core.isa()
+    assert _core.use_isa(request.param) == request.param
+    yield request.param
+    _core.use_isa(before)
+
+
+def assert_all_same_bits(got, want, case=""):
+    assert got.keys() == want.keys()
+    for name in want:
+        assert_same_bits(got[name], want[name], f"{name}, {case}")
+
+
+def assert_bits_of_the_reference(module, options, T, B, **call):
+    a = draw(np.random.default_rng([T, B]), module, T, B, options)
+    got, tape = train(module, a, **call)
+    for name, want in bfloat16_cases.expect(module, a, tape.options).items():
+        assert_same_bits(got[name], want, name)
+
+
+# ---- bits ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_training_has_the_bits_of_the_reference(isa, options):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    module = make(3, 9, options, seed=1, **STACK)
+    assert not bfloat16_cases.has_softplus(module)
+    for recompute_gates in (False, True):
+        assert_bits_of_the_reference(module, {*options, "given_h_0"}, 6, 4, recompute_gates=recompute_gates)
+
+
+@pytest.mark.parametrize(
+    "T, B, I, H, structure",
+    [
+        (1, 1, 1, 1, {}),
+        (3, 2, 5, 8, {}),
+        (5, 1, 2, 31, STACK),
+        (4, 7, 20, 64, {}),
+        (2, 3, 67, 65, dict(num_layers=3)),
+        (2, 33, 4, 16, dict(bidirectional=True)),
+        (130, 2, 1, 5, dict(num_layers=2)),
+    ],
+    ids=str,
+)
+def test_training_at_the_edges_of_vectors_tiles_and_blocks(isa, T, B, I, H, structure):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    assert_bits_of_the_reference(make(I, H, (), seed=1, **structure), (), T, B)
+
+
+@pytest.mark.parametrize("T, B, H", [(70, 8, 5), (3, 600, 3), (35, 30, 4)], ids=str)
+def test_training_over_several_products_of_weight_gradients(T, B, H):
+    if not has_fma():
+        pytest.skip("no fused multiply-add")
+    for options in ((), ("lengths", "peepholes", "layer_norm")):
+        assert_bits_of_the_reference(make(2, H, options, seed=1), options, T, B)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_inference_has_the_bits_of_the_quantized_copy(isa, options):
+    module = make(3, 19, options, seed=1, num_layers=2)
+    a = draw(np.random.default_rng(2), module, 8, 4, {*options, "given_h_0"})
+    call = dict(lengths=a["lengths"], resets=a["resets"])
+    quantized = module.quantized("bfloat16")
+    want, (h_n, c_n) = quantized(a["x"], (a["h_0"], a["c_0"]), **call)
+    output, state, _ = module.forward(a["x"], (a["h_0"], a["c_0"]), training=False, **call)
+    for got in (module(a["x"], (a["h_0"], a["c_0"]), **call), (output, state)):
+        for one, other in zip((got[0], *got[1]), (want, h_n, c_n), strict=True):
+            assert_same_bits(one, other)
+    stream, expected = module.stream(4), quantized.stream(4)
+    assert_same_bits(np.stack([*stream.block(a["x"][:5]), stream.step(a["x"][5])]), expected.block(a["x"][:6]))
+    assert_same_bits(module.trace(a["x"]).c, quantized.trace(a["x"]).c)
+
+
+def test_a_cell_has_the_bits_of_a_layer():
+    cell = lf.LSTMCell(5, 9, compute_dtype="bfloat16", seed=0)
+    lstm = lf.LSTM(5, 9, compute_dtype="bfloat16", seed=0)
+    x, d_h = np.random.default_rng(0).standard_normal((2, 4, 9)).astype(np.float32)
+    x = x[:, :5]
+    state, tape = cell.forward(x)
+    _, last, tape_of_lstm = lstm.forward(x[None])
+    for one, other in zip((*state, *cell(x)), (*last, *last), strict=True):
+        assert_same_bits(one, other[0])
+    d, d_of_lstm = cell.backward(tape, (d_h, None)), lstm.backward(tape_of_lstm, d_h[None])
+    for name, value in d.items():
+        assert_same_bits(value, d_of_lstm[name + "_l0"], name)
+
+
+@pytest.mark.parametrize("split", ["rows", "directions", "units"])
+def test_threads_change_no_bit(isa, split):
+    _core.testing.use_split(split)
+    try:
+        for (T, B, H), structure in itertools.product([(30, 33, 65), (70, 1, 80)], ({}, STACK)):
+            module = make(16, H, (), seed=5, **structure)
+            a = draw(np.random.default_rng([T, B, H]), module, T, B, ())
+            want, _ = train(module, a, num_threads=1)
+            for n in (2, 3, 5):
+                assert_all_same_bits(train(module, a, num_threads=n)[0], want, f"{n} threads")
+    finally:
+        _core.testing.use_split()
+
+
+def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so():
+    before, results = _core.isa(), {}
+    try:
+        for isa in _core.available_isas():
+            _core.use_isa(isa)
+            module = make(20, 65, ("layer_norm", "peepholes"), seed=1, **STACK)
+            results[isa], _ = train(module, draw(np.random.default_rng(3), module, 9, 17, ()))
+    finally:
+        _core.use_isa(before)
+    portable = results.pop("portable")
+    for one, other in itertools.pairwise(results):
+        assert_all_same_bits(results[one], results[other], f"{one} and {other}")
+    for result, name in itertools.product(list(results.values())[:1], portable):
+        difference = np.linalg.norm((result[name] - portable[name]).ravel())
+        assert difference < 0.01 * np.linalg.norm(portable[name].ravel()), name
+
+
+def test_each_sequence_gives_the_same_alone_and_in_any_batch(isa):
+    module = make(5, 17, (), seed=1, **STACK)
+    a = draw(np.random.default_rng(4), module, 5, 33, ("given_h_0", "given_c_0"))
+    together, _ = train(module, a)
+    names = ("output", "h_n", "c_n", "d_x", "d_h_0", "d_c_0")
+    for rows in (slice(0, 1), slice(7, 8), slice(5, 33), slice(None, None, -1)):
+        some = {name: None if value is None else value[:, rows] for name, value in a.items()}
+        got, _ = train(module, some)
+        for name in names:
+            assert_same_bits(got[name], together[name][:, rows], f"{name}, {rows}")
+
+
+def test_parts_with_carried_state_give_the_same(isa):
+    module = make(5, 17, (), seed=1, num_layers=2)
+    x = np.random.default_rng(5).standard_normal((20, 3, 5)).astype(np.float32)
+    want, _ = module(x)
+    first, state = module(x[:7])
+    second, state, _ = module.forward(x[7:8], state)
+    third, _ = module(x[8:], state)
+    assert_same_bits(np.concatenate([first, second, third]), want)
+
+
+def test_subnormal_numbers_count_as_zero_and_nan_stays_in_its_sequence(isa):
+    module = make(3, 9, (), seed=1)
+    a = draw(np.random.default_rng(6), module, 4, 5, ())
+    a["x"][1, 2] = 1e-42
+    a["d_output"][2, 1] = -1e-42
+    zeros = {name: None if value is None else value.copy() for name, value in a.items()}
+    zeros["x"][1, 2] = zeros["d_output"][2, 1] = 0
+    got, want = train(module, a)[0], train(module, zeros)[0]
+    for name in want:
+        np.testing.assert_array_equal(got[name], want[name])
+    a["x"][1, 2, 0] = np.nan
+    others = [0, 1, 3, 4]
+    poisoned, _ = train(module, a)
+    assert np.isnan(poisoned["output"][1:, 2]).all() and np.isnan(poisoned["d_weight_ih_l0"]).all()
+    for name in ("output", "d_x"):
+        assert_same_bits(poisoned[name][:, others], got[name][:, others], name)
+
+
+# ---- close to float32 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_gradients_are_within_1_percent_of_float32_in_norm(option):
+    """With initial weights, but norms at which gradients do not grow from step to step: errors would with them.
+
+    Where gates are clipped, a unit may be on the other side of its bound: 2 %, as for float32 with rounded weights.
+    """
+    options, limit = OPTIONS[option], 0.02 if option in ("gate_clip", "all") else 0.01
+    for structure in (dict(num_layers=1 + ("dropout" in options)), STACK):
+        like = make(16, 48, options, **structure)
+        lstm = lf.LSTM(**like.config() | {"seed": 7})
+        plain = lf.LSTM(**lstm.config() | {"compute_dtype": None, "seed": 7})
+        for module in (lstm, plain):
+            with module.edit() as p:
+                for name in p:
+                    if name.startswith("norm") and "bias" not in name:
+                        p[name][...] = 0.1
+        assert_same_bits(lstm.flat_parameters, plain.flat_parameters)
+        a = draw(np.random.default_rng(8), lstm, 30, 16, options)
+        (got, _), (want, _) = train(lstm, a), train(plain, a)
+        for name in want:
+            difference = np.linalg.norm((got[name] - want[name]).ravel().astype(np.float64))
+            assert difference <= limit * np.linalg.norm(want[name].ravel().astype(np.float64)), name
+
+
+def test_fit_lowers_the_loss_as_in_float32():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((128, 12, 3)).astype(np.float32)
+    y = np.cumsum(x[..., 0], axis=1)[:, -1:].clip(-2, 2)
+    losses = {}
+    for compute_dtype in (None, "bfloat16"):
+        lstm = lf.LSTM(3, 32, batch_first=True, compute_dtype=compute_dtype, seed=0)
+        model = lf.train.SequenceModel(lstm, 1, seed=0)
+        config = dict(epochs=25, optimizer=lf.train.Adam(lr=1e-2), seed=0)
+        losses[compute_dtype] = lf.train.fit(model, x, y, **config).loss
+    first, last = losses["bfloat16"][0], losses["bfloat16"][-1]
+    assert last < 0.1 * first
+    assert abs(last - losses[None][-1]) < 0.02 * first
+
+
+# ---- the option ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [lf.LSTM, lf.LSTMCell, lf.onnx.ReverseLSTM])
+def test_option_is_validated_shown_and_fixed(cls):
+    with pytest.raises(ValueError, match=r"compute_dtype must be None or 'bfloat16', got 'float16'"):
+        cls(3, 4, compute_dtype="float16")
+    with pytest.raises(ValueError, match="compute_dtype must be None with dtype float64, got 'bfloat16'"):
+        cls(3, 4, dtype=np.float64, compute_dtype="bfloat16")
+    network = cls(3, 4, compute_dtype="bfloat16")
+    assert network.compute_dtype == "bfloat16" and network.dtype == np.float32
+    assert "compute_dtype='bfloat16'" in repr(network) and "compute_dtype" not in repr(cls(3, 4))
+    with pytest.raises(AttributeError, match="compute_dtype is fixed"):
+        network.compute_dtype = None
+
+
+def test_a_plain_rnn_does_not_have_it():
+    with pytest.raises(TypeError, match="compute_dtype"):
+        lf.RNN(3, 4, compute_dtype="bfloat16")
+
+
+def test_copies_and_pickles_keep_it():
+    lstm = make(3, 9, (), seed=1)
+    x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    for other in (copy.copy(lstm), copy.deepcopy(lstm), pickle.loads(pickle.dumps(lstm))):
+        assert other.compute_dtype == "bfloat16" and other.config() == lstm.config()
+        assert_same_bits(other(x)[0], lstm(x)[0])
+
+
+def test_edited_parameters_are_rounded_again():
+    lstm = make(3, 9, (), seed=1)
+    x = np.ones((4, 2, 3), np.float32)
+    before, (_, _, tape) = lstm(x)[0], lstm.forward(x)
+    want = lstm.backward(tape, np.ones_like(before))
+    with lstm.edit() as p:
+        p["weight_hh_l0"][...] *= 2
+    assert (lstm(x)[0][1:] != before[1:]).any()
+    assert_same_bits(lstm(x)[0], lstm.quantized("bfloat16")(x)[0])
+    assert_same_bits(lstm.backward(tape, np.ones_like(before)).flat, want.flat)  # with the weights of its forward call
+
+
+def test_tapes_of_networks_with_and_without_it_are_told_apart():
+    plain = lf.LSTM(3, 9, seed=1)
+    *_, tape = plain.forward(np.ones((2, 1, 3)))
+    with pytest.raises(TypeError, match="tape must come from forward of this module"):
+        make(3, 9, ()).backward(tape, None)
+
+
+def test_quantized_copies_do_not_have_it():
+    lstm = lf.LSTM(3, 9, compute_dtype="bfloat16")
+    for format in ("float16", "bfloat16", "int8"):
+        quantized = lstm.quantized(format)
+        assert repr(quantized) == f"QuantizedLSTM(3, 9, format={format!r})"
+        assert pickle.loads(pickle.dumps(quantized)).format == format
+        assert quantized.dequantized().compute_dtype is None
+
+
+def test_overflowing_weights_are_rounded_to_infinity():
+    lstm = make(3, 9, (), seed=1)
+    with lstm.edit() as p:
+        p["weight_ih_l0"][0, 0] = 3.4e38  # above the largest bfloat16
+    x = np.ones((1, 1, 3), np.float32)
+    output, _, tape = lstm.forward(x)
+    assert np.isfinite(output).all()  # a gate is 1
+    assert not np.isfinite(lstm.backward(tape, np.ones_like(output)).d_x[..., 0]).all()
+
+
+@pytest.mark.parametrize("cell", [False, True])
+def test_files_keep_it(tmp_path, cell):
+    pytest.importorskip("safetensors")
+    lstm = (lf.LSTMCell if cell else lf.LSTM)(3, 9, compute_dtype="bfloat16", seed=1)
+    lf.weights.save(lstm, tmp_path / "x.safetensors")
+    loaded = lf.weights.load(tmp_path / "x.safetensors")
+    assert repr(loaded) == repr(lstm)
+    assert_same_bits(loaded.flat_parameters, lstm.flat_parameters)
+    assert lf.weights.load(tmp_path / "x.safetensors", compute_dtype=None).compute_dtype is None
+    with pytest.raises(ValueError, match="compute_dtype must be None with dtype float64"):
+        lf.weights.load(tmp_path / "x.safetensors", dtype=np.float64)
+
+
+def test_files_of_networks_without_it_do_not_mention_it(tmp_path):
+    pytest.importorskip("safetensors")
+    lf.weights.save(lf.LSTM(3, 9), tmp_path / "x.safetensors")
+    assert b"compute_dtype" not in (tmp_path / "x.safetensors").read_bytes()
+
+
+def test_models_and_checkpoints_keep_it(tmp_path):
+    pytest.importorskip("safetensors")
+    model = lf.train.SequenceModel(make(3, 9, (), seed=1), 2, seed=0)
+    x = np.random.default_rng(0).standard_normal((6, 4, 3)).astype(np.float32)
+    model.save(tmp_path / "x.safetensors")
+    loaded = lf.train.load(tmp_path / "x.safetensors")
+    assert loaded.lstm.compute_dtype == "bfloat16"
+    assert_same_bits(loaded.predict(x), model.predict(x))
+    assert model.quantized("int8").lstm.format == "int8"
+    y = np.zeros((4, 2), np.float32)
+    want, gradients = model.loss_and_grads(x, y)
+    assert want == loaded.loss_and_grads(x, y)[0]
+    assert gradients["lstm.weight_hh_l0"].dtype == np.float32
+
+
+def test_estimators_pass_it_on():
+    sklearn = pytest.importorskip("sklearn")
+    from sklearn.base import clone
+
+    X = np.random.default_rng(0).standard_normal((20, 6, 2))
+    y = X[:, :, 0].sum(axis=1)
+    regressor = lf.sklearn.LSTMRegressor(
+        hidden_size=8, epochs=2, lstm_options={"compute_dtype": "bfloat16"}, random_state=0
+    )
+    regressor = clone(regressor).fit(X, y)
+    assert sklearn and regressor.model_.lstm.compute_dtype == "bfloat16"
+    assert_same_bits(clone(regressor).fit(X, y).predict(X), regressor.predict(X))
+    assert regressor.quantized("int8").predict(X).shape == y.shape
+
+
+def test_onnx_has_the_float32_network_and_remembers_it(tmp_path):
+    pytest.importorskip("onnx")
+    lstm = make(3, 9, (), seed=1)
+    lf.onnx.save(lstm, tmp_path / "x.onnx")
+    loaded = lf.onnx.load(tmp_path / "x.onnx")
+    assert loaded.compute_dtype == "bfloat16"
+    x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    assert_same_bits(loaded(x)[0], lstm(x)[0])
+    lf.onnx.save(lf.LSTM(3, 9), tmp_path / "plain.onnx")
+    assert b"compute_dtype" not in (tmp_path / "plain.onnx").read_bytes()
+
+
+def test_formats_are_compared_with_float32():
+    lstm = make(3, 9, (), seed=1)
+    x = np.random.default_rng(0).standard_normal((6, 2, 3)).astype(np.float32)
+    for one, data in ((lstm, x), (lf.train.SequenceModel(lstm, 1, seed=0), x)):
+        comparison = lf.compare_formats(one, data)
+        assert comparison["bfloat16"].max_error > 0 and comparison["float32"].max_error == 0
