@@ -19,6 +19,7 @@ FORMATS = {
     "float16": {"format": "float16"},
     "bfloat16": {"format": "bfloat16"},
     "int8": {"format": "int8"},
+    'int8, `inputs="int16"`': {"format": "int8", "inputs": "int16"},
     'int8, `inputs="int8"`': {"format": "int8", "inputs": "int8"},
 }
 

@@ -122,6 +122,11 @@ def encode(table: ParameterTable, format: str, parameters: Mapping[str, Array]) 
     return flat
 
 
+def core_options(format: str, inputs: str) -> dict[str, Any]:
+    """Arguments of _core.Weights for a format."""
+    return {"format": format, "input_bits": INPUT_BITS[inputs]}
+
+
 def by_direction(stored: Mapping[str, Array], suffixes: Sequence[str], format: str) -> list[tuple[Array | None, ...]]:
     """Stored parameters as the core takes them: a tuple for each suffix, in the order of _core.PARAMETERS."""
     arrays = [tuple([stored.get(name + suffix) for name in _core.PARAMETERS]) for suffix in suffixes]

@@ -206,7 +206,7 @@ def test_stored_parameters_and_their_bytes(n_layers):
             rows = reference.quantize_rows(lstm.parameters()["weight_hh_l0"])
             assert_same_bits(p["weight_hh_l0"], rows.q)
             assert_same_bits(p["scale_hh_l0"], rows.scale)
-            assert ("scale_ih_l0" in p) == (inputs == "int8") == (p["weight_ih_l0"].dtype == np.int8)
+            assert ("scale_ih_l0" in p) == (inputs != "float32") == (p["weight_ih_l0"].dtype == np.int8)
         assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, I)))[0].dtype == np.float32
         with pytest.raises(ValueError, match="read-only"):
             p["weight_hh_l0"][...] = 0
@@ -280,7 +280,7 @@ def test_wrong_formats_are_refused():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16' or 'int8', got 'int4'"):
         lstm.quantized("int4")
-    with pytest.raises(ValueError, match="inputs must be 'float32' or 'int8', got 'bfloat16'"):
+    with pytest.raises(ValueError, match="inputs must be 'float32', 'int16' or 'int8', got 'bfloat16'"):
         lstm.quantized("int8", inputs="bfloat16")
     for format in ("float16", "bfloat16"):
         with pytest.raises(ValueError, match=f"inputs must be 'float32' with format='{format}', got 'int8'"):

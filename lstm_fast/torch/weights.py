@@ -66,7 +66,7 @@ class Packed:
         options: dict[str, Any] = {"proj_size": P}
         if quantization is not None:
             arrays = _quantized(sizes, arrays, quantization)
-            options["format"] = quantization.format
+            options |= _formats.core_options(*quantization)
         self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, arrays, **options)
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 

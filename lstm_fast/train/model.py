@@ -163,7 +163,7 @@ class SequenceModel(Predictor, EditableParameterized):
         self,
         format: Literal["float16", "bfloat16", "int8"] = "float16",
         *,
-        inputs: Literal["float32", "int8"] = "float32",
+        inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedModel:
         """Return an inference-only copy whose LSTM has fewer bits per weight.
 
@@ -171,7 +171,7 @@ class SequenceModel(Predictor, EditableParameterized):
         ----------
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the LSTM, as in `LSTM.quantized`. The head stays float32.
-        inputs : {"float32", "int8"}, default "float32"
+        inputs : {"float32", "int16", "int8"}, default "float32"
             Of "int8": how the first layer multiplies x.
 
         Returns
