@@ -28,12 +28,12 @@ static inline int64_t lstm_format_bytes(enum lstm_format format, int64_t real_by
 static inline uint16_t lstm_bfloat16_of(float x) {
     union {
         float x;
-        uint32_t bits;
+        uint32_t word;
     } number = {x};
-    const uint32_t bits = number.bits, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000) return (uint16_t)((bits | 0x00400000) >> 16);
-    if (magnitude < 0x00800000) return (uint16_t)(bits >> 16 & 0x8000);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    const uint32_t word = number.word, magnitude = word & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)((word | 0x00400000) >> 16);
+    if (magnitude < 0x00800000) return (uint16_t)(word >> 16 & 0x8000);
+    return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
 }
 
 /* A depth rounded up to whole groups, with zeros. */

@@ -44,7 +44,6 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
         UNROLL
         for (int v = 0; v < n; v++) acc[r * n + v] = load(start.first + r * start.stride + v * VL);
     }
-    UNROLL_BY(2)
     for (int64_t k = 0; k < p.depth; k += 2, p.left += p.left_step, p.right += 2 * shape.width * VL) {
         __typeof__(bfloat16_left(p.left)) left[TILE_ROWS];
         UNROLL
@@ -82,7 +81,6 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
         UNROLL
         for (int r = 0; r < shape.rows; r++) acc[r * n + v] = *(const unaligned_bits *)(p.correction + v * VL);
     }
-    UNROLL_BY(2)
     for (int64_t k = 0; k < p.depth; k += INT8_GROUP, p.left += INT8_GROUP, p.right += INT8_GROUP * shape.width * VL) {
         bits left[TILE_ROWS];
         UNROLL
