@@ -1,4 +1,4 @@
-"""lf.torch in bfloat16: compute_dtype of the modules, and torch.autocast; the bits of lf.LSTM, the dtypes of PyTorch."""
+"""lf.torch in bfloat16: compute_dtype of the modules, and autocast; the bits of lf.LSTM, the dtypes of PyTorch."""
 
 import copy
 import itertools
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import lstm_fast as lf
 from tolerances import assert_same_bits
@@ -100,8 +100,8 @@ def test_other_dtypes_are_not_rounded():
     assert torch.allclose(module(x)[0], want(x)[0], atol=1e-12)
 
 
-def test_torch_compile(monkeypatch):
-    monkeypatch.setattr(torch._dynamo.config, "allow_rnn", True)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*CUDA.*", "ignore:.*allow_rnn.*")
+def test_torch_compile():
     torch._dynamo.reset()
     torch.manual_seed(0)
     module = lf.torch.LSTM(3, 4, compute_dtype="bfloat16")
@@ -109,10 +109,12 @@ def test_torch_compile(monkeypatch):
     module(x)[0].sum().backward()
     want = [parameter.grad.clone() for parameter in module.parameters()]
     module.zero_grad()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
-    output = compiled(x)[0]
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+        output = compiled(x)[0]
     assert torch.equal(output, module(x)[0])
     output.sum().backward()
+    torch._dynamo.reset()
     assert all(map(torch.equal, (parameter.grad for parameter in module.parameters()), want))
 
 
@@ -161,7 +163,7 @@ def test_autocast_gives_the_dtypes_of_pytorch_and_nearly_its_numbers(kind, x_dty
                 assert {parameter.grad.dtype for parameter in module.parameters()} == {FLOAT32}
             for name, parameter in ours.named_parameters():
                 expected = pytorch.get_parameter(name).grad
-                assert (parameter.grad - expected).norm() < 0.03 * expected.norm(), name
+                assert (parameter.grad - expected).norm() <= 0.03 * expected.norm(), name
 
 
 def test_autocast_has_the_bits_of_compute_dtype():
@@ -242,4 +244,3 @@ def test_a_model_learns_under_autocast():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0] and np.isfinite(losses).all()
-    assert isinstance(lstm, nn.LSTM) and not isinstance(x, PackedSequence)

@@ -104,7 +104,7 @@ def lstm(
     keep: bool,
     format: str,
     inputs: str,
-    compute_dtype: str = "",
+    compute_dtype: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none."""
     of = _read_sizes(sizes)
@@ -139,7 +139,7 @@ def _(
     keep: bool,
     format: str,
     inputs: str,
-    compute_dtype: str = "",
+    compute_dtype: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
     output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
@@ -160,7 +160,7 @@ def lstm_backward(
     axes: str,
     dropout: float,
     seed: Tensor | None,
-    compute_dtype: str = "",
+    compute_dtype: str,
 ) -> list[Tensor]:
     """d_x, d_h_0, d_c_0 and those of the parameters."""
     of = _read_sizes(sizes)
@@ -198,7 +198,7 @@ def _(
     axes: str,
     dropout: float,
     seed: Tensor | None,
-    compute_dtype: str = "",
+    compute_dtype: str,
 ) -> list[Tensor]:
     states = _result_shapes(x, _read_sizes(sizes), axes)[1:]
     return [x.new_empty(shape) for shape in (x.shape, *states, *(parameter.shape for parameter in parameters))]

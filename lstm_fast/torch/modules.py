@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,12 +22,13 @@ class LSTM(Fast, nn.LSTM):
 
     Parameters
     ----------
-    *args, **kwargs
-        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-        proj_size, device and dtype.
+    *args
+        Those of `torch.nn.LSTM`: input_size, hidden_size and num_layers.
     compute_dtype : {None, "bfloat16"}, default None
         Format to which the operands of products are rounded in float32 calls, as in `lstm_fast.LSTM`. Parameters,
         results and gradients stay float32.
+    **kwargs
+        Those of `torch.nn.LSTM`: bias, batch_first, dropout, bidirectional, proj_size, device and dtype.
 
     Warns
     -----
@@ -172,8 +174,17 @@ class LSTMCell(Fast, nn.LSTMCell):
 
     _pytorch_class = nn.LSTMCell
 
-    def __init__(self, *args: Any, compute_dtype: Literal["bfloat16"] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        compute_dtype: Literal["bfloat16"] | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self._set_compute_dtype(compute_dtype)
 
     def extra_repr(self) -> str:
