@@ -92,7 +92,13 @@ def test_option_is_validated_shown_and_kept(cls):
     assert not torch.equal(flatten(lf.torch.restore(copy.deepcopy(module))(x))[0], want[0])
 
 
+def test_a_numpy_layer_made_from_a_module_has_its_option():
+    for compute_dtype in (None, "bfloat16"):
+        assert lf.weights.load(lf.torch.LSTM(3, 4, compute_dtype=compute_dtype)).compute_dtype == compute_dtype
+
+
 def test_other_dtypes_are_not_rounded():
+    assert lf.weights.load(lf.torch.LSTM(3, 4, compute_dtype="bfloat16").double()).compute_dtype is None
     module = lf.torch.LSTM(3, 4, compute_dtype="bfloat16").double()
     x = torch.randn(5, 2, 3, dtype=torch.float64)
     want = nn.LSTM(3, 4).double()
