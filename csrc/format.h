@@ -10,7 +10,7 @@
 
 /* W_ih of a layer; all other matrices have the model's. */
 static inline enum lstm_format lstm_input_format(const struct lstm_model *model, int64_t layer) {
-    return model->format == LSTM_FORMAT_INT8 && layer == 0 && !model->int8_inputs ? LSTM_FORMAT_REAL : model->format;
+    return model->format == LSTM_FORMAT_INT8 && layer == 0 && !model->input_bits ? LSTM_FORMAT_REAL : model->format;
 }
 
 /* Whether the kernels are those of formats/. */

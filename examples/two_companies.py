@@ -4,7 +4,7 @@
 
 The unit reads four days of a share price, and its short-term memory after day 4 is the prediction for day 5. It is
 first run with given weights, day by day, so that it can be followed with pencil and paper. Then weights are learned
-from scratch by backpropagation through time, using nothing but forward, backward and edit. Because h = o * tanh(c)
+from scratch by backpropagation through time, using only forward, backward and edit. Because h = o * tanh(c)
 approaches 1 but never reaches it, two predictions within 0.05 count as learned. A unit this small can start on a
 plateau: after 1000 steps it is initialized again, up to ten times.
 """

@@ -41,7 +41,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
-    """TypeError if a network is of no class of these. A subclass is not: a file would bring it back as its base."""
+    """Raise a TypeError unless a network has one of these types. A subclass would be restored as its base class."""
     if type(network) not in classes:
         got = f"{type(network).__name__}, a subclass" if isinstance(network, classes) else network_type(network)
         *most, last = (cls.__name__ for cls in classes)
@@ -156,7 +156,7 @@ def _complete(prefix: str, parameters: Mapping[Key, str], is_lstm: bool) -> tupl
     kinds = [kind for together in TOGETHER if have & set(together) for kind in together if is_lstm or kind != "c_0"]
     layers = {int(suffix[2:].split("_")[0]) for _, suffix in parameters if suffix}
     L, D = max(layers, default=0) + 1, 1 + any(suffix.endswith("_reverse") for _, suffix in parameters)
-    if len(parameters) < L * D:  # before as many names are made as a number in a name says
+    if len(parameters) < L * D:  # before creating as many names as a number in a name asks for
         raise ValueError(
             f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
             f"{len(parameters)} of layers {sorted(layers)}"

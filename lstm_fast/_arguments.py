@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 LARGEST_SIZE = _core.LARGEST_SIZE  # memory ends long before
+FLOAT32: DType = np.dtype(np.float32)
 
 
 def unchecked(name: str, value: Any) -> Any:
@@ -22,7 +23,8 @@ def unchecked(name: str, value: Any) -> Any:
 
 def positive_integer(name: str, value: Any, most: float = LARGEST_SIZE) -> int:
     """Validate an integer from 1 to most."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+    is_integer = type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
+    if not is_integer or int(value) < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     if int(value) > most:
         raise ValueError(f"{name} must be at most {most}, got {value!r}")
@@ -36,7 +38,8 @@ def number_of_layers(name: str, value: Any) -> int:
 
 def probability(name: str, value: Any) -> float:
     """Validate a number from 0 to 1."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
+    is_real = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
+    if not is_real or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
@@ -50,6 +53,8 @@ def flag(name: str, value: Any) -> bool:
 
 def floating_dtype(name: str, value: Any) -> DType:
     """Validate float32 or float64; return the native dtype."""
+    if value is np.float32:
+        return FLOAT32  # fast path: the default of every constructor
     try:
         dtype: DType | None = None if value is None else np.dtype(value).newbyteorder("=")
     except TypeError:

@@ -75,6 +75,7 @@ class Weights:
         flat: np.ndarray | None = None,
         format: str | None = None,
         compute_dtype: str | None = None,
+        input_bits: int = 0,
         proj_size: int = 0,
         peepholes: bool = False,
         layer_norm: bool = False,

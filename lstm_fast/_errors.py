@@ -2,11 +2,11 @@
 
 
 class FormatError(ValueError):
-    """A file is damaged or not of the expected format. Nothing of it was loaded."""
+    """A file is damaged or not of the expected format. Nothing was loaded from it."""
 
 
 def type_name(value: object) -> str:
-    """The class of a value; with its module, which tells torch.nn.LSTM from our own, unless it is ours or built in."""
+    """Name of the type of a value; with its module (torch.nn.LSTM is not our LSTM), unless ours or built in."""
     cls = type(value)
     is_plain = cls.__module__.startswith(("builtins", "lstm_fast.modules"))
     return cls.__name__ if is_plain else f"{cls.__module__}.{cls.__name__}"
@@ -18,6 +18,6 @@ def is_torch_module(value: object) -> bool:
 
 
 def network_type(value: object) -> str:
-    """As type_name, for an argument that must be a network; a PyTorch module comes with the way out."""
+    """type_name for an argument that must be a network; for a PyTorch module, with how to convert it."""
     hint = " (a PyTorch module: pass lstm_fast.weights.load(module))" if is_torch_module(value) else ""
     return type_name(value) + hint

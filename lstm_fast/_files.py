@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeAlias
 
 from ._errors import FormatError
 
-# Temporary files are named for the package, not for their target, whose name may already be as long as names can be.
+# Temporary files are named for the package, not for their target, whose name may already have the maximum length.
 PREFIX, SUFFIX = ".lstm_fast-", ".tmp"
 
 AnyPath: TypeAlias = str | os.PathLike[str]

@@ -3,7 +3,7 @@
     float16     all parameters in float16
     bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32
     int8        matrices in int8, with scale_ih and scale_hh, a float32 for each row; all else in float32, and with
-                inputs="float32" also weight_ih of the first layer
+                inputs="float32" also weight_ih of the first layer (not with "int16" and "int8", bits of x)
 
 lstm_fast/reference/formats.py defines how numbers are rounded.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 FORMATS = ("float16", "bfloat16", "int8")
-INPUTS = ("float32", "int8")
+INPUTS = ("float32", "int16", "int8")
+INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 
 ALIGNMENT = 4  # bytes of a float32, at a multiple of which each parameter begins
 

@@ -41,6 +41,7 @@ class LSTMNetwork(Network):
     compute_dtype = Fixed("Format to which operands of products are rounded, or None.", _variants.compute_dtype)
 
     if TYPE_CHECKING:
+        _forget_bias: float | None
         _compute_dtype: str | None
         _peepholes: bool
         _layer_norm: bool
@@ -49,17 +50,17 @@ class LSTMNetwork(Network):
         _gate_clip: float | None
 
     def _check_combination(self) -> None:
-        self._proj_size = _variants.projection(self.proj_size, self.hidden_size)
+        self._proj_size = _variants.projection(self._proj_size, self._hidden_size)
         if self._compute_dtype is not None and self._dtype != np.float32:
             raise ValueError(
                 f"compute_dtype must be None with dtype {self._dtype.name}, got {self._compute_dtype!r}: it rounds the "
                 "operands of float32 products"
             )
-        if self.forget_bias is None:
+        if self._forget_bias is None:
             return
-        if not self.bias:
+        if not self._bias:
             raise ValueError("forget_bias must be None with bias=False")
-        if self.coupled_gates:
+        if self._coupled_gates:
             raise ValueError("forget_bias must be None with coupled_gates=True: f = 1 - i has no bias of its own")
 
     def _cell_name(self) -> str:
@@ -73,7 +74,7 @@ class LSTMNetwork(Network):
             "coupled_gates": self._coupled_gates,
             "cell_clip": self._cell_clip or 0,
             "gate_clip": self._gate_clip or 0,
-            **{name: _variants.activation(name, getattr(self, name)) for name in PLAIN},
+            **{name: _variants.activation(name, getattr(self, f"_{name}")) for name in PLAIN},
         }
 
     def _lay_out(self) -> None:
@@ -85,8 +86,8 @@ class LSTMNetwork(Network):
 
     def _initialise(self, parameters: dict[str, Array]) -> None:
         super()._initialise(parameters)
-        if self.forget_bias is not None:
-            forget = slice(self.hidden_size, 2 * self.hidden_size)
+        if self._forget_bias is not None:
+            forget = slice(self._hidden_size, 2 * self._hidden_size)
             for suffix in self.parameter_suffixes:
-                parameters["bias_ih" + suffix][forget] = self.forget_bias
+                parameters["bias_ih" + suffix][forget] = self._forget_bias
                 parameters["bias_hh" + suffix][forget] = 0

@@ -32,9 +32,7 @@ class Fixed(Generic[T]):
 
     def __set__(self, owner: Any, value: T) -> None:
         kind = type(owner).__name__
-        raise AttributeError(
-            f"{self.name} is fixed when the {kind} is made: make a new {kind} with {self.name}={value!r}"
-        )
+        raise AttributeError(f"{self.name} is fixed at construction: create a new {kind} with {self.name}={value!r}")
 
     def __delete__(self, owner: Any) -> None:
         raise AttributeError(f"{self.name} of the {type(owner).__name__} cannot be deleted")

@@ -203,9 +203,9 @@ class EditableParameterized(Parameterized):
         raise NotImplementedError
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
-        """Make a flat array, which nobody writes to afterwards, the new version of the parameters.
+        """Make a flat array, which must not be modified afterwards, the new version of the parameters.
 
-        With an expected version that is no longer the current one: raise changed_meanwhile(), and nothing else.
+        If the expected version is no longer current, raise changed_meanwhile() and change nothing.
         """
         raise NotImplementedError
 

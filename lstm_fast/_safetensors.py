@@ -131,7 +131,7 @@ def _config(name: str, metadata: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _what_it_is(data: bytes, path: str) -> str:
-    """What to do with the bytes of another well-known format; "" if they are of none."""
+    """Advice for bytes of another well-known format; "" if none is recognized."""
     if data.startswith(b"PK\3\4"):
         try:
             members = zipfile.ZipFile(io.BytesIO(data)).namelist()

@@ -50,6 +50,7 @@ class Structure(Parameterized):
         _bidirectional: bool
         _proj_size: int
         _dtype: DType
+        _seed: Any
         _recurrent_dropout: float
         _zoneout: Any
         _learn_initial_state: bool
@@ -69,15 +70,15 @@ class Structure(Parameterized):
             setattr(self, option.slot, value if is_default else option.check(name, value))
         self._option_names = tuple(options)
         self._check_combination()
-        if self.dropout and self.num_layers == 1:
+        if self._dropout and self._num_layers == 1:
             warnings.warn("dropout acts between layers: with num_layers=1 it does nothing", stacklevel=3)
         try:
-            self._rng = np.random.default_rng(self.seed)
+            self._rng = np.random.default_rng(self._seed)
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed must be a non-negative integer or None, got {self.seed!r} ({error})") from None
         self._lay_out()
-        bound = self.hidden_size**-0.5
-        flat = self._rng.uniform(-bound, bound, self._table.size).astype(self.dtype)
+        bound = self._hidden_size**-0.5
+        flat = self._rng.uniform(-bound, bound, self._table.size).astype(self._dtype)
         self._initialise(self._table.views(flat))
         self._install(flat)
 
@@ -170,7 +171,7 @@ class Structure(Parameterized):
         if self._is_cell:
             return ("",)
         reverse = ("", "_reverse")[: self.num_directions]
-        return tuple([f"_l{layer}{ending}" for layer in range(self.num_layers) for ending in reverse])
+        return tuple([f"_l{layer}{ending}" for layer in range(self._num_layers) for ending in reverse])
 
     @property
     def flat_parameters(self) -> Array:
@@ -201,7 +202,7 @@ class Structure(Parameterized):
             self._dtype,
             self._input_size,
             self._hidden_size,
-            self.num_layers,
+            self._num_layers,
             self.num_directions,
             arrays,
             **self._cell,

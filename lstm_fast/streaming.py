@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -25,12 +25,8 @@ class Snapshot(NamedTuple):
     c: Array | None
 
 
-def _default_threads() -> int:
-    return _threads.resolve(None)
-
-
 def _exclusive(method: Callable[Concatenate[Stream, P], R]) -> Callable[Concatenate[Stream, P], R]:
-    """A method that no other thread may interleave with: a RuntimeError for the second one."""
+    """Make a method exclusive: a second thread that enters gets a RuntimeError."""
 
     @wraps(method)
     def call(self: Stream, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,8 +43,8 @@ class Stream(_core.Stepper):
     """Live sequences of an LSTM or RNN of one direction; ``network.stream(batch_size)`` makes these.
 
     The sequences start in the learned initial state of the network, or zero. Steps, blocks and the call on the whole
-    sequence give the same bits, however they are mixed. A step allocates nothing but its result (and not that with
-    ``out=``), and starts no thread unless it is long. A stream can be pickled.
+    sequence give the same bits, however they are mixed. A step allocates only its result (nothing with ``out=``)
+    and starts no thread unless it is long. A stream can be pickled.
 
     Parameters
     ----------
@@ -96,7 +92,7 @@ class Stream(_core.Stepper):
                 "a stream needs a network of one direction: the second one starts at the end of the sequence"
             )
         self.module: Network = module
-        super().__init__(module._version, batch_size, self._read_step, _default_threads)
+        super().__init__(module._version, batch_size, self._read_step, partial(_threads.resolve, None))
         self.reset()
 
     def _read_step(self, x: Any) -> Array:
@@ -108,7 +104,7 @@ class Stream(_core.Stepper):
         return np.ascontiguousarray(x)
 
     def block(self, x: Any, *, num_threads: int | None = None) -> Array:
-        """Takes many steps in one call.
+        """Run many steps in one call.
 
         Parameters
         ----------
@@ -165,7 +161,7 @@ class Stream(_core.Stepper):
         self._set_state(h.copy(), c[0].copy() if c else None)
 
     def _start(self, live: _core.Live, rows: Any = slice(None)) -> tuple[Array, Array | None]:
-        """Copies of the h and c of live sequences, in which these rows are in their initial state."""
+        """Return copies of h and c, with these rows in their initial state."""
         h, c = live.h.copy(), None if live.c is None else live.c.copy()
         for name, own in (("h_0", h), ("c_0", c)):
             for layer in range(self.module.num_layers):
@@ -184,12 +180,12 @@ class Stream(_core.Stepper):
 
     @_exclusive
     def reset(self, mask: ArrayLike | None = None) -> None:
-        """Returns sequences to the learned initial state, or zero.
+        """Reset sequences to the learned initial state, or zero.
 
         Parameters
         ----------
         mask : array_like of bool, shape (B,), optional
-            Which sequences; all by default.
+            Sequences to reset; all by default.
 
         Raises
         ------
@@ -200,12 +196,12 @@ class Stream(_core.Stepper):
 
     @_exclusive
     def add(self, n: int = 1) -> int:
-        """Appends sequences in their initial state.
+        """Append sequences in their initial state.
 
         Parameters
         ----------
         n : int, default 1
-            How many.
+            Number of sequences to append.
 
         Returns
         -------
@@ -223,12 +219,12 @@ class Stream(_core.Stepper):
 
     @_exclusive
     def remove(self, mask: ArrayLike) -> int:
-        """Removes sequences; the rest keep their state and their order.
+        """Remove sequences; the others keep their state and order.
 
         Parameters
         ----------
         mask : array_like of bool, shape (B,)
-            Which sequences; at least one must stay.
+            The sequences to remove; at least one must stay.
 
         Returns
         -------
@@ -253,7 +249,7 @@ class Stream(_core.Stepper):
 
     @_exclusive
     def snapshot(self) -> Snapshot:
-        """Copies the state, for `restore`.
+        """Copy the state, for `restore`.
 
         Returns
         -------
@@ -263,7 +259,7 @@ class Stream(_core.Stepper):
         return Snapshot(self.h.copy(), None if self.c is None else self.c.copy())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Returns to the state of a snapshot.
+        """Restore the state of a snapshot.
 
         Parameters
         ----------
@@ -280,9 +276,9 @@ class Stream(_core.Stepper):
         self.state = snapshot.h if self.c is None else tuple(snapshot)
 
     def refresh(self) -> None:
-        """Continues with the weights that the network has now; the state stays.
+        """Switch to the current weights of the network; the state is kept.
 
-        Any thread may call it at any time: a step that is running finishes with the old weights.
+        Any thread may call it at any time: a running step finishes with the old weights.
         """
         self._use_version(self.module._version)
 
@@ -297,7 +293,7 @@ class Stream(_core.Stepper):
 
 
 def _restored(module: Network, batch_size: int, flat: Array, snapshot: Snapshot) -> Stream:
-    """A pickled stream, with the weights that it ran with."""
+    """Restore a pickled stream, with the weights it used."""
     stream = Stream(module, batch_size)
     stream._use_version(module._make_version(flat))
     stream.restore(snapshot)

@@ -28,7 +28,7 @@ def sources(root=ROOT):
 
 
 def copy_source(to, root=ROOT):
-    """What a fresh clone, with the changes at hand, would hold."""
+    """Copy what a fresh clone would hold, with uncommitted changes."""
     for path in sources(root):
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, to / path)

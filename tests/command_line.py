@@ -8,7 +8,7 @@ ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": "error"}
 
 
 def run(*arguments, python=("-m", "lstm_fast"), **options):
-    """The finished process of `lstm-fast ARGUMENTS`."""
+    """Run `lstm-fast ARGUMENTS`; return the finished process."""
     return subprocess.run(
         [sys.executable, *python, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, **options
     )

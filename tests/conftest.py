@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # unit
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Keras on a test dependency that is there anyway; its NumPy backend needs JAX.
+# PyTorch is installed for the tests anyway; Keras' NumPy backend needs JAX.
 os.environ["KERAS_BACKEND"] = "torch"
 
 import numpy as np
@@ -29,7 +29,7 @@ def processor_flags():
 
 
 def expected_isas():
-    """The instruction sets of csrc/isas.h that this processor has."""
+    """Instruction sets of csrc/isas.h that this processor supports."""
     flags = processor_flags()
     return {isa.name for isa in isas() if {word.replace("_", "") for word in isa.features} <= flags}
 

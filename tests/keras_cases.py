@@ -1,4 +1,4 @@
-"""What the tests of lf.keras share: layers, their outputs, files."""
+"""Shared by the tests of lf.keras: layers, their outputs, files."""
 
 import json
 import zipfile

@@ -62,6 +62,9 @@ MUTANTS = {
     "stale state at the start of each chunk": Mutant(
         FORWARD_STEPS, "is_first = step == p->step_begin;", "is_first = step == begin;", BLOCKS
     ),
+    "h_prev of the first rows for all rows of a long step": Mutant(
+        "csrc/loops/forward_pass.h", "        s.h_prev = skip_rows(whole->h_prev, row);\n", "", BLOCKS
+    ),
     "weight_hh gradient one step off": Mutant(
         BACKWARD_WEIGHTS, "row_at(from->x, step - 1, r)", "row_at(from->x, step, r)", STEPS
     ),

@@ -1,10 +1,14 @@
-"""Optional packages: test modules that import one which is not installed are skipped, with the reason.
+"""Optional packages: a test that uses one which is not installed is skipped, with the reason.
 
 The light suite (`.[test]`) has no deep-learning framework; `.[test-all]` has everything. With LSTM_FAST_TEST_ALL=1, as
-in .ci/run, a missing package is an error, so that nothing is left out unnoticed.
+in .ci/run, a missing package is an error, so that nothing is skipped unnoticed.
+
+Modules of tests/ that import a missing package at their top are skipped as a whole, without further words. What is
+used in fewer places is declared there: `needs(...)` is a mark, `require(...)` imports.
 """
 
 import ast
+import importlib
 import os
 from functools import cache
 from importlib.util import find_spec
@@ -13,6 +17,29 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
+MUST_HAVE_ALL = bool(os.environ.get("LSTM_FAST_TEST_ALL"))
+
+
+def missing(names):
+    """Those of these top-level packages that are not installed; none where all of them must be."""
+    return [] if MUST_HAVE_ALL else sorted(name for name in names if find_spec(name) is None)
+
+
+def reason(names):
+    return f'needs {", ".join(names)}: pip install -e ".[test-all]"'
+
+
+def needs(*names):
+    """A mark for tests, and for parameters, that use these packages."""
+    absent = missing(names)
+    return pytest.mark.skipif(bool(absent), reason=reason(absent))
+
+
+def require(name):
+    """The module, imported; without its package the test that asks is skipped."""
+    if absent := missing([name.partition(".")[0]]):
+        pytest.skip(reason(absent), allow_module_level=True)
+    return importlib.import_module(name)
 
 
 @cache
@@ -31,20 +58,13 @@ def imported(path):
     return names
 
 
-def missing(path):
-    return sorted(name for name in imported(path) if find_spec(name) is None)
-
-
 class SkippedModule(pytest.Module):
     """A test module that cannot be imported here."""
 
     def collect(self):
-        names = ", ".join(missing(self.path))
-        pytest.skip(f'needs {names}: pip install -e ".[test-all]"', allow_module_level=True)
+        pytest.skip(reason(missing(imported(self.path))), allow_module_level=True)
 
 
 def make_module(module_path, parent):
     """The hook pytest_pycollect_makemodule: None leaves the module to pytest."""
-    if os.environ.get("LSTM_FAST_TEST_ALL") or not missing(module_path):
-        return None
-    return SkippedModule.from_parent(parent, path=module_path)
+    return SkippedModule.from_parent(parent, path=module_path) if missing(imported(module_path)) else None

@@ -8,13 +8,13 @@ from matplotlib.text import Text
 
 @pytest.fixture
 def small():
-    """An Axes as users have them: 6 x 4 inches with matplotlib's margins."""
+    """A typical Axes: 6 x 4 inches with matplotlib's margins."""
     return Figure(figsize=(6, 4)).add_subplot()
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Draws the figure of an Axes, or a figure; gives the (text, box in pixels) of all that was written."""
+    """Draw a figure, or that of an Axes; return (text, box in pixels) for everything written."""
 
     def draw(artist):
         texts, original = [], Text.draw

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ FOLDERS = {
 LATER = {("lstm_fast.train", "model", "streaming")}
 
 
+@cache
 def parsed(path):
     return ast.parse(path.read_text(), str(path))
 
@@ -77,18 +79,18 @@ def test_modules_import_only_those_above_them_in_the_map(name):
             assert not below, f"{path.relative_to(ROOT)} imports {below}"
 
 
-def private_names(paths):
-    """Attributes and functions with a leading underscore that these files define."""
+@cache
+def private_names(path):
+    """Attributes and functions with a leading underscore that a file defines."""
     names = set()
-    for path in paths:
-        for node in ast.walk(parsed(path)):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                names.add(node.name)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                names.add(node.attr)
-            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                names |= {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
     return {name for name in names if re.match(r"_[a-z]", name)}
 
 
@@ -96,7 +98,7 @@ def private_names(paths):
 def test_packages_leave_each_others_private_attributes_alone(package):
     own_files = sorted((ROOT / package).glob("*.py"))
     others = set(ROOT.rglob("*.py")) - set(own_files)
-    foreign = private_names(others) - private_names(own_files)
+    foreign = set().union(*map(private_names, others)) - set().union(*map(private_names, own_files))
     for path in own_files:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and node.attr in foreign:

@@ -6,6 +6,7 @@ import pytest
 import lstm_fast
 from lstm_fast import LSTMCell
 from module_cases import draw, make, states, train
+from optional import require
 from tolerances import assert_same_bits
 
 T, B, I, H = 4, 2, 3, 5
@@ -239,7 +240,7 @@ def test_memory_mapped_input_works(isa, tmp_path):
 
 
 def test_a_tensor_that_requires_grad_is_named():
-    torch = pytest.importorskip("torch")
+    torch = require("torch")
     module, x = lstm_fast.LSTM(3, 5), torch.ones(2, 2, 3, requires_grad=True)
     for call in (lambda: module(x), lambda: module.forward(x), lambda: module.stream(2).block(x)):
         with pytest.raises(TypeError, match="x must be an array of numbers, got Tensor .*requires grad"):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from optional import needs
+
 TESTS = Path(__file__).resolve().parent
 PAGE = TESTS.parent / "docs" / "bridges.md"
 MARKER = "<!-- Written by python tests/test_bridges.py -->\n"
@@ -213,6 +215,7 @@ def prose():
     return PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
 
 
+@needs("h5py", "keras")  # which the tests of Keras import
 def test_the_tables_name_tests_that_exist():
     """Whether these pass is their own matter."""
     starts = []
@@ -222,9 +225,9 @@ def test_the_tables_name_tests_that_exist():
         assert f"\ndef {name}" in (TESTS / file).read_text(), start
 
 
+@needs("torch", "onnx", "h5py", "keras", "safetensors")
 def test_the_examples_run():
     """Each block of Python of the page, in order and in one namespace."""
-    pytest.importorskip("torch")
     namespace = {}
     for block in re.findall(r"```python\n(.*?)```", prose(), re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), namespace)

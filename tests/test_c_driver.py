@@ -14,7 +14,11 @@ import subprocess
 import pytest
 from units import ROOT, compiler, units
 
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+from optional import MUST_HAVE_ALL
+
+ADDRESS = ["-fsanitize=address", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+UNDEFINED = ["-fsanitize=undefined"]
+HEAP_ALONE = ["--param=asan-stack=0"]  # GCC's
 
 
 def accepts(*flags):
@@ -26,18 +30,23 @@ def accepts(*flags):
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     folder = tmp_path_factory.mktemp("driver")
-    extra = ["-O0", "-g", "-fopenmp", f"-I{ROOT}/csrc", *(SANITIZERS if accepts(*SANITIZERS) else [])]
+    sanitizers = [*ADDRESS, *UNDEFINED] if accepts(*ADDRESS, *UNDEFINED) else []
+    extra = ["-O0", "-g", "-fopenmp", f"-I{ROOT}/csrc"]
 
     def compile_to(name, source, flags):
         flags = [flag for flag in flags if flag not in ("-O3", "-g0")]
-        command = [*compiler(), *flags, *extra, "-c", ROOT / source, "-o", folder / f"{name}.o"]
+        own = sanitizers
+        if sanitizers and name.startswith("kernels") and not MUST_HAVE_ALL:
+            # Half the time: the arrays are on the heap, and there are hardly any integers.
+            own = [*ADDRESS, *(HEAP_ALONE if accepts(*ADDRESS, *HEAP_ALONE) else [])]
+        command = [*compiler(), *flags, *extra, *own, "-c", ROOT / source, "-o", folder / f"{name}.o"]
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     jobs = [compile_to(*unit) for unit in units()] + [compile_to("driver", "tests/c/driver.c", ["-std=c11"])]
     for job in jobs:
         _, errors = job.communicate()
         assert job.returncode == 0, errors
-    subprocess.run([*compiler(), *extra, *folder.glob("*.o"), "-lm", "-o", folder / "driver"], check=True)
+    subprocess.run([*compiler(), *extra, *sanitizers, *folder.glob("*.o"), "-lm", "-o", folder / "driver"], check=True)
     return folder / "driver"
 
 
@@ -56,9 +65,11 @@ def read_hashes(text):
 
 
 def test_core_gives_the_written_bits_without_stray_accesses(driver):
-    run = subprocess.run([driver], capture_output=True, text=True, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "OMP_WAIT_POLICY": "passive"}
+    command = [driver] if MUST_HAVE_ALL else [driver, "quick"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
     got, want = read_hashes(run.stdout), read_hashes((ROOT / "tests/data/bits.txt").read_text())
-    assert got.keys() == want.keys()
+    assert got.keys() == want.keys() if MUST_HAVE_ALL else len(want) / 4 < len(got) and got.keys() < want.keys()
     wrong = [shape for shape in got for kind in got[shape] if got[shape][kind] != want[shape][kind]]
     assert not wrong

@@ -8,6 +8,7 @@ import pytest
 
 import lstm_fast as lf
 from command_line import ENVIRONMENT, run
+from optional import require
 
 
 def test_version():
@@ -35,7 +36,7 @@ def test_wrong_arguments_are_named_on_stderr(arguments, message):
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_on_stderr(tmp_path):
-    pytest.importorskip("matplotlib")
+    require("matplotlib")
     (tmp_path / "taken").write_text("a file, not a folder")
     process = run("tour", "--out", str(tmp_path / "taken"))
     assert process.returncode == 1 and "taken" in process.stderr

@@ -1,4 +1,4 @@
-"""The examples on seeds 0, 1 and 2, in a quick setting where they are long, held to their scores.
+"""The examples on several seeds, in a quick setting where they are long, held to their scores.
 
 examples/RESULTS.md has the full ones.
 """
@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
+from optional import MUST_HAVE_ALL, needs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-SEEDS = 0, 1, 2
+SEEDS = (0, 1, 2) if MUST_HAVE_ALL else (0,)  # one in the light suite
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def test_sunspots_are_forecast_better_than_by_persistence_and_as_well_as_by_ar(e
     assert sunspots.run(0, epochs=1)[0] > 30  # and it is the training that does it
 
 
+@needs("aeon")
 @pytest.mark.parametrize(
     "words, least", [([], 0.96), (["--bidirectional"], 0.97)], ids=["one direction", "two directions"]
 )
@@ -51,6 +53,7 @@ def test_speakers_are_told_by_their_vowels(example, capsys, words, least):
     assert "on 370 utterances" in capsys.readouterr().out
 
 
+@needs("vega_datasets")
 def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(example, capsys):
     temperatures = example("temperatures")
     baselines = temperatures.baselines()
@@ -63,6 +66,7 @@ def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(exam
     assert "same hour yesterday 0.2023" in capsys.readouterr().out
 
 
+@needs("vega_datasets")
 def test_forecasts_of_temperatures_do_not_see_what_comes(example, monkeypatch):
     temperatures = example("temperatures")
     t, train, test = temperatures.parts()
@@ -126,6 +130,7 @@ def test_bits_of_a_text_are_those_of_its_steps(example):
     assert characters.bits(model, text) == pytest.approx(-np.log2(p[np.arange(5), text[1:]]).mean(), rel=1e-5)
 
 
+@needs("aeon")
 def test_anomalies_are_found_one_sample_at_a_time(example, capsys):
     anomaly = example("anomaly")
     assert anomaly.main([]) == 1

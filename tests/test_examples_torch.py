@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
+from optional import needs
+
+pytestmark = needs("torch")
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optional import require
+
 # The package leaves its files open.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
 def example():
+    require("g2pM")
     path = Path(__file__).resolve().parent.parent / "examples" / "g2pm.py"
     spec = importlib.util.spec_from_file_location("g2pm", path)
     module = importlib.util.module_from_spec(spec)

@@ -6,6 +6,7 @@ import pytest
 
 from checkout import ROOT, copy_source
 from mutate import MUTANTS, run_mutant
+from optional import needs
 
 
 def test_every_mutant_still_finds_its_place():
@@ -13,6 +14,7 @@ def test_every_mutant_still_finds_its_place():
         assert (ROOT / mutant.file).read_text().count(mutant.right) == 1, name
 
 
+@needs("Cython")  # without it pip would fetch it for the build
 def test_sign_flipped_in_a_derivative_turns_the_gradient_tests_red(tmp_path):
     copy_source(tmp_path)
     mutant = MUTANTS["sign in the derivative of tanh"]

@@ -24,7 +24,7 @@ def test_stacked_nodes_are_layers(direction):
 
 
 def test_nodes_that_are_not_a_stack():
-    """Something between, another kind of node, other lengths, a state that is passed on: the first node alone."""
+    """Something in between, another kind of node, other lengths, a state passed on: only the first node is loaded."""
     cases = two_cases("bidirectional")
     D, H = cases[0].D, cases[0].H
     one = Case(9, {"bias"}, "forward")

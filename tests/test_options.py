@@ -78,7 +78,7 @@ def test_options_are_read_only(module):
         with pytest.raises(AttributeError, match=name):
             delattr(module, name)
         assert getattr(module, name) is value or np.all(getattr(module, name) == value)
-    with pytest.raises(AttributeError, match="hidden_size is fixed .*: make a new .* with hidden_size=9"):
+    with pytest.raises(AttributeError, match="hidden_size is fixed .*: create a new .* with hidden_size=9"):
         module.hidden_size = 9
     assert repr(module) == before and (module(x)[0] == want).all()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lstm_fast import _core, reference
+from optional import needs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,12 +18,22 @@ def examples(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
+def frameworks(example):
+    """The deep-learning frameworks that an example uses."""
+    return set(re.findall(r"(?:import |lf\.)(torch|onnx|keras)\b", example))
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
-def test_examples_run(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "with_frameworks", [False, pytest.param(True, marks=needs("torch", "onnx"))], ids=["light", "all"]
+)
+def test_examples_run(page, with_frameworks, tmp_path, monkeypatch):
+    """In order and in one namespace."""
     monkeypatch.chdir(tmp_path)
     names = {}
     for example in examples(page):
-        exec(compile(example, page, "exec"), names)
+        if with_frameworks or not frameworks(example):
+            exec(compile(example, page, "exec"), names)
 
 
 def test_first_example_predicts_as_well_as_it_says():

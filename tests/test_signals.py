@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from optional import needs
 from scripts import long_call, run, start
 
 
@@ -138,8 +139,8 @@ assert spare() == before, (before, spare())  # what the call borrowed came back
     )
 
 
+@needs("torch")
 def test_a_handler_that_clears_pythons_caches_and_tensors():
-    pytest.importorskip("torch")
     run("""
 import torch
 torch.set_num_threads(1)

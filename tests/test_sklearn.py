@@ -30,7 +30,7 @@ def test_scikit_learns_own_suite(estimator, check):
 
 
 def test_the_checks_of_the_suite_that_apply_to_series():
-    """A series is no table of samples, and the forecaster's tags say so: one check of the suite is left."""
+    """A series is not a table of samples, as the forecaster's tags say: one check of the suite applies."""
     with pytest.warns(SkipTestWarning, match="one_d_array=True, two_d_array=False"):
         results = check_estimator(LSTMForecaster(random_state=0))
     assert results and all(result["status"] == "passed" for result in results)
@@ -175,7 +175,7 @@ def test_pipelines_searches_and_copies():
 @pytest.mark.parametrize(
     "X, words",
     [
-        ([np.zeros((3, 2)), np.zeros((2, 3))], "as many features"),
+        ([np.zeros((3, 2)), np.zeros((2, 3))], "same number of features"),
         ([np.zeros((3, 2)), np.full((2, 2), np.nan)], "NaN"),
         ([np.zeros((0, 2)), np.zeros((0, 2))], "at least one step"),
         (np.zeros((2, 0, 3)), "at least one"),

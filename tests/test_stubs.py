@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import lstm_fast as lf
+from optional import needs, require
 
-pytest.importorskip("mypy")
 ROOT = Path(lf.__file__).parent.parent
 TESTS = Path(__file__).parent
 
@@ -21,6 +21,7 @@ def mypy(*words):
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@needs("mypy")
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree, with its configuration")
 def test_package_and_user_code_are_typed():
     mypy("mypy", "-p", "lstm_fast")
@@ -28,7 +29,7 @@ def test_package_and_user_code_are_typed():
 
 
 def test_user_code_runs(tmp_path):
-    pytest.importorskip("safetensors")
+    require("safetensors")
     import typed_user_code
 
     typed_user_code.main(tmp_path)
@@ -41,6 +42,7 @@ def test_user_code_touches_every_public_name(module):
     assert not missing
 
 
+@needs("mypy")
 def test_stub_agrees_with_the_extension():
     allowlist = TESTS / "stubtest_allowlist.txt"
     mypy(

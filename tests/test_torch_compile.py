@@ -1,4 +1,4 @@
-"""torch.compile: one opaque operator where PyTorch lets an LSTM into its graphs, else a break of the graph."""
+"""torch.compile: one opaque operator where PyTorch allows an LSTM in its graphs, else a graph break."""
 
 import warnings
 

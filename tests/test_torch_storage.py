@@ -27,7 +27,7 @@ LARGE = 5000
 
 
 def _resize(tensor):
-    """In the ways that need a resizable storage; the numbers are gone after that."""
+    """By operations that need a resizable storage; they discard the values."""
     tensor.detach().resize_(LARGE)
     tensor.untyped_storage().resize_(0)
 

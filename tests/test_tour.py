@@ -8,6 +8,7 @@ import pytest
 import lstm_fast as lf
 from command_line import run
 from lstm_fast.tour import gradients, training
+from optional import require
 
 PICTURES = ["1_gradients", "2_activations", "3_unit", "4_companies", "5_training", "6_sunspots"]
 NO_EXTRAS = (
@@ -182,7 +183,7 @@ def test_lines_fit_a_terminal(tour):
 
 
 def test_pictures_are_saved_and_not_blank(tour):
-    image = pytest.importorskip("matplotlib.image")
+    image = require("matplotlib.image")
     process, out = tour
     assert sorted(path.name for path in out.iterdir()) == [f"{name}.png" for name in PICTURES]
     for name in PICTURES:

@@ -10,10 +10,11 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast.train import Adam, SequenceModel, load
+from optional import needs
 from tolerances import assert_same_bits
 from training_cases import model, run, sums
 
-pytest.importorskip("safetensors")
+pytestmark = needs("safetensors")
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

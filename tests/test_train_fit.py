@@ -6,10 +6,11 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, fit
 from lstm_fast.train.data import Sequences, batches
+from optional import needs
 from tolerances import assert_same_bits
 from training_cases import model, run, sums
 
-pytest.importorskip("safetensors")
+pytestmark = needs("safetensors")
 
 
 def test_fit_does_not_use_the_generator_of_the_network():

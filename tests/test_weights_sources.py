@@ -1,4 +1,4 @@
-"""What lf.weights.load takes for a source, and what it says to everything else that people have their weights in."""
+"""Sources that lf.weights.load accepts, and its errors for other formats that hold weights."""
 
 import copy
 import io
@@ -14,6 +14,7 @@ import torch.nn.utils.prune
 
 import lstm_fast as lf
 from lstm_fast import weights
+from optional import require
 
 
 def module(**options):
@@ -140,10 +141,10 @@ def written(path, kind):
     elif kind == "json":
         path.write_text(json.dumps({name: value.tolist() for name, value in state.items()}))
     elif kind == "onnx":
-        pytest.importorskip("onnx")
+        require("onnx")
         lf.onnx.save(weights.load(lstm), path)
     else:
-        h5py = pytest.importorskip("h5py")
+        h5py = require("h5py")
         with h5py.File(path, "w") as h5:
             h5["a"] = 1
 
@@ -207,7 +208,7 @@ def test_everything_else_is_an_error_that_says_what_was_expected(source, error, 
 )
 def test_an_lstm_of_pytorch_is_told_from_ours(tmp_path, call, request):
     if request.node.callspec.id == "onnx.save":
-        pytest.importorskip("onnx")
+        require("onnx")
     with pytest.raises(
         TypeError, match=r"got torch.nn.modules.rnn.LSTM \(a PyTorch module: pass lstm_fast.weights.load"
     ):

@@ -13,7 +13,7 @@ from tolerances import EPSILON_F32, EPSILON_F64, assert_within, forward_error
 
 torch.set_num_threads(
     1
-)  # what is computed here is small: threads would wait for each other, all the more on a busy machine
+)  # what is computed here is small: threads would wait for each other, especially on a busy machine
 
 # Both sides round, so that they may differ by twice what one is off. Gradients: Frobenius norm of the difference
 # relative to that of the gradient of PyTorch, or to 1/16 a number if they are small: sums of a few numbers may cancel

@@ -39,7 +39,8 @@ static void multiply_in_blocks(const struct format_block *b, int64_t n_rows, int
                     for (int64_t r = 0; r < rows; r++) {
                         const int64_t k = r * LSTM_PANEL_VECTORS + v;
                         sums[k] = scaled_sum(
-                            products[k] + correction, scale, b->row_scale ? b->row_scale + row + r : NULL,
+                            b->part, products[k] + correction, scale, b->row_scale ? b->row_scale + row + r : NULL,
+                            b->lower.first + (row + r) * b->lower.stride + column,
                             start.first ? load(start.first + (row + r) * start.stride + column) : broadcast(0));
                     }
                 }

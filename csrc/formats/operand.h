@@ -33,13 +33,17 @@ static void round_gates_bfloat16(const struct lstm_rows *rows, int64_t n_rows, i
 /* A number that added to another one rounds it to a whole number, ties to even, found in the low bits of the sum. */
 #define WHOLE_NUMBERS 0x1.8p23f
 
+ALWAYS_INLINE bits whole_numbers(vec v) {
+    return (bits)(v + broadcast(WHOLE_NUMBERS)) - (bits)broadcast(WHOLE_NUMBERS);
+}
+
 /* q = v factor as whole numbers. False if one of v is NaN. */
 ALWAYS_INLINE bool round_row_int8(const float *from, int64_t depth, float factor, int8_number *to) {
     bits is_nan = {0};
     for (int64_t k = 0; k < depth; k += VL) {
         const vec v = load_lanes(from + k, depth - k) * broadcast(factor);
         is_nan |= v != v;
-        store_int8(to + k, (bits)(v + broadcast(WHOLE_NUMBERS)) - (bits)broadcast(WHOLE_NUMBERS));
+        store_int8(to + k, whole_numbers(v));
     }
     bool has_nan = false;
     UNROLL
@@ -64,24 +68,38 @@ static float largest_magnitude(const float *from, int64_t depth) {
     return a;
 }
 
-/* Rows of INT8. scales NULL: of numbers from -1 to 1, by 127; else each row by its own scale, which is written there and
- * is NaN if a number is not finite. False if, without scales, a number is NaN. */
-static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int8_number *to,
-                            float *scales) {
-    const int64_t stride = lstm_operand_stride(depth);
+/* Rows of numbers from -1 to 1, by 127. False if a number is NaN. */
+static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int8_number *to) {
     bool are_numbers = true;
-    for (int64_t r = 0; r < n_rows; r++, to += stride) {
-        const float *from = rows->data + row_offset(rows, r);
-        float factor = 127;
-        if (scales) {
-            const float largest = largest_magnitude(from, depth);
-            const bool is_finite = largest <= __FLT_MAX__;
-            scales[r] = is_finite ? largest / 127 : __builtin_nanf("");
-            factor = is_finite && largest >= 0x1p-100f ? 127 / largest : 0;
-        }
-        are_numbers &= round_row_int8(from, depth, factor, to) || scales;
-    }
+    for (int64_t r = 0; r < n_rows; r++, to += lstm_operand_stride(depth))
+        are_numbers &= round_row_int8(rows->data + row_offset(rows, r), depth, 127, to);
     return are_numbers;
+}
+
+/* The largest magnitude of a number of 16 bits: 127 * 256, so that its upper part is at most 127. */
+#define LARGEST_INT16 32512
+
+/* Rows with a scale each, which is written there, NaN if a number is not finite. 16 bits: q = 256 upper + lower, the upper
+ * parts of all rows and then the lower ones. */
+static void round_rows_by_scale(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int bits_of_row,
+                                int8_number *to, float *scales) {
+    const int64_t stride = lstm_operand_stride(depth);
+    const float most = bits_of_row == 16 ? LARGEST_INT16 : 127;
+    for (int64_t r = 0; r < n_rows; r++, to += stride) {
+        const float *from = rows->data + row_offset(rows, r), largest = largest_magnitude(from, depth);
+        const bool is_finite = largest <= __FLT_MAX__;
+        const float factor = is_finite && largest >= 0x1p-100f ? most / largest : 0;
+        scales[r] = is_finite ? largest / most : __builtin_nanf("");
+        if (bits_of_row == 8) {
+            round_row_int8(from, depth, factor, to);
+            continue;
+        }
+        for (int64_t k = 0; k < depth; k += VL) {
+            const bits q = whole_numbers(load_lanes(from + k, depth - k) * broadcast(factor)), upper = (q + 128) >> 8;
+            store_int8(to + k, upper);
+            store_int8(to + n_rows * stride + k, q - upper * 256);
+        }
+    }
 }
 
 /* Makes the sums of rows that have a NaN, which no whole number can stand for, NaN. */

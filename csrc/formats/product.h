@@ -56,44 +56,64 @@ static void store_panel(const void *product, int64_t row, int64_t panel, int row
 }
 #endif
 
-/* The left operand into the workspace. False: a row of INT8 has a NaN that no whole number can stand for. */
-static bool round_operand(const struct lstm_product *s, float *row_scale) {
+/* All tiles of one part of the left operand. */
+static void multiply_part(const struct format_product *p) {
+    const struct lstm_product *s = p->s;
+    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
+#ifdef HAS_INT8_BLOCKS
+    if (is_int8 && s->n_rows >= INT8_BLOCKS_FROM) {
+        multiply_in_blocks(&p->block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+                           store_panel, s);
+        return;
+    }
+#endif
+    for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, p, 0, s->n_rows, s->panel_begin, s->panel_end,
+                  false, s->panel_end * LSTM_PANEL_VECTORS);
+}
+
+/* The left operand into the workspace, and the tiles. False: a row of INT8 has a NaN that no whole number stands for. */
+static bool multiply_parts(const struct lstm_product *s, struct format_product *p) {
     void *operands = s->groups.operands;
-    if (s->format == LSTM_FORMAT_INT8) return round_rows_int8(&s->a, s->n_rows, s->depth, operands, row_scale);
-    if (s->gates_per_unit > 1)
-        round_gates_bfloat16(&s->a, s->n_rows, s->depth, operands);
-    else
-        round_rows_bfloat16(&s->a, s->n_rows, s->depth, operands);
-    return true;
+    const int64_t stride = p->block.left_stride;
+    bool are_numbers = true;
+    if (s->format != LSTM_FORMAT_INT8) {
+        if (s->gates_per_unit > 1)
+            round_gates_bfloat16(&s->a, s->n_rows, s->depth, operands);
+        else
+            round_rows_bfloat16(&s->a, s->n_rows, s->depth, operands);
+    } else if (!s->groups.row_bits)
+        are_numbers = round_rows_int8(&s->a, s->n_rows, s->depth, operands);
+    else {
+        float *row_scale = (float *)operands + s->n_rows * stride;
+        round_rows_by_scale(&s->a, s->n_rows, s->depth, s->groups.row_bits, operands, row_scale);
+        p->block.row_scale = row_scale;
+    }
+    if (s->groups.row_bits == 16) {
+        p->block.lower = (struct sums){s->y.data, s->y.stride};
+        p->block.left = (const int8_number *)operands + s->n_rows * stride;
+        p->block.part = LOWER;
+        multiply_part(p);
+        p->block.left = operands;
+        p->block.part = UPPER;
+    }
+    multiply_part(p);
+    return are_numbers;
 }
 
 /* The kernel. */
 static void format_product(const struct lstm_product *s) {
-    const bool is_int8 = s->format == LSTM_FORMAT_INT8, of_gates = s->gates_per_unit > 1;
+    const bool of_gates = s->gates_per_unit > 1;
     const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
-    const int64_t stride = lstm_operand_stride(of_gates ? depth + LSTM_OPERAND_SLACK : depth);
-    float *row_scale = is_int8 && s->groups.by_row ? (float *)s->groups.operands + s->n_rows * stride : NULL;
-    const bool are_numbers = round_operand(s, row_scale);
-    const struct format_product p = {.s = s,
-                                     .block = {.format = s->format,
-                                               .left = s->groups.operands,
-                                               .right = s->b,
-                                               .left_stride = stride,
-                                               .depth = lstm_format_depth(s->format, depth),
-                                               .n_columns = s->n_columns,
-                                               .groups = &s->groups,
-                                               .row_scale = row_scale}};
-#ifdef HAS_INT8_BLOCKS
-    const bool in_blocks = is_int8 && s->n_rows >= INT8_BLOCKS_FROM;
-    if (in_blocks)
-        multiply_in_blocks(&p.block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
-                           store_panel, s);
-#else
-    const bool in_blocks = false;
-#endif
-    if (!in_blocks)
-        for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, &p, 0, s->n_rows, s->panel_begin,
-                      s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
+    struct format_product p = {
+        .s = s,
+        .block = {.format = s->format,
+                  .left = s->groups.operands,
+                  .right = s->b,
+                  .left_stride = lstm_operand_stride(of_gates ? depth + LSTM_OPERAND_SLACK : depth),
+                  .depth = lstm_format_depth(s->format, depth),
+                  .n_columns = s->n_columns,
+                  .groups = &s->groups}};
+    const bool are_numbers = multiply_parts(s, &p);
     if (UNLIKELY(!are_numbers)) {
         struct lstm_rows y = s->y;
         y.data += s->panel_begin * LSTM_PANEL_VECTORS * VL;

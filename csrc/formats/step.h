@@ -63,7 +63,7 @@ static void format_step(const struct lstm_step *s) {
     const tile_table *tiles = is_int8 ? &int8_step_tiles : &bfloat16_step_tiles;
     if (!is_int8)
         round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, s->groups.operands);
-    else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands, NULL))) {
+    else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands))) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }

@@ -4,7 +4,8 @@
  * of numbers of 8 bits are so much less exact than the chain that blocks would gain nothing.)
  *
  * INT8: sums of int32 are exact. The result is start + sum * scale, a fused multiply-add, or, where the rows of the left
- * operand have scales too, start + (sum * scale) * row_scale. */
+ * operand have scales too, start + (sum * scale) * row_scale. Of 16 bits, sum is 256 times that of the upper parts plus
+ * that of the lower ones, which is there first, in place of the result. */
 #ifndef LSTM_FORMATS_TILE_H
 #define LSTM_FORMATS_TILE_H
 
@@ -21,12 +22,17 @@ struct bfloat16_operands {
     int64_t left_stride, left_step, depth, panel; /* left_step: to the next pair of k */
 };
 
+/* Which part of the left operand is multiplied. */
+enum int8_part { WHOLE, LOWER, UPPER };
+
 struct int8_operands {
     const int8_number *left;
     const int8_t *right;
     int64_t left_stride, depth, panel;
     const float *scale, *row_scale; /* of the tile's first column; of its first row, or NULL */
     const int32_t *correction;
+    enum int8_part part;
+    struct sums lower; /* for UPPER */
 };
 
 ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_operands p, struct sums start,
@@ -58,8 +64,12 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
     }
 }
 
-ALWAYS_INLINE vec scaled_sum(bits sum, vec scale, const float *row_scale, vec start) {
-    const vec products = __builtin_convertvector(sum, vec);
+/* lower: the sum of the lower parts, for UPPER. */
+ALWAYS_INLINE vec scaled_sum(enum int8_part part, bits sum, vec scale, const float *row_scale, const real *lower,
+                             vec start) {
+    vec products = __builtin_convertvector(sum, vec);
+    if (part == LOWER) return products;
+    if (part == UPPER) products = vfma(products, broadcast(256), load(lower));
     return row_scale ? vfma(products * scale, broadcast(*row_scale), start) : vfma(products, scale, start);
 }
 
@@ -92,7 +102,8 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
         for (int r = 0; r < shape.rows; r++) {
             const vec from = load(start.first + r * start.stride + v * VL);
             store(sums.first + r * sums.stride + v * VL,
-                  scaled_sum(acc[r * n + v], scale, p.row_scale ? p.row_scale + r : NULL, from));
+                  scaled_sum(p.part, acc[r * n + v], scale, p.row_scale ? p.row_scale + r : NULL,
+                             p.lower.first + r * p.lower.stride + v * VL, from));
         }
     }
 }
@@ -104,6 +115,8 @@ struct format_block {
     int64_t left_stride, depth, n_columns; /* depth: of whole groups */
     const struct lstm_groups *groups;
     const float *row_scale;
+    enum int8_part part;
+    struct sums lower; /* of row 0 and panel 0 */
 };
 
 ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enum lstm_format format,
@@ -120,7 +133,9 @@ ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enu
                                         .panel = depth * LSTM_PANEL_VECTORS * VL,
                                         .scale = scale + column,
                                         .row_scale = b->row_scale ? b->row_scale + row : NULL,
-                                        .correction = (const int32_t *)(scale + b->n_columns) + column};
+                                        .correction = (const int32_t *)(scale + b->n_columns) + column,
+                                        .part = b->part,
+                                        .lower = {b->lower.first + row * b->lower.stride + column, b->lower.stride}};
         int8_tile(shape, p, start, sums);
     } else {
         const struct bfloat16_operands p = {.left = (const bfloat16_number *)b->left + row * stride,

@@ -39,7 +39,7 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
  * 1. */
 struct lstm_groups {
     const float *scale; /* of INT8: a row of gates of scales, then one of int32 corrections */
-    bool by_row;        /* each row of the left operand has a scale of its own */
+    int row_bits;       /* 8 or 16: each row of the left operand has a scale of its own, and so many bits; else 0 */
     void *operands;     /* workspace for the rounded left operand (format.h) */
 };
 

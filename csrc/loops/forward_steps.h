@@ -60,7 +60,7 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
                                    .format = lstm_input_format(&call->model, p->layer),
                                    .b = p->weight_ih,
                                    .bias = call->model.layer_norm ? NULL : p->bias,
-                                   .groups = {p->scale_ih, p->layer == 0, p->operands}};
+                                   .groups = {p->scale_ih, p->layer ? 0 : call->model.input_bits, p->operands}};
     const struct directed_sequence *to = p->a_x.data ? &p->a_x : &p->gates;
     const bool is_even = is_full && !p->x.offsets && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride
                          && p->gates.step_stride == n_rows * p->gates.row_stride;
@@ -95,7 +95,7 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
     struct lstm_step s = {.cell = call->model.cell,
                           .variant = p->variant,
                           .format = call->model.format,
-                          .groups = {p->scale_hh, false, p->operands},
+                          .groups = {p->scale_hh, 0, p->operands},
                           .update = kernels_of(call)->update,
                           .input_size = p->input_size,
                           .hidden_size = call->model.hidden_size,

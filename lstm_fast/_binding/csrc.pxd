@@ -63,7 +63,9 @@ cdef extern from "lstm_fast.h" nogil:
         lstm_dtype dtype
         int64_t input_size, hidden_size, num_layers, num_directions
         lstm_format format
-        c_bool rounds_weights, int8_inputs, initial_state
+        c_bool rounds_weights
+        int input_bits
+        c_bool initial_state
         int64_t proj_size
         c_bool peepholes, layer_norm, coupled_gates
         double cell_clip, gate_clip

@@ -45,7 +45,8 @@ cdef int check_model(lstm_model *m, tuple arrays) except -1:
         raise ValueError(f"arrays must have an entry for each layer and direction, got {len(arrays)}")
     check_entry(arrays[0])
     m.initial_state = arrays[0][PARAMETERS.index("h_0")] is not None
-    m.int8_inputs = m.format == LSTM_FORMAT_INT8 and arrays[0][PARAMETERS.index("scale_ih")] is not None
+    if m.input_bits not in (0, 8, 16) or (m.input_bits and m.format != LSTM_FORMAT_INT8):
+        raise ValueError(f"input_bits must be 0, or 8 or 16 with the format int8, got {m.input_bits}")
     has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
                    or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
     if m.cell != LSTM_CELL_LSTM and (has_options or m.format != LSTM_FORMAT_REAL):
@@ -81,7 +82,7 @@ cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_
     cdef lstm_weights *w = weights
     cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = are_gradients
     cdef int64_t n = m.num_layers * m.num_directions, k = 0
-    cdef c_bool is_int8 = m.format == LSTM_FORMAT_INT8, has_scale_ih = is_int8 and m.int8_inputs
+    cdef c_bool is_int8 = m.format == LSTM_FORMAT_INT8, has_scale_ih = is_int8 and m.input_bits != 0
     cdef int64_t H = m.hidden_size, R = h_size_of(m), G = H * (LSTM_GATES if is_lstm else 1), I = m.input_size
     if len(entries) != n:
         raise ValueError(f"there must be {n} entries, one for each layer and direction, got {len(entries)}")

@@ -5,7 +5,8 @@ cdef class Weights:
 
     arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
     of which all of them are views, if there is one. format: of the matrices, a key of FORMATS; with any but None, an
-    LSTM of float32 that computes forward only. compute_dtype "bfloat16": arrays of float32, products of bfloat16, and
+    LSTM of float32 that computes forward only. input_bits: with int8, of x of the first layer, 8 or 16; 0: float32, and so
+    its weight_ih. compute_dtype "bfloat16": arrays of float32, products of bfloat16, and
     training. All other arrays have the dtype. Further options are members of lstm_model.
 
     Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
@@ -22,7 +23,7 @@ cdef class Weights:
     cdef char code  # of the dtype, in the buffer protocol
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                  int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int64_t proj_size=0, c_bool peepholes=False,
+                  int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0, int64_t proj_size=0, c_bool peepholes=False,
                   c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
                   activation=None, recurrent_activation=None, cell_activation=None):
         cdef lstm_model *m = &self.model
@@ -39,6 +40,7 @@ cdef class Weights:
             raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
         if compute_dtype not in (None, "bfloat16") or (compute_dtype is not None and format is not None):
             raise ValueError(f"compute_dtype must be None or 'bfloat16', and None with a format, got {compute_dtype!r}")
+        m.input_bits = input_bits
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
         self.packed_forward = self.pack(False)

@@ -28,7 +28,7 @@ def layers_of(h5: h5py.File, config: Config | None, is_keras_2: bool) -> list[La
     configs = {path: (name, layer) for path, name, layer in walk(config)} if config is not None else {}
     layers = {}
     for path, (class_name, own) in _by_layer(cells).items():
-        # Keras 2.12 and 2.13 have another word for layers.
+        # Keras 2.12 and 2.13 use another name for layers.
         found = configs.get(path.replace("_layer_checkpoint_dependencies", "layers"))
         name, layer = found or (_names(path, labels), default_config(class_name, len(own)))
         if cells_of(layer):

@@ -31,7 +31,7 @@ STYLES: tuple[tuple[LineStyle, str], ...] = (
 def new_or_given_axes(
     ax: Axes | None, width: float, height: float, title: str | None = None, *, is_blank: bool = False
 ) -> Axes:
-    """The caller's Axes, or the Axes of a new Figure of so many inches, with this title.
+    """Return the caller's Axes, or that of a new Figure of this size in inches, with this title.
 
     is_blank: the Axes will have no ticks and labels of its own and fills the figure.
     """

@@ -54,7 +54,7 @@ class Diagram:
     def text(
         self, x: float, y: float, text: str, width: float | None = None, ems: float = 1.0, *, rises: bool = False
     ) -> None:
-        """Lines centered on (x, y), or stacked upwards from there; lines wider than so many ems are set smaller."""
+        """Draw lines of text, centered on (x, y) or stacked upwards from it; text that is too wide is set smaller."""
         lines = text.split("\n")
         top = y + (len(lines) - 1) * LINE * (1 if rises else 0.5) - (0 if rises else MIDDLE * ems)
         for k, line in enumerate(lines):  # one by one: matplotlib's line spacing depends on the letters of a line

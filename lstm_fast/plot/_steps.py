@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._trace import Trace
+from .. import Trace
 from ..modules import LSTM
 from ..quantized import QuantizedLSTM
 
@@ -110,7 +110,7 @@ def _from_lstm(lstm: Network, x: ArrayLike | None, state: Any, choice: Choice) -
     where: Any = k if x.ndim == 2 else (k, choice.batch)
     given = state or (None, None)
     first = [start if s is None else np.asarray(s)[where] for start, s in zip(learned, given)]
-    sequence: Array = x if x.ndim == 2 else x[choice.batch] if lstm.batch_first else x[:, choice.batch]
+    sequence: Array = x if x.ndim == 2 else lstm.layout.to_steps(x)[:, choice.batch]
     return arrays, sequence.astype(lstm.dtype), first, bool(choice.direction)
 
 

@@ -19,7 +19,7 @@ def text_width(text: str, size: float | str) -> float:
 
 
 def shortened(text: str, size: float | str, width: float) -> str:
-    """The text, cut off with an ellipsis if it is wider than so many points."""
+    """Shorten the text to this width in points, with an ellipsis."""
     text = str(text)
     if text_width(text, size) <= width:
         return text
@@ -29,7 +29,7 @@ def shortened(text: str, size: float | str, width: float) -> str:
 
 
 def wrapped(text: str, size: float | str, width: float) -> str:
-    """The text on its own lines, or on at most two lines of so many points; lines still too wide are shortened."""
+    """Wrap the text to at most two lines of this width in points; lines that are still too wide are shortened."""
     lines = str(text).split("\n")
     if len(lines) == 1:
         first, *others = lines[0].split(" ")
@@ -55,7 +55,7 @@ def number(value: float, digits: int = 5) -> str:
 
 
 def decimals(value: float, digits: int = 3) -> str:
-    """Three decimals where they are informative, otherwise so many significant digits; integers without decimals."""
+    """Format with three decimals where they are informative, else to significant digits; integers as integers."""
     value = float(value)
     if value == round(value) and abs(value) < 1000:
         value = abs(value) if value == 0 else value  # no negative zero

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._parameters import Gradients
+from .. import Gradients
 from ..modules import LSTM, RNN
 from ._canvas import STYLES, ink, legend, needs_log_scale, new_or_given_axes, plain_ticks, set_labels
 from ._panels import stacked_panels
@@ -237,7 +237,7 @@ def _gradients(name: str, module: LSTM | RNN, x: ArrayLike | None) -> Gradients:
         raise ValueError(f"x must be given: {name!r} is a module, to be run over it")
     output, _, tape = module.forward(x, training=False)
     d_output, R = np.zeros_like(output), module.h_size
-    steps = d_output.swapaxes(0, 1) if module.batch_first and output.ndim == 3 else d_output  # a view, time first
+    steps = module.layout.to_steps(d_output) if output.ndim == 3 else d_output  # a view, time first
     steps[-1, ..., :R] = R**-0.5
     if module.bidirectional:  # the reverse direction ends at the first step
         steps[0, ..., R:] = R**-0.5

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._trace import Trace
+from .. import Trace
 from ..reference import GATES, gate_rows
 from ._canvas import new_or_given_axes
 from ._diagram import Diagram

@@ -1,4 +1,4 @@
-"""A forecast beside the observations before it and what actually happened."""
+"""A forecast, the observations before it, and what actually happened."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import ArrayLike
 
-from .._arguments import real_array
+from .. import _arguments
 from ._canvas import STYLES, ink, legend, new_or_given_axes, plain_ticks, set_labels
 from ._panels import stacked_panels
 from ._steps import Array
@@ -175,7 +175,7 @@ def _draw(ax: Axes, index: Array, past: Array, lines: dict[str, Array], truth: A
 
 def _read_prediction(prediction: ArrayLike) -> Array:
     """The forecast as an array (horizon, n_series)."""
-    y: Array = real_array("prediction", prediction, FLOAT64)
+    y: Array = _arguments.real_array("prediction", prediction, FLOAT64)
     if y.ndim not in (1, 2) or not y.size:
         raise ValueError(f"prediction must have shape (horizon,) or (horizon, n_series), not empty, got {y.shape}")
     y = y.reshape(len(y), -1)
@@ -187,8 +187,8 @@ def _read_prediction(prediction: ArrayLike) -> Array:
 def _columns(
     name: str, values: ArrayLike, n_series: int, *, most: int | None = None, exactly: int | None = None
 ) -> Array:
-    """An array (n, n_series), checked to have at most or exactly so many rows."""
-    columns: Array = real_array(name, values, FLOAT64)
+    """Read an array (n, n_series) and check its number of rows: at most `most`, or `exactly` so many."""
+    columns: Array = _arguments.real_array(name, values, FLOAT64)
     columns = columns[:, None] if columns.ndim == 1 and n_series == 1 else columns
     n = f"{exactly}" if exactly is not None else f"up to {most}" if most is not None else "n"
     is_long = (exactly is not None and len(columns) != exactly) or (most is not None and len(columns) > most)
@@ -217,7 +217,7 @@ def _read_band(band: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
             for name, values in zip(("low", "high"), band)
         )
     else:
-        both: Array = real_array("interval", band, FLOAT64)
+        both: Array = _arguments.real_array("interval", band, FLOAT64)
         if both.shape not in ((*shape, 2), *([(horizon, 2)] if n_series == 1 else [])):
             shapes = f"({horizon}, 2)" if n_series == 1 else f"{(*shape, 2)}"
             raise ValueError(f"interval must be a tuple (low, high) or an array of shape {shapes}, got {both.shape}")

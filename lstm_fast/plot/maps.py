@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._trace import Trace
+from .. import Trace
 from ._canvas import new_or_given_axes, plain_ticks
 from ._panels import inset_panel
 from ._steps import Array, Choice, read_trace

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .._trace import Trace
+from .. import Trace
 from ._canvas import new_or_given_axes, size_in_points
 from ._diagram import Diagram
 from ._steps import Choice, Network, Steps, read_steps, within
@@ -102,7 +102,7 @@ def _most_readable_steps(ax: Axes) -> int:
 
 
 class _Unrolled:
-    """The drawing: one column for each step in `order`, where None stands for the steps left out."""
+    """Draw one column for each step in `order`; None stands for the omitted steps."""
 
     C_LINE, H_LINE, X_LINE, LABELS = 14.4, 7.2, 1.2, 17.4  # heights in ems
 

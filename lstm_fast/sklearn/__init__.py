@@ -9,12 +9,12 @@
     series.py                y as series over time, and forecasts in the form of y
     future.py                exogenous variables of the steps to forecast
     windows.py               windows of series as inputs and targets of the network
-    sequences.py             X as sequences of any lengths
-    base.py                  what the estimators share: settings, network, training
-    sequence_estimator.py    what regressor and classifier share
+    sequences.py             reading of X as sequences of any lengths
+    base.py                  base class of all estimators: settings, network, training
+    sequence_estimator.py    base class of regressor and classifier
     regressor.py             LSTMRegressor: numbers from sequences
     classifier.py            LSTMClassifier: classes of sequences
-    series_estimator.py      what a forecaster does with its network: training on windows, forecasts
+    series_estimator.py      base class of the forecaster: training on windows, forecasts
     rolling_origin.py        cross-validation over time
     forecaster.py            LSTMForecaster: multi-step time-series forecasting
 

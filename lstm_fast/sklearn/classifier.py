@@ -280,7 +280,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
 
 
 def _indices_of_classes(y: Any, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of y in classes, classes); None: those of y."""
+    """Return the index of each label of y in classes, and the classes (None: those that occur in y)."""
     shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(f"y must have one class for each sequence, shape (N,), got {shape}. {ALTERNATIVES}")

@@ -1,4 +1,4 @@
-"""Exogenous variables: numbers that are known of each step, also of those to forecast."""
+"""Exogenous variables: values known for every step, including those to forecast."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Part:
-    """A series, or exogenous variables, before the step between its time stamps is known."""
+    """A series, or exogenous variables, whose time step is not known yet."""
 
     values: np.ndarray
     stamps: tuple[str, Stamps] | None = None
-    is_default: bool = False  # the stamps only count rows
+    is_default: bool = False  # the stamps are mere row numbers
     is_array: bool = True
-    order: np.ndarray | None = None  # of the rows as they came
+    order: np.ndarray | None = None  # in the original order of the rows
     template: Template | None = None
     columns: list[Hashable] | None = None
 
 
 def array_of_numbers(name: str, value: Any, *, may_be_missing: bool = False) -> np.ndarray:
-    """(T, columns) float64 of a (T,) or (T, columns) array."""
+    """Convert a (T,) or (T, columns) array to float64 (T, columns)."""
     numbers = np.asarray(value)
     if numbers.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers, got {numbers.dtype}")
@@ -39,7 +39,7 @@ def array_of_numbers(name: str, value: Any, *, may_be_missing: bool = False) -> 
 
 
 def require_finite(name: str, values: np.ndarray, may_be_missing: bool = False) -> None:
-    """Raises an error that names the first number that is not finite; NaN, for a missing one, may be allowed."""
+    """Raise an error that names the first value that is not finite; NaN may be allowed, as a missing value."""
     wrong = np.isinf(values) if may_be_missing else ~np.isfinite(values)
     if wrong.any():
         first = tuple(int(k) for k in np.argwhere(wrong)[0])
@@ -47,7 +47,7 @@ def require_finite(name: str, values: np.ndarray, may_be_missing: bool = False) 
 
 
 def sorted_rows(table: Table) -> tuple[np.ndarray | None, tuple[str, Stamps] | None]:
-    """The order of a table's rows in time, and their stamps in that order."""
+    """Return the order that sorts the rows of a table by time, and the sorted stamps."""
     stamps = table.stamps()
     if stamps is None:
         return None, None
@@ -58,7 +58,7 @@ def sorted_rows(table: Table) -> tuple[np.ndarray | None, tuple[str, Stamps] | N
 
 
 def require_order_of_rows(table: Table, labels: Stamps) -> None:
-    """Numbers in an index may count rows or steps; if they do not ascend, either order may be meant."""
+    """Refuse an unsorted index of numbers: they may number rows or time steps, so the order is ambiguous."""
     if not is_ascending(labels):
         raise ValueError(
             f"the index of {table.name} must ascend, got {', '.join(map(str, labels[:4].tolist()))}, ...: call "
@@ -67,7 +67,7 @@ def require_order_of_rows(table: Table, labels: Stamps) -> None:
 
 
 def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
-    """(T, E) of the steps of y, in the order of its time stamps."""
+    """Return the exogenous variables (T, E) of the steps of y, sorted by its time stamps."""
     if X is None:
         if reset:
             estimator._columns = None
@@ -98,7 +98,7 @@ def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, res
 
 
 def read_columns(estimator: "SeriesEstimator", name: str, X: Any, reset: bool) -> Part:
-    """Exogenous variables in order of time, their columns in the order of fit."""
+    """Read exogenous variables: rows sorted by time, columns in the order of fit."""
     table = Table.read(name, X)
     if table is None:
         values = array_of_numbers(name, X)

@@ -20,7 +20,7 @@ ID, TIME, TARGET = "unique_id", "ds", "y"
 
 
 def wrap(name: str, value: Any) -> Any | None:
-    """narwhals' view of a data frame or series; None for what NumPy reads."""
+    """Wrap a data frame or series with narwhals; None for anything that NumPy can read."""
     if value is None or isinstance(value, np.ndarray | list | tuple):
         return None
     try:
@@ -44,15 +44,15 @@ class Table:
 
     name: str
     frame: Any  # narwhals' DataFrame; levels of the index that have a role are columns
-    levels: tuple[tuple[str, Hashable], ...]  # (role, name in the index) of what came in the index
+    levels: tuple[tuple[str, Hashable], ...]  # (role, name) of the levels of the index
     index: Any | None  # pandas' index of dates or numbers, if there is no column ds
     is_series: bool = False
     series_name: Hashable = None
-    has_row_labels: bool = False  # the index counts the rows of several series: an order, but no time
+    has_row_labels: bool = False  # the index numbers the rows of several series: an order, but no time
 
     @classmethod
     def read(cls, name: str, value: Any) -> "Table | None":
-        """None for what NumPy reads."""
+        """Read a data frame or series; None for anything that NumPy can read."""
         wrapped = wrap(name, value)
         if wrapped is None:
             return None
@@ -86,18 +86,18 @@ class Table:
 
     @property
     def numbers(self) -> list[Hashable]:
-        """The columns that are neither ids nor times."""
+        """Columns that hold neither ids nor time stamps."""
         return [column for column in self.frame.columns if column not in (ID, TIME)]
 
     @property
     def has_default_index(self) -> bool:
-        """Whether the index only counts rows from 0 on, as that of a frame that was given none."""
+        """Whether the index is the default one: 0, 1, 2, ..."""
         if self.index is None or self.index.dtype.kind != "i":
             return False
         return np.array_equal(self.index, np.arange(len(self.index)))
 
     def ids(self) -> list[Hashable] | None:
-        """The id of each row; None without a column of them."""
+        """The id of each row; None without an id column."""
         if ID not in self.frame.columns:
             return None
         ids: list[Hashable] = self.frame[ID].to_list()
@@ -107,7 +107,7 @@ class Table:
         return ids
 
     def stamps(self) -> tuple[str, Stamps] | None:
-        """What to call the time stamps of the rows, and the stamps; None if there are none."""
+        """The time stamps of the rows, after their name in error messages; None if there are none."""
         if TIME in self.frame.columns:
             return f"ds of {self.name}", stamps_of_column(f"ds of {self.name}", self.frame[TIME])
         if self.index is None:
@@ -115,12 +115,12 @@ class Table:
         return f"the index of {self.name}", stamps_of_pandas(f"the index of {self.name}", self.index)
 
     def values(self, columns: list[Hashable]) -> np.ndarray:
-        """(rows, columns) float64, what is missing as NaN."""
+        """Convert columns to float64 (rows, columns), missing values to NaN."""
         return numbers_of(self.name, self.frame, columns)
 
 
 def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
-    """(rows, columns) float64 of narwhals' frame, what is missing as NaN."""
+    """Convert columns of a narwhals frame to float64 (rows, columns), missing values to NaN."""
     import narwhals.stable.v2 as nw
 
     values = np.empty((len(frame), len(columns)))
@@ -136,7 +136,7 @@ def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
 
 
 def order_of_columns(estimator: "Estimator", name: str, X: Any, *, reset: bool) -> list[int]:
-    """Where in X (a native frame or an array) the columns of fit stand.
+    """Return the positions in X (a native frame or an array) of the columns of fit.
 
     Named columns are found by name, in any order; the rest of the check, and what fit keeps of them (feature_names_in_,
     n_features_in_), is scikit-learn's own.
@@ -161,12 +161,13 @@ def order_of_columns(estimator: "Estimator", name: str, X: Any, *, reset: bool) 
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if reset and columns and all(isinstance(column, str) for column in columns):
-        estimator.feature_names_in_ = np.asarray(columns, object)  # scikit-learn before 1.9 reads them of few libraries
+        # scikit-learn before 1.9 reads column names of few libraries.
+        estimator.feature_names_in_ = np.asarray(columns, object)
     return order
 
 
 def require_columns(name: str, columns: list[Hashable], expected: list[Hashable]) -> None:
-    """Raises an error unless `columns` are those of `expected`, in any order."""
+    """Raise an error unless `columns` are those of `expected`, in any order."""
     missing = [column for column in expected if column not in columns]
     further = [column for column in columns if column not in expected]
     if missing or further:

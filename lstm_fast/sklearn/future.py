@@ -43,7 +43,7 @@ def read_future(
 
 
 def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
-    """The stamps of exogenous variables must be those after a series; arrays and default indices have none."""
+    """Check that the stamps of exogenous variables continue a series; arrays and default indices have none."""
     if not part.is_array and not part.is_default and part.stamps is not None and one.times is not None:
         require_equal(
             part.stamps[0], part.stamps[1], one.times.after(horizon), f"the {horizon} steps after {one.label}"

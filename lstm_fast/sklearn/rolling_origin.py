@@ -33,7 +33,7 @@ def cross_validate(
 
 
 def _scores(fitted: SeriesEstimator, series: list[Series], past: list[Series]) -> dict[str, Any]:
-    """Errors of the forecasts from the end of `past`. Missing numbers do not count."""
+    """Return the errors of the forecasts from the end of `past`; missing values are ignored."""
     ends = [(len(one.y), len(one.y) + fitted.horizon) for one in past]
     truth = np.stack([one.y[begin:end] for one, (begin, end) in zip(series, ends)])
     levels = np.stack(fitted._forecast(past, [one.X[begin:end] for one, (begin, end) in zip(series, ends)]))

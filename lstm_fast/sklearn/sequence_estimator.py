@@ -1,4 +1,4 @@
-"""What LSTMRegressor and LSTMClassifier share: one target for each sequence."""
+"""Base class of LSTMRegressor and LSTMClassifier: one target for each sequence."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""X as sequences of any lengths."""
+"""Reading of X as sequences, which may have different lengths."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from .. import _layout
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndarray] | None:
-    """The sequences of a list (or array of objects) as arrays; None if X is one regular array or frame."""
+    """Return the sequences of a list (or object array) as arrays; None if X is one regular array or frame."""
     if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1) and not isinstance(X, list | tuple):
         return None
     frames = [wrap(f"X[{k}]", one) for k, one in enumerate(X)]
@@ -38,7 +39,7 @@ def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndar
 
 
 def _require_order_of_steps(name: str, frame: Any | None) -> None:
-    """Steps are read row by row, which an index of dates or numbers may contradict."""
+    """Check that an index of dates or numbers ascends, as steps are read row by row."""
     if frame is None:
         return
     import narwhals.stable.v2 as nw
@@ -53,25 +54,21 @@ def _require_order_of_steps(name: str, frame: Any | None) -> None:
 
 
 def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, longest T, F), zero-padded, and lengths (N,)."""
+    """Pad sequences with zeros to (N, longest T, F); return them and their lengths (N,)."""
     parts = [
         check_array(part, dtype=np.float64, ensure_min_samples=0, input_name=f"X[{k}]") for k, part in enumerate(parts)
     ]
     if len({part.shape[1] for part in parts}) > 1:
         raise ValueError(
-            f"X must have as many features in each sequence, got {sorted({part.shape[1] for part in parts})}"
+            f"X must have the same number of features in each sequence, got {sorted({part.shape[1] for part in parts})}"
         )
-    lengths = np.array([len(part) for part in parts])
-    if not lengths.any():
+    if not any(len(part) for part in parts):
         raise ValueError(f"X must hold at least one step, got {len(parts)} empty sequences")
-    x = np.zeros((len(parts), lengths.max(), parts[0].shape[1]))
-    for row, part in zip(x, parts):
-        row[: len(part)] = part
-    return x, lengths
+    return _layout.pad(parts)
 
 
 def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """(x (N, T, F) float64, lengths (N,) or None).
+    """Return x (N, T, F) in float64, and lengths (N,) or None.
 
     `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
     sequences with one feature may come as a table or not.
@@ -106,5 +103,5 @@ def _are_frames(X: Any) -> bool:
 
 
 def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-    """The valid steps of padded sequences (N, T, F), as rows (n, F)."""
+    """Return the steps of padded sequences (N, T, F) without the padding, as rows (n, F)."""
     return x.reshape(-1, x.shape[2]) if lengths is None else x[np.arange(x.shape[1]) < lengths[:, None]]

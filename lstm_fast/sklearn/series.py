@@ -1,8 +1,8 @@
-"""The series of a forecaster, and forecasts in the form in which they came.
+"""The series of a forecaster, and forecasts in the form of the input.
 
-single   (T,) or (T, S) array; a series; or a wide frame, with a column for each of the S numbers and perhaps ds
-several  a list of such, of any lengths
-long     a frame with a column y and perhaps unique_id (of the series), ds, and exogenous variables
+single   (T,) or (T, S) array; a series; or a wide frame, with a column for each of the S numbers and optionally ds
+several  a list of these, of any lengths
+long     a frame with a column y and optionally unique_id (of the series), ds, and exogenous variables
 """
 
 import warnings
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Series:
-    """One series in order of time."""
+    """One series, sorted by time."""
 
     y: np.ndarray  # (T, S) float64; NaN is missing
     X: np.ndarray  # (T, E) float64: the exogenous variables; E may be 0
@@ -48,7 +48,7 @@ class Series:
 
 @dataclass
 class Form:
-    """What y looked like, to answer in kind."""
+    """The form of y, which forecasts take as well."""
 
     kind: str  # "single", "several" or "long"
     is_flat: bool  # (T,) and not (T, S)
@@ -113,7 +113,7 @@ def _regular(estimator: "SeriesEstimator", stamps: list[tuple[str, Stamps]], kno
 
 
 def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: bool) -> Part:
-    """An array, series or wide frame, its rows in order of time."""
+    """Read an array, series or wide frame; sort its rows by time."""
     table = Table.read(name, value)
     if table is None:
         if reset:
@@ -126,7 +126,7 @@ def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: boo
             f"{name} must be an array, a series or a wide frame: several series go into one long frame, not a list"
         )
     if table.ids() is not None:
-        raise ValueError(f"{name} must have a column y beside unique_id, got {list(table.frame.columns)}")
+        raise ValueError(f"{name} must have a column y in addition to unique_id, got {list(table.frame.columns)}")
     columns = None if table.is_series else table.numbers
     if not table.numbers:
         raise ValueError(f"{name} must have a column of numbers, got {list(table.frame.columns)}")
@@ -148,7 +148,7 @@ def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: boo
 
 
 def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
-    """Counts the missing values of y in a warning."""
+    """Warn about missing values in y, with their number."""
     n, size = sum(int(np.isnan(one.y).sum()) for one in series), sum(one.y.size for one in series)
     if n:
         warnings.warn(
@@ -162,7 +162,7 @@ def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
 
 
 def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamps] | None]]:
-    """{id: (rows in order of time, stamps in that order)}. Without ids there is one, None."""
+    """Return {id: (rows sorted by time, their stamps)}; without ids the only key is None."""
     ids, stamps = table.ids(), table.stamps()
     rows: dict[Hashable, list[int]] = {}
     if ids is None:
@@ -225,7 +225,7 @@ def answer(
     levels: Sequence[float] | None = None,
     quantiles: list[np.ndarray] | None = None,
 ) -> Any:
-    """Forecasts (horizon, S) of each series in the form of y.
+    """Return forecasts (horizon, S) of each series in the form of y.
 
     Long frames have a column for each level of `quantiles` (horizon, S, levels).
     """

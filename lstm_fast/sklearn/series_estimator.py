@@ -1,4 +1,4 @@
-"""What a forecaster does with its network: training on windows, forecasts."""
+"""Base class of the forecaster: training on windows, forecasts."""
 
 from collections.abc import Sequence
 from typing import Any

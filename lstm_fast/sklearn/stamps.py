@@ -1,4 +1,4 @@
-"""Time stamps out of the columns and indices of each library, and back."""
+"""Conversion of time stamps from and to columns and indices of each library."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def pandas() -> Any:
 
 
 def stamps_of_pandas(name: str, values: Any) -> Stamps:
-    """Stamps of a pandas Index or Series."""
+    """Read the stamps of a pandas Index or Series."""
     pd = pandas()
     if isinstance(values, pd.DatetimeIndex | pd.PeriodIndex):
         return values
@@ -41,7 +41,7 @@ def stamps_of_pandas(name: str, values: Any) -> Stamps:
 
 
 def stamps_of_column(name: str, series: Any) -> Stamps:
-    """Stamps of narwhals' Series."""
+    """Read the stamps of a narwhals Series."""
     import narwhals.stable.v2 as nw
 
     if nw.maybe_get_index(series) is not None:
@@ -68,7 +68,7 @@ def _unit_and_zone(dtype: Any) -> tuple[Any, str | None]:
 
 
 def column_of_stamps(stamps: Stamps, like: Any) -> Any:
-    """Stamps as a column of the library and type of `like`."""
+    """Convert stamps to a column of the library and type of `like`."""
     import narwhals.stable.v2 as nw
 
     backend, dtype = like.implementation, like.dtype
@@ -86,5 +86,5 @@ def column_of_stamps(stamps: Stamps, like: Any) -> Any:
     try:
         narrow = series.cast(dtype)
         return narrow if (narrow.to_numpy() == stamps).all() else series
-    except Exception:  # numbers that go on beyond a narrow type: each library has an error of its own
+    except Exception:  # numbers that overflow a narrow type: each library raises its own error
         return series

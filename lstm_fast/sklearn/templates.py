@@ -1,4 +1,4 @@
-"""Forecasts in the form of what came in."""
+"""Results in the form of the input: array, series or frame."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .times import Stamps
 
 @dataclass
 class Template:
-    """The form of what came in, to answer in kind."""
+    """The form of an input, which results take as well."""
 
     like: Any  # native, at most one row
     levels: tuple[tuple[str, Hashable], ...]

@@ -4,6 +4,7 @@ Stamps are an array of numbers or time deltas, a pandas.DatetimeIndex or a panda
 pandas' own: a frequency is inferred, or given, and must generate all stamps of a series.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ class Times:
     step: Step
 
     def until(self, end: int) -> "Times":
-        """The first `end` of them."""
+        """The first `end` stamps."""
         return Times(self.stamps[:end], self.step)
 
     def after(self, n: int) -> Stamps:
@@ -33,7 +34,7 @@ class Times:
 
 
 def sort(name: str, stamps: Stamps) -> tuple[np.ndarray, Stamps]:
-    """The order that makes stamps ascend, and the ascending stamps. Missing and repeated stamps are refused."""
+    """Return the order that sorts stamps, and the sorted stamps; refuse missing and duplicate ones."""
     missing = stamps != stamps if isinstance(stamps, np.ndarray) else stamps.isna()
     if missing.any():
         raise ValueError(f"{name} must not be missing, got {stamps[missing][0]} in row {int(np.argmax(missing))}")
@@ -59,7 +60,7 @@ def is_ascending(stamps: Stamps) -> bool:
 
 
 def _numbers(stamps: Stamps) -> np.ndarray:
-    """Stamps as numbers that compare as they do, many times faster than pandas."""
+    """Convert stamps to numbers in the same order, which compare many times faster."""
     return stamps if isinstance(stamps, np.ndarray) else stamps.asi8
 
 
@@ -73,7 +74,7 @@ def first_difference(given: Stamps, expected: Stamps) -> int | None:
     else:
         try:
             is_equal = np.asarray(given[:n] == expected[:n])
-        except (TypeError, ValueError):  # periods of another frequency, time deltas beside numbers
+        except (TypeError, ValueError):  # periods of another frequency, time deltas compared with numbers
             return 0
     if not is_equal.all():
         return int(np.argmin(is_equal))
@@ -108,7 +109,7 @@ def regular(series: Sequence[tuple[str, Stamps]], freq: Any = None, known: Itera
         step = next((one.step for one in longer if _is_part(stamps, one)), None)
         if step is None:
             step = _step(name, stamps, freq, steps)
-            if len(longer) < 16 and not _counts_from_first(step):  # only saves time, and must not cost it
+            if len(longer) < 16 and not _counts_from_first(step):  # an optimization, which must pay
                 longer.append(_extended(Times(stamps, step), [one for _, one in series]))
             if not any(step == other for other in steps):
                 steps.append(step)
@@ -150,7 +151,7 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
     own = [] if stamps.freq is None or stamps.freq.n < 1 else [stamps.freq]
     for step in (*own, *known, *_inferred(stamps)):
         if (
-            isinstance(step, pd.DateOffset)
+            isinstance(step, pd.offsets.BaseOffset)
             and first_difference(stamps, _consecutive(stamps, step, len(stamps))) is None
         ):
             return step
@@ -210,7 +211,7 @@ def _step_of_numbers(
 
 
 def _consecutive(stamps: Stamps, step: Step, n: int) -> Stamps:
-    """`n` stamps from the first of `stamps` on."""
+    """`n` stamps, starting with the first of `stamps`."""
     if isinstance(stamps, np.ndarray):
         return stamps[:1] + step * np.arange(n)
     import pandas as pd
@@ -234,12 +235,14 @@ def _counts_from_first(step: Step) -> bool:
 
 
 def _inferred(stamps: Stamps) -> list[Step]:
-    """What the frequency can be: pandas' inference, else the same day of each so many months."""
+    """Candidates for the frequency: the one that pandas infers, else the same day every n months."""
     import pandas as pd
 
     if len(stamps) < 3:
         return []
-    freq = pd.infer_freq(stamps)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*infer_freq")  # pandas 3.1: an offset will replace the string
+        freq = pd.infer_freq(stamps)
     if freq is not None:
         return [pd.tseries.frequencies.to_offset(freq)]
     local = stamps if stamps.tz is None else stamps.tz_localize(None)
@@ -248,7 +251,7 @@ def _inferred(stamps: Stamps) -> list[Step]:
 
 
 def _likely(stamps: Stamps) -> Step | None:
-    """The frequency of most stamps, to name the first gap: the first that a run of them has, long runs first."""
+    """The likely frequency, to locate the first gap: that of the longest regular run found."""
     for size in (64, 32, 16, 8, 4, 3):
         for begin in range(0, len(stamps) - size + 1, max(size // 2, len(stamps) // 64)):
             part = stamps[begin : begin + size]

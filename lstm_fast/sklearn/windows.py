@@ -36,7 +36,7 @@ class Order:
 
     @classmethod
     def of(cls, series: list[Series]) -> "Order":
-        """Orders by content; columns with equal content by position."""
+        """Sort by content; columns with equal content by position."""
 
         def content(values: np.ndarray) -> bytes:
             return (np.where(np.isnan(values), np.nan, values) + 0.0).tobytes()  # one NaN, one zero
@@ -66,7 +66,7 @@ def columns_of(values: np.ndarray, order: list[int] | np.ndarray) -> np.ndarray:
 
 
 class Windowing:
-    """Converts series to inputs and targets of the network, and its outputs to forecasts.
+    """Conversion of series to inputs and targets of the network, and of its outputs to forecasts.
 
     Scalings and order are those of `series`, the training data.
     """
@@ -91,7 +91,7 @@ class Windowing:
         return k if one.id is None else one.id
 
     def _scaling(self, k: int, one: Series) -> Scaling:
-        """That of the same id or position in fit; an unknown series has its own."""
+        """The scaling of the same id or position in fit; an unknown series gets its own."""
         known = self._scalings.get(self._key(k, one))
         if known is not None:
             return known
@@ -170,7 +170,7 @@ class Windowing:
 
 
 def carry_forward(y: np.ndarray) -> np.ndarray:
-    """y (T, S) with the last known value for each missing one; NaN remains before the first."""
+    """Forward-fill missing values of y (T, S); NaN remains before the first known value."""
     is_known = ~np.isnan(y)
     if is_known.all():
         return y

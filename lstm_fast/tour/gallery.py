@@ -1,4 +1,4 @@
-"""Saves the pictures of the tour, if they are wanted and matplotlib is installed."""
+"""Saves the pictures of the tour, if a folder is given and matplotlib is installed."""
 
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ class Gallery:
             except ImportError:
                 return
             self.pictures = pictures
-            self.out.mkdir(parents=True, exist_ok=True)  # first of all, so that a bad name is noticed at once
+            self.out.mkdir(parents=True, exist_ok=True)  # first, so that an invalid path is reported at once
 
     def add(self, name: str, *data: Any) -> None:
         """Draw and save the picture of this name."""

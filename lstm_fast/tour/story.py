@@ -109,7 +109,7 @@ def say_days(days: dict[str, dict[str, unit.Array]]) -> None:
 
 
 def say_predictions(days: dict[str, dict[str, unit.Array]]) -> None:
-    """Print the predictions for day 5 beside the truth."""
+    """Print the predictions for day 5 next to the truth."""
     for company, (_, truth) in unit.COMPANIES.items():
         h = days[company]["h"][-1]
         say(f"   Company {company}, day 5: predicted {h:.3f}, rounded {abs(round(h)):.0f}; truth {truth:.0f}")

@@ -23,7 +23,7 @@ def tell(seed: int = 0, out: str | Path | None = None, quick: bool = False) -> N
         Fewer training steps and shorter timings.
     """
     gallery = Gallery(out)
-    say(f"lstm_fast {lf.__version__}: how an LSTM works, in numbers that this machine computes as you read.")
+    say(f"lstm_fast {lf.__version__}: how an LSTM works, with numbers computed as you read.")
     story.tell_gradients(gallery)
     story.tell_activations(gallery)
     story.tell_unit(gallery)

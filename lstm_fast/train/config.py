@@ -105,6 +105,7 @@ class FitConfig:
         Returns
         -------
         Optimizer
+            That of the configuration, or Adam().
         """
         return Adam() if self.optimizer is None else self.optimizer
 
@@ -119,6 +120,7 @@ class FitConfig:
         Returns
         -------
         float
+            The factor for the learning rate of the optimizer; 1.0 without a schedule.
         """
         schedule = SCHEDULES[self.lr_schedule] if isinstance(self.lr_schedule, str) else self.lr_schedule
         return 1.0 if schedule is None else float(schedule(min(1.0, progress)))

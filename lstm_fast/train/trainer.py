@@ -95,7 +95,7 @@ class Trainer:
             held_out, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
             return held_out
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3, 4):
-            raise ValueError("validation must be a share, (x, y), (x, y, lengths) or (x, y, lengths, mask)")
+            raise ValueError("validation must be a fraction, (x, y), (x, y, lengths) or (x, y, lengths, mask)")
         x, y, lengths, mask = (*validation, None, None)[:4]
         data = Sequences(self.model.lstm, x, lengths)
         data.read_targets(self.model, self.loss, y, mask=mask)
@@ -114,6 +114,7 @@ class Trainer:
         Returns
         -------
         History
+            Losses, norms, learning rates and times, one value per epoch.
 
         Raises
         ------

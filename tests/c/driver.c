@@ -2,8 +2,8 @@
  * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array is a
  * heap block of its own and of the exact size; run on two machines it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. Exit status 1: instruction sets with fused multiply-add differ; 2: a call
- * fails. */
+ * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines. Exit status 1: instruction sets with
+ * fused multiply-add differ; 2: a call fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +36,16 @@ static void run_trial(struct trial *t) {
         d_bias_hh[k] = make_array(t->dtype, t->gate_rows, true);
         d_weights[k].d_bias_hh = block(t, d_bias_hh[k].data);
     }
+    const bool trains = t->model.format != LSTM_FORMAT_INT8;
     int64_t bytes;
     check(lstm_tape_bytes(&t->call, &bytes), "lstm_tape_bytes");
-    struct lstm_forward f = {.call = t->call, .packed = pack(t, weights, false), .tape = aligned(t, bytes)};
+    struct lstm_forward f = {.call = t->call, .packed = pack(t, weights, false)};
+    if (trains) f.tape = aligned(t, bytes);
     f.x = (struct lstm_sequence){in(t, t->n * s.I), s.B * s.I, s.I};
     f.h_0 = in(t, h_size);
     f.c_0 = in(t, c_size);
     if (t->kind->has_states) f.h_0 = f.c_0 = NULL; /* the learned ones */
-    forward(t, &f, s.B * t->W, t->W);
+    if (trains) forward(t, &f, s.B * t->W, t->W);
 
     /* Inference, batch first: the same numbers in another layout, without random masks. */
     struct lstm_forward g = f;
@@ -51,6 +53,7 @@ static void run_trial(struct trial *t) {
     g.tape = NULL;
     forward(t, &g, t->W, t->layout == PACKED ? t->W : s.T * t->W);
 
+    if (!trains) return;
     struct lstm_backward b = {
         .call = t->call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_weights = d_weights, .tape = f.tape};
     b.packed = pack(t, weights, true);
@@ -99,6 +102,7 @@ static int run_line(const struct kind *kind, enum lstm_dtype dtype, struct shape
            dtype == LSTM_F32 ? 32 : 64);
     for (const struct lstm_isa *isa = lstm_isas; isa->name; isa++) {
         if (!isa->is_supported()) continue;
+        if (kind->format == LSTM_FORMAT_REAL && strcmp(isa->name, isa->base)) continue; /* the kernels of its base */
         for (int layout = PADDED; layout <= (s.T && s.B ? PACKED : RAGGED); layout++) {
             const uint64_t h = hash_of_run(isa, kind, dtype, s, LSTM_SPLIT_BEST, (enum layout)layout);
             if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
@@ -116,7 +120,7 @@ static int run_line(const struct kind *kind, enum lstm_dtype dtype, struct shape
     return status;
 }
 
-int main(void) {
+int main(int n_words, char **words) {
     static const struct shape shapes[] = {
         {1, 1, 1, 1, 1, 1},   {0, 2, 3, 4, 2, 2},   {3, 0, 3, 4, 1, 1},   {2, 1, 3, 2, 1, 1},   {3, 2, 1, 3, 2, 1},
         {2, 3, 16, 7, 1, 2},  {5, 7, 2, 8, 2, 2},   {3, 8, 3, 9, 1, 1},   {2, 9, 20, 15, 3, 1}, {17, 1, 5, 16, 1, 2},
@@ -137,17 +141,31 @@ int main(void) {
         {"lstm-all-lean", LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true,
          .recomputes_gates = true},
         {.name = "tanh-states", .cell = LSTM_CELL_RNN_TANH, .has_states = true},
+        {.name = "lstm-bfloat16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_BFLOAT16},
+        {"lstm-bfloat16-all", LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true,
+         .format = LSTM_FORMAT_BFLOAT16},
+        {.name = "lstm-bfloat16-lean",
+         .cell = LSTM_CELL_LSTM,
+         .recomputes_gates = true,
+         .format = LSTM_FORMAT_BFLOAT16},
+        {.name = "lstm-int8", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8},
+        {.name = "lstm-int8-inputs", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 8},
+        {.name = "lstm-int8-inputs16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 16},
+        {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
     };
+    /* A third of the pairs, with every shape and every kind. */
+    const bool is_quick = n_words > 1 && strcmp(words[1], "quick") == 0;
     int status = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
+            if (is_quick && (k + j) % 3) continue;
             const struct kind *kind = kinds + j;
             /* Networks with relu or identity, and cells with such activations, may overflow: short sequences only. */
             const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY
                                   || kind->has_units;
             if (may_grow && shapes[k].T > 20) continue;
             status |= run_line(kind, LSTM_F32, shapes[k]);
-            status |= run_line(kind, LSTM_F64, shapes[k]);
+            if (kind->format == LSTM_FORMAT_REAL) status |= run_line(kind, LSTM_F64, shapes[k]);
         }
     return status;
 }

@@ -20,6 +20,8 @@ struct kind {
     bool has_rows;   /* what acts on whole rows: projection, layer norm */
     bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
     bool recomputes_gates;
+    enum lstm_format format; /* BFLOAT16: weights of float32, training; INT8: inference */
+    int input_bits;          /* of INT8 */
 };
 
 enum layout { PADDED, RAGGED, PACKED };
@@ -78,6 +80,20 @@ static void *in(struct trial *t, int64_t n) {
     return t->in[t->n_in++].data;
 }
 
+static void *whole_numbers_in(struct trial *t, int64_t n) {
+    struct array a = {malloc((size_t)n), (size_t)n};
+    for (int64_t k = 0; k < n; k++) ((int8_t *)a.data)[k] = (int8_t)(127 * next_number());
+    t->in[t->n_in++] = a;
+    return a.data;
+}
+
+/* So that the weights are from -1/2 to 1/2. */
+static const float *scales_in(struct trial *t, int64_t n) {
+    float *scales = in(t, n);
+    for (int64_t k = 0; k < n; k++) scales[k] = (scales[k] + 1) / 512;
+    return scales;
+}
+
 static void *out(struct trial *t, int64_t n) {
     t->out[t->n_out] = make_array(t->dtype, n, true);
     return t->out[t->n_out++].data;
@@ -111,7 +127,10 @@ static struct lstm_model describe_model(const struct kind *kind, enum lstm_dtype
                            .hidden_size = s.H,
                            .num_layers = s.L,
                            .num_directions = s.D,
-                           .initial_state = kind->has_states};
+                           .initial_state = kind->has_states,
+                           .format = kind->format,
+                           .rounds_weights = kind->format == LSTM_FORMAT_BFLOAT16,
+                           .input_bits = kind->input_bits};
     if (kind->has_units) {
         m.peepholes = m.coupled_gates = true;
         m.cell_clip = 0.5, m.gate_clip = 1.5;
@@ -173,10 +192,20 @@ static void make_weights(struct trial *t, int64_t k, struct lstm_weights *w, str
     const int64_t I = k < t->s.D ? t->s.I : t->W, H = t->s.H, R = t->R, rows = t->gate_rows;
     *w = (struct lstm_weights){0};
     *d = (struct lstm_weight_gradients){0};
-    w->weight_ih = in(t, rows * I), d->d_weight_ih = out(t, rows * I);
-    w->weight_hh = in(t, rows * R), d->d_weight_hh = out(t, rows * R);
-    w->bias_ih = in(t, rows), d->d_bias_ih = out(t, rows);
+    const bool is_int8 = m->format == LSTM_FORMAT_INT8, has_int8_ih = is_int8 && (m->input_bits || k >= t->s.D);
+    w->weight_ih = has_int8_ih ? whole_numbers_in(t, rows * I) : in(t, rows * I);
+    w->weight_hh = is_int8 ? whole_numbers_in(t, rows * R) : in(t, rows * R);
+    if (has_int8_ih) w->scale_ih = scales_in(t, rows);
+    if (is_int8) w->scale_hh = scales_in(t, rows);
+    w->bias_ih = in(t, rows);
     if (k % 2 == 0) w->bias_hh = in(t, rows);
+    if (is_int8) { /* no gradients; never with what follows but a learned state */
+        if (m->initial_state) w->h_0 = in(t, R), w->c_0 = in(t, H);
+        return;
+    }
+    d->d_weight_ih = out(t, rows * I);
+    d->d_weight_hh = out(t, rows * R);
+    d->d_bias_ih = out(t, rows);
     if (m->proj_size) w->weight_hr = in(t, R * H), d->d_weight_hr = out(t, R * H);
     if (m->peepholes) w->weight_peephole = in(t, 3 * H), d->d_weight_peephole = out(t, 3 * H);
     if (m->layer_norm) {

@@ -1,0 +1,108 @@
+"""Rules for the source: what the C core may use, its names and sizes, flags of the build, leftovers."""
+
+import io
+import re
+import subprocess
+import tokenize
+
+import pytest
+from units import read_isas, units
+
+from checkout import ROOT
+
+
+def c_sources():
+    """Each file of csrc without comments and strings: rules are for code."""
+    for path in sorted((ROOT / "csrc").rglob("*.[ch]")):
+        code = re.sub(r'/\*.*?\*/|//[^\n]*|"(\\.|[^"\\\n])*"', " ", path.read_text(), flags=re.DOTALL)
+        yield path.relative_to(ROOT / "csrc"), code, path.read_text()
+
+
+def test_c_core_allocates_nothing_prints_nothing_and_never_ends_the_process():
+    for path, code, _ in c_sources():
+        found = re.findall(r"\b(malloc|calloc|realloc|alloca|free|\w*printf|puts|exit|_exit|abort|assert)\s*\(", code)
+        assert not found, f"{path}: {found}"
+
+
+def test_c_core_knows_neither_python_nor_numpy():
+    for path, _, text in c_sources():
+        assert not re.search(r"#\s*include\s*[<\"](Python|numpy)", text), path
+
+
+def test_openmp_fork_and_instructions_are_each_in_one_place():
+    places = {
+        r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
+        r"pthread|\bfork\b": "threads.c",
+        r"immintrin|arm_neon|_mm\d*_|\b_tile_|\bv\w+q_f(32|64)\b": ("kernels/vector/", "formats/vector/"),
+    }
+    for pattern, place in places.items():
+        found = {path.as_posix() for path, code, _ in c_sources() if re.search(pattern, code)}
+        assert found and all(path.startswith(place) for path in found), f"{pattern}: {found}"
+
+
+def test_c_core_is_written_in_plain_names():
+    """Tools can follow it: only what is linked once per dtype has a name made by a macro."""
+    codes = "".join(code for _, code, _ in c_sources())
+    assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
+    assert not re.search(r"#\s*undef|\b(NAME|V)\(", codes)
+    assert len(re.findall(r"[!=]= LSTM_CELL_LSTM\b", codes)) <= 3, "n_gates, has_c and keeps_gates tell the cells apart"
+
+
+DEFINITION = r"^(?:struct|enum|union|typedef|extern|static|const|void|bool|int\w*|ALWAYS_INLINE|NEVER_INLINE)\b"
+
+
+def test_files_of_the_c_core_are_short_and_include_first():
+    for path, code, text in c_sources():
+        assert text.count("\n") < 300, path
+        after_first_definition = re.split(DEFINITION, code, maxsplit=1, flags=re.MULTILINE)[1:]
+        assert not re.search(r"#\s*include", "".join(after_first_definition)), f"{path}: an include below a definition"
+        guards_one_macro = re.search(r"#\s*ifndef (\w+)\s*\n#\s*define \1\b[^\n]*\n#\s*endif", code)
+        assert not guards_one_macro, path
+        if path.suffix == ".h":
+            name = re.match(r"\s*#ifndef (\w+)\n#define \1\n", code)
+            assert name and code.rstrip().endswith("#endif"), f"{path}: no include guard"
+
+
+def test_functions_of_the_c_core_have_few_parameters():
+    function = re.compile(r"^[A-Za-z][\w *]*?(\w+)(?:\(\w+\))?\(([^(){};]*)\)\s*\{", re.MULTILINE)
+    found = {}
+    for path, code, _ in c_sources():
+        for name, parameters in function.findall(code):
+            found[f"{path}:{name}"] = parameters.count(",") + 1
+    assert len(found) > 200
+    assert not {name: n for name, n in found.items() if n >= 12}
+
+
+def test_build_has_no_flag_that_binds_it_to_this_machine_or_bends_arithmetic():
+    strings = " ".join(flag for unit in units() for flag in unit.flags)
+    strings += " ".join(flag for isa in read_isas() for flag in isa.flags)
+    for path in ("setup.py", "csrc/units.py"):
+        tokens = tokenize.tokenize(io.BytesIO((ROOT / path).read_bytes()).readline)
+        found = [token.string for token in tokens if token.type == tokenize.STRING]
+        strings += " ".join(string for string in found if not string.startswith('"""'))
+    for flag in ("-march", "-mtune", "-ffast-math", "-Ofast", "-funsafe-math", "-fassociative", "-ffinite-math"):
+        assert flag not in strings, flag
+    assert all("-ffp-contract=off" in unit.flags for unit in units())
+
+
+def test_sources_hold_no_leftovers():
+    for path, _, text in c_sources():
+        assert not re.search(r"#\s*if\s+0\b|TODO|FIXME|XXX", text), path
+    for path in (*ROOT.glob("lstm_fast/**/*.py*"), *ROOT.glob("tests/*.py"), ROOT / "setup.py"):
+        if path.suffix in (".py", ".pyi", ".pyx") and path.name != "test_sources.py":
+            assert not re.search("TODO|FIXME|XXX", path.read_text()), path
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")
+def test_repository_holds_nothing_that_it_ignores():
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert not subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_package_runs_no_text_as_code():
+    for path in ROOT.glob("lstm_fast/**/*.py*"):
+        if path.suffix in (".py", ".pyx"):
+            found = re.findall(
+                r"(?<!`)\b(?:pickle\.|marshal\.|eval\(|exec\(|__import__|allow_pickle=True)", path.read_text()
+            )
+            assert not found, f"{path.relative_to(ROOT)}: {found}"
