@@ -149,7 +149,9 @@ class QuantizedLSTM(LSTMNetwork):
             flat = flat.copy()
         views = self._table.views(flat)
         arrays = _formats.by_direction(views, self.parameter_suffixes, self._format)
-        return Version(flat, views, self._pack(arrays, format=self._format, input_bits=_formats.INPUT_BITS[self._inputs]))
+        return Version(
+            flat, views, self._pack(arrays, format=self._format, input_bits=_formats.INPUT_BITS[self._inputs])
+        )
 
     @property
     def nbytes(self) -> int:

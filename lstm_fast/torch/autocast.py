@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch._C import _is_any_autocast_enabled
 from torch.nn.utils.rnn import PackedSequence
 
 from . import fallback
@@ -16,6 +17,8 @@ NARROW = torch.float32, torch.bfloat16
 
 def takes(module: "Fast", input: Any, hx: Any) -> bool:
     """Whether a call is one under autocast to bfloat16 that `call` computes: of float32 parameters on the CPU."""
+    if not _is_any_autocast_enabled():  # the cheapest question
+        return False
     if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         return False
     x = input.data if isinstance(input, PackedSequence) else input
