@@ -1,7 +1,8 @@
 /* Formats: how the weights that a tile multiplies are stored, and in which pieces. A format is chosen per model (enum
  * lstm_format), beside the dtype of everything else; loops/pack.h stores weights in it.
  *
- * REAL and FLOAT16 are computed with in `real` (kernels/tile.h). BFLOAT16 and INT8 have kernels of their own (formats/),
+ * REAL and FLOAT16 are computed with in `real` (kernels/tile.h). BFLOAT16 and INT8 have kernels of their own
+ * (kernels/formats/),
  * which round the left operand too and take k in groups: 2 numbers, or 4 or 2, lie together for each column. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
@@ -13,7 +14,7 @@ static inline enum lstm_format lstm_input_format(const struct lstm_model *model,
     return model->format == LSTM_FORMAT_INT8 && layer == 0 && !model->input_bits ? LSTM_FORMAT_REAL : model->format;
 }
 
-/* Whether the kernels are those of formats/. */
+/* Whether the kernels are those of kernels/formats/. */
 static inline bool lstm_has_groups(enum lstm_format format) {
     return format == LSTM_FORMAT_BFLOAT16 || format == LSTM_FORMAT_INT8;
 }
@@ -41,7 +42,7 @@ static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) 
     return (depth + group - 1) & -group;
 }
 
-/* The most rows of a kernel call of formats/, and the numbers of a row of the left operand that it rounds into its
+/* The most rows of a kernel call of kernels/formats/, and the numbers of a row of the left operand that it rounds into its
  * workspace, four bytes each. */
 #define LSTM_OPERAND_ROWS 96
 static inline int64_t lstm_operand_stride(int64_t depth) { return (depth + 63) & -64; }

@@ -85,7 +85,7 @@ struct lstm_model {
     int64_t input_size, hidden_size, num_layers, num_directions;
     enum lstm_format format;
     bool rounds_weights; /* with BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
-    int input_bits;      /* with INT8: 8 or 16, of x of the first layer, with a scale for each row; 0: its W_ih is REAL */
+    int input_bits; /* with INT8: 8 or 16, of x of the first layer, with a scale for each row; 0: its W_ih is REAL */
     bool initial_state; /* a learned state: where sequences begin if the caller gives none, and where they restart */
     int64_t proj_size;  /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;

@@ -3,7 +3,7 @@
     python csrc/units.py    # writes compile_commands.json, from which editors and tools learn the flags
 
 The folder of a source says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
-instruction set and dtype, csrc/formats/ once per instruction set and its extensions. The instruction sets come from
+instruction set and dtype, csrc/kernels/formats/ once per instruction set and its extensions. The instruction sets come from
 isas.h. Standard library only.
 """
 
@@ -85,7 +85,7 @@ def units():
                 [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.base}", f"-DLSTM_EXTENSION={isa.name}"],
             )
             for isa in reversed(isas())
-            for source in sources("csrc/formats")
+            for source in sources("csrc/kernels/formats")
         ),
         *(
             Unit(name(source, dtype), source, [*FLAGS, *flags])

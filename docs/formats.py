@@ -16,6 +16,7 @@ FORMATS = {
     "float16": ("float16", "float32"),
     "bfloat16": ("bfloat16", "float32"),
     "int8": ("int8", "float32"),
+    'int8, `inputs="int16"`': ("int8", "int16"),
     'int8, `inputs="int8"`': ("int8", "int8"),
 }
 

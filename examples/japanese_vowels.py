@@ -24,11 +24,17 @@ def read(split):
     return x, np.array(speakers, int) - 1
 
 
-def run(seed, bidirectional=False, epochs=60):
-    """(accuracy on the test utterances, seconds of training)"""
+def data():
+    """((utterances, speakers) for training, the same for testing), standardized"""
     (x, y), (x_test, y_test) = read("TRAIN"), read("TEST")
     mean, deviation = np.concatenate(x).mean(axis=0), np.concatenate(x).std(axis=0)
     x, x_test = ([(one - mean) / deviation for one in part] for part in (x, x_test))
+    return (x, y), (x_test, y_test)
+
+
+def train(seed, bidirectional=False, epochs=60):
+    """(model, seconds of training)"""
+    (x, y), _ = data()
     lstm = lf.LSTM(12, 64, batch_first=True, bidirectional=bidirectional, seed=seed)
     model = lf.train.SequenceModel(lstm, 9, readout="last", seed=seed)
     history = lf.train.fit(
@@ -42,7 +48,19 @@ def run(seed, bidirectional=False, epochs=60):
         clip_norm=1.0,
         seed=seed,
     )
-    return float(np.mean(model.predict(x_test).argmax(axis=1) == y_test)), sum(history.seconds)
+    return model, sum(history.seconds)
+
+
+def score(model):
+    """Accuracy on the test utterances."""
+    _, (x_test, y_test) = data()
+    return float(np.mean(model.predict(x_test).argmax(axis=1) == y_test))
+
+
+def run(seed, bidirectional=False, epochs=60):
+    """(accuracy on the test utterances, seconds of training)"""
+    model, seconds = train(seed, bidirectional, epochs)
+    return score(model), seconds
 
 
 def main(words=None):

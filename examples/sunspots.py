@@ -39,9 +39,9 @@ def baselines():
     return rmse(x_test[:, -1], y_test), rmse(ar[0] + x_test @ ar[1:], y_test)
 
 
-def run(seed, epochs=100):
-    """(RMSE in sunspot numbers on 1921-2008, seconds of training)"""
-    (x, y), (x_test, y_test) = data()
+def train(seed, epochs=100):
+    """(model, seconds of training)"""
+    (x, y), _ = data()
     mean, deviation = y.mean(), y.std()
     model = lf.train.SequenceModel(lf.LSTM(1, 16, batch_first=True, seed=seed), 1, seed=seed)
     history = lf.train.fit(
@@ -54,8 +54,20 @@ def run(seed, epochs=100):
         clip_norm=1.0,
         seed=seed,
     )
-    forecast = model.predict((x_test[:, :, None] - mean) / deviation)[:, 0] * deviation + mean
-    return rmse(forecast, y_test), sum(history.seconds)
+    return model, sum(history.seconds)
+
+
+def score(model):
+    """RMSE in sunspot numbers on 1921-2008."""
+    (_, y), (x_test, y_test) = data()
+    forecast = model.predict((x_test[:, :, None] - y.mean()) / y.std())[:, 0] * y.std() + y.mean()
+    return rmse(forecast, y_test)
+
+
+def run(seed, epochs=100):
+    """(RMSE in sunspot numbers on 1921-2008, seconds of training)"""
+    model, seconds = train(seed, epochs)
+    return score(model), seconds
 
 
 def main(words=None):

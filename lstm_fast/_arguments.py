@@ -84,6 +84,15 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
     return array
 
 
+def refuse_bits(name: str, value: Any) -> None:
+    """Refuse an array of uint16 as numbers: a QuantizedLSTM stores the bits of bfloat16 in it."""
+    if getattr(value, "dtype", None) == np.uint16:
+        raise TypeError(
+            f"{name} must hold numbers, got uint16, the bits of bfloat16: use the parameters of network.dequantized(), "
+            "or lf.reference.from_bfloat16"
+        )
+
+
 def shaped(name: str, array: Array, shape: tuple[int, ...], words: str) -> Array:
     """Validate the shape of an array; `words` names the axes, as in "(T, B, I)"."""
     if array.shape != shape:

@@ -75,6 +75,8 @@ class StoredTable(ParameterTable):
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat buffer, by name."""
+        if flat.dtype != np.uint8:
+            raise ValueError(f"flat must be uint8, the bytes of stored parameters, got {flat.dtype}")
         return {name: flat[self.slices[name]].view(self.dtypes[name]).reshape(self.shapes[name]) for name in self.names}
 
 
@@ -118,6 +120,11 @@ def encode(table: ParameterTable, format: str, parameters: Mapping[str, Array]) 
         else:
             stored[name][...] = value
     return flat
+
+
+def core_options(format: str, inputs: str) -> dict[str, Any]:
+    """Arguments of _core.Weights for a format."""
+    return {"format": format, "input_bits": INPUT_BITS[inputs]}
 
 
 def by_direction(stored: Mapping[str, Array], suffixes: Sequence[str], format: str) -> list[tuple[Array | None, ...]]:

@@ -105,7 +105,8 @@ class EditableArrays(NamedArrays):
 
 
 def write(name: str, parameter: Array, value: Any) -> None:
-    """Overwrite a parameter by a value of the same shape and any dtype."""
+    """Overwrite a parameter by a value of the same shape and any dtype, but uint16: the bits of bfloat16 numbers."""
+    _arguments.refuse_bits(name, value)
     value = _arguments.real_array(name, value, parameter.dtype)
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 

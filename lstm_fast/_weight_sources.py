@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _architecture, _safetensors
+from . import _architecture, _arguments, _safetensors
 from ._errors import FormatError, is_torch_module, type_name
 from ._inference import Network
 
@@ -39,6 +39,9 @@ class Source(NamedTuple):
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             value = value.float() if value.dtype.itemsize < 4 else value
+        _arguments.refuse_bits(name, value)
+        if getattr(value, "dtype", None) == np.int8:
+            raise TypeError(f"{name} must hold weights, got int8 without scales: use those of network.dequantized()")
         has_dtype = hasattr(value, "dtype")
         array = np.asarray(value)
         is_list_of_floats = not has_dtype and array.dtype == np.float64  # of JSON: float32 unless dtype says otherwise

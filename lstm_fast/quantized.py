@@ -33,8 +33,9 @@ class QuantizedLSTM(LSTMNetwork):
     * "bfloat16": matrices are rounded to bfloat16 (a relative error of 4e-3 at most), x and h where they are
       multiplied; sums, c and the cell are float32.
     * "int8": W_hh, and W_ih of the layers above the first, in int8 with a scale for each row; h in int8 with the scale
-      1/127 where it is multiplied; sums are exact. The first layer multiplies x in float32, or with inputs="int8" in
-      int8, with a scale for each step of each sequence. c, biases and the cell are float32.
+      1/127 where it is multiplied; sums are exact. The first layer multiplies x in float32, or with inputs="int16" or
+      "int8" in so many bits, with a scale for each step of each sequence, and W_ih in int8. c, biases and the cell are
+      float32.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class QuantizedLSTM(LSTMNetwork):
         Network to copy, of dtype float32.
     format : {"float16", "bfloat16", "int8"}, default "float16"
         Format of the weights.
-    inputs : {"float32", "int8"}, default "float32"
+    inputs : {"float32", "int16", "int8"}, default "float32"
         Of "int8": how the first layer multiplies x.
 
     Raises
@@ -107,7 +108,7 @@ class QuantizedLSTM(LSTMNetwork):
             Arguments of LSTM.
         format : {"float16", "bfloat16", "int8"}
             Format of the parameters.
-        inputs : {"float32", "int8"}
+        inputs : {"float32", "int16", "int8"}
             Of "int8": how the first layer multiplies x.
         stored : mapping of str to ndarray
             As `parameters` returns them, of such a network.
@@ -149,9 +150,7 @@ class QuantizedLSTM(LSTMNetwork):
             flat = flat.copy()
         views = self._table.views(flat)
         arrays = _formats.by_direction(views, self.parameter_suffixes, self._format)
-        return Version(
-            flat, views, self._pack(arrays, format=self._format, input_bits=_formats.INPUT_BITS[self._inputs])
-        )
+        return Version(flat, views, self._pack(arrays, **_formats.core_options(self._format, self._inputs)))
 
     @property
     def nbytes(self) -> int:
@@ -194,11 +193,6 @@ class QuantizedLSTM(LSTMNetwork):
     def _check_h(self, name: str, h: Array) -> None:
         _formats.check_h(self._format, name, h)
 
-    def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
-        if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
-            self._check_h("h_0", state[0])  # the fast path, which does not
-        return super()._infer(x, state, lengths, resets, num_threads)
-
     def _read_states(
         self, layout: Layout, state: Any, B: int, names: tuple[str, str]
     ) -> tuple[Array | None, Array | None]:
@@ -237,7 +231,14 @@ class QuantizedLSTM(LSTMNetwork):
             h of the last layer at every step, float32.
         state : (h_n, c_n)
             Last state.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for LSTM; with "int8" also if h_0 is not within [-1, 1].
         """
+        if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
+            self._check_h("h_0", state[0])  # what the fast path accepts, and does not look at
         return self._infer(x, state, lengths, resets, num_threads)
 
     def trace(

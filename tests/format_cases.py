@@ -10,6 +10,7 @@ FORMATS = {
     "bfloat16": ("bfloat16", "float32"),
     "int8": ("int8", "float32"),
     "int8 inputs": ("int8", "int8"),
+    "int8, int16 inputs": ("int8", "int16"),
 }
 OPTIONS = {
     "plain": {},

@@ -16,8 +16,8 @@ FOLDERS = {
     "lstm_fast": ROOT,
     **{f"lstm_fast.{name}": ROOT / name for name in ("train", "sklearn", "onnx", "keras")},
 }
-# Imported when called, because the importing class is made of it.
-LATER = {("lstm_fast.train", "model", "streaming")}
+# Imported when called, because the importing class is made of it, or each makes the other.
+LATER = {("lstm_fast.train", "predictor", "streaming"), ("lstm_fast", "quantized", "modules")}
 
 
 @cache

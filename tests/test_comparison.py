@@ -17,7 +17,14 @@ def short_rounds(monkeypatch):
 def test_rows_have_what_they_say():
     lstm = lf.LSTM(5, 32, 2, seed=0)
     rows = lf.compare_formats(lstm, x, metric=lambda y: y[-1].sum())
-    assert [row.name for row in rows] == ["float32", "float16", "bfloat16", "int8", "int8, inputs='int8'"]
+    assert [row.name for row in rows] == [
+        "float32",
+        "float16",
+        "bfloat16",
+        "int8",
+        "int8, inputs='int16'",
+        "int8, inputs='int8'",
+    ]
     exact = lstm(x)[0]
     for row in rows:
         small = lstm if row.format == "float32" else lstm.quantized(row.format, inputs=row.inputs)
@@ -34,7 +41,7 @@ def test_rows_have_what_they_say():
 def test_table():
     rows = lf.compare_formats(lf.LSTM(5, 32, seed=0), x, metric=lambda y: 0.5)
     header, *lines = str(rows).splitlines()
-    assert repr(rows) == str(rows) and len(lines) == 5
+    assert repr(rows) == str(rows) and len(lines) == 6
     assert header.split("  ")[0] == "format" and header.endswith("max error  rms error  metric")
     assert len({len(line) for line in (header, *lines)}) == 1, "aligned"
     assert lines[0].startswith("float32") and "100%" in lines[0] and " 50%" in lines[1]

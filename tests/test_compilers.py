@@ -41,7 +41,7 @@ def test_c_core_compiles_without_a_warning(compiler):
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_each_file_of_the_c_core_compiles_alone(compiler):
     """As an editor opens it: nothing included before, no flags but those of isas.h for what names its instructions."""
-    folders = ("kernels", "formats")
+    folders = ("kernels", "kernels/formats")
     vectors = {ROOT / f"csrc/{folder}/vector/{isa.name}.h": isa for isa in read_isas() for folder in folders}
     sources = []
     for path in (ROOT / "csrc").rglob("*.[ch]"):

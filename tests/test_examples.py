@@ -162,6 +162,21 @@ def test_results_are_a_table_and_missed_bars_are_seen(example, monkeypatch, tmp_
     assert "| met |" in first and "**missed**" in second
 
 
+# g2pM leaves its files open.
+@needs("aeon", "g2pM")
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_scores_in_fewer_bits_are_nearly_those_of_float32(example, tmp_path):
+    """bfloat16 within 0.1 %, int8 within half a point, or half a percent of an error."""
+    fewer_bits = example("fewer_bits")
+    names = ["sunspots", "vowels", "bidirectional", "pinyin"]
+    lines = fewer_bits.main(["--only", *names, "--seeds", "0", "--out", str(tmp_path / "f.md")])[2:]
+    assert (tmp_path / "f.md").read_text().count("seeds 0") == len(lines) == 4
+    for name, line in zip(names, lines, strict=True):
+        full, float16, bfloat16, *int8 = map(float, line.split("|")[2:-1])
+        most = 0.005 * full if name == "sunspots" else 0.005
+        assert max(map(abs, (float16, bfloat16))) <= 0.001 * full and max(map(abs, int8)) <= most, line
+
+
 def test_a_package_without_which_there_are_no_data_is_named(example):
     with pytest.raises(SystemExit, match="no_such_package.*lstm_fast\\[examples\\]"):
         example("installed").folder("no_such_package")

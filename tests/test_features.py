@@ -128,7 +128,7 @@ def check_format(options, format):
         module = in_range_of_int8(module, options)
     a = draw(np.random.default_rng(2), module, 6, 4, {*options, "given_h_0", "lengths", "resets"})
     state = a["h_0"].clip(-1, 1), None if a["c_0"] is None else a["c_0"]
-    for inputs in ("float32", "int8") if format == "int8" else ("float32",):
+    for inputs in ("float32", "int16", "int8") if format == "int8" else ("float32",):
         quantized = module.quantized(format, inputs=inputs)
         output, states = quantized(a["x"], state, lengths=a["lengths"], resets=a["resets"])
         want = format_cases.expect(module, format, a["x"], state, a["lengths"], a["resets"], inputs=inputs)

@@ -137,6 +137,16 @@ def test_inputs_have_a_scale_for_each_row_alone():
     assert (q == alone).all()
 
 
+def test_inputs_of_16_bits_are_multiplied_in_two_parts():
+    rng = np.random.default_rng(6)
+    x, rows = rng.standard_normal((3, 40)).astype(np.float32), reference.quantize_rows(rng.standard_normal((5, 40)))
+    q, scale = reference.quantize_inputs(x, 16)
+    assert q.dtype == np.int16 and (np.abs(q).max(axis=1) == 32512).all()
+    got = formats.product_inputs(rows, np.zeros(5, np.float32), x, 16)
+    exact = (q * scale[:, None].astype(np.float64)) @ (rows.q * rows.scale[:, None].astype(np.float64)).T
+    assert np.abs(got / exact - 1).max() < 1e-6 and np.abs(q * scale[:, None] - x).max() < 1e-4
+
+
 def test_a_nan_makes_the_sums_of_its_row_nan():
     h, rows = np.float32([[0.5, np.nan], [0.5, 1]]), reference.quantize_rows(np.ones((3, 2)))
     for product in (formats.product_hidden, formats.product_inputs):

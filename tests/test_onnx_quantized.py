@@ -6,9 +6,10 @@ import pytest
 
 import lstm_fast as lf
 from onnx_cases import quantized_case, run
+from optional import require
 from tolerances import assert_same_bits
 
-quantization = pytest.importorskip("onnxruntime.quantization")
+quantization = require("onnxruntime.quantization")
 
 
 def quantized_by_onnxruntime(lstm, folder, **options):
@@ -40,6 +41,21 @@ def test_files_of_quantize_dynamic(tmp_path, options, weight_type, per_channel):
     for name, value in network.dequantized().parameters().items():
         step = np.abs(wide[name]).max() / 127 * (weight_type == "QUInt8")
         assert np.abs(value - wide[name]).max() <= 0.51 * step + 1e-6, name
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("H", [64, 128, 256, 512])
+@pytest.mark.parametrize("gain", [1, 3])
+def test_error_is_at_most_half_of_onnxruntimes(tmp_path, H, gain):
+    lstm = lf.LSTM(H, H, seed=H)
+    with lstm.edit() as p:
+        p.flat[:] *= gain
+    x = np.random.default_rng(H).standard_normal((100, 2, H)).astype(np.float32)
+    exact = lstm(x)[0]
+    small = quantized_by_onnxruntime(lstm, tmp_path, per_channel=True, weight_type=quantization.QuantType.QInt8)
+    theirs = np.abs(run(small, {"x": x})[0] - exact)
+    ours = np.abs(lstm.quantized("int8")(x)[0] - exact)
+    assert ours.max() < 0.5 * theirs.max() and ours.mean() < 0.5 * theirs.mean()
 
 
 @pytest.mark.parametrize("direction", ("forward", "bidirectional"))

@@ -50,6 +50,7 @@ EVERY_KIND = (
     RNN(3, 5, seed=0),
     LSTMCell(3, 5, seed=0),
     LSTM(3, 5, seed=0).quantized(),
+    LSTM(3, 5, seed=0).quantized("int8"),
 )
 
 

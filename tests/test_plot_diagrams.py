@@ -53,10 +53,11 @@ def test_unit_shows_the_numbers_of_the_step(small, drawn):
     check_legible(small, texts)
 
 
-def test_unit_and_unrolled_draw_a_quantized_lstm():
-    lstm, x = lf.LSTM(1, 1, seed=3), [0.3, -2.0, 1.5]
-    trace = lstm.quantized("float16").trace(np.reshape(x, (3, 1)))
-    for ax in (lf.plot.unit(lstm.quantized("float16"), x), lf.plot.unrolled(lstm.quantized("float16"), x)):
+@pytest.mark.parametrize("format", ["float16", "bfloat16", "int8"])
+def test_unit_and_unrolled_draw_a_quantized_lstm(format):
+    small, x = lf.LSTM(1, 1, seed=3).quantized(format), [0.3, -2.0, 1.5]
+    trace = small.trace(np.reshape(x, (3, 1)))
+    for ax in (lf.plot.unit(small, x), lf.plot.unrolled(small, x)):
         numbers = " ".join(text.get_text() for text in ax.findobj(Text))
         assert f"{trace.c.flat[-1]:.3f}".replace("-", "−") in numbers
         assert f"{trace.h.flat[-1]:.3f}".replace("-", "−") in numbers

@@ -9,6 +9,7 @@ import pytest
 
 import lstm_fast
 from format_cases import CASES, FORMATS, OPTIONS, arguments, expect, has_fma, make
+from fuzz_formats import Case
 from lstm_fast import _core, reference
 from tolerances import assert_same_bits
 
@@ -17,8 +18,8 @@ NEW = {name: value for name, value in FORMATS.items() if name != "float16"}
 
 
 @pytest.fixture(params=_core.available_isas())
-def isa(request):
-    """All instruction sets: some differ from others in the formats alone, and conftest's has one of these."""
+def any_isa(request):
+    """All instruction sets: some differ from others in the formats alone, and conftest's `isa` has one of these."""
     before = _core.isa()
     assert _core.use_isa(request.param) == request.param
     yield request.param
@@ -33,7 +34,7 @@ def assert_bits_of_the_reference(lstm, format, inputs, x, *a, **options):
 
 
 @pytest.mark.parametrize("format, options", CASES)
-def test_bits_are_those_of_the_reference(isa, format, options):
+def test_bits_are_those_of_the_reference(any_isa, format, options):
     if not has_fma():
         pytest.skip("no fused multiply-add")
     lstm = make(OPTIONS[options])
@@ -59,12 +60,20 @@ def test_bits_are_those_of_the_reference(isa, format, options):
     ],
     ids=str,
 )
-def test_bits_at_the_edges_of_vectors_and_tiles(isa, format, inputs, T, B, I, H, layers):
+def test_bits_at_the_edges_of_vectors_and_tiles(any_isa, format, inputs, T, B, I, H, layers):
     if not has_fma():
         pytest.skip("no fused multiply-add")
     for bidirectional in (False, True):
         lstm = make(dict(num_layers=layers, bidirectional=bidirectional), I, H, scale=1 / np.sqrt(H))
         assert_bits_of_the_reference(lstm, format, inputs, *arguments(lstm, T, B)[:2])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_cases(seed):
+    """More of them: python tests/fuzz_formats.py."""
+    if _core.available_isas() == ["portable"]:
+        pytest.skip("no fused multiply-add")
+    Case(seed).check()
 
 
 @each_format
@@ -84,7 +93,7 @@ def test_portable_kernels_without_fma_are_close(format, inputs):
 
 
 @pytest.mark.parametrize("format, inputs", NEW.values(), ids=NEW)
-def test_extreme_numbers(isa, format, inputs):
+def test_extreme_numbers(any_isa, format, inputs):
     if not has_fma():
         pytest.skip("no fused multiply-add")
     lstm = make({}, I=5, H=20)
@@ -128,7 +137,7 @@ def test_output_is_close_to_that_of_float32(format, inputs):
 
 @each_format
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_streams_threads_and_batches_give_the_same_bits(isa, n_threads, format, inputs):
+def test_streams_threads_and_batches_give_the_same_bits(any_isa, n_threads, format, inputs):
     lstm = make(dict(num_layers=2), I=16, H=100, scale=0.1)
     quantized = lstm.quantized(format, inputs=inputs)
     x = np.random.default_rng(1).standard_normal((30, 5, 16)).astype(np.float32)
@@ -197,10 +206,15 @@ def test_stored_parameters_and_their_bytes(n_layers):
             rows = reference.quantize_rows(lstm.parameters()["weight_hh_l0"])
             assert_same_bits(p["weight_hh_l0"], rows.q)
             assert_same_bits(p["scale_hh_l0"], rows.scale)
-            assert ("scale_ih_l0" in p) == (inputs == "int8") == (p["weight_ih_l0"].dtype == np.int8)
+            assert ("scale_ih_l0" in p) == (inputs != "float32") == (p["weight_ih_l0"].dtype == np.int8)
         assert quantized.dtype == np.float32 and quantized(np.zeros((1, 1, I)))[0].dtype == np.float32
         with pytest.raises(ValueError, match="read-only"):
             p["weight_hh_l0"][...] = 0
+        for name, value in quantized.unflatten(quantized.flat_parameters).items():
+            assert_same_bits(value, p[name], name)
+        if format != "float16":
+            with pytest.raises(ValueError, match="flat must be uint8"):
+                quantized.unflatten(quantized.flat_parameters.astype(float))
 
 
 def test_repr_and_options():
@@ -266,7 +280,7 @@ def test_wrong_formats_are_refused():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16' or 'int8', got 'int4'"):
         lstm.quantized("int4")
-    with pytest.raises(ValueError, match="inputs must be 'float32' or 'int8', got 'bfloat16'"):
+    with pytest.raises(ValueError, match="inputs must be 'float32', 'int16' or 'int8', got 'bfloat16'"):
         lstm.quantized("int8", inputs="bfloat16")
     for format in ("float16", "bfloat16"):
         with pytest.raises(ValueError, match=f"inputs must be 'float32' with format='{format}', got 'int8'"):
@@ -337,3 +351,17 @@ def test_h_outside_its_range_is_refused_in_int8():
         p["h_0_l0"][2] = 1.5
     with pytest.raises(ValueError, match="h_0_l0 must lie within"):
         learned.quantized("int8")
+
+
+def test_stored_parameters_are_not_taken_for_numbers():
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    small = lstm.quantized("bfloat16")
+    for call in (lstm.load_state_dict, lstm_fast.weights.load):
+        with pytest.raises(TypeError, match="weight_ih_l0 must hold numbers, got uint16, .*dequantized"):
+            call(small.state_dict())
+    lstm.load_state_dict(small.dequantized().state_dict())
+    small = lstm.quantized("int8")
+    with pytest.raises(ValueError, match="unexpected .*scale_hh_l0"):
+        lstm.load_state_dict(small.state_dict())
+    with pytest.raises(TypeError, match="weight_hh_l0 must hold weights, got int8"):
+        lstm_fast.weights.load(small.state_dict())

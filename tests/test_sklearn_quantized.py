@@ -4,8 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn")
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 

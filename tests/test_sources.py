@@ -33,7 +33,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
     places = {
         r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
         r"pthread|\bfork\b": "threads.c",
-        r"immintrin|arm_neon|_mm\d*_|\b_tile_|\bv\w+q_f(32|64)\b": ("kernels/vector/", "formats/vector/"),
+        r"immintrin|arm_neon|_mm\d*_|\b_tile_|\bv\w+q_f(32|64)\b": ("kernels/vector/", "kernels/formats/vector/"),
     }
     for pattern, place in places.items():
         found = {path.as_posix() for path, code, _ in c_sources() if re.search(pattern, code)}

@@ -22,6 +22,7 @@ from lstm_fast.train import (
     History,
     ModelGradients,
     ModelStream,
+    QuantizedModel,
     SequenceModel,
     Trainer,
     fit,
@@ -115,7 +116,12 @@ def training(x: Array, y: Array, path: Path) -> History:
     except Diverged as error:
         raise SystemExit(str(error)) from None
     model.save(path)
-    loaded: SequenceModel = load(path)
+    loaded: SequenceModel | QuantizedModel = load(path)
+    small: QuantizedModel = model.quantized("int8", inputs="int8")
+    compared: lf.FormatComparison = lf.compare_formats(model, np.ones((2, 5, 3)), lambda y: float(y.mean()))
+    row: lf.FormatRow = compared["int8"]
+    bytes_and_time: tuple[int, float] = row.nbytes + small.nbytes, row.seconds
+    assert bytes_and_time > (0, 0.0) and str(compared)
     assert loaded.predict(x).shape == (2, 1) and prediction.shape == (1,) and loss >= 0 and "mse" in LOSSES
     assert loaded.head.weight.shape == (1, 4) and loaded.readout == "last" and loaded.out_features == 1
     return history

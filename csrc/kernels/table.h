@@ -35,8 +35,8 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
     return UNLIKELY(rows->offsets != NULL) ? rows->offsets[r] : r * rows->stride;
 }
 
-/* What the kernels of formats/ need besides: for at most LSTM_OPERAND_ROWS rows and, unless `by_row`, numbers from -1 to
- * 1. */
+/* What the kernels of formats/ need besides: for at most LSTM_OPERAND_ROWS rows and, without row_bits, numbers from
+ * -1 to 1. */
 struct lstm_groups {
     const float *scale; /* of INT8: a row of gates of scales, then one of int32 corrections */
     int row_bits;       /* 8 or 16: each row of the left operand has a scale of its own, and so many bits; else 0 */

@@ -409,7 +409,7 @@ class LSTM(LSTMNetwork, Recurrent):
         self,
         format: Literal["float16", "bfloat16", "int8"] = "float16",
         *,
-        inputs: Literal["float32", "int8"] = "float32",
+        inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedLSTM:
         """Return an inference-only copy with fewer bits per weight.
 
@@ -417,8 +417,9 @@ class LSTM(LSTMNetwork, Recurrent):
         ----------
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
-        inputs : {"float32", "int8"}, default "float32"
-            Of "int8": whether the first layer multiplies x in float32, which is more accurate, or in int8.
+        inputs : {"float32", "int16", "int8"}, default "float32"
+            Of "int8": whether the first layer multiplies x in float32, which is most accurate, or has W_ih in int8 and
+            multiplies x in 16 or 8 bits.
 
         Returns
         -------

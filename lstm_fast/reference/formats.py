@@ -18,6 +18,7 @@ from ._types import Array
 from .float32 import add, divide, flush, fma, multiply
 
 LARGEST = 127  # of an int8, in either direction
+LARGEST_INT16 = 127 * 256  # its upper part is LARGEST
 SUM_BLOCK = 64  # terms of a block of a float32 sum
 SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers count as zero in int8: 127 / a could overflow
 
@@ -209,20 +210,22 @@ def quantize_hidden(h: ArrayLike) -> Array:
     return _integers(multiply(np.asarray(h, np.float32), np.float32(LARGEST)))
 
 
-def quantize_inputs(x: ArrayLike) -> tuple[Array, Array]:
-    """Round vectors to int8, each with a scale of its own, which depends on no other vector.
+def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
+    """Round vectors to int8 or int16, each with a scale of its own, which depends on no other vector.
 
     Parameters
     ----------
     x : array_like of shape (B,K)
         Input of one step.
+    bits : {8, 16}, default 8
+        The largest integer is 127, or 32512 = 127 * 256.
 
     Returns
     -------
-    q : ndarray of int8, shape (B,K)
-        x * r with r = 127 / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
+    q : ndarray of int8 or int16, shape (B,K)
+        x * r with r = largest / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
     scale : ndarray of float32, shape (B,)
-        a / 127, what one unit stands for; NaN if a number is not finite.
+        a / largest, what one unit stands for; NaN if a number is not finite.
 
     Examples
     --------
@@ -232,12 +235,14 @@ def quantize_inputs(x: ArrayLike) -> tuple[Array, Array]:
     (array([[127, -64],
            [  0,   0]], dtype=int8), array([2., 0.], dtype=float32))
     """
+    most = np.float32(LARGEST_INT16 if bits == 16 else LARGEST)
     x = flush(np.asarray(x, np.float32))
-    largest = np.abs(x).max(axis=1, initial=0)
-    is_scaled = (largest >= SMALLEST_INPUTS) & (largest < np.inf)
-    r = np.where(is_scaled, divide(np.float32(LARGEST), np.where(is_scaled, largest, 1)), np.float32(0))
-    scale = np.where(np.isfinite(largest), divide(largest, np.float32(LARGEST)), np.float32(np.nan))
-    return _integers(multiply(x, r[:, None])), scale
+    a = np.abs(x).max(axis=1, initial=0)
+    is_scaled = (a >= SMALLEST_INPUTS) & (a < np.inf)
+    r = np.where(is_scaled, divide(most, np.where(is_scaled, a, 1)), np.float32(0))
+    scale = np.where(np.isfinite(a), divide(a, most), np.float32(np.nan))
+    q = np.nan_to_num(np.rint(multiply(x, r[:, None])), nan=0)
+    return q.astype(np.int16 if bits == 16 else np.int8), scale
 
 
 def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
@@ -247,10 +252,18 @@ def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
     return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
 
 
-def product_inputs(rows: QuantizedRows, start: Array, x: Array) -> Array:
-    """start + x W^T for an input of the first layer in int8."""
-    q, scale = quantize_inputs(x)
-    return fma(multiply(_sum(q, rows.q), rows.scale), scale[:, None], start)
+def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -> Array:
+    """start + x W^T for an input of the first layer in 8 or 16 bits.
+
+    Of 16 bits, q = 256 upper + lower with lower from -128 to 127: each part has an exact sum.
+    """
+    q, scale = quantize_inputs(x, bits)
+    if bits == 8:
+        total = _sum(q, rows.q)
+    else:
+        upper = (q.astype(np.int32) + 128) >> 8
+        total = fma(_sum(upper, rows.q), np.float32(256), _sum(q - 256 * upper, rows.q))
+    return fma(multiply(total, rows.scale), scale[:, None], start)
 
 
 def _integers(z: Array) -> Array:

@@ -3,8 +3,8 @@
     float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
     bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain
     int8        h and W_hh are rounded to int8; pre = start + (h W_hh^T) * scales, rounded once
-                start: in the first layer bias + x W_ih^T in float32, or with x and W_ih in int8; in the layers above,
-                whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once
+                start: in the first layer bias + x W_ih^T in float32, or with W_ih in int8 and x in 16 or 8 bits; in
+                the layers above, whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once
 
 bias = b_ih + b_hh; with layer norm each product starts from zero. c, the biases, the cell and the results are float32:
 the caller gets h before it is rounded.
@@ -174,9 +174,9 @@ def lstm_forward_int8(
         As in `lstm_forward`, in float32, or already in int8. weight_ih is float32 with inputs="float32".
     bias_ih, bias_hh, lengths : array_like
         As in `lstm_forward`.
-    inputs : {"float32", "int8", "hidden"}, default "float32"
-        How x is multiplied: in float32; in int8, with a scale for each row (t, b); in int8 with the scale 1/127, as the
-        hidden state of a layer below.
+    inputs : {"float32", "int16", "int8", "hidden"}, default "float32"
+        How x is multiplied: in float32; in 16 or 8 bits, with a scale for each row (t, b); in int8 with the scale
+        1/127, as the hidden state of a layer below.
     activate : callable, default exact_activation
         activate((name, alpha, beta), z) applies an activation to a float32 array.
     **options
@@ -207,8 +207,8 @@ def lstm_forward_int8(
     """
     if options.get("weight_hr") is not None:
         raise ValueError("`weight_hr` must be None in int8: a projected h may lie outside [-1, 1]")
-    if inputs not in ("float32", "int8", "hidden"):
-        raise ValueError(f"`inputs` must be float32, int8 or hidden, got {inputs!r}")
+    if inputs not in ("float32", "int16", "int8", "hidden"):
+        raise ValueError(f"`inputs` must be float32, int16, int8 or hidden, got {inputs!r}")
     for name, state in (("h_0", h_0), ("learned_h_0", options.get("learned_h_0"))):
         if state is not None and not (np.abs(np.asarray(state)) <= 1).all():
             raise ValueError(f"`{name}` must lie within [-1, 1] in int8")
@@ -220,7 +220,9 @@ def lstm_forward_int8(
         input_size = matrix.shape[1]
     else:
         rows_ih = _as_rows(weight_ih)
-        of_x = partial(product_hidden if inputs == "hidden" else product_inputs, rows_ih)
+        of_x = partial(product_hidden, rows_ih)
+        if inputs != "hidden":
+            of_x = partial(product_inputs, rows_ih, bits=16 if inputs == "int16" else 8)
         input_size = rows_ih.q.shape[1]
     products = of_x, partial(product_hidden, rows_hh), None
     shape = rows_hh.q.shape

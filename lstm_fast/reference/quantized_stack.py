@@ -45,7 +45,7 @@ def quantized_forward(
         L, the number of layers.
     bidirectional : bool
         Whether each layer has a reverse direction: D = 2.
-    inputs : {"float32", "int8"}, default "float32"
+    inputs : {"float32", "int16", "int8"}, default "float32"
         Of int8: how the first layer multiplies x. The layers above multiply the h of the layer below in int8.
     lengths : array_like of int, shape (B,), optional
         As in `lstm_forward`.

@@ -45,7 +45,7 @@ class Estimator(BaseEstimator):
         self,
         format: Literal["float16", "bfloat16", "int8"] = "float16",
         *,
-        inputs: Literal["float32", "int8"] = "float32",
+        inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> Self:
         """Return a copy that predicts with fewer bits per weight.
 
@@ -56,7 +56,7 @@ class Estimator(BaseEstimator):
         ----------
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the network, as in `lstm_fast.LSTM.quantized`.
-        inputs : {"float32", "int8"}, default "float32"
+        inputs : {"float32", "int16", "int8"}, default "float32"
             Of "int8": how the first layer multiplies its input.
 
         Returns

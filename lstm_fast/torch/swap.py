@@ -19,7 +19,7 @@ def accelerate(
     *,
     frozen: bool = False,
     format: Literal["float16", "bfloat16", "int8"] | None = None,
-    inputs: Literal["float32", "int8"] = "float32",
+    inputs: Literal["float32", "int16", "int8"] = "float32",
 ) -> Module:
     """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell in a module tree, in place.
 
@@ -44,7 +44,7 @@ def accelerate(
         that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). They
         are rounded again when their bytes have changed (for single steps of large layers comparing the bytes takes
         longer than the step: use frozen=True). All other calls compute as without a format. None: float32.
-    inputs : {"float32", "int8"}, default "float32"
+    inputs : {"float32", "int16", "int8"}, default "float32"
         Of "int8": how the first layer multiplies its input.
 
     Returns

@@ -8,15 +8,15 @@
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
     predictor.py      Predictor: predictions, streams and files of both models
+    quantized.py      QuantizedModel: a copy for inference in fewer bits
     model.py          SequenceModel: an LSTM or RNN and a head
-    quantized.py      QuantizedModel: its copy for inference in fewer bits
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit
 
-Each module uses only those above it; `stream` and `quantized` of a model import theirs when called.
+Each module uses only those above it; `stream` of a model imports its module when called.
 """
 
 from .checkpoint import load

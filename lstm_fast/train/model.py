@@ -17,17 +17,22 @@ from .head import Head
 from .losses import Loss
 from .passes import ModelGradients, loss_and_gradients
 from .predictor import Predictor, check_readout
+from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._types import Array, ArrayLike, Seed
-    from .quantized import QuantizedModel
 
 
 def _network(name: str, value: Any) -> LSTM | RNN:
     if not isinstance(value, Network) or value.parameter_suffixes == ("",):
         raise TypeError(f"{name} must be an LSTM or RNN, got {network_type(value)}")
+    if value.flat_parameters.dtype == np.uint8:
+        raise TypeError(
+            f"{name} must have parameters of one dtype, got {value!r}: make the model of the LSTM that it was made "
+            "from, and call model.quantized(format)"
+        )
     return value  # type: ignore[return-value]
 
 
@@ -158,7 +163,7 @@ class SequenceModel(Predictor, EditableParameterized):
         self,
         format: Literal["float16", "bfloat16", "int8"] = "float16",
         *,
-        inputs: Literal["float32", "int8"] = "float32",
+        inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedModel:
         """Return an inference-only copy whose LSTM has fewer bits per weight.
 
@@ -166,7 +171,7 @@ class SequenceModel(Predictor, EditableParameterized):
         ----------
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the LSTM, as in `LSTM.quantized`. The head stays float32.
-        inputs : {"float32", "int8"}, default "float32"
+        inputs : {"float32", "int16", "int8"}, default "float32"
             Of "int8": how the first layer multiplies x.
 
         Returns
@@ -187,8 +192,6 @@ class SequenceModel(Predictor, EditableParameterized):
         >>> lf.train.SequenceModel(lf.LSTM(3, 16, seed=0), 2, seed=0).quantized("int8")
         QuantizedModel(QuantizedLSTM(3, 16, format='int8'), 2, readout='last')
         """
-        from .quantized import QuantizedModel
-
         if not isinstance(self._lstm, LSTM):
             raise TypeError(f"model.lstm must be an LSTM to be quantized, got {type(self._lstm).__name__}")
         return QuantizedModel(self._lstm.quantized(format, inputs=inputs), self._head, self._readout)

@@ -1,6 +1,6 @@
 /* The kernels of the formats with groups, for one instruction set and its extensions, float32 (units.py): compiled with
  * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both. */
-#include "../kernels/table.h"
+#include "../table.h"
 #include "operand.h"
 #include "outer.h"
 #include "product.h"

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 
 #define INT8_GROUP 2
 #define INT8_OFFSET false

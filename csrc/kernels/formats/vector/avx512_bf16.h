@@ -5,8 +5,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 #include "int8_by_quads.h"
 
 ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {

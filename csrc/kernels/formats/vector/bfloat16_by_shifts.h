@@ -3,8 +3,8 @@
 #ifndef LSTM_BFLOAT16_BY_SHIFTS_H
 #define LSTM_BFLOAT16_BY_SHIFTS_H
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 
 typedef float bfloat16_number;
 

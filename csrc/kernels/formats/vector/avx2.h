@@ -4,8 +4,8 @@
 
 #include <immintrin.h>
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 #include "bfloat16_by_shifts.h"
 #include "int8_by_pairs.h"
 

@@ -9,10 +9,10 @@
 #ifndef LSTM_FORMATS_TILE_H
 #define LSTM_FORMATS_TILE_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/table.h"
-#include "../kernels/tile.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../table.h"
+#include "../tile.h"
 #include "vector.h"
 
 /* The operands of a tile. Panels of weights lie one after the other, `panel` numbers apart. */

@@ -2,9 +2,9 @@
 #ifndef LSTM_FORMATS_OPERAND_H
 #define LSTM_FORMATS_OPERAND_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/table.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../table.h"
 #include "vector.h"
 
 static void round_rows_bfloat16(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, bfloat16_number *to) {

@@ -6,8 +6,8 @@
 
 #include <immintrin.h>
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 #include "avx512_vnni.h"
 
 #define HAS_INT8_BLOCKS

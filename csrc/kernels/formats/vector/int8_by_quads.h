@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 
 #define INT8_GROUP 4
 #define INT8_OFFSET true

@@ -3,10 +3,10 @@
 #ifndef LSTM_FORMATS_STEP_H
 #define LSTM_FORMATS_STEP_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/groups.h"
-#include "../kernels/table.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../groups.h"
+#include "../table.h"
 #include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"

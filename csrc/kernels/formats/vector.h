@@ -16,7 +16,7 @@
 #ifndef LSTM_FORMATS_VECTOR_H
 #define LSTM_FORMATS_VECTOR_H
 
-#include "../kernels/vector.h"
+#include "../vector.h"
 
 #ifdef LSTM_EXTENSION
 /* clang-format off */

@@ -2,9 +2,9 @@
 #ifndef LSTM_FORMATS_INT8_BLOCKS_H
 #define LSTM_FORMATS_INT8_BLOCKS_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/table.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../table.h"
 #include "tile.h"
 #include "vector.h"
 

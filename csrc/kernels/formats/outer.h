@@ -3,10 +3,10 @@
 #ifndef LSTM_FORMATS_OUTER_H
 #define LSTM_FORMATS_OUTER_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/table.h"
-#include "../kernels/tile.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../table.h"
+#include "../tile.h"
 #include "tile.h"
 #include "vector.h"
 

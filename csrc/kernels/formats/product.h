@@ -3,9 +3,9 @@
 #ifndef LSTM_FORMATS_PRODUCT_H
 #define LSTM_FORMATS_PRODUCT_H
 
-#include "../compiler.h"
-#include "../format.h"
-#include "../kernels/table.h"
+#include "../../compiler.h"
+#include "../../format.h"
+#include "../table.h"
 #include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"

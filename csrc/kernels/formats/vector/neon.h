@@ -2,8 +2,8 @@
 #ifndef LSTM_FORMATS_NEON_H
 #define LSTM_FORMATS_NEON_H
 
-#include "../../compiler.h"
-#include "../../kernels/vector.h"
+#include "../../../compiler.h"
+#include "../../vector.h"
 #include "bfloat16_by_shifts.h"
 #include "int8_by_pairs.h"
 
