@@ -78,7 +78,7 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     source : path, mapping, torch.nn.Module or bytes
         A safetensors file or its bytes; a mapping from names to NumPy arrays, PyTorch tensors on any device or nested
         lists (a state_dict, torch.load(path), numpy.load(path), json.load(file)), or a checkpoint with one such mapping
-        in it; a module, of which batch_first and dropout are used too. Other parameters are ignored.
+        in it; a module, of which batch_first, dropout and compute_dtype are used too. Other parameters are ignored.
     prefix : str, optional
         What precedes weight_ih_l0, with or without its last dot; not needed if there is one LSTM.
     **options
@@ -234,8 +234,11 @@ def _options(found: Source, prefix: str) -> dict[str, Any]:
     module: Any = dict(found.module.named_modules()).get(prefix.removesuffix("."))
     if not isinstance(getattr(module, "batch_first", None), bool):
         return {}
-    dropout = {"dropout": module.dropout} if module.num_layers > 1 else {}
-    return {"batch_first": module.batch_first, **dropout}
+    options = {"dropout": module.dropout} if module.num_layers > 1 else {}
+    compute_dtype = getattr(module, "_compute_dtype", None)  # of lstm_fast.torch.LSTM, for float32
+    if compute_dtype is not None and str(module.weight_ih_l0.dtype) == "torch.float32":
+        options["compute_dtype"] = compute_dtype
+    return {"batch_first": module.batch_first, **options}
 
 
 def _options_of(config: Any) -> tuple[str, dict[str, Any]]:

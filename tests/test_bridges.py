@@ -126,7 +126,7 @@ OF_ONNX = {
     "external data, with `external_data=True`": {"load": EXTERNAL + "external_data_are_read_on_request"},
 }
 
-MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STORAGE, ACCELERATE = (
+MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STORAGE, ACCELERATE, COMPUTE_DTYPE = (
     f"test_torch_{name}.py::test_"
     for name in (
         "modules",
@@ -139,6 +139,7 @@ MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STO
         "writes",
         "storage",
         "accelerate",
+        "compute_dtype",
     )
 )
 OF_TORCH = {
@@ -163,7 +164,9 @@ OF_TORCH = {
     "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "nothing_that_went_in",
     "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,
-    "autocast, other devices and dtypes, `torch.func`, export (PyTorch's kernel, with a warning)": FALLBACK,
+    "autocast to bfloat16: forward and backward, results of PyTorch's dtypes": COMPUTE_DTYPE + "autocast",
+    "`compute_dtype` of lf.torch.LSTM and LSTMCell": COMPUTE_DTYPE + "module_has_the_bits",
+    "autocast to float16, other devices and dtypes, `torch.func`, export (PyTorch's kernel, with a warning)": FALLBACK,
     "`torch.jit`": FALLBACK + "torch_jit",
     "DDP with gloo": PROCESSES + "ddp",
     "FSDP2, `fully_shard`": PROCESSES + "fully_sharded",

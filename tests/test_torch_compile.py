@@ -161,7 +161,19 @@ def test_operators_pass_pytorchs_own_checks(allow_rnn):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for states in ((None, None), (h.requires_grad_(), h.clone().detach().requires_grad_())):
-            arguments = x, *states, list(lstm.parameters()), [3, 4, 2, 1, 1, 0], "TBI", 0.0, None, True, "", "float32"
+            arguments = (
+                x,
+                *states,
+                list(lstm.parameters()),
+                [3, 4, 2, 1, 1, 0],
+                "TBI",
+                0.0,
+                None,
+                True,
+                "",
+                "float32",
+                "",
+            )
             torch.library.opcheck(
                 torch.ops.lstm_fast.lstm,
                 arguments,
@@ -175,7 +187,7 @@ def test_operators_refuse_shapes_that_do_not_fit():
         torch.randn(5, 2, 3),
         torch.zeros(1, 2, 4),
         list(lstm.parameters()),
-        ("TBI", 0.0, None, True, "", "float32"),
+        ("TBI", 0.0, None, True, "", "float32", ""),
     )
     operator, sizes = torch.ops.lstm_fast.lstm, [3, 4, 1, 1, 1, 0]
     output, _, _, tape = operator(x, h, h, parameters, sizes, *rest)
@@ -189,11 +201,16 @@ def test_operators_refuse_shapes_that_do_not_fit():
         with pytest.raises(ValueError):
             operator(*wrong, *rest)
     with torch.no_grad():
-        for format in (("int4", "float32"), ("int8", "int4"), ("bfloat16", "int8")):
+        for format in (
+            ("int4", "float32", ""),
+            ("int8", "int4", ""),
+            ("bfloat16", "int8", ""),
+            ("", "float32", "int4"),
+        ):
             with pytest.raises(ValueError):
                 operator(x, h, h, parameters, sizes, "TBI", 0.0, None, False, *format)
     for wrong in ((tape[:100], output), (tape, output[:1])):
         with pytest.raises(ValueError):
             torch.ops.lstm_fast.lstm_backward(
-                wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None
+                wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None, ""
             )

@@ -21,9 +21,14 @@ class Marked(torch.Tensor):
     pass
 
 
-def autocast(module, x):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+def autocast_to_float16(module, x):
+    with torch.autocast("cpu", dtype=torch.float16):
         return module(x)
+
+
+def autocast_in_float64(module, x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return module.double()(x.double())
 
 
 def meta(module, x):
@@ -47,7 +52,8 @@ def negative_bit(module, x):
 
 
 WAYS = {
-    "autocast": autocast,
+    "autocast to float16": autocast_to_float16,
+    "autocast to bfloat16 of other parameters": autocast_in_float64,
     "the dtype bfloat16": lambda module, x: module.bfloat16()(x.bfloat16()),
     "the dtype float16": lambda module, x: module.half()(x.half()),
     "the device meta": meta,

@@ -62,10 +62,13 @@ def _result_shapes(x: Tensor, sizes: Sizes, axes: str) -> list[tuple[int, ...]]:
 
 
 def _packed_copies(
-    sizes: Sizes, tensors: Sequence[Tensor], quantization: weights.Quantization | None = None
+    sizes: Sizes,
+    tensors: Sequence[Tensor],
+    quantization: weights.Quantization | None = None,
+    compute_dtype: str | None = None,
 ) -> weights.Packed:
-    key = sizes, quantization, *(tensor.data_ptr() for tensor in tensors)
-    packed = _packed[key] = weights.packed(_packed.get(key), sizes, tensors, quantization)
+    key = sizes, quantization, compute_dtype, *(tensor.data_ptr() for tensor in tensors)
+    packed = _packed[key] = weights.packed(_packed.get(key), sizes, tensors, quantization, compute_dtype)
     with suppress(KeyError):  # another thread was faster
         _packed.move_to_end(key)
         while len(_packed) > MOST_PACKED:
@@ -101,15 +104,16 @@ def lstm(
     keep: bool,
     format: str,
     inputs: str,
+    compute_dtype: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep. format and inputs as of accelerate; "" for none."""
+    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0))
     in_format = weights.Quantization(format, inputs) if format else None
     if in_format is not None:
         in_format.check_h((h_0, c_0))
     output, h_n, c_n, tape = call.forward(
-        _packed_copies(of, parameters, in_format),
+        _packed_copies(of, parameters, in_format, compute_dtype or None),
         x,
         h_0,
         c_0,
@@ -135,6 +139,7 @@ def _(
     keep: bool,
     format: str,
     inputs: str,
+    compute_dtype: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
     output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
@@ -155,6 +160,7 @@ def lstm_backward(
     axes: str,
     dropout: float,
     seed: Tensor | None,
+    compute_dtype: str,
 ) -> list[Tensor]:
     """d_x, d_h_0, d_c_0 and those of the parameters."""
     of = _read_sizes(sizes)
@@ -162,7 +168,7 @@ def lstm_backward(
     if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes(x, of, axes):
         raise ValueError("tape must be that of lstm_fast::lstm")
     d_x, d_h_0, d_c_0, d_parameters = call.backward(
-        _packed_copies(of, parameters),
+        _packed_copies(of, parameters, None, compute_dtype or None),
         tape,
         x,
         h_0,
@@ -192,13 +198,14 @@ def _(
     axes: str,
     dropout: float,
     seed: Tensor | None,
+    compute_dtype: str,
 ) -> list[Tensor]:
     states = _result_shapes(x, _read_sizes(sizes), axes)[1:]
     return [x.new_empty(shape) for shape in (x.shape, *states, *(parameter.shape for parameter in parameters))]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, *_ = inputs
+    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, *_, ctx.compute_dtype = inputs
     ctx.save_for_backward(output[3], x, h_0, c_0, seed, *parameters)
 
 
@@ -207,10 +214,10 @@ def _differentiate(
 ) -> tuple[Any, ...]:
     tape, x, h_0, c_0, seed, *parameters = ctx.saved_tensors
     d_x, d_h_0, d_c_0, *d_parameters = lstm_backward(
-        tape, x, h_0, c_0, parameters, d_output, d_h_n, d_c_n, ctx.sizes, ctx.axes, ctx.dropout, seed
+        tape, x, h_0, c_0, parameters, d_output, d_h_n, d_c_n, ctx.sizes, ctx.axes, ctx.dropout, seed, ctx.compute_dtype
     )
     d_states = (None, None) if h_0 is None else (d_h_0, d_c_0)
-    return d_x, *d_states, d_parameters, None, None, None, None, None, None, None
+    return d_x, *d_states, d_parameters, None, None, None, None, None, None, None, None
 
 
 lstm.register_autograd(_differentiate, setup_context=_save)
@@ -248,6 +255,7 @@ def forward(module: "Fast", input: Any, hx: Any) -> Any:
         seed,
         bool(dropout) or has_gradient,
         *(quantization or ("", "float32")),
+        (module._compute_dtype or "") if quantization is None and input.dtype is torch.float32 else "",
     )
     return module._arrange(output, h_n, c_n)
 

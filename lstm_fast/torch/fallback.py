@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +56,17 @@ def is_plain_eager() -> bool:
 
 def reason_now() -> str | None:
     """Why calls made now fall back, or None."""
+    reason = reason_but_autocast()
+    if reason is not None or not torch.is_autocast_enabled("cpu"):
+        return reason
+    is_bfloat16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
+    return "autocast to bfloat16 of other parameters than float32" if is_bfloat16 else "autocast to float16"
+
+
+def reason_but_autocast() -> str | None:
+    """Why calls made now fall back, apart from autocast, or None."""
     if peek_interpreter_stack() is not None:
         return "transforms of torch.func (vmap, grad, jvp, ...)"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast"
     if _get_tracing_state() is not None:
         return "torch.jit.trace"
     if _len_torch_dispatch_stack():
@@ -66,6 +74,17 @@ def reason_now() -> str | None:
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation"
     return None
+
+
+def is_plain(tensor: Any, dtypes: Iterable[torch.dtype]) -> bool:
+    """Whether this is a tensor of one of the dtypes that lies in the CPU's memory as it is."""
+    return (
+        type(tensor) in PLAIN_TYPES
+        and tensor.is_cpu
+        and tensor.dtype in dtypes
+        and tensor.layout is torch.strided
+        and not (tensor.is_neg() or tensor._is_zerotensor())
+    )
 
 
 def reason_of(tensor: Tensor) -> str | None:

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
 
+from .. import _variants
 from .._layout import Layout, PackedLayout
-from . import autograd, call, compiled, fallback, memory, weights
+from . import autocast, autograd, call, compiled, fallback, memory, weights
 from .forms import Form, Sizes, parameter_shapes
 
 Self = TypeVar("Self", bound="Fast")
 Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
+COPIES = "_packed", "_quantized", "_rounded"  # attributes with packed copies of the parameters
 
 
 class Fast(nn.Module):
@@ -23,6 +25,8 @@ class Fast(nn.Module):
     _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
     _quantization: weights.Quantization | None = None  # of inference: accelerate(format=...)
     _quantized: weights.Packed | None = None  # made by the first call that uses it
+    _compute_dtype: str | None = None  # the argument of the constructor
+    _rounded: weights.Packed | None = None  # made by the first call under autocast that uses it
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Compute as the forward of PyTorch's class does; call the module itself, so that its hooks run.
@@ -71,6 +75,8 @@ class Fast(nn.Module):
         if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
             tracer: Any = input.tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+        if autocast.takes(self, input, hx):
+            return autocast.call(self, input, hx)
         return self._any_call(input, hx)
 
     def flatten_parameters(self) -> None:
@@ -104,6 +110,21 @@ class Fast(nn.Module):
         if quantization is not None:
             self._quantization = quantization
 
+    def _set_compute_dtype(self, compute_dtype: str | None) -> None:
+        """Take the argument of the constructor."""
+        if _variants.compute_dtype("compute_dtype", compute_dtype) is None:
+            return
+        dtype = self._tensors()[0].dtype
+        if dtype is not torch.float32:
+            raise ValueError(
+                f"compute_dtype must be None with dtype {str(dtype).removeprefix('torch.')}, got {compute_dtype!r}: it "
+                "rounds the operands of float32 products"
+            )
+        self._compute_dtype = compute_dtype
+
+    def _with_compute_dtype(self, extra_repr: str) -> str:
+        return extra_repr if self._compute_dtype is None else f"{extra_repr}, compute_dtype={self._compute_dtype!r}"
+
     def _restore(self) -> nn.Module:
         """This object as PyTorch's class: what restore() does to each module."""
         self._set_options(False, None)
@@ -133,7 +154,8 @@ class Fast(nn.Module):
         """A plain call without gradients, with as little overhead as possible; None if the call is anything else."""
         raise NotImplementedError
 
-    def _any_call(self, input: Any, hx: Any) -> Any:
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
+        """Any call. compute_dtype: in place of the module's None."""
         raise NotImplementedError
 
     # The way to the core.
@@ -183,7 +205,13 @@ class Fast(nn.Module):
         return self._quantization is not None and not self.training and x.dtype is torch.float32
 
     def _compute(
-        self, x: Tensor, states: Sequence[Tensor], tensors: Sequence[Tensor], form: Form, dropout: float
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        tensors: Sequence[Tensor],
+        form: Form,
+        dropout: float,
+        compute_dtype: str | None = None,
     ) -> Results:
         """The results for arguments that the core takes, with a gradient where one is required."""
         h_0, c_0 = states or (None, None)
@@ -197,13 +225,22 @@ class Fast(nn.Module):
             )
             self.__dict__["_quantized"] = quantized
             return call.forward(quantized, x, h_0, c_0, form)[:3]
-        packed = weights.packed(self._packed, self._sizes(), tensors, is_frozen=self._is_frozen)
-        self.__dict__["_packed"] = packed
+        packed = self._pack(tensors, compute_dtype if x.dtype is torch.float32 else None)
         seed = memory.random_seed() if dropout else 0
         if has_gradient:
             options = autograd.Options(packed, form, dropout, seed)
             return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
+
+    def _pack(self, tensors: Sequence[Tensor], compute_dtype: str | None) -> weights.Packed:
+        """The packed copy for this call: the one of the module's own compute_dtype, or that of calls under autocast."""
+        own = self._compute_dtype if tensors[0].dtype is torch.float32 else None
+        name, compute_dtype = ("_packed", own) if compute_dtype in (None, own) else ("_rounded", compute_dtype)
+        packed = weights.packed(
+            getattr(self, name), self._sizes(), tensors, None, compute_dtype, is_frozen=self._is_frozen
+        )
+        self.__dict__[name] = packed
+        return packed
 
     def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
         """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
@@ -214,8 +251,8 @@ class Fast(nn.Module):
     # Where packed copies must not live on.
 
     def _forget(self) -> None:
-        self.__dict__.pop("_packed", None)
-        self.__dict__.pop("_quantized", None)
+        for name in COPIES:
+            self.__dict__.pop(name, None)
 
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._forget()
@@ -228,7 +265,7 @@ class Fast(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()  # type: ignore[no-untyped-call]
-        return {name: value for name, value in state.items() if name not in ("_packed", "_quantized")}
+        return {name: value for name, value in state.items() if name not in COPIES}
 
     def __prepare_scriptable__(self) -> nn.Module:
         """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""

@@ -1,8 +1,9 @@
 """LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,9 +22,13 @@ class LSTM(Fast, nn.LSTM):
 
     Parameters
     ----------
-    *args, **kwargs
-        Those of `torch.nn.LSTM`: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-        proj_size, device and dtype.
+    *args
+        Those of `torch.nn.LSTM`: input_size, hidden_size and num_layers.
+    compute_dtype : {None, "bfloat16"}, default None
+        Format to which the operands of products are rounded in float32 calls, as in `lstm_fast.LSTM`. Parameters,
+        results and gradients stay float32.
+    **kwargs
+        Those of `torch.nn.LSTM`: bias, batch_first, dropout, bidirectional, proj_size, device and dtype.
 
     Warns
     -----
@@ -37,7 +42,9 @@ class LSTM(Fast, nn.LSTM):
     Notes
     -----
     Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads())
-    threads. Anything else (other devices and dtypes, autocast, torch.jit, torch.export, torch.func, forward-mode
+    threads. Under torch.autocast("cpu", dtype=torch.bfloat16), modules with float32 parameters compute as with
+    compute_dtype="bfloat16", for inputs of float32 or bfloat16, and give results of the dtypes that PyTorch gives.
+    Anything else (other devices and dtypes, autocast to float16, torch.jit, torch.export, torch.func, forward-mode
     differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched
     gradients, which with dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other
     masks than PyTorch's.
@@ -61,6 +68,20 @@ class LSTM(Fast, nn.LSTM):
     """
 
     _pytorch_class = nn.LSTM
+
+    def __init__(self, *args: Any, compute_dtype: Literal["bfloat16"] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._set_compute_dtype(compute_dtype)
+
+    def extra_repr(self) -> str:
+        """Arguments of the constructor, for repr.
+
+        Returns
+        -------
+        str
+            As of `torch.nn.LSTM`, and compute_dtype unless it is None.
+        """
+        return self._with_compute_dtype(super().extra_repr())
 
     def _sizes(self) -> Sizes:
         return Sizes(
@@ -106,7 +127,7 @@ class LSTM(Fast, nn.LSTM):
         )
 
     @compiled.skip
-    def _any_call(self, input: Any, hx: Any) -> Any:
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
         self._update_flat_weights()
         tensors, is_packed = cast(list[Tensor], self._flat_weights), isinstance(input, PackedSequence)
         x, batch_sizes, sorted_indices, unsorted_indices = input if is_packed else (input, None, None, None)
@@ -117,7 +138,8 @@ class LSTM(Fast, nn.LSTM):
                 self._check_states(x, states, batch_sizes)
             return self._by_pytorch(input, hx, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        output, h_n, c_n = self._compute(x, states, tensors, Form(axes, batch_sizes), self._dropout_now())
+        form, dropout = Form(axes, batch_sizes), self._dropout_now()
+        output, h_n, c_n = self._compute(x, states, tensors, form, dropout, compute_dtype)
         state = self.permute_hidden((h_n, c_n), unsorted_indices)
         if batch_sizes is not None:
             return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
@@ -137,6 +159,8 @@ class LSTMCell(Fast, nn.LSTMCell):
         Whether to add bias_ih and bias_hh.
     device, dtype : optional
         Of the parameters.
+    compute_dtype : {None, "bfloat16"}, default None
+        As of `LSTM`.
 
     Examples
     --------
@@ -149,6 +173,29 @@ class LSTMCell(Fast, nn.LSTMCell):
     """
 
     _pytorch_class = nn.LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        compute_dtype: Literal["bfloat16"] | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self._set_compute_dtype(compute_dtype)
+
+    def extra_repr(self) -> str:
+        """Arguments of the constructor, for repr.
+
+        Returns
+        -------
+        str
+            As of `torch.nn.LSTMCell`, and compute_dtype unless it is None.
+        """
+        return self._with_compute_dtype(super().extra_repr())
 
     def _sizes(self) -> Sizes:
         return Sizes(self.input_size, self.hidden_size, 1, 1, self.bias_ih is not None, 0)
@@ -173,10 +220,10 @@ class LSTMCell(Fast, nn.LSTMCell):
         return call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
-    def _any_call(self, input: Any, hx: Any) -> Any:
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
         tensors = self._tensors()
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = self._axes(input)
         if fallback.reason_now() or not self._takes(input, states, tensors, axes):
             return self._by_pytorch(input, hx, (input, *states, *tensors))
-        return self._arrange(*self._compute(input, states, tensors, Form(axes), 0.0))
+        return self._arrange(*self._compute(input, states, tensors, Form(axes), 0.0, compute_dtype))

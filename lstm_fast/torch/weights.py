@@ -54,16 +54,24 @@ class Quantization(NamedTuple):
 class Packed:
     """Tensors packed for the core, with copies of what was packed. Immutable.
 
-    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype; float32 with a quantization.
+    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype; float32 with a quantization or compute_dtype,
+    which exclude each other.
     """
 
-    def __init__(self, sizes: Sizes, tensors: Sequence[Tensor], quantization: Quantization | None = None) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        tensors: Sequence[Tensor],
+        quantization: Quantization | None = None,
+        compute_dtype: str | None = None,
+    ) -> None:
         self.sizes, self.dtype, self.quantization = sizes, tensors[0].dtype, quantization
+        self.compute_dtype = compute_dtype
         # Packed from the copies: a write by another thread meanwhile shows at the next call.
         self.copies = [_aligned_copy(array(tensor.detach())) for tensor in tensors]
         I, H, L, D, _, P = sizes
         arrays = self.by_direction(self.copies)
-        options: dict[str, Any] = {"proj_size": P}
+        options: dict[str, Any] = {"proj_size": P, "compute_dtype": compute_dtype}
         if quantization is not None:
             arrays = _quantized(sizes, arrays, quantization)
             options |= _formats.core_options(*quantization)
@@ -107,10 +115,14 @@ def packed(
     sizes: Sizes,
     tensors: Sequence[Tensor],
     quantization: Quantization | None = None,
+    compute_dtype: str | None = None,
     *,
     is_frozen: bool = False,
 ) -> Packed:
     """old if it holds these tensors as they are now (is_frozen: the caller vouches for that), else a new Packed."""
-    if old is None or (old.sizes, old.dtype, old.quantization) != (sizes, tensors[0].dtype, quantization):
-        return Packed(sizes, tensors, quantization)
-    return old if is_frozen or old.calls.are_current(tensors) else Packed(sizes, tensors, quantization)
+    if old is not None:
+        options = sizes, tensors[0].dtype, quantization, compute_dtype
+        is_alike = (old.sizes, old.dtype, old.quantization, old.compute_dtype) == options
+        if is_alike and (is_frozen or old.calls.are_current(tensors)):
+            return old
+    return Packed(sizes, tensors, quantization, compute_dtype)

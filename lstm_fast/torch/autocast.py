@@ -1,0 +1,48 @@
+"""Calls under torch.autocast("cpu", dtype=torch.bfloat16): products in bfloat16, results of the dtypes of PyTorch's."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch._C import _is_any_autocast_enabled
+from torch.nn.utils.rnn import PackedSequence
+
+from . import fallback
+
+if TYPE_CHECKING:  # the one import from below: for annotations
+    from .fast import Fast
+
+NARROW = torch.float32, torch.bfloat16
+
+
+def takes(module: "Fast", input: Any, hx: Any) -> bool:
+    """Whether a call is one under autocast to bfloat16 that `call` computes: of float32 parameters on the CPU."""
+    if not _is_any_autocast_enabled():  # the cheapest question
+        return False
+    if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
+        return False
+    x = input.data if isinstance(input, PackedSequence) else input
+    states = hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
+    return (
+        fallback.reason_but_autocast() is None
+        and len(states) in (0, 2)
+        and all(fallback.is_plain(t, NARROW) for t in (x, *states))
+        and all(fallback.is_plain(t, NARROW[:1]) for t in module._tensors())
+    )
+
+
+def call(module: "Fast", input: Any, hx: Any) -> Any:
+    """The results of a call that `takes` has accepted. x and the states count as float32, and so do all gradients."""
+    x = input.data if isinstance(input, PackedSequence) else input
+    of_states: torch.dtype = x.dtype if hx is None else hx[1].dtype
+    states = None if hx is None else tuple(state.float() for state in hx)
+    with torch.autocast("cpu", enabled=False):
+        results = module._any_call(input.float(), states, "bfloat16")
+    if not isinstance(module, nn.RNNBase):
+        return tuple(result.to(of_states) for result in results)
+    output, (h_n, c_n) = results
+    # PyTorch has a kernel for whole sequences, all of bfloat16. Where it goes step by step, states keep their dtype.
+    is_packed, has_projection = isinstance(input, PackedSequence), bool(module._sizes().proj_size)
+    of_h = of_states if is_packed and not has_projection else torch.bfloat16
+    of_c = of_states if is_packed or has_projection else torch.bfloat16
+    return output.to(of_h), (h_n.to(of_h), c_n.to(of_c))
