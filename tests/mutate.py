@@ -36,6 +36,7 @@ BACKWARD, BACKWARD_STEPS, BACKWARD_STAGES, BACKWARD_RECOMPUTE, BACKWARD_WEIGHTS 
     for name in ("backward", "backward_steps", "backward_stages", "backward_recompute", "backward_weights")
 )
 
+FORMATS = "csrc/kernels/formats"
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
 BINDING = "lstm_fast/_binding"
 BITS_OF_THREADS, THREADS = "tests/test_bits.py -k threads", "csrc/threads.c"
@@ -200,6 +201,27 @@ MUTANTS = {
         "self.is_claimed = 1",
         "self.is_claimed = 0",
         "tests/test_streaming_safety.py -k initialised",
+    ),
+    "sums in blocks of 128": Mutant(
+        "csrc/lstm_fast.h",
+        "#define LSTM_SUM_BLOCK 64",
+        "#define LSTM_SUM_BLOCK 128",
+        "tests/test_bits.py -k blocks_of_64",
+    ),
+    "bfloat16: even products before odd ones": Mutant(
+        f"{FORMATS}/vector/bfloat16_by_shifts.h",
+        "vfma(left.even, right.even, vfma(left.odd, right.odd, sum))",
+        "vfma(left.odd, right.odd, vfma(left.even, right.even, sum))",
+        "tests/test_quantized.py",
+    ),
+    "bfloat16: the last row of an odd number has a partner": Mutant(
+        f"{FORMATS}/outer.h", "j + 1 < depth ?", "true ?", "tests/test_compute_dtype.py"
+    ),
+    "int8: the offset of the left operand left in": Mutant(
+        PACK, "has_offset ? -128 * sum : 0", "0", "tests/test_quantized.py"
+    ),
+    "int8: the lower part of 16 bits lost": Mutant(
+        f"{FORMATS}/tile.h", "broadcast(256), load(lower))", "broadcast(256), broadcast(0))", "tests/test_quantized.py"
     ),
 }
 
