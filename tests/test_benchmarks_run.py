@@ -47,7 +47,8 @@ def prepare(children, tmp_path):
 SEQUENCE = Case("sequence", "forward", 20, 3, 8, 32, "")
 STACK = Case("stack", "step", 1, 1, 8, 16, "", layers=3)
 TRAINING = Case("training", "training", 6, 16, 8, 16, "")
-ERRORS = {"float32": (0, 1e-5), "bfloat16": (1e-5, 1e-2), "int8": (1e-4, 5e-2), "int8-inputs": (1e-4, 5e-2)}
+ERRORS = {"float32": (0, 1e-5), "bfloat16": (1e-5, 1e-2), "int8": (1e-4, 5e-2)}
+ERRORS |= dict.fromkeys(("int8-inputs16", "int8-inputs"), ERRORS["int8"])
 
 
 @pytest.mark.parametrize("format", ERRORS)

@@ -31,12 +31,12 @@ class Bar(NamedTuple):
     H: range = ANY
     T: range = ANY
     kinds: str = "step block forward training"
-    formats: str = "float64 float32 float16 bfloat16 int8 int8-inputs"
+    formats: str = "float64 float32 float16 bfloat16 int8 int8-inputs16 int8-inputs"
     layers: range = ANY
     needs: tuple = ()
 
 
-INT8 = "int8 int8-inputs"
+INT8 = "int8 int8-inputs16 int8-inputs"
 ALONE = {64: 2.5, 128: 2, 256: 1.5, 512: 1.5, 1024: 1.5}
 BARS = (
     # int8 and bfloat16, inference

@@ -2,8 +2,13 @@
 
 from typing import NamedTuple
 
-FEWER_BITS = "bfloat16", "int8", "int8-inputs"  # whose error is reported; int8-inputs: the first layer's x in int8 too
-IN_PEERS = {"float16": "float32", "int8-inputs": "int8"}  # what peers compute in beside these of ours
+# Formats whose error is reported. int8-inputs16 and int8-inputs: also x of the first layer has 16 or 8 bits.
+FEWER_BITS = "bfloat16", "int8", "int8-inputs16", "int8-inputs"
+IN_PEERS = {
+    "float16": "float32",
+    "int8-inputs16": "int8",
+    "int8-inputs": "int8",
+}  # what peers compute in beside these of ours
 
 
 class Entrant(NamedTuple):
@@ -60,7 +65,8 @@ def weight_bytes(case):
 
     Over a sequence the products with weight_ih can be computed for many steps at once; those with weight_hh cannot.
     """
-    size = {"int8": 1, "int8-inputs": 1, "bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}[case.entrant.format]
+    format = case.entrant.format.partition("-")[0]
+    size = {"int8": 1, "bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}[format]
     hh = 4 * case.H * case.H * size * case.layers
     ih = 4 * case.H * (case.I + case.H * (case.layers - 1)) * size
     if case.kind == "step":

@@ -17,6 +17,7 @@ FLOAT32 = "step", "sequence", "batch", "training-1", "training"
 FORMATS = {  # regimes with their heading
     "bfloat16": "bfloat16, inference",
     "int8": "int8, inference",
+    "int8-inputs16": 'int8 with inputs="int16", inference',
     "int8-inputs": 'int8 with inputs="int8", inference',
     "bfloat16-training": "bfloat16, forward and backward",
 }

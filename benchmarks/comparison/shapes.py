@@ -10,6 +10,7 @@ REGIMES = {
     "batch": "whole sequence, batch 16-64",
     "bfloat16": "bfloat16, inference, baseline: float32",
     "int8": "int8, the first layer's x in float32; inference, baseline: float32",
+    "int8-inputs16": "int8, the first layer's x in 16 bits; inference, baseline: float32",
     "int8-inputs": "int8, the first layer's x too; inference, baseline: float32",
     "bfloat16-training": "bfloat16, training (forward + backward), baseline: float32",
     "formats-avx2": "formats with AVX2 forced, baseline: float32 with AVX2",

@@ -7,7 +7,7 @@ INFERENCE_PEERS = {
     "bfloat16": ("torch", "openvino", "jax", "onnxruntime"),
     "int8": ("torch", "onnxruntime", "openvino"),
 }
-INFERENCE_PEERS["int8-inputs"] = INFERENCE_PEERS["int8"]
+INFERENCE_PEERS["int8-inputs16"] = INFERENCE_PEERS["int8-inputs"] = INFERENCE_PEERS["int8"]
 SIZES = 64, 128, 256, 512, 1024
 BENCHDNN = (  # tests/benchdnn/inputs/rnn/ of oneDNN: shapes_inference, option_set_rnnt, perf_rnn_inference_lb
     (30, 1, 512, 512, "GNMT encoder"),
@@ -46,7 +46,7 @@ def _inference(format):
         yield Case(format, "forward", 100, 1, H, H, "one sequence at a time", *common)
     for T, B, H in BATCHES:
         yield Case(format, "forward", T, B, H, H, "many sequences at once", *common)
-    for T, B, I, H, reason in BENCHDNN if format != "int8-inputs" else ():
+    for T, B, I, H, reason in BENCHDNN if not format.startswith("int8-inputs") else ():
         yield Case(format, "forward", T, B, I, H, f"benchdnn: {reason}", *common)
 
 
