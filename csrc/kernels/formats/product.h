@@ -14,7 +14,18 @@
 struct format_product {
     const struct lstm_product *s;
     struct format_block block;
+    bool has_both_parts; /* the rows of the block are the upper and the lower part of a single row of 16 bits */
 };
+
+/* Of a tile of two rows: the sums of the upper part, then those of the lower part; the result takes the place of the
+ * first. */
+ALWAYS_INLINE void join_parts(const struct format_product *p, int64_t column, int n, struct sums start, vec *sums) {
+    for (int v = 0; v < n; v++) {
+        const vec total = vfma(sums[v], broadcast(256), sums[n + v]);
+        sums[v] = vfma(total * load(p->block.groups->scale + column + v * VL), broadcast(*p->block.row_scale),
+                       load(start.first + v * VL));
+    }
+}
 
 NEVER_INLINE void store_format_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n,
                                     const vec *sums) {
@@ -37,7 +48,9 @@ ALWAYS_INLINE void format_product_tile(const struct tile_shape shape, const enum
     const struct sums start = s->bias ? (struct sums){(real *)s->bias + column, 0} : zero_sums();
     vec sums[TILE_VECTORS];
     multiply_format_tile(shape, format, &p->block, row, panel, start, sums_of_tile(shape, sums));
-    store_format_sums(s, row, column, shape.rows, shape.panels * shape.width, sums);
+    const bool is_joined = format == LSTM_FORMAT_INT8 && shape.rows == 2 && p->has_both_parts;
+    if (is_joined) join_parts(p, column, shape.panels * shape.width, start, sums);
+    store_format_sums(s, row, column, is_joined ? 1 : shape.rows, shape.panels * shape.width, sums);
 }
 
 ALWAYS_INLINE void bfloat16_product_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -67,8 +80,8 @@ static void multiply_part(const struct format_product *p) {
         return;
     }
 #endif
-    for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, p, 0, s->n_rows, s->panel_begin, s->panel_end,
-                  false, s->panel_end * LSTM_PANEL_VECTORS);
+    for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, p, 0, p->has_both_parts ? 2 : s->n_rows,
+                  s->panel_begin, s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
 }
 
 /* The left operand into the workspace, and the tiles. False: a row of INT8 has a NaN that no whole number stands for. */
@@ -88,7 +101,10 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
         round_rows_by_scale(&s->a, s->n_rows, s->depth, s->groups.row_bits, operands, row_scale);
         p->block.row_scale = row_scale;
     }
-    if (s->groups.row_bits == 16) {
+    if (s->groups.row_bits == 16 && s->n_rows == 1) { /* reads the weights once */
+        p->has_both_parts = true;
+        p->block.part = LOWER;
+    } else if (s->groups.row_bits == 16) {
         p->block.lower = (struct sums){s->y.data, s->y.stride};
         p->block.left = (const int8_number *)operands + s->n_rows * stride;
         p->block.part = LOWER;
