@@ -122,6 +122,7 @@ def test_a_run_writes_what_show_prints_again(tmp_path):
         ("stack", "float32", 2),
         ("stack", "bfloat16", 2),
         ("stack", "int8", 2),
+        ("stack", "int8-inputs16", 2),
         ("stack", "int8-inputs", 2),
         ("odd", "float32", 1),
     ]
@@ -129,8 +130,8 @@ def test_a_run_writes_what_show_prints_again(tmp_path):
     assert {"instructions", "onednn_max_cpu_isa", "cpu", "isa"} <= set(results["host"])
     shown = compare("--show", path)
     assert "\n".join(shown).startswith("\n".join(table.all_lines(results)))
-    measured = [text.split("   [")[0] for text in lines if text.endswith("/5]")]
-    assert len(measured) == 5 and set(measured) <= set(shown)
+    measured = [text.split("   [")[0] for text in lines if text.endswith("/6]")]
+    assert len(measured) == 6 and set(measured) <= set(shown)
 
 
 def test_a_shape_is_four_integers():
