@@ -2,8 +2,8 @@
  * lstm_format), beside the dtype of everything else; loops/pack.h stores weights in it.
  *
  * REAL and FLOAT16 are computed with in `real` (kernels/tile.h). BFLOAT16 and INT8 have kernels of their own
- * (kernels/formats/),
- * which round the left operand too and take k in groups: 2 numbers, or 4 or 2, lie together for each column. */
+ * (kernels/formats/), which round the left operand too and take k in groups: 2 numbers, or 4 or 2, lie together for each
+ * column. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
 

@@ -66,6 +66,10 @@ class QuantizedLSTM(LSTMNetwork):
     times at 1024 (one step, AVX2, one thread), with two to eight sequences 1.3 to 1.1 times at H = 512. Where
     arithmetic is the limit, for H up to 64 or many sequences, it is not faster, and possibly a few percent slower.
 
+    "bfloat16" is slower than float32 with several sequences where the processor has no fast instruction for it: with
+    AVX2, AVX-512 without BF16, NEON, and on Intel's processors. "int8" with `inputs` of "float32" gains little there
+    with AVX2. docs/formats.md has measurements.
+
     Examples
     --------
     >>> import numpy as np
