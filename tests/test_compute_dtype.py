@@ -12,7 +12,9 @@ import bfloat16_cases
 import lstm_fast as lf
 from format_cases import has_fma
 from lstm_fast import _core
+from lstm_fast.modules.reverse import ReverseLSTM
 from option_cases import LSTM_OPTIONS, draw, make, train
+from optional import require
 from tolerances import assert_same_bits
 
 make = functools.partial(make, "lstm", dtype=np.float32, compute_dtype="bfloat16")
@@ -229,7 +231,7 @@ def test_fit_lowers_the_loss_as_in_float32():
 # ---- the option ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", [lf.LSTM, lf.LSTMCell, lf.onnx.ReverseLSTM])
+@pytest.mark.parametrize("cls", [lf.LSTM, lf.LSTMCell, ReverseLSTM])
 def test_option_is_validated_shown_and_fixed(cls):
     with pytest.raises(ValueError, match=r"compute_dtype must be None or 'bfloat16', got 'float16'"):
         cls(3, 4, compute_dtype="float16")
@@ -343,7 +345,7 @@ def test_estimators_pass_it_on():
 
 
 def test_onnx_has_the_float32_network_and_remembers_it(tmp_path):
-    pytest.importorskip("onnx")
+    require("onnx")
     lstm = make(3, 9, (), seed=1)
     lf.onnx.save(lstm, tmp_path / "x.onnx")
     loaded = lf.onnx.load(tmp_path / "x.onnx")
