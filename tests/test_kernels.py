@@ -30,8 +30,12 @@ def exact(name, x):
         return np.where(wide < 0, e, 1) / (1 + e)
 
 
+def has_fma():
+    return _core.isa() != "portable"
+
+
 def assert_accurate(name, x, got=None):
-    """At most 2 ULP; where the exact value is no normal number of the dtype, 0 will do; never out of range."""
+    """At most ACTIVATION_ULP; where the exact value is no normal number of the dtype, 0 will do; never out of range."""
     got = FUNCTIONS[name](x) if got is None else got
     is_nan = np.isnan(x)
     assert np.isnan(got[is_nan]).all()
@@ -44,8 +48,16 @@ def assert_accurate(name, x, got=None):
     error = np.abs(got - want) / np.ldexp(want.dtype.type(info.eps), exponent)
     error[(np.abs(want) < info.tiny) & (got == 0)] = 0
     worst = error.argmax()
-    assert error[worst] <= ACTIVATION_ULP, f"{error[worst]:.3f} ULP at {name}({x[worst]!r}) = {got[worst]!r}"
+    assert error[worst] <= ACTIVATION_ULP[has_fma()], f"{error[worst]:.3f} ULP at {name}({x[worst]!r}) = {got[worst]!r}"
     assert (got >= LOWEST[name]).all() and (got <= 1).all()
+
+
+def assert_monotone(x, got):
+    """Where x rises, so does the result; without a fused multiply-add it may fall by one ULP."""
+    x, got = x[~np.isnan(x)], got[~np.isnan(x)]
+    rising = got[np.argsort(x, kind="stable")]
+    allowed = 0 if has_fma() else np.spacing(np.abs(rising[1:]))
+    assert (np.diff(rising) >= -allowed).all()
 
 
 def special_points(dtype):
@@ -76,16 +88,27 @@ def special_points(dtype):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_is_within_2_ulp_over_all_of_float32(isa, name):
+def test_activation_is_accurate_and_monotone_over_all_of_float32(isa, name):
     chunk = 1 << 22
     for begin in range(0, 1 << 32, STRIDE * chunk):
         bits = np.arange(begin, min(begin + STRIDE * chunk, 1 << 32), STRIDE, dtype=np.uint64).astype(np.uint32)
         with np.errstate(invalid="ignore"):  # signalling NaNs
-            assert_accurate(name, bits.view(np.float32))
+            x = bits.view(np.float32)
+            got = FUNCTIONS[name](x)
+            assert_accurate(name, x, got)
+        assert_monotone(x, got)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_is_within_2_ulp_over_float64(isa, name):
+def test_activation_is_monotone_among_neighboring_floats(isa, name):
+    for start in (0.01, 0.25, 0.5, 1, 4, 8, 16):  # where the quotient, the exponent or the tail begins to dominate
+        x = np.float32(start).view(np.uint32) + np.arange(1 << 16, dtype=np.uint32)
+        assert_monotone(x.view(np.float32), FUNCTIONS[name](x.view(np.float32)))
+        assert_monotone(-x.view(np.float32), FUNCTIONS[name](-x.view(np.float32)))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_activation_is_accurate_over_float64(isa, name):
     assert np.finfo(np.longdouble).eps < 1e-18, "this machine has no wider format to compare float64 with"
     rng = np.random.default_rng(64)
     any_bits = rng.integers(0, 2**64, 200_000, dtype=np.uint64).view(np.float64)
@@ -98,7 +121,7 @@ def test_activation_is_within_2_ulp_over_float64(isa, name):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_is_within_2_ulp_near_special_points(isa, name, dtype):
+def test_activation_is_accurate_near_special_points(isa, name, dtype):
     assert_accurate(name, special_points(dtype))
 
 
@@ -125,10 +148,9 @@ def test_tanh_is_odd_to_the_bit(isa, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_does_not_fall_by_more_than_its_error_where_the_function_rises(isa, name, dtype):
-    x = np.sort(special_points(dtype))
-    y = FUNCTIONS[name](x)
-    assert (np.diff(y) >= -2 * ACTIVATION_ULP * np.spacing(np.abs(y[1:]))).all()
+def test_activation_is_monotone_near_special_points(isa, name, dtype):
+    x = special_points(dtype)
+    assert_monotone(x, FUNCTIONS[name](x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -161,7 +183,7 @@ def gates_of(x):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_activation_is_within_2_ulp_inside_a_cell(isa, dtype):
+def test_activation_is_accurate_inside_a_cell(isa, dtype):
     x = np.concatenate([special_points(dtype), np.linspace(-20, 20, 3000).astype(dtype)])
     x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # what is smaller is flushed: below
     for name, gate in zip(("sigmoid", "sigmoid", "tanh", "sigmoid"), gates_of(x), strict=True):

@@ -131,15 +131,20 @@ def test_every_activation_in_every_place_matches_reference(isa, place, activatio
 )
 def test_float32_is_near_float64(isa, options):
     """With initial parameters: the tolerances of the plain cell, doubled for forward, because a unit may reach a bound
-    in one precision and not in the other; ten times with layer norm, which divides by deviations of about 0.1."""
-    module = lf.LSTM(16, 33, dtype=np.float32, seed=3, **options)
-    a = draw(np.random.default_rng(4), module, 40, 5, {"given_h_0", "given_c_0"})
-    got, tape = train(module, a)
-    for name, value in expect(module, a, tape.options).items():
-        is_forward = name in ("output", "h_n", "c_n")
-        error = forward_error(got[name], value) if is_forward else gradient_error(got[name], value, np.float32)
-        limit = 2 * FORWARD[np.float32] if is_forward else FEW_GRADIENTS_F32
-        assert_within(error, limit * (10 if "layer_norm" in options else 1), (options, name))
+    in one precision and not in the other; ten times with layer norm, which divides by deviations of about 0.1. The
+    median of three draws: in one of them a deviation may happen to be near 0."""
+    errors = {}
+    for seed in (3, 4, 5):
+        module = lf.LSTM(16, 33, dtype=np.float32, seed=seed, **options)
+        a = draw(np.random.default_rng(seed + 1), module, 40, 5, {"given_h_0", "given_c_0"})
+        got, tape = train(module, a)
+        for name, value in expect(module, a, tape.options).items():
+            is_forward = name in ("output", "h_n", "c_n")
+            error = forward_error(got[name], value) if is_forward else gradient_error(got[name], value, np.float32)
+            limit = 2 * FORWARD[np.float32] if is_forward else FEW_GRADIENTS_F32
+            errors.setdefault((name, limit), []).append(error)
+    for (name, limit), several in errors.items():
+        assert_within(np.median(several), limit * (10 if "layer_norm" in options else 1), (options, name))
 
 
 # ---- gradients, without the reference's backward ----

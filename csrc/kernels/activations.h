@@ -1,20 +1,26 @@
 /* The activations of a vector and their derivatives in terms of the output, which is what a tape keeps.
  *
- * sigmoid and tanh are within 2 ULP of the exact value (measured over all floats: sigmoid 1.5, tanh 1.95); NaN stays
- * NaN, the infinities saturate, tanh is odd to the bit. Both are built on one exponential:
+ * In float32, sigmoid is within 1.0 ULP of the exact value and tanh within 1.5, measured over all floats; both are
+ * monotone. NaN stays NaN, the infinities saturate, tanh is odd to the bit. (Without a fused multiply-add: 1.4 and 1.9
+ * ULP, and neighbours may fall by one ULP.) Both are built on one exponential:
  *
- *     z = n ln 2 + r, |r| <= ln(2)/2;   exp(z) = s (1 + p) with s = 2^n, p = expm1(r) = r + r^2 P(r)
+ *     w = n ln 2 - r, |r| <= ln(2)/2;   exp(-w) = s (1 + p) with s = 2^-n, p = expm1(r) = r + r^2 P(r)
  *
- * P is a near-minimax polynomial of (expm1(r) - r) / r^2 (Chebyshev fit with 60 digits, coefficients rounded); the
- * relative error of expm1(r) is below 0.03 (float32) and 0.01 (float64) of an epsilon. ln 2 is split in two so that n *
- * high is exact. n is rounded by adding 1.5 * 2^23 (float64: 2^52) and the exponent bias, which leaves the exponent of
- * 2^n in the low bits. Working with s and p rounds each of 1 + exp(z) and exp(z) - 1 once or hardly more; the textbook
- * forms e / (1 + e) and -m / (m + 2) of a rounded e or m reached 2.3 and 2.5 ULP.
+ * P is a minimax polynomial of (expm1(r) - r) / r^2, its coefficients rounded; the relative error of p is below 0.23
+ * (float32) and 0.01 (float64) of an epsilon. ln 2 is split in two so that n * high is exact. -n is rounded by adding
+ * 1.5 * 2^23 (float64: 2^52) and the exponent bias, which leaves the exponent of 2^-n in the low bits.
+ *
+ * Both are quotients whose numerator and divisor are known to twice the precision, since s p is exact. The quotient of
+ * their leading parts is corrected by its residual, which a fused multiply-add gives exactly:
+ *
+ *     (N + N') / (D + D') = q + ((N - q D) + (N' - q D')) / D   with q = N / D rounded
+ *
+ * This costs 2 % of a cell with AVX-512 and nothing with AVX2, since it replaces one coefficient of P, the two branches
+ * that tanh had and sign flips; it took the largest errors from 1.7 and 1.9 ULP to 1.0 and 1.5.
  *
  * Tried without gain: Estrin's scheme (the shorter chain needs more copies of constants); constants as whole vectors in
- * memory (a tenth fewer instructions in the cell, same time); folding the sign flip of sigmoid into the constants; on
- * AVX-512, vrcp14 with Newton steps instead of divisions (llvm-mca: 112 cycles per vector of units, not 84: ports 0 and
- * 5 are the bottleneck). Dropping `rest` in sigmoid is 3 % faster at H = 64 but 2.02 ULP off at 2^24. */
+ * memory (a tenth fewer instructions in the cell, same time); on AVX-512, vrcp14 with Newton steps instead of divisions
+ * (llvm-mca: 112 cycles per vector of units, not 84: ports 0 and 5 are the bottleneck). */
 #ifndef LSTM_ACTIVATIONS_H
 #define LSTM_ACTIVATIONS_H
 
@@ -25,7 +31,7 @@
 #include "../real.h"
 #include "vector.h"
 
-/* EXP_LOWEST: 2^n is 0 there. EXP_HIGHEST: the largest z whose 1 / exp(z) is still a normal number. */
+/* EXP_MOST: exp(-w) is 0 from there on. EXP_LEAST: the smallest w for which 1 / exp(-w) is still a normal number. */
 #ifdef LSTM_DOUBLE
 static const real exp_coefficients[] = {0x1.1f730349868cep-29,
                                         0x1.af4de97ca4194p-26,
@@ -41,19 +47,18 @@ static const real exp_coefficients[] = {0x1.1f730349868cep-29,
 #define EXP_ROUND (0x1.8p52 + 1023)
 #define EXP_LN2_HIGH 0x1.62e42feep-1
 #define EXP_LN2_LOW 0x1.a39ef35793c76p-33
-#define EXP_LOWEST (-709.)
-#define EXP_HIGHEST 709.
+#define EXP_LEAST (-709.)
+#define EXP_MOST 709.
 #define MANTISSA_BITS 52
 #define SIGN_BIT INT64_MIN
 #define LOG1P_TERMS 17
 #else
-static const real exp_coefficients[] = {0x1.a124f2p-13f, 0x1.6d4324p-10f, 0x1.1110e0p-7f,
-                                        0x1.5554eap-5f,  0x1.555556p-3f,  0x1p-1f};
+static const real exp_coefficients[] = {0x1.6d7256p-10f, 0x1.122680p-7f, 0x1.5554c8p-5f, 0x1.5554b2p-3f, 0x1p-1f};
 #define EXP_ROUND (0x1.8p23f + 127)
 #define EXP_LN2_HIGH 0x1.63p-1f
 #define EXP_LN2_LOW (-0x1.bd0106p-13f)
-#define EXP_LOWEST (-88.f)
-#define EXP_HIGHEST 87.9f
+#define EXP_LEAST (-87.9f)
+#define EXP_MOST 88.f
 #define MANTISSA_BITS 23
 #define SIGN_BIT INT32_MIN
 #define LOG1P_TERMS 8
@@ -62,34 +67,38 @@ static const real exp_coefficients[] = {0x1.a124f2p-13f, 0x1.6d4324p-10f, 0x1.11
 ALWAYS_INLINE vec one(void) { return broadcast((real)1); }
 ALWAYS_INLINE vec zero(void) { return broadcast((real)0); }
 
+ALWAYS_INLINE vec vabs(vec z) { return (vec)((bits)z & ((bits){0} + ~SIGN_BIT)); }
+/* |m| with the sign of z, for m >= 0. */
+ALWAYS_INLINE vec with_sign_of(vec z, vec m) { return (vec)((bits)m | ((bits)z & SIGN_BIT)); }
+
 /* ---- sigmoid and tanh -------------------------------------------------------------------------------------------- */
 
-/* The argument x of a sigmoid or a tanh with the exponential that it needs: exp(z) = s + s p. */
+/* The argument x of a sigmoid or a tanh with the exponential that it needs: exp(-w) = s + s p. */
 struct argument {
-    vec x, z, s, p;
+    vec x, w, s, p;
 };
 
 ALWAYS_INLINE struct argument for_sigmoid(vec x) {
-    return (struct argument){.x = x, .z = at_least(broadcast(EXP_LOWEST), at_most(broadcast(EXP_HIGHEST), -x))};
+    return (struct argument){.x = x, .w = at_least(broadcast(EXP_LEAST), at_most(broadcast(EXP_MOST), x))};
 }
 
-/* z = -|2x| */
+/* w = |2x| */
 ALWAYS_INLINE struct argument for_tanh(vec x) {
-    return (struct argument){.x = x, .z = at_least(broadcast(EXP_LOWEST), (vec)((bits)(x + x) | SIGN_BIT))};
+    return (struct argument){.x = x, .w = at_most(broadcast(EXP_MOST), vabs(x + x))};
 }
 
-/* s and p of n arguments, whose z is in EXP_LOWEST .. EXP_HIGHEST or NaN. Each is one long chain of dependent
+/* s and p of n arguments, whose w is in EXP_LEAST .. EXP_MOST or NaN. Each is one long chain of dependent
  * operations; interleaving those of the first and of the second half of a cell makes the cell 14-18 % faster. (GCC
  * partly undoes it; preventing that with empty asm statements gained nothing more.) */
 #define MOST_ARGUMENTS 3
 ALWAYS_INLINE void exponentials(const int n, struct argument *a) {
     vec r[MOST_ARGUMENTS];
     UNROLL
-    for (int j = 0; j < n; j++) a[j].s = vfma(a[j].z, broadcast((real)0x1.71547652b82fep+0), broadcast(EXP_ROUND));
+    for (int j = 0; j < n; j++) a[j].s = vfnma(a[j].w, broadcast((real)0x1.71547652b82fep+0), broadcast(EXP_ROUND));
     UNROLL
-    for (int j = 0; j < n; j++) r[j] = vfma(a[j].s - broadcast(EXP_ROUND), broadcast(-EXP_LN2_HIGH), a[j].z);
+    for (int j = 0; j < n; j++) r[j] = vfnms(a[j].s - broadcast(EXP_ROUND), broadcast(EXP_LN2_HIGH), a[j].w);
     UNROLL
-    for (int j = 0; j < n; j++) r[j] = vfma(a[j].s - broadcast(EXP_ROUND), broadcast(-EXP_LN2_LOW), r[j]);
+    for (int j = 0; j < n; j++) r[j] = vfnma(a[j].s - broadcast(EXP_ROUND), broadcast(EXP_LN2_LOW), r[j]);
     UNROLL
     for (int j = 0; j < n; j++) {
         a[j].s = (vec)((bits)a[j].s << MANTISSA_BITS);
@@ -104,21 +113,27 @@ ALWAYS_INLINE void exponentials(const int n, struct argument *a) {
     for (int j = 0; j < n; j++) a[j].p = vfma(r[j] * r[j], a[j].p, r[j]);
 }
 
-/* 1 / (1 + exp(-x)): the divisor is 1 + s + s p, where s p is exact, and so is 1 + s but for a large s, whose lost part
- * is `rest`. */
+/* 1 / (1 + exp(-x)). The divisor is s p + (1 + s), rounded; what it lost is exact, and so is (s - divisor) + 1. */
 ALWAYS_INLINE vec sigmoid(struct argument a) {
-    const vec sum = one() + a.s, rest = one() - (sum - a.s);
-    return one() / (sum + vfma(a.s, a.p, rest));
+    const vec divisor = vfma(a.s, a.p, one() + a.s);
+    const vec lost = vfma(a.s, a.p, (a.s - divisor) + one());
+    const vec quotient = one() / divisor;
+    const vec residual = vfnma(quotient, lost, vfnma(quotient, divisor, one()));
+    return vfma(quotient, residual, quotient); /* the quotient is the reciprocal of the divisor, too */
 }
 
-/* With e = exp(-|2x|): (1 - e) / (1 + e) where e is large, 1 - 2e / (1 + e) where it is small, with the sign of x. (v-:
+/* With e = exp(-|2x|): (1 - e) / (1 + e), with the sign of x. The divisor is 2 - (1 - e): what both lost is exact. (v-:
  * not libm's.) */
 ALWAYS_INLINE vec vtanh(struct argument a) {
-    const vec divisor = vfma(a.s, a.p, a.s + one()), twice = a.s + a.s;
-    const bits is_small = divisor < broadcast((real)1.3125);
-    const vec quotient = vselect(is_small, vfma(twice, a.p, twice), vfma(-a.s, a.p, one() - a.s)) / divisor;
-    const vec magnitude = vselect(is_small, one() - quotient, quotient);
-    return (vec)((bits)magnitude | ((bits)a.x & SIGN_BIT));
+    const vec numerator = vfnma(a.s, a.p, one() - a.s);
+    const vec numerator_lost = vfnma(a.s, a.p, (one() - a.s) - numerator);
+    const vec divisor = broadcast((real)2) - numerator;
+    const vec divisor_lost = ((broadcast((real)2) - divisor) - numerator) - numerator_lost;
+    const vec quotient = numerator / divisor;
+    const vec residual = vfnma(quotient, divisor, numerator) + vfnma(quotient, divisor_lost, numerator_lost);
+    /* 1 / divisor within 4 % for a divisor in 1 .. 2 */
+    const vec reciprocal = vfma(divisor, broadcast((real)-0.5), broadcast((real)1.4571));
+    return with_sign_of(a.x, vfma(residual, reciprocal, quotient));
 }
 
 ALWAYS_INLINE vec sigmoid_of(vec x) {
@@ -136,21 +151,21 @@ ALWAYS_INLINE vec tanh_of(vec x) {
 /* ---- the other activations ------------------------------------------------------------------------------------------
  * ONNX's eleven. Formulas and kinks are those of lstm_fast/reference/activations.py. */
 
-ALWAYS_INLINE struct argument exponential_of_negative(vec z) {
-    struct argument a = {.z = at_least(broadcast(EXP_LOWEST), z)};
+ALWAYS_INLINE struct argument exponential_of_minus(vec w) {
+    struct argument a = {.w = at_most(broadcast(EXP_MOST), w)};
     exponentials(1, &a);
     return a;
 }
 
-/* exp(z) for z <= 0. */
-ALWAYS_INLINE vec exp_of_negative(vec z) {
-    const struct argument a = exponential_of_negative(z);
+/* exp(-w) for w >= 0. */
+ALWAYS_INLINE vec exp_of_minus(vec w) {
+    const struct argument a = exponential_of_minus(w);
     return vfma(a.s, a.p, a.s);
 }
 
-/* exp(z) - 1 for z <= 0: s p + (s - 1), where s - 1 is exact. */
-ALWAYS_INLINE vec expm1_of_negative(vec z) {
-    const struct argument a = exponential_of_negative(z);
+/* exp(-w) - 1 for w >= 0: s p + (s - 1), where s - 1 is exact. */
+ALWAYS_INLINE vec expm1_of_minus(vec w) {
+    const struct argument a = exponential_of_minus(w);
     return vfma(a.s, a.p, a.s - one());
 }
 
@@ -164,11 +179,8 @@ ALWAYS_INLINE vec vlog1p(vec u) {
     return vfma(w * w2, sum, w) * broadcast((real)2);
 }
 
-ALWAYS_INLINE vec vabs(vec z) { return (vec)((bits)z & ((bits){0} + ~SIGN_BIT)); }
-
-/* max(z, 0) and min(z, 0); both keep NaN. */
+/* max(z, 0); keeps NaN. */
 ALWAYS_INLINE vec relu(vec z) { return at_least(zero(), z); }
-ALWAYS_INLINE vec negative_part(vec z) { return at_most(zero(), z); }
 
 NEVER_INLINE vec activate(const struct lstm_activation *a, vec z) {
     const vec alpha = broadcast((real)a->alpha), beta = broadcast((real)a->beta);
@@ -180,9 +192,9 @@ NEVER_INLINE vec activate(const struct lstm_activation *a, vec z) {
     case LSTM_THRESHOLDED_RELU: return vselect(z < alpha, zero(), z);
     case LSTM_SCALED_TANH: return alpha * tanh_of(beta * z);
     case LSTM_HARD_SIGMOID: return at_least(zero(), at_most(one(), vfma(alpha, z, beta)));
-    case LSTM_ELU: return vselect(z < zero(), alpha * expm1_of_negative(negative_part(z)), z);
+    case LSTM_ELU: return vselect(z < zero(), alpha * expm1_of_minus(relu(-z)), z);
     case LSTM_SOFTSIGN: return z / (one() + vabs(z));
-    case LSTM_SOFTPLUS: return relu(z) + vlog1p(exp_of_negative(-vabs(z))); /* max(z, 0) + log(1 + exp(-|z|)) */
+    case LSTM_SOFTPLUS: return relu(z) + vlog1p(exp_of_minus(vabs(z))); /* max(z, 0) + log(1 + exp(-|z|)) */
     case LSTM_DEFAULT:
     case LSTM_TANH: break;
     }
@@ -201,7 +213,7 @@ NEVER_INLINE vec activation_slope(const struct lstm_activation *a, vec y) {
     case LSTM_HARD_SIGMOID: return vselect((y > zero()) & (y < one()), alpha, zero());
     case LSTM_ELU: return vselect(y <= zero(), y + alpha, one());
     case LSTM_SOFTSIGN: return (one() - vabs(y)) * (one() - vabs(y));
-    case LSTM_SOFTPLUS: return -expm1_of_negative(-y);
+    case LSTM_SOFTPLUS: return -expm1_of_minus(y);
     case LSTM_DEFAULT:
     case LSTM_TANH: break;
     }

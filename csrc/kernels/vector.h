@@ -6,6 +6,7 @@
  *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h
  *     broadcast(s)
  *     vfma(a, b, c)                           a * b + c, rounded once (portable: twice)
+ *     vfnma(a, b, c), vfnms(a, b, c)          c - a * b, -(a * b) - c, in the same way
  *     at_least(low, v), at_most(high, v)      the larger, the smaller; v where v is NaN
  *     load_first(p, n), store_first(p, v, n)  the first n lanes, n < VL; no memory beyond is touched, the rest is zero
  *     load_half(p)                            float32: VL numbers of IEEE half precision, widened; exact, subnormal

@@ -21,6 +21,8 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec broadcast(real s) { return _mm512_set1_pd(s); }
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
+ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_pd(a, b, c); }
+ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return _mm512_fnmsub_pd(a, b, c); }
 ALWAYS_INLINE vec at_least(vec low, vec v) { return _mm512_max_pd(low, v); }
 ALWAYS_INLINE vec at_most(vec high, vec v) { return _mm512_min_pd(high, v); }
 ALWAYS_INLINE __mmask8 first_lanes(int64_t n) { return (__mmask8)((1u << n) - 1); }
@@ -29,6 +31,8 @@ ALWAYS_INLINE void store_first(real *p, vec v, int64_t n) { _mm512_mask_storeu_p
 #else
 ALWAYS_INLINE vec broadcast(real s) { return _mm512_set1_ps(s); }
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
+ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return _mm512_fnmsub_ps(a, b, c); }
 ALWAYS_INLINE vec at_least(vec low, vec v) { return _mm512_max_ps(low, v); }
 ALWAYS_INLINE vec at_most(vec high, vec v) { return _mm512_min_ps(high, v); }
 ALWAYS_INLINE __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }

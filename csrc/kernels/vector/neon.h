@@ -12,8 +12,12 @@
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return vfmaq_f64(c, a, b); }
+ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return vfmsq_f64(c, a, b); }
+ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return -vfmaq_f64(c, a, b); }
 #else
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
+ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return -vfmaq_f32(c, a, b); }
 ALWAYS_INLINE vec load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 #endif
 

@@ -10,6 +10,8 @@
 #define TILE_PANELS(rows) ((rows) == 1 ? 3 : 1)
 
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return c - a * b; }
+ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return -(a * b) - c; }
 
 #ifndef LSTM_DOUBLE
 ALWAYS_INLINE vec load_half(const uint16_t *p) {
