@@ -1,0 +1,146 @@
+/* Heat maps of the shown layer over time: x, then i, f, g, o, c, h. Steps go right, units go down.
+
+   Lightness shows the size and hatching the sign, so that the maps can be read in grey. */
+
+const MAPS = [
+  ["f", "forget gate", "how much of c is kept"],
+  ["i", "input gate", "how much is written"],
+  ["g", "candidate", "what may be written"],
+  ["o", "output gate", "how much is shown"],
+  ["c", "long-term memory", "f × c + i × g"],
+  ["h", "short-term memory", "o × tanh(c)"],
+];
+
+const mapSize = (name) => (name === "h" ? page.model.R : page.model.H);
+const rgb = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+
+/* The largest size of a number in the original run: colours keep their meaning while a reader drags. */
+function scaleOf(name) {
+  if ("ifo".includes(name) && page.model.cell.recurrent_activation[0].endsWith("sigmoid")) return 1;
+  let largest = 1e-12;
+  for (const s of page.originalRun[layerIndex()]) for (const v of s[name]) largest = Math.max(largest, Math.abs(v));
+  return largest;
+}
+
+function colorOf(v, scale, colors) {
+  const part = Math.min(1, Math.abs(v) / scale) ** 0.85, end = v < 0 ? colors.negative : colors.positive;
+  return colors.paper.map((p, k) => Math.round(p + part * (end[k] - p)));
+}
+
+function hatch(context, color) {
+  const tile = new OffscreenCanvas(6, 6), pen = tile.getContext("2d");
+  pen.strokeStyle = color;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (const shift of [-6, 0, 6]) pen.moveTo(shift - 1, 7), pen.lineTo(shift + 7, -1);
+  pen.stroke();
+  return context.createPattern(tile, "repeat");
+}
+
+function paint(canvas, name) {
+  const { T } = page.model, n = mapSize(name), steps = page.run[layerIndex()], scale = scaleOf(name);
+  const width = canvas.clientWidth, height = canvas.clientHeight, dots = window.devicePixelRatio || 1;
+  if (!width) return;
+  canvas.width = Math.round(width * dots);
+  canvas.height = Math.round(height * dots);
+  const colors = { paper: rgb(ink("zero")), positive: rgb(ink("positive")), negative: rgb(ink("negative")) };
+  const image = new ImageData(T, n);
+  for (let t = 0; t < T; t++)
+    for (let k = 0; k < n; k++) image.data.set([...colorOf(steps[t][name][k], scale, colors), 255], 4 * (k * T + t));
+  const small = new OffscreenCanvas(T, n), pen = canvas.getContext("2d");
+  small.getContext("2d").putImageData(image, 0, 0);
+  pen.imageSmoothingEnabled = false;
+  pen.setTransform(dots, 0, 0, dots, 0, 0);
+  pen.drawImage(small, 0, 0, width, height);
+  const w = width / T, h = height / n;
+  pen.beginPath();
+  for (let t = 0; t < T; t++) for (let k = 0; k < n; k++) if (steps[t][name][k] < 0) pen.rect(t * w, k * h, w, h);
+  pen.fillStyle = hatch(pen, ink("hatch"));
+  pen.fill();
+  if (w > 42 && h > 17) write(pen, name, steps, scale, colors, w, h);
+  if (w > 6 && h > 6) {
+    pen.fillStyle = ink("card");
+    for (let t = 1; t < T; t++) pen.fillRect(t * w - 0.5, 0, 1, height);
+    for (let k = 1; k < n; k++) pen.fillRect(0, k * h - 0.5, width, 1);
+  }
+  mark(pen, view.step * w, name === "h" && view.unit >= n ? -1 : view.unit * h, w, h, width, height);
+}
+
+function write(pen, name, steps, scale, colors, w, h) {
+  pen.font = `${Math.min(14, h * 0.55)}px ${ink("sans")}`;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  steps.forEach((s, t) =>
+    s[name].forEach((v, k) => {
+      const [r, g, b] = colorOf(v, scale, colors), text = format(v, w > 60 ? 4 : 3);
+      const isDark = 0.299 * r + 0.587 * g + 0.114 * b < 140, x = (t + 0.5) * w, y = (k + 0.5) * h;
+      if (v < 0) {
+        pen.fillStyle = `rgb(${r} ${g} ${b})`;
+        pen.fillRect(x - pen.measureText(text).width / 2 - 3, y - h * 0.32, pen.measureText(text).width + 6, h * 0.64);
+      }
+      pen.fillStyle = isDark ? "#ffffff" : "#14171b";
+      pen.fillText(text, x, y);
+    }),
+  );
+}
+
+/* The chosen step as a column, the chosen unit as a cell in it. */
+function mark(pen, x, y, w, h, width, height) {
+  const outline = (left, top, wide, high, thickness) => {
+    pen.lineWidth = thickness;
+    pen.strokeRect(left + 1, top + 1, Math.max(2, wide - 2), Math.max(2, high - 2));
+  };
+  pen.strokeStyle = ink("card");
+  outline(x - 1, 0, w + 2, height, 4);
+  pen.strokeStyle = ink("ink");
+  outline(x, 0, w, height, 1.5);
+  if (y >= 0 && height > h * 1.5) outline(x - 2, y - 2, w + 4, h + 4, 2.5);
+}
+
+function buildMaps() {
+  fill(find("#maps"), MAPS.map(([name, words, meaning]) => {
+    const readout = make("output", { class: "readout" });
+    const canvas = make("canvas", { id: `map-${name}`, tabindex: 0, role: "slider", "data-map": name, "aria-orientation": "horizontal" });
+    const cellAt = (event) => {
+      const box = canvas.getBoundingClientRect(), n = mapSize(name);
+      return {
+        step: clamp(Math.floor(((event.clientX - box.left) / box.width) * page.model.T), 0, page.model.T - 1),
+        unit: clamp(Math.floor(((event.clientY - box.top) / box.height) * n), 0, n - 1),
+      };
+    };
+    canvas.addEventListener("pointermove", (event) => {
+      const { step, unit } = cellAt(event), v = stepAt(step)[name][unit];
+      readout.textContent = `${stepName(step)}${page.model.H > 1 ? `, ${unitName(unit)}` : ""}: ${format(v)}`;
+    });
+    canvas.addEventListener("pointerleave", () => (readout.textContent = ""));
+    canvas.addEventListener("click", (event) => choose({ ...cellAt(event), focus: { name, ...keyless(cellAt(event)) } }));
+    canvas.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      choose({ step: view.step + by[0], unit: view.unit + by[1] });
+      const { step, unit } = view;
+      if (unit < mapSize(name)) say(`${words}, ${stepName(step)}, ${unitName(unit)}: ${format(stepAt(step)[name][unit])}`);
+    });
+    const head = make("figcaption", {}, make("b", {}, make("i", {}, name), ` ${words}`), make("span", { class: "meaning" }, meaning), readout);
+    return make("figure", { class: "map" }, head, canvas, make("div", { class: "scale" }));
+  }));
+}
+
+const keyless = ({ step, unit }) => ({ t: step, k: unit });
+
+function drawMaps() {
+  for (const [name, words] of MAPS) {
+    const canvas = find(`#map-${name}`), n = mapSize(name), unit = Math.min(view.unit, n - 1);
+    canvas.style.height = `${clamp(n * 18, 40, 172)}px`;
+    const value = stepAt(view.step)[name][unit];
+    for (const [key, text] of Object.entries({
+      "aria-label": `Heat map of the ${words} ${name}: ${n} units down, ${page.model.T} steps across. Arrow keys move the choice.`,
+      "aria-valuemin": 1, "aria-valuemax": page.model.T, "aria-valuenow": view.step + 1,
+      "aria-valuetext": `${stepName(view.step)}, ${unitName(unit)}, ${format(value)}`,
+    })) canvas.setAttribute(key, text);
+    const scale = scaleOf(name);
+    canvas.nextSibling.textContent = scale === 1 && "ifo".includes(name) ? "0 closed … 1 open" : `−${format(scale, 3)} … ${format(scale, 3)}, hatched below 0`;
+    paint(canvas, name);
+  }
+}
