@@ -6,10 +6,9 @@
     learning.py     the unit that learns in the page
     pages.py        html: the page of any small LSTM
     companies.py    the page of the tour's unit and its two companies
-    page/           the page itself: template.html, style.css, JavaScript
 
-Each file uses only those above it. The page has no dependencies and makes no request: page/core.js holds the formulas
-of lstm_fast.reference, the other scripts draw.
+Each file uses only those above it. The page itself is in page/: template.html, style.css and scripts, of which core.js
+holds the formulas of lstm_fast.reference and the others draw. It has no dependencies and makes no request.
 """
 
 from .companies import companies

@@ -1,6 +1,6 @@
 /* Lines over time of x, c and h of the chosen unit: as written (dashed) and as changed. Points can be dragged. */
 
-const CHART = { width: 640, height: 132, left: 46, right: 12, top: 12, bottom: 20 };
+const CHART = { height: 132, left: 46, right: 12, top: 12, bottom: 20 };
 
 /* A scale of an axis: from numbers to pixels, with room on both sides. */
 function axis(values, low, high) {
@@ -22,7 +22,7 @@ function ticks({ least, most }, n = 3) {
 const frozen = new Map();
 
 function chart(name, k, words) {
-  const { T } = page.model, c = CHART, x = (t) => c.left + ((t + 0.5) / T) * (c.width - c.left - c.right);
+  const { T } = page.model, c = { ...CHART, width: widthOf("#charts") }, x = (t) => c.left + ((t + 0.5) / T) * (c.width - c.left - c.right);
   const now = page.run[layerIndex()].map((s) => s[name][k]), was = page.originalRun[layerIndex()].map((s) => s[name][k]);
   const isDragging = document.body.classList.contains("dragging-y");
   const key = `${layerIndex()}/${view.sequence}/${name}/${k}`;

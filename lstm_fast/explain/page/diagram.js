@@ -2,7 +2,7 @@
    bottom. Every number asks where it comes from; those of x, h and c can be dragged. Lengths are in ems. */
 
 const EM = 18;
-const DIAGRAM = { width: 47, height: 29, cLine: 5.6, hLine: 23.4, gates: 16.2, out: 39.5, left: 3.6, right: 43.6 };
+const DIAGRAM = { width: 47, height: 29, cLine: 5.6, hLine: 23.4, gates: 16.2, out: 38.7, left: 3.6, right: 43.6 };
 const COLUMNS = { f: 10.9, i: 18.2, g: 25.5, o: 32.8 };
 
 const px = (v) => (v * EM).toFixed(1);
@@ -13,12 +13,13 @@ const label = (x, y, text, attributes = {}) => make("text", { x: px(x), y: px(y)
 
 /* A number with its own place in the drawing. */
 function svgNumber(x, y, a, prefix = "", extra = "", text = format(valueOf(a))) {
-  const shown = prefix + text, half = (shown.length * 0.31 + 0.35) * EM;
-  const attributes = numberAttributes(a, { place: "diagram/", class: extra });
+  const shown = prefix + text, half = (shown.length * 0.27 + 0.35) * EM;
+  const attributes = numberAttributes(a, { place: "diagram/", class: extra }), middle = x * EM;
   return make("g", attributes,
     make("title", {}, wordsOf(a)),
-    make("rect", { x: px(x) - half, y: px(y - 1.05), width: 2 * half, height: px(1.5), rx: 4, class: "hit" }),
-    label(x, y, shown, { class: "value" }));
+    make("rect", { x: middle - half, y: px(y - 1.05), width: 2 * half, height: px(1.5), rx: 4, class: "hit" }),
+    label(x, y, shown, { class: "value" }),
+    isEditable(a) ? make("line", { x1: middle - half + 6, x2: middle + half - 6, y1: px(y + 0.26), y2: px(y + 0.26), class: "under" }) : undefined);
 }
 
 function box(x, y, width, height, ...inside) {
@@ -69,7 +70,7 @@ function drawDiagram() {
       arrow([[add, meet - 0.8], [add, d.cLine + 0.95]]),
       arrow([[d.out, d.cLine], [d.out, d.gates - 0.95]]),
       arrow([[COLUMNS.o + 3.45, d.gates], [d.out - 0.95, d.gates]]),
-      arrow([[d.out, d.gates + 0.8], [d.out, d.hLine], [d.right - 3.3, d.hLine]]),
+      arrow([[d.out, d.gates + 0.8], [d.out, d.hLine], [d.right - 3.25, d.hLine]]),
       node(COLUMNS.f, d.cLine, "×"), node(add, meet, "×"), node(add, d.cLine, "+"), node(d.out, d.gates, "×")),
     stateBox(d.left, d.cLine, ["long-term", "memory"], number("c_prev"), "c"),
     k < R ? stateBox(d.left, d.hLine, ["short-term", "memory"], number("h_prev"), "h") : box(d.left, d.hLine, 6.4, 4.6, label(d.left, d.hLine, `${R} × h`, { class: "name" })),
@@ -82,7 +83,7 @@ function drawDiagram() {
       ? box(d.right, d.hLine, 6.4, 4.6, label(d.right, d.hLine - 1.2, "o × " + activation, { class: "name" }), label(d.right, d.hLine - 0.05, `to ${R} × h`, { class: "name" }), svgNumber(d.right, d.hLine + 1.55, number("m"), "", "strong"))
       : stateBox(d.right, d.hLine, ["new short-", "term memory"], number("h"), "h"),
     features === 1
-      ? box(8.4, 27.2, 7.4, 2, svgNumber(8.4, 27.65, { name: "x", t, k: 0 }, "input x = ", "strong"))
+      ? box(8.4, 27.2, 8.6, 2, svgNumber(8.4, 27.65, { name: "x", t, k: 0 }, "input x = ", "strong"))
       : box(8.4, 27.2, 9.4, 2, svgNumber(8.4, 27.65, { name: "x", t, k: view.feature }, `x[${view.feature + 1}] of ${features} = `)),
     label(16, 27.65, notes().join(" · "), { class: "soft small", style: "text-anchor: start" }),
   ];

@@ -34,4 +34,10 @@ const button = (words, action, attributes = {}) =>
   make("button", { type: "button", "data-key": words, ...attributes, onclick: action }, words);
 
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+/* The room for a drawing: one unit of its viewBox is one pixel, on a phone too. */
+function widthOf(selector) {
+  const style = getComputedStyle(find(selector));
+  return Math.max(280, find(selector).clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
+}
+
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));

@@ -41,7 +41,7 @@ function drawWeights() {
     const peephole = (p) => make("td", {}, p < 0 ? "" : number({ name: "weight_peephole", k: p * H + k }, "table/"));
     add("× c (peephole)", [0, 1, -1, 2].map(peephole));
   }
-  const heads = GATES.map((gate) => make("th", { scope: "col" }, make("i", {}, gate), ` ${NAMES[gate]}`));
+  const heads = GATES.map((gate) => make("th", { scope: "col", "aria-label": NAMES[gate], title: NAMES[gate] }, make("i", {}, gate)));
   fill(find("#weights"), make("table", {}, make("caption", {}, `Weights of ${unitName(k)}: drag any number sideways`),
     make("thead", {}, make("tr", {}, make("td", {}), heads)), make("tbody", {}, rows)));
 }

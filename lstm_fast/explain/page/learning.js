@@ -46,7 +46,7 @@ function runLearner() {
 }
 
 function drawLearning() {
-  const { losses } = learner, width = 640, height = 220, left = 52, bottom = 30, n = Math.max(60, losses.length - 1);
+  const { losses } = learner, width = widthOf("#learn-chart"), height = 240, left = 52, bottom = 30, n = Math.max(60, losses.length - 1);
   const x = (t) => left + (t / n) * (width - left - 16), low = -3, high = 0.5;
   const y = (v) => 10 + ((high - clamp(Math.log10(v), low, high)) / (high - low)) * (height - bottom - 10);
   const stride = Math.ceil(losses.length / 600), points = losses.map((v, t) => [v, t]).filter(([, t]) => t % stride === 0 || t === losses.length - 1);
@@ -57,7 +57,7 @@ function drawLearning() {
     make("text", { x: left, y: height - 8, class: "axis" }, "training step 0"), make("text", { x: width - 16, y: height - 8, class: "axis end" }, String(n))));
   fill(find("#learn-companies"), page.learning.companies.map(({ name, x: days, truth }, k) => {
     const h = learner.passes[k].steps.at(-1).h[0];
-    const place = (v) => `${clamp((v + 0.25) / 1.5, 0, 1) * 100}%`;
+    const place = (v) => `${clamp((v + 1) / 2.1, 0, 1) * 100}%`;
     return make("div", { class: "company" }, make("b", {}, `Company ${name}`), make("span", { class: "soft" }, ` ${days.map((v) => format(v, 3)).join(", ")} → ${truth}`),
       make("div", { class: "gauge", role: "img", "aria-label": `predicts ${format(h)}, truth ${truth}` },
         make("span", { class: "truth", style: `left:${place(truth)}` }), make("span", { class: "guess", style: `left:${place(h)}` })),

@@ -25,6 +25,12 @@ function draw() {
   drawHands();
 }
 
+function drawAll() {
+  draw();
+  drawSpan();
+  drawLearning();
+}
+
 function drawControls() {
   const { L, D, H, T, B } = page.model;
   find("#step").value = view.step + 1;
@@ -87,7 +93,7 @@ function start() {
   page.verified = verify(page.original, written);
   sayVerified(page.verified, written);
   find("#label").textContent = written.label;
-  view.step = Math.min(page.model.T - 1, 0);
+  view.step = page.model.T - 1;
   recompute();
   buildControls();
   buildMaps();
@@ -95,11 +101,10 @@ function start() {
   listenToSpan();
   startLearner(0);
   listenToLearning();
-  draw();
-  drawSpan();
-  drawLearning();
-  new ResizeObserver(() => requestAnimationFrame(drawMaps)).observe(find("#maps"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  drawAll();
+  new ResizeObserver(() => requestAnimationFrame(drawAll)).observe(find("#maps"));
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => (find("details").open = true));
   window.lstmFast = { page, view, edits, learner, valueOf, originalOf, setNumber, choose, ask, explain, learn };
 }
 

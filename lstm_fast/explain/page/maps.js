@@ -22,9 +22,11 @@ function scaleOf(name) {
   return largest;
 }
 
+/* From the colour of zero over a middle one to that of the scale's end. */
 function colorOf(v, scale, colors) {
-  const part = Math.min(1, Math.abs(v) / scale) ** 0.85, end = v < 0 ? colors.negative : colors.positive;
-  return colors.paper.map((p, k) => Math.round(p + part * (end[k] - p)));
+  const part = 2 * Math.min(1, Math.abs(v) / scale), stops = v < 0 ? colors.negative : colors.positive;
+  const [from, to] = part < 1 ? [colors.zero, stops[0]] : stops, rest = part < 1 ? part : part - 1;
+  return from.map((p, k) => Math.round(p + rest * (to[k] - p)));
 }
 
 function hatch(context, color) {
@@ -43,7 +45,8 @@ function paint(canvas, name) {
   if (!width) return;
   canvas.width = Math.round(width * dots);
   canvas.height = Math.round(height * dots);
-  const colors = { paper: rgb(ink("zero")), positive: rgb(ink("positive")), negative: rgb(ink("negative")) };
+  const stops = (name) => [rgb(ink(`${name}-half`)), rgb(ink(name))];
+  const colors = { zero: rgb(ink("zero")), positive: stops("positive"), negative: stops("negative") };
   const image = new ImageData(T, n);
   for (let t = 0; t < T; t++)
     for (let k = 0; k < n; k++) image.data.set([...colorOf(steps[t][name][k], scale, colors), 255], 4 * (k * T + t));
@@ -66,6 +69,12 @@ function paint(canvas, name) {
   mark(pen, view.step * w, name === "h" && view.unit >= n ? -1 : view.unit * h, w, h, width, height);
 }
 
+/* As in WCAG: below 0.18, white letters have more contrast than black ones. */
+function luminance(...rgb) {
+  const [r, g, b] = rgb.map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
 function write(pen, name, steps, scale, colors, w, h) {
   pen.font = `${Math.min(14, h * 0.55)}px ${ink("sans")}`;
   pen.textAlign = "center";
@@ -73,7 +82,7 @@ function write(pen, name, steps, scale, colors, w, h) {
   steps.forEach((s, t) =>
     s[name].forEach((v, k) => {
       const [r, g, b] = colorOf(v, scale, colors), text = format(v, w > 60 ? 4 : 3);
-      const isDark = 0.299 * r + 0.587 * g + 0.114 * b < 140, x = (t + 0.5) * w, y = (k + 0.5) * h;
+      const isDark = luminance(r, g, b) < 0.18, x = (t + 0.5) * w, y = (k + 0.5) * h;
       if (v < 0) {
         pen.fillStyle = `rgb(${r} ${g} ${b})`;
         pen.fillRect(x - pen.measureText(text).width / 2 - 3, y - h * 0.32, pen.measureText(text).width + 6, h * 0.64);

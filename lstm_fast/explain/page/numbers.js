@@ -14,9 +14,11 @@ function numberAttributes(a, extra = {}) {
     "aria-valuenow": can ? Number(value.toPrecision(6)) : undefined,
     "aria-valuetext": can ? format(value) : undefined,
     "aria-label": can ? `${wordsOf(a)}. ${hint}` : `${wordsOf(a)} = ${format(value)}. ${hint}`,
-    class: ["number", can && "free", isChanged(a) && "changed", extra.class].filter(Boolean).join(" "),
+    class: ["number", can && "free", isChanged(a) && "changed", isAsked(a) && "asked", extra.class].filter(Boolean).join(" "),
   };
 }
+
+const isAsked = (a) => asked !== null && JSON.stringify(resolve(a)) === JSON.stringify(asked);
 
 function number(a, place = "") {
   const was = isChanged(a) && isEditable(a) ? make("small", { class: "was" }, ` was ${format(originalOf(a))}`) : undefined;
@@ -48,7 +50,7 @@ function listenToNumbers() {
       window.removeEventListener("pointermove", move);
       document.body.classList.remove("dragging-x", "dragging-y");
       if (isDragged) say(`${wordsOf(a)} is now ${format(valueOf(a))}`);
-      else if (event.pointerType !== "touch" || holder.isConnected) ask(a, { isFromDiagram: holder.closest("#diagram") });
+      else if (event.pointerType !== "touch" || holder.isConnected) ask(a);
     };
     window.addEventListener("pointermove", move);
     for (const name of ["pointerup", "pointercancel"])
@@ -59,7 +61,7 @@ function listenToNumbers() {
     if (!found) return;
     const { a } = found, factor = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const sign = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
-    if (event.key === "Enter" || event.key === " ") ask(a, { isFromDiagram: event.target.closest("#diagram") });
+    if (event.key === "Enter" || event.key === " ") ask(a);
     else if (event.key === "Delete" || event.key === "Backspace") undo(editKey(a));
     else if (sign && isEditable(a)) {
       setNumber(a, Number((valueOf(a) + sign * factor * STEP * 5).toFixed(4)));

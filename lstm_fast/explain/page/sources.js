@@ -3,9 +3,9 @@
 let asked = null;
 const trail = [];
 
-function ask(a, { keepsTrail = false } = {}) {
+function ask(a) {
   const next = { ...resolve(a) };
-  if (asked && !keepsTrail && JSON.stringify(asked) !== JSON.stringify(next)) trail.push(asked);
+  if (asked && JSON.stringify(asked) !== JSON.stringify(next)) trail.push(asked);
   if (trail.length > 30) trail.shift();
   asked = next;
   draw();
@@ -40,6 +40,17 @@ function sumTable(sum) {
   return make("div", { class: "scroll" }, make("table", { class: "sum" }, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, body)));
 }
 
+/* The formulas of the numbers in a formula. */
+function deeper(line) {
+  const items = line.filter((part) => typeof part !== "string").map((part) => {
+    const { line: inner, sum } = explain(part);
+    if (!inner && !sum) return undefined;
+    const how = inner ? formula(inner, (other) => number(other, "deeper/")) : [`a sum of ${sum.length} products`];
+    return make("li", {}, make("i", {}, symbolOf(resolve(part))), " = ", how);
+  });
+  return make("ul", { class: "deeper" }, items);
+}
+
 function drawSources() {
   asked ??= { name: "c", t: view.step, k: view.unit };
   const { line, sum, note, go } = explain(asked), a = asked;
@@ -56,6 +67,7 @@ function drawSources() {
     parts.push(make("p", { class: "formula" }, make("i", {}, symbolOf(a)), " = ", formula(line, (part) => make("i", {}, symbolOf(resolve(part))))));
     parts.push(make("p", { class: "formula numbers" }, make("span", { class: "pad" }, "= "), formula(line, (part) => number(part, "line/"))));
   }
+  if (line) parts.push(deeper(line));
   if (sum) {
     parts.push(make("p", { class: "soft" }, `The sum of these ${sum.length} ${sum.length > 12 ? "products, largest first" : "products"}:`), sumTable(sum));
     parts.push(make("p", { class: "formula total" }, `Sum = ${format(sum.reduce((total, term) => total + productOf(term), 0))}`));

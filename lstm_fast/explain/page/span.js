@@ -27,7 +27,7 @@ function drawSpan() {
   const rnn = plainRnn(weight, SPAN), lstm = lstmSpan(bias, SPAN);
   find("#rnn-weight-value").textContent = weight.toFixed(2);
   find("#forget-bias-value").textContent = `${bias.toFixed(1)}, so f = ${format(lstm.factor)}`;
-  const width = 640, height = 260, left = 62, bottom = 34, low = -18, high = 18;
+  const width = widthOf("#span-chart"), height = 260, left = 62, bottom = 34, low = -18, high = 18;
   const x = (t) => left + (t / SPAN) * (width - left - 16);
   const y = (v) => { // log scale; beyond it, and at 0, the line runs along the edge
     const power = clamp(Math.log10(Math.max(Math.abs(v), 1e-300)), low, high);
@@ -40,7 +40,7 @@ function drawSpan() {
   fill(find("#span-chart"), make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `Gradient of the last value by the value at each step, log scale. Plain RNN at step 1: ${format(rnn.d[0])}. LSTM: ${format(lstm.gradient[0])}.` },
     ...grid, spanLine(rnn.d, x, y, "rnn"), spanLine(lstm.gradient, x, y, "now"),
-    make("text", { x: x(1), y: last(rnn.d[0]) + (weight > 1 ? 18 : -14), class: "direct rnn-name" }, "plain RNN"),
+    make("text", { x: x(1), y: last(rnn.d[0]) + (weight > 1 ? -12 : 18), class: "direct rnn-name" }, "plain RNN"),
     make("text", { x: x(1), y: last(lstm.gradient[0]) - 9, class: "direct" }, "LSTM"),
     make("text", { x: x(0), y: height - 10, class: "axis" }, "step 1"), make("text", { x: x(SPAN), y: height - 10, class: "axis end" }, `last step, ${SPAN} later`)));
   const rowOf = (name, id, factor, left_, gradient) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, factor),
