@@ -116,8 +116,8 @@ def test_contrast_of_text_is_enough():
         return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
 
     themes = re.findall(r"--scheme: \w+;(.*?)\}", style, re.DOTALL)
-    assert len(themes) == 3 and themes[1].split() == themes[2].split(), "dark by preference and by choice are the same"
-    for theme in themes:
+    assert len(themes) == 4 and themes[1].split() == themes[2].split(), "dark by preference and by choice are the same"
+    for theme in themes:  # light, dark twice, print
         colors = {name: luminance(value) for name, value in re.findall(r"--([\w-]+): (#\w{6});", theme)}
         for text in ("ink", "soft", "accent", "minus"):
             for ground in ("paper", "card"):

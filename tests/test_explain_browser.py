@@ -269,7 +269,7 @@ def test_keys_do_what_a_mouse_does(show):
     browser.key("ArrowUp")
     assert browser.evaluate("lstmFast.page.model.layers[0].weight_ih[0]") == pytest.approx(1.75)
     browser.key("Enter")
-    assert "weight Wᵢ" in browser.text("#sources")
+    assert "weight W i of weight_ih_l0" in browser.text("#sources")
     focused = browser.evaluate("document.activeElement.getAttribute('aria-valuenow')")
     assert float(focused) == pytest.approx(1.75), "the number keeps the focus while the page redraws"
     browser.key("Delete")
@@ -284,6 +284,7 @@ def test_the_gradient_that_reaches_step_1(show):
     set_step(browser, 0, 2)
     _, _, tape = lstm.forward(x[:, 0])
     d_c = np.eye(explain_cases.H)[2][None]
+    browser.evaluate("new Promise((done) => setTimeout(done, 200))")  # it follows when nothing is dragged
     assert number(browser.text("#reach-first")) == pytest.approx(
         lstm.backward(tape, None, (None, d_c)).d_c_0[0, 2], rel=6e-3
     )

@@ -29,12 +29,13 @@ const isClipped = (z, bound) => Boolean(bound) && Math.abs(z) >= bound;
 const mean = (a) => a.reduce((sum, v) => sum + v, 0) / a.length;
 
 function product(W, v) {
-  const n = v.length;
-  return Float64Array.from({ length: W.length / n }, (_, r) => {
+  const n = v.length, y = new Float64Array(W.length / n);
+  for (let r = 0; r < y.length; r++) {
     let sum = 0;
-    for (let k = 0; k < n; k++) sum += W[r * n + k] * v[k];
-    return sum;
-  });
+    for (let k = 0, at = r * n; k < n; k++, at++) sum += W[at] * v[k];
+    y[r] = sum;
+  }
+  return y;
 }
 
 function productBackward(W, v, d, d_W) {

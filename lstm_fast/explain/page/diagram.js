@@ -13,7 +13,7 @@ const label = (x, y, text, attributes = {}) => make("text", { x: px(x), y: px(y)
 
 /* A number with its own place in the drawing. */
 function svgNumber(x, y, a, prefix = "", extra = "", text = format(valueOf(a))) {
-  const shown = prefix + text, half = (shown.length * 0.27 + 0.35) * EM;
+  const shown = prefix + text, half = (shown.length * (extra ? 0.285 : 0.265) + 0.3) * EM;
   const attributes = numberAttributes(a, { place: "diagram/", class: extra }), middle = x * EM;
   return make("g", attributes,
     make("title", {}, wordsOf(a)),

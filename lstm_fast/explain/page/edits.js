@@ -21,7 +21,7 @@ function setNumber(a, value) {
     else if (name === "h_0" || name === "c_0") m[name][index][b][k] = value;
     else hold(m, index, b, t, name, k, value);
   };
-  edits.set(editKey(a), { label: `${symbolOf(resolve(a))} = ${format(value)}`, apply });
+  edits.set(editKey(a), { label: `${symbolOf(resolve(a)).replace("_", "")} = ${format(value)}`, apply });
   changed();
 }
 
@@ -41,12 +41,17 @@ function holdForget(value, onwards) {
     for (const t of steps) for (let k = 0; k < H; k++) hold(m, index, b, t, "f", k, value);
   };
   const where = onwards ? `from ${stepName(from)} on` : `at ${stepName(from)}`;
-  edits.set(key, { label: value ? `forget gate open ${where}` : `everything forgotten ${where}`, apply });
+  edits.set(key, { label: value ? `Forget gate held open ${where}` : `Everything forgotten ${where}`, apply });
   changed();
 }
 
+/* Whether a reader has set this number, or it follows from what was set. */
+const isSet = (a) => edits.has(editKey(a));
+
 /* Whether a number is no longer what the page was written with. */
 const isChanged = (a) => edits.size > 0 && Math.abs(valueOf(a) - originalOf(a)) > 1e-12;
+
+const originalRuns = [];
 
 let isScheduled = false;
 function changed() {
@@ -62,6 +67,7 @@ function changed() {
 function recompute() {
   page.model = edits.size ? copyModel(page.original) : page.original;
   for (const { apply } of edits.values()) apply(page.model);
-  page.originalRun = runModel(page.original, view.sequence);
+  originalRuns[view.sequence] ??= runModel(page.original, view.sequence);
+  page.originalRun = originalRuns[view.sequence];
   page.run = edits.size ? runModel(page.model, view.sequence) : page.originalRun;
 }

@@ -1,17 +1,20 @@
 /* Hands on: the changes so far, the forget gates, all weights of the chosen unit, and how far its gradient reaches. */
 
+let reaching;
+
 function drawHands() {
   const list = [...edits].map(([key, { label }]) => make("li", {}, button(`${label} ×`, () => undo(key), { "data-key": key, "aria-label": `Undo: ${label}` })));
   fill(find("#edits"), list.length ? list : make("li", { class: "soft" }, "Nothing is changed yet."));
   find("#undo-all").disabled = edits.size === 0;
   const [open, shut] = [find("#hold-open"), find("#forget-all")], prefix = `${layerIndex()}/${view.sequence}/forget/`;
-  open.textContent = `Hold the forget gate open from ${stepName(view.step)} on`;
-  shut.textContent = `Forget everything at ${stepName(view.step)}`;
+  open.textContent = edits.get(`${prefix}on/1`)?.label ?? `Hold the forget gate open from ${stepName(view.step)} on`;
+  shut.textContent = edits.get(`${prefix}${view.step}/0`)?.label ?? `Forget everything at ${stepName(view.step)}`;
   open.setAttribute("aria-pressed", edits.has(`${prefix}on/1`));
   shut.setAttribute("aria-pressed", edits.has(`${prefix}${view.step}/0`));
-  drawReach();
   drawWeights();
-  drawTable();
+  clearTimeout(reaching); // backward through 200 steps of 64 units would make dragging slow
+  reaching = setTimeout(drawReach, 60);
+  if (find("#far details").open) drawTable();
 }
 
 /* The gradient of the last c of the chosen unit by c of every step before it, from backpropagation. */
@@ -34,7 +37,7 @@ function drawWeights() {
   const cells = (name, n, j) => GATES.map((_, gate) => make("td", {}, number({ name, k: (gate * H + k) * n + j }, "table/")));
   const add = (words, tds) => rows.push(make("tr", {}, make("th", { scope: "row" }, words), tds));
   for (let j = 0; j < inputSize(); j++) add(inputSize() > 1 ? `× x[${j + 1}]` : "× x", cells("weight_ih", inputSize(), j));
-  for (let j = 0; j < R; j++) add(R > 1 ? `× h[${j + 1}] before` : "× h before", cells("weight_hh", R, j));
+  for (let j = 0; j < R; j++) add(R > 1 ? `× h[${j + 1}]` : "× h", cells("weight_hh", R, j));
   if (w.bias_ih) add("+ bias_ih", cells("bias_ih", 1, 0));
   if (w.bias_hh) add("+ bias_hh", cells("bias_hh", 1, 0));
   if (w.weight_peephole) {
@@ -42,7 +45,7 @@ function drawWeights() {
     add("× c (peephole)", [0, 1, -1, 2].map(peephole));
   }
   const heads = GATES.map((gate) => make("th", { scope: "col", "aria-label": NAMES[gate], title: NAMES[gate] }, make("i", {}, gate)));
-  fill(find("#weights"), make("table", {}, make("caption", {}, `Weights of ${unitName(k)}: drag any number sideways`),
+  fill(find("#weights"), make("table", {}, make("caption", {}, `Weights of ${unitName(k)}, for x and for h of the step before. Drag them sideways.`),
     make("thead", {}, make("tr", {}, make("td", {}), heads)), make("tbody", {}, rows)));
 }
 

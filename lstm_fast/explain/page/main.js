@@ -66,6 +66,7 @@ function buildControls() {
       choose({ [id]: Number(event.target.value) - 1 });
       say(`${stepName(view.step)}, ${unitName(view.unit)}: c = ${format(stepAt(view.step).c[view.unit])}`);
     });
+  find("#far details").addEventListener("toggle", drawTable);
   find("#hold-open").addEventListener("click", () => holdForget(1, true));
   find("#forget-all").addEventListener("click", () => holdForget(0, false));
   find("#undo-all").addEventListener("click", () => undo());
@@ -104,7 +105,10 @@ function start() {
   drawAll();
   new ResizeObserver(() => requestAnimationFrame(drawAll)).observe(find("#maps"));
   for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => (find("details").open = true));
+  addEventListener("beforeprint", () => {
+    find("#far details").open = true;
+    drawTable();
+  });
   window.lstmFast = { page, view, edits, learner, valueOf, originalOf, setNumber, choose, ask, explain, learn };
 }
 

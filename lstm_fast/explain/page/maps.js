@@ -15,11 +15,16 @@ const mapSize = (name) => (name === "h" ? page.model.R : page.model.H);
 const rgb = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
 
 /* The largest size of a number in the original run: colours keep their meaning while a reader drags. */
+const scales = new Map();
+
 function scaleOf(name) {
   if ("ifo".includes(name) && page.model.cell.recurrent_activation[0].endsWith("sigmoid")) return 1;
-  let largest = 1e-12;
-  for (const s of page.originalRun[layerIndex()]) for (const v of s[name]) largest = Math.max(largest, Math.abs(v));
-  return largest;
+  const key = `${layerIndex()}/${view.sequence}/${name}`;
+  if (!scales.has(key)) {
+    const sizes = page.originalRun[layerIndex()].flatMap((s) => [...s[name]].map(Math.abs));
+    scales.set(key, Math.max(1e-12, ...sizes));
+  }
+  return scales.get(key);
 }
 
 /* From the colour of zero over a middle one to that of the scale's end. */
@@ -27,6 +32,18 @@ function colorOf(v, scale, colors) {
   const part = 2 * Math.min(1, Math.abs(v) / scale), stops = v < 0 ? colors.negative : colors.positive;
   const [from, to] = part < 1 ? [colors.zero, stops[0]] : stops, rest = part < 1 ? part : part - 1;
   return from.map((p, k) => Math.round(p + rest * (to[k] - p)));
+}
+
+/* The colours of 511 values from -scale to scale, as pixels. */
+const palettes = new Map();
+
+function palette(colors) {
+  const key = JSON.stringify(colors);
+  if (palettes.has(key)) return palettes.get(key);
+  const pixels = new Uint8ClampedArray(4 * 511);
+  for (let k = 0; k < 511; k++) pixels.set([...colorOf(k - 255, 255, colors), 255], 4 * k);
+  palettes.set(key, new Uint32Array(pixels.buffer));
+  return palettes.get(key);
 }
 
 function hatch(context, color) {
@@ -47,19 +64,24 @@ function paint(canvas, name) {
   canvas.height = Math.round(height * dots);
   const stops = (name) => [rgb(ink(`${name}-half`)), rgb(ink(name))];
   const colors = { zero: rgb(ink("zero")), positive: stops("positive"), negative: stops("negative") };
-  const image = new ImageData(T, n);
+  const cells = new ImageData(T, n), below = new ImageData(T, n), pixels = palette(colors);
+  const [color, mask] = [cells, below].map((image) => new Uint32Array(image.data.buffer));
   for (let t = 0; t < T; t++)
-    for (let k = 0; k < n; k++) image.data.set([...colorOf(steps[t][name][k], scale, colors), 255], 4 * (k * T + t));
-  const small = new OffscreenCanvas(T, n), pen = canvas.getContext("2d");
-  small.getContext("2d").putImageData(image, 0, 0);
-  pen.imageSmoothingEnabled = false;
+    for (let k = 0; k < n; k++) {
+      const v = steps[t][name][k];
+      color[k * T + t] = pixels[255 + Math.round(255 * clamp(v / scale, -1, 1))];
+      if (v < 0) mask[k * T + t] = 0xff000000;
+    }
+  const pen = canvas.getContext("2d");
+  enlarge(pen, cells, canvas.width, canvas.height);
+  const lines = new OffscreenCanvas(canvas.width, canvas.height), marker = lines.getContext("2d");
+  enlarge(marker, below, canvas.width, canvas.height);
+  marker.globalCompositeOperation = "source-in";
+  marker.fillStyle = hatch(marker, ink("hatch"));
+  marker.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(lines, 0, 0);
   pen.setTransform(dots, 0, 0, dots, 0, 0);
-  pen.drawImage(small, 0, 0, width, height);
   const w = width / T, h = height / n;
-  pen.beginPath();
-  for (let t = 0; t < T; t++) for (let k = 0; k < n; k++) if (steps[t][name][k] < 0) pen.rect(t * w, k * h, w, h);
-  pen.fillStyle = hatch(pen, ink("hatch"));
-  pen.fill();
   if (w > 42 && h > 17) write(pen, name, steps, scale, colors, w, h);
   if (w > 6 && h > 6) {
     pen.fillStyle = ink("card");
@@ -73,6 +95,13 @@ function paint(canvas, name) {
 function luminance(...rgb) {
   const [r, g, b] = rgb.map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function enlarge(pen, image, width, height) {
+  const small = new OffscreenCanvas(image.width, image.height);
+  small.getContext("2d").putImageData(image, 0, 0);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(small, 0, 0, width, height);
 }
 
 function write(pen, name, steps, scale, colors, w, h) {

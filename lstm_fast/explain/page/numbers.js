@@ -14,14 +14,15 @@ function numberAttributes(a, extra = {}) {
     "aria-valuenow": can ? Number(value.toPrecision(6)) : undefined,
     "aria-valuetext": can ? format(value) : undefined,
     "aria-label": can ? `${wordsOf(a)}. ${hint}` : `${wordsOf(a)} = ${format(value)}. ${hint}`,
-    class: ["number", can && "free", isChanged(a) && "changed", isAsked(a) && "asked", extra.class].filter(Boolean).join(" "),
+    class: ["number", can && "free", isChanged(a) && "changed", isSet(a) && "set", isAsked(a) && "asked", extra.class].filter(Boolean).join(" "),
   };
 }
 
 const isAsked = (a) => asked !== null && JSON.stringify(resolve(a)) === JSON.stringify(asked);
 
 function number(a, place = "") {
-  const was = isChanged(a) && isEditable(a) ? make("small", { class: "was" }, ` was ${format(originalOf(a))}`) : undefined;
+  const differs = isChanged(a) && format(originalOf(a)) !== format(valueOf(a));
+  const was = differs && (isSet(a) || place === "asked/") ? make("small", { class: "was" }, ` was ${format(originalOf(a))}`) : undefined;
   return make("span", { ...numberAttributes(a, { place }), title: wordsOf(a) }, format(valueOf(a)), was);
 }
 

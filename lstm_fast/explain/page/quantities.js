@@ -58,28 +58,30 @@ function symbolOf(a) {
     const n = { weight_ih: inputSize(), weight_hh: page.model.R, weight_hr: H }[a.name] ?? 1;
     const r = Math.floor(a.k / n), letter = { weight_ih: "W", weight_hh: "U", weight_hr: "P" }[a.name];
     if (a.name === "weight_hr") return `P[${r + 1},${(a.k % n) + 1}]`;
-    if (letter) return `${letter}${subscript(GATES[Math.floor(r / H)])}${n > 1 || many ? `[${(r % H) + 1},${(a.k % n) + 1}]` : ""}`;
-    if (a.name === "weight_peephole") return `p${subscript("ifo"[Math.floor(a.k / H)])}${many ? `[${(a.k % H) + 1}]` : ""}`;
-    if (a.name.startsWith("bias")) return `b${subscript(GATES[Math.floor(a.k / H)])}${a.name === "bias_hh" ? "′" : ""}`;
+    if (letter) return `${letter}_${GATES[Math.floor(r / H)]}${n > 1 || many ? `[${(r % H) + 1},${(a.k % n) + 1}]` : ""}`;
+    if (a.name === "weight_peephole") return `p_${"ifo"[Math.floor(a.k / H)]}${many ? `[${(a.k % H) + 1}]` : ""}`;
+    if (a.name.startsWith("bias")) return `b${a.name === "bias_hh" ? "′" : ""}_${GATES[Math.floor(a.k / H)]}`;
     return a.name.replace(/_/g, " ");
   }
   const names = { tanh_c: `${page.model.cell.cell_activation[0]}(c)`, n_c: "norm(c)", kept: "f × c", added: "i × g" };
-  const name = names[a.name] ?? a.name.replace("_prev", "").replace("_0", "").replace("pre_", "pre ");
-  const t = a.name.endsWith("_0") ? "₀" : a.t === undefined ? "" : sub((a.name.endsWith("_prev") ? resolve(a).t ?? -1 : a.t) + 1);
+  const name = names[a.name] ?? a.name.replace("_prev", "").replace("_0", "").replace("pre_", "sum_");
+  const n = a.name.endsWith("_0") ? 0 : a.t === undefined ? "" : (resolve(a).t ?? -1) + 1;
+  const t = n === "" ? "" : name.includes("_") ? `,${n}` : sub(n);
   const isVector = a.name === "x" ? inputSize() > 1 : many;
   return `${name}${t}${isVector ? `[${a.k + 1}]` : ""}`;
 }
 
-const subscript = (letter) => ({ i: "ᵢ", o: "ₒ" })[letter] ?? letter;
+/* The symbol as elements: what follows an underscore is set below the line. */
+const symbol = (a) =>
+  make("i", {}, symbolOf(a).split(/(_[\w,]+)/).filter(Boolean).map((part) => (part[0] === "_" ? make("sub", {}, part.slice(1)) : part)));
 
 /* In words, for labels and screen readers. */
 function wordsOf(a) {
-  if (PARAMETERS.test(a.name)) return `weight ${symbolOf(a)} (${a.name}${page.suffixes[layerIndex()]})`;
+  if (PARAMETERS.test(a.name)) return `weight ${symbolOf(a).replace("_", " ")} of ${a.name}${page.suffixes[layerIndex()]}`;
   const of = a.name === "x" ? `feature ${a.k + 1}` : unitName(a.k), name = a.name.replace(/_(prev|0)$/, "");
   const words = name.startsWith("pre_") ? `sum of the ${NAMES[name.slice(4)]}` : (NAMES[name] ?? name);
-  if (a.name.endsWith("_0")) return `${words} ${name} before the first step, ${of}`;
-  const t = resolve(a).t;
-  return t === undefined ? `${words} ${name} before the first step, ${of}` : `${words} ${name}, ${stepName(t)}, ${of}`;
+  const { t } = resolve(a), symbol = name.length === 1 ? ` ${name}` : "";
+  return `${words}${symbol}${t === undefined ? " before the first step" : `, ${stepName(t)}`}, ${of}`;
 }
 
 /* Plain numbers of four significant digits; tiny and huge ones with a power of ten. */

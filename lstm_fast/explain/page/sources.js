@@ -23,20 +23,30 @@ function productOf({ weight, value }) {
   return valueOf(weight) * (value ? valueOf(value) : 1);
 }
 
+/* The order of the rows, kept while one of them is dragged. */
+const sorted = {};
+
 function sumTable(sum) {
   const rows = sum.map((term) => ({ ...term, product: productOf(term) }));
-  if (rows.length > 12) rows.sort((p, q) => Math.abs(q.product) - Math.abs(p.product));
+  if (rows.length > 12) {
+    const key = JSON.stringify(asked), isDragging = document.body.classList.contains("dragging-x");
+    if (!isDragging || sorted.key !== key) {
+      const order = [...rows.keys()].sort((p, q) => Math.abs(rows[q].product) - Math.abs(rows[p].product));
+      Object.assign(sorted, { key, order });
+    }
+    rows.splice(0, rows.length, ...sorted.order.map((k) => rows[k]));
+  }
   const largest = Math.max(...rows.map((r) => Math.abs(r.product)), 1e-12);
   const body = rows.map(({ weight, value, product: v }) => {
     const width = `${(Math.abs(v) / largest) * 50}%`;
     const bar = make("span", { class: v < 0 ? "term minus" : "term", style: `width:${width};${v < 0 ? "right" : "left"}:50%` });
     return make("tr", {},
-      make("td", { class: "symbol" }, symbolOf(weight)), make("td", {}, number(weight, "sum/")),
-      make("td", { class: "sign" }, value ? "×" : ""), make("td", { class: "symbol" }, value ? symbolOf(resolve(value)) : ""),
-      make("td", {}, value ? number(value, "sum/") : ""), make("td", { class: "sign" }, "="),
+      make("td", { class: "symbol" }, symbol(weight)), make("td", {}, number(weight, "sum/")),
+      make("td", { class: "sign" }, value ? "×" : ""), make("td", { class: "symbol" }, value ? symbol(resolve(value)) : ""),
+      make("td", {}, value ? number(value, "sum/") : ""),
       make("td", { class: "product" }, format(v)), make("td", { class: "bars", "aria-hidden": "true" }, bar));
   });
-  const heads = ["weight", "", "", "value", "", "", "product", ""].map((words) => make("th", { scope: words ? "col" : undefined }, words));
+  const heads = ["weight", "", "", "value", "", "product", ""].map((words) => make("th", { scope: words ? "col" : undefined }, words));
   return make("div", { class: "scroll" }, make("table", { class: "sum" }, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, body)));
 }
 
@@ -46,7 +56,7 @@ function deeper(line) {
     const { line: inner, sum } = explain(part);
     if (!inner && !sum) return undefined;
     const how = inner ? formula(inner, (other) => number(other, "deeper/")) : [`a sum of ${sum.length} products`];
-    return make("li", {}, make("i", {}, symbolOf(resolve(part))), " = ", how);
+    return make("li", {}, symbol(resolve(part)), " = ", how);
   });
   return make("ul", { class: "deeper" }, items);
 }
@@ -60,11 +70,11 @@ function drawSources() {
   }, { disabled: trail.length === 0 });
   const parts = [
     make("div", { class: "panel-head" },
-      make("h3", {}, make("i", {}, symbolOf(a)), " = ", number(a, "asked/")), back),
+      make("h3", {}, symbol(a), " = ", number(a, "asked/")), back),
     make("p", { class: "soft" }, wordsOf(a)),
   ];
   if (line) {
-    parts.push(make("p", { class: "formula" }, make("i", {}, symbolOf(a)), " = ", formula(line, (part) => make("i", {}, symbolOf(resolve(part))))));
+    parts.push(make("p", { class: "formula" }, symbol(a), " = ", formula(line, (part) => symbol(resolve(part)))));
     parts.push(make("p", { class: "formula numbers" }, make("span", { class: "pad" }, "= "), formula(line, (part) => number(part, "line/"))));
   }
   if (line) parts.push(deeper(line));
