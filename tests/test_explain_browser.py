@@ -10,8 +10,10 @@ import lstm_fast as lf
 from chromium import BROWSER, Browser, needs_browser
 from lstm_fast.tour import gradients, training
 from lstm_fast.tour.unit import company_values, make_unit
+from optional import MUST_HAVE_ALL
 
 pytestmark = needs_browser
+heavy = pytest.mark.skipif(not MUST_HAVE_ALL, reason="one of many in a browser: set LSTM_FAST_TEST_ALL=1")
 VIEWS = ("far", "near", "hands", "fifty", "learn")
 
 
@@ -76,7 +78,10 @@ def set_step(browser, step, unit=0):
 # ---- the page checks itself ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["plain", "all", "coupled", "clipped", "learned state", "batch first", "parameters"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain", *(pytest.param(n, marks=heavy) for n in ("all", "coupled", "clipped", "learned state", "parameters"))],
+)
 def test_every_number_is_found_again(show, name):
     lstm, x = explain_cases.make(name, np.float32)
     browser = show(lstm, x)
@@ -97,6 +102,7 @@ def test_a_page_with_other_numbers_says_so(browser, tmp_path):
     assert browser.text("#verified").startswith("✗ Do not trust this page")
 
 
+@heavy
 def test_a_given_state_is_the_first_state(show):
     lstm, x = explain_cases.make("plain")
     state = np.random.default_rng(0).standard_normal((2, 1, 2, 4))
@@ -164,6 +170,7 @@ def test_every_number_says_where_it_comes_from_down_to_one_product(show):
     assert "sum of the output gate, step 4" in browser.text("#sources"), "back"
 
 
+@heavy
 @pytest.mark.parametrize("name", ["all", "coupled", "clipped", "projection", "no bias"])
 def test_formulas_of_variants_give_what_they_explain(show, name):
     """Each formula and each sum, recomputed from the numbers it shows."""
@@ -214,6 +221,7 @@ def test_a_dragged_weight_changes_every_step_as_in_the_library(show):
     np.testing.assert_array_equal(values(browser, "c"), before)
 
 
+@heavy
 def test_a_dragged_point_of_x_changes_later_steps_alone(show):
     lstm, x = explain_cases.make("stack")
     browser = show(lstm, x)
@@ -227,6 +235,7 @@ def test_a_dragged_point_of_x_changes_later_steps_alone(show):
     np.testing.assert_allclose(values(browser, "h"), lstm.trace(x).h[1, 1, :, 0], atol=1e-12)
 
 
+@heavy
 @pytest.mark.parametrize("name", ["c", "h"])
 def test_a_dragged_memory_is_where_later_steps_start(show, name):
     browser, unit, (x, _) = show(), make_unit(), company_values()
@@ -241,6 +250,7 @@ def test_a_dragged_memory_is_where_later_steps_start(show, name):
     assert state[name] != getattr(first, name)[0, 0, 1, 0]
 
 
+@heavy
 @pytest.mark.parametrize("action, f", [("#hold-open", 1), ("#forget-all", 0)])
 def test_forget_gates_are_held(show, action, f):
     lstm, x = explain_cases.make("plain")
@@ -278,6 +288,7 @@ def test_keys_do_what_a_mouse_does(show):
     assert browser.text("#live"), "said to screen readers"
 
 
+@heavy
 def test_the_gradient_that_reaches_step_1(show):
     lstm, x = explain_cases.make("plain")
     browser = show(lstm, x[:, 0])
@@ -293,6 +304,7 @@ def test_the_gradient_that_reaches_step_1(show):
 # ---- fifty steps, learning -------------------------------------------------------------------------------------------
 
 
+@heavy
 @pytest.mark.parametrize("weight", [2.0, 0.5])
 def test_fifty_steps_of_a_plain_rnn_and_an_lstm(show, weight):
     browser = show()
@@ -321,6 +333,7 @@ def test_the_unit_learns_as_in_the_tour(show):
     np.testing.assert_allclose(browser.evaluate("lstmFast.learner.losses.length"), 1)
 
 
+@heavy
 def test_train_runs_until_it_has_learned_and_its_weights_fit_above(show):
     browser = show()
     for _ in range(10):
@@ -356,6 +369,7 @@ def test_everything_that_can_be_focused_has_a_name(show):
     assert {"main", "heading", "status", "navigation"} <= {node["role"]["value"] for node in nodes}
 
 
+@heavy
 @pytest.mark.parametrize("name", ["companies", "all"])
 def test_a_phone_shows_the_whole_width(show, name):
     browser = show(*(() if name == "companies" else explain_cases.make(name)))
@@ -364,6 +378,7 @@ def test_a_phone_shows_the_whole_width(show, name):
     assert browser.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@heavy
 def test_dark_light_and_print(show):
     browser, seen = show(), []
     for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
@@ -376,6 +391,7 @@ def test_dark_light_and_print(show):
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
 
 
+@heavy
 def test_negative_cells_differ_from_positive_ones_in_grey(show):
     """Hatching: along a negative cell lightness varies, along a positive one it does not."""
     browser = show(lf.LSTM(1, 1, dtype=np.float64), np.zeros((4, 1)))
@@ -394,6 +410,7 @@ def test_negative_cells_differ_from_positive_ones_in_grey(show):
     assert spread[0] > 30 and spread[1] < 2
 
 
+@heavy
 def test_screenshots_are_of_the_whole_page(show, tmp_path):
     browser = show()
     browser.screenshot(tmp_path / "page.png")

@@ -32,7 +32,13 @@ function drawReach() {
     make("b", { id: "reach-first" }, format(first)), ". That is the gradient that reaches step 1; a plain RNN’s is in the next section.");
 }
 
+let drawnWeights;
+
 function drawWeights() {
+  const own = [...edits].filter(([key]) => key === "learned" || key.includes("//")).map(([key, { label }]) => [key, label]);
+  const now = JSON.stringify([layerIndex(), view.unit, asked, own]);
+  if (now === drawnWeights) return; // hundreds of numbers, unchanged while x, h or c is dragged
+  drawnWeights = now;
   const { H, R } = page.model, w = weights(), k = view.unit, rows = [];
   const cells = (name, n, j) => GATES.map((_, gate) => make("td", {}, number({ name, k: (gate * H + k) * n + j }, "table/")));
   const add = (words, tds) => rows.push(make("tr", {}, make("th", { scope: "row" }, words), tds));
