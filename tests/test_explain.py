@@ -135,6 +135,14 @@ def test_the_command_writes_the_page_of_the_tours_unit(tmp_path):
     assert process.returncode == 1 and "missing" in process.stderr and "Traceback" not in process.stderr
 
 
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the source tree")
+def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "explain.md").read_text(), re.DOTALL):
+        exec(code, {})
+    assert (tmp_path / "page.html").exists()
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 

@@ -47,15 +47,19 @@ function listenToNumbers() {
       const factor = e.shiftKey ? 10 : e.altKey ? 0.1 : 1;
       setNumber(a, Number((start + distance * perPixel * factor).toFixed(4)));
     };
-    const end = () => {
-      window.removeEventListener("pointermove", move);
+    const stop = () => {
+      listening.abort();
       document.body.classList.remove("dragging-x", "dragging-y");
-      if (isDragged) say(`${wordsOf(a)} is now ${format(valueOf(a))}`);
-      else if (event.pointerType !== "touch" || holder.isConnected) ask(a);
     };
-    window.addEventListener("pointermove", move);
-    for (const name of ["pointerup", "pointercancel"])
-      window.addEventListener(name, name === "pointerup" ? end : () => window.removeEventListener("pointermove", move), { once: true });
+    const end = () => {
+      stop();
+      if (isDragged) say(`${wordsOf(a)} is now ${format(valueOf(a))}`);
+      else ask(a);
+    };
+    const listening = new AbortController(), { signal } = listening;
+    window.addEventListener("pointermove", move, { signal });
+    window.addEventListener("pointerup", end, { signal });
+    window.addEventListener("pointercancel", stop, { signal }); // a finger that scrolls after all
   });
   document.addEventListener("keydown", (event) => {
     const found = addressOf(event.target);
