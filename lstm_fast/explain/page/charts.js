@@ -50,8 +50,8 @@ function chart(name, k, words) {
 }
 
 function chartReadout(name, k, now, was) {
-  const t = view.step, changed = Math.abs(now[t] - was[t]) > 1e-12;
-  return make("span", { class: "readout" }, `${stepName(t)}: ${format(now[t])}${changed ? `, was ${format(was[t])}` : ""}`);
+  const t = view.step, differs = Math.abs(now[t] - was[t]) > 1e-12;
+  return make("span", { class: "readout" }, `${stepName(t)}: ${format(now[t])}${differs ? `, was ${format(was[t])}` : ""}`);
 }
 
 function drawCharts() {

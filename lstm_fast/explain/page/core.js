@@ -32,7 +32,7 @@ function product(W, v) {
   const n = v.length, y = new Float64Array(W.length / n);
   for (let r = 0; r < y.length; r++) {
     let sum = 0;
-    for (let k = 0, at = r * n; k < n; k++, at++) sum += W[at] * v[k];
+    for (let k = 0, j = r * n; k < n; k++, j++) sum += W[j] * v[k];
     y[r] = sum;
   }
   return y;
@@ -70,7 +70,7 @@ function stepForward(x, h_prev, c_prev, w, cell, held = {}) {
   const H = c_prev.length, p = w.weight_peephole;
   const s = { x, h_prev, c_prev, held, pre: new Float64Array(4 * H) };
   for (const name of ["i", "f", "g", "o", "c", "tanh_c", "m"]) s[name] = new Float64Array(H);
-  const hold = (name, k, value) => held[name]?.get(k) ?? value;
+  const unlessHeld = (name, k, value) => held[name]?.get(k) ?? value;
   s.a_x = product(w.weight_ih, x);
   s.a_h = product(w.weight_hh, h_prev);
   s.n_x = norm(s.a_x, w.norm_ih_weight);
@@ -80,19 +80,19 @@ function stepForward(x, h_prev, c_prev, w, cell, held = {}) {
     s.pre[k] = clip(sum(k) + at(p, k) * c_prev[k], cell.gate_clip);
     s.pre[H + k] = clip(sum(H + k) + at(p, H + k) * c_prev[k], cell.gate_clip);
     s.pre[2 * H + k] = clip(sum(2 * H + k), cell.gate_clip);
-    s.i[k] = hold("i", k, activate(cell.recurrent_activation, s.pre[k]));
-    s.f[k] = hold("f", k, cell.coupled_gates ? 1 - s.i[k] : activate(cell.recurrent_activation, s.pre[H + k]));
-    s.g[k] = hold("g", k, activate(cell.activation, s.pre[2 * H + k]));
-    s.c[k] = hold("c", k, clip(s.f[k] * c_prev[k] + s.i[k] * s.g[k], cell.cell_clip));
+    s.i[k] = unlessHeld("i", k, activate(cell.recurrent_activation, s.pre[k]));
+    s.f[k] = unlessHeld("f", k, cell.coupled_gates ? 1 - s.i[k] : activate(cell.recurrent_activation, s.pre[H + k]));
+    s.g[k] = unlessHeld("g", k, activate(cell.activation, s.pre[2 * H + k]));
+    s.c[k] = unlessHeld("c", k, clip(s.f[k] * c_prev[k] + s.i[k] * s.g[k], cell.cell_clip));
     s.pre[3 * H + k] = clip(sum(3 * H + k) + at(p, 2 * H + k) * s.c[k], cell.gate_clip);
-    s.o[k] = hold("o", k, activate(cell.recurrent_activation, s.pre[3 * H + k]));
+    s.o[k] = unlessHeld("o", k, activate(cell.recurrent_activation, s.pre[3 * H + k]));
   }
   s.n_c = norm(s.c, w.norm_c_weight, w.norm_c_bias);
   for (let k = 0; k < H; k++) {
     s.tanh_c[k] = activate(cell.cell_activation, s.n_c[k]);
     s.m[k] = s.o[k] * s.tanh_c[k];
   }
-  s.h = (w.weight_hr ? product(w.weight_hr, s.m) : s.m).map((v, k) => hold("h", k, v));
+  s.h = (w.weight_hr ? product(w.weight_hr, s.m) : s.m).map((v, k) => unlessHeld("h", k, v));
   return s;
 }
 

@@ -2,9 +2,9 @@
 
 const learner = { draw: 0, isRunning: false };
 
-function startLearner(draw) {
-  const { draws } = page.learning, p = decode(draws[draw % draws.length]).data;
-  Object.assign(learner, { draw: draw % draws.length, p, losses: [], t: 0, isDone: false, moments: { m: new Float64Array(p.length), v: new Float64Array(p.length) } });
+function startLearner(k) {
+  const { draws } = page.learning, p = decode(draws[k % draws.length]).data;
+  Object.assign(learner, { draw: k % draws.length, p, losses: [], t: 0, isDone: false, moments: { m: new Float64Array(p.length), v: new Float64Array(p.length) } });
   measure();
 }
 

@@ -92,8 +92,8 @@ function paint(canvas, name) {
 }
 
 /* As in WCAG: below 0.18, white letters have more contrast than black ones. */
-function luminance(...rgb) {
-  const [r, g, b] = rgb.map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+function luminance(...channels) {
+  const [r, g, b] = channels.map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
@@ -137,13 +137,13 @@ function mark(pen, x, y, w, h, width, height) {
 
 function buildMaps() {
   fill(find("#maps"), MAPS.map(([name, words, meaning]) => {
-    const readout = make("output", { class: "readout" });
+    const readout = make("span", { class: "readout" });
     const canvas = make("canvas", { id: `map-${name}`, tabindex: 0, role: "slider", "data-map": name, "aria-orientation": "horizontal" });
     const cellAt = (event) => {
-      const box = canvas.getBoundingClientRect(), n = mapSize(name);
+      const edge = canvas.getBoundingClientRect(), n = mapSize(name);
       return {
-        step: clamp(Math.floor(((event.clientX - box.left) / box.width) * page.model.T), 0, page.model.T - 1),
-        unit: clamp(Math.floor(((event.clientY - box.top) / box.height) * n), 0, n - 1),
+        step: clamp(Math.floor(((event.clientX - edge.left) / edge.width) * page.model.T), 0, page.model.T - 1),
+        unit: clamp(Math.floor(((event.clientY - edge.top) / edge.height) * n), 0, n - 1),
       };
     };
     canvas.addEventListener("pointermove", (event) => {

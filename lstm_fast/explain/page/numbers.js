@@ -35,8 +35,8 @@ function listenToNumbers() {
   document.addEventListener("pointerdown", (event) => {
     const found = addressOf(event.target);
     if (!found || event.button !== 0) return;
-    const { a, holder } = found, start = valueOf(a), isVertical = holder.dataset.drag === "y";
-    const perPixel = Number(holder.dataset.perpixel) || STEP * Math.max(1, Math.abs(start) / 5);
+    const { a, holder } = found, before = valueOf(a), isVertical = holder.dataset.drag === "y";
+    const perPixel = Number(holder.dataset.perpixel) || STEP * Math.max(1, Math.abs(before) / 5);
     let isDragged = false;
     const move = (e) => {
       const distance = isVertical ? event.clientY - e.clientY : e.clientX - event.clientX;
@@ -45,7 +45,7 @@ function listenToNumbers() {
       if (!isEditable(a)) return;
       document.body.classList.add(isVertical ? "dragging-y" : "dragging-x");
       const factor = e.shiftKey ? 10 : e.altKey ? 0.1 : 1;
-      setNumber(a, Number((start + distance * perPixel * factor).toFixed(4)));
+      setNumber(a, Number((before + distance * perPixel * factor).toFixed(4)));
     };
     const stop = () => {
       listening.abort();

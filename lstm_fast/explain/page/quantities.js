@@ -80,8 +80,8 @@ function wordsOf(a) {
   if (PARAMETERS.test(a.name)) return `weight ${symbolOf(a).replace("_", " ")} of ${a.name}${page.suffixes[layerIndex()]}`;
   const of = a.name === "x" ? `feature ${a.k + 1}` : unitName(a.k), name = a.name.replace(/_(prev|0)$/, "");
   const words = name.startsWith("pre_") ? `sum of the ${NAMES[name.slice(4)]}` : (NAMES[name] ?? name);
-  const { t } = resolve(a), symbol = name.length === 1 ? ` ${name}` : "";
-  return `${words}${symbol}${t === undefined ? " before the first step" : `, ${stepName(t)}`}, ${of}`;
+  const { t } = resolve(a), letter = name.length === 1 ? ` ${name}` : "";
+  return `${words}${letter}${t === undefined ? " before the first step" : `, ${stepName(t)}`}, ${of}`;
 }
 
 /* Plain numbers of four significant digits; tiny and huge ones with a power of ten. */
