@@ -34,7 +34,8 @@ def written(page):
 
 
 def array(entry):
-    values = np.frombuffer(base64.b64decode(entry["base64"]), "<f4" if entry["dtype"] == "float32" else "<f8")
+    data = base64.b85decode(entry["base85"].replace("/", "<"))
+    values = np.frombuffer(data, "<f4" if entry["dtype"] == "float32" else "<f8")
     return values.reshape(entry["shape"])
 
 
@@ -77,11 +78,11 @@ def test_every_script_is_in_the_page_and_short():
     assert all(path.read_text().count("\n") < 300 for path in PAGE.iterdir())
 
 
-@pytest.mark.parametrize(
-    "lstm, T", [(lf.LSTM(64, 64, seed=0), 200), (lf.LSTM(64, 64, seed=0, dtype=np.float64), 200)], ids=str
-)
-def test_the_largest_layer_fits(lstm, T, tmp_path):
-    page = write(tmp_path, lstm, np.random.default_rng(0).standard_normal((T, 64)).astype(np.float32))
+@pytest.mark.parametrize("options", [{}, {"dtype": np.float64}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
+def test_the_largest_layers_fit(options, tmp_path):
+    T, I = 200, 48 if "num_layers" in options or "bidirectional" in options else 64
+    lstm = lf.LSTM(I, 64, seed=0, **options)
+    page = write(tmp_path, lstm, np.random.default_rng(0).standard_normal((T, I)))
     data = written(page)
     assert len(page.encode()) < 500_000
     assert data["rounded"] == (lstm.dtype == np.float64), "said in the page"
@@ -179,6 +180,20 @@ def test_wrong_arguments_are_named_and_nothing_is_written(lstm, x, options, erro
     with pytest.raises(error, match=message):
         lf.explain.html(lstm, x, tmp_path / "page.html", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_activations_that_overflow_are_refused(tmp_path):
+    lstm = lf.LSTM(1, 1, activation="affine", dtype=np.float64)
+    with lstm.edit() as p:
+        p["weight_ih_l0"][:] = 50
+    with pytest.raises(ValueError, match="lstm must keep c below 3.4e\\+38 over x, got larger numbers"):
+        lf.explain.html(lstm, np.full((4, 1), 1e38), tmp_path / "page.html")
+
+
+def test_x_is_read_in_the_dtype_of_the_lstm(tmp_path):
+    x = np.full((2, 1), 0.1)
+    assert array(written(write(tmp_path, lf.LSTM(1, 1), x))["x"])[0] == np.float32(0.1)
+    assert array(written(write(tmp_path, make_unit(), x))["x"])[0] == 0.1
 
 
 def test_infinite_parameters_are_refused(tmp_path):

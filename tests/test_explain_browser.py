@@ -96,8 +96,8 @@ def test_a_page_with_other_numbers_says_so(browser, tmp_path):
     path = tmp_path / "page.html"
     lf.explain.companies(path)
     text = path.read_text()
-    start = text.index('"base64":"', text.index('"recorded"')) + len('"base64":"')
-    path.write_text(text[:start] + "AAAAAA" + text[start + 6 :])
+    start = text.index('"base85":"', text.index('"recorded"')) + len('"base85":"')
+    path.write_text(text[:start] + "00000" + text[start + 5 :])
     browser.open(path)
     assert browser.text("#verified").startswith("✗ Do not trust this page")
 

@@ -14,7 +14,6 @@ from ._arrays import Array, encode
 MAX_UNITS, MAX_STEPS = 64, 200
 ACTIVATIONS = ("activation", "recurrent_activation", "cell_activation")
 NUMBERS = "ifgoch"
-DOUBLE = np.dtype(np.float64)
 
 
 class Subject(NamedTuple):
@@ -61,9 +60,13 @@ def in_double(lstm: LSTM, *, rounded: bool) -> LSTM:
     return twin
 
 
-def read_sequences(lstm: LSTM, x: Any, state: Any) -> tuple[Array, Array, Array]:
-    """Validate x and state as the LSTM takes them; return x (T,B,I), h_0 (L*D,B,R) and c_0 (L*D,B,H) in float64."""
-    steps, layout = _layout.read_input(x, DOUBLE, lstm.input_size, lstm.batch_first)
+def read_sequences(lstm: LSTM, x: Any, state: Any, *, rounded: bool) -> tuple[Array, Array, Array]:
+    """Validate x and state as the LSTM takes them; return x (T,B,I), h_0 (L*D,B,R) and c_0 (L*D,B,H) in float64.
+
+    Like the parameters they have the precision of the LSTM's dtype or, with rounded, of float32.
+    """
+    dtype = np.dtype(np.float32) if rounded else lstm.dtype
+    steps, layout = _layout.read_input(x, dtype, lstm.input_size, lstm.batch_first)
     T, B, _ = steps.shape
     if not 1 <= T <= MAX_STEPS:
         raise ValueError(f"x must have from 1 to {MAX_STEPS} steps, got {T}")
@@ -76,14 +79,14 @@ def read_sequences(lstm: LSTM, x: Any, state: Any) -> tuple[Array, Array, Array]
     parameters, suffixes = lstm.parameters(), lstm.parameter_suffixes
     first = []
     for name, value, n in zip(("h_0", "c_0"), state or (None, None), (lstm.h_size, lstm.hidden_size)):
-        given = layout.read_state(name, value, DOUBLE, len(suffixes), B, n, "R" if name == "h_0" else "H")
+        given = layout.read_state(name, value, dtype, len(suffixes), B, n, "R" if name == "h_0" else "H")
         if given is None:
             learned = [parameters.get(name + suffix, np.zeros(n)) for suffix in suffixes]
-            given = np.repeat(np.asarray(learned, np.float64)[:, None], B, axis=1)
+            given = np.repeat(np.asarray(learned, dtype)[:, None], B, axis=1)
         if not np.isfinite(given).all():
             raise ValueError(f"state must be finite, got infinite values or NaN in {name}")
-        first.append(given)
-    return np.ascontiguousarray(steps), first[0], first[1]
+        first.append(given.astype(np.float64))
+    return np.ascontiguousarray(steps, np.float64), first[0], first[1]
 
 
 def _activations(lstm: LSTM) -> dict[str, list[Any]]:
@@ -107,7 +110,10 @@ def describe(subject: Subject, stride: int, n_full: int) -> dict[str, Any]:
     recorded = {}
     for k, name in enumerate(names):
         steps = range(0, T, 1 if k < n_full else stride)
-        values = getattr(trace, name)[:, :, list(steps)]
+        values = getattr(trace, name)
+        if not (np.abs(values) < np.finfo(np.float32).max).all():
+            raise ValueError(f"lstm must keep {name} below {np.finfo(np.float32).max:.2g} over x, got larger numbers")
+        values = values[:, :, list(steps)]
         recorded[name] = {"every": steps.step, **encode(values, may_round=True)}
     return {
         "label": subject.label,

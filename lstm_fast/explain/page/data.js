@@ -1,10 +1,18 @@
 /* What the library wrote into the page, the model as a reader has changed it, and its steps. */
 
-function decode({ shape, dtype, base64 }) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const view = new DataView(bytes.buffer), size = dtype === "float32" ? 4 : 8;
+const DIGITS = [..."0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;/=>?@^_`{|}~"];
+const VALUES = Object.fromEntries(DIGITS.map((digit, value) => [digit, value]));
+
+/* Five digits are four bytes. */
+function decode({ shape, dtype, base85 }) {
+  const bytes = new DataView(new ArrayBuffer((base85.length / 5) * 4)), size = dtype === "float32" ? 4 : 8;
+  for (let k = 0; 5 * k < base85.length; k++) {
+    let word = 0;
+    for (let j = 0; j < 5; j++) word = 85 * word + VALUES[base85[5 * k + j]];
+    bytes.setUint32(4 * k, word);
+  }
   const read = size === 4 ? "getFloat32" : "getFloat64";
-  return { shape, data: Float64Array.from({ length: bytes.length / size }, (_, k) => view[read](k * size, true)) };
+  return { shape, data: Float64Array.from({ length: bytes.byteLength / size }, (_, k) => bytes[read](k * size, true)) };
 }
 
 /* Rows of a flat array: the last n numbers of each index before them. */

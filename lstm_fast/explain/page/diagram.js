@@ -14,7 +14,7 @@ const svgText = (x, y, text, attributes = {}) => make("text", { x: px(x), y: px(
 /* A number with its own place in the drawing. */
 function svgNumber(x, y, a, prefix = "", extra = "", text = format(valueOf(a))) {
   const shown = prefix + text, half = (shown.length * (extra ? 0.285 : 0.265) + 0.3) * EM;
-  const attributes = numberAttributes(a, { place: "diagram/", class: extra }), middle = x * EM;
+  const attributes = numberAttributes(a, { place: "diagram/", class: extra, shown }), middle = x * EM;
   return make("g", attributes,
     make("title", {}, wordsOf(a)),
     make("rect", { x: middle - half, y: px(y - 1.05), width: 2 * half, height: px(1.5), rx: 4, class: "hit" }),

@@ -83,7 +83,7 @@ function sayVerified(result, written) {
   place.textContent = result.isRight
     ? `✓ Checked: this page computed ${result.compared.toLocaleString("en")} numbers and they agree with those of lstm_fast ${written.version} to ${format(result.largest)}.`
     : `✗ Do not trust this page: its numbers differ from those of lstm_fast ${written.version} by ${format(result.largest)}.`;
-  if (written.rounded) place.append(" Parameters are rounded to float32.");
+  if (written.rounded) place.append(" Parameters and inputs are rounded to float32.");
 }
 
 function start() {

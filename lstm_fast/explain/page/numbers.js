@@ -13,7 +13,7 @@ function numberAttributes(a, extra = {}) {
     role: can ? "spinbutton" : "button",
     "aria-valuenow": can ? Number(value.toPrecision(6)) : undefined,
     "aria-valuetext": can ? format(value) : undefined,
-    "aria-label": can ? `${wordsOf(a)}. ${hint}` : `${wordsOf(a)} = ${format(value)}. ${hint}`,
+    "aria-label": can && !extra.shown ? `${wordsOf(a)}. ${hint}` : `${extra.shown ?? format(value)}: ${wordsOf(a)}. ${hint}`,
     class: ["number", can && "free", isChanged(a) && "changed", isSet(a) && "set", isAsked(a) && "asked", extra.class].filter(Boolean).join(" "),
   };
 }

@@ -46,7 +46,7 @@ function sumTable(sum) {
       make("td", {}, value ? number(value, "sum/") : ""),
       make("td", { class: "product" }, format(v)), make("td", { class: "bars", "aria-hidden": "true" }, bar));
   });
-  const heads = ["weight", "", "", "value", "", "product", ""].map((words) => make("th", { scope: words ? "col" : undefined }, words));
+  const heads = ["weight", "", "", "value", "", "product", ""].map((words) => (words ? make("th", { scope: "col" }, words) : make("td")));
   return make("div", { class: "scroll" }, make("table", { class: "sum" }, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, body)));
 }
 

@@ -46,7 +46,7 @@ function drawSpan() {
   const rowOf = (name, id, factor, left_, gradient) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, factor),
     make("td", { id: `${id}-memory` }, format(left_)), make("td", { id: `${id}-gradient` }, format(gradient)));
   fill(find("#span-table"), make("table", {},
-    make("thead", {}, make("tr", {}, ["", "each step multiplies by", `a first value of 1 after ${SPAN} steps`, "gradient that reaches step 1"].map((words) => make("th", { scope: "col" }, words)))),
+    make("thead", {}, make("tr", {}, ["", "each step multiplies by", `a first value of 1 after ${SPAN} steps`, "gradient that reaches step 1"].map((words) => (words ? make("th", { scope: "col" }, words) : make("td"))))),
     make("tbody", {}, rowOf("plain RNN", "rnn", weight.toFixed(2), rnn.h[SPAN], rnn.d[0]), rowOf("LSTM", "lstm", format(lstm.factor), lstm.memory[SPAN], lstm.gradient[0]))));
   const verdict = Math.abs(rnn.d[0]) > 1e3 ? "It explodes: one training step would ruin every weight."
     : Math.abs(rnn.d[0]) < 1e-3 ? "It vanishes: step 1 teaches nothing." : "It happens to survive: only because the weight is almost exactly 1.";
