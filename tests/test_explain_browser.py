@@ -19,9 +19,10 @@ VIEWS = ("far", "near", "hands", "fifty", "learn")
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if BROWSER is None:
-        pytest.skip("needs a Chromium")
-    browser = Browser(tmp_path_factory.mktemp("browser"))
+    try:
+        browser = Browser(tmp_path_factory.mktemp("browser"))
+    except OSError as error:
+        pytest.skip(f"{BROWSER} does not start here: {error}")
     yield browser
     browser.close()
 

@@ -29,7 +29,8 @@ const isClipped = (z, bound) => Boolean(bound) && Math.abs(z) >= bound;
 const mean = (a) => a.reduce((sum, v) => sum + v, 0) / a.length;
 
 function product(W, v) {
-  const n = v.length, y = new Float64Array(W.length / n);
+  const n = v.length,
+    y = new Float64Array(W.length / n);
   for (let r = 0; r < y.length; r++) {
     let sum = 0;
     for (let k = 0, j = r * n; k < n; k++, j++) sum += W[j] * v[k];
@@ -39,7 +40,8 @@ function product(W, v) {
 }
 
 function productBackward(W, v, d, d_W) {
-  const n = v.length, d_v = new Float64Array(n);
+  const n = v.length,
+    d_v = new Float64Array(n);
   for (let r = 0; r < d.length; r++)
     for (let k = 0; k < n; k++) {
       d_W[r * n + k] += d[r] * v[k];
@@ -49,7 +51,8 @@ function productBackward(W, v, d, d_W) {
 }
 
 function standardize(a) {
-  const m = mean(a), deviation = Math.sqrt(mean(a.map((v) => (v - m) ** 2)) + NORM_EPSILON);
+  const m = mean(a),
+    deviation = Math.sqrt(mean(a.map((v) => (v - m) ** 2)) + NORM_EPSILON);
   return { mean: m, deviation, n: a.map((v) => (v - m) / deviation) };
 }
 
@@ -59,15 +62,18 @@ function norm(a, weight, bias) {
 
 function normBackward(d, a, weight, d_weight) {
   if (!weight) return d;
-  const { n, deviation } = standardize(a), d_n = d.map((v, k) => v * weight[k]);
-  const m = mean(d_n), m_n = mean(d_n.map((v, k) => v * n[k]));
+  const { n, deviation } = standardize(a),
+    d_n = d.map((v, k) => v * weight[k]);
+  const m = mean(d_n),
+    m_n = mean(d_n.map((v, k) => v * n[k]));
   d.forEach((v, k) => (d_weight[k] += v * n[k]));
   return d_n.map((v, k) => (v - m - n[k] * m_n) / deviation);
 }
 
 /* held: numbers that a reader holds, {f: Map(unit => value), ...}; they replace what the formulas give. */
 function stepForward(x, h_prev, c_prev, w, cell, held = {}) {
-  const H = c_prev.length, p = w.weight_peephole;
+  const H = c_prev.length,
+    p = w.weight_peephole;
   const s = { x, h_prev, c_prev, held, pre: new Float64Array(4 * H) };
   for (const name of ["i", "f", "g", "o", "c", "tanh_c", "m"]) s[name] = new Float64Array(H);
   const unlessHeld = (name, k, value) => held[name]?.get(k) ?? value;
@@ -98,13 +104,16 @@ function stepForward(x, h_prev, c_prev, w, cell, held = {}) {
 
 /* Gradients of a loss from those of h and c: of x, h_prev and c_prev; those of the parameters are added to d_w. */
 function stepBackward(s, d_h, d_c, w, cell, d_w) {
-  const H = s.c.length, p = w.weight_peephole, free = (name, k) => !s.held[name]?.has(k);
+  const H = s.c.length,
+    p = w.weight_peephole,
+    free = (name, k) => !s.held[name]?.has(k);
   d_h = d_h.map((v, k) => (free("h", k) ? v : 0));
   const d_m = w.weight_hr ? productBackward(w.weight_hr, s.m, d_h, d_w.weight_hr) : d_h;
   const d_n_c = d_m.map((v, k) => v * s.o[k] * slope(cell.cell_activation, s.tanh_c[k]));
   if (w.norm_c_bias) d_n_c.forEach((v, k) => (d_w.norm_c_bias[k] += v));
   const d_c_h = normBackward(d_n_c, s.c, w.norm_c_weight, d_w.norm_c_weight);
-  const d_pre = new Float64Array(4 * H), d_c_prev = new Float64Array(H);
+  const d_pre = new Float64Array(4 * H),
+    d_c_prev = new Float64Array(H);
   const through = (name, gate, k, d, y, kind) => {
     const r = gate * H + k;
     d_pre[r] = free(name, k) && !isClipped(s.pre[r], cell.gate_clip) ? d * slope(kind, y) : 0;
@@ -136,7 +145,8 @@ function stepBackward(s, d_h, d_c, w, cell, d_w) {
 /* The steps of one layer in one direction, in the order of time; xs[t] are its inputs. */
 function layerForward(xs, h_0, c_0, w, cell, isReverse = false, heldAt = () => undefined) {
   const steps = new Array(xs.length);
-  let h = h_0, c = c_0;
+  let h = h_0,
+    c = c_0;
   for (let k = 0; k < xs.length; k++) {
     const t = isReverse ? xs.length - 1 - k : k;
     steps[t] = stepForward(xs[t], h, c, w, cell, heldAt(t));
@@ -149,9 +159,13 @@ const zerosLike = (w) => Object.fromEntries(Object.entries(w).map(([name, v]) =>
 
 /* Backpropagation through time from the gradients of the last h and c. d_hs[t], d_cs[t]: what reaches step t. */
 function layerBackward(steps, d_h, d_c, w, cell, isReverse = false, d_w = zerosLike(w)) {
-  const T = steps.length, d_xs = new Array(T), d_hs = new Array(T), d_cs = new Array(T);
+  const T = steps.length,
+    d_xs = new Array(T),
+    d_hs = new Array(T),
+    d_cs = new Array(T);
   for (let k = T - 1; k >= 0; k--) {
-    const t = isReverse ? T - 1 - k : k, d = stepBackward(steps[t], d_h, d_c, w, cell, d_w);
+    const t = isReverse ? T - 1 - k : k,
+      d = stepBackward(steps[t], d_h, d_c, w, cell, d_w);
     [d_xs[t], d_hs[t], d_cs[t]] = [d.d_x, d.d_h_prev, d.d_c_prev];
     [d_h, d_c] = [d.d_h_prev, d.d_c_prev];
   }
@@ -160,7 +174,8 @@ function layerBackward(steps, d_h, d_c, w, cell, isReverse = false, d_w = zerosL
 
 /* A plain RNN of one unit, h = x + weight * h_prev: what becomes of a first value 1, and the gradient from the end. */
 function plainRnn(weight, n) {
-  const h = [1], d = new Array(n + 1);
+  const h = [1],
+    d = new Array(n + 1);
   for (let t = 1; t <= n; t++) h.push(weight * h[t - 1]);
   d[n] = 1;
   for (let t = n; t > 0; t--) d[t - 1] = weight * d[t];

@@ -5,7 +5,8 @@ const VALUES = Object.fromEntries(DIGITS.map((digit, value) => [digit, value]));
 
 /* Five digits are four bytes. */
 function decode({ shape, dtype, base85 }) {
-  const bytes = new DataView(new ArrayBuffer((base85.length / 5) * 4)), size = dtype === "float32" ? 4 : 8;
+  const bytes = new DataView(new ArrayBuffer((base85.length / 5) * 4)),
+    size = dtype === "float32" ? 4 : 8;
   for (let k = 0; 5 * k < base85.length; k++) {
     let word = 0;
     for (let j = 0; j < 5; j++) word = 85 * word + VALUES[base85[5 * k + j]];
@@ -20,10 +21,17 @@ const row = (data, n, k) => data.slice(k * n, (k + 1) * n);
 
 function loadModel(written) {
   const { num_layers: L, num_directions: D, hidden_size: H, h_size: R, input_size: I } = written;
-  const x = decode(written.x), [T, B] = x.shape, h_0 = decode(written.h_0), c_0 = decode(written.c_0);
+  const x = decode(written.x),
+    [T, B] = x.shape,
+    h_0 = decode(written.h_0),
+    c_0 = decode(written.c_0);
   const layers = written.suffixes.map((suffix) => {
-    const names = Object.keys(written.parameters).filter((name) => name.replace(/_l\d+(_reverse)?$/, "") + suffix === name);
-    return Object.fromEntries(names.map((name) => [name.slice(0, -suffix.length), decode(written.parameters[name]).data]));
+    const names = Object.keys(written.parameters).filter(
+      (name) => name.replace(/_l\d+(_reverse)?$/, "") + suffix === name,
+    );
+    return Object.fromEntries(
+      names.map((name) => [name.slice(0, -suffix.length), decode(written.parameters[name]).data]),
+    );
   });
   const cell = Object.fromEntries(
     ["coupled_gates", "cell_clip", "gate_clip", "activation", "recurrent_activation", "cell_activation"].map((name) => [
@@ -74,11 +82,15 @@ function runModel(m, b) {
 /* The largest difference between what the page computes and what the library has written, |c| > 1 relatively. */
 function verify(m, written) {
   const runs = m.x.map((_, b) => runModel(m, b));
-  let largest = 0, compared = 0;
+  let largest = 0,
+    compared = 0;
   for (const [name, { every, ...array }] of Object.entries(written.recorded)) {
-    const { shape, data } = decode(array), [, , n, B, size] = shape;
+    const { shape, data } = decode(array),
+      [, , n, B, size] = shape;
     for (let k = 0; k < data.length; k++) {
-      const unit = k % size, b = Math.floor(k / size) % B, t = (Math.floor(k / size / B) % n) * every;
+      const unit = k % size,
+        b = Math.floor(k / size) % B,
+        t = (Math.floor(k / size / B) % n) * every;
       const value = runs[b][Math.floor(k / size / B / n)][t][name][unit];
       const difference = Math.abs(value - data[k]) / Math.max(1, Math.abs(data[k]));
       if (!(difference <= largest)) largest = difference; // NaN too

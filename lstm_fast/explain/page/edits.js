@@ -9,12 +9,15 @@ function isEditable(a) {
 }
 
 function editKey(a) {
-  const { name, t, k } = resolve(a), index = name === "x" ? "" : layerIndex();
+  const { name, t, k } = resolve(a),
+    index = name === "x" ? "" : layerIndex();
   return [index, PARAMETERS.test(name) ? "" : view.sequence, name, t ?? "", k].join("/");
 }
 
 function setNumber(a, value) {
-  const { name, t, k } = resolve(a), index = layerIndex(), b = view.sequence;
+  const { name, t, k } = resolve(a),
+    index = layerIndex(),
+    b = view.sequence;
   const apply = (m) => {
     if (PARAMETERS.test(name)) m.layers[index][name][k] = value;
     else if (name === "x") m.x[b][t][k] = value;
@@ -33,7 +36,11 @@ function undo(key) {
 
 /* The forget gates of every unit of this layer, at the step that is shown and, with onwards, at all after it. */
 function holdForget(value, onwards) {
-  const index = layerIndex(), b = view.sequence, { T, H } = page.model, from = view.step, back = isReverse();
+  const index = layerIndex(),
+    b = view.sequence,
+    { T, H } = page.model,
+    from = view.step,
+    back = isReverse();
   const key = [index, b, "forget", onwards ? "on" : from, value].join("/");
   if (edits.has(key)) return undo(key);
   const steps = onwards ? [...Array(T).keys()].filter((t) => (back ? t <= from : t >= from)) : [from];

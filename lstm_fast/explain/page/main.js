@@ -1,7 +1,8 @@
 /* Reads what was written, says whether it is found again, and keeps all views on one step of one unit. */
 
 function choose(next) {
-  const { L, D, H, T, B } = page.model, moved = next.sequence !== undefined && next.sequence !== view.sequence;
+  const { L, D, H, T, B } = page.model,
+    moved = next.sequence !== undefined && next.sequence !== view.sequence;
   const { focus, ...place } = next;
   Object.assign(view, place);
   view.layer = clamp(view.layer, 0, L - 1);
@@ -37,7 +38,12 @@ function drawControls() {
   find("#unit").value = view.unit + 1;
   find("#step-value").textContent = `${view.step + 1} of ${T}`;
   find("#unit-value").textContent = `${view.unit + 1} of ${H}`;
-  for (const [id, n] of [["sequence", B], ["layer", L], ["direction", D], ["feature", inputSize()]]) {
+  for (const [id, n] of [
+    ["sequence", B],
+    ["layer", L],
+    ["direction", D],
+    ["feature", inputSize()],
+  ]) {
     const select = find(`#${id}`);
     select.value = view[id];
     select.parentElement.hidden = n < 2;
@@ -60,7 +66,8 @@ function buildControls() {
   fillOptions("feature", inputSize(), (k) => `${k + 1}`);
   find("#step").max = T;
   find("#unit").max = H;
-  for (const id of ["sequence", "layer", "direction", "feature"]) find(`#${id}`).addEventListener("change", (event) => choose({ [id]: Number(event.target.value) }));
+  for (const id of ["sequence", "layer", "direction", "feature"])
+    find(`#${id}`).addEventListener("change", (event) => choose({ [id]: Number(event.target.value) }));
   for (const id of ["step", "unit"])
     find(`#${id}`).addEventListener("input", (event) => {
       choose({ [id]: Number(event.target.value) - 1 });

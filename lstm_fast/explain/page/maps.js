@@ -29,8 +29,10 @@ function scaleOf(name) {
 
 /* From the colour of zero over a middle one to that of the scale's end. */
 function colorOf(v, scale, colors) {
-  const part = 2 * Math.min(1, Math.abs(v) / scale), stops = v < 0 ? colors.negative : colors.positive;
-  const [from, to] = part < 1 ? [colors.zero, stops[0]] : stops, rest = part < 1 ? part : part - 1;
+  const part = 2 * Math.min(1, Math.abs(v) / scale),
+    stops = v < 0 ? colors.negative : colors.positive;
+  const [from, to] = part < 1 ? [colors.zero, stops[0]] : stops,
+    rest = part < 1 ? part : part - 1;
   return from.map((p, k) => Math.round(p + rest * (to[k] - p)));
 }
 
@@ -47,24 +49,32 @@ function palette(colors) {
 }
 
 function hatch(context, color) {
-  const tile = new OffscreenCanvas(6, 6), pen = tile.getContext("2d");
+  const tile = new OffscreenCanvas(6, 6),
+    pen = tile.getContext("2d");
   pen.strokeStyle = color;
   pen.lineWidth = 1;
   pen.beginPath();
-  for (const shift of [-6, 0, 6]) pen.moveTo(shift - 1, 7), pen.lineTo(shift + 7, -1);
+  for (const shift of [-6, 0, 6]) (pen.moveTo(shift - 1, 7), pen.lineTo(shift + 7, -1));
   pen.stroke();
   return context.createPattern(tile, "repeat");
 }
 
 function paint(canvas, name) {
-  const { T } = page.model, n = mapSize(name), steps = page.run[layerIndex()], scale = scaleOf(name);
-  const width = canvas.clientWidth, height = canvas.clientHeight, dots = window.devicePixelRatio || 1;
+  const { T } = page.model,
+    n = mapSize(name),
+    steps = page.run[layerIndex()],
+    scale = scaleOf(name);
+  const width = canvas.clientWidth,
+    height = canvas.clientHeight,
+    dots = window.devicePixelRatio || 1;
   if (!width) return;
   canvas.width = Math.round(width * dots);
   canvas.height = Math.round(height * dots);
   const stops = (name) => [rgb(ink(`${name}-half`)), rgb(ink(name))];
   const colors = { zero: rgb(ink("zero")), positive: stops("positive"), negative: stops("negative") };
-  const cells = new ImageData(T, n), below = new ImageData(T, n), pixels = palette(colors);
+  const cells = new ImageData(T, n),
+    below = new ImageData(T, n),
+    pixels = palette(colors);
   const [color, mask] = [cells, below].map((image) => new Uint32Array(image.data.buffer));
   for (let t = 0; t < T; t++)
     for (let k = 0; k < n; k++) {
@@ -74,14 +84,16 @@ function paint(canvas, name) {
     }
   const pen = canvas.getContext("2d");
   enlarge(pen, cells, canvas.width, canvas.height);
-  const lines = new OffscreenCanvas(canvas.width, canvas.height), marker = lines.getContext("2d");
+  const lines = new OffscreenCanvas(canvas.width, canvas.height),
+    marker = lines.getContext("2d");
   enlarge(marker, below, canvas.width, canvas.height);
   marker.globalCompositeOperation = "source-in";
   marker.fillStyle = hatch(marker, ink("hatch"));
   marker.fillRect(0, 0, canvas.width, canvas.height);
   pen.drawImage(lines, 0, 0);
   pen.setTransform(dots, 0, 0, dots, 0, 0);
-  const w = width / T, h = height / n;
+  const w = width / T,
+    h = height / n;
   if (w > 42 && h > 17) write(pen, name, steps, scale, colors, w, h);
   if (w > 6 && h > 6) {
     pen.fillStyle = ink("card");
@@ -110,8 +122,11 @@ function write(pen, name, steps, scale, colors, w, h) {
   pen.textBaseline = "middle";
   steps.forEach((s, t) =>
     s[name].forEach((v, k) => {
-      const [r, g, b] = colorOf(v, scale, colors), text = format(v, w > 60 ? 4 : 3);
-      const isDark = luminance(r, g, b) < 0.18, x = (t + 0.5) * w, y = (k + 0.5) * h;
+      const [r, g, b] = colorOf(v, scale, colors),
+        text = format(v, w > 60 ? 4 : 3);
+      const isDark = luminance(r, g, b) < 0.18,
+        x = (t + 0.5) * w,
+        y = (k + 0.5) * h;
       if (v < 0) {
         pen.fillStyle = `rgb(${r} ${g} ${b})`;
         pen.fillRect(x - pen.measureText(text).width / 2 - 3, y - h * 0.32, pen.measureText(text).width + 6, h * 0.64);
@@ -136,49 +151,77 @@ function mark(pen, x, y, w, h, width, height) {
 }
 
 function buildMaps() {
-  fill(find("#maps"), MAPS.map(([name, words, meaning]) => {
-    const readout = make("span", { class: "readout" });
-    const canvas = make("canvas", { id: `map-${name}`, tabindex: 0, role: "slider", "data-map": name, "aria-orientation": "horizontal" });
-    const cellAt = (event) => {
-      const edge = canvas.getBoundingClientRect(), n = mapSize(name);
-      return {
-        step: clamp(Math.floor(((event.clientX - edge.left) / edge.width) * page.model.T), 0, page.model.T - 1),
-        unit: clamp(Math.floor(((event.clientY - edge.top) / edge.height) * n), 0, n - 1),
+  fill(
+    find("#maps"),
+    MAPS.map(([name, words, meaning]) => {
+      const readout = make("span", { class: "readout" });
+      const canvas = make("canvas", {
+        id: `map-${name}`,
+        tabindex: 0,
+        role: "slider",
+        "data-map": name,
+        "aria-orientation": "horizontal",
+      });
+      const cellAt = (event) => {
+        const edge = canvas.getBoundingClientRect(),
+          n = mapSize(name);
+        return {
+          step: clamp(Math.floor(((event.clientX - edge.left) / edge.width) * page.model.T), 0, page.model.T - 1),
+          unit: clamp(Math.floor(((event.clientY - edge.top) / edge.height) * n), 0, n - 1),
+        };
       };
-    };
-    canvas.addEventListener("pointermove", (event) => {
-      const { step, unit } = cellAt(event), v = stepAt(step)[name][unit];
-      readout.textContent = `${stepName(step)}${page.model.H > 1 ? `, ${unitName(unit)}` : ""}: ${format(v)}`;
-    });
-    canvas.addEventListener("pointerleave", () => (readout.textContent = ""));
-    canvas.addEventListener("click", (event) => choose({ ...cellAt(event), focus: { name, ...keyless(cellAt(event)) } }));
-    canvas.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      choose({ step: view.step + by[0], unit: view.unit + by[1] });
-      const { step, unit } = view;
-      if (unit < mapSize(name)) say(`${words}, ${stepName(step)}, ${unitName(unit)}: ${format(stepAt(step)[name][unit])}`);
-    });
-    const head = make("figcaption", {}, make("b", {}, make("i", {}, name), ` ${words}`), make("span", { class: "meaning" }, meaning), readout);
-    return make("figure", { class: "map" }, head, canvas, make("div", { class: "scale" }));
-  }));
+      canvas.addEventListener("pointermove", (event) => {
+        const { step, unit } = cellAt(event),
+          v = stepAt(step)[name][unit];
+        readout.textContent = `${stepName(step)}${page.model.H > 1 ? `, ${unitName(unit)}` : ""}: ${format(v)}`;
+      });
+      canvas.addEventListener("pointerleave", () => (readout.textContent = ""));
+      canvas.addEventListener("click", (event) =>
+        choose({ ...cellAt(event), focus: { name, ...keyless(cellAt(event)) } }),
+      );
+      canvas.addEventListener("keydown", (event) => {
+        const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        choose({ step: view.step + by[0], unit: view.unit + by[1] });
+        const { step, unit } = view;
+        if (unit < mapSize(name))
+          say(`${words}, ${stepName(step)}, ${unitName(unit)}: ${format(stepAt(step)[name][unit])}`);
+      });
+      const head = make(
+        "figcaption",
+        {},
+        make("b", {}, make("i", {}, name), ` ${words}`),
+        make("span", { class: "meaning" }, meaning),
+        readout,
+      );
+      return make("figure", { class: "map" }, head, canvas, make("div", { class: "scale" }));
+    }),
+  );
 }
 
 const keyless = ({ step, unit }) => ({ t: step, k: unit });
 
 function drawMaps() {
   for (const [name, words] of MAPS) {
-    const canvas = find(`#map-${name}`), n = mapSize(name), unit = Math.min(view.unit, n - 1);
+    const canvas = find(`#map-${name}`),
+      n = mapSize(name),
+      unit = Math.min(view.unit, n - 1);
     canvas.style.height = `${clamp(n * 18, 40, 172)}px`;
     const value = stepAt(view.step)[name][unit];
     for (const [key, text] of Object.entries({
       "aria-label": `Heat map of the ${words} ${name}: ${n} units down, ${page.model.T} steps across. Arrow keys move the choice.`,
-      "aria-valuemin": 1, "aria-valuemax": page.model.T, "aria-valuenow": view.step + 1,
+      "aria-valuemin": 1,
+      "aria-valuemax": page.model.T,
+      "aria-valuenow": view.step + 1,
       "aria-valuetext": `${stepName(view.step)}, ${unitName(unit)}, ${format(value)}`,
-    })) canvas.setAttribute(key, text);
+    }))
+      canvas.setAttribute(key, text);
     const scale = scaleOf(name);
-    canvas.nextSibling.textContent = scale === 1 && "ifo".includes(name) ? "0 closed … 1 open" : `−${format(scale, 3)} … ${format(scale, 3)}, hatched below 0`;
+    canvas.nextSibling.textContent =
+      scale === 1 && "ifo".includes(name)
+        ? "0 closed … 1 open"
+        : `−${format(scale, 3)} … ${format(scale, 3)}, hatched below 0`;
     paint(canvas, name);
   }
 }

@@ -4,7 +4,9 @@
 const STEP = 0.01;
 
 function numberAttributes(a, extra = {}) {
-  const value = valueOf(a), can = isEditable(a), key = `${extra.place ?? ""}${editKey(a)}`;
+  const value = valueOf(a),
+    can = isEditable(a),
+    key = `${extra.place ?? ""}${editKey(a)}`;
   const hint = can ? "Drag or arrow keys change it, Enter explains it." : "Enter explains it.";
   return {
     "data-address": JSON.stringify(a),
@@ -13,8 +15,11 @@ function numberAttributes(a, extra = {}) {
     role: can ? "spinbutton" : "button",
     "aria-valuenow": can ? Number(value.toPrecision(6)) : undefined,
     "aria-valuetext": can ? format(value) : undefined,
-    "aria-label": can && !extra.shown ? `${wordsOf(a)}. ${hint}` : `${extra.shown ?? format(value)}: ${wordsOf(a)}. ${hint}`,
-    class: ["number", can && "free", isChanged(a) && "changed", isSet(a) && "set", isAsked(a) && "asked", extra.class].filter(Boolean).join(" "),
+    "aria-label":
+      can && !extra.shown ? `${wordsOf(a)}. ${hint}` : `${extra.shown ?? format(value)}: ${wordsOf(a)}. ${hint}`,
+    class: ["number", can && "free", isChanged(a) && "changed", isSet(a) && "set", isAsked(a) && "asked", extra.class]
+      .filter(Boolean)
+      .join(" "),
   };
 }
 
@@ -22,7 +27,10 @@ const isAsked = (a) => asked !== null && JSON.stringify(resolve(a)) === JSON.str
 
 function number(a, place = "") {
   const differs = isChanged(a) && format(originalOf(a)) !== format(valueOf(a));
-  const was = differs && (isSet(a) || place === "asked/") ? make("small", { class: "was" }, ` was ${format(originalOf(a))}`) : undefined;
+  const was =
+    differs && (isSet(a) || place === "asked/")
+      ? make("small", { class: "was" }, ` was ${format(originalOf(a))}`)
+      : undefined;
   return make("span", { ...numberAttributes(a, { place }), title: wordsOf(a) }, format(valueOf(a)), was);
 }
 
@@ -35,7 +43,9 @@ function listenToNumbers() {
   document.addEventListener("pointerdown", (event) => {
     const found = addressOf(event.target);
     if (!found || event.button !== 0) return;
-    const { a, holder } = found, before = valueOf(a), isVertical = holder.dataset.drag === "y";
+    const { a, holder } = found,
+      before = valueOf(a),
+      isVertical = holder.dataset.drag === "y";
     const perPixel = Number(holder.dataset.perpixel) || STEP * Math.max(1, Math.abs(before) / 5);
     let isDragged = false;
     const move = (e) => {
@@ -56,7 +66,8 @@ function listenToNumbers() {
       if (isDragged) say(`${wordsOf(a)} is now ${format(valueOf(a))}`);
       else ask(a);
     };
-    const listening = new AbortController(), { signal } = listening;
+    const listening = new AbortController(),
+      { signal } = listening;
     window.addEventListener("pointermove", move, { signal });
     window.addEventListener("pointerup", end, { signal });
     window.addEventListener("pointercancel", stop, { signal }); // a finger that scrolls after all
@@ -64,7 +75,8 @@ function listenToNumbers() {
   document.addEventListener("keydown", (event) => {
     const found = addressOf(event.target);
     if (!found) return;
-    const { a } = found, factor = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
+    const { a } = found,
+      factor = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const sign = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
     if (event.key === "Enter" || event.key === " ") ask(a);
     else if (event.key === "Delete" || event.key === "Backspace") undo(editKey(a));

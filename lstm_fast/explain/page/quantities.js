@@ -9,9 +9,18 @@
 const PARAMETERS = /^(weight|bias|norm)_/;
 
 const NAMES = {
-  i: "input gate", f: "forget gate", g: "candidate", o: "output gate",
-  c: "long-term memory", h: "short-term memory", x: "input", tanh_c: "memory, activated", n_c: "memory, normalized",
-  m: "before the projection", kept: "kept", added: "added",
+  i: "input gate",
+  f: "forget gate",
+  g: "candidate",
+  o: "output gate",
+  c: "long-term memory",
+  h: "short-term memory",
+  x: "input",
+  tanh_c: "memory, activated",
+  n_c: "memory, normalized",
+  m: "before the projection",
+  kept: "kept",
+  added: "added",
 };
 
 /* What is shown and where: filled by main.js. */
@@ -35,7 +44,8 @@ function resolve(a) {
 
 function valueIn(a, model, run) {
   a = resolve(a);
-  const { H } = model, k = a.k;
+  const { H } = model,
+    k = a.k;
   if (PARAMETERS.test(a.name)) return weights(model)[a.name][k];
   if (a.name === "h_0" || a.name === "c_0") return model[a.name][layerIndex()][view.sequence][k];
   const s = stepAt(a.t, run);
@@ -53,12 +63,15 @@ const stepName = (t) => `step ${t + 1}`;
 const unitName = (k) => `unit ${k + 1}`;
 
 function symbolOf(a) {
-  const many = page.model.H > 1, { H } = page.model;
+  const many = page.model.H > 1,
+    { H } = page.model;
   if (PARAMETERS.test(a.name)) {
     const n = { weight_ih: inputSize(), weight_hh: page.model.R, weight_hr: H }[a.name] ?? 1;
-    const r = Math.floor(a.k / n), letter = { weight_ih: "W", weight_hh: "U", weight_hr: "P" }[a.name];
+    const r = Math.floor(a.k / n),
+      letter = { weight_ih: "W", weight_hh: "U", weight_hr: "P" }[a.name];
     if (a.name === "weight_hr") return `P[${r + 1},${(a.k % n) + 1}]`;
-    if (letter) return `${letter}_${GATES[Math.floor(r / H)]}${n > 1 || many ? `[${(r % H) + 1},${(a.k % n) + 1}]` : ""}`;
+    if (letter)
+      return `${letter}_${GATES[Math.floor(r / H)]}${n > 1 || many ? `[${(r % H) + 1},${(a.k % n) + 1}]` : ""}`;
     if (a.name === "weight_peephole") return `p_${"ifo"[Math.floor(a.k / H)]}${many ? `[${(a.k % H) + 1}]` : ""}`;
     if (a.name.startsWith("bias")) return `b${a.name === "bias_hh" ? "′" : ""}_${GATES[Math.floor(a.k / H)]}`;
     return a.name.replace(/_/g, " ");
@@ -73,14 +86,24 @@ function symbolOf(a) {
 
 /* The symbol as elements: what follows an underscore is set below the line. */
 const symbol = (a) =>
-  make("i", {}, symbolOf(a).split(/(_[\w,]+)/).filter(Boolean).map((part) => (part[0] === "_" ? make("sub", {}, part.slice(1)) : part)));
+  make(
+    "i",
+    {},
+    symbolOf(a)
+      .split(/(_[\w,]+)/)
+      .filter(Boolean)
+      .map((part) => (part[0] === "_" ? make("sub", {}, part.slice(1)) : part)),
+  );
 
 /* In words, for labels and screen readers. */
 function wordsOf(a) {
-  if (PARAMETERS.test(a.name)) return `weight ${symbolOf(a).replace("_", " ")} of ${a.name}${page.suffixes[layerIndex()]}`;
-  const of = a.name === "x" ? `feature ${a.k + 1}` : unitName(a.k), name = a.name.replace(/_(prev|0)$/, "");
+  if (PARAMETERS.test(a.name))
+    return `weight ${symbolOf(a).replace("_", " ")} of ${a.name}${page.suffixes[layerIndex()]}`;
+  const of = a.name === "x" ? `feature ${a.k + 1}` : unitName(a.k),
+    name = a.name.replace(/_(prev|0)$/, "");
   const words = name.startsWith("pre_") ? `sum of the ${NAMES[name.slice(4)]}` : (NAMES[name] ?? name);
-  const { t } = resolve(a), letter = name.length === 1 ? ` ${name}` : "";
+  const { t } = resolve(a),
+    letter = name.length === 1 ? ` ${name}` : "";
   return `${words}${letter}${t === undefined ? " before the first step" : `, ${stepName(t)}`}, ${of}`;
 }
 
