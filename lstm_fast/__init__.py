@@ -38,6 +38,7 @@
     plot/            plots (matplotlib)
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
+    explain/         interactive web page of an LSTM and its numbers
     __main__.py      command line
 
 Each module uses only those above it.
@@ -74,6 +75,7 @@ from .modules import LSTM, RNN, LSTMCell
 
 if TYPE_CHECKING:
     from . import datasets as datasets
+    from . import explain as explain
     from . import keras as keras
     from . import onnx as onnx
     from . import plot as plot
@@ -126,7 +128,7 @@ _LATER = {
     "rnn_forward": "functional",
     "rnn_backward": "functional",
 }
-_SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras")
+_SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras", "explain")
 
 
 def __getattr__(name: str) -> Any:

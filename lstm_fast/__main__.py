@@ -1,4 +1,4 @@
-"""Command line: lstm-fast, or python -m lstm_fast. The commands are implemented in lstm_fast/tour."""
+"""Command line: lstm-fast, or python -m lstm_fast. The commands are implemented in lstm_fast/tour and in explain."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU.")
     parser.add_argument("--version", action="version", version=f"lstm-fast {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench}")
+    commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench,explain}")
     tour = commands.add_parser("tour", help="how an LSTM works, step by step with numbers (the default)")
     tour.add_argument("--out", default="tour", metavar="DIR", help="directory for the plots (default: ./tour)")
     tour.add_argument("--seed", type=_number(0), default=0, help="random seed of all weights (default: 0)")
     tour.add_argument("--quick", action="store_true", help="fewer training steps and shorter timings")
     tour.add_argument("--no-pictures", action="store_true", help="text only")
+    explain = commands.add_parser("explain", help="write a web page on which an LSTM unit can be followed and changed")
+    explain.add_argument("--out", default="explain.html", metavar="FILE", help="page to write (default: explain.html)")
     commands.add_parser("info", help="describe this installation, for bug reports")
     bench = commands.add_parser("bench", help="only the benchmark table of the tour")
     bench.add_argument(
@@ -45,6 +47,13 @@ def _info() -> None:
         print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
+def _explain(path: str) -> None:
+    from .explain import companies
+
+    companies(path)
+    print(f"Open {os.path.abspath(path)} in a browser: it needs no network.")
+
+
 def _bench(n_threads: int) -> None:
     from .tour import speed
 
@@ -55,6 +64,8 @@ def _bench(n_threads: int) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.command == "info":
         _info()
+    elif args.command == "explain":
+        _explain(args.out)
     elif args.command == "bench":
         _bench(args.num_threads)
     else:

@@ -16,6 +16,7 @@ import pytest
 from units import isas
 
 import lstm_fast
+from explain_browser import browser, show  # noqa: F401  (fixtures)
 from lstm_fast import _core
 from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 

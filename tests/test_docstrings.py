@@ -23,7 +23,7 @@ IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 RESULTS = {"Tape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
 # Subpackages that are public, and the package that each needs.
 NEEDS = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py"}
-DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference]
+DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]
 DOCUMENTED += [getattr(lf, name) for name, package in NEEDS.items() if not missing([package])]
 
 

@@ -48,6 +48,7 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
         "CONTRIBUTING.md",
         "lstm_fast/py.typed",
         "lstm_fast/data/sunspots.csv",
+        "lstm_fast/explain/page/template.html",
         "tests/data/golden_torch.npz",
         "tests/data/golden_onnx.npz",
     ):
@@ -78,6 +79,7 @@ def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     assert {
         "lstm_fast/py.typed",
         "lstm_fast/data/sunspots.csv",
+        "lstm_fast/explain/page/core.js",
         "lstm_fast/_core.pyi",
         "lstm_fast/reference/__init__.py",
         "lstm_fast/tour/__init__.py",

@@ -132,6 +132,11 @@ def submodules() -> list[Any]:
     return [years, values, lf.reference, lf.train, lf.weights]
 
 
+def page(path: Path) -> None:
+    lf.explain.html(lf.LSTM(3, 4, seed=0), np.ones((5, 3)), path, names=["ones"], title="A page", text="")
+    lf.explain.companies(path)
+
+
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     layers(rng.standard_normal((2, 5, 3)))
@@ -140,3 +145,4 @@ def main(folder: Path) -> None:
     settings()
     training(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)), folder / "model.safetensors")
     submodules()
+    page(folder / "page.html")

@@ -12,6 +12,6 @@
     learning.py    sections 5 to 7 as text
     tour.py        the sections in order
 
-Each file uses only those above it and the public API of the library. Nothing outside this folder imports it except the
-command line (lstm_fast/__main__.py).
+Each file uses only those above it and the public API of the library. Nothing outside this folder imports it except
+lstm_fast/explain, which shows its unit, and the command line (lstm_fast/__main__.py).
 """

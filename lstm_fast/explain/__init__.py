@@ -1,0 +1,17 @@
+"""An LSTM to touch: a self-contained web page that computes an LSTM's steps, explains each number and can be changed.
+
+    _arrays.py      arrays and text as JSON inside HTML
+    _model.py       an LSTM and its sequences as data; what a page can show
+    _page.py        template, style, scripts and data in one file
+    learning.py     the unit that learns in the page
+    pages.py        html: the page of any small LSTM
+    companies.py    the page of the tour's unit and its two companies
+
+Each file uses only those above it. The page itself is in page/: template.html, style.css and scripts, of which core.js
+holds the formulas of lstm_fast.reference and the others draw. It has no dependencies and makes no request.
+"""
+
+from .companies import companies
+from .pages import html
+
+__all__ = ["html", "companies"]

@@ -1,0 +1,135 @@
+"""An LSTM and its sequences as data for the page, and the numbers that the page must find again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _layout
+from .._errors import network_type
+from ..modules import LSTM
+from ._arrays import Array, encode
+
+MAX_UNITS, MAX_STEPS = 64, 200
+ACTIVATIONS = ("activation", "recurrent_activation", "cell_activation")
+NUMBERS = "ifgoch"
+
+
+class Subject(NamedTuple):
+    """What a page shows: an LSTM in float64, its sequences and its first states."""
+
+    lstm: LSTM
+    label: str  # the repr of the caller's LSTM
+    x: Array  # (T, B, I)
+    h_0: Array  # (L * D, B, R)
+    c_0: Array  # (L * D, B, H)
+
+
+def check(lstm: Any) -> LSTM:
+    """Return an LSTM that a page can show exactly; errors name what it cannot."""
+    if not isinstance(lstm, LSTM):
+        raise TypeError(f"lstm must be a lstm_fast.LSTM, got {network_type(lstm)}")
+    if type(lstm) is not LSTM:
+        raise TypeError(f"lstm must be a lstm_fast.LSTM itself, got its subclass {network_type(lstm)}")
+    if lstm.compute_dtype is not None:
+        raise ValueError(
+            f"lstm must have compute_dtype=None, got {lstm.compute_dtype!r}: the page computes in float64 and would "
+            "show other numbers"
+        )
+    if getattr(lstm, "index_input", False):
+        raise ValueError("lstm must have index_input=False: the page multiplies inputs, it looks none up")
+    if lstm.hidden_size > MAX_UNITS:
+        raise ValueError(f"lstm must have a hidden_size of at most {MAX_UNITS}, got {lstm.hidden_size}")
+    if not np.isfinite(lstm.flat_parameters).all():
+        raise ValueError("lstm must have finite parameters, got infinite ones or NaN")
+    return lstm
+
+
+def in_double(lstm: LSTM, *, rounded: bool) -> LSTM:
+    """The LSTM in float64, for inference; with rounded, its parameters rounded to float32.
+
+    The page computes in float64, so its numbers are compared with those of this LSTM: float32 rounding would hide a
+    wrong formula, or look like one.
+    """
+    training_only = {"dropout": 0.0, "recurrent_dropout": 0.0, "zoneout": 0.0}
+    twin = LSTM(**{**lstm.config(), **training_only, "batch_first": False, "dtype": np.float64, "seed": None})
+    parameters = lstm.flat_parameters.astype(np.float32) if rounded else lstm.flat_parameters
+    with twin.edit() as p:
+        p.flat[:] = parameters
+    return twin
+
+
+def read_sequences(lstm: LSTM, x: Any, state: Any, *, rounded: bool) -> tuple[Array, Array, Array]:
+    """Validate x and state as the LSTM takes them; return x (T,B,I), h_0 (L*D,B,R) and c_0 (L*D,B,H) in float64.
+
+    Like the parameters they have the precision of the LSTM's dtype or, with rounded, of float32.
+    """
+    dtype = np.dtype(np.float32) if rounded else lstm.dtype
+    steps, layout = _layout.read_input(x, dtype, lstm.input_size, lstm.batch_first)
+    T, B, _ = steps.shape
+    if not 1 <= T <= MAX_STEPS:
+        raise ValueError(f"x must have from 1 to {MAX_STEPS} steps, got {T}")
+    if B == 0:
+        raise ValueError(f"x must have at least one sequence, got shape {np.shape(x)}")
+    if not np.isfinite(steps).all():
+        raise ValueError("x must be finite, got infinite values or NaN")
+    if state is not None and not (isinstance(state, (tuple, list)) and len(state) == 2):
+        raise TypeError(f"state must be a pair (h_0, c_0) or None, got {type(state).__name__}")
+    parameters, suffixes = lstm.parameters(), lstm.parameter_suffixes
+    first = []
+    for name, value, n in zip(("h_0", "c_0"), state or (None, None), (lstm.h_size, lstm.hidden_size)):
+        given = layout.read_state(name, value, dtype, len(suffixes), B, n, "R" if name == "h_0" else "H")
+        if given is None:
+            learned = [parameters.get(name + suffix, np.zeros(n)) for suffix in suffixes]
+            given = np.repeat(np.asarray(learned, dtype)[:, None], B, axis=1)
+        if not np.isfinite(given).all():
+            raise ValueError(f"state must be finite, got infinite values or NaN in {name}")
+        first.append(given.astype(np.float64))
+    return np.ascontiguousarray(steps, np.float64), first[0], first[1]
+
+
+def _activations(lstm: LSTM) -> dict[str, list[Any]]:
+    from ..reference import activation as read
+
+    specs = {name: getattr(lstm, name) for name in ACTIVATIONS}
+    return {
+        name: [spec if isinstance(spec, str) else spec[0], *read(spec, name).parameters] for name, spec in specs.items()
+    }
+
+
+def describe(subject: Subject, stride: int, n_full: int) -> dict[str, Any]:
+    """Everything that the page computes from, and every stride-th step of what the library computed.
+
+    The first n_full names of "chifgo" are recorded at every step.
+    """
+    lstm, p = subject.lstm, subject.lstm.parameters()
+    trace = lstm.trace(subject.x, (subject.h_0, subject.c_0))
+    T, names = len(subject.x), "chifgo"
+    weights = [name for name in p if not name.startswith(("h_0", "c_0"))]
+    recorded = {}
+    for k, name in enumerate(names):
+        steps = range(0, T, 1 if k < n_full else stride)
+        values = getattr(trace, name)
+        if not (np.abs(values) < np.finfo(np.float32).max).all():
+            raise ValueError(f"lstm must keep {name} below {np.finfo(np.float32).max:.2g} over x, got larger numbers")
+        values = values[:, :, list(steps)]
+        recorded[name] = {"every": steps.step, **encode(values, may_round=True)}
+    return {
+        "label": subject.label,
+        "input_size": lstm.input_size,
+        "hidden_size": lstm.hidden_size,
+        "num_layers": lstm.num_layers,
+        "num_directions": lstm.num_directions,
+        "h_size": lstm.h_size,
+        "coupled_gates": lstm.coupled_gates,
+        "cell_clip": lstm.cell_clip,
+        "gate_clip": lstm.gate_clip,
+        **_activations(lstm),
+        "suffixes": list(lstm.parameter_suffixes),
+        "parameters": {name: encode(p[name]) for name in weights},
+        "x": encode(subject.x),
+        "h_0": encode(subject.h_0),
+        "c_0": encode(subject.c_0),
+        "recorded": recorded,
+    }
