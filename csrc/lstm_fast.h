@@ -110,6 +110,10 @@ extern const struct lstm_isa lstm_isas[];
 /* Of those that this machine can run, the fastest. */
 const struct lstm_isa *lstm_best_isa(void);
 
+/* One with narrower vectors and the same bits, or NULL. It is the faster one for a model whose units all fit into one
+ * of its vectors: a step is then one chain of operations, and a division of a wide vector takes longer. */
+const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *);
+
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
 
 /* Called about every 10 ms, on the calling thread; true stops the call with LSTM_INTERRUPTED. */

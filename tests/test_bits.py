@@ -280,6 +280,21 @@ def test_weights_keep_the_instruction_set_that_they_were_packed_for():
     _core.use_isa(before)
 
 
+@pytest.mark.parametrize("dtype, most", [(np.float32, 8), (np.float64, 4)])
+def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most):
+    if "avx512" not in _core.available_isas():
+        pytest.skip("this processor has no vectors of two widths with the same bits")
+    for H, want in [(1, "avx2"), (most, "avx2"), (most + 1, _core.use_isa(None))]:
+        lstm = make("lstm", 3, H, dtype=dtype)
+        assert lstm.forward(np.zeros((1, 1, 3), dtype))[2]._weights.isa_name == want
+        a = draw(np.random.default_rng(H), lstm, 5, 3)
+        _core.use_isa("avx512")
+        chosen = make("lstm", 3, H, dtype=dtype)
+        assert chosen.forward(np.zeros((1, 1, 3), dtype))[2]._weights.isa_name == "avx512"
+        assert_all_same_bits(train(lstm, a)[0], train(chosen, a)[0], f"H = {H}")
+        assert _core.use_isa(None) == lstm_fast.info()["isa"]
+
+
 @pytest.mark.parametrize("B", [25, 49, 73, 169])
 def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
     """A step passes its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""

@@ -79,6 +79,7 @@ cdef extern from "lstm_fast.h" nogil:
         int64_t vector_bytes
     const lstm_isa lstm_isas[]
     const lstm_isa *lstm_best_isa()
+    const lstm_isa *lstm_narrower_isa(const lstm_isa *)
 
     enum lstm_split:
         LSTM_SPLIT_BEST

@@ -11,6 +11,7 @@ cdef extern from *:
     const char *LSTM_COMPILER
 
 cdef const lstm_isa *current_isa = NULL
+cdef const lstm_isa *narrower_isa = NULL  # for models of few units, unless an instruction set was asked for by name
 
 
 cdef list isa_names(c_bool supported_only):
@@ -45,11 +46,12 @@ def base_isa(name):
 
 
 def use_isa(name=None):
-    """Weights packed from now on compute with this instruction set; None: the fastest. Returns its name."""
-    global current_isa
+    """Weights packed from now on compute with this instruction set; None: with the fastest, which is one of narrower
+    vectors for few units. Returns its name."""
+    global current_isa, narrower_isa
     cdef int k = 0
-    available = available_isas()
-    if name is None:
+    available, is_chosen = available_isas(), name is not None
+    if not is_chosen:
         name = (<bytes>lstm_best_isa().name).decode()
     if name not in available:
         state = "not on this machine" if name in compiled_isas() else "unknown"
@@ -57,7 +59,16 @@ def use_isa(name=None):
     while (<bytes>lstm_isas[k].name).decode() != name:
         k += 1
     current_isa = &lstm_isas[k]
+    narrower_isa = NULL if is_chosen else lstm_narrower_isa(current_isa)
     return name
+
+
+cdef const lstm_isa *isa_of(const lstm_model *m) noexcept:
+    """The instruction set of new weights."""
+    cdef int64_t row_bytes = m.hidden_size * (4 if m.dtype == LSTM_F32 else 8)
+    if narrower_isa != NULL and m.format in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16) and row_bytes <= narrower_isa.vector_bytes:
+        return narrower_isa
+    return current_isa
 
 
 def isa():

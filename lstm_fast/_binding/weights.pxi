@@ -28,7 +28,7 @@ cdef class Weights:
                   activation=None, recurrent_activation=None, cell_activation=None):
         cdef lstm_model *m = &self.model
         self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple([tuple(of) for of in arrays])
-        self.code, self.n_entries, self.isa = dtype_code(self.dtype), len(self.arrays), current_isa
+        self.code, self.n_entries = dtype_code(self.dtype), len(self.arrays)
         m.cell, m.dtype = CELLS[cell], LSTM_F32 if self.code == c'f' else LSTM_F64
         m.input_size, m.hidden_size, m.proj_size = input_size, hidden_size, proj_size
         m.num_layers, m.num_directions = num_layers, num_directions
@@ -43,6 +43,7 @@ cdef class Weights:
         m.input_bits = input_bits
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
+        self.isa = isa_of(m)
         self.packed_forward = self.pack(False)
         if flat is not None:
             self.find_in_flat(flat)
@@ -188,6 +189,10 @@ cdef class Weights:
     @property
     def num_directions(self):
         return self.model.num_directions
+
+    @property
+    def isa_name(self):
+        return (<bytes>self.isa.name).decode()
 
     @property
     def n_states(self):
