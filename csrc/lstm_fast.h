@@ -270,8 +270,18 @@ void lstm_activate(const struct lstm_isa *, enum lstm_dtype, struct lstm_activat
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
+/* What starts threads. A child made by fork computes on one thread with OpenMP, and starts a pool of its own. */
+enum lstm_backend {
+    LSTM_SERIAL, /* nothing: every call takes one thread */
+    LSTM_OPENMP, /* the default where the compiler has it */
+    LSTM_POOL,   /* a pool of sleeping threads; the default elsewhere */
+};
+
 bool lstm_has_openmp(void);
-int lstm_max_threads(void);  /* OMP_NUM_THREADS and affinity, as OpenMP sees them */
-void lstm_watch_forks(void); /* call once when loaded: a child made by fork then computes on one thread */
+enum lstm_backend lstm_backend(void);
+bool lstm_use_backend(enum lstm_backend); /* while no call runs. False: this build has it not */
+int lstm_max_threads(void);               /* OMP_NUM_THREADS and affinity */
+bool lstm_threads_were_missing(void);     /* true once: a call has run on fewer threads, as the system had no more */
+void lstm_watch_forks(void);              /* call once when loaded */
 
 #endif

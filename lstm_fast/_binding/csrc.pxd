@@ -197,6 +197,14 @@ cdef extern from "lstm_fast.h" nogil:
     int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_h(const lstm_call *, int64_t layer)
     void lstm_activate(const lstm_isa *, lstm_dtype, lstm_activation, c_bool slope, int64_t n, const void *x, void *y)
+    enum lstm_backend:
+        LSTM_SERIAL
+        LSTM_OPENMP
+        LSTM_POOL
+
     c_bool lstm_has_openmp()
+    lstm_backend lstm_get_backend "lstm_backend"()
+    c_bool lstm_use_backend(lstm_backend)
+    c_bool lstm_threads_were_missing() nogil
     int lstm_max_threads()
     void lstm_watch_forks()

@@ -280,6 +280,8 @@ cdef class Stepper:
             else:
                 live.args.call.n_threads = self.threads()
                 status = live.run_long()
+                if status == LSTM_OK:
+                    warn_of_missing_threads()
             if status != LSTM_OK:
                 raise_status(status)
             return out
