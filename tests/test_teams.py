@@ -45,9 +45,9 @@ def backend(request):
     _core.use_threads(before)
 
 
-@pytest.mark.parametrize("split", ["rows", "directions", "units"])
+@pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
 def test_every_back_end_gives_the_same_bits(backend, split):
-    lstm = make("lstm", 5, 33, num_layers=2, bidirectional=True)
+    lstm = make("lstm", 5, 33, num_layers=2, bidirectional=split == "directions")
     a = draw(np.random.default_rng(3), lstm, 30, 7)
     want, _ = train(lstm, a, num_threads=1)
     _core.testing.use_split(split)
@@ -86,6 +86,69 @@ time.sleep(0.05)
 """,
         LSTM_FAST_THREADS=backend,
     )
+
+
+def test_step_of_a_stream_has_workspace_for_each_worker():
+    """Formats with operands of their own for each worker: the second one's lay behind the end of the memory."""
+    run(
+        """
+int8 = lf.LSTM(64, 700, seed=0).quantized("int8")
+x = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+one, two = int8.stream(64), int8.stream(64)
+for step in range(20):
+    with lf.num_threads(1):
+        want = one.step(x)
+    with lf.num_threads(2 + step % 3):
+        assert same(two.step(x), want)
+"""
+    )
+
+
+# ---- the split -----------------------------------------------------------------------------------------------------
+
+
+def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backward=False):
+    """How a call would be shared, by AVX2's rates."""
+    before = _core.isa()
+    if "avx2" not in _core.available_isas():
+        pytest.skip("the model's rates are those of the instruction set")
+    _core.use_isa("avx2")
+    try:
+        lstm = lstm_fast.LSTM(H, H, num_layers, bidirectional=bidirectional)
+        return _core.testing.split_of(lstm._version.weights, T, B, n_threads, is_backward)[:2]
+    finally:
+        _core.use_isa(before)
+
+
+@pytest.mark.parametrize(
+    "shape, options, expected",
+    [
+        ((100, 1, 16), {}, ("rows", 1)),
+        ((100, 1, 64), {}, ("rows", 1)),  # a step is shorter than a barrier
+        ((100, 1, 256), {}, ("units", 2)),
+        ((100, 1, 1024), {}, ("units", 2)),
+        ((1, 1, 64), {}, ("rows", 1)),
+        ((1, 1, 1024), {}, ("units", 2)),
+        ((100, 32, 64), {}, ("rows", 2)),
+        ((50, 64, 256), {}, ("rows", 2)),
+        ((100, 1, 64), dict(num_layers=2), ("layers", 2)),
+        ((100, 1, 128), dict(num_layers=3), ("layers", 2)),
+        ((100, 1, 64), dict(bidirectional=True), ("directions", 2)),
+        ((100, 32, 64), dict(is_backward=True), ("rows", 2)),
+    ],
+    ids=str,
+)
+def test_split_follows_from_the_sizes(shape, options, expected):
+    assert split_of(*shape, 2, **options) == expected
+    assert split_of(*shape, 1, **options) == ("rows", 1)
+
+
+def test_split_for_many_threads_takes_no_more_than_pay():
+    """By the model; barriers of many cores have not been measured."""
+    assert split_of(100, 64, 512, 16) == ("rows", 16)
+    split, n = split_of(100, 1, 1024, 64)
+    assert split == "units" and 4 <= n <= 64
+    assert split_of(100, 1, 64, 64)[1] == 1
 
 
 # ---- no thread to be had -------------------------------------------------------------------------------------------

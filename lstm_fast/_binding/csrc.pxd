@@ -85,6 +85,7 @@ cdef extern from "lstm_fast.h" nogil:
         LSTM_SPLIT_ROWS
         LSTM_SPLIT_DIRECTIONS
         LSTM_SPLIT_UNITS
+        LSTM_SPLIT_LAYERS
     struct lstm_call:
         lstm_model model
         const lstm_isa *isa
@@ -208,3 +209,14 @@ cdef extern from "lstm_fast.h" nogil:
     c_bool lstm_threads_were_missing() nogil
     int lstm_max_threads()
     void lstm_watch_forks()
+
+cdef extern from "plan.h" nogil:
+    c_bool lstm_has_stages(const lstm_call *)
+
+cdef extern from "split.h" nogil:
+    struct lstm_team:
+        int n_threads
+        lstm_split split
+
+    lstm_team lstm_plan_team(const lstm_call *, c_bool is_backward, c_bool has_stages)
+    double lstm_team_ns(const lstm_call *, c_bool is_backward, lstm_team)

@@ -45,8 +45,7 @@ static int one_call(int n_threads) {
 static void *caller(void *wrong) {
     for (int k = 0; k < CALLS; k++) *(int *)wrong += one_call(1 + k % MOST);
     int asked = 0;
-    const struct lstm_call call = {
-        .split = LSTM_SPLIT_UNITS, .interrupted = interrupt, .interrupted_context = &asked};
+    const struct lstm_call call = {.split = LSTM_SPLIT_UNITS, .interrupted = interrupt, .interrupted_context = &asked};
     *(int *)wrong += lstm_parallel(&call, 3, until_interrupted, NULL) != LSTM_INTERRUPTED;
     return NULL;
 }
@@ -57,7 +56,8 @@ int main(int n_words, char **words) {
     int wrong[CALLERS] = {0}, failed = 0;
     lstm_watch_forks();
     for (int k = 0; k < CALLERS; k++) pthread_create(threads + k, NULL, caller, wrong + k);
-    for (int k = 0; n_words == 1 && k < 20; k++) { /* (with a word, without forks: sanitizers have threads of their own) */
+    for (int k = 0; n_words == 1 && k < 20;
+         k++) { /* (with a word, without forks: sanitizers have threads of their own) */
         const pid_t child = fork();
         if (child == 0) _exit(one_call(2) || one_call(3));
         int status;
