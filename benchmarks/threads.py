@@ -3,8 +3,8 @@
     python benchmarks/threads.py [--neighbors 0 1 2] [--repetitions 10] [--only forward]
 
 A row is a shape. For each number of busy neighbours: the speedup of two threads over one, the median of the
-repetitions; in parentheses the least and the greatest. Repetitions of both alternate, so that what else the machine does
-meets both."""
+repetitions; in parentheses the least and the greatest. Repetitions of both alternate, so that what else the machine
+does meets both."""
 
 import argparse
 import os

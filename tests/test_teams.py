@@ -132,7 +132,7 @@ def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backwa
         ((100, 32, 64), {}, ("rows", 2)),
         ((50, 64, 256), {}, ("rows", 2)),
         ((100, 1, 64), dict(num_layers=2), ("layers", 2)),
-        ((100, 1, 64), dict(num_layers=3), ("layers", 2)),
+        ((400, 1, 64), dict(num_layers=4), ("layers", 2)),
         ((100, 1, 64), dict(bidirectional=True), ("directions", 2)),
         ((100, 32, 64), dict(is_backward=True), ("rows", 2)),
     ],
