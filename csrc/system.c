@@ -2,7 +2,9 @@
 #include "system.h"
 
 #include <time.h>
-#ifndef _WIN32
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,14 +15,6 @@
 
 /* ---- clocks ------------------------------------------------------------------------------------------------------ */
 
-#ifdef _WIN32
-int64_t lstm_now_ns(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-int64_t lstm_thread_ran_ns(void) { return 0; }
-#else
 static int64_t read_clock(clockid_t clock) {
     struct timespec t;
     clock_gettime(clock, &t);
@@ -28,7 +22,6 @@ static int64_t read_clock(clockid_t clock) {
 }
 int64_t lstm_now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 int64_t lstm_thread_ran_ns(void) { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
-#endif
 
 /* ---- processors -------------------------------------------------------------------------------------------------- */
 
@@ -48,7 +41,7 @@ void lstm_leave_processor(int thread, int from) {
     cpu_set_t usable, others;
     if (from < 0 || from >= CPU_SETSIZE || sched_getaffinity(thread, sizeof usable, &usable)) return;
     others = usable;
-    CPU_CLR(from, &others);
+    CPU_CLR((size_t)from, &others);
     if (CPU_COUNT(&others) && sched_setaffinity(thread, sizeof others, &others) == 0)
         sched_setaffinity(thread, sizeof usable, &usable);
 }
@@ -57,7 +50,11 @@ int lstm_processor(void) { return -1; }
 int lstm_thread_id(void) { return 0; }
 void lstm_leave_processor(int thread, int from) { (void)thread, (void)from; }
 #ifdef _WIN32
-int lstm_usable_processors(void) { return 1; }
+int lstm_usable_processors(void) {
+    SYSTEM_INFO system;
+    GetSystemInfo(&system);
+    return (int)system.dwNumberOfProcessors;
+}
 #else
 int lstm_usable_processors(void) {
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -73,15 +70,15 @@ void lstm_lock(struct lstm_monitor *m) { (void)m; }
 void lstm_unlock(struct lstm_monitor *m) { (void)m; }
 void lstm_sleep(struct lstm_monitor *m) { (void)m; }
 void lstm_wake(struct lstm_monitor *m) { (void)m; }
-void lstm_yield(void) {}
+void lstm_yield(void) { SwitchToThread(); }
 void lstm_at_fork(void (*in_child)(void)) { (void)in_child; }
 bool lstm_start_thread(void *(*function)(void *), void *argument) {
     (void)function, (void)argument;
     return false;
 }
 int lstm_try_threads(int n, size_t stack_bytes) {
-    (void)n, (void)stack_bytes;
-    return 0;
+    (void)stack_bytes;
+    return n; /* (OpenMP alone asks) */
 }
 #else
 void lstm_lock(struct lstm_monitor *m) { pthread_mutex_lock(&m->mutex); }

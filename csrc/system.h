@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _WIN32 /* no threads yet: teams have one worker, and nobody waits */
+#ifdef _WIN32 /* no threads and no sleep yet: OpenMP's teams spin, and without OpenMP there are none */
 #define LSTM_HAS_THREADS 0
 struct lstm_monitor {
     char nothing;
