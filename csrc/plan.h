@@ -112,6 +112,9 @@ struct lstm_forward_plan {
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);
 
+/* The most steps of a segment: what flows between two layers stays in the cache, and does not grow with T. */
+int64_t lstm_segment_steps(const struct lstm_call *);
+
 /* Rows of one weight-gradient product, and the most steps of a chunk: enough to hide reading and writing the result. */
 #define LSTM_GRADIENT_ROWS 512
 

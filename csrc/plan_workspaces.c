@@ -25,6 +25,13 @@ static int64_t take_operands(struct total *t, const struct lstm_call *call, int6
                 times(t, at_most(LSTM_OPERAND_ROWS, rows), row_bytes), bytes);
 }
 
+int64_t lstm_segment_steps(const struct lstm_call *call) {
+    struct total t = {0};
+    const struct lstm_dims d = lstm_dims(&call->model, call->isa);
+    const int64_t step_bytes = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    return t.overflow ? 1 : at_least(1, BETWEEN_BYTES / at_least(1, step_bytes));
+}
+
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
@@ -38,10 +45,9 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
     const struct lstm_team team = lstm_plan_team(call, false, lstm_has_stages(call));
     const bool is_wavefront = team.split == LSTM_SPLIT_LAYERS;
-    const int64_t serial_steps = at_least(1, BETWEEN_BYTES / at_least(1, between_step));
     p->segment_steps = D > 1 || m->num_layers == 1 ? T
                        : is_wavefront              ? lstm_wavefront_steps(call)
-                                                   : at_most(T, serial_steps);
+                                                   : at_most(T, lstm_segment_steps(call));
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));

@@ -30,7 +30,9 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 #define HOP_NS 60.0      /* for each worker more: its flag is read by all */
 #define LEAST_GAIN 1.15  /* over one thread: a model is no measurement */
 
-#define SEGMENTS 24 /* of a wavefront: the last layer idles for one in 24 of them, as does the first */
+/* Of a wavefront: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
+#define SEGMENTS 24
+#define MOST_SEGMENT_STEPS 64
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +90,10 @@ static int64_t panels_of(const struct work *w) {
     return (w->d.gates_width + LSTM_PANEL_VECTORS * w->d.vector - 1) / (LSTM_PANEL_VECTORS * w->d.vector);
 }
 
-int64_t lstm_wavefront_steps(const struct lstm_call *call) { return at_least(1, (call->T + SEGMENTS - 1) / SEGMENTS); }
+int64_t lstm_wavefront_steps(const struct lstm_call *call) {
+    const int64_t most = at_most(MOST_SEGMENT_STEPS, lstm_segment_steps(call));
+    return at_most(most, at_least(1, (call->T + SEGMENTS - 1) / SEGMENTS));
+}
 
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {
     const struct work w = work_of(call, is_backward);
