@@ -19,13 +19,14 @@ struct pool_worker {
 static struct lstm_monitor pool = LSTM_MONITOR;
 static struct pool_worker workers[LSTM_MOST_THREADS] = {[0 ... LSTM_MOST_THREADS - 1] = {.monitor = LSTM_MONITOR}};
 
-/* Forked children have neither the threads nor a say in who held which lock. */
+static atomic_int n_used; /* workers whose memory a thread may have touched */
+
+/* A child made by fork has none of the threads, and whatever locks they held then. */
 static void reset_in_child(void) {
     static const struct lstm_monitor unlocked = LSTM_MONITOR;
     static const struct pool_worker absent = {.monitor = LSTM_MONITOR};
     pool = unlocked;
-    for (int k = 0; k < LSTM_MOST_THREADS; k++)
-        if (workers[k].is_started) workers[k] = absent;
+    for (int k = 0; k < atomic_load(&n_used); k++) workers[k] = absent;
 }
 
 void lstm_watch_forks_of_pool(void) { lstm_at_fork(reset_in_child); }
@@ -71,6 +72,7 @@ static int take_workers(int n, struct pool_worker **taken) {
     for (int k = 0; k < LSTM_MOST_THREADS && count < n; k++) {
         struct pool_worker *w = workers + k;
         if (w->is_taken) continue;
+        if (k >= atomic_load(&n_used)) atomic_store(&n_used, k + 1); /* before the thread begins */
         if (!w->is_started) w->is_started = lstm_start_thread(work, w);
         if (!w->is_started) break;
         w->is_taken = true;
