@@ -51,6 +51,7 @@ def test_child_made_by_fork_says_how_many_threads_it_has():
 n = lf.get_num_threads()
 of_child = 1 if lf.info()["threads"] == "openmp" else n
 assert in_child(lambda: lf.get_num_threads() == of_child)
+lf._core.testing.use_split("rows")  # a team, also while other processes keep the processors busy
 busy(3)
 n_tasks = lambda: len(os.listdir("/proc/self/task"))
 def uses_threads():
