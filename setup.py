@@ -1,7 +1,8 @@
 """Builds the extension: the translation units of the C core, each with its own flags (csrc/units.py), and the binding.
 Metadata is in pyproject.toml.
 
-Environment: LSTM_FAST_NO_OPENMP=1 builds without threads.
+Environment: LSTM_FAST_THREADS=pthreads builds without OpenMP (the default where the compiler has none), with threads
+from the pool of the core; LSTM_FAST_THREADS=openmp insists on OpenMP.
 """
 
 import os
@@ -26,10 +27,16 @@ BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
+PTHREADS = ([], [] if sys.platform == "win32" else ["-pthread"])
+
+
 def openmp_flags():
-    """(compile, link) flags of the first spelling that this compiler accepts; empty when there is no OpenMP."""
-    if os.environ.get("LSTM_FAST_NO_OPENMP", "0") not in ("", "0"):
-        return [], []
+    """(compile, link) flags of the first spelling of OpenMP that this compiler accepts; those of PTHREADS otherwise."""
+    wanted = os.environ.get("LSTM_FAST_THREADS", "")
+    if wanted not in ("", "openmp", "pthreads"):
+        raise SystemExit(f"LSTM_FAST_THREADS must be openmp or pthreads, got {wanted!r}")
+    if wanted == "pthreads":
+        return PTHREADS
     spellings = [(["-fopenmp"], ["-fopenmp"])]
     if sys.platform == "darwin":
         spellings.append((["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
@@ -40,8 +47,9 @@ def openmp_flags():
             command = [*compiler(), *compile_flags, str(source), "-o", str(Path(folder, "probe")), *link_flags]
             if subprocess.run(command, capture_output=True).returncode == 0:
                 return compile_flags, link_flags
-    print("lstm_fast: no OpenMP found, building for one thread", file=sys.stderr)
-    return [], []
+    if wanted == "openmp":
+        raise SystemExit(f"LSTM_FAST_THREADS=openmp, but {' '.join(compiler())} has no OpenMP")
+    return PTHREADS
 
 
 OPENMP_COMPILE, OPENMP_LINK = openmp_flags()

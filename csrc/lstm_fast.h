@@ -125,6 +125,7 @@ enum lstm_split {
     LSTM_SPLIT_ROWS,       /* rows of the batch: no worker waits for the recurrence of another */
     LSTM_SPLIT_DIRECTIONS, /* directions, and rows of each: all workers meet after each layer. Backward: rows */
     LSTM_SPLIT_UNITS,      /* hidden units, each worker with its own slice of the weights: all meet after each step */
+    LSTM_SPLIT_LAYERS, /* layers, one segment of steps apart: all meet after each segment. Forward alone; else rows */
 };
 
 struct lstm_call {
@@ -274,8 +275,18 @@ void lstm_activate(const struct lstm_isa *, enum lstm_dtype, struct lstm_activat
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
+/* What starts threads. A child made by fork computes on one thread with OpenMP, and starts a pool of its own. */
+enum lstm_backend {
+    LSTM_SERIAL, /* nothing: every call takes one thread */
+    LSTM_OPENMP, /* the default where the compiler has it */
+    LSTM_POOL,   /* a pool of sleeping threads; the default elsewhere */
+};
+
 bool lstm_has_openmp(void);
-int lstm_max_threads(void);  /* OMP_NUM_THREADS and affinity, as OpenMP sees them */
-void lstm_watch_forks(void); /* call once when loaded: a child made by fork then computes on one thread */
+enum lstm_backend lstm_backend(void);
+bool lstm_use_backend(enum lstm_backend); /* while no call runs. False: this build has it not */
+int lstm_max_threads(void);               /* OMP_NUM_THREADS and affinity */
+bool lstm_threads_were_missing(void);     /* true once: a call has run on fewer threads, as the system had no more */
+void lstm_watch_forks(void);              /* call once when loaded */
 
 #endif

@@ -90,11 +90,13 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
 struct lstm_forward_plan {
-    int64_t segment_steps;          /* all layers pass over so many steps before the next segment */
-    int64_t chunk_steps;            /* steps whose input projection is one product */
-    int64_t gates, gates_bytes;     /* D chunks (chunk_steps, B, gates_width), if no tape has the gates */
+    int64_t segment_steps; /* all layers pass over so many steps before the next segment */
+    int64_t chunk_steps;   /* steps whose input projection is one product */
+    /* D chunks (chunk_steps, B, gates_width), or one for each worker of a wavefront, if no tape has the gates: */
+    int64_t gates, gates_bytes;
     int64_t c, c_bytes;             /* L * D cell states (B, H_padded), if no tape has them */
-    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers, if no tape has them */
+    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers (in a wavefront, for
+                                       * each layer), if no tape has them */
     /* Of one step and direction, if the model or the call needs them: */
     int64_t h_effective, h_effective_bytes; /* (B, R), with resets or recurrent dropout */
     int64_t c_effective, c_effective_bytes; /* (B, H_padded), with resets */
@@ -109,6 +111,9 @@ struct lstm_forward_plan {
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);
+
+/* The most steps of a segment: what flows between two layers stays in the cache, and does not grow with T. */
+int64_t lstm_segment_steps(const struct lstm_call *);
 
 /* Rows of one weight-gradient product, and the most steps of a chunk: enough to hide reading and writing the result. */
 #define LSTM_GRADIENT_ROWS 512

@@ -3,6 +3,7 @@
 #include "format.h"
 #include "plan.h"
 #include "sizes.h"
+#include "split.h"
 
 /* The gates of a chunk: half of a 512 KiB L2, or a quarter of the W_ih that a chunk reads once. */
 #define CHUNK_BYTES (256 << 10)
@@ -24,6 +25,13 @@ static int64_t take_operands(struct total *t, const struct lstm_call *call, int6
                 times(t, at_most(LSTM_OPERAND_ROWS, rows), row_bytes), bytes);
 }
 
+int64_t lstm_segment_steps(const struct lstm_call *call) {
+    struct total t = {0};
+    const struct lstm_dims d = lstm_dims(&call->model, call->isa);
+    const int64_t step_bytes = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    return t.overflow ? 1 : at_least(1, BETWEEN_BYTES / at_least(1, step_bytes));
+}
+
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, struct lstm_forward_plan *p) {
@@ -35,16 +43,21 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     struct total t = {0};
     const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
     const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    const struct lstm_team team = lstm_plan_team(call, false, lstm_has_stages(call));
+    const bool is_wavefront = team.split == LSTM_SPLIT_LAYERS;
     p->segment_steps = D > 1 || m->num_layers == 1 ? T
-                                                   : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
+                       : is_wavefront              ? lstm_wavefront_steps(call)
+                                                   : at_most(T, lstm_segment_steps(call));
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
     const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);
-    p->gates = take(&t, tape_has_gates ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
+    const int64_t n_gates = is_wavefront ? team.n_threads : D;
+    p->gates = take(&t, tape_has_gates ? 0 : n_gates, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, d.has_c && !training ? m->num_layers * D : 0, c_rows, &p->c_bytes);
-    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
+    const int64_t n_between = is_wavefront ? 2 * m->num_layers : 2;
+    p->between = take(&t, m->num_layers > 1 && !training ? n_between : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
     if (lstm_has_stages(call)) { /* (asked once: a single step of a small network takes half a microsecond) */
         p->h_effective = take(&t, lstm_changes_states(call) ? D : 0, h_rows, &p->h_effective_bytes);

@@ -158,7 +158,8 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        version, isa, isa_available, isa_compiled, openmp, compiler, num_threads, numpy, python, machine.
+        version, isa, isa_available, isa_compiled, openmp, threads (what starts them: "openmp", "pthreads" or "none"),
+        compiler, num_threads, numpy, python, machine.
 
     Examples
     --------

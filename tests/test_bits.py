@@ -23,7 +23,7 @@ def assert_all_same_bits(got, want, case, names=None):
 # ---- threads -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["rows", "directions", "units"])
+@pytest.fixture(params=["rows", "directions", "units", "layers"])
 def split(request):
     _core.testing.use_split(request.param)
     yield request.param

@@ -18,6 +18,7 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "backward_pass.h"
 #include "backward_plan.h"
@@ -30,7 +31,6 @@
 #include "pack.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
 static bool run_backward_pass(const struct backward_run *run, struct backward_pass *p, int64_t step_begin,
                               int64_t step_end) {
@@ -198,7 +198,7 @@ static enum lstm_status backward(const struct lstm_backward *args) {
     enum lstm_status status = lstm_plan_backward(call, &run.plan);
     if (!status) status = lstm_plan_tape(call, &run.tape);
     if (status) return status;
-    run.team = plan_team(call, &run.d, 2, has_stages_backward(args));
+    run.team = lstm_plan_team(call, true, has_stages_backward(args));
     return lstm_parallel(call, run.team.n_threads, backward_worker, &run);
 }
 

@@ -7,11 +7,11 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
 /* What all passes of a call share. */
 struct backward_run {
@@ -19,7 +19,7 @@ struct backward_run {
     struct lstm_dims d;
     struct lstm_backward_plan plan;
     struct lstm_tape tape;
-    struct team team;
+    struct lstm_team team;
 };
 
 struct backward_pass {

@@ -10,7 +10,6 @@
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 #include "variant.h"
 
 /* The gradient of a layer's input: the caller's d_x, or one of two buffers of a segment between layers. */

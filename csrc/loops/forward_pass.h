@@ -6,11 +6,11 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
 /* What all passes of a call share. */
 struct forward_run {
@@ -18,7 +18,7 @@ struct forward_run {
     struct lstm_dims d;
     struct lstm_forward_plan plan;
     struct lstm_tape tape;
-    struct team team;
+    struct lstm_team team;
     bool has_stages, has_variant;
 };
 

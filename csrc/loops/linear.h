@@ -8,11 +8,11 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "pack.h"
 #include "sequences.h"
-#include "team.h"
 
 struct linear_run {
     const struct lstm_linear *args;
@@ -127,8 +127,8 @@ static enum lstm_status linear(const struct lstm_linear *a) {
                              .right = (real *)(at + plan.right),
                              .sums = (real *)(at + plan.sums)};
     const double flops = 2.0 * (a->d_y ? 2 : 1) * (double)a->n * (double)a->n_inputs * (double)a->n_outputs;
-    const int64_t n_threads = worthwhile_threads(flops, a->call.n_threads);
-    return lstm_parallel(&a->call, n_threads < 1 ? 1 : (int)n_threads, linear_worker, &run);
+    const int n_threads = lstm_worthwhile_threads(a->call.isa, a->call.model.dtype, flops, a->call.n_threads);
+    return lstm_parallel(&a->call, n_threads, linear_worker, &run);
 }
 
 #endif

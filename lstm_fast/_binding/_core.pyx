@@ -7,6 +7,7 @@ has the map.
 """
 import os
 import threading
+import warnings
 
 import numpy
 

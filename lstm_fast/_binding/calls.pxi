@@ -49,12 +49,20 @@ cdef c_bool is_main_thread() except? False:
     return threading.get_ident() == threading.main_thread().ident
 
 
+cdef int warn_of_missing_threads() except -1:
+    """Once per process."""
+    if lstm_threads_were_missing():
+        warnings.warn("the system has no more threads to give (limits of the process or of its memory, OMP_STACKSIZE): "
+                      "lstm_fast computes with fewer, to the same bits", RuntimeWarning, stacklevel=2)
+    return 0
+
+
 cdef int raise_status(lstm_status status) except -1:
     if status == LSTM_TOO_LARGE:
         raise MemoryError("the sizes overflow 64 bits")
     if status == LSTM_INTERRUPTED:
         return lstm_raise_pending()
-    return 0
+    return warn_of_missing_threads()
 
 
 cdef int run_forward(lstm_forward_args *a, c_bool is_short) except -1:

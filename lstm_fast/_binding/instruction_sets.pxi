@@ -1,4 +1,4 @@
-# Instruction sets and OpenMP: what this build has, what this machine can run, what new weights compute with.
+# Instruction sets and threads: what this build has, what this machine can run, what new weights compute with.
 
 cdef extern from *:
     """
@@ -76,13 +76,28 @@ def isa():
     return (<bytes>current_isa.name).decode()
 
 
+BACKENDS = {"openmp": LSTM_OPENMP, "pthreads": LSTM_POOL, "none": LSTM_SERIAL}
+
+
+def use_threads(name=None):
+    """Select what starts threads. Without a name: OpenMP if this build has it."""
+    if name is not None and (name not in BACKENDS or not lstm_use_backend(BACKENDS[name])):
+        state = "not in this build" if name in BACKENDS else "unknown"
+        raise ValueError(f"LSTM_FAST_THREADS must be one of openmp, pthreads, none, got {name!r} ({state})")
+
+
+def threads():
+    """What starts threads: "openmp", "pthreads" or "none"."""
+    return next(name for name, backend in BACKENDS.items() if backend == lstm_get_backend())
+
+
 def has_openmp():
-    """Whether this build can use threads."""
+    """Whether this build has OpenMP."""
     return bool(lstm_has_openmp())
 
 
 def max_threads():
-    """The smaller of OpenMP's number of threads and the processors of this process; 1 in a child made by fork."""
+    """The smaller of OMP_NUM_THREADS and the processors of this process; with OpenMP, 1 in a child made by fork."""
     return lstm_max_threads()
 
 
@@ -92,4 +107,5 @@ def compiler():
 
 
 use_isa(os.environ.get("LSTM_FAST_ISA") or None)
+use_threads(os.environ.get("LSTM_FAST_THREADS") or None)
 lstm_watch_forks()

@@ -69,8 +69,15 @@ cdef class Live:
         raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part "
                          f"of the stream's state, got {got}")
 
-    cdef lstm_status run_long(self) except *:
+    cdef lstm_status run_long(self, int n_threads) except *:
         cdef char *new = NULL
+        cdef int64_t n = 0
+        if n_threads != self.args.call.n_threads:  # each worker has operands of its own in the workspace
+            self.args.call.n_threads = n_threads
+            raise_status(lstm_forward_bytes(&self.args.call, False, &n))
+            if n > self.workspace.n:
+                self.workspace = Block(n)
+                self.args.workspace = self.workspace.address
         if self.next is not None:
             new = <char *>self.next.address
             self.args.call.interrupted = NULL
@@ -278,8 +285,9 @@ cdef class Stepper:
             if live.is_short:
                 status = lstm_forward(&live.args)
             else:
-                live.args.call.n_threads = self.threads()
-                status = live.run_long()
+                status = live.run_long(self.threads())
+                if status == LSTM_OK:
+                    warn_of_missing_threads()
             if status != LSTM_OK:
                 raise_status(status)
             return out

@@ -4,13 +4,22 @@ class testing:
     """Hooks for the tests of lstm_fast."""
 
     SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS,
-              "units": LSTM_SPLIT_UNITS}
+              "units": LSTM_SPLIT_UNITS, "layers": LSTM_SPLIT_LAYERS}
 
     @staticmethod
     def use_split(name="best"):
         """How threads share calls from now on. All but "best" use all threads, however little there is to do."""
         global current_split
         current_split = testing.SPLITS[name]
+
+    @staticmethod
+    def split_of(Weights weights not None, int64_t T, int64_t B, int n_threads, c_bool is_backward=False):
+        """How a call would be shared: (split, threads, nanoseconds by the model)."""
+        cdef lstm_call call
+        weights.begin(&call, T, B, None, n_threads)
+        cdef lstm_team team = lstm_plan_team(&call, is_backward, lstm_has_stages(&call))
+        name = next(name for name, split in testing.SPLITS.items() if split == team.split)
+        return name, team.n_threads, lstm_team_ns(&call, is_backward, team)
 
     @staticmethod
     def activate(spec, x, c_bool slope=False):
