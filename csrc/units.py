@@ -32,6 +32,11 @@ class Isa(NamedTuple):
     flags: list
     features: set  # of the processor, as /proc/cpuinfo spells them
 
+    @property
+    def defines(self):
+        """Of every unit of it: elsewhere than on its machine, the unit is empty."""
+        return [f"-DLSTM_MACHINE={self.machine}", f"-DLSTM_ISA={self.base}"]
+
 
 class Unit(NamedTuple):
     name: str
@@ -49,10 +54,10 @@ def target_machine():
 
 def read_isas():
     """The rows of isas.h, slowest first."""
-    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), (\w+), \d+,[\s\\]*"([^"]*)",((?:[^()]|\([^()]*\))*)\)')
+    row = re.compile(r'\b(ANY|X86|ARM)\((\w+), (\w+), \d+,[\s\\]*"([^"]*)",([^()]*)\)')
     return [
-        Isa(name, base, machine, flags.split(), {word.lower() for word in re.findall(r"CPU[(_](\w+)", processor)})
-        for machine, name, base, flags, processor in row.findall((ROOT / "csrc/isas.h").read_text())
+        Isa(name, base, machine, flags.split(), {word.lower() for word in re.findall(r"CPU_(\w+)", features)})
+        for machine, name, base, flags, features in row.findall((ROOT / "csrc/isas.h").read_text())
     ]
 
 
@@ -72,18 +77,14 @@ def units():
 
     return [
         *(
-            Unit(name(source, isa.name, dtype), source, [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.name}", *flags])
+            Unit(name(source, isa.name, dtype), source, [*FLAGS, *isa.flags, *isa.defines, *flags])
             for isa in reversed(isas())
             if isa.name == isa.base
             for dtype, flags in DTYPES.items()
             for source in sources("csrc/kernels")
         ),
         *(
-            Unit(
-                name(source, isa.name),
-                source,
-                [*FLAGS, *isa.flags, f"-DLSTM_ISA={isa.base}", f"-DLSTM_EXTENSION={isa.name}"],
-            )
+            Unit(name(source, isa.name), source, [*FLAGS, *isa.flags, *isa.defines, f"-DLSTM_EXTENSION={isa.name}"])
             for isa in reversed(isas())
             for source in sources("csrc/kernels/formats")
         ),
