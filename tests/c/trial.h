@@ -104,7 +104,12 @@ static void *out(struct trial *t, int64_t n) {
 static void *block(struct trial *t, void *data) { return t->blocks[t->n_blocks++] = data; }
 
 static void *aligned(struct trial *t, int64_t bytes) {
-    return block(t, aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64 + 64));
+    const size_t size = (size_t)(bytes + 63) / 64 * 64 + 64;
+#ifdef _WIN32 /* which has no aligned_alloc */
+    return (char *)(((uintptr_t)block(t, malloc(size + 63)) + 63) & ~(uintptr_t)63);
+#else
+    return block(t, aligned_alloc(64, size));
+#endif
 }
 
 static int64_t *integers(struct trial *t, int64_t n) { return block(t, malloc((size_t)(n ? n : 1) * sizeof(int64_t))); }
