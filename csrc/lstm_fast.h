@@ -25,6 +25,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LSTM_FAST_VERSION "0.1.0"
+
+#ifdef LSTM_FAST_SHARED /* the shared C library; the Python extension exports its entry alone */
+#pragma GCC visibility push(default)
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum lstm_gate { LSTM_GATE_I, LSTM_GATE_F, LSTM_GATE_G, LSTM_GATE_O, LSTM_GATES };
 
 enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CELL_RNN_IDENTITY, LSTM_CELLS };
@@ -273,5 +282,12 @@ void lstm_activate(const struct lstm_isa *, enum lstm_dtype, struct lstm_activat
 bool lstm_has_openmp(void);
 int lstm_max_threads(void);  /* OMP_NUM_THREADS and affinity, as OpenMP sees them */
 void lstm_watch_forks(void); /* call once when loaded: a child made by fork then computes on one thread */
+
+#ifdef __cplusplus
+}
+#endif
+#ifdef LSTM_FAST_SHARED
+#pragma GCC visibility pop
+#endif
 
 #endif
