@@ -1,4 +1,7 @@
-"""The files inside a wheel: adding some, one order and no times, and a list of what it is made of. Standard library only."""
+"""The files inside a wheel: adding some, in one order and without times, and the list of what it is made of.
+
+Standard library only.
+"""
 
 import base64
 import csv
