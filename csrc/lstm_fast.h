@@ -27,9 +27,6 @@
 
 #define LSTM_FAST_VERSION "0.1.0"
 
-#ifdef LSTM_FAST_SHARED /* the shared C library; the Python extension exports its entry alone */
-#pragma GCC visibility push(default)
-#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -285,9 +282,6 @@ void lstm_watch_forks(void); /* call once when loaded: a child made by fork then
 
 #ifdef __cplusplus
 }
-#endif
-#ifdef LSTM_FAST_SHARED
-#pragma GCC visibility pop
 #endif
 
 #endif

@@ -37,12 +37,13 @@ class Target(NamedTuple):
             return clean
         cc = f"{sys.executable} -m ziglang cc -target {self.zig}"
         shared = "-bundle -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
-        # zig brings no OpenMP: LSTM_FAST_NO_OPENMP makes that explicit, whatever this machine has.
+        # zig brings no OpenMP: say so, whatever this machine has.
         return clean | {
             "CC": cc,
             "LDSHARED": f"{cc} {shared}",
             "_PYTHON_HOST_PLATFORM": self.host,
             "LSTM_FAST_NO_OPENMP": "1",
+            "LSTM_FAST_THREADS": "pthreads",
         }
 
 
