@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # units.py
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "tools")]  # units.py, wheels.py
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

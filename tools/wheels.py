@@ -36,7 +36,8 @@ class Target(NamedTuple):
         if self.zig is None:
             return clean
         cc = f"{sys.executable} -m ziglang cc -target {self.zig}"
-        shared = "-bundle -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
+        # (zig links no bundles; Python loads a dynamic library as well.)
+        shared = "-shared -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
         # zig brings no OpenMP: say so, whatever this machine has.
         return clean | {
             "CC": cc,
