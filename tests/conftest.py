@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "tools")]  # units.py, wheels.py
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # units.py
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))  # wheels.py
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -18,7 +18,7 @@ def add_files(wheel, files):
     """Add to the .dist-info of a wheel, in place. The same contents give the same bytes."""
     with zipfile.ZipFile(wheel) as archive:
         contents = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
-        modes = {info.filename: info.external_attr for info in archive.infolist()}
+        executable = {info.filename for info in archive.infolist() if info.external_attr >> 16 & 0o100}
     (record,) = (name for name in contents if name.endswith(".dist-info/RECORD"))
     folder = record.removesuffix("RECORD")
     contents |= {folder + name: text.encode() for name, text in files.items()}
@@ -29,7 +29,7 @@ def add_files(wheel, files):
         for name in sorted(contents, key=lambda name: (".dist-info/" in name, name)):  # the metadata last
             info = zipfile.ZipInfo(name, FIRST_TIME_OF_ZIP)
             info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = modes.get(name, 0o100644 << 16)
+            info.external_attr = (0o100755 if name in executable else 0o100644) << 16
             archive.writestr(info, contents[name])
 
 
