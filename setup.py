@@ -5,16 +5,22 @@ Environment: LSTM_FAST_THREADS=pthreads builds without OpenMP (the default where
 from the pool of the core; LSTM_FAST_THREADS=openmp insists on OpenMP.
 """
 
+import gzip
+import io
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "csrc"))
 from units import FLAGS, compiler, units
@@ -83,10 +89,47 @@ class build_ext_with_core(build_ext):
         super().build_extension(ext)
 
 
+class reproducible_sdist(sdist):
+    """The same files give the same archive, byte for byte: no times, no owners, one order."""
+
+    def make_archive(self, base_name, format, **options):
+        path = super().make_archive(base_name, format, **options)
+        if not path.endswith(".tar.gz"):
+            return path
+        with tarfile.open(path) as archive:
+            entries = [(entry, archive.extractfile(entry)) for entry in archive.getmembers() if entry.isfile()]
+            contents = [(entry, file.read()) for entry, file in sorted(entries, key=lambda pair: pair[0].name)]
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            for entry, content in contents:
+                plain = tarfile.TarInfo(entry.name)
+                plain.mtime = 315532800  # 1980: wheels are built from these files, and zip begins there
+                plain.size, plain.mode = len(content), 0o755 if entry.mode & 0o100 else 0o644
+                archive.addfile(plain, io.BytesIO(content))
+        return path
+
+
+def description():
+    """README.md for a package index, where there are no files beside it: links lead to the repository that
+    [project.urls] names, or are plain text as long as there is none."""
+    source = tomllib.loads(Path("pyproject.toml").read_text())["project"].get("urls", {}).get("Source")
+    text = Path("README.md").read_text()
+    if source:
+        text = re.sub(r"!\[([^\]]*)\]\((?!https?:|#)", rf"![\1]({source}/raw/main/", text)
+        return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)", rf"[\1]({source}/blob/main/", text)
+    text = re.sub(r"^!\[[^\]]*\]\((?!https?:)[^)]*\)\n\n?", "", text, flags=re.MULTILINE)
+    return re.sub(r"\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
 if sysconfig.get_platform().endswith("universal2"):  # macOS: the kernels are compiled for one architecture
     os.environ.setdefault("ARCHFLAGS", f"-arch {os.uname().machine}")
 
 setup(
+    long_description=description(),
+    long_description_content_type="text/markdown",
     ext_modules=[
         Extension(
             "lstm_fast._core",
@@ -99,6 +142,6 @@ setup(
             extra_link_args=["-Wl,-s", *OPENMP_LINK] if sys.platform.startswith("linux") else OPENMP_LINK,
         )
     ],
-    cmdclass={"build_ext": build_ext_with_core},
+    cmdclass={"build_ext": build_ext_with_core, "sdist": reproducible_sdist},
     options={} if IS_FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

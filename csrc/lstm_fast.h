@@ -25,6 +25,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LSTM_FAST_VERSION "0.1.0"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum lstm_gate { LSTM_GATE_I, LSTM_GATE_F, LSTM_GATE_G, LSTM_GATE_O, LSTM_GATES };
 
 enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CELL_RNN_IDENTITY, LSTM_CELLS };
@@ -288,5 +294,9 @@ bool lstm_use_backend(enum lstm_backend); /* while no call runs. False: this bui
 int lstm_max_threads(void);               /* OMP_NUM_THREADS and affinity */
 bool lstm_threads_were_missing(void);     /* true once: a call has run on fewer threads, as the system had no more */
 void lstm_watch_forks(void);              /* call once when loaded */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

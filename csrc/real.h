@@ -6,9 +6,12 @@
 #ifndef LSTM_REAL_H
 #define LSTM_REAL_H
 
+#include <float.h>
 #include <stdint.h>
 
 #include "lstm_fast.h"
+
+_Static_assert(FLT_EVAL_METHOD == 0, "float32 is not computed as such: the bits would differ (see units.py)");
 
 #ifdef LSTM_DOUBLE
 typedef double real;

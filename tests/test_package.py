@@ -66,6 +66,27 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
     assert sources <= names, f"MANIFEST.in leaves out {sources - names}"
 
 
+def test_sdist_is_the_same_bytes_whenever_it_is_built(dist):
+    path = only(dist.glob("*.tar.gz"))
+    assert path.read_bytes()[4:8] == bytes(4), "the time in the header of gzip"
+    with tarfile.open(path) as sdist:
+        members = sdist.getmembers()
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(member.mtime, member.uid, member.gid, member.uname) for member in members} == {(315532800, 0, 0, "")}
+    assert {member.mode for member in members} <= {0o644, 0o755}
+
+
+def test_description_has_no_link_that_leads_nowhere_on_a_package_index(dist):
+    wheel = only(dist.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(only(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))
+    headers, _, description = metadata.decode().partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in headers and description.startswith("# lstm_fast")
+    assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", description)
+    minor = sys.version_info.minor
+    assert f"Classifier: Programming Language :: Python :: 3.{minor}\n" in headers or minor > 15
+
+
 def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     wheel = only(dist.glob("*.whl"))
     assert wheel.stat().st_size < 1_500_000

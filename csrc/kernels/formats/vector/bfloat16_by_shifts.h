@@ -20,8 +20,10 @@ ALWAYS_INLINE bits rounded_bfloat16(vec v) {
 
 ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) { store(p, (vec)rounded_bfloat16(v)); }
 
+/* In memory the even number comes first. */
 ALWAYS_INLINE bits pair_bfloat16(vec even, vec odd) {
-    return rounded_bfloat16(odd) | (bits)((lanes_u32)rounded_bfloat16(even) >> 16);
+    const vec low = LOW_HALF_FIRST ? even : odd, high = LOW_HALF_FIRST ? odd : even;
+    return rounded_bfloat16(high) | (bits)((lanes_u32)rounded_bfloat16(low) >> 16);
 }
 
 struct bfloat16_pair {
@@ -34,7 +36,8 @@ ALWAYS_INLINE struct bfloat16_pair bfloat16_left(const bfloat16_number *p) {
 
 ALWAYS_INLINE struct bfloat16_pair bfloat16_right(const uint16_t *p) {
     const bits b = *(const unaligned_bits *)p;
-    return (struct bfloat16_pair){(vec)(b << 16), (vec)(b & broadcast_bits(-65536))};
+    const vec low = (vec)(b << 16), high = (vec)(b & broadcast_bits(-65536));
+    return LOW_HALF_FIRST ? (struct bfloat16_pair){low, high} : (struct bfloat16_pair){high, low};
 }
 
 ALWAYS_INLINE vec multiply_bfloat16(struct bfloat16_pair left, struct bfloat16_pair right, vec sum) {
