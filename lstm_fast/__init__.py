@@ -36,6 +36,7 @@
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts
+    _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
     torch/ onnx/ keras/   bridges, each importing its framework on first use

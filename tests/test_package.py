@@ -67,7 +67,7 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
 
 def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     wheel = only(dist.glob("*.whl"))
-    assert wheel.stat().st_size < 1_500_000
+    assert wheel.stat().st_size < 1_600_000
     python, abi, _ = wheel.stem.split("-")[-3:]
     assert IS_FREE_THREADED or (python, abi) == ("cp311", "abi3")
     with zipfile.ZipFile(wheel) as archive:
