@@ -1,13 +1,16 @@
 """The digest of files: every changed bit and every missing byte is a FormatError; foreign files have none."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
+import fuzz_files
 import lstm_fast as lf
 from lstm_fast import _safetensors, _safetensors_format
 from lstm_fast.train import SequenceModel
+from optional import MUST_HAVE_ALL
 
 FIT = dict(batch_size=3, epochs=2, seed=0)
 
@@ -54,20 +57,32 @@ KINDS = {
 }
 
 
+def is_found(data):
+    try:
+        _safetensors.read(data)
+    except lf.FormatError:
+        return True
+    return False
+
+
+def found(data):
+    """(number of single-bit flips that are found, number of truncations that are found)"""
+    flips = 0
+    for n in range(len(data)):
+        for bit in range(8):
+            bad = bytearray(data)
+            bad[n] ^= 1 << bit
+            flips += is_found(bad)
+    return flips, sum(is_found(data[:n]) for n in range(len(data)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_flipped_bit_and_every_truncation_is_found(tmp_path, kind):
     path = tmp_path / "file"
     load = KINDS[kind](path)
     load()
     data = path.read_bytes()
-    for n in range(len(data)):
-        with pytest.raises(lf.FormatError):
-            _safetensors.read(data[:n])
-        for bit in range(8):
-            bad = bytearray(data)
-            bad[n] ^= 1 << bit
-            with pytest.raises(lf.FormatError):
-                _safetensors.read(bad)
+    assert not is_found(data) and found(data) == (8 * len(data), len(data))
     for n in range(0, len(data), 7):  # the same through the loader of this kind of file
         path.write_bytes(data[:n] + bytes([data[n] ^ 1 << n % 8]) + data[n + 1 :])
         with pytest.raises(
@@ -137,3 +152,25 @@ def test_metadata_that_contradict_themselves(metadata, words):
             read(data)
     with pytest.raises(TypeError, match="source must be a path or the bytes of a file, got int"):
         lf.weights.digest(3)
+
+
+def test_malformed_files_without_a_digest_are_format_errors_or_networks():
+    counts, slowest = fuzz_files.fuzz(10_000 if MUST_HAVE_ALL else 1000, seed=1)
+    assert counts["FormatError"] > counts["read"] > 0 and slowest < 1
+
+
+if __name__ == "__main__":  # python tests/test_files_digest.py
+    import tempfile
+    from pathlib import Path
+
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, write in KINDS.items():
+            path = Path(folder, "file")
+            path.unlink(missing_ok=True)
+            write(path)
+            n = path.stat().st_size
+            flips, truncations = found(path.read_bytes())
+            print(f"{kind}, {n} bytes: {flips} of {8 * n} flips and {truncations} of {n} truncations are FormatErrors")
+            missed += 9 * n - flips - truncations
+    sys.exit(missed > 0)
