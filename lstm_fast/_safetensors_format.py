@@ -116,7 +116,7 @@ def _json_object(header: memoryview) -> dict[str, Any]:
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is not JSON")
 
-    if header[:1] != b"{":
+    if bytes(header[:1]) != b"{":
         raise ValueError("its header must begin with {")
     result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=refuse)
     assert isinstance(result, dict)
