@@ -50,13 +50,13 @@ slow = []
 for shape in ((1 << 20, 1 << 20), (1 << 31, 1 << 29), (1 << 33, 3), (6, 1 << 31), (3, 1 << 58)):
     for dtype in (bool, np.uint8, np.int64, np.float32, np.float64):
         for name, call in CALLS.items():
-            begin = time.process_time()
+            begin = time.thread_time()
             try:
                 call(*shape)
                 slow.append((name, shape, dtype, "no error"))
             except (ValueError, TypeError, MemoryError, OverflowError):
                 pass
-            if (seconds := time.process_time() - begin) > 0.1:
+            if (seconds := time.thread_time() - begin) > 0.1:
                 slow.append((name, shape, dtype, seconds))
 assert not slow, slow
 assert same(lstm.forward(x)[0], output) and same(lstm.backward(tape, output).flat, grads.flat)
