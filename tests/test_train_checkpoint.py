@@ -105,7 +105,7 @@ def test_damaged_and_foreign_files_are_format_errors(tmp_path):
     header = int.from_bytes(data[:8], "little")
     for old, new in (
         ("lstm_fast", "lstm_slow"),
-        ('version":"1', 'version":"9'),
+        ('version":"2', 'version":"9'),
         ("LSTM", "GRUU"),
         ("last", "lost"),
         ("weight_ih_l0", "weight_ih_l9"),
