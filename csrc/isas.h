@@ -1,11 +1,11 @@
-/* The instruction sets. One table, read by the dispatcher (dispatch.c), by the build (units.py) and by the tests.
+/* The instruction sets: one table, read by the dispatcher (dispatch.c), the build (units.py) and the tests.
  *
- *     MACHINE(name, base, vector_bytes, compiler flags, what the processor and the operating system must support)
+ *     MACHINE(name, base, vector_bytes, compiler flags, requirements on the processor and the operating system)
  *
- * Rows run from the slowest to the fastest; the first runs on every machine. A row that is its own base has kernels of
- * its own, written in kernels/vector/<name>.h; the others extend their base by instructions for formats of fewer bits.
- * Every row has kernels for these, written in kernels/formats/vector/<name>.h. To add an instruction set, add its row here and
- * these files. */
+ * Rows are ordered from the slowest to the fastest; the first runs on every machine. A row that is its own base has a
+ * vector vocabulary, kernels/vector/<name>.h; the others extend their base with instructions for the low-precision
+ * formats. Every row has a vocabulary for these formats, kernels/formats/vector/<name>.h. To add an instruction set,
+ * add its row here and these files. */
 #ifndef LSTM_ISAS_H
 #define LSTM_ISAS_H
 

@@ -1,4 +1,4 @@
-/* How many threads a call uses, and how they share it. */
+/* How many threads a call uses, and how they share the work. */
 #ifndef LSTM_TEAM_H
 #define LSTM_TEAM_H
 
@@ -12,16 +12,16 @@ struct team {
     enum lstm_split split;
 };
 
-#define FLOPS_PER_THREAD ((double)(1 << 22)) /* of a call: enough to repay waking a thread */
-#define STEP_FLOPS_PER_THREAD 130e3          /* of a step: enough to repay a barrier (H = 192, B = 1: 1.6x) */
+#define FLOPS_PER_THREAD ((double)(1 << 22)) /* of a call: enough to amortise waking a thread */
+#define STEP_FLOPS_PER_THREAD 130e3          /* of a step: enough to amortise a barrier (H = 192, B = 1: 1.6x) */
 
-/* Threads that `flops` of work keep busy, at most n_threads. */
+/* The number of threads that `flops` of work keep busy, at most n_threads. */
 static inline int64_t worthwhile_threads(double flops, int n_threads) {
     return flops < FLOPS_PER_THREAD * n_threads ? (int64_t)(flops / FLOPS_PER_THREAD) : n_threads;
 }
 
-/* passes: 1 forward, 2 backward. Steps with stages take whole rows, so that their units cannot be shared; with lengths,
- * each worker has its own rows. */
+/* passes: 1 forward, 2 backward. Steps with stages operate on whole rows, so their units cannot be shared; with
+ * lengths, workers share rows. */
 static struct team plan_team(const struct lstm_call *call, const struct lstm_dims *d, double passes, bool has_stages) {
     const bool takes_whole_rows = call->lengths || has_stages;
     if (call->split != LSTM_SPLIT_BEST) {
@@ -37,8 +37,8 @@ static struct team plan_team(const struct lstm_call *call, const struct lstm_dim
     const int64_t most = worthwhile_threads(flops, call->n_threads);
     if (most < 2) return (struct team){1, LSTM_SPLIT_ROWS};
 
-    /* In this order: rows, if each worker gets a full tile of them; units, if a step is long enough; directions; the
-     * rows that there are. */
+    /* In order of preference: rows, if each worker gets a full tile of them; units, if a step is long enough;
+     * directions; rows, however few. */
     if (call->B >= most * kernels_of(call)->tile_rows) return (struct team){(int)most, LSTM_SPLIT_ROWS};
     int64_t n = n_panels(d, d->gates_width);
     if (n > most) n = most;
@@ -51,7 +51,7 @@ static struct team plan_team(const struct lstm_call *call, const struct lstm_dim
         const enum lstm_split split = model->num_directions > 1 ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_ROWS;
         return (struct team){(int)(most < shares ? most : shares), split};
     }
-    /* Backward shares the weight gradients, half of the work, whatever the rows; if that is all, it must be more. */
+    /* Backward always shares the weight gradients, half of the work; if nothing else is shared, more work is needed. */
     const bool has_rows = call->B >= most || flops >= 4 * FLOPS_PER_THREAD * (double)most;
     return (struct team){(int)(!has_rows ? 1 : most < 2 * call->B ? most : 2 * call->B), LSTM_SPLIT_ROWS};
 }

@@ -1,5 +1,5 @@
-/* The kernels of the formats with groups, for one instruction set and its extensions, float32 (units.py): compiled with
- * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both. */
+/* The kernels of the formats with groups (float32 only) for one row of isas.h: compiled with -DLSTM_EXTENSION=<name>,
+ * -DLSTM_ISA=<its base> and the flags of both (units.py). */
 #include "../table.h"
 #include "operand.h"
 #include "outer.h"

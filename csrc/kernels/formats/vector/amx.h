@@ -1,6 +1,6 @@
 /* AVX-512 with VNNI and AMX: int8 products of up to 16 rows by the four vectors of a panel in tile registers. A packed
- * panel, [k / 4][4][16][4], is what tiles of the right operand hold: 16 rows of 64 bytes, one for each four k. (Not
- * TDPBF16PS for bfloat16: it adds in another order than VDPBF16PS.) */
+ * panel, [k / 4][4][16][4], already has the layout of right-operand tiles: 16 rows of 64 bytes, one row per four k.
+ * (Not TDPBF16PS for bfloat16: it adds in a different order from VDPBF16PS.) */
 #ifndef LSTM_FORMATS_AMX_H
 #define LSTM_FORMATS_AMX_H
 
@@ -14,7 +14,7 @@
 #define INT8_BLOCK_ROWS 16
 #define TILE_DEPTH 64 /* k of a tile */
 
-/* Tiles 0-3: sums; 4 and 5: left and right; 6 and 7: those of what is left of the depth. */
+/* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes[16]; /* of a row */
