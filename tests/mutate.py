@@ -200,7 +200,7 @@ MUTANTS = {
         f"{BINDING}/stream.pxi",
         "self.is_claimed = 1",
         "self.is_claimed = 0",
-        "tests/test_streaming_safety.py -k initialised",
+        "tests/test_streaming_safety.py -k initialized",
     ),
     "sums in blocks of 128": Mutant(
         "csrc/lstm_fast.h",
@@ -233,7 +233,7 @@ def replace(path, right, wrong):
 
 
 def build(tree):
-    """Builds the extension into the tree, without optimisation: that is quicker and changes no bit."""
+    """Builds the extension into the tree, without optimization: that is quicker and changes no bit."""
     units = tree / "csrc/units.py"
     units.write_text(units.read_text().replace('"-O3"', '"-O0"'))
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("Cython") else []

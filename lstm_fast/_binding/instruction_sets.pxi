@@ -1,4 +1,4 @@
-# Instruction sets and OpenMP: what this build has, what this machine can run, what new weights compute with.
+# Instruction sets and OpenMP: those of this build, those that this machine supports, the one for new weights.
 
 cdef extern from *:
     """
@@ -29,13 +29,12 @@ def compiled_isas():
 
 
 def available_isas():
-    """Those that this processor and operating system can run."""
+    """Names of the instruction sets that this processor and operating system support."""
     return isa_names(True)
 
 
 def base_isa(name):
-    """The instruction set whose kernels it extends for formats of fewer bits; its own name if it has kernels of its
-    own."""
+    """The instruction set whose float32 and float64 kernels `name` uses; `name` itself if it has its own."""
     cdef int k = 0
     while lstm_isas[k].name != NULL:
         if (<bytes>lstm_isas[k].name).decode() == name:
@@ -45,7 +44,7 @@ def base_isa(name):
 
 
 def use_isa(name=None):
-    """Weights packed from now on compute with this instruction set; None: the fastest. Returns its name."""
+    """Use this instruction set for weights packed from now on; None: the fastest. Returns its name."""
     global current_isa
     cdef int k = 0
     available = available_isas()
@@ -71,7 +70,7 @@ def has_openmp():
 
 
 def max_threads():
-    """The smaller of OpenMP's number of threads and the processors of this process; 1 in a child made by fork."""
+    """The smaller of OpenMP's number of threads and the processors of this process; 1 in a forked child."""
     return lstm_max_threads()
 
 
