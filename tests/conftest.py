@@ -34,6 +34,14 @@ def expected_isas():
     return {isa.name for isa in isas() if {word.replace("_", "") for word in isa.features} <= flags}
 
 
+# These start compilers and other long processes: first, so that no worker of pytest-xdist is left alone with one.
+LONGEST = ("test_c_driver", "test_package", "test_stubs", "test_mutants", "test_compilers")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 def pytest_sessionstart(session):
     missing = expected_isas() - set(_core.available_isas())
     if missing:
@@ -44,14 +52,38 @@ def pytest_sessionstart(session):
         )
 
 
-# Those that have kernels of their own: the others differ in formats of fewer bits alone (tests/test_formats.py).
-@pytest.fixture(params=[name for name in _core.available_isas() if _core.base_isa(name) == name])
-def isa(request):
-    """Weights made in the test compute with this instruction set; those made before stay with theirs."""
+@pytest.fixture
+def isa_is_restored():
     before = _core.isa()
-    assert _core.use_isa(request.param) == _core.isa() == request.param
-    yield request.param
+    yield
     _core.use_isa(before)
+
+
+# Those with float32 and float64 kernels: the others differ from their base only in the low-precision formats.
+@pytest.fixture(params=[name for name in _core.available_isas() if _core.base_isa(name) == name])
+def isa(request, isa_is_restored):
+    """Weights packed in the test use this instruction set; those packed before keep theirs."""
+    assert _core.use_isa(request.param) == _core.isa() == request.param
+    return request.param
+
+
+@pytest.fixture(params=_core.available_isas())
+def any_isa(request, isa_is_restored):
+    """All instruction sets, for the low-precision formats."""
+    assert _core.use_isa(request.param) == request.param
+    return request.param
+
+
+@pytest.fixture
+def isas_with_fma(isa_is_restored):
+    """Iterate to use each instruction set with fused multiply-add: all have the bits of the reference.
+
+    For tests whose expected result takes longer to compute than the result of each of them.
+    """
+    names = [name for name in _core.available_isas() if name != "portable"]
+    if not names:
+        pytest.skip("no fused multiply-add")
+    return map(_core.use_isa, names)
 
 
 @pytest.fixture(autouse=True)

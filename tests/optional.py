@@ -19,6 +19,9 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 MUST_HAVE_ALL = bool(os.environ.get("LSTM_FAST_TEST_ALL"))
 
+# A mark for tests that take long and are not in the light suite.
+heavy = pytest.mark.skipif(not MUST_HAVE_ALL, reason="takes long: set LSTM_FAST_TEST_ALL=1")
+
 
 def missing(names):
     """Those of these top-level packages that are not installed; none where all of them must be."""
