@@ -232,10 +232,15 @@ def replace(path, right, wrong):
     path.write_text(text.replace(right, wrong))
 
 
-def build(tree):
-    """Builds the extension into the tree, without optimization: that is quicker and changes no bit."""
+def without_optimization(tree):
+    """Makes builds of the tree quicker; this changes no bit."""
     units = tree / "csrc/units.py"
     units.write_text(units.read_text().replace('"-O3"', '"-O0"'))
+
+
+def build(tree):
+    """Builds the extension into the tree."""
+    without_optimization(tree)
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("Cython") else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *isolation, "-w", folder, str(tree)]
