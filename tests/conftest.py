@@ -17,6 +17,7 @@ from units import isas
 
 import lstm_fast
 from lstm_fast import _core
+from optional import light
 from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 
 
@@ -60,10 +61,20 @@ def isa_is_restored():
 
 
 # Those with float32 and float64 kernels: the others differ from their base only in the low-precision formats.
-@pytest.fixture(params=[name for name in _core.available_isas() if _core.base_isa(name) == name])
+BASES = [name for name in _core.available_isas() if _core.base_isa(name) == name]
+
+
+@pytest.fixture(params=BASES)
 def isa(request, isa_is_restored):
     """Weights packed in the test use this instruction set; those packed before keep theirs."""
     assert _core.use_isa(request.param) == _core.isa() == request.param
+    return request.param
+
+
+@pytest.fixture(params=light(BASES, BASES[-1:]))
+def some_isa(request, isa_is_restored):
+    """As isa, but only the fastest in the light suite: for results that are the same in the other tests' sets."""
+    assert _core.use_isa(request.param) == request.param
     return request.param
 
 

@@ -1,6 +1,6 @@
 """Proves that the tests bite: builds the extension with one deliberate fault at a time and expects the tests to fail.
 
-    python tests/mutate.py [words of names...]
+    LSTM_FAST_TEST_ALL=1 python tests/mutate.py [words of names...]
 
 Needs a C compiler; a build takes ten seconds if cython is installed, else pip fetches it each time. test_mutants.py
 runs one of these with every run of the suite; run all before a release.

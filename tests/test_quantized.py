@@ -11,6 +11,7 @@ import lstm_fast
 from format_cases import CASES, FORMATS, OPTIONS, arguments, expect, make
 from fuzz_formats import Case
 from lstm_fast import _core, reference
+from optional import MUST_HAVE_ALL
 from tolerances import assert_same_bits
 
 each_format = pytest.mark.parametrize("format, inputs", FORMATS.values(), ids=FORMATS)
@@ -164,7 +165,7 @@ def test_every_finite_float16_is_read_exactly(isa):
     """Compares gates, which expose each weight times an input, with those of a float32 network of the same weights."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
-    for block in np.array_split(halves, 256):
+    for block in np.array_split(halves, 256)[:: 1 if MUST_HAVE_ALL else 5]:
         lstm = lstm_fast.LSTM(1, len(block), bias=False)
         with lstm.edit() as p:
             p["weight_hh_l0"][:], p["weight_ih_l0"][:] = 0, np.tile(block.astype(np.float32), 4)[:, None]
