@@ -17,7 +17,7 @@ from units import ROOT, compiler, units
 from optional import heavy
 
 ADDRESS = ["-fsanitize=address", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-UNDEFINED = ["-fsanitize=undefined"]
+UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize=null,object-size"]  # AddressSanitizer reports these
 
 
 def accepts(*flags):
