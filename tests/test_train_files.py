@@ -217,7 +217,7 @@ def test_a_damaged_checkpoint(tmp_path, change):
 def test_a_checkpoint_of_another_call_says_in_what_it_differs(tmp_path):
     fit(tmp_path / "run", epochs=1)
     other = SequenceModel(lf.LSTM(2, 3, batch_first=True, gate_clip=1.0), 1)
-    with pytest.raises(ValueError, match=r"of this model: it has {'gate_clip': None}, the call {'gate_clip': 1.0}"):
+    with pytest.raises(ValueError, match=r"the model of this call, {'gate_clip': 1.0}, got {'gate_clip': None}"):
         lf.train.fit(other, np.zeros((6, 4, 2)), np.zeros(6), checkpoint=tmp_path / "run", resume=True)
 
 

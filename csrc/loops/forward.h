@@ -1,7 +1,7 @@
-/* Forward over time: segments of steps, in each all layers, in each its directions, in each chunks, in each steps.
+/* Forward over time: nested loops over segments of steps, layers, directions, chunks, steps.
  *
- *   segment  each layer passes over it before the next layer begins, so that what flows between layers stays in the
- *            cache and inference needs no memory that grows with T (with two directions: the whole sequence)
+ *   segment  each layer processes it before the next layer begins, so that the data between layers stays in the cache
+ *            and the memory of inference does not grow with T (with two directions: the whole sequence)
  *   chunk    steps whose input projection is one (hoisted) product before the recurrence takes them one by one
  *
  * The running states are in h_n and in c (tape or workspace); they make each segment a continuation of the previous
@@ -30,7 +30,7 @@
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
 
-/* The states before the first step of rows [begin, end) into h_state and c. The padding of c is zero and stays so. */
+/* Copies the initial states of rows [begin, end) to h_state and c. The padding of c is zero and stays zero. */
 static void start_states(const struct forward_run *run, int64_t begin, int64_t end) {
     const struct lstm_forward *a = run->args;
     const int64_t H = a->call.model.hidden_size, R = run->d.R, B = a->call.B, D = a->call.model.num_directions;
@@ -66,8 +66,8 @@ static void finish_states(const struct forward_run *run, int64_t begin, int64_t 
     }
 }
 
-/* Training: a layer's output of the segment, through dropout to the next layer. That of the last layer is copied to the
- * caller's array, so that the caller may change it without affecting the tape. */
+/* Training: applies dropout to a layer's output of the segment for the next layer. The output of the last layer is
+ * copied to the caller's array, so that modifying it does not affect the tape. */
 static void propagate_output(const struct forward_run *run, int64_t layer, int64_t begin, int64_t end,
                              int64_t row_begin, int64_t row_end) {
     const struct lstm_forward *a = run->args;

@@ -1,4 +1,4 @@
-/* Where the arrays of a layer are, and what a forward pass over it is given. */
+/* Where the arrays of a layer are; sets up a forward pass over it. */
 #ifndef LSTM_FORWARD_PLAN_H
 #define LSTM_FORWARD_PLAN_H
 
@@ -19,7 +19,7 @@ static real *c_of_layer(const struct forward_run *run, int64_t layer, int64_t di
                             : (char *)a->workspace + run->plan.c + index * run->plan.c_bytes);
 }
 
-/* The output of a layer. In inference, the last writes the caller's. */
+/* The output of a layer. In inference, the last layer writes to the caller's array. */
 static struct lstm_sequence output_of_layer(const struct forward_run *run, int64_t layer, int64_t segment_begin) {
     const struct lstm_forward *a = run->args;
     const int64_t W = run->d.output_width;

@@ -1,5 +1,5 @@
-/* A linear layer over n rows, y = x W^T + b: the readout of a network in training, with the kernels and the bits of the
- * rest. Its sums do not depend on the number of threads, which a BLAS does not promise. */
+/* A linear layer over n rows, y = x W^T + b: the readout of a network in training, computed with the same kernels. Its
+ * sums do not depend on the number of threads, which a BLAS does not guarantee. */
 #ifndef LSTM_LINEAR_H
 #define LSTM_LINEAR_H
 
@@ -31,8 +31,8 @@ static void linear_product(struct lstm_worker *worker, const struct linear_run *
     if (p.n_rows) run_product(worker, &run->args->call, &run->outputs, p);
 }
 
-/* The operands of rows [k, k + depth), the worker's share: x as the left one in tiles, d_y as the right one in padded
- * rows. */
+/* Packs the worker's share of the operands of rows [k, k + depth): x as the left operand in tiles, d_y as the right
+ * operand in padded rows. */
 static void pack_operands(struct lstm_worker *worker, const struct linear_run *run, int64_t k, int64_t depth) {
     const struct lstm_linear *a = run->args;
     const int64_t I = a->n_inputs, O = a->n_outputs, tile_rows = kernels_of(&a->call)->tile_rows;

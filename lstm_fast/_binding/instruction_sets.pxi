@@ -30,13 +30,12 @@ def compiled_isas():
 
 
 def available_isas():
-    """Those that this processor and operating system can run."""
+    """Names of the instruction sets that this processor and operating system support."""
     return isa_names(True)
 
 
 def base_isa(name):
-    """The instruction set whose kernels it extends for formats of fewer bits; its own name if it has kernels of its
-    own."""
+    """The instruction set whose float32 and float64 kernels `name` uses; `name` itself if it has its own."""
     cdef int k = 0
     while lstm_isas[k].name != NULL:
         if (<bytes>lstm_isas[k].name).decode() == name:

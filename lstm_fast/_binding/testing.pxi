@@ -1,4 +1,4 @@
-# Hooks for tests, under one name: lstm_fast._core.testing. Nothing here is in a public call's way.
+# Hooks for tests, under one name: lstm_fast._core.testing. They do not affect public calls.
 
 class testing:
     """Hooks for the tests of lstm_fast."""
@@ -8,7 +8,7 @@ class testing:
 
     @staticmethod
     def use_split(name="best"):
-        """How threads share calls from now on. All but "best" use all threads, however little there is to do."""
+        """Set how threads share the work of calls. All except "best" use all threads, however little the work."""
         global current_split
         current_split = testing.SPLITS[name]
 
@@ -23,9 +23,9 @@ class testing:
 
     @staticmethod
     def activate(spec, x, c_bool slope=False):
-        """An activation (name, alpha, beta) of a contiguous float32 or float64 array, exactly as the cells compute it.
+        """Apply an activation (name, alpha, beta) to a contiguous float32 or float64 array, exactly as the cells do.
 
-        slope: its derivative instead, and x is its output."""
+        slope: compute the derivative instead, where x is the activation's output."""
         cdef char code = dtype_code(x.dtype)
         cdef int64_t n
         cdef const void *source = numbers("x", x, code, False, &n)

@@ -1,7 +1,7 @@
-"""Files of a model, and of a run of fit that can be resumed: safetensors, with the configuration in the metadata.
+"""Files of models, and checkpoints of fit: safetensors, with the configuration in the metadata.
 
-Written atomically, read whole before anything changes; a damaged or foreign file is a FormatError. The shapes of the
-tensors, not the configuration, decide how large a network is built.
+Files are written atomically, and read completely before anything is modified; a damaged or foreign file raises a
+FormatError. The size of a network is determined by the shapes of the tensors, not by the configuration.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
-ARRAYS = ("flat", "moments", "best", "history")  # parts of a Progress that are saved beside its counters
-MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # errors of wrong types
+ARRAYS = ("flat", "moments", "best", "history")  # fields of Progress that are not stored with its counters
+MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 
 def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
@@ -91,7 +91,7 @@ def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceM
 
 
 def _read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
-    """A file of this kind, "model" or "run", and its configuration."""
+    """Read a file of this kind, "model" or "run"; returns it with its configuration."""
     file = _safetensors.read(path)
     if file.config is None:
         raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
@@ -131,26 +131,26 @@ def save_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
 
 
 def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> Progress | None:
-    """Read where a run stands.
+    """Read a checkpoint of a run.
 
     Parameters
     ----------
     path : path
         The file.
     model, optimizer : SequenceModel, Optimizer
-        Those of the call; the run must have been one of them.
+        Those of the current call, which the checkpoint must match.
     now : Progress
-        That of a new run, whose shapes and types the file must have.
+        Progress of a new run, whose shapes and types the file must match.
 
     Returns
     -------
     Progress or None
-        None if there is no such file.
+        None if the file does not exist.
 
     Raises
     ------
     ValueError
-        If the run is of another model or optimizer; the message says what differs.
+        If the checkpoint belongs to another model or optimizer; the message says what differs.
     FormatError
         If the file is damaged or foreign.
     """
@@ -182,7 +182,7 @@ def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], exp
         _check_same(path, name, found["network"], expected["network"])
     elif differing:
         has, call = (str({key: one.get(key) for key in sorted(differing)}) for one in (found, expected))
-        raise ValueError(f"checkpoint {path} must be of this {name}: it has {has:.300}, the call {call:.300}")
+        raise ValueError(f"checkpoint {path} must match the {name} of this call, {call:.300}, got {has:.300}")
 
 
 def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
@@ -197,7 +197,7 @@ def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
 
 
 def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
-    """Counters, and states of generators (None before they are used), of the types that the pattern has."""
+    """Counters and states of generators (None before first use), of the same types as in the pattern."""
     names = [name for name in vars(pattern) if name not in ARRAYS]
     if set(values) != set(names):
         raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")

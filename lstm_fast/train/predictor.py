@@ -1,4 +1,4 @@
-"""Predictor: what models with a recurrent network and a linear head have in common, trained or for inference alone."""
+"""Predictor: base class of models with a recurrent network and a linear head, trainable or inference-only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_readout(name: str, value: Any) -> str:
-    """Validate the option."""
+    """Validate the readout option."""
     if value not in READOUTS:
         raise ValueError(f"{name} must be one of {', '.join(READOUTS)}, got {value!r}")
     return value  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@
 #define INT8_BLOCK_ROWS 16
 #define TILE_DEPTH 64 /* k of a tile */
 
-/* Tiles 0-3: sums; 4 and 5: left and right; 6 and 7: those of what is left of the depth. */
+/* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes[16]; /* of a row */

@@ -1,5 +1,5 @@
-/* bfloat16 without instructions for it: the left operand is kept as float32, weights are widened by a shift. The same
- * bits as VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormal numbers zero. */
+/* bfloat16 without dedicated instructions: the left operand is kept as float32, weights are widened by a shift. The
+ * bits equal those of VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormals flushed. */
 #ifndef LSTM_BFLOAT16_BY_SHIFTS_H
 #define LSTM_BFLOAT16_BY_SHIFTS_H
 
@@ -8,7 +8,7 @@
 
 typedef float bfloat16_number;
 
-/* The upper halves are the rounded numbers, the lower ones zero. To nearest, ties to even; a subnormal number to zero;
+/* The upper halves hold the rounded numbers, the lower ones zero. Round to nearest even; subnormal numbers become zero;
  * NaN stays NaN. */
 ALWAYS_INLINE bits rounded_bfloat16(vec v) {
     const bits b = (bits)v, magnitude = b & INT32_MAX, upper = broadcast_bits(-65536);
