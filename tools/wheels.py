@@ -38,12 +38,11 @@ class Target(NamedTuple):
         cc = f"{sys.executable} -m ziglang cc -target {self.zig}"
         # (zig links no bundles; Python loads a dynamic library as well.)
         shared = "-shared -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
-        # zig brings no OpenMP: say so, whatever this machine has.
+        # zig has no OpenMP, whatever this machine has.
         return clean | {
             "CC": cc,
             "LDSHARED": f"{cc} {shared}",
             "_PYTHON_HOST_PLATFORM": self.host,
-            "LSTM_FAST_NO_OPENMP": "1",
             "LSTM_FAST_THREADS": "pthreads",
         }
 
