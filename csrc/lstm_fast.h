@@ -24,7 +24,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #define LSTM_FAST_VERSION "0.1.0"
 
 #ifdef __cplusplus
@@ -116,8 +115,7 @@ extern const struct lstm_isa lstm_isas[];
 /* The fastest one supported by this machine. */
 const struct lstm_isa *lstm_best_isa(void);
 
-/* One with narrower vectors and the same bits, or NULL. It is the faster one for a model whose units all fit into one
- * of its vectors: a step is then one chain of operations, and a division of a wide vector takes longer. */
+/* One with narrower vectors and the same bits, or NULL: faster where one of its vectors holds all units of a model. */
 const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *);
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
@@ -289,7 +287,7 @@ enum lstm_backend {
 
 bool lstm_has_openmp(void);
 enum lstm_backend lstm_backend(void);
-bool lstm_use_backend(enum lstm_backend); /* while no call runs. False: this build has it not */
+bool lstm_use_backend(enum lstm_backend); /* while no call runs. False: this build does not have it */
 int lstm_max_threads(void);               /* OMP_NUM_THREADS and affinity */
 bool lstm_threads_were_missing(void);     /* true once: a call has run on fewer threads, as the system had no more */
 void lstm_watch_forks(void);              /* call once when loaded */

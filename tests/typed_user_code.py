@@ -132,6 +132,10 @@ def submodules() -> list[Any]:
     return [years, values, lf.reference, lf.train, lf.weights]
 
 
+def fingerprints(history: History) -> tuple[str, str | None]:
+    return lf.fingerprint(lf.LSTM(3, 4, seed=0)), history.fingerprint
+
+
 def page(path: Path) -> None:
     lf.explain.html(lf.LSTM(3, 4, seed=0), np.ones((5, 3)), path, names=["ones"], title="A page", text="")
     lf.explain.companies(path)
