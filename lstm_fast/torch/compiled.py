@@ -110,7 +110,7 @@ def lstm(
     format: str,
     inputs: str,
     compute_dtype: str,
-    resets: Tensor | None = None,
+    resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none.
 
@@ -149,7 +149,7 @@ def _(
     format: str,
     inputs: str,
     compute_dtype: str,
-    resets: Tensor | None = None,
+    resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
     output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
@@ -171,7 +171,7 @@ def lstm_backward(
     dropout: float,
     seed: Tensor | None,
     compute_dtype: str,
-    resets: Tensor | None = None,
+    resets: Tensor | None,
 ) -> list[Tensor]:
     """d_x, d_h_0, d_c_0 and those of the parameters."""
     of = _read_sizes(sizes)
@@ -210,7 +210,7 @@ def _(
     dropout: float,
     seed: Tensor | None,
     compute_dtype: str,
-    resets: Tensor | None = None,
+    resets: Tensor | None,
 ) -> list[Tensor]:
     states = _result_shapes(x, _read_sizes(sizes), axes)[1:]
     return [x.new_empty(shape) for shape in (x.shape, *states, *(parameter.shape for parameter in parameters))]
