@@ -104,6 +104,15 @@ def test_a_policy_with_a_loop_of_its_own_keeps_it():
     assert lf.torch.report(lf.torch.accelerate(make(Plain))).accelerated[0] == ""
 
 
+def test_another_version_of_sb3_is_left_alone(monkeypatch):
+    policy, cls = make(), policies.RecurrentActorCriticPolicy
+    monkeypatch.setattr(cls, "_process_sequence", lambda self, features, lstm: None)
+    assert "this version of sb3-contrib has no" in lf.torch.report(lf.torch.accelerate(policy)).left[""]
+    monkeypatch.delattr(cls, "_process_sequence")
+    assert "this version of sb3-contrib has no" in lf.torch.report(lf.torch.accelerate(policy)).left[""]
+    assert "_process_sequence" not in vars(policy)
+
+
 def test_an_lstm_that_was_left_alone_is_computed_by_sb3():
     slow = make()
     torch.nn.utils.parametrizations.weight_norm(slow.lstm_critic, "weight_hh_l0")

@@ -1,5 +1,6 @@
 """Recurrent policies of sb3-contrib: their loop over steps becomes one call with resets."""
 
+import inspect
 import sys
 from typing import Any
 
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from .modules import LSTM
 
-METHOD = "_process_sequence"
+METHOD, ARGUMENTS = "_process_sequence", ["features", "lstm_states", "episode_starts", "lstm"]
 
 
 def policy_class() -> type[nn.Module] | None:
@@ -25,6 +26,9 @@ def reason_to_leave_policy(policy: nn.Module) -> str | None:
     cls = type(policy)
     if getattr(cls, METHOD, None) is not getattr(policy_class(), METHOD, None):
         return f"{cls.__name__} has a {METHOD} of its own"
+    method: Any = getattr(cls, METHOD, None)
+    if method is None or list(inspect.signature(method).parameters) != ARGUMENTS:
+        return f"this version of sb3-contrib has no {METHOD}({', '.join(ARGUMENTS)})"
     return None
 
 
