@@ -1,4 +1,4 @@
-"""The twin that examples/results.py times trains the same in PyTorch."""
+"""Examples that need PyTorch; and the twin that examples/results.py times trains the same in PyTorch."""
 
 import importlib
 import sys
@@ -66,3 +66,13 @@ def test_sequences_of_different_lengths_and_classes_of_every_step_train_alike(re
         batch_size=16,
     )
     assert ours == pytest.approx(other, rel=1e-3)
+
+
+@needs("sb3_contrib")
+def test_a_recurrent_policy_learns_the_same_when_it_is_accelerated(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = importlib.import_module("recurrent_ppo")
+    n_threads = example.torch.get_num_threads()
+    assert example.main(["--steps", "128", "--hidden-size", "8"]) < 1e-5
+    example.torch.set_num_threads(n_threads)
+    assert "mean reward" in capsys.readouterr().out

@@ -160,7 +160,8 @@ def test_operators_pass_pytorchs_own_checks(allow_rnn):
     x, h = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True), torch.randn(2, 2, 4, dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for states in ((None, None), (h.requires_grad_(), h.clone().detach().requires_grad_())):
+        given = h.requires_grad_(), h.clone().detach().requires_grad_()
+        for states, resets in (((None, None), None), (given, None), (given, torch.rand(5, 2) < 0.3)):
             arguments = (
                 x,
                 *states,
@@ -173,6 +174,7 @@ def test_operators_pass_pytorchs_own_checks(allow_rnn):
                 "",
                 "float32",
                 "",
+                resets,
             )
             torch.library.opcheck(
                 torch.ops.lstm_fast.lstm,
@@ -187,7 +189,7 @@ def test_operators_refuse_shapes_that_do_not_fit():
         torch.randn(5, 2, 3),
         torch.zeros(1, 2, 4),
         list(lstm.parameters()),
-        ("TBI", 0.0, None, True, "", "float32", ""),
+        ("TBI", 0.0, None, True, "", "float32", "", None),
     )
     operator, sizes = torch.ops.lstm_fast.lstm, [3, 4, 1, 1, 1, 0]
     output, _, _, tape = operator(x, h, h, parameters, sizes, *rest)
@@ -208,9 +210,11 @@ def test_operators_refuse_shapes_that_do_not_fit():
             ("", "float32", "int4"),
         ):
             with pytest.raises(ValueError):
-                operator(x, h, h, parameters, sizes, "TBI", 0.0, None, False, *format)
+                operator(x, h, h, parameters, sizes, "TBI", 0.0, None, False, *format, None)
+    with pytest.raises(ValueError, match="resets must be boolean"):
+        operator(x, h, h, parameters, sizes, *rest[:-1], torch.zeros(2, 5, dtype=bool))
     for wrong in ((tape[:100], output), (tape, output[:1])):
         with pytest.raises(ValueError):
             torch.ops.lstm_fast.lstm_backward(
-                wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None, ""
+                wrong[0], x, h, h, parameters, wrong[1], None, None, sizes, "TBI", 0.0, None, "", None
             )

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_scalar
 
+from ..train.losses import LossSpec
 from . import rolling_origin
 from .series import read, warn_of_missing
 from .series_estimator import SeriesEstimator
@@ -30,8 +31,9 @@ class LSTMForecaster(SeriesEstimator):
         Hidden units of the LSTM.
     num_layers : int, default 1
         Stacked LSTM layers.
-    loss : {"mse", "mae", "huber"} or ("huber", delta), default "mse"
-        Training loss.
+    loss : {"mse", "mae", "huber"}, ("huber", delta) or callable, default "mse"
+        Training loss. A function is one of `lstm_fast.train.fit`: it sees scaled targets and returns the loss of each
+        row.
     quantiles : sequence of float, optional
         Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
         the level nearest to 0.5.
@@ -122,7 +124,7 @@ class LSTMForecaster(SeriesEstimator):
         hidden_size: int = 32,
         num_layers: int = 1,
         *,
-        loss: str | tuple[str, float] = "mse",
+        loss: LossSpec = "mse",
         quantiles: Sequence[float] | None = None,
         window_step: int = 1,
         freq: Any = None,

@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from ..train.losses import LossSpec
 from .base import index_of_median, sort_levels
 from .scaling import Scaling
 from .sequence_estimator import SequenceEstimator
@@ -28,8 +29,9 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Whether the LSTM reads each sequence in both directions.
     readout : {"last", "mean"}, default "last"
         What the head reads: the hidden state after the last step, or the mean over all steps.
-    loss : {"mse", "mae", "huber"} or ("huber", delta), default "mse"
-        Training loss; delta in units of the standard deviation of y.
+    loss : {"mse", "mae", "huber"}, ("huber", delta) or callable, default "mse"
+        Training loss; delta in units of the standard deviation of y. A function is one of
+        `lstm_fast.train.fit`: it sees standardized targets and returns the loss of each row.
     quantiles : sequence of float, optional
         Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
         the level nearest to 0.5, `predict_quantiles` all of them.
@@ -111,7 +113,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         *,
         bidirectional: bool = False,
         readout: str = "last",
-        loss: str | tuple[str, float] = "mse",
+        loss: LossSpec = "mse",
         quantiles: Sequence[float] | None = None,
         dropout: float = 0.0,
         lstm_options: Mapping[str, Any] | None = None,

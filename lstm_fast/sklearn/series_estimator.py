@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from ..train.losses import LossSpec
 from .base import Estimator, index_of_median, sort_levels
 from .future import read_future
 from .series import Form, Series, answer, read, warn_of_missing
@@ -20,7 +21,7 @@ class SeriesEstimator(Estimator):
 
     input_size: int
     horizon: int
-    loss: str | tuple[str, float]
+    loss: LossSpec
     quantiles: Sequence[float] | None
     window_step: int
     freq: Any

@@ -5,10 +5,12 @@
     weights.py      packed copies of parameters, and when they are out of date
     call.py         one call of the core on tensors
     fallback.py     conditions for falling back to PyTorch's own kernels, and the warning
+    episodes.py     resets, and episodes for PyTorch's kernel
     autograd.py     the gradient
     compiled.py     opaque operators for torch.compile
     fast.py         base class of the modules: packed copies, dispatch to the core or to PyTorch
     modules.py      LSTM and LSTMCell: PyTorch's classes with our forward
+    policies.py     recurrent policies of sb3-contrib
     classes.py      which modules can be accelerated, and their new classes
     reports.py      reports of which modules are accelerated, and why others are not
     swap.py         accelerate and restore: the modules of an existing model

@@ -31,13 +31,13 @@ def takes(module: "Fast", input: Any, hx: Any) -> bool:
     )
 
 
-def call(module: "Fast", input: Any, hx: Any) -> Any:
+def call(module: "Fast", input: Any, hx: Any, resets: Any = None) -> Any:
     """The results of a call accepted by `takes`. x, the states and all gradients are treated as float32."""
     x = input.data if isinstance(input, PackedSequence) else input
     of_states: torch.dtype = x.dtype if hx is None else hx[1].dtype
     states = None if hx is None else tuple(state.float() for state in hx)
     with torch.autocast("cpu", enabled=False):
-        results = module._any_call(input.float(), states, "bfloat16")
+        results = module._any_call(input.float(), states, "bfloat16", resets)
     if not isinstance(module, nn.RNNBase):
         return tuple(result.to(of_states) for result in results)
     output, (h_n, c_n) = results

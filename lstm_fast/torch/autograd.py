@@ -8,6 +8,7 @@ from torch import _VF, Tensor
 
 from .._layout import STEPS, Layout
 from . import call, fallback, forms, weights
+from .episodes import Episodes
 
 OptionalTensors = Sequence[Tensor | None]
 
@@ -114,13 +115,22 @@ def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTe
     assert x is not None
     layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
     steps = layout.to_steps(x)
+    options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
     B = steps.shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
     states = [
         x.new_zeros(sizes.num_states, B, n) if state is None else layout.to_states(state)
         for state, n in zip((h_0, c_0), sizes.state_sizes, strict=True)
     ]
-    options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
-    if form.batch_sizes is not None:
+    if form.resets is not None:
+
+        def kernel(data: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+            results: tuple[Tensor, Tensor, Tensor] = _VF.lstm(data, batch_sizes, states, parameters, *options)
+            return results
+
+        rows = x if form.batch_sizes is not None else steps.flatten(0, 1)
+        output, h_n, c_n = Episodes(form.resets, form.batch_sizes).run(kernel, rows, states, sizes.num_directions)
+        output = output if form.batch_sizes is not None else output.reshape(*steps.shape[:2], -1)
+    elif form.batch_sizes is not None:
         output, h_n, c_n = _VF.lstm(x, form.batch_sizes, states, parameters, *options)
     else:
         output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)

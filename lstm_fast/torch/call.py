@@ -85,6 +85,7 @@ def forward(
         num_threads(),
         run,
         steps.order,
+        form.resets,
     )
     return output, h_n, c_n, tape if keep else None
 
@@ -127,5 +128,6 @@ def backward(
         num_threads(),
         run,
         steps.order,
+        form.resets,
     )
     return d_x, d_h_0, d_c_0, d_weights

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from .._layout import Layout
-from . import autograd, call, memory, weights
+from . import autograd, call, episodes, memory, weights
 from .forms import Form, Sizes, parameter_shapes
 
 if TYPE_CHECKING:  # the one import from below: for annotations
@@ -87,6 +88,10 @@ def _tape_bytes(x: Tensor, sizes: Sizes, axes: str) -> int:
     return n_bytes
 
 
+def _read_resets(resets: Tensor | None, x: Tensor, axes: str) -> np.ndarray | None:
+    return None if resets is None else episodes.read_resets(resets, x, axes)
+
+
 def _read_seed(seed: Tensor | None) -> int:
     return 0 if seed is None else int(seed)
 
@@ -105,8 +110,12 @@ def lstm(
     format: str,
     inputs: str,
     compute_dtype: str,
+    resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype: of a module; "" for None."""
+    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none.
+
+    resets: bool, of the shape of x without its last axis.
+    """
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0))
     in_format = weights.Quantization(format, inputs) if format else None
@@ -117,7 +126,7 @@ def lstm(
         x,
         h_0,
         c_0,
-        Form(axes),
+        Form(axes, resets=_read_resets(resets, x, axes)),
         dropout=dropout,
         seed=_read_seed(seed),
         keep=keep,
@@ -140,6 +149,7 @@ def _(
     format: str,
     inputs: str,
     compute_dtype: str,
+    resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of = _read_sizes(sizes)
     output, h_n, c_n = (x.new_empty(shape) for shape in _result_shapes(x, of, axes))
@@ -161,6 +171,7 @@ def lstm_backward(
     dropout: float,
     seed: Tensor | None,
     compute_dtype: str,
+    resets: Tensor | None,
 ) -> list[Tensor]:
     """d_x, d_h_0, d_c_0 and the gradients of the parameters."""
     of = _read_sizes(sizes)
@@ -176,7 +187,7 @@ def lstm_backward(
         d_output,
         d_h_n,
         d_c_n,
-        Form(axes),
+        Form(axes, resets=_read_resets(resets, x, axes)),
         dropout=dropout,
         seed=_read_seed(seed),
     )
@@ -199,32 +210,34 @@ def _(
     dropout: float,
     seed: Tensor | None,
     compute_dtype: str,
+    resets: Tensor | None,
 ) -> list[Tensor]:
     states = _result_shapes(x, _read_sizes(sizes), axes)[1:]
     return [x.new_empty(shape) for shape in (x.shape, *states, *(parameter.shape for parameter in parameters))]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, *_, ctx.compute_dtype = inputs
-    ctx.save_for_backward(output[3], x, h_0, c_0, seed, *parameters)
+    x, h_0, c_0, parameters, ctx.sizes, ctx.axes, ctx.dropout, seed, *_, ctx.compute_dtype, resets = inputs
+    ctx.save_for_backward(output[3], x, h_0, c_0, seed, resets, *parameters)
 
 
 def _differentiate(
     ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None, _: Tensor | None
 ) -> tuple[Any, ...]:
-    tape, x, h_0, c_0, seed, *parameters = ctx.saved_tensors
-    d_x, d_h_0, d_c_0, *d_parameters = lstm_backward(
-        tape, x, h_0, c_0, parameters, d_output, d_h_n, d_c_n, ctx.sizes, ctx.axes, ctx.dropout, seed, ctx.compute_dtype
-    )
+    tape, x, h_0, c_0, seed, resets, *parameters = ctx.saved_tensors
+    options = ctx.sizes, ctx.axes, ctx.dropout, seed, ctx.compute_dtype, resets
+    d_x, d_h_0, d_c_0, *d_parameters = lstm_backward(tape, x, h_0, c_0, parameters, d_output, d_h_n, d_c_n, *options)
     d_states = (None, None) if h_0 is None else (d_h_0, d_c_0)
-    return d_x, *d_states, d_parameters, None, None, None, None, None, None, None, None
+    return d_x, *d_states, d_parameters, *(None,) * 9
 
 
 lstm.register_autograd(_differentiate, setup_context=_save)
 
 
-def forward(module: "Fast", input: Any, hx: Any) -> Any:
+def forward(module: "Fast", input: Any, hx: Any, resets: Any) -> Any:
     """forward as traced by torch.compile or torch.export. Export, and anything not plain, uses PyTorch's own."""
+    if resets is not None and torch.compiler.is_exporting():
+        raise ValueError("resets must be None under torch.export: PyTorch's LSTM, which it records, has no resets")
     tensors, states = module._tensors(), () if hx is None else tuple(hx)
     if (
         torch.compiler.is_exporting()
@@ -236,7 +249,12 @@ def forward(module: "Fast", input: Any, hx: Any) -> Any:
         )
         or not module._fits(input, states, tensors, module._axes(input))
     ):
+        if resets is not None:
+            torch._dynamo.graph_break()
+            return module._any_call(input, hx, None, resets)
         return module._pytorch_class.forward(module, input, hx)
+    if resets is not None:
+        module._check_resets(resets, input)
     axes, dropout = module._axes(input), module._dropout_now()
     has_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (input, *states, *tensors))
     if has_gradient:
@@ -256,6 +274,7 @@ def forward(module: "Fast", input: Any, hx: Any) -> Any:
         bool(dropout) or has_gradient,
         *(quantization or ("", "float32")),
         (module._compute_dtype or "") if quantization is None and input.dtype is torch.float32 else "",
+        resets,
     )
     return module._arrange(output, h_n, c_n)
 

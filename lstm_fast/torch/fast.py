@@ -17,6 +17,11 @@ Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
 COPIES = "_packed", "_quantized", "_rounded"  # attributes with packed copies of the parameters
 
 
+def _options(resets: Any) -> dict[str, Any]:
+    """Keyword arguments of a call; none without resets, which PyTorch's class does not have."""
+    return {} if resets is None else {"resets": resets}
+
+
 class Fast(nn.Module):
     """Base class of both modules: packed copies of the parameters, and dispatch to the core or to PyTorch."""
 
@@ -28,7 +33,7 @@ class Fast(nn.Module):
     _compute_dtype: str | None = None  # the constructor argument
     _rounded: weights.Packed | None = None  # set by the first call under autocast that uses it
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(self, input: Any, hx: Any = None, *, resets: Tensor | None = None) -> Any:
         """Compute the module as PyTorch's class does. Call the module itself instead, so that its hooks run.
 
         The results have a gradient if gradients are enabled and required by an argument or a parameter. The only other
@@ -41,6 +46,10 @@ class Fast(nn.Module):
         hx : tuple of torch.Tensor, optional
             (h_0, c_0). LSTM: (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. LSTMCell:
             (B, n) or (n,). Zero by default.
+        resets : torch.Tensor of bool, optional
+            Of an LSTM only: (T, B), (B, T) if batch_first, (T,) unbatched; (T, B) with a PackedSequence, its sequences
+            in the caller's order. True where a sequence restarts: its states are zero before that step, as at the
+            first step of an episode. No gradient crosses the boundary; a reverse direction restarts there as well.
 
         Returns
         -------
@@ -50,7 +59,8 @@ class Fast(nn.Module):
         Raises
         ------
         RuntimeError, ValueError or TypeError
-            For invalid arguments, as PyTorch's class does.
+            For invalid arguments, as PyTorch's class does. ValueError or TypeError for resets of another dtype
+            or shape, and for any under torch.export, torch.jit.trace and transforms of torch.func.
 
         Examples
         --------
@@ -60,10 +70,11 @@ class Fast(nn.Module):
         >>> output, (h_n, c_n) = lstm(torch.randn(10, 4, 8), (h_n, c_n))
         >>> output.shape, c_n.shape
         (torch.Size([10, 4, 16]), torch.Size([1, 4, 16]))
+        >>> output, _ = lstm(torch.randn(10, 4, 8), (h_n, c_n), resets=torch.rand(10, 4) < 0.1)
         """
         if is_compiling():
-            return compiled.forward(self, input, hx)
-        if not is_grad_enabled():
+            return compiled.forward(self, input, hx, resets)
+        if resets is None and not is_grad_enabled():
             packed = self._packed if self._quantization is None or self.training else self._quantized
             if packed is not None:
                 if packed.quantization is not None and hx is not None:
@@ -73,10 +84,10 @@ class Fast(nn.Module):
                     return result
         if isinstance(input, torch.fx.Proxy):  # PyTorch's modules are leaves to torch.fx
             tracer: Any = input.tracer
-            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), _options(resets))
         if autocast.takes(self, input, hx):
-            return autocast.call(self, input, hx)
-        return self._any_call(input, hx)
+            return autocast.call(self, input, hx, resets)
+        return self._any_call(input, hx, None, resets)
 
     def flatten_parameters(self) -> None:
         """Discard the packed copies of the parameters, in addition to what PyTorch's method does.
@@ -153,7 +164,11 @@ class Fast(nn.Module):
         """A plain call without gradients, with as little overhead as possible; None if the call is anything else."""
         raise NotImplementedError
 
-    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
+    def _check_resets(self, resets: Any, x: Any) -> None:
+        """Refuse resets that do not fit x, while a graph is traced."""
+        raise NotImplementedError
+
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:
         """Any call. compute_dtype: used if the module has none."""
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 
@@ -28,10 +29,14 @@ class Sizes(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes."""
+    """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
+
+    resets: uint8 (T, B), where sequences restart, in the order of the core; the caller may overwrite what it passed.
+    """
 
     axes: str
     batch_sizes: Tensor | None = None
+    resets: np.ndarray | None = None
 
 
 def parameter_shapes(sizes: Sizes) -> list[tuple[int, ...]]:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from .._layout import Layout
 from . import compiled, fallback
+from .episodes import Episodes, check_resets, read_resets
 from .fast import Fast
 from .forms import Form, Sizes
 
@@ -100,6 +103,9 @@ class LSTM(Fast, nn.LSTM):
     def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
         return output, (h_n, c_n)
 
+    def _check_resets(self, resets: Any, x: Any) -> None:
+        check_resets(resets, x.shape[:-1], self._axes(x))
+
     def _check_states(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor) -> None:
         """PyTorch checks these only for padded sequences; with packed ones its kernel would read out of bounds."""
         expected = self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)
@@ -127,23 +133,46 @@ class LSTM(Fast, nn.LSTM):
         )
 
     @compiled.skip
-    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:
         self._update_flat_weights()
         tensors, is_packed = cast(list[Tensor], self._flat_weights), isinstance(input, PackedSequence)
         x, batch_sizes, sorted_indices, unsorted_indices = input if is_packed else (input, None, None, None)
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = "NI" if is_packed else self._axes(x)
+        flags = None if resets is None else read_resets(resets, x, axes, batch_sizes, sorted_indices)
         if fallback.reason_now() or not self._takes(x, states, tensors, axes, batch_sizes):
             if batch_sizes is not None and [isinstance(t, Tensor) and t.dim() for t in states] == [3, 3]:
                 self._check_states(x, states, batch_sizes)
-            return self._by_pytorch(input, hx, (x, *states, *tensors))
+            if flags is None or not self._fits(x, states, tensors, axes, batch_sizes):  # an error, or no steps
+                return self._by_pytorch(input, hx, (x, *states, *tensors))
+            return self._episodes_by_pytorch(input, states, flags, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        form, dropout = Form(axes, batch_sizes), self._dropout_now()
+        form, dropout = Form(axes, batch_sizes, flags), self._dropout_now()
         output, h_n, c_n = self._compute(x, states, tensors, form, dropout, compute_dtype)
         state = self.permute_hidden((h_n, c_n), unsorted_indices)
         if batch_sizes is not None:
             return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
         return output, state
+
+    def _episodes_by_pytorch(self, input: Any, states: Sequence[Tensor], flags: np.ndarray, tensors: Any) -> Any:
+        """PyTorch's own forward over the episodes between resets, as sequences of their own."""
+
+        def kernel(data: Tensor, batch_sizes: Tensor, states: Any) -> tuple[Tensor, Tensor, Tensor]:
+            packed, (h_n, c_n) = self._by_pytorch(PackedSequence(data, batch_sizes), states, tensors)
+            return packed.data, h_n, c_n
+
+        D = 1 + self.bidirectional
+        if isinstance(input, PackedSequence):
+            x, batch_sizes, sorted_indices, unsorted_indices = input
+            states = self.permute_hidden((states[0], states[1]), sorted_indices) if states else ()
+            output, h_n, c_n = Episodes(flags, batch_sizes).run(kernel, x, states, D)
+            state = self.permute_hidden((h_n, c_n), unsorted_indices)
+            return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
+        layout = Layout(self._axes(input))
+        steps = layout.to_steps(input)
+        output, h_n, c_n = Episodes(flags).run(kernel, steps.flatten(0, 1), [*map(layout.to_states, states)], D)
+        output, h_n, c_n = layout.from_core(output.reshape(*steps.shape[:2], -1), h_n, c_n)
+        return output, (h_n, c_n)
 
 
 class LSTMCell(Fast, nn.LSTMCell):
@@ -212,6 +241,9 @@ class LSTMCell(Fast, nn.LSTMCell):
     def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
         return h_n, c_n
 
+    def _check_resets(self, resets: Any, x: Any) -> None:
+        raise TypeError("resets must be None for an LSTMCell: pass zero states for the sequences that restart")
+
     @compiled.skip
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
         if not fallback.is_plain_eager():
@@ -220,7 +252,9 @@ class LSTMCell(Fast, nn.LSTMCell):
         return call(parameters, CELL_NAMES[: 4 if self.bias else 2], input, hx, False, True)
 
     @compiled.skip
-    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
+    def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:
+        if resets is not None:
+            self._check_resets(resets, input)
         tensors = self._tensors()
         states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,) if hx is not None else ()
         axes = self._axes(input)

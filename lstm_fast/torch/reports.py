@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from . import fallback
+from . import fallback, policies
 from .classes import modules_of, reason_to_leave
 from .modules import LSTM, LSTMCell
 
@@ -20,7 +20,8 @@ class ModuleReport(NamedTuple):
     kind : str
         Name of its class.
     is_accelerated : bool
-        Whether it is an lstm_fast.torch.LSTM or LSTMCell.
+        Whether it is an lstm_fast.torch.LSTM or LSTMCell; a recurrent policy of sb3-contrib: whether it processes
+        sequences in one call.
     is_frozen : bool
         Whether it was accelerated with frozen=True.
     reason : str or None
@@ -149,6 +150,11 @@ def report(module: nn.Module) -> Report:
 def _reports(module: nn.Module) -> Iterator[ModuleReport]:
     for name, one in module.named_modules():
         kind = getattr(one, "original_name", type(one).__name__)  # of a module compiled by torch.jit
+        if policies.is_policy(one):
+            is_accelerated = policies.is_accelerated(one)
+            reason = None if is_accelerated else policies.reason_to_leave_policy(one) or "not accelerated yet"
+            yield ModuleReport(name, kind, is_accelerated, False, reason)
+            continue
         if isinstance(one, (LSTM, LSTMCell)):
             reasons = (fallback.reason_of(parameter) for parameter in one.parameters())
             format = None if one._quantization is None else one._quantization.format

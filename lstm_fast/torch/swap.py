@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from torch import nn
 
 from .. import _formats
+from . import policies
 from .classes import fast_class, modules_of, reason_to_leave
 from .modules import LSTM, LSTMCell
 from .reports import report
@@ -29,6 +30,9 @@ def accelerate(
 
     Subclasses that override forward, modules whose parameters are computed (parametrizations, weight_norm, pruning),
     quantized modules, and those compiled by torch.jit are left unchanged.
+
+    Recurrent policies of sb3-contrib (RecurrentPPO) process their sequences in one call with `resets` instead of a
+    loop over steps: `accelerate(model.policy)`.
 
     Parameters
     ----------
@@ -81,6 +85,8 @@ def accelerate(
             one.__class__ = fast
         if isinstance(one, (LSTM, LSTMCell)):
             one._set_options(frozen, quantization)
+        if policies.is_policy(one):
+            policies.accelerate_policy(one)
     done = report(module)
     if not done.accelerated:
         left = "".join(f"\n  {line}" for line in str(done).splitlines())
@@ -137,4 +143,6 @@ def restore(module: Module) -> Module:
     for one in modules_of(module):
         if isinstance(one, (LSTM, LSTMCell)):
             one._restore()
+        if policies.is_policy(one):
+            policies.restore_policy(one)
     return module

@@ -1,5 +1,6 @@
 """Training of recurrent models: NumPy arrays in, fitted and saved models out.
 
+    custom_loss.py    losses of the caller, checked
     losses.py         loss functions and their gradients
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged

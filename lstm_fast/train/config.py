@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import _arguments
-from .losses import Loss
+from .losses import Loss, LossSpec
 from .optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class FitConfig:
         Functions called with (model, history) after each epoch; a true result stops training.
     num_threads : int, optional
         Maximum number of threads.
+    check_loss : bool, default False
+        As in `fit`.
 
     Raises
     ------
@@ -69,7 +71,7 @@ class FitConfig:
     32
     """
 
-    loss: str | Sequence[Any] = "mse"
+    loss: LossSpec = "mse"
     optimizer: Optimizer | None = None
     epochs: int = 20
     batch_size: int = 32
@@ -81,6 +83,7 @@ class FitConfig:
     checkpoint: str | PathLike[str] | None = None
     callbacks: Iterable[Callback] = ()
     num_threads: int | None = None
+    check_loss: bool = False
 
     def __post_init__(self) -> None:
         Loss(self.loss)
@@ -97,6 +100,7 @@ class FitConfig:
         if schedule is not None and not callable(schedule) and schedule not in SCHEDULES:
             raise ValueError(f"lr_schedule must be {', '.join(SCHEDULES)}, a function or None, got {schedule!r}")
         _arguments.flag("shuffle", self.shuffle)
+        _arguments.flag("check_loss", self.check_loss)
         object.__setattr__(self, "callbacks", tuple(self.callbacks))  # an iterator can be read only once
 
     def make_optimizer(self) -> Optimizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from .trainer import Trainer
 if TYPE_CHECKING:
     from .._types import ArrayLike
     from .history import History
+    from .losses import LossSpec
     from .model import SequenceModel
     from .optimizers import Optimizer
 
@@ -22,7 +23,7 @@ def fit(
     y: Any,
     *,
     lengths: ArrayLike | None = None,
-    loss: str | Sequence[Any] = "mse",
+    loss: LossSpec = "mse",
     optimizer: Optimizer | None = None,
     epochs: int = 20,
     batch_size: int = 32,
@@ -39,6 +40,7 @@ def fit(
     resume: bool = False,
     callbacks: Iterable[Callback] = (),
     num_threads: int | None = None,
+    check_loss: bool = False,
 ) -> History:
     """Train a model.
 
@@ -52,8 +54,8 @@ def fit(
         Targets, as in `SequenceModel.loss_and_grads`.
     lengths : array_like of int of shape (B,), optional
         Length of each sequence; not for a list of arrays.
-    loss : str or tuple, default "mse"
-        As in `SequenceModel.loss_and_grads`.
+    loss : str, tuple or callable, default "mse"
+        As in `SequenceModel.loss_and_grads`; it may be a function (prediction, target) -> (loss, d_prediction).
     optimizer : Optimizer, optional
         SGD, Adam or AdamW; None: Adam(lr=1e-3).
     epochs : int, default 20
@@ -89,6 +91,9 @@ def fit(
         Functions called with (model, history) after each epoch; a true result stops training.
     num_threads : int, optional
         Maximum number of threads; None: `get_num_threads()`.
+    check_loss : bool, default False
+        Whether to compare the gradient of the loss with finite differences, once before training, for the predictions
+        of the first batch_size sequences; a ValueError where they differ. For a loss that is a function.
 
     Returns
     -------
@@ -126,6 +131,7 @@ def fit(
         checkpoint=checkpoint,
         callbacks=callbacks,
         num_threads=num_threads,
+        check_loss=check_loss,
     )
     if resume and checkpoint is None:
         raise ValueError("resume needs checkpoint, the path of the file to continue from")

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .custom_loss import CustomLoss, mean_loss
+
 if TYPE_CHECKING:
     from .._types import Array
 
+LossSpec: TypeAlias = "str | Sequence[Any] | CustomLoss"
 LossFunction: TypeAlias = "Callable[..., tuple[Array, Array]]"
 
 
@@ -83,13 +86,19 @@ LOSSES: dict[str, LossFunction] = {
 
 
 class Loss:
-    """Loss function by name, ("huber", delta) or ("quantile", levels), with validation of its targets."""
+    """Loss function by name, ("huber", delta) or ("quantile", levels), or one of the caller; validates its targets."""
 
-    def __init__(self, spec: str | Sequence[Any]) -> None:
+    def __init__(self, spec: LossSpec) -> None:
+        self.function: CustomLoss | None = None
+        self.levels: tuple[float, ...] = ()
+        self.parameters: tuple[Any, ...] = ()
+        if callable(spec):
+            self.name, self.function = getattr(spec, "__name__", type(spec).__name__), spec
+            return
         parts = (spec,) if isinstance(spec, str) else spec if isinstance(spec, (tuple, list)) and spec else (None,)
         self.name, *parameters = parts
         if self.name not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {spec!r}")
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {spec!r}")
         if parameters and (self.name not in ("huber", "quantile") or len(parameters) > 1):
             raise ValueError(f"loss: {self.name} takes no such parameters, got {spec!r}")
         if self.name == "huber" and parameters and not (isinstance(parameters[0], Real) and float(parameters[0]) > 0):
@@ -97,8 +106,8 @@ class Loss:
         levels = tuple(parameters[0]) if self.name == "quantile" and parameters else (0.1, 0.5, 0.9)
         if not levels or not all(isinstance(q, Real) and 0 < float(q) < 1 for q in levels):
             raise ValueError(f"loss: levels of quantile must lie between 0 and 1, got {levels}")
-        self.levels: tuple[float, ...] = levels
-        self.parameters: tuple[Any, ...] = (levels,) if self.name == "quantile" else tuple(parameters)
+        self.levels = levels
+        self.parameters = (levels,) if self.name == "quantile" else tuple(parameters)
 
     def n_targets(self, n_outputs: int) -> int:
         """Return the number of targets per row; 0: a class index."""
@@ -109,8 +118,15 @@ class Loss:
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
     def check_targets(self, targets: Any, shape: tuple[int, ...], n_outputs: int) -> Array:
-        """Validate targets: class indices of this shape, or (*shape, n_targets), where a last axis of 1 is optional."""
+        """Validate targets: class indices of this shape, or (*shape, n_targets), where a last axis of 1 is optional.
+
+        A function of the caller gets any number of targets per row.
+        """
         y: Array = np.asarray(targets)
+        if self.function is not None:
+            if y.dtype.kind not in "biuf" or y.shape[: len(shape)] != shape or y.ndim > len(shape) + 1:
+                raise ValueError(f"y must be numbers of shape {shape} or {(*shape, 'K')}, got {y.dtype} {y.shape}")
+            return y.astype(np.float64).reshape(*shape, -1 if y.size else 1)
         n = self.n_targets(n_outputs)
         if n == 0:
             if y.shape != shape or y.dtype.kind not in "iu" or ((y < 0) | (y >= n_outputs)).any():
@@ -127,12 +143,17 @@ class Loss:
         """Return the loss of rows p (n, O) and its gradient. Rows of weight 0 are ignored, even if they contain NaN."""
         p = np.asarray(p, np.float64)
         if weights is None:
+            if self.function is not None:
+                return mean_loss(self.function, p, y, None)
             loss, d = LOSSES[self.name](p, y, *self.parameters)
             return float(np.add.reduce(loss)) / max(1, len(p)), d / max(1, len(p))
         total, counts = weights.sum(), weights > 0
         d_p = np.zeros_like(p)
         if not total > 0:
             return 0.0, d_p
+        if self.function is not None:
+            mean, d_p[counts] = mean_loss(self.function, p[counts], y[counts], weights[counts])
+            return mean, d_p
         loss, d = LOSSES[self.name](p[counts], y[counts], *self.parameters)
         d_p[counts] = d * (weights[counts] / total)[:, None]
         return float((loss * weights[counts]).sum() / total), d_p

@@ -14,14 +14,12 @@ from .._parameters import EditableParameterized, ParameterTable
 from ..modules import LSTM, RNN
 from .data import Sequences
 from .head import Head
-from .losses import Loss
+from .losses import Loss, LossSpec
 from .passes import ModelGradients, loss_and_gradients
 from .predictor import Predictor, check_readout
 from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .._types import Array, ArrayLike, Seed
 
 
@@ -111,7 +109,7 @@ class SequenceModel(Predictor, EditableParameterized):
         y: Any,
         *,
         lengths: ArrayLike | None = None,
-        loss: str | Sequence[Any] = "mse",
+        loss: LossSpec = "mse",
         sample_weight: ArrayLike | None = None,
         mask: Any = None,
         training: bool = True,
@@ -129,9 +127,13 @@ class SequenceModel(Predictor, EditableParameterized):
             len(levels) outputs.
         lengths : array_like of int of shape (B,), optional
             Length of each sequence; not for a list of arrays.
-        loss : str or tuple, default "mse"
+        loss : str, tuple or callable, default "mse"
             "mse", "mae", "huber", ("huber", delta), "quantile", ("quantile", levels), "cross_entropy" or "bce" (with
-            logits).
+            logits). Or a function (prediction, target) -> (loss, d_prediction) on float64 arrays, one row for each
+            sequence, with readout "all" for each step that counts: prediction (n, out_features), target (n, K) for y
+            with K numbers a row. It returns the loss of each row, (n,), and d_prediction (n, out_features), the
+            gradient of each row's own loss: weights and the mean over rows are applied outside. Or it returns one
+            number, the loss of these rows, and its gradient; rows must have equal weights then.
         sample_weight : array_like of shape (B,), optional
             Nonnegative weight of each sequence.
         mask : array_like of bool, optional

@@ -13,6 +13,7 @@ import numpy as np
 from .. import _core
 from .._fingerprint import fingerprint
 from . import checkpoint
+from .custom_loss import check_gradient
 from .data import Sequences, batches
 from .history import Diverged, History, Progress
 from .losses import Loss
@@ -82,6 +83,8 @@ class Trainer:
         self.validation = self._read_validation(validation, np.random.default_rng(share))
         if not self.data.n:
             raise ValueError("x must hold at least one sequence to train on")
+        if config.check_loss:
+            self._check_loss()
         flat = model.flat_parameters
         self.now = Progress(flat, self.optimizer.moments(flat), History())
 
@@ -101,6 +104,13 @@ class Trainer:
         data = Sequences(self.model.lstm, x, lengths)
         data.read_targets(self.model, self.loss, y, mask=mask)
         return data
+
+    def _check_loss(self) -> None:
+        """Compare the gradient of the loss with finite differences, for the predictions of the first sequences."""
+        rows = np.arange(min(self.config.batch_size, self.data.n))
+        (x, lengths), (y, weights) = self.data.batch(rows), self.data.targets(rows)
+        p = predictions(self.model, x, lengths, self.config.num_threads).astype(np.float64)
+        check_gradient(lambda p: self.loss(p, y, weights), p.reshape(-1, p.shape[-1]))
 
     # ---- the run ----
 
