@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "csrc"))
 from units import compiler, units  # noqa: E402
 
 LEAST_BRANCHES = 0.95
-PROGRAMS = ("driver", "calls")
+PROGRAMS = ("driver", "calls", "rare")
 INLINE = "__attribute__((always_inline, unused))"
 FLAGS = ["--coverage", "-O0", "-g", "-fopenmp"]
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "csrc"))
 
 from units import compiler, units  # noqa: E402
 
-PROGRAMS = ("driver", "calls")
+PROGRAMS = ("driver", "calls", "rare")
 FLAGS = ["-O1", "-g0", "-fopenmp"]
 # Not run by the drivers, or about speed alone.
 NOT_MUTATED = ("compiler.h", "isas.h", "oversubscription.h", "oversubscription.c", "lstm_fast.h", "dispatch.c")
@@ -152,7 +152,7 @@ class Tree:
         }
 
     def commands(self):
-        return [("driver", "quick"), ("calls", "end"), ("driver", "quick", "end")]
+        return [("driver", "quick"), ("calls", "end"), ("rare", "end"), ("driver", "quick", "end")]
 
     def path(self, unit):
         return self.folder / f"{unit.name}.o"

@@ -43,12 +43,12 @@ def driver(tmp_path_factory):
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     jobs = [compile_to(*unit) for unit in units()]
-    jobs += [compile_to(f"main_{name}", f"tests/c/{name}.c", ["-std=c11"]) for name in ("driver", "calls")]
+    jobs += [compile_to(f"main_{name}", f"tests/c/{name}.c", ["-std=c11"]) for name in ("driver", "calls", "rare")]
     for job in jobs:
         _, errors = job.communicate()
         assert job.returncode == 0, errors
     core = [path for path in folder.glob("*.o") if not path.name.startswith("main_")]
-    for name in ("driver", "calls"):
+    for name in ("driver", "calls", "rare"):
         objects = [folder / f"main_{name}.o", *core]
         subprocess.run([*compiler(), *extra, *sanitizers, *objects, "-lm", "-o", folder / name], check=True)
     return folder / "driver"
@@ -85,12 +85,14 @@ def test_core_gives_the_written_bits_without_stray_accesses(driver):
 
 
 def test_other_calls_give_finite_results_without_stray_accesses(driver):
-    """The readout, the optimisers, the activations, 16-bit weights, interruption, refused sizes."""
+    """The readout, the optimisers, the activations, 16-bit weights, interruption, refused sizes, options alone."""
     assert "0 wrong" in run_program(driver.parent / "calls")
+    assert "0 wrong" in run_program(driver.parent / "rare")
 
 
 @pytest.mark.parametrize("side", ["end", "begin"])
 def test_nothing_is_touched_beyond_any_array_or_workspace(driver, side):
     """Guard pages: sanitizers do not see masked loads and stores."""
     assert "0 wrong" in run_program(driver.parent / "calls", side)
+    assert "0 wrong" in run_program(driver.parent / "rare", side)
     run_program(driver, "quick", side)

@@ -218,7 +218,7 @@ static void run_sizes(const struct lstm_isa *isa, enum lstm_dtype dtype) {
         struct lstm_call call = {.isa = isa, .T = T, .B = 3, .n_threads = 2};
         call.model = (struct lstm_model){
             .dtype = dtype, .input_size = I, .hidden_size = H, .num_layers = L, .num_directions = 2};
-        call.model.layer_norm = k % 2, call.model.proj_size = k % 3 ? 0 : H;
+        call.model.layer_norm = k % 2, call.model.proj_size = k % 5 ? 0 : sizes[k % 7 % N];
         int64_t bytes = 0;
         const double least = (double)T * 3 * (double)L * 2 * (double)H * 4; /* of h, or of c without a projection */
         const enum lstm_status status = lstm_tape_bytes(&call, &bytes);
@@ -229,11 +229,18 @@ static void run_sizes(const struct lstm_isa *isa, enum lstm_dtype dtype) {
         for (int backward = 0; backward < 2; backward++) {
             const enum lstm_status packs = lstm_packed_bytes(&call.model, isa, backward, &bytes);
             expect(packs == LSTM_TOO_LARGE || (double)bytes >= (double)H * (double)I * 4, "packed too small", isa);
-            (void)lstm_forward_bytes(&call, backward, &bytes);
+            const struct lstm_forward f = {.call = call, .tape = backward ? &bytes : NULL};
+            if (lstm_forward_bytes(&call, backward, &bytes) != LSTM_OK) /* refused before anything is read */
+                expect(lstm_forward(&f) == LSTM_TOO_LARGE, "forward of such a size", isa);
         }
-        (void)lstm_backward_bytes(&call, &bytes);
+        const struct lstm_backward b = {.call = call};
+        if (lstm_backward_bytes(&call, &bytes) != LSTM_OK)
+            expect(lstm_backward(&b) == LSTM_TOO_LARGE, "backward of such a size", isa);
         const struct lstm_linear linear = {.call = call, .n = T, .n_inputs = I, .n_outputs = H};
-        expect(lstm_linear_bytes(&linear, &bytes) != LSTM_OK || (double)bytes >= (double)H * (double)I, "linear", isa);
+        if (lstm_linear_bytes(&linear, &bytes) == LSTM_OK)
+            expect((double)bytes >= (double)H * (double)I, "the workspace of a readout", isa);
+        else
+            expect(lstm_linear(&linear) == LSTM_TOO_LARGE, "a readout of such a size", isa);
     }
 }
 
