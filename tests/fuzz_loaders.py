@@ -2,12 +2,13 @@
 
     python tests/fuzz_loaders.py [targets...] [--seconds S] [--corpus FOLDER]
 
-Each target reads bytes as a file of its kind: the result is a model or a FormatError, in at most ten seconds and 1 GiB.
-Anything else is a finding, kept as a file whose path is printed. Seeds are small files of the library's own; inputs that
-reach new code are kept in the corpus and start the next run. Without atheris, mutation is blind.
+Each target reads bytes as a file of its kind: the result is a model or a FormatError, in at most ten seconds and a
+gibibyte. Anything else is a finding, kept as a file whose path is printed. Seeds are small files of the library's own;
+inputs that reach new code are kept in the corpus and start the next run. Without atheris, mutation is blind.
 """
 
 import argparse
+import contextlib
 import re
 import subprocess
 import sys
@@ -82,10 +83,8 @@ def seeds(target, folder):
 
 def check(target, data, path):
     path.write_bytes(data)
-    try:
+    with contextlib.suppress(lf.FormatError):
         TARGETS[target][2](path)
-    except lf.FormatError:
-        pass
 
 
 def fuzz(target, seconds, corpus):

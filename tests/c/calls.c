@@ -44,7 +44,8 @@ static struct trial begin(const struct lstm_isa *isa, enum lstm_dtype dtype) {
 /* ---- the readout, optimisers, activations ------------------------------------------------------------------------ */
 
 static uint64_t run_linear(const struct lstm_isa *isa, enum lstm_dtype dtype, int n_threads) {
-    static const int64_t sizes[][3] = {{1, 1, 1}, {0, 3, 2}, {5, 7, 33}, {700, 17, 9}, {64, 64, 64}, {3, 130, 5}};
+    static const int64_t sizes[][3] = {{1, 1, 1},    {0, 3, 2},   {5, 7, 33},    {700, 17, 9},
+                                       {64, 64, 64}, {3, 130, 5}, {1500, 65, 48}};
     uint64_t h = 0;
     for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
         struct trial t = begin(isa, dtype);
