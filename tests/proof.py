@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 PYTEST = "-m pytest -q -p no:cacheprovider"
 LINES = [
-    Line("2", "sigmoid and tanh over all 2^32 numbers", f"{PYTEST} tests/test_kernels.py -k all"),
+    Line("2", "sigmoid and tanh over all 2^32 numbers", f"{PYTEST} tests/test_kernels.py -k all_of_float32"),
     Line(
         "5", "random networks against the reference, PyTorch, ONNX Runtime", "tests/fuzz.py 100000 --seconds {seconds}"
     ),
