@@ -9,6 +9,9 @@
 /* A vector type: `typedef float vec VECTOR_OF(32);`. */
 #define VECTOR_OF(bytes) __attribute__((vector_size(bytes), may_alias))
 
+/* Which of two numbers in one word comes first in memory: the one in the lower half? */
+#define LOW_HALF_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
 /* UNROLL precedes a loop with a constant trip count and unrolls it completely, so that arrays indexed by its counter
  * stay in registers. UNROLL_BY(n) unrolls any loop n times. (Clang accepts GCC's pragma but then keeps short loops
  * rolled: five times slower.) */

@@ -1,4 +1,4 @@
-/* The entry points: one dtype or the other. */
+/* The entry points, which dispatch on the dtype. */
 #include "lstm_fast.h"
 
 #include "loops/loops.h"

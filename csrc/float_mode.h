@@ -1,5 +1,5 @@
-/* The floating-point mode of a call. Each thread sets it for itself: workers do not inherit it, and the bits would then
- * depend on which thread computes what. */
+/* The floating-point mode of a call. Every thread sets its own: workers do not inherit the caller's mode, so the bits
+ * would otherwise depend on which thread computes what. */
 #ifndef LSTM_FLOAT_MODE_H
 #define LSTM_FLOAT_MODE_H
 

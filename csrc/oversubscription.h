@@ -4,14 +4,15 @@
 #define LSTM_OVERSUBSCRIPTION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Whether a call that starts now should run on one thread. */
-bool lstm_is_oversubscribed(long long now_ns);
+bool lstm_is_oversubscribed(void);
 
 /* Such a call took elapsed_ns. */
-void lstm_record_serial_call(long long elapsed_ns);
+void lstm_record_serial_call(int64_t elapsed_ns);
 
-/* A team took elapsed_ns up to now; its workers ran for ran_ns together, spinning in barriers excluded. */
-void lstm_record_team(long long now_ns, long long elapsed_ns, long long ran_ns);
+/* A team took elapsed_ns; its workers ran for ran_ns together, spinning in barriers excluded. */
+void lstm_record_team(int64_t elapsed_ns, int64_t ran_ns);
 
 #endif

@@ -1,5 +1,5 @@
-/* The memory layout of everything: packed weights, tapes, workspaces. plan.c and plan_workspaces.c compute it, the
- * loops read offsets. Offsets and sizes are in bytes unless stated otherwise; each block is aligned to 64 bytes. */
+/* The memory layout of packed weights, tapes and workspaces. plan.c and plan_workspaces.c compute it, the loops read
+ * the offsets. Offsets and sizes are in bytes unless stated otherwise; each block is aligned to 64 bytes. */
 #ifndef LSTM_PLAN_H
 #define LSTM_PLAN_H
 
@@ -7,8 +7,8 @@
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* Parameters with one number per unit or gate: offsets in elements into one block, in which a model that lacks one
- * spends nothing on it. Their gradients, and the terms that sum to these, have the same layout. */
+/* Parameters with one number per unit or gate: offsets in elements into one block, in which absent parameters take no
+ * space. Their gradients, and the terms that sum to these, have the same layout. */
 struct lstm_vectors {
     int64_t peephole;            /* i, f, o: H_padded each */
     int64_t norm_ih, norm_hh;    /* rows of gates */
@@ -16,7 +16,7 @@ struct lstm_vectors {
     int64_t width;               /* of all */
 };
 
-/* What follows from the model and the instruction set, in elements unless stated otherwise. */
+/* Dimensions derived from the model and the instruction set, in elements unless stated otherwise. */
 struct lstm_dims {
     int64_t n_gates;  /* 4; 1 for a plain RNN */
     bool has_c;       /* the cell has a memory c beside h */
@@ -34,8 +34,8 @@ struct lstm_dims lstm_dims(const struct lstm_model *, const struct lstm_isa *);
 /* I of a layer. */
 int64_t lstm_layer_input(const struct lstm_model *, int64_t layer);
 
-/* Whether the kernels compute more than the six lines. zoneout_c counts, as the c of the tape is then not the new
- * one. */
+/* Whether the kernels compute more than the six lines. Includes zoneout_c, with which the c on the tape is not the new
+ * c. */
 static inline bool lstm_has_variant(const struct lstm_call *call) {
     const struct lstm_model *m = &call->model;
     return m->peepholes | m->layer_norm | m->coupled_gates | (m->cell_clip > 0) | (m->gate_clip > 0)
@@ -43,7 +43,7 @@ static inline bool lstm_has_variant(const struct lstm_call *call) {
            | (call->zoneout_c > 0);
 }
 
-/* Whether h_prev or c_prev of some steps are not simply what the previous step has left. */
+/* Whether h_prev or c_prev of some steps differ from the states after the previous step. */
 static inline bool lstm_changes_states(const struct lstm_call *call) {
     return call->resets || call->recurrent_dropout > 0;
 }
@@ -56,9 +56,8 @@ static inline bool lstm_has_stages(const struct lstm_call *call) {
 
 /* ---- packed weights ---------------------------------------------------------------------------------------------- */
 
-/* Of one layer and direction. Matrices are panels of LSTM_PANEL_VECTORS vectors of columns (kernels/README.md).
- * Forward: the columns are gates, the depth is I or R. Backward: the columns are inputs or hidden units, the depth is
- * gates. */
+/* One layer and direction. Matrices are panels of LSTM_PANEL_VECTORS vectors of columns (kernels/README.md). Forward:
+ * the columns are gates, the depth is I or R. Backward: the columns are inputs or hidden units, the depth is gates. */
 struct lstm_packed {
     int64_t weight_ih, weight_hh, weight_hr;
     int64_t scale_ih, scale_hh; /* of INT8 matrices: a row of gates of scales, then one of int32 corrections */
@@ -70,7 +69,7 @@ struct lstm_packed {
 enum lstm_status lstm_plan_packed(const struct lstm_model *, const struct lstm_isa *, bool backward, int64_t layer,
                                   int64_t direction, struct lstm_packed *);
 
-/* The sums of the weight gradients: laid out as the packed weights of forward, without a format. */
+/* The sums of the weight gradients: laid out as the forward packed weights, always REAL. */
 enum lstm_status lstm_plan_sums(const struct lstm_model *, const struct lstm_isa *, int64_t layer, int64_t direction,
                                 struct lstm_packed *);
 
@@ -90,39 +89,44 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
 struct lstm_forward_plan {
-    int64_t segment_steps;          /* all layers pass over so many steps before the next segment */
-    int64_t chunk_steps;            /* steps whose input projection is one product */
-    int64_t gates, gates_bytes;     /* D chunks (chunk_steps, B, gates_width), if no tape has the gates */
+    int64_t segment_steps; /* all layers pass over so many steps before the next segment */
+    int64_t chunk_steps;   /* steps whose input projection is one product */
+    /* D chunks (chunk_steps, B, gates_width), or one for each worker of a wavefront, if no tape has the gates: */
+    int64_t gates, gates_bytes;
     int64_t c, c_bytes;             /* L * D cell states (B, H_padded), if no tape has them */
-    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers, if no tape has them */
+    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers (in a wavefront, for
+                                       * each layer), if no tape has them */
     /* Of one step and direction, if the model or the call needs them: */
     int64_t h_effective, h_effective_bytes; /* (B, R), with resets or recurrent dropout */
     int64_t c_effective, c_effective_bytes; /* (B, H_padded), with resets */
-    int64_t a_h, a_h_bytes;                 /* (B, gates_width), with layer norm, if no tape has it */
+    int64_t a_h, a_h_bytes;                 /* (B, gates_width), with layer norm, if not on a tape */
     int64_t unprojected, unprojected_bytes; /* (B, H), h before the projection */
     int64_t recurrent_masks;                /* (L * D, B, R) */
     /* With lengths: */
-    int64_t offsets; /* int64_t (D, 2, 2, B), elements: of the rows of x and of h */
+    int64_t offsets; /* int64_t (D, 2, 2, B), in elements: of the rows of x and of h */
     int64_t h_state; /* (L * D, B, R) running states */
     /* With a format that has groups, for each worker: */
-    int64_t operands, operands_bytes; /* LSTM_OPERAND_ROWS rows, and a number for each */
+    int64_t operands, operands_bytes; /* LSTM_OPERAND_ROWS rows and one number for each */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);
 
+/* The most steps of a segment: what flows between two layers stays in the cache, and does not grow with T. */
+int64_t lstm_segment_steps(const struct lstm_call *);
+
 /* Rows of one weight-gradient product, and the most steps of a chunk: enough to hide reading and writing the result. */
 #define LSTM_GRADIENT_ROWS 512
 
-/* The most tile_rows of any kernel table. */
+/* The largest tile_rows of any kernel table. */
 #define LSTM_LARGEST_TILE 8
 
 struct lstm_backward_plan {
     int64_t segment_steps;           /* as in forward */
-    int64_t chunk_steps;             /* steps whose d_gates are kept until the weight gradients have them */
+    int64_t chunk_steps;             /* steps whose d_gates are kept for the weight gradients */
     int64_t depth;                   /* rows of one weight-gradient product */
     int64_t d_gates, d_gates_stride; /* (chunk_steps, B) rows; stride in elements */
     int64_t d_c, d_c_bytes;          /* L * D running gradients (B, H_padded) */
-    int64_t default_h_0;             /* (B, R), or (L * D, B, R) if learned: h_0 where the caller gave none */
+    int64_t default_h_0;             /* (B, R), or (L * D, B, R) if learned: h_0 if the caller gave none */
     int64_t between, between_bytes;  /* two gradients (segment_steps, B, D * R) between layers */
     int64_t packed_x, packed_h, packed_unprojected; /* left operands of the products, (tiles, depth, tile_rows) */
     int64_t d_packed;                               /* weight gradients, laid out as packed weights of forward */
@@ -130,27 +134,27 @@ struct lstm_backward_plan {
     int64_t
         offsets; /* int64_t, elements: (4, 2, B) of the rows of x, h, d_output and d_x; (chunk_steps * B) of a chunk */
     int64_t d_h; /* (L * D, B, R) running gradients */
-    /* Of a chunk, chunk_steps * B rows as in d_gates, if the model or the call needs them: */
+    /* For a chunk, chunk_steps * B rows as in d_gates, if the model or the call needs them: */
     int64_t d_a_x, d_a_h;                      /* layer norm: gradients of both products */
-    int64_t vector_terms, vector_terms_stride; /* what sums to the gradients of struct lstm_vectors */
+    int64_t vector_terms, vector_terms_stride; /* summands of the gradients of struct lstm_vectors */
     int64_t h_effective, c_effective;          /* rows of R and H_padded, with resets or recurrent dropout */
     int64_t unprojected;                       /* rows of H, h before the projection */
     int64_t d_h_new, d_h_new_stride;           /* rows of R_padded, the gradient of the projection's output */
     int64_t gates, a_x, a_h;                   /* rows of gates_width, recomputed */
-    int64_t recomputed_c, recomputed_h;        /* rows of H_padded and H, by-products of that */
-    /* Of a step: */
-    int64_t d_h_kept, d_c_kept; /* (B, R) and (B, H_padded): what zoneout passes to the previous step */
+    int64_t recomputed_c, recomputed_h;        /* rows of H_padded and H, by-products of recomputing */
+    /* For a step: */
+    int64_t d_h_kept, d_c_kept; /* (B, R) and (B, H_padded): gradients that bypass the step through zoneout */
     int64_t d_unprojected;      /* (B, H) */
-    /* Of all steps: */
+    /* For all steps: */
     int64_t recurrent_masks;          /* (L * D, B, R) */
-    int64_t d_learned_h, d_learned_c; /* (L * D, B, R) and (L * D, B, H_padded): of the learned state, by restarts */
-    int64_t operands, operands_bytes; /* as in forward; also one row of gates more */
+    int64_t d_learned_h, d_learned_c; /* (L * D, B, R) and (L * D, B, H_padded): of the learned state, from restarts */
+    int64_t operands, operands_bytes; /* as in forward, plus one row of gates */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backward_plan *);
 
 struct lstm_linear_plan {
-    int64_t packed, packed_backward, bias; /* the weights, for y and for d_x */
+    int64_t packed, packed_backward, bias; /* the weights, packed for y and for d_x */
     int64_t left, right, sums;             /* weight gradients: operands of LSTM_GRADIENT_ROWS rows, packed sums */
     int64_t bytes;
 };

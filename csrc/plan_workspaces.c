@@ -1,12 +1,13 @@
-/* Sizes and offsets of the workspaces. The lengths of chunks depend on sizes alone, neither on caches nor on threads;
- * those of backward, where a block of the sums over rows begins, are part of the definition of the weight gradients. */
+/* Sizes and offsets of the workspaces. The lengths of chunks depend only on sizes, not on caches or threads; those of
+ * backward determine where the blocks of sums over rows begin, and so the bits of the weight gradients. */
 #include "format.h"
 #include "plan.h"
 #include "sizes.h"
+#include "split.h"
 
-/* The gates of a chunk: half of a 512 KiB L2, or a quarter of the W_ih that a chunk reads once. */
+/* Bytes of the gates of a chunk: half of a 512 KiB L2, or a quarter of W_ih, which each chunk reads once. */
 #define CHUNK_BYTES (256 << 10)
-/* What flows between layers in a segment. */
+/* Bytes between two layers in a segment. */
 #define BETWEEN_BYTES (128 << 10)
 
 /* The largest I of a layer. */
@@ -14,14 +15,21 @@ static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims 
     return m->num_layers > 1 ? at_least(m->input_size, d->output_width) : m->input_size;
 }
 
-/* What the kernels of formats with groups round their left operands into, for each worker: rows of `depth`, and a scale
- * for each row. */
+/* Workspace per worker for the rounded left operands of the formats with groups: rows of `depth`, and one scale for
+ * each. */
 static int64_t take_operands(struct total *t, const struct lstm_call *call, int64_t rows, int64_t depth,
                              int64_t *bytes) {
     const int64_t n_workers = at_most(LSTM_MOST_THREADS, at_least(1, call->n_threads));
     const int64_t row_bytes = times(t, lstm_operand_stride(depth) + 1, 4);
     return take(t, lstm_has_groups(call->model.format) ? n_workers : 0,
                 times(t, at_most(LSTM_OPERAND_ROWS, rows), row_bytes), bytes);
+}
+
+int64_t lstm_segment_steps(const struct lstm_call *call) {
+    struct total t = {0};
+    const struct lstm_dims d = lstm_dims(&call->model, call->isa);
+    const int64_t step_bytes = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    return t.overflow ? 1 : at_least(1, BETWEEN_BYTES / at_least(1, step_bytes));
 }
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
@@ -35,18 +43,23 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     struct total t = {0};
     const int64_t gates_step = times(&t, times(&t, call->B, d.gates_width), d.element_bytes);
     const int64_t between_step = times(&t, times(&t, call->B, d.output_width), d.element_bytes);
+    const struct lstm_team team = lstm_plan_team(call, false, lstm_has_stages(call));
+    const bool is_wavefront = team.split == LSTM_SPLIT_LAYERS;
     p->segment_steps = D > 1 || m->num_layers == 1 ? T
-                                                   : at_most(T, at_least(1, BETWEEN_BYTES / at_least(1, between_step)));
+                       : is_wavefront              ? lstm_wavefront_steps(call)
+                                                   : at_most(T, lstm_segment_steps(call));
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
     const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);
-    p->gates = take(&t, tape_has_gates ? 0 : D, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
+    const int64_t n_gates = is_wavefront ? team.n_threads : D;
+    p->gates = take(&t, tape_has_gates ? 0 : n_gates, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, d.has_c && !training ? m->num_layers * D : 0, c_rows, &p->c_bytes);
-    p->between = take(&t, m->num_layers > 1 && !training ? 2 : 0, times(&t, p->segment_steps, between_step),
+    const int64_t n_between = is_wavefront ? 2 * m->num_layers : 2;
+    p->between = take(&t, m->num_layers > 1 && !training ? n_between : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
-    if (lstm_has_stages(call)) { /* (asked once: a single step of a small network takes half a microsecond) */
+    if (lstm_has_stages(call)) { /* (tested once: a single step of a small network takes half a microsecond) */
         p->h_effective = take(&t, lstm_changes_states(call) ? D : 0, h_rows, &p->h_effective_bytes);
         p->c_effective = take(&t, call->resets && d.has_c ? D : 0, c_rows, &p->c_effective_bytes);
         p->a_h = take(&t, m->layer_norm && !tape_has_gates ? D : 0, gates_step, &p->a_h_bytes);
@@ -72,7 +85,7 @@ enum lstm_status lstm_forward_bytes(const struct lstm_call *call, bool training,
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* One cache line more than a row of that width needs: rows a multiple of 4 KiB apart would share a few cache sets. */
+/* One cache line more than the row itself: rows a multiple of 4 KiB apart would compete for a few cache sets. */
 static int64_t row_stride(const struct lstm_dims *d, int64_t width) { return width + 64 / d->element_bytes; }
 
 /* `width` elements for each row of a chunk. */
@@ -81,7 +94,7 @@ static int64_t take_chunk(struct total *t, const struct lstm_call *call, const s
     return take(t, width, times(t, times(t, p->chunk_steps, call->B), d->element_bytes), NULL);
 }
 
-/* What only some models or calls need. */
+/* Blocks needed only by some models or calls. */
 static void plan_backward_options(struct total *t, const struct lstm_call *call, const struct lstm_dims *d,
                                   struct lstm_backward_plan *p) {
     const struct lstm_model *m = &call->model;

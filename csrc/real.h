@@ -1,14 +1,17 @@
 /* The element type of a translation unit.
  *
  * Files that depend on the dtype are compiled once for float32 and once, with -DLSTM_DOUBLE, for float64 (units.py).
- * Within a unit every name is plain; only the few symbols that are linked carry the dtype: EXPORT(lstm_pack) is
- * lstm_pack_f32 or lstm_pack_f64. */
+ * Names are plain within a unit; only the few exported symbols carry the dtype: EXPORT(lstm_pack) is lstm_pack_f32 or
+ * lstm_pack_f64. */
 #ifndef LSTM_REAL_H
 #define LSTM_REAL_H
 
+#include <float.h>
 #include <stdint.h>
 
 #include "lstm_fast.h"
+
+_Static_assert(FLT_EVAL_METHOD == 0, "float32 is not computed as such: the bits would differ (see units.py)");
 
 #ifdef LSTM_DOUBLE
 typedef double real;

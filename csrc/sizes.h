@@ -1,4 +1,4 @@
-/* Checked arithmetic for sizes: a running total of bytes that remembers an overflow. */
+/* Checked size arithmetic: a running total of bytes with a sticky overflow flag. */
 #ifndef LSTM_SIZES_H
 #define LSTM_SIZES_H
 
@@ -34,7 +34,7 @@ static inline int64_t at_most(int64_t limit, int64_t n) { return n < limit ? n :
 static inline int64_t at_least(int64_t limit, int64_t n) { return n > limit ? n : limit; }
 static inline int64_t round_up(int64_t n, int64_t power_of_2) { return (n + power_of_2 - 1) & -power_of_2; }
 
-/* Larger sizes are refused before anything is multiplied with them: H_padded, D * H and 4 * H then stay exact. */
+/* Larger sizes are rejected before they are multiplied, so that H_padded, D * H and 4 * H stay exact. */
 static inline bool is_too_large(const struct lstm_model *m) {
     return m->input_size > LSTM_LARGEST_SIZE || m->hidden_size > LSTM_LARGEST_SIZE || m->num_layers > LSTM_LARGEST_SIZE
            || m->proj_size > LSTM_LARGEST_SIZE;

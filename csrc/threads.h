@@ -1,4 +1,4 @@
-/* Threads: one parallel region per call. Only the loops use it; the only OpenMP is in threads.c. */
+/* Threads: one parallel region per call. Only the loops use it. */
 #ifndef LSTM_THREADS_H
 #define LSTM_THREADS_H
 
@@ -22,8 +22,9 @@ struct lstm_worker {
 typedef void lstm_worker_function(struct lstm_worker *, void *arguments);
 
 /* Runs the function on up to n_threads threads, with subnormal numbers flushed to zero, rounding to nearest and no
- * traps; the caller's floating-point mode is restored afterwards. With one thread there is no OpenMP at all. On an
- * oversubscribed machine it falls back to one thread for a while (oversubscription.h). */
+ * traps; the caller's floating-point mode is restored afterwards. With one thread there is no team at all. If the
+ * system has no more threads to give, the team is smaller; on an oversubscribed machine it falls back to one thread for
+ * a while (oversubscription.h). */
 enum lstm_status lstm_parallel(const struct lstm_call *, int n_threads, lstm_worker_function *, void *arguments);
 
 /* Waits for all workers. False: the call was interrupted, which all workers learn at the same barrier. */

@@ -63,7 +63,8 @@ run to run.
 `benchmarks/results/{zen5_two}.json`, {zen5_two_date}. *one thread* is the time of lstm_fast on one thread divided
 by its time on two. Known weakness: on a machine where another process has just kept the cores busy, a call may fall
 back to one thread for a while, and which shapes do is chance; a second run of this table, minutes later, differed
-by a factor of two in single rows.
+by a factor of two in single rows. (Since then the split follows from a model, and the back-off from what teams
+have lost: [architecture.md](architecture.md#threads).)
 
 {two_table}
 

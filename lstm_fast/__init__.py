@@ -8,7 +8,8 @@
     _types.py        type aliases for annotations
     _errors.py       FormatError; type names for messages
     _files.py        atomic file writes, reads of regular files
-    _safetensors.py  safetensors files with a configuration
+    _safetensors_format.py  reader and writer of the safetensors format
+    _safetensors.py  safetensors files with a configuration and a digest
     _arguments.py    validation of arguments and conversion to arrays
     _options.py      constructor options as read-only attributes
     _layout.py       axis layouts: time-first, batch-first, unbatched, cell, lists, packed
@@ -26,6 +27,7 @@
     _formats.py      formats of fewer bits: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
+    _fingerprint.py  fingerprint: SHA-256 of the parameters
     comparison.py    compare_formats: error, size and time of each format
     functional.py    functional API with explicit weights
 
@@ -34,6 +36,7 @@
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
     weights.py       LSTM weights under PyTorch's names: safetensors files and state_dicts
+    _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
     torch/ onnx/ keras/   bridges, each importing its framework on first use
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
     from . import torch as torch
     from . import train as train
     from . import weights as weights
+    from ._fingerprint import fingerprint
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
@@ -109,6 +113,7 @@ __all__ = [
     "rnn_forward",
     "rnn_backward",
     "compare_formats",
+    "fingerprint",
     "info",
     "get_num_threads",
     "set_num_threads",
@@ -120,6 +125,7 @@ _LATER = {
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",
+    "fingerprint": "_fingerprint",
     "FormatComparison": "comparison",
     "FormatRow": "comparison",
     "Trace": "_trace",
@@ -158,7 +164,8 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        version, isa, isa_available, isa_compiled, openmp, compiler, num_threads, numpy, python, machine.
+        version, isa, isa_available, isa_compiled, openmp, threads (what starts them: "openmp", "pthreads" or "none"),
+        compiler, num_threads, numpy, python, machine.
 
     Examples
     --------

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from ._errors import FormatError
+
 
 def _number(lowest: int) -> Callable[[str], int]:
     def read(text: str) -> int:
@@ -24,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="lstm-fast", description="A fast LSTM for the CPU.")
     parser.add_argument("--version", action="version", version=f"lstm-fast {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench,explain}")
+    commands = parser.add_subparsers(dest="command", metavar="{tour,info,bench,check-vectors,explain}")
     tour = commands.add_parser("tour", help="how an LSTM works, step by step with numbers (the default)")
     tour.add_argument("--out", default="tour", metavar="DIR", help="directory for the plots (default: ./tour)")
     tour.add_argument("--seed", type=_number(0), default=0, help="random seed of all weights (default: 0)")
@@ -37,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--num-threads", type=_number(1), default=1, metavar="N", help="threads per library (default: 1)"
     )
+    vectors = commands.add_parser("check-vectors", help="compare the results of this build with the expected bits")
+    vectors.add_argument("path", nargs="?", metavar="PATH", help="file or folder of vectors (default: this version's)")
     return parser
 
 
@@ -61,11 +65,23 @@ def _bench(n_threads: int) -> None:
         print(line, flush=True)
 
 
-def _run(args: argparse.Namespace) -> None:
+def _check_vectors(path: str | None) -> int:
+    from . import _vectors
+
+    line = ""
+    for line in _vectors.table(path):
+        print(line, flush=True)
+    return 0 if line.startswith("All") else 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    status = 0
     if args.command == "info":
         _info()
     elif args.command == "explain":
         _explain(args.out)
+    elif args.command == "check-vectors":
+        status = _check_vectors(args.path)
     elif args.command == "bench":
         _bench(args.num_threads)
     else:
@@ -73,25 +89,25 @@ def _run(args: argparse.Namespace) -> None:
 
         tell(args.seed, None if args.no_pictures else args.out, args.quick)
     sys.stdout.flush()  # so that a closed pipe is handled below and not at exit
+    return status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, 1 for a file that cannot be written, 128 + signal for Ctrl-C or a closed pipe."""
+    """Returns the exit code: 0, 1 for wrong bits or unusable files, 128 + signal for Ctrl-C or a closed pipe."""
     words = sys.argv[1:] if argv is None else list(argv)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "tour")
     try:
-        _run(_parser().parse_args(words))
+        return _run(_parser().parse_args(words))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader (head, less) has exited: write nothing more, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
+    except (OSError, FormatError) as error:
         print(f"lstm-fast: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

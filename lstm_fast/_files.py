@@ -24,7 +24,7 @@ def open_regular(path: AnyPath) -> BinaryIO:
     raise FormatError(f"{os.fspath(path)} must be a regular file, got a pipe or a device")
 
 
-def write_atomically(path: AnyPath, data: bytes) -> None:
+def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
     """Write a file so that its name always stands for either the old bytes or the new ones.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is
@@ -46,7 +46,7 @@ def write_atomically(path: AnyPath, data: bytes) -> None:
     _sync(folder)
 
 
-def _write_and_rename(temporary: str, target: str, data: bytes, before: os.stat_result | None) -> bool:
+def _write_and_rename(temporary: str, target: str, data: bytes | bytearray, before: os.stat_result | None) -> bool:
     """False if another process removed the temporary file, which it could between its creation and its lock."""
     mode = 0o666 if before is None else 0o600  # a private file is private while it is written, too
     try:

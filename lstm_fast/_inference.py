@@ -46,8 +46,9 @@ class Network(Structure):
         T, B, _ = x.shape
         h_0, c_0 = self._read_states(layout, state, B, ("h_0", "c_0"))
         if resets is not None:
-            resets = layout.read_flags("resets", resets, T, B)
-            resets = np.ascontiguousarray(resets, np.uint8) if resets.any() else None
+            # Copied before they are searched: of a broadcast array, only the copy fails at once if it is too large.
+            resets = np.ascontiguousarray(layout.read_flags("resets", resets, T, B), np.uint8)
+            resets = resets if resets.any() else None
         if lengths is not None:
             lengths = layout.read_lengths(lengths)
         num_threads = _threads.resolve(num_threads)

@@ -84,8 +84,8 @@ class LSTMNetwork(Network):
     def _pack(self, arrays: list[tuple[Array | None, ...]], **options: Any) -> _core.Weights:
         return super()._pack(arrays, compute_dtype=self._compute_dtype, **options)
 
-    def _initialise(self, parameters: dict[str, Array]) -> None:
-        super()._initialise(parameters)
+    def _initialize(self, parameters: dict[str, Array]) -> None:
+        super()._initialize(parameters)
         if self._forget_bias is not None:
             forget = slice(self._hidden_size, 2 * self._hidden_size)
             for suffix in self.parameter_suffixes:

@@ -121,5 +121,6 @@ def library_info() -> dict[str, Any]:
         "isa_available": _core.available_isas(),
         "isa_compiled": _core.compiled_isas(),
         "openmp": _core.has_openmp(),
+        "threads": _core.threads(),
         "compiler": _core.compiler(),
     }

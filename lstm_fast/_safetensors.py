@@ -1,59 +1,39 @@
-"""Safetensors files: tensors by name, and a JSON configuration in the metadata of those that lstm_fast wrote."""
+"""Safetensors files: tensors by name; those of lstm_fast have a configuration and a digest in their metadata."""
 
+import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from os import PathLike, fspath
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._errors import FormatError
 from ._files import open_regular, write_atomically
+from ._safetensors_format import Tensor, compose, parse
 
-FORMAT, VERSION = "lstm_fast", "1"
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}  # BF16 is the upper half of a float32
-STORED = DTYPES | {"BF16": "<u2", "I8": "i1"}  # what files of quantized networks hold
+# Metadata of a file of lstm_fast. Version 1 has no digest. A file is recognized by its format or by its digest: damage
+# to one of them must not turn it into a foreign file, which is read without configuration and checks.
+FORMAT, VERSION, DIGEST = "lstm_fast", "2", "lstm_fast.sha256"
+UNDIGESTED = "0" * 64  # stands for the digest in the bytes of which it is the digest
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview
 
 
-class Tensor(NamedTuple):
-    """A tensor as it is stored. data has exactly the bytes of dtype and shape: safetensors has checked that."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    def array(self, name: str) -> np.ndarray:
-        """The numbers; float16 and bfloat16 widened to float32, which is exact."""
-        if self.dtype == "BF16":
-            return (np.frombuffer(self.data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
-        if self.dtype not in DTYPES:
-            raise FormatError(f"{name} must be of type {', '.join(DTYPES)} or BF16, got {self.dtype}")
-        array = np.frombuffer(self.data, DTYPES[self.dtype]).reshape(self.shape)
-        return array.astype(np.float32) if array.dtype.itemsize < 4 else array
-
-    def stored(self, name: str) -> np.ndarray:
-        """The numbers in the type of the file; bfloat16 as uint16, which NumPy has."""
-        if self.dtype not in STORED:
-            raise FormatError(f"{name} must be of type {', '.join(STORED)}, got {self.dtype}")
-        return np.frombuffer(self.data, STORED[self.dtype]).reshape(self.shape)
-
-
 class File(NamedTuple):
-    """What a file holds. config is None in a file that lstm_fast did not write."""
+    """What a file holds. config is None in a file that lstm_fast did not write, digest also in one of version 1."""
 
     name: str
     tensors: dict[str, Tensor]
     config: dict[str, Any] | None
+    digest: str | None
 
 
 def read(source: Source) -> File:
     """Read a file, or its bytes, whole. FormatError if it is damaged or not of this format."""
-    library = _library()
     is_path = isinstance(source, (str, PathLike))
     name = fspath(source) if isinstance(source, (str, PathLike)) else "source"
     if isinstance(source, (str, PathLike)):
@@ -62,40 +42,41 @@ def read(source: Source) -> File:
     else:
         data = bytes(source)
     try:
-        tensors = {
-            name: Tensor(raw["dtype"], tuple(raw["shape"]), raw["data"])
-            for name, raw in sorted(library.deserialize(data))
-        }
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
-    except MemoryError:
-        raise
-    except Exception as error:  # SafetensorError, and whatever its bindings and json raise
+        tensors, metadata, header = parse(data)
+    except (ValueError, RecursionError) as error:
         hint = f" ({hint})" if (hint := _what_it_is(data, "path" if is_path else "io.BytesIO(source)")) else ""
         raise damaged(name, f"{error}{hint}") from None
-    return File(name, tensors, _config(name, metadata))
+    digest = _checked_digest(name, data, metadata, header)
+    return File(name, tensors, _config(name, metadata), digest)
 
 
 def write(path: str | PathLike[str], tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
     """Write tensors and a configuration, atomically. An array of uint16 is a tensor of bfloat16."""
-    from safetensors.numpy import save
-
-    metadata = {"format": FORMAT, "version": VERSION, "config": json.dumps(config)}
-    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
-    if any(value.dtype == np.uint16 for value in tensors.values()):
-        data = _as_bfloat16(data)
+    metadata = {"format": FORMAT, "version": VERSION, "config": json.dumps(config), DIGEST: UNDIGESTED}
+    data = compose(tensors, metadata)
+    place = data.index(f'"{DIGEST}":"{UNDIGESTED}"'.encode()) + len(DIGEST) + 4
+    data[place : place + 64] = hashlib.sha256(data).hexdigest().encode()
     write_atomically(path, data)
 
 
-def _as_bfloat16(data: bytes) -> bytes:
-    """The bytes of a file in which each tensor of uint16 is one of bfloat16: the library writes none from NumPy."""
-    n = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:n])
-    for entry in header.values():
-        if entry.get("dtype") == "U16":
-            entry["dtype"] = "BF16"
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the data are aligned
-    return len(text).to_bytes(8, "little") + text + data[n:]
+def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header: memoryview) -> str | None:
+    """The SHA-256 of the bytes of a file, with zeros in its own place, if it has one; it must be the right one then."""
+    claimed = metadata.get(DIGEST)
+    if claimed is None:
+        return None
+    if not re.fullmatch("[0-9a-f]{64}", claimed) or bytes(header).count(claimed.encode()) != 1:
+        raise damaged(name, f"{DIGEST} must be 64 hexadecimal digits that stand once in its header")
+    place = 8 + bytes(header).index(claimed.encode())
+    actual = hashlib.sha256(data[:place])
+    actual.update(UNDIGESTED.encode())
+    actual.update(memoryview(data)[place + 64 :])
+    if actual.hexdigest() != claimed:
+        raise damaged(
+            name,
+            f"its SHA-256 digest must be {claimed}, got {actual.hexdigest()} (a program that rewrites a file of "
+            f"lstm_fast must drop its metadata)",
+        )
+    return claimed
 
 
 def values(json_value: Any) -> Any:
@@ -108,19 +89,14 @@ def damaged(name: str, why: str) -> FormatError:
     return FormatError(f"{name} is not a safetensors file, or damaged: {why}")
 
 
-def _library() -> ModuleType:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError('files need the package safetensors: pip install "lstm_fast[train]"') from None
-    return safetensors
-
-
 def _config(name: str, metadata: Mapping[str, str]) -> dict[str, Any] | None:
-    if metadata.get("format") != FORMAT:
+    version = metadata.get("version")
+    if metadata.get("format") != FORMAT and DIGEST not in metadata:
         return None
-    if metadata.get("version") != VERSION:
-        raise damaged(name, f"its version must be {VERSION!r}, got {metadata.get('version')!r}")
+    if metadata.get("format") != FORMAT or version not in ("1", VERSION):
+        raise damaged(name, f"its version must be 1 or {VERSION}, got {version!r}")
+    if version == VERSION and DIGEST not in metadata:
+        raise damaged(name, f"it must have a digest, {DIGEST}, in its metadata")
     try:
         config = json.loads(metadata["config"])
     except (KeyError, ValueError, RecursionError) as error:

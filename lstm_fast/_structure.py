@@ -79,7 +79,7 @@ class Structure(Parameterized):
         self._lay_out()
         bound = self._hidden_size**-0.5
         flat = self._rng.uniform(-bound, bound, self._table.size).astype(self._dtype)
-        self._initialise(self._table.views(flat))
+        self._initialize(self._table.views(flat))
         self._install(flat)
 
     def _check_combination(self) -> None:
@@ -119,7 +119,7 @@ class Structure(Parameterized):
         """Return the core's options of the cell, except sizes."""
         return {}
 
-    def _initialise(self, parameters: dict[str, Array]) -> None:
+    def _initialize(self, parameters: dict[str, Array]) -> None:
         """Overwrite parameters whose initial values are not uniform random numbers."""
         for suffix in self.parameter_suffixes:
             for kind, value in _variants.INITIAL_VALUES.items():

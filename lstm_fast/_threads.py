@@ -20,7 +20,7 @@ _is_forked_child = False
 
 def _in_child() -> None:
     global _is_forked_child
-    _is_forked_child = True
+    _is_forked_child = _core.threads() == "openmp"
 
 
 if hasattr(os, "register_at_fork"):
@@ -49,9 +49,9 @@ def _container_limit() -> float:
 def get_num_threads() -> int:
     """Return the maximum number of threads for calls without num_threads.
 
-    The default is OpenMP's (OMP_NUM_THREADS, the CPU affinity of the process), limited by the CPU quota of the
-    container. A call uses fewer threads if its work is too small to share. In a child process made by fork it is always
-    1.
+    The default is the number of processors of the process (CPU affinity) or, if smaller, OMP_NUM_THREADS, limited by
+    the CPU quota of the container. A call uses fewer threads if its work is too small to share. With OpenMP
+    (``lstm_fast.info()["threads"]``) it is always 1 in a child process made by fork.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from . import _arguments
 if TYPE_CHECKING:
     from ._types import Activation
 
-# Activations of the plain cell, for which the kernels are specialised.
+# Activations of the plain cell, for which the kernels are specialized.
 PLAIN = {"activation": "tanh", "recurrent_activation": "sigmoid", "cell_activation": "tanh"}
 
 # Initial values of these parameters; all others are uniform.

@@ -11,6 +11,7 @@ import numpy as np
 from . import _architecture, _arguments, _safetensors
 from ._errors import FormatError, is_torch_module, type_name
 from ._inference import Network
+from ._safetensors_format import Tensor
 
 if TYPE_CHECKING:
     from ._types import Array
@@ -34,7 +35,7 @@ class Source(NamedTuple):
     def array(self, name: str) -> Array:
         """A tensor as an array; float16 and bfloat16 are widened to float32."""
         value = self.tensors[name]
-        if isinstance(value, _safetensors.Tensor):
+        if isinstance(value, Tensor):
             return value.array(name)
         if hasattr(value, "detach"):
             value = value.detach().cpu()

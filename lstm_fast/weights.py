@@ -3,6 +3,7 @@
 names(source)            prefixes under which there is an LSTM
 load(source, prefix)     the LSTM: sizes and most options from names and shapes
 save(lstm, path)         write it to a file, atomically
+digest(source)           the SHA-256 digest that a file was checked against, None if it has none
 
 Files are read and written in _safetensors.py, sources in _weight_sources.py; _architecture.py infers the sizes.
 """
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from . import _architecture, _safetensors
+from ._errors import type_name
 from ._formats import scale_name
 from ._weight_sources import Source, read
 from .modules import LSTM, LSTMCell
 from .quantized import QuantizedLSTM
 
-__all__ = ["load", "names", "save"]
+__all__ = ["digest", "load", "names", "save"]
 
 # How PyTorch names the parts of a weight that is computed from them, and the function that puts it together again.
 PARTS = {
@@ -164,6 +166,41 @@ def save(lstm: LSTM | LSTMCell | QuantizedLSTM, path: str | PathLike[str], prefi
     if isinstance(lstm, QuantizedLSTM):
         config |= {"format": lstm.format, "inputs": lstm.inputs}
     _safetensors.write(path, parameters, config)
+
+
+def digest(source: str | PathLike[str] | bytes) -> str | None:
+    """Check a file and return the digest it carries.
+
+    Files of lstm_fast (weights, models, checkpoints of `lstm_fast.train.fit`) carry the SHA-256 digest of all their
+    bytes, with zeros in place of its 64 digits. Every reader checks it first: a single changed bit anywhere is a
+    FormatError. The digest detects damage, not forgery: anyone who edits a file on purpose can renew it.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A safetensors file, or its bytes.
+
+    Returns
+    -------
+    str or None
+        64 hexadecimal digits; None for a file without a digest, as other programs write it. Only the structure of such
+        a file can be checked: a changed bit in a tensor is read as another number.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged or not a safetensors file.
+
+    Examples
+    --------
+    >>> import lstm_fast as lf
+    >>> lf.weights.save(lf.LSTM(3, 8, seed=0), "lstm.safetensors")
+    >>> len(lf.weights.digest("lstm.safetensors"))
+    64
+    """
+    if not isinstance(source, (str, PathLike, bytes, bytearray, memoryview)):
+        raise TypeError(f"source must be a path or the bytes of a file, got {type_name(source)}")
+    return _safetensors.read(source).digest
 
 
 def _format_of(found: Source, prefix: str) -> tuple[Any, Any] | None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # units.py
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))  # wheels.py
 
 # NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -18,6 +19,7 @@ from units import isas
 import lstm_fast
 from explain_browser import browser, show  # noqa: F401  (fixtures)
 from lstm_fast import _core
+from optional import light
 from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 
 
@@ -35,6 +37,14 @@ def expected_isas():
     return {isa.name for isa in isas() if {word.replace("_", "") for word in isa.features} <= flags}
 
 
+# These start compilers and other long processes: first, so that no worker of pytest-xdist is left alone with one.
+LONGEST = ("test_c_driver", "test_package", "test_stubs", "test_mutants", "test_compilers")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 def pytest_sessionstart(session):
     missing = expected_isas() - set(_core.available_isas())
     if missing:
@@ -45,14 +55,47 @@ def pytest_sessionstart(session):
         )
 
 
-# Those that have kernels of their own: the others differ in formats of fewer bits alone (tests/test_formats.py).
-@pytest.fixture(params=[name for name in _core.available_isas() if _core.base_isa(name) == name])
-def isa(request):
-    """Weights made in the test compute with this instruction set; those made before stay with theirs."""
-    before = _core.isa()
+@pytest.fixture
+def isa_is_restored():
+    yield
+    _core.use_isa(os.environ.get("LSTM_FAST_ISA") or None)
+
+
+# Those with float32 and float64 kernels: the others differ from their base only in the low-precision formats.
+BASES = [name for name in _core.available_isas() if _core.base_isa(name) == name]
+
+
+@pytest.fixture(params=BASES)
+def isa(request, isa_is_restored):
+    """Weights packed in the test use this instruction set; those packed before keep theirs."""
     assert _core.use_isa(request.param) == _core.isa() == request.param
-    yield request.param
-    _core.use_isa(before)
+    return request.param
+
+
+@pytest.fixture(params=light(BASES, BASES[-1:]))
+def some_isa(request, isa_is_restored):
+    """As isa, but only the fastest in the light suite: for results that are the same in the other tests' sets."""
+    assert _core.use_isa(request.param) == request.param
+    return request.param
+
+
+@pytest.fixture(params=_core.available_isas())
+def any_isa(request, isa_is_restored):
+    """All instruction sets, for the low-precision formats."""
+    assert _core.use_isa(request.param) == request.param
+    return request.param
+
+
+@pytest.fixture
+def isas_with_fma(isa_is_restored):
+    """Iterate to use each instruction set with fused multiply-add: all have the bits of the reference.
+
+    For tests whose expected result takes longer to compute than the result of each of them.
+    """
+    names = [name for name in _core.available_isas() if name != "portable"]
+    if not names:
+        pytest.skip("no fused multiply-add")
+    return map(_core.use_isa, names)
 
 
 @pytest.fixture(autouse=True)

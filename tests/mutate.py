@@ -1,6 +1,6 @@
 """Proves that the tests bite: builds the extension with one deliberate fault at a time and expects the tests to fail.
 
-    python tests/mutate.py [words of names...]
+    LSTM_FAST_TEST_ALL=1 python tests/mutate.py [words of names...]
 
 Needs a C compiler; a build takes ten seconds if cython is installed, else pip fetches it each time. test_mutants.py
 runs one of these with every run of the suite; run all before a release.
@@ -200,7 +200,7 @@ MUTANTS = {
         f"{BINDING}/stream.pxi",
         "self.is_claimed = 1",
         "self.is_claimed = 0",
-        "tests/test_streaming_safety.py -k initialised",
+        "tests/test_streaming_safety.py -k initialized",
     ),
     "sums in blocks of 128": Mutant(
         "csrc/lstm_fast.h",
@@ -232,10 +232,15 @@ def replace(path, right, wrong):
     path.write_text(text.replace(right, wrong))
 
 
-def build(tree):
-    """Builds the extension into the tree, without optimisation: that is quicker and changes no bit."""
+def without_optimization(tree):
+    """Makes builds of the tree quicker; this changes no bit."""
     units = tree / "csrc/units.py"
     units.write_text(units.read_text().replace('"-O3"', '"-O0"'))
+
+
+def build(tree):
+    """Builds the extension into the tree."""
+    without_optimization(tree)
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("Cython") else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *isolation, "-w", folder, str(tree)]

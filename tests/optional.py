@@ -19,10 +19,27 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 MUST_HAVE_ALL = bool(os.environ.get("LSTM_FAST_TEST_ALL"))
 
+# A mark for tests that take long and are not in the light suite.
+heavy = pytest.mark.skipif(not MUST_HAVE_ALL, reason="takes long: set LSTM_FAST_TEST_ALL=1")
+
+
+def light(every, few):
+    """Values of a parameter: every one or, in the light suite, a few of them."""
+    few = list(few)
+    assert all(value in every for value in few)
+    return list(every) if MUST_HAVE_ALL else few
+
 
 def missing(names):
     """Those of these top-level packages that are not installed; none where all of them must be."""
-    return [] if MUST_HAVE_ALL else sorted(name for name in names if find_spec(name) is None)
+    return [] if MUST_HAVE_ALL else sorted(name for name in names if not is_installed(name))
+
+
+def is_installed(name):
+    """Whether a package is installed: not a folder of the checkout, such as build/, taken for a namespace package."""
+    spec = find_spec(name)
+    folders = [] if spec is None or spec.origin else spec.submodule_search_locations or []
+    return spec is not None and not any(Path(folder) == TESTS.parent / name for folder in folders)
 
 
 def reason(names):

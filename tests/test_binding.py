@@ -149,7 +149,7 @@ for options in (dict(peepholes=True), dict(cell_clip=1.0), dict(activation=("rel
     )
 
 
-def test_objects_that_were_not_initialised_are_refused():
+def test_objects_that_were_not_initialized_are_refused():
     run(
         SIZES
         + """

@@ -10,6 +10,7 @@ import pytest
 import lstm_fast
 from lstm_fast import _core
 from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, states, train
+from optional import light
 from tolerances import assert_same_bits
 
 PER_SEQUENCE = {"output": 1, "h_n": 1, "c_n": 1, "d_x": 1, "d_h_0": 1, "d_c_0": 1}  # axis of the batch
@@ -23,7 +24,7 @@ def assert_all_same_bits(got, want, case, names=None):
 # ---- threads -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["rows", "directions", "units"])
+@pytest.fixture(params=["rows", "directions", "units", "layers"])
 def split(request):
     _core.testing.use_split(request.param)
     yield request.param
@@ -50,7 +51,7 @@ def test_threads_change_no_bit(isa, split, T, B, H, structure, dtype):
     a = draw(np.random.default_rng([T, B, H]), make("lstm", 16, H, dtype=dtype, **structure), T, B)
     module, want, _ = run(1)
     want_inference = infer(module, a, num_threads=1)
-    for n in (2, 3, 8, 5, 3):
+    for n in light((2, 3, 8, 5, 3), (3, 8)):
         assert_all_same_bits(run(n)[1], want, f"{n} threads")
         assert_all_same_bits(infer(module, a, num_threads=n), want_inference, f"inference, {n} threads")
 
@@ -280,6 +281,21 @@ def test_weights_keep_the_instruction_set_that_they_were_packed_for():
     _core.use_isa(before)
 
 
+@pytest.mark.parametrize("dtype, most", [(np.float32, 8), (np.float64, 4)])
+def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most):
+    if "avx512" not in _core.available_isas():
+        pytest.skip("this processor has no vectors of two widths with the same bits")
+    for H, want in [(1, "avx2"), (most, "avx2"), (most + 1, _core.use_isa(None))]:
+        lstm = make("lstm", 3, H, dtype=dtype)
+        assert lstm.forward(np.zeros((1, 1, 3), dtype))[2]._weights.isa_name == want
+        a = draw(np.random.default_rng(H), lstm, 5, 3)
+        _core.use_isa("avx512")
+        chosen = make("lstm", 3, H, dtype=dtype)
+        assert chosen.forward(np.zeros((1, 1, 3), dtype))[2]._weights.isa_name == "avx512"
+        assert_all_same_bits(train(lstm, a)[0], train(chosen, a)[0], f"H = {H}")
+        assert _core.use_isa(None) == lstm_fast.info()["isa"]
+
+
 @pytest.mark.parametrize("B", [25, 49, 73, 169])
 def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
     """A step passes its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
@@ -300,8 +316,8 @@ def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
 def rounded(value, dtype):
     """A fraction, rounded once to nearest, ties to even."""
     guess = dtype(float(value))
-    neighbours = [np.nextafter(guess, dtype(-np.inf)), guess, np.nextafter(guess, dtype(np.inf))]
-    return min(neighbours, key=lambda x: (abs(Fraction(float(x)) - value), int(x.view(f"i{x.itemsize}")) & 1))
+    neighbors = [np.nextafter(guess, dtype(-np.inf)), guess, np.nextafter(guess, dtype(np.inf))]
+    return min(neighbors, key=lambda x: (abs(Fraction(float(x)) - value), int(x.view(f"i{x.itemsize}")) & 1))
 
 
 def sum_in_blocks(start, a, b, block=64):

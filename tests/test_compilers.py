@@ -13,8 +13,10 @@ from units import DTYPES, compiler, isas, read_isas, target_machine, units
 
 from checkout import ROOT, copy_source
 from lstm_fast import _core
+from optional import heavy
 
-COMPILERS = [compiler(), *([["clang"]] if shutil.which("clang") else [])]
+CLANG = [pytest.param(["clang"], marks=heavy)] if shutil.which("clang") else []
+COMPILERS = [compiler(), *CLANG]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wno-unknown-pragmas", "-Werror"]
 
 
@@ -34,8 +36,10 @@ def check_syntax(compiler, sources):
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_c_core_compiles_without_a_warning(compiler):
-    openmp = ["-fopenmp"] if compiler == COMPILERS[0] and _core.has_openmp() else []
-    check_syntax(compiler, [[*unit.flags, *extra, unit.source] for unit in units() for extra in ([], openmp)])
+    sources = [[*unit.flags, unit.source] for unit in units()]
+    if compiler == COMPILERS[0] and _core.has_openmp():  # one file has it
+        sources += [[*unit.flags, "-fopenmp", unit.source] for unit in units() if unit.name == "threads"]
+    check_syntax(compiler, sources)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
@@ -84,6 +88,7 @@ def test_kernels_are_those_of_the_platform_that_is_built_for(platform, expected)
     assert set(done.stdout.split()) == expected
 
 
+@heavy
 @pytest.mark.skipif(target_machine() != "X86", reason="reads the assembly of AVX2 kernels")
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_sums_of_a_tile_stay_in_registers(compiler):

@@ -195,7 +195,7 @@ CHECKS = {
 
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("feature", FEATURES)
-def test_feature(isa, feature, column):
+def test_feature(some_isa, feature, column):
     CHECKS[column](FEATURES[feature])
 
 

@@ -6,7 +6,18 @@ import textwrap
 
 import pytest
 
+from lstm_fast import _core
 from scripts import PRELUDE, run
+
+BACKENDS = ["openmp", "pthreads"] if _core.has_openmp() else ["pthreads"]
+
+
+@pytest.fixture(autouse=True, params=BACKENDS)
+def backend(request, monkeypatch):
+    """Of the threads in each script."""
+    monkeypatch.setenv("LSTM_FAST_THREADS", request.param)
+    return request.param
+
 
 IN_CHILD = """
 def in_child(function):
@@ -32,12 +43,22 @@ for turn in range(10):
     )
 
 
-def test_child_made_by_fork_says_that_it_has_one_thread():
+def test_child_made_by_fork_says_how_many_threads_it_has():
+    """With OpenMP one; a pool starts its workers again."""
     run(
         IN_CHILD
         + """
-lf.get_num_threads()
-assert in_child(lambda: lf.get_num_threads() == 1)
+n = lf.get_num_threads()
+of_child = 1 if lf.info()["threads"] == "openmp" else n
+assert in_child(lambda: lf.get_num_threads() == of_child)
+lf._core.testing.use_split("rows")  # a team, also while other processes keep the processors busy
+busy(3)
+n_tasks = lambda: len(os.listdir("/proc/self/task"))
+def uses_threads():
+    before = n_tasks()
+    busy(3)
+    return n_tasks() - before == (0 if lf.info()["threads"] == "openmp" else 2)
+assert in_child(uses_threads)
 """,
         OMP_NUM_THREADS="2",
     )

@@ -24,6 +24,7 @@ from module_cases import (
     states,
     train,
 )
+from optional import light
 from tolerances import FORWARD, FROZEN_F32, assert_same_bits, assert_within, forward_error, gradient_error
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "data" / "golden_torch.npz")
@@ -56,7 +57,7 @@ def test_forward_float32_is_within_8_epsilons_of_float64(isa, k):
         assert_results(infer(lstm, a), want, np.float32, f"seed {seed}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", light(DTYPES, DTYPES[:1]))
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", LONG_SHAPES)
 def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
@@ -68,7 +69,7 @@ def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dty
         assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", light(DTYPES, DTYPES[:1]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_forward_matches_reference_beyond_one_block_of_rows(isa, poison, kind, dtype):
     for k in (1, 2) if kind == "lstm" else (4,):

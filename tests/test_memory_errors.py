@@ -161,17 +161,6 @@ for move in (edit, lambda o: (o.load_state_dict(new), 1), lambda o: o.state_dict
     try_all(make, move, check)
 """,
     "files": """
-import safetensors, safetensors.numpy
-def outside(function):  # (Rust ends the process)
-    def call(*args, **kwargs):
-        left = disarm()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            arm(left)
-    return call
-for module, name in ((safetensors, "deserialize"), (safetensors.numpy, "save"), (safetensors.numpy, "load")):
-    setattr(module, name, outside(getattr(module, name)))
 folder = tempfile.mkdtemp()
 path, model = os.path.join(folder, "model.safetensors"), lambda: lf.train.SequenceModel(make(), 2, seed=0)
 want = model().predict(x)

@@ -104,7 +104,7 @@ def test_one_constant_state_and_one_given():
 def test_constant_states_of_each_sequence_are_refused():
     case = Case(4, {"initial_h"}, "forward")
     assert case.B > 1
-    with pytest.raises(lf.FormatError, match="initial_h is a constant with other numbers for each sequence"):
+    with pytest.raises(lf.FormatError, match="initial_h is a constant that differs between sequences"):
         lf.onnx.load(case.model(constants=("initial_h",)))
 
 

@@ -60,7 +60,7 @@ def test_missing_weights():
     case = Case(8, (), "forward")
     for name in "WR":
         model = case.model(initializers={key: value for key, value in case.weights.items() if key != name})
-        with pytest.raises(lf.FormatError, match=f"{name!r} is neither made nor given"):
+        with pytest.raises(lf.FormatError, match=f"{name!r} is not defined anywhere"):
             lf.onnx.load(model)
     model = case.model()
     del model.graph.node[0].input[1:]

@@ -41,7 +41,7 @@ LSTMS = {
 
 
 def filled(module, seed=0):
-    """Parameters that no initialisation gives, -0 among them."""
+    """Parameters that no initialization produces, -0 among them."""
     rng = np.random.default_rng(seed)
     with module.edit() as p:
         p.flat[:] = rng.uniform(-0.5, 0.5, p.flat.shape)

@@ -7,11 +7,15 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from checkout import ROOT, copy_source
 from lstm_fast import _core
+from mutate import without_optimization
 from optional import require
 
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -23,7 +27,10 @@ def dist(tmp_path_factory):
     require("build")
     clone, dist = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
     copy_source(clone)
-    done = subprocess.run([sys.executable, "-m", "build", "--outdir", dist, clone], capture_output=True, text=True)
+    without_optimization(clone)
+    isolation = ["--no-isolation"] if find_spec("Cython") else []
+    command = [sys.executable, "-m", "build", *isolation, "--outdir", dist, clone]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return dist
 
@@ -66,14 +73,37 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
     assert sources <= names, f"MANIFEST.in leaves out {sources - names}"
 
 
+def test_sdist_is_the_same_bytes_whenever_it_is_built(dist):
+    path = only(dist.glob("*.tar.gz"))
+    assert path.read_bytes()[4:8] == bytes(4), "the time in the header of gzip"
+    with tarfile.open(path) as sdist:
+        members = sdist.getmembers()
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(member.mtime, member.uid, member.gid, member.uname) for member in members} == {(315532800, 0, 0, "")}
+    assert {member.mode for member in members} <= {0o644, 0o755}
+
+
+def test_description_has_no_link_that_leads_nowhere_on_a_package_index(dist):
+    wheel = only(dist.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(only(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))
+    headers, _, description = metadata.decode().partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in headers and description.startswith("# lstm_fast")
+    assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", description)
+    minor = sys.version_info.minor
+    assert f"Classifier: Programming Language :: Python :: 3.{minor}\n" in headers or minor > 15
+
+
 def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     wheel = only(dist.glob("*.whl"))
-    assert wheel.stat().st_size < 1_500_000
     python, abi, _ = wheel.stem.split("-")[-3:]
     assert IS_FREE_THREADED or (python, abi) == ("cp311", "abi3")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        extension = zlib.compress(Path(_core.__file__).read_bytes())  # as shipped: the wheel's is not optimized
+        size = len(extension) + sum(one.compress_size for one in archive.infolist() if not one.filename.endswith(".so"))
         metadata = archive.read(only(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
+    assert size < 1_500_000
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".o"))]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lstm_fast"}, "only the package itself"
     assert {

@@ -144,6 +144,20 @@ def test_isa_comes_from_the_environment():
     assert status == 0 and _core.base_isa(best) == _core.base_isa(_core.available_isas()[-1])
 
 
+def test_what_starts_threads_comes_from_the_environment():
+    show = "import lstm_fast; print(lstm_fast.info()['threads'], lstm_fast.get_num_threads())"
+    n = len(os.sched_getaffinity(0))
+    default = "openmp" if _core.has_openmp() else "pthreads"
+    for name, most in ((default, n), ("pthreads", n), ("none", 1)):
+        status, shown, errors = run_bare(show, LSTM_FAST_THREADS=name, OMP_NUM_THREADS=str(n))
+        assert status == 0, errors
+        assert shown.split()[0] == name and 1 <= int(shown.split()[1]) <= most
+    assert run_bare(show, LSTM_FAST_THREADS="")[1].split()[0] == default
+    assert run_bare(show, LSTM_FAST_THREADS="pthreads", OMP_NUM_THREADS="1")[1] == "pthreads 1"
+    status, _, errors = run_bare(show, LSTM_FAST_THREADS="tbb")
+    assert status == 1 and "LSTM_FAST_THREADS must be one of openmp, pthreads, none, got 'tbb'" in errors
+
+
 def test_unknown_isa_in_the_environment_is_an_error_that_lists_the_choices():
     for wrong in ("nonsense", "AVX2", "avx2 ", *(set(_core.compiled_isas()) - set(_core.available_isas()))):
         status, _, errors = run_bare("import lstm_fast", LSTM_FAST_ISA=wrong)
@@ -166,7 +180,7 @@ def test_default_number_of_threads_comes_from_openmp_and_affinity():
 
 def test_info_tells_what_a_bug_report_needs():
     info = lstm_fast.info()
-    assert {"version", "isa", "isa_available", "openmp", "num_threads", "numpy", "compiler"} <= set(info)
+    assert {"version", "isa", "isa_available", "openmp", "threads", "num_threads", "numpy", "compiler"} <= set(info)
     assert info["isa_available"] == _core.available_isas() and info["isa"] in info["isa_available"]
     assert info["numpy"] == np.__version__ and info["version"] == lstm_fast.__version__
 

@@ -8,23 +8,22 @@ import time
 
 import pytest
 
-from optional import needs
+from optional import light, needs
 from scripts import long_call, run, start
 
+LONG_CALLS = [
+    ("inference", 1, 512, {}, ""),
+    ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
+    ("inference", 1, 1024, dict(dtype="float64"), "portable"),
+    ("training", 2, 256, dict(num_layers=2), ""),
+    ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
+    ("backward", 1, 256, {}, ""),
+    ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
+    ("backward", 1, 512, dict(dtype="float64"), "portable"),
+]
 
-@pytest.mark.parametrize(
-    "mode, n_threads, hidden_size, options, isa",
-    [
-        ("inference", 1, 512, {}, ""),
-        ("inference", 2, 512, dict(num_layers=2, bidirectional=True), ""),
-        ("inference", 1, 1024, dict(dtype="float64"), "portable"),
-        ("training", 2, 256, dict(num_layers=2), ""),
-        ("training", 2, 64, dict(num_layers=2, bidirectional=True, dropout=0.5), ""),
-        ("backward", 1, 256, {}, ""),
-        ("backward", 2, 256, dict(num_layers=2, bidirectional=True), ""),
-        ("backward", 1, 512, dict(dtype="float64"), "portable"),
-    ],
-)
+
+@pytest.mark.parametrize("mode, n_threads, hidden_size, options, isa", light(LONG_CALLS, LONG_CALLS[1::2]))
 def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
     process = start(
         long_call(mode, n_threads, hidden_size, options)
@@ -109,7 +108,7 @@ ENTRY_POINTS = {
 }
 
 
-@pytest.mark.parametrize("entry", ENTRY_POINTS)
+@pytest.mark.parametrize("entry", light(ENTRY_POINTS, ("call", "backward", "block", "step", "linear")))
 def test_a_handler_that_clears_pythons_caches_raises_what_it_raises(entry):
     """sys._clear_type_cache makes the interpreter look attributes up again, where it drops an exception that is
     pending."""
@@ -204,7 +203,10 @@ assert n > 1000, n
     )
 
 
-@pytest.mark.parametrize("move", ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"])
+MOVES = ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"]
+
+
+@pytest.mark.parametrize("move", light(MOVES, MOVES[:1]))
 def test_a_stream_whose_call_is_interrupted_is_as_before(move):
     run(f"""
 lf.set_num_threads(2)

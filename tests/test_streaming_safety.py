@@ -41,7 +41,7 @@ def test_state_may_be_set_from_views_of_itself():
     assert np.array_equal(stream.h, h[:, ::-1]) and np.array_equal(stream.c, c[::-1])
 
 
-def test_a_stream_that_was_not_initialised_is_an_error():
+def test_a_stream_that_was_not_initialized_is_an_error():
     stream = Stream.__new__(Stream)
     stream._release()
     calls = [
@@ -54,7 +54,7 @@ def test_a_stream_that_was_not_initialised_is_an_error():
         lambda: stream._use_version(make()._version),
     ]
     for call in calls:
-        with pytest.raises(RuntimeError, match="was not initialised"):
+        with pytest.raises(RuntimeError, match="was not initialized"):
             call()
 
 
@@ -63,7 +63,7 @@ def test_streams_keep_the_sizes_of_their_network():
     for other in (make(H=6), make(L=1), make(I=4), make("rnn"), make(dtype=np.float64), make(proj_size=2)):
         with pytest.raises(ValueError, match="keeps the sizes"):
             stream._use_version(other._version)
-    with pytest.raises(RuntimeError, match="initialised once"):
+    with pytest.raises(RuntimeError, match="initialized only once"):
         stream.__init__(make())
 
 

@@ -105,7 +105,7 @@ def test_damaged_and_foreign_files_are_format_errors(tmp_path):
     header = int.from_bytes(data[:8], "little")
     for old, new in (
         ("lstm_fast", "lstm_slow"),
-        ('version":"1', 'version":"9'),
+        ('version":"2', 'version":"9'),
         ("LSTM", "GRUU"),
         ("last", "lost"),
         ("weight_ih_l0", "weight_ih_l9"),
@@ -133,9 +133,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     run(model(), epochs=1, checkpoint=tmp_path / "run")
-    with pytest.raises(ValueError, match="checkpoint .* must be of this model"):
+    with pytest.raises(ValueError, match="checkpoint .* must match the model"):
         run(model(num_layers=2), checkpoint=tmp_path / "run", resume=True)
-    with pytest.raises(ValueError, match="checkpoint .* must be of this optimizer"):
+    with pytest.raises(ValueError, match="checkpoint .* must match the optimizer"):
         run(model(), optimizer=Adam(5e-3), checkpoint=tmp_path / "run", resume=True)
     with pytest.raises(lf.FormatError, match="must hold a model, got a run"):
         load(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""SequenceModel, losses, optimisers: gradients by differences, formulas written out, the same bits on any threads."""
+"""SequenceModel, losses, optimizers: gradients by differences, formulas written out, the same bits on any threads."""
 
 import numpy as np
 import pandas as pd

@@ -82,10 +82,10 @@ def test_wrong_arguments_are_named(call, error, words):
         call()
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_files_do_not_need_the_package_safetensors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r'pip install "lstm_fast\[train\]"'):
-        weights.load("model.safetensors")
+    weights.save(lf.LSTM(2, 3, seed=0), tmp_path / "model.safetensors")
+    assert weights.load(tmp_path / "model.safetensors").hidden_size == 3
 
 
 def test_integers_are_no_weights(tmp_path):
@@ -127,20 +127,15 @@ def test_other_files_are_format_errors(tmp_path, data):
             read(path)
 
 
-def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path):
+def test_bytes_that_changed_give_a_format_error(tmp_path):
     weights.save(lf.LSTM(2, 2, 2, bidirectional=True, cell_clip=3.0, seed=0), tmp_path / "good.safetensors", "net.")
     data = (tmp_path / "good.safetensors").read_bytes()
-    rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
+    rng, path = np.random.default_rng(5), tmp_path / "damaged"
     for k in range(1000):
         bad = bytearray(data[: rng.integers(len(data))] if k % 5 == 0 else data)
         for place in rng.integers(min(len(bad), 2500), size=rng.integers(1, 6)) if bad else ():
             bad[place] = rng.integers(256)
         path.write_bytes(bad)
-        try:
-            assert isinstance(weights.load(path, "net"), lf.LSTM)
-        except lf.FormatError:
-            damaged += 1
-        except ValueError as error:
-            if "prefix must be one of" not in str(error):  # one of its letters changed
-                raise
-    assert 1000 > damaged > 300
+        if bad != data:
+            with pytest.raises(lf.FormatError):
+                weights.load(path, "net")

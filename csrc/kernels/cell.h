@@ -1,4 +1,4 @@
-/* The cells: everything that makes one recurrent cell different from another, for one vector of hidden units.
+/* The cells: everything that distinguishes one recurrent cell from another, for one vector of hidden units.
  *
  * Forward, the plain LSTM is six lines, as in README.md and lstm_fast/reference/cell.py: plain_memory and plain_output
  * below. They are two functions because step.h computes i, f, g and c of many units before their o and h.
@@ -9,9 +9,9 @@
  *     d_i = d_c g,  d_f = d_c c_prev,  d_g = d_c i,  d_c_prev = d_c f
  *     before the activation: d_i i (1 - i), d_f f (1 - f), d_g (1 - g^2), d_o o (1 - o)
  *
- * A variant v changes single lines. v is NULL for the plain LSTM, a constant where these functions are inlined, so that
- * its code has no trace of variants. (Layer norm and the projection act on whole rows; of these, only the norm of c
- * reaches this file. Resets, recurrent dropout and zoneout are in loops/.) */
+ * A variant v changes individual lines. v is NULL for the plain LSTM, and a compile-time constant where these functions
+ * are inlined, so that its code contains nothing of the variants. (Layer norm and the projection act on whole rows; of
+ * these, only the norm of c appears in this file. Resets, recurrent dropout and zoneout are in loops/.) */
 #ifndef LSTM_CELL_H
 #define LSTM_CELL_H
 
@@ -22,7 +22,7 @@
 #include "vector.h"
 
 /* ---- the plain LSTM ----------------------------------------------------------------------------------------------
- * The arguments of sigmoid and tanh hold the exponentials that these need, evaluated together beforehand. */
+ * The arguments of sigmoid and tanh carry the exponentials they need, which are evaluated together beforehand. */
 
 struct memory {
     vec i, f, g, c;
@@ -52,9 +52,9 @@ ALWAYS_INLINE struct output plain_output(vec sum_o, vec new_c) {
     return (struct output){o, h};
 }
 
-/* ---- what variants change ---------------------------------------------------------------------------------------- */
+/* ---- cell options ------------------------------------------------------------------------------------------------ */
 
-/* A copy of a variant whose activations are known to be the default ones and which has no layer norm: peepholes,
+/* A copy of a variant with the default activations and without layer norm, both known at compile time: peepholes,
  * coupled gates and clips then cost little, and stay in registers. */
 ALWAYS_INLINE struct lstm_variant simplified(const struct lstm_variant *v) {
     struct lstm_variant simple = *v;
@@ -63,7 +63,7 @@ ALWAYS_INLINE struct lstm_variant simplified(const struct lstm_variant *v) {
     return simple;
 }
 
-/* Peepholes: each gate sees the cell state through a weight of its own; the output gate sees the new state. */
+/* Peepholes: each gate reads the cell state through its own weight; the output gate reads the new state. */
 enum peephole { PEEPHOLE_I, PEEPHOLE_F, PEEPHOLE_O };
 
 ALWAYS_INLINE vec peephole_weight(const struct lstm_variant *v, enum peephole gate, int64_t unit) {
@@ -74,7 +74,7 @@ ALWAYS_INLINE vec peep(const struct lstm_variant *v, enum peephole gate, int64_t
     return v && v->peephole ? vfma(peephole_weight(v, gate, unit), c, pre) : pre;
 }
 
-/* z within [-bound, bound]; 0: no bound. NaN stays. */
+/* z clamped to [-bound, bound]; 0: no bound. NaN stays NaN. */
 ALWAYS_INLINE vec clip(real bound, vec z) {
     return bound > 0 ? at_most(broadcast(bound), at_least(broadcast(-bound), z)) : z;
 }
@@ -96,7 +96,7 @@ ALWAYS_INLINE vec cell_activation(const struct lstm_variant *v, vec c) {
 
 /* ---- the LSTM forward -------------------------------------------------------------------------------------------- */
 
-/* i, f, g and the new c of the units from `unit` on. sums: the four products in gate order. */
+/* i, f, g and the new c of the units starting at `unit`. sums: the four products in gate order. */
 ALWAYS_INLINE struct memory cell_memory(const struct lstm_variant *v, int64_t unit, const vec *sums, vec c_prev) {
     const vec pre_i = clip_gate(v, peep(v, PEEPHOLE_I, unit, sums[LSTM_GATE_I], c_prev));
     const vec pre_f = clip_gate(v, peep(v, PEEPHOLE_F, unit, sums[LSTM_GATE_F], c_prev));
@@ -127,14 +127,14 @@ ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t un
 
 /* ---- the LSTM backward ------------------------------------------------------------------------------------------- */
 
-/* c, recomputed to the bit from the gates that a tape keeps. */
+/* c, recomputed bit for bit from the gates on the tape. */
 ALWAYS_INLINE vec recompute_c(const struct lstm_variant *v, const real *gates, vec c_prev) {
     const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL);
     const vec g = load(gates + LSTM_GATE_G * VL);
     return clip_c(v, vfma(f, c_prev, i * g));
 }
 
-/* d where y lies strictly between low and high, else zero: no gradient passes a clip that has acted. */
+/* d where y lies strictly between low and high, else zero: no gradient passes an active clip. */
 ALWAYS_INLINE vec unclipped(real low, real high, vec y, vec d) {
     return vselect((y <= broadcast(low)) | (y >= broadcast(high)), zero(), d);
 }
@@ -164,13 +164,13 @@ ALWAYS_INLINE vec peep_backward(const struct lstm_variant *v, enum peephole gate
     return vfma(d_pre, peephole_weight(v, gate, unit), d_c);
 }
 
-/* One vector of units at a step: states, and the gradients that reach them. d_c includes what d_h adds through
- * tanh(c). */
+/* One vector of units at a step: states, and the gradients that reach them. d_c includes the contribution of d_h
+ * through tanh(c). */
 struct unit_gradients {
     vec c, c_prev, tanh_c, d_h, d_c;
 };
 
-/* Through the cell into d_gates, four vectors in gate order like `gates`. Returns d_c_prev. */
+/* The cell backward: writes d_gates, four vectors in gate order like `gates`. Returns d_c_prev. */
 ALWAYS_INLINE vec gates_backward(const struct lstm_variant *v, int64_t unit, const real *gates, struct unit_gradients s,
                                  real *d_gates, real *terms) {
     const vec i = load(gates + LSTM_GATE_I * VL), f = load(gates + LSTM_GATE_F * VL);

@@ -10,11 +10,11 @@
 #include "tile.h"
 #include "vector.h"
 
-/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % of a step at H = 32
- * and 64 against a cell for each tile of 3 rows (12 and 48 vectors are about as good). A single row does not wait for a
- * group: its next tile, bound by reading weights, overlaps with the cell (waiting cost 6-9 % up to H = 64). Tried: deep
- * panels in parts that stay in L1, with the sums in the group in between (-3 to 3 % from H = 128 on); prefetching the
- * next panel (7-10 % slower). */
+/* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % faster steps at
+ * H = 32 and 64 than running the cell after each tile of 3 rows (12 and 48 vectors are about as good). A single row is
+ * not grouped: its next tile, bound by reading weights, overlaps with the cell (grouping cost 6-9 % up to H = 64).
+ * Tried: splitting deep panels into parts that stay in L1, with the sums kept in the group (-3 to 3 % for H >= 128);
+ * prefetching the next panel (7-10 % slower). */
 #define GROUP_VECTORS 24
 struct group {
     const struct lstm_step *step;
@@ -22,10 +22,10 @@ struct group {
     vec *sums; /* (rows, panels, LSTM_GATES) */
 };
 
-/* Prefetches the lines of h that a group will write and, with a step's first panel, the rows of x that the next group
- * will read: where rows lie in no order that the processor could predict and are so many that they come from beyond the
- * L2 (1-6 % of a step of 270 rows of H = 64; nothing for a hundred rows or fewer). The empty asm statement keeps GCC
- * from dropping a loop that does nothing but prefetch. */
+/* Prefetches the lines of h that a group will write and, at the first panel of a step, the rows of x that the next
+ * group will read. This helps when the order of rows is unpredictable and they do not fit the L2 (1-6 % of a step of
+ * 270 rows of H = 64; nothing for a hundred rows or fewer). The empty asm statement keeps GCC from dropping a loop that
+ * only prefetches. */
 static void prefetch_rows(const struct lstm_step *s, const struct group *group, int64_t end, bool is_first) {
     const int64_t line = 64 / (int64_t)sizeof(real), unit = group->panel * VL;
     if (is_first || unit % line == (s->descending ? line - VL : 0))
@@ -55,7 +55,7 @@ ALWAYS_INLINE void step_in_groups(const tile_table table, const struct lstm_step
             const int64_t left_rows = s->n_rows - group.row;
             rows = left_rows < most_rows ? left_rows : most_rows;
             if (left_rows == most_rows + 1)
-                rows = most_rows - 1; /* no group of a single row: its tiles have no group */
+                rows = most_rows - 1; /* leave no single row, whose tiles do not use groups */
             if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
             for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
                           s->descending, n_columns);

@@ -1,7 +1,8 @@
 /* The kernels of one instruction set and one dtype: compiled once for each pair (units.py), with -DLSTM_ISA=<name> and
- * the flags of that instruction set. All is static but the table, so that nothing compiled for a newer processor can be
- * linked into the path of an older one. */
+ * the flags of that instruction set; empty on another machine. All is static but the table, so that nothing compiled for
+ * a newer processor can be linked into the path of an older one. */
 #include "../isas.h"
+#if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
@@ -18,7 +19,7 @@
 #define JOINED(a, b) a##_##b
 #define JOIN(a, b) JOINED(a, b)
 
-#define ROW(name, base, vector_bytes, flags, processor) VECTOR_BYTES_OF_##name = vector_bytes,
+#define ROW(name, base, vector_bytes, flags, features) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");
 _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for packed tiles");
@@ -38,3 +39,5 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .random_words = random_words,
     .activate = activate_array,
 };
+
+#endif

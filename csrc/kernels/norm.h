@@ -1,7 +1,7 @@
 /* Layer normalisation (Ba et al. 2016) of rows of gates or of units: n = (a - mean) / sqrt(variance + 1e-5).
  *
- * The sum over a row has the same bits for every vector length: unit k goes to the partial sum k % SUM_LANES, the gates
- * of a unit one after the other, and the partial sums are added pairwise at the end. Padding does not count. */
+ * The sum over a row has the same bits for every vector length: unit k is added to the partial sum k % SUM_LANES, gate
+ * by gate, and the partial sums are added pairwise at the end. Padding is excluded. */
 #ifndef LSTM_NORM_H
 #define LSTM_NORM_H
 
@@ -14,8 +14,8 @@
 #define SUM_LANES 16
 #define SUM_PARTS ((int)(SUM_LANES / VL))
 
-/* The partial sums of a row. In loops over a row, parts are indexed by constants once UNROLL has acted, so that they
- * stay in registers (in memory they cost 4-16 % of training). */
+/* The partial sums of a row. UNROLL makes their indices constant in loops over a row, so that they stay in registers
+ * (in memory they cost 4-16 % of training). */
 struct partial_sums {
     vec part[SUM_LANES / VL];
 };
@@ -30,14 +30,14 @@ static real total(struct partial_sums sums) {
     return lanes[0];
 }
 
-/* v with zeros from lane n on. */
+/* v with lanes n and above set to zero. */
 ALWAYS_INLINE vec without_padding(vec v, int64_t n) {
     static const real lane[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     if (!UNLIKELY(n < VL)) return v;
     return vselect(load(lane) < broadcast((real)n), v, broadcast((real)0));
 }
 
-/* The sum over a row of n_gates * H numbers, vectors of gates side by side, of a - mean or of its square. */
+/* The sum of a - mean, or of its square, over a row of n_gates * H numbers with vectors of gates side by side. */
 ALWAYS_INLINE real sum_of_row(const real *a, const int n_gates, int64_t H, vec mean, const bool squared) {
     struct partial_sums sums = {0};
     for (int64_t first = 0; first < H; first += SUM_LANES) {
@@ -68,7 +68,7 @@ ALWAYS_INLINE struct moments moments_of(const real *a, const int n_gates, int64_
 
 ALWAYS_INLINE vec normalise(struct moments m, vec a) { return (a - m.mean) * m.scale; }
 
-/* Means over a row of d_n and of d_n n. */
+/* The means of d_n and of d_n n over a row. */
 struct gradient_means {
     vec d_n, d_n_n;
 };
@@ -84,7 +84,7 @@ ALWAYS_INLINE vec normalise_backward(struct moments m, struct gradient_means mea
 
 /* ---- rows of gates ----------------------------------------------------------------------------------------------- */
 
-/* Numbers of a row of gates, padding included. */
+/* The length of a row of gates, padding included. */
 static inline int64_t gates_width(int64_t H) { return (H + VL - 1) / VL * VL * LSTM_GATES; }
 
 static void norm(const struct lstm_norm *s) {

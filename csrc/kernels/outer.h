@@ -1,8 +1,8 @@
 /* The weight gradients: y (+)= sum over k of a[k]^T b[k].
  *
- * Panel by panel, one block of LSTM_SUM_BLOCK rows of b at a time (tile.h). These are first copied into one stream that
- * stays in L1 while all tiles of all sums pass over it (in place, each row lies on a page of its own); between blocks the
- * sums are in y. */
+ * Panel by panel, one block of LSTM_SUM_BLOCK rows of b at a time (tile.h). The rows are first copied into one
+ * contiguous buffer that stays in L1 while all tiles of all sums read it (in place, each row is on a different page);
+ * between blocks the sums are kept in y. */
 #ifndef LSTM_OUTER_H
 #define LSTM_OUTER_H
 
@@ -83,7 +83,7 @@ static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width
                 continue;
             }
             part.a = sum->a + k * TILE_ROWS;
-            /* a is packed in tiles of TILE_ROWS rows, of which only the last may have fewer: no even shares here. */
+            /* a is packed in tiles of TILE_ROWS rows, of which only the last may have fewer: rows are not balanced. */
             for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
                 const int64_t left = sum->n_rows - row;
                 outer_tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);

@@ -9,7 +9,7 @@
 #include "tile.h"
 #include "vector.h"
 
-/* Stores the sums of a tile, n vectors from a column on. */
+/* Stores the sums of a tile, n vectors starting at a column. */
 NEVER_INLINE void store_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n,
                              const vec *sums) {
     const int64_t left = s->n_columns - column;

@@ -13,13 +13,18 @@
 #include "table.h"
 #include "vector.h"
 
+/* c1 and c3 in lanes 0 and 2, beside zeros. */
+ALWAYS_INLINE lanes_u32 move_odd(lanes_u32 x) {
+    typedef uint64_t lanes_u64 VECTOR_OF(VECTOR_BYTES);
+    return (lanes_u32)(LOW_HALF_FIRST ? (lanes_u64)x >> 32 : (lanes_u64)x << 32);
+}
+
 /* Vectors generated side by side: each is one long chain of dependent operations. */
 #define RANDOM_VECTORS 4
 
 /* Words 4 * first .. 4 * first + n - 1, rounded up to whole LSTM_RANDOM_BLOCKs. */
 static void random_words(const struct lstm_random *r, uint32_t first, int64_t n, uint32_t *words) {
     enum { LANES = VECTOR_BYTES / 4 };
-    typedef uint64_t lanes_u64 VECTOR_OF(VECTOR_BYTES);
     lanes_u32 next, factors = {0}, key_start = {0}, key_step = {0}, step = {0};
     for (int k = 0; k < LANES; k += 4) {
         next[k] = first + (uint32_t)k / 4, next[k + 1] = r->b, next[k + 2] = r->t, next[k + 3] = r->stream;
@@ -35,7 +40,7 @@ static void random_words(const struct lstm_random *r, uint32_t first, int64_t n,
         for (int round = 0; round < 10; round++, key += key_step) {
             UNROLL
             for (int v = 0; v < RANDOM_VECTORS; v++)
-                x[v] = reverse_fours(multiply_even(x[v], factors)) ^ (lanes_u32)((lanes_u64)x[v] >> 32) ^ key;
+                x[v] = reverse_fours(multiply_even(x[v], factors)) ^ move_odd(x[v]) ^ key;
         }
         memcpy(words, x, sizeof x);
     }

@@ -1,8 +1,8 @@
 /* One time step: the recurrent product of a tile and, while its sums are still in registers or L1, the cell.
  *
- * A tile function passes its sums to the cell through the stack, so that the cell's code exists once and not in every
- * tile size (inlined into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). The cell of an LSTM waits for a
- * group of tiles, because the long chains of different units overlap. */
+ * A tile function passes its sums to the cell through the stack, so that the cell is compiled once and not for every
+ * tile size (inlined into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). The cell of an LSTM processes a
+ * group of tiles at once, because the long dependency chains of different units overlap. */
 #ifndef LSTM_STEP_H
 #define LSTM_STEP_H
 
@@ -18,8 +18,8 @@
 #include "tile.h"
 #include "vector.h"
 
-/* The products of a tile: from the hoisted input projection, or from bias + x W_ih^T computed here, which gives the
- * same bits. */
+/* The products of a tile, starting from the hoisted input projection or from bias + x W_ih^T computed here, which has
+ * the same bits. */
 ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
                                  const struct lstm_step *s, int64_t row, int64_t panel, struct sums sums) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
@@ -37,9 +37,9 @@ ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_
 
 /* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
 
-/* From the sums of rows x panels, LSTM_GATES vectors each, to c and h. Two loops, c first, then h: the rounds of each
- * are independent and short enough for the processor to overlap several. As one loop, a step of H = 32, B = 32 took
- * 10 % longer, waiting for one long chain after the other. */
+/* Computes c and h from the sums of rows x panels, LSTM_GATES vectors each. Two loops, first c, then h: the iterations
+ * of each are independent and short enough for out-of-order execution to overlap several. As one loop, with one long
+ * dependency chain per iteration, a step of H = 32, B = 32 took 10 % longer. */
 ALWAYS_INLINE void update_units(const struct lstm_variant *v, const struct lstm_step *s, int64_t row, int64_t panel,
                                 int rows, int panels, const vec *sums) {
     const vec *pre = sums;
@@ -78,7 +78,7 @@ NEVER_INLINE void update_plain(const struct lstm_step *s, int64_t row, int64_t p
     update_units(NULL, s, row, panel, rows, panels, sums);
 }
 
-/* The same for one row, a constant here: 1-2 %. */
+/* The same for one row, with n_rows a constant: 1-2 % faster. */
 NEVER_INLINE void update_plain_row(const struct lstm_step *s, int64_t row, int64_t panel, int panels, const vec *sums) {
     update_units(NULL, s, row, panel, 1, panels, sums);
 }
@@ -106,12 +106,12 @@ ALWAYS_INLINE void update(const struct lstm_step *s, int64_t row, int64_t panel,
         update_variant(s, row, panel, rows, panels, sums);
 }
 
-/* The kernel: the same for any sums. */
+/* The kernel: the same for given sums. */
 static void update_sums(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels, const void *sums) {
     update(s, row, panel, rows, panels, sums);
 }
 
-/* The kernel: the cell alone, whose sums are in the gates already. */
+/* The kernel: the cell alone; its sums are already in `gates`. */
 static void cell(const struct lstm_step *s) {
     const int panels = (int)((s->hidden_size + VL - 1) / VL);
     for (int64_t row = 0; row < s->n_rows; row++)

@@ -14,7 +14,7 @@
 #include "tile.h"
 #include "vector.h"
 
-/* d_h_next of a tile: the product with the gates' gradients of the following step, or given. */
+/* d_h_next of a tile: computed from the gate gradients of the following step, or given. */
 ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_per_unit,
                                const struct lstm_step_backward *s, int64_t row, int64_t panel, vec *sums) {
     const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
@@ -34,8 +34,8 @@ ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_pe
 
 /* ---- LSTM -------------------------------------------------------------------------------------------------------- */
 
-/* Prefetches what the previous step will read here of the tape: it has left the cache, and its rows are too short for
- * the processor to predict (training 1-4 % faster; prefetching in forward what the next step will write made it 2-5 %
+/* Prefetches what the previous step will read from the tape: it has left the cache, and its rows are too short for the
+ * hardware prefetcher (training 1-4 % faster; prefetching in forward what the next step will write made it 2-5 %
  * slower). */
 ALWAYS_INLINE void prefetch_previous_step(const struct lstm_step_backward *s, int64_t b, int64_t unit) {
     const real *gates = s->gates + b * s->gates_stride + unit * LSTM_GATES - s->gates_step;
@@ -122,7 +122,7 @@ ALWAYS_INLINE void rnn_backward_tile(const struct tile_shape shape, const void *
 }
 TILE_TABLE(rnn_backward_tile, rnn_backward_tiles)
 
-/* The kernel: the cell of an LSTM for any sums. */
+/* The kernel: the cell of an LSTM for given sums. */
 static void update_sums_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
                                  const void *sums) {
     if (!s->variant)
@@ -141,8 +141,8 @@ static void step_backward(const struct lstm_step_backward *s) {
 
 /* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------ */
 
-/* One row. Until it is done, its terms of norm_c hold the normalised c, n, and those of norm_c_bias hold d_normed, the
- * gradient of what the cell activation acts on. */
+/* One row. Meanwhile, its terms of norm_c hold n, the normalised c, and those of norm_c_bias hold d_normed, the
+ * gradient of the cell activation's argument. */
 static void norm_row_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b) {
     const int64_t H = s->hidden_size;
     real *terms = s->terms + b * s->terms_stride, *n_row = terms + v->norm_c_terms;

@@ -1,7 +1,7 @@
-/* The kernel table: what one instruction set offers for one dtype.
+/* The kernel table: the kernels of one instruction set and one dtype.
  *
- * A kernel is a pure function on a block of one time step, given by a struct. No threads, no allocation, nothing
- * global. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
+ * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no global
+ * state. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
  * kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
@@ -11,7 +11,7 @@
 #include "../lstm_fast.h"
 #include "../real.h"
 
-/* What a cell has beyond the six lines. NULL stands for the plain LSTM. */
+/* The options of a cell beyond the six lines. NULL means the plain LSTM. */
 struct lstm_variant {
     bool is_simple; /* no layer norm and the default activations */
     bool coupled_gates, layer_norm;
@@ -24,7 +24,7 @@ struct lstm_variant {
     int64_t peephole_terms, norm_c_terms, norm_c_bias_terms; /* offsets in a row of terms, see lstm_step_backward */
 };
 
-/* Rows of numbers: row r begins at data + offsets[r] or, where offsets is NULL, at data + r * stride. */
+/* Rows of numbers: row r begins at data + offsets[r] or, if offsets is NULL, at data + r * stride. */
 struct lstm_rows {
     real *data;
     int64_t stride;
@@ -35,11 +35,11 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
     return UNLIKELY(rows->offsets != NULL) ? rows->offsets[r] : r * rows->stride;
 }
 
-/* What the kernels of formats/ need besides: for at most LSTM_OPERAND_ROWS rows and, without row_bits, numbers from
- * -1 to 1. */
+/* Further arguments of the kernels in formats/, which take at most LSTM_OPERAND_ROWS rows and, if row_bits is 0,
+ * numbers in [-1, 1]. */
 struct lstm_groups {
     const float *scale; /* of INT8: a row of gates of scales, then one of int32 corrections */
-    int row_bits;       /* 8 or 16: each row of the left operand has a scale of its own, and so many bits; else 0 */
+    int row_bits;       /* 8 or 16: bits of the left operand, whose rows have one scale each; 0: no such scales */
     void *operands;     /* workspace for the rounded left operand (format.h) */
 };
 
@@ -49,7 +49,7 @@ struct lstm_groups {
  * plain RNN has no c and never keeps gates. */
 struct lstm_step;
 
-/* From the sums of a block of rows and panels, LSTM_PANEL_VECTORS vectors each, to c and h. */
+/* Computes c and h from the sums of a block of rows and panels, LSTM_PANEL_VECTORS vectors each. */
 typedef void lstm_update(const struct lstm_step *, int64_t row, int64_t panel, int rows, int panels, const void *sums);
 
 struct lstm_step {
@@ -66,7 +66,7 @@ struct lstm_step {
     real *gates; /* INOUT; with x: OUT, and only if keep_gates */
     int64_t c_stride, gates_stride;
     bool descending; /* panels from the last to the first: for_each_tile */
-    bool keep_gates; /* leave i, f, g, o, after the activation, in `gates` */
+    bool keep_gates; /* store i, f, g, o, after the activation, in `gates` */
     struct lstm_groups groups;
     lstm_update *update; /* for the kernels of formats/ */
 };
@@ -75,8 +75,8 @@ struct lstm_step_backward;
 typedef void lstm_update_backward(const struct lstm_step_backward *, int64_t row, int64_t panel, int rows, int n,
                                   const void *sums);
 
-/* One time step backward: d_h = d_h_next + d_output, then through the cell. Panels are vectors of hidden units. With a
- * projection, d_h is the gradient of h before it. */
+/* One time step backward: d_h = d_h_next + d_output, then the cell backward. Panels are vectors of hidden units. With a
+ * projection, d_h is the gradient of h before the projection. */
 struct lstm_step_backward {
     enum lstm_cell cell;
     const struct lstm_variant *variant;
@@ -149,7 +149,7 @@ struct lstm_random {
     uint32_t b, t, stream;
 };
 
-/* Random words are generated in multiples of this many. */
+/* Random words are generated in multiples of this number. */
 #define LSTM_RANDOM_BLOCK 64
 
 struct lstm_kernels {
@@ -158,7 +158,7 @@ struct lstm_kernels {
     lstm_update *update;
     void (*step_backward)(const struct lstm_step_backward *);
     lstm_update_backward *update_backward;
-    /* The cell alone, all panels, for layer norm, which stands between the products and the cell: forward from the sums
+    /* The cell alone, all panels, for layer norm, which comes between the products and the cell: forward from the sums
      * in `gates`, backward from d_h_next. */
     void (*cell)(const struct lstm_step *);
     void (*cell_backward)(const struct lstm_step_backward *);
@@ -170,11 +170,11 @@ struct lstm_kernels {
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
 };
 
-/* The kernels of the formats with groups, float32: steps without x, steps backward with d_gates_next, and outer products
- * whose left operands have been rounded by round_pairs. Backward: BFLOAT16 alone. */
+/* The kernels of the formats with groups, float32: steps without x, backward steps with d_gates_next, and outer
+ * products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
 struct lstm_format_kernels {
-    int64_t int8_group; /* k that lie together for each column of INT8 weights: 4 or 2 */
-    bool int8_offset;   /* the left operand is 128 larger than it should be, which the corrections take off */
+    int64_t int8_group; /* adjacent k of each column of INT8 weights: 4 or 2 */
+    bool int8_offset;   /* the left operand is stored with an offset of 128, which the corrections remove */
     void (*step)(const struct lstm_step *);
     void (*product)(const struct lstm_product *);
     void (*step_backward)(const struct lstm_step_backward *);

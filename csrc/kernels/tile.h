@@ -2,15 +2,16 @@
  *
  *     sums[r][v] = start[r][v] + sum over k of a[r][k] * b[k][v]
  *
- * for a few rows and panels * width vectors of columns. The depth is cut into blocks of LSTM_SUM_BLOCK k. Each block is
- * one chain of fused multiply-adds in increasing k that begins at zero, and the blocks are added to the start in their
- * order. (One chain for the whole depth has nearly twice the rounding error, and blocks of 128 are 1 % faster and 6 %
- * less exact.) The sizes are compile-time constants
- * wherever a tile is inlined, so that the chains live in registers.
+ * for a few rows and panels * width vectors of columns. The depth is split into blocks of LSTM_SUM_BLOCK k. Each block
+ * is one chain of fused multiply-adds in increasing k that begins at zero, and the blocks are added to the start in
+ * order. (One chain for the whole depth has nearly twice the rounding error; blocks of 128 are 1 % faster but 6 % less
+ * accurate.) The sizes are compile-time constants wherever a tile is inlined, so that the accumulators stay in
+ * registers.
  *
  * Tile sizes (vector/<isa>.h): 6 rows x 4 vectors with 32 registers, 3 x 4 with 16. A single row takes several panels
- * at a time: a fused multiply-add takes 4 cycles and two start in each, so at least 8 chains must be in flight. (With
- * 16 registers, 6 rows x 2 vectors in two passes over the depth reads half as much of b, and was 10-15 % slower.) */
+ * at a time: with a latency of 4 cycles and two fused multiply-adds per cycle, at least 8 chains must be in flight.
+ * (With 16 registers, 6 rows x 2 vectors in two passes over the depth read half as much of b but were 10-15 %
+ * slower.) */
 #ifndef LSTM_TILE_H
 #define LSTM_TILE_H
 
@@ -32,9 +33,9 @@ struct tile_shape {
 
 /* ---- operands ---------------------------------------------------------------------------------------------------- */
 
-/* Rows of a: number k of row r lies at first[apart[r] + k * step], and with gates_per_unit > 1 a row holds gates,
- * blocks of [gate][VL], over which k runs unit by unit and within a unit gate by gate, so that the order does not
- * depend on VL. (With a pointer to each row it took 5 % longer: the compiler then advances each of them at every k.) */
+/* Rows of a: number k of row r is first[apart[r] + k * step]. With gates_per_unit > 1 a row holds gates, in blocks of
+ * [gate][VL], and k runs unit by unit and, within a unit, gate by gate, so that the order does not depend on VL. (One
+ * pointer per row was 5 % slower: the compiler then increments each of them at every k.) */
 struct left_operand {
     const real *first;
     int64_t apart[TILE_ROWS];
@@ -54,13 +55,13 @@ ALWAYS_INLINE struct left_operand left_rows(const int rows, const struct lstm_ro
     return left;
 }
 
-/* Columns of b, numbers in a format: b[k + 1] lies `step` numbers after b[k], panels lie `panel` numbers apart. */
+/* Columns of b in a format: b[k + 1] is `step` numbers after b[k], panels are `panel` numbers apart. */
 struct right_operand {
     const void *data;
     int64_t step, panel;
 };
 
-/* Packed weights of depth k from a panel on. In these a panel is [k][width][VL], one contiguous stream. */
+/* Packed weights of depth k, starting at a panel. A packed panel is [k][width][VL], one contiguous stream. */
 ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, const enum lstm_format format,
                                                 const void *packed, int64_t depth, int64_t panel) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL, step = shape.width * VL;
@@ -68,7 +69,7 @@ ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, c
     return (struct right_operand){(const char *)packed + column * depth * bytes, step, depth * step};
 }
 
-/* A vector of weights as `real`. Widening is exact, so that the sums are those of real weights of the same values. */
+/* A vector of weights as `real`. Widening is exact, so the sums equal those of real weights with the same values. */
 ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
 #ifndef LSTM_DOUBLE
     if (format == LSTM_FORMAT_FLOAT16) return load_half((const uint16_t *)p);
@@ -90,15 +91,16 @@ ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm
     UNROLL
     for (int v = 0; v < n; v++) {
         vec right = load_weights(format, b_k + ((v / shape.width) * panel_step + (v % shape.width) * VL) * bytes);
-        if (shape.rows == 2) HOLD(right); /* +20 %; three rows hold it anyway, and lost 5 % backward */
+        if (shape.rows == 2) HOLD(right); /* 20 % faster; with three rows unnecessary, and 5 % slower backward */
         UNROLL
         for (int r = 0; r < shape.rows; r++) acc[r * n + v] = vfma(left[r], right, acc[r * n + v]);
     }
 }
 
-/* A block: a chain that begins at zero, of `depth` numbers or, with gates_per_unit > 1, units. (Unrolled by two, because
- * the loop's own instructions take issue slots that a busy neighbour on the same core leaves few of: 5 to 18 % there,
- * nothing on a core of our own. By four is no faster and makes the library a quarter larger.) */
+/* A block: a chain that begins at zero, of `depth` numbers or, with gates_per_unit > 1, units. (Unrolled by two,
+ * because the loop overhead takes issue slots, which are scarce when the other hardware thread of the core is busy:
+ * 5-18 % faster there, no difference otherwise. Unrolling by four is no faster and makes the library a quarter
+ * larger.) */
 ALWAYS_INLINE void multiply_block(const struct tile_shape shape, const enum lstm_format format,
                                   const int gates_per_unit, int64_t depth, struct left_operand left,
                                   struct right_operand right, vec *acc) {
@@ -123,25 +125,25 @@ ALWAYS_INLINE void multiply_block(const struct tile_shape shape, const enum lstm
     }
 }
 
-/* Vectors of sums in memory: of row r from first + r * stride on (stride in elements, 0: the same for all rows). */
+/* Vectors of sums in memory: row r begins at first + r * stride (stride in elements; 0: the same for all rows). */
 struct sums {
     real *first;
     int64_t stride;
 };
 
-/* To start from. (A constant in memory instead of a case of its own in every tile.) */
+/* A start of zero. (A constant in memory instead of a special case in every tile.) */
 ALWAYS_INLINE struct sums zero_sums(void) {
     static const vec zeros[TILE_VECTORS];
     return (struct sums){(real *)zeros, 0};
 }
 
-/* Those of a tile, one row after the other. */
+/* The sums of a tile, one row after the other. */
 ALWAYS_INLINE struct sums sums_of_tile(const struct tile_shape shape, vec *sums) {
     return (struct sums){(real *)sums, shape.panels * shape.width * VL};
 }
 
-/* A start that the sums will need when their first block is complete. (Otherwise the tile waits for it there: 3 % of a
- * step of one row, 2 % of one of many.) */
+/* Prefetches a start, which is needed once the first block is complete. (Otherwise the tile stalls there: 3 % of a step
+ * of one row, 2 % of a step of many.) */
 ALWAYS_INLINE void prefetch_sums(const struct tile_shape shape, struct sums start) {
     UNROLL
     for (int r = 0; r < shape.rows; r++) {
@@ -151,8 +153,8 @@ ALWAYS_INLINE void prefetch_sums(const struct tile_shape shape, struct sums star
     }
 }
 
-/* sums = start + the whole product, block by block. The start may be the sums. (Only `sums` is in memory: if the chains
- * themselves had an address, the compiler would write all of them back around every loop, 8 % of a step of one row at
+/* sums = start + the whole product, block by block. The start may be the sums. (Only `sums` is in memory: if the
+ * accumulators had an address, the compiler would spill all of them around every loop, 8 % of a step of one row at
  * H = 64.) */
 ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
                                  int64_t depth, struct left_operand left, struct right_operand right, struct sums start,
@@ -183,8 +185,8 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
 
 /* ---- all tiles of a block ---------------------------------------------------------------------------------------- */
 
-/* A tile function, and one of each shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width] one
- * panel of that width, [0][TILE_PAIR] two full panels of one row. */
+/* A tile function, and a table of one per shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width]
+ * one panel of that width, [0][TILE_PAIR] two full panels of one row. */
 typedef void tile_function(const void *block, int64_t row, int64_t panel);
 typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
 #define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
@@ -226,30 +228,30 @@ typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
 #endif
 /* clang-format on */
 
-/* Vectors of panel p of n_vectors: LSTM_PANEL_VECTORS or, in the last, what is left. */
+/* Vectors of panel p of n_vectors: LSTM_PANEL_VECTORS or, in the last, the remainder. */
 static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
     const int64_t left = n_vectors - p * LSTM_PANEL_VECTORS;
     return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
 }
 
-/* Panels of the next tile, of `full` ones, none of them narrow. One row takes threes (fours) and pairs, so that if
- * possible none is left over. */
+/* How many of `full` full panels the next tile takes. One row takes three (or four) or two, so that no single panel is
+ * left over if possible. */
 ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
     const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
     if (n_rows == 1 && full > 1 && (full == 2 || full == most - 1 || (full == 4 && most == 3))) return 2;
     return full >= most ? most : 1;
 }
 
-/* Panels outside, rows inside: one panel of weights stays in L1 for all rows. Rows are dealt in even shares: seven are
- * 4 + 3, not 6 + 1.
+/* The outer loop runs over panels, the inner one over rows: a panel of weights stays in L1 for all rows. Rows are
+ * balanced between tiles: seven are 4 + 3, not 6 + 1.
  *
- * descending: panels from the last to the first. Steps that alternate find the half of the weights that was read last
- * still in the cache; in one direction, a cache a little too small for all of them would never hit. (One row: 7 % at
- * H = 48 and 64, 2-5 % at 128 to 320. Not done from one call of a step to the next: 0-5 %.) */
+ * descending: panels from the last to the first. Steps alternate the direction, so that the weights read last are still
+ * in the cache; always in the same direction, a cache slightly too small for all of them would never hit. (One row: 7 %
+ * at H = 48 and 64, 2-5 % at 128 to 320. Not done across calls of a single step: 0-5 %.) */
 static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
                           int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
     const int64_t n_rows = row_end - row_begin;
-    const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last one */
+    const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last panel */
     for (int64_t left = panel_end - panel_begin, done = 0, taken; left > 0; left -= taken, done += taken) {
         taken = descending && has_narrow && done == 0 ? 1
                                                       : panels_of_next_tile(n_rows, left - (has_narrow && !descending));

@@ -1,17 +1,17 @@
-/* The vector vocabulary of the kernels. vector/<isa>.h supplies what depends on the instruction set, this file the
- * rest; + - * / & | << on vectors are written as such. LSTM_ISA names the instruction set that a unit is compiled for.
+/* The vector vocabulary of the kernels. vector/<isa>.h defines what depends on the instruction set, this file the rest;
+ * + - * / & | << on vectors are written as operators. LSTM_ISA names the instruction set that a unit is compiled for.
  *
- * Of vector/<isa>.h:
- *     VECTOR_BYTES, vec, bits, lanes_u32      the types: of real, of integers as wide, of 32-bit words
+ * From vector/<isa>.h:
+ *     VECTOR_BYTES, vec, bits, lanes_u32      the types: vectors of real, of integers as wide, of 32-bit words
  *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h
  *     broadcast(s)
  *     vfma(a, b, c)                           a * b + c, rounded once (portable: twice)
  *     vfnma(a, b, c), vfnms(a, b, c)          c - a * b, -(a * b) - c, in the same way
  *     at_least(low, v), at_most(high, v)      the larger, the smaller; v where v is NaN
- *     load_first(p, n), store_first(p, v, n)  the first n lanes, n < VL; no memory beyond is touched, the rest is zero
- *     load_half(p)                            float32: VL numbers of IEEE half precision, widened; exact, subnormal
- *                                             ones too, whatever the floating-point mode
- *     HOLD(v)                                 keeps v in a register; GCC would rather load it again for each use
+ *     load_first(p, n), store_first(p, v, n)  the first n lanes, n < VL; the rest is zero and not accessed in memory
+ *     load_half(p)                            float32: VL numbers of IEEE half precision, widened exactly, subnormals
+ *                                             included, in any floating-point mode
+ *     HOLD(v)                                 keeps v in a register; GCC would otherwise load it again for each use
  *     multiply_even(a, b), reverse_fours(v)   64-bit products of the even lanes; each four lanes in reverse */
 #ifndef LSTM_VECTOR_H
 #define LSTM_VECTOR_H

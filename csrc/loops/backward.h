@@ -1,12 +1,12 @@
-/* Backward over time: segments from the last to the first, in each all layers from the top, in each its directions, in
- * each chunks of steps. For a chunk:
+/* Backward over time: segments from the last to the first; in each, all layers from the top; in each, its directions;
+ * in each, chunks of steps. For a chunk:
  *
- *   0. recompute_gates: its gates are computed again, all workers sharing the steps
+ *   0. recompute_gates: its gates are recomputed, all workers sharing the steps
  *   1. the recurrence: step by step, d_h and d_c go through the cell into d_gates (of the chunk); each worker takes its
  *      own rows or, with few rows, its own units
  *   2. d_h before the chunk and d_x, from d_gates: the same rows, or its own columns
- *   3. the weight gradients, [x | h_prev | 1]^T d_gates: products over up to LSTM_GRADIENT_ROWS rows, of whose result
- *      each worker owns some panels. Until the end it has the layout of packed weights. The sum over (t, b) runs in the
+ *   3. the weight gradients, [x | h_prev | 1]^T d_gates: products over up to LSTM_GRADIENT_ROWS rows; each worker owns
+ *      some panels of the result, which has the layout of packed weights until the end. The sum over (t, b) runs in the
  *      reverse order of steps and rows, in blocks of LSTM_SUM_BLOCK from the end of each product
  *
  * The running gradients of the states are in d_h_0 (the caller's) and d_c (workspace). */
@@ -18,6 +18,7 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "backward_pass.h"
 #include "backward_plan.h"
@@ -30,7 +31,6 @@
 #include "pack.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
 static bool run_backward_pass(const struct backward_run *run, struct backward_pass *p, int64_t step_begin,
                               int64_t step_end) {
@@ -91,8 +91,8 @@ static void finish_gradients(const struct backward_run *run, int64_t begin, int6
     clear_padding(&a->call, &a->d_x, a->call.model.input_size, begin, end);
 }
 
-/* The gradient of a learned state, summed over the batch from the first row to the last: d_0 where sequences began with
- * it, and d_restarts of those that restarted from it. Either may be NULL. */
+/* The gradient of a learned state, summed over the batch from the first row to the last: d_0 from sequences that began
+ * with it, d_restarts from those that restarted from it. Either may be NULL. */
 static void sum_learned_state(int64_t B, int64_t n, const real *d_0, const real *d_restarts, int64_t restarts_stride,
                               real *sum) {
     memset(sum, 0, (size_t)n * sizeof(real));
@@ -132,13 +132,13 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
         }
 }
 
-/* The packed sums at an offset, `element` on; NULL if there was nothing to sum. */
+/* The packed sums at an offset, from `element` on; NULL if nothing was summed. */
 static const real *sums_at(const struct backward_run *run, int64_t offset, int64_t element) {
     if (!longest_length(&run->args->call)) return NULL;
     return backward_workspace(run, run->plan.d_packed + offset) + element;
 }
 
-/* The packed sums of a layer and direction into the caller's arrays: those that this worker has summed itself. */
+/* Copies the packed sums of a layer and direction to the caller's arrays: those that this worker has summed itself. */
 static void unpack_gradients(const struct backward_run *run, const struct lstm_worker *worker, int64_t index) {
     const struct lstm_backward *a = run->args;
     const struct lstm_model *model = &a->call.model;
@@ -153,7 +153,7 @@ static void unpack_gradients(const struct backward_run *run, const struct lstm_w
     if (w->d_bias_ih) unpack_columns(d, worker, H, 1, sums_at(run, offsets.bias, 0), w->d_bias_ih);
     if (w->d_bias_hh) unpack_columns(d, worker, H, 1, sums_at(run, offsets.bias, 0), w->d_bias_hh);
     if (model->proj_size) unpack_columns(&outputs, worker, R, H, sums_at(run, offsets.weight_hr, 0), w->d_weight_hr);
-    if (worker->rank || !d->vectors.width) return; /* the vectors are short: one worker takes them all */
+    if (worker->rank || !d->vectors.width) return; /* the vectors are short: one worker copies them all */
     const struct lstm_worker all = {.size = 1};
     const struct lstm_vectors *v = &d->vectors;
     for (int64_t k = 0; model->peepholes && k < 3; k++)
@@ -198,7 +198,7 @@ static enum lstm_status backward(const struct lstm_backward *args) {
     enum lstm_status status = lstm_plan_backward(call, &run.plan);
     if (!status) status = lstm_plan_tape(call, &run.tape);
     if (status) return status;
-    run.team = plan_team(call, &run.d, 2, has_stages_backward(args));
+    run.team = lstm_plan_team(call, true, has_stages_backward(args));
     return lstm_parallel(call, run.team.n_threads, backward_worker, &run);
 }
 

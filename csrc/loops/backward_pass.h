@@ -7,27 +7,27 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
-/* What all passes of a call share. */
+/* Shared by all passes of a call. */
 struct backward_run {
     const struct lstm_backward *args;
     struct lstm_dims d;
     struct lstm_backward_plan plan;
     struct lstm_tape tape;
-    struct team team;
+    struct lstm_team team;
 };
 
 struct backward_pass {
     struct lstm_worker *worker;
     int64_t direction, input_size, row_begin, row_end;
     bool has_stages, has_variant;
-    bool shares_units;        /* instead of rows: all workers meet after each step */
-    const int64_t *first_row; /* of each step of the chunk, among its active rows; first_row[n_steps]: their number */
+    bool shares_units;        /* workers share units instead of rows, and meet after each step */
+    const int64_t *first_row; /* of each step, among the active rows of the chunk; first_row[n_steps]: their number */
     struct directed_sequence x, h, d_output, d_x;
     int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
     bool adds_to_d_x;       /* the second direction */
@@ -37,9 +37,9 @@ struct backward_pass {
     struct lstm_variant variant;
     struct restart restart;
     const real *initial_h;           /* before step 0, (B, R) in batch order */
-    const real *gates, *a_x, *a_h;   /* of step 0, or recomputed: of the first step of the chunk */
-    const real *c;                   /* of the tape, before step 0 */
-    real *h_effective, *c_effective; /* of the chunk, rows as in first_row; NULL: what the tape has */
+    const real *gates, *a_x, *a_h;   /* of step 0 or, if recomputed, of the first step of the chunk */
+    const real *c;                   /* on the tape, before step 0 */
+    real *h_effective, *c_effective; /* of the chunk, rows as in first_row; NULL: those on the tape */
     real *d_h, *d_c;                 /* running, (B, R) and (B, H_padded) */
     real *d_weight_ih, *d_weight_hh, *d_weight_hr, *d_bias, *d_vectors; /* packed */
     bool is_first_product;                                              /* nothing in them yet */
@@ -49,7 +49,7 @@ static inline real *backward_workspace(const struct backward_run *run, int64_t o
     return (real *)((char *)run->args->workspace + offset);
 }
 
-/* Of rows of gates (T, B), those of a step. Recomputed ones are of one chunk alone, which starts at `begin`. */
+/* The rows of a step in rows of gates (T, B). Recomputed gates hold a single chunk, which starts at `begin`. */
 static const real *gates_at_step(const struct backward_run *run, const real *gates, int64_t step, int64_t begin) {
     const int64_t steps = run->args->call.recompute_gates ? step - begin : step;
     return gates + steps * run->args->call.B * run->d.gates_width;
@@ -60,7 +60,7 @@ static real *d_gates_at(const struct backward_run *run, int64_t k) {
     return backward_workspace(run, run->plan.d_gates) + k * run->plan.d_gates_stride;
 }
 
-/* The worker's panels of n columns: all, if it has rows of its own. */
+/* The worker's panels of n columns: all of them if workers share rows. */
 struct panel_range {
     int64_t begin, end;
 };
@@ -73,7 +73,7 @@ static struct panel_range panels_of(const struct backward_run *run, const struct
 
 /* ---- the kernel's arguments for a step --------------------------------------------------------------------------- */
 
-/* What all rows share; pointers are to row 0. */
+/* The arguments common to all rows; pointers are to row 0. */
 static struct lstm_step_backward step_arguments(const struct backward_run *run, const struct backward_pass *p,
                                                 int64_t step, int64_t begin) {
     const struct lstm_model *model = &run->args->call.model;

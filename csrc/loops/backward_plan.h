@@ -1,4 +1,4 @@
-/* Where the arrays of a layer are, and what a backward pass over it is given. */
+/* Where the arrays of a layer are; sets up a backward pass over it. */
 #ifndef LSTM_BACKWARD_PLAN_H
 #define LSTM_BACKWARD_PLAN_H
 
@@ -10,7 +10,6 @@
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 #include "variant.h"
 
 /* The gradient of a layer's input: the caller's d_x, or one of two buffers of a segment between layers. */
@@ -24,7 +23,7 @@ static struct lstm_sequence d_x_of_layer(const struct backward_run *run, int64_t
 
 static bool has_stages_backward(const struct lstm_backward *a) { return lstm_has_stages(&a->call) || a->d_h_norms; }
 
-/* h before the first step, (B, R): the caller's, or what start_gradients has written. */
+/* h before the first step, (B, R): the caller's, or that written by start_gradients. */
 static real *initial_h_of(const struct backward_run *run, int64_t index) {
     const int64_t n = run->args->call.B * run->d.R;
     if (run->args->h_0) return (real *)run->args->h_0 + index * n;
@@ -38,7 +37,7 @@ static real *d_h_state_of(const struct backward_run *run, int64_t index) {
     return d_h + index * run->args->call.B * run->d.R;
 }
 
-/* What the pass reads of the tape and of the workspace that stands in for it. */
+/* Sets what the pass reads from the tape, or from the workspace in its place. */
 static void plan_tape_of_pass(const struct backward_run *run, struct backward_pass *p, int64_t index) {
     const struct lstm_call *call = &run->args->call;
     const struct lstm_backward_plan *plan = &run->plan;
@@ -101,7 +100,7 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
     if (p.has_variant) p.variant = variant_of(call, &run->d, p.vectors);
     plan_tape_of_pass(run, &p, index);
     if (!p.shares_units) share_rows(call, worker, &p.row_begin, &p.row_end);
-    /* Each worker writes the offsets of its own rows; those of the others are there once all have met. */
+    /* Each worker writes the offsets of its own rows; all are complete after the next barrier. */
     int64_t *offsets = (int64_t *)((char *)a->workspace + run->plan.offsets);
     const int64_t row = p.row_begin, end = p.row_end, h_column = direction * R;
     p.x = directed_sequence_of(call, &x, direction, 0, layer == 0, row, end, offsets);

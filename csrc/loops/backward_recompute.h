@@ -1,6 +1,6 @@
-/* Recomputed gates: with recompute_gates, a tape keeps h and c alone, and the gates of a chunk are computed again
- * before its steps go backward. They have the same bits, as each is a function of x, h_prev and c_prev of its row
- * alone. One kernel call takes all rows of many steps: no step waits for the previous one. */
+/* Recomputed gates: with recompute_gates, a tape keeps only h and c, and the gates of a chunk are recomputed before its
+ * backward steps. They have the same bits, because a row of gates depends only on x, h_prev and c_prev of that row. One
+ * kernel call takes all rows of many steps: no step waits for the previous one. */
 #ifndef LSTM_BACKWARD_RECOMPUTE_H
 #define LSTM_BACKWARD_RECOMPUTE_H
 
@@ -14,7 +14,7 @@
 #include "blocks.h"
 #include "sequences.h"
 
-/* Rows without layer norm, block by block; s describes all of them. False: interrupted. */
+/* Rows without layer norm, block by block; s describes all rows. False: interrupted. */
 static bool recompute_plain_rows(const struct backward_run *run, const struct backward_pass *p, struct lstm_step s) {
     const struct lstm_call *call = &run->args->call;
     const int64_t width = run->d.gates_width, n_rows = s.n_rows;
@@ -32,7 +32,7 @@ static bool recompute_plain_rows(const struct backward_run *run, const struct ba
     for (int64_t row = 0; row < n_rows; row += step) {
         s.n_rows = n_rows - row < step ? n_rows - row : step;
         struct lstm_step one = s;
-        if (lstm_has_groups(s.format)) { /* whose steps take no x */
+        if (lstm_has_groups(s.format)) { /* steps in these formats take no x */
             inputs.n_rows = s.n_rows, inputs.a = s.x, inputs.y = (struct lstm_rows){s.gates, width, NULL};
             product_of(call, s.format)(&inputs);
             one.x.data = NULL;
@@ -45,7 +45,7 @@ static bool recompute_plain_rows(const struct backward_run *run, const struct ba
     return true;
 }
 
-/* Rows with layer norm; vectors: packed for forward; at: their row among those of the chunk. */
+/* Rows with layer norm. vectors: packed for forward; at: the first row's index in the chunk. */
 static bool recompute_norm_rows(const struct backward_run *run, const struct backward_pass *p, const real *vectors,
                                 const struct lstm_step *s, int64_t at) {
     const struct lstm_call *call = &run->args->call;
@@ -80,7 +80,7 @@ static bool recompute_norm_rows(const struct backward_run *run, const struct bac
     return true;
 }
 
-/* All gates of the chunk. Workers share its steps, and start and finish together. False: interrupted. */
+/* All gates of the chunk. Workers share its steps and meet before and after. False: interrupted. */
 static bool recompute_gates(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
     const struct lstm_backward *a = run->args;
     const struct lstm_call *call = &a->call;
@@ -109,7 +109,7 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
     if (!lstm_barrier(p->worker)) return false;
     lstm_share(p->worker, end - begin, &first, &last);
     for (int64_t step = begin + first, n_steps; step < begin + last; step += n_steps) {
-        /* Steps whose rows lie evenly spaced go together; h_prev of step 0 is elsewhere. */
+        /* Steps with evenly spaced rows are computed together; h_prev of step 0 is stored elsewhere. */
         const bool is_even = !call->lengths && p->x.step_stride == B * p->x.row_stride
                              && p->h.step_stride == B * p->h.row_stride && (step > 0 || p->h_effective);
         n_steps = is_even ? begin + last - step : 1;

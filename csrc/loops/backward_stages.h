@@ -1,5 +1,5 @@
-/* A backward step in stages, those of forward_stages.h in reverse. d_h and d_c are those of the step at its beginning
- * and those of the previous step at its end. */
+/* A backward step in stages, those of forward_stages.h in reverse order. Before the step, d_h and d_c are the gradients
+ * of its states; afterwards, those of the previous step. */
 #ifndef LSTM_BACKWARD_STAGES_H
 #define LSTM_BACKWARD_STAGES_H
 
@@ -16,7 +16,7 @@
 #include "sequences.h"
 #include "states.h"
 
-/* h_prev and c_prev as the steps [begin, end) of the chunk computed with them, rows as in d_gates. */
+/* The effective h_prev and c_prev of steps [begin, end) of the chunk, rows as in d_gates. */
 static void effective_states_of_chunk(const struct backward_run *run, const struct backward_pass *p, int64_t begin,
                                       int64_t end) {
     const struct lstm_call *call = &run->args->call;
@@ -42,8 +42,8 @@ static double euclidean_norm(int64_t n, const real *row) {
     return __builtin_sqrt(squares);
 }
 
-/* The gradients that reach h and c of row r at a step: d_output joins, norms are recorded, and zoneout takes what flows
- * on to the old values. */
+/* The gradients that reach h and c of row r at a step: d_output is added, norms are recorded, and zoneout sets aside
+ * the gradient of the old values. */
 static void gather_gradients(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t r,
                              const real *d_output) {
     const struct lstm_backward *a = run->args;
@@ -65,8 +65,8 @@ static void gather_gradients(const struct backward_run *run, const struct backwa
 
 /* ---- 3: the projection ------------------------------------------------------------------------------------------- */
 
-/* d_h through the projection into d_unprojected; d_h itself is kept for the gradient of weight_hr. k: of the first row
- * in the chunk. */
+/* The projection backward: d_unprojected from d_h, which is kept for the gradient of weight_hr. k: the first row's
+ * index in the chunk. */
 static bool projection_backward(const struct backward_run *run, const struct backward_pass *p, int64_t k,
                                 int64_t n_rows) {
     const int64_t R = run->d.R, H = run->args->call.model.hidden_size, stride = run->plan.d_h_new_stride;
@@ -89,7 +89,8 @@ static bool projection_backward(const struct backward_run *run, const struct bac
 
 /* ---- 2: the norms of both products ------------------------------------------------------------------------------- */
 
-/* The gates' gradients through both norms. row: the first; k: its row in the chunk. */
+/* Both norms backward: the gradients of the products from those of the gates. row: the first row; k: its index in the
+ * chunk. */
 static void norms_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
                            int64_t row, int64_t k, int64_t n_rows) {
     const struct lstm_kernels *kernels = kernels_of(&run->args->call);
@@ -115,8 +116,8 @@ static void norms_backward(const struct backward_run *run, const struct backward
 
 /* ---- 1: the effective states ------------------------------------------------------------------------------------- */
 
-/* The gradient of a state before the step: what recurrent dropout lets through, plus what zoneout kept; after a restart
- * all of it belongs to the learned state. */
+/* The gradient of a state before the step: through recurrent dropout, plus the part that zoneout set aside; after a
+ * restart all of it belongs to the learned state. */
 static void propagate_state_gradient(real *d, int64_t n, const real *mask, const real *kept, bool restarts,
                                      real *d_learned) {
     for (int64_t k = 0; mask && k < n; k++) d[k] *= mask[k];
@@ -142,7 +143,7 @@ static void propagate_state_gradients(const struct backward_run *run, const stru
     propagate_state_gradient(p->d_c + r * width, H, NULL, d_c_kept, restarts, d_learned_c);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------- */
+/* ---- all stages -------------------------------------------------------------------------------------------------- */
 
 /* One step of the worker's rows up to row_end. */
 static bool run_stages_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step,
@@ -162,7 +163,7 @@ static bool run_stages_backward(const struct backward_run *run, const struct bac
         s.unprojected = backward_workspace(run, run->plan.unprojected) + p->first_row[step - begin] * H;
     }
     advance_to_rows(p, &s, step, row, row_end);
-    s.d_output.data = NULL; /* gathered */
+    s.d_output.data = NULL; /* already in d_h */
     s.panel_end = n_panels(&run->d, H);
     (has_norm ? kernels_of(call)->cell_backward : kernels_of(call)->step_backward)(&s);
     if (has_norm) norms_backward(run, p, step, begin, row, k, s.n_rows);

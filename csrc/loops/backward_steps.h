@@ -15,7 +15,7 @@
 
 /* ---- 1: the recurrence ------------------------------------------------------------------------------------------- */
 
-/* One step of rows [row, row_end), either all or none of which have a following step in this chunk. */
+/* One step of rows [row, row_end), of which either all or none have a following step in this chunk. */
 static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
                           int64_t row, int64_t row_end, bool has_next) {
     const int64_t H = run->args->call.model.hidden_size;
@@ -55,7 +55,7 @@ static bool backward_steps(const struct backward_run *run, const struct backward
 
 /* ---- 2: the gradients of the inputs ------------------------------------------------------------------------------ */
 
-/* d_h before the chunk, unless the stages of its first step have computed it. */
+/* d_h before the chunk, unless already computed by the stages of its first step. */
 static bool backward_h(const struct backward_run *run, const struct backward_pass *p, int64_t begin) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, row = p->row_begin;
@@ -83,8 +83,8 @@ static struct lstm_rows d_x_of_chunk(const struct backward_pass *p, int64_t begi
     return (struct lstm_rows){p->d_x.data, 0, p->chunk_offsets};
 }
 
-/* d_x of the steps of a chunk, whose active rows lie one after the other in d_gates: one product, if all are this
- * worker's and d_x is as even or, with lengths, has an offset for each. A second direction adds. */
+/* d_x of the steps of a chunk, whose active rows are contiguous in d_gates: a single product if all of them are this
+ * worker's and the rows of d_x are evenly spaced or, with lengths, have one offset each. The second direction adds. */
 static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t I = p->input_size, row = p->row_begin, stride = run->plan.d_gates_stride;

@@ -17,7 +17,8 @@
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
 
-/* n rows of a tile of `tile_rows` columns, of which `present` exist, in pairs, for formats with groups: (n / 2, tile_rows, 2), of an odd n with a row of zeros. */
+/* n rows of a tile of `tile_rows` columns, of which `present` exist, in pairs, for formats with groups:
+ * (n / 2, tile_rows, 2); an odd n is padded with a row of zeros. */
 static void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
                                real *to) {
     for (int64_t k = 0; k < ((n + 1) & -2); k++)
@@ -34,10 +35,10 @@ static inline void pack_tile(int64_t n, const real *const *rows, int64_t column,
     }
 }
 
-/* The rows of a left operand. Of these three, the first that is given says where they are. */
+/* The rows of a left operand: the first of these three that is not NULL. */
 struct left_source {
     const real *chunk;   /* rows of the chunk, one after the other */
-    const real *initial; /* the previous step of x; before step 0, this (B, n_columns) in batch order */
+    const real *initial; /* the step before x's; before step 0, this array (B, n_columns) in batch order */
     const struct directed_sequence *x;
     int64_t n_columns;
 };
@@ -47,8 +48,7 @@ struct chunk_rows {
     int64_t begin, last_row, depth;
 };
 
-/* A worker's tiles of the source into (tile, depth, tile_rows). A few rows at a time, so that what is written lies
- * together. */
+/* Packs a worker's tiles of the source as (tile, depth, tile_rows), a few rows at a time for locality of the writes. */
 #define PACK_ROWS 16
 static void pack_left(const struct backward_run *run, const struct backward_pass *p, const struct left_source *from,
                       const struct chunk_rows *rows, real *to) {
@@ -88,15 +88,15 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
 }
 
 /* ---- sums -----------------------------------------------------------------------------------------------------------
- * y (+)= left^T right over the rows of a chunk, of which each worker owns some panels. Sums of the same right operand
- * are computed together. */
+ * y (+)= left^T right over the rows of a chunk; each worker owns some panels of y. Sums with the same right operand are
+ * computed together. */
 
 struct right_rows {
     const real *rows;          /* of the chunk's first row */
     int64_t stride, n_columns; /* padded */
 };
 
-/* Sums of vectors, whose left operand is a row of ones, have no format. */
+/* Sums whose left operand is a row of ones are not rounded to a format. */
 typedef void outer_kernel(const struct lstm_outer *);
 static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
     return lstm_has_groups(call->model.format) && sum->a ? format_kernels_of(call)->outer : kernels_of(call)->outer;
@@ -126,7 +126,7 @@ static bool add_sums(const struct backward_run *run, const struct backward_pass 
     return true;
 }
 
-/* Steps [begin, end) into the weight gradients. All workers arrive here together. False: interrupted. */
+/* Adds steps [begin, end) to the weight gradients. Called by all workers together. False: interrupted. */
 static bool weight_gradients(const struct backward_run *run, struct backward_pass *p, int64_t begin, int64_t end) {
     const struct lstm_model *model = &run->args->call.model;
     const struct lstm_backward_plan *plan = &run->plan;

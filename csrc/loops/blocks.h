@@ -1,4 +1,4 @@
-/* Blocks: what one kernel call takes. */
+/* Blocks: the rows and panels of one kernel call. */
 #ifndef LSTM_BLOCKS_H
 #define LSTM_BLOCKS_H
 
@@ -34,7 +34,7 @@ static inline step_backward_kernel *step_backward_of(const struct lstm_call *cal
                                                               : kernels_of(call)->step_backward;
 }
 
-/* Of n rows, how many a kernel call of that format takes. */
+/* How many of n rows a kernel call in this format may take. */
 static inline int64_t most_rows(enum lstm_format format, int64_t n) {
     return lstm_has_groups(format) && n > LSTM_OPERAND_ROWS ? LSTM_OPERAND_ROWS : n;
 }
@@ -45,10 +45,10 @@ static inline int64_t n_panels(const struct lstm_dims *d, int64_t n_columns) {
     return (n_columns + panel - 1) / panel;
 }
 
-/* How many of n units of work of `flops` each one kernel call takes, so that it is short enough to be interrupted.
- * Panels are divided first, rows only if one panel is too much: a panel is read once for all rows of a call (rows first
- * made H = 1024, B = 32 two and a half times slower). Without gain: deep panels in parts of 64 or 16 KiB, all rows
- * passing over one part before the next (0-20 % slower); prefetching the next panel, a line per k (5-10 % slower). */
+/* How many of n items, of `flops` each, one kernel call takes, so that it ends soon enough to check for interruption.
+ * Panels are divided first, rows only if one panel is too much: a panel is read once for all rows of a call (dividing
+ * rows first made H = 1024, B = 32 two and a half times slower). Tried without gain: splitting deep panels into parts
+ * of 64 or 16 KiB (0-20 % slower); prefetching the next panel, one line per k (5-10 % slower). */
 #define FLOPS_PER_BLOCK ((int64_t)1 << 26)
 static inline int64_t block_size(int64_t n, int64_t flops) {
     const int64_t most = FLOPS_PER_BLOCK / (flops > 0 ? flops : 1);

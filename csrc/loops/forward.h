@@ -1,12 +1,13 @@
-/* Forward over time: segments of steps, in each all layers, in each its directions, in each chunks, in each steps.
+/* Forward over time: nested loops over segments of steps, layers, directions, chunks, steps.
  *
- *   segment  each layer passes over it before the next layer begins, so that what flows between layers stays in the
- *            cache and inference needs no memory that grows with T (with two directions: the whole sequence)
+ *   segment  each layer processes it before the next layer begins, so that the data between layers stays in the cache
+ *            and the memory of inference does not grow with T (with two directions: the whole sequence)
  *   chunk    steps whose input projection is one (hoisted) product before the recurrence takes them one by one
  *
  * The running states are in h_n and in c (tape or workspace); they make each segment a continuation of the previous
  * one. A worker owns rows [row_begin, row_end) of the batch and panels [panel_begin, panel_end) of the gates: either
- * some rows and all panels, and then it never waits, or all rows and some panels (enum lstm_split). */
+ * some rows and all panels, and then it never waits, or all rows and some panels (enum lstm_split). In a wavefront it
+ * owns whole layers: while one layer is at a segment, the layer above is at the segment before. */
 #ifndef LSTM_LOOPS_FORWARD_H
 #define LSTM_LOOPS_FORWARD_H
 
@@ -16,6 +17,7 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "forward_pass.h"
@@ -24,12 +26,11 @@
 #include "masks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 #include "variant.h"
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
 
-/* The states before the first step of rows [begin, end) into h_state and c. The padding of c is zero and stays so. */
+/* Copies the initial states of rows [begin, end) to h_state and c. The padding of c is zero and stays zero. */
 static void start_states(const struct forward_run *run, int64_t begin, int64_t end) {
     const struct lstm_forward *a = run->args;
     const int64_t H = a->call.model.hidden_size, R = run->d.R, B = a->call.B, D = a->call.model.num_directions;
@@ -65,8 +66,8 @@ static void finish_states(const struct forward_run *run, int64_t begin, int64_t 
     }
 }
 
-/* Training: a layer's output of the segment, through dropout to the next layer. That of the last layer is copied to the
- * caller's array, so that the caller may change it without affecting the tape. */
+/* Training: applies dropout to a layer's output of the segment for the next layer. The output of the last layer is
+ * copied to the caller's array, so that modifying it does not affect the tape. */
 static void propagate_output(const struct forward_run *run, int64_t layer, int64_t begin, int64_t end,
                              int64_t row_begin, int64_t row_end) {
     const struct lstm_forward *a = run->args;
@@ -87,30 +88,67 @@ static void propagate_output(const struct forward_run *run, int64_t layer, int64
     }
 }
 
+/* One layer over steps [begin, end): the worker's directions, rows and panels of it. */
+static void run_layer(const struct forward_run *run, struct lstm_worker *worker, int64_t layer, int64_t begin,
+                      int64_t end) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t D = call->model.num_directions;
+    for (int64_t direction = 0; direction < D; direction++) {
+        if (worker->size > 1 && run->team.split == LSTM_SPLIT_DIRECTIONS && direction != worker->rank % D) continue;
+        struct forward_pass p = plan_forward_pass(run, worker, layer, direction, begin, end);
+        struct lstm_variant variant;
+        if (run->has_variant) variant = variant_of(call, &run->d, p.vectors), p.variant = &variant;
+        run_forward_pass(run, &p);
+    }
+}
+
+/* LSTM_SPLIT_LAYERS: wave w takes layer l over segment w - l; what flows between layers has two buffers for each. False:
+ * interrupted. */
+static bool run_wavefront(const struct forward_run *run, struct lstm_worker *worker) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t T = longest_length(call), L = call->model.num_layers, steps = run->plan.segment_steps;
+    const int64_t n_segments = (T + steps - 1) / steps;
+    for (int64_t wave = 0; wave < n_segments + L - 1; wave++) {
+        for (int64_t layer = worker->rank; layer < L; layer += worker->size) {
+            const int64_t begin = (wave - layer) * steps, end = T - begin < steps ? T : begin + steps;
+            if (begin < 0 || begin >= T) continue;
+            run_layer(run, worker, layer, begin, end);
+            propagate_output(run, layer, begin, end, 0, call->B);
+        }
+        if (!lstm_barrier(worker)) return false;
+    }
+    return true;
+}
+
+/* All layers over one segment, then over the next. False: interrupted. */
+static bool run_segments(const struct forward_run *run, struct lstm_worker *worker, bool waits, int64_t row_begin,
+                         int64_t row_end) {
+    const struct lstm_call *call = &run->args->call;
+    const int64_t T = longest_length(call);
+    for (int64_t begin = 0, end; begin < T; begin = end) {
+        end = T - begin < run->plan.segment_steps ? T : begin + run->plan.segment_steps;
+        for (int64_t layer = 0; layer < call->model.num_layers; layer++) {
+            run_layer(run, worker, layer, begin, end);
+            if (waits ? !lstm_barrier(worker) : lstm_cancelled(worker, 0)) return false;
+            propagate_output(run, layer, begin, end, row_begin, row_end);
+            if (waits && call->dropout > 0 && !lstm_barrier(worker)) return false;
+        }
+    }
+    return true;
+}
+
 static void forward_worker(struct lstm_worker *worker, void *arguments) {
     const struct forward_run *run = arguments;
     const struct lstm_call *call = &run->args->call;
-    const int64_t T = longest_length(call), L = call->model.num_layers, D = call->model.num_directions;
-    const bool is_team = worker->size > 1, waits = is_team && run->team.split != LSTM_SPLIT_ROWS;
+    const bool waits = worker->size > 1 && run->team.split != LSTM_SPLIT_ROWS;
     int64_t row_begin, row_end;
     share_rows(call, worker, &row_begin, &row_end);
     start_states(run, row_begin, row_end);
     if (waits && !lstm_barrier(worker)) return;
-    for (int64_t begin = 0, end; begin < T; begin = end) {
-        end = T - begin < run->plan.segment_steps ? T : begin + run->plan.segment_steps;
-        for (int64_t layer = 0; layer < L; layer++) {
-            for (int64_t direction = 0; direction < D; direction++) {
-                if (is_team && run->team.split == LSTM_SPLIT_DIRECTIONS && direction != worker->rank % D) continue;
-                struct forward_pass p = plan_forward_pass(run, worker, layer, direction, begin, end);
-                struct lstm_variant variant;
-                if (run->has_variant) variant = variant_of(call, &run->d, p.vectors), p.variant = &variant;
-                run_forward_pass(run, &p);
-            }
-            if (waits ? !lstm_barrier(worker) : lstm_cancelled(worker, 0)) return;
-            propagate_output(run, layer, begin, end, row_begin, row_end);
-            if (waits && call->dropout > 0 && !lstm_barrier(worker)) return;
-        }
-    }
+    const bool is_whole = waits && run->team.split == LSTM_SPLIT_LAYERS
+                              ? run_wavefront(run, worker)
+                              : run_segments(run, worker, waits, row_begin, row_end);
+    if (!is_whole) return;
     finish_states(run, row_begin, row_end);
     clear_padding(call, &run->args->output, run->d.output_width, row_begin, row_end);
 }
@@ -123,7 +161,7 @@ static enum lstm_status forward(const struct lstm_forward *args) {
     if (status) return status;
     run.has_stages = lstm_has_stages(call);
     run.has_variant = lstm_has_variant(call);
-    run.team = plan_team(call, &run.d, 1, run.has_stages);
+    run.team = lstm_plan_team(call, false, run.has_stages);
     return lstm_parallel(call, run.team.n_threads, forward_worker, &run);
 }
 

@@ -6,19 +6,19 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "sequences.h"
 #include "states.h"
-#include "team.h"
 
-/* What all passes of a call share. */
+/* Shared by all passes of a call. */
 struct forward_run {
     const struct lstm_forward *args;
     struct lstm_dims d;
     struct lstm_forward_plan plan;
     struct lstm_tape tape;
-    struct team team;
+    struct lstm_team team;
     bool has_stages, has_variant;
 };
 
@@ -30,7 +30,7 @@ struct forward_pass {
     struct lstm_worker *worker;
     int64_t layer, direction, input_size;
     int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
-    bool shares_units;                    /* instead of rows: all workers meet after each step */
+    bool shares_units;                    /* workers share units instead of rows, and meet after each step */
     struct directed_sequence x, h, gates; /* gates: by step of the sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;                  /* on the tape */
     const void *weight_ih, *weight_hh, *weight_hr;
@@ -38,7 +38,7 @@ struct forward_pass {
     void *operands;                   /* of this worker, with a format that has groups */
     const real *bias, *vectors;
     const struct lstm_variant *variant; /* NULL: the plain cell */
-    bool has_stages;                    /* forward_stages.h; the next five are for these */
+    bool has_stages;                    /* forward_stages.h, which use the next five members */
     struct directed_sequence a_x, a_h;  /* layer norm: x W_ih^T (data NULL: in `gates`) and h_prev W_hh^T */
     struct restart restart;
     real *h_effective, *c_effective, *unprojected; /* of one step */
@@ -49,7 +49,7 @@ struct forward_pass {
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-/* How much of a step one kernel call takes. */
+/* The rows and panels of a step that one kernel call takes. */
 struct block_limits {
     int64_t panel_flops, rows, panels;
 };
@@ -82,8 +82,8 @@ static bool run_long_step(const struct lstm_call *call, const struct forward_pas
     return true;
 }
 
-/* The same in one kernel call if the step, whose panels are set, is short enough. (A step of H = 8 takes 0.1 us: each
- * instruction counts.) */
+/* The same in one kernel call if the step, whose panels are already set, is short enough. (A step of H = 8 takes
+ * 0.1 us: every instruction counts.) */
 static inline bool run_step(const struct lstm_call *call, const struct forward_pass *p, const struct block_limits *most,
                             const struct lstm_step *s) {
     const int64_t panels = s->panel_end - s->panel_begin;

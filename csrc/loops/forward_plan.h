@@ -1,4 +1,4 @@
-/* Where the arrays of a layer are, and what a forward pass over it is given. */
+/* Where the arrays of a layer are; sets up a forward pass over it. */
 #ifndef LSTM_FORWARD_PLAN_H
 #define LSTM_FORWARD_PLAN_H
 
@@ -10,7 +10,6 @@
 #include "forward_pass.h"
 #include "forward_stages.h"
 #include "sequences.h"
-#include "team.h"
 
 static real *c_of_layer(const struct forward_run *run, int64_t layer, int64_t direction) {
     const struct lstm_forward *a = run->args;
@@ -20,14 +19,17 @@ static real *c_of_layer(const struct forward_run *run, int64_t layer, int64_t di
                             : (char *)a->workspace + run->plan.c + index * run->plan.c_bytes);
 }
 
-/* The output of a layer. In inference, the last writes the caller's. */
+/* The output of a layer. In inference, the last layer writes to the caller's array. */
 static struct lstm_sequence output_of_layer(const struct forward_run *run, int64_t layer, int64_t segment_begin) {
     const struct lstm_forward *a = run->args;
     const int64_t W = run->d.output_width;
     if (a->tape)
         return (struct lstm_sequence){(char *)a->tape + run->tape.h + layer * run->tape.h_bytes, a->call.B * W, W};
     if (layer == a->call.model.num_layers - 1) return a->output;
-    real *between = forward_workspace(run, run->plan.between + layer % 2 * run->plan.between_bytes);
+    const int64_t buffer = run->team.split == LSTM_SPLIT_LAYERS
+                               ? 2 * layer + segment_begin / run->plan.segment_steps % 2
+                               : layer % 2;
+    real *between = forward_workspace(run, run->plan.between + buffer * run->plan.between_bytes);
     return (struct lstm_sequence){between - segment_begin * a->call.B * W, a->call.B * W, W};
 }
 
@@ -53,10 +55,8 @@ static void plan_shares(const struct forward_run *run, struct forward_pass *p) {
     const int64_t D = run->args->call.model.num_directions;
     const bool is_team = p->worker->size > 1;
     p->shares_units = is_team && run->team.split == LSTM_SPLIT_UNITS;
-    if (p->shares_units)
-        rows.rank = 0, rows.size = 1;
-    else
-        panels.rank = 0, panels.size = 1;
+    if (p->shares_units || run->team.split == LSTM_SPLIT_LAYERS) rows.rank = 0, rows.size = 1;
+    if (!p->shares_units) panels.rank = 0, panels.size = 1;
     if (is_team && run->team.split == LSTM_SPLIT_DIRECTIONS) {
         rows.rank = (int)(p->worker->rank / D);
         rows.size = (int)((p->worker->size + D - 1 - p->direction) / D);
@@ -95,8 +95,10 @@ static struct forward_pass plan_forward_pass(const struct forward_run *run, stru
         .h_state = h_state_of(run, index),
         .c = c_of_layer(run, layer, direction),
         .c_step_stride = a->tape ? B * run->d.H_padded : 0};
-    char *gates = p.gates_are_kept ? (char *)a->tape + run->tape.gates + index * run->tape.gates_bytes
-                                   : (char *)a->workspace + run->plan.gates + direction * run->plan.gates_bytes;
+    const int64_t layer_gates = run->team.split == LSTM_SPLIT_LAYERS ? worker->rank : 0;
+    char *gates = p.gates_are_kept
+                      ? (char *)a->tape + run->tape.gates + index * run->tape.gates_bytes
+                      : (char *)a->workspace + run->plan.gates + (direction + layer_gates) * run->plan.gates_bytes;
     p.gates = (struct directed_sequence){.data = (real *)gates, .step_stride = B * width, .row_stride = width};
     if (run->has_stages) plan_stages(run, &p, &packed);
     plan_shares(run, &p);

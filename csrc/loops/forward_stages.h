@@ -1,4 +1,4 @@
-/* A forward step in stages, for whatever acts on whole rows or on states:
+/* A forward step in stages, for options that act on whole rows or on states:
  *
  *   1. the effective states: after resets, h_prev also after recurrent dropout (states.h)
  *   2. the fused step; with layer norm instead the recurrent product, its norm and the cell
@@ -17,7 +17,7 @@
 #include "sequences.h"
 #include "states.h"
 
-/* Where the stages of a pass keep their intermediate results. */
+/* The intermediate results of the stages of a pass. */
 static void plan_stages(const struct forward_run *run, struct forward_pass *p, const struct lstm_packed *packed) {
     const struct lstm_forward *a = run->args;
     const int64_t B = a->call.B, width = run->d.gates_width, direction = p->direction;
@@ -99,7 +99,7 @@ static void zoneout_rows(const struct forward_run *run, const struct forward_pas
     }
 }
 
-/* fused: the step that a plain cell would take. (Not inlined, which would slow down the loop of plain cells.) */
+/* fused: the step as a plain cell would take it. (Not inlined, which would slow down the loop of plain cells.) */
 NEVER_INLINE bool run_stages(const struct forward_run *run, const struct forward_pass *p,
                              const struct block_limits *most, const struct lstm_step *fused, int64_t step,
                              int64_t gates_from) {

@@ -1,4 +1,4 @@
-/* The steps of a forward pass: chunks, in each the hoisted input projection and then the recurrence, step by step. */
+/* The steps of a forward pass. For each chunk: the hoisted input projection, then the recurrence step by step. */
 #ifndef LSTM_FORWARD_STEPS_H
 #define LSTM_FORWARD_STEPS_H
 
@@ -16,19 +16,19 @@
 
 /* ---- the hoisted input projection -------------------------------------------------------------------------------- */
 
-/* Hoisting pays if a step has too few rows to fill a tile, or if W_ih would push W_hh out of the cache. An input of one
- * or two numbers is cheaper to compute with the step: the gates then never go through memory. */
+/* Hoisting pays off if a step has too few rows to fill a tile, or if W_ih would evict W_hh from the cache. An input of
+ * one or two numbers is cheaper to multiply within the step: the gates then never go through memory. */
 static bool is_worth_hoisting(const struct forward_run *run, const struct forward_pass *p) {
     const struct lstm_model *model = &run->args->call.model;
-    if (model->layer_norm) return true;              /* the norm is between this product and the recurrent one */
-    if (lstm_has_groups(model->format)) return true; /* both may differ in format; their kernels take one product */
+    if (model->layer_norm) return true;              /* each product is normalised separately */
+    if (lstm_has_groups(model->format)) return true; /* their kernels compute one product; the formats may differ */
     const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
                                  * lstm_format_bytes(model->format, run->d.element_bytes);
     return run->plan.chunk_steps > 1 && p->step_end - p->step_begin > 1 && p->input_size > 2
            && (p->row_end - p->row_begin < kernels_of(&run->args->call)->tile_rows || weight_bytes > 384 << 10);
 }
 
-/* The norm of the input products of steps [begin, end), `to`, into the gates. */
+/* Normalises the input products `to` of steps [begin, end) into the gates. */
 static void normalise_inputs(const struct forward_run *run, const struct forward_pass *p,
                              const struct directed_sequence *to, int64_t begin, int64_t end, int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
@@ -45,8 +45,8 @@ static void normalise_inputs(const struct forward_run *run, const struct forward
     }
 }
 
-/* pre = x W_ih^T + bias for steps [begin, end) into the gates, with layer norm in between. Rows that lie evenly spaced
- * become one product; with few rows and many steps, each row becomes one. */
+/* Writes pre = x W_ih^T + bias for steps [begin, end) to the gates, with layer norm in between. Evenly spaced rows are
+ * multiplied in one product; with few rows and many steps, there is one product per row. */
 static bool project_inputs(const struct forward_run *run, const struct forward_pass *p, int64_t begin, int64_t end,
                            int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
@@ -113,7 +113,7 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
     for (int64_t step = begin; step < end; step++) {
         const bool is_first = step == p->step_begin;
         row_end = active_end(call, step, row, row_end);
-        if (row_end == row) continue; /* (with lengths, and then there is no barrier after the step) */
+        if (row_end == row) continue; /* (only with lengths, where no barrier follows the step) */
         s.n_rows = row_end - row;
         s.descending = step & 1;
         if (!is_hoisted) s.x = rows_at(&p->x, step, row, row_end);
@@ -132,7 +132,7 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
     return true;
 }
 
-/* h after the last step of the pass, or of each row, into the running state. */
+/* Copies h after the last step of the pass, or of each row, to the running state. */
 static void store_h_state(const struct forward_run *run, const struct forward_pass *p) {
     const int64_t R = run->d.R;
     int64_t row_begin = p->row_begin, row_end = p->row_end;

@@ -1,5 +1,5 @@
-/* A linear layer over n rows, y = x W^T + b: the readout of a network in training, with the kernels and the bits of the
- * rest. Its sums do not depend on the number of threads, which a BLAS does not promise. */
+/* A linear layer over n rows, y = x W^T + b: the readout of a network in training, computed with the same kernels. Its
+ * sums do not depend on the number of threads, which a BLAS does not guarantee. */
 #ifndef LSTM_LINEAR_H
 #define LSTM_LINEAR_H
 
@@ -8,11 +8,11 @@
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
 #include "pack.h"
 #include "sequences.h"
-#include "team.h"
 
 struct linear_run {
     const struct lstm_linear *args;
@@ -31,8 +31,8 @@ static void linear_product(struct lstm_worker *worker, const struct linear_run *
     if (p.n_rows) run_product(worker, &run->args->call, &run->outputs, p);
 }
 
-/* The operands of rows [k, k + depth), the worker's share: x as the left one in tiles, d_y as the right one in padded
- * rows. */
+/* Packs the worker's share of the operands of rows [k, k + depth): x as the left operand in tiles, d_y as the right
+ * operand in padded rows. */
 static void pack_operands(struct lstm_worker *worker, const struct linear_run *run, int64_t k, int64_t depth) {
     const struct lstm_linear *a = run->args;
     const int64_t I = a->n_inputs, O = a->n_outputs, tile_rows = kernels_of(&a->call)->tile_rows;
@@ -127,8 +127,8 @@ static enum lstm_status linear(const struct lstm_linear *a) {
                              .right = (real *)(at + plan.right),
                              .sums = (real *)(at + plan.sums)};
     const double flops = 2.0 * (a->d_y ? 2 : 1) * (double)a->n * (double)a->n_inputs * (double)a->n_outputs;
-    const int64_t n_threads = worthwhile_threads(flops, a->call.n_threads);
-    return lstm_parallel(&a->call, n_threads < 1 ? 1 : (int)n_threads, linear_worker, &run);
+    const int n_threads = lstm_worthwhile_threads(a->call.isa, a->call.model.dtype, flops, a->call.n_threads);
+    return lstm_parallel(&a->call, n_threads, linear_worker, &run);
 }
 
 #endif

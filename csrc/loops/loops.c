@@ -1,5 +1,5 @@
-/* The loops over time, batch and threads for one dtype, compiled once for each, for the baseline processor: they pass
- * pointers to kernels a few times per step. */
+/* The loops over time, batch and threads, compiled once per dtype for the baseline processor: they only pass pointers
+ * to kernels, a few times per step. */
 #include "loops.h"
 
 #include "../kernels/table.h"

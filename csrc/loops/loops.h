@@ -1,4 +1,4 @@
-/* The loops of each dtype, which entry.c chooses from. loops.c defines them, compiled once per dtype. */
+/* The loops for each dtype, called by entry.c and defined by loops.c, which is compiled once per dtype. */
 #ifndef LSTM_LOOPS_H
 #define LSTM_LOOPS_H
 

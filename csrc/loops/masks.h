@@ -1,8 +1,8 @@
 /* Random masks: dropout between layers, recurrent dropout, zoneout.
  *
- * Their random words (kernels/random.h) are keyed by the seed and counted by coordinates. So a mask depends on neither
- * threads nor time chunks, and backward generates it again instead of keeping it. Element k at step t of batch row b
- * takes word k % 4 of the counter (k / 4, b, t, stream). */
+ * Their random words (kernels/random.h) are keyed by the seed, with coordinates as the counter. So a mask depends on
+ * neither threads nor time chunks, and backward regenerates it instead of storing it. Element k at step t of batch row
+ * b uses word k % 4 of the counter (k / 4, b, t, stream). */
 #ifndef LSTM_MASKS_H
 #define LSTM_MASKS_H
 
@@ -11,7 +11,7 @@
 #include "../real.h"
 #include "blocks.h"
 
-/* Streams: for dropout the layer, for the others one of these plus layer * D + direction. */
+/* Streams: the layer for dropout; one of these plus layer * D + direction for the others. */
 #define STREAM_RECURRENT (1u << 28)
 #define STREAM_ZONEOUT_H (2u << 28)
 #define STREAM_ZONEOUT_C (3u << 28)
@@ -28,7 +28,7 @@ static struct mask_row mask_of(const struct lstm_call *call, double p, uint32_t 
         kernels_of(call), {call->seed, (uint32_t)b, (uint32_t)t, stream}, (uint64_t)(p * 4294967296.0)};
 }
 
-/* Elements from k on, at most MASK_PIECE of n: -1 if hit, else 0. Returns how many. */
+/* Up to MASK_PIECE elements, starting at k of n: -1 if hit, else 0. Returns their number. */
 #define MASK_PIECE (4 * LSTM_RANDOM_BLOCK)
 static int64_t draw_mask(const struct mask_row *mask, int64_t k, int64_t n, int32_t *hits) {
     const int64_t count = n - k < MASK_PIECE ? n - k : MASK_PIECE;
@@ -63,7 +63,7 @@ static void recurrent_mask(const struct lstm_call *call, int64_t index, int64_t 
     }
 }
 
-/* Zoneout: y keeps the old value where it is hit. old NULL: zeros. */
+/* Zoneout: y keeps the old value where the mask hits. old NULL: zeros. */
 static void zoneout(struct mask_row mask, int64_t width, const real *old, real *y) {
     int32_t hits[MASK_PIECE];
     for (int64_t k = 0, n; k < width; k += n) {
@@ -75,7 +75,7 @@ static void zoneout(struct mask_row mask, int64_t width, const real *old, real *
     }
 }
 
-/* The gradient of the old value into d_old; that of the new one stays in d. */
+/* Moves the gradient of the old value to d_old; that of the new value stays in d. */
 static void zoneout_backward(struct mask_row mask, int64_t width, real *d, real *d_old) {
     int32_t hits[MASK_PIECE];
     for (int64_t k = 0, n; k < width; k += n) {

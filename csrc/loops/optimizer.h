@@ -1,4 +1,4 @@
-/* A step of an optimiser, one pass over flat parameters. Formulas: lstm_fast/train/optimizers.py. */
+/* An optimizer step, one pass over flat parameters. Formulas: lstm_fast/train/optimizers.py. */
 #ifndef LSTM_OPTIMIZER_H
 #define LSTM_OPTIMIZER_H
 
@@ -20,7 +20,7 @@ static void sgd(const struct lstm_optimizer *o) {
     }
 }
 
-/* x to the power n by squaring: the same bits everywhere, which libm's pow does not promise. */
+/* x to the power n by squaring: the same bits everywhere, which libm's pow does not guarantee. */
 static double power(double x, int64_t n) {
     double y = 1;
     for (; n > 0; n /= 2, x *= x)
@@ -56,7 +56,7 @@ static void optimize(const struct lstm_optimizer *o) {
     lstm_parallel(&call, 1, optimize_worker, (void *)o);
 }
 
-/* In double, as four sums side by side. */
+/* In double precision, as four interleaved sums. */
 static double square_sum(int64_t n, const real *x) {
     double sums[4] = {0};
     for (int64_t k = 0; k < n; k++) sums[k % 4] += (double)x[k] * (double)x[k];

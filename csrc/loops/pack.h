@@ -11,7 +11,7 @@
 #include "../real.h"
 #include "../threads.h"
 
-/* The row of PyTorch's arrays that column c of a row of gates is; -1 for padding. */
+/* The row of PyTorch's arrays for column c of a row of gates; -1 for padding. */
 static int64_t gate_row(const struct lstm_dims *d, int64_t H, int64_t c) {
     const int64_t block = d->n_gates * d->vector; /* the gates of one vector of units */
     const int64_t unit = c / block * d->vector + c % d->vector, gate = c % block / d->vector;
@@ -25,7 +25,7 @@ static struct lstm_dims without_gates(const struct lstm_dims *d, int64_t padded)
 
 /* ---- columns are gates: forward ---------------------------------------------------------------------------------- */
 
-/* packed[k][c] = weight[gate_row(c)][k], in the format of both, without groups. */
+/* packed[k][c] = weight[gate_row(c)][k]; both in the same format, without groups. */
 static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
                          const void *weight, void *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -45,7 +45,7 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
     }
 }
 
-/* The same in groups: packed[k / group][c][k % group], all panels whole. */
+/* The same in groups: packed[k / group][c][k % group], all panels full. */
 static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, int64_t group,
                         bool rounds, const void *weight, void *packed) {
     const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
@@ -70,8 +70,8 @@ static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enu
         }
 }
 
-/* The scales of an INT8 matrix, times that of the left operand unless its rows have scales, and what an offset of the
- * left operand adds to each sum. */
+/* The scales of an INT8 matrix, multiplied by that of the left operand unless its rows have scales, and the
+ * corrections: what the offset of the left operand adds to each sum. */
 static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, bool by_row, bool has_offset,
                         const int8_t *weight, const float *scale, float *packed) {
     int32_t *corrections = (int32_t *)(packed + d->gates_width);
@@ -97,10 +97,10 @@ static void pack_matrix(const struct lstm_model *m, const struct lstm_dims *d, c
 
 /* The inverse, for gradients: the rows of `weight` that belong to this worker's panels. packed NULL: zeros.
  *
- * A piece of the depth at a time, so that each cache line is used up while it is in the cache, and pieces are
- * prefetched, as they are no stream that the processor could predict. (One column after the other took up to an eighth
- * of a training call of one sequence. Packing that way is no faster.) The columns of one gate of one vector of units
- * are adjacent, and so are their rows. */
+ * A piece of the depth at a time, so that each cache line is used completely while it is in the cache; pieces are
+ * prefetched, because the accesses are too irregular for the hardware prefetcher. (Column by column, this took up to an
+ * eighth of a training call of one sequence. Packing this way is no faster.) The columns of one gate of one vector of
+ * units are adjacent, and so are their rows. */
 #define UNPACK_PIECE 16
 static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *worker, int64_t H, int64_t depth,
                            const real *packed, real *weight) {
@@ -135,7 +135,7 @@ static void pack_row(const struct lstm_dims *d, int64_t H, const real *from, rea
 
 /* ---- columns are inputs or hidden units: backward ---------------------------------------------------------------- */
 
-/* packed[(unit, gate)][c] = weight[gate * H + unit][c]: the depth runs over units and, within each, over its gates. */
+/* packed[(unit, gate)][c] = weight[gate * H + unit][c]: the depth runs over units and, within a unit, over gates. */
 static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, const real *weight, real *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
     const int64_t padded = (n_columns + d->vector - 1) / d->vector * d->vector;
@@ -150,7 +150,7 @@ static void pack_rows(const struct lstm_dims *d, int64_t H, int64_t n_columns, c
     }
 }
 
-/* The same in BFLOAT16: the depth runs over gates and, within each, over pairs of its units; all panels whole. */
+/* The same in BFLOAT16: the depth runs over gates and, within a gate, over pairs of units; all panels are full. */
 static void pack_row_pairs(const struct lstm_dims *d, int64_t H, int64_t n_columns, const float *weight,
                            uint16_t *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector, units = (H + 1) & -2;

@@ -1,10 +1,10 @@
-/* Sequences as the loops walk over them.
+/* Sequences as the loops traverse them.
  *
- * Inside, batch rows are sorted by length, longest first, and step s of a row is its s-th in the order of its
- * direction. So at every step the active rows are the first ones, in both directions, and kernels see nothing else.
- * What the caller owns (x, output, their gradients) stays where it is; an offset per row says where. (Copies in the
- * order of steps took 1-2 % more at H = 64. Rows in a random order cost 2-8 % against sorted ones: their memory is no
- * stream.) */
+ * Internally, batch rows are sorted by length, longest first, and step s of a row is its s-th in the order of the
+ * direction. At every step the active rows then come first, in both directions, and kernels process only these. The
+ * caller's arrays (x, output, their gradients) are accessed in place, through an offset per row. (Copies in the order
+ * of steps cost 1-2 % at H = 64. Rows in random order are 2-8 % slower than sorted ones: their memory accesses are not
+ * sequential.) */
 #ifndef LSTM_SEQUENCES_H
 #define LSTM_SEQUENCES_H
 
@@ -27,7 +27,7 @@ static inline int64_t row_length(const struct lstm_call *call, int64_t r) {
 }
 static inline int64_t longest_length(const struct lstm_call *call) { return call->B ? row_length(call, 0) : 0; }
 
-/* Of the sorted rows [begin, end), those active at a step are [begin, active_end). */
+/* The rows of the sorted rows [begin, end) that are active at a step are [begin, active_end). */
 static inline int64_t active_end(const struct lstm_call *call, int64_t step, int64_t begin, int64_t end) {
     while (call->lengths && end > begin && call->lengths[end - 1] <= step) end--;
     return end;
@@ -49,14 +49,14 @@ static void share_rows(const struct lstm_call *call, const struct lstm_worker *w
     if (worker->rank == worker->size - 1) *end = call->B;
 }
 
-/* Time t of sorted row r in an array of the caller's. */
+/* Time t of sorted row r in one of the caller's arrays. */
 static inline real *caller_row(const struct lstm_call *call, const struct lstm_sequence *x, int64_t t, int64_t r) {
     const int64_t offset = call->packed_rows ? (call->packed_rows[t] + r) * x->row_stride
                                              : t * x->step_stride + batch_row(call, r) * x->row_stride;
     return (real *)x->data + offset;
 }
 
-/* Zeros in the padding of sorted rows [begin, end), n numbers a step. */
+/* Zeroes the padding of sorted rows [begin, end), n numbers per step. */
 static void clear_padding(const struct lstm_call *call, const struct lstm_sequence *x, int64_t n, int64_t begin,
                           int64_t end) {
     if (!call->lengths || call->packed_rows || !x->data || begin == end) return;
@@ -66,7 +66,7 @@ static void clear_padding(const struct lstm_call *call, const struct lstm_sequen
     }
 }
 
-/* A row of n numbers, copied or, from NULL, zeros; then zeros up to `padded`. */
+/* Copies a row of n numbers (from NULL: zeros) and pads it with zeros up to `padded`. */
 static inline void fill_row(real *row, int64_t n, int64_t padded, const real *from) {
     if (from && from != row) memcpy(row, from, (size_t)n * sizeof(real));
     if (!from) memset(row, 0, (size_t)n * sizeof(real));
@@ -75,9 +75,9 @@ static inline void fill_row(real *row, int64_t n, int64_t padded, const real *fr
 
 /* ---- steps of a direction ---------------------------------------------------------------------------------------- */
 
-/* A sequence in the order in which a direction takes its steps: sorted row r at step s is at data + s * step_stride +
- * (offsets ? offsets[r] : r * row_stride). In a packed sequence packed_rows and, in the reverse direction, lengths say
- * where it is. */
+/* A sequence in the order of a direction's steps: sorted row r at step s is at data + s * step_stride +
+ * (offsets ? offsets[r] : r * row_stride). The position in a packed sequence follows from packed_rows and, in the
+ * reverse direction, lengths. */
 struct directed_sequence {
     real *data;
     int64_t step_stride, row_stride;
@@ -85,8 +85,8 @@ struct directed_sequence {
     int64_t *offsets_of_step[2]; /* packed: space for the offsets of the rows of an even and of an odd step */
 };
 
-/* Columns from `column` on of a sequence, either the caller's (in batch order, or packed) or sorted. offsets: space for
- * 2 B offsets, of which those of rows [row_begin, row_end) are written. */
+/* A sequence starting at `column`, either the caller's (in batch order, or packed) or sorted. offsets: space for 2 B
+ * offsets, of which those of rows [row_begin, row_end) are written. */
 static struct directed_sequence directed_sequence_of(const struct lstm_call *call, const struct lstm_sequence *x,
                                                      int64_t direction, int64_t column, bool is_callers,
                                                      int64_t row_begin, int64_t row_end, int64_t *offsets) {
@@ -102,7 +102,7 @@ static struct directed_sequence directed_sequence_of(const struct lstm_call *cal
         to.offsets_of_step[0] = offsets, to.offsets_of_step[1] = offsets + call->B;
         return to;
     }
-    if (direction && !call->lengths) to.data += (call->T - 1) * x->step_stride; /* all begin at the last step */
+    if (direction && !call->lengths) to.data += (call->T - 1) * x->step_stride; /* all rows begin at the last step */
     if (!call->lengths || (!direction && !rows)) return to;
     for (int64_t r = row_begin; r < row_end; r++)
         offsets[r] = (direction ? (call->lengths[r] - 1) * x->step_stride : 0) + (rows ? rows[r] : r) * x->row_stride;
@@ -124,7 +124,7 @@ NEVER_INLINE struct lstm_rows packed_rows_at(const struct directed_sequence *x, 
     return (struct lstm_rows){x->data, x->row_stride, offsets + row};
 }
 
-/* Rows [row, end) of a step, as kernels take them. Valid until the rows of the step after the next are asked for. */
+/* Rows [row, end) of a step, as kernels take them. Valid until this is called for the step after the next. */
 static inline struct lstm_rows rows_at(const struct directed_sequence *x, int64_t step, int64_t row, int64_t end) {
     if (x->packed_rows) return packed_rows_at(x, step, row, end);
     return (struct lstm_rows){x->data + step * x->step_stride + (x->offsets ? 0 : row * x->row_stride), x->row_stride,

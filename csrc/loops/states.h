@@ -1,6 +1,5 @@
-/* The states between two steps: where a sequence restarts (resets, from the learned state or zero), and what recurrent
- * dropout leaves of h_prev for W_hh. Both change the *effective* states, those that a step computes with, and never
- * those that the previous step has left. */
+/* The states between two steps: restarts (resets to the learned state or to zero) and the recurrent dropout of h_prev.
+ * Both change only the *effective* states, the inputs of a step, and never the outputs of the previous step. */
 #ifndef LSTM_STATES_H
 #define LSTM_STATES_H
 
@@ -11,7 +10,7 @@
 #include "masks.h"
 #include "sequences.h"
 
-/* The time of a direction's step of sorted row r. */
+/* The time of a step of sorted row r in a direction. */
 static inline int64_t time_of(const struct lstm_call *call, int64_t direction, int64_t step, int64_t r) {
     return direction ? row_length(call, r) - 1 - step : step;
 }
@@ -24,7 +23,7 @@ static inline bool restarts_at(const struct lstm_call *call, int64_t direction, 
     return t < row_length(call, r) && call->resets[t * call->B + batch_row(call, r)];
 }
 
-/* What the steps of one layer and direction do to the states before them. */
+/* How the effective states of one layer and direction follow from those before each step. */
 struct restart {
     int64_t index, direction; /* index: layer * D + direction */
     const real *h, *c;        /* the learned state where a row restarts; NULL: zero */
@@ -48,14 +47,14 @@ static void recurrent_masks(const struct lstm_call *call, int64_t R, int64_t beg
             recurrent_mask(call, index, batch_row(call, r), R, masks + (index * call->B + r) * R);
 }
 
-/* h_prev of sorted row r for W_hh. */
+/* The effective h_prev of sorted row r. */
 static void effective_h(const struct lstm_call *call, const struct restart *restart, int64_t step, int64_t r, int64_t R,
                         const real *h_prev, real *h) {
     fill_row(h, R, R, restarts_at(call, restart->direction, step, r) ? restart->h : h_prev);
     for (int64_t k = 0; restart->masks && k < R; k++) h[k] *= restart->masks[r * R + k];
 }
 
-/* c_prev of sorted row r. */
+/* The effective c_prev of sorted row r. */
 static void effective_c(const struct lstm_call *call, const struct restart *restart, int64_t step, int64_t r,
                         int64_t H_padded, const real *c_prev, real *c) {
     fill_row(c, H_padded, H_padded, restarts_at(call, restart->direction, step, r) ? restart->c : c_prev);

@@ -1,4 +1,4 @@
-/* The variant of a model's cell, as the kernels take it. */
+/* Describes the options of a model's cell for the kernels. */
 #ifndef LSTM_VARIANT_H
 #define LSTM_VARIANT_H
 
@@ -8,7 +8,7 @@
 #include "../real.h"
 #include "blocks.h"
 
-/* The least and the greatest value of an activation, all of which are monotonic, between -bound and bound. */
+/* The smallest and largest value of an activation on [-bound, bound]; all activations are monotonic. */
 static void range_of_activation(const struct lstm_call *call, struct lstm_activation activation, real bound, real *low,
                                 real *high) {
     const real z[] = {-bound, bound};

@@ -1,12 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
 """The binding, module lstm_fast._core: arrays -> argument struct -> C call without the GIL -> status to exception.
 
-Private. Its callers check shapes and dtypes with messages for people. Whatever they say, nothing here reads or writes
-outside the arrays it is given: each shape is checked against the model that the weights were packed for. README.md
-has the map.
+Private. Its callers check shapes and dtypes with friendlier messages. Independently of them, nothing here reads or
+writes outside the given arrays: each shape is checked against the model for which the weights were packed. README.md
+describes the files.
 """
 import os
 import threading
+import warnings
 
 import numpy
 
@@ -22,8 +23,8 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from lstm_fast._binding.csrc cimport *
 
-LARGEST_SIZE = LSTM_LARGEST_SIZE  # of an input, a hidden or projected state, and of layers
-MOST_THREADS = LSTM_MOST_THREADS  # of a call
+LARGEST_SIZE = LSTM_LARGEST_SIZE  # input, hidden and projection sizes and num_layers
+MOST_THREADS = LSTM_MOST_THREADS  # per call
 
 include "instruction_sets.pxi"
 include "buffers.pxi"

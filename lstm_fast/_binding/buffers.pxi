@@ -1,10 +1,10 @@
-# The one reader of buffers: arrays to pointers. Shapes come from the buffer, never from attributes. Whoever asks
-# keeps the array alive for as long as the memory is used.
+# The only reader of buffers: arrays to pointers. Shapes come from the buffer, never from attributes. The caller must
+# keep the array alive for as long as the memory is used.
 
 cdef extern from "Python.h":
     int lstm_get_buffer "PyObject_GetBuffer"(object exporter, Py_buffer *view, int flags) noexcept
 
-cdef type plain_array = numpy.ndarray  # not a subclass: a masked array means something else
+cdef type plain_array = numpy.ndarray  # no subclasses: a masked array, for instance, has other semantics
 
 # Number formats, as in the buffer protocol.
 cdef dict DTYPES = {c'f': numpy.dtype("float32"), c'd': numpy.dtype("float64"), c'e': numpy.dtype("float16"),
@@ -21,7 +21,7 @@ cdef inline int64_t number_bytes(char code) noexcept:
 
 
 cdef char dtype_code(dtype) except 0:
-    """Of float32 or float64."""
+    """The buffer protocol's code of float32 or float64."""
     char = dtype.char
     if char != "f" and char != "d":
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
@@ -36,10 +36,10 @@ cdef struct Memory:
 
 
 cdef inline int read_buffer(object array, char code, int flags, Memory *a) except -1:
-    """1 and where the array lies; 0 unless it is an aligned one of this format, of at most three axes and whole
-    numbers apart.
+    """Describes the memory of an array and returns 1; 0 unless the array has this format, is aligned, has at most three
+    axes, and its strides are multiples of the item size.
 
-    PyBUF_C_CONTIGUOUS in flags: unless it is contiguous too; strides are then left out.
+    PyBUF_C_CONTIGUOUS in flags: it must be contiguous too; strides are then not filled in.
     """
     cdef Py_buffer view
     cdef int shift = number_shift(code), fits, k
@@ -62,7 +62,7 @@ cdef inline int read_buffer(object array, char code, int flags, Memory *a) excep
 
 
 cdef int no_buffer() except -1:
-    """0 if the exception says that there is no such buffer; passed on if it is about something else."""
+    """0 if the exception means that there is no such buffer; any other exception propagates."""
     if not PyErr_ExceptionMatches((BufferError, TypeError, ValueError)):
         return -1
     PyErr_Clear()
@@ -98,7 +98,7 @@ cdef void *exact(str name, object array, char code, c_bool writable, int ndim, i
 
 
 cdef void *numbers(str name, object array, char code, c_bool writable, int64_t *n) except? NULL:
-    """The memory of a C-contiguous array of any shape, and how many numbers it holds; NULL if it is empty."""
+    """The memory of a C-contiguous array of any shape, and its size in n; NULL if it is empty."""
     cdef Memory a
     cdef int k
     if not read_buffer(array, code, contiguous(writable), &a):
@@ -111,7 +111,7 @@ cdef void *numbers(str name, object array, char code, c_bool writable, int64_t *
 
 cdef lstm_sequence sequence(str name, object array, char code, c_bool writable, int64_t n_0, int64_t n_1,
                             int64_t n_2) except *:
-    """An array of this shape, its last axis contiguous; None: no data."""
+    """An array of this shape whose last axis is contiguous; None: no data."""
     cdef lstm_sequence s
     cdef Memory a
     s.data, s.step_stride, s.row_stride = NULL, 0, 0

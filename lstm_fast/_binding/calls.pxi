@@ -1,4 +1,4 @@
-# What every call has: thresholds, signals, status to exception, the flag of an object that one thread uses at a time.
+# Common to all calls: thresholds, signals, status to exception, the flag of objects limited to one thread at a time.
 
 cdef extern from *:
     """
@@ -22,12 +22,12 @@ cdef extern from "Python.h":
 
 cdef lstm_split current_split = LSTM_SPLIT_BEST  # see testing.pxi
 
-# Multiplications below which a call is over before a signal could matter, or before the GIL could be given away.
+# Calls with fewer multiplications are too short to check for signals, or to release the GIL.
 cdef double INTERRUPTIBLE_WORK = 1e6, SHORT_WORK = 37500
 
 
 cdef inline double work(const lstm_model *m, double n_rows) noexcept:
-    """Multiplications of n_rows steps, for each gate."""
+    """Multiplications per gate in n_rows steps."""
     return n_rows * m.num_layers * m.hidden_size * (m.input_size + m.hidden_size)
 
 
@@ -39,8 +39,8 @@ cdef inline c_bool is_short_call(const lstm_model *m, int64_t n_rows) noexcept:
     return work(m, n_rows) < SHORT_WORK
 
 
-# A signal handler's exception stays pending from here until raise_status(), which comes first after the call: no
-# Python API may be called in between. What the call borrowed is given back in a `finally`.
+# A signal handler's exception stays pending from here until raise_status(), which must directly follow the call: no
+# Python API may be used in between. Borrowed memory is returned in a `finally`.
 cdef c_bool check_signals(void *context) noexcept with gil:
     return PyErr_CheckSignals() != 0
 
@@ -49,16 +49,24 @@ cdef c_bool is_main_thread() except? False:
     return threading.get_ident() == threading.main_thread().ident
 
 
+cdef int warn_of_missing_threads() except -1:
+    """Once per process."""
+    if lstm_threads_were_missing():
+        warnings.warn("the system has no more threads to give (limits of the process or of its memory, OMP_STACKSIZE): "
+                      "lstm_fast computes with fewer, to the same bits", RuntimeWarning, stacklevel=2)
+    return 0
+
+
 cdef int raise_status(lstm_status status) except -1:
     if status == LSTM_TOO_LARGE:
         raise MemoryError("the sizes overflow 64 bits")
     if status == LSTM_INTERRUPTED:
         return lstm_raise_pending()
-    return 0
+    return warn_of_missing_threads()
 
 
 cdef int run_forward(lstm_forward_args *a, c_bool is_short) except -1:
-    """A call whose other arguments are set, on a borrowed workspace. is_short: with the GIL."""
+    """Runs a call whose other arguments are set, with a borrowed workspace. is_short: keep the GIL."""
     cdef int64_t n = 0
     cdef lstm_status status
     cdef Block workspace

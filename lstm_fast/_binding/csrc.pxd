@@ -79,12 +79,14 @@ cdef extern from "lstm_fast.h" nogil:
         int64_t vector_bytes
     const lstm_isa lstm_isas[]
     const lstm_isa *lstm_best_isa()
+    const lstm_isa *lstm_narrower_isa(const lstm_isa *)
 
     enum lstm_split:
         LSTM_SPLIT_BEST
         LSTM_SPLIT_ROWS
         LSTM_SPLIT_DIRECTIONS
         LSTM_SPLIT_UNITS
+        LSTM_SPLIT_LAYERS
     struct lstm_call:
         lstm_model model
         const lstm_isa *isa
@@ -197,6 +199,25 @@ cdef extern from "lstm_fast.h" nogil:
     int64_t lstm_tape_c(const lstm_call *, int64_t layer, int64_t direction)
     int64_t lstm_tape_h(const lstm_call *, int64_t layer)
     void lstm_activate(const lstm_isa *, lstm_dtype, lstm_activation, c_bool slope, int64_t n, const void *x, void *y)
+    enum lstm_backend:
+        LSTM_SERIAL
+        LSTM_OPENMP
+        LSTM_POOL
+
     c_bool lstm_has_openmp()
+    lstm_backend lstm_get_backend "lstm_backend"()
+    c_bool lstm_use_backend(lstm_backend)
+    c_bool lstm_threads_were_missing() nogil
     int lstm_max_threads()
     void lstm_watch_forks()
+
+cdef extern from "plan.h" nogil:
+    c_bool lstm_has_stages(const lstm_call *)
+
+cdef extern from "split.h" nogil:
+    struct lstm_team:
+        int n_threads
+        lstm_split split
+
+    lstm_team lstm_plan_team(const lstm_call *, c_bool is_backward, c_bool has_stages)
+    double lstm_team_ns(const lstm_call *, c_bool is_backward, lstm_team)

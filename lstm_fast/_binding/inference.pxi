@@ -1,6 +1,6 @@
 # The fast path of inference on arrays and tensors, for arguments of the right dtype and layout. (Checks in Python
-# took 10 us, as long as a hundred steps of 8 units.) Anything else is a ValueError without words here: the caller
-# then takes the slow path, which converts it or explains what is wrong.
+# took 10 us, as long as a hundred steps of 8 units.) Anything else raises a ValueError without a message: the caller
+# then takes the slow path, which converts the arguments or explains what is wrong.
 
 cdef enum Form:
     STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
@@ -23,9 +23,10 @@ cdef inline int read_strided(object array, char code, Memory *memory) except -1:
 
 
 cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, FastCall *s):
-    """Begins a call on x, which lies `at`, without its states. of_steps: batch_sizes if PACKED, else lengths or None.
+    """Prepares a call on x, whose memory is `at`, except its states. of_steps: batch_sizes if PACKED, else lengths or
+    None.
 
-    Returns what must stay alive until the call is over."""
+    Returns an object that must be kept alive until the call returns."""
     cdef Order order = Order(0, 0, NULL, NULL, NULL)
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
@@ -47,7 +48,7 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
     else:
         kept = read_batch_sizes(of_steps, at.shape[0], &order)
         T, B = order.T, order.B
-        s.args.x.step_stride = B * at.stride[0]  # if there is no padding
+        s.args.x.step_stride = B * at.stride[0]  # used if all sequences have the same length
     if T < 1 or B < 1:
         raise ValueError
     if of_steps is not None and form != PACKED:
@@ -60,7 +61,7 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
 
 
 cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCall *s) except NULL:
-    """The memory of a contiguous state of n numbers a sequence."""
+    """The memory of a contiguous state of n numbers per sequence."""
     cdef int64_t L = weights.n_entries, B = s.args.call.B, between = 1
     cdef int64_t[3] shape
     cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
@@ -79,7 +80,7 @@ cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCal
 
 
 cdef tuple output_shape(Weights weights, FastCall *s):
-    """Shape of the output (a cell's h); sets its strides."""
+    """The shape of the output (h of a cell); sets its strides."""
     cdef lstm_sequence *output = &s.args.output
     cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * h_size_of(&weights.model)
     output.step_stride, output.row_stride = B * W, W
@@ -98,7 +99,7 @@ cdef tuple output_shape(Weights weights, FastCall *s):
 
 
 cdef tuple state_shape(Weights weights, const FastCall *s, int64_t n):
-    """Shape of a state of n numbers a sequence."""
+    """The shape of a state of n numbers per sequence."""
     cdef int64_t B = s.args.call.B
     if s.form == CELL and s.ndim == 1:
         return (n,)
@@ -110,7 +111,7 @@ cdef tuple state_shape(Weights weights, const FastCall *s, int64_t n):
 
 
 cdef int compute_fast(Weights weights, FastCall *s, threads) except -1:
-    """Runs a call whose arrays are set. threads() is only called for a long one."""
+    """Runs a call whose arrays are set. threads() is only called for long calls."""
     cdef c_bool is_short = is_short_call(&weights.model, s.n_rows)
     s.args.packed, s.args.tape = weights.packed_forward.address, NULL
     if not is_short:
@@ -119,8 +120,8 @@ cdef int compute_fast(Weights weights, FastCall *s, threads) except -1:
 
 
 cdef run_fast(Weights weights, FastCall *s, threads):
-    """New arrays: output (a cell's h), h_n and c_n (None for a plain RNN); no states if the call has memory for them.
-    """
+    """Runs a call and returns new arrays: output (h of a cell), h_n and c_n (None for a plain RNN). No states are
+    returned if the call already has memory for them."""
     dtype, empty = weights.dtype, numpy.empty
     output, h_n, c_n = empty(output_shape(weights, s), dtype), None, None
     s.args.output.data = new_memory(output, weights.code)
@@ -141,7 +142,7 @@ cdef void *new_memory(array, char code) except NULL:
 
 
 def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threads, c_bool is_cell):
-    """(output, h_n, c_n) for x, the state and the lengths of a module's call; None if they need the slow path.
+    """(output, h_n, c_n) for the x, state and lengths of a module's call; None if the slow path is needed.
 
     threads() returns the number of threads; it is only called for long calls.
     """
@@ -157,7 +158,7 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     if (type(x) is not plain_array or (h_0 is not None and type(h_0) is not plain_array)
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
-    try:  # (not around the computation: what a signal handler raises there belongs to the caller)
+    try:  # (excludes the computation, where a signal handler's exception must reach the caller)
         read_strided(x, weights.code, &at)
         form = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
         kept = begin_fast(weights, &at, form, batch_first, lengths, &s)

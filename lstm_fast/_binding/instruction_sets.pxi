@@ -1,4 +1,4 @@
-# Instruction sets and OpenMP: what this build has, what this machine can run, what new weights compute with.
+# Instruction sets and threads: what this build has, what this machine can run, what new weights compute with.
 
 cdef extern from *:
     """
@@ -11,6 +11,7 @@ cdef extern from *:
     const char *LSTM_COMPILER
 
 cdef const lstm_isa *current_isa = NULL
+cdef const lstm_isa *narrower_isa = NULL  # for models of few units, unless an instruction set was asked for by name
 
 
 cdef list isa_names(c_bool supported_only):
@@ -29,13 +30,12 @@ def compiled_isas():
 
 
 def available_isas():
-    """Those that this processor and operating system can run."""
+    """Names of the instruction sets that this processor and operating system support."""
     return isa_names(True)
 
 
 def base_isa(name):
-    """The instruction set whose kernels it extends for formats of fewer bits; its own name if it has kernels of its
-    own."""
+    """The instruction set whose float32 and float64 kernels `name` uses; `name` itself if it has its own."""
     cdef int k = 0
     while lstm_isas[k].name != NULL:
         if (<bytes>lstm_isas[k].name).decode() == name:
@@ -45,11 +45,12 @@ def base_isa(name):
 
 
 def use_isa(name=None):
-    """Weights packed from now on compute with this instruction set; None: the fastest. Returns its name."""
-    global current_isa
+    """Weights packed from now on compute with this instruction set; None: with the fastest, which is one of narrower
+    vectors for few units. Returns its name."""
+    global current_isa, narrower_isa
     cdef int k = 0
-    available = available_isas()
-    if name is None:
+    available, is_chosen = available_isas(), name is not None
+    if not is_chosen:
         name = (<bytes>lstm_best_isa().name).decode()
     if name not in available:
         state = "not on this machine" if name in compiled_isas() else "unknown"
@@ -57,7 +58,16 @@ def use_isa(name=None):
     while (<bytes>lstm_isas[k].name).decode() != name:
         k += 1
     current_isa = &lstm_isas[k]
+    narrower_isa = NULL if is_chosen else lstm_narrower_isa(current_isa)
     return name
+
+
+cdef const lstm_isa *isa_of(const lstm_model *m) noexcept:
+    """The instruction set of new weights."""
+    cdef int64_t row_bytes = m.hidden_size * (4 if m.dtype == LSTM_F32 else 8)
+    if narrower_isa != NULL and m.format in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16) and row_bytes <= narrower_isa.vector_bytes:
+        return narrower_isa
+    return current_isa
 
 
 def isa():
@@ -65,13 +75,28 @@ def isa():
     return (<bytes>current_isa.name).decode()
 
 
+BACKENDS = {"openmp": LSTM_OPENMP, "pthreads": LSTM_POOL, "none": LSTM_SERIAL}
+
+
+def use_threads(name=None):
+    """Select what starts threads. Without a name: OpenMP if this build has it."""
+    if name is not None and (name not in BACKENDS or not lstm_use_backend(BACKENDS[name])):
+        state = "not in this build" if name in BACKENDS else "unknown"
+        raise ValueError(f"LSTM_FAST_THREADS must be one of openmp, pthreads, none, got {name!r} ({state})")
+
+
+def threads():
+    """What starts threads: "openmp", "pthreads" or "none"."""
+    return next(name for name, backend in BACKENDS.items() if backend == lstm_get_backend())
+
+
 def has_openmp():
-    """Whether this build can use threads."""
+    """Whether this build has OpenMP."""
     return bool(lstm_has_openmp())
 
 
 def max_threads():
-    """The smaller of OpenMP's number of threads and the processors of this process; 1 in a child made by fork."""
+    """The smaller of OMP_NUM_THREADS and the processors of this process; with OpenMP, 1 in a child made by fork."""
     return lstm_max_threads()
 
 
@@ -81,4 +106,5 @@ def compiler():
 
 
 use_isa(os.environ.get("LSTM_FAST_ISA") or None)
+use_threads(os.environ.get("LSTM_FAST_THREADS") or None)
 lstm_watch_forks()

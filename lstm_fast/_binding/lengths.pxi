@@ -1,15 +1,16 @@
-# Sequences of different lengths in the order of the core, longest first.
+# Sequences of different lengths, in the order that the core requires: longest first.
 
 cdef struct Order:
     int64_t T, B
-    const int64_t *lengths  # all NULL: every sequence has T steps
+    const int64_t *lengths  # all three NULL: every sequence has T steps
     const int64_t *rows
     const int64_t *packed_rows
 
 
 cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
-    """The order of a packed sequence of n rows from its batch_sizes, an int64 array; returns the memory behind it."""
-    cdef const int64_t[::1] sizes = batch_sizes.copy()  # which no other thread can change
+    """The order of a packed sequence of n rows from its batch_sizes, an int64 array; returns the array that holds it.
+    """
+    cdef const int64_t[::1] sizes = batch_sizes.copy()  # a copy cannot be changed by other threads
     cdef int64_t T = sizes.shape[0], t, b, before = 0
     cdef int64_t[::1] memory
     if T < 1 or not 1 <= sizes[0] <= n:
@@ -32,16 +33,16 @@ cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
 
 
 cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
-    """The order of sequences from their lengths, a stable sort; ValueError unless all are from 0 to T.
+    """The order of sequences from their lengths, by a stable sort; ValueError unless all are from 0 to T.
 
-    Returns the memory behind it: the lengths as given, sorted, the batch row of each, workspace."""
+    Returns the array that holds it: the given lengths, the sorted ones, the batch row of each, and workspace."""
     cdef int64_t B = lengths.shape[0], b, n, place = 0, after
     cdef c_bool is_sorted = True
     if T < 0:
         raise ValueError
     kept = numpy.empty(3 * B + T + 1, numpy.int64)
     cdef int64_t[::1] memory = kept
-    cdef int64_t *given = &memory[0]  # which no other thread can change
+    cdef int64_t *given = &memory[0]  # a copy, which other threads cannot change
     cdef int64_t *starts = given + 3 * B
     memset(starts, 0, (T + 1) * sizeof(int64_t))
     for b in range(B):
@@ -62,7 +63,8 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
 
 
 cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
-    """The order of B sequences of at most T steps from their lengths, an int64 array; returns the memory behind it."""
+    """The order of B sequences of at most T steps from their lengths, an int64 array; returns the array that holds it.
+    """
     if type(lengths) is not plain_array:
         raise ValueError
     kept = sort_by_length(lengths, T, order)
@@ -74,20 +76,20 @@ cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
 
 
 def sort_lengths(lengths, int64_t T):
-    """int64 lengths from the longest to the shortest, and the batch row of each; ValueError unless all are from 0 to T.
-    """
+    """The lengths in descending order and the batch row of each, int64; ValueError unless all are from 0 to T."""
     cdef Order order
     kept = sort_by_length(lengths, T, &order)
     return kept[order.B:2 * order.B], kept[2 * order.B:3 * order.B]
 
 
 cdef own(array):
-    """A copy, which no other thread can change between its check and the end of the call."""
+    """A copy, so that no other thread can change the array between its check and the end of the call."""
     return numpy.array(array, numpy.int64)
 
 
 cdef read_packed(order, int64_t n, lstm_call *call):
-    """(lengths, None, packed_rows) of sequences of n rows into the call; returns the memory behind it."""
+    """Sets the order of a call from (lengths, None, packed_rows), sequences of n rows; returns the arrays that hold it.
+    """
     cdef const int64_t[::1] lengths
     cdef const int64_t[::1] packed_rows
     cdef int64_t b, t, before = 0, active = call.B
@@ -112,7 +114,7 @@ cdef read_packed(order, int64_t n, lstm_call *call):
 
 
 cdef read_order(order, lstm_call *call):
-    """(lengths, rows), or None, into the call; returns the memory behind it."""
+    """Sets the order of a call from (lengths, rows) or None; returns the arrays that hold it."""
     cdef const int64_t[::1] lengths
     cdef const int64_t[::1] rows
     cdef int64_t b

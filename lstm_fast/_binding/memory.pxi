@@ -1,4 +1,4 @@
-# Memory of calls: aligned blocks, and workspaces that calls borrow and give back.
+# Memory of calls: aligned blocks, and a pool of workspaces.
 
 cdef void *allocate(size_t n) except NULL:
     cdef void *memory = malloc(n if n else 1)
@@ -8,9 +8,9 @@ cdef void *allocate(size_t n) except NULL:
 
 
 cdef class Block:
-    """n uninitialised bytes that begin on a cache line; its address without the cost of a memoryview.
+    """n uninitialized bytes aligned to a cache line, with their address at no cost of a memoryview.
 
-    memory: an array of uint8 to take them from, with room for them after its first multiple of 64.
+    memory: a uint8 array to use, large enough to hold them from its first address that is a multiple of 64.
     """
     cdef readonly object data, memory
     cdef void *address
@@ -37,8 +37,8 @@ cdef class Block:
         return self.n
 
 
-# Workspaces that no call uses at present. list.pop and list.append are atomic, so threads need no lock, and neither a
-# fork nor a signal handler can find one held.
+# The pool: workspaces not in use by any call. list.pop and list.append are atomic, so no lock is needed that a fork or
+# a signal handler could find held.
 cdef list spare_workspaces = []
 cdef int64_t LARGEST_SPARE = 64 << 20  # bytes
 

@@ -1,4 +1,4 @@
-# A model's description and its parameters: Python's arguments into the structs of the contract, each member by name.
+# A model's description and parameters: Python arguments into the structs of the C contract, filled by name.
 
 CELLS = {"lstm": LSTM_CELL_LSTM, "tanh": LSTM_CELL_RNN_TANH, "relu": LSTM_CELL_RNN_RELU,
          "identity": LSTM_CELL_RNN_IDENTITY}
@@ -9,18 +9,18 @@ ACTIVATIONS = {
     "elu": LSTM_ELU, "softsign": LSTM_SOFTSIGN, "softplus": LSTM_SOFTPLUS,
 }
 
-# Names of the parameters of one layer and direction, in the order in which Weights takes their arrays and gradients.
+# Names of the parameters of one layer and direction, in the order in which Weights expects arrays and gradients.
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight",
               "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0", "scale_ih", "scale_hh")
 
-# Formats of the weight matrices and what their arrays hold: bfloat16 numbers are the upper halves of float32.
+# Formats of the weight matrices, and the item type of their arrays: bfloat16 numbers are the upper halves of float32.
 FORMATS = {None: LSTM_FORMAT_REAL, "float16": LSTM_FORMAT_FLOAT16, "bfloat16": LSTM_FORMAT_BFLOAT16,
            "int8": LSTM_FORMAT_INT8}
 cdef char *FORMAT_CODES = b" eHb"
 
 
 cdef lstm_activation activation_of(spec) except *:
-    """(name, alpha, beta); None: the plain cell's."""
+    """An activation from (name, alpha, beta); None: the default of the plain cell."""
     cdef lstm_activation a
     a.kind, a.alpha, a.beta = LSTM_DEFAULT, 0, 0
     if spec is not None:
@@ -30,13 +30,13 @@ cdef lstm_activation activation_of(spec) except *:
 
 
 cdef inline int64_t h_size_of(const lstm_model *m) noexcept:
-    """R: P with a projection, else H."""
+    """R, the size of h: P with a projection, else H."""
     return m.proj_size if m.proj_size else m.hidden_size
 
 
 cdef int check_model(lstm_model *m, tuple arrays) except -1:
-    """Raises unless the core can compute with this model, whose last members come from the arrays. (It refuses sizes
-    that are too large itself.)"""
+    """Raises unless the core supports this model; sets initial_state from the arrays. (The core itself rejects sizes
+    that are too large.)"""
     if min(m.input_size, m.hidden_size, m.num_layers) < 1 or m.num_directions not in (1, 2):
         raise ValueError("sizes and num_layers must be positive and num_directions 1 or 2")
     if not 0 <= m.proj_size < m.hidden_size:
@@ -66,7 +66,8 @@ cdef int check_entry(entry) except -1:
 
 cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
                      int64_t columns=0, lstm_format format=LSTM_FORMAT_REAL) except? NULL:
-    """One of the parameters or their gradients, a matrix if it has columns; NULL if the model has no such parameter."""
+    """The memory of a parameter or its gradient, a matrix if columns is not 0; NULL if the model has no such parameter.
+    """
     cdef char code = c'f' if m.dtype == LSTM_F32 else c'd'
     if format != LSTM_FORMAT_REAL and not m.rounds_weights:
         code = FORMAT_CODES[<int>format]
@@ -78,7 +79,7 @@ cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c
 
 
 cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_bool are_gradients=False) except -1:
-    """Where the arrays of every layer and direction lie or, of gradients, are to be written."""
+    """Fills in the addresses of the arrays of every layer and direction; gradients must be writeable."""
     cdef lstm_weights *w = weights
     cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = are_gradients
     cdef int64_t n = m.num_layers * m.num_directions, k = 0
@@ -116,7 +117,7 @@ cdef inline void *moved(const void *at, ptrdiff_t offset) noexcept nogil:
 
 
 cdef void fill_gradients(const lstm_weights *w, ptrdiff_t offset, lstm_weight_gradients *d) noexcept nogil:
-    """Each gradient `offset` bytes from where w has its parameter; NULL stays NULL."""
+    """Places each gradient `offset` bytes after the address of its parameter in w; NULL stays NULL."""
     d.d_weight_ih = moved(w.weight_ih, offset)
     d.d_weight_hh = moved(w.weight_hh, offset)
     d.d_bias_ih = moved(w.bias_ih, offset)

@@ -1,12 +1,12 @@
-# The fast path of streaming.py: a step of live sequences for about a microsecond from Python. What a step needs is
-# set up once; a step checks its arguments, fills in two pointers and calls the core.
+# The fast path of streaming.py: a step of live sequences takes about a microsecond from Python. The call is set up
+# once; a step checks its arguments, fills in two pointers and calls the core.
 
 cdef class Live:
-    """B live sequences on one version of the weights. Only the numbers in h and c ever change: a stream whose size or
-    version changes gets a new one, so that a call in progress ends on what it began with.
+    """B live sequences with one version of the weights. Immutable except for the contents of h and c: a stream whose
+    batch size or version changes gets a new one, so that a call in progress finishes with the one it started with.
 
-    version: an object whose `weights` are Weights. share: another of the same sizes, whose state it takes over; None:
-    zero.
+    version: an object whose `weights` are Weights. share: another Live of the same sizes whose state memory is shared;
+    None: a new state of zeros.
     """
     cdef lstm_forward_args args
     cdef Weights weights
@@ -14,10 +14,10 @@ cdef class Live:
     cdef readonly object h, c         # (L, B, R) and (L, B, H); c is None for a plain RNN
     cdef readonly int64_t batch_size
     cdef Block workspace, state       # state: the memory of h, then c
-    cdef Block next                   # where an interruptible step writes the new state; None: steps update it in place
+    cdef Block next                   # for the new state of an interruptible step; None: steps update it in place
     cdef int64_t input_size, h_size, h_bytes, x_bytes, output_bytes
     cdef object one_shape, batch_shape, dtype, empty
-    cdef c_bool is_short              # a step is over before the GIL could be given away
+    cdef c_bool is_short              # steps are too short to release the GIL
 
     def __cinit__(self, version, int64_t batch_size, Live share=None):
         cdef Weights weights = version.weights
@@ -56,7 +56,7 @@ cdef class Live:
         self.is_short = is_short_call(m, B)
 
     cdef void set_states(self, lstm_forward_args *a, Block next) noexcept:
-        """The call starts from the state and writes the new one to `next`, or in place without it."""
+        """Makes a call read the state and write the new one to `next`, or in place if that is None."""
         cdef char *old = <char *>self.state.address
         cdef char *new = old if next is None else <char *>next.address
         a.h_0, a.h_n, a.c_0, a.c_n = old, new, NULL, NULL
@@ -69,8 +69,15 @@ cdef class Live:
         raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part "
                          f"of the stream's state, got {got}")
 
-    cdef lstm_status run_long(self) except *:
+    cdef lstm_status run_long(self, int n_threads) except *:
         cdef char *new = NULL
+        cdef int64_t n = 0
+        if n_threads != self.args.call.n_threads:  # each worker has operands of its own in the workspace
+            self.args.call.n_threads = n_threads
+            raise_status(lstm_forward_bytes(&self.args.call, False, &n))
+            if n > self.workspace.n:
+                self.workspace = Block(n)
+                self.args.workspace = self.workspace.address
         if self.next is not None:
             new = <char *>self.next.address
             self.args.call.interrupted = NULL
@@ -83,7 +90,7 @@ cdef class Live:
         return status
 
     cdef inline int reads(self, object array, int64_t columns, int flags, Memory *a) except -1:
-        """1, and where it lies, if it is a contiguous array of shape ([B,] columns) and of the dtype; else 0."""
+        """Describes the memory of a contiguous array of shape ([B,] columns) and of the dtype; 0 if it is none."""
         return (read_buffer(array, self.weights.code, flags | PyBUF_C_CONTIGUOUS, a)
                 and ((a.ndim == 2 and a.shape[0] == self.batch_size and a.shape[1] == columns)
                      or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
@@ -100,22 +107,22 @@ cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_
 
 
 cdef class Stepper:
-    """The state of B live sequences, and what moves it. streaming.Stream adds the rest.
+    """The state of B live sequences and its updates. The base of streaming.Stream.
 
-    read(x) returns a contiguous array of the right shape and dtype for any other x, or raises; threads() the number
-    of threads, and is only called for long steps. One thread at a time uses a stream: a second one is refused, except
-    that _use_version may be called at any time.
+    read(x) converts any x to a contiguous array of the right shape and dtype, or raises; threads() returns the number
+    of threads, and is only called for long steps. Only one thread at a time can use a stream: a second one gets an
+    error, except that _use_version may be called at any time.
     """
     cdef Live live
     cdef object read, threads
-    cdef int is_claimed  # also until __init__ is over
+    cdef int is_claimed  # also until __init__ has finished
 
     def __cinit__(self, *args, **kwargs):
         self.is_claimed = 1
 
     def __init__(self, version, int64_t batch_size, read, threads):
         if self.live is not None:
-            raise RuntimeError("a stream is initialised once")
+            raise RuntimeError("a stream is initialized only once")
         live = Live(version, batch_size)
         self.read, self.threads, self.live = read, threads, live
         lstm_release(&self.is_claimed)
@@ -125,7 +132,7 @@ cdef class Stepper:
         with cython.critical_section(self):
             live = self.live
         if live is None:
-            raise RuntimeError("this stream was not initialised: make it with module.stream()")
+            raise RuntimeError("this stream was not initialized: create it with module.stream()")
         return live
 
     cdef c_bool replace(self, Live old, Live new) noexcept:
@@ -136,7 +143,7 @@ cdef class Stepper:
         return False
 
     def _claim(self):
-        """Keeps other threads out until _release()."""
+        """Exclude other threads until _release()."""
         if not lstm_claim(&self.is_claimed):
             self.current()
             raise RuntimeError("this stream is in use by another thread, or by the call that a signal handler "
@@ -152,12 +159,12 @@ cdef class Stepper:
 
     @property
     def h(self):
-        """Hidden state, (num_layers, B, R): the memory that steps change."""
+        """Hidden state, (num_layers, B, R): the array that steps update."""
         return self.current().h
 
     @property
     def c(self):
-        """Cell state, (num_layers, B, H): the memory that steps change; None for an RNN."""
+        """Cell state, (num_layers, B, H): the array that steps update; None for an RNN."""
         return self.current().c
 
     @property
@@ -171,8 +178,8 @@ cdef class Stepper:
         return self.current().batch_size
 
     def _use_version(self, version):
-        """Later calls use these weights, of the same sizes; the state stays. A call in progress ends on the old ones.
-        """
+        """Use these weights, of the same sizes, in later calls; the state is kept. A call in progress finishes with the
+        old weights."""
         cdef Live old, new
         while True:
             old = self.current()
@@ -181,17 +188,17 @@ cdef class Stepper:
                 return
 
     def _install(self, Live new not None):
-        """Continues with these sequences. The stream is claimed."""
+        """Continue with these sequences. The stream must be claimed."""
         cdef Live old
         while True:
             old = self.current()
-            if new.version is not old.version:  # changed while new was filled
+            if new.version is not old.version:  # changed while `new` was being filled
                 new = Live(old.version, new.batch_size, new)
             if self.replace(old, new):
                 return
 
     def _set_state(self, h, c):
-        """Overwrites the whole state, or nothing. The stream is claimed."""
+        """Overwrite the whole state, or raise and leave it unchanged. The stream must be claimed."""
         cdef Live live = self.current()
         cdef int64_t L = live.weights.model.num_layers, B = live.batch_size, H = live.weights.model.hidden_size
         cdef void *from_h = exact("h", h, live.weights.code, False, 3, L, B, live.h_size)
@@ -241,17 +248,17 @@ cdef class Stepper:
         x : array_like of shape (B, I), or (I,) for one sequence
             Input of each sequence.
         out : ndarray, optional
-            Array to write the result to: contiguous, of its shape and dtype, and no part of the state. By default a new one.
+            Array for the result: contiguous, of its shape and dtype, not overlapping the state. By default a new one.
 
         Returns
         -------
         ndarray of shape (B, R) or (R,)
-            h of the last layer, with or without the batch axis as x: R = proj_size or H.
+            h of the last layer, with a batch axis if x has one: R = proj_size or H.
 
         Raises
         ------
         ValueError
-            For an x or out of another shape; the state is unchanged then.
+            If x or out has the wrong shape; the state is then unchanged.
         """
         cdef Live live
         cdef Memory at, to
@@ -278,8 +285,9 @@ cdef class Stepper:
             if live.is_short:
                 status = lstm_forward(&live.args)
             else:
-                live.args.call.n_threads = self.threads()
-                status = live.run_long()
+                status = live.run_long(self.threads())
+                if status == LSTM_OK:
+                    warn_of_missing_threads()
             if status != LSTM_OK:
                 raise_status(status)
             return out

@@ -1,22 +1,31 @@
-# Hooks for tests, under one name: lstm_fast._core.testing. Nothing here is in a public call's way.
+# Hooks for tests, under one name: lstm_fast._core.testing. They do not affect public calls.
 
 class testing:
     """Hooks for the tests of lstm_fast."""
 
     SPLITS = {"best": LSTM_SPLIT_BEST, "rows": LSTM_SPLIT_ROWS, "directions": LSTM_SPLIT_DIRECTIONS,
-              "units": LSTM_SPLIT_UNITS}
+              "units": LSTM_SPLIT_UNITS, "layers": LSTM_SPLIT_LAYERS}
 
     @staticmethod
     def use_split(name="best"):
-        """How threads share calls from now on. All but "best" use all threads, however little there is to do."""
+        """Set how threads share the work of calls. All except "best" use all threads, however little the work."""
         global current_split
         current_split = testing.SPLITS[name]
 
     @staticmethod
-    def activate(spec, x, c_bool slope=False):
-        """An activation (name, alpha, beta) of a contiguous float32 or float64 array, exactly as the cells compute it.
+    def split_of(Weights weights not None, int64_t T, int64_t B, int n_threads, c_bool is_backward=False):
+        """How a call would be shared: (split, threads, nanoseconds by the model)."""
+        cdef lstm_call call
+        weights.begin(&call, T, B, None, n_threads)
+        cdef lstm_team team = lstm_plan_team(&call, is_backward, lstm_has_stages(&call))
+        name = next(name for name, split in testing.SPLITS.items() if split == team.split)
+        return name, team.n_threads, lstm_team_ns(&call, is_backward, team)
 
-        slope: its derivative instead, and x is its output."""
+    @staticmethod
+    def activate(spec, x, c_bool slope=False):
+        """Apply an activation (name, alpha, beta) to a contiguous float32 or float64 array, exactly as the cells do.
+
+        slope: compute the derivative instead, where x is the activation's output."""
         cdef char code = dtype_code(x.dtype)
         cdef int64_t n
         cdef const void *source = numbers("x", x, code, False, &n)

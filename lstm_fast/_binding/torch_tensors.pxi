@@ -1,7 +1,7 @@
-# PyTorch's tensors: how their memory is read, and the fast path of lstm_fast/torch, inference on
-# plain tensors in one call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API,
-# which PyTorch has since 2.10, in 30 ns each, and before that through their methods. Tensor.numpy() would take 500 ns
-# and make the storage non-resizable for good.
+# PyTorch's tensors: access to their memory, and the fast path of lstm_fast/torch, inference on plain tensors in one
+# call. PyTorch is neither imported nor linked: tensors are read through DLPack's C exchange API (PyTorch 2.10 and
+# newer), in 30 ns each, otherwise through their methods. Tensor.numpy() would take 500 ns and make the storage
+# permanently non-resizable.
 
 cdef extern from *:
     """
@@ -36,7 +36,7 @@ cdef extern from *:
 
 
 cdef class Buffer:
-    """n bytes of an object that cannot export them itself."""
+    """Exports n bytes of an object that has no buffer interface."""
     cdef object owner
     cdef void *address
     cdef Py_ssize_t n
@@ -46,12 +46,12 @@ cdef class Buffer:
 
 
 cdef class TensorReader:
-    """Reads plain tensors: dense ones on the CPU, of a class that adds nothing.
+    """Reads plain tensors: dense, on the CPU, and not of a subclass.
 
     classes: Tensor and Parameter. codes: maps PyTorch's dtypes to "f", "d", "l" (int64) or "B" (uint8).
     """
     cdef object tensor, parameter, codes
-    cdef lstm_dl_read_object read_object  # NULL: there is no exchange API
+    cdef lstm_dl_read_object read_object  # NULL: no exchange API
 
     def __cinit__(self, classes, codes):
         cdef const lstm_dl_exchange_api *api
@@ -65,7 +65,8 @@ cdef class TensorReader:
                 self.read_object = api.read_object
 
     cdef int read(self, object tensor, Memory *memory, char *code) except -1:
-        """Where a tensor of one to three axes lies; ValueError, or what its methods raise, unless it is plain."""
+        """Describes the memory of a tensor of one to three axes. Raises ValueError, or an exception of the tensor's
+        methods, unless it is plain."""
         cdef lstm_dl_tensor dl
         cdef int64_t n = 1
         cdef int k
@@ -100,7 +101,7 @@ cdef class TensorReader:
         return 0
 
     cdef int read_numbers(self, object tensor, char code, Memory *memory) except -1:
-        """Of this dtype, as they are: a view with the negative bit means others than those in memory."""
+        """The same, for numbers of this dtype that are stored as they are: not negated lazily (the negative bit)."""
         cdef char found
         self.read(tensor, memory, &found)
         if found != code or <uintptr_t>memory.data % <uintptr_t>number_bytes(code) or tensor.is_neg():
@@ -110,7 +111,7 @@ cdef class TensorReader:
     def array(self, tensor):
         """A plain tensor as an array of one to three axes: its memory, or a copy if that is not aligned.
 
-        The array keeps the tensor alive but does not pin its storage: it must not outlive the call that made it.
+        The array keeps the tensor alive but not its storage: it must not outlive the calling function.
         """
         cdef Memory memory
         cdef char code
@@ -137,7 +138,7 @@ cdef class TensorReader:
 
 
 cdef char code_of(int type_code, int bits) except 0:
-    """The code of a type in DLPack: 0 are signed integers, 1 unsigned ones, 2 IEEE numbers."""
+    """The code of a DLPack type: 0 is a signed integer, 1 an unsigned one, 2 an IEEE floating-point number."""
     if type_code == 2 and bits == 32:
         return c'f'
     if type_code == 2 and bits == 64:
@@ -149,16 +150,16 @@ cdef char code_of(int type_code, int bits) except 0:
     raise ValueError
 
 
-cdef int64_t MANY_BYTES = 1 << 18  # which take over 5 us to compare
+cdef int64_t MANY_BYTES = 1 << 18  # take over 5 us to compare
 
 
 cdef class TensorCalls:
-    """Inference with weights, as long as the parameters hold the numbers that were packed. Immutable.
+    """Inference with packed weights, valid while the parameters still equal the packed numbers. Immutable.
 
-    copies: contiguous arrays of those numbers, in PyTorch's order. threads(): the number of threads for long calls.
+    copies: contiguous arrays of the packed numbers, in PyTorch's order. threads(): number of threads for long calls.
 
-    A call compares every byte of the parameters, because PyTorch does not notice all writes (through `.data`, NumPy,
-    shared memory). Up to the size of the L2 cache that is as fast as the best checksum.
+    A call compares every byte of the parameters, because PyTorch does not detect all writes (through `.data`, NumPy,
+    shared memory). Up to the size of the L2 cache, this is as fast as the best checksum.
     """
     cdef Weights weights
     cdef TensorReader reader
@@ -182,7 +183,7 @@ cdef class TensorCalls:
         free(self.copies)
 
     cdef c_bool is_equal(self, object tensor, const Memory *copy) except? False:
-        """Whether a tensor is this copy, to the bit."""
+        """Whether a tensor equals this copy bit for bit."""
         cdef Memory now
         cdef int64_t n = number_bytes(self.code), between = 1
         cdef int k, difference
@@ -190,7 +191,7 @@ cdef class TensorCalls:
         for k in range(copy.ndim):
             n *= copy.shape[k]
         if n > MANY_BYTES:
-            tensor = tensor.detach()  # of its own: another thread that sets tensor.data does not free the memory
+            tensor = tensor.detach()  # keeps the memory alive even if another thread sets tensor.data
         self.reader.read(tensor, &now, &code)
         if code != self.code or now.ndim != copy.ndim:
             return False
@@ -205,7 +206,7 @@ cdef class TensorCalls:
         return difference == 0
 
     def are_current(self, tensors):
-        """Whether these tensors can be read and hold what was packed, to the bit."""
+        """Whether these tensors can be read and equal the packed numbers bit for bit."""
         cdef int k = 0
         try:
             for tensor in tensors:
@@ -222,9 +223,10 @@ cdef class TensorCalls:
         return memory.data
 
     cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, FastCall *s):
-        """Prepares the call; ValueError, or what a tensor's methods raise, unless all is plain and current.
+        """Prepares the call. Raises ValueError, or an exception of a tensor's methods, unless all tensors are plain and
+        the weights current.
 
-        Returns the results, still empty, and memory that the call needs.
+        Returns the uninitialized results, and objects to keep alive during the call.
         """
         cdef Weights weights = self.weights
         cdef Memory at
@@ -241,7 +243,7 @@ cdef class TensorCalls:
             s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), s)
             self.reader.read_numbers(c_0, self.code, &at)
             s.args.c_0 = fast_state(weights, &at, weights.model.hidden_size, s)
-        empty = x.new_empty  # on the device of x, whatever the default device is
+        empty = x.new_empty  # on the device of x, not on the default device
         results = (empty(output_shape(weights, s)), empty(state_shape(weights, s, h_size_of(&weights.model))),
                    empty(state_shape(weights, s, weights.model.hidden_size)))
         s.args.output.data = self.new_memory(results[0])
@@ -249,13 +251,14 @@ cdef class TensorCalls:
         return results, (kept, h_0, c_0)
 
     def call(self, parameters, names, x, hx, c_bool batch_first=False, c_bool is_cell=False, batch_sizes=None):
-        """What an LSTM, or with is_cell an LSTMCell, gives for x and hx; None unless all is plain and current.
+        """The result of an LSTM (is_cell: an LSTMCell) for x and hx; None unless all tensors are plain and the weights
+        current.
 
-        parameters: a dict with these names; None if the caller vouches for them. With batch_sizes, a tensor, x is the
-        data of a PackedSequence.
+        parameters: a dict with these names; None if the caller knows that they are current. With batch_sizes, a tensor,
+        x is the data of a PackedSequence.
         """
         cdef FastCall s
-        try:  # (not around the computation: what a signal handler raises there belongs to the caller)
+        try:  # (excludes the computation, where a signal handler's exception must reach the caller)
             results, kept = self.begin(parameters, names, x, hx, batch_first, is_cell, batch_sizes, &s)
         except (AttributeError, BufferError, LookupError, RuntimeError, TypeError, ValueError):
             return None

@@ -1,8 +1,8 @@
-# Training beside the network: a linear layer, an optimiser's step, the norm of gradients.
+# Training outside the recurrent network: a linear layer, optimizer steps, the norm of gradients.
 
 def linear(weight, bias, x, int num_threads):
-    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of one dtype. The same bits on
-    any threads."""
+    """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of the same dtype. The bits do not
+    depend on the number of threads."""
     y = numpy.empty((x.shape[0], weight.shape[0]), weight.dtype)
     run_linear(weight, bias, x, y, None, None, None, None, num_threads)
     return y
@@ -60,7 +60,8 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
 
 def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2,
              double epsilon, double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
-    """One step in place over flat arrays of one dtype. second None: SGD, first its momentum or None."""
+    """An optimizer step in place on flat arrays of the same dtype. second None: SGD, with first its momentum buffer or
+    None; else Adam."""
     cdef lstm_optimizer o
     cdef char code = dtype_code(parameters.dtype)
     if gradients is None or (first is None and second is not None):

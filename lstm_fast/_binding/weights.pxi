@@ -1,34 +1,34 @@
-# Weights: one packed version of a network's parameters, and the calls that compute with it.
+# Weights: one packed version of a network's parameters, and the calls that use it.
 
 cdef class Weights:
     """One immutable version of a network's weights, packed for one instruction set.
 
-    arrays: L * D tuples of arrays or None in the order of PARAMETERS, C order, not written to later; flat: the array
-    of which all of them are views, if there is one. format: of the matrices, a key of FORMATS; with any but None, an
-    LSTM of float32 that computes forward only. input_bits: with int8, of x of the first layer, 8 or 16; 0: float32, and so
-    its weight_ih. compute_dtype "bfloat16": arrays of float32, products of bfloat16, and
-    training. All other arrays have the dtype. Further options are members of lstm_model.
+    arrays: L * D tuples of arrays or None in the order of PARAMETERS, in C order, which must not be modified later.
+    flat: an array of which all of them are views, if there is one. format: a key of FORMATS, the format of the
+    matrices; all except None require a float32 LSTM and are for inference only. input_bits: with int8, the bits of x
+    of the first layer, 8 or 16; 0: x and its weight_ih are float32. compute_dtype "bfloat16": float32 arrays, products
+    in bfloat16; can train. All other arrays have the dtype. Further options are members of lstm_model.
 
-    Packed for forward when it is made and for backward at the first backward. Any number of threads may use one
-    object.
+    Packed for forward at construction and for backward at the first backward call. Thread-safe.
     """
     cdef lstm_model model
     cdef const lstm_isa *isa
     cdef readonly object flat, dtype, cell
     cdef readonly tuple arrays
     cdef Block packed_forward, packed_backward
-    cdef lstm_weights *in_flat  # where the arrays lie in flat; NULL without it
+    cdef lstm_weights *in_flat  # the addresses of the arrays in flat; NULL without it
     cdef char *flat_begin
     cdef int64_t n_flat, n_entries
-    cdef char code  # of the dtype, in the buffer protocol
+    cdef char code  # the dtype in the buffer protocol
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
-                  int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0, int64_t proj_size=0, c_bool peepholes=False,
-                  c_bool layer_norm=False, c_bool coupled_gates=False, double cell_clip=0, double gate_clip=0,
-                  activation=None, recurrent_activation=None, cell_activation=None):
+                  int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0,
+                  int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False, c_bool coupled_gates=False,
+                  double cell_clip=0, double gate_clip=0, activation=None, recurrent_activation=None,
+                  cell_activation=None):
         cdef lstm_model *m = &self.model
         self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple([tuple(of) for of in arrays])
-        self.code, self.n_entries, self.isa = dtype_code(self.dtype), len(self.arrays), current_isa
+        self.code, self.n_entries = dtype_code(self.dtype), len(self.arrays)
         m.cell, m.dtype = CELLS[cell], LSTM_F32 if self.code == c'f' else LSTM_F64
         m.input_size, m.hidden_size, m.proj_size = input_size, hidden_size, proj_size
         m.num_layers, m.num_directions = num_layers, num_directions
@@ -43,6 +43,7 @@ cdef class Weights:
         m.input_bits = input_bits
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
+        self.isa = isa_of(m)
         self.packed_forward = self.pack(False)
         if flat is not None:
             self.find_in_flat(flat)
@@ -66,7 +67,7 @@ cdef class Weights:
         return packed
 
     cdef Block packed_for_backward(self):
-        # No lock: a fork would inherit it held. Threads that come here at once each pack, and one result is kept.
+        # No lock, which a fork could inherit while held. Threads that arrive together all pack; one result is kept.
         cdef Block packed
         with cython.critical_section(self):
             packed = self.packed_backward
@@ -78,7 +79,7 @@ cdef class Weights:
         return packed
 
     cdef int find_in_flat(self, flat) except -1:
-        """Takes the flat array of which all arrays are views."""
+        """Sets the flat array of which all arrays are views."""
         cdef char *begin
         cdef char *at
         cdef int64_t n
@@ -95,7 +96,7 @@ cdef class Weights:
         return 0
 
     cdef int read_gradients(self, lstm_weight_gradients *d_weights, gradients) except -1:
-        """Where each of the gradients, as backward takes them, is to be written."""
+        """Fills in the addresses of the gradients from the argument of backward."""
         cdef lstm_weights *weights = self.in_flat
         cdef ptrdiff_t offset = 0
         cdef int64_t k
@@ -116,7 +117,7 @@ cdef class Weights:
         return 0
 
     cdef int begin(self, lstm_call *c, int64_t T, int64_t B, run, int num_threads) except -1:
-        """run: None, or the options of a training call, TrainingOptions."""
+        """Sets the arguments common to all calls. run: None, or the TrainingOptions of a training call."""
         if T < 0 or B < 0:
             raise ValueError(f"T and B must not be negative, got {T} and {B}")
         c.model, c.isa, c.T, c.B, c.split = self.model, self.isa, T, B, current_split
@@ -133,9 +134,9 @@ cdef class Weights:
         return 0
 
     cdef tuple begin_sequences(self, lstm_call *c, lstm_sequence *x_at, x, run, int num_threads, order, resets):
-        """Begins a call on x (T, B, I), or (1, n, I) if the order is that of a packed sequence.
+        """Prepares a call on x (T, B, I), or (1, n, I) if the order is that of a packed sequence.
 
-        Returns the axes of x but the last, and what must stay alive until the call is over."""
+        Returns the first two axes of x, and objects to keep alive until the call returns."""
         cdef Memory a
         cdef int64_t T, B
         if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
@@ -155,7 +156,7 @@ cdef class Weights:
         return T, B, kept
 
     cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
-        """A state (L * D, B, n), or the same rows with fewer axes before the last; None: NULL."""
+        """The memory of a state (L * D, B, n), or of the same rows with fewer axes; None: NULL."""
         cdef Memory a
         cdef int64_t n_rows = 1, rows = self.n_entries * c.B
         cdef int k
@@ -182,12 +183,16 @@ cdef class Weights:
 
     @property
     def h_size(self):
-        """R: P with a projection, else H."""
+        """R, the size of h: P with a projection, else H."""
         return h_size_of(&self.model)
 
     @property
     def num_directions(self):
         return self.model.num_directions
+
+    @property
+    def isa_name(self):
+        return (<bytes>self.isa.name).decode()
 
     @property
     def n_states(self):
@@ -198,7 +203,7 @@ cdef class Weights:
         return self.model.cell == LSTM_CELL_LSTM
 
     def tape_bytes(self, T, B, run=None):
-        """Size of the Block for what backward needs of T steps of B sequences."""
+        """The size of the tape of T steps of B sequences, a Block."""
         cdef lstm_call call
         cdef int64_t n = 0
         self.begin(&call, T, B, run, 1)
@@ -206,11 +211,12 @@ cdef class Weights:
         return n
 
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None):
-        """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape of tape_bytes, or None for inference.
+        """x (T, B, I), output (T, B, D * R), states (L * D, B, R or H); tape: a Block of tape_bytes, or None for
+        inference.
 
-        order: None, or int64 arrays (lengths, rows): lengths that do not rise, 0 to T, and the batch row of each. Or
-        (lengths, None, packed_rows): x and output are packed, (1, n, I or D * R), step t being their rows from
-        packed_rows[t] on. resets: None, or uint8 (T, B).
+        order: None, or int64 arrays (lengths, rows): non-increasing lengths from 0 to T, and the batch row of each. Or
+        (lengths, None, packed_rows): x and output are packed, (1, n, I or D * R), where step t starts at row
+        packed_rows[t]. resets: None, or uint8 (T, B).
         """
         cdef lstm_forward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
@@ -230,8 +236,8 @@ cdef class Weights:
 
     def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
                  int num_threads, run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
-        """gradients: L * D tuples in the order of PARAMETERS, None for absent ones, or, if there is a flat array of the
-        parameters, one like it; d_output, d_h_n, d_c_n, d_x may be None."""
+        """gradients: L * D tuples in the order of PARAMETERS, None for absent parameters; with a flat array of
+        parameters, a single array like it. d_output, d_h_n, d_c_n, d_x may be None."""
         cdef lstm_backward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), n = 0, T, B
         cdef lstm_status status
@@ -270,7 +276,7 @@ cdef class Weights:
 
     def look(self, Block tape not None, int64_t T, int64_t B, int64_t layer, int64_t direction, run=None):
         """Views of a tape with gates: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
-        time's."""
+        time order."""
         cdef lstm_call call
         cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
         cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = h_size_of(&self.model)

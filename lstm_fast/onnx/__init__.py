@@ -1,19 +1,19 @@
-"""ONNX: LSTM nodes as an lf.LSTM, networks as ONNX models, and a backend for ONNX's own tests. Needs the package onnx.
+"""ONNX: load LSTM nodes, save networks, and run models in a backend for ONNX's own tests. Needs the package onnx.
 
     layout.py       gate order, names of activations
-    tensors.py      tensors as arrays: sizes checked before anything is allocated, external data
+    tensors.py      tensors as arrays: sizes checked before allocation, external data
     operators.py    the operators between a file's constants and its nodes
     graph.py        nodes and constants of the graph, of bodies of If, Loop and Scan, and of functions
-    quantized.py    weights of 8 bits
-    node.py         attributes and weights of one LSTM or RNN node, checked, in our layout
+    quantized.py    8-bit weights
+    node.py         attributes and weights of one LSTM or RNN node, validated, in our layout
     stack.py        nodes as the layers of one LSTM
     loading.py      names, load: an LSTM from a file
-    builder.py      a graph that grows node by node
-    saving.py       save: a file that ONNX Runtime runs
+    builder.py      incremental construction of a graph
+    saving.py       save: a file for ONNX Runtime
     backend.py      Backend: onnx.backend.base.Backend
 
-Each file uses only those above it. Whatever a file holds, reading it ends with an LSTM or with a FormatError that names
-what is unsupported or wrong; no code in it is run, and no other file is opened unless external_data=True.
+Each file uses only those above it. Loading any file either returns an LSTM or raises a FormatError that names what is
+unsupported or wrong; no code in the file is run, and no other file is opened unless external_data=True.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ __all__ = ["names", "load", "save", "Backend", "ReverseLSTM", "ReverseRNN"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Backend":  # onnx.reference takes longer to import than all the rest
+    if name == "Backend":  # importing onnx.reference takes longer than everything else
         from .backend import Backend
 
         globals()["Backend"] = Backend

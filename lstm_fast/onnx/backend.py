@@ -1,4 +1,4 @@
-"""Backend: ONNX models whose LSTM and RNN nodes run here, other operators in onnx's reference evaluator."""
+"""Backend: runs the LSTM and RNN nodes of ONNX models in lstm_fast, other operators in onnx's reference evaluator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Recurrent(OpRun):
-    """One node. Its networks are built again only when the weights or attributes change."""
+    """One node. Its networks are rebuilt only when the weights or attributes change."""
 
     def __init__(self, onnx_node: NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema)
@@ -35,7 +35,7 @@ class _Recurrent(OpRun):
         weights = {name: given.get(name) for name in _node.INPUTS[op][1:] if name not in _node.STATES}
         values = {}
         for attribute in self.onnx_node.attribute:
-            value = attributes.get(attribute.name)  # of those that refer to a function's attributes
+            value = attributes.get(attribute.name)  # given if it refers to an attribute of a function
             value = getattr(self, attribute.name) if value is None else value
             values[attribute.name] = value.item() if isinstance(value, np.generic) else value
         if self._built_from is None or not _are_same(self._built_from, (values, weights)):
@@ -50,7 +50,7 @@ class _Recurrent(OpRun):
     def _build(
         self, op: str, attributes: dict[str, Any], weights: dict[str, Array | None]
     ) -> list[LSTMNetwork | RNNNetwork]:
-        """A network for each direction: their activations may differ."""
+        """A network for each direction, since their activations may differ."""
         weights = dict(weights)
         if op == "DynamicQuantizeLSTM":
             scales = [weights.pop(name) for name in _node.INPUTS[op][8:]]
@@ -100,14 +100,14 @@ class DynamicQuantizeLSTM(_Recurrent):
 
 
 class _Evaluator(ReferenceEvaluator):
-    """With our operators in the main graph, in bodies and in functions."""
+    """Reference evaluator with our operators in the main graph, in bodies and in functions."""
 
     def __init__(self, proto: ModelProto | NodeProto, **options: Any) -> None:
         super().__init__(proto, **options | {"new_ops": [LSTM, RNN, DynamicQuantizeLSTM]})
 
 
 class Prepared(BackendRep):
-    """A model that is ready to run: what `Backend.prepare` returns.
+    """A model that is ready to run, from `Backend.prepare`.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Prepared(BackendRep):
         Parameters
         ----------
         inputs : sequence of ndarray, or dict of str to ndarray
-            In the order of the graph's inputs, or by name.
+            Inputs in the order of the graph, or by name.
         **kwargs
             Ignored.
 
@@ -148,9 +148,9 @@ class Prepared(BackendRep):
 class Backend(_Backend):
     """ONNX's backend interface, onnx.backend.base.Backend, on the CPU.
 
-    LSTM (versions 1 to 22, with all attributes, layout 1 and float64), RNN (tanh, relu, identity) and
-    com.microsoft.DynamicQuantizeLSTM run in lstm_fast; the latter with dequantized weights, and without rounding x and
-    h. All other operators run in onnx.reference, which is exact and slow.
+    LSTM (versions 1 to 22, all attributes, including layout 1, and float64), RNN (tanh, relu, identity) and
+    com.microsoft.DynamicQuantizeLSTM run in lstm_fast, the latter with dequantized weights and without rounding x and
+    h. All other operators run in onnx.reference, which is exact but slow.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class Backend(_Backend):
 
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Prepared:
-        """Check a model and make it ready to run.
+        """Validate a model and prepare it to run.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Backend(_Backend):
         device : str, default "CPU"
             CPU only.
         **kwargs
-            For onnx's own check.
+            Passed to onnx's own check.
 
         Returns
         -------
@@ -204,13 +204,13 @@ class Backend(_Backend):
         node : onnx.NodeProto
             The node.
         inputs : sequence of ndarray, or dict of str to ndarray
-            In the order of the node's inputs, or by name.
+            Inputs in the order of the node, or by name.
         device : str, default "CPU"
             CPU only.
         outputs_info : object, optional
-            For onnx's own check, as the other arguments.
+            Passed to onnx's own check.
         **kwargs
-            For onnx's own check.
+            Passed to onnx's own check.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class Backend(_Backend):
         Parameters
         ----------
         device : str
-            As in "CPU" or "CPU:0".
+            For instance "CPU" or "CPU:0".
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Graph: an ONNX graph that grows node by node."""
+"""Graph: incremental construction of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Graph:
-    """Nodes, constants, inputs and outputs; numbers are of one dtype, type is ONNX's number of it."""
+    """Nodes, constants, inputs and outputs, all of one dtype; `type` is its ONNX code."""
 
     def __init__(self, dtype: DType) -> None:
         self.dtype = dtype
@@ -24,7 +24,7 @@ class Graph:
         self._outputs: list[Any] = []
 
     def add(self, operator: str, inputs: Sequence[str | Array], **attributes: Any) -> str:
-        """Add a node with one output, and return the name of that. Inputs may be arrays."""
+        """Add a node with one output and return the output's name. Inputs may be arrays."""
         (output,) = self.add_all(operator, inputs, **attributes)
         return output
 
@@ -60,7 +60,7 @@ class Graph:
         return name if default is None else self.constant(default, name)
 
     def output(self, name: str, shape: Sequence[str | int]) -> None:
-        """Declare a result to be an output."""
+        """Declare a result as an output."""
         self._outputs.append(helper.make_tensor_value_info(name, self.type, shape))
 
     def proto(self) -> GraphProto:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from .._types import Array
 
 OURS = {("", "LSTM"), ("com.microsoft", "DynamicQuantizeLSTM")}
-MAX_NODES, MAX_DEPTH = 200_000, 30  # with functions counted at each call: a small file can ask for any number
+MAX_NODES, MAX_DEPTH = 200_000, 30  # counting functions at each call: a small file could expand to any number
 MAX_CHAIN = 100  # operators between a constant and its use
 
 
 class Found(NamedTuple):
-    """An LSTM node, its name in `names`, and the scope it is in."""
+    """An LSTM node, its name in `names`, and its scope."""
 
     name: str
     node: NodeProto
@@ -32,14 +32,14 @@ class Found(NamedTuple):
 
 
 class NotConstant(Exception):
-    """A value is not known from the file alone. The message says what computes it."""
+    """A value is not constant. The message says what computes it."""
 
 
 class Scope:
-    """A body of nodes, with the names that it knows.
+    """A body of nodes, with the names visible in it.
 
-    outer is the scope around the body of an If, Loop or Scan; call is the call of a function, (scope, node), which
-    gives the function its inputs and attributes.
+    outer: the enclosing scope, for the body of an If, Loop or Scan. call: the call of a function, (scope, node), which
+    provides its inputs and attributes.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Scope:
             self._values[name] = NotConstant(f"sparse_initializer {name}, which is not supported")
 
     def with_values(self, values: Mapping[str, Array]) -> Scope:
-        """The same scope where these names have these values, with an allowance of its own."""
+        """The same scope with these values for these names, and a separate allowance."""
         scope = copy.copy(self)
         scope.reader = copy.copy(self.reader)
         scope.reader.allowance = Allowance(sum(value.nbytes for value in values.values()))
@@ -67,7 +67,7 @@ class Scope:
         return scope
 
     def value(self, name: str) -> Array:
-        """The constant of this name. NotConstant if the file alone does not determine it."""
+        """The constant of this name. Raises NotConstant if it depends on more than the file."""
         if name not in self._values:
             self._values[name] = NotConstant(f"{name}, which depends on itself")
             self.reader.chain += 1
@@ -85,7 +85,7 @@ class Scope:
         return value
 
     def _find(self, name: str) -> Array:
-        if name in self.initializers:  # of an input, it is the default
+        if name in self.initializers:  # for an input, its default
             return to_array(self.initializers[name], self.reader.folder)
         if name in self.producers:
             return self._run(self.producers[name], name)
@@ -93,7 +93,7 @@ class Scope:
             return self._input(name)
         if self.outer is not None:
             return self.outer.value(name)
-        raise FormatError(f"{name!r} is neither made nor given anywhere in the file")
+        raise FormatError(f"{name!r} is not defined anywhere in the file")
 
     def _input(self, name: str) -> Array:
         if self.call is not None:
@@ -118,7 +118,7 @@ class Scope:
             raise not_constant from None
         except (
             Exception
-        ) as error:  # sizes and axes that do not fit, attributes of a wrong type: NumPy's message says which
+        ) as error:  # invalid sizes or axes, attributes of the wrong type: NumPy's message has the details
             if self.reader.is_loose:
                 raise not_constant from None
             raise FormatError(f"{what} does not work: {type(error).__name__}: {error}") from None
@@ -136,14 +136,14 @@ class Scope:
                 if data is None or data.ndim < 3:
                     raise
                 self.reader.is_loose = True
-                return data  # a state that is expanded to the batch: one sequence has all its numbers
+                return data  # a state expanded to the batch: one sequence has all its numbers
         result = OPERATORS[node.op_type](inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance)
         results = result if isinstance(result, tuple) else (result,)
         self.reader.allowance.spend(results[0].shape, results[0].dtype)
         return results[list(node.output).index(name)]
 
     def attributes(self, node: NodeProto) -> dict[str, Any]:
-        """Attributes by name as Python values, tensors as arrays; in a function they may refer to those of its call."""
+        """Attributes by name as Python values, tensors as arrays; in a function they may refer to those of the call."""
         values = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -182,10 +182,10 @@ def _constant(attributes: Mapping[str, Any]) -> Array:
 
 
 class Reader:
-    """A model to read LSTM nodes from.
+    """A model from which LSTM nodes are read.
 
-    External data may lie in the folder; None refuses it. is_loose becomes True when some size was unknown, so that what
-    does not fit may fit at run time.
+    folder: directory of external data; None: not allowed. is_loose becomes True if a size was unknown, so that a
+    mismatch may disappear at run time.
     """
 
     def __init__(self, model: ModelProto, n_bytes: int, folder: Path | None = None) -> None:
@@ -195,10 +195,10 @@ class Reader:
         self._n_nodes = 0
 
     def nodes(self, operators: Collection[tuple[str, str]] = OURS) -> list[Found]:
-        """All LSTM nodes, in the order of the file; those inside a node are at its position.
+        """All LSTM nodes in the order of the file; nodes nested in another node are at its position.
 
-        A node without a name is named after its operator and its position among them, as in "LSTM_0". If a name occurs
-        again (a function is called twice), the later ones get ":1", ":2", ...
+        A node without a name is named after its operator and its position in this list, for instance "LSTM_0".
+        Repeated names (if a function is called twice) get the suffixes ":1", ":2", ...
         """
         found = list(self._walk(Scope(self, self.model.graph), operators, 0))
         free, counts, result = {node.name for node, _ in found if node.name}, Counter[str](), []

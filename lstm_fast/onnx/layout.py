@@ -1,4 +1,4 @@
-"""ONNX's gate order and names of activations, to and from ours.
+"""Conversion of ONNX's gate order and activation names to and from ours.
 
 ONNX       W (D, 4H, I), R (D, 4H, H) rows i, o, f, g;  B (D, 8H) = that of W, that of R;  P (D, 3H) i, o, f
 lstm_fast  weight_ih (4H, I), weight_hh (4H, H), bias_ih, bias_hh (4H) rows i, f, g, o;  weight_peephole (3H) i, f, o
@@ -38,7 +38,7 @@ TO_ONNX = {
     1: (0,),
 }
 
-# Ours to ONNX's; ONNX Runtime accepts any case, and so do we.
+# Our names to ONNX's. Like ONNX Runtime, we ignore case when reading.
 ACTIVATIONS = {
     "tanh": "Tanh",
     "sigmoid": "Sigmoid",
@@ -56,6 +56,6 @@ FROM_ACTIVATION = {theirs.lower(): ours for ours, theirs in ACTIVATIONS.items()}
 
 
 def rows(array: Array, n_blocks: int, order: Sequence[int]) -> Array:
-    """The array with the n_blocks blocks of H rows along its first axis in this order."""
+    """The array with its n_blocks blocks of H rows along the first axis in this order."""
     blocks = array.reshape(n_blocks, len(array) // n_blocks, *array.shape[1:])
     return blocks[list(order)].reshape(array.shape)

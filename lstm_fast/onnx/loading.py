@@ -1,4 +1,4 @@
-"""names and load: the LSTM nodes of a file, and an LSTM from one of them or from a stack of them."""
+"""names and load: the LSTM nodes of a file, and an LSTM from one node or a stack of nodes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | onnx.ModelProto
 
-METADATA = "lstm_fast"  # where save keeps the options that act in training only, or that nodes do not show:
+METADATA = "lstm_fast"  # key under which save stores options for training, and those not expressed by nodes:
 REMEMBERED = ("batch_first", "dropout", "recurrent_dropout", "zoneout", "learn_initial_state")
-COMPUTE_DTYPE = "compute_dtype"  # likewise, but only where it is not None
+COMPUTE_DTYPE = "compute_dtype"  # likewise, but only if not None
 
 
 def names(path_or_bytes: Source) -> list[str]:
@@ -41,9 +41,9 @@ def names(path_or_bytes: Source) -> list[str]:
     Returns
     -------
     list of str
-        Names of the LSTM and DynamicQuantizeLSTM nodes, in the order of the file, with those in bodies of If, Loop and
-        Scan and in functions. A node without a name has one like LSTM_0, by its position in this list; a name that
-        occurs again gets ":1", ":2", ...
+        Names of the LSTM and DynamicQuantizeLSTM nodes in the order of the file, including those in bodies of If, Loop
+        and Scan and in functions. A node without a name is called LSTM_0, for instance, by its position in this list;
+        repeated names get the suffixes ":1", ":2", ...
 
     Raises
     ------
@@ -67,36 +67,36 @@ def load(
 
     layout=1 becomes batch_first=True; peepholes, clip, input_forget and activations become the options peepholes,
     gate_clip, coupled_gates and activation, recurrent_activation, cell_activation; direction "reverse" becomes a
-    ReverseLSTM. DynamicQuantizeLSTM nodes, which onnxruntime.quantization.quantize_dynamic makes, become a
-    QuantizedLSTM of format "int8" with inputs="int8"; its weights are those of the file wherever int8 has them (-127 to
-    127 after the zero point), else the nearest. Other weights of 8 bits are dequantized. Constant initial states become
-    the learned initial state (the same for every sequence); states that the graph computes or is given are for the
-    caller to pass.
+    ReverseLSTM. DynamicQuantizeLSTM nodes, produced by onnxruntime.quantization.quantize_dynamic, become a
+    QuantizedLSTM with format "int8" and inputs="int8"; its weights equal those of the file if int8 can represent them
+    (-127 to 127 after subtracting the zero point), else the nearest values. Other 8-bit weights are dequantized.
+    Constant initial states become the learned initial state (the same for every sequence); states that the graph
+    computes or takes as inputs must be passed by the caller.
 
     Parameters
     ----------
     path_or_bytes : path, bytes or onnx.ModelProto
         The model.
     name : str, optional
-        One of `names(path_or_bytes)`: that node alone. None: the first node, and those stacked on it as the layers of
-        one LSTM (as PyTorch exports an nn.LSTM with num_layers: alike but for their weights, each reading the whole
-        output of the one before, with nothing between).
+        One of `names(path_or_bytes)`: only that node. None: the first node, with the nodes stacked on it as the layers
+        of one LSTM (as PyTorch exports an nn.LSTM with num_layers: they differ only in their weights, and each reads
+        the unmodified output of the previous one).
     external_data : bool, default False
         Whether weights may be in other files of the model's folder.
     dequantize : bool, default False
-        Whether DynamicQuantizeLSTM nodes become an LSTM, too: of float32, which rounds neither x nor h.
+        Whether DynamicQuantizeLSTM nodes become a float32 LSTM, which rounds neither x nor h.
 
     Returns
     -------
     LSTM or QuantizedLSTM
-        An LSTM has dtype float64 if the weights have it, else float32 (16 bits are widened).
+        An LSTM has dtype float64 if the weights do, else float32 (16-bit weights are widened).
 
     Raises
     ------
     FormatError
-        If the file is damaged or uses what is not supported; the message names the attribute or operator.
+        If the file is damaged or uses an unsupported feature; the message names the attribute or operator.
     ValueError
-        If there is no node of this name; the message lists the names.
+        If no node has this name; the message lists the names.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def load(
 
 
 def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
-    """The network with the integers of its nodes wherever int8 has them."""
+    """The quantized network, with the integers of its nodes where int8 can represent them."""
     try:
         stored = network.quantized("int8", inputs="int8").state_dict()
         for k, layer in enumerate(layers):
@@ -144,12 +144,12 @@ def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
 
 
 def _with_zeros(state: Initial, H: int) -> list[dict[str, Any]]:
-    """The states of a layer, zero where they are not constant."""
+    """The initial states of a layer, zero if they are not constant."""
     return [{name: np.zeros(H) if value is None else value for name, value in one.items()} for one in state]
 
 
 def _remembered(model: onnx.ModelProto) -> dict[str, Any]:
-    """Arguments of the constructor that save wrote beside the graph."""
+    """Constructor arguments that save stored in the metadata."""
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA]
     if not texts:
         return {}

@@ -1,4 +1,4 @@
-"""One LSTM or RNN node: its attributes and weights, checked, in the terms of lstm_fast."""
+"""One LSTM or RNN node: its attributes and weights, validated and converted to lstm_fast's conventions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INPUTS = {
         *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),
     ),
 }
-# output_sequence (version 1) said only whether Y is needed.
+# output_sequence (version 1) only says whether Y is needed.
 ATTRIBUTES = {
     "activation_alpha": list,
     "activation_beta": list,
@@ -51,7 +51,7 @@ CLASSES: dict[str, tuple[type[LSTM] | type[RNN], type[ReverseLSTM] | type[Revers
 
 
 class Direction(NamedTuple):
-    """One direction of a node: options of the constructor, parameters by name without _l0."""
+    """One direction of a node: constructor options, and parameters by name without _l0."""
 
     is_reverse: bool
     options: Options
@@ -59,7 +59,7 @@ class Direction(NamedTuple):
 
 
 class Description(NamedTuple):
-    """A node in the terms of lstm_fast. kind is "LSTM" or "RNN"."""
+    """A node in lstm_fast's conventions. kind is "LSTM" or "RNN"."""
 
     kind: str
     layout: int
@@ -71,7 +71,7 @@ class Description(NamedTuple):
 
 
 def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Description:
-    """Check the attributes and the weights W, R, B and P of a node. FormatError names what does not fit."""
+    """Validate and convert the attributes and the weights W, R, B and P of a node; raises FormatError."""
     for name, value in attributes.items():
         if name not in ATTRIBUTES:
             raise FormatError(f"attribute {name} of {kind} is not supported")
@@ -116,7 +116,7 @@ def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Desc
 def _weights(
     W: Array | None, R: Array | None, B: Array | None = None, P: Array | None = None
 ) -> tuple[Array, Array, Array | None, Array | None]:
-    """All in float64 if one of them is, else in float32, which holds numbers of 16 bits exactly."""
+    """The weights in float64 if any of them is, else in float32, which represents 16-bit numbers exactly."""
     given = {"W": W, "R": R, "B": B, "P": P}
     for name, array in given.items():
         if array is not None and array.dtype.kind != "f" and array.dtype.name != "bfloat16":
@@ -133,7 +133,7 @@ def _weights(
 
 
 def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
-    """Arguments of the constructor for each direction."""
+    """Constructor arguments for each direction."""
     clip, coupled = attributes.get("clip"), attributes.get("input_forget", 0)
     if clip is not None and not clip > 0:
         raise FormatError(f"attribute clip must be a positive number, got {clip!r}")
@@ -166,7 +166,7 @@ def _nonlinearity(spec: Activation) -> str:
 
 
 def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
-    """Our activation of each gate and direction. alpha and beta are taken in turn by those that have any."""
+    """Our activation of each gate and direction. alpha and beta are consumed in order by those with parameters."""
     n = D * len(PLAIN_ACTIVATIONS[kind])
     names = attributes.get("activations") or list(PLAIN_ACTIVATIONS[kind]) * D
     names = names[:D] if kind == "RNN" else names  # by default an RNN has two, whatever its direction
@@ -189,14 +189,15 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
 
 
 def _number(value: float) -> float:
-    """0.2 for the float32 next to 0.2, as attributes are stored."""
+    """The shortest number with this float32 value: attributes are stored as float32, so 0.2 would not come back."""
     return float(str(np.float32(value)))
 
 
 def _activation(name: str, given: Sequence[float | None]) -> Activation:
     """An activation for our constructor.
 
-    An absent parameter has the default of ONNX's operator of that name, which is ours too. Two names have no operator.
+    The default of a missing parameter is that of ONNX's operator of the same name, which is ours too; two activations
+    have no such operator.
     """
     if name in ("affine", "scaled_tanh") and None in given:
         raise FormatError(
@@ -219,10 +220,10 @@ def _activation(name: str, given: Sequence[float | None]) -> Activation:
 def build(
     layers: Sequence[Description], initial: Sequence[Sequence[dict[str, Array]]] | None = None, **options: Any
 ) -> LSTM | RNN:
-    """The network of Descriptions, one for each layer, that differ only in weights and input size.
+    """Build a network from one Description per layer, which differ only in weights and input size.
 
-    initial has the learned initial state, {"h_0": (H,), "c_0": (H,)}, of each layer and direction; None: not learned.
-    options are further arguments of the constructor.
+    initial: the learned initial state, {"h_0": (H,), "c_0": (H,)}, of each layer and direction; None: not learned.
+    options: further constructor arguments.
     """
     first = layers[0]
     directions = first.directions

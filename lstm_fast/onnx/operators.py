@@ -1,7 +1,7 @@
 """The operators that exporters put between a file's constants and its LSTM nodes, in all their versions.
 
 Each takes the inputs (arrays, None for absent ones), the attributes by name and the Allowance of bytes, and returns one
-array, or a tuple. An operator whose result is larger than its inputs spends before it allocates.
+array or a tuple. An operator whose result is larger than its inputs spends its size before allocating.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Inputs: TypeAlias = Sequence[Any]  # arrays, or None
 Attributes: TypeAlias = dict[str, Any]
 Operator: TypeAlias = "Callable[[Inputs, Attributes, Allowance], Array | tuple[Array, ...]]"
 
-MAX_AXES = 64  # of NumPy; integers in an input are sizes or axes
+MAX_AXES = 64  # NumPy's limit; integers in an input are sizes or axes
 
 
 class NotConstantHere(Exception):
-    """The operator does not give a constant."""
+    """The operator's result is not constant."""
 
 
 def _given(inputs: Inputs, k: int, attributes: Attributes, name: str, default: Any = None) -> Any:
-    """The integers in input k, which older versions have as an attribute."""
+    """The integers of input k, which is an attribute in older versions."""
     if len(inputs) > k and inputs[k] is not None:
         return [int(value) for value in inputs[k].ravel()] if inputs[k].size <= MAX_AXES else _raise_too_many(name)
     return attributes.get(name, default)
@@ -82,7 +82,7 @@ def slice_(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Arra
     steps = _given(inputs, 4, attributes, "steps", [1] * len(starts))
     index = [slice(None)] * inputs[0].ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        # Python's word for an end before the first element, where a slice that runs backwards ends, is None.
+        # In Python, a backward slice up to and including the first element ends at None.
         index[axis] = slice(start, None if step < 0 and end < -inputs[0].shape[axis] else end, step)
     result: Array = inputs[0][tuple(index)]
     return result
@@ -137,7 +137,7 @@ def cast(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
 
 
 def dequantize(quantized: Array, scale: Array, zero_point: Array | None, axis: int) -> Array:
-    """(quantized - zero_point) * scale; scale and zero_point are one number or one for each position on the axis."""
+    """(quantized - zero_point) * scale; scale and zero_point are one number or one per position on the axis."""
     if scale.ndim > 1 or (scale.ndim == 1 and scale.size not in (1, quantized.shape[axis])):
         raise ValueError(f"x_scale must be one number or one for each position on axis {axis}, got {scale.shape}")
     along = [1] * quantized.ndim

@@ -1,4 +1,4 @@
-"""Weights of 8 bits, of a DynamicQuantizeLSTM node: as numbers, and as the integers of our int8."""
+"""8-bit weights of a DynamicQuantizeLSTM node: dequantized, or as the integers of our int8 format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dequantized(
     R_scale: Array | None,
     R_zero_point: Array | None,
 ) -> tuple[Array, Array]:
-    """W and R of a DynamicQuantizeLSTM, (D, I, 4H) of 8 bits, as those of an LSTM, (D, 4H, I).
+    """8-bit W and R of a DynamicQuantizeLSTM, (D, I, 4H), as those of an LSTM, (D, 4H, I).
 
     Scales and zero points have the shape (D,) or (D, 4H).
     """
@@ -46,9 +46,9 @@ def _dequantized(name: str, array: Array | None, scale: Array | None, zero_point
 
 
 def exact_rows(integers: Array, scale: Array, zero_point: Array | None) -> list[tuple[Array, Array, Array]]:
-    """For each direction of W or R: which of our rows int8 holds as they are in the file, these rows, their scales.
+    """For each direction of W or R: which of our rows int8 represents exactly, these rows, and their scales.
 
-    A row with a zero point may have integers from -255 to 255, of which int8 holds the values only approximately.
+    A row with a zero point may have integers from -255 to 255, which int8 can only approximate.
     """
     result = []
     for d, of_direction in enumerate(integers):

@@ -1,4 +1,4 @@
-"""save: an LSTM, an RNN or a SequenceModel as a file that ONNX Runtime runs."""
+"""save: write an LSTM, an RNN or a SequenceModel as a file for ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ OPSET, IR_VERSION = 14, 8
 def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedModel, path: str | PathLike[str]) -> None:
     """Write an LSTM, an RNN or a SequenceModel as an ONNX model, atomically.
 
-    The model of an LSTM or RNN has the input x and the outputs output, h_n and, for an LSTM, c_n, in the shapes of a
-    call with any T and B; that of a SequenceModel has x and y, its predictions. Optional inputs (overridable
-    initializers, of which ONNX Runtime warns) are lengths, int32 (B,), and h_0 and c_0 of an LSTM or RNN. The output is
-    zero in the padding; with readout "all" a SequenceModel has the head's bias there.
+    The model of an LSTM or RNN has the input x and the outputs output, h_n and, for an LSTM, c_n, with the shapes of a
+    call for any T and B; that of a SequenceModel has x and y, its predictions. Optional inputs (overridable
+    initializers, about which ONNX Runtime warns) are lengths, int32 (B,), and h_0 and c_0 of an LSTM or RNN. The output
+    is zero in the padding; a SequenceModel with readout "all" has the head's bias there.
 
-    Each layer is one LSTM or RNN node (opset 14) in the dtype of the model. ONNX Runtime computes float32 only; models
-    in float64 run in `Backend` and wherever ONNX's LSTM is complete. Dropout and zoneout act in training only and are
-    not in the graph; neither is compute_dtype, so that ONNX Runtime does not round as such a network does. `load`
-    finds all of them in the metadata.
+    Each layer is one LSTM or RNN node (opset 14) in the dtype of the model. ONNX Runtime only supports float32; float64
+    models run in `Backend` and in complete implementations of ONNX's LSTM. Dropout and zoneout are for training only
+    and are not in the graph; neither is compute_dtype, so ONNX Runtime does not round as such a network does. `load`
+    restores all of them from the metadata.
 
     Parameters
     ----------
     lstm_or_model : LSTM, RNN, QuantizedLSTM, SequenceModel or QuantizedModel
-        What to write. A QuantizedLSTM has its weights in float16 in the file if that is its format, else in float32,
-        with the values that it stores.
+        The network or model. The weights of a QuantizedLSTM are written as float16 if that is its format, else
+        dequantized to float32.
     path : path
-        The file. After an error it is as it was before.
+        The file. It is unchanged after an error.
 
     Raises
     ------
     ValueError
-        For options that ONNX's LSTM does not have: proj_size, layer_norm, cell_clip.
+        For options that ONNX's LSTM does not support: proj_size, layer_norm, cell_clip.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
 class _Nodes:
     """The nodes of a network, layer by layer, from x to output (T, B, D * H).
 
-    h_n and c_n are lists of the states (D, B, H) of each layer; axes are those of x.
+    h_n and c_n: lists of the states (D, B, H) of each layer. axes: those of x.
     """
 
     def __init__(self, graph: Graph, network: Network, has_states: bool) -> None:
@@ -117,7 +117,7 @@ class _Nodes:
         sizes = graph.add("Shape", [sequence])
         self.B = graph.add("Slice", [sizes, np.array([1]), np.array([2])])
         T = graph.add("Cast", [graph.add("Slice", [sizes, np.array([0]), np.array([1])])], to=TensorProto.INT32)
-        # The default, lengths of -1, stands for T.
+        # The default lengths of -1 mean T.
         lengths = graph.input("lengths", ["lengths"], np.array([-1], np.int32), TensorProto.INT32)
         is_default = graph.add("Equal", [lengths, np.array([-1], np.int32)])
         self.lengths = graph.add("Expand", [graph.add("Where", [is_default, T, lengths]), self.B])
@@ -140,7 +140,7 @@ class _Nodes:
         return names
 
     def _add_layer(self, layer: int, sequence: str, states: list[str]) -> str:
-        """The node of a layer; the name of its output."""
+        """Add the node of a layer; returns the name of its output."""
         graph, D, H = self.graph, self.D, self.H
         name = f"{self.kind.lower()}_l{layer}"
         biases = [self._stacked(f"{name}.B", layer, "bias_ih", "bias_hh")] if self.network.bias else [""]
@@ -165,7 +165,7 @@ class _Nodes:
         return graph.add("Reshape", [graph.add("Transpose", [y], perm=[0, 2, 1, 3]), np.array([0, 0, D * H])])
 
     def _stacked(self, name: str, layer: int, *kinds: str, n_blocks: int | None = None) -> str:
-        """A constant with the parameters of these kinds, one after the other, in ONNX's order, for each direction."""
+        """A constant with the concatenated parameters of these kinds, in ONNX's order, for each direction."""
         n, p = n_blocks or self.network.num_gates, self.network.parameters()
         suffixes = self.network.parameter_suffixes[layer * self.D : (layer + 1) * self.D]
         by_direction = [
@@ -198,7 +198,7 @@ class _Nodes:
         return self.graph.add("Transpose", [sequence], perm=[1, 0, 2]) if self.network.batch_first else sequence
 
     def add_outputs(self) -> None:
-        """The outputs output, h_n and c_n."""
+        """Add the outputs output, h_n and c_n."""
         self.graph.add_all("Identity", [self.in_layout(self.output)], outputs=["output"])
         self.graph.output("output", [*self.axes, self.D * self.H])
         for name, states in (("h_n", self.h_n), ("c_n", self.c_n)):
@@ -208,7 +208,7 @@ class _Nodes:
 
 
 def _add_head(graph: Graph, nodes: _Nodes, model: Predictor) -> None:
-    """The output y: the head on the features that the readout selects."""
+    """Add the output y: the head applied to the features selected by the readout."""
     weight, bias = model.head.weight, model.head.bias
     sizes: list[str | int] = ["B"]
     if model.readout == "all":

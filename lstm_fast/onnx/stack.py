@@ -16,14 +16,14 @@ from .quantized import dequantized
 if TYPE_CHECKING:
     from .._types import Array
 
-EXAMPLE = (3, 5)  # T and B of the sequence that is sent from node to node to see how they are connected
-MAX_EXAMPLE = 1 << 24  # numbers
+EXAMPLE = (3, 5)  # T and B of an example sequence that is traced from node to node to find their connections
+MAX_EXAMPLE = 1 << 24  # largest number of elements
 
 Initial: TypeAlias = "list[dict[str, Array | None]]"  # h_0 and c_0 of each direction
 
 
 class Layer:
-    """A node whose weights are constants."""
+    """A node with constant weights."""
 
     def __init__(self, found: Found) -> None:
         self.found, self.scope = found, found.scope
@@ -33,7 +33,7 @@ class Layer:
             raise FormatError(f"node {found.name} must have at most {len(names)} inputs, got {len(proto.input)}")
         self.inputs = {name: given for name, given in zip(names, proto.input) if given}
         weights = {name: self._weight(name) for name in names[1:] if name not in _node.STATES}
-        # Of a DynamicQuantizeLSTM: arguments of exact_rows for weight_ih and weight_hh.
+        # For a DynamicQuantizeLSTM: the arguments of exact_rows for weight_ih and weight_hh.
         self.quantized: dict[str, tuple[Any, ...]] = {}
         try:
             if proto.op_type == "DynamicQuantizeLSTM":
@@ -54,7 +54,7 @@ class Layer:
             raise FormatError(f"node {self.found.name}: input {name} must be a constant, got {error}") from None
 
     def initial(self) -> Initial:
-        """The constant initial states; None for those that are not constant."""
+        """The initial states; None for those that are not constant."""
         D, H = len(self.description.directions), self.description.hidden_size
         result: Initial = [{"h_0": None, "c_0": None} for _ in range(D)]
         for name, ours in (("initial_h", "h_0"), ("initial_c", "c_0")):
@@ -66,7 +66,7 @@ class Layer:
                 continue
             words, axis = ("(D, B, H)", 0) if self.description.layout == 0 else ("(B, D, H)", 1)
             if self.scope.reader.is_loose and state.ndim == 3 and state.shape[axis] == 1:
-                state = state.repeat(D, axis)  # it is expanded to both directions, too
+                state = state.repeat(D, axis)  # also expanded to both directions
             if state.ndim != 3 or state.shape[axis] != D or state.shape[2] != H:
                 raise FormatError(
                     f"node {self.found.name}: {name} must have shape {words} with D = {D}, H = {H}, got {state.shape}"
@@ -74,14 +74,14 @@ class Layer:
             for d, rows in enumerate(state.astype(self.description.dtype).swapaxes(0, axis)):
                 if len(rows) and (rows != rows[:1]).any():
                     raise FormatError(
-                        f"node {self.found.name}: {name} is a constant with other numbers for each sequence, "
-                        "which is not supported: make it an input of the graph and pass it to each call"
+                        f"node {self.found.name}: {name} is a constant that differs between sequences, which is not "
+                        "supported: make it an input of the graph and pass it to each call"
                     )
                 result[d][ours] = rows[0] if len(rows) else None
         return result
 
     def sizes(self) -> tuple[int, int]:
-        """T and B as the file has them for X or Y, else those of EXAMPLE."""
+        """T and B declared for X or Y in the file, else those of EXAMPLE."""
         T, B = EXAMPLE
         axes = {
             self.inputs.get("X"): (0, 1),
@@ -98,7 +98,7 @@ class Layer:
         return T, B
 
     def example(self, T: int, B: int) -> tuple[Array, Array]:
-        """Some Y, and the same as (T, B, D * H), in the layout of the node."""
+        """An example of Y, and the same data as (T, B, D * H), in the layout of the node."""
         D, H = len(self.description.directions), self.description.hidden_size
         output = np.arange(T * B * D * H, dtype=np.float32).reshape(T, B, D, H)
         y, whole = output.swapaxes(1, 2), output.reshape(T, B, -1)
@@ -116,7 +116,7 @@ class Layer:
 
 
 def layers_from(first: Found, nodes: Sequence[Found]) -> list[Layer]:
-    """A node, and those stacked on it as the further layers of one LSTM."""
+    """A node and those stacked on it as further layers of one LSTM."""
     layers = [Layer(first)]
     while (upper := _stacked_on(layers[-1], nodes)) and layers[0].fits(layer := Layer(upper)):
         layers.append(layer)
@@ -124,13 +124,13 @@ def layers_from(first: Found, nodes: Sequence[Found]) -> list[Layer]:
 
 
 def _stacked_on(layer: Layer, nodes: Sequence[Found]) -> Found | None:
-    """The node that reads the whole output of layer, (T, B, D * H), and takes no state from it."""
+    """The node that reads the whole output of `layer`, (T, B, D * H), but none of its final states."""
     node = layer.found.node
     here = [found for found in nodes if found.scope is layer.scope and found.node is not node and found.node.input]
     outputs = {name for name in node.output if name}
     if not node.output or node.output[0] not in outputs:
         return None
-    for T, B in dict.fromkeys([EXAMPLE, layer.sizes()]):  # the file's own sizes, in case its operators have them too
+    for T, B in dict.fromkeys([EXAMPLE, layer.sizes()]):  # the file's sizes may be hard-coded in its operators
         if math.prod((T, B, len(layer.description.directions), layer.description.hidden_size)) > MAX_EXAMPLE:
             continue
         y, expected = layer.example(T, B)
@@ -147,7 +147,7 @@ def _stacked_on(layer: Layer, nodes: Sequence[Found]) -> Found | None:
 
 
 def _depends(scope: Scope, name: str, sources: Collection[str]) -> bool:
-    """Whether the numbers of one of the sources enter the value of this name, in this body."""
+    """Whether the value of this name in this body depends on one of the sources."""
     seen, todo = set(), [name]
     while todo:
         name = todo.pop()

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file as NumPy arrays. Nothing is allocated for sizes that a file only claims to have."""
+"""Tensors of an ONNX file as NumPy arrays. Sizes are checked against the data before anything is allocated."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .._errors import FormatError
 if TYPE_CHECKING:
     from .._types import Array, DType, DTypeLike
 
-# Bytes that may be allocated on the way from a file to its weights (Expand, Cast, ...): so many times the size of the
-# file, and so many more.
+# Bytes that may be allocated while evaluating constants (Expand, Cast, ...): a multiple of the file size, plus a
+# constant.
 MAX_GROWTH, FREE_BYTES = 32, 64 << 20
 
 
 def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
-    """The array of a tensor. External data may lie in the folder; None refuses it."""
+    """The array of a tensor. folder: directory of external data; None: not allowed."""
     name = tensor.name or "a constant"
     if any(size < 0 for size in tensor.dims):
         raise FormatError(f"tensor {name} must have sizes of 0 or more, got {list(tensor.dims)}")
@@ -32,7 +32,7 @@ def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
         tensor = with_external_data(tensor, folder)
     try:
         array = numpy_helper.to_array(tensor)
-    except Exception as error:  # onnx raises almost anything for a damaged tensor
+    except Exception as error:  # onnx may raise any exception for a damaged tensor
         raise FormatError(f"tensor {name} of sizes {list(tensor.dims)} does not fit its data: {error}") from None
     if array.shape != tuple(tensor.dims):
         raise FormatError(f"tensor {name} must have the sizes {list(tensor.dims)}, its data have {list(array.shape)}")
@@ -40,7 +40,7 @@ def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
 
 
 def with_external_data(tensor: TensorProto, folder: Path | None) -> TensorProto:
-    """A copy of the tensor with the bytes from its file, which must be a regular file in the folder or below it."""
+    """A copy of the tensor with the bytes of its file, which must be a regular file in or below the folder."""
     if folder is None:
         raise FormatError(f"tensor {tensor.name} has its data in another file: pass external_data=True to read it")
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -68,21 +68,21 @@ def with_external_data(tensor: TensorProto, folder: Path | None) -> TensorProto:
 
 
 def numpy_dtype(data_type: int) -> DType:
-    """The dtype of ONNX's number of a type."""
+    """The NumPy dtype for an ONNX type code."""
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(cast(Any, data_type)))
     except KeyError:
-        raise FormatError(f"data_type {data_type} is none of ONNX's") from None
+        raise FormatError(f"data_type {data_type} is not defined by ONNX") from None
 
 
 class Allowance:
-    """Bytes that may still be allocated for a file of n_bytes. Without it a small file could ask for any number."""
+    """Bytes that may still be allocated for a file of n_bytes; without a limit, a small file could exhaust memory."""
 
     def __init__(self, n_bytes: int) -> None:
         self.left = FREE_BYTES + MAX_GROWTH * n_bytes
 
     def spend(self, shape: Iterable[int], dtype: DTypeLike) -> None:
-        """FormatError if an array of this shape would exceed the allowance."""
+        """Raises FormatError if an array of this shape would exceed the allowance."""
         sizes = [int(size) for size in shape]
         self.left -= math.prod(sizes) * np.dtype(dtype).itemsize
         if self.left < 0:

@@ -21,8 +21,8 @@ changes one of these lines, and all variants can be combined:
     peepholes            pre_i + p_i * c_prev, pre_f + p_f * c_prev         p = weight_peephole
                          pre_o + p_o * c
     gate_clip            pre_i, pre_f, pre_g, pre_o clipped to [-gate_clip, gate_clip], after the peepholes
-    activations          others in place of sigmoid (recurrent_activation), of tanh(pre_g) (activation)
-                         and of tanh(c) (cell_activation)
+    activations          replace sigmoid (recurrent_activation), the tanh of pre_g (activation) and the tanh of c
+                         (cell_activation)
     coupled_gates        f = 1 - i                                          pre_f is ignored
     cell_clip            c clipped to [-cell_clip, cell_clip]
     projection           h = (o * tanh(c)) W_hr^T
@@ -31,24 +31,24 @@ changes one of these lines, and all variants can be combined:
 Lengths, resets and a learned initial state apply to the sequence as a whole: see lstm_forward.
 
 Sizes: T steps, B batch, I input, H hidden, R columns of h (H without projection), L layers, D directions. d_<name> is
-the gradient of the loss with respect to <name>. Everything works in float32, float64 and complex128. No step conjugates
-a number or compares imaginary parts, so that after a tiny imaginary step in an argument the imaginary parts of the
-results are derivatives. Tapes refer to their arrays and do not copy them.
+the gradient of the loss with respect to <name>. Everything works in float32, float64 and complex128. Nothing conjugates
+a number or compares imaginary parts, so that complex-step differentiation works: after a tiny imaginary step in an
+argument, the imaginary parts of the results are derivatives. Tapes refer to their arrays and do not copy them.
 
     gates.py            the gate order i, f, g, o
     activations.py      ONNX's eleven activation functions and their derivatives
-    operations.py       what the variants add to a step: clipping, peepholes, layer norm, projection, zoneout
+    operations.py       operations that variants add to a step: clipping, peepholes, layer norm, projection, zoneout
     cell.py             one step: the lines above, forward and backward
-    tapes.py            what forward records and what backward returns
+    tapes.py            results of forward and backward passes
     _sequence.py        argument checks, lengths, resets, initial states, directions
     lstm.py, rnn.py     one layer in one direction
     stack.py            layers and directions
-    float32.py          float32 arithmetic as the kernels do it, every operation rounded once
+    float32.py          float32 arithmetic with the rounding of the kernels: each operation is rounded once
     formats.py          bfloat16 and int8: rounding, products
     quantized_cell.py, quantized_layer.py, quantized.py, quantized_stack.py   a step, a layer and a stack with the
                         rounding of the kernels, in each format
-    float32_slopes.py   the derivatives of the activations with that rounding
-    bfloat16_cell.py, bfloat16_sums.py, bfloat16_layer.py, bfloat16_stack.py   training in bfloat16: a step backward,
+    float32_slopes.py   derivatives of the activations with the rounding of the kernels
+    bfloat16_cell.py, bfloat16_sums.py, bfloat16_layer.py, bfloat16_stack.py   training in bfloat16: a backward step,
                         the gradients of the parameters, a layer and a stack
     masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
 

@@ -1,4 +1,4 @@
-"""What LSTM and plain RNN layers share around a step: argument checks, lengths, resets, initial states, directions."""
+"""Shared by LSTM and plain RNN layers: argument checks, lengths, resets, initial states, directions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,8 +12,8 @@ from ._types import Array, Rows
 def read_arrays(masks: Iterable[str] = (), **given: tuple[ArrayLike | None, tuple[int, ...]]) -> dict[str, Any]:
     """The given arguments, each with its expected shape, as arrays of one floating dtype; None stays None.
 
-    The dtype is the common one of all arguments but those named in `masks`, and at least float32. Raises ValueError for
-    a wrong shape, and for a zoneout mask with other values than 0 and 1.
+    The dtype is the common one of all arguments except those named in `masks`, and at least float32. Raises ValueError
+    for a wrong shape, and for a zoneout mask with values other than 0 and 1.
     """
     arrays = {name: None if value is None else np.asarray(value) for name, (value, _) in given.items()}
     for name, array in arrays.items():

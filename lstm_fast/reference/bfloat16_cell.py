@@ -1,7 +1,7 @@
-"""The derivative of a step in float32, every operation rounded once, with products of operands in bfloat16.
+"""The derivative of a step in float32, each operation rounded once, with products of bfloat16 operands.
 
-The order of the operations is that of the kernels; where a formula of cell.py is one multiply-add, it is fused. The
-products multiply d_gates, the gradients before the activations, and d_h, where there is a projection.
+Operations are in the same order as in the kernels, and multiply-adds in the formulas of cell.py are fused. The left
+operands of the products are d_gates, the gradients before the activations, and d_h if there is a projection.
 """
 
 from typing import NamedTuple
@@ -26,16 +26,16 @@ class Matrices(NamedTuple):
 
 
 class StepGradients(NamedTuple):
-    """The gradients that a step leaves: of its input and state, and the rows whose sums are those of the parameters."""
+    """The gradients of a step's input and states, and the rows that sum to the gradients of the parameters."""
 
     d_x: Array
     d_h_prev: Array
     d_c_prev: Array
-    d_a_x: Array  # left operands of the gradients of W_ih, W_hh and W_hr; the right ones are in Step
+    d_a_x: Array  # left operands of the gradients of W_ih, W_hh and W_hr; the right operands are in Step
     d_a_h: Array
     d_h_new: Array
-    d_gates: Array  # summed as they are: d_bias
-    terms: dict[str, Array]  # likewise, of the vectors of the variants
+    d_gates: Array  # sum to d_bias
+    terms: dict[str, Array]  # sum to the gradients of the variants' vectors
 
 
 def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer) -> StepGradients:
@@ -84,12 +84,12 @@ def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer)
 
 
 def _product(d: Array, weight: Array) -> Array:
-    """D W: each sum a chain from zero over the rows of W in pairs, the odd one first, operands in bfloat16."""
+    """D W with bfloat16 operands: each sum is a chain from zero over pairs of rows of W, the odd one first."""
     return product_bfloat16(weight.T, np.zeros(1, np.float32), d)
 
 
 def _product_of_gates(d: Array, weight: Array) -> Array:
-    """D W of gates' rows, one gate after the other: no pair spans two of them."""
+    """D W for rows of gates, one gate after the other: no pair spans two gates."""
     d_gates, rows = split_gates(d), split_gates(weight.T)
     odd = d_gates[0].shape[1] % 2
     d = np.concatenate([np.pad(gate, ((0, 0), (0, odd))) for gate in d_gates], axis=1)
@@ -97,7 +97,7 @@ def _product_of_gates(d: Array, weight: Array) -> Array:
 
 
 def _gate_slope(layer: Layer, activation: BoundActivation, y: Array) -> Array:
-    """The slope of a gate with the output y; 0 where gate_clip has acted: y is the least or the greatest value."""
+    """The slope of a gate with output y; 0 where gate_clip is active, so that y is the smallest or largest value."""
     slopes = slope(activation.spec, y)
     if layer.gate_clip is None:
         return slopes
@@ -110,12 +110,12 @@ def _unclipped(low: float, high: float, y: Array, d: Array) -> Array:
 
 
 def _peep_backward(d_pre: Array, p: Array | None, d_c: Array) -> Array:
-    """d_c plus what comes through a peephole."""
+    """d_c plus the gradient through a peephole."""
     return d_c if p is None else fma(d_pre, p, d_c)
 
 
 def _norm_backward(d: Array, a: Array, weight: Array, n_gates: int) -> tuple[Array, Array]:
-    """d_a, and the terms of d_weight, of rows of n_gates * H numbers."""
+    """d_a and the terms of d_weight, for rows of n_gates * H numbers."""
     n, scale = standardize(a, n_gates)
     d_n, count = multiply(d, weight), np.float32(a.shape[1])
     mean, mean_of_product = (divide(sum_of_rows(terms, n_gates), count)[:, None] for terms in (d_n, multiply(d_n, n)))

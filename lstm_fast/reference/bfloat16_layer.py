@@ -1,14 +1,13 @@
-"""Training in bfloat16, one LSTM layer in one direction: the definition that the kernels equal bit for bit.
+"""Training in bfloat16, one LSTM layer in one direction: the definition that the kernels match bit for bit.
 
-Parameters, states, gates, gradients and sums are float32; only operands of products are rounded, where they are
-multiplied:
+Parameters, states, gates, gradients and sums are float32; only the operands of products are rounded:
 
-    forward     that of quantized.py: x, h and the matrices
-    d_x         d_gates W_ih, d_h_prev = d_gates W_hh, d_unprojected = d_h W_hr: one chain for each number, from zero,
-                over pairs of k, the odd one first; over the gates one after the other, each padded to whole pairs
+    forward     x, h and the matrices, as in quantized.py
+    d_x         d_gates W_ih, d_h_prev = d_gates W_hh, d_unprojected = d_h W_hr: each number is one chain from zero over
+                pairs of k, the odd one first; gates are processed one after the other, each padded to whole pairs
     d_W         sums over steps and sequences, see bfloat16_sums.py
 
-With layer norm, the gradients of the products before it take the place of d_gates.
+With layer norm, d_gates is replaced by the gradients of the products before the norm.
 """
 
 from functools import partial
@@ -37,7 +36,7 @@ class BFloat16Tape(NamedTuple):
     matrices : Matrices
         weight_ih, weight_hh and weight_hr in float32.
     of_layer : LayerTape
-        All else.
+        Everything else.
     has_bias_ih, has_bias_hh : bool
         Whether the biases were given.
 
@@ -132,7 +131,7 @@ def lstm_backward_bfloat16(
     Raises
     ------
     ValueError
-        If a gradient has another shape than the result it belongs to.
+        If the shape of a gradient differs from that of its result.
 
     Examples
     --------
@@ -197,13 +196,13 @@ def _is_active(on: Any, B: int) -> Array:
 
 
 def _restart_backward(d_state: Array, resets: Array, d_learned: Array) -> tuple[Array, Array]:
-    """d_state before the restart, and the rows of d_learned with what the restarted sequences add."""
+    """d_state before the restart, and the rows of d_learned with the contributions of the restarted sequences."""
     d_learned = np.where(resets[:, None], add(d_learned, d_state), d_learned)
     return _sequence.restart(d_state, resets, None), d_learned
 
 
 def _learned(learned: Array | None, d_0: Array | None, d_restarts: Array) -> Array | None:
-    """The gradient of the learned state: the sum over the batch of what reaches it at the start and at restarts."""
+    """The gradient of the learned state: the sum over the batch of its gradients at the start and at restarts."""
     if learned is None:
         return None
     total = np.zeros_like(learned)

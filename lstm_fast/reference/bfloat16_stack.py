@@ -23,7 +23,7 @@ class BFloat16StackTape(NamedTuple):
     orders : list of ndarray of int, shape (T,B)
         The steps of each sequence in the order in which each direction visits them.
     masks : list of ndarray or None
-        What multiplied the input of each layer; None where there was no dropout.
+        Factors applied to the input of each layer; None without dropout.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def stack_tape_bfloat16(
     Parameters
     ----------
     x, h_0, c_0 : array_like
-        As in `stack_forward`, like all that follow.
+        As in `stack_forward`, like all following arguments.
     parameters : mapping of str to array_like
         Weights.
     num_layers : int

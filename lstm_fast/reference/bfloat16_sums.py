@@ -1,7 +1,7 @@
 """The gradients of the parameters in bfloat16 training: sums over the steps and sequences, in a fixed order.
 
-The rows (t, b) of PRODUCT_ROWS // B steps at a time, from the last step on, form one product; a larger batch, several.
-Its rows are numbered backward. Blocks of SUM_BLOCK rows are summed from zero and added in order:
+The rows (t, b) of PRODUCT_ROWS // B steps at a time, starting with the last steps, form one product; a larger batch is
+split into several. Rows are numbered backward. Blocks of SUM_BLOCK rows are summed from zero and added in order:
 
     matrices    one chain of fused multiply-adds over pairs of rows, the odd one first, both operands in bfloat16
     vectors     one chain of float32 additions
@@ -19,9 +19,9 @@ PRODUCT_ROWS = 512
 
 
 def blocks_of_rows(rows: Sequence[Rows], lengths: Array) -> list[list[tuple[int, int]]]:
-    """The blocks in the order in which they are added: the (step, active row) of each, in the order of its sum.
+    """The blocks in the order in which they are added, each a list of (step, active row) in the order of its sum.
 
-    rows: the sequences that are active at each step. Longer ones come first; of equals, in the order of the batch.
+    rows: the sequences that are active at each step, longest first, in the order of the batch if equal.
     """
     T, B = int(lengths.max(initial=0)), len(lengths)
     by_length = np.argsort(-lengths, kind="stable")
@@ -42,7 +42,7 @@ def blocks_of_rows(rows: Sequence[Rows], lengths: Array) -> list[list[tuple[int,
 def sum_of_products(
     blocks: list[list[tuple[int, int]]], left: Sequence[Array], right: Sequence[Array], matrix: Array
 ) -> Array:
-    """The sum over all rows of left^T right, for the (B,M) and (B,N) of each step, in the shape of the matrix."""
+    """The sum of left^T right over all rows, with left (B,M) and right (B,N) for each step; a matrix (M,N)."""
     start, total = np.zeros(1, np.float32), np.zeros_like(matrix)
     for n, block in enumerate(blocks):
         a, b = (np.stack([of[t][row] for t, row in block]) for of in (left, right))
@@ -52,7 +52,7 @@ def sum_of_products(
 
 
 def sum_of_vectors(blocks: list[list[tuple[int, int]]], terms: Sequence[Array], vector: Array) -> Array:
-    """The sum over all rows of the (B,N) of each step, in the shape of the vector."""
+    """The sum over all rows of the arrays (B,N) of each step; a vector (N,)."""
     total = np.zeros_like(vector)
     for n, block in enumerate(blocks):
         of_block = np.zeros_like(total)

@@ -1,8 +1,8 @@
-"""Float32 arithmetic as the kernels do it: each operation rounded once, to nearest even, with subnormals as zero.
+"""Float32 arithmetic with the rounding of the kernels: operations rounded once, to nearest even, without subnormals.
 
-NumPy has no fused multiply-add, and it keeps subnormals. The functions here give exactly what the instructions give
-when they flush to zero (results) and take denormals as zero (operands). They work in float64, which holds the product
-of two float32 numbers exactly, and are slow.
+NumPy has no fused multiply-add, and it keeps subnormals. The functions here return exactly the results of the
+instructions with flush-to-zero (results) and denormals-are-zero (operands). They work in float64, which represents the
+product of two float32 numbers exactly, and are slow.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ._types import Array
 
 SMALLEST = 2.0**-126  # the smallest normal float32
-# Numbers from here on become SMALLEST when they are rounded to 24 bits with an unbounded exponent.
+# Numbers from here on round to SMALLEST or more, with 24 bits and an unbounded exponent.
 SMALLEST_ROUNDED_UP = SMALLEST * (1 - 2.0**-25)
 
 
@@ -72,16 +72,16 @@ def _narrow(z: Array) -> Array:
 
 
 def _add_to_odd(p: Array, c: Array) -> Array:
-    """p + c in float64, rounded to odd: of the two neighbours of an inexact sum, the one whose last bit is 1.
+    """p + c in float64, rounded to odd: of the two neighbors of an inexact sum, the one whose last bit is 1.
 
-    A sum rounded to nearest in float64 and then to nearest in float32 is rounded twice, which is wrong where the first
-    rounding makes a tie for the second. The odd last bit remembers that the sum was inexact and on which side it lay;
-    with two bits to spare (53 >= 24 + 2) rounding it again is as good as rounding once (Boldo & Melquiond 2008).
+    Rounding a sum to nearest in float64 and then to nearest in float32 gives a wrong result if the first rounding
+    produces a tie for the second. The odd last bit records that the sum was inexact, and in which direction; with two
+    spare bits (53 >= 24 + 2), rounding it again is equivalent to rounding once (Boldo & Melquiond 2008).
     """
     with np.errstate(invalid="ignore", over="ignore"):
         total = p + c
         from_c = total - p
         error = (p - (total - from_c)) + (c - from_c)  # exact (Knuth's TwoSum); NaN where the sum is not finite
     is_even = np.ascontiguousarray(total).view(np.int64) & 1 == 0
-    neighbour = np.nextafter(total, np.copysign(np.inf, error))
-    return np.where((np.abs(error) > 0) & is_even, neighbour, total)
+    neighbor = np.nextafter(total, np.copysign(np.inf, error))
+    return np.where((np.abs(error) > 0) & is_even, neighbor, total)

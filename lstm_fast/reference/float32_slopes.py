@@ -1,4 +1,4 @@
-"""Derivatives of the activations in float32, as functions of the output y, in the operations of the kernels."""
+"""Derivatives of the activations in float32, as functions of the output y, with the operations of the kernels."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ ONE = np.float32(1)
 
 
 def slope(spec: tuple[str, float, float], y: Array) -> Array:
-    """dy/dz of the activation (name, alpha, beta) where its output is y."""
+    """dy/dz of the activation (name, alpha, beta) for the output y."""
     name, *parameters = spec
     alpha, beta = map(np.float32, parameters)
     return np.broadcast_to(SLOPES[name](flush(y), alpha, beta), y.shape)
@@ -29,7 +29,7 @@ def _where(condition: Array, yes: Array | np.float32, no: Array | np.float32) ->
     return np.where(condition, yes, no).astype(np.float32)
 
 
-# Of softplus, the kernels' expm1 is within 2 units in the last place of this; all others are exact.
+# For softplus, the kernels' expm1 is within 2 units in the last place of this; all others are exact.
 SLOPES: dict[str, Callable[[Array, np.float32, np.float32], Array]] = {
     "tanh": lambda y, alpha, beta: subtract(ONE, multiply(y, y)),
     "sigmoid": lambda y, alpha, beta: multiply(y, subtract(ONE, y)),

@@ -1,12 +1,12 @@
-"""Formats of fewer bits: how numbers are rounded to them, and the products of numbers in them.
+"""Low-precision formats: rounding, and products of numbers in them.
 
     bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
-                multiply-adds over pairs of k, in each pair the odd k first: what one instruction does (vdpbf16ps).
+                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS.
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
-                multiplied by it. A sum is an exact integer, so that its order does not matter. A vector with a NaN,
-                which no integer can stand for, makes all its sums NaN.
+                multiplied by it. A sum is an exact integer, so its order does not matter. A vector that contains a NaN,
+                which integers cannot represent, makes all its sums NaN.
 
-Sums of float32, which the first layer of an int8 network has for its input, add blocks of SUM_BLOCK k to their start.
+Float32 sums, as in the first layer of an int8 network, add blocks of SUM_BLOCK k to their start.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,9 @@ from ._types import Array
 from .float32 import add, divide, flush, fma, multiply
 
 LARGEST = 127  # of an int8, in either direction
-LARGEST_INT16 = 127 * 256  # its upper part is LARGEST
+LARGEST_INT16 = 127 * 256  # so that its upper part is LARGEST
 SUM_BLOCK = 64  # terms of a block of a float32 sum
-SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers count as zero in int8: 127 / a could overflow
+SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers are zero in int8, since 127 / a could overflow
 
 # ---- bfloat16 --------------------------------------------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ def to_bfloat16(z: ArrayLike) -> Array:
     Parameters
     ----------
     z : array_like
-        Converted to float32 first. Subnormal numbers count as zero of their sign; NaN stays NaN.
+        Converted to float32 first. Subnormal numbers become zero with the same sign; NaN stays NaN.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def to_bfloat16(z: ArrayLike) -> Array:
     """
     bits = np.ascontiguousarray(flush(np.asarray(z, np.float32))).view(np.uint32)
     rounded = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16  # the carry rounds up; ties only if the last bit is 1
-    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000  # the carry could make it infinite, or 0
+    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000  # the carry could turn a NaN into infinity or 0
     return np.where(is_nan, bits >> 16 | 0x40, rounded).astype(np.uint16).reshape(np.shape(z))
 
 
@@ -77,7 +77,7 @@ def from_bfloat16(bits: ArrayLike) -> Array:
 
 
 def round_bfloat16(z: ArrayLike) -> Array:
-    """Round to the nearest number that bfloat16 has, as float32.
+    """Round to the nearest bfloat16 number, returned as float32.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def round_bfloat16(z: ArrayLike) -> Array:
 
 
 def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: one chain for each sum, odd k first."""
+    """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: each sum is one chain, odd k first."""
     K = x.shape[1]
     x, weight = (np.pad(round_bfloat16(matrix), ((0, 0), (0, K % 2))) for matrix in (x, weight))
     order = np.arange(K + K % 2).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
@@ -110,7 +110,7 @@ def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
 
 
 def product_float32(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, are added to the start in order."""
+    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, added to the start in order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for begin in range(0, x.shape[1], SUM_BLOCK):
         block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))
@@ -119,7 +119,7 @@ def product_float32(weight: Array, start: Array, x: Array) -> Array:
 
 
 def chain(start: Array, x: Array, weight: Array, order: Array) -> Array:
-    """start + x W^T, in which each sum is one chain of fused multiply-adds over k in this order."""
+    """start + x W^T, where each sum is one chain of fused multiply-adds over k in the given order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for k in order:
         total = fma(x[:, k, None], weight[None, :, k], total)
@@ -137,7 +137,7 @@ class QuantizedRows(NamedTuple):
     q : ndarray of int8, shape (N,K)
         From -127 to 127.
     scale : ndarray of float32, shape (N,)
-        What one unit of each row stands for: the matrix is q * scale[:, None].
+        Scale of each row: the matrix is q * scale[:, None].
 
     Examples
     --------
@@ -154,8 +154,8 @@ class QuantizedRows(NamedTuple):
 def quantize_rows(weight: ArrayLike) -> QuantizedRows:
     """Round a matrix to int8, with a scale for each row.
 
-    The scale s is max |w| / 127 of the row, computed in float64 and rounded to float32. It is 0, and so is the row, if
-    it would be subnormal. q = w / s, computed in float64 and rounded to nearest, ties to even.
+    The scale s is max |w| / 127 over the row, computed in float64 and rounded to float32. If it would be subnormal, s
+    and the row are 0. q is w / s, computed in float64 and rounded to nearest, ties to even.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def quantize_rows(weight: ArrayLike) -> QuantizedRows:
 
 
 def quantize_hidden(h: ArrayLike) -> Array:
-    """Round a hidden state to int8, with the scale 1/127: its numbers lie within [-1, 1].
+    """Round a hidden state, whose numbers lie within [-1, 1], to int8 with the scale 1/127.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def quantize_hidden(h: ArrayLike) -> Array:
 
 
 def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
-    """Round vectors to int8 or int16, each with a scale of its own, which depends on no other vector.
+    """Round vectors to int8 or int16, each with its own scale, which does not depend on the other vectors.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
     q : ndarray of int8 or int16, shape (B,K)
         x * r with r = largest / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
     scale : ndarray of float32, shape (B,)
-        a / largest, what one unit stands for; NaN if a number is not finite.
+        a / largest; NaN if the vector is not finite.
 
     Examples
     --------
@@ -246,16 +246,16 @@ def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
 
 
 def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
-    """start + h W^T for the hidden state of this layer or of the one below."""
+    """start + h W^T for the hidden state of this layer or of the layer below."""
     scale = flush((rows.scale.astype(np.float64) / LARGEST).astype(np.float32))
     result = fma(_sum(quantize_hidden(h), rows.q), scale, start)
     return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
 
 
 def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -> Array:
-    """start + x W^T for an input of the first layer in 8 or 16 bits.
+    """start + x W^T for an 8-bit or 16-bit input of the first layer.
 
-    Of 16 bits, q = 256 upper + lower with lower from -128 to 127: each part has an exact sum.
+    With 16 bits, q = 256 upper + lower with lower from -128 to 127: each part has an exact sum.
     """
     q, scale = quantize_inputs(x, bits)
     if bits == 8:
@@ -267,11 +267,11 @@ def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -
 
 
 def _integers(z: Array) -> Array:
-    """z rounded to nearest integers, ties to even, within -127..127; NaN becomes 0."""
+    """z rounded to the nearest integers, ties to even, clamped to -127..127; NaN becomes 0."""
     q: Array = np.nan_to_num(np.rint(z), nan=0).clip(-LARGEST, LARGEST).astype(np.int8)
     return q
 
 
 def _sum(x: Array, weight: Array) -> Array:
-    """x W^T of integers: exact, then rounded to float32."""
+    """x W^T of integers, exact, then rounded to float32."""
     return (x.astype(np.int64) @ weight.astype(np.int64).T).astype(np.float32)

@@ -73,8 +73,8 @@ def lstm_forward(
     cell_clip, gate_clip : float, optional
         Positive bounds of c and of the pre-activations of the gates.
     activation, recurrent_activation, cell_activation : str, (str, alpha) or (str, alpha, beta)
-        A name in ACTIVATIONS, with parameters where the defaults are not wanted. Defaults "tanh", "sigmoid", "tanh": of
-        g, of i, f and o, and of c.
+        A name in ACTIVATIONS, optionally with parameters: the activation of g ("tanh" by default), of i, f and o
+        ("sigmoid") and of c ("tanh").
     recurrent_mask : array_like of shape (B,R), optional
         Recurrent dropout: multiplies h_prev in the recurrent product of every step.
     zoneout_h_mask, zoneout_c_mask : array_like of shape (T,B,R), (T,B,H), optional
@@ -194,7 +194,7 @@ def lstm_backward(
     Raises
     ------
     ValueError
-        If a gradient has another shape than the result it belongs to.
+        If the shape of a gradient differs from that of its result.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Operations that the cell variants add to a step, each followed by its derivative.
+"""Operations that cell variants add to a step, each followed by its derivative.
 
 An operation whose parameter is None returns its argument unchanged. A function called <operation>_backward takes the
 gradient of the result and returns those of the arguments, None for a parameter that was None.
@@ -20,7 +20,7 @@ def clip(z: Array, bound: float | None) -> Array:
 
 
 def clip_backward(d: Array, z: Array, bound: float | None) -> Array:
-    """d_z: zero wherever z, before or after clipping, has reached the bound."""
+    """d_z: zero where z, before or after clipping, has reached the bound."""
     return d if bound is None else np.where(np.abs(z.real) >= bound, 0, d)
 
 
@@ -36,7 +36,7 @@ def split_peepholes(weight_peephole: Array | None) -> tuple[Array | None, Array 
 
 
 def peep(pre: Array, p: Array | None, c: Array) -> Array:
-    """The pre-activation of a gate that also sees the cell state c."""
+    """The pre-activation of a gate with a peephole to the cell state c."""
     return pre if p is None else pre + p * c
 
 

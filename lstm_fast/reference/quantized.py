@@ -1,4 +1,4 @@
-"""One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels equal bit for bit.
+"""One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels match bit for bit.
 
     float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
     bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain
@@ -6,8 +6,8 @@
                 start: in the first layer bias + x W_ih^T in float32, or with W_ih in int8 and x in 16 or 8 bits; in
                 the layers above, whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once
 
-bias = b_ih + b_hh; with layer norm each product starts from zero. c, the biases, the cell and the results are float32:
-the caller gets h before it is rounded.
+bias = b_ih + b_hh; with layer norm each product starts from zero. c, the biases, the cell and the results are float32;
+the returned h is not rounded.
 """
 
 from collections.abc import Callable
@@ -52,9 +52,9 @@ def lstm_forward_float32(
     x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, weight_hr : array_like
         As in `lstm_forward`; converted to float32.
     activate : callable, default exact_activation
-        As in `lstm_forward_bfloat16`, like all that follow.
+        As in `lstm_forward_bfloat16`, like all following arguments.
     **options
-        The variant of the cell.
+        Options of the cell.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def lstm_forward_float32(
 def _forward_with(
     product: Callable[..., Array], matrices: tuple[Any, ...], *arguments: Any, **options: Any
 ) -> tuple[Array, Array, Array]:
-    """A layer that multiplies by all its matrices, those of x and of h and the projection, in the same way."""
+    """A layer with the same kind of product for all its matrices, those of x and h and the projection."""
     products = [None if matrix is None else partial(product, float32_matrix(matrix)) for matrix in matrices]
     shape_ih, shape_hh, _ = map(np.shape, matrices)
     return layer_forward(products, shape_ih[1], shape_hh, *arguments, **options)[:3]
@@ -122,7 +122,7 @@ def lstm_forward_bfloat16(
     Returns
     -------
     output : ndarray of float32, shape (T,B,R)
-        h of every step, as the cell made it: rounded to bfloat16 only where it is multiplied.
+        h of every step, not rounded: only the operands of products are.
     h_n, c_n : ndarray of float32, shape (B,R), (B,H)
         Final states.
 
@@ -141,7 +141,7 @@ def lstm_forward_bfloat16(
 
 
 def float32_matrix(matrix: ArrayLike) -> Array:
-    """A matrix in float32 or bfloat16, in float32."""
+    """A float32 or bfloat16 matrix as float32."""
     matrix = np.asarray(matrix)
     return from_bfloat16(matrix) if matrix.dtype == np.uint16 else matrix.astype(np.float32)
 
@@ -175,8 +175,8 @@ def lstm_forward_int8(
     bias_ih, bias_hh, lengths : array_like
         As in `lstm_forward`.
     inputs : {"float32", "int16", "int8", "hidden"}, default "float32"
-        How x is multiplied: in float32; in 16 or 8 bits, with a scale for each row (t, b); in int8 with the scale
-        1/127, as the hidden state of a layer below.
+        How x is multiplied: in float32; in 16 or 8 bits, with a scale for each row (t, b); or, like the hidden state of
+        a layer below, in int8 with the scale 1/127.
     activate : callable, default exact_activation
         activate((name, alpha, beta), z) applies an activation to a float32 array.
     **options
@@ -185,7 +185,7 @@ def lstm_forward_int8(
     Returns
     -------
     output : ndarray of float32, shape (T,B,H)
-        h of every step, as the cell made it: rounded to int8 only where it is multiplied.
+        h of every step, not rounded: only the operands of products are.
     h_n, c_n : ndarray of float32, shape (B,H)
         Final states.
 

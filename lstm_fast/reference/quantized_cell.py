@@ -1,7 +1,6 @@
 """One step of an LSTM layer with products in another format: cell.py in float32, each operation rounded once.
 
-The activations are arguments, since those of the kernels are within 2 units in the last place of the exact value and
-not exact.
+The activations are arguments, because those of the kernels are not exact, only within 2 units in the last place.
 """
 
 from collections.abc import Callable
@@ -18,9 +17,9 @@ from .gates import GATES, split_gates
 from .operations import NORM_EPSILON, clip, split_peepholes, zoneout
 
 Activate: TypeAlias = Callable[[tuple[str, float, float], Array], Array]
-Product: TypeAlias = Callable[[Array, Array], Array]  # of (start, x): start + x W^T for one matrix W
+Product: TypeAlias = Callable[[Array, Array], Array]  # (start, x): start + x W^T for one matrix W
 
-SUM_LANES = 16  # of a row that is normalized, unit k goes to the partial sum k % SUM_LANES
+SUM_LANES = 16  # in the sum over a row, unit k is added to the partial sum k % SUM_LANES
 
 
 def exact_activation(spec: tuple[str, float, float], z: Array) -> Array:
@@ -29,14 +28,14 @@ def exact_activation(spec: tuple[str, float, float], z: Array) -> Array:
     Parameters
     ----------
     spec : (str, float, float)
-        A name in ACTIVATIONS, alpha and beta; 0 for parameters that it does not have.
+        A name in ACTIVATIONS, alpha and beta; 0 for parameters that the activation lacks.
     z : ndarray of float32
         Argument.
 
     Returns
     -------
     ndarray of float32
-        The activation, within half a unit in the last place but for the rounding of float64.
+        The activation, within half a unit in the last place, apart from the rounding in float64.
 
     Examples
     --------
@@ -51,7 +50,7 @@ def exact_activation(spec: tuple[str, float, float], z: Array) -> Array:
 
 
 class BoundActivation(NamedTuple):
-    """An activation as a function of its argument alone."""
+    """An activation with fixed parameters."""
 
     activate: Activate
     spec: tuple[str, float, float]
@@ -62,7 +61,7 @@ class BoundActivation(NamedTuple):
 
 
 def bind(activate: Activate, spec: ActivationSpec) -> BoundActivation:
-    """The activation with its parameters; 0 for those that it does not have."""
+    """The activation with its parameters; 0 for those that it lacks."""
     name = spec if isinstance(spec, str) else str(spec[0])
     alpha, beta = (*activation_of(spec).parameters, 0.0, 0.0)[:2]
     return BoundActivation(activate, (name, alpha, beta))
@@ -79,7 +78,7 @@ class Layer(NamedTuple):
     norm_ih_weight: Array | None
     norm_hh_weight: Array | None
     norm_c_weight: Array | None
-    norm_c_bias: Array | None  # these four are there together, or none of them
+    norm_c_bias: Array | None  # either all four are given or none
     coupled_gates: bool
     cell_clip: float | None
     gate_clip: float | None
@@ -89,7 +88,7 @@ class Layer(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The arguments, intermediate values and results of one step: all that its derivative needs."""
+    """The arguments, intermediate values and results of one step, as needed by its derivative."""
 
     x: Array
     c_prev: Array
@@ -170,7 +169,7 @@ def standardize(a: Array, n_gates: int) -> tuple[Array, Array]:
 
 
 def sum_of_rows(a: Array, n_gates: int) -> Array:
-    """The sum of each row. Unit k goes to partial sum k % SUM_LANES, its gates one after the other; then pairwise."""
+    """The sum of each row. Unit k is added to partial sum k % SUM_LANES, gate by gate; these are added pairwise."""
     B, H = len(a), a.shape[1] // n_gates
     padding = ((0, 0), (0, 0), (0, -H % SUM_LANES))
     blocks = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)

@@ -1,4 +1,4 @@
-"""The steps of a layer with the rounding of the kernels, whatever the format of its products."""
+"""The steps of a layer with the rounding of the kernels, for any format of its products."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ from .quantized_cell import Activate, Layer, Step, bind, step_forward
 
 
 class LayerTape(NamedTuple):
-    """What layer_forward records."""
+    """The tape of layer_forward."""
 
     layer: Layer
-    arguments: dict[str, Any]  # the array arguments but the matrices, in float32; None if absent
+    arguments: dict[str, Any]  # the array arguments except the matrices, in float32; None if absent
     rows: list[Rows]  # the sequences that are active at each step
     resets: Array  # bool (T,B), where a sequence restarts
     steps: list[Step]

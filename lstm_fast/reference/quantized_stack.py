@@ -38,15 +38,15 @@ def quantized_forward(
     h_0, c_0 : array_like of shape (L*D,B,R), (L*D,B,H), or None
         Initial states, layer by layer, forward before reverse.
     parameters : mapping of str to array_like
-        Those of a float32 LSTM, by PyTorch's names, or of its quantized copy.
+        Parameters of a float32 LSTM, by PyTorch's names, or of its quantized copy.
     format : {"float32", "float16", "bfloat16", "int8"}
-        "float16" rounds all parameters and computes as "float32".
+        "float16" rounds all parameters and then computes like "float32".
     num_layers : int
         L, the number of layers.
     bidirectional : bool
         Whether each layer has a reverse direction: D = 2.
     inputs : {"float32", "int16", "int8"}, default "float32"
-        Of int8: how the first layer multiplies x. The layers above multiply the h of the layer below in int8.
+        With "int8": how the first layer multiplies x. The layers above multiply the h of the layer below in int8.
     lengths : array_like of int, shape (B,), optional
         As in `lstm_forward`.
     resets : array_like of bool, shape (T,B), optional

@@ -1,4 +1,4 @@
-"""One plain RNN layer in one direction, with those of the LSTM's options that need no gates."""
+"""One plain RNN layer in one direction, with the options of the LSTM that do not involve gates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -140,7 +140,7 @@ def rnn_backward(tape: RNNTape, d_output: ArrayLike | None, d_h_n: ArrayLike | N
     Raises
     ------
     ValueError
-        If a gradient has another shape than the result it belongs to.
+        If the shape of a gradient differs from that of its result.
 
     Examples
     --------

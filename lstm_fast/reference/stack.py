@@ -31,7 +31,7 @@ class StackTape(NamedTuple):
     orders : list of ndarray of int, shape (T,B)
         The steps of each sequence in the order in which each direction visits them.
     masks : list of ndarray or of int
-        What multiplied the input of each layer; 1 where there was no dropout.
+        Factors applied to the input of each layer; 1 without dropout.
     output, h_n, c_n : ndarray or None
         The results; c_n is None for a plain RNN.
 
@@ -89,7 +89,7 @@ def stack_forward(
     bidirectional : bool
         Whether each layer has a reverse direction: D = 2.
     masks : sequence of L-1 array_like of shape (T,B,D*R), optional
-        Dropout: multiplies the output of each layer but the last.
+        Dropout: multiplies the output of each layer except the last.
     nonlinearity : {"tanh", "relu", "identity"}, default "tanh"
         A key of NONLINEARITIES, for an RNN.
     lengths : array_like of int, shape (B,), optional
@@ -200,7 +200,7 @@ def stack_backward(
     Raises
     ------
     ValueError
-        If a gradient has another shape than the result it belongs to.
+        If the shape of a gradient differs from that of its result.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a layer's forward pass records and its backward pass returns."""
+"""Results of forward passes (tapes) and of backward passes (gradients)."""
 
 from typing import Any, NamedTuple
 

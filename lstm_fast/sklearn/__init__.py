@@ -3,7 +3,7 @@
     times.py                 time stamps: order, gaps, frequencies, the dates that follow
     stamps.py                time stamps from columns and indices of each data frame library, and back
     frames.py                data frames and series: columns by name and by role
-    scaling.py               standardisation of columns
+    scaling.py               standardization of columns
     templates.py             results in the form of the input: array, series, frame
     exogenous.py             exogenous variables, paired with the steps of y
     series.py                y as series over time, and forecasts in the form of y

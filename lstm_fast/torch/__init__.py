@@ -1,15 +1,15 @@
 """PyTorch: drop-in replacements for torch.nn.LSTM and torch.nn.LSTMCell, computed by lstm_fast.
 
     forms.py        sizes of a network, shapes of its parameters
-    memory.py       memory of tensors: read and allocated
+    memory.py       reading and allocating tensor memory
     weights.py      packed copies of parameters, and when they are out of date
     call.py         one call of the core on tensors
-    fallback.py     what falls back to PyTorch's own kernels, and the warning
+    fallback.py     conditions for falling back to PyTorch's own kernels, and the warning
     autograd.py     the gradient
-    compiled.py     one opaque operator for torch.compile
-    fast.py         what the modules have in common: packed copies, dispatch to the core or to PyTorch
-    modules.py      LSTM and LSTMCell: PyTorch's classes with another forward
-    classes.py      which modules can be accelerated, and the class that they get
+    compiled.py     opaque operators for torch.compile
+    fast.py         base class of the modules: packed copies, dispatch to the core or to PyTorch
+    modules.py      LSTM and LSTMCell: PyTorch's classes with our forward
+    classes.py      which modules can be accelerated, and their new classes
     reports.py      reports of which modules are accelerated, and why others are not
     swap.py         accelerate and restore: the modules of an existing model
 

@@ -1,4 +1,4 @@
-"""Calls under torch.autocast("cpu", dtype=torch.bfloat16): products in bfloat16, results of the dtypes of PyTorch's."""
+"""Calls under torch.autocast("cpu", dtype=torch.bfloat16): products in bfloat16, results with PyTorch's dtypes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ NARROW = torch.float32, torch.bfloat16
 
 
 def takes(module: "Fast", input: Any, hx: Any) -> bool:
-    """Whether a call is one under autocast to bfloat16 that `call` computes: of float32 parameters on the CPU."""
-    if not _is_any_autocast_enabled():  # the cheapest question
+    """Whether `call` can compute a call: under autocast to bfloat16, with float32 parameters on the CPU."""
+    if not _is_any_autocast_enabled():  # the cheapest test
         return False
     if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         return False
@@ -32,7 +32,7 @@ def takes(module: "Fast", input: Any, hx: Any) -> bool:
 
 
 def call(module: "Fast", input: Any, hx: Any) -> Any:
-    """The results of a call that `takes` has accepted. x and the states count as float32, and so do all gradients."""
+    """The results of a call accepted by `takes`. x, the states and all gradients are treated as float32."""
     x = input.data if isinstance(input, PackedSequence) else input
     of_states: torch.dtype = x.dtype if hx is None else hx[1].dtype
     states = None if hx is None else tuple(state.float() for state in hx)
@@ -41,7 +41,7 @@ def call(module: "Fast", input: Any, hx: Any) -> Any:
     if not isinstance(module, nn.RNNBase):
         return tuple(result.to(of_states) for result in results)
     output, (h_n, c_n) = results
-    # PyTorch has a kernel for whole sequences, all of bfloat16. Where it goes step by step, states keep their dtype.
+    # PyTorch's kernel for whole sequences returns bfloat16. Where it works step by step, states keep their dtype.
     is_packed, has_projection = isinstance(input, PackedSequence), bool(module._sizes().proj_size)
     of_h = of_states if is_packed and not has_projection else torch.bfloat16
     of_c = of_states if is_packed or has_projection else torch.bfloat16

@@ -13,7 +13,7 @@ OptionalTensors = Sequence[Tensor | None]
 
 
 def saved(x: Tensor, axes: str) -> Tensor:
-    """x as saved for backward: a copy where PyTorch saves one, so that x may be overwritten: z += lstm(z)[0]."""
+    """x as saved for backward: a copy where PyTorch makes one too, which permits z += lstm(z)[0]."""
     return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
 
 
@@ -27,7 +27,7 @@ class Options(NamedTuple):
 def apply(
     options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """output, h_n, c_n, with a gradient; shapes as options.form says, states may be None."""
+    """output, h_n and c_n with a gradient, for arguments of the shapes of options.form; states may be None."""
     results: tuple[Tensor, Tensor, Tensor]
     results = LSTMFunction.apply(options, x, h_0, c_0, *parameters)  # type: ignore[no-untyped-call]
     return results
@@ -36,8 +36,8 @@ def apply(
 class LSTMFunction(torch.autograd.Function):
     """The node of `apply`.
 
-    The tape is saved as a tensor, so that it passes through hooks of saved tensors (checkpointing, offloading) and is
-    freed with the graph. What the core cannot differentiate comes from PyTorch's own kernel, which runs again for that.
+    The tape is saved as a tensor, so that hooks of saved tensors (checkpointing, offloading) apply to it and it is
+    freed with the graph. Gradients that the core does not support are computed by rerunning PyTorch's own kernel.
     """
 
     @staticmethod
@@ -49,7 +49,7 @@ class LSTMFunction(torch.autograd.Function):
         )
         ctx.options = options
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h_0, c_0, tape, *parameters)  # PyTorch refuses backward if one is changed meanwhile
+        ctx.save_for_backward(x, h_0, c_0, tape, *parameters)  # PyTorch raises if one is modified before backward
         return output, h_n, c_n
 
     @staticmethod
@@ -83,7 +83,7 @@ class LSTMFunction(torch.autograd.Function):
 def _by_pytorch(
     options: Options, reason: str, needed: Sequence[bool], inputs: OptionalTensors, d_results: OptionalTensors
 ) -> list[Tensor | None]:
-    """The gradients as PyTorch's functions of the inputs and of d_results, which may be differentiated and batched."""
+    """The gradients as PyTorch functions of the inputs and d_results, which can be differentiated and batched."""
     if options.dropout:
         raise RuntimeError(
             f"lstm_fast.torch.LSTM with dropout does not support {reason}: PyTorch's kernel would draw other masks. "
@@ -110,7 +110,7 @@ def _by_pytorch(
 def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTensors) -> tuple[Tensor, Tensor, Tensor]:
     """output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
     x, h_0, c_0, *rest = inputs
-    parameters = [tensor for tensor in rest if tensor is not None]  # all are
+    parameters = [tensor for tensor in rest if tensor is not None]  # none is None
     assert x is not None
     layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
     steps = layout.to_steps(x)

@@ -1,4 +1,4 @@
-"""One call of the core on tensors, in place wherever the core can read and write their layout."""
+"""One call of the core on tensors, in place if the core can read and write their layout."""
 
 import numpy as np
 from torch import Tensor
@@ -18,7 +18,7 @@ def _options(dropout: float, seed: int) -> TrainingOptions | None:
 
 
 class _Steps:
-    """T, B and x as the core takes it, of a sequence in some form; converts other sequences of that form."""
+    """T, B and x in the layout of the core, from a sequence of any form; converts other sequences of the same form."""
 
     def __init__(self, x: Tensor, form: Form) -> None:
         self.layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
@@ -29,21 +29,21 @@ class _Steps:
         self.order = None if self.packed is None else self.packed.order
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        """A sequence, or the gradient of one, as steps."""
+        """A sequence or its gradient, as steps."""
         return sequence(self.to_steps(array(tensor)))
 
     def empty(self, n: int) -> tuple[Tensor, np.ndarray]:
-        """A sequence of n numbers a step: the tensor for the caller, its steps for the core."""
+        """An uninitialized sequence of n numbers per step: the tensor for the caller and its steps for the core."""
         shape = self.layout.sequence_shape(self.T, self.B, n) if self.packed is None else (self.packed.n, n)
         tensor = self.like.new_empty(shape)
         return tensor, self.to_steps(array(tensor))
 
     def state(self, tensor: Tensor | None, n_states: int) -> np.ndarray | None:
-        """A state as the core takes it; None stays None."""
+        """A state in the layout of the core; None stays None."""
         return None if tensor is None else np.ascontiguousarray(array(tensor)).reshape(n_states, self.B, -1)
 
     def empty_states(self, core: _core.Weights) -> tuple[Tensor, Tensor]:
-        """h and c for the caller."""
+        """Uninitialized h and c for the caller."""
         h, c = (self.layout.state_shape(core.n_states, self.B, n) for n in (core.h_size, core.hidden_size))
         return self.like.new_empty(h), self.like.new_empty(c)
 
@@ -62,8 +62,8 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """output, h_n, c_n and the tape (uint8; None unless keep) from tensors that may require gradients.
 
-    h_0 and c_0: None for zero. dropout acts between layers, with masks drawn from seed. tape: from memory.empty_tape,
-    of enough bytes.
+    h_0 and c_0: None for zero. dropout: between layers, with masks drawn from seed. tape: a large enough tensor from
+    memory.empty_tape.
     """
     core = packed.core
     steps, run = _Steps(x, form), _options(dropout, seed)
@@ -104,10 +104,10 @@ def backward(
     seed: int = 0,
     compute_d_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
-    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for arguments of forward."""
+    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for the arguments of forward."""
     core = packed.core
     steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
-    if tape.data_ptr() % memory.ALIGNMENT:  # a hook of saved tensors gave back a copy
+    if tape.data_ptr() % memory.ALIGNMENT:  # a copy, returned by a hook of saved tensors
         tape = memory.empty_tape(x, len(tape)).copy_(tape)
     d_x, d_x_steps = steps.empty(steps.x.shape[2]) if compute_d_x else (None, None)
     d_h_0, d_c_0 = steps.empty_states(core)

@@ -1,4 +1,4 @@
-"""Which modules can be accelerated, the class that they get, and why others are left alone."""
+"""Which modules can be accelerated, their new classes, and the reasons why others are left unchanged."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def _has_own_forward(cls: type) -> bool:
 
 
 def fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
-    """The class for instances of cls; None if they are to be left alone."""
+    """The accelerated class for instances of cls; None if they must be left unchanged."""
     if cls not in _fast_classes:
         _fast_classes[cls] = _make_fast_class(cls)
     return _fast_classes[cls]
@@ -66,7 +66,7 @@ def _make_fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
 
 
 class _Subclass:
-    """An accelerated subclass of PyTorch's class: pickled by the class that can be imported."""
+    """An accelerated subclass of PyTorch's class, pickled as the original class, which can be imported."""
 
     _pytorch_class: type[nn.Module]
 

@@ -1,4 +1,4 @@
-"""The modules under torch.compile: an opaque operator, and one for its gradient, which call the core at run time."""
+"""The modules under torch.compile: opaque operators for forward and backward, which call the core at run time."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def _check(
     parameters: Sequence[Tensor],
     *states_and_results: tuple[str, Tensor | None],
 ) -> None:
-    """Refuse shapes that would make the core crash: anyone can call an operator. Pairs: a kind and a tensor or None."""
+    """Reject invalid shapes, since anyone can call an operator. pairs: a kind, and a tensor or None."""
     I = sizes.input_size
     if x.dim() != len(axes) or x.shape[-1] != I or x.numel() == 0 or axes not in ("TBI", "BTI", "TI", "BI", "I"):
         raise ValueError(f"x must have axes {axes} with I = {I}, none empty, got {tuple(x.shape)}")
@@ -54,7 +54,7 @@ def _check(
 
 
 def _result_shapes(x: Tensor, sizes: Sizes, axes: str) -> list[tuple[int, ...]]:
-    """Of the output, h_n and c_n."""
+    """The shapes of output, h_n and c_n."""
     layout = Layout(axes)
     T, B, _ = layout.to_steps(x).shape
     states = [layout.state_shape(sizes.num_states, B, n) for n in sizes.state_sizes]
@@ -77,7 +77,7 @@ def _packed_copies(
 
 
 def _tape_bytes(x: Tensor, sizes: Sizes, axes: str) -> int:
-    """Enough for the tape on any instruction set, with and without dropout, in arithmetic that can be traced."""
+    """An upper bound for the tape on any instruction set, with and without dropout, in traceable arithmetic."""
     _, H, L, D, _, P = sizes
     T, B, _ = Layout(axes).to_steps(x).shape
     element_bytes = x.element_size()
@@ -106,7 +106,7 @@ def lstm(
     inputs: str,
     compute_dtype: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none."""
+    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype: of a module; "" for None."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0))
     in_format = weights.Quantization(format, inputs) if format else None
@@ -162,7 +162,7 @@ def lstm_backward(
     seed: Tensor | None,
     compute_dtype: str,
 ) -> list[Tensor]:
-    """d_x, d_h_0, d_c_0 and those of the parameters."""
+    """d_x, d_h_0, d_c_0 and the gradients of the parameters."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0), ("output", d_output), ("h", d_h_n), ("c", d_c_n))
     if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes(x, of, axes):
@@ -224,7 +224,7 @@ lstm.register_autograd(_differentiate, setup_context=_save)
 
 
 def forward(module: "Fast", input: Any, hx: Any) -> Any:
-    """forward while torch.compile or torch.export traces it. Export, and whatever is not plain, get PyTorch's own."""
+    """forward as traced by torch.compile or torch.export. Export, and anything not plain, uses PyTorch's own."""
     tensors, states = module._tensors(), () if hx is None else tuple(hx)
     if (
         torch.compiler.is_exporting()
@@ -261,7 +261,7 @@ def forward(module: "Fast", input: Any, hx: Any) -> Any:
 
 
 def skip(function: Function) -> Function:
-    """Keep torch.compile from tracing a function and what it calls: they run eagerly."""
+    """Prevent torch.compile from tracing a function and its callees: they run eagerly."""
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
     except ImportError:  # an older version, which tries to trace it and gives up piece by piece

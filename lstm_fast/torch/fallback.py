@@ -1,4 +1,4 @@
-"""What falls back to PyTorch's own kernels: everything but plain float32 and float64 tensors on the CPU."""
+"""Conditions for falling back to PyTorch's own kernels: anything but plain float32 and float64 tensors on the CPU."""
 
 import warnings
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _warned: set[str] = set()
 
 
 class FallbackWarning(UserWarning):
-    """PyTorch's own kernel computes an LSTM, with the same result. Given once a process for each reason.
+    """PyTorch's own kernel computes an LSTM, with the same result. Issued once per process and reason.
 
     Examples
     --------
@@ -33,7 +33,7 @@ class FallbackWarning(UserWarning):
 
 
 def warn(reason: str | None) -> None:
-    """Once a process for each reason. None needs no words: an empty batch, say, which PyTorch takes as well."""
+    """Warn once per process and reason. None: no warning, for an empty batch, for instance."""
     if reason is not None and reason not in _warned:
         _warned.add(reason)
         warnings.warn(
@@ -44,7 +44,7 @@ def warn(reason: str | None) -> None:
 
 
 def is_plain_eager() -> bool:
-    """Whether calls are plain eager computations: neither recorded nor transformed, with no autocast."""
+    """Whether calls are plain eager computations: not recorded, not transformed, without autocast."""
     return (
         peek_interpreter_stack() is None
         and not _is_any_autocast_enabled()
@@ -55,7 +55,7 @@ def is_plain_eager() -> bool:
 
 
 def reason_now() -> str | None:
-    """Why calls made now fall back, or None."""
+    """Why calls in the current context fall back, or None."""
     reason = reason_but_autocast()
     if reason is not None or not torch.is_autocast_enabled("cpu"):
         return reason
@@ -64,7 +64,7 @@ def reason_now() -> str | None:
 
 
 def reason_but_autocast() -> str | None:
-    """Why calls made now fall back, apart from autocast, or None."""
+    """Why calls in the current context fall back for reasons other than autocast, or None."""
     if peek_interpreter_stack() is not None:
         return "transforms of torch.func (vmap, grad, jvp, ...)"
     if _get_tracing_state() is not None:
@@ -77,7 +77,7 @@ def reason_but_autocast() -> str | None:
 
 
 def is_plain(tensor: Any, dtypes: Iterable[torch.dtype]) -> bool:
-    """Whether this is a tensor of one of the dtypes that lies in the CPU's memory as it is."""
+    """Whether this is a strided CPU tensor of one of the dtypes, without lazy negation."""
     return (
         type(tensor) in PLAIN_TYPES
         and tensor.is_cpu
@@ -111,7 +111,7 @@ def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
 
 
 def as_memory(gradient: Tensor) -> Tensor:
-    """The gradient in plain memory: those that are sparse, lazily negated or zero by definition are not."""
+    """The gradient in plain memory: sparse, lazily negated and zero tensors are materialized."""
     if gradient.layout is not torch.strided:
         return gradient.to_dense()
     return torch.zeros_like(gradient) if gradient._is_zerotensor() else gradient.resolve_neg()

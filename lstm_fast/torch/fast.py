@@ -1,4 +1,4 @@
-"""Common to LSTM and LSTMCell: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+"""Base class of LSTM and LSTMCell: packed copies of the parameters, and dispatch to the core or to PyTorch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,40 +18,39 @@ COPIES = "_packed", "_quantized", "_rounded"  # attributes with packed copies of
 
 
 class Fast(nn.Module):
-    """Common to both modules: the packed copy of the parameters, and the dispatch to the core or to PyTorch."""
+    """Base class of both modules: packed copies of the parameters, and dispatch to the core or to PyTorch."""
 
     _pytorch_class: type[nn.Module]
-    _packed: weights.Packed | None = None  # made by the first call
-    _is_frozen = False  # the caller promised not to write parameters: accelerate(frozen=True)
-    _quantization: weights.Quantization | None = None  # of inference: accelerate(format=...)
-    _quantized: weights.Packed | None = None  # made by the first call that uses it
-    _compute_dtype: str | None = None  # the argument of the constructor
-    _rounded: weights.Packed | None = None  # made by the first call under autocast that uses it
+    _packed: weights.Packed | None = None  # set by the first call
+    _is_frozen = False  # parameters are declared constant: accelerate(frozen=True)
+    _quantization: weights.Quantization | None = None  # for inference: accelerate(format=...)
+    _quantized: weights.Packed | None = None  # set by the first call that uses it
+    _compute_dtype: str | None = None  # the constructor argument
+    _rounded: weights.Packed | None = None  # set by the first call under autocast that uses it
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """Compute as the forward of PyTorch's class does; call the module itself, so that its hooks run.
+        """Compute the module as PyTorch's class does. Call the module itself instead, so that its hooks run.
 
-        With gradients enabled, and required by an argument or a parameter, the results have a gradient. There is no
-        other difference between training and inference but dropout, which PyTorch's `train()` and `eval()` switch.
+        The results have a gradient if gradients are enabled and required by an argument or a parameter. The only other
+        difference between training and inference is dropout, switched by PyTorch's `train()` and `eval()`.
 
         Parameters
         ----------
         input : torch.Tensor or PackedSequence
-            Of an LSTM: (T, B, I), (B, T, I) if batch_first, (T, I) unbatched, or packed. Of an LSTMCell: (B, I) or
-            (I,).
+            LSTM: (T, B, I), (B, T, I) with batch_first, (T, I) unbatched, or packed. LSTMCell: (B, I) or (I,).
         hx : tuple of torch.Tensor, optional
-            (h_0, c_0). Of an LSTM: each (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. Of
-            an LSTMCell: each (B, n) or (n,). Zero by default.
+            (h_0, c_0). LSTM: (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. LSTMCell:
+            (B, n) or (n,). Zero by default.
 
         Returns
         -------
         tuple
-            Of an LSTM: output, (h_n, c_n). Of an LSTMCell: h_1, c_1.
+            LSTM: output, (h_n, c_n). LSTMCell: h_1, c_1.
 
         Raises
         ------
         RuntimeError, ValueError or TypeError
-            As PyTorch's class does for arguments that do not fit.
+            For invalid arguments, as PyTorch's class does.
 
         Examples
         --------
@@ -80,9 +79,9 @@ class Fast(nn.Module):
         return self._any_call(input, hx)
 
     def flatten_parameters(self) -> None:
-        """Drop the packed copy of the parameters, so that the next call packs them again; and do what PyTorch's does.
+        """Discard the packed copies of the parameters, in addition to what PyTorch's method does.
 
-        Needed only after parameters were written in spite of `accelerate(module, frozen=True)`.
+        Needed only if parameters have changed despite `accelerate(module, frozen=True)`.
 
         Examples
         --------
@@ -101,7 +100,7 @@ class Fast(nn.Module):
             super().flatten_parameters()  # type: ignore[misc]
 
     def _set_options(self, is_frozen: bool, quantization: weights.Quantization | None) -> None:
-        """Take the caller's promise not to write parameters, or give it back; and the format of inference."""
+        """Set the options of accelerate."""
         self._forget()
         for name in ("_is_frozen", "_quantization"):
             self.__dict__.pop(name, None)
@@ -111,7 +110,7 @@ class Fast(nn.Module):
             self._quantization = quantization
 
     def _set_compute_dtype(self, compute_dtype: str | None) -> None:
-        """Take the argument of the constructor."""
+        """Validate and set the constructor argument."""
         if _variants.compute_dtype("compute_dtype", compute_dtype) is None:
             return
         dtype = self._tensors()[0].dtype
@@ -126,18 +125,18 @@ class Fast(nn.Module):
         return extra_repr if self._compute_dtype is None else f"{extra_repr}, compute_dtype={self._compute_dtype!r}"
 
     def _restore(self) -> nn.Module:
-        """This object as PyTorch's class: what restore() does to each module."""
+        """Turn this object back into PyTorch's class, for restore()."""
         self._set_options(False, None)
         self.__class__ = self._pytorch_class  # type: ignore[assignment]
         return self
 
-    # Private names only below: an accelerated subclass has attributes of its own.
+    # Only private names below, so as not to clash with the attributes of an accelerated subclass.
 
     def _sizes(self) -> Sizes:
         raise NotImplementedError
 
     def _tensors(self) -> list[Tensor]:
-        """The parameters as PyTorch would use them now, in its order."""
+        """The parameters that PyTorch would use now, in its order."""
         raise NotImplementedError
 
     def _axes(self, x: Any) -> str:
@@ -147,7 +146,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
-        """The results as the caller gets them."""
+        """The results in the form returned to the caller."""
         raise NotImplementedError
 
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
@@ -155,10 +154,10 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None) -> Any:
-        """Any call. compute_dtype: in place of the module's None."""
+        """Any call. compute_dtype: used if the module has none."""
         raise NotImplementedError
 
-    # The way to the core.
+    # Dispatch to the core.
 
     def _fits(
         self,
@@ -168,7 +167,7 @@ class Fast(nn.Module):
         axes: str,
         batch_sizes: Tensor | None = None,
     ) -> bool:
-        """Whether all shapes are right, and none is empty."""
+        """Whether all shapes are valid and nothing is empty."""
         sizes = self._sizes()
         if (
             [t.shape for t in tensors] != parameter_shapes(sizes)
@@ -194,14 +193,14 @@ class Fast(nn.Module):
         axes: str,
         batch_sizes: Tensor | None = None,
     ) -> bool:
-        """Whether the core computes this; if not, PyTorch does, or raises its error."""
+        """Whether the core computes this call; otherwise PyTorch does, or raises an error."""
         return all(
             isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
             for t in (x, *states, *tensors)
         ) and self._fits(x, states, tensors, axes, batch_sizes)
 
     def _quantizes(self, x: Tensor) -> bool:
-        """Whether a call without gradient on x computes in the format that accelerate was given."""
+        """Whether a call on x without gradients uses the format given to accelerate."""
         return self._quantization is not None and not self.training and x.dtype is torch.float32
 
     def _compute(
@@ -213,7 +212,7 @@ class Fast(nn.Module):
         dropout: float,
         compute_dtype: str | None = None,
     ) -> Results:
-        """The results for arguments that the core takes, with a gradient where one is required."""
+        """The results for arguments supported by the core, with gradients where required."""
         h_0, c_0 = states or (None, None)
         has_gradient = is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors))
         if not has_gradient and self._quantizes(x):
@@ -233,7 +232,7 @@ class Fast(nn.Module):
         return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
 
     def _pack(self, tensors: Sequence[Tensor], compute_dtype: str | None) -> weights.Packed:
-        """The packed copy for this call: the one of the module's own compute_dtype, or that of calls under autocast."""
+        """The packed copy for this call: that with the module's own compute_dtype, or that for autocast."""
         own = self._compute_dtype if tensors[0].dtype is torch.float32 else None
         name, compute_dtype = ("_packed", own) if compute_dtype in (None, own) else ("_rounded", compute_dtype)
         packed = weights.packed(
@@ -243,12 +242,12 @@ class Fast(nn.Module):
         return packed
 
     def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
-        """PyTorch's own forward. If it raises nothing, a warning says why it was called."""
+        """PyTorch's own forward. Unless it raises, a warning explains why it was called."""
         result = super().forward(input, hx)
         fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
         return result
 
-    # Where packed copies must not live on.
+    # Operations that invalidate the packed copies.
 
     def _forget(self) -> None:
         for name in COPIES:
@@ -268,6 +267,6 @@ class Fast(nn.Module):
         return {name: value for name, value in state.items() if name not in COPIES}
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """torch.jit.script would compile our forward, so this object becomes PyTorch's and is scripted as such."""
+        """Restore this object to PyTorch's class first, because torch.jit.script would compile our forward."""
         fallback.warn("torch.jit.script, which restores the modules")
         return self._restore()

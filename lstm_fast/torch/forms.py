@@ -1,4 +1,4 @@
-"""Sizes of a network and shapes of its parameters, as PyTorch's modules have them."""
+"""Sizes of a network and shapes of its parameters, as in PyTorch's modules."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Sizes(NamedTuple):
 
     @property
     def state_sizes(self) -> tuple[int, int]:
-        """Numbers of h and of c."""
+        """The sizes of h and c."""
         return self.proj_size or self.hidden_size, self.hidden_size
 
     @property

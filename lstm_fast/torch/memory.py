@@ -1,8 +1,8 @@
-"""Memory of tensors: read and allocated for the core.
+"""Reading and allocating tensor memory for the core.
 
-Tensor.numpy() and torch.from_numpy() make a storage non-resizable for good, which breaks `resize_`, `out=` and FSDP. So
-arrays are made from the addresses of tensors, and results are allocated by PyTorch: with x.new_empty, which takes half
-the time of torch.empty and ignores the default device.
+Tensor.numpy() and torch.from_numpy() make a storage permanently non-resizable, which breaks `resize_`, `out=` and FSDP.
+Therefore arrays are created from the addresses of tensors, and results are allocated by PyTorch: with x.new_empty,
+which takes half the time of torch.empty and ignores the default device.
 """
 
 import numpy as np
@@ -11,27 +11,27 @@ from torch import Tensor, nn
 
 from .. import _core
 
-DTYPES = torch.float32, torch.float64  # that the core computes with
+DTYPES = torch.float32, torch.float64  # supported by the core
 
 reader = _core.TensorReader(
     (Tensor, nn.Parameter), {torch.float32: "f", torch.float64: "d", torch.int64: "l", torch.uint8: "B"}
 )
 
-ALIGNMENT = 64  # bytes of a cache line, on which a tape begins
+ALIGNMENT = 64  # of a tape: bytes of a cache line
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """The memory of a plain tensor. It does not outlive the call that asks: the storage may be resized after that."""
+    """The memory of a plain tensor. Must not outlive the calling function, as the storage may be resized later."""
     return reader.array(tensor)
 
 
 def empty_tape(like: Tensor, n_bytes: int) -> Tensor:
-    """n_bytes on the device of a tensor, not on the default device."""
+    """An uninitialized tape on the device of `like`, not on the default device."""
     memory = like.new_empty(n_bytes + ALIGNMENT - 1, dtype=torch.uint8)
     skip = -memory.data_ptr() % ALIGNMENT
     return memory[skip : skip + n_bytes]
 
 
 def random_seed() -> int:
-    """From the generator of torch.manual_seed."""
+    """A seed from the generator of torch.manual_seed."""
     return int(torch.randint(2**62, (), device="cpu"))

@@ -1,4 +1,4 @@
-"""LSTM and LSTMCell: PyTorch's classes, whose forward the core computes."""
+"""LSTM and LSTMCell: PyTorch's classes with a forward computed by the core."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
@@ -17,8 +17,8 @@ CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 class LSTM(Fast, nn.LSTM):
     """`torch.nn.LSTM`, computed by lstm_fast: the same constructor, parameters, shapes, errors and results.
 
-    As in PyTorch, calling the module serves for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy
-    layer, tells them apart: there `lstm(x)` is inference and `lstm.forward(x)` training.)
+    As in PyTorch, the same call is used for training and inference; autograd decides. (`lstm_fast.LSTM`, the NumPy
+    layer, distinguishes them: there `lstm(x)` is inference and `lstm.forward(x)` training.)
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class LSTM(Fast, nn.LSTM):
     Warns
     -----
     FallbackWarning
-        If a call falls back to PyTorch's own kernel, once a process for each reason.
+        If a call falls back to PyTorch's own kernel, once per process and reason.
 
     See Also
     --------
@@ -41,19 +41,19 @@ class LSTM(Fast, nn.LSTM):
 
     Notes
     -----
-    Computed are float32 and float64 on the CPU, on at most min(lstm_fast.get_num_threads(), torch.get_num_threads())
-    threads. Under torch.autocast("cpu", dtype=torch.bfloat16), modules with float32 parameters compute as with
-    compute_dtype="bfloat16", for inputs of float32 or bfloat16, and give results of the dtypes that PyTorch gives.
+    lstm_fast computes float32 and float64 on the CPU, with at most min(lstm_fast.get_num_threads(),
+    torch.get_num_threads()) threads. Under torch.autocast("cpu", dtype=torch.bfloat16), modules with float32 parameters
+    compute as with compute_dtype="bfloat16", for float32 or bfloat16 inputs, and return the same dtypes as PyTorch.
     Anything else (other devices and dtypes, autocast to float16, torch.jit, torch.export, torch.func, forward-mode
-    differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do gradients of higher order and batched
-    gradients, which with dropout are a RuntimeError. Dropout draws from the generator of torch.manual_seed, but other
-    masks than PyTorch's.
+    differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do higher-order and batched gradients,
+    which raise a RuntimeError with dropout. Dropout uses the generator of torch.manual_seed, but its masks differ from
+    PyTorch's.
 
-    A call computes with the parameters as they are when it is made, however they were written: it compares all of them
-    with its packed copy, unless `accelerate(module, frozen=True)` promised that they are not written.
+    Changes to the parameters are always detected, no matter how they were made: each call compares all parameters with
+    its packed copy, unless they were declared constant with `accelerate(module, frozen=True)`.
 
     Under torch.compile the module is one opaque operator if torch._dynamo.config.allow_rnn is set; otherwise, and with
-    a PackedSequence, it is a graph break, as PyTorch's own LSTM is.
+    a PackedSequence, it causes a graph break, like PyTorch's own LSTM.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class LSTM(Fast, nn.LSTM):
         return output, (h_n, c_n)
 
     def _check_states(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor) -> None:
-        """PyTorch checks these for padded sequences only; with packed ones its kernel reads past the end."""
+        """PyTorch checks these only for padded sequences; with packed ones its kernel would read out of bounds."""
         expected = self.get_expected_hidden_size(x, batch_sizes), self.get_expected_cell_size(x, batch_sizes)
         for k, (state, size) in enumerate(zip(states, expected, strict=True)):
             self.check_hidden_size(state, size, f"Expected hidden[{k}] size {{}}, got {{}}")
@@ -117,7 +117,7 @@ class LSTM(Fast, nn.LSTM):
         try:
             states = hx and self.permute_hidden(hx, sorted_indices)
         except (AttributeError, IndexError, RuntimeError, TypeError):
-            return None  # PyTorch says what is wrong with them
+            return None  # PyTorch raises the appropriate error
         result = call(parameters, names, data, states, False, False, batch_sizes)
         if result is None:
             return None
@@ -147,7 +147,7 @@ class LSTM(Fast, nn.LSTM):
 
 
 class LSTMCell(Fast, nn.LSTMCell):
-    """`torch.nn.LSTMCell`, computed by lstm_fast; see `LSTM`. Many steps are faster as one call of `LSTM`.
+    """`torch.nn.LSTMCell`, computed by lstm_fast; see `LSTM`. For many steps, one call of `LSTM` is faster.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class LSTMCell(Fast, nn.LSTMCell):
     bias : bool, default True
         Whether to add bias_ih and bias_hh.
     device, dtype : optional
-        Of the parameters.
+        Device and dtype of the parameters.
     compute_dtype : {None, "bfloat16"}, default None
         As of `LSTM`.
 

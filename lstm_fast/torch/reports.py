@@ -11,7 +11,7 @@ from .modules import LSTM, LSTMCell
 
 
 class ModuleReport(NamedTuple):
-    """One recurrent module of a tree, as `report` found it.
+    """One recurrent module of a model, in the result of `report`.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class ModuleReport(NamedTuple):
     is_frozen : bool
         Whether it was accelerated with frozen=True.
     reason : str or None
-        Why it was left; if it is accelerated, why its calls fall back to PyTorch all the same.
+        Why it was left unchanged or, if it is accelerated, why its calls still fall back to PyTorch.
     format : str or None
         Format of its weights in inference, if it was accelerated with one.
 
@@ -52,12 +52,12 @@ class ModuleReport(NamedTuple):
 
 
 class Report(tuple[ModuleReport, ...]):
-    """The recurrent modules of a tree, a tuple of `ModuleReport`; printing it gives one line for each.
+    """The recurrent modules of a model, a tuple of `ModuleReport`. Prints as one line for each.
 
     Parameters
     ----------
     iterable : iterable of ModuleReport
-        The modules; `report` makes them.
+        The modules, from `report`.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class Report(tuple[ModuleReport, ...]):
         Returns
         -------
         dict of str to str
-            By name, as in `named_modules()`, the reason.
+            The reasons, by the names of `named_modules()`.
 
         Examples
         --------
@@ -111,7 +111,7 @@ class Report(tuple[ModuleReport, ...]):
 
 
 def report(module: nn.Module) -> Report:
-    """List the recurrent modules of a tree: which are accelerated, and why the others are not.
+    """List the recurrent modules of a model: which are accelerated, and why the others are not.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def report(module: nn.Module) -> Report:
     -------
     Report
         A tuple with one `ModuleReport` for each recurrent module, with the properties `accelerated` (names) and `left`
-        (a dict of names and reasons). Printing it gives a table.
+        (a dict of names and reasons). Prints as a table.
 
     Raises
     ------

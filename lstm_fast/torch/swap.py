@@ -21,31 +21,31 @@ def accelerate(
     format: Literal["float16", "bfloat16", "int8"] | None = None,
     inputs: Literal["float32", "int16", "int8"] = "float32",
 ) -> Module:
-    """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell in a module tree, in place.
+    """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell of a model, in place.
 
-    The modules stay the same objects and get another class, lstm_fast.torch.LSTM or LSTMCell: parameters (existing
+    The modules remain the same objects, but their class becomes lstm_fast.torch.LSTM or LSTMCell: parameters (existing
     optimizers keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it;
-    `report` lists which modules were taken, which were left and why.
+    `report` lists which modules are accelerated, which are not and why.
 
-    Left alone are subclasses with a forward of their own, modules whose parameters are computed (parametrizations,
-    weight_norm, pruning), quantized modules, and those compiled by torch.jit.
+    Subclasses that override forward, modules whose parameters are computed (parametrizations, weight_norm, pruning),
+    quantized modules, and those compiled by torch.jit are left unchanged.
 
     Parameters
     ----------
     module : torch.nn.Module
         The model; it may itself be an LSTM.
     frozen : bool, default False
-        Promise that the weights are not written from now on. By default each call compares all weights with its packed
-        copy, so that it notices every write; with frozen=True it does not look at them. `flatten_parameters()` of a
-        module, `load_state_dict`, `to` and another call of accelerate make the next call read the weights again,
-        whatever was promised. Graphs of torch.compile look at the weights in any case.
+        Declare that the weights will not change. By default each call compares all weights with its packed copy, so
+        that it detects every change; with frozen=True it does not read them. `flatten_parameters()` of a module,
+        `load_state_dict`, `to` and another call of accelerate make the next call read the weights again regardless.
+        Graphs of torch.compile always read the weights.
     format : {"float16", "bfloat16", "int8"}, optional
         Format of the weights in inference, as in `lstm_fast.LSTM.quantized`: in calls of float32 modules in eval mode
         that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). They
-        are rounded again when their bytes have changed (for single steps of large layers comparing the bytes takes
-        longer than the step: use frozen=True). All other calls compute as without a format. None: float32.
+        are rounded again when their bytes have changed. (For single steps of large layers, comparing the bytes takes
+        longer than the step: use frozen=True.) All other calls compute as without a format. None: float32.
     inputs : {"float32", "int16", "int8"}, default "float32"
-        Of "int8": how the first layer multiplies its input.
+        With "int8": how the first layer multiplies its input.
 
     Returns
     -------
@@ -57,13 +57,13 @@ def accelerate(
     TypeError
         If module is not a torch.nn.Module.
     ValueError
-        For an unknown format, or an LSTM that the format does not have: with "int8" one with proj_size. Nothing has
-        changed then.
+        For an unknown format, or an LSTM that the format does not support: "int8" excludes proj_size. The model is
+        then unchanged.
 
     Warns
     -----
     UserWarning
-        If the tree has no module that lstm_fast can compute.
+        If the model has no module that lstm_fast can compute.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def accelerate(
 
 
 def _quantization(module: nn.Module, format: str | None, inputs: str) -> Quantization | None:
-    """The arguments of accelerate, checked."""
+    """Validate the arguments of accelerate."""
     if format is None:
         if inputs != "float32":
             raise ValueError(f"inputs must be 'float32' without a format, got {inputs!r}")
@@ -107,15 +107,15 @@ def _quantization(module: nn.Module, format: str | None, inputs: str) -> Quantiz
 
 
 def restore(module: Module) -> Module:
-    """Undo `accelerate`: turn every lstm_fast.torch.LSTM and LSTMCell in a module tree into PyTorch's own, in place.
+    """Undo `accelerate`: turn every lstm_fast.torch.LSTM and LSTMCell of a model into PyTorch's own, in place.
 
-    Do this before tools that look for torch.nn.LSTM by its exact type, torch.ao.quantization.quantize_dynamic among
-    them.
+    Required before tools that look for torch.nn.LSTM by its exact type, such as
+    torch.ao.quantization.quantize_dynamic.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The model; modules that were made as lstm_fast.torch.LSTM or LSTMCell are converted as well.
+        The model; modules constructed as lstm_fast.torch.LSTM or LSTMCell are converted as well.
 
     Returns
     -------

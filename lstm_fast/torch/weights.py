@@ -1,8 +1,8 @@
 """Packed copies of parameters, and when they are out of date.
 
-The core computes from copies in a layout of its own. PyTorch cannot tell of every write to a parameter: `_version`
-counts neither those through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares the
-parameters with what was packed, every byte of them; docs/bridges.md has the cost.
+The core computes from copies in its own layout. PyTorch does not detect every write to a parameter: `_version` counts
+neither writes through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares every byte
+of the parameters with the packed copy; docs/bridges.md has the cost.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ Entry = TypeVar("Entry")
 
 
 def num_threads() -> int:
-    """The smaller of both libraries' limits."""
+    """The smaller of the two libraries' limits."""
     return min(_threads.get_num_threads(), torch.get_num_threads())
 
 
 def _aligned_copy(values: np.ndarray) -> np.ndarray:
-    """On a cache line, as PyTorch's tensors are: otherwise each comparison of a vector reads two lines."""
+    """A copy aligned to a cache line, like PyTorch's tensors: otherwise comparing a vector reads two lines."""
     memory = np.empty(values.nbytes + ALIGNMENT - 1, np.uint8)
     skip = -memory.ctypes.data % ALIGNMENT
     copy = memory[skip : skip + values.nbytes].view(values.dtype).reshape(values.shape)
@@ -34,13 +34,13 @@ def _aligned_copy(values: np.ndarray) -> np.ndarray:
 
 
 class Quantization(NamedTuple):
-    """How the weights of inference are stored: the arguments of lstm_fast.LSTM.quantized."""
+    """How weights are stored for inference: the arguments of lstm_fast.LSTM.quantized."""
 
     format: str
     inputs: str = "float32"
 
     def check_h(self, states: Any) -> None:
-        """ValueError if h, the first of the states, is outside the range of the format. Anything else is for others."""
+        """Raise a ValueError if h, the first state, is outside the range of the format. Checks nothing else."""
         if self.format != "int8" or not isinstance(states, (tuple, list)) or not isinstance(states[0], Tensor):
             return
         try:
@@ -52,10 +52,10 @@ class Quantization(NamedTuple):
 
 
 class Packed:
-    """Tensors packed for the core, with copies of what was packed. Immutable.
+    """Tensors packed for the core, with copies for comparison. Immutable.
 
-    tensors: plain ones with forms.parameter_shapes(sizes), of one dtype; float32 with a quantization or compute_dtype,
-    which exclude each other.
+    tensors: plain tensors with forms.parameter_shapes(sizes), all of the same dtype; float32 with a quantization or
+    compute_dtype, which exclude each other.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Packed:
     ) -> None:
         self.sizes, self.dtype, self.quantization = sizes, tensors[0].dtype, quantization
         self.compute_dtype = compute_dtype
-        # Packed from the copies: a write by another thread meanwhile shows at the next call.
+        # Packed from the copies, so that the next call detects a concurrent write by another thread.
         self.copies = [_aligned_copy(array(tensor.detach())) for tensor in tensors]
         I, H, L, D, _, P = sizes
         arrays = self.by_direction(self.copies)
@@ -79,7 +79,7 @@ class Packed:
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
 
     def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
-        """Entries in PyTorch's order of parameters as the core takes them: a tuple for each layer and direction."""
+        """Entries in PyTorch's order of parameters, converted to the core's: a tuple for each layer and direction."""
         names = [
             "weight_ih",
             "weight_hh",
@@ -95,7 +95,7 @@ class Packed:
 def _quantized(
     sizes: Sizes, arrays: Sequence[tuple[Any, ...]], quantization: Quantization
 ) -> list[tuple[np.ndarray | None, ...]]:
-    """Float32 arrays in another format, with scales where it has them. Refuses what the format does not have."""
+    """Float32 arrays converted to another format, with scales if it has any. Rejects unsupported options."""
     _formats.check_options(*quantization)
     if arrays[0][0].dtype != np.float32 or (sizes.proj_size and quantization.format == "int8"):
         raise ValueError(f"parameters in {quantization.format} must be float32, in int8 without a projection")
@@ -119,7 +119,7 @@ def packed(
     *,
     is_frozen: bool = False,
 ) -> Packed:
-    """old if it holds these tensors as they are now (is_frozen: the caller vouches for that), else a new Packed."""
+    """old if it holds the current values of these tensors (is_frozen: assumed without comparing), else a new Packed."""
     if old is not None:
         options = sizes, tensors[0].dtype, quantization, compute_dtype
         is_alike = (old.sizes, old.dtype, old.quantization, old.compute_dtype) == options

@@ -8,7 +8,7 @@
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
     predictor.py      Predictor: predictions, streams and files of both models
-    quantized.py      QuantizedModel: a copy for inference in fewer bits
+    quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically

@@ -1,12 +1,13 @@
-"""Files of a model, and of a run of fit that can be resumed: safetensors, with the configuration in the metadata.
+"""Files of models, and checkpoints of fit: safetensors, with the configuration in the metadata.
 
-Written atomically, read whole before anything changes; a damaged or foreign file is a FormatError. The shapes of the
-tensors, not the configuration, decide how large a network is built.
+Files are written atomically, and read completely before anything is modified; a damaged or foreign file raises a
+FormatError. The size of a network is determined by the shapes of the tensors, not by the configuration.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from .. import _architecture, _safetensors
 from .._errors import FormatError
+from .._safetensors_format import Tensor
 from ..modules import LSTM, RNN
 from ..quantized import QuantizedLSTM
 from .head import Head
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
-ARRAYS = ("flat", "moments", "best", "history")  # parts of a Progress that are saved beside its counters
-MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # errors of wrong types
+ARRAYS = ("flat", "moments", "best", "history")  # fields of Progress that are not stored with its counters
+MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 
 def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
@@ -65,7 +67,7 @@ def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
         raise _misfit(path, error) from None
 
 
-def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any]) -> SequenceModel | QuantizedModel:
+def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceModel | QuantizedModel:
     """A model with the sizes of the tensors, which the description must have too."""
     cls, n_gates = CLASSES[description["kind"]]
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -89,7 +91,7 @@ def _build(tensors: dict[str, _safetensors.Tensor], description: dict[str, Any])
 
 
 def _read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
-    """A file of this kind, "model" or "run", and its configuration."""
+    """Read a file of this kind, "model" or "run"; returns it with its configuration."""
     file = _safetensors.read(path)
     if file.config is None:
         raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
@@ -105,9 +107,7 @@ def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
 # ---- runs of fit ----
 
 
-def save_run(
-    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress, history: dict[str, Any]
-) -> None:
+def save_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> None:
     """Write where a run stands.
 
     Parameters
@@ -116,8 +116,6 @@ def save_run(
         The file.
     model, optimizer, now : SequenceModel, Optimizer, Progress
         The run.
-    history : dict
-        The fields of its History.
     """
     tensors = dict(model.unflatten(now.flat))
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
@@ -127,32 +125,32 @@ def save_run(
         "model": model.description(),
         "optimizer": optimizer.config(),
         "progress": {name: value for name, value in vars(now).items() if name not in ARRAYS},
-        "history": history,
+        "history": {name: value for name, value in vars(now.history).items() if name != "fingerprint"},
     }
     _safetensors.write(path, tensors, config)
 
 
 def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> Progress | None:
-    """Read where a run stands.
+    """Read a checkpoint of a run.
 
     Parameters
     ----------
     path : path
         The file.
     model, optimizer : SequenceModel, Optimizer
-        Those of the call; the run must have been one of them.
+        Those of the current call, which the checkpoint must match.
     now : Progress
-        That of a new run, whose shapes and types the file must have.
+        Progress of a new run, whose shapes and types the file must match.
 
     Returns
     -------
     Progress or None
-        None if there is no such file.
+        None if the file does not exist.
 
     Raises
     ------
     ValueError
-        If the run is of another model or optimizer; the message says what differs.
+        If the checkpoint belongs to another model or optimizer; the message says what differs.
     FormatError
         If the file is damaged or foreign.
     """
@@ -171,6 +169,8 @@ def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     try:
         _fill(arrays, file.tensors)
         history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
+        if len(history) != progress["epoch"] or (history.best_epoch is None) != (best is None):
+            raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
         return replace(now, flat=flat, moments=moments, best=best, history=history, **progress)
     except MISFITS as error:
         raise _misfit(path, error) from None
@@ -182,10 +182,10 @@ def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], exp
         _check_same(path, name, found["network"], expected["network"])
     elif differing:
         has, call = (str({key: one.get(key) for key in sorted(differing)}) for one in (found, expected))
-        raise ValueError(f"checkpoint {path} must be of this {name}: it has {has:.300}, the call {call:.300}")
+        raise ValueError(f"checkpoint {path} must match the {name} of this call, {call:.300}, got {has:.300}")
 
 
-def _fill(arrays: dict[str, Array], tensors: dict[str, _safetensors.Tensor]) -> None:
+def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
     """Copies tensors into arrays of the same names, shapes and dtypes."""
     if set(tensors) != set(arrays):
         raise ValueError("it does not hold the tensors of its model and optimizer")
@@ -197,7 +197,7 @@ def _fill(arrays: dict[str, Array], tensors: dict[str, _safetensors.Tensor]) -> 
 
 
 def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
-    """Counters, and states of generators (None before they are used), of the types that the pattern has."""
+    """Counters and states of generators (None before first use), of the same types as in the pattern."""
     names = [name for name in vars(pattern) if name not in ARRAYS]
     if set(values) != set(names):
         raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
@@ -206,13 +206,21 @@ def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
         if kind in (int, float):
             if type(value) not in (int, kind) or (kind is int and value < 0):
                 raise ValueError(f"{name} must be a number of type {kind.__name__}, got {value!r:.100}")
+            if not (value < 2**63 if kind is int else math.isfinite(value)):
+                raise ValueError(f"{name} must be finite and fit into 64 bits, got {value!r:.100}")
         elif value is not None:
             np.random.default_rng().bit_generator.state = value  # raises if it is not a state
+    step, epoch, batch, n = (values[name] for name in ("step", "epoch", "batch", "n"))
+    if (n > 0) != (batch > 0) or n < 0 or step < batch or values["shuffle_epoch"] > epoch:
+        raise ValueError(f"step, epoch, batch and n must be those of one run, got {step}, {epoch}, {batch}, {n}")
     return values
 
 
 def _history(values: dict[str, Any], pattern: History) -> History:
     """A History of whole epochs: lists with one number for each; that of the validation loss may be empty."""
+    names = {name for name in vars(pattern) if name != "fingerprint"}  # that of the end of a run
+    if set(values) != names:
+        raise ValueError(f"history must have {', '.join(sorted(names))}, got {', '.join(values):.300}")
     n, best = len(values["loss"]), values["best_epoch"]
     for name, value in values.items():
         if name == "best_epoch":

@@ -151,7 +151,7 @@ class Sequences:
 
 
 def batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Draw the batches of an epoch, of similar length if lengths vary, as the longest sets the cost."""
+    """Draw the batches of an epoch. If lengths vary, group similar ones, since the longest determines the cost."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
         return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]

@@ -34,6 +34,8 @@ class History:
         Duration of the epoch, validation included.
     best_epoch : int or None
         From 0, by the validation loss, or without it by the loss.
+    fingerprint : str or None
+        `lstm_fast.fingerprint` of the model when `fit` returned; None before.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -42,6 +44,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     best_epoch: int | None = None
+    fingerprint: str | None = None
 
     def __len__(self) -> int:
         return len(self.loss)

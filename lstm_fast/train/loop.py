@@ -82,7 +82,7 @@ def fit(
     progress : bool, default False
         Whether to show a progress bar (needs tqdm).
     checkpoint : path, optional
-        File to write after each epoch and on Ctrl-C, atomically (needs safetensors).
+        File to write after each epoch and on Ctrl-C, atomically.
     resume : bool, default False
         Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
     callbacks : iterable of callable, default ()

@@ -58,7 +58,7 @@ class SequenceModel(Predictor, EditableParameterized):
     --------
     fit : Train a model.
     load : Read a model from a file.
-    SequenceModel.quantized : A copy for inference in fewer bits.
+    SequenceModel.quantized : A low-precision copy for inference.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class SequenceModel(Predictor, EditableParameterized):
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
-        head = Head(flat[n:], n_inputs, O)  # before anything changes
+        head = Head(flat[n:], n_inputs, O)  # may raise: before anything is modified
         of_lstm = None if expected_version is None else expected_version[:-1]
         self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=of_lstm)
         self._head = head
@@ -165,14 +165,14 @@ class SequenceModel(Predictor, EditableParameterized):
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedModel:
-        """Return an inference-only copy whose LSTM has fewer bits per weight.
+        """Return an inference-only copy with a low-precision LSTM.
 
         Parameters
         ----------
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the LSTM, as in `LSTM.quantized`. The head stays float32.
         inputs : {"float32", "int16", "int8"}, default "float32"
-            Of "int8": how the first layer multiplies x.
+            With "int8": how the first layer multiplies x.
 
         Returns
         -------

@@ -1,7 +1,8 @@
 """Optimizers for a flat array of parameters p with gradients d; each step is one native pass.
 
-SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m   (nesterov: p -= lr (s + momentum m); no momentum: lr
-s) Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
+SGD      s = d + weight_decay p;  m = momentum m + s;  p -= lr m
+         (nesterov: p -= lr (s + momentum m); without momentum: p -= lr s)
+Adam     g = d + weight_decay p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
          p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
 AdamW    Adam with p -= lr weight_decay p in place of the term in g
 """
@@ -29,7 +30,7 @@ def _number(name: str, value: Any, low: float, high: float, *, open_low: bool = 
 
 
 class Optimizer:
-    """Base class: settings of an optimizer. Its state belongs to a run, so that one object can be used for several."""
+    """Base class: settings of an optimizer. The state belongs to a run, so an object can be reused in other runs."""
 
     _settings: tuple[str, ...] = ()
     _n_moments = 0

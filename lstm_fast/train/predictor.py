@@ -1,4 +1,4 @@
-"""Predictor: what models with a recurrent network and a linear head have in common, trained or for inference alone."""
+"""Predictor: base class of models with a recurrent network and a linear head, trainable or inference-only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_readout(name: str, value: Any) -> str:
-    """Validate the option."""
+    """Validate the readout option."""
     if value not in READOUTS:
         raise ValueError(f"{name} must be one of {', '.join(READOUTS)}, got {value!r}")
     return value  # type: ignore[no-any-return]
@@ -82,19 +82,17 @@ class Predictor:
         """
         data = Sequences(self._lstm, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
-        parts = [
-            predictions(self, *data.batch(np.arange(begin, min(begin + batch_size, data.n))), num_threads)
-            for begin in range(0, data.n, batch_size)
-        ]
-        if not parts:
-            return np.empty((0, self._out_features), self.dtype)
-        if self._readout != "all":
-            return np.concatenate(parts)
-        rows = np.zeros((data.n, data.T, self._out_features), self.dtype)
-        for k, part in enumerate(parts):
-            rows[k * batch_size : k * batch_size + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
-        result: Array = data.result_layout.from_rows(rows)
-        return result
+        is_all = self._readout == "all"
+        shape = (data.n, data.T, self._out_features) if is_all else (data.n, self._out_features)
+        rows = np.zeros(shape, self.dtype)  # first: too large a result is an error before anything is computed
+        for begin in range(0, data.n, batch_size):
+            batch = np.arange(begin, min(begin + batch_size, data.n))
+            part = predictions(self, *data.batch(batch), num_threads)
+            if is_all:
+                rows[begin : begin + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
+            else:
+                rows[begin : begin + len(part)] = part
+        return data.result_layout.from_rows(rows) if is_all else rows
 
     def stream(self, batch_size: int = 1) -> ModelStream:
         """Create a stream: predictions for live sequences, step by step.

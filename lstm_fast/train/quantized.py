@@ -1,4 +1,4 @@
-"""QuantizedModel: a copy of a SequenceModel for inference, whose LSTM has fewer bits per weight."""
+"""QuantizedModel: an inference-only copy of a SequenceModel with a low-precision LSTM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class QuantizedModel(Predictor):
     lstm : QuantizedLSTM
         Network.
     head : Head
-        Linear head, of float32.
+        Linear head, float32.
     readout : {"last", "all", "mean"}
         Features of the head, as in SequenceModel.
 

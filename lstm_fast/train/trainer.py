@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _core
+from .._fingerprint import fingerprint
 from . import checkpoint
 from .data import Sequences, batches
 from .history import Diverged, History, Progress
@@ -137,6 +138,7 @@ class Trainer:
             self._install(self.now.flat)
         if config.early_stopping is not None and self.now.best is not None:
             self._install(self.now.best)
+        self.now = replace(self.now, history=replace(self.now.history, fingerprint=fingerprint(self.model)))
         return self.now.history
 
     def warm_start(self, before: Progress) -> None:
@@ -250,7 +252,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.config.checkpoint is not None:
-            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now, asdict(self.now.history))
+            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.

@@ -110,7 +110,7 @@ static int run_line(const struct kind *kind, enum lstm_dtype dtype, struct shape
             const uint64_t h = hash_of_run(isa, kind, dtype, s, LSTM_SPLIT_BEST, (enum layout)layout);
             if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
                 printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "", (unsigned long long)h);
-            const int last_split = layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_UNITS;
+            const int last_split = layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_LAYERS;
             for (int split = LSTM_SPLIT_ROWS; split <= last_split; split++)
                 if (hash_of_run(isa, kind, dtype, s, (enum lstm_split)split, (enum layout)layout) != h)
                     status = 1, printf(" (split %d of threads differs)", split);

@@ -5,12 +5,28 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef _WIN32
+#include <malloc.h>
+#else
 #include <sys/mman.h>
+#endif
 
 enum memory_kind { HEAP, ENDS_AT_GUARD, BEGINS_AT_GUARD };
 
 static enum memory_kind memory_kind;
 
+#ifdef _WIN32 /* which has no posix_memalign; no guard pages there */
+static void *get_memory(size_t bytes) {
+    void *memory = _aligned_malloc(bytes, 64);
+    if (!memory) exit(2);
+    return memory;
+}
+
+static void free_memory(void *memory, size_t bytes) {
+    (void)bytes;
+    _aligned_free(memory);
+}
+#else
 enum { PAGE = 16384 /* or a divisor of it */ };
 
 static void *must_have(void *memory) {
@@ -42,5 +58,6 @@ static void free_memory(void *memory, size_t bytes) {
     const size_t inner = whole_pages(bytes);
     munmap((char *)memory - PAGE - (memory_kind == ENDS_AT_GUARD ? inner - bytes : 0), inner + 2 * PAGE);
 }
+#endif
 
 #endif

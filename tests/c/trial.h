@@ -31,6 +31,7 @@ enum layout { PADDED, RAGGED, PACKED };
 struct array {
     void *data;
     size_t bytes;
+    size_t size; /* of a number */
 };
 
 /* One run. Arrays are drawn and hashed in the order in which they are made. */
@@ -65,7 +66,8 @@ static double next_number(void) {
 
 /* Random numbers, or NaN in outputs: all must be written. */
 static struct array make_array(enum lstm_dtype dtype, int64_t n, bool is_output) {
-    struct array a = {NULL, (size_t)n * (dtype == LSTM_F32 ? 4 : 8)};
+    const size_t size = dtype == LSTM_F32 ? sizeof(float) : sizeof(double);
+    struct array a = {NULL, (size_t)n * size, size};
     a.data = get_memory(a.bytes);
     for (int64_t k = 0; k < n; k++) {
         const double v = is_output ? NAN : next_number();
@@ -83,7 +85,7 @@ static void *in(struct trial *t, int64_t n) {
 }
 
 static void *whole_numbers_in(struct trial *t, int64_t n) {
-    struct array a = {get_memory((size_t)n), (size_t)n};
+    struct array a = {get_memory((size_t)n), (size_t)n, 1};
     for (int64_t k = 0; k < n; k++) ((int8_t *)a.data)[k] = (int8_t)(127 * next_number());
     t->in[t->n_in++] = a;
     return a.data;
@@ -103,7 +105,7 @@ static void *out(struct trial *t, int64_t n) {
 
 /* Of which get_memory says that it is 64-byte aligned; full of NaN, as its contents are irrelevant. */
 static void *block(struct trial *t, int64_t bytes) {
-    struct array a = {get_memory((size_t)bytes), (size_t)bytes};
+    struct array a = {get_memory((size_t)bytes), (size_t)bytes, 1};
     memset(a.data, 0xff, a.bytes);
     t->blocks[t->n_blocks++] = a;
     return a.data;
@@ -111,8 +113,11 @@ static void *block(struct trial *t, int64_t bytes) {
 
 static int64_t *integers(struct trial *t, int64_t n) { return block(t, n * (int64_t)sizeof(int64_t)); }
 
+/* Of the bytes of each number, the lowest first wherever it lies in memory. */
 static uint64_t hash(uint64_t h, struct array a) {
-    for (size_t k = 0; k < a.bytes; k++) h = (h ^ ((unsigned char *)a.data)[k]) * 1099511628211u;
+    const bool is_reversed = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    const size_t flip = is_reversed ? a.size - 1 : 0;
+    for (size_t k = 0; k < a.bytes; k++) h = (h ^ ((unsigned char *)a.data)[k ^ flip]) * 1099511628211u;
     return h;
 }
 

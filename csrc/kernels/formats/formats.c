@@ -1,5 +1,7 @@
 /* The kernels of the formats with groups, for one instruction set and its extensions, float32 (units.py): compiled with
- * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both. */
+ * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both; empty on another machine. */
+#include "../../isas.h"
+#if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
 #include "../table.h"
 #include "operand.h"
 #include "outer.h"
@@ -20,3 +22,5 @@ const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .outer = format_outer,
     .round_pairs = round_pairs,
 };
+
+#endif

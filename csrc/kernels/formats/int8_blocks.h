@@ -1,4 +1,4 @@
-/* int8 sums by blocks of rows, where the instruction set has instructions for these. */
+/* int8 products of blocks of rows, for instruction sets with matrix instructions. */
 #ifndef LSTM_FORMATS_INT8_BLOCKS_H
 #define LSTM_FORMATS_INT8_BLOCKS_H
 
@@ -10,13 +10,13 @@
 
 #ifdef HAS_INT8_BLOCKS
 
-/* Fewer rows take the register tile. */
+/* Fewer rows use the register tile. */
 #define INT8_BLOCKS_FROM 4
 
-/* What becomes of the sums of rows [row, row + rows) and one panel, LSTM_PANEL_VECTORS vectors each. */
+/* Consumes the sums of rows [row, row + rows) and one panel, LSTM_PANEL_VECTORS vectors each. */
 typedef void panel_function(const void *context, int64_t row, int64_t panel, int rows, const vec *sums);
 
-/* Sums of rows [0, n_rows) and panels [panel_begin, panel_end) of INT8. start: of row 0 and panel 0; first NULL: zero. */
+/* INT8 sums of rows [0, n_rows) and panels [panel_begin, panel_end). start: of row 0 and panel 0; first NULL: zero. */
 static void multiply_in_blocks(const struct format_block *b, int64_t n_rows, int64_t panel_begin, int64_t panel_end,
                                struct sums start, panel_function *then, const void *context) {
     const int64_t depth = b->depth, stride = b->left_stride;

@@ -1,4 +1,4 @@
-/* The left operand, rounded to its format: rows of lstm_operand_stride numbers in the workspace of a kernel call. */
+/* The left operand rounded to its format: rows of lstm_operand_stride numbers in the workspace of a kernel call. */
 #ifndef LSTM_FORMATS_OPERAND_H
 #define LSTM_FORMATS_OPERAND_H
 
@@ -16,7 +16,7 @@ static void round_rows_bfloat16(const struct lstm_rows *rows, int64_t n_rows, in
     }
 }
 
-/* Rows of gates, of H units, gate by gate (lstm_gates_depth). */
+/* Rows of gates of H units, stored gate by gate (lstm_gates_depth). */
 static void round_gates_bfloat16(const struct lstm_rows *rows, int64_t n_rows, int64_t H, bfloat16_number *to) {
     const int64_t units = (H + 1) & -2, stride = lstm_operand_stride(LSTM_GATES * units + LSTM_OPERAND_SLACK);
     for (int64_t r = 0; r < n_rows; r++, to += stride) {
@@ -30,14 +30,14 @@ static void round_gates_bfloat16(const struct lstm_rows *rows, int64_t n_rows, i
     }
 }
 
-/* A number that added to another one rounds it to a whole number, ties to even, found in the low bits of the sum. */
+/* Adding this number rounds to an integer, ties to even, which is then in the low bits of the sum. */
 #define WHOLE_NUMBERS 0x1.8p23f
 
 ALWAYS_INLINE bits whole_numbers(vec v) {
     return (bits)(v + broadcast(WHOLE_NUMBERS)) - (bits)broadcast(WHOLE_NUMBERS);
 }
 
-/* q = v factor as whole numbers. False if one of v is NaN. */
+/* q = v * factor rounded to integers. False if v contains a NaN. */
 ALWAYS_INLINE bool round_row_int8(const float *from, int64_t depth, float factor, int8_number *to) {
     bits is_nan = {0};
     for (int64_t k = 0; k < depth; k += VL) {
@@ -51,7 +51,7 @@ ALWAYS_INLINE bool round_row_int8(const float *from, int64_t depth, float factor
     return !has_nan;
 }
 
-/* The largest magnitude; NaN if one is NaN. */
+/* The largest magnitude; NaN propagates. */
 static float largest_magnitude(const float *from, int64_t depth) {
     vec largest = broadcast(0);
     bits is_nan = {0};
@@ -68,7 +68,7 @@ static float largest_magnitude(const float *from, int64_t depth) {
     return a;
 }
 
-/* Rows of numbers from -1 to 1, by 127. False if a number is NaN. */
+/* Rows of numbers in [-1, 1], multiplied by 127. False if one is NaN. */
 static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int8_number *to) {
     bool are_numbers = true;
     for (int64_t r = 0; r < n_rows; r++, to += lstm_operand_stride(depth))
@@ -76,11 +76,11 @@ static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_
     return are_numbers;
 }
 
-/* The largest magnitude of a number of 16 bits: 127 * 256, so that its upper part is at most 127. */
+/* The largest magnitude of a 16-bit number: 127 * 256, so that its upper part is at most 127. */
 #define LARGEST_INT16 32512
 
-/* Rows with a scale each, which is written there, NaN if a number is not finite. 16 bits: q = 256 upper + lower, the upper
- * parts of all rows and then the lower ones. */
+/* Rows with one scale each, written to `scales`: NaN if a row is not finite. 16 bits: q = 256 upper + lower; the upper
+ * parts of all rows are stored first, then the lower ones. */
 static void round_rows_by_scale(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int bits_of_row,
                                 int8_number *to, float *scales) {
     const int64_t stride = lstm_operand_stride(depth);
@@ -102,7 +102,7 @@ static void round_rows_by_scale(const struct lstm_rows *rows, int64_t n_rows, in
     }
 }
 
-/* Makes the sums of rows that have a NaN, which no whole number can stand for, NaN. */
+/* Sets the sums of rows that contain a NaN to NaN, which integers cannot represent. */
 static void spread_nan(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, const struct lstm_rows *sums,
                        int64_t n_columns) {
     for (int64_t r = 0; r < n_rows; r++) {

@@ -1,5 +1,5 @@
-/* The weight gradients in BFLOAT16, see kernels/outer.h: a block is LSTM_SUM_BLOCK rows, taken in pairs. The right
- * operand is rounded as it is copied; left operands come rounded. */
+/* The weight gradients in BFLOAT16, see kernels/outer.h: a block is LSTM_SUM_BLOCK rows, processed in pairs. The right
+ * operand is rounded as it is copied; left operands are already rounded. */
 #ifndef LSTM_FORMATS_OUTER_H
 #define LSTM_FORMATS_OUTER_H
 
@@ -10,8 +10,8 @@
 #include "tile.h"
 #include "vector.h"
 
-/* Rounds a tile of a packed left operand in place: numbers are no larger than floats, and each is stored where it or an
- * earlier one was. */
+/* Rounds a tile of a packed left operand in place, which is safe because a rounded number is no larger than a float:
+ * none is stored beyond the position from which it was read. */
 static void round_pairs(int64_t n, float *numbers) {
     bfloat16_number *to = (bfloat16_number *)numbers;
     for (int64_t k = 0; k < n; k += VL) {
@@ -68,7 +68,7 @@ static void copy_pairs(const struct lstm_outer *s, int64_t k, int64_t depth, int
         }
 }
 
-/* Panels of four vectors or, where fewer are left, single vectors. */
+/* Panels of four vectors; the remainder as single vectors. */
 static void format_outer(const struct lstm_outer *s) {
     bits b[LSTM_SUM_BLOCK / 2 * LSTM_PANEL_VECTORS];
     const int64_t end = s->panel_end * LSTM_PANEL_VECTORS < s->n_vectors ? s->panel_end * LSTM_PANEL_VECTORS

@@ -1,5 +1,5 @@
 /* Products without a cell in a format with groups: the input projection, the recurrent product before a layer norm, and
- * the projection. All panels of the weights are whole; y may have fewer columns. */
+ * the projection of h. All panels of the weights are full; y may have fewer columns. */
 #ifndef LSTM_FORMATS_PRODUCT_H
 #define LSTM_FORMATS_PRODUCT_H
 
@@ -14,11 +14,10 @@
 struct format_product {
     const struct lstm_product *s;
     struct format_block block;
-    bool has_both_parts; /* the rows of the block are the upper and the lower part of a single row of 16 bits */
+    bool has_both_parts; /* the rows of the block are the upper and the lower part of a single 16-bit row */
 };
 
-/* Of a tile of two rows: the sums of the upper part, then those of the lower part; the result takes the place of the
- * first. */
+/* Combines a tile of two rows, the sums of the upper and of the lower part; the result replaces the first row. */
 ALWAYS_INLINE void join_parts(const struct format_product *p, int64_t column, int n, struct sums start, vec *sums) {
     for (int v = 0; v < n; v++) {
         const vec total = vfma(sums[v], broadcast(256), sums[n + v]);
@@ -84,7 +83,7 @@ static void multiply_part(const struct format_product *p) {
                   s->panel_begin, s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
 }
 
-/* The left operand into the workspace, and the tiles. False: a row of INT8 has a NaN that no whole number stands for. */
+/* Rounds the left operand into the workspace and computes all tiles. False: an INT8 row contains a NaN. */
 static bool multiply_parts(const struct lstm_product *s, struct format_product *p) {
     void *operands = s->groups.operands;
     const int64_t stride = p->block.left_stride;

@@ -1,5 +1,5 @@
-/* A time step in a format with groups: h_prev is rounded, the recurrent product is added to the input projection, and
- * the cell follows. */
+/* A time step in a format with groups: h_prev is rounded, its product is added to the input projection, then the cell
+ * follows. */
 #ifndef LSTM_FORMATS_STEP_H
 #define LSTM_FORMATS_STEP_H
 

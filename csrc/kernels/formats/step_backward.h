@@ -14,7 +14,7 @@ struct format_step_backward {
     struct format_block block;
 };
 
-/* All panels of the weights are whole; the last may have fewer vectors of units. */
+/* All panels of the weights are full, but the last may hold fewer vectors of units. */
 ALWAYS_INLINE void step_backward_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
     const struct format_step_backward *p = block;
     const struct lstm_step_backward *s = p->s;

@@ -1,11 +1,11 @@
 /* The register tile of the formats with groups, see kernels/tile.h.
  *
- * BFLOAT16: a sum is one chain of float32 fused multiply-adds from its start, of each two k first the odd one. (Products
- * of numbers of 8 bits are so much less exact than the chain that blocks would gain nothing.)
+ * BFLOAT16: a sum is one chain of float32 fused multiply-adds that begins at its start; within each pair of k, the odd
+ * one comes first. (With 8-bit significands, blocked sums would not reduce the error.)
  *
- * INT8: sums of int32 are exact. The result is start + sum * scale, a fused multiply-add, or, where the rows of the left
- * operand have scales too, start + (sum * scale) * row_scale. Of 16 bits, sum is 256 times that of the upper parts plus
- * that of the lower ones, which is there first, in place of the result. */
+ * INT8: int32 sums are exact. The result is start + sum * scale, a fused multiply-add, or start + (sum * scale) *
+ * row_scale if the rows of the left operand have scales too. With 16 bits, sum is 256 times that of the upper parts
+ * plus that of the lower parts; the latter is computed first and stored where the result goes. */
 #ifndef LSTM_FORMATS_TILE_H
 #define LSTM_FORMATS_TILE_H
 
@@ -15,7 +15,7 @@
 #include "../tile.h"
 #include "vector.h"
 
-/* The operands of a tile. Panels of weights lie one after the other, `panel` numbers apart. */
+/* The operands of a tile. Panels of weights are `panel` numbers apart. */
 struct bfloat16_operands {
     const bfloat16_number *left;
     const uint16_t *right;
@@ -63,7 +63,7 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
     }
 }
 
-/* lower: the sum of the lower parts, for UPPER. */
+/* lower: the sum of the lower parts, used by UPPER. */
 ALWAYS_INLINE vec scaled_sum(enum int8_part part, bits sum, vec scale, const float *row_scale, const real *lower,
                              vec start) {
     vec products = __builtin_convertvector(sum, vec);
@@ -106,7 +106,7 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
     }
 }
 
-/* One matrix, its left operand rounded: what the tile functions of a step or a product share. */
+/* One matrix and its rounded left operand: what all tiles of a step or a product share. */
 struct format_block {
     enum lstm_format format;
     const void *left, *right;

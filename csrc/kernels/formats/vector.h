@@ -1,13 +1,13 @@
-/* The vector vocabulary of the formats, beside kernels/vector.h; float32 alone. formats/vector/<name>.h supplies it;
- * LSTM_EXTENSION names the instruction set that a unit is compiled for.
+/* The vector vocabulary of the formats, in addition to kernels/vector.h; float32 only. formats/vector/<name>.h defines
+ * it; LSTM_EXTENSION names the instruction set that a unit is compiled for.
  *
  *     BFLOAT16  bfloat16_number                       a number of the rounded left operand
- *               round_bfloat16(p, v)                  stores v there, rounded: VL numbers
- *               pair_bfloat16(even, odd)              rounded, as two weights for each of VL columns
+ *               round_bfloat16(p, v)                  stores VL rounded numbers at p
+ *               pair_bfloat16(even, odd)              two rounded weights for each of VL columns
  *               bfloat16_left(p), bfloat16_right(p)   two numbers for all columns; two weights for each of VL columns
  *               multiply_bfloat16(left, right, sum)   sum + odd products, then + even ones: two fused multiply-adds
  *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels
- *               int8_number, store_int8(p, q)         the left operand; q: whole numbers from -127 to 127
+ *               int8_number, store_int8(p, q)         the left operand; q: integers from -127 to 127
  *               int8_left(p), int8_right(p)           INT8_GROUP numbers for all columns, and weights for each of VL
  *               multiply_int8(left, right, sum)       sum + all products, exact
  *     and, with HAS_INT8_BLOCKS, for up to INT8_BLOCK_ROWS rows by a panel:

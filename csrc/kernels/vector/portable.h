@@ -1,5 +1,5 @@
-/* The portable instruction set: vectors of 16 bytes in whatever registers the compiler finds. No fused multiply-add:
- * the same sums in the same order, rounded after each product too. */
+/* The portable instruction set: 16-byte vectors in whatever registers the compiler chooses. Without fused multiply-add:
+ * the same sums in the same order, but each product is rounded too. */
 #ifndef LSTM_VECTOR_PORTABLE_H
 #define LSTM_VECTOR_PORTABLE_H
 

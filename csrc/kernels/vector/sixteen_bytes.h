@@ -1,4 +1,4 @@
-/* What the instruction sets with vectors of 16 bytes share: the compiler's vector extensions alone. */
+/* Shared by the instruction sets with 16-byte vectors: nothing but the compiler's vector extensions. */
 #ifndef LSTM_VECTOR_SIXTEEN_BYTES_H
 #define LSTM_VECTOR_SIXTEEN_BYTES_H
 

@@ -1,6 +1,7 @@
 /* AVX-512 with VNNI and AMX: int8 products of up to 16 rows by the four vectors of a panel in tile registers. A packed
  * panel, [k / 4][4][16][4], is what tiles of the right operand hold: 16 rows of 64 bytes, one for each four k. (Not
- * TDPBF16PS for bfloat16: it adds in another order than VDPBF16PS.) */
+ * TDPBF16PS for bfloat16: it adds in another order than VDPBF16PS.) Linux alone lets
+ * a process use them; elsewhere this is its base. */
 #ifndef LSTM_FORMATS_AMX_H
 #define LSTM_FORMATS_AMX_H
 
@@ -10,11 +11,12 @@
 #include "../../vector.h"
 #include "avx512_vnni.h"
 
+#ifdef __linux__
 #define HAS_INT8_BLOCKS
 #define INT8_BLOCK_ROWS 16
 #define TILE_DEPTH 64 /* k of a tile */
 
-/* Tiles 0-3: sums; 4 and 5: left and right; 6 and 7: those of what is left of the depth. */
+/* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes[16]; /* of a row */
@@ -63,5 +65,7 @@ static void multiply_int8_block(const int8_number *left, int64_t stride, const i
     _tile_stored(2, to + 32, panel_row);
     _tile_stored(3, to + 48, panel_row);
 }
+
+#endif
 
 #endif

@@ -1,4 +1,4 @@
-/* AVX2: VPMADDWD. (Never VPMADDUBSW, whose sums of two saturate.) */
+/* AVX2: VPMADDWD. (Not VPMADDUBSW, whose sums of two products saturate.) */
 #ifndef LSTM_FORMATS_AVX2_H
 #define LSTM_FORMATS_AVX2_H
 

@@ -1,5 +1,5 @@
-/* bfloat16 without instructions for it: the left operand is kept as float32, weights are widened by a shift. The same
- * bits as VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormal numbers zero. */
+/* bfloat16 without dedicated instructions: the left operand is kept as float32, weights are widened by a shift. The
+ * bits equal those of VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormals flushed. */
 #ifndef LSTM_BFLOAT16_BY_SHIFTS_H
 #define LSTM_BFLOAT16_BY_SHIFTS_H
 
@@ -8,7 +8,7 @@
 
 typedef float bfloat16_number;
 
-/* The upper halves are the rounded numbers, the lower ones zero. To nearest, ties to even; a subnormal number to zero;
+/* The upper halves hold the rounded numbers, the lower ones zero. Round to nearest even; subnormal numbers become zero;
  * NaN stays NaN. */
 ALWAYS_INLINE bits rounded_bfloat16(vec v) {
     const bits b = (bits)v, magnitude = b & INT32_MAX, upper = broadcast_bits(-65536);
@@ -20,8 +20,10 @@ ALWAYS_INLINE bits rounded_bfloat16(vec v) {
 
 ALWAYS_INLINE void round_bfloat16(bfloat16_number *p, vec v) { store(p, (vec)rounded_bfloat16(v)); }
 
+/* In memory the even number comes first. */
 ALWAYS_INLINE bits pair_bfloat16(vec even, vec odd) {
-    return rounded_bfloat16(odd) | (bits)((lanes_u32)rounded_bfloat16(even) >> 16);
+    const vec low = LOW_HALF_FIRST ? even : odd, high = LOW_HALF_FIRST ? odd : even;
+    return rounded_bfloat16(high) | (bits)((lanes_u32)rounded_bfloat16(low) >> 16);
 }
 
 struct bfloat16_pair {
@@ -34,7 +36,8 @@ ALWAYS_INLINE struct bfloat16_pair bfloat16_left(const bfloat16_number *p) {
 
 ALWAYS_INLINE struct bfloat16_pair bfloat16_right(const uint16_t *p) {
     const bits b = *(const unaligned_bits *)p;
-    return (struct bfloat16_pair){(vec)(b << 16), (vec)(b & broadcast_bits(-65536))};
+    const vec low = (vec)(b << 16), high = (vec)(b & broadcast_bits(-65536));
+    return LOW_HALF_FIRST ? (struct bfloat16_pair){low, high} : (struct bfloat16_pair){high, low};
 }
 
 ALWAYS_INLINE vec multiply_bfloat16(struct bfloat16_pair left, struct bfloat16_pair right, vec sum) {

@@ -1,5 +1,5 @@
-/* int8 by instructions that add four products of unsigned and signed bytes: the left operand, stored 128 larger, and
- * weights as they are. */
+/* int8 with instructions that add four products of an unsigned and a signed byte: the left operand is stored with an
+ * offset of 128, weights unchanged. */
 #ifndef LSTM_INT8_BY_QUADS_H
 #define LSTM_INT8_BY_QUADS_H
 

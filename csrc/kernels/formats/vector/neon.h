@@ -1,4 +1,4 @@
-/* NEON without dot products: as the portable instruction set, but with its fused multiply-add. */
+/* NEON without dot products: the portable vocabulary with NEON's fused multiply-add. */
 #ifndef LSTM_FORMATS_NEON_H
 #define LSTM_FORMATS_NEON_H
 

@@ -1,4 +1,4 @@
-/* No instructions for fewer bits: shifts and products of 32 bits. */
+/* No low-precision instructions: shifts and 32-bit products. */
 #ifndef LSTM_FORMATS_PORTABLE_H
 #define LSTM_FORMATS_PORTABLE_H
 

@@ -1,0 +1,65 @@
+/* What the operating system provides: locks, threads, forks, clocks, processors. The only file with pthreads: another
+ * system needs another system.c. */
+#ifndef LSTM_SYSTEM_H
+#define LSTM_SYSTEM_H
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32 /* no threads and no sleep yet: OpenMP's teams spin, and without OpenMP there are none */
+#define LSTM_HAS_THREADS 0
+struct lstm_monitor {
+    char nothing;
+};
+#define LSTM_MONITOR {0}
+#else
+#define LSTM_HAS_THREADS 1
+/* A lock, and a place to sleep until someone who holds it wakes all sleepers. */
+struct lstm_monitor {
+    pthread_mutex_t mutex;
+    pthread_cond_t woken;
+};
+#define LSTM_MONITOR {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER}
+#endif
+
+void lstm_lock(struct lstm_monitor *);
+void lstm_unlock(struct lstm_monitor *);
+void lstm_sleep(struct lstm_monitor *); /* with the lock held; may wake for no reason */
+void lstm_wake(struct lstm_monitor *);  /* all sleepers; with the lock held */
+
+/* Starts a detached thread. False: there is none to be had. */
+bool lstm_start_thread(void *(*function)(void *), void *argument);
+
+/* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of that size (0: the default) this process can have at
+ * once: starts them, and ends them again. */
+#define LSTM_MOST_TRIALS 256
+int lstm_try_threads(int n, size_t stack_bytes);
+
+/* `in_child` runs in each child made by fork, before anything else of the core. */
+void lstm_at_fork(void (*in_child)(void));
+
+int64_t lstm_now_ns(void);        /* monotonic */
+int64_t lstm_thread_ran_ns(void); /* processor time of this thread */
+int lstm_processor(void);         /* on which this thread runs; -1: unknown */
+int lstm_usable_processors(void); /* of this process (affinity) */
+void lstm_yield(void);            /* to another thread that is ready to run on this processor */
+
+/* Tells the processor that this is a loop that waits. */
+static inline void lstm_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+/* Moves a thread of this process (0: this one) to another processor than `from`, if its affinity has one. The affinity is
+ * afterwards as it was before. */
+int lstm_thread_id(void);
+void lstm_leave_processor(int thread, int from);
+
+#endif

