@@ -183,7 +183,7 @@ class Tree:
         self.known = {tuple(words): self.run(*words) for words in self.commands()}
         begin = time.monotonic()
         assert all(self.run(*words) == known for words, known in self.known.items()), "results are not repeatable"
-        self.patience = 10 * (time.monotonic() - begin) + 20
+        self.patience = 4 * (time.monotonic() - begin) + 20
 
     def is_kept(self, unit):
         return not unit.name.startswith(("kernels", "formats")) or unit.name in {
