@@ -169,9 +169,9 @@ class Tree:
         table = folder / "csrc/isas.h"
         text = table.read_text()
         row = re.search(rf'(ANY|X86|ARM)\({isa}, (\w+), (\d+),[\s\\]*("[^"]*")', text)
-        kept = f"    {row[1]}({isa}, {row[2]}, {row[3]}, {row[4]}, true)\n"
-        begin, end = text.index("    ANY(portable"), text.index("/* clang-format on */")
-        table.write_text(text[:begin] + kept + text[end:])
+        kept = f"    {row[1]}({isa}, {row[2]}, {row[3]}, {row[4]}, 0)\n"  # needs nothing, replaces all rows
+        begin, end = text.index("    ANY(portable"), text.index("\n\n", text.index("ANY(portable"))
+        table.write_text(text[:begin] + kept.rstrip() + text[end:])
         self.units = [unit for unit in units() if self.is_kept(unit)]
         self.objects = {}
         for unit in self.units:
