@@ -83,7 +83,7 @@ def states(module, h, c):
     return (h, c) if isinstance(module, LSTM) else h
 
 
-def train(module, a, *, training=True, recompute_gates=False, record_norms=False, **call):
+def train(module, a, *, training=True, recompute_gates=False, record_norms=False, rng=None, **call):
     """The results and gradients of a training pass by name, and the tape."""
     output, last, tape = module.forward(
         a["x"],
@@ -92,6 +92,7 @@ def train(module, a, *, training=True, recompute_gates=False, record_norms=False
         resets=a["resets"],
         training=training,
         recompute_gates=recompute_gates,
+        rng=rng,
         **call,
     )
     d = module.backward(

@@ -1,9 +1,12 @@
 /* The core without Python: runs forward and backward over awkward shapes on every instruction set of this machine and
- * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array is a
- * heap block of its own and of the exact size; run on two machines it shows whether they give the same bits.
+ * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array,
+ * packed weights, tapes and workspaces included, is a heap block of its own and of the exact size; run on two machines
+ * it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines. Exit status 1: instruction sets with
- * fused multiply-add differ; 2: a call fails. */
+ * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines; `end` and `begin` put each array
+ * against a page that may not be touched (masked loads and stores are invisible to sanitizers). Exit status 1:
+ * instruction sets with fused multiply-add differ; 2: a call fails. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +24,7 @@ static void forward(struct trial *t, struct lstm_forward *f, int64_t step_stride
     f->h_n = out(t, t->LD * s.B * t->R);
     f->c_n = t->kind->cell == LSTM_CELL_LSTM ? out(t, t->LD * s.B * s.H) : NULL;
     check(lstm_forward_bytes(&f->call, f->tape != NULL, &bytes), "lstm_forward_bytes");
-    f->workspace = aligned(t, bytes);
+    f->workspace = block(t, bytes);
     check(lstm_forward(f), "lstm_forward");
 }
 
@@ -33,14 +36,14 @@ static void run_trial(struct trial *t) {
     struct array d_bias_hh[MOST_LAYERS]; /* d_bias_ih again: compared, not hashed */
     for (int64_t k = 0; k < t->LD; k++) {
         make_weights(t, k, weights + k, d_weights + k);
-        d_bias_hh[k] = make_array(t->dtype, t->gate_rows, true);
-        d_weights[k].d_bias_hh = block(t, d_bias_hh[k].data);
+        d_bias_hh[k] = t->blocks[t->n_blocks++] = make_array(t->dtype, t->gate_rows, true);
+        d_weights[k].d_bias_hh = d_bias_hh[k].data;
     }
     const bool trains = t->model.format != LSTM_FORMAT_INT8;
     int64_t bytes;
     check(lstm_tape_bytes(&t->call, &bytes), "lstm_tape_bytes");
     struct lstm_forward f = {.call = t->call, .packed = pack(t, weights, false)};
-    if (trains) f.tape = aligned(t, bytes);
+    if (trains) f.tape = block(t, bytes);
     f.x = (struct lstm_sequence){in(t, t->n * s.I), s.B * s.I, s.I};
     f.h_0 = in(t, h_size);
     f.c_0 = in(t, c_size);
@@ -65,7 +68,7 @@ static void run_trial(struct trial *t) {
     b.d_h_0 = out(t, h_size);
     b.d_c_0 = t->kind->cell == LSTM_CELL_LSTM ? out(t, c_size) : NULL;
     check(lstm_backward_bytes(&t->call, &bytes), "lstm_backward_bytes");
-    b.workspace = aligned(t, bytes);
+    b.workspace = block(t, bytes);
     check(lstm_backward(&b), "lstm_backward");
     for (int64_t k = 0; k < t->LD; k++)
         if (memcmp(d_bias_hh[k].data, d_weights[k].d_bias_ih, d_bias_hh[k].bytes)) {
@@ -86,9 +89,9 @@ static uint64_t hash_of_run(const struct lstm_isa *isa, const struct kind *kind,
     describe_call(&t, split);
     run_trial(&t);
     uint64_t h = 14695981039346656037u;
-    for (int k = 0; k < t.n_out; k++) h = hash(h, t.out[k]), free(t.out[k].data);
-    for (int k = 0; k < t.n_in; k++) free(t.in[k].data);
-    for (int k = 0; k < t.n_blocks; k++) free(t.blocks[k]);
+    for (int k = 0; k < t.n_out; k++) h = hash(h, t.out[k]), free_memory(t.out[k].data, t.out[k].bytes);
+    for (int k = 0; k < t.n_in; k++) free_memory(t.in[k].data, t.in[k].bytes);
+    for (int k = 0; k < t.n_blocks; k++) free_memory(t.blocks[k].data, t.blocks[k].bytes);
     return h;
 }
 
@@ -154,7 +157,12 @@ int main(int n_words, char **words) {
         {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
     };
     /* A third of the pairs, with every shape and every kind. */
-    const bool is_quick = n_words > 1 && strcmp(words[1], "quick") == 0;
+    bool is_quick = false;
+    for (int k = 1; k < n_words; k++) {
+        if (strcmp(words[k], "quick") == 0) is_quick = true;
+        if (strcmp(words[k], "end") == 0) memory_kind = ENDS_AT_GUARD;
+        if (strcmp(words[k], "begin") == 0) memory_kind = BEGINS_AT_GUARD;
+    }
     int status = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {

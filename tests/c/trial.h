@@ -5,8 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lstm_fast.h"
+#include "memory.h"
 
 struct shape {
     int64_t T, B, I, H, L, D;
@@ -46,7 +48,7 @@ struct trial {
     int64_t n; /* rows of the caller's sequences */
     struct array in[MOST_ARRAYS], out[MOST_ARRAYS];
     int n_in, n_out;
-    void *blocks[16]; /* all others, to be freed */
+    struct array blocks[16]; /* all others, to be freed */
     int n_blocks;
 };
 
@@ -66,7 +68,7 @@ static double next_number(void) {
 static struct array make_array(enum lstm_dtype dtype, int64_t n, bool is_output) {
     const size_t size = dtype == LSTM_F32 ? sizeof(float) : sizeof(double);
     struct array a = {NULL, (size_t)n * size, size};
-    a.data = malloc(a.bytes ? a.bytes : 1);
+    a.data = get_memory(a.bytes);
     for (int64_t k = 0; k < n; k++) {
         const double v = is_output ? NAN : next_number();
         if (dtype == LSTM_F32)
@@ -83,7 +85,7 @@ static void *in(struct trial *t, int64_t n) {
 }
 
 static void *whole_numbers_in(struct trial *t, int64_t n) {
-    struct array a = {malloc((size_t)n), (size_t)n, 1};
+    struct array a = {get_memory((size_t)n), (size_t)n, 1};
     for (int64_t k = 0; k < n; k++) ((int8_t *)a.data)[k] = (int8_t)(127 * next_number());
     t->in[t->n_in++] = a;
     return a.data;
@@ -101,18 +103,15 @@ static void *out(struct trial *t, int64_t n) {
     return t->out[t->n_out++].data;
 }
 
-static void *block(struct trial *t, void *data) { return t->blocks[t->n_blocks++] = data; }
-
-static void *aligned(struct trial *t, int64_t bytes) {
-    const size_t size = (size_t)(bytes + 63) / 64 * 64 + 64;
-#ifdef _WIN32 /* which has no aligned_alloc */
-    return (char *)(((uintptr_t)block(t, malloc(size + 63)) + 63) & ~(uintptr_t)63);
-#else
-    return block(t, aligned_alloc(64, size));
-#endif
+/* Of which get_memory says that it is 64-byte aligned; full of NaN, as its contents are irrelevant. */
+static void *block(struct trial *t, int64_t bytes) {
+    struct array a = {get_memory((size_t)bytes), (size_t)bytes, 1};
+    memset(a.data, 0xff, a.bytes);
+    t->blocks[t->n_blocks++] = a;
+    return a.data;
 }
 
-static int64_t *integers(struct trial *t, int64_t n) { return block(t, malloc((size_t)(n ? n : 1) * sizeof(int64_t))); }
+static int64_t *integers(struct trial *t, int64_t n) { return block(t, n * (int64_t)sizeof(int64_t)); }
 
 /* Of the bytes of each number, the lowest first wherever it lies in memory. */
 static uint64_t hash(uint64_t h, struct array a) {
@@ -189,7 +188,7 @@ static void describe_call(struct trial *t, enum lstm_split split) {
                                  .recompute_gates = t->kind->recomputes_gates};
     describe_lengths(t, &t->call);
     if (!t->kind->has_states) return;
-    uint8_t *resets = block(t, malloc((size_t)(s.T * s.B) + 1));
+    uint8_t *resets = block(t, s.T * s.B);
     for (int64_t k = 0; k < s.T * s.B; k++) resets[k] = k * 7 % 5 == 0;
     t->call.resets = resets;
     t->call.recurrent_dropout = 0.25, t->call.zoneout_h = 0.5;
@@ -231,7 +230,7 @@ static void make_weights(struct trial *t, int64_t k, struct lstm_weights *w, str
 static void *pack(struct trial *t, const struct lstm_weights *weights, bool backward) {
     int64_t bytes;
     check(lstm_packed_bytes(&t->model, t->isa, backward, &bytes), "lstm_packed_bytes");
-    void *packed = aligned(t, bytes);
+    void *packed = block(t, bytes);
     lstm_pack(&t->model, t->isa, backward, weights, packed);
     return packed;
 }
