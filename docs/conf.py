@@ -42,7 +42,7 @@ html_title = "lstm_fast"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = False
 copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. ", True
 
 myst_enable_extensions = ["dollarmath"]
@@ -63,7 +63,7 @@ def rewrite(text, folder):
         path, _, anchor = match[2].partition("#")
         path = posixpath.normpath(posixpath.join(folder, path))
         pages = {source: f"/{name}.md" for name, source in INCLUDED.items()}
-        if path.startswith("docs/") and path.endswith((".md", ".png")):
+        if path.startswith("docs/") and path.endswith((".md", ".rst", ".png")):
             target = path.removeprefix("docs")
         elif path in pages:
             target = pages[path]
