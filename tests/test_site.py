@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -52,6 +53,15 @@ def test_first_page_prints_what_it_says(capsys):
     exec(compile(blocks("index.md")[0], "index.md", "exec"), {})
     printed = float(capsys.readouterr().out)
     assert f"prints {printed:.3f}," in (DOCS / "index.md").read_text(encoding="utf-8")
+
+
+def test_picture_of_the_imports_is_that_of_the_sources(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    imports = importlib.import_module("imports")
+    data = imports.PICTURE.read_bytes()
+    start = data.index(b"tEXtDescription\0")
+    length = int.from_bytes(data[start - 4 : start], "big")
+    assert json.loads(data[start + 16 : start + 4 + length]) == imports.graph()
 
 
 def broken_links(site):
