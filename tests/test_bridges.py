@@ -3,7 +3,6 @@
 python tests/test_bridges.py     runs the tests of all bridges and writes the tables, from those that passed
 """
 
-import re
 import sys
 from pathlib import Path
 
@@ -223,14 +222,6 @@ def test_the_tables_name_tests_that_exist():
     for start in starts:
         file, name = start.partition("[")[0].split("::")
         assert f"\ndef {name}" in (TESTS / file).read_text(), start
-
-
-@needs("torch", "onnx", "h5py", "keras", "safetensors")
-def test_the_examples_run():
-    """Each block of Python of the page, in order and in one namespace."""
-    namespace = {}
-    for block in re.findall(r"```python\n(.*?)```", prose(), re.DOTALL):
-        exec(compile(block, str(PAGE), "exec"), namespace)
 
 
 class Results:

@@ -23,9 +23,9 @@ class Activation(NamedTuple):
     Parameters
     ----------
     function : callable
-        function(z, *parameters) is the activation y.
+        `function(z, *parameters)` is the activation y.
     derivative : callable
-        derivative(y, *parameters) is dy/dz as a function of the output y.
+        `derivative(y, *parameters)` is dy/dz as a function of the output y.
     parameters : tuple of float, default ()
         alpha, or alpha and beta. In ACTIVATIONS these are the defaults.
 

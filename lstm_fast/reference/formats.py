@@ -154,7 +154,7 @@ class QuantizedRows(NamedTuple):
 def quantize_rows(weight: ArrayLike) -> QuantizedRows:
     """Round a matrix to int8, with a scale for each row.
 
-    The scale s is max |w| / 127 over the row, computed in float64 and rounded to float32. If it would be subnormal, s
+    The scale s is `max |w| / 127` over the row, computed in float64 and rounded to float32. If it would be subnormal, s
     and the row are 0. q is w / s, computed in float64 and rounded to nearest, ties to even.
 
     Parameters
@@ -223,7 +223,8 @@ def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
     Returns
     -------
     q : ndarray of int8 or int16, shape (B,K)
-        x * r with r = largest / a and a = max |x| of the vector, both in float32; 0 if a is below 2^-100 or not finite.
+        x * r with r = largest / a and `a = max |x|` of the vector, both in float32; 0 if a is below 2^-100 or not
+        finite.
     scale : ndarray of float32, shape (B,)
         a / largest; NaN if the vector is not finite.
 

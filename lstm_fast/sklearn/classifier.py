@@ -77,7 +77,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Epochs run.
     n_features_in_ : int
         T of a table (N, T), else F.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X was a data frame or a list of them and all names are strings.
 
     See Also
@@ -236,7 +236,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         ndarray of shape (N, classes)
-            In the order of classes_.
+            In the order of `classes_`.
         """
         z = self._outputs(X)
         z -= z.max(axis=1, keepdims=True)
@@ -255,7 +255,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         ndarray of shape (N, classes)
-            In the order of classes_.
+            In the order of `classes_`.
         """
         p: np.ndarray = np.exp(self.predict_log_proba(X))
         return p

@@ -85,7 +85,7 @@ class LSTMForecaster(SeriesEstimator):
         Loss, gradient norm, learning rate and duration of each epoch.
     n_features_in_ : int
         Number of exogenous variables, if there are any.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the exogenous variables, if they came in a data frame and all names are strings.
 
     See Also

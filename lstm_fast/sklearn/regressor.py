@@ -81,7 +81,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Epochs run.
     n_features_in_ : int
         T of a table (N, T), else F.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X was a data frame or a list of them and all names are strings.
 
     See Also

@@ -2,7 +2,7 @@
 
 The core computes from copies in its own layout. PyTorch does not detect every write to a parameter: `_version` counts
 neither writes through `.data`, NumPy or shared memory nor those of a fused optimizer. So each call compares every byte
-of the parameters with the packed copy; docs/bridges.md has the cost.
+of the parameters with the packed copy; docs/from_pytorch.md has the cost.
 """
 
 from collections.abc import Sequence
