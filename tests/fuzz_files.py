@@ -123,7 +123,7 @@ def mutant(data, random):
 
 def is_expected(error, kind):
     """Whether this ValueError, not a FormatError, says that a sound file is of another run or has no such prefix."""
-    words = "must be of this" if kind == "run" else "prefix must be one of"
+    words = "must match the" if kind == "run" else "prefix must be one of"
     return words in str(error) or isinstance(error, lf.train.Diverged)
 
 

@@ -40,6 +40,7 @@ FORMATS = "csrc/kernels/formats"
 SHAPES, BLOCKS = "tests/test_forward.py -k every_shape", "tests/test_forward.py -k beyond_one_block"
 BINDING = "lstm_fast/_binding"
 BITS_OF_THREADS, THREADS = "tests/test_bits.py -k threads", "csrc/threads.c"
+BARRIER = "csrc/barrier.c"
 VARIANTS = "tests/test_variants.py -k "
 STEPS, BACKWARD_BLOCKS = "tests/test_backward.py -k complex_step", "tests/test_backward.py -k beyond_one_block"
 
@@ -165,21 +166,21 @@ MUTANTS = {
     ),
     "floating-point mode not restored": Mutant(
         THREADS,
-        "(&worker, arguments);\n    set_float_mode(worker.callers_mode);",
-        "(&worker, arguments);",
+        "(&worker, shared->arguments);\n    set_float_mode(worker.callers_mode);",
+        "(&worker, shared->arguments);",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(
         THREADS, "is_forked_child = true", "is_forked_child = false", "tests/test_fork.py -k fork_after"
     ),
     "interruption not heard": Mutant(
-        THREADS,
+        BARRIER,
         "const bool is_interrupted = worker->interrupted(worker->context);",
         "const bool is_interrupted = false;",
         "tests/test_signals.py -k interrupt_is_answered",
     ),
     "signal handlers with subnormal numbers off": Mutant(
-        THREADS,
+        BARRIER,
         "set_float_mode(worker->callers_mode); /* for Python's signal handlers */",
         "",
         "tests/test_signals.py -k floating_point",

@@ -245,3 +245,9 @@ def test_the_contract_is_declared_whole():
     assert in_c and in_pxd.keys() == in_c.keys()
     for name, body in in_c.items():
         assert names(in_pxd[name]) == names(body), name
+
+
+def test_binding_has_no_list_comprehension():
+    """Cython 3.3 frees a new element twice when the list of a comprehension cannot grow (limited API)."""
+    for path in (Path(__file__).resolve().parent.parent / "lstm_fast/_binding").glob("*.p[xy]*"):
+        assert not re.findall(r"\[[^\]\"'#\n]* for \w+ in .*\]", path.read_text()), path

@@ -5,6 +5,7 @@ Private. Its callers check shapes and dtypes with friendlier messages. Independe
 writes outside the given arrays: each shape is checked against the model for which the weights were packed. README.md
 describes the files.
 """
+import itertools
 import os
 import threading
 import warnings

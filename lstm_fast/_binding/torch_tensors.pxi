@@ -125,15 +125,15 @@ cdef class TensorReader:
                 f"{', '.join(map(str, self.codes))}, got {type(tensor).__name__} of {tensor.dtype}, shape "
                 f"{tuple(tensor.shape)}, on {tensor.device}") from None
         itemsize = number_bytes(code)
-        shape = tuple([memory.shape[k] for k in range(memory.ndim)])
+        shape, strides = [0] * memory.ndim, [0] * memory.ndim
+        for k in range(memory.ndim):
+            shape[k], strides[k] = memory.shape[k], memory.stride[k] * itemsize
+            n += (memory.shape[k] - 1) * memory.stride[k]
         if 0 in shape:
             return numpy.empty(shape, DTYPES[code])
-        for k in range(memory.ndim):
-            n += (memory.shape[k] - 1) * memory.stride[k]
         buffer = Buffer()
         buffer.owner, buffer.address, buffer.n = tensor, memory.data, n * itemsize
-        array = numpy.ndarray(shape, DTYPES[code], buffer, 0,
-                              tuple([memory.stride[k] * itemsize for k in range(memory.ndim)]))
+        array = numpy.ndarray(shape, DTYPES[code], buffer, 0, strides)
         return array if <uintptr_t>memory.data % <uintptr_t>itemsize == 0 else array.copy()
 
 
@@ -231,7 +231,7 @@ cdef class TensorCalls:
         cdef Weights weights = self.weights
         cdef Memory at
         cdef Form form
-        if parameters is not None and not self.are_current([parameters[name] for name in names]):
+        if parameters is not None and not self.are_current(list(map(parameters.__getitem__, names))):
             raise ValueError
         self.reader.read_numbers(x, self.code, &at)
         form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED

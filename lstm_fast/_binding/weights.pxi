@@ -27,7 +27,7 @@ cdef class Weights:
                   double cell_clip=0, double gate_clip=0, activation=None, recurrent_activation=None,
                   cell_activation=None):
         cdef lstm_model *m = &self.model
-        self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple([tuple(of) for of in arrays])
+        self.dtype, self.cell, self.arrays = numpy.dtype(dtype), cell, tuple(map(tuple, arrays))
         self.code, self.n_entries = dtype_code(self.dtype), len(self.arrays)
         m.cell, m.dtype = CELLS[cell], LSTM_F32 if self.code == c'f' else LSTM_F64
         m.input_size, m.hidden_size, m.proj_size = input_size, hidden_size, proj_size
@@ -86,7 +86,9 @@ cdef class Weights:
         if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise ValueError("flat must be None with a format")
         begin = <char *>numbers("flat", flat, self.code, False, &self.n_flat)
-        for array in [array for of in self.arrays for array in of if array is not None]:
+        for array in itertools.chain.from_iterable(self.arrays):
+            if array is None:
+                continue
             at = <char *>numbers("arrays", array, self.code, False, &n)
             if at < begin or at > begin + (self.n_flat - n) * number_bytes(self.code):
                 raise ValueError("arrays must be views of flat")
