@@ -21,7 +21,9 @@ struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *is
     const int64_t n_gates = is_lstm ? LSTM_GATES : 1;
     const int64_t element_bytes = m->dtype == LSTM_F32 ? 4 : 8;
     const int64_t vector = m->dtype == LSTM_F32 ? isa->vector_bytes / 4 : isa->vector_bytes / 8; /* (no division) */
-    const int64_t H_padded = round_up(m->hidden_size, vector), R = m->proj_size ? m->proj_size : m->hidden_size;
+    /* Sizes that the plan of a call will reject count as 0: nothing here may overflow. */
+    const int64_t H = is_too_large(m) ? 0 : m->hidden_size, P = is_too_large(m) ? 0 : m->proj_size;
+    const int64_t H_padded = round_up(H, vector), R = P ? P : H;
     return (struct lstm_dims){.n_gates = n_gates,
                               .has_c = is_lstm,
                               .keeps_gates = is_lstm,
@@ -29,7 +31,7 @@ struct lstm_dims lstm_dims(const struct lstm_model *m, const struct lstm_isa *is
                               .element_bytes = element_bytes,
                               .R = R,
                               .H_padded = H_padded,
-                              .R_padded = m->proj_size ? round_up(R, vector) : H_padded,
+                              .R_padded = P ? round_up(R, vector) : H_padded,
                               .gates_width = n_gates * H_padded,
                               .output_width = m->num_directions * R,
                               .vectors = vectors_of(m, n_gates, H_padded)};
@@ -126,7 +128,7 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *call, struct lstm_tape *
     p->gates = take(&t, keeps_gates ? LD : 0, gates_bytes, &p->gates_bytes);
     p->a_x = take(&t, m->layer_norm && keeps_gates ? LD : 0, gates_bytes, NULL);
     p->a_h = take(&t, m->layer_norm && keeps_gates ? LD : 0, gates_bytes, NULL);
-    p->c = take(&t, d.has_c ? LD : 0, times(&t, call->T + 1, state_bytes), &p->c_bytes);
+    p->c = take(&t, d.has_c ? LD : 0, times(&t, at_most(INT64_MAX - 1, call->T) + 1, state_bytes), &p->c_bytes);
     p->h = take(&t, m->num_layers, h_bytes, &p->h_bytes);
     p->dropped = take(&t, call->dropout > 0 ? m->num_layers - 1 : 0, h_bytes, NULL);
     p->bytes = t.bytes;

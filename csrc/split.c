@@ -84,7 +84,7 @@ static double gradients_ns(const struct work *w) {
 
 static double barrier_ns(double n) { return n < 2 ? 0 : BARRIER_NS + HOP_NS * (n - 2); }
 
-static double up(double n, double of) { return (double)(int64_t)((n + of - 1) / of); }
+static double up(double n, double of) { return n < 1e15 ? (double)(int64_t)((n + of - 1) / of) : n / of; }
 
 static int64_t panels_of(const struct work *w) {
     return (w->d.gates_width + LSTM_PANEL_VECTORS * w->d.vector - 1) / (LSTM_PANEL_VECTORS * w->d.vector);
@@ -92,7 +92,7 @@ static int64_t panels_of(const struct work *w) {
 
 int64_t lstm_wavefront_steps(const struct lstm_call *call) {
     const int64_t most = at_most(MOST_SEGMENT_STEPS, lstm_segment_steps(call));
-    return at_most(most, at_least(1, (call->T + SEGMENTS - 1) / SEGMENTS));
+    return at_most(most, at_least(1, call->T / SEGMENTS + (call->T % SEGMENTS > 0)));
 }
 
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {

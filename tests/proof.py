@@ -49,7 +49,7 @@ LINES = [
     Line("24", "each allocation failing", f"{PYTEST} tests/test_memory_errors.py"),
     Line("27", "interruption", f"{PYTEST} tests/test_signals.py"),
     Line("29", "fork", f"{PYTEST} tests/test_fork.py"),
-    Line("40, coverage", "lines and branches of the C core", "tests/coverage.py"),
+    Line("40, coverage", "lines and branches of the C core", "tests/core_coverage.py"),
     Line("40, mutants", "random mutants of the C core", "tests/mutate_random.py 300 --seconds {seconds}"),
     Line("41", "random walks over the interface", "tests/soak.py --seconds {seconds}"),
 ]

@@ -1,6 +1,6 @@
 """Line and branch coverage of the C core under the drivers of tests/c, with gcov (GCC alone).
 
-    python tests/coverage.py [--suite "pytest arguments"] [--full]
+    python tests/core_coverage.py [--suite "pytest arguments"] [--full]
 
 Builds every unit that this machine can run with --coverage -O0, runs the C programs (`--full`: all shapes, not a third
 of them), then, with --suite, pytest on an extension built likewise, and prints lines and branches per file, the lines
