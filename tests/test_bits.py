@@ -51,7 +51,7 @@ def test_threads_change_no_bit(isa, split, T, B, H, structure, dtype):
     a = draw(np.random.default_rng([T, B, H]), make("lstm", 16, H, dtype=dtype, **structure), T, B)
     module, want, _ = run(1)
     want_inference = infer(module, a, num_threads=1)
-    for n in light((2, 3, 8, 5, 3), (3, 8)):
+    for n in light((2, 3, 8, 5, 3), (3, 8) if T < 600 else (3,)):
         assert_all_same_bits(run(n)[1], want, f"{n} threads")
         assert_all_same_bits(infer(module, a, num_threads=n), want_inference, f"inference, {n} threads")
 
