@@ -7,8 +7,8 @@
 /* ---- constants ------------------------------------------------------------------------------------------------------
  * Of one core, float32: arithmetic of full tiles, and reading weights for a single row from L2 and from beyond it.
  * avx512: measured on a Xeon (Granite Rapids, 2.6 GHz), T = 100: B = 32 at H = 256 130 flops/ns; B = 1 at H = 192 and
- * 256 117 bytes/ns, at H = 512 45, at H = 1024 29. avx2: Zen 3, from the table of docs/performance.md. The others are
- * scaled by the width of a vector. Only ratios matter, and a factor of two in them rarely changes a split. */
+ * 256 117 bytes/ns, at H = 512 45, at H = 1024 29. The others are estimates: avx2 from the times of a Zen 3 in
+ * docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in them rarely changes a split. */
 struct rates {
     double flops, l2_bytes, l3_bytes; /* per ns */
 };
