@@ -15,6 +15,8 @@
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     trainer.py        Trainer: epochs, batches, validation, checkpoints
+    ranks.py          Ranks: the processes of a run, and what they do together; RankError
+    distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -29,6 +31,7 @@ from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
 from .quantized import QuantizedModel
+from .ranks import RankError
 from .streaming import ModelStream
 from .trainer import Trainer
 
@@ -43,6 +46,7 @@ __all__ = [
     "load",
     "History",
     "Diverged",
+    "RankError",
     "SGD",
     "Adam",
     "AdamW",

@@ -81,8 +81,7 @@ class Trainer:
         self.data = Sequences(model.lstm, x, lengths)
         self.data.read_targets(model, self.loss, y, sample_weight, mask)
         self.validation = self._read_validation(validation, np.random.default_rng(share))
-        if not self.data.n:
-            raise ValueError("x must hold at least one sequence to train on")
+        self._check_count(self.data.n)
         if config.check_loss:
             self._check_loss()
         flat = model.flat_parameters
@@ -93,7 +92,7 @@ class Trainer:
             return None
         if isinstance(validation, Real) and not isinstance(validation, bool):
             n = round(float(validation) * self.data.n)
-            if not 0 < n < self.data.n:
+            if not 0 < validation < 1 or not self._is_split(n):
                 raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {self.data.n}")
             rows = rng.permutation(self.data.n)
             held_out, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
@@ -104,6 +103,13 @@ class Trainer:
         data = Sequences(self.model.lstm, x, lengths)
         data.read_targets(self.model, self.loss, y, mask=mask)
         return data
+
+    def _is_split(self, n: int) -> bool:
+        return 0 < n < self.data.n
+
+    def _check_count(self, n: int) -> None:
+        if not n:
+            raise ValueError("x must hold at least one sequence to train on")
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of the first sequences."""
@@ -137,8 +143,7 @@ class Trainer:
         try:
             while self.now.epoch < config.epochs and not self._is_out_of_patience():
                 self._train_epoch(bar)
-                answers = [callback(self.model, self.now.history) for callback in config.callbacks]
-                if any(answers):  # all of them are called
+                if self._is_stopped():
                     break
         except KeyboardInterrupt:
             self._save()
@@ -167,6 +172,10 @@ class Trainer:
     def _is_out_of_patience(self) -> bool:
         best, patience = self.now.history.best_epoch, self.config.early_stopping
         return patience is not None and best is not None and len(self.now.history) - 1 - best >= patience
+
+    def _is_stopped(self) -> bool:
+        """Whether a callback returns true; all of them are called."""
+        return any([callback(self.model, self.now.history) for callback in self.config.callbacks])
 
     def _install(self, flat: Array) -> None:
         self.model.load_flat_parameters(flat, copy=False)
@@ -206,10 +215,8 @@ class Trainer:
 
     def _train_batch(self, rows: Array, k: int, n_batches: int) -> None:
         now, clip_norm = self.now, self.config.clip_norm
-        loss, gradients = loss_and_gradients(
-            self.model, self.data, rows, num_threads=self.config.num_threads, rng=self.mask_rng
-        )
-        norm = _core.norm(gradients.flat)
+        loss, gradient, n = self._mean_gradient(rows, k)
+        norm = _core.norm(gradient)
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise Diverged(
                 f"epoch {now.epoch}, batch {k}: loss {loss}, norm of the gradient {norm}. {self._cause(rows)}"
@@ -217,7 +224,7 @@ class Trainer:
         flat, moments = now.flat.copy(), tuple([moment.copy() for moment in now.moments])
         scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
         lr = self._learning_rate(now.step, n_batches)
-        self.optimizer.step(flat, gradients.flat, moments, now.step + 1, lr, scale)
+        self.optimizer.step(flat, gradient, moments, now.step + 1, lr, scale)
         if not math.isfinite(_core.norm(flat)):
             raise Diverged(
                 f"epoch {now.epoch}, batch {k}: a step of learning rate {lr:g} gave parameters that are not finite"
@@ -228,12 +235,19 @@ class Trainer:
             moments=moments,
             step=now.step + 1,
             batch=k + 1,
-            losses=now.losses + loss * len(rows),
+            losses=now.losses + loss * n,
             norms=now.norms + norm,
-            n=now.n + len(rows),
+            n=now.n + n,
             mask_state=dict(self.mask_rng.bit_generator.state),
         )
         self._install(flat)
+
+    def _mean_gradient(self, rows: Array, k: int) -> tuple[float, Array, int]:
+        """Return the mean loss over batch k, its gradient, and the number of sequences that they are of."""
+        loss, gradients = loss_and_gradients(
+            self.model, self.data, rows, num_threads=self.config.num_threads, rng=self.mask_rng
+        )
+        return loss, gradients.flat, len(rows)
 
     def _cause(self, rows: Array) -> str:
         """Describe what is not finite in the data of a batch."""
@@ -248,6 +262,11 @@ class Trainer:
         return "The data of the batch are finite: try a lower learning rate or clip_norm"
 
     def _validate(self, data: Sequences) -> float:
+        total, weight = self._weighted_losses(data)
+        return total / weight if weight else float("nan")
+
+    def _weighted_losses(self, data: Sequences) -> tuple[float, float]:
+        """Return the sum of weighted losses, and that of the weights."""
         total = weight = 0.0
         for begin in range(0, data.n, VALIDATION_BATCH):
             rows = np.arange(begin, min(begin + VALIDATION_BATCH, data.n))
@@ -256,9 +275,13 @@ class Trainer:
             share = float(len(rows)) if weights is None else float(weights.sum())
             total += self.loss(p.reshape(-1, p.shape[-1]), y, weights)[0] * share
             weight += share
-        return total / weight if weight else float("nan")
+        return total, weight
 
     # ---- files ----
+
+    def _load(self) -> Progress | None:
+        assert self.config.checkpoint is not None
+        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
     def _save(self) -> None:
         if self.config.checkpoint is not None:
@@ -272,8 +295,7 @@ class Trainer:
         ValueError
             If the checkpoint belongs to another model or optimizer, or is damaged (FormatError).
         """
-        assert self.config.checkpoint is not None
-        loaded = checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+        loaded = self._load()
         if loaded is None:
             return
         self.now = loaded
