@@ -64,6 +64,9 @@ def on_ranks(size, function):
     for thread in threads:
         thread.join(3 * TIMEOUT)
         assert not thread.is_alive(), "a rank hangs"
+    failed = [one for one in results if isinstance(one, (AssertionError, NotImplementedError))]
+    if failed:
+        raise failed[0]
     return results
 
 

@@ -62,7 +62,7 @@ class DistributedTrainer(Trainer):
         self.vary = any(has_lengths for _, _, has_lengths in shards)
         self.cuts = batch_cuts(self.sizes, ranks.rank, config.batch_size)
         own = (self.now.flat, self.order_rng.bit_generator.state, self.mask_rng.bit_generator.state)
-        flat, order, masks = ranks.comm.bcast(own if ranks.rank == 0 else None)
+        flat, order, masks = ranks.broadcast(own)
         self.order_rng.bit_generator.state, self.mask_rng.bit_generator.state = order, masks
         self.now = replace(self.now, flat=flat)
         self._install(flat)
@@ -90,9 +90,17 @@ class DistributedTrainer(Trainer):
 
     # ---- the run ----
 
+    def _epochs_done(self) -> float:
+        return self.now.epoch + self.now.batch / (len(self.cuts) - 1)
+
     def _draw_batches(self) -> list[Array]:
+        groups = self.ranks.together(self._draw_shares)
+        self.ranks.expect(len(groups) - self.now.batch)
+        return groups
+
+    def _draw_shares(self) -> list[Array]:
+        """Return this rank's share of each batch of an epoch."""
         n_batches = len(self.cuts) - 1
-        self.ranks.expect(n_batches - self.now.batch)
         state, shuffle = self.order_rng.bit_generator.state, self.config.shuffle
         rows = np.arange(self.data.n)
         if shuffle:
@@ -166,7 +174,7 @@ class DistributedTrainer(Trainer):
 
     def _load(self) -> Progress | None:
         loaded = self.ranks.together(super()._load if self.ranks.rank == 0 else lambda: None)
-        return self.ranks.comm.bcast(loaded)  # type: ignore[no-any-return]
+        return self.ranks.broadcast(loaded)  # type: ignore[no-any-return]
 
 
 def run_on_ranks(comm: Any, make: Callable[[Callable[..., Any]], Any], resume: bool, progress: bool) -> History:

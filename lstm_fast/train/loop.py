@@ -122,8 +122,8 @@ def fit(
     means over all of them, whatever their lengths, weights and masks; the result is that of one process with the same
     batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle, shards
     ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes the
-    checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step, with
-    other batches in the rest of the epoch. num_threads is None: the ranks of one machine share its processors. A
+    checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step,
+    with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its processors. A
     function as loss that returns one number is taken for the mean over the sequences of its rank.
 
     Examples

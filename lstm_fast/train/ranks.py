@@ -54,7 +54,7 @@ class Ranks:
                 f"comm must be a communicator of mpi4py such as MPI.COMM_WORLD, or None, got {type_name(comm)} "
                 f"without {', '.join(absent)}"
             )
-        self.comm = comm
+        self._comm = comm
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
         self.interrupted: int | None = None  # the rank that was
         self.is_over = False  # an error has been told to all
@@ -63,6 +63,17 @@ class Ranks:
         self._buffers: tuple[Array, Array] | None = None
 
     # ---- meetings ----
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the communicator. If that fails there is no way to tell the others."""
+        was_over, self.is_over = self.is_over, True
+        result = getattr(self._comm, name)(*arguments)
+        self.is_over = was_over
+        return result
+
+    def broadcast(self, value: Any) -> Any:
+        """Return the value of rank 0."""
+        return self._call("bcast", value if self.rank == 0 else None)
 
     def together(self, action: Callable[[], Result]) -> Result:
         """Run an action on every rank and return its result here. If one rank fails, all do."""
@@ -78,7 +89,7 @@ class Ranks:
             result = action()
         except BaseException as caught:
             error, status = caught, FAILED
-        answers = self.comm.allgather((status, _text(error) if error else shown(result)))
+        answers = self._call("allgather", (status, _text(error) if error else shown(result)))
         statuses = [status for status, _ in answers]
         if FAILED in statuses:
             self._stop(error, [text if status == FAILED else None for status, text in answers])
@@ -174,18 +185,17 @@ class Ranks:
             error, status = caught, FAILED
         send["status"] = status
         self._remaining -= 1
-        exchange = self.comm.Allgather if len(send) == 1 else self.comm.Alltoall
-        exchange(send.view(np.uint8), receive.view(np.uint8))
+        self._call("Allgather" if len(send) == 1 else "Alltoall", send.view(np.uint8), receive.view(np.uint8))
         statuses = receive["status"].tolist()
         if FAILED in statuses:
-            self._stop(error, self.comm.allgather(None if error is None else _text(error)))
+            self._stop(error, self._call("allgather", None if error is None else _text(error)))
         if INTERRUPTED in statuses:
             self.interrupted = statuses.index(INTERRUPTED)
         loss, n, block = _weighted_mean(receive)
         if len(send) == 1:
             return loss, n, block
         flat = np.empty(self.size * len(block), block.dtype)
-        self.comm.Allgather(block, flat)
+        self._call("Allgather", block, flat)
         return loss, n, flat[: self._n]
 
     @staticmethod

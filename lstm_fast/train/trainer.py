@@ -175,7 +175,8 @@ class Trainer:
 
     def _is_stopped(self) -> bool:
         """Whether a callback returns true; all of them are called."""
-        return any([callback(self.model, self.now.history) for callback in self.config.callbacks])
+        answers = [callback(self.model, self.now.history) for callback in self.config.callbacks]
+        return any(answers)
 
     def _install(self, flat: Array) -> None:
         self.model.load_flat_parameters(flat, copy=False)
