@@ -45,9 +45,14 @@ class ThreadComm:
         receive.reshape(size, -1)[...] = [part.reshape(size, -1)[self.rank] for part in parts]
 
 
+def shared_by(size=1):
+    """What `size` ranks share."""
+    return SimpleNamespace(slots=[None] * size, barrier=threading.Barrier(size))
+
+
 def on_ranks(size, function):
     """Call function(comm) on each of `size` ranks; what it returned or raised on each."""
-    shared = SimpleNamespace(slots=[None] * size, barrier=threading.Barrier(size))
+    shared = shared_by(size)
     results = [None] * size
 
     def run(rank):
