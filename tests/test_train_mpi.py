@@ -25,7 +25,7 @@ from mpi4py import MPI
 from test_train_mpi import train
 comm = MPI.COMM_WORLD
 def say(result):  # as one piece, which other ranks do not interrupt
-    os.write(1, f"{result}\\n".encode())
+    os.write(1, (str(result) + "\\n").encode())
 """
 
 
