@@ -41,7 +41,7 @@ class DistributedTrainer(Trainer):
         super().__init__(model, x, y, config, **options)
 
     def _is_split(self, n: int) -> bool:
-        return 0 <= n <= self.data.n  # the shards together need both sides
+        return 0 <= n <= int(self.data.n)  # the shards together need both sides
 
     def _check_count(self, n: int) -> None:
         pass  # a shard may be empty
@@ -101,7 +101,7 @@ class DistributedTrainer(Trainer):
     def _draw_shares(self) -> list[Array]:
         """Return this rank's share of each batch of an epoch."""
         n_batches = len(self.cuts) - 1
-        state, shuffle = self.order_rng.bit_generator.state, self.config.shuffle
+        state, shuffle = dict(self.order_rng.bit_generator.state), self.config.shuffle
         rows = np.arange(self.data.n)
         if shuffle:
             first = self.order_rng.permutation(self.sizes[0])  # on every rank, which keeps the generators equal

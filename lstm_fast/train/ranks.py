@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from .. import _threads
 from .._errors import type_name
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Ranks:
 
     def together(self, action: Callable[[], Result]) -> Result:
         """Run an action on every rank and return its result here. If one rank fails, all do."""
-        return self._meet(action, lambda _: None)[0]
+        result: Result = self._meet(action, lambda _: None)[0]
+        return result
 
     def gather(self, action: Callable[[], Result]) -> list[Result]:
         """Run an action on every rank and return the results of all. If one rank fails, all do."""
@@ -201,10 +203,10 @@ class Ranks:
     @staticmethod
     def _pack(send: Array, loss: float, weight: float, n: int, flat: Array | None) -> None:
         send["loss"], send["weight"], send["n"] = loss, weight, n
-        blocks = send["gradient"]
-        for k, block in enumerate(blocks):
-            part = 0 if flat is None else flat[k * len(block) : (k + 1) * len(block)]
-            block[: len(block) if flat is None else len(part)] = part
+        if flat is not None:  # else the weight is 0
+            for k, block in enumerate(send["gradient"]):
+                part = flat[k * len(block) : (k + 1) * len(block)]
+                block[: len(part)] = part
 
     # ---- processors ----
 
@@ -214,7 +216,7 @@ class Ranks:
         own = sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
         machines = self.gather(lambda: (socket.gethostname(), own))
         here = [processors for name, processors in machines if name == machines[self.rank][0]]
-        return max(1, len(set().union(*here)) // len(here))
+        return max(1, int(min(len(set().union(*here)), _threads.container_limit())) // len(here))
 
 
 def _text(error: BaseException) -> str:

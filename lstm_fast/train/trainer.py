@@ -92,7 +92,7 @@ class Trainer:
             return None
         if isinstance(validation, Real) and not isinstance(validation, bool):
             n = round(float(validation) * self.data.n)
-            if not 0 < validation < 1 or not self._is_split(n):
+            if not 0 < float(validation) < 1 or not self._is_split(n):
                 raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {self.data.n}")
             rows = rng.permutation(self.data.n)
             held_out, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
@@ -105,7 +105,7 @@ class Trainer:
         return data
 
     def _is_split(self, n: int) -> bool:
-        return 0 < n < self.data.n
+        return 0 < n < int(self.data.n)
 
     def _check_count(self, n: int) -> None:
         if not n:
