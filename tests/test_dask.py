@@ -264,10 +264,10 @@ def test_halving_grid_search_runs_on_the_workers(cluster):
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingGridSearchCV
 
-    x = rng.standard_normal((60, 8))
+    x = rng.standard_normal((24, 6))
     y = x[:, -1] - x[:, 0]
     estimator = lf.sklearn.LSTMRegressor(4, epochs=2, random_state=0)
-    options = dict(resource="epochs", max_resources=8, min_resources=2, factor=2, cv=2, random_state=0)
+    options = dict(resource="epochs", max_resources=4, min_resources=2, factor=2, cv=2, random_state=0)
     search = HalvingGridSearchCV(estimator, {"hidden_size": [2, 4], "lr": [1e-3, 1e-2]}, **options)
     alone = HalvingGridSearchCV(estimator, search.param_grid, **options).fit(x, y)
     with joblib.parallel_backend("dask"):

@@ -74,6 +74,13 @@ def test_processes_have_the_bits_of_threads(n, hidden_size):
     assert len(expected) == 1 and output.splitlines() == [*expected] * n
 
 
+def test_the_example_starts_with_its_documented_command():
+    example = TESTS.parent / "examples" / "data_parallel.py"
+    begin = command(2, "")[:-2]
+    process = subprocess.run([*begin, str(example), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert process.returncode == 0 and process.stdout.startswith("2 processes"), process
+
+
 def test_an_error_on_one_rank_ends_all():
     code, output = mpiexec(3, "train(comm, loss='mse' if comm.rank != 1 else 'none')")
     assert code != 0 and "loss must be one of" in output

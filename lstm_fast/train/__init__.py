@@ -14,6 +14,7 @@
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
+    pruning.py        OptunaPruning: a callback by which Optuna ends trials
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     ranks.py          Ranks: the processes of a run, and what they do together; RankError
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
@@ -30,6 +31,7 @@ from .losses import LOSSES
 from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
+from .pruning import OptunaPruning
 from .quantized import QuantizedModel
 from .ranks import RankError
 from .streaming import ModelStream
@@ -47,6 +49,7 @@ __all__ = [
     "History",
     "Diverged",
     "RankError",
+    "OptunaPruning",
     "SGD",
     "Adam",
     "AdamW",

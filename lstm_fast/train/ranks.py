@@ -31,6 +31,17 @@ SMALL = 2**16  # bytes that a rank receives when every rank sends its whole grad
 class RankError(RuntimeError):
     """Training stopped because another rank failed; the message names the rank and its error.
 
+    Parameters
+    ----------
+    rank : int
+        The rank that failed.
+    message : str
+        Type and message of its error.
+
+    See Also
+    --------
+    fit : Train on the ranks of a communicator.
+
     Attributes
     ----------
     rank : int
