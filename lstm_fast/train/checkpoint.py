@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
-ARRAYS = ("flat", "moments", "best", "history")  # fields of Progress that are not stored with its counters
+ARRAYS = ("flat", "moments", "best", "history", "state")  # fields of Progress that are not stored with its counters
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 

@@ -1,4 +1,4 @@
-"""Training data: padded sequences (N, T, ...), lengths, targets, and batches of similar length."""
+"""Training data: padded sequences (N, T, ...), lengths and targets."""
 
 from __future__ import annotations
 
@@ -149,15 +149,13 @@ class Sequences:
             setattr(part, name, None if value is None else value[rows])
         return part
 
-
-def batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Draw the batches of an epoch. If lengths vary, group similar ones, since the longest determines the cost."""
-    rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
-    if data.lengths is None or not shuffle:
-        return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]
-    pool, groups = 32 * batch_size, []
-    for begin in range(0, data.n, pool):
-        part = rows[begin : begin + pool]
-        part = part[np.argsort(data.lengths[part], kind="stable")]
-        groups += [part[k : k + batch_size] for k in range(0, len(part), batch_size)]
-    return [groups[k] for k in rng.permutation(len(groups))]
+    def cause(self, rows: Array) -> str:
+        """Describe what is not finite in the data of some sequences."""
+        for row in rows:
+            n = self.T if self.lengths is None else self.lengths[row]
+            is_finite = np.isfinite(self.x[row, :n]).all(axis=1)
+            if not is_finite.all():
+                return f"x of sequence {row} is not finite at step {int(np.argmin(is_finite))}"
+            if not np.isfinite(self.y[row]).all():
+                return f"y of sequence {row} is not finite"
+        return "The data of the batch are finite: try a lower learning rate or clip_norm"
