@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .passes import Step, loss_and_gradients, predictions
+from .prefetch import prefetched
 
 if TYPE_CHECKING:
     from .._types import Array
     from .data import Sequences
     from .model import SequenceModel
+
+
+CHANGED = (
+    "truncate, burn_in, batch_size and the data must be those of the interrupted call: the state in its checkpoint "
+    "does not belong to the next batch"
+)
 
 
 class Batch(Protocol):
@@ -33,6 +40,10 @@ class Batch(Protocol):
         self, model: SequenceModel, state: Any, rng: np.random.Generator, num_threads: int | None
     ) -> Step:
         """Compute loss and gradients. state is that of the Step before in this epoch, None in the first one."""
+        ...
+
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
+        """Return predictions (n, O), targets and weights, to check the gradient of a loss."""
         ...
 
     def cause(self) -> str:
@@ -58,7 +69,7 @@ class BatchSource(Protocol):
         ...
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions (n, O), targets and weights of a first batch, to check the gradient of a loss."""
+        """Return predictions, targets and weights of a first batch."""
         ...
 
     def check_state(self, k: int, state: Any) -> None:
@@ -73,15 +84,27 @@ class SequenceBatch:
         self.data, self.rows = data, rows
         self.n: float = len(rows)
         self.n_steps = data.n_steps(rows)
+        self._arrays: Any = None
+
+    def load(self) -> SequenceBatch:
+        """Read the arrays of the batch now."""
+        self._arrays = self.data.batch(self.rows), self.data.targets(self.rows)
+        return self
 
     def loss_and_gradients(
         self, model: SequenceModel, state: Any, rng: np.random.Generator, num_threads: int | None
     ) -> Step:
         """Compute loss and gradients, from the initial state."""
         assert self.data.loss is not None
-        (x, lengths), targets = self.data.batch(self.rows), self.data.targets(self.rows)
+        (x, lengths), targets = self._arrays or self.load()._arrays
         step = loss_and_gradients(model, self.data.loss, x, *targets, lengths=lengths, rng=rng, num_threads=num_threads)
         return step._replace(state=None)  # the next batch starts from the initial state
+
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
+        """Return predictions, targets and weights."""
+        (x, lengths), (y, weights) = self._arrays or self.load()._arrays
+        p, _ = predictions(model, x, lengths, num_threads)
+        return p.reshape(-1, p.shape[-1]), y, weights
 
     def cause(self) -> str:
         """Describe what is not finite in the data of the batch."""
@@ -104,15 +127,12 @@ class SequenceBatches:
 
     def batches(self, first: int) -> Generator[SequenceBatch, None, None]:
         """Yield the batches of the drawn epoch from number `first`."""
-        for rows in self.groups[first:]:
-            yield SequenceBatch(self.data, rows)
+        batches = (SequenceBatch(self.data, rows) for rows in self.groups[first:])
+        return prefetched(batches, SequenceBatch.load) if self.data.is_mapped else batches
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
         """Return predictions, targets and weights of the first sequences."""
-        rows = np.arange(min(self.batch_size, self.data.n))
-        (x, lengths), (y, weights) = self.data.batch(rows), self.data.targets(rows)
-        p = predictions(model, x, lengths, num_threads)
-        return p.reshape(-1, p.shape[-1]), y, weights
+        return SequenceBatch(self.data, np.arange(min(self.batch_size, self.data.n))).sample(model, num_threads)
 
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError if there is a state, which only truncated training carries."""

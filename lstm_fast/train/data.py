@@ -31,10 +31,12 @@ class Sequences:
         self.lengths: Array | None
         if self.is_list:
             self.layout = self.result_layout = _layout.BATCH_FIRST
-            self.x, self.lengths = self._read_list(network, x, lengths, is_lazy or any(map(is_mapped, x)))
+            self.is_mapped = any(map(is_mapped, x))
+            self.x, self.lengths = self._read_list(network, x, lengths, is_lazy or self.is_mapped)
             self.n, self.T = self.x.n, int(self.lengths.max(initial=0))
         else:
-            self.x, self.layout = self._read_array(network, x, is_lazy or is_mapped(x))
+            self.is_mapped = is_mapped(x)
+            self.x, self.layout = self._read_array(network, x, is_lazy or self.is_mapped)
             self.result_layout = network.layout  # results of one sequence have a batch axis
             assert isinstance(self.x.arrays, np.ndarray)
             self.n, self.T = self.x.arrays.shape[:2]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _core, _threads
 from .._parameters import NamedArrays
-from .head import read_out, read_out_backward
+from .head import last_h, read_out, read_out_backward
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -30,18 +30,14 @@ class ModelGradients(NamedArrays):
         return f"<ModelGradients of {', '.join(self)}>"
 
 
-def predictions(model: Predictor, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
-    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
+def predictions(
+    model: Predictor, x: Array, lengths: Array | None, num_threads: int | None, state: Any = None
+) -> tuple[Array, Any]:
+    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I), and the last state. state: the one before."""
     lstm, layout = model.lstm, model.lstm.layout
-    output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
-    features = read_out(model.readout, layout.to_steps(output), _last_h(model, state), lengths)
-    return model.head.apply(features, _threads.resolve(num_threads))
-
-
-def _last_h(model: Predictor, state: Any) -> Array:
-    """Return h_n of the last layer, (D, B, R)."""
-    h_n: Array = state[0] if model.lstm.has_cell_state else state
-    return h_n[-model.lstm.num_directions :]
+    output, state = lstm(layout.from_steps(x), state, lengths=lengths, num_threads=num_threads)
+    features = read_out(model.readout, layout.to_steps(output), last_h(model, state), lengths)
+    return model.head.apply(features, _threads.resolve(num_threads)), state
 
 
 class Step(NamedTuple):
@@ -87,7 +83,7 @@ def loss_and_gradients(
         rng=rng,
         num_threads=num_threads,
     )
-    output, h_n = layout.to_steps(output), _last_h(model, state)
+    output, h_n = layout.to_steps(output), last_h(model, state)
     features = read_out(model.readout, output, h_n, lengths)
     of_rows = features.reshape(-1, features.shape[-1])
     p = _core.linear(head.weight, head.bias, of_rows, n_threads)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,22 +14,18 @@ import numpy as np
 from .. import _core
 from .._fingerprint import fingerprint
 from . import checkpoint
-from .batches import SequenceBatches
 from .custom_loss import check_gradient
-from .data import Sequences
 from .history import Diverged, History, Progress
 from .losses import Loss
-from .passes import predictions
 from .progress_bar import progress_bar
+from .sources import make_source, read_data, read_validation, validation_losses
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
-    from .batches import Batch, BatchSource
+    from .batches import Batch
     from .config import FitConfig
     from .model import SequenceModel
     from .optimizers import Optimizer
-
-VALIDATION_BATCH = 256  # sequences
 
 
 class Trainer:
@@ -81,33 +77,15 @@ class Trainer:
         self.optimizer: Optimizer = config.make_optimizer()
         order, masks, share = np.random.SeedSequence(config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
-        self.data = Sequences(model.lstm, x, lengths)
-        self.data.read_targets(model, self.loss, y, sample_weight, mask)
-        self.validation = self._read_validation(validation, np.random.default_rng(share))
-        if not self.data.n:
-            raise ValueError("x must hold at least one sequence to train on")
-        self.source: BatchSource = SequenceBatches(self.data, config.batch_size, config.shuffle)
+        data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
+        self.validation, self.data = read_validation(
+            model, self.loss, validation, data, config, np.random.default_rng(share)
+        )
+        self.source = make_source(model, self.data, config)
         if config.check_loss:
             self._check_loss()
         flat = model.flat_parameters
         self.now = Progress(flat, self.optimizer.moments(flat), History())
-
-    def _read_validation(self, validation: Any, rng: np.random.Generator) -> Sequences | None:
-        if validation is None:
-            return None
-        if isinstance(validation, Real) and not isinstance(validation, bool):
-            n = round(float(validation) * self.data.n)
-            if not 0 < n < self.data.n:
-                raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {self.data.n}")
-            rows = rng.permutation(self.data.n)
-            held_out, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
-            return held_out
-        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3, 4):
-            raise ValueError("validation must be a fraction, (x, y), (x, y, lengths) or (x, y, lengths, mask)")
-        x, y, lengths, mask = (*validation, None, None)[:4]
-        data = Sequences(self.model.lstm, x, lengths)
-        data.read_targets(self.model, self.loss, y, mask=mask)
-        return data
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
@@ -187,7 +165,9 @@ class Trainer:
                 bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
                 bar.update(batch.n_steps)
         now, before = self.now, self.now.history
-        validation_loss = [] if self.validation is None else [self._validate(self.validation)]
+        if not now.batch:
+            raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
+        validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / now.n],
             validation_loss=before.validation_loss + validation_loss,
@@ -239,15 +219,9 @@ class Trainer:
         )
         self._install(flat)
 
-    def _validate(self, data: Sequences) -> float:
-        total = weight = 0.0
-        for begin in range(0, data.n, VALIDATION_BATCH):
-            rows = np.arange(begin, min(begin + VALIDATION_BATCH, data.n))
-            (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-            p = predictions(self.model, x, lengths, self.config.num_threads)
-            share = float(len(rows)) if weights is None else float(weights.sum())
-            total += self.loss(p.reshape(-1, p.shape[-1]), y, weights)[0] * share
-            weight += share
+    def _validate(self) -> float:
+        assert self.validation is not None
+        total, weight = validation_losses(self.model, self.loss, self.validation, self.config)
         return total / weight if weight else float("nan")
 
     # ---- files ----
@@ -268,11 +242,14 @@ class Trainer:
         loaded = checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
         if loaded is None:
             return
-        self.now = loaded
-        if self.now.shuffle_state is not None:
-            self.order_rng.bit_generator.state = self.now.shuffle_state
-            if self.now.shuffle_epoch < self.now.epoch:  # that epoch is complete: advance the generator past it
-                self.source.draw(self.order_rng, self.now.shuffle_epoch)
+        order_rng = np.random.default_rng()
+        order_rng.bit_generator.state = loaded.shuffle_state or self.order_rng.bit_generator.state
+        if loaded.shuffle_state is not None and loaded.shuffle_epoch < loaded.epoch:
+            self.source.draw(order_rng, loaded.shuffle_epoch)  # that epoch is complete: advance the generator past it
+        if loaded.batch:
+            self.source.draw(deepcopy(order_rng), loaded.epoch)
+        self.source.check_state(loaded.batch, loaded.state)
+        self.now, self.order_rng = loaded, order_rng
         if self.now.mask_state is not None:
             self.mask_rng.bit_generator.state = self.now.mask_state
         self._install(self.now.flat)
