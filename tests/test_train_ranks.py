@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, SequenceModel, Trainer, fit, ranks
-from lstm_fast.train.distributed import DistributedTrainer, batch_cuts
+from lstm_fast.train import SGD, Adam, SequenceModel, fit, ranks
+from lstm_fast.train.batches import SequenceBatches
+from lstm_fast.train.rank_batches import RankBatches, batch_cuts
 from optional import needs
 from rank_cases import ThreadComm, on_ranks, shard
 from tolerances import assert_same_bits
@@ -94,15 +95,16 @@ def uneven(value, rank, size):
 
 
 def test_shuffled_batches_hold_all_sequences_once_and_are_those_of_one_process(monkeypatch):
-    drawn, draw = {}, DistributedTrainer._draw_batches
+    drawn, draw = {}, RankBatches.draw
 
-    def record(self):
-        groups = draw(self)
+    def record(self, rng, epoch):
+        n = draw(self, rng, epoch)
         begin = [0, 31, 31, 40][self.ranks.rank]
-        drawn.setdefault(self.now.epoch, {})[self.ranks.rank] = [begin + rows for rows in groups]
-        return groups
+        drawn.setdefault(epoch, {})[self.ranks.rank] = [begin + rows for rows in self.groups]
+        assert self.sizes_of_batches == [4 if size == 4 else 8 for size in self.sizes_of_batches]
+        return n
 
-    monkeypatch.setattr(DistributedTrainer, "_draw_batches", record)
+    monkeypatch.setattr(RankBatches, "draw", record)
     results = run_on(4, make=double(), parts=uneven)
     joined = [
         [np.concatenate(parts) for parts in zip(*(one[rank] for rank in range(4)))] for _, one in sorted(drawn.items())
@@ -115,7 +117,12 @@ def test_shuffled_batches_hold_all_sequences_once_and_are_those_of_one_process(m
         spread = [np.ptp(lengths[rows]) for rows in groups]
         assert np.mean(spread) < 4  # similar lengths at the same time on all ranks
     assert not np.array_equal(joined[0][0], joined[1][0])
-    monkeypatch.setattr(Trainer, "_draw_batches", lambda self: joined[self.now.epoch])
+
+    def draw_joined(self, rng, epoch):
+        self.groups = joined[epoch]
+        return len(self.groups)
+
+    monkeypatch.setattr(SequenceBatches, "draw", draw_joined)
     expected, plain = alone(make=double())
     for flat, history, _ in results:
         np.testing.assert_allclose(history.loss, plain.loss, rtol=1e-12)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import Adam, Diverged, RankError, checkpoint, distributed, fit
+from lstm_fast.train import Adam, Diverged, FitConfig, RankError, Trainer, batches, checkpoint, fit
 from lstm_fast.train.distributed import DistributedTrainer
+from lstm_fast.train.rank_batches import RankBatch, RankBatches
 from optional import needs
 from rank_cases import ThreadComm, on_ranks, shard, shared_by
 from tolerances import assert_same_bits
@@ -109,25 +110,28 @@ def failing(monkeypatch, name, rank, error, call=1, owner=DistributedTrainer):
 
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize(
-    "name, call",
+    "owner, name, call",
     [
-        ("_check_settings", 1),
-        ("_draw_batches", 2),
-        ("_draw_shares", 2),
-        ("_mean_gradient", 1),
-        ("_mean_gradient", 8),
-        ("_mean_gradient", 12),
-        ("_train_batch", 9),
-        ("_learning_rate", 8),  # the last batch of an epoch
-        ("_validate", 2),
-        ("_weighted_losses", 1),
-        ("_is_stopped", 1),
-        ("_is_out_of_patience", 2),
-        ("_epochs_done", 1),
+        (DistributedTrainer, "_check_settings", 1),
+        (DistributedTrainer, "_join_validation", 1),
+        (DistributedTrainer, "_progress_bar", 1),
+        (RankBatches, "draw", 2),
+        (RankBatches, "batches", 1),
+        (RankBatches, "generator", 2),
+        (RankBatch, "loss_and_gradients", 1),
+        (RankBatch, "loss_and_gradients", 8),
+        (RankBatch, "loss_and_gradients", 12),
+        (RankBatch, "load", 5),
+        (DistributedTrainer, "_train_batch", 9),
+        (DistributedTrainer, "_learning_rate", 6),  # the last batch of an epoch
+        (DistributedTrainer, "_validate", 2),
+        (DistributedTrainer, "_validation_losses", 1),
+        (DistributedTrainer, "_is_stopped", 1),
+        (DistributedTrainer, "_is_out_of_patience", 2),
     ],
 )
-def test_an_error_anywhere_stops_all(monkeypatch, name, call, size):
-    failing(monkeypatch, name, size - 1, MemoryError("no more"), call)
+def test_an_error_anywhere_stops_all(monkeypatch, owner, name, call, size):
+    failing(monkeypatch, name, size - 1, MemoryError("no more"), call, owner)
     assert told(run_on(size, validation=0.2), size - 1, MemoryError, "no more")
 
 
@@ -137,7 +141,7 @@ def test_an_error_in_the_passes_or_in_a_callback_stops_all(monkeypatch):
 
     assert told(run_on(3, callbacks=[callback]), 0, ZeroDivisionError, "of the callback")
     assert told(run_on(3, callbacks=[lambda m, history: exec("raise OSError('gone')")]), 0, OSError, "gone")
-    passes, calls = distributed.loss_and_gradients, []
+    passes, calls = batches.loss_and_gradients, []
 
     def failing_pass(*arguments, **options):
         calls.append(None)
@@ -145,7 +149,7 @@ def test_an_error_in_the_passes_or_in_a_callback_stops_all(monkeypatch):
             raise RuntimeError("of a pass")
         return passes(*arguments, **options)
 
-    monkeypatch.setattr(distributed, "loss_and_gradients", failing_pass)
+    monkeypatch.setattr(batches, "loss_and_gradients", failing_pass)
     results = errors(run_on(3))
     assert sorted(type(one).__name__ for one in results) == ["RankError", "RankError", "RuntimeError"]
 
@@ -225,7 +229,7 @@ def test_any_number_of_ranks_resumes_a_checkpoint(tmp_path, monkeypatch, size):
     else:
         results = run_on(size, checkpoint=path, resume=True)
     fresh = model(num_layers=2, dropout=0.3)
-    now = distributed.Trainer(fresh, *sums(), lf.train.FitConfig(optimizer=Adam(1e-2))).now
+    now = Trainer(fresh, *sums(), FitConfig(optimizer=Adam(1e-2))).now
     final = checkpoint.load_run(path, fresh, Adam(1e-2), now)
     assert final.step == 4 * 8 and final.epoch == 4
     for m, history in results:
@@ -274,3 +278,15 @@ def test_control_c_twice_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
         fit(model(), *sums(), **OPTIONS, comm=ThreadComm(0, shared_by()), callbacks=[callback])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_ranks_cannot_do_is_refused():
+    m = model(readout="all")
+    x, y = np.ones((4, 20, 2)), np.ones((4, 20, 1))
+    for arguments, words in [
+        (dict(x=x, y=y, truncate=5), "comm must be None for truncated training, got truncate=5"),
+        (dict(x=x, y=y, burn_in=5), "comm must be None for truncated training"),
+        (dict(x=[(x, y)]), "comm must be None where y is None"),
+    ]:
+        [error] = on_ranks(1, lambda comm, arguments=arguments: fit(m, **arguments, comm=comm))
+        assert isinstance(error, ValueError) and words in str(error)

@@ -5,7 +5,8 @@
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
-    data.py           arrays, lists and frames as padded sequences; batches of similar length
+    storage.py        sequences in memory or memory-mapped, read part by part
+    data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
     predictor.py      Predictor: predictions, streams and files of both models
@@ -15,8 +16,10 @@
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     pruning.py        OptunaPruning: a callback by which Optuna ends trials
+    batches.py        what yields the batches of a run, with their loss and gradients
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     ranks.py          Ranks: the processes of a run, and what they do together; RankError
+    rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
     loop.py           fit
 

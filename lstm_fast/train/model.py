@@ -157,7 +157,13 @@ class SequenceModel(Predictor, EditableParameterized):
         """
         data = Sequences(self._lstm, x, lengths)
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
-        return loss_and_gradients(self, data, np.arange(data.n), training, num_threads)
+        assert data.loss is not None
+        rows = np.arange(data.n)
+        (steps, lengths), targets = data.batch(rows), data.targets(rows)
+        step = loss_and_gradients(
+            self, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
+        )
+        return step.loss, step.gradients
 
     # ---- fewer bits ----
 

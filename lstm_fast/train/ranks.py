@@ -171,7 +171,7 @@ class Ranks:
         """Allocate the buffers of gradients of n numbers."""
         n_blocks = 1 if self.size <= 2 or n * dtype.itemsize * self.size <= SMALL else self.size
         block = -(-n // n_blocks)
-        numbers = [(name, np.float64) for name in ("status", "loss", "weight", "n")]
+        numbers = [(name, np.float64) for name in ("status", "loss", "weight")]
         message = np.dtype([*numbers, ("gradient", dtype, (block,))], align=True)
         self._n = n
         self._buffers = np.zeros(n_blocks, message), np.zeros(self.size, message)
@@ -180,10 +180,10 @@ class Ranks:
         """Announce that the next n collectives are means."""
         self._remaining = n_means
 
-    def mean(self, action: Callable[[], tuple[float, float, int, Array | None]]) -> tuple[float, int, Array]:
-        """Return the loss, number of sequences and gradient of a batch that is divided among the ranks.
+    def mean(self, action: Callable[[], tuple[float, float, Array] | None]) -> tuple[float, float, Array]:
+        """Return the loss, weight and gradient of a batch that is divided among the ranks.
 
-        The action returns loss, weight, number of sequences and gradient of this rank's part; None for no gradient.
+        The action returns those of this rank's part; None if it has none.
         The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
         so that its bits depend on the number of ranks alone, not on the MPI library or the network. Each rank adds one
         block of the gradient; it is small gradients, or two ranks, for which everyone adds everything: half the calls.
@@ -192,8 +192,7 @@ class Ranks:
         send, receive = self._buffers
         error, status = None, INTERRUPTED if self._has_signal else OK
         try:
-            loss, weight, n, flat = action()
-            self._pack(send, loss, weight, n, flat)
+            self._pack(send, action())
         except BaseException as caught:
             error, status = caught, FAILED
         send["status"] = status
@@ -204,20 +203,22 @@ class Ranks:
             self._stop(error, self._call("allgather", None if error is None else _text(error)))
         if INTERRUPTED in statuses:
             self.interrupted = statuses.index(INTERRUPTED)
-        loss, n, block = _weighted_mean(receive)
+        loss, weight, block = _weighted_mean(receive)
         if len(send) == 1:
-            return loss, n, block
+            return loss, weight, block
         flat = np.empty(self.size * len(block), block.dtype)
         self._call("Allgather", block, flat)
-        return loss, n, flat[: self._n]
+        return loss, weight, flat[: self._n]
 
     @staticmethod
-    def _pack(send: Array, loss: float, weight: float, n: int, flat: Array | None) -> None:
-        send["loss"], send["weight"], send["n"] = loss, weight, n
-        if flat is not None:  # else the weight is 0
-            for k, block in enumerate(send["gradient"]):
-                part = flat[k * len(block) : (k + 1) * len(block)]
-                block[: len(part)] = part
+    def _pack(send: Array, part: tuple[float, float, Array] | None) -> None:
+        if part is None:
+            send["weight"] = 0
+            return
+        send["loss"], send["weight"], flat = part
+        for k, block in enumerate(send["gradient"]):
+            numbers = flat[k * len(block) : (k + 1) * len(block)]
+            block[: len(numbers)] = numbers
 
     # ---- processors ----
 
@@ -234,9 +235,9 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _weighted_mean(parts: Array) -> tuple[float, int, Array]:
+def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
     weights = parts["weight"].tolist()
-    total, n = sum(weights), int(sum(parts["n"].tolist()))
+    total = sum(weights)
     gradients, loss, mean = parts["gradient"], 0.0, None
     for rank, weight in enumerate(weights):
         if weight > 0:  # what has no weight may hold NaN
@@ -245,5 +246,5 @@ def _weighted_mean(parts: Array) -> tuple[float, int, Array]:
             mean = term if mean is None else np.add(mean, term, out=mean)
             loss += share * float(parts["loss"][rank])
     if mean is None:
-        return 0.0, n, np.zeros(gradients.shape[1], gradients.dtype)
-    return loss, n, mean.astype(gradients.dtype)
+        return 0.0, 0.0, np.zeros(gradients.shape[1], gradients.dtype)
+    return loss, total, mean.astype(gradients.dtype)
