@@ -149,6 +149,26 @@ def test_the_bits_are_those_of_the_number_of_ranks_whatever_the_exchange(monkeyp
         assert sum(name in ("Allgather", "Alltoall") for name in comm.calls) == n_calls * n_steps
 
 
+@pytest.mark.parametrize("small", [2**30, 0])
+@pytest.mark.parametrize("n", [1, 5, 20_000])
+def test_means_are_added_in_float64_in_the_order_of_the_ranks_and_rounded_once(monkeypatch, small, n):
+    monkeypatch.setattr(ranks, "SMALL", small)
+    rng = np.random.default_rng(0)
+    gradients, weights = rng.standard_normal((3, n)).astype(np.float32), [3.0, 0.0, 4.5]
+    gradients[1] = np.nan  # of no weight
+
+    def mean(comm):
+        own = ranks.Ranks(comm)
+        own.prepare(n, np.dtype(np.float32))
+        return [own.mean(lambda: (0.5 + comm.rank, weights[comm.rank], gradients[comm.rank])) for _ in range(2)]
+
+    expected = gradients[0].astype(float) * (3 / 7.5) + gradients[2].astype(float) * (4.5 / 7.5)
+    for results in on_ranks(3, mean):
+        for loss, weight, gradient in results:
+            assert_same_bits(gradient, expected.astype(np.float32))
+            assert loss == 3 / 7.5 * 0.5 + 4.5 / 7.5 * 2.5 and weight == 7.5
+
+
 def test_masks_differ_between_ranks():
     """The same sequences on both ranks: with the same masks, the gradient would be that of one of them."""
     data = dict(x=np.ones((8, 5, 2)), y=np.ones((8, 1)))

@@ -22,7 +22,9 @@ from lstm_fast.train import (
     History,
     ModelGradients,
     ModelStream,
+    OptunaPruning,
     QuantizedModel,
+    RankError,
     SequenceModel,
     Trainer,
     fit,
@@ -127,6 +129,21 @@ def training(x: Array, y: Array, path: Path) -> History:
     return history
 
 
+class Trial:
+    def report(self, value: float, step: int) -> None: ...
+
+    def should_prune(self) -> bool:
+        return False
+
+
+def of_a_search(x: Array, y: Array) -> float:
+    model = SequenceModel(lf.LSTM(3, 4, batch_first=True, seed=0), 1, seed=0)
+    try:
+        return fit(model, x, y, epochs=1, callbacks=[OptunaPruning(Trial())], comm=None).loss[0]
+    except RankError as error:
+        raise SystemExit(error.rank) from None
+
+
 def submodules() -> list[Any]:
     years, values = lf.datasets.sunspots()
     return [years, values, lf.reference, lf.train, lf.weights]
@@ -148,5 +165,6 @@ def main(folder: Path) -> None:
     functions(rng.standard_normal((5, 2, 3)), rng.standard_normal((16, 3)), rng.standard_normal((16, 4)))
     settings()
     training(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)), folder / "model.safetensors")
+    of_a_search(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)))
     submodules()
     page(folder / "page.html")

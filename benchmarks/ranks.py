@@ -1,0 +1,264 @@
+"""fit(comm=): what a step costs, the model that follows, and a simulated network that it is checked on.
+
+    python benchmarks/ranks.py compute             seconds of a step on one process, one thread
+    mpiexec -n 2 python benchmarks/ranks.py exchange    seconds of one exchange of gradients between processes
+    python benchmarks/ranks.py simulate            steps of fit with injected latency and bandwidth, beside the model
+    python benchmarks/ranks.py model               the model up to 1,000 ranks, from the seconds of `compute`
+
+The model: a step of R ranks takes compute(B / R) + exchange(R), with P parameters of `size` bytes, a latency of a
+message, a bandwidth, and the time `add` to pack and add one number:
+
+    exchange(R) = (1 + log2 R) latency + 2 (R - 1) / R * P * size / bandwidth + P * add        R > 2
+    exchange(2) = latency + P * size / bandwidth + 2 P * add
+
+R > 2: Alltoall, in which each rank sends R - 1 blocks of P / R numbers at once, and Allgather by recursive doubling.
+Small gradients are exchanged by one Allgather, and take less. The simulation runs the code of fit on ranks that are
+threads; their passes sleep as long as `compute` says, and each message arrives when its link has sent it and the
+latency has passed.
+"""
+
+import argparse
+import math
+import queue
+import threading
+import time
+
+import numpy as np
+
+import lstm_fast as lf
+from lstm_fast.train import passes, ranks
+from lstm_fast.train.batches import SequenceBatch
+
+T, I = 100, 8
+
+
+def make(hidden_size):
+    return lf.train.SequenceModel(lf.LSTM(I, hidden_size, batch_first=True, seed=0), 1, seed=0)
+
+
+def train(model, n, batch_size, epochs=1, comm=None):
+    """Seconds of each step: the fastest epoch."""
+    x, y = np.zeros((n, T, I), np.float32), np.zeros((n, 1))
+    options = dict(epochs=epochs, batch_size=batch_size, shuffle=False, seed=0, num_threads=1, comm=comm)
+    n_steps = -(-n // batch_size) if comm is None else -(-n * comm.Get_size() // batch_size)
+    return min(lf.train.fit(model, x, y, **options).seconds) / n_steps
+
+
+def compute(hidden_size, rows):
+    """Seconds of a step with this many sequences."""
+    n_steps = max(1, min(20, 512 // rows))
+    return train(make(hidden_size), rows * n_steps, rows, epochs=5)
+
+
+def exchange(n, latency, bandwidth, add, size, itemsize=4):
+    """Seconds of one exchange of n numbers between `size` ranks, by the model."""
+    if size == 1:
+        return 2 * n * add
+    if size == 2:
+        return latency + n * itemsize / bandwidth + 2 * n * add
+    return (1 + math.log2(size)) * latency + 2 * (size - 1) / size * n * itemsize / bandwidth + n * add
+
+
+def seconds_of_exchange(comm, n, repetitions=50):
+    """Median seconds of an exchange, on this rank."""
+    own, flat, times = ranks.Ranks(comm), np.ones(n, np.float32), []
+    own.prepare(n, flat.dtype)
+    for _ in range(repetitions):
+        begin = time.perf_counter()
+        own.mean(lambda: (1.0, 1.0, flat))
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+def seconds_of_addition(n):
+    """Seconds to pack and to add one number."""
+
+    class Alone:
+        Get_rank, Get_size = (lambda self: 0), (lambda self: 1)
+        allgather = bcast = Alltoall = lambda self, *_: None
+
+        def Allgather(self, send, receive):
+            receive[...] = send
+
+    return seconds_of_exchange(Alone(), n) / n
+
+
+# ---- the simulated network ----
+
+
+class Network:
+    """Links of ranks that are threads: a message occupies the link of its sender, and arrives after the latency."""
+
+    def __init__(self, size, latency, bandwidth):
+        self.size, self.latency, self.bandwidth = size, latency, bandwidth
+        self.free = [0.0] * size
+        self.queues = {(a, b): queue.Queue() for a in range(size) for b in range(size)}
+
+    def send(self, source, target, value, n_bytes):
+        self.free[source] = max(time.perf_counter(), self.free[source]) + n_bytes / self.bandwidth
+        self.queues[source, target].put((self.free[source] + self.latency, value))
+
+    def receive(self, source, target):
+        arrival, value = self.queues[source, target].get(timeout=60)
+        time.sleep(max(0.0, arrival - time.perf_counter()))
+        return value
+
+
+class SlowComm:
+    """The collectives that fit calls, message by message."""
+
+    def __init__(self, network, rank):
+        self.network, self.rank, self.size = network, rank, network.size
+
+    def Get_rank(self):
+        return self.rank
+
+    def Get_size(self):
+        return self.size
+
+    def _gathered(self, value, n_bytes):
+        """Recursive doubling: in each round the blocks that a rank has go to a partner."""
+        have, distance = {self.rank: value}, 1
+        while distance < self.size:
+            partner = self.rank ^ distance
+            self.network.send(self.rank, partner, dict(have), n_bytes * len(have))
+            have |= self.network.receive(partner, self.rank)
+            distance *= 2
+        return [have[rank] for rank in range(self.size)]
+
+    def allgather(self, value):
+        return self._gathered(value, 100)
+
+    def bcast(self, value, root=0):
+        return self._gathered(value, 100)[root]
+
+    def Allgather(self, send, receive):
+        receive.reshape(self.size, -1)[...] = [part.ravel() for part in self._gathered(send.copy(), send.nbytes)]
+
+    def Alltoall(self, send, receive):
+        blocks, results = send.reshape(self.size, -1), receive.reshape(self.size, -1)
+        results[self.rank] = blocks[self.rank]
+        for k in range(1, self.size):
+            target = (self.rank + k) % self.size
+            self.network.send(self.rank, target, blocks[target].copy(), blocks[target].nbytes)
+        for k in range(1, self.size):
+            source = (self.rank - k) % self.size
+            results[source] = self.network.receive(source, self.rank)
+
+
+def simulate(hidden_size, batch_size, size, latency, bandwidth, seconds, n_steps=10):
+    """Seconds of a step of fit on ranks whose passes take `seconds`."""
+
+    def asleep(self, model, state, rng, num_threads):
+        time.sleep(seconds)
+        flat = np.zeros_like(model.flat_parameters)
+        return passes.Step(0.5, float(len(self.rows)), passes.ModelGradients(flat, model._table), None)
+
+    network, results, before = Network(size, latency, bandwidth), [0.0] * size, SequenceBatch.loss_and_gradients
+
+    def run(rank):
+        results[rank] = train(
+            make(hidden_size), batch_size // size * n_steps, batch_size, epochs=2, comm=SlowComm(network, rank)
+        )
+
+    SequenceBatch.loss_and_gradients = asleep
+    try:
+        threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(size)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(100)
+    finally:
+        SequenceBatch.loss_and_gradients = before
+    return max(results)
+
+
+def efficiencies(hidden_size, rows, latency, bandwidth, add, seconds):
+    """{ranks: efficiency} with `rows` sequences on each rank, up to 1,000 ranks."""
+    n = len(make(hidden_size).flat_parameters)
+    sizes = (2, 4, 8, 16, 64, 256, 1000)
+    return {size: seconds / (seconds + exchange(n, latency, bandwidth, add, size)) for size in sizes}
+
+
+# ---- the command line ----
+
+
+def print_compute(arguments):
+    for hidden_size in arguments.hidden_sizes:
+        n = len(make(hidden_size).flat_parameters)
+        times = "  ".join(f"B={rows}: {1e3 * compute(hidden_size, rows):.2f}" for rows in (8, 32, 128))
+        print(f"H={hidden_size}, {n} parameters, ms of a step: {times}; ns to add a number: {add_ns(n):.2f}")
+
+
+def add_ns(n):
+    return 1e9 * seconds_of_addition(n)
+
+
+def print_exchange(arguments):
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    for hidden_size in arguments.hidden_sizes:
+        n = len(make(hidden_size).flat_parameters)
+        times = []
+        for ranks.SMALL in (2**60, 0):
+            times.append(f"{1e6 * seconds_of_exchange(comm, n):.0f}")
+        if comm.rank == 0:
+            took = " and ".join(times)
+            print(f"{comm.size} processes, H={hidden_size}, {4 * n / 1e3:.0f} kB: {took} us in 1 and 2 calls")
+
+
+def print_simulation(arguments):
+    worst = 0.0
+    for hidden_size, batch_size, latency, bandwidth in (
+        (64, 256, 1e-3, 5e7),
+        (128, 256, 1e-3, 5e7),
+        (128, 256, 5e-3, 5e8),
+        (128, 64, 2e-4, 1e8),
+    ):
+        n = len(make(hidden_size).flat_parameters)
+        add = seconds_of_addition(n)
+        for size in (2, 4, 8):
+            seconds = compute(hidden_size, batch_size // size)
+            model = seconds + exchange(n, latency, bandwidth, add, size)
+            found = simulate(hidden_size, batch_size, size, latency, bandwidth, seconds)
+            worst = max(worst, abs(found / model - 1))
+            print(
+                f"H={hidden_size} B={batch_size} {1e3 * latency:g} ms {bandwidth / 1e6:g} MB/s, {size} ranks: compute "
+                f"{1e3 * seconds:.1f}, model {1e3 * model:.1f}, simulated {1e3 * found:.1f} ms "
+                f"({found / model - 1:+.0%})"
+            )
+    print(f"largest difference {worst:.0%}")
+    return worst
+
+
+def print_model(arguments):
+    networks = (
+        ("shared memory", 5e-6, 4e9),
+        ("InfiniBand, 100 Gbit/s", 3e-6, 1e10),
+        ("Ethernet, 10 Gbit/s", 3e-5, 1.1e9),
+        ("Ethernet, 1 Gbit/s", 5e-5, 1.1e8),
+    )
+    for hidden_size in arguments.hidden_sizes:
+        n = len(make(hidden_size).flat_parameters)
+        add = seconds_of_addition(n)
+        for rows in (8, 32, 128):
+            seconds = compute(hidden_size, rows)
+            for name, latency, bandwidth in networks:
+                row = efficiencies(hidden_size, rows, latency, bandwidth, add, seconds)
+                cells = " | ".join(f"{value:.0%}" for value in row.values())
+                print(f"| {hidden_size} | {rows} | {1e3 * seconds:.2f} | {name} | {cells} |")
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["compute", "exchange", "simulate", "model"])
+    parser.add_argument("--hidden-sizes", type=int, nargs="+", default=[32, 128, 512])
+    arguments = parser.parse_args(words)
+    lf.set_num_threads(1)
+    commands = dict(compute=print_compute, exchange=print_exchange, simulate=print_simulation, model=print_model)
+    return commands[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
