@@ -29,6 +29,7 @@
     modules/         LSTM, RNN, LSTMCell
     _fingerprint.py  fingerprint: SHA-256 of the parameters
     comparison.py    compare_formats: error, size and time of each format
+    _functional.py   forward and backward pass of the functional API
     functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
