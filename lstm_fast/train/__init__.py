@@ -9,6 +9,7 @@
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
+    blocks.py         predictions of long sequences, block by block
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
@@ -16,6 +17,11 @@
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     batches.py        what yields the batches of a run, with their loss and gradients
+    prefetch.py       a thread that reads ahead
+    windows.py        which steps of which series each window of truncated training has
+    truncated.py      truncated backpropagation through time
+    iterable.py       batches of an iterable of the caller
+    sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit
 
