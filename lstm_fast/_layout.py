@@ -174,7 +174,7 @@ class Layout:
         steps: Array = self.to_steps(flags)
         return steps
 
-    def check_symbols(self, x: Array, n_symbols: int, lengths: Any = None) -> None:
+    def check_symbols(self, x: Array, n_symbols: int, lengths: Any = None, name: str = "x") -> None:
         """Raise unless the symbols x (T, B, 1), outside the padding, are from 0 to n_symbols - 1."""
         if not x.size or (x.min() >= 0 and x.max() < n_symbols):
             return
@@ -188,7 +188,7 @@ class Layout:
             positions = {"TBI": [t, b], "BTI": [b, t], "TI": [t], "BI": [b], "I": []}  # in the caller's axes
             position = ", ".join(map(str, positions[self.axes]))
             raise ValueError(
-                f"x must hold symbols from 0 to input_size - 1 = {n_symbols - 1}, got {x[t, b, 0]}"
+                f"{name} must hold symbols from 0 to input_size - 1 = {n_symbols - 1}, got {x[t, b, 0]}"
                 + f" at [{position}]" * (position != "")
             )
 

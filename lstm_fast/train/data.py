@@ -20,7 +20,7 @@ class Sequences:
     """Padded input sequences and their targets.
 
     x is an array with the axes of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
-    arrays.
+    arrays. With index_input these have no last axis.
     """
 
     def __init__(self, network: Network, x: Any, lengths: ArrayLike | None = None) -> None:
@@ -29,6 +29,12 @@ class Sequences:
         if self.is_list:
             self.layout = self.result_layout = _layout.BATCH_FIRST
             self.x, self.lengths = self._padded(network, x, lengths)
+        elif network.index_input:
+            steps, self.layout = _layout.read_symbols(x, network.batch_first, ", or be a list of (T,) arrays")
+            self.result_layout = network.layout
+            self.x = steps[..., 0].T
+            self.lengths = self._read_lengths(lengths)
+            self.layout.check_symbols(steps, network.input_size, self.lengths)
         else:
             steps, self.layout = _layout.read_input(
                 x, network.dtype, network.input_size, network.batch_first, ", or be a list of (T, I) arrays"
@@ -45,6 +51,8 @@ class Sequences:
     def _padded(self, network: Network, x: Any, lengths: ArrayLike | None) -> tuple[Array, Array]:
         if lengths is not None:
             raise ValueError("lengths must be None for a list of arrays: each has its own")
+        if network.index_input:
+            return self._padded_symbols(network, x)
         I, arrays = (
             network.input_size,
             [_arguments.real_array(f"x[{k}]", one, network.dtype) for k, one in enumerate(x)],
@@ -55,6 +63,14 @@ class Sequences:
         if not arrays:
             return np.zeros((0, 0, I), network.dtype), np.zeros(0, np.int64)
         return _layout.pad(arrays)
+
+    def _padded_symbols(self, network: Network, x: Any) -> tuple[Array, Array]:
+        arrays = [_arguments.integer_array(f"x[{k}]", one) for k, one in enumerate(x)]
+        for k, one in enumerate(arrays):
+            if one.ndim != 1:
+                raise ValueError(f"x[{k}] must have shape (T,) with index_input, got {one.shape}")
+            _layout.UNBATCHED.check_symbols(one[:, None, None], network.input_size, name=f"x[{k}]")
+        return _layout.pad(arrays) if arrays else (np.zeros((0, 0), np.int64), np.zeros(0, np.int64))
 
     def _read_lengths(self, lengths: ArrayLike | None) -> Array | None:
         if lengths is None:
@@ -118,7 +134,7 @@ class Sequences:
     # ---- batches ----
 
     def batch(self, rows: Array) -> tuple[Array, Array | None]:
-        """Return x (T, B, I) and lengths (B,) or None of some sequences, with T the longest of them."""
+        """Return x (T, B, I), or symbols (T, B), and lengths (B,) or None of some sequences, T that of the longest."""
         if self.lengths is None:
             return np.ascontiguousarray(self.x[rows].swapaxes(0, 1)), None
         lengths = self.lengths[rows]
