@@ -5,7 +5,9 @@
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
-    data.py           arrays, lists and frames as padded sequences; batches of similar length
+    storage.py        sequences in memory or memory-mapped, read part by part
+    symbols.py        the same of symbols, for networks with index_input
+    data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
     predictor.py      Predictor: predictions, streams and files of both models
@@ -14,6 +16,7 @@
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
+    batches.py        what yields the batches of a run, with their loss and gradients
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     loop.py           fit
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def fit(
     model: SequenceModel,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     lengths: ArrayLike | None = None,
     loss: LossSpec = "mse",
@@ -41,6 +41,8 @@ def fit(
     callbacks: Iterable[Callback] = (),
     num_threads: int | None = None,
     check_loss: bool = False,
+    truncate: int | None = None,
+    burn_in: int = 0,
 ) -> History:
     """Train a model.
 
@@ -132,6 +134,8 @@ def fit(
         callbacks=callbacks,
         num_threads=num_threads,
         check_loss=check_loss,
+        truncate=truncate,
+        burn_in=burn_in,
     )
     if resume and checkpoint is None:
         raise ValueError("resume needs checkpoint, the path of the file to continue from")
