@@ -6,6 +6,7 @@
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
     storage.py        sequences in memory or memory-mapped, read part by part
+    symbols.py        the same of symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
