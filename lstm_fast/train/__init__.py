@@ -6,9 +6,11 @@
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
     storage.py        sequences in memory or memory-mapped, read part by part
+    symbols.py        the same of symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
+    blocks.py         predictions of long sequences, block by block
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
@@ -17,6 +19,11 @@
     progress_bar.py   progress bar (tqdm)
     pruning.py        OptunaPruning: a callback by which Optuna ends trials
     batches.py        what yields the batches of a run, with their loss and gradients
+    prefetch.py       a thread that reads ahead
+    windows.py        which steps of which series each window of truncated training has
+    truncated.py      truncated backpropagation through time
+    iterable.py       batches of an iterable of the caller
+    sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     ranks.py          Ranks: the processes of a run, and what they do together; RankError
     rank_batches.py   batches that are divided among ranks

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .model import SequenceModel
     from .optimizers import Optimizer
 
+SAVE_SECONDS = 300.0  # between checkpoints within an epoch
+
 
 class Trainer:
     """Training loop behind `fit`.
@@ -118,6 +120,7 @@ class Trainer:
             If a loss, gradient or parameter is not finite.
         """
         config, bar = self.config, self._progress_bar(progress)
+        self._saved = time.monotonic()
         try:
             while self.now.epoch < config.epochs and not self._is_out_of_patience():
                 self._train_epoch(bar)
@@ -173,6 +176,8 @@ class Trainer:
                 self._train_batch(batch, n_batches)
                 bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
                 bar.update(batch.n_steps)
+                if time.monotonic() - self._saved > SAVE_SECONDS:
+                    self._save()
         now, before = self.now, self.now.history
         if not now.batch:
             raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
@@ -243,6 +248,7 @@ class Trainer:
         return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
     def _save(self) -> None:
+        self._saved = time.monotonic()
         if self.config.checkpoint is not None:
             checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
