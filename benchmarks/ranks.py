@@ -8,13 +8,15 @@
 The model: a step of R ranks takes compute(B / R) + exchange(R), with P parameters of `size` bytes, a latency of a
 message, a bandwidth, and the time `add` to pack and add one number:
 
-    exchange(R) = (1 + log2 R) latency + 2 (R - 1) / R * P * size / bandwidth + P * add        R > 2
-    exchange(2) = latency + P * size / bandwidth + 2 P * add
+    exchange(R) = (1 + log2 R) latency + 2 (R - 1) / R * P * size / bandwidth + P * add
 
-R > 2: Alltoall, in which each rank sends R - 1 blocks of P / R numbers at once, and Allgather by recursive doubling.
-Small gradients are exchanged by one Allgather, and take less. The simulation runs the code of fit on ranks that are
-threads; their passes sleep as long as `compute` says, and each message arrives when its link has sent it and the
-latency has passed.
+for Alltoall, in which each rank sends R - 1 blocks of P / R numbers at once, and Allgather by recursive doubling; and
+for small gradients, P * size * R <= 64 KiB, which one Allgather exchanges,
+
+    exchange(R) = log2 R * latency + (R - 1) * P * size / bandwidth + R * P * add
+
+The simulation runs the code of fit on ranks that are threads. Their passes sleep as long as `compute` says, less what
+the rest of a step takes, and each message arrives when its link has sent it and the latency has passed.
 """
 
 import argparse
@@ -52,10 +54,8 @@ def compute(hidden_size, rows):
 
 def exchange(n, latency, bandwidth, add, size, itemsize=4):
     """Seconds of one exchange of n numbers between `size` ranks, by the model."""
-    if size == 1:
-        return 2 * n * add
-    if size == 2:
-        return latency + n * itemsize / bandwidth + 2 * n * add
+    if n * itemsize * size <= ranks.SMALL:
+        return math.log2(size) * latency + (size - 1) * n * itemsize / bandwidth + size * n * add
     return (1 + math.log2(size)) * latency + 2 * (size - 1) / size * n * itemsize / bandwidth + n * add
 
 
@@ -146,7 +146,7 @@ class SlowComm:
             results[source] = self.network.receive(source, self.rank)
 
 
-def simulate(hidden_size, batch_size, size, latency, bandwidth, seconds, n_steps=10):
+def simulate(hidden_size, batch_size, size, latency, bandwidth, seconds, n_steps=20):
     """Seconds of a step of fit on ranks whose passes take `seconds`."""
 
     def asleep(self, model, state, rng, num_threads):
@@ -154,7 +154,8 @@ def simulate(hidden_size, batch_size, size, latency, bandwidth, seconds, n_steps
         flat = np.zeros_like(model.flat_parameters)
         return passes.Step(0.5, float(len(self.rows)), passes.ModelGradients(flat, model._table), None)
 
-    network, results, before = Network(size, latency, bandwidth), [0.0] * size, SequenceBatch.loss_and_gradients
+    results, before = [0.0] * size, SequenceBatch.loss_and_gradients
+    network = Network(size, latency, bandwidth)
 
     def run(rank):
         results[rank] = train(
@@ -163,6 +164,8 @@ def simulate(hidden_size, batch_size, size, latency, bandwidth, seconds, n_steps
 
     SequenceBatch.loss_and_gradients = asleep
     try:
+        total, seconds = seconds, 0.0
+        seconds = max(0.0, total - train(make(hidden_size), 20, 1, epochs=2))
         threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(size)]
         for thread in threads:
             thread.start()
