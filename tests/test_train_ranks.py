@@ -1,5 +1,8 @@
 """fit(comm=): the run of one process, divided among ranks. The ranks are threads; test_train_mpi.py has processes."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -176,6 +179,26 @@ def test_masks_differ_between_ranks():
     options = dict(epochs=1, optimizer=SGD(0.1), shuffle=False, make=make, parts=lambda value, rank, size: value)
     one, two = run_on(1, data, batch_size=8, **options), run_on(2, data, batch_size=16, **options)
     assert np.abs(one[0][0] - two[0][0]).max() > 1e-4
+
+
+def test_ranks_of_a_simulated_network_have_the_bits_of_threads(monkeypatch):
+    """benchmarks/ranks.py: its collectives, message by message, and its model."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
+    benchmark = importlib.import_module("ranks")
+    monkeypatch.setattr(ranks, "SMALL", 0)
+    network = benchmark.Network(4, 1e-6, 1e12)
+    results = on_ranks(4, lambda comm: train_on(benchmark.SlowComm(network, comm.rank), sums()))
+    expected = on_ranks(4, lambda comm: train_on(comm, sums()))
+    for flat, other in zip(results, expected):
+        assert_same_bits(flat, other)
+    assert benchmark.exchange(10**6, 1e-3, 1e9, 0, 4) == pytest.approx(3e-3 + 1.5 * 4e-3)
+    assert benchmark.efficiencies(16, 8, 0, 1e12, 0, 1.0)[1000] == pytest.approx(1, abs=1e-6)
+
+
+def train_on(comm, data):
+    m, (x, y), rank = model(), data, comm.Get_rank()
+    fit(m, shard(x, rank, 4), shard(y, rank, 4), epochs=1, batch_size=8, seed=3, num_threads=1, comm=comm)
+    return m.flat_parameters
 
 
 def test_cuts_are_those_of_the_sorted_sequences():
