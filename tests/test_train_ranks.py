@@ -191,8 +191,8 @@ def test_ranks_of_a_simulated_network_have_the_bits_of_threads(monkeypatch):
     expected = on_ranks(4, lambda comm: train_on(comm, sums()))
     for flat, other in zip(results, expected):
         assert_same_bits(flat, other)
-    assert benchmark.exchange(10**6, 1e-3, 1e9, 0, 4) == pytest.approx(3e-3 + 1.5 * 4e-3)
-    assert benchmark.efficiencies(16, 8, 0, 1e12, 0, 1.0)[1000] == pytest.approx(1, abs=1e-6)
+    assert benchmark.exchange(10**6, 1e-3, 1e9, (0, 0), 4) == pytest.approx(3e-3 + 1.5 * 4e-3)
+    assert benchmark.efficiencies(16, 8, 0, 1e12, (0, 0), 1.0)[1000] == pytest.approx(1, abs=1e-6)
 
 
 def train_on(comm, data):
