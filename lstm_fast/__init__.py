@@ -27,6 +27,7 @@
     _formats.py      formats of fewer bits: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
+    fleet/           Fleet: many LSTMs of one shape in one call
     _fingerprint.py  fingerprint: SHA-256 of the parameters
     comparison.py    compare_formats: error, size and time of each format
     functional.py    functional API with explicit weights
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from ._fingerprint import fingerprint
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
+    from .fleet import Fleet, FleetStream, FleetTape
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -103,6 +105,9 @@ __all__ = [
     "QuantizedLSTM",
     "FormatComparison",
     "FormatRow",
+    "Fleet",
+    "FleetStream",
+    "FleetTape",
     "Stream",
     "Tape",
     "Gradients",
@@ -122,6 +127,9 @@ __all__ = [
 
 # Imported on first use.
 _LATER = {
+    "Fleet": "fleet",
+    "FleetStream": "fleet",
+    "FleetTape": "fleet",
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",

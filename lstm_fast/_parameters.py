@@ -24,6 +24,7 @@ class ParameterTable:
         for name, shape in shapes.items():
             begin, self.size = self.size, self.size + prod(shape)
             self.slices[name] = slice(begin, self.size)
+        self.flat_shape: tuple[int, ...] = (self.size,)
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat buffer, by name."""
@@ -167,7 +168,7 @@ class Parameterized:
         dict of str to ndarray
             Views of `flat`, in the shapes of the parameters.
         """
-        return self._table.views(_arguments.shaped("flat", flat, (self._table.size,), "of flat_parameters"))
+        return self._table.views(_arguments.shaped("flat", flat, self._table.flat_shape, "of flat_parameters"))
 
     def parameters(self) -> dict[str, Array]:
         """Return the current parameters, under PyTorch's names.
@@ -232,7 +233,7 @@ class EditableParameterized(Parameterized):
             If the parameters are no longer those of expected_version; they are unchanged then.
         """
         array = _arguments.real_array("flat", flat, self._dtype)
-        _arguments.shaped("flat", array, (self._table.size,), "of flat_parameters")
+        _arguments.shaped("flat", array, self._table.flat_shape, "of flat_parameters")
         self._install(array.copy() if copy or not array.flags.c_contiguous else array, expected_version)
 
     @contextmanager

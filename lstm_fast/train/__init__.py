@@ -11,10 +11,14 @@
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
+    fleet_data.py     data of many models, stacked
+    fleet_model.py    FleetModel: a fleet of LSTMs, a head for each
+    fleet_passes.py   forward and backward pass of many models
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     trainer.py        Trainer: epochs, batches, validation, checkpoints
+    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -22,6 +26,8 @@ Each module uses only those above it; `stream` of a model imports its module whe
 
 from .checkpoint import load
 from .config import FitConfig
+from .fleet_model import FleetModel
+from .fleet_trainer import FleetHistory
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES
@@ -35,6 +41,8 @@ from .trainer import Trainer
 __all__ = [
     "SequenceModel",
     "QuantizedModel",
+    "FleetModel",
+    "FleetHistory",
     "ModelGradients",
     "ModelStream",
     "fit",

@@ -7,6 +7,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .config import Callback, FitConfig, Schedule
+from .fleet_model import FleetModel
+from .fleet_trainer import fit_fleet
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ def fit(
 
     Parameters
     ----------
-    model : SequenceModel
-        Model to train, in place.
+    model : SequenceModel or FleetModel
+        Model to train, in place. For a FleetModel of K models see Notes.
     x : array_like or list of array_like
         Sequences, as in `SequenceModel.loss_and_grads`.
     y : array_like or list of array_like
@@ -108,6 +110,15 @@ def fit(
     ValueError, TypeError
         If an argument is invalid; the model is unchanged then.
 
+    Notes
+    -----
+    A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths, sample_weight, mask
+    and the parts of validation have an axis K before all others, or are lists of K of what a single run takes; seed may
+    be one integer for all or one for each. Each model has its own order of batches, masks, clipping and early stopping,
+    and costs nothing once it has stopped. The result is a `FleetHistory`, a list of K histories. A model that diverges
+    stops with its last finite parameters and a RuntimeWarning; the others go on. checkpoint, resume and check_loss are
+    for single models.
+
     Examples
     --------
     >>> import numpy as np
@@ -135,6 +146,18 @@ def fit(
     )
     if resume and checkpoint is None:
         raise ValueError("resume needs checkpoint, the path of the file to continue from")
+    if isinstance(model, FleetModel):
+        return fit_fleet(  # type: ignore[return-value]
+            model,
+            x,
+            y,
+            config,
+            progress,
+            lengths=lengths,
+            sample_weight=sample_weight,
+            mask=mask,
+            validation=validation,
+        )
     trainer = Trainer(
         model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
     )
