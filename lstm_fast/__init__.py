@@ -27,12 +27,18 @@
     _formats.py      formats of fewer bits: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
-    fleet/           Fleet: many LSTMs of one shape in one call
     _fingerprint.py  fingerprint: SHA-256 of the parameters
     comparison.py    compare_formats: error, size and time of each format
     functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
+    _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
+    _fleet_calls.py     what calls of fleets take from one of their models
+    _fleet_tape.py      FleetTape
+    _fleet_files.py     files of fleets
+    _fleet_member.py    FleetMember: one model of a fleet as an LSTM
+    fleet_stream.py     FleetStream: live sequences of every model
+    fleet.py            Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
@@ -89,9 +95,11 @@ if TYPE_CHECKING:
     from . import train as train
     from . import weights as weights
     from ._fingerprint import fingerprint
+    from ._fleet_tape import FleetTape
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
-    from .fleet import Fleet, FleetStream, FleetTape
+    from .fleet import Fleet
+    from .fleet_stream import FleetStream
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -128,8 +136,8 @@ __all__ = [
 # Imported on first use.
 _LATER = {
     "Fleet": "fleet",
-    "FleetStream": "fleet",
-    "FleetTape": "fleet",
+    "FleetStream": "fleet_stream",
+    "FleetTape": "_fleet_tape",
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _arguments
 
@@ -120,10 +120,13 @@ def changed_meanwhile() -> RuntimeError:
     )
 
 
-class Version:
+Packed = TypeVar("Packed", bound="_core.Weights | _core.FleetWeights")
+
+
+class Version(Generic[Packed]):
     """Immutable version of a network's parameters: flat buffer, views by name, packed weights."""
 
-    def __init__(self, flat: Array, views: dict[str, Array], weights: _core.Weights) -> None:
+    def __init__(self, flat: Array, views: dict[str, Array], weights: Packed) -> None:
         flat.flags.writeable = False
         for view in views.values():
             view.flags.writeable = False

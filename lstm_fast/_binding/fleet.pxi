@@ -58,6 +58,7 @@ cdef class FleetWeights:
     The weights of a first call are packed model by model in the workspace; from the second on they are kept.
     """
     cdef Weights pattern
+    cdef const lstm_isa *lanes
     cdef readonly object flat
     cdef lstm_weights *weights  # of model 0
     cdef int64_t n_models, stride
@@ -78,6 +79,7 @@ cdef class FleetWeights:
         for k in range(pattern.n_entries):
             move_weights(&pattern.in_flat[k], begin - pattern.flat_begin, &self.weights[k])
         self.pattern, self.flat = pattern, flat
+        self.lanes = current_isa if pattern.isa == narrower_isa else pattern.isa
 
     def __dealloc__(self):
         free(self.weights)
@@ -105,7 +107,7 @@ cdef class FleetWeights:
         if resets is not None:
             resets = numpy.ascontiguousarray(resets).reshape(K, c.T, c.B, 1)
             c.resets = <const uint8_t *>stacked("resets", resets, c'B', False, K, c.T, c.B, 1)
-        f.seeds = NULL
+        f.seeds, f.lanes = NULL, self.lanes
         if seeds is not None:
             f.seeds = <const uint64_t *>exact("seeds", seeds, c'l', False, 1, K)
         return kept, resets, seeds

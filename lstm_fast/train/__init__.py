@@ -12,8 +12,8 @@
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
     fleet_data.py     data of many models, stacked
-    fleet_model.py    FleetModel: a fleet of LSTMs, a head for each
     fleet_passes.py   forward and backward pass of many models
+    fleet_model.py    FleetModel: a fleet of LSTMs, a head for each
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)

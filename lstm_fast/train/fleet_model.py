@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arguments, _safetensors
-from .._errors import FormatError, type_name
+from .._errors import type_name
+from .._fleet_layout import FleetTable
 from .._parameters import EditableParameterized, changed_meanwhile
-from ..fleet import Fleet, files
-from ..fleet.layout import FleetTable
+from ..fleet import Fleet
 from .fleet_data import FleetData
+from .fleet_passes import predict_all
 from .model import SequenceModel
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class FleetModel(EditableParameterized):
                         f"models must have one shape: {name} of models[{k}] must be {getattr(models[0], name)!r}, got "
                         f"{getattr(one, name)!r}"
                     )
-        fleet = Fleet([one.lstm for one in models])  # type: ignore[misc]  # it refuses an RNN
+        fleet = Fleet([one.lstm for one in models])  # it refuses an RNN
         model = cls(fleet, models[0].out_features, models[0].readout, seed=0)
         model._set_up(fleet, np.stack([one.head.flat for one in models]))
         return model
@@ -156,7 +157,7 @@ class FleetModel(EditableParameterized):
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         heads = np.array(self._heads)
         heads[range(len(self))[k]] = model.head.flat
-        self._fleet[k] = model.lstm  # type: ignore[assignment]  # it refuses an RNN
+        self._fleet[k] = model.lstm  # it refuses an RNN
         self._set_up(self._fleet, heads)
 
     # ---- parameters ----
@@ -207,8 +208,6 @@ class FleetModel(EditableParameterized):
         ValueError, TypeError
             If a shape or dtype is wrong; the message names the argument.
         """
-        from .fleet_passes import predict_all
-
         data = FleetData(self, x, lengths)
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         results = predict_all(self, data, batch_size, num_threads)
@@ -222,58 +221,11 @@ class FleetModel(EditableParameterized):
         Parameters
         ----------
         path : path
-            File to write: parameters (K, ...) under the names of `state_dict`, the architecture in the metadata.
+            File to write, for `load`: parameters (K, ...) under the names of `state_dict`, the architecture in the
+            metadata.
         """
-        config = {"file": "fleet_model", "n_models": len(self), "model": self._pattern.description()}
+        config = {"file": "model", "n_models": len(self), "model": self._pattern.description()}
         _safetensors.write(path, self.state_dict(), config)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> FleetModel:
-        """Read the file of a fleet of models.
-
-        Parameters
-        ----------
-        path : path
-            A file that `save` wrote.
-
-        Returns
-        -------
-        FleetModel
-            With the same architecture and parameters.
-
-        Raises
-        ------
-        FormatError
-            If the file is damaged, or was not written by `save`.
-
-        Examples
-        --------
-        >>> import lstm_fast as lf
-        >>> fleet = lf.Fleet([lf.LSTM(2, 8, seed=k) for k in range(10)])
-        >>> lf.train.FleetModel(fleet, 1, seed=0).save("models.safetensors")
-        >>> lf.train.FleetModel.load("models.safetensors")
-        FleetModel(Fleet of 10 LSTM(2, 8), 1, readout='last')
-        """
-        file = _safetensors.read(path)
-        if file.config is None or file.config.get("file") != "fleet_model":
-            raise FormatError(f"{file.name} must be a file that FleetModel.save wrote")
-        try:
-            from .checkpoint import _build
-
-            K, model = file.config["n_models"], file.config["model"]
-            if type(K) is not int or any(not one.shape or one.shape[0] != K for one in file.tensors.values()) or K < 1:
-                raise ValueError(f"the first axis of all tensors must be the number of models, {K!r:.100}")
-            arrays = {name: one.array(name) for name, one in file.tensors.items()}
-            first = {
-                name: one._replace(shape=one.shape[1:], data=one.data[: len(one.data) // K])
-                for name, one in file.tensors.items()
-            }
-            pattern = _build(first, model)
-            loaded = cls.from_models([pattern] * K)
-            loaded.load_state_dict(arrays)
-            return loaded
-        except files.MISFITS as error:
-            raise FormatError(f"{file.name} does not hold a fleet of models: {error!r:.300}") from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._fleet!r}, {self.out_features}, readout={self.readout!r})"
@@ -283,7 +235,11 @@ def seeds_of(seed: int | Sequence[int] | None, n_models: int) -> list[int | None
     """Return the seed of each model from an integer for all, a sequence with one for each, or None."""
     if seed is None or (isinstance(seed, Integral) and not isinstance(seed, bool)):
         return [seed if seed is None else int(seed)] * n_models
-    seeds = [int(one) for one in np.asarray(seed).ravel()] if np.asarray(seed).dtype.kind in "iu" else []
+    seeds: list[int | None] = []
+    seeds += [int(one) for one in np.asarray(seed).ravel()] if np.asarray(seed).dtype.kind in "iu" else []
     if len(seeds) != n_models:
         raise ValueError(f"seed must be an integer, None, or one integer for each of {n_models} models, got {seed!r}")
     return seeds
+
+
+SequenceModel._of_fleet = FleetModel

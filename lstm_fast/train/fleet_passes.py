@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core, _threads
+from .._fleet_calls import draw_options, weights_of
+from .._fleet_layout import contiguous_rows
 from .._tape import TapeMemory
-from ..fleet.layout import contiguous_rows
 from .fleet_data import groups_of
 from .losses import LOSSES, Loss
 
@@ -23,9 +24,9 @@ class Rows:
 
     def __init__(self, model: FleetModel, flat: Array) -> None:
         lstm = model.fleet._lstm
-        n, O, I = lstm._table.size, model.out_features, lstm.output_size
+        n, O, I = len(lstm.flat_parameters), model.out_features, lstm.output_size
         self.lstm, self.readout, self.n = lstm, model.readout, n
-        self.weights = _core.FleetWeights(lstm._version.weights, flat[:, :n])
+        self.weights = weights_of(lstm, flat[:, :n])
         self.parts = (len(flat), O, I)
         self.head_weight, self.head_bias = self.head_of(flat)
 
@@ -99,10 +100,7 @@ def losses_and_gradients(
     rows, lstm, n_threads = Rows(model, flat), model.fleet._lstm, _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
     x, order, B = contiguous_rows(x), order_of(lengths, T), batch.shape[1]
-    drawn = [lstm._training_options(True, False, rng) for rng in rngs]
-    options, seeds = drawn[0], None
-    if options is not None:
-        seeds = np.array([one.seed for one in drawn if one is not None], np.uint64).view(np.int64)
+    options, seeds = draw_options(lstm, True, False, rngs)
     memory = TapeMemory(rows.weights.tape_bytes(T, B, options))
     output, h_n = run(rows, x, order, n_threads, memory.block, options, seeds)
     features = features_of(model.readout, output, h_n, lengths)

@@ -188,7 +188,7 @@ class FleetTrainer:
             one.groups = batches(one.order_rng, self.data.each[k], config.batch_size, config.shuffle)
             one.losses = one.norms = one.n = 0.0
         for batch in range(max(len(self.runs[k].groups) for k in self.active)):
-            have = {k: self.runs[k].groups[batch] for k in self.active if batch < len(self.runs[k].groups)}
+            have = {k: self.runs[k].groups[batch] for k in self.active.tolist() if batch < len(self.runs[k].groups)}
             for group in groups_of(self.data, list(have), have):
                 self._train_group(epoch, batch, group)
             bar.update(sum(self.data.each[k].n_steps(rows) for k, rows in have.items()))

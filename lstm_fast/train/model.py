@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -72,14 +72,13 @@ class SequenceModel(Predictor, EditableParameterized):
     """
 
     lstm = Fixed("Recurrent network.", _network)
+    _of_fleet: ClassVar[Any] = None  # FleetModel, which is made of this class
 
     def __new__(cls, *arguments: Any, **options: Any) -> Any:
         """Return a FleetModel for a Fleet: the models of a fleet are made as one is."""
         lstm = arguments[0] if arguments else options.get("lstm")
         if isinstance(lstm, Fleet) and cls is SequenceModel:
-            from .fleet_model import FleetModel
-
-            return FleetModel(lstm, *arguments[1:], **{name: one for name, one in options.items() if name != "lstm"})
+            return cls._of_fleet(lstm, *arguments[1:], **{name: one for name, one in options.items() if name != "lstm"})
         return super().__new__(cls)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:

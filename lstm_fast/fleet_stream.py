@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arguments, _threads
-from ..streaming import Snapshot
-from .layout import contiguous_rows
+from . import _arguments, _threads
+from ._fleet_layout import contiguous_rows
+from .streaming import Snapshot
 
 if TYPE_CHECKING:
-    from .._types import Array, ArrayLike, State
+    from ._types import Array, ArrayLike, State
     from .fleet import Fleet
 
 
@@ -63,7 +63,7 @@ class FleetStream:
             raise ValueError("a stream needs models of one direction: the second one starts at the end of the sequence")
         self.fleet, self.batch_size = fleet, _arguments.positive_integer("batch_size", batch_size)
         self._version, self._lock = fleet._version, threading.Lock()
-        self.reset()
+        self._h, self._c = self._start()
 
     # ---- steps ----
 
@@ -167,23 +167,23 @@ class FleetStream:
         ValueError
             For a mask of another type or shape.
         """
-        K, B, L = len(self.fleet), self.batch_size, self.fleet.num_layers
-        if mask is not None:
-            mask = np.asarray(mask)
-            if mask.dtype != bool or mask.shape != (K, B):
-                raise ValueError(f"mask must be boolean of shape (K, B) = ({K}, {B}), got {mask.dtype} {mask.shape}")
-        lstm = self.fleet._lstm
+        shape = len(self.fleet), self.batch_size
+        mask = np.ones(shape, bool) if mask is None else np.asarray(mask)
+        if mask.dtype != bool or mask.shape != shape:
+            raise ValueError(f"mask must be boolean of shape (K, B) = {shape}, got {mask.dtype} {mask.shape}")
+        where = mask[:, None, :, None]
         with self._lock:
-            starts = []
-            for name, size in (("h_0", lstm.h_size), ("c_0", lstm.hidden_size)):
-                start = np.zeros((K, L, B, size), lstm.dtype)
-                for layer, suffix in enumerate(lstm.parameter_suffixes if lstm.learn_initial_state else ()):
-                    start[:, layer] = self._version.views[name + suffix][:, None]
-                starts.append(start)
-            if mask is not None:
-                where = mask[:, None, :, None]
-                starts = [np.where(where, start, own) for start, own in zip(starts, (self._h, self._c))]
-            self._h, self._c = starts
+            h, c = self._start()
+            self._h, self._c = np.where(where, h, self._h), np.where(where, c, self._c)
+
+    def _start(self) -> tuple[Array, Array]:
+        """Return the initial states."""
+        lstm, (K, B) = self.fleet._lstm, (len(self.fleet), self.batch_size)
+        h, c = (np.zeros((K, lstm.num_layers, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
+        for layer, suffix in enumerate(lstm.parameter_suffixes if lstm.learn_initial_state else ()):
+            h[:, layer] = self._version.views["h_0" + suffix][:, None]
+            c[:, layer] = self._version.views["c_0" + suffix][:, None]
+        return h, c
 
     def snapshot(self) -> Snapshot:
         """Copy the states, for `restore`.

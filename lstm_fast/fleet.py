@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .. import _arguments, _core, _threads
-from .._errors import network_type
-from .._parameters import EditableParameterized, Gradients, Version, changed_meanwhile
-from .._tape import TapeMemory
-from ..modules import LSTM
-from . import files
-from .layout import FleetTable, read_input
-from .member import FleetMember
-from .tape import Arguments, FleetTape
+from . import _arguments, _core, _threads
+from . import _fleet_files as files
+from ._errors import network_type
+from ._fleet_calls import draw_options, weights_of
+from ._fleet_layout import FleetTable, read_input
+from ._fleet_member import FleetMember
+from ._fleet_tape import Arguments, FleetTape
+from ._parameters import EditableParameterized, Gradients, Version, changed_meanwhile
+from ._tape import TapeMemory
+from .fleet_stream import FleetStream
+from .modules import LSTM
 
 if TYPE_CHECKING:
-    from .._types import Array, ArrayLike, State, StateLike
-    from .layout import FleetLayout
-    from .stream import FleetStream
+    from ._fleet_layout import FleetLayout
+    from ._types import Array, ArrayLike, State, StateLike
 
 OF_EACH_MODEL = ("seed", "forget_bias")  # options in which the models may differ: of initial parameters and masks
 
@@ -32,7 +33,7 @@ class Option:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-        self.__doc__ = f"{name} of every model."
+        self.__doc__ = f"The {name} of every model."
 
     def __get__(self, owner: Any, cls: type) -> Any:
         return self if owner is None else getattr(owner._lstm, self.name)
@@ -157,15 +158,14 @@ class Fleet(EditableParameterized):
         """Opaque objects that identify the current parameters: other objects after each change."""
         return (self._version,)
 
-    def _make_version(self, flat: Array) -> Version:
-        weights = _core.FleetWeights(self._lstm._version.weights, flat)
-        return Version(flat, self._table.views(flat), weights)  # type: ignore[arg-type]
+    def _make_version(self, flat: Array) -> Version[_core.FleetWeights]:
+        return Version(flat, self._table.views(flat), weights_of(self._lstm, flat))
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         version = self._make_version(flat)
         if expected_version is not None and self._version is not expected_version[0]:
             raise changed_meanwhile()
-        self._version: Version = version
+        self._version: Version[_core.FleetWeights] = version
 
     # ---- calls ----
 
@@ -223,12 +223,20 @@ class Fleet(EditableParameterized):
 
         Parameters
         ----------
-        x, state, lengths, resets, num_threads
-            As in a plain call. Do not modify x before `backward`: the tape references it.
+        x : array_like of shape (K, T, B, input_size)
+            As in a plain call. Do not modify it before `backward`: the tape references it.
+        state : (h_0, c_0), optional
+            As in a plain call.
+        lengths : array_like of int of shape (K, B), optional
+            As in a plain call.
+        resets : array_like of bool of shape (K, T, B), optional
+            As in a plain call.
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on. Each model draws its masks from its own generator.
         recompute_gates : bool, default False
             As in `LSTM.forward`.
+        num_threads : int, optional
+            As in a plain call.
 
         Returns
         -------
@@ -266,12 +274,9 @@ class Fleet(EditableParameterized):
         order = None if lengths is None else layout.read_lengths(lengths, T, B)
         resets = None if resets is None else layout.read_resets(resets, T, B)
         num_threads = _threads.resolve(num_threads)
-        options = seeds = None
+        options, seeds = None, None
         if training is not None:
-            drawn = [lstm._training_options(*training, rng) for rng in self._rngs]
-            options = drawn[0]
-            if options is not None:
-                seeds = np.array([one.seed for one in drawn if one is not None], np.uint64).view(np.int64)
+            options, seeds = draw_options(lstm, *training, self._rngs)
         output = layout.empty_steps(T, B, lstm.output_size, self._dtype)
         shape = len(self), lstm.num_layers * lstm.num_directions, B
         h_n, c_n = (np.empty((*shape, size), self._dtype) for size in (lstm.h_size, lstm.hidden_size))
@@ -398,8 +403,6 @@ class Fleet(EditableParameterized):
         ValueError
             If the models are bidirectional.
         """
-        from .stream import FleetStream
-
         return FleetStream(self, batch_size)
 
     # ---- objects ----

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .._parameters import Version, changed_meanwhile
-from ..modules import LSTM
+from ._parameters import Version, changed_meanwhile
+from .modules import LSTM
 
 if TYPE_CHECKING:
-    from .._types import Array
+    from ._types import Array
     from .fleet import Fleet
 
 
@@ -41,7 +41,7 @@ class FleetMember(LSTM):
         return member
 
     @property
-    def _version(self) -> Version:  # type: ignore[override]
+    def _version(self) -> Version[Any]:  # type: ignore[override]
         """The current parameters of the fleet's row k, packed; another object only after this row has changed."""
         of_fleet, own = self.__dict__["_latest"]
         now = self._fleet._version

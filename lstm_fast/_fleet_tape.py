@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from .. import _core
-    from .._tape import TapeMemory, TrainingOptions
-    from .._types import Array
-    from .layout import FleetLayout
+    from . import _core
+    from ._fleet_layout import FleetLayout
+    from ._tape import TapeMemory, TrainingOptions
+    from ._types import Array
 
 
 class Arguments(NamedTuple):
@@ -39,6 +39,10 @@ class FleetTape:
         T and B.
     nbytes : int
         Memory of the tapes of all models.
+
+    See Also
+    --------
+    Fleet.forward : It makes these; with an example.
     """
 
     def __init__(
