@@ -35,7 +35,7 @@ struct lstm_lanes {
 /* Vectors of the workspace of a call. */
 static inline int64_t lstm_lanes_vectors(int64_t B, int64_t I, int64_t H, bool backward) {
     const int64_t weights = LSTM_GATES * H * (I + H + 1);
-    if (!backward) return weights + I + 3 * B * H + LSTM_GATES * H;
+    if (!backward) return weights + 2 * I + 3 * B * H + 2 * LSTM_GATES * H;
     return 2 * weights + (1 + LSTM_GATES) * B * H + LSTM_SUM_BLOCK * (I + H + LSTM_GATES * H) + 2 * H + I;
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from . import _formats
+from . import _core, _formats
 from ._lstm import LSTMNetwork
 from ._options import Fixed
 from ._parameters import Version

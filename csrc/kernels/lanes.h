@@ -49,39 +49,59 @@ static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weight
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
-/* sums[j] += left . right[j] for n chains, right rows `apart` numbers apart; blocks as in tile.h. */
-ALWAYS_INLINE void lane_products(const int n, int64_t depth, const real *left, const real *right, int64_t apart,
-                                 vec *sums) {
+/* sums[r][j] += left[r] . right[j] for n chains of each of `rows` rows; left rows are `row` numbers apart, right rows
+ * `apart`. Blocks as in tile.h. */
+ALWAYS_INLINE void lane_products(const int rows, const int n, int64_t depth, const real *left, int64_t row,
+                                 const real *right, int64_t apart, vec *sums) {
     for (int64_t begin = 0; begin < depth; begin += LSTM_SUM_BLOCK) {
         const int64_t end = depth - begin < LSTM_SUM_BLOCK ? depth : begin + LSTM_SUM_BLOCK;
         vec acc[8];
         UNROLL
-        for (int j = 0; j < n; j++) acc[j] = zero();
+        for (int j = 0; j < rows * n; j++) acc[j] = zero();
         for (int64_t k = begin; k < end; k++) {
-            const vec l = load(left + k * VL);
+            vec l[2];
             UNROLL
-            for (int j = 0; j < n; j++) acc[j] = vfma(l, load(right + j * apart + k * VL), acc[j]);
+            for (int r = 0; r < rows; r++) l[r] = load(left + r * row + k * VL);
+            UNROLL
+            for (int j = 0; j < n; j++) {
+                const vec w = load(right + j * apart + k * VL);
+                UNROLL
+                for (int r = 0; r < rows; r++) acc[r * n + j] = vfma(l[r], w, acc[r * n + j]);
+            }
         }
         UNROLL
-        for (int j = 0; j < n; j++) sums[j] += acc[j];
+        for (int j = 0; j < rows * n; j++) sums[j] += acc[j];
     }
 }
 
-/* The pre-activations of a row, (4H) vectors: eight at a time, for the latency of their chains. */
-static void lane_pre(const struct lane_weights *w, int64_t I, int64_t H, const real *x, const real *h_prev, real *pre) {
+/* The pre-activations of `rows` rows, (4H) vectors each: eight chains at a time, for their latency. */
+ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weights *w, int64_t I, int64_t H, int64_t j,
+                             const real *x, const real *h_prev, real *pre) {
+    vec sums[8];
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int k = 0; k < n; k++) sums[r * n + k] = load(w->bias + (j + k) * VL);
+    }
+    lane_products(rows, n, I, x, I * VL, w->ih + j * I * VL, I * VL, sums);
+    lane_products(rows, n, H, h_prev, H * VL, w->hh + j * H * VL, H * VL, sums);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int k = 0; k < n; k++) store(pre + (r * LSTM_GATES * H + j + k) * VL, sums[r * n + k]);
+    }
+}
+
+/* Of one row or two (4H is a multiple of 4). */
+static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, int64_t H, const real *x,
+                     const real *h_prev, real *pre) {
     const int64_t G = LSTM_GATES * H;
-    for (int64_t j = 0; j < G; j += 8) {
-        vec sums[8];
-        const int n = G - j < 8 ? 4 : 8; /* (4H is a multiple of 4) */
-        for (int k = 0; k < n; k++) sums[k] = load(w->bias + (j + k) * VL);
-        if (n == 8) {
-            lane_products(8, I, x, w->ih + j * I * VL, I * VL, sums);
-            lane_products(8, H, h_prev, w->hh + j * H * VL, H * VL, sums);
-        } else {
-            lane_products(4, I, x, w->ih + j * I * VL, I * VL, sums);
-            lane_products(4, H, h_prev, w->hh + j * H * VL, H * VL, sums);
-        }
-        for (int k = 0; k < n; k++) store(pre + (j + k) * VL, sums[k]);
+    for (int64_t j = 0; n_rows == 2 && j < G; j += 4) lane_rows(2, 4, w, I, H, j, x, h_prev, pre);
+    for (int64_t j = 0; n_rows == 1 && j < G; j += G - j < 8 ? 4 : 8) {
+        if (G - j < 8)
+            lane_rows(1, 4, w, I, H, j, x, h_prev, pre);
+        else
+            lane_rows(1, 8, w, I, H, j, x, h_prev, pre);
     }
 }
 
@@ -129,8 +149,9 @@ static struct lane_tape lane_tape_of(const struct lstm_lanes *a) {
 /* The kernel. */
 static void lanes_forward(const struct lstm_lanes *a) {
     const int64_t B = a->B, I = a->input_size, H = a->hidden_size, state = B * H * VL;
+    const int64_t G = LSTM_GATES * H;
     struct lane_weights w;
-    real *x = pack_lanes(a, a->workspace, &w), *pre = x + I * VL, *h_0 = pre + LSTM_GATES * H * VL;
+    real *x = pack_lanes(a, a->workspace, &w), *pre = x + 2 * I * VL, *h_0 = pre + 2 * G * VL;
     const struct lane_tape tape = lane_tape_of(a);
     real *h_prev = h_0, *h = h_0 + state, *c = a->tape ? tape.c : h + state;
     states_into_lanes(a, a->h_0, h_0);
@@ -138,13 +159,16 @@ static void lanes_forward(const struct lstm_lanes *a) {
     for (int64_t t = 0; t < a->T; t++) {
         real *c_new = a->tape ? c + state : c;
         if (a->tape) h = tape.h + t * state;
-        for (int64_t b = 0; b < B; b++) {
-            const int64_t row = b * H * VL;
-            into_lanes(I, lane_row(&a->x, t, b), a->x.model_stride, x);
-            lane_pre(&w, I, H, x, h_prev + row, pre);
-            lane_cells(H, pre, c + row, c_new + row, h + row,
-                       a->tape ? tape.gates + (t * B + b) * LSTM_GATES * H * VL : NULL);
-            out_of_lanes(H, h + row, lane_row(&a->output, t, b), a->output.model_stride);
+        for (int64_t b = 0, n; b < B; b += n) {
+            n = B - b < 2 ? 1 : 2;
+            for (int64_t r = 0; r < n; r++) into_lanes(I, lane_row(&a->x, t, b + r), a->x.model_stride, x + r * I * VL);
+            lane_pre(n, &w, I, H, x, h_prev + b * H * VL, pre);
+            for (int64_t r = 0; r < n; r++) {
+                const int64_t row = (b + r) * H * VL;
+                lane_cells(H, pre + r * G * VL, c + row, c_new + row, h + row,
+                           a->tape ? tape.gates + (t * B + b + r) * G * VL : NULL);
+                out_of_lanes(H, h + row, lane_row(&a->output, t, b + r), a->output.model_stride);
+            }
         }
         real *last = h_prev;
         h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */

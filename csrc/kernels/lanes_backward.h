@@ -194,7 +194,7 @@ static void lanes_backward(const struct lstm_lanes *a) {
             memcpy(block.right + block.n * G * VL, d_gates, (size_t)(G * VL) * sizeof(real));
             if (++block.n == LSTM_SUM_BLOCK) add_lane_block(&block, I + H, H);
         }
-        if (--left == 0) add_lane_block(&block, I + H, H), left = chunk;
+        if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
     }
     for (int64_t b = 0; b < B; b++) {
         lane_product_backward(H, d_next + b * G * VL, w.hh, H, d_h);

@@ -1,5 +1,8 @@
 # Fleets: one call for K models of one shape, whose parameters are the rows of one array.
 
+cdef c_bool lanes_are_used = True  # see testing.pxi
+
+
 cdef void *stacked(str name, object array, char code, c_bool writable, int64_t n_0, int64_t n_1, int64_t n_2,
                    int64_t n_3) except? NULL:
     """The memory of a C-contiguous array of this shape; NULL if it is None or empty."""
@@ -107,7 +110,7 @@ cdef class FleetWeights:
         if resets is not None:
             resets = numpy.ascontiguousarray(resets).reshape(K, c.T, c.B, 1)
             c.resets = <const uint8_t *>stacked("resets", resets, c'B', False, K, c.T, c.B, 1)
-        f.seeds, f.lanes = NULL, self.lanes
+        f.seeds, f.lanes = NULL, self.lanes if lanes_are_used else NULL
         if seeds is not None:
             f.seeds = <const uint64_t *>exact("seeds", seeds, c'l', False, 1, K)
         return kept, resets, seeds

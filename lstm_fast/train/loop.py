@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .config import Callback, FitConfig, Schedule
 from .fleet_model import FleetModel
-from .fleet_trainer import fit_fleet
+from .fleet_trainer import FleetHistory, fit_fleet
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 
-def fit(
-    model: SequenceModel,
+@overload
+def fit(model: FleetModel, x: Any, y: Any, **settings: Any) -> FleetHistory: ...
+@overload
+def fit(model: SequenceModel, x: Any, y: Any, **settings: Any) -> History: ...
+def fit(  # type: ignore[misc]
+    model: SequenceModel | FleetModel,
     x: Any,
     y: Any,
     *,
@@ -43,7 +47,7 @@ def fit(
     callbacks: Iterable[Callback] = (),
     num_threads: int | None = None,
     check_loss: bool = False,
-) -> History:
+) -> History | FleetHistory:
     """Train a model.
 
     Parameters
@@ -99,7 +103,7 @@ def fit(
 
     Returns
     -------
-    History
+    History or FleetHistory
         Losses, gradient norms, learning rates and durations of all epochs.
 
     Raises
@@ -147,7 +151,7 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs checkpoint, the path of the file to continue from")
     if isinstance(model, FleetModel):
-        return fit_fleet(  # type: ignore[return-value]
+        return fit_fleet(
             model,
             x,
             y,
