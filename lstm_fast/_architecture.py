@@ -42,7 +42,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
     """Raise a TypeError unless a network has one of these types. A subclass would be restored as its base class."""
-    if type(network) not in classes:
+    if getattr(type(network), "saved_as", type(network)) not in classes:
         got = f"{type(network).__name__}, a subclass" if isinstance(network, classes) else network_type(network)
         *most, last = (cls.__name__ for cls in classes)
         raise TypeError(f"{name} must be an {', '.join(most)} or {last}, got {got}")

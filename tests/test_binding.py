@@ -236,7 +236,7 @@ def names(declarations):
 def test_the_contract_is_declared_whole():
     """Cython accepts structs with members left out, whose size and order it then does not know."""
     root = Path(__file__).resolve().parent.parent
-    header = "".join((root / "csrc" / name).read_text() for name in ("lstm_fast.h", "split.h"))
+    header = "".join((root / "csrc" / name).read_text() for name in ("lstm_fast.h", "split.h", "lstm_fleet.h"))
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     contract = re.sub(r"#.*", "", (root / "lstm_fast/_binding/csrc.pxd").read_text()).replace("noexcept nogil", "")
     in_c = dict(re.findall(r"^(?:struct|enum) (\w+) \{(.*?)\};", header, flags=re.S | re.M))

@@ -6,6 +6,8 @@
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
+#include "lanes.h"
+#include "lanes_backward.h"
 #include "look_up.h"
 #include "norm.h"
 #include "outer.h"
@@ -40,6 +42,8 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .outer = outer,
     .random_words = random_words,
     .activate = activate_array,
+    .lanes_forward = lanes_forward,
+    .lanes_backward = lanes_backward,
 };
 
 #endif

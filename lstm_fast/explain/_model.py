@@ -30,7 +30,7 @@ def check(lstm: Any) -> LSTM:
     """Return an LSTM that a page can show exactly; errors name what it cannot."""
     if not isinstance(lstm, LSTM):
         raise TypeError(f"lstm must be a lstm_fast.LSTM, got {network_type(lstm)}")
-    if type(lstm) is not LSTM:
+    if getattr(type(lstm), "saved_as", type(lstm)) is not LSTM:
         raise TypeError(f"lstm must be a lstm_fast.LSTM itself, got its subclass {network_type(lstm)}")
     if lstm.compute_dtype is not None:
         raise ValueError(
