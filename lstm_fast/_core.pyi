@@ -185,7 +185,12 @@ class TensorReader:
 @disjoint_base
 class TensorCalls:
     def __new__(
-        cls, weights: Weights, reader: TensorReader, copies: Iterable[np.ndarray], threads: Callable[[], int]
+        cls,
+        weights: Weights,
+        reader: TensorReader,
+        copies: Iterable[np.ndarray],
+        threads: Callable[[], int],
+        empty_like: Callable[[Any], Any],
     ) -> Self: ...
     def are_current(self, tensors: Iterable[Any]) -> bool: ...
     def call(

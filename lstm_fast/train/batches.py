@@ -137,9 +137,7 @@ class SequenceBatches:
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError if there is a state, which only truncated training carries."""
         if state is not None:
-            raise ValueError(
-                "truncate must be that of the interrupted call, got None for a run in the middle of series"
-            )
+            raise ValueError(CHANGED)
 
 
 def draw_groups(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
