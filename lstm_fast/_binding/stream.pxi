@@ -247,7 +247,7 @@ cdef class Stepper:
             if x.base is not None and numpy.may_share_memory(x, live.state.data):
                 x = numpy.array(x)
             try:
-                read_strided(x, live.weights.code, &at)
+                x = read_x(live.weights, x, &at)
                 begin_fast(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
             except ValueError:
                 return None
