@@ -149,7 +149,7 @@ struct lstm_call {
      * row packed_rows[t]. (Their step_stride is ignored.) */
     const int64_t *packed_rows;
     const uint8_t *resets; /* (T, B) or NULL. Nonzero: it restarts before this step (the reverse direction: after it) */
-    bool recompute_gates; /* training: the tape keeps only h and c, and backward recomputes the gates */
+    bool recompute_gates;  /* training: the tape keeps only h and c, and backward recomputes the gates */
     /* Training only; probabilities, 0: none. A mask depends only on seed, purpose, layer, direction, t, b and unit. */
     double dropout;              /* between layers */
     double recurrent_dropout;    /* of h_prev in the recurrent product, the same at every step */
