@@ -278,3 +278,5 @@ def test_other_options_and_pages_refuse_it():
         lf.LSTM(5, 8, index_input=1)
     with pytest.raises(ValueError, match="index_input must be False for Keras"):
         lf.keras.to_layer(lstm)
+    with pytest.raises(ValueError, match="index_input=False"):
+        lf.plot.unit(lstm, [1, 2])
