@@ -10,9 +10,8 @@ import lstm_fast as lf
 from format_cases import FORMATS
 from lstm_fast import _core
 from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make, train
+from optional import needs
 from tolerances import assert_same_bits
-
-RANDOM = {"dropout", "recurrent_dropout", "zoneout_h", "zoneout_c"}
 
 
 def pair(kind, n, H, options, **arguments):
@@ -276,7 +275,31 @@ def test_other_options_and_pages_refuse_it():
         lf.explain.html(lstm, [1, 2], "unused.html")
     with pytest.raises(TypeError, match="index_input must be True or False"):
         lf.LSTM(5, 8, index_input=1)
+
+
+@needs("keras")
+def test_keras_refuses_it():
     with pytest.raises(ValueError, match="index_input must be False for Keras"):
-        lf.keras.to_layer(lstm)
+        lf.keras.to_layer(lf.LSTM(5, 8, index_input=True, seed=0))
+
+
+@needs("matplotlib")
+def test_pictures_of_x_refuse_it():
+    lstm = lf.LSTM(5, 8, index_input=True, seed=0)
     with pytest.raises(ValueError, match="index_input=False"):
         lf.plot.unit(lstm, [1, 2])
+
+
+@needs("onnx", "onnxruntime")
+def test_onnx_runtime_looks_up_the_same_rows(tmp_path):
+    import onnxruntime
+
+    lstm = lf.LSTM(5, 8, num_layers=2, bidirectional=True, index_input=True, seed=0)
+    lf.onnx.save(lstm, tmp_path / "lstm.onnx")
+    again = lf.onnx.load(tmp_path / "lstm.onnx")
+    assert again.index_input and again.input_size == 5
+    x = np.random.default_rng(0).integers(5, size=(6, 3))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(tmp_path / "lstm.onnx"), options)
+    assert np.abs(session.run(["output"], {"x": x})[0] - lstm(x)[0]).max() < 1e-6
