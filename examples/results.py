@@ -143,7 +143,7 @@ class Recorder:
         y = np.asarray(y)
         np.savez(
             path,
-            x=np.asarray(x, np.float32),
+            x=np.asarray(x, np.int64 if model.lstm.index_input else np.float32),
             y=y if y.dtype.kind in "iu" else y.astype(np.float32),
             **lengths,
             settings=json.dumps(words),

@@ -2,7 +2,8 @@
 
 The file holds the data, the initial parameters and the settings: same model, batch size, epochs, optimizer, clipping
 and schedule. Sequences of different lengths are packed, and batches hold sequences of similar length, as in
-lstm_fast. Prints the seconds and the loss of the last epoch as JSON. One thread.
+lstm_fast. Symbols become one-hot vectors, batch by batch. Prints the seconds and the loss of the last epoch as JSON.
+One thread.
 """
 
 import json
@@ -23,6 +24,8 @@ class Twin(torch.nn.Module):
         self.head, self.readout = torch.nn.Linear(width, settings["out_features"]), settings["readout"]
 
     def forward(self, x, lengths):
+        if not x.is_floating_point():
+            x = torch.nn.functional.one_hot(x, self.lstm.input_size).float()
         if lengths is not None:
             x = pack_padded_sequence(x[:, : lengths.max()], lengths, batch_first=True, enforce_sorted=False)
         output, (h_n, _) = self.lstm(x)

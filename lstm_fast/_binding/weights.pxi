@@ -7,7 +7,8 @@ cdef class Weights:
     flat: an array of which all of them are views, if there is one. format: a key of FORMATS, the format of the
     matrices; all except None require a float32 LSTM and are for inference only. input_bits: with int8, the bits of x
     of the first layer, 8 or 16; 0: x and its weight_ih are float32. compute_dtype "bfloat16": float32 arrays, products
-    in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have the dtype. Further options are members of lstm_model.
+    in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have
+    the dtype. Further options are members of lstm_model.
 
     Packed for forward at construction and for backward at the first backward call. Thread-safe.
     """
@@ -23,7 +24,8 @@ cdef class Weights:
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
                   int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0,
-                  c_bool index_input=False, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False, c_bool coupled_gates=False,
+                  c_bool index_input=False, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False,
+                  c_bool coupled_gates=False,
                   double cell_clip=0, double gate_clip=0, activation=None, recurrent_activation=None,
                   cell_activation=None):
         cdef lstm_model *m = &self.model

@@ -96,6 +96,8 @@ _Read: TypeAlias = tuple[dict[str, Array], Array | None, list[Array], bool]  # a
 def _from_lstm(lstm: Network, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
     if x is None:
         raise ValueError("x must be given with an LSTM: the sequence to run it over")
+    if lstm.index_input:
+        raise ValueError("lstm must have index_input=False, as the numbers of x are drawn: draw lstm.trace(x)")
     x = np.asarray(x)
     x = x.reshape(-1, 1) if x.ndim < 2 and lstm.input_size == 1 else x
     D, sizes = lstm.num_directions, (lstm.h_size, lstm.hidden_size)
