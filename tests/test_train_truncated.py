@@ -42,8 +42,9 @@ def test_windows_cover_each_series_once_in_order_and_carry_its_row():
         windows = list(plan.windows())
         for k, window in enumerate(windows):
             assert window.n_before == len(before)
-            for series, begin, carried in zip(window.series, window.begins, window.carried):
-                assert carried < 0 if begin == burn_in else before[carried] == series
+            carried = np.arange(len(before)) if window.carried is None else window.carried
+            for series, begin, row in zip(window.series, window.begins, carried):
+                assert row < 0 if begin == burn_in else before[row] == series
                 end = min(begin + truncate, lengths[series])
                 assert end - begin <= window.n
                 seen[series] += range(begin, end)

@@ -127,7 +127,7 @@ def fit(
     window, those that are constant in time too. The loss of a batch is the mean over the steps of its windows.
     Validation runs over whole series, with the state carried; it does not count the burn-in either.
 
-    **Iterables.** One thread reads up to two batches ahead. batch_size and shuffle have no effect on an iterable, lengths,
+    **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable; lengths,
     sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of a batch
     are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
     there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When a run is
