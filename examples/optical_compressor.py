@@ -21,7 +21,7 @@ import lstm_fast as lf
 TIME_CONSTANT, THRESHOLD = 10_000, 0.005
 SCALE = 8.0  # of samples, for the network: a standard deviation near one
 N_STREAMS, TRUNCATE, BURN_IN = 8, 256, 4096
-LR = 5e-3
+LR = 4e-3
 
 
 def recording(rng, n):
