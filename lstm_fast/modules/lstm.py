@@ -93,6 +93,10 @@ class LSTM(TrainableLSTM):
         those of h and c separately. h is computed from c before zoneout. Inference does not scale by the expectation.
     learn_initial_state : bool, default False
         Whether the initial state is a parameter, used where no state is given, and after resets.
+    index_input : bool, default False
+        Whether x are symbols, integers from 0 to input_size - 1, one for each step: (T, B), or (T,) without batch axis.
+        A symbol has the effect of a one-hot vector, to the bit: columns of weight_ih_l0 are looked up instead of
+        multiplied. See Notes.
 
     See Also
     --------
@@ -116,6 +120,10 @@ class LSTM(TrainableLSTM):
     in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
     float32. A call has the bits of ``lstm.quantized("bfloat16")``.
 
+    With index_input, forward and backward have the bits of an LSTM without it on one-hot vectors, with two exceptions:
+    only weights of symbols that occur are read, so that an infinite one elsewhere gives no NaN; and the sign of a sum
+    that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
+
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
     of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
     parameters are changed uses the old or the new ones, never a mixture.
@@ -138,6 +146,13 @@ class LSTM(TrainableLSTM):
     dtype('float32')
     >>> bool((output == lstm.quantized("bfloat16")(x)[0]).all())
     True
+
+    Text as symbols, here bytes:
+
+    >>> lstm = lf.LSTM(256, 16, index_input=True, seed=0)
+    >>> output, _ = lstm(list(b"one symbol per step"))
+    >>> output.shape
+    (19, 16)
     """
 
     def __init__(
@@ -166,6 +181,7 @@ class LSTM(TrainableLSTM):
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
         learn_initial_state: bool = False,
+        index_input: bool = False,
     ) -> None:
         self._set_up(
             input_size=input_size,
@@ -191,6 +207,7 @@ class LSTM(TrainableLSTM):
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
             learn_initial_state=learn_initial_state,
+            index_input=index_input,
         )
 
     def __call__(
@@ -210,7 +227,7 @@ class LSTM(TrainableLSTM):
         ----------
         x : array_like of shape (T, B, input_size)
             (B, T, input_size) with batch_first, (T, input_size) for one sequence without batch axis. Any real dtype and
-            any strides. T and B may be 0.
+            any strides. T and B may be 0. With index_input, integers of shape (T, B), (B, T) or (T,).
         state : (h_0, c_0), optional
             Initial state, each of shape (num_layers * D, B, H), also with batch_first, or (num_layers * D, H) without
             batch axis; h has size P with a projection. None, for both or one of them: the learned initial state, or

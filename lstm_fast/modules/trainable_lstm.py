@@ -92,7 +92,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         d_output: ArrayLike | None,
         d_state: StateLike | None = None,
         *,
-        compute_d_x: bool = True,
+        compute_d_x: bool | None = None,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -106,8 +106,9 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
             Gradient of the loss with respect to output; None: zero. Padding is not read; d_x is zero there.
         d_state : (d_h_n, d_c_n), optional
             Gradients of the loss with respect to the last state; None, for both or one of them: zero.
-        compute_d_x : bool, default True
-            Whether to compute d_x. Skipping it makes a training step 5 to 15 % faster.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols, which have no gradient. Skipping it makes a training
+            step 5 to 15 % faster.
         record_norms : bool, default False
             Whether to record the norms of the gradients with respect to h and c after each step, as d_h_norms and
             d_c_norms, float64 of shape (num_layers, D, T, B). Those of h include d_output; those of c are what later

@@ -6,6 +6,7 @@
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
     storage.py        sequences in memory or memory-mapped, read part by part
+    symbols.py        the same of symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
@@ -16,6 +17,7 @@
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
+    pruning.py        OptunaPruning: a callback by which Optuna ends trials
     batches.py        what yields the batches of a run, with their loss and gradients
     prefetch.py       a thread that reads ahead
     windows.py        which steps of which series each window of truncated training has
@@ -23,6 +25,9 @@
     iterable.py       batches of an iterable of the caller
     sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
+    ranks.py          Ranks: the processes of a run, and what they do together; RankError
+    rank_batches.py   batches that are divided among ranks
+    distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -36,7 +41,9 @@ from .losses import LOSSES
 from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
+from .pruning import OptunaPruning
 from .quantized import QuantizedModel
+from .ranks import RankError
 from .streaming import ModelStream
 from .trainer import Trainer
 
@@ -51,6 +58,8 @@ __all__ = [
     "load",
     "History",
     "Diverged",
+    "RankError",
+    "OptunaPruning",
     "SGD",
     "Adam",
     "AdamW",

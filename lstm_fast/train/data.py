@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arguments, _layout
+from . import symbols
 from .storage import Storage, is_mapped, stand_in
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ class Sequences:
 
     x is an array with the axes of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
     arrays. It is converted to the dtype of the network, and a list padded, once; memory-mapped arrays, and all arrays
-    if is_lazy, only part by part. Targets always are.
+    if is_lazy, only part by part. Targets always are. With index_input, x are integers without the last axis.
     """
 
     def __init__(self, network: Network, x: Any, lengths: ArrayLike | None = None, is_lazy: bool = False) -> None:
-        self.network_dtype = network.dtype
+        self.x_dtype = np.dtype(np.int64) if network.index_input else network.dtype
         self.is_list = isinstance(x, (list, tuple))
         self.lengths: Array | None
         if self.is_list:
@@ -41,6 +42,8 @@ class Sequences:
             assert isinstance(self.x.arrays, np.ndarray)
             self.n, self.T = self.x.arrays.shape[:2]
             self.lengths = self._read_lengths(lengths)
+            if network.index_input and not (is_lazy or self.is_mapped):
+                symbols.check(network, self.x, self.layout, self.lengths)
         self.y: Any = None
         self.mask: Storage | None = None
         self.sample_weight: Array | None = None
@@ -49,6 +52,8 @@ class Sequences:
 
     @staticmethod
     def _read_array(network: Network, x: Any, is_lazy: bool) -> tuple[Storage, _layout.Layout]:
+        if network.index_input:
+            return symbols.read_array(network, x, is_lazy)
         pattern, steps = x, None
         if is_lazy:
             steps = np.asarray(x)
@@ -63,16 +68,10 @@ class Sequences:
     def _read_list(network: Network, x: Any, lengths: ArrayLike | None, is_lazy: bool) -> tuple[Storage, Array]:
         if lengths is not None:
             raise ValueError("lengths must be None for a list of arrays: each has its own")
-        I, arrays = network.input_size, []
-        for k, one in enumerate(x):
-            one = np.asarray(one) if is_lazy else _arguments.real_array(f"x[{k}]", one, network.dtype)
-            if one.ndim != 2 or one.shape[1] != I:
-                raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {I}, got {one.shape}")
-            if is_lazy:
-                _arguments.real_array(f"x[{k}]", one[:0], network.dtype)
-            arrays.append(one)
+        arrays = (symbols.read_list if network.index_input else _read_vectors)(network, x, is_lazy)
         if not arrays:
-            return Storage(np.zeros((0, 0, I), network.dtype)), np.zeros(0, np.int64)
+            empty = symbols.EMPTY if network.index_input else np.zeros((0, 0, network.input_size), network.dtype)
+            return Storage(empty), np.zeros(0, np.int64)
         if is_lazy:
             return Storage(arrays), np.array([len(one) for one in arrays], np.int64)
         padded, n_steps = _layout.pad(arrays)
@@ -145,7 +144,7 @@ class Sequences:
             lengths = np.clip((self.T if lengths is None else lengths) - begins, 0, n)
             lengths = None if (lengths == n).all() else lengths
         with np.errstate(over="ignore"):
-            x = np.ascontiguousarray(self.x.read(rows, n, begins).swapaxes(0, 1), self.network_dtype)
+            x = np.ascontiguousarray(self.x.read(rows, n, begins).swapaxes(0, 1), self.x_dtype)
         return x, lengths
 
     def targets(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:
@@ -198,9 +197,22 @@ class Sequences:
             begin = 0 if begins is None else int(begins[k])
             end = int(self.T if self.lengths is None else self.lengths[row])
             steps = slice(begin, end if n is None else min(end, begin + n))
-            is_finite = np.isfinite(self.x.one(row)[steps]).all(axis=1)
+            x = self.x.one(row)[steps]
+            is_finite = np.isfinite(x if x.ndim > 1 else x[:, None]).all(axis=1)
             if not is_finite.all():
                 return f"x of sequence {row} is not finite at step {begin + int(np.argmin(is_finite))}"
             if not np.isfinite(self.y.one(row)[steps] if self.is_by_step else self.y[row]).all():
                 return f"y of sequence {row} is not finite"
         return "The data of the batch are finite: try a lower learning rate or clip_norm"
+
+
+def _read_vectors(network: Network, x: Any, is_lazy: bool) -> list[Array]:
+    I, arrays = network.input_size, []
+    for k, one in enumerate(x):
+        one = np.asarray(one) if is_lazy else _arguments.real_array(f"x[{k}]", one, network.dtype)
+        if one.ndim != 2 or one.shape[1] != I:
+            raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {I}, got {one.shape}")
+        if is_lazy:
+            _arguments.real_array(f"x[{k}]", one[:0], network.dtype)
+        arrays.append(one)
+    return arrays

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .config import Callback, FitConfig, Schedule
+from .distributed import run_on_ranks
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def fit(
     check_loss: bool = False,
     truncate: int | None = None,
     burn_in: int = 0,
+    comm: Any = None,
 ) -> History:
     """Train a model.
 
@@ -103,6 +105,8 @@ def fit(
         from one to the next, and each window is one step of the optimizer. None: whole sequences. For readout "all".
     burn_in : int, default 0
         Number of steps at the beginning of each series that only warm the state: they have no loss and no gradient.
+    comm : communicator of mpi4py, optional
+        Train on all its processes together, each called with its own part of the data; see Notes.
 
     Returns
     -------
@@ -116,6 +120,20 @@ def fit(
         batch. The model keeps the last finite parameters.
     ValueError, TypeError
         If an argument is invalid; the model is unchanged then.
+    RankError
+        With comm: if another rank failed, which raises its own error.
+
+    Notes
+    -----
+    With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its shard of the data: x, y,
+    lengths, sample_weight, mask and validation. Training begins with the parameters and random generators of rank 0. A
+    batch is batch_size sequences of all shards together, in proportion to their sizes, and its loss and gradient are
+    means over all of them, whatever their lengths, weights and masks; the result is that of one process with the same
+    batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle, shards
+    ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes the
+    checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step,
+    with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its processors. A
+    function as loss that returns one number is taken for the mean over the sequences of its rank.
 
     Notes
     -----
@@ -143,28 +161,35 @@ def fit(
     >>> history.loss[-1] < history.loss[0]
     True
     """
-    config = FitConfig(
-        loss=loss,
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
-        clip_norm=clip_norm,
-        early_stopping=early_stopping,
-        lr_schedule=lr_schedule,
-        shuffle=shuffle,
-        seed=seed,
-        checkpoint=checkpoint,
-        callbacks=callbacks,
-        num_threads=num_threads,
-        check_loss=check_loss,
-        truncate=truncate,
-        burn_in=burn_in,
-    )
-    if resume and checkpoint is None:
-        raise ValueError("resume needs checkpoint, the path of the file to continue from")
-    trainer = Trainer(
-        model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
-    )
+
+    def make(trainer: Callable[..., Any]) -> Any:
+        config = FitConfig(
+            loss=loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            clip_norm=clip_norm,
+            early_stopping=early_stopping,
+            lr_schedule=lr_schedule,
+            shuffle=shuffle,
+            seed=seed,
+            checkpoint=checkpoint,
+            callbacks=callbacks,
+            num_threads=num_threads,
+            check_loss=check_loss,
+            truncate=truncate,
+            burn_in=burn_in,
+        )
+        if resume and checkpoint is None:
+            raise ValueError("resume needs checkpoint, the path of the file to continue from")
+        return trainer(
+            model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
+        )
+
+    if comm is not None:
+        return run_on_ranks(comm, make, resume, progress)
+    trainer = make(Trainer)
     if resume:
         trainer.resume()
-    return trainer.run(progress)
+    history: History = trainer.run(progress)
+    return history

@@ -38,7 +38,8 @@ class SequenceModel(Predictor, EditableParameterized):
     """Recurrent network with a linear head.
 
     Sequences are an array (T, B, I), (B, T, I) if the network has batch_first, or a list of (T, I) arrays of any
-    lengths. Predictions have the shape (B, out_features), with readout "all" the axes of x, padded for a list.
+    lengths; of a network with index_input, integers without the last axis. Predictions have the shape
+    (B, out_features), with readout "all" the axes of x, padded for a list.
 
     Parameters
     ----------

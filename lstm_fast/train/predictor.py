@@ -62,7 +62,8 @@ class Predictor:
         Parameters
         ----------
         x : array_like or list of array_like
-            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays.
+            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays. With index_input, integers:
+            (T, B), (B, T), or a list of (T,) arrays.
         lengths : array_like of int of shape (B,), optional
             Length of each sequence, as for LSTM; not for a list of arrays.
         batch_size : int, default 256

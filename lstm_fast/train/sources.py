@@ -35,16 +35,22 @@ def read_data(
 
 
 def read_validation(
-    model: SequenceModel, loss: Loss, validation: Any, data: Sequences | Batches, config: FitConfig, rng: Any
+    model: SequenceModel,
+    loss: Loss,
+    validation: Any,
+    data: Sequences | Batches,
+    config: FitConfig,
+    rng: Any,
+    is_shard: bool,
 ) -> tuple[Sequences | Batches | None, Sequences | Batches]:
-    """Return the validation data and the rest of the data."""
+    """Return the validation data and the rest of the data; of a shard, one of the parts may be empty."""
     if validation is None:
         return None, data
     if isinstance(validation, Real) and not isinstance(validation, bool):
         if isinstance(data, Batches):
             raise ValueError(f"validation must be data where x is an iterable, got the fraction {validation!r}")
         n = round(float(validation) * data.n)
-        if not 0 < n < data.n:
+        if not 0 < float(validation) < 1 or (not 0 < n < data.n and not is_shard):
             raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {data.n}")
         rows = rng.permutation(data.n)
         return data.subset(rows[:n]), data.subset(rows[n:])

@@ -22,7 +22,7 @@ from .sources import make_source, read_data, read_validation, validation_losses
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
-    from .batches import Batch
+    from .batches import Batch, BatchSource
     from .config import FitConfig
     from .model import SequenceModel
     from .optimizers import Optimizer
@@ -62,6 +62,8 @@ class Trainer:
     2
     """
 
+    is_distributed = False  # whether the data are a shard, which may be empty
+
     def __init__(
         self,
         model: SequenceModel,
@@ -81,13 +83,16 @@ class Trainer:
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
         data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
         self.validation, self.data = read_validation(
-            model, self.loss, validation, data, config, np.random.default_rng(share)
+            model, self.loss, validation, data, config, np.random.default_rng(share), self.is_distributed
         )
-        self.source = make_source(model, self.data, config)
+        self.source: BatchSource = self._make_source()
         if config.check_loss:
             self._check_loss()
         flat = model.flat_parameters
         self.now = Progress(flat, self.optimizer.moments(flat), History())
+
+    def _make_source(self) -> BatchSource:
+        return make_source(self.model, self.data, self.config)
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
@@ -119,8 +124,7 @@ class Trainer:
         try:
             while self.now.epoch < config.epochs and not self._is_out_of_patience():
                 self._train_epoch(bar)
-                answers = [callback(self.model, self.now.history) for callback in config.callbacks]
-                if any(answers):  # all of them are called
+                if self._is_stopped():
                     break
         except KeyboardInterrupt:
             self._save()
@@ -152,6 +156,11 @@ class Trainer:
     def _is_out_of_patience(self) -> bool:
         best, patience = self.now.history.best_epoch, self.config.early_stopping
         return patience is not None and best is not None and len(self.now.history) - 1 - best >= patience
+
+    def _is_stopped(self) -> bool:
+        """Whether a callback returns true; all of them are called."""
+        answers = [callback(self.model, self.now.history) for callback in self.config.callbacks]
+        return any(answers)
 
     def _install(self, flat: Array) -> None:
         self.model.load_flat_parameters(flat, copy=False)
@@ -225,11 +234,18 @@ class Trainer:
         self._install(flat)
 
     def _validate(self) -> float:
-        assert self.validation is not None
-        total, weight = validation_losses(self.model, self.loss, self.validation, self.config)
+        total, weight = self._validation_losses()
         return total / weight if weight else float("nan")
 
+    def _validation_losses(self) -> tuple[float, float]:
+        assert self.validation is not None
+        return validation_losses(self.model, self.loss, self.validation, self.config)
+
     # ---- files ----
+
+    def _load(self) -> Progress | None:
+        assert self.config.checkpoint is not None
+        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
     def _save(self) -> None:
         self._saved = time.monotonic()
@@ -244,8 +260,7 @@ class Trainer:
         ValueError
             If the checkpoint belongs to another model or optimizer, or is damaged (FormatError).
         """
-        assert self.config.checkpoint is not None
-        loaded = checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+        loaded = self._load()
         if loaded is None:
             return
         order_rng = np.random.default_rng()
