@@ -125,18 +125,6 @@ def fit(
 
     Notes
     -----
-    With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its shard of the data: x, y,
-    lengths, sample_weight, mask and validation. Training begins with the parameters and random generators of rank 0. A
-    batch is batch_size sequences of all shards together, in proportion to their sizes, and its loss and gradient are
-    means over all of them, whatever their lengths, weights and masks; the result is that of one process with the same
-    batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle, shards
-    ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes the
-    checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step,
-    with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its processors. A
-    function as loss that returns one number is taken for the mean over the sequences of its rank.
-
-    Notes
-    -----
     **Truncation.** Each of the batch_size rows of a batch takes a series, goes through it window by window, and then
     takes the next series. A series starts from the learned initial state, or zero, whose gradient comes from its first
     window; with burn_in, from the state after inference over its first steps, which has no gradient. Gradients end at
@@ -150,6 +138,16 @@ def fit(
     are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
     there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When a run is
     resumed within an epoch, the batches that were already used are read and skipped: x must yield the same ones again.
+
+    **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
+    shard of the data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random
+    generators of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its
+    loss and gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one
+    process with the same batches, except for rounding, and the same bits each time for one number of ranks. Without
+    shuffle, shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks
+    and writes the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the
+    same step, with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its
+    processors. A function as loss that returns one number is taken for the mean over the sequences of its rank.
 
     Examples
     --------
