@@ -1,6 +1,6 @@
 """A slow audio effect: an optical compressor, whose gain follows the level with a time constant of 10,000 samples.
 
-    python examples/optical_compressor.py [--seeds 0 1 2] [--epochs 10] [--quick]
+    python examples/optical_compressor.py [--seeds 0 1 2] [--epochs 6] [--quick]
 
 A lamp and a light-dependent resistor: the resistor remembers the light of the last quarter of a second, so the gain at
 each sample depends on tens of thousands of samples before it. The model (16 units) sees the samples alone and is
@@ -21,7 +21,7 @@ import lstm_fast as lf
 TIME_CONSTANT, THRESHOLD = 10_000, 0.005
 SCALE = 8.0  # of samples, for the network: a standard deviation near one
 N_STREAMS, TRUNCATE, BURN_IN = 8, 256, 4096
-LR = 4e-3
+LR = 5e-3
 
 
 def recording(rng, n):
@@ -74,7 +74,7 @@ def esr(model, x, y):
     return float((error[BURN_IN:] ** 2).sum() / (y[BURN_IN:] ** 2).sum())
 
 
-def run(seed, n=1_000_000, epochs=10):
+def run(seed, n=1_000_000, epochs=6):
     """(ESR on another recording, seconds of training, model, history)"""
     (x, y), test = data(seed, n), data(1000 + seed, n // 4)
     model = make_model(seed)
@@ -87,7 +87,7 @@ def run(seed, n=1_000_000, epochs=10):
         batch_size=N_STREAMS,
         optimizer=lf.train.Adam(LR),
         epochs=epochs,
-        clip_norm=1.0,
+        clip_norm=0.1,
         lr_schedule="cosine",
         shuffle=False,
         seed=seed,
@@ -105,10 +105,10 @@ def constant_gain(seed, n=1_000_000):
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--quick", action="store_true", help="250,000 samples, 6 epochs")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--quick", action="store_true", help="250,000 samples, 8 epochs")
     arguments = parser.parse_args(words)
-    n, epochs = (250_000, 6) if arguments.quick else (1_000_000, arguments.epochs)
+    n, epochs = (250_000, 8) if arguments.quick else (1_000_000, arguments.epochs)
     worst = 0.0
     for seed in arguments.seeds:
         error, seconds, _, _ = run(seed, n, epochs)
