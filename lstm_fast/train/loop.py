@@ -139,22 +139,21 @@ def fit(  # type: ignore[misc]
     window, those that are constant in time too. The loss of a batch is the mean over the steps of its windows.
     Validation runs over whole series, with the state carried; it does not count the burn-in either.
 
-    **Iterables.** One thread reads up to two batches ahead. batch_size and shuffle have no effect on an iterable,
-    lengths, sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of
-    a batch are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before
-    each, if there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When
-    a run is resumed within an epoch, the batches that were already used are read and skipped: x must yield the same
-    ones again.
+    **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable; lengths,
+    sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of a batch
+    are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
+    there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When a run is
+    resumed within an epoch, the batches that were already used are read and skipped: x must yield the same ones again.
 
-    **Ranks.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its shard of the
-    data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random generators
-    of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its loss and
-    gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one process
-    with the same batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle,
-    shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes
-    the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step,
-    with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its processors. A
-    function as loss that returns one number is taken for the mean over the sequences of its rank.
+    **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
+    shard of the data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random
+    generators of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its
+    loss and gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one
+    process with the same batches, except for rounding, and the same bits each time for one number of ranks. Without
+    shuffle, shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks
+    and writes the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the
+    same step, with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its
+    processors. A function as loss that returns one number is taken for the mean over the sequences of its rank.
 
     **Fleets.** A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths,
     sample_weight, mask and the parts of validation have an axis K before all others, or are lists of K of what a single
