@@ -17,7 +17,14 @@ from optional import heavy, missing, needs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PACKAGES = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py"}
+PACKAGES = {
+    "sklearn": "sklearn",
+    "plot": "matplotlib",
+    "torch": "torch",
+    "onnx": "onnx",
+    "keras": "h5py",
+    "dask": "dask",
+}
 ELSEWHERE = {"explain.md"}  # test_explain.py runs its code
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the source tree")
