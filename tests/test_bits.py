@@ -1,4 +1,4 @@
-"""The same bits for any number of threads, any split of the batch or of time, any instruction set; the order of sums."""
+"""The same bits for any number of threads, split of the batch or of time, and instruction set; the order of sums."""
 
 import itertools
 from fractions import Fraction

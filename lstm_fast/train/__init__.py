@@ -18,8 +18,8 @@
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     pruning.py        OptunaPruning: a callback by which Optuna ends trials
-    batches.py        what yields the batches of a run, with their loss and gradients
     prefetch.py       a thread that reads ahead
+    batches.py        what yields the batches of a run, with their loss and gradients
     windows.py        which steps of which series each window of truncated training has
     truncated.py      truncated backpropagation through time
     iterable.py       batches of an iterable of the caller
