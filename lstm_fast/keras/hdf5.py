@@ -43,7 +43,7 @@ def is_cell(datasets: Sequence[h5py.Dataset]) -> bool:
 
 
 def children(group: h5py.Group) -> dict[str, Any]:
-    """The groups and datasets in a group, without those that soft or external links lead to."""
+    """Groups and datasets in a group; soft and external links are skipped."""
     import h5py
 
     return {key: group[key] for key in group if isinstance(group.get(key, getlink=True), h5py.HardLink)}
