@@ -173,7 +173,7 @@ refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError
 
 
 def test_attributes_of_modules_do_not_decide_what_is_read():
-    """What Python believes about a module may be wrong: an error, or the right result."""
+    """Attributes changed from Python lead to an error or to the right result."""
     run(
         SIZES
         + """
@@ -232,7 +232,7 @@ for arrays in ((f4(4), f4(3), None, None), (f4(4), None, None, None), (f4(4), f4
 
 
 def names(declarations):
-    """What C or Cython declarations declare, in their order: "int a, *b; bool (*f)(void); void *c[2]" -> a b f c."""
+    """Names declared by C or Cython declarations, in order: "int a, *b; bool (*f)(void); void *c[2]" -> a b f c."""
     pieces = [piece.strip() for piece in re.split(r"[,;\n]", declarations)]
     return [re.search(r"\(\*(\w+)\)|(\w+)(\[\w*\])?$", piece).group(1, 2) for piece in pieces if piece]
 

@@ -1,4 +1,4 @@
-"""What lf.keras refuses, by name: layers that LSTM cannot be, options that Keras lacks, masks that are not lengths."""
+"""Refusals of lf.keras, by name: unsupported layers, options that Keras lacks, masks that are not lengths."""
 
 import numpy as np
 import pytest

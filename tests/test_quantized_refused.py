@@ -1,4 +1,4 @@
-"""What LSTM.quantized and its copies refuse: training, unknown formats, numbers and options that do not fit."""
+"""Refusals of LSTM.quantized and its copies: training, unknown formats, unsupported values and options."""
 
 from functools import partial
 

@@ -16,7 +16,7 @@ F64 = torch.float64
 
 
 def loop(lstm, x, state, resets):
-    """What recurrent policies do: step by step, states multiplied by 1 - episode_start. x (T, B, I)."""
+    """Loop of recurrent policies: step by step, states multiplied by 1 - episode_start. x (T, B, I)."""
     outputs = []
     for x_t, starts in zip(x, resets, strict=True):
         keep = (1.0 - starts.to(x.dtype)).view(1, -1, 1)

@@ -17,7 +17,7 @@ NUMBERS = "ifgoch"
 
 
 class Subject(NamedTuple):
-    """What a page shows: an LSTM in float64, its sequences and its first states."""
+    """Contents of a page: an LSTM in float64, its sequences and initial states."""
 
     lstm: LSTM
     label: str  # the repr of the caller's LSTM

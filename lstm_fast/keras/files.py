@@ -39,7 +39,7 @@ def names(path: str | PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        Names for `load`, in the order of the model; those in nested models are "model/layer".
+        Names for `load`, in the order of the model; nested layers are named "model/layer".
 
     Raises
     ------
