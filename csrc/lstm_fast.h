@@ -53,8 +53,7 @@ enum lstm_status {
 #define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
 #define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
 
-/* Terms per block of a sum. */
-#define LSTM_SUM_BLOCK 64
+#define LSTM_SUM_BLOCK 64 /* terms per block of a sum */
 
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4

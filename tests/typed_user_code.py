@@ -1,4 +1,4 @@
-"""Code of a user, with the types that it may rely on: mypy --strict checks it (test_stubs.py), and it runs.
+"""User code with type annotations: mypy --strict checks it (test_stubs.py), and it runs.
 
 Each public name of lstm_fast and lstm_fast.train is used once.
 """
