@@ -236,10 +236,6 @@ static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
     return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
 }
 
-#ifndef PAIRS_BELOW
-#define PAIRS_BELOW 0
-#endif
-
 /* How many of `full` full panels the next tile takes, of n_panels in all. One row takes three (or four) or two, so that
  * no single panel is left over if possible. */
 ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t n_panels, int64_t full) {
