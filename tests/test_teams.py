@@ -12,11 +12,13 @@ from units import ROOT, compiler
 import lstm_fast
 from lstm_fast import _core
 from module_cases import draw, make, train
+from optional import light
 from scripts import run
 from test_bits import assert_all_same_bits
 from test_c_driver import accepts
 
 BACKENDS = ["openmp", "pthreads"] if _core.has_openmp() else ["pthreads"]
+SANITIZERS = [["-fsanitize=thread"], ["-fsanitize=address,undefined"], []]
 SOURCES = [ROOT / "csrc" / f"{name}.c" for name in ("threads", "pool", "barrier", "system", "oversubscription")]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no threads yet")
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no threads 
 # ---- the back-ends -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flags", [["-fsanitize=thread"], ["-fsanitize=address,undefined"], []], ids=str)
+@pytest.mark.parametrize("flags", light(SANITIZERS, SANITIZERS[:1]), ids=str)
 def test_teams_exchange_numbers_without_races(flags, tmp_path):
     """The pool; OpenMP's own synchronization is invisible to ThreadSanitizer."""
     if not accepts(*flags):

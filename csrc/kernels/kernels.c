@@ -6,6 +6,7 @@
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
+#include "look_up.h"
 #include "norm.h"
 #include "outer.h"
 #include "product.h"
@@ -35,6 +36,7 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .norm = norm,
     .norm_backward = norm_backward,
     .product = product,
+    .look_up = look_up,
     .outer = outer,
     .random_words = random_words,
     .activate = activate_array,
