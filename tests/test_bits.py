@@ -188,6 +188,19 @@ def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most
         assert _core.use_isa(None) == lstm_fast.info()["isa"]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_sequence_gives_the_same_for_every_number_of_panels(isa, dtype):
+    """The tiles of one row beside those of several; steps take their panels in both directions."""
+    for H in range(20, 148, 7):
+        lstm = make("lstm", 3, H, dtype=dtype)
+        a = draw(np.random.default_rng(H), lstm, 4, 3)
+        batch = infer(lstm, a)
+        for b in range(3):
+            row = slice(b, b + 1)
+            alone = infer(lstm, {name: value[:, row] for name, value in a.items()})
+            assert_all_same_bits(alone, {name: batch[name][:, row] for name in batch}, f"row {b}, H = {H}")
+
+
 @pytest.mark.parametrize("B", [25, 49, 73, 169])
 def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
     """A step passes its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
