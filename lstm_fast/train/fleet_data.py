@@ -62,6 +62,7 @@ class FleetData:
         self.x = np.zeros((len(self.each), N, T, first.x.shape[2]), first.x.dtype)
         for to, data in zip(self.x, self.each):
             to[: data.n, : data.T] = data.x
+        self.has_lengths = any(data.lengths is not None for data in self.each)
         self.has_weights = any(data.weights is not None for data in self.each)
         self.y: Array | None = None
         if first.y is None or self.has_weights:
@@ -74,7 +75,7 @@ class FleetData:
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
         x = self.x[models[:, None], rows, :T].swapaxes(1, 2)
-        if all(self.each[k].lengths is None for k in models):
+        if not self.has_lengths or all(self.each[k].lengths is None for k in models):
             return x, None
         lengths = [
             np.full(len(own), self.each[k].T) if (of_k := self.each[k].lengths) is None else of_k[own]
