@@ -14,6 +14,11 @@ static inline enum lstm_format lstm_input_format(const struct lstm_model *model,
     return model->format == LSTM_FORMAT_INT8 && layer == 0 && !model->input_bits ? LSTM_FORMAT_REAL : model->format;
 }
 
+/* Whether a layer's x are symbols: W_ih is then packed as a table of rows of gates (loops/pack.h), always REAL. */
+static inline bool lstm_looks_up(const struct lstm_model *model, int64_t layer) {
+    return model->index_input && layer == 0;
+}
+
 /* Whether the format is handled by kernels/formats/. */
 static inline bool lstm_has_groups(enum lstm_format format) {
     return format == LSTM_FORMAT_BFLOAT16 || format == LSTM_FORMAT_INT8;
@@ -22,6 +27,24 @@ static inline bool lstm_has_groups(enum lstm_format format) {
 /* Bytes of one stored weight. */
 static inline int64_t lstm_format_bytes(enum lstm_format format, int64_t real_bytes) {
     return format == LSTM_FORMAT_REAL ? real_bytes : format == LSTM_FORMAT_INT8 ? 1 : 2;
+}
+
+/* A number of 16 bits as a float, exactly. */
+static inline float lstm_float_of_bfloat16(uint16_t half) {
+    union {
+        uint32_t word;
+        float x;
+    } number = {(uint32_t)half << 16};
+    return number.x;
+}
+static inline float lstm_float_of_float16(uint16_t half) {
+    const uint32_t magnitude = half & 0x7fff, bits = (magnitude << 13) + (112u << 23);
+    union {
+        uint32_t word;
+        float x;
+    } number = {magnitude < 0x7c00 ? bits : bits + (112u << 23)}; /* infinity and NaN have the largest exponent */
+    if (magnitude < 0x400) number.x = (float)magnitude * 0x1p-24f;
+    return half & 0x8000 ? -number.x : number.x;
 }
 
 /* The bits of a bfloat16: round to nearest even; subnormal numbers become zero; NaN stays NaN. */
@@ -41,6 +64,10 @@ static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) 
     const int64_t group = format == LSTM_FORMAT_INT8 ? 4 : format == LSTM_FORMAT_BFLOAT16 ? 2 : 1;
     return (depth + group - 1) & -group;
 }
+
+/* The integer that stands for a row's largest magnitude, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part of a
+ * 16-bit number is at most 127.) */
+static inline int lstm_largest_integer(int bits_of_row) { return bits_of_row == 16 ? 32512 : 127; }
 
 /* The maximum number of rows of a kernel call in kernels/formats/, and the length of a row of the rounded left operand
  * in its workspace, in numbers of four bytes. */

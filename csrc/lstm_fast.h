@@ -92,6 +92,7 @@ struct lstm_model {
     bool rounds_weights; /* with BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
     int input_bits;      /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
     bool initial_state;  /* a learned state: where sequences begin if the caller gives none, and where they restart */
+    bool index_input;    /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
     int64_t proj_size;   /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;
     double cell_clip, gate_clip;                                              /* 0: none */
@@ -186,7 +187,7 @@ void lstm_pack(const struct lstm_model *, const struct lstm_isa *, bool backward
  * A tape (64-byte aligned, lstm_tape_bytes) makes the call a training call; it then holds what backward needs. */
 struct lstm_forward {
     struct lstm_call call;
-    struct lstm_sequence x;      /* IN  (T, B, I) */
+    struct lstm_sequence x;      /* IN  (T, B, I); with index_input (T, B), in range (not checked) */
     struct lstm_sequence output; /* OUT (T, B, D * R); may not overlap x */
     const void *h_0, *c_0;       /* IN  (L * D, B, R) and (L * D, B, H), C order; NULL: the learned state, or zero. With
                                   * INT8, h_0 must be in [-1, 1] */
@@ -214,7 +215,7 @@ struct lstm_backward {
     const void *h_0, *c_0;         /* IN  as forward read them (of c_0, only whether it is NULL is used) */
     struct lstm_sequence d_output; /* IN  (T, B, D * R); data NULL: zero */
     const void *d_h_n, *d_c_n;     /* IN  (L * D, B, R) and (L * D, B, H); NULL: zero */
-    struct lstm_sequence d_x;      /* OUT (T, B, I); data NULL: not computed */
+    struct lstm_sequence d_x;      /* OUT (T, B, I); data NULL: not computed, as there is none with index_input */
     void *d_h_0, *d_c_0;           /* OUT likewise, of the initial states; may not overlap d_h_n, d_c_n */
     /* OUT (L * D, T, B): norms of the gradients that reach h and c at each step; NULL: not recorded (plain RNN: c). */
     double *d_h_norms, *d_c_norms;

@@ -56,15 +56,17 @@ static void plan_layer(struct total *t, const struct lstm_model *m, const struct
     const int64_t rows = backward ? d->n_gates * m->hidden_size : d->gates_width;
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->R_padded : d->R;
+    const bool looks_up = lstm_looks_up(m, layer);
     if (backward && lstm_has_groups(format)) {
         const int64_t depth = lstm_gates_depth(d->n_gates, m->hidden_size);
-        p->weight_ih = take(t, 1, matrix_bytes(t, d, format, input, depth), NULL);
+        p->weight_ih = take(t, looks_up ? 0 : 1, matrix_bytes(t, d, format, input, depth), NULL);
         p->weight_hh = take(t, 1, matrix_bytes(t, d, format, d->R, depth), NULL);
     } else {
-        p->weight_ih = take(t, 1, matrix_bytes(t, d, input_format, rows, inputs), NULL);
+        const enum lstm_format packed_format = looks_up ? LSTM_FORMAT_REAL : input_format;
+        p->weight_ih = take(t, looks_up && backward ? 0 : 1, matrix_bytes(t, d, packed_format, rows, inputs), NULL);
         p->weight_hh = take(t, 1, matrix_bytes(t, d, format, rows, units), NULL);
     }
-    p->scale_ih = input_format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
+    p->scale_ih = input_format == LSTM_FORMAT_INT8 && !looks_up ? take(t, 1, scale_bytes, NULL) : 0;
     p->scale_hh = format == LSTM_FORMAT_INT8 ? take(t, 1, scale_bytes, NULL) : 0;
     p->bias = backward ? 0 : take(t, 1, times(t, rows, d->element_bytes), NULL);
     const int64_t hr_columns = backward ? d->H_padded : d->R_padded, hr_depth = backward ? d->R : m->hidden_size;

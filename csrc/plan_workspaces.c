@@ -10,9 +10,10 @@
 /* Bytes between two layers in a segment. */
 #define BETWEEN_BYTES (128 << 10)
 
-/* The largest I of a layer. */
+/* The largest I of a layer that multiplies its input. */
 static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims *d) {
-    return m->num_layers > 1 ? at_least(m->input_size, d->output_width) : m->input_size;
+    const int64_t first = m->index_input ? 1 : m->input_size;
+    return m->num_layers > 1 ? at_least(first, d->output_width) : first;
 }
 
 /* Workspace per worker for the rounded left operands of the formats with groups: rows of `depth`, and one scale for
@@ -147,6 +148,7 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     p->default_h_0 = take(&t, 1, times(&t, m->initial_state ? LD : 1, h_rows), NULL);
     p->between = take(&t, m->num_layers > 1 ? 2 : 0,
                       times(&t, times(&t, between_rows, d.output_width), d.element_bytes), &p->between_bytes);
+    /* (or, with symbols, struct lstm_symbol_row of depth rows, which is no larger than LSTM_LARGEST_TILE columns) */
     p->packed_x = take(&t, largest_input(m, &d) + partial_tile, column_bytes, NULL);
     p->packed_h = take(&t, d.R + partial_tile, column_bytes, NULL);
     p->packed_unprojected = take(&t, m->proj_size ? m->hidden_size + partial_tile : 0, column_bytes, NULL);

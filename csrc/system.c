@@ -10,6 +10,9 @@
 #include <unistd.h>
 #endif
 #ifdef __linux__
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #endif
 
@@ -35,6 +38,18 @@ int lstm_usable_processors(void) {
     return n > 0 ? (int)n : 1;
 }
 
+/* The fourth word of a line like "0.20 0.18 0.12 1/80 11206". */
+int lstm_runnable_threads(void) {
+    char line[80] = "";
+    const int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    const ssize_t n = read(file, line, sizeof line - 1);
+    close(file);
+    const char *slash = n > 0 ? strchr(line, '/') : NULL;
+    while (slash && slash > line && slash[-1] != ' ') slash--;
+    return slash ? atoi(slash) : -1;
+}
+
 int lstm_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 void lstm_leave_processor(int thread, int from) {
@@ -47,6 +62,7 @@ void lstm_leave_processor(int thread, int from) {
 }
 #else
 int lstm_processor(void) { return -1; }
+int lstm_runnable_threads(void) { return -1; }
 int lstm_thread_id(void) { return 0; }
 void lstm_leave_processor(int thread, int from) { (void)thread, (void)from; }
 #ifdef _WIN32

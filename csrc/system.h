@@ -46,6 +46,7 @@ int64_t lstm_now_ns(void);        /* monotonic */
 int64_t lstm_thread_ran_ns(void); /* processor time of this thread */
 int lstm_processor(void);         /* on which this thread runs; -1: unknown */
 int lstm_usable_processors(void); /* of this process (affinity) */
+int lstm_runnable_threads(void);  /* of all processes, this one included; -1: unknown (not Linux). 10 us */
 void lstm_yield(void);            /* to another thread that is ready to run on this processor */
 
 /* Tells the processor that this is a loop that waits. */

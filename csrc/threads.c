@@ -168,13 +168,28 @@ static void run_team(int n_threads, struct lstm_shared *shared) {
     run_worker(0, 1, shared);
 }
 
+#define NS_BETWEEN_LOOKS 1000000ll
+
+/* Whether a team would find a processor for each of its workers, as seen in the last millisecond. */
+static bool has_spare_processors(int n_threads, int64_t now) {
+    static atomic_llong looked_ns;
+    static atomic_bool has_spare;
+    if (now - atomic_load_explicit(&looked_ns, memory_order_relaxed) >= NS_BETWEEN_LOOKS) {
+        const int n = lstm_runnable_threads(); /* this one among them */
+        atomic_store_explicit(&has_spare, n > 0 && n - 1 + n_threads <= lstm_usable_processors(), memory_order_relaxed);
+        atomic_store_explicit(&looked_ns, now, memory_order_relaxed);
+    }
+    return atomic_load_explicit(&has_spare, memory_order_relaxed);
+}
+
 /* On a team, unless the machine is oversubscribed. The splits that tests choose always get one, and are not recorded. */
 static void run_call(int n_threads, struct lstm_shared *shared) {
     const bool is_recorded = shared->call->split == LSTM_SPLIT_BEST;
     const int64_t begin = lstm_now_ns();
     if (is_recorded && lstm_is_oversubscribed()) {
         run_worker(0, 1, shared);
-        lstm_record_serial_call(lstm_now_ns() - begin);
+        const int64_t end = lstm_now_ns();
+        lstm_record_serial_call(end - begin, has_spare_processors(n_threads, end));
         return;
     }
     run_team(n_threads, shared);

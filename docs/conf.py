@@ -14,7 +14,7 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import lstm_fast as lf  # noqa: E402
 
@@ -33,8 +33,15 @@ INCLUDED = {
 NOT_LINKS = r"(?:[a-z]+:|#|/)"
 
 project, author, release = PROJECT["name"], PROJECT["authors"][0]["name"], PROJECT["version"]
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_copybutton"]
-exclude_patterns = ["_build", "README.md"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "README.md", "tutorials"]
 templates_path = ["_templates"]
 
 html_theme = "furo"
@@ -54,6 +61,24 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 default_role = "code"
 nitpicky = True
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "tutorials",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("figures",),
+    "reset_modules": (),
+    "capture_repr": (),
+    "abort_on_example_error": True,
+    "min_reported_time": 1e9,
+    "show_memory": False,
+    "write_computation_times": False,
+    "plot_gallery": True,
+    "show_signature": False,
+    "download_all_examples": False,
+}
 
 
 def rewrite(text, folder):

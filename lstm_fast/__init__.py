@@ -18,6 +18,7 @@
     _parameters.py   named parameters in one flat buffer; Gradients
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
+    _steps.py        validation of x of live sequences
     streaming.py     Stream: live sequences, one step at a time
     _structure.py    Structure: base class, options, sizes, parameters
     _inference.py    Network: base class, inference
@@ -29,6 +30,7 @@
     modules/         LSTM, RNN, LSTMCell
     _fingerprint.py  fingerprint: SHA-256 of the parameters
     comparison.py    compare_formats: error, size and time of each format
+    _functional.py   forward and backward pass of the functional API
     functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
@@ -46,6 +48,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
+    dask.py          predictions on many machines: collections of Dask, frames of Spark and Ray
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers
@@ -84,6 +87,7 @@ from ._threads import get_num_threads, num_threads, set_num_threads
 from .modules import LSTM, RNN, LSTMCell
 
 if TYPE_CHECKING:
+    from . import dask as dask
     from . import datasets as datasets
     from . import explain as explain
     from . import keras as keras
@@ -150,7 +154,19 @@ _LATER = {
     "rnn_forward": "functional",
     "rnn_backward": "functional",
 }
-_SUBMODULES = ("reference", "datasets", "train", "sklearn", "plot", "weights", "torch", "onnx", "keras", "explain")
+_SUBMODULES = (
+    "reference",
+    "datasets",
+    "train",
+    "sklearn",
+    "plot",
+    "weights",
+    "torch",
+    "onnx",
+    "keras",
+    "explain",
+    "dask",
+)
 
 
 def __getattr__(name: str) -> Any:

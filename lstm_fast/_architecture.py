@@ -53,6 +53,8 @@ def options(network: Network) -> dict[str, Any]:
     config = {name: value for name, value in network.config().items() if name not in INITIAL}
     if config.get("compute_dtype", "") is None:
         del config["compute_dtype"]  # files are read by versions that do not have it, and compared with theirs
+    if not config.get("index_input", True):
+        del config["index_input"]
     return config
 
 

@@ -84,6 +84,20 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
     return array
 
 
+def integer_array(name: str, value: Any) -> Array:
+    """Convert a value to a new array of int64; values beyond its range become its limit."""
+    try:
+        array = np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of integers, got {type(value).__name__} ({error})") from None
+    if array.dtype.kind not in "iu" and (array.size or array.dtype.kind != "f"):  # NumPy's dtype of [] is float64
+        raise TypeError(f"{name} must hold integers with index_input, got dtype {array.dtype} ({type(value).__name__})")
+    if array.dtype == np.uint64:
+        array = np.minimum(array, np.uint64(np.iinfo(np.int64).max))
+    return np.array(array, np.int64, order="C")
+
+
 def refuse_bits(name: str, value: Any) -> None:
     """Refuse an array of uint16 as numbers: a QuantizedLSTM stores the bits of bfloat16 in it."""
     if getattr(value, "dtype", None) == np.uint16:

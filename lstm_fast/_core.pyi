@@ -79,6 +79,7 @@ class Weights:
         format: str | None = None,
         compute_dtype: str | None = None,
         input_bits: int = 0,
+        index_input: bool = False,
         proj_size: int = 0,
         peepholes: bool = False,
         layer_norm: bool = False,
@@ -93,6 +94,8 @@ class Weights:
     def hidden_size(self) -> int: ...
     @property
     def h_size(self) -> int: ...
+    @property
+    def index_input(self) -> bool: ...
     @property
     def num_directions(self) -> int: ...
     @property
@@ -247,7 +250,12 @@ class TensorReader:
 @disjoint_base
 class TensorCalls:
     def __new__(
-        cls, weights: Weights, reader: TensorReader, copies: Iterable[np.ndarray], threads: Callable[[], int]
+        cls,
+        weights: Weights,
+        reader: TensorReader,
+        copies: Iterable[np.ndarray],
+        threads: Callable[[], int],
+        empty_like: Callable[[Any], Any],
     ) -> Self: ...
     def are_current(self, tensors: Iterable[Any]) -> bool: ...
     def call(

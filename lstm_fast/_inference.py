@@ -51,6 +51,8 @@ class Network(Structure):
             resets = resets if resets.any() else None
         if lengths is not None:
             lengths = layout.read_lengths(lengths)
+        if self._index_input:
+            layout.check_symbols(x, self._input_size, lengths)
         num_threads = _threads.resolve(num_threads)
         options = None if training is None else self._training_options(*training)
         output, h_n, c_n, tape = self._compute(x, h_0, c_0, lengths, resets, layout, num_threads, keep, options)
@@ -89,6 +91,8 @@ class Network(Structure):
         raise NotImplementedError
 
     def _read_x(self, x: Any) -> tuple[Array, Layout]:
+        if self._index_input:
+            return _layout.read_symbols(x, self._batch_first)
         return _layout.read_input(x, self._dtype, self._input_size, self._batch_first)
 
     def _read_states(

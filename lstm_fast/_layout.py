@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arguments import real_array, shaped
+from ._arguments import integer_array, order_of_lengths, real_array, shaped
 
 if TYPE_CHECKING:
     from ._types import Array, DType
@@ -174,6 +174,24 @@ class Layout:
         steps: Array = self.to_steps(flags)
         return steps
 
+    def check_symbols(self, x: Array, n_symbols: int, lengths: Any = None, name: str = "x") -> None:
+        """Raise unless the symbols x (T, B, 1), outside the padding, are from 0 to n_symbols - 1."""
+        if not x.size or (x.min() >= 0 and x.max() < n_symbols):
+            return
+        T, B = x.shape[:2]
+        wrong = (x[..., 0] < 0) | (x[..., 0] >= n_symbols)
+        if lengths is not None:
+            order_of_lengths(lengths, T, B)  # for its errors
+            wrong &= np.arange(T)[:, None] < np.asarray(lengths)
+        if wrong.any():
+            t, b = np.argwhere(wrong)[0]
+            positions = {"TBI": [t, b], "BTI": [b, t], "TI": [t], "BI": [b], "I": []}  # in the caller's axes
+            position = ", ".join(map(str, positions[self.axes]))
+            raise ValueError(
+                f"{name} must hold symbols from 0 to input_size - 1 = {n_symbols - 1}, got {x[t, b, 0]}"
+                + f" at [{position}]" * (position != "")
+            )
+
     def read_lengths(self, value: Any) -> Any:
         """Convert the lengths argument to that of a batch: a number is allowed for an unbatched sequence."""
         return [value] if self.axes == "TI" and value is not None and np.ndim(value) == 0 else value
@@ -195,6 +213,18 @@ def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, or_else
         return x, STEPS
     layout = UNBATCHED if x.ndim == 2 else BATCH_FIRST
     return layout.to_steps(x), layout
+
+
+def read_symbols(x: Any, batch_first: bool, or_else: str = "") -> tuple[Array, Layout]:
+    """Validate x of a network with index_input; return a copy as steps (T, B, 1), not yet checked, and its layout."""
+    x = integer_array("x", x)
+    if x.ndim not in (1, 2):
+        raise ValueError(
+            f"x must have shape {'(B, T)' if batch_first else '(T, B)'} or, unbatched, (T,), with index_input"
+            f"{or_else}, got {x.shape}"
+        )
+    layout = UNBATCHED if x.ndim == 1 else BATCH_FIRST if batch_first else STEPS
+    return layout.to_steps(x[..., None]), layout
 
 
 def read_cell_input(x: Any, dtype: DType, input_size: int) -> tuple[Array, Layout]:

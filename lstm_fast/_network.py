@@ -84,6 +84,7 @@ def backward(
     """
     x, weights = tape._x, tape._weights
     T, B, I = x.shape
+    compute_d_x = compute_d_x and not weights.index_input
     d_x = tape._layout.empty_steps(T, B, I, weights.dtype) if compute_d_x else None
     d_h_0 = np.empty((weights.n_states, B, weights.h_size), weights.dtype)
     d_c_0 = np.empty((weights.n_states, B, weights.hidden_size), weights.dtype) if weights.has_c else None

@@ -58,7 +58,7 @@ class Recurrent(Network, EditableParameterized):
         tape: Tape,
         d_output: Any,
         d_state: Any,
-        compute_d_x: bool = True,
+        compute_d_x: bool | None = None,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -76,7 +76,10 @@ class Recurrent(Network, EditableParameterized):
         if _arguments.flag("record_norms", record_norms):
             d_h_norms = np.zeros((self._num_layers * self.num_directions, T, B))
             d_c_norms = np.zeros_like(d_h_norms) if self._has_c else None
-        compute_d_x, num_threads = _arguments.flag("compute_d_x", compute_d_x), _threads.resolve(num_threads)
+        compute_d_x = not self._index_input if compute_d_x is None else _arguments.flag("compute_d_x", compute_d_x)
+        if compute_d_x and self._index_input:
+            raise ValueError("compute_d_x must be None or False with index_input: symbols have no gradient, got True")
+        num_threads = _threads.resolve(num_threads)
         flat = np.empty_like(self._version.flat)
         d_x, d_h_0, d_c_0 = self._compute_gradients(
             tape, d_output, d_h_n, d_c_n, flat, compute_d_x, num_threads, d_h_norms, d_c_norms

@@ -38,6 +38,7 @@ class Structure(Parameterized):
     seed = Fixed("Seed of the initial parameters and of the dropout masks.", _arguments.unchecked)
     recurrent_dropout = Setting("Dropout of h_prev, in training.", _arguments.probability, 0.0)
     zoneout: Setting[Any] = Setting("Zoneout of h, in training.", _arguments.probability, 0.0)
+    index_input = Fixed("Whether x are symbols, integers instead of vectors.", _arguments.flag, False)
     learn_initial_state = Fixed("Whether the initial state is a parameter.", _arguments.flag, False)
 
     if TYPE_CHECKING:  # values of the options, see Fixed
@@ -53,6 +54,7 @@ class Structure(Parameterized):
         _seed: Any
         _recurrent_dropout: float
         _zoneout: Any
+        _index_input: bool
         _learn_initial_state: bool
 
     _declared_options: ClassVar[dict[str, Fixed[Any]]]
@@ -109,7 +111,7 @@ class Structure(Parameterized):
             [name + suffix if name + suffix in shapes else None for name in _core.PARAMETERS] for suffix in suffixes
         ]
         # A tape belongs to networks of the same cell and the same sizes.
-        self._signature: tuple[Any, ...] = self._cell_name(), self._dtype, shapes, cell
+        self._signature: tuple[Any, ...] = self._cell_name(), self._dtype, self._index_input, shapes, cell
 
     def _cell_name(self) -> str:
         """Return the core's name of the cell."""
@@ -205,6 +207,7 @@ class Structure(Parameterized):
             self._num_layers,
             self.num_directions,
             arrays,
+            index_input=self._index_input,
             **self._cell,
             **options,
         )

@@ -27,7 +27,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def _container_limit() -> float:
+def container_limit() -> float:
     """Return the CPU quota of the control group (v2, v1), rounded up; infinity without a limit."""
     for quota_file, period_file in (
         ("/sys/fs/cgroup/cpu.max", None),
@@ -70,7 +70,7 @@ def get_num_threads() -> int:
     if scoped is not None:
         return scoped
     if _process is None:
-        _process = int(min(_core.max_threads(), _container_limit(), MOST_THREADS))
+        _process = int(min(_core.max_threads(), container_limit(), MOST_THREADS))
     return _process
 
 

@@ -60,7 +60,8 @@ class Fleet(EditableParameterized):
     TypeError
         If a model is no LSTM.
     ValueError
-        If there is no model, or one differs from the first; the message names the model and the option.
+        If there is no model, or one differs from the first; the message names the model and the option. Or with
+        index_input.
 
     See Also
     --------
@@ -104,6 +105,10 @@ class Fleet(EditableParameterized):
             if not isinstance(model, LSTM):
                 raise TypeError(f"models[{k}] must be an LSTM, got {network_type(model)}")
             _check_same(k, model, models[0])
+        if models[0].index_input:
+            raise ValueError(
+                "models must have index_input=False, got True: a Fleet takes vectors, such as one-hot ones"
+            )
         self._seeds = [model.seed for model in models]
         self._set_up(models[0], [copy.deepcopy(model._rng) for model in models])
         self._install(np.stack([model.flat_parameters for model in models]))

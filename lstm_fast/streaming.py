@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 import numpy as np
 
-from . import _arguments, _core, _threads
+from . import _arguments, _core, _steps, _threads
 
 if TYPE_CHECKING:
     from ._inference import Network
@@ -96,12 +96,7 @@ class Stream(_core.Stepper):
         self.reset()
 
     def _read_step(self, x: Any) -> Array:
-        x = _arguments.real_array("x", x, self.h.dtype)
-        I, B = self.module.input_size, self.batch_size
-        if x.shape != (B, I) and (B > 1 or x.shape != (I,)):
-            words = f"(B, I) = ({B}, {I})" + (f" or (I,) = ({I},)" if B == 1 else "")
-            raise ValueError(f"x must have shape {words}, got {x.shape}")
-        return np.ascontiguousarray(x)
+        return _steps.read_step(self.module, self.batch_size, x)
 
     def block(self, x: Any, *, num_threads: int | None = None) -> Array:
         """Run many steps in one call.
@@ -109,7 +104,7 @@ class Stream(_core.Stepper):
         Parameters
         ----------
         x : array_like of shape (T, B, I), or (T, I) for one sequence
-            Input of each step.
+            Input of each step. With index_input, integers of shape (T, B), or (T,) for one sequence.
         num_threads : int, optional
             Threads to use; by default those of `get_num_threads`.
 
@@ -128,17 +123,12 @@ class Stream(_core.Stepper):
 
     @_exclusive
     def _any_block(self, x: Any, num_threads: int | None) -> Array:
-        x = _arguments.real_array("x", x, self.h.dtype)
-        I, B = self.module.input_size, self.batch_size
-        if x.ndim < 2 or (x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,))):
-            words = f"(T, B, I) = (T, {B}, {I})" + (f" or (T, I) = (T, {I})" if B == 1 else "")
-            raise ValueError(f"x must have shape {words}, got {x.shape}")
-        output = np.empty((len(x), B, self.module.h_size), self.h.dtype)
+        steps, is_batch = _steps.read_block(self.module, self.batch_size, x)
+        output = np.empty((len(steps), self.batch_size, self.module.h_size), self.h.dtype)
         h_n, c_n = np.empty_like(self.h), None if self.c is None else np.empty_like(self.c)
-        steps = _arguments.sequence(x if x.ndim == 3 else x[:, None])
         self.weights.forward(steps, self.h, self.c, output, h_n, c_n, None, _threads.resolve(num_threads))
         self._set_state(h_n, c_n)
-        return output if x.ndim == 3 else output[:, 0]
+        return output if is_batch else output[:, 0]
 
     @property
     @_exclusive

@@ -87,6 +87,16 @@ def any_isa(request, isa_is_restored):
 
 
 @pytest.fixture
+def each_isa(isa_is_restored):
+    """Call it to iterate over the instruction sets of `isa`, each in use in its turn.
+
+    For tests whose expected result takes longer to compute than the results of all of them, so that it is computed
+    once, in one worker.
+    """
+    return lambda: map(_core.use_isa, BASES)
+
+
+@pytest.fixture
 def isas_with_fma(isa_is_restored):
     """Iterate to use each instruction set with fused multiply-add: all have the bits of the reference.
 

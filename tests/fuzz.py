@@ -32,6 +32,7 @@ except ImportError:
     onnxruntime = None
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-4}  # as in test_variants.py, with room for thousands of cases
+ROUNDINGS = 20  # random ones that tell how far rounding may move the result
 KINDS = ("lstm", "lstm", "lstm", "tanh", "relu")
 SIZES = (1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 33, 65)
 ONNX_NAMES = {
@@ -84,12 +85,34 @@ class Case:
         return module, a, *train(module, a, recompute_gates=self.recompute_gates, num_threads=self.num_threads)
 
 
-def compare(case, got, want, other, tolerance):
-    """Raises AssertionError where results differ by more than the tolerance."""
+def difference(got, want):
+    """Largest difference, relative to the largest number if that is above 1."""
+    return np.abs(got - want).max(initial=0) / max(1, np.abs(want).max(initial=0))
+
+
+def condition_error(case, module, a, run):
+    """The largest error that rounding the arrays to the dtype can cause, from a few random roundings.
+
+    Layer norm of few units amplifies rounding, and at a kink (a clip, relu) either side may be taken: a correct
+    computation may be this far from the exact result, and no tolerance holds for all configurations.
+    """
+    rng, eps = np.random.default_rng(case.seed), np.finfo(case.dtype).eps
+    exact, errors = expect(module, a, run), []
+    for _ in range(ROUNDINGS):
+        rounded = expect(module, a, run, jitter=lambda v: v * (1 + rng.uniform(-eps, eps, v.shape)))
+        errors += [difference(rounded[name], value) for name, value in exact.items()]
+    return max(errors)
+
+
+def compare(case, got, want, other, tolerance, allowance=lambda: 0.0):
+    """Raises AssertionError where results differ by more than the tolerance and the allowance, asked for if needed."""
     if any(not np.abs(value).max(initial=0) < 1e6 for value in want.values()):
         raise Skipped  # the state grew too large for float32: unbounded activations, fed back by peepholes
+    if all(difference(got[name], value) <= tolerance for name, value in want.items()):
+        return
+    tolerance += allowance()
     for name, value in want.items():
-        error = np.abs(got[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
+        error = difference(got[name], value)
         if not error <= tolerance:
             raise AssertionError(
                 f"{name} differs from {other} by {error:.2g} of its largest number, allowed {tolerance:.2g}\n    {case}"
@@ -100,14 +123,9 @@ def against_reference(seed):
     """All options."""
     case = Case(seed)
     module, a, got, tape = case.run()
-    want, tolerance = expect(module, a, tape.options), TOLERANCE[case.dtype]
-    if case.dtype is np.float32:  # layer norm of few units amplifies rounding, and a kink may be taken on either side:
-        rounded = expect(module, a, tape.options, np.float32)  # allow a multiple of the error of NumPy's float32
-        tolerance += 10 * max(
-            np.abs(rounded[name] - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
-            for name, value in want.items()
-        )
-    compare(case, got, want, "the reference", tolerance)
+    want = expect(module, a, tape.options)
+    allowance = lambda: 10 * condition_error(case, module, a, tape.options)  # noqa: E731
+    compare(case, got, want, "the reference", TOLERANCE[case.dtype], allowance)
 
 
 def against_torch(seed):
@@ -239,8 +257,10 @@ def against_onnxruntime(seed):
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     y, h_n, c_n = session.run(None, given)
     output, last = module(a["x"], (a["h_0"], a["c_0"]), lengths=a["lengths"], num_threads=case.num_threads)
+    got = {"output": output, "h_n": last[0], "c_n": last[1]}
     want = {"output": np.concatenate(list(np.moveaxis(y, 1, 0)), axis=-1), "h_n": h_n, "c_n": c_n}
-    compare(case, {"output": output, "h_n": last[0], "c_n": last[1]}, want, "ONNX Runtime", 3e-4)
+    allowance = lambda: 10 * condition_error(case, module, a, train(module, a)[1].options)  # noqa: E731
+    compare(case, got, want, "ONNX Runtime", 3e-4, allowance)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import numpy as np
+
 CHUNK = 25  # seeds
 MOST_PRINTED = 20  # failures of a check
 
@@ -26,7 +28,7 @@ class Skipped(Exception):
 def run_chunk(check, seeds, deadline):
     """(cases run, cases skipped, [(seed, message)]). Stops at the deadline."""
     ran, skipped, failures = 0, 0, []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", UserWarning)  # options drawn at random need not make sense together
         for seed in seeds:
             if time.monotonic() > deadline:

@@ -130,6 +130,33 @@ def known_wide(kind, dtype, k):
     return a, expect(module, a)
 
 
+def masks_of(module, tape, T, B):
+    """The masks drawn by a training pass, whose seed is on the tape."""
+    shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
+    return [
+        reference.dropout_mask(tape.options.seed, layer, shape, module.dropout, np.float64)
+        for layer in range(module.num_layers - 1)
+    ]
+
+
+DROPOUT_SHAPES = [Shape(5, 3, 4, 9), Shape(1, 8, 3, 16), Shape(600, 1, 3, 65)]
+DROPOUT_STRUCTURES = [dict(num_layers=3), dict(num_layers=2, bidirectional=True)]
+
+
+def make_with_dropout(kind, shape, k):
+    """A new module of DROPOUT_STRUCTURES[k]: all draw the same masks, as their seed is the same."""
+    return make(kind, shape.I, shape.H, dropout=0.3, **DROPOUT_STRUCTURES[k])
+
+
+@functools.cache
+def known_with_dropout(kind, shape, k):
+    """As known, for make_with_dropout; and the seed of the masks, which every training pass must have drawn."""
+    module = make_with_dropout(kind, shape, k)
+    a = draw(np.random.default_rng(shape), module, shape.T, shape.B)
+    *_, tape = module.forward(a["x"])
+    return a, expect(module, a, masks_of(module, tape, shape.T, shape.B)), tape.options.seed
+
+
 def reference_options(module):
     options = dict(num_layers=module.num_layers, bidirectional=module.bidirectional)
     return options if is_lstm(module) else options | {"nonlinearity": module.nonlinearity}

@@ -133,12 +133,12 @@ def masks(module, run, T, B):
     return drawn
 
 
-def expect(module, a, run, dtype=np.float64):
-    """The results and gradients that train should give, from the reference in this dtype."""
+def expect(module, a, run, dtype=np.float64, jitter=lambda array: array):
+    """The results and gradients that train should give, from the reference in this dtype, for jittered arrays."""
     T, B = a["x"].shape[:2]
-    parameters = {name: value.astype(dtype) for name, value in module.parameters().items()}
+    parameters = {name: jitter(value).astype(dtype) for name, value in module.parameters().items()}
     a = {
-        name: value.astype(dtype) if name not in ("lengths", "resets") and value is not None else value
+        name: jitter(value).astype(dtype) if name not in ("lengths", "resets") and value is not None else value
         for name, value in a.items()
     }
     options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(module, run, T, B)

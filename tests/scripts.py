@@ -43,10 +43,10 @@ def run(script, timeout=60, **environment):
     return output
 
 
-def long_call(mode, n_threads=1, hidden_size=512, options=None):
-    """Script: `long`, a call of about a second at the speed of the machine; `short`, a short one, and what it gives."""
+def long_call(mode, n_threads=1, hidden_size=512, options=None, duration=1.0):
+    """Script: `long`, a call of about that many seconds at the speed of the machine; `short`, and what it gives."""
     return (
-        f"mode, n, H, options = {mode!r}, {n_threads}, {hidden_size}, {options or {}}"
+        f"mode, n, H, options, duration = {mode!r}, {n_threads}, {hidden_size}, {options or {}}, {duration}"
         + """
 lstm = lf.LSTM(1, H, seed=0, **options)
 def call(T):
@@ -62,7 +62,7 @@ def seconds(function):
     function()
     return time.monotonic() - begin
 call(20)()
-T = max(40, int(200 / seconds(call(200))))
+T = max(40, int(duration * 200 / seconds(call(200))))
 short, long = call(10), call(T)
 want = short() if mode != "training" or not lstm.dropout else None
 """

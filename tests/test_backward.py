@@ -4,13 +4,13 @@ pass.
 Complex steps go through the reference's forward pass and share no formula with any backward pass.
 """
 
-import functools
-
 import numpy as np
 import pytest
 
 from lstm_fast import reference
 from module_cases import (
+    DROPOUT_SHAPES,
+    DROPOUT_STRUCTURES,
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -19,17 +19,18 @@ from module_cases import (
     STRUCTURES,
     Shape,
     draw,
-    expect,
     is_lstm,
     known,
+    known_with_dropout,
     make,
+    make_with_dropout,
+    masks_of,
     reference_options,
     states,
     train,
 )
 from numdiff import complex_step
 from optional import light
-from test_forward import masks_of
 from tolerances import LONG_GRADIENT_F32, assert_same_bits, assert_within, gradient_error, gradient_tolerance
 
 
@@ -63,32 +64,30 @@ def numerical_gradients(module, a, masks):
     }
 
 
-@functools.cache
-def complex_step_case(kind, k):
-    """The parameters of a module, arguments, and numerical gradients, computed once for all instruction sets."""
-    structure = STRUCTURES[k]
-    module = make(kind, 2, 3, seed=k, **structure)
-    a = draw(np.random.default_rng([k, KINDS.index(kind)]), module, 4, 2)
-    return module.state_dict(), a, numerical_gradients(module, a, None)
-
-
 @pytest.mark.parametrize("k", range(len(STRUCTURES)), ids=lambda k: "-".join(map(str, STRUCTURES[k].values())))
 @pytest.mark.parametrize("kind", KINDS)
-def test_backward_float64_matches_complex_step(isa, poison, kind, k):
-    parameters, a, want = complex_step_case(kind, k)
-    module = make(kind, 2, 3, **STRUCTURES[k])
-    module.load_state_dict(parameters)
-    assert_gradients(train(module, a)[0], want, np.float64, STRUCTURES[k])
+def test_backward_float64_matches_complex_step(each_isa, poison, kind, k):
+    module = make(kind, 2, 3, seed=k, **STRUCTURES[k])
+    a = draw(np.random.default_rng([k, KINDS.index(kind)]), module, 4, 2)
+    want = numerical_gradients(module, a, None)
+    for isa in each_isa():
+        module = make(kind, 2, 3, seed=k, **STRUCTURES[k])
+        assert_gradients(train(module, a)[0], want, np.float64, f"{STRUCTURES[k]}, {isa}")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_backward_with_dropout_matches_complex_step(isa, poison, kind):
-    module = make(kind, 2, 3, num_layers=2, bidirectional=True, dropout=0.4)
-    a = draw(np.random.default_rng(4), module, 3, 2)
-    got, tape = train(module, a, training=True)
-    masks = masks_of(module, tape, 3, 2)
-    assert 0 < (masks[0] == 0).sum() < masks[0].size
-    assert_gradients(got, numerical_gradients(module, a, masks), np.float64, "dropout")
+def test_backward_with_dropout_matches_complex_step(each_isa, poison, kind):
+    drawn, want = None, None
+    for isa in each_isa():
+        module = make(kind, 2, 3, num_layers=2, bidirectional=True, dropout=0.4)
+        a = draw(np.random.default_rng(4), module, 3, 2)
+        got, tape = train(module, a, training=True)
+        if want is None:
+            drawn, masks = tape.options.seed, masks_of(module, tape, 3, 2)
+            assert 0 < (masks[0] == 0).sum() < masks[0].size
+            want = numerical_gradients(module, a, masks)
+        assert tape.options.seed == drawn
+        assert_gradients(got, want, np.float64, f"dropout, {isa}")
 
 
 # ---- against the reference -----------------------------------------------------------------------------------------
@@ -96,42 +95,44 @@ def test_backward_with_dropout_matches_complex_step(isa, poison, kind):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_backward_matches_reference_at_every_shape(isa, poison, kind, dtype):
-    for n, shape in enumerate(SHAPES):
-        k = n % len(STRUCTURES)
-        a, want = known(kind, dtype, shape, k)
-        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
-        assert_gradients(train(module, a)[0], want, dtype, f"{shape} {STRUCTURES[k]}")
+def test_backward_matches_reference_at_every_shape(each_isa, poison, kind, dtype):
+    for isa in each_isa():
+        for n, shape in enumerate(SHAPES):
+            k = n % len(STRUCTURES)
+            a, want = known(kind, dtype, shape, k)
+            module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+            assert_gradients(train(module, a)[0], want, dtype, f"{shape} {STRUCTURES[k]}, {isa}")
 
 
 @pytest.mark.parametrize("k", [0, 1], ids=lambda k: str(STRUCTURES[k]))
-def test_backward_float32_is_within_1e_6_of_float64(isa, k):
+def test_backward_float32_is_within_1e_6_of_float64(each_isa, k):
     a, want = known("lstm", np.float32, Shape(100, 3, 40, 256), k, 0)
-    lstm = make("lstm", 40, 256, dtype=np.float32, **STRUCTURES[k])
-    assert_gradients(train(lstm, a)[0], want, np.float32, STRUCTURES[k])
+    for isa in each_isa():
+        lstm = make("lstm", 40, 256, dtype=np.float32, **STRUCTURES[k])
+        assert_gradients(train(lstm, a)[0], want, np.float32, f"{STRUCTURES[k]}, {isa}")
 
 
 @pytest.mark.parametrize("dtype", light(DTYPES, DTYPES[:1]))
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", LONG_SHAPES)
-def test_backward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
-    shape = LONG_SHAPES[name]
-    for k in (1, 2) if kind == "lstm" else (4,):
-        a, want = known(kind, dtype, shape, k)
-        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
-        tolerance = LONG_GRADIENT_F32 if dtype is np.float32 else None
-        assert_gradients(train(module, a)[0], want, dtype, STRUCTURES[k], tolerance)
+def test_backward_matches_reference_beyond_one_block(each_isa, poison, name, kind, dtype):
+    shape, tolerance = LONG_SHAPES[name], LONG_GRADIENT_F32 if dtype is np.float32 else None
+    for isa in each_isa():
+        for k in (1, 2) if kind == "lstm" else (4,):
+            a, want = known(kind, dtype, shape, k)
+            module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+            assert_gradients(train(module, a)[0], want, dtype, f"{STRUCTURES[k]}, {isa}", tolerance)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [Shape(5, 3, 4, 9), Shape(1, 8, 3, 16), Shape(600, 1, 3, 65)], ids=str)
-def test_backward_with_dropout_matches_reference_with_its_masks(isa, poison, kind, shape):
-    T, B, I, H = shape
-    for structure in (dict(num_layers=3), dict(num_layers=2, bidirectional=True)):
-        module = make(kind, I, H, dropout=0.3, **structure)
-        a = draw(np.random.default_rng(shape), module, T, B)
-        got, tape = train(module, a, training=True)
-        assert_gradients(got, expect(module, a, masks_of(module, tape, T, B)), np.float64, structure)
+@pytest.mark.parametrize("shape", DROPOUT_SHAPES, ids=str)
+def test_backward_with_dropout_matches_reference_with_its_masks(each_isa, poison, kind, shape):
+    for isa in each_isa():
+        for k, structure in enumerate(DROPOUT_STRUCTURES):
+            a, want, seed = known_with_dropout(kind, shape, k)
+            got, tape = train(make_with_dropout(kind, shape, k), a, training=True)
+            assert tape.options.seed == seed
+            assert_gradients(got, want, np.float64, f"{structure}, {isa}")
 
 
 @pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)

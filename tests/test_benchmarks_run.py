@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optional import heavy
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
@@ -113,6 +115,7 @@ def compare(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout.splitlines()
 
 
+@heavy
 def test_a_run_writes_what_show_prints_again(tmp_path):
     lines = compare("--only", "odd,stack", "--shape", "50,3,7,20", "--shape", "1,1,64,64", "--rounds", 2, "--peers", "",
                     "--out", tmp_path)  # fmt: skip

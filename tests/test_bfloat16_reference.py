@@ -13,6 +13,7 @@ from lstm_fast.reference import bfloat16_cell, bfloat16_layer, bfloat16_sums
 from lstm_fast.reference.float32_slopes import SLOPES, slope
 from lstm_fast.reference.formats import chain, product_float32
 from option_cases import LSTM_OPTIONS, draw, expect, make, train
+from optional import light
 from tolerances import assert_same_bits
 
 OPTIONS = {
@@ -23,11 +24,15 @@ OPTIONS = {
 }
 
 
+SINGLE = [name for name in OPTIONS if "all" not in name]
+LIGHT = ["plain", "all", *SINGLE[1::5]]
+
+
 def norm_of_difference(got, want):
     return np.linalg.norm((got - want).ravel()) / np.linalg.norm(want.ravel())
 
 
-@pytest.mark.parametrize("option", [name for name in OPTIONS if "all" not in name])
+@pytest.mark.parametrize("option", light(SINGLE, SINGLE[::4]))
 def test_gradients_are_close_to_those_in_float64(option):
     options = OPTIONS[option]
     module = make("lstm", 4, 17, options, dtype=np.float32, seed=3, num_layers=2, bidirectional=True)
@@ -67,9 +72,9 @@ def assert_bits_of_float32_kernels(options, T, B, I, H, seed=1, **structure):
         assert_same_bits(got[name], want, name)
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_all_but_the_products_has_the_bits_of_the_float32_kernels(float32_products, options):
-    assert_bits_of_float32_kernels((*options, "given_h_0"), 6, 4, 3, 9, num_layers=2, bidirectional=True)
+@pytest.mark.parametrize("option", light(list(OPTIONS), LIGHT))
+def test_all_but_the_products_has_the_bits_of_the_float32_kernels(float32_products, option):
+    assert_bits_of_float32_kernels((*OPTIONS[option], "given_h_0"), 6, 4, 3, 9, num_layers=2, bidirectional=True)
 
 
 @pytest.mark.parametrize(

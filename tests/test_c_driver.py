@@ -14,6 +14,7 @@ import subprocess
 import pytest
 from units import ROOT, compiler, units
 
+from once import once_per_run
 from optional import heavy
 
 ADDRESS = ["-fsanitize=address", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -26,9 +27,8 @@ def accepts(*flags):
     return subprocess.run(command, input="int main(void){return 0;}", text=True, capture_output=True).returncode == 0
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("driver")
+def build(folder):
+    """The three programs."""
     sanitizers = [*ADDRESS, *UNDEFINED] if accepts(*ADDRESS, *UNDEFINED) else []
     extra = ["-O0", "-g", "-fopenmp", f"-I{ROOT}/csrc"]
 
@@ -46,7 +46,11 @@ def driver(tmp_path_factory):
     for name in ("driver", "calls", "rare"):
         objects = [folder / f"main_{name}.o", *core]
         subprocess.run([*compiler(), *extra, *sanitizers, *objects, "-lm", "-o", folder / name], check=True)
-    return folder / "driver"
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    return once_per_run(tmp_path_factory, "driver", build) / "driver"
 
 
 def run_program(path, *words):

@@ -10,6 +10,7 @@ import pytest
 from units import ROOT, compiler, target_machine
 
 import lstm_fast as lf
+from once import once_per_run
 from optional import MUST_HAVE_ALL
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -50,11 +51,14 @@ def installed(tmp_path_factory):
         pytest.skip("takes half a minute: LSTM_FAST_TEST_ALL=1")
     if not shutil.which("cmake"):
         pytest.skip("no cmake")
-    build, to = tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("installed")
-    run("cmake", "-S", ROOT, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_INSTALL_PREFIX={to}")
-    run("cmake", "--build", build, "-j2")
-    run("cmake", "--install", build)
-    return to
+
+    def install(to):
+        build = tmp_path_factory.mktemp("build")
+        run("cmake", "-S", ROOT, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_INSTALL_PREFIX={to}")
+        run("cmake", "--build", build, "-j2")
+        run("cmake", "--install", build)
+
+    return once_per_run(tmp_path_factory, "installed", install)
 
 
 def test_examples_find_the_installed_library_and_agree_with_python(installed, tmp_path):

@@ -42,6 +42,7 @@ def test_c_core_compiles_without_a_warning(compiler):
     check_syntax(compiler, sources)
 
 
+@heavy
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_each_file_of_the_c_core_compiles_alone(compiler):
     """As an editor opens it: nothing included before, no flags but those of isas.h for what names its instructions."""

@@ -11,6 +11,7 @@ import pytest
 
 import lstm_fast as lf
 from optional import MUST_HAVE_ALL, light, needs
+from rank_cases import on_ranks
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SEEDS = (0, 1, 2) if MUST_HAVE_ALL else (0,)  # one in the light suite
@@ -185,3 +186,23 @@ def test_scores_in_fewer_bits_are_nearly_those_of_float32(example, tmp_path):
 def test_a_package_without_which_there_are_no_data_is_named(example):
     with pytest.raises(SystemExit, match="no_such_package.*lstm_fast\\[examples\\]"):
         example("installed").folder("no_such_package")
+
+
+@needs("optuna", "safetensors")
+@pytest.mark.filterwarnings("ignore:.*experimental")
+def test_optuna_prunes_trials_and_finds_settings(example, capsys):
+    pruning = example("pruning")
+    error = pruning.main(["--quick"])
+    assert error < 40 and "of 12 trials pruned" in capsys.readouterr().out
+    study, n_epochs = pruning.search(10, 10, 0)
+    states = [trial.state.name for trial in study.trials]
+    assert set(states) == {"PRUNED", "COMPLETE"} and n_epochs < 100
+    assert n_epochs == sum(trial.last_step + 1 for trial in study.trials)
+
+
+def test_ranks_train_the_network_of_one_process(example, capsys):
+    parallel = example("data_parallel")
+    alone, together = (on_ranks(n, lambda comm: parallel.main(["--quick"], comm)) for n in (1, 3))
+    assert "3 processes" in capsys.readouterr().out
+    for losses, error in together:
+        assert losses == pytest.approx(alone[0][0], rel=1e-4) and error == pytest.approx(alone[0][1], rel=1e-3)

@@ -306,6 +306,7 @@ def test_refused():
     output, _, tape = fleet.forward(x)
     for match, call in {
         "at least one LSTM": lambda: lf.Fleet([]),
+        "models must have index_input=False": lambda: lf.Fleet([lf.LSTM(3, 5, index_input=True)]),
         r"models\[0\] must be an LSTM, got RNN": lambda: lf.Fleet([lf.RNN(3, 5)]),
         r"x must have shape \(K, T, B, I\)": lambda: fleet(x[:1]),
         "x must have shape": lambda: fleet(x[0, 0]),

@@ -7,12 +7,13 @@ import textwrap
 import pytest
 
 from lstm_fast import _core
+from optional import MUST_HAVE_ALL, light
 from scripts import PRELUDE, run
 
 BACKENDS = ["openmp", "pthreads"] if _core.has_openmp() else ["pthreads"]
 
 
-@pytest.fixture(autouse=True, params=BACKENDS)
+@pytest.fixture(autouse=True, params=light(BACKENDS, [_core.threads()]))
 def backend(request, monkeypatch):
     """Of the threads in each script."""
     monkeypatch.setenv("LSTM_FAST_THREADS", request.param)
@@ -153,8 +154,10 @@ for turn in range(10):
 
 
 def test_a_fork_while_tapes_come_and_go_leaves_no_lock_behind():
+    turns = 60 if MUST_HAVE_ALL else 20
     run(
-        IN_CHILD
+        f"TURNS = {turns}"
+        + IN_CHILD
         + """
 Memory, stop = type(lstm.forward(x)[2]._memory), threading.Event()
 def use(n):
@@ -166,7 +169,7 @@ def keep_busy():
         use(1)
 others = [threading.Thread(target=keep_busy) for _ in range(4)]
 for other in others: other.start()
-results = [in_child(lambda: use(2)) for turn in range(60)]
+results = [in_child(lambda: use(2)) for turn in range(TURNS)]
 stop.set()
 for other in others: other.join()
 assert all(results), results

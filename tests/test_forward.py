@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from lstm_fast import reference
 from module_cases import (
+    DROPOUT_SHAPES,
+    DROPOUT_STRUCTURES,
     DTYPES,
     EMPTY_SHAPES,
     KINDS,
@@ -20,7 +21,9 @@ from module_cases import (
     infer,
     known,
     known_wide,
+    known_with_dropout,
     make,
+    make_with_dropout,
     states,
     train,
 )
@@ -39,44 +42,48 @@ def assert_results(got, want, dtype, case):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_forward_matches_reference_at_every_shape(isa, poison, kind, dtype):
-    for n, shape in enumerate(SHAPES):
-        k = n % len(STRUCTURES)
-        a, want = known(kind, dtype, shape, k)
-        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
-        case = f"{shape} {STRUCTURES[k]}"
-        assert_results(infer(module, a), want, dtype, case)
-        assert_results(train(module, a)[0], want, dtype, "training, " + case)
+def test_forward_matches_reference_at_every_shape(each_isa, poison, kind, dtype):
+    for isa in each_isa():
+        for n, shape in enumerate(SHAPES):
+            k = n % len(STRUCTURES)
+            a, want = known(kind, dtype, shape, k)
+            module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+            case = f"{shape} {STRUCTURES[k]}, {isa}"
+            assert_results(infer(module, a), want, dtype, case)
+            assert_results(train(module, a)[0], want, dtype, "training, " + case)
 
 
 @pytest.mark.parametrize("k", [0, 1], ids=lambda k: str(STRUCTURES[k]))
-def test_forward_float32_is_within_8_epsilons_of_float64(isa, k):
-    for seed in range(3):
-        a, want = known("lstm", np.float32, Shape(100, 3, 40, 256), k, seed)
-        lstm = make("lstm", 40, 256, dtype=np.float32, seed=seed, **STRUCTURES[k])
-        assert_results(infer(lstm, a), want, np.float32, f"seed {seed}")
+def test_forward_float32_is_within_8_epsilons_of_float64(each_isa, k):
+    for isa in each_isa():
+        for seed in range(3):
+            a, want = known("lstm", np.float32, Shape(100, 3, 40, 256), k, seed)
+            lstm = make("lstm", 40, 256, dtype=np.float32, seed=seed, **STRUCTURES[k])
+            assert_results(infer(lstm, a), want, np.float32, f"seed {seed}, {isa}")
 
 
 @pytest.mark.parametrize("dtype", light(DTYPES, DTYPES[:1]))
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", LONG_SHAPES)
-def test_forward_matches_reference_beyond_one_block(isa, poison, name, kind, dtype):
+def test_forward_matches_reference_beyond_one_block(each_isa, poison, name, kind, dtype):
     shape = LONG_SHAPES[name]
-    for k in (1, 2) if kind == "lstm" else (4,):
-        a, want = known(kind, dtype, shape, k)
-        module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
-        assert_results(infer(module, a), want, dtype, STRUCTURES[k])
-        assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}")
+    for isa in each_isa():
+        for k in (1, 2) if kind == "lstm" else (4,):
+            a, want = known(kind, dtype, shape, k)
+            module = make(kind, shape.I, shape.H, dtype=dtype, **STRUCTURES[k])
+            assert_results(infer(module, a), want, dtype, f"{STRUCTURES[k]}, {isa}")
+            assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}, {isa}")
 
 
 @pytest.mark.parametrize("dtype", light(DTYPES, DTYPES[:1]))
 @pytest.mark.parametrize("kind", KINDS)
-def test_forward_matches_reference_beyond_one_block_of_rows(isa, poison, kind, dtype):
-    for k in (1, 2) if kind == "lstm" else (4,):
-        a, want = known_wide(kind, dtype, k)
-        module = make(kind, 1400, 3, dtype=dtype, **STRUCTURES[k])
-        assert_results(infer(module, a), want, dtype, STRUCTURES[k])
-        assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}")
+def test_forward_matches_reference_beyond_one_block_of_rows(each_isa, poison, kind, dtype):
+    for isa in each_isa():
+        for k in (1, 2) if kind == "lstm" else (4,):
+            a, want = known_wide(kind, dtype, k)
+            module = make(kind, 1400, 3, dtype=dtype, **STRUCTURES[k])
+            assert_results(infer(module, a), want, dtype, f"{STRUCTURES[k]}, {isa}")
+            assert_results(train(module, a)[0], want, dtype, f"training, {STRUCTURES[k]}, {isa}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,26 +153,17 @@ def test_modules_match_golden_results_of_pytorch_forward_and_backward(isa, case,
 # ---- dropout -------------------------------------------------------------------------------------------------------
 
 
-def masks_of(module, tape, T, B):
-    """The masks drawn by a training pass, whose seed is on the tape."""
-    shape = (T, B, (1 + module.bidirectional) * module.hidden_size)
-    return [
-        reference.dropout_mask(tape.options.seed, layer, shape, module.dropout, np.float64)
-        for layer in range(module.num_layers - 1)
-    ]
-
-
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [Shape(5, 3, 4, 9), Shape(1, 8, 3, 16), Shape(600, 1, 3, 65)], ids=str)
-def test_forward_with_dropout_matches_reference_with_its_masks(isa, poison, kind, shape):
-    T, B, I, H = shape
-    for structure in (dict(num_layers=3), dict(num_layers=2, bidirectional=True)):
-        module = make(kind, I, H, dropout=0.3, **structure)
-        a = draw(np.random.default_rng(shape), module, T, B)
-        got, tape = train(module, a, training=True)
-        want = expect(module, a, masks_of(module, tape, T, B))
-        assert_results(got, want, np.float64, structure)
-        assert forward_error(infer(module, a)["output"], got["output"]) > 1e-3
+@pytest.mark.parametrize("shape", DROPOUT_SHAPES, ids=str)
+def test_forward_with_dropout_matches_reference_with_its_masks(each_isa, poison, kind, shape):
+    for isa in each_isa():
+        for k, structure in enumerate(DROPOUT_STRUCTURES):
+            a, want, seed = known_with_dropout(kind, shape, k)
+            module = make_with_dropout(kind, shape, k)
+            got, tape = train(module, a, training=True)
+            assert tape.options.seed == seed
+            assert_results(got, want, np.float64, f"{structure}, {isa}")
+            assert forward_error(infer(module, a)["output"], got["output"]) > 1e-3
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5])

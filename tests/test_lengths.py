@@ -88,7 +88,7 @@ def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("split", ["rows", "directions", "units"])
 @pytest.mark.parametrize("structure", STRUCTURES[1::2] + [dict(num_layers=3, dropout=0.4)], ids=str)
-def test_threads_change_no_bit(isa, split, structure, dtype):
+def test_threads_change_no_bit(some_isa, split, structure, dtype):
     T, B = 23, 19
     rng = np.random.default_rng(5)
     lengths = draw_lengths(rng, T, B)

@@ -16,6 +16,7 @@ import pytest
 from checkout import ROOT, copy_source
 from lstm_fast import _core
 from mutate import without_optimization
+from once import once_per_run
 from optional import require
 
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -25,14 +26,17 @@ IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 def dist(tmp_path_factory):
     """Folder of the sdist and of the wheel that was built from the sdist."""
     require("build")
-    clone, dist = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
-    copy_source(clone)
-    without_optimization(clone)
-    isolation = ["--no-isolation"] if find_spec("Cython") else []
-    command = [sys.executable, "-m", "build", *isolation, "--outdir", dist, clone]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return dist
+
+    def build(dist):
+        clone = tmp_path_factory.mktemp("clone")
+        copy_source(clone)
+        without_optimization(clone)
+        isolation = ["--no-isolation"] if find_spec("Cython") else []
+        command = [sys.executable, "-m", "build", *isolation, "--outdir", dist, clone]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    return once_per_run(tmp_path_factory, "dist", build)
 
 
 def only(paths):

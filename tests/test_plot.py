@@ -16,10 +16,14 @@ from matplotlib.lines import Line2D
 
 import lstm_fast as lf
 from lstm_fast.tour.unit import make_unit
-from optional import light
+from optional import heavy, light
 from plot_checks import ROOT, check_legible, overlap, trained
 
 pytest_plugins = "plot_fixtures"
+
+
+STYLES = [(name, "dark_background") for name in ("unit", "unrolled", "gates", "history", "forecast", "gradient_flow")]
+STYLES += [("gates", "ggplot")]
 
 
 def plots():
@@ -53,7 +57,7 @@ def test_plots_are_legible_side_by_side_and_in_subfigures(drawn, names):
         assert min(overlap(a, b)) <= 1, f"{one.get_text()!r} overlaps {other.get_text()!r}"
 
 
-@pytest.mark.parametrize("name, style", [*((name, "dark_background") for name in plots()), ("gates", "ggplot")])
+@pytest.mark.parametrize("name, style", light(STYLES, STYLES[2::2]))
 def test_plots_follow_the_callers_style(drawn, name, style):
     with matplotlib.style.context(style):
         ax = plots()[name](None)
@@ -97,6 +101,7 @@ def test_without_matplotlib_the_error_says_what_to_install():
     assert done.stderr.splitlines()[-1] == 'ImportError: lstm_fast.plot needs matplotlib: pip install "lstm_fast[plot]"'
 
 
+@heavy
 def test_gallery_is_drawn_and_small(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("gallery", ROOT / "docs" / "gallery.py")
     gallery = importlib.util.module_from_spec(spec)

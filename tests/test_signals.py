@@ -59,7 +59,7 @@ assert np.float32(1e-40) * np.float32(1) != 0
 
 def test_handlers_run_during_a_call_and_may_raise_anything():
     run(
-        long_call("inference", 2)
+        long_call("inference", 2, duration=0.5)
         + """
 want = long()
 calls = []
@@ -169,7 +169,7 @@ for call in (torch.no_grad()(lambda: lstm(x)), training):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_handlers_compute_in_the_callers_floating_point_mode(mode, n_threads):
     run(
-        long_call(mode, n_threads)
+        long_call(mode, n_threads, duration=0.3)
         + """
 tiny, seen = np.full(8, 1e-40, np.float32), []
 signal.signal(signal.SIGALRM, lambda *_: seen.append(float((tiny * np.float32(1)).min())))

@@ -12,11 +12,19 @@ import pytest
 
 import lstm_fast as lf
 from chromium import Browser, needs_browser
+from once import once_per_run
 from optional import heavy, missing, needs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PACKAGES = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py"}
+PACKAGES = {
+    "sklearn": "sklearn",
+    "plot": "matplotlib",
+    "torch": "torch",
+    "onnx": "onnx",
+    "keras": "h5py",
+    "dask": "dask",
+}
 ELSEWHERE = {"explain.md"}  # test_explain.py runs its code
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the source tree")
@@ -91,10 +99,12 @@ def test_reference_has_every_public_name(module):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Built with warnings as errors, and a broken link within the site is a warning."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "-d", str(folder / "doctrees"), str(DOCS)]
-    subprocess.run([*command, str(folder / "html")], check=True, cwd=ROOT)
-    return folder / "html"
+
+    def build(folder):
+        command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "-d", str(folder / "doctrees"), str(DOCS)]
+        subprocess.run([*command, str(folder / "html")], check=True, cwd=ROOT)
+
+    return once_per_run(tmp_path_factory, "site", build) / "html"
 
 
 @heavy

@@ -14,7 +14,7 @@ from scripts import long_call, run
 
 
 @pytest.mark.parametrize("n_threads, T, H, turns", [(1, 3, 5, 150), (2, 60, 33, 20)])
-def test_threads_share_an_object_while_one_swaps_its_weights(isa, n_threads, T, H, turns):
+def test_threads_share_an_object_while_one_swaps_its_weights(some_isa, n_threads, T, H, turns):
     lstm = make("lstm", 3, H, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(8), lstm, T, 9)
     sets = [make("lstm", 3, H, num_layers=2, bidirectional=True, seed=seed).state_dict() for seed in (1, 2)]

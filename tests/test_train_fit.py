@@ -5,7 +5,8 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, fit
-from lstm_fast.train.data import Sequences, batches
+from lstm_fast.train.batches import draw_groups
+from lstm_fast.train.data import Sequences
 from optional import needs
 from tolerances import assert_same_bits
 from training_cases import model, run, sums
@@ -132,10 +133,10 @@ def test_schedules_scale_the_learning_rate():
 def test_batches_hold_each_sequence_once_and_similar_lengths():
     x, _ = sums(200)
     data = Sequences(lf.LSTM(2, 4, batch_first=True), x)
-    groups = batches(np.random.default_rng(0), data, 8, True)
+    groups = draw_groups(np.random.default_rng(0), data, 8, True)
     assert sorted(np.concatenate(groups)) == list(range(200))
     assert np.mean([np.ptp(data.lengths[group]) for group in groups]) < 2
-    again = batches(np.random.default_rng(1), data, 8, True)
+    again = draw_groups(np.random.default_rng(1), data, 8, True)
     assert not all(np.array_equal(a, b) for a, b in zip(groups, again))
 
 

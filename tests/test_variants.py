@@ -6,6 +6,7 @@ import pytest
 import lstm_fast as lf
 from lstm_fast import reference
 from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, expect, make, masks, states, train
+from optional import light
 from test_reference_golden import ONNX, TORCH, cases, frozen
 from tolerances import FEW_GRADIENTS_F32, FORWARD, assert_same_bits, assert_within, forward_error, gradient_error
 
@@ -65,7 +66,7 @@ def test_each_option_alone_matches_reference(isa, kind, option):
         check(kind, {option}, (5, 4, 3, 9), structure, seed, recompute_gates=seed % 2 == 1)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", light(range(150), range(0, 150, 3)))
 def test_random_combinations_match_reference(isa, seed):
     check(*random_case(seed), seed, recompute_gates=seed % 3 == 0)
 

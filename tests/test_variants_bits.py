@@ -36,7 +36,7 @@ def all_bits(got, want, case):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(12))
-def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(isa, dtype, seed):
+def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(some_isa, dtype, seed):
     kind, options, (T, _, I, H), structure = random_case(1000 + seed)
     module = make(kind, I, H, options - {"dropout"}, seed=seed, dtype=dtype, **structure)
     a = draw(np.random.default_rng(seed), module, T + 3, 7, options)

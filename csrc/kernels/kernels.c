@@ -8,6 +8,7 @@
 #include "activations.h"
 #include "lanes.h"
 #include "lanes_backward.h"
+#include "look_up.h"
 #include "norm.h"
 #include "outer.h"
 #include "product.h"
@@ -37,6 +38,7 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .norm = norm,
     .norm_backward = norm_backward,
     .product = product,
+    .look_up = look_up,
     .outer = outer,
     .random_words = random_words,
     .activate = activate_array,

@@ -6,6 +6,8 @@
 #ifndef LSTM_OUTER_H
 #define LSTM_OUTER_H
 
+#include <string.h>
+
 #include "../compiler.h"
 #include "../format.h"
 #include "../real.h"
@@ -66,10 +68,40 @@ static void sum_part(const struct outer_block *part, int64_t width, const real *
         for (int64_t v = 0; v < width; v++) sum_rows(1, b + v * VL, b_stride, part->depth, part->add, part->y + v * VL);
 }
 
+/* The sum whose left operand is one-hot rows: for each symbol of the block, the sum of its rows of b is added to its row
+ * of y, of `stride` numbers. */
+ALWAYS_INLINE void add_rows_of_symbols(const int width, const struct lstm_symbol_row *rows, int64_t depth,
+                                       const real *b, int64_t stride, real *y) {
+    for (int64_t k = 0; k < depth;) {
+        const int64_t symbol = rows[k].symbol;
+        real *to = y + symbol * stride;
+        vec acc[LSTM_PANEL_VECTORS];
+        UNROLL
+        for (int v = 0; v < width; v++) acc[v] = broadcast((real)0);
+        for (; k < depth && rows[k].symbol == symbol; k++) {
+            UNROLL
+            for (int v = 0; v < width; v++) acc[v] += load(b + rows[k].row * stride + v * VL);
+        }
+        UNROLL
+        for (int v = 0; v < width; v++) store(to + v * VL, load(to + v * VL) + acc[v]);
+    }
+}
+
+static void symbols_part(const struct outer_block *part, int64_t width, const struct lstm_symbol_row *rows,
+                         int64_t n_symbols) {
+    const int64_t stride = width * VL;
+    if (!part->add) memset(part->y, 0, (size_t)(n_symbols * stride) * sizeof(real));
+    if (width == LSTM_PANEL_VECTORS)
+        add_rows_of_symbols(LSTM_PANEL_VECTORS, rows, part->depth, part->b, stride, part->y);
+    else
+        for (int64_t v = 0; v < width; v++)
+            add_rows_of_symbols(1, rows, part->depth, part->b + v * VL, stride, part->y + v * VL);
+}
+
 static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width) {
     vec b[LSTM_SUM_BLOCK * LSTM_PANEL_VECTORS];
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-    const bool is_copied = s->n_sums > 1 || s->sums[0].a;
+    const bool is_copied = s->n_sums > 1 || s->sums[0].a || s->sums[0].symbols;
     struct outer_block part = {.b = (const real *)b, .a_tile = s->depth * TILE_ROWS, .add = s->add};
     for (int64_t k = 0; k < s->depth; k += LSTM_SUM_BLOCK, part.add = true) {
         part.depth = s->depth - k < LSTM_SUM_BLOCK ? s->depth - k : LSTM_SUM_BLOCK;
@@ -78,6 +110,10 @@ static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width
             for (int64_t v = 0; v < width; v++) b[j * width + v] = load(rows + j * s->b_stride + v * VL);
         for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
             part.y = sum->y + column * sum->n_rows;
+            if (sum->symbols) {
+                symbols_part(&part, width, sum->symbols + k, sum->n_rows);
+                continue;
+            }
             if (!sum->a) {
                 sum_part(&part, width, is_copied ? part.b : rows, is_copied ? width * VL : s->b_stride);
                 continue;

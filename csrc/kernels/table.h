@@ -122,7 +122,13 @@ struct lstm_product {
     const void *b;           /* packed */
     const real *bias;        /* packed; NULL: zero */
     bool add;                /* to y */
+    bool looks_up;           /* a holds one symbol per row, b is a table of `depth` rows: kernels/look_up.h */
     struct lstm_groups groups;
+};
+
+/* A row of a block of LSTM_SUM_BLOCK rows, and its symbol. */
+struct lstm_symbol_row {
+    int64_t symbol, row;
 };
 
 /* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
@@ -132,6 +138,8 @@ struct lstm_outer_sum {
                     * NULL: one row of ones */
     int64_t n_rows;
     real *y;
+    const struct lstm_symbol_row *symbols; /* in place of one-hot rows of a: those of each block sorted by symbol, equal
+                                            * ones in the order of their sum; or NULL */
 };
 
 struct lstm_outer {
@@ -167,6 +175,7 @@ struct lstm_kernels {
     void (*norm)(const struct lstm_norm *);
     void (*norm_backward)(const struct lstm_norm_backward *);
     void (*product)(const struct lstm_product *);
+    void (*look_up)(const struct lstm_product *);
     void (*outer)(const struct lstm_outer *);
     void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);

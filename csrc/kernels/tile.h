@@ -186,19 +186,20 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
 /* ---- all tiles of a block ---------------------------------------------------------------------------------------- */
 
 /* A tile function, and a table of one per shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width]
- * one panel of that width, [0][TILE_PAIR] two full panels of one row. */
+ * one panel of that width, [0][TILE_PAIR] two full panels of one row and [0][TILE_PAIR + 1] three, if [0][0] takes four.
+ */
 typedef void tile_function(const void *block, int64_t row, int64_t panel);
-typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
+typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 3];
 #define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
 
 /* clang-format off */
 /* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
  * instances. TILE_FULL_TABLE is for bodies whose panels are always full. */
 #define TILE_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
+    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) TILE_ROW_FUNCTION(body, triple, 3) \
     static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
 #define TILE_FULL_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_PAIR_FUNCTION(body) \
+    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) TILE_ROW_FUNCTION(body, triple, 3) \
     static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_FULL_ENTRIES, body)};
 
 #define TILE_FUNCTION(body, rows, n) \
@@ -206,20 +207,21 @@ typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 2];
         const struct tile_shape shape = {rows, n ? 1 : TILE_PANELS(rows), n ? n : LSTM_PANEL_VECTORS}; \
         body(shape, block, row, panel); \
     }
-#define TILE_PAIR_FUNCTION(body) \
-    static void body##_pair(const void *block, int64_t row, int64_t panel) { \
-        const struct tile_shape shape = {1, 2, LSTM_PANEL_VECTORS}; \
+#define TILE_ROW_FUNCTION(body, name, panels) \
+    static void body##_##name(const void *block, int64_t row, int64_t panel) { \
+        const struct tile_shape shape = {1, panels, LSTM_PANEL_VECTORS}; \
         body(shape, block, row, panel); \
     }
+#define TILE_ROW_ENTRIES(body, rows) rows == 1 ? body##_pair : NULL, rows == 1 && TILE_PANELS(1) > 3 ? body##_triple : NULL
 #define TILE_FUNCTIONS(body, rows) \
     TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
     TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
 #define TILE_ENTRIES(body, rows) \
     {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4, \
-     rows == 1 ? body##_pair : NULL},
+     TILE_ROW_ENTRIES(body, rows)},
 #define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
 #define TILE_FULL_ENTRIES(body, rows) \
-    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL},
+    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, TILE_ROW_ENTRIES(body, rows)},
 
 #if TILE_ROWS == 6
 #define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3) DO(x, 4) DO(x, 5) DO(x, 6)
@@ -234,11 +236,16 @@ static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
     return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
 }
 
-/* How many of `full` full panels the next tile takes. One row takes three (or four) or two, so that no single panel is
- * left over if possible. */
-ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
-    const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
-    if (n_rows == 1 && full > 1 && (full == 2 || full == most - 1 || (full == 4 && most == 3))) return 2;
+#ifndef PAIRS_BELOW
+#define PAIRS_BELOW 0
+#endif
+
+/* How many of `full` full panels the next tile takes, of n_panels in all. One row takes three (or four) or two, so that
+ * no single panel is left over if possible. */
+ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t n_panels, int64_t full) {
+    int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+    if (n_rows == 1 && full > 1 && (full < 4 || (full == 4 && most == 3))) return full == 4 ? 2 : full;
+    if (n_rows == 1 && n_panels < PAIRS_BELOW) most = 2;
     return full >= most ? most : 1;
 }
 
@@ -250,14 +257,15 @@ ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t full) {
  * at H = 48 and 64, 2-5 % at 128 to 320. Not done across calls of a single step: 0-5 %.) */
 static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
                           int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
-    const int64_t n_rows = row_end - row_begin;
+    const int64_t n_rows = row_end - row_begin, n_panels = panel_end - panel_begin;
     const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last panel */
-    for (int64_t left = panel_end - panel_begin, done = 0, taken; left > 0; left -= taken, done += taken) {
-        taken = descending && has_narrow && done == 0 ? 1
-                                                      : panels_of_next_tile(n_rows, left - (has_narrow && !descending));
+    for (int64_t left = n_panels, done = 0, taken; left > 0; left -= taken, done += taken) {
+        const int64_t full = left - (has_narrow && !descending);
+        taken = descending && has_narrow && done == 0 ? 1 : panels_of_next_tile(n_rows, n_panels, full);
         const int64_t panel = descending ? panel_begin + left - taken : panel_begin + done;
         const int64_t width = panel_width(panel, n_vectors);
-        const int64_t shape = taken == 1 ? width : taken == 2 && n_rows == 1 ? TILE_PAIR : 0;
+        const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
+        const int64_t shape = taken == 1 ? width : taken < most ? TILE_PAIR + taken - 2 : 0;
         for (int64_t row = row_begin, rows; row < row_end; row += rows) {
             const int64_t rows_left = row_end - row, tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
             rows = (rows_left + tiles - 1) / tiles;

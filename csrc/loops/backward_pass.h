@@ -31,6 +31,7 @@ struct backward_pass {
     struct directed_sequence x, h, d_output, d_x;
     int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
     bool adds_to_d_x;       /* the second direction */
+    bool looks_up;          /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
     void *operands; /* of this worker, with a format that has groups */
     const real *vectors;

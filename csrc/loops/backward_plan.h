@@ -2,6 +2,7 @@
 #ifndef LSTM_BACKWARD_PLAN_H
 #define LSTM_BACKWARD_PLAN_H
 
+#include "../format.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
@@ -71,7 +72,7 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
     const struct lstm_sequence h = {tape + run->tape.h + layer * run->tape.h_bytes, B * W, W};
     const int64_t outputs = call->dropout > 0 ? run->tape.dropped : run->tape.h;
     const struct lstm_sequence output_below = {tape + outputs + (layer - 1) * run->tape.h_bytes, B * W, W};
-    const struct lstm_sequence x = layer == 0 ? a->x : output_below;
+    const struct lstm_sequence x = layer == 0 ? input_sequence(call, a->x) : output_below;
     const struct lstm_sequence d_output = is_last ? a->d_output : d_x_of_layer(run, layer + 1, segment_begin);
     const struct lstm_sequence d_x = d_x_of_layer(run, layer, segment_begin);
     const real *masks = backward_workspace(run, run->plan.recurrent_masks);
@@ -84,6 +85,7 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
         .has_variant = run->d.has_c && (lstm_has_variant(call) || model->proj_size),
         .shares_units = run->team.split == LSTM_SPLIT_UNITS && worker->size > 1,
         .adds_to_d_x = direction > 0,
+        .looks_up = lstm_looks_up(model, layer),
         .weight_ih = weights + packed.weight_ih,
         .weight_hh = weights + packed.weight_hh,
         .weight_hr = weights + packed.weight_hr,

@@ -18,13 +18,14 @@
 static bool recompute_plain_rows(const struct backward_run *run, const struct backward_pass *p, struct lstm_step s) {
     const struct lstm_call *call = &run->args->call;
     const int64_t width = run->d.gates_width, n_rows = s.n_rows;
-    const int64_t row_flops = 2 * (s.h_size + s.input_size) * width;
+    const int64_t row_flops = 2 * (s.h_size + (p->looks_up ? 1 : s.input_size)) * width;
     const int64_t step = most_rows(s.format, block_size(n_rows, row_flops));
     struct lstm_product inputs = {.depth = s.input_size,
                                   .n_columns = width,
                                   .panel_end = n_panels(&run->d, width),
                                   .gates_per_unit = 1,
                                   .format = s.format,
+                                  .looks_up = p->looks_up,
                                   .b = s.weight_ih,
                                   .bias = s.bias,
                                   .groups = s.groups};
@@ -32,9 +33,9 @@ static bool recompute_plain_rows(const struct backward_run *run, const struct ba
     for (int64_t row = 0; row < n_rows; row += step) {
         s.n_rows = n_rows - row < step ? n_rows - row : step;
         struct lstm_step one = s;
-        if (lstm_has_groups(s.format)) { /* steps in these formats take no x */
+        if (p->looks_up || lstm_has_groups(s.format)) { /* steps in these formats take no x */
             inputs.n_rows = s.n_rows, inputs.a = s.x, inputs.y = (struct lstm_rows){s.gates, width, NULL};
-            product_of(call, s.format)(&inputs);
+            product_of(call, s.format, p->looks_up)(&inputs);
             one.x.data = NULL;
         }
         step_of(call, s.format)(&one);
@@ -59,11 +60,13 @@ static bool recompute_norm_rows(const struct backward_run *run, const struct bac
                                    .gates_per_unit = 1,
                                    .a = s->x,
                                    .format = s->format,
+                                   .looks_up = p->looks_up,
                                    .b = s->weight_ih,
                                    .groups = s->groups,
                                    .y = {a_x, width, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
-    product.depth = s->h_size, product.a = s->h_prev, product.b = s->weight_hh, product.y.data = a_h;
+    product.looks_up = false, product.depth = s->h_size, product.a = s->h_prev, product.b = s->weight_hh,
+    product.y.data = a_h;
     if (!run_product(p->worker, call, &run->d, product)) return false;
     struct lstm_norm norm = {.n_rows = s->n_rows,
                              .hidden_size = s->hidden_size,

@@ -87,6 +87,32 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
         format_kernels_of(call)->round_pairs(depth * tile_rows, (float *)to + tile * depth * tile_rows);
 }
 
+/* ---- symbols in place of a left operand of one-hot rows ----------------------------------------------------------- */
+
+/* The place of row k of a product in the order of its sum: formats with groups add the odd row of each pair first. */
+static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in_pairs && (k | 1) < depth ? k ^ 1 : k; }
+
+/* Sorts the rows of each block by symbol, stably (by insertion: there are at most LSTM_SUM_BLOCK). */
+static void sort_symbols(const struct backward_run *run, const struct backward_pass *p, const struct chunk_rows *rows,
+                         struct lstm_symbol_row *to) {
+    const int64_t begin = rows->begin;
+    const bool in_pairs = lstm_has_groups(run->args->call.model.format);
+    int64_t step = begin, r;
+    while (p->first_row[step + 1 - begin] <= rows->last_row) step++;
+    r = rows->last_row - p->first_row[step - begin];
+    for (int64_t k = 0; k < rows->depth; k++) {
+        to[place_in_sum(k, rows->depth, in_pairs)] = (struct lstm_symbol_row){
+            .symbol = *(const int64_t *)row_at(&p->x, step, r), .row = k % LSTM_SUM_BLOCK};
+        if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
+    }
+    for (int64_t k = 1; k < rows->depth; k++) {
+        const struct lstm_symbol_row moved = to[k];
+        int64_t at = k;
+        for (; at % LSTM_SUM_BLOCK && to[at - 1].symbol > moved.symbol; at--) to[at] = to[at - 1];
+        to[at] = moved;
+    }
+}
+
 /* ---- sums -----------------------------------------------------------------------------------------------------------
  * y (+)= left^T right over the rows of a chunk; each worker owns some panels of y. Sums with the same right operand are
  * computed together. */
@@ -99,14 +125,15 @@ struct right_rows {
 /* Sums whose left operand is a row of ones are not rounded to a format. */
 typedef void outer_kernel(const struct lstm_outer *);
 static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
-    return lstm_has_groups(call->model.format) && sum->a ? format_kernels_of(call)->outer : kernels_of(call)->outer;
+    return lstm_has_groups(call->model.format) && (sum->a || sum->symbols) ? format_kernels_of(call)->outer
+                                                                           : kernels_of(call)->outer;
 }
 
 /* False: interrupted. */
 static bool add_sums(const struct backward_run *run, const struct backward_pass *p, const struct right_rows *right,
                      const struct lstm_outer_sum *sums, int n_sums, const struct chunk_rows *rows) {
     int64_t panel_begin, panel_end, n_rows = 0;
-    for (int j = 0; j < n_sums; j++) n_rows += sums[j].n_rows;
+    for (int j = 0; j < n_sums; j++) n_rows += sums[j].symbols ? 1 : sums[j].n_rows;
     lstm_share(p->worker, n_panels(&run->d, right->n_columns), &panel_begin, &panel_end);
     const int64_t panel_flops = 2 * rows->depth * n_rows * LSTM_PANEL_VECTORS * run->d.vector;
     const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops);
@@ -137,7 +164,8 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
     const real *d_a_h = model->layer_norm ? backward_workspace(run, plan->d_a_h) : d_gates;
     real *packed_x = backward_workspace(run, plan->packed_x), *packed_h = backward_workspace(run, plan->packed_h);
     real *packed_unprojected = backward_workspace(run, plan->packed_unprojected);
-    const struct left_source x = {.x = &p->x, .n_columns = I};
+    struct lstm_symbol_row *symbols = p->looks_up ? (struct lstm_symbol_row *)packed_x : NULL;
+    const struct left_source x = {.x = &p->x, .n_columns = symbols ? 0 : I};
     const struct left_source h_prev = {.x = &p->h, .initial = p->initial_h, .chunk = p->h_effective, .n_columns = R};
     const struct left_source unprojected = {.chunk = backward_workspace(run, plan->unprojected),
                                             .n_columns = model->proj_size ? H : 0};
@@ -149,8 +177,11 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         {backward_workspace(run, plan->d_h_new), plan->d_h_new_stride, model->proj_size ? run->d.R_padded : 0},
     };
     const struct lstm_outer_sum sums[] = {
-        {packed_x, I, p->d_weight_ih}, {packed_h, R, p->d_weight_hh},           {NULL, 1, p->d_bias},
-        {NULL, 1, p->d_vectors},       {packed_unprojected, H, p->d_weight_hr},
+        {symbols ? NULL : packed_x, I, p->d_weight_ih, symbols},
+        {packed_h, R, p->d_weight_hh, NULL},
+        {NULL, 1, p->d_bias, NULL},
+        {NULL, 1, p->d_vectors, NULL},
+        {packed_unprojected, H, p->d_weight_hr, NULL},
     };
     const int n_sums = sizeof sums / sizeof *sums;
     struct chunk_rows rows = {.begin = begin};
@@ -159,6 +190,7 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         rows.last_row = n_rows - 1 - k;
         /* All d_gates are complete, and no worker still reads the packed operands of the previous product. */
         if (!lstm_barrier(p->worker)) return false;
+        if (symbols && p->worker->rank == 0) sort_symbols(run, p, &rows, symbols);
         pack_left(run, p, &x, &rows, packed_x);
         pack_left(run, p, &h_prev, &rows, packed_h);
         pack_left(run, p, &unprojected, &rows, packed_unprojected);

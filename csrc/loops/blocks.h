@@ -19,7 +19,8 @@ static inline const struct lstm_format_kernels *format_kernels_of(const struct l
 }
 
 typedef void product_kernel(const struct lstm_product *);
-static inline product_kernel *product_of(const struct lstm_call *call, enum lstm_format format) {
+static inline product_kernel *product_of(const struct lstm_call *call, enum lstm_format format, bool looks_up) {
+    if (looks_up) return kernels_of(call)->look_up;
     return lstm_has_groups(format) ? format_kernels_of(call)->product : kernels_of(call)->product;
 }
 
@@ -59,7 +60,8 @@ static inline int64_t block_size(int64_t n, int64_t flops) {
 static bool run_product(struct lstm_worker *worker, const struct lstm_call *call, const struct lstm_dims *d,
                         struct lstm_product p) {
     const int64_t n_rows = p.n_rows, panel_begin = p.panel_begin, panel_end = p.panel_end;
-    const int64_t panel_flops = 2 * p.depth * p.gates_per_unit * LSTM_PANEL_VECTORS * d->vector;
+    const int64_t depth = p.looks_up ? 1 : p.depth;
+    const int64_t panel_flops = 2 * depth * p.gates_per_unit * LSTM_PANEL_VECTORS * d->vector;
     const int64_t rows_step = most_rows(p.format, block_size(n_rows, panel_flops));
     const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops * rows_step);
     const struct lstm_rows a = p.a, y = p.y;
@@ -70,7 +72,7 @@ static bool run_product(struct lstm_worker *worker, const struct lstm_call *call
             p.y = skip_rows(y, row);
             p.panel_begin = panel;
             p.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
-            product_of(call, p.format)(&p);
+            product_of(call, p.format, p.looks_up)(&p);
             if (lstm_cancelled(worker, panel_flops * (p.panel_end - panel) * p.n_rows)) return false;
         }
     return true;

@@ -33,6 +33,7 @@ struct forward_pass {
     bool shares_units;                    /* workers share units instead of rows, and meet after each step */
     struct directed_sequence x, h, gates; /* gates: by step of the sequence (tape) or of the chunk (workspace) */
     bool gates_are_kept;                  /* on the tape */
+    bool looks_up;                        /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
     const float *scale_ih, *scale_hh; /* of INT8 matrices */
     void *operands;                   /* of this worker, with a format that has groups */

@@ -2,6 +2,7 @@
 #ifndef LSTM_FORWARD_PLAN_H
 #define LSTM_FORWARD_PLAN_H
 
+#include "../format.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
@@ -35,7 +36,7 @@ static struct lstm_sequence output_of_layer(const struct forward_run *run, int64
 
 static struct lstm_sequence input_of_layer(const struct forward_run *run, int64_t layer, int64_t segment_begin) {
     const struct lstm_forward *a = run->args;
-    if (layer == 0) return a->x;
+    if (layer == 0) return input_sequence(&a->call, a->x);
     struct lstm_sequence x = output_of_layer(run, layer - 1, segment_begin);
     if (a->tape && a->call.dropout > 0) x.data = (char *)a->tape + run->tape.dropped + (layer - 1) * run->tape.h_bytes;
     return x;
@@ -82,6 +83,7 @@ static struct forward_pass plan_forward_pass(const struct forward_run *run, stru
         .input_size = lstm_layer_input(model, layer),
         .step_begin = begin,
         .step_end = end,
+        .looks_up = lstm_looks_up(model, layer),
         .gates_are_kept = a->tape && run->d.keeps_gates && !a->call.recompute_gates,
         .weight_ih = weights + packed.weight_ih,
         .weight_hh = weights + packed.weight_hh,

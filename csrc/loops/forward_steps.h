@@ -20,6 +20,7 @@
  * one or two numbers is cheaper to multiply within the step: the gates then never go through memory. */
 static bool is_worth_hoisting(const struct forward_run *run, const struct forward_pass *p) {
     const struct lstm_model *model = &run->args->call.model;
+    if (p->looks_up) return true;                    /* no product at all */
     if (model->layer_norm) return true;              /* each product is normalised separately */
     if (lstm_has_groups(model->format)) return true; /* their kernels compute one product; the formats may differ */
     const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
@@ -58,6 +59,7 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
                                    .panel_end = p->panel_end,
                                    .gates_per_unit = 1,
                                    .format = lstm_input_format(&call->model, p->layer),
+                                   .looks_up = p->looks_up,
                                    .b = p->weight_ih,
                                    .bias = call->model.layer_norm ? NULL : p->bias,
                                    .groups = {p->scale_ih, p->layer ? 0 : call->model.input_bits, p->operands}};

@@ -60,7 +60,7 @@ static bool linear_gradients(struct lstm_worker *worker, const struct linear_run
         depth = a->n - k < LSTM_GRADIENT_ROWS ? a->n - k : LSTM_GRADIENT_ROWS;
         pack_operands(worker, run, k, depth);
         if (!lstm_barrier(worker)) return false;
-        const struct lstm_outer_sum sums[] = {{run->left, I, run->sums}, {NULL, 1, run->sums + I * width}};
+        const struct lstm_outer_sum sums[] = {{run->left, I, run->sums, NULL}, {NULL, 1, run->sums + I * width, NULL}};
         const struct lstm_outer outer = {.depth = depth,
                                          .n_vectors = width / vector,
                                          .panel_begin = panel_begin,

@@ -11,6 +11,9 @@
 #include "../real.h"
 #include "../threads.h"
 
+/* Numbers of a row that are moved at a time where rows become columns: a cache line or two. */
+#define PACK_PIECE 16
+
 /* The row of PyTorch's arrays for column c of a row of gates; -1 for padding. */
 static int64_t gate_row(const struct lstm_dims *d, int64_t H, int64_t c) {
     const int64_t block = d->n_gates * d->vector; /* the gates of one vector of units */
@@ -84,6 +87,30 @@ static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, boo
     }
 }
 
+/* A weight of W_ih as the products read it, multiplied by the integer of a one-hot row's 1 in INT8. */
+static real input_weight(const struct lstm_model *m, const struct lstm_weights *w, int64_t row, int64_t at) {
+    const enum lstm_format format = lstm_input_format(m, 0);
+    if (format == LSTM_FORMAT_INT8)
+        return (float)(((const int8_t *)w->weight_ih)[at] * lstm_largest_integer(m->input_bits)) * w->scale_ih[row];
+    if (format == LSTM_FORMAT_FLOAT16) return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
+    if (format != LSTM_FORMAT_BFLOAT16) return ((const real *)w->weight_ih)[at];
+    return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
+                                                    : ((const uint16_t *)w->weight_ih)[at]);
+}
+
+/* W_ih of a first layer that looks up: a row of gates for each of n symbols. A piece of the symbols at a time, as in
+ * unpack_columns. */
+static void pack_table(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_weights *w,
+                       real *packed) {
+    const int64_t n = m->input_size, width = d->gates_width;
+    for (int64_t k = 0; k < n; k += PACK_PIECE)
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t row = gate_row(d, m->hidden_size, c), end = n - k < PACK_PIECE ? n : k + PACK_PIECE;
+            for (int64_t j = k; j < end; j++)
+                packed[j * width + c] = row < 0 ? 0 : input_weight(m, w, row, row * n + j);
+        }
+}
+
 /* A matrix of the forward pass. */
 static void pack_matrix(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_isa *isa, int64_t H,
                         int64_t depth, enum lstm_format format, const void *weight, void *packed) {
@@ -101,7 +128,6 @@ static void pack_matrix(const struct lstm_model *m, const struct lstm_dims *d, c
  * prefetched, because the accesses are too irregular for the hardware prefetcher. (Column by column, this took up to an
  * eighth of a training call of one sequence. Packing this way is no faster.) The columns of one gate of one vector of
  * units are adjacent, and so are their rows. */
-#define UNPACK_PIECE 16
 static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *worker, int64_t H, int64_t depth,
                            const real *packed, real *weight) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -109,16 +135,16 @@ static void unpack_columns(const struct lstm_dims *d, const struct lstm_worker *
     lstm_share(worker, (d->gates_width + panel - 1) / panel, &begin, &end);
     for (begin *= panel, end *= panel; begin < end && begin < d->gates_width; begin += panel) {
         const int64_t width = d->gates_width - begin < panel ? d->gates_width - begin : panel;
-        for (int64_t k = 0; k < depth; k += UNPACK_PIECE)
+        for (int64_t k = 0; k < depth; k += PACK_PIECE)
             for (int64_t c = 0; c < width; c += d->vector) {
                 const int64_t row = gate_row(d, H, begin + c);
-                const int64_t piece = depth - k < UNPACK_PIECE ? depth - k : UNPACK_PIECE;
+                const int64_t piece = depth - k < PACK_PIECE ? depth - k : PACK_PIECE;
                 if (row < 0) continue;
                 const int64_t left = H - row % H, n = left < d->vector ? left : d->vector;
                 const real *from = packed ? packed + begin * depth + k * width + c : NULL;
                 for (int64_t j = 0; j < n; j++) {
                     real *to = weight + (row + j) * depth + k;
-                    __builtin_prefetch(to + 3 * UNPACK_PIECE, 1);
+                    __builtin_prefetch(to + 3 * PACK_PIECE, 1);
                     for (int64_t i = 0; i < piece; i++) to[i] = from ? from[i * width + j] : 0;
                 }
             }
@@ -191,6 +217,7 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, c
                        bool backward, const struct lstm_weights *w, const struct lstm_packed *offsets, char *packed) {
     const struct lstm_dims units = without_gates(d, d->H_padded), outputs = without_gates(d, d->R_padded);
     const int64_t H = m->hidden_size, R = d->R, I = lstm_layer_input(m, layer);
+    const bool looks_up = lstm_looks_up(m, layer);
     void *weight_ih = packed + offsets->weight_ih, *weight_hh = packed + offsets->weight_hh;
     void *weight_hr = packed + offsets->weight_hr;
     pack_vectors(m, d, w, (real *)(packed + offsets->vectors));
@@ -199,22 +226,25 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, c
         if (w->c_0) pack_row(&units, H, w->c_0, (real *)(packed + offsets->c_0));
     }
     if (backward && m->format == LSTM_FORMAT_BFLOAT16) {
-        pack_row_pairs(d, H, I, w->weight_ih, weight_ih);
+        if (!looks_up) pack_row_pairs(d, H, I, w->weight_ih, weight_ih);
         pack_row_pairs(d, H, R, w->weight_hh, weight_hh);
         if (m->proj_size) pack_row_pairs(&outputs, R, H, w->weight_hr, weight_hr);
         return;
     }
     if (backward) {
-        pack_rows(d, H, I, w->weight_ih, weight_ih);
+        if (!looks_up) pack_rows(d, H, I, w->weight_ih, weight_ih);
         pack_rows(d, H, R, w->weight_hh, weight_hh);
         if (m->proj_size) pack_rows(&outputs, R, H, w->weight_hr, weight_hr);
         return;
     }
-    pack_matrix(m, d, isa, H, I, lstm_input_format(m, layer), w->weight_ih, weight_ih);
+    if (looks_up)
+        pack_table(m, d, w, weight_ih);
+    else
+        pack_matrix(m, d, isa, H, I, lstm_input_format(m, layer), w->weight_ih, weight_ih);
     pack_matrix(m, d, isa, H, R, m->format, w->weight_hh, weight_hh);
     if (m->proj_size) pack_matrix(m, &outputs, isa, R, H, m->format, w->weight_hr, weight_hr);
     const bool has_offset = ((const struct lstm_format_kernels *)isa->formats)->int8_offset;
-    if (w->scale_ih)
+    if (w->scale_ih && !looks_up)
         pack_scales(d, H, I, layer == 0, has_offset, w->weight_ih, w->scale_ih, (float *)(packed + offsets->scale_ih));
     if (w->scale_hh)
         pack_scales(d, H, R, false, has_offset, w->weight_hh, w->scale_hh, (float *)(packed + offsets->scale_hh));

@@ -56,6 +56,13 @@ static inline real *caller_row(const struct lstm_call *call, const struct lstm_s
     return (real *)x->data + offset;
 }
 
+/* The caller's x, whose strides count numbers, as the loops read it, in units of `real`. Each row of symbols is one
+ * int64_t, at the address of its `real`. */
+static inline struct lstm_sequence input_sequence(const struct lstm_call *call, struct lstm_sequence x) {
+    const int64_t width = call->model.index_input ? (int64_t)(sizeof(int64_t) / sizeof(real)) : 1;
+    return (struct lstm_sequence){x.data, x.step_stride * width, x.row_stride * width};
+}
+
 /* Zeroes the padding of sorted rows [begin, end), n numbers per step. */
 static void clear_padding(const struct lstm_call *call, const struct lstm_sequence *x, int64_t n, int64_t begin,
                           int64_t end) {

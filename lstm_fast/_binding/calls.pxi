@@ -28,7 +28,7 @@ cdef double INTERRUPTIBLE_WORK = 1e6, SHORT_WORK = 37500
 
 cdef inline double work(const lstm_model *m, double n_rows) noexcept:
     """Multiplications per gate in n_rows steps."""
-    return n_rows * m.num_layers * m.hidden_size * (m.input_size + m.hidden_size)
+    return n_rows * m.num_layers * m.hidden_size * (numbers_of_x(m) + m.hidden_size)
 
 
 cdef inline c_bool is_interruptible(const lstm_model *m, double n_rows) noexcept:

@@ -66,6 +66,7 @@ cdef extern from "lstm_fast.h" nogil:
         c_bool rounds_weights
         int input_bits
         c_bool initial_state
+        c_bool index_input
         int64_t proj_size
         c_bool peepholes, layer_norm, coupled_gates
         double cell_clip, gate_clip

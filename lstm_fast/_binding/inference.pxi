@@ -31,7 +31,7 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
     cdef int64_t I = weights.model.input_size, T, B
     cdef int time = 1 if batch_first else 0, last
     kept = None
-    if at.ndim < 1 or (form == CELL and weights.n_entries != 1):
+    if at.ndim < 1 or (form == CELL and weights.n_entries != 1) or weights.model.index_input:
         raise ValueError
     last = at.ndim - 1
     if at.shape[last] != I or (I > 1 and at.stride[last] != 1) or at.ndim != (3 if form == STEPS else 1 if form == CELL

@@ -133,3 +133,21 @@ cdef read_order(order, lstm_call *call):
     if is_sorted:
         call.rows = NULL
     return kept
+
+
+cdef int check_symbols(const lstm_sequence *x, const lstm_call *c, int64_t n) except -1:
+    """Raises unless all symbols of a call are in range. n: rows of a packed sequence. Padding is not read."""
+    cdef int64_t r, t, row, steps, T = 1 if c.packed_rows != NULL else c.T
+    for r in range(n if c.packed_rows != NULL else c.B):
+        row, steps = r, T
+        if c.packed_rows == NULL and c.lengths != NULL:
+            row, steps = c.rows[r] if c.rows != NULL else r, c.lengths[r]
+        for t in range(steps):
+            check_symbol((<const int64_t *>x.data)[t * x.step_stride + row * x.row_stride], &c.model)
+    return 0
+
+
+cdef inline int check_symbol(int64_t symbol, const lstm_model *m) except -1:
+    if not 0 <= symbol < m.input_size:
+        raise ValueError(f"x must hold symbols from 0 to {m.input_size - 1}, got {symbol}")
+    return 0

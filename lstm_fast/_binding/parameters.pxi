@@ -29,6 +29,11 @@ cdef lstm_activation activation_of(spec) except *:
     return a
 
 
+cdef inline int64_t numbers_of_x(const lstm_model *m) noexcept:
+    """Numbers that a step reads: I, or one symbol."""
+    return 1 if m.index_input else m.input_size
+
+
 cdef inline int64_t h_size_of(const lstm_model *m) noexcept:
     """R, the size of h: P with a projection, else H."""
     return m.proj_size if m.proj_size else m.hidden_size

@@ -14,6 +14,7 @@ cdef class Live:
     cdef readonly object h, c         # (L, B, R) and (L, B, H); c is None for a plain RNN
     cdef readonly int64_t batch_size
     cdef Block workspace, state       # state: the memory of h, then c
+    cdef Block symbols                # with index_input: those of the step; else None
     cdef Block next                   # for the new state of an interruptible step; None: steps update it in place
     cdef int64_t input_size, h_size, h_bytes, x_bytes, output_bytes
     cdef object one_shape, batch_shape, dtype, empty
@@ -30,7 +31,9 @@ cdef class Live:
             raise ValueError("a stream needs one sequence or more, and a network of one direction")
         if <double>B * (L * <double>H + I) > 1e17:
             raise MemoryError("the sizes overflow 64 bits")
+        I = numbers_of_x(m)
         self.weights, self.version, self.batch_size, self.input_size = weights, version, B, I
+        self.symbols = Block(B * sizeof(int64_t)) if m.index_input else None
         self.dtype, self.h_size, self.empty = weights.dtype, h_size_of(m), numpy.empty
         self.x_bytes, self.output_bytes = B * I * element, B * self.h_size * element
         self.one_shape, self.batch_shape = (self.h_size,), (B, self.h_size)
@@ -96,8 +99,28 @@ cdef class Live:
                      or (a.ndim == 1 and self.batch_size == 1 and a.shape[0] == columns)))
 
 
+    cdef int read_symbols(self, x, read, Memory *a) except -1:
+        """Copies the symbols of a step, an int for one sequence or what read(x) returns, int64 () or (B,), and describes
+        them as rows of numbers."""
+        cdef int64_t *to = <int64_t *>self.symbols.address
+        cdef int64_t b
+        cdef c_bool is_one = self.batch_size == 1 and (type(x) is int or isinstance(x, numpy.integer))
+        if is_one and 0 <= x < self.weights.model.input_size:
+            to[0], a.ndim = x, 1
+        else:
+            x = read(x)
+            if not read_buffer(x, c'l', PyBUF_C_CONTIGUOUS, a) or a.ndim > 1 or (a.ndim and a.shape[0] != self.batch_size):
+                raise ValueError("x does not fit the stream")
+            for b in range(self.batch_size):
+                to[b] = (<const int64_t *>a.data)[b]
+                check_symbol(to[b], &self.weights.model)
+            a.ndim += 1
+        a.data = to
+        return 0
+
+
 cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
-    return (a.input_size == b.input_size and a.hidden_size == b.hidden_size and a.proj_size == b.proj_size
+    return (a.input_size == b.input_size and a.index_input == b.index_input and a.hidden_size == b.hidden_size and a.proj_size == b.proj_size
             and a.num_layers == b.num_layers and a.dtype == b.dtype
             and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
 
@@ -246,7 +269,7 @@ cdef class Stepper:
         Parameters
         ----------
         x : array_like of shape (B, I), or (I,) for one sequence
-            Input of each sequence.
+            Input of each sequence. With index_input, integers of shape (B,), or one for one sequence.
         out : ndarray, optional
             Array for the result: contiguous, of its shape and dtype, not overlapping the state. By default a new one.
 
@@ -268,7 +291,9 @@ cdef class Stepper:
         try:
             with cython.critical_section(self):
                 live = self.live
-            if not live.reads(x, live.input_size, 0, &at):
+            if live.symbols is not None:
+                live.read_symbols(x, self.read, &at)
+            elif not live.reads(x, live.input_size, 0, &at):
                 x = self.read(x)
                 if not live.reads(x, live.input_size, 0, &at):
                     raise ValueError("x does not fit the stream")
@@ -277,8 +302,8 @@ cdef class Stepper:
             if (not live.reads(out, live.h_size, PyBUF_WRITABLE, &to) or to.ndim != at.ndim
                     or overlap(to.data, live.output_bytes, live.state.address, live.state.n)):
                 live.refuse_out(out, at.ndim)
-            if (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
-                    or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
+            if live.symbols is None and (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
+                                         or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
                 x = numpy.array(x)
                 live.reads(x, live.input_size, 0, &at)
             live.args.x.data, live.args.output.data = at.data, to.data

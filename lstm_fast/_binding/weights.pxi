@@ -7,7 +7,7 @@ cdef class Weights:
     flat: an array of which all of them are views, if there is one. format: a key of FORMATS, the format of the
     matrices; all except None require a float32 LSTM and are for inference only. input_bits: with int8, the bits of x
     of the first layer, 8 or 16; 0: x and its weight_ih are float32. compute_dtype "bfloat16": float32 arrays, products
-    in bfloat16; can train. All other arrays have the dtype. Further options are members of lstm_model.
+    in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have the dtype. Further options are members of lstm_model.
 
     Packed for forward at construction and for backward at the first backward call. Thread-safe.
     """
@@ -23,7 +23,7 @@ cdef class Weights:
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
                   int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0,
-                  int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False, c_bool coupled_gates=False,
+                  c_bool index_input=False, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False, c_bool coupled_gates=False,
                   double cell_clip=0, double gate_clip=0, activation=None, recurrent_activation=None,
                   cell_activation=None):
         cdef lstm_model *m = &self.model
@@ -40,7 +40,7 @@ cdef class Weights:
             raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
         if compute_dtype not in (None, "bfloat16") or (compute_dtype is not None and format is not None):
             raise ValueError(f"compute_dtype must be None or 'bfloat16', and None with a format, got {compute_dtype!r}")
-        m.input_bits = input_bits
+        m.input_bits, m.index_input = input_bits, index_input
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
         self.isa = isa_of(m)
@@ -140,14 +140,17 @@ cdef class Weights:
 
         Returns the first two axes of x, and objects to keep alive until the call returns."""
         cdef Memory a
-        cdef int64_t T, B
-        if x is None or not read_buffer(x, self.code, 0, &a) or a.ndim != 3:
-            refuse("x", x, self.code, False, f"(T, B, {self.model.input_size})")
+        cdef int64_t T, B, n = numbers_of_x(&self.model)
+        cdef char code = c'l' if self.model.index_input else self.code
+        if x is None or not read_buffer(x, code, 0, &a) or a.ndim != 3:
+            refuse("x", x, code, False, f"(T, B, {n})")
+        if self.model.index_input:
+            x = own(x)
         T, B = a.shape[0], a.shape[1]
-        x_at[0] = sequence("x", x, self.code, False, T, B, self.model.input_size)
+        x_at[0] = sequence("x", x, code, False, T, B, n)
         if order is not None and len(order) == 3:
             if T != 1:
-                raise ValueError(f"a packed x must have shape (1, n, {self.model.input_size}), got {x.shape}")
+                raise ValueError(f"a packed x must have shape (1, n, {n}), got {x.shape}")
             self.begin(c, len(order[2]), len(order[0]), run, num_threads)
             kept = read_packed(order, B, c)
         else:
@@ -155,7 +158,9 @@ cdef class Weights:
             kept = read_order(order, c)
         if resets is not None:
             c.resets = <const uint8_t *>exact("resets", resets, c'B', False, 2, c.T, c.B)
-        return T, B, kept
+        if self.model.index_input:
+            check_symbols(x_at, c, B)
+        return T, B, (kept, x)
 
     cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
         """The memory of a state (L * D, B, n), or of the same rows with fewer axes; None: NULL."""
@@ -187,6 +192,10 @@ cdef class Weights:
     def h_size(self):
         """R, the size of h: P with a projection, else H."""
         return h_size_of(&self.model)
+
+    @property
+    def index_input(self):
+        return bool(self.model.index_input)
 
     @property
     def num_directions(self):
@@ -252,6 +261,8 @@ cdef class Weights:
             raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")
         self.check_tape(&a.call, tape)
         a.d_output = sequence("d_output", d_output, self.code, False, T, B, self.model.num_directions * R)
+        if d_x is not None and self.model.index_input:
+            raise ValueError("d_x must be None with index_input")
         a.d_x = sequence("d_x", d_x, self.code, True, T, B, self.model.input_size)
         a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
         a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)

@@ -37,7 +37,7 @@ def check(lstm: Any) -> LSTM:
             f"lstm must have compute_dtype=None, got {lstm.compute_dtype!r}: the page computes in float64 and would "
             "show other numbers"
         )
-    if getattr(lstm, "index_input", False):
+    if lstm.index_input:
         raise ValueError("lstm must have index_input=False: the page multiplies inputs, it looks none up")
     if lstm.hidden_size > MAX_UNITS:
         raise ValueError(f"lstm must have a hidden_size of at most {MAX_UNITS}, got {lstm.hidden_size}")

@@ -25,6 +25,7 @@ NOT_IN_KERAS = {
     "cell_clip": None,
     "gate_clip": None,
     "learn_initial_state": False,
+    "index_input": False,
 }
 
 

@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .._lstm import LSTMNetwork
-from .._options import Setting
-from .._recurrent import Recurrent
-from .._variants import zoneout_of_lstm
+from .trainable_lstm import TrainableLSTM
 
 if TYPE_CHECKING:
-    from .._parameters import Gradients
-    from .._tape import Tape
-    from .._trace import Trace
     from .._types import Activation, Array, ArrayLike, DTypeLike, Seed, State, StateLike
-    from ..quantized import QuantizedLSTM
 
 
-class LSTM(LSTMNetwork, Recurrent):
+class LSTM(TrainableLSTM):
     """Long short-term memory network, with PyTorch's names, shapes and semantics.
 
     Calling the network, ``lstm(x)``, is inference: nothing is kept for backward. Training uses `forward`, which also
@@ -100,6 +93,10 @@ class LSTM(LSTMNetwork, Recurrent):
         those of h and c separately. h is computed from c before zoneout. Inference does not scale by the expectation.
     learn_initial_state : bool, default False
         Whether the initial state is a parameter, used where no state is given, and after resets.
+    index_input : bool, default False
+        Whether x are symbols, integers from 0 to input_size - 1, one for each step: (T, B), or (T,) without batch axis.
+        A symbol has the effect of a one-hot vector, to the bit: columns of weight_ih_l0 are looked up instead of
+        multiplied. See Notes.
 
     See Also
     --------
@@ -123,6 +120,10 @@ class LSTM(LSTMNetwork, Recurrent):
     in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
     float32. A call has the bits of ``lstm.quantized("bfloat16")``.
 
+    With index_input, forward and backward have the bits of an LSTM without it on one-hot vectors, with two exceptions:
+    only weights of symbols that occur are read, so that an infinite one elsewhere gives no NaN; and the sign of a sum
+    that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
+
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
     of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
     parameters are changed uses the old or the new ones, never a mixture.
@@ -145,9 +146,14 @@ class LSTM(LSTMNetwork, Recurrent):
     dtype('float32')
     >>> bool((output == lstm.quantized("bfloat16")(x)[0]).all())
     True
-    """
 
-    zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
+    Text as symbols, here bytes:
+
+    >>> lstm = lf.LSTM(256, 16, index_input=True, seed=0)
+    >>> output, _ = lstm(list(b"one symbol per step"))
+    >>> output.shape
+    (19, 16)
+    """
 
     def __init__(
         self,
@@ -175,6 +181,7 @@ class LSTM(LSTMNetwork, Recurrent):
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
         learn_initial_state: bool = False,
+        index_input: bool = False,
     ) -> None:
         self._set_up(
             input_size=input_size,
@@ -200,6 +207,7 @@ class LSTM(LSTMNetwork, Recurrent):
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
             learn_initial_state=learn_initial_state,
+            index_input=index_input,
         )
 
     def __call__(
@@ -219,7 +227,7 @@ class LSTM(LSTMNetwork, Recurrent):
         ----------
         x : array_like of shape (T, B, input_size)
             (B, T, input_size) with batch_first, (T, input_size) for one sequence without batch axis. Any real dtype and
-            any strides. T and B may be 0.
+            any strides. T and B may be 0. With index_input, integers of shape (T, B), (B, T) or (T,).
         state : (h_0, c_0), optional
             Initial state, each of shape (num_layers * D, B, H), also with batch_first, or (num_layers * D, H) without
             batch axis; h has size P with a projection. None, for both or one of them: the learned initial state, or
@@ -257,187 +265,3 @@ class LSTM(LSTMNetwork, Recurrent):
         True
         """
         return self._infer(x, state, lengths, resets, num_threads)
-
-    def forward(
-        self,
-        x: ArrayLike,
-        state: StateLike | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        resets: ArrayLike | None = None,
-        training: bool = True,
-        recompute_gates: bool = False,
-        rng: np.random.Generator | None = None,
-        num_threads: int | None = None,
-    ) -> tuple[Array, State, Tape]:
-        """Run the network for training: returns a tape for `backward` as well.
-
-        For inference call the network itself, ``lstm(x)``, which is faster.
-
-        Parameters
-        ----------
-        x : array_like of shape (T, B, input_size)
-            As in a plain call. Do not modify it before `backward`: the tape references it.
-        state : (h_0, c_0), optional
-            As in a plain call.
-        lengths : array_like of int of shape (B,), optional
-            As in a plain call.
-        resets : array_like of bool of shape (T, B), optional
-            As in a plain call.
-        training : bool, default True
-            Whether dropout, recurrent_dropout and zoneout are on.
-        recompute_gates : bool, default False
-            Keep only h and c, a third of the memory. `backward` then recomputes the gates chunk by chunk, bit for bit,
-            which makes a training step 20 to 35 % slower.
-        rng : numpy.random.Generator, optional
-            Generator of the masks of dropout and zoneout; None: that of the network, from its seed.
-        num_threads : int, optional
-            As in a plain call.
-
-        Returns
-        -------
-        output : ndarray of shape (T, B, D * R)
-            As of a plain call.
-        state : (h_n, c_n)
-            As of a plain call.
-        tape : Tape
-            Input of `backward`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a shape or dtype is wrong; the message names the argument.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import lstm_fast as lf
-        >>> lstm = lf.LSTM(3, 16, seed=0)
-        >>> output, (h_n, c_n), tape = lstm.forward(np.ones((5, 2, 3)))
-        >>> gradients = lstm.backward(tape, d_output=np.ones_like(output))
-        >>> gradients["weight_hh_l0"].shape, gradients.d_x.shape
-        ((64, 16), (5, 2, 3))
-        """
-        return self._forward(x, state, lengths, resets, training, recompute_gates, rng, num_threads)
-
-    def backward(
-        self,
-        tape: Tape,
-        d_output: ArrayLike | None,
-        d_state: StateLike | None = None,
-        *,
-        compute_d_x: bool = True,
-        record_norms: bool = False,
-        num_threads: int | None = None,
-    ) -> Gradients:
-        """Backpropagate through time.
-
-        Parameters
-        ----------
-        tape : Tape
-            From `forward`, with the parameters of that call. It can be used again.
-        d_output : array_like of the shape of output, or None
-            Gradient of the loss with respect to output; None: zero. Padding is not read; d_x is zero there.
-        d_state : (d_h_n, d_c_n), optional
-            Gradients of the loss with respect to the last state; None, for both or one of them: zero.
-        compute_d_x : bool, default True
-            Whether to compute d_x. Skipping it makes a training step 5 to 15 % faster.
-        record_norms : bool, default False
-            Whether to record the norms of the gradients with respect to h and c after each step, as d_h_norms and
-            d_c_norms, float64 of shape (num_layers, D, T, B). Those of h include d_output; those of c are what later
-            steps propagate back.
-        num_threads : int, optional
-            Maximum number of threads; None: `get_num_threads()`.
-
-        Returns
-        -------
-        Gradients
-            Mapping from parameter names to arrays, in one buffer, `flat`; d_x, d_h_0 and d_c_0 are attributes.
-
-        Raises
-        ------
-        TypeError
-            If the tape is from another network.
-        ValueError
-            If a shape is wrong; the message names the argument.
-        """
-        return self._backward(tape, d_output, d_state, compute_d_x, record_norms, num_threads)
-
-    def trace(
-        self,
-        x: ArrayLike,
-        state: StateLike | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        resets: ArrayLike | None = None,
-        num_threads: int | None = None,
-    ) -> Trace:
-        """Return gates, cell state and hidden state of every step of an inference call.
-
-        Parameters
-        ----------
-        x : array_like of shape (T, B, input_size)
-            As in a plain call; without batch axis, B is 1.
-        state : (h_0, c_0), optional
-            As in a plain call.
-        lengths : array_like of int of shape (B,), optional
-            As in a plain call.
-        resets : array_like of bool of shape (T, B), optional
-            As in a plain call.
-        num_threads : int, optional
-            As in a plain call.
-
-        Returns
-        -------
-        Trace
-            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h with R in place of H, also with batch_first.
-            Steps are in the order of time in both directions; padding is zero.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import lstm_fast as lf
-        >>> trace = lf.LSTM(3, 16, seed=0).trace(np.ones((5, 2, 3)))
-        >>> trace.f.shape
-        (1, 1, 5, 2, 16)
-        """
-        from .._trace import trace
-
-        return trace(self, x, state, lengths, resets, num_threads)
-
-    def quantized(
-        self,
-        format: Literal["float16", "bfloat16", "int8"] = "float16",
-        *,
-        inputs: Literal["float32", "int16", "int8"] = "float32",
-    ) -> QuantizedLSTM:
-        """Return an inference-only copy with fewer bits per weight.
-
-        Parameters
-        ----------
-        format : {"float16", "bfloat16", "int8"}, default "float16"
-            Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
-        inputs : {"float32", "int16", "int8"}, default "float32"
-            Of "int8": whether the first layer multiplies x in float32, which is most accurate, or has W_ih in int8 and
-            multiplies x in 16 or 8 bits.
-
-        Returns
-        -------
-        QuantizedLSTM
-            Copy of the current parameters in that format.
-
-        Raises
-        ------
-        ValueError
-            If the dtype is not float32, a parameter is not finite or overflows the format, or the format does not
-            have one of the options.
-
-        Examples
-        --------
-        >>> import lstm_fast as lf
-        >>> lf.LSTM(3, 16, seed=0).quantized("float16")
-        QuantizedLSTM(3, 16, format='float16')
-        """
-        from ..quantized import QuantizedLSTM
-
-        return QuantizedLSTM(self, format, inputs)

@@ -76,8 +76,8 @@ class ReverseLSTM(_Reverse, LSTM):
         The cell.
     activation, recurrent_activation, cell_activation : as of LSTM
         Its activations.
-    recurrent_dropout, zoneout, learn_initial_state : as of LSTM
-        Training, and the initial state.
+    recurrent_dropout, zoneout, learn_initial_state, index_input : as of LSTM
+        Training, the initial state, and the form of x.
 
     Examples
     --------
@@ -139,7 +139,7 @@ class ReverseRNN(_Reverse, RNN):
     ----------
     input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional : as of RNN
         Sizes, layers and the cell.
-    dtype, seed, recurrent_dropout, zoneout, learn_initial_state : as of RNN
+    dtype, seed, recurrent_dropout, zoneout, learn_initial_state, index_input : as of RNN
         Numbers, training, and the initial state.
 
     Examples

@@ -55,6 +55,8 @@ class RNN(Recurrent):
         As for LSTM, of h.
     learn_initial_state : bool, default False
         As for LSTM.
+    index_input : bool, default False
+        As for LSTM: x are symbols, integers of shape (T, B).
 
     See Also
     --------
@@ -97,6 +99,7 @@ class RNN(Recurrent):
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
         learn_initial_state: bool = False,
+        index_input: bool = False,
     ) -> None:
         self._set_up(
             input_size=input_size,
@@ -112,6 +115,7 @@ class RNN(Recurrent):
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
             learn_initial_state=learn_initial_state,
+            index_input=index_input,
         )
 
     def _cell_name(self) -> str:
@@ -209,7 +213,7 @@ class RNN(Recurrent):
         d_output: ArrayLike | None,
         d_state: ArrayLike | None = None,
         *,
-        compute_d_x: bool = True,
+        compute_d_x: bool | None = None,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -223,8 +227,8 @@ class RNN(Recurrent):
             Gradient of the loss with respect to output; None: zero.
         d_state : array_like of shape (num_layers * D, B, H), optional
             Gradient of the loss with respect to h_n; None: zero.
-        compute_d_x : bool, default True
-            Whether to compute d_x.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols.
         record_norms : bool, default False
             Whether to record d_h_norms, as for LSTM.
         num_threads : int, optional

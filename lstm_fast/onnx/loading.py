@@ -27,7 +27,7 @@ Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | onnx.
 
 METADATA = "lstm_fast"  # key under which save stores options for training, and those not expressed by nodes:
 REMEMBERED = ("batch_first", "dropout", "recurrent_dropout", "zoneout", "learn_initial_state")
-COMPUTE_DTYPE = "compute_dtype"  # likewise, but only if not None
+UNLESS_DEFAULT = {"compute_dtype": None, "index_input": False}  # likewise, but only other values
 
 
 def names(path_or_bytes: Source) -> list[str]:
@@ -155,7 +155,7 @@ def _remembered(model: onnx.ModelProto) -> dict[str, Any]:
         return {}
     try:
         options = json.loads(texts[0])
-        names = (*REMEMBERED, COMPUTE_DTYPE) if COMPUTE_DTYPE in options else REMEMBERED
+        names = (*REMEMBERED, *(name for name in UNLESS_DEFAULT if name in options))
         return {name: tuple(options[name]) if isinstance(options[name], list) else options[name] for name in names}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"metadata {METADATA} is damaged: {error!r}") from None

@@ -20,7 +20,7 @@ from ..reference.activations import activation
 from ..train.predictor import Predictor
 from .builder import Graph
 from .layout import ACTIVATIONS, TO_ONNX, rows
-from .loading import COMPUTE_DTYPE, METADATA, REMEMBERED
+from .loading import METADATA, REMEMBERED, UNLESS_DEFAULT
 
 if TYPE_CHECKING:
     from .._types import Activation, Array
@@ -42,7 +42,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     Each layer is one LSTM or RNN node (opset 14) in the dtype of the model. ONNX Runtime only supports float32; float64
     models run in `Backend` and in complete implementations of ONNX's LSTM. Dropout and zoneout are for training only
     and are not in the graph; neither is compute_dtype, so ONNX Runtime does not round as such a network does. `load`
-    restores all of them from the metadata.
+    restores all of them from the metadata. With index_input, x are int64, which a OneHot node turns into vectors.
 
     Parameters
     ----------
@@ -90,8 +90,9 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     opsets = [helper.make_opsetid("", OPSET)]
     proto = helper.make_model(graph.proto(), producer_name="lstm_fast", ir_version=IR_VERSION, opset_imports=opsets)
     remembered = {name: getattr(network, name) for name in REMEMBERED}
-    if (compute_dtype := getattr(network, COMPUTE_DTYPE, None)) is not None:
-        remembered[COMPUTE_DTYPE] = compute_dtype
+    for name, default in UNLESS_DEFAULT.items():
+        if (value := getattr(network, name, default)) != default:
+            remembered[name] = value
     helper.set_model_props(proto, {METADATA: json.dumps(remembered)})
     try:
         data = proto.SerializeToString()
@@ -112,7 +113,7 @@ class _Nodes:
         self.kind = "LSTM" if network.has_cell_state else "RNN"
         self.D, self.H, self.L = network.num_directions, network.hidden_size, network.num_layers
         self.axes = ["B", "T"] if network.batch_first else ["T", "B"]
-        x = graph.input("x", [*self.axes, network.input_size])
+        x = self._input()
         sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if network.batch_first else x
         sizes = graph.add("Shape", [sequence])
         self.B = graph.add("Slice", [sizes, np.array([1]), np.array([2])])
@@ -127,6 +128,14 @@ class _Nodes:
         for layer in range(self.L):
             sequence = self._add_layer(layer, sequence, states)
         self.output = sequence
+
+    def _input(self) -> str:
+        """x (T, B, I); symbols (T, B) as one-hot vectors."""
+        I = self.network.input_size
+        if not self.network.index_input:
+            return self.graph.input("x", [*self.axes, I])
+        symbols = self.graph.input("x", self.axes, type=TensorProto.INT64)
+        return self.graph.add("OneHot", [symbols, np.array(I), np.array([0, 1], self.graph.dtype)], axis=-1)
 
     def _states(self, are_inputs: bool) -> list[str]:
         """Names of the initial states (L * D, 1 or B, H): learned, given or zero."""

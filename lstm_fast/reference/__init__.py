@@ -28,7 +28,8 @@ changes one of these lines, and all variants can be combined:
     projection           h = (o * tanh(c)) W_hr^T
     zoneout              c = c_prev where zoneout_c_mask, h = h_prev where zoneout_h_mask, after all the others
 
-Lengths, resets and a learned initial state apply to the sequence as a whole: see lstm_forward.
+Lengths, resets and a learned initial state apply to the sequence as a whole: see lstm_forward. x may also be symbols,
+integers (T,B): the column W_ih[:, x] then takes the place of x W_ih^T, as for one-hot vectors.
 
 Sizes: T steps, B batch, I input, H hidden, R columns of h (H without projection), L layers, D directions. d_<name> is
 the gradient of the loss with respect to <name>. Everything works in float32, float64 and complex128. Nothing conjugates

@@ -26,6 +26,29 @@ def read_arrays(masks: Iterable[str] = (), **given: tuple[ArrayLike | None, tupl
     return {name: None if array is None else array.astype(dtype, copy=False) for name, array in arrays.items()}
 
 
+def is_symbols(x: ArrayLike) -> bool:
+    """Whether x is integers (T,B), the symbols of an LSTM with index_input, and not (T,B,I) numbers."""
+    array = np.asarray(x)
+    return array.ndim == 2 and array.dtype.kind in "iu"
+
+
+def read_symbols(x: ArrayLike, n_symbols: int, valid: Array) -> Array:
+    """The symbols (T,B), each from 0 to n_symbols - 1; those in the padding may be anything."""
+    array = np.asarray(x)
+    wrong = valid & ((array < 0) | (array >= n_symbols))
+    if wrong.any():
+        raise ValueError(f"`x` must be symbols from 0 to {n_symbols - 1}, got {array[wrong][0]}")
+    return np.where(valid, array, 0).astype(np.int64)
+
+
+def one_hot(x: ArrayLike, n_symbols: int, lengths: ArrayLike | None) -> Array:
+    """Symbols (T,B) as one-hot vectors (T,B,I); any other x unchanged."""
+    if not is_symbols(x):
+        return np.asarray(x)
+    (T, B), vectors = np.shape(x), np.eye(n_symbols, dtype=np.float32)
+    return vectors[read_symbols(x, n_symbols, valid_steps(lengths, T, B))]
+
+
 def or_zeros(gradient: ArrayLike | None, name: str, like: Array) -> Array:
     """A copy of an incoming gradient, with the shape and dtype of `like`; zeros for None."""
     d = np.zeros_like(like) if gradient is None else np.array(gradient, like.dtype)

@@ -63,7 +63,7 @@ def stack_tape_bfloat16(
     Parameters
     ----------
     x, h_0, c_0 : array_like
-        As in `stack_forward`, like all following arguments.
+        As in `stack_forward`, like all following arguments; symbols stand for one-hot vectors.
     parameters : mapping of str to array_like
         Weights.
     num_layers : int
@@ -99,7 +99,8 @@ def stack_tape_bfloat16(
     >>> bool(0 < np.abs(output - lstm(x)[0]).max() < 5e-3)
     True
     """
-    (T, B), output = np.shape(x)[:2], np.asarray(x, np.float32)
+    (T, B), n_inputs = np.shape(x)[:2], np.shape(parameters["weight_ih_l0"])[1]
+    output: Array = np.asarray(_sequence.one_hot(x, n_inputs, lengths), np.float32)
     input_masks = [None] * num_layers if masks is None else [None, *(np.asarray(mask, np.float32) for mask in masks)]
     directions = DIRECTIONS if bidirectional else DIRECTIONS[:1]
     orders = [_sequence.time_order(lengths, T, B, step < 0) for _, step in directions]

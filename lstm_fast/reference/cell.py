@@ -22,6 +22,8 @@ from .gates import split_gates
 from .operations import (
     clip,
     clip_backward,
+    input_product,
+    input_product_backward,
     norm,
     norm_backward,
     peep,
@@ -93,14 +95,14 @@ class Step(NamedTuple):
 
 
 def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Weights, cell: Cell, masks: Masks) -> Step:
-    """One step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
+    """One step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation
     b_ih, b_hh = (0 if bias is None else bias for bias in (w.bias_ih, w.bias_hh))
     p_i, p_f, p_o = split_peepholes(w.weight_peephole)
 
     h_masked = h_prev if masks.recurrent is None else h_prev * masks.recurrent
-    a_x = x @ w.weight_ih.T
+    a_x = input_product(x, w.weight_ih)
     a_h = h_masked @ w.weight_hh.T
     pre = norm(a_x, w.norm_ih_weight) + b_ih + norm(a_h, w.norm_hh_weight) + b_hh
     pre_i, pre_f, pre_g, pre_o = split_gates(pre)
@@ -143,7 +145,9 @@ def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Weights, cell: Cell,
     )
 
 
-def step_backward(step: Step, d_h: Array, d_c: Array, w: Weights, cell: Cell) -> tuple[Array, Array, Array, Weights]:
+def step_backward(
+    step: Step, d_h: Array, d_c: Array, w: Weights, cell: Cell
+) -> tuple[Array | None, Array, Array, Weights]:
     """The chain rule through a step: d_x, d_h_prev, d_c_prev and the gradients of w, from d_h (B,R) and d_c (B,H)."""
     masks, c_prev, c_new, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
@@ -175,12 +179,13 @@ def step_backward(step: Step, d_h: Array, d_c: Array, w: Weights, cell: Cell) ->
     d_pre = np.concatenate([d_pre_i, d_pre_f, d_pre_g, d_pre_o], axis=1)  # the order of split_gates
     d_a_x, d_norm_ih_weight = norm_backward(d_pre, step.a_x, w.norm_ih_weight)
     d_a_h, d_norm_hh_weight = norm_backward(d_pre, step.a_h, w.norm_hh_weight)
-    d_x, d_h_masked = d_a_x @ w.weight_ih, d_a_h @ w.weight_hh
+    d_x, d_weight_ih = input_product_backward(d_a_x, step.x, w.weight_ih)
+    d_h_masked = d_a_h @ w.weight_hh
     d_h_prev = d_h_old + (d_h_masked if masks.recurrent is None else d_h_masked * masks.recurrent)
     d_bias = d_pre.sum(axis=0)
     d_peepholes = [d_p for d_p in (d_p_i, d_p_f, d_p_o) if d_p is not None]
     d_w = Weights(
-        d_a_x.T @ step.x,
+        d_weight_ih,
         d_a_h.T @ step.h_masked,
         d_bias,
         d_bias,

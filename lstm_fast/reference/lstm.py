@@ -48,8 +48,9 @@ def lstm_forward(
 
     Parameters
     ----------
-    x : array_like of shape (T,B,I)
-        Input.
+    x : array_like of shape (T,B,I), or of int of shape (T,B)
+        Input. Integers (T,B) are symbols from 0 to I - 1: columns of weight_ih in place of x W_ih^T, as for one-hot
+        vectors.
     h_0, c_0 : array_like of shape (B,R), (B,H), or None
         Initial states. None means the learned initial state, or zero if there is none.
     weight_ih, weight_hh : array_like of shape (4H,I), (4H,R)
@@ -121,11 +122,12 @@ def lstm_forward(
     >>> [f"{name} = {getattr(tape, name).item():.3f}" for name in "ifgoch"]
     ['i = 0.986', 'f = 0.997', 'g = 0.966', 'o = 0.992', 'c = 2.948', 'h = 0.986']
     """
-    (T, B, I), R = np.shape(x), np.shape(weight_hh)[-1]
+    (T, B, I), R = (*np.shape(x), np.shape(weight_ih)[-1])[:3], np.shape(weight_hh)[-1]
+    of_symbols = _sequence.is_symbols(x)
     H = R if weight_hr is None else np.shape(weight_hr)[-1]
     a = _sequence.read_arrays(
         MASKS,
-        x=(x, (T, B, I)),
+        x=(None if of_symbols else x, (T, B, I)),
         h_0=(h_0, (B, R)),
         c_0=(c_0, (B, H)),
         weight_ih=(weight_ih, (4 * H, I)),
@@ -154,8 +156,10 @@ def lstm_forward(
         activation_of(recurrent_activation, "recurrent_activation"),
         activation_of(cell_activation, "cell_activation"),
     )
-    w, dtype = Weights(*(a[name] for name in Weights._fields)), a["x"].dtype
+    w, dtype = Weights(*(a[name] for name in Weights._fields)), a["weight_ih"].dtype
     valid = _sequence.valid_steps(lengths, T, B)
+    if of_symbols:
+        a["x"] = _sequence.read_symbols(x, I, valid)
     restarts, rows = _sequence.reset_steps(resets, valid), _sequence.active_rows(valid)
     h = _sequence.initial_state(a["h_0"], a["learned_h_0"], (B, R), dtype)
     c = _sequence.initial_state(a["c_0"], a["learned_c_0"], (B, H), dtype)
@@ -189,7 +193,7 @@ def lstm_backward(
     Returns
     -------
     LSTMGradients
-        The gradient with respect to each array argument.
+        The gradient with respect to each array argument; d_x is None for symbols.
 
     Raises
     ------
@@ -210,12 +214,14 @@ def lstm_backward(
     d_outputs = _sequence.or_zeros(d_output, "d_output", tape.h)
     d_h = _sequence.or_zeros(d_h_n, "d_h_n", np.empty(tape.h.shape[1:], tape.h.dtype))
     d_c = _sequence.or_zeros(d_c_n, "d_c_n", np.empty(tape.c.shape[1:], tape.c.dtype))
-    d_x, d_w = np.zeros_like(a["x"]), [_zeros_like(weight) for weight in w]
+    d_x, d_w = None if a["x"].ndim == 2 else np.zeros_like(a["x"]), [_zeros_like(weight) for weight in w]
     d_learned_h, d_learned_c = _zeros_like(a["learned_h_0"]), _zeros_like(a["learned_c_0"])
     for t, on in reversed(list(enumerate(tape.rows))):
-        d_x[t, on], d_h_prev, d_c_prev, d_step = step_backward(
+        d_x_t, d_h_prev, d_c_prev, d_step = step_backward(
             tape.steps[t], d_h[on] + d_outputs[t, on], d_c[on], w, tape.cell
         )
+        if d_x is not None:
+            d_x[t, on] = d_x_t
         for total, contribution in zip(d_w, d_step):
             if total is not None:
                 total += contribution

@@ -11,6 +11,23 @@ from ._types import Array
 NORM_EPSILON = 1e-5  # as in haste and in PyTorch's LayerNorm
 
 
+# ---- the input product -----------------------------------------------------------------------------------------------
+
+
+def input_product(x: Array, weight_ih: Array) -> Array:
+    """x W_ih^T. Symbols (B,) instead of numbers (B,I) select columns of W_ih, as one-hot vectors would."""
+    return weight_ih.T[x] if x.ndim == 1 else x @ weight_ih.T
+
+
+def input_product_backward(d: Array, x: Array, weight_ih: Array) -> tuple[Array | None, Array]:
+    """d_x, None for symbols, and d_weight_ih."""
+    if x.ndim > 1:
+        return d @ weight_ih, d.T @ x
+    d_weight_ih = np.zeros_like(weight_ih)
+    np.add.at(d_weight_ih.T, x, d)
+    return None, d_weight_ih
+
+
 # ---- clipping --------------------------------------------------------------------------------------------------------
 
 

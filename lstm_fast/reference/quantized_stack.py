@@ -33,8 +33,8 @@ def quantized_forward(
 
     Parameters
     ----------
-    x : array_like of shape (T,B,I)
-        Input.
+    x : array_like of shape (T,B,I), or of int of shape (T,B)
+        Input; symbols stand for one-hot vectors.
     h_0, c_0 : array_like of shape (L*D,B,R), (L*D,B,H), or None
         Initial states, layer by layer, forward before reverse.
     parameters : mapping of str to array_like
@@ -81,7 +81,7 @@ def quantized_forward(
         raise ValueError(f"`format` must be one of {', '.join(FORMATS)}, got {format!r}")
     if format == "float16":
         parameters = {name: np.asarray(value, np.float16).astype(np.float32) for name, value in parameters.items()}
-    (T, B), output = np.shape(x)[:2], np.asarray(x)
+    (T, B), output = np.shape(x)[:2], _sequence.one_hot(x, np.shape(parameters["weight_ih_l0"])[1], lengths)
     h_n: list[Array] = []
     c_n: list[Array] = []
     for layer in range(num_layers):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from . import _sequence
 from ._types import Array
 from .activations import ACTIVATIONS
-from .operations import zoneout, zoneout_backward
+from .operations import input_product, input_product_backward, zoneout, zoneout_backward
 from .tapes import RNNGradients, RNNTape
 
 # Each nonlinearity, and its derivative in terms of h = nonlinearity(pre).
@@ -39,8 +39,8 @@ def rnn_forward(
 
     Parameters
     ----------
-    x : array_like of shape (T,B,I)
-        Input.
+    x : array_like of shape (T,B,I), or of int of shape (T,B)
+        Input; symbols as in lstm_forward.
     h_0 : array_like of shape (B,H), or None
         Initial state. None means the learned initial state, or zero if there is none.
     weight_ih, weight_hh : array_like of shape (H,I), (H,H)
@@ -91,10 +91,11 @@ def rnn_forward(
     """
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(f"`nonlinearity` must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
-    (T, B, I), H = np.shape(x), np.shape(weight_hh)[-1]
+    (T, B, I), H = (*np.shape(x), np.shape(weight_ih)[-1])[:3], np.shape(weight_hh)[-1]
+    of_symbols = _sequence.is_symbols(x)
     a = _sequence.read_arrays(
         ("recurrent_mask", "zoneout_h_mask"),
-        x=(x, (T, B, I)),
+        x=(None if of_symbols else x, (T, B, I)),
         h_0=(h_0, (B, H)),
         weight_ih=(weight_ih, (H, I)),
         weight_hh=(weight_hh, (H, H)),
@@ -106,14 +107,16 @@ def rnn_forward(
     )
     b_ih, b_hh = (0 if a[name] is None else a[name] for name in ("bias_ih", "bias_hh"))
     function, _ = NONLINEARITIES[nonlinearity]
-    valid = _sequence.valid_steps(lengths, T, B)
+    dtype, valid = a["weight_ih"].dtype, _sequence.valid_steps(lengths, T, B)
+    if of_symbols:
+        a["x"] = _sequence.read_symbols(x, I, valid)
     restarts, rows = _sequence.reset_steps(resets, valid), _sequence.active_rows(valid)
-    h = _sequence.initial_state(a["h_0"], a["learned_h_0"], (B, H), a["x"].dtype)
-    h_masked, h_new, output = np.zeros((3, T, B, H), a["x"].dtype)
+    h = _sequence.initial_state(a["h_0"], a["learned_h_0"], (B, H), dtype)
+    h_masked, h_new, output = np.zeros((3, T, B, H), dtype)
     for t, on in enumerate(rows):
         h_prev = _sequence.restart(h, restarts[t], a["learned_h_0"])
         h_masked[t, on] = h_prev[on] * _at(on, a["recurrent_mask"], 1)
-        pre = a["x"][t, on] @ a["weight_ih"].T + b_ih + h_masked[t, on] @ a["weight_hh"].T + b_hh
+        pre = input_product(a["x"][t, on], a["weight_ih"]) + b_ih + h_masked[t, on] @ a["weight_hh"].T + b_hh
         h_new[t, on] = function(pre)
         output[t, on] = zoneout(h_prev[on], h_new[t, on], _at((t, on), a["zoneout_h_mask"]))
         h = _sequence.replace_rows(h_prev, on, output[t, on])
@@ -135,7 +138,7 @@ def rnn_backward(tape: RNNTape, d_output: ArrayLike | None, d_h_n: ArrayLike | N
     Returns
     -------
     RNNGradients
-        The gradient with respect to each array argument.
+        The gradient with respect to each array argument; d_x is None for symbols.
 
     Raises
     ------
@@ -156,14 +159,17 @@ def rnn_backward(tape: RNNTape, d_output: ArrayLike | None, d_h_n: ArrayLike | N
     (_, B, H), (_, derivative) = h_new.shape, NONLINEARITIES[tape.nonlinearity]
     d_outputs = _sequence.or_zeros(d_output, "d_output", h_new)
     d_h = _sequence.or_zeros(d_h_n, "d_h_n", np.empty((B, H), h_new.dtype))
-    d_x, d_weight_ih, d_weight_hh = (np.zeros_like(a[name]) for name in ("x", "weight_ih", "weight_hh"))
+    d_x = None if a["x"].ndim == 2 else np.zeros_like(a["x"])
+    d_weight_ih, d_weight_hh = (np.zeros_like(a[name]) for name in ("weight_ih", "weight_hh"))
     d_learned = None if a["learned_h_0"] is None else np.zeros_like(a["learned_h_0"])
     d_bias = np.zeros(H, h_new.dtype)
     for t, on in reversed(list(enumerate(tape.rows))):
         d_old, d_new = zoneout_backward(d_h[on] + d_outputs[t, on], _at((t, on), a["zoneout_h_mask"]))
         d_pre = d_new * derivative(h_new[t, on])
-        d_x[t, on] = d_pre @ a["weight_ih"]
-        d_weight_ih += d_pre.T @ a["x"][t, on]
+        d_x_t, d_weight_ih_t = input_product_backward(d_pre, a["x"][t, on], a["weight_ih"])
+        if d_x is not None:
+            d_x[t, on] = d_x_t
+        d_weight_ih += d_weight_ih_t
         d_weight_hh += d_pre.T @ tape.h_masked[t, on]
         d_bias += d_pre.sum(axis=0)
         d_h = _sequence.replace_rows(d_h, on, d_old + d_pre @ a["weight_hh"] * _at(on, a["recurrent_mask"], 1))

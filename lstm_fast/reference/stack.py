@@ -77,8 +77,8 @@ def stack_forward(
 
     Parameters
     ----------
-    x : array_like of shape (T,B,I)
-        Input.
+    x : array_like of shape (T,B,I), or of int of shape (T,B)
+        Input; symbols as in lstm_forward.
     h_0, c_0 : array_like of shape (L*D,B,R), (L*D,B,H), or None
         Initial states, layer by layer, forward before reverse. c_0 must be None for an RNN.
     parameters : mapping of str to array_like
@@ -176,7 +176,7 @@ def stack_forward(
 
 def stack_backward(
     tape: StackTape, d_output: ArrayLike | None, d_h_n: ArrayLike | None = None, d_c_n: ArrayLike | None = None
-) -> tuple[Array, Array | None, Array | None, dict[str, Array]]:
+) -> tuple[Array | None, Array | None, Array | None, dict[str, Array]]:
     """Apply the chain rule through a stack, from the last layer to the first.
 
     Parameters
@@ -190,8 +190,8 @@ def stack_backward(
 
     Returns
     -------
-    d_x : ndarray of shape (T,B,I)
-        Gradient with respect to x.
+    d_x : ndarray of shape (T,B,I), or None
+        Gradient with respect to x; None for symbols.
     d_h_0, d_c_0 : ndarray of shape (L*D,B,R), (L*D,B,H), or None
         Gradient with respect to the initial states; None for a state that was None.
     d_parameters : dict of str to ndarray
@@ -212,13 +212,14 @@ def stack_backward(
     >>> d_x.shape, d_h_0, list(d_parameters)
     ((5, 1, 3), None, ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'])
     """
-    d_layer = _sequence.or_zeros(d_output, "d_output", tape.output)
+    d_layer: Array | None = _sequence.or_zeros(d_output, "d_output", tape.output)
     d_h = _sequence.or_zeros(d_h_n, "d_h_n", tape.h_n)
     d_c = None if tape.c_n is None else _sequence.or_zeros(d_c_n, "d_c_n", tape.c_n)
     d_states: dict[str, list[Any]] = {"d_h_0": [], "d_c_0": []}
     d_parameters: dict[str, Array] = {}
     D = len(tape.orders)
     for layer in reversed(range(len(tape.masks))):
+        assert d_layer is not None  # only the first layer reads symbols
         d_outputs: list[Array] = np.split(d_layer, D, axis=2)
         d_inputs: list[Array] = []
         for direction, order in enumerate(tape.orders):
@@ -228,7 +229,8 @@ def stack_backward(
                 d = lstm_backward(one_tape, d_out, d_h[k], _item(d_c, k))._asdict()
             else:
                 d = rnn_backward(one_tape, d_out, d_h[k])._asdict()
-            d_inputs.append(d["d_x"][order, np.arange(order.shape[1])] * tape.masks[layer])
+            if d["d_x"] is not None:
+                d_inputs.append(d["d_x"][order, np.arange(order.shape[1])] * tape.masks[layer])
             d_parameters |= {
                 name + key: d["d_" + argument]
                 for argument, name in PARAMETERS.items()
@@ -236,7 +238,7 @@ def stack_backward(
             }
             for name in d_states:
                 d_states[name].insert(direction, d.get(name))
-        d_layer = sum(d_inputs[1:], start=0 + d_inputs[0])
+        d_layer = sum(d_inputs[1:], start=0 + d_inputs[0]) if d_inputs else None
     d_h_0, d_c_0 = (None if ds[0] is None else np.stack(ds) for ds in d_states.values())
     return d_layer, d_h_0, d_c_0, d_parameters
 

@@ -80,7 +80,7 @@ class LSTMGradients(NamedTuple):
     ((4, 1), True)
     """
 
-    d_x: Array
+    d_x: Array | None
     d_h_0: Array | None
     d_c_0: Array | None
     d_weight_ih: Array
@@ -150,7 +150,7 @@ class RNNGradients(NamedTuple):
     array([[2.]])
     """
 
-    d_x: Array
+    d_x: Array | None
     d_h_0: Array | None
     d_weight_ih: Array
     d_weight_hh: Array

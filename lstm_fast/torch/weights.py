@@ -76,7 +76,7 @@ class Packed:
             arrays = _quantized(sizes, arrays, quantization)
             options |= _formats.core_options(*quantization)
         self.core = _core.Weights("lstm", self.copies[0].dtype, I, H, L, D, arrays, **options)
-        self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads)
+        self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads, torch.empty_like)
 
     def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
         """Entries in PyTorch's order of parameters, converted to the core's: a tuple for each layer and direction."""

@@ -5,9 +5,12 @@
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
-    data.py           arrays, lists and frames as padded sequences; batches of similar length
+    storage.py        sequences in memory or memory-mapped, read part by part
+    symbols.py        the same of symbols, for networks with index_input
+    data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
+    blocks.py         predictions of long sequences, block by block
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
@@ -17,8 +20,18 @@
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
+    pruning.py        OptunaPruning: a callback by which Optuna ends trials
+    batches.py        what yields the batches of a run, with their loss and gradients
+    prefetch.py       a thread that reads ahead
+    windows.py        which steps of which series each window of truncated training has
+    truncated.py      truncated backpropagation through time
+    iterable.py       batches of an iterable of the caller
+    sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
+    ranks.py          Ranks: the processes of a run, and what they do together; RankError
+    rank_batches.py   batches that are divided among ranks
+    distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -34,7 +47,9 @@ from .losses import LOSSES
 from .model import SequenceModel
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
+from .pruning import OptunaPruning
 from .quantized import QuantizedModel
+from .ranks import RankError
 from .streaming import ModelStream
 from .trainer import Trainer
 
@@ -51,6 +66,8 @@ __all__ = [
     "load",
     "History",
     "Diverged",
+    "RankError",
+    "OptunaPruning",
     "SGD",
     "Adam",
     "AdamW",

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
-ARRAYS = ("flat", "moments", "best", "history")  # fields of Progress that are not stored with its counters
+ARRAYS = ("flat", "moments", "best", "history", "state")  # fields of Progress that are not stored with its counters
+STATE = ("state.h", "state.c")  # of the network, in the middle of series; a plain RNN has h alone
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 
@@ -139,6 +140,7 @@ def save_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     tensors = dict(model.unflatten(now.flat))
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
+    tensors |= {} if now.state is None else dict(zip(STATE, now.state))
     config = {
         "file": "run",
         "model": model.description(),
@@ -185,12 +187,17 @@ def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
     best = np.empty_like(now.flat) if "best" in file.tensors else None
     arrays |= {} if best is None else {"best": best}
+    state = None
+    if STATE[0] in file.tensors:
+        names = STATE if model.lstm.has_cell_state else STATE[:1]
+        state = tuple([np.empty(file.tensors[name].shape, now.flat.dtype) for name in names if name in file.tensors])
+        arrays |= dict(zip(names, state))
     try:
         _fill(arrays, file.tensors)
         history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
         if len(history) != progress["epoch"] or (history.best_epoch is None) != (best is None):
             raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
-        return replace(now, flat=flat, moments=moments, best=best, history=history, **progress)
+        return replace(now, flat=flat, moments=moments, best=best, history=history, state=state, **progress)
     except MISFITS as error:
         raise _misfit(path, error) from None
 

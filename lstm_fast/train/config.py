@@ -58,6 +58,10 @@ class FitConfig:
         Maximum number of threads.
     check_loss : bool, default False
         As in `fit`.
+    truncate : int, optional
+        Number of steps of truncated backpropagation through time, as in `fit`.
+    burn_in : int, default 0
+        Number of steps of each series that only warm the state, as in `fit`.
 
     Raises
     ------
@@ -84,6 +88,8 @@ class FitConfig:
     callbacks: Iterable[Callback] = ()
     num_threads: int | None = None
     check_loss: bool = False
+    truncate: int | None = None
+    burn_in: int = 0
 
     def __post_init__(self) -> None:
         Loss(self.loss)
@@ -93,6 +99,10 @@ class FitConfig:
         _arguments.positive_integer("batch_size", self.batch_size)
         if self.early_stopping is not None:
             _arguments.positive_integer("early_stopping", self.early_stopping)
+        if self.truncate is not None:
+            _arguments.positive_integer("truncate", self.truncate)
+        if self.burn_in != 0 or isinstance(self.burn_in, bool):
+            _arguments.positive_integer("burn_in", self.burn_in)
         clip = self.clip_norm
         if clip is not None and (not isinstance(clip, Real) or isinstance(clip, bool) or not float(clip) > 0):
             raise ValueError(f"clip_norm must be a positive number or None, got {clip!r}")
@@ -102,6 +112,11 @@ class FitConfig:
         _arguments.flag("shuffle", self.shuffle)
         _arguments.flag("check_loss", self.check_loss)
         object.__setattr__(self, "callbacks", tuple(self.callbacks))  # an iterator can be read only once
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether series are cut into windows."""
+        return self.truncate is not None or self.burn_in > 0
 
     def make_optimizer(self) -> Optimizer:
         """Return the optimizer, or the default one.

@@ -1,4 +1,4 @@
-"""Training data: padded sequences (N, T, ...), lengths, targets, and batches of similar length."""
+"""Training data: sequences (N, T, ...), lengths, targets and weights, read in parts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arguments, _layout
+from . import symbols
+from .storage import Storage, is_mapped, stand_in
 
 if TYPE_CHECKING:
     from .._inference import Network
@@ -17,49 +19,68 @@ if TYPE_CHECKING:
 
 
 class Sequences:
-    """Padded input sequences and their targets.
+    """Input sequences and their targets.
 
     x is an array with the axes of the network, an array or data frame (T, I) of one sequence, or a list of (T, I)
-    arrays.
+    arrays. It is converted to the dtype of the network, and a list padded, once; memory-mapped arrays, and all arrays
+    if is_lazy, only part by part. Targets always are. With index_input, x are integers without the last axis.
     """
 
-    def __init__(self, network: Network, x: Any, lengths: ArrayLike | None = None) -> None:
+    def __init__(self, network: Network, x: Any, lengths: ArrayLike | None = None, is_lazy: bool = False) -> None:
+        self.x_dtype = np.dtype(np.int64) if network.index_input else network.dtype
         self.is_list = isinstance(x, (list, tuple))
         self.lengths: Array | None
         if self.is_list:
             self.layout = self.result_layout = _layout.BATCH_FIRST
-            self.x, self.lengths = self._padded(network, x, lengths)
+            self.is_mapped = any(map(is_mapped, x))
+            self.x, self.lengths = self._read_list(network, x, lengths, is_lazy or self.is_mapped)
+            self.n, self.T = self.x.n, int(self.lengths.max(initial=0))
         else:
-            steps, self.layout = _layout.read_input(
-                x, network.dtype, network.input_size, network.batch_first, ", or be a list of (T, I) arrays"
-            )
+            self.is_mapped = is_mapped(x)
+            self.x, self.layout = self._read_array(network, x, is_lazy or self.is_mapped)
             self.result_layout = network.layout  # results of one sequence have a batch axis
-            self.x = steps.swapaxes(0, 1)
+            assert isinstance(self.x.arrays, np.ndarray)
+            self.n, self.T = self.x.arrays.shape[:2]
             self.lengths = self._read_lengths(lengths)
-        self.n, self.T = self.x.shape[:2]
+            if network.index_input and not (is_lazy or self.is_mapped):
+                symbols.check(network, self.x, self.layout, self.lengths)
         self.y: Any = None
-        self.weights: Array | None = None
+        self.mask: Storage | None = None
+        self.sample_weight: Array | None = None
         self.loss: Loss | None = None
         self.is_by_step = False
 
-    def _padded(self, network: Network, x: Any, lengths: ArrayLike | None) -> tuple[Array, Array]:
+    @staticmethod
+    def _read_array(network: Network, x: Any, is_lazy: bool) -> tuple[Storage, _layout.Layout]:
+        if network.index_input:
+            return symbols.read_array(network, x, is_lazy)
+        pattern, steps = x, None
+        if is_lazy:
+            steps = np.asarray(x)
+            _arguments.real_array("x", steps[:0], network.dtype)
+            pattern = stand_in(steps, network.dtype)
+        converted, layout = _layout.read_input(
+            pattern, network.dtype, network.input_size, network.batch_first, ", or be a list of (T, I) arrays"
+        )
+        return Storage((converted if steps is None else layout.to_steps(steps)).swapaxes(0, 1)), layout
+
+    @staticmethod
+    def _read_list(network: Network, x: Any, lengths: ArrayLike | None, is_lazy: bool) -> tuple[Storage, Array]:
         if lengths is not None:
             raise ValueError("lengths must be None for a list of arrays: each has its own")
-        I, arrays = (
-            network.input_size,
-            [_arguments.real_array(f"x[{k}]", one, network.dtype) for k, one in enumerate(x)],
-        )
-        for k, one in enumerate(arrays):
-            if one.ndim != 2 or one.shape[1] != I:
-                raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {I}, got {one.shape}")
+        arrays = (symbols.read_list if network.index_input else _read_vectors)(network, x, is_lazy)
         if not arrays:
-            return np.zeros((0, 0, I), network.dtype), np.zeros(0, np.int64)
-        return _layout.pad(arrays)
+            empty = symbols.EMPTY if network.index_input else np.zeros((0, 0, network.input_size), network.dtype)
+            return Storage(empty), np.zeros(0, np.int64)
+        if is_lazy:
+            return Storage(arrays), np.array([len(one) for one in arrays], np.int64)
+        padded, n_steps = _layout.pad(arrays)
+        return Storage(padded), n_steps
 
     def _read_lengths(self, lengths: ArrayLike | None) -> Array | None:
         if lengths is None:
             return None
-        (N, T), lengths = self.x.shape[:2], np.asarray(lengths)
+        N, T, lengths = self.n, self.T, np.asarray(lengths)
         if lengths.shape != (N,) or lengths.dtype.kind not in "iu":
             raise ValueError(f"lengths must be integers of shape (B,) = ({N},), got {lengths.dtype} {lengths.shape}")
         if N and not 0 <= lengths.min() <= lengths.max() <= T:
@@ -81,58 +102,77 @@ class Sequences:
         if not self.is_by_step and mask is not None:
             raise ValueError('mask must be None unless readout="all"')
         if self.is_by_step:
-            y = self._rows_of_targets(y)
-        self.y = loss.check_targets(y, (self.n, self.T) if self.is_by_step else (self.n,), model.out_features)
-        self.weights = self._weights_of_steps(mask) if self.is_by_step else None
+            self.y = self._read_targets_of_steps(loss, y, model.out_features)
+            if mask is not None:
+                self.mask = Storage(self.layout.read_flags("mask", mask, self.T, self.n).T)
+        else:
+            self.y = loss.check_targets(y, (self.n,), model.out_features)
         if sample_weight is not None:
             given = _arguments.real_array("sample_weight", sample_weight, np.dtype(np.float64))
             if given.shape != (self.n,) or not (given >= 0).all():
                 raise ValueError(
                     f"sample_weight must be numbers of shape (B,) = ({self.n},), not negative, got {given.shape}"
                 )
-            given = np.repeat(given[:, None], self.T, axis=1) if self.is_by_step else given
-            self.weights = given if self.weights is None else self.weights * given
+            self.sample_weight = given
 
-    def _rows_of_targets(self, y: Any) -> Any:
-        """Return targets of every step with axes (N, T, ...)."""
+    def _read_targets_of_steps(self, loss: Loss, y: Any, n_outputs: int) -> Storage:
         if self.is_list and isinstance(y, (list, tuple)):
             assert self.lengths is not None
-            if len(y) != self.n or any(len(one) != n for one, n in zip(y, self.lengths)):
+            arrays = [np.asarray(one) for one in y]
+            if len(arrays) != self.n or any(len(one) != n for one, n in zip(arrays, self.lengths)):
                 raise ValueError("y must be a list with one target for each step of each sequence of x")
-            return _layout.pad([np.asarray(one) for one in y], self.T)[0] if y else np.zeros((0, 0))
-        y = np.asarray(y)
-        has_axes = y.ndim > 1 or self.layout == _layout.UNBATCHED
-        return self.layout.to_rows(y) if has_axes and y.ndim else y
+            if not isinstance(self.x.arrays, np.ndarray):
+                return Storage([loss.check_targets(one, (len(one),), n_outputs) for one in arrays])
+            y = _layout.pad(arrays, self.T)[0] if arrays else np.zeros((0, 0))
+        else:
+            y = np.asarray(y)
+            has_axes = y.ndim > 1 or self.layout == _layout.UNBATCHED
+            y = self.layout.to_rows(y) if has_axes and y.ndim else y
+        return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
 
-    def _weights_of_steps(self, mask: Any) -> Array | None:
-        """Return weights (N, T), 1 for steps that contribute to the loss and 0 for others; None if all do."""
-        if self.lengths is None and mask is None:
+    # ---- parts ----
+
+    def batch(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:
+        """Return x (T, B, I) and lengths (B,) of some sequences, with T the longest of them; lengths may be None.
+
+        begins and n: at most n steps from step begins[k] of each sequence on, T = n.
+        """
+        lengths = None if self.lengths is None else self.lengths[rows]
+        if n is None:
+            n = self.T if lengths is None else int(lengths.max(initial=0))
+        if begins is not None:
+            lengths = np.clip((self.T if lengths is None else lengths) - begins, 0, n)
+            lengths = None if (lengths == n).all() else lengths
+        with np.errstate(over="ignore"):
+            x = np.ascontiguousarray(self.x.read(rows, n, begins).swapaxes(0, 1), self.x_dtype)
+        return x, lengths
+
+    def targets(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:
+        """Return targets (n, ...) and weights (n,) or None of the predictions for a batch, one row for each."""
+        assert self.loss is not None
+        if not self.is_by_step:
+            return self.loss.convert(self.y[rows]), None if self.sample_weight is None else self.sample_weight[rows]
+        if n is None:
+            n = self.T if self.lengths is None else int(self.lengths[rows].max(initial=0))
+        y = self.y.read(rows, n, begins).swapaxes(0, 1)
+        weights = self._weights(rows, begins, n)
+        return self.loss.convert(y.reshape(-1, *y.shape[2:])), None if weights is None else weights.T.ravel()
+
+    def _weights(self, rows: Array, begins: Array | None, n: int) -> Array | None:
+        """Return weights (B, n), 0 for steps that do not contribute to the loss; None if all are 1."""
+        ends: Any = self.lengths
+        if ends is None and begins is not None and (begins + n > self.T).any():
+            ends = np.full(self.n, self.T)
+        if ends is None and self.mask is None and self.sample_weight is None:
             return None
-        weights = np.ones((self.n, self.T))
-        if mask is not None:
-            weights *= self.layout.read_flags("mask", mask, self.T, self.n).T
-        if self.lengths is not None:
-            weights *= np.arange(self.T) < self.lengths[:, None]
+        weights = np.ones((len(rows), n))
+        if self.mask is not None:
+            weights *= self.mask.read(rows, n, begins)
+        if ends is not None:
+            weights *= np.arange(n) < (ends[rows] if begins is None else ends[rows] - begins)[:, None]
+        if self.sample_weight is not None:
+            weights *= self.sample_weight[rows][:, None]
         return weights
-
-    # ---- batches ----
-
-    def batch(self, rows: Array) -> tuple[Array, Array | None]:
-        """Return x (T, B, I) and lengths (B,) or None of some sequences, with T the longest of them."""
-        if self.lengths is None:
-            return np.ascontiguousarray(self.x[rows].swapaxes(0, 1)), None
-        lengths = self.lengths[rows]
-        return np.ascontiguousarray(self.x[rows, : lengths.max(initial=0)].swapaxes(0, 1)), lengths
-
-    def targets(self, rows: Array) -> tuple[Array, Array | None]:
-        """Return targets (n, ...) and weights (n,) or None of some sequences, one row per prediction."""
-        y, weights = self.y[rows], None if self.weights is None else self.weights[rows]
-        if self.is_by_step:
-            T = self.T if self.lengths is None else self.lengths[rows].max(initial=0)
-            y = y[:, :T].swapaxes(0, 1)
-            y = y.reshape(-1, *y.shape[2:])
-            weights = None if weights is None else weights[:, :T].T.ravel()
-        return y, weights
 
     def n_steps(self, rows: Array | None = None) -> int:
         """Return the number of steps of some sequences, or of all, without padding."""
@@ -143,21 +183,36 @@ class Sequences:
     def subset(self, rows: Array) -> Sequences:
         """Return a subset of the sequences."""
         part = copy.copy(self)
-        part.x, part.n = self.x[rows], len(rows)
-        for name in ("lengths", "y", "weights"):
+        part.n, part.x = len(rows), self.x.subset(rows)
+        for name in ("y", "mask", "lengths", "sample_weight"):
             value = getattr(self, name)
-            setattr(part, name, None if value is None else value[rows])
+            if value is not None:
+                value = value.subset(rows) if isinstance(value, Storage) else value[rows]
+            setattr(part, name, value)
         return part
 
+    def cause(self, rows: Array, begins: Array | None = None, n: int | None = None) -> str:
+        """Describe what is not finite in the data of a batch."""
+        for k, row in enumerate(rows):
+            begin = 0 if begins is None else int(begins[k])
+            end = int(self.T if self.lengths is None else self.lengths[row])
+            steps = slice(begin, end if n is None else min(end, begin + n))
+            x = self.x.one(row)[steps]
+            is_finite = np.isfinite(x if x.ndim > 1 else x[:, None]).all(axis=1)
+            if not is_finite.all():
+                return f"x of sequence {row} is not finite at step {begin + int(np.argmin(is_finite))}"
+            if not np.isfinite(self.y.one(row)[steps] if self.is_by_step else self.y[row]).all():
+                return f"y of sequence {row} is not finite"
+        return "The data of the batch are finite: try a lower learning rate or clip_norm"
 
-def batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Draw the batches of an epoch. If lengths vary, group similar ones, since the longest determines the cost."""
-    rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
-    if data.lengths is None or not shuffle:
-        return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]
-    pool, groups = 32 * batch_size, []
-    for begin in range(0, data.n, pool):
-        part = rows[begin : begin + pool]
-        part = part[np.argsort(data.lengths[part], kind="stable")]
-        groups += [part[k : k + batch_size] for k in range(0, len(part), batch_size)]
-    return [groups[k] for k in rng.permutation(len(groups))]
+
+def _read_vectors(network: Network, x: Any, is_lazy: bool) -> list[Array]:
+    I, arrays = network.input_size, []
+    for k, one in enumerate(x):
+        one = np.asarray(one) if is_lazy else _arguments.real_array(f"x[{k}]", one, network.dtype)
+        if one.ndim != 2 or one.shape[1] != I:
+            raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {I}, got {one.shape}")
+        if is_lazy:
+            _arguments.real_array(f"x[{k}]", one[:0], network.dtype)
+        arrays.append(one)
+    return arrays

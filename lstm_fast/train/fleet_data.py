@@ -58,19 +58,25 @@ class FleetData:
     def stack(self) -> None:
         """Copy x and y of all models into one array each, (K, N, T, ...). Call it once they are final."""
         N, T = (max(getattr(data, name) for data in self.each) for name in ("n", "T"))
-        first = self.each[0]
-        self.x = np.zeros((len(self.each), N, T, first.x.shape[2]), first.x.dtype)
-        for to, data in zip(self.x, self.each):
-            to[: data.n, : data.T] = data.x
         self.has_lengths = any(data.lengths is not None for data in self.each)
-        self.has_weights = any(data.weights is not None for data in self.each)
+        self.x = np.zeros((len(self.each), N, T, self.model.fleet.input_size), self.model.dtype)
         self.y: Array | None = None
-        if first.y is None or self.has_weights:
-            return
-        shape = (T, *first.y.shape[2:]) if first.is_by_step else first.y.shape[1:]
-        self.y = np.zeros((len(self.each), N, *shape), first.y.dtype)
-        for y_to, data in zip(self.y, self.each):
-            y_to[: data.n][tuple(slice(n) for n in data.y.shape[:2])] = data.y
+        self.has_weights = False
+        for k, data in enumerate(self.each):
+            rows = np.arange(data.n)
+            x, _ = data.batch(rows)
+            self.x[k, : data.n, : len(x)] = x.swapaxes(0, 1)
+            if data.y is None:
+                continue
+            y, weights = data.targets(rows)
+            self.has_weights |= weights is not None
+            if data.is_by_step:
+                y = y.reshape(len(x), data.n, *y.shape[1:]).swapaxes(0, 1)
+            if self.y is None:
+                self.y = np.zeros(
+                    (len(self.each), N, *((T,) if data.is_by_step else ()), *y.shape[1 + data.is_by_step :]), y.dtype
+                )
+            self.y[k, : data.n][tuple(slice(n) for n in y.shape[: 1 + data.is_by_step])] = y
 
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._fingerprint import fingerprint
-from .data import batches
+from .batches import draw_groups
 from .fleet_data import FleetData, groups_of
 from .fleet_model import seeds_of
 from .fleet_passes import blocks, losses_and_gradients, predictions
@@ -101,7 +101,7 @@ class FleetTrainer:
         mask: Any = None,
         validation: Any = None,
     ) -> None:
-        for name in ("checkpoint", "check_loss"):
+        for name in ("checkpoint", "check_loss", "truncate", "burn_in"):
             if getattr(config, name):
                 raise ValueError(f"{name} must not be set for a FleetModel: train model[k], a SequenceModel, with it")
         self.model, self.config, self.loss = model, config, Loss(config.loss)
@@ -196,7 +196,7 @@ class FleetTrainer:
         begin, config = time.monotonic(), self.config
         for k in self.active:
             one = self.runs[k]
-            one.groups = batches(one.order_rng, self.data.each[k], config.batch_size, config.shuffle)
+            one.groups = draw_groups(one.order_rng, self.data.each[k], config.batch_size, config.shuffle)
             one.losses = one.norms = one.n = 0.0
         for batch in range(max(len(self.runs[k].groups) for k in self.active)):
             have = {k: self.runs[k].groups[batch] for k in self.active.tolist() if batch < len(self.runs[k].groups)}
@@ -298,8 +298,3 @@ class FleetTrainer:
                 total[k] += self.loss(own, y, weights)[0] * share
                 weight[k] += share
         return [total[k] / weight[k] if weight[k] else float("nan") for k in models]
-
-
-def fit_fleet(model: FleetModel, x: Any, y: Any, config: FitConfig, progress: bool, **data: Any) -> FleetHistory:
-    """Train a fleet of models."""
-    return FleetTrainer(model, x, y, config, **data).run(progress)

@@ -10,6 +10,7 @@ from .. import _core
 
 if TYPE_CHECKING:
     from .._types import Array
+    from .predictor import Predictor
 
 READOUTS = ("last", "all", "mean")
 
@@ -42,14 +43,19 @@ class Head:
         return f"Head({self.weight.shape[1]}, {self.weight.shape[0]})"
 
 
+def last_h(model: Predictor, state: Any) -> Array:
+    """Return h of the last layer, (D, B, R), of a state."""
+    h: Array = state[0] if model.lstm.has_cell_state else state
+    return h[-model.lstm.num_directions :]
+
+
 def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
     """Return features for the head from output (T, B, W) and h_n (D, B, R): (B, W), for "all" (T, B, W)."""
     if readout == "all":
         return np.ascontiguousarray(output)
     if readout == "last":
         return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], -1)
-    features: Array = output.sum(axis=0) / _counts(output, lengths)  # output is zero in the padding
-    return features
+    return mean_of_sums(output.sum(axis=0), len(output), lengths)  # output is zero in the padding
 
 
 def read_out_backward(
@@ -61,11 +67,11 @@ def read_out_backward(
     if readout == "last":
         D, B, _ = h_n.shape
         return None, d_features.reshape(B, D, -1).swapaxes(0, 1)
-    return np.broadcast_to(d_features / _counts(output, lengths), output.shape), None
+    return np.broadcast_to(mean_of_sums(d_features, len(output), lengths), output.shape), None
 
 
-def _counts(output: Array, lengths: Array | None) -> Array:
-    """Return the length of each sequence, at least 1, as (B, 1)."""
-    T, B = output.shape[:2]
-    counts: Array = np.maximum(1, np.full(B, T) if lengths is None else lengths).astype(output.dtype)[:, None]
-    return counts
+def mean_of_sums(sums: Array, n_steps: int, lengths: Array | None) -> Array:
+    """Divide sums (B, W) by the number of steps of each sequence, at least 1."""
+    counts = np.maximum(1, np.full(len(sums), n_steps) if lengths is None else lengths)
+    means: Array = sums / counts.astype(sums.dtype)[:, None]
+    return means

@@ -80,3 +80,4 @@ class Progress:
     shuffle_state: dict[str, Any] | None = None  # of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
     mask_state: dict[str, Any] | None = None  # of the generator of masks
+    state: tuple[Array, ...] | None = None  # of the network, carried between batches of truncated training

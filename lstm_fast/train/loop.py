@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
 from .config import Callback, FitConfig, Schedule
+from .distributed import run_on_ranks
 from .fleet_model import FleetModel
-from .fleet_trainer import FleetHistory, fit_fleet
+from .fleet_trainer import FleetHistory, FleetTrainer
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 @overload
 def fit(model: FleetModel, x: Any, y: Any, **settings: Any) -> FleetHistory: ...
 @overload
-def fit(model: SequenceModel, x: Any, y: Any, **settings: Any) -> History: ...
+def fit(model: SequenceModel, x: Any, y: Any = None, **settings: Any) -> History: ...
 def fit(  # type: ignore[misc]
     model: SequenceModel | FleetModel,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     lengths: ArrayLike | None = None,
     loss: LossSpec = "mse",
@@ -47,6 +48,9 @@ def fit(  # type: ignore[misc]
     callbacks: Iterable[Callback] = (),
     num_threads: int | None = None,
     check_loss: bool = False,
+    truncate: int | None = None,
+    burn_in: int = 0,
+    comm: Any = None,
 ) -> History | FleetHistory:
     """Train a model.
 
@@ -54,10 +58,12 @@ def fit(  # type: ignore[misc]
     ----------
     model : SequenceModel or FleetModel
         Model to train, in place. For a FleetModel of K models see Notes.
-    x : array_like or list of array_like
-        Sequences, as in `SequenceModel.loss_and_grads`.
-    y : array_like or list of array_like
-        Targets, as in `SequenceModel.loss_and_grads`.
+    x : array_like, list of array_like, or iterable
+        Sequences, as in `SequenceModel.loss_and_grads`; memory-mapped arrays are read batch by batch. With y None, an
+        iterable of batches (x, y), (x, y, lengths) or (x, y, lengths, mask), such as a data loader of PyTorch, or a
+        function without arguments that returns one for each epoch; see Notes.
+    y : array_like or list of array_like, optional
+        Targets, as in `SequenceModel.loss_and_grads`. None: x is an iterable of batches.
     lengths : array_like of int of shape (B,), optional
         Length of each sequence; not for a list of arrays.
     loss : str, tuple or callable, default "mse"
@@ -68,9 +74,9 @@ def fit(  # type: ignore[misc]
         Number of passes over the data.
     batch_size : int, default 32
         Number of sequences per batch. Batches hold sequences of similar length.
-    validation : float or tuple, optional
+    validation : float, tuple or iterable, optional
         Fraction of the sequences to hold out at random, or the validation data: (x, y), (x, y, lengths) or (x, y,
-        lengths, mask), where lengths and mask may be None.
+        lengths, mask), where lengths and mask may be None, or an iterable of batches.
     clip_norm : float, optional
         Maximum Euclidean norm of the gradient; larger gradients are scaled down, which prevents their explosion.
     early_stopping : int, optional
@@ -90,7 +96,7 @@ def fit(  # type: ignore[misc]
     progress : bool, default False
         Whether to show a progress bar (needs tqdm).
     checkpoint : path, optional
-        File to write after each epoch and on Ctrl-C, atomically.
+        File to write after each epoch, on Ctrl-C, and every five minutes within an epoch, atomically.
     resume : bool, default False
         Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
     callbacks : iterable of callable, default ()
@@ -100,6 +106,13 @@ def fit(  # type: ignore[misc]
     check_loss : bool, default False
         Whether to compare the gradient of the loss with finite differences, once before training, for the predictions
         of the first batch_size sequences; a ValueError where they differ. For a loss that is a function.
+    truncate : int, optional
+        Truncated backpropagation through time: each series is cut into windows of so many steps, with the state carried
+        from one to the next, and each window is one step of the optimizer. None: whole sequences. For readout "all".
+    burn_in : int, default 0
+        Number of steps at the beginning of each series that only warm the state: they have no loss and no gradient.
+    comm : communicator of mpi4py, optional
+        Train on all its processes together, each called with its own part of the data; see Notes.
 
     Returns
     -------
@@ -113,15 +126,42 @@ def fit(  # type: ignore[misc]
         batch. The model keeps the last finite parameters.
     ValueError, TypeError
         If an argument is invalid; the model is unchanged then.
+    RankError
+        With comm: if another rank failed, which raises its own error.
 
     Notes
     -----
-    A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths, sample_weight, mask
-    and the parts of validation have an axis K before all others, or are lists of K of what a single run takes; seed may
-    be one integer for all or one for each. Each model has its own order of batches, masks, clipping and early stopping,
-    and costs nothing once it has stopped. The result is a `FleetHistory`, a list of K histories. A model that diverges
-    stops with its last finite parameters and a RuntimeWarning; the others go on. checkpoint, resume and check_loss are
-    for single models.
+    **Ranks.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its shard of the
+    data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random generators
+    of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its loss and
+    gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one process
+    with the same batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle,
+    shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes
+    the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same
+    step, with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its
+    processors. A function as loss that returns one number is taken for the mean over the sequences of its rank.
+
+    **Truncation.** Each of the batch_size rows of a batch takes a series, goes through it window by window, and then
+    takes the next series. A series starts from the learned initial state, or zero, whose gradient comes from its first
+    window; with burn_in, from the state after inference over its first steps, which has no gradient. Gradients end at
+    the beginning of a window, so with ``truncate`` of at least the length of the longest series they are those of
+    ordinary training. Memory depends on truncate, not on the length of the series. Dropout masks are drawn for each
+    window, those that are constant in time too. The loss of a batch is the mean over the steps of its windows.
+    Validation runs over whole series, with the state carried; it does not count the burn-in either.
+
+    **Iterables.** One thread reads up to two batches ahead. batch_size and shuffle have no effect on an iterable,
+    lengths, sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows
+    of a batch are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called
+    before each, if there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs
+    only. When a run is resumed within an epoch, the batches that were already used are read and skipped: x must yield
+    the same ones again.
+
+    **Fleets.** A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths,
+    sample_weight, mask and the parts of validation have an axis K before all others, or are lists of K of what a
+    single run takes; seed may be one integer for all or one for each. Each model has its own order of batches, masks,
+    clipping and early stopping, and costs nothing once it has stopped. The result is a `FleetHistory`, a list of K
+    histories. A model that diverges stops with its last finite parameters and a RuntimeWarning; the others go on.
+    checkpoint, resume, check_loss, truncate and comm are for single models.
 
     Examples
     --------
@@ -133,38 +173,40 @@ def fit(  # type: ignore[misc]
     >>> history.loss[-1] < history.loss[0]
     True
     """
-    config = FitConfig(
-        loss=loss,
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
-        clip_norm=clip_norm,
-        early_stopping=early_stopping,
-        lr_schedule=lr_schedule,
-        shuffle=shuffle,
-        seed=seed,
-        checkpoint=checkpoint,
-        callbacks=callbacks,
-        num_threads=num_threads,
-        check_loss=check_loss,
-    )
-    if resume and checkpoint is None:
-        raise ValueError("resume needs checkpoint, the path of the file to continue from")
-    if isinstance(model, FleetModel):
-        return fit_fleet(
-            model,
-            x,
-            y,
-            config,
-            progress,
-            lengths=lengths,
-            sample_weight=sample_weight,
-            mask=mask,
-            validation=validation,
+
+    def make(trainer: Callable[..., Any]) -> Any:
+        config = FitConfig(
+            loss=loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            clip_norm=clip_norm,
+            early_stopping=early_stopping,
+            lr_schedule=lr_schedule,
+            shuffle=shuffle,
+            seed=seed,
+            checkpoint=checkpoint,
+            callbacks=callbacks,
+            num_threads=num_threads,
+            check_loss=check_loss,
+            truncate=truncate,
+            burn_in=burn_in,
         )
-    trainer = Trainer(
-        model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
-    )
+        if resume and checkpoint is None:
+            raise ValueError("resume needs checkpoint, the path of the file to continue from")
+        return trainer(
+            model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
+        )
+
+    if isinstance(model, FleetModel):
+        if comm is not None:
+            raise ValueError("comm must be None for a FleetModel: give each rank models of its own")
+        fleet_history: FleetHistory = make(FleetTrainer).run(progress)
+        return fleet_history
+    if comm is not None:
+        return run_on_ranks(comm, make, resume, progress)
+    trainer = make(Trainer)
     if resume:
         trainer.resume()
-    return trainer.run(progress)
+    history: History = trainer.run(progress)
+    return history

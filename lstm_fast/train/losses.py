@@ -120,24 +120,31 @@ class Loss:
     def check_targets(self, targets: Any, shape: tuple[int, ...], n_outputs: int) -> Array:
         """Validate targets: class indices of this shape, or (*shape, n_targets), where a last axis of 1 is optional.
 
-        A function of the caller gets any number of targets per row.
+        Returns them with these axes, in their dtype, for `convert`. A function of the caller gets any number of targets
+        per row.
         """
         y: Array = np.asarray(targets)
         if self.function is not None:
             if y.dtype.kind not in "biuf" or y.shape[: len(shape)] != shape or y.ndim > len(shape) + 1:
                 raise ValueError(f"y must be numbers of shape {shape} or {(*shape, 'K')}, got {y.dtype} {y.shape}")
-            return y.astype(np.float64).reshape(*shape, -1 if y.size else 1)
+            return y if y.ndim > len(shape) else y[..., None]
         n = self.n_targets(n_outputs)
         if n == 0:
-            if y.shape != shape or y.dtype.kind not in "iu" or ((y < 0) | (y >= n_outputs)).any():
+            is_class = y.shape == shape and y.dtype.kind in "iu"
+            if not is_class or (y.size and not 0 <= y.min() <= y.max() < n_outputs):
                 raise ValueError(
                     f"y must be classes 0 to {n_outputs - 1} of shape {shape} for cross_entropy, "
                     f"got {y.dtype} {y.shape}"
                 )
-            return y.astype(np.int64)
+            return y
         if y.dtype.kind not in "biuf" or y.shape not in ((*shape, n), *([shape] if n == 1 else [])):
             raise ValueError(f"y must be numbers of shape {(*shape, n)}, got {y.dtype} {y.shape}")
-        return y.astype(np.float64).reshape(*shape, n)
+        return y if y.ndim > len(shape) else y[..., None]
+
+    def convert(self, y: Array) -> Array:
+        """Convert targets to the dtype in which losses are computed."""
+        is_class = self.function is None and self.name == "cross_entropy"
+        return np.asarray(y, np.int64 if is_class else np.float64)
 
     def __call__(self, p: Array, y: Array, weights: Array | None = None) -> tuple[float, Array]:
         """Return the loss of rows p (n, O) and its gradient. Rows of weight 0 are ignored, even if they contain NaN."""

@@ -39,7 +39,8 @@ class SequenceModel(Predictor, EditableParameterized):
     """Recurrent network with a linear head.
 
     Sequences are an array (T, B, I), (B, T, I) if the network has batch_first, or a list of (T, I) arrays of any
-    lengths. Predictions have the shape (B, out_features), with readout "all" the axes of x, padded for a list.
+    lengths; of a network with index_input, integers without the last axis. Predictions have the shape
+    (B, out_features), with readout "all" the axes of x, padded for a list.
 
     Parameters
     ----------
@@ -165,7 +166,13 @@ class SequenceModel(Predictor, EditableParameterized):
         """
         data = Sequences(self._lstm, x, lengths)
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
-        return loss_and_gradients(self, data, np.arange(data.n), training, num_threads)
+        assert data.loss is not None
+        rows = np.arange(data.n)
+        (steps, lengths), targets = data.batch(rows), data.targets(rows)
+        step = loss_and_gradients(
+            self, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
+        )
+        return step.loss, step.gradients
 
     # ---- fewer bits ----
 

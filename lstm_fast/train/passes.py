@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import _core, _threads
 from .._parameters import NamedArrays
-from .head import read_out, read_out_backward
+from .head import last_h, read_out, read_out_backward
 
 if TYPE_CHECKING:
     from .._types import Array
-    from .data import Sequences
+    from .losses import Loss
     from .model import SequenceModel
     from .predictor import Predictor
 
@@ -30,41 +30,64 @@ class ModelGradients(NamedArrays):
         return f"<ModelGradients of {', '.join(self)}>"
 
 
-def predictions(model: Predictor, x: Array, lengths: Array | None, num_threads: int | None) -> Array:
-    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I)."""
+def predictions(
+    model: Predictor, x: Array, lengths: Array | None, num_threads: int | None, state: Any = None
+) -> tuple[Array, Any]:
+    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I), and the last state. state: the one before."""
     lstm, layout = model.lstm, model.lstm.layout
-    output, state = lstm(layout.from_steps(x), lengths=lengths, num_threads=num_threads)
-    features = read_out(model.readout, layout.to_steps(output), _last_h(model, state), lengths)
-    return model.head.apply(features, _threads.resolve(num_threads))
+    output, state = lstm(layout.from_steps(x), state, lengths=lengths, num_threads=num_threads)
+    features = read_out(model.readout, layout.to_steps(output), last_h(model, state), lengths)
+    return model.head.apply(features, _threads.resolve(num_threads)), state
 
 
-def _last_h(model: Predictor, state: Any) -> Array:
-    """Return h_n of the last layer, (D, B, R)."""
-    h_n: Array = state[0] if model.lstm.has_cell_state else state
-    return h_n[-model.lstm.num_directions :]
+class Step(NamedTuple):
+    """Loss and gradients of one batch.
+
+    loss is the weighted mean over the predictions of the batch, weight the sum of their weights: means over several
+    batches, and the gradients of these means, are weighted by it. state is the one to start the next batch from.
+    """
+
+    loss: float
+    weight: float
+    gradients: ModelGradients
+    state: Any
 
 
 def loss_and_gradients(
     model: SequenceModel,
-    data: Sequences,
-    rows: Array,
+    loss: Loss,
+    x: Array,
+    y: Array,
+    weights: Array | None,
+    *,
+    lengths: Array | None = None,
+    state: Any = None,
+    resets: Array | None = None,
     training: bool = True,
-    num_threads: int | None = None,
     rng: np.random.Generator | None = None,
-) -> tuple[float, ModelGradients]:
-    """Compute loss and gradients of some sequences of data. rng draws the masks; None: that of the network."""
-    assert data.loss is not None
+    num_threads: int | None = None,
+) -> Step:
+    """Compute loss and gradients for x (T, B, I), and targets and weights with one row for each prediction.
+
+    state: that before the first step, None for the initial one. resets: bool (T, B). rng draws the masks; None: that of
+    the network.
+    """
     lstm, layout, head = model.lstm, model.lstm.layout, model.head
     n_threads = _threads.resolve(num_threads)
-    (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
     output, state, tape = lstm.forward(
-        layout.from_steps(x), lengths=lengths, training=training, rng=rng, num_threads=num_threads
+        layout.from_steps(x),
+        state,
+        lengths=lengths,
+        resets=None if resets is None else layout.from_steps(resets),
+        training=training,
+        rng=rng,
+        num_threads=num_threads,
     )
-    output, h_n = layout.to_steps(output), _last_h(model, state)
+    output, h_n = layout.to_steps(output), last_h(model, state)
     features = read_out(model.readout, output, h_n, lengths)
     of_rows = features.reshape(-1, features.shape[-1])
     p = _core.linear(head.weight, head.bias, of_rows, n_threads)
-    loss, d_p = data.loss(p, y, weights)
+    value, d_p = loss(p, y, weights)
     d_rows, d_weight, d_bias = _core.linear_backward(head.weight, of_rows, d_p.astype(features.dtype), n_threads)
     d_output, d_h = read_out_backward(model.readout, d_rows.reshape(features.shape), output, h_n, lengths)
     d_state: Any = None
@@ -76,4 +99,5 @@ def loss_and_gradients(
     d_output = None if d_output is None else layout.from_steps(d_output)
     gradients = lstm.backward(tape, d_output, d_state, compute_d_x=False, num_threads=num_threads)
     flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
-    return loss, ModelGradients(flat, model._table)
+    weight = float(len(p)) if weights is None else float(weights.sum())
+    return Step(value, weight, ModelGradients(flat, model._table), state)

@@ -10,9 +10,9 @@ import numpy as np
 from .. import _architecture, _arguments, _safetensors
 from .._options import Fixed
 from ..modules import LSTM, RNN
+from .blocks import predicted_ends, predicted_steps
 from .data import Sequences
 from .head import READOUTS, Head
-from .passes import predictions
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike, DType
@@ -62,7 +62,8 @@ class Predictor:
         Parameters
         ----------
         x : array_like or list of array_like
-            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays.
+            Sequences (T, B, I), (B, T, I) with batch_first, or a list of (T, I) arrays. With index_input, integers:
+            (T, B), (B, T), or a list of (T,) arrays.
         lengths : array_like of int of shape (B,), optional
             Length of each sequence, as for LSTM; not for a list of arrays.
         batch_size : int, default 256
@@ -87,11 +88,11 @@ class Predictor:
         rows = np.zeros(shape, self.dtype)  # first: too large a result is an error before anything is computed
         for begin in range(0, data.n, batch_size):
             batch = np.arange(begin, min(begin + batch_size, data.n))
-            part = predictions(self, *data.batch(batch), num_threads)
-            if is_all:
-                rows[begin : begin + part.shape[1], : part.shape[0]] = part.swapaxes(0, 1)
-            else:
-                rows[begin : begin + len(part)] = part
+            if not is_all:
+                rows[batch] = predicted_ends(self, data, batch, num_threads)
+                continue
+            for step, part in predicted_steps(self, data, batch, num_threads):
+                rows[begin : begin + len(batch), step : step + len(part)] = part.swapaxes(0, 1)
         return data.result_layout.from_rows(rows) if is_all else rows
 
     def stream(self, batch_size: int = 1) -> ModelStream:

@@ -18,8 +18,8 @@ class NoBar:
         """Shows nothing."""
 
 
-def progress_bar(is_shown: bool, total: int, done: int) -> Any:
-    """Create a bar over `total` steps, `done` of them completed."""
+def progress_bar(is_shown: bool, total: int | None, done: int) -> Any:
+    """Create a bar over `total` steps (None: unknown), `done` of them completed."""
     if not is_shown:
         return NoBar()
     try:

@@ -57,7 +57,7 @@ class ModelStream:
         Parameters
         ----------
         x : array_like of shape (B, I) or (I,)
-            Input of each sequence.
+            Input of each sequence, as in `Stream.step`.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class ModelStream:
         Parameters
         ----------
         x : array_like of shape (T, B, I) or (T, I)
-            Input of each sequence.
+            Input of each sequence, as in `Stream.block`.
 
         Returns
         -------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
+from copy import deepcopy
 from dataclasses import replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,19 +15,19 @@ from .. import _core
 from .._fingerprint import fingerprint
 from . import checkpoint
 from .custom_loss import check_gradient
-from .data import Sequences, batches
 from .history import Diverged, History, Progress
 from .losses import Loss
-from .passes import loss_and_gradients, predictions
 from .progress_bar import progress_bar
+from .sources import make_source, read_data, read_validation, validation_losses
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
+    from .batches import Batch, BatchSource
     from .config import FitConfig
     from .model import SequenceModel
     from .optimizers import Optimizer
 
-VALIDATION_BATCH = 256  # sequences
+SAVE_SECONDS = 300.0  # between checkpoints within an epoch
 
 
 class Trainer:
@@ -61,6 +62,8 @@ class Trainer:
     2
     """
 
+    is_distributed = False  # whether the data are a shard, which may be empty
+
     def __init__(
         self,
         model: SequenceModel,
@@ -78,39 +81,23 @@ class Trainer:
         self.optimizer: Optimizer = config.make_optimizer()
         order, masks, share = np.random.SeedSequence(config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
-        self.data = Sequences(model.lstm, x, lengths)
-        self.data.read_targets(model, self.loss, y, sample_weight, mask)
-        self.validation = self._read_validation(validation, np.random.default_rng(share))
-        if not self.data.n:
-            raise ValueError("x must hold at least one sequence to train on")
+        data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
+        self.validation, self.data = read_validation(
+            model, self.loss, validation, data, config, np.random.default_rng(share), self.is_distributed
+        )
+        self.source: BatchSource = self._make_source()
         if config.check_loss:
             self._check_loss()
         flat = model.flat_parameters
         self.now = Progress(flat, self.optimizer.moments(flat), History())
 
-    def _read_validation(self, validation: Any, rng: np.random.Generator) -> Sequences | None:
-        if validation is None:
-            return None
-        if isinstance(validation, Real) and not isinstance(validation, bool):
-            n = round(float(validation) * self.data.n)
-            if not 0 < n < self.data.n:
-                raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {self.data.n}")
-            rows = rng.permutation(self.data.n)
-            held_out, self.data = self.data.subset(rows[:n]), self.data.subset(rows[n:])
-            return held_out
-        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3, 4):
-            raise ValueError("validation must be a fraction, (x, y), (x, y, lengths) or (x, y, lengths, mask)")
-        x, y, lengths, mask = (*validation, None, None)[:4]
-        data = Sequences(self.model.lstm, x, lengths)
-        data.read_targets(self.model, self.loss, y, mask=mask)
-        return data
+    def _make_source(self) -> BatchSource:
+        return make_source(self.model, self.data, self.config)
 
     def _check_loss(self) -> None:
-        """Compare the gradient of the loss with finite differences, for the predictions of the first sequences."""
-        rows = np.arange(min(self.config.batch_size, self.data.n))
-        (x, lengths), (y, weights) = self.data.batch(rows), self.data.targets(rows)
-        p = predictions(self.model, x, lengths, self.config.num_threads).astype(np.float64)
-        check_gradient(lambda p: self.loss(p, y, weights), p.reshape(-1, p.shape[-1]))
+        """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
+        p, y, weights = self.source.sample(self.model, self.config.num_threads)
+        check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
 
     # ---- the run ----
 
@@ -132,13 +119,12 @@ class Trainer:
         Diverged
             If a loss, gradient or parameter is not finite.
         """
-        config, n_steps = self.config, self.data.n_steps()
-        bar = progress_bar(progress, config.epochs * n_steps, round(self._epochs_done() * n_steps))
+        config, bar = self.config, self._progress_bar(progress)
+        self._saved = time.monotonic()
         try:
             while self.now.epoch < config.epochs and not self._is_out_of_patience():
                 self._train_epoch(bar)
-                answers = [callback(self.model, self.now.history) for callback in config.callbacks]
-                if any(answers):  # all of them are called
+                if self._is_stopped():
                     break
         except KeyboardInterrupt:
             self._save()
@@ -161,12 +147,20 @@ class Trainer:
         """
         self.now = replace(self.now, moments=before.moments, step=before.step)
 
-    def _epochs_done(self) -> float:
-        return self.now.epoch + self.now.n / float(self.data.n)
+    def _progress_bar(self, is_shown: bool) -> Any:
+        n, n_steps = self.source.n, self.source.n_steps
+        if n is None or n_steps is None:
+            return progress_bar(is_shown, None, 0)
+        return progress_bar(is_shown, self.config.epochs * n_steps, round((self.now.epoch + self.now.n / n) * n_steps))
 
     def _is_out_of_patience(self) -> bool:
         best, patience = self.now.history.best_epoch, self.config.early_stopping
         return patience is not None and best is not None and len(self.now.history) - 1 - best >= patience
+
+    def _is_stopped(self) -> bool:
+        """Whether a callback returns true; all of them are called."""
+        answers = [callback(self.model, self.now.history) for callback in self.config.callbacks]
+        return any(answers)
 
     def _install(self, flat: Array) -> None:
         self.model.load_flat_parameters(flat, copy=False)
@@ -176,91 +170,85 @@ class Trainer:
         if self.now.batch == 0:
             state = self.order_rng.bit_generator.state
             self.now = replace(self.now, shuffle_state=dict(state), shuffle_epoch=self.now.epoch)
-        groups = self._draw_batches()
-        for k in range(self.now.batch, len(groups)):
-            self._train_batch(groups[k], k, len(groups))
-            bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
-            bar.update(self.data.n_steps(groups[k]))
+        n_batches = self.source.draw(self.order_rng, self.now.epoch)
+        with closing(self.source.batches(self.now.batch)) as batches:
+            for batch in batches:
+                self._train_batch(batch, n_batches)
+                bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
+                bar.update(batch.n_steps)
+                if time.monotonic() - self._saved > SAVE_SECONDS:
+                    self._save()
         now, before = self.now, self.now.history
-        validation_loss = [] if self.validation is None else [self._validate(self.validation)]
+        if not now.batch:
+            raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
+        validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / now.n],
             validation_loss=before.validation_loss + validation_loss,
-            gradient_norm=[*before.gradient_norm, now.norms / len(groups)],
-            learning_rate=[*before.learning_rate, self._learning_rate(now.step - 1, len(groups))],
+            gradient_norm=[*before.gradient_norm, now.norms / now.batch],
+            learning_rate=[*before.learning_rate, self._learning_rate(now.batch - 1, n_batches)],
             seconds=[*before.seconds, time.monotonic() - begin],
             best_epoch=before.best_epoch,
         )
         best, watched = now.best, history.watched()
         if history.best_epoch is None or watched[-1] < watched[history.best_epoch]:
             history.best_epoch, best = len(history) - 1, now.flat
-        self.now = replace(now, history=history, epoch=now.epoch + 1, batch=0, losses=0.0, norms=0.0, n=0.0, best=best)
+        self.now = replace(
+            now, history=history, epoch=now.epoch + 1, batch=0, losses=0.0, norms=0.0, n=0.0, best=best, state=None
+        )
         self._save()
 
-    def _draw_batches(self) -> list[Array]:
-        return batches(self.order_rng, self.data, self.config.batch_size, self.config.shuffle)
-
-    def _learning_rate(self, step: int, n_batches: int) -> float:
+    def _learning_rate(self, batch: int, n_batches: int | None) -> float:
+        """Return the learning rate of a batch of this epoch. It is constant in epochs of unknown length."""
         lr: float = self.optimizer.lr
-        return lr * self.config.lr_factor(step / (self.config.epochs * n_batches))
+        done, n = (0, 1) if n_batches is None else (batch, n_batches)
+        return lr * self.config.lr_factor((self.now.epoch * n + done) / (self.config.epochs * n))
 
-    def _train_batch(self, rows: Array, k: int, n_batches: int) -> None:
+    def _train_batch(self, batch: Batch, n_batches: int | None) -> None:
         now, clip_norm = self.now, self.config.clip_norm
-        loss, gradients = loss_and_gradients(
-            self.model, self.data, rows, num_threads=self.config.num_threads, rng=self.mask_rng
+        loss, _, gradients, state = batch.loss_and_gradients(
+            self.model, now.state, self.mask_rng, self.config.num_threads
         )
         norm = _core.norm(gradients.flat)
+        where = f"epoch {now.epoch}, batch {now.batch}"
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise Diverged(
-                f"epoch {now.epoch}, batch {k}: loss {loss}, norm of the gradient {norm}. {self._cause(rows)}"
-            )
+            raise Diverged(f"{where}: loss {loss}, norm of the gradient {norm}. {batch.cause()}")
         flat, moments = now.flat.copy(), tuple([moment.copy() for moment in now.moments])
         scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
-        lr = self._learning_rate(now.step, n_batches)
+        lr = self._learning_rate(now.batch, n_batches)
         self.optimizer.step(flat, gradients.flat, moments, now.step + 1, lr, scale)
         if not math.isfinite(_core.norm(flat)):
-            raise Diverged(
-                f"epoch {now.epoch}, batch {k}: a step of learning rate {lr:g} gave parameters that are not finite"
-            )
+            raise Diverged(f"{where}: a step of learning rate {lr:g} gave parameters that are not finite")
         self.now = replace(
             now,
             flat=flat,
             moments=moments,
             step=now.step + 1,
-            batch=k + 1,
-            losses=now.losses + loss * len(rows),
+            batch=now.batch + 1,
+            losses=now.losses + loss * batch.n,
             norms=now.norms + norm,
-            n=now.n + len(rows),
+            n=now.n + batch.n,
             mask_state=dict(self.mask_rng.bit_generator.state),
+            state=state,
         )
         self._install(flat)
 
-    def _cause(self, rows: Array) -> str:
-        """Describe what is not finite in the data of a batch."""
-        x, y = self.data.x, self.data.y
-        for row in rows:
-            n = x.shape[1] if self.data.lengths is None else self.data.lengths[row]
-            is_finite = np.isfinite(x[row, :n]).all(axis=1)
-            if not is_finite.all():
-                return f"x of sequence {row} is not finite at step {int(np.argmin(is_finite))}"
-            if not np.isfinite(y[row]).all():
-                return f"y of sequence {row} is not finite"
-        return "The data of the batch are finite: try a lower learning rate or clip_norm"
-
-    def _validate(self, data: Sequences) -> float:
-        total = weight = 0.0
-        for begin in range(0, data.n, VALIDATION_BATCH):
-            rows = np.arange(begin, min(begin + VALIDATION_BATCH, data.n))
-            (x, lengths), (y, weights) = data.batch(rows), data.targets(rows)
-            p = predictions(self.model, x, lengths, self.config.num_threads)
-            share = float(len(rows)) if weights is None else float(weights.sum())
-            total += self.loss(p.reshape(-1, p.shape[-1]), y, weights)[0] * share
-            weight += share
+    def _validate(self) -> float:
+        total, weight = self._validation_losses()
         return total / weight if weight else float("nan")
+
+    def _validation_losses(self) -> tuple[float, float]:
+        assert self.validation is not None
+        return validation_losses(self.model, self.loss, self.validation, self.config)
 
     # ---- files ----
 
+    def _load(self) -> Progress | None:
+        assert self.config.checkpoint is not None
+        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+
     def _save(self) -> None:
+        self._saved = time.monotonic()
         if self.config.checkpoint is not None:
             checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now)
 
@@ -272,15 +260,17 @@ class Trainer:
         ValueError
             If the checkpoint belongs to another model or optimizer, or is damaged (FormatError).
         """
-        assert self.config.checkpoint is not None
-        loaded = checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+        loaded = self._load()
         if loaded is None:
             return
-        self.now = loaded
-        if self.now.shuffle_state is not None:
-            self.order_rng.bit_generator.state = self.now.shuffle_state
-            if self.now.shuffle_epoch < self.now.epoch:  # that epoch is complete: advance the generator past it
-                self._draw_batches()
+        order_rng = np.random.default_rng()
+        order_rng.bit_generator.state = loaded.shuffle_state or self.order_rng.bit_generator.state
+        if loaded.shuffle_state is not None and loaded.shuffle_epoch < loaded.epoch:
+            self.source.draw(order_rng, loaded.shuffle_epoch)  # that epoch is complete: advance the generator past it
+        if loaded.batch:
+            self.source.draw(deepcopy(order_rng), loaded.epoch)
+        self.source.check_state(loaded.batch, loaded.state)
+        self.now, self.order_rng = loaded, order_rng
         if self.now.mask_state is not None:
             self.mask_rng.bit_generator.state = self.now.mask_state
         self._install(self.now.flat)

@@ -76,15 +76,12 @@ static bool round_rows_int8(const struct lstm_rows *rows, int64_t n_rows, int64_
     return are_numbers;
 }
 
-/* The largest magnitude of a 16-bit number: 127 * 256, so that its upper part is at most 127. */
-#define LARGEST_INT16 32512
-
 /* Rows with one scale each, written to `scales`: NaN if a row is not finite. 16 bits: q = 256 upper + lower; the upper
  * parts of all rows are stored first, then the lower ones. */
 static void round_rows_by_scale(const struct lstm_rows *rows, int64_t n_rows, int64_t depth, int bits_of_row,
                                 int8_number *to, float *scales) {
     const int64_t stride = lstm_operand_stride(depth);
-    const float most = bits_of_row == 16 ? LARGEST_INT16 : 127;
+    const float most = (float)lstm_largest_integer(bits_of_row);
     for (int64_t r = 0; r < n_rows; r++, to += stride) {
         const float *from = rows->data + row_offset(rows, r), largest = largest_magnitude(from, depth);
         const bool is_finite = largest <= __FLT_MAX__;

@@ -68,6 +68,33 @@ static void copy_pairs(const struct lstm_outer *s, int64_t k, int64_t depth, int
         }
 }
 
+/* The number of one row, even or odd, of `width` vectors of pairs. */
+ALWAYS_INLINE vec row_of_pairs(const bits *pairs, int64_t row, int64_t width, int64_t v) {
+    const bits pair = pairs[row / 2 * width + v];
+    const bool is_upper = row % 2 == LOW_HALF_FIRST;
+    if (is_upper) return (vec)(pair & broadcast_bits(-65536));
+    return (vec)(pair << 16);
+}
+
+/* See kernels/outer.h. y: the first row; its rows are y_stride numbers apart. */
+static void add_pairs_of_symbols(const struct lstm_symbol_row *rows, int64_t depth, const bits *pairs, int64_t width,
+                                 int64_t y_stride, real *y) {
+    for (int64_t k = 0, n; k < depth; k += n) {
+        for (n = 1; k + n < depth && rows[k + n].symbol == rows[k].symbol;) n++;
+        for (int64_t v = 0; v < width; v++) {
+            real *to = y + rows[k].symbol * y_stride + v * VL;
+            vec sum = broadcast(0);
+            for (int64_t j = k; j < k + n; j++) sum += row_of_pairs(pairs, rows[j].row, width, v);
+            store(to, load(to) + sum);
+        }
+    }
+}
+
+/* Zeroes a panel of n_rows rows. */
+static void clear_panel(real *y, int64_t n_rows, int64_t n, int64_t y_stride) {
+    for (int64_t row = 0; row < n_rows; row++) __builtin_memset(y + row * y_stride, 0, (size_t)n * sizeof(real));
+}
+
 /* Panels of four vectors; the remainder as single vectors. */
 static void format_outer(const struct lstm_outer *s) {
     bits b[LSTM_SUM_BLOCK / 2 * LSTM_PANEL_VECTORS];
@@ -81,18 +108,25 @@ static void format_outer(const struct lstm_outer *s) {
         for (int64_t k = 0, depth; k < s->depth; k += depth) {
             depth = s->depth - k < LSTM_SUM_BLOCK ? s->depth - k : LSTM_SUM_BLOCK;
             copy_pairs(s, k, depth, first, width, b);
-            for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++)
+            for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
+                real *y = sum->y + panel * VL * sum->n_rows + (first - panel) * VL;
+                if (sum->symbols) {
+                    if (!s->add && k == 0) clear_panel(y, sum->n_rows, width * VL, panel_width * VL);
+                    add_pairs_of_symbols(sum->symbols + k, depth, b, width, panel_width * VL, y);
+                    continue;
+                }
                 for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
                     const int64_t left = sum->n_rows - row, padded = lstm_format_depth(LSTM_FORMAT_BFLOAT16, s->depth);
-                    const struct format_outer_block block = {
-                        .a = (const bfloat16_number *)(sum->a + row * padded) + k * TILE_ROWS,
-                        .b = (const uint16_t *)b,
-                        .y = sum->y + panel * VL * sum->n_rows + row * panel_width * VL + (first - panel) * VL,
-                        .depth = depth,
-                        .y_stride = panel_width * VL,
-                        .add = s->add || k > 0};
+                    const struct format_outer_block block = {.a = (const bfloat16_number *)(sum->a + row * padded)
+                                                                  + k * TILE_ROWS,
+                                                             .b = (const uint16_t *)b,
+                                                             .y = y + row * panel_width * VL,
+                                                             .depth = depth,
+                                                             .y_stride = panel_width * VL,
+                                                             .add = s->add || k > 0};
                     format_outer_tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width > 1](&block, 0, 0);
                 }
+            }
         }
     }
 }

@@ -1,0 +1,250 @@
+"""Ranks: the processes of one training run, which meet in collective calls of an MPI communicator.
+
+Every collective is entered by every rank, also by one that failed: with its error, which all others then raise.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .. import _threads
+from .._errors import type_name
+
+if TYPE_CHECKING:
+    from .._types import Array, DType
+
+Result = TypeVar("Result")
+
+METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "bcast")  # of mpi4py, which are all we call
+OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
+SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
+
+
+class RankError(RuntimeError):
+    """Training stopped because another rank failed; the message names the rank and its error.
+
+    Parameters
+    ----------
+    rank : int
+        The rank that failed.
+    message : str
+        Type and message of its error.
+
+    See Also
+    --------
+    fit : Train on the ranks of a communicator.
+
+    Attributes
+    ----------
+    rank : int
+        The rank that failed. It raises the error itself.
+    """
+
+    def __init__(self, rank: int, message: str) -> None:
+        super().__init__(f"rank {rank} failed: {message}")
+        self.rank = rank
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RankError, (self.rank, str(self).partition(": ")[2])
+
+
+class Ranks:
+    """The ranks of a communicator, of mpi4py or with the methods `METHODS` of its own."""
+
+    def __init__(self, comm: Any) -> None:
+        absent = [name for name in METHODS if not callable(getattr(comm, name, None))]
+        if absent:
+            raise TypeError(
+                f"comm must be a communicator of mpi4py such as MPI.COMM_WORLD, or None, got {type_name(comm)} "
+                f"without {', '.join(absent)}"
+            )
+        self._comm = comm
+        self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
+        self.interrupted: int | None = None  # the rank that was
+        self.is_over = False  # an error has been told to all
+        self._has_signal = False
+        self._remaining = 0  # means to come: what the next collective is, for a rank that fails before it
+        self._buffers: tuple[Array, Array] | None = None
+
+    # ---- meetings ----
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the communicator. If that fails there is no way to tell the others."""
+        was_over, self.is_over = self.is_over, True
+        result = getattr(self._comm, name)(*arguments)
+        self.is_over = was_over
+        return result
+
+    def broadcast(self, value: Any) -> Any:
+        """Return the value of rank 0."""
+        return self._call("bcast", value if self.rank == 0 else None)
+
+    def together(self, action: Callable[[], Result]) -> Result:
+        """Run an action on every rank and return its result here. If one rank fails, all do."""
+        result: Result = self._meet(action, lambda _: None)[0]
+        return result
+
+    def gather(self, action: Callable[[], Result]) -> list[Result]:
+        """Run an action on every rank and return the results of all. If one rank fails, all do."""
+        return self._meet(action, lambda result: result)[1]
+
+    def _meet(self, action: Callable[[], Any], shown: Callable[[Any], Any]) -> tuple[Any, list[Any]]:
+        error, result, status = None, None, INTERRUPTED if self._has_signal else OK
+        try:
+            result = action()
+        except BaseException as caught:
+            error, status = caught, FAILED
+        answers = self._call("allgather", (status, _text(error) if error else shown(result)))
+        statuses = [status for status, _ in answers]
+        if FAILED in statuses:
+            self._stop(error, [text if status == FAILED else None for status, text in answers])
+        if INTERRUPTED in statuses:
+            self.interrupted = statuses.index(INTERRUPTED)
+            self.raise_if_interrupted()
+        return result, [answer for _, answer in answers]
+
+    def _stop(self, error: BaseException | None, texts: list[str | None]) -> None:
+        """Raise the error of this rank, or that of the first rank that has one."""
+        self.is_over = True
+        if error is not None:
+            raise error
+        rank, text = next((rank, text) for rank, text in enumerate(texts) if text is not None)
+        if text.startswith(KeyboardInterrupt.__name__):
+            raise KeyboardInterrupt(f"rank {rank} was interrupted")
+        raise RankError(rank, text)
+
+    def raise_if_interrupted(self) -> None:
+        """Raise KeyboardInterrupt, on every rank, if one of them has received a signal."""
+        if self.interrupted is not None:
+            self.is_over = True
+            raise KeyboardInterrupt(f"rank {self.interrupted} was interrupted")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run a block whose errors on one rank are raised on all, and in which Ctrl-C waits for the step to end."""
+        is_ours = threading.current_thread() is threading.main_thread()
+        is_ours = is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if is_ours:
+            signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            yield
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            if is_ours:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._has_signal and self.interrupted is None:  # after the last meeting
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._has_signal:  # a second time: at once, without the others
+            self.is_over = True
+            raise KeyboardInterrupt
+        self._has_signal = True
+
+    def _fail(self, error: BaseException) -> None:
+        """Enter the collective that the other ranks are waiting in, unless they know of the error."""
+        if self.is_over:
+            return
+
+        def action() -> Any:
+            raise error
+
+        try:
+            self.mean(action) if self._remaining else self.together(action)
+        except BaseException as caught:
+            if caught is not error:
+                raise
+
+    # ---- gradients ----
+
+    def prepare(self, n: int, dtype: DType) -> None:
+        """Allocate the buffers of gradients of n numbers."""
+        n_blocks = 1 if self.size <= 2 or n * dtype.itemsize * self.size <= SMALL else self.size
+        block = -(-n // n_blocks)
+        numbers = [(name, np.float64) for name in ("status", "loss", "weight")]
+        message = np.dtype([*numbers, ("gradient", dtype, (block,))], align=True)
+        self._n = n
+        self._buffers = np.zeros(n_blocks, message), np.zeros(self.size, message)
+
+    def expect(self, n_means: int) -> None:
+        """Announce that the next n collectives are means."""
+        self._remaining = n_means
+
+    def mean(self, action: Callable[[], tuple[float, float, Array] | None]) -> tuple[float, float, Array]:
+        """Return the loss, weight and gradient of a batch that is divided among the ranks.
+
+        The action returns those of this rank's part; None if it has none.
+        The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
+        so that its bits depend on the number of ranks alone, not on the MPI library or the network. Each rank adds one
+        block of the gradient; it is small gradients, or two ranks, for which everyone adds everything: half the calls.
+        """
+        assert self._buffers is not None
+        send, receive = self._buffers
+        error, status = None, INTERRUPTED if self._has_signal else OK
+        try:
+            self._pack(send, action())
+        except BaseException as caught:
+            error, status = caught, FAILED
+        send["status"] = status
+        self._remaining -= 1
+        self._call("Allgather" if len(send) == 1 else "Alltoall", send.view(np.uint8), receive.view(np.uint8))
+        statuses = receive["status"].tolist()
+        if FAILED in statuses:
+            self._stop(error, self._call("allgather", None if error is None else _text(error)))
+        if INTERRUPTED in statuses:
+            self.interrupted = statuses.index(INTERRUPTED)
+        loss, weight, block = _weighted_mean(receive)
+        if len(send) == 1:
+            return loss, weight, block
+        flat = np.empty(self.size * len(block), block.dtype)
+        self._call("Allgather", block, flat)
+        return loss, weight, flat[: self._n]
+
+    @staticmethod
+    def _pack(send: Array, part: tuple[float, float, Array] | None) -> None:
+        if part is None:
+            send["weight"] = 0
+            return
+        send["loss"], send["weight"], flat = part
+        for k, block in enumerate(send["gradient"]):
+            numbers = flat[k * len(block) : (k + 1) * len(block)]
+            block[: len(numbers)] = numbers
+
+    # ---- processors ----
+
+    def processors_of_each(self) -> int:
+        """Return how many processors of its machine each rank has, at least 1; ranks may be bound to different ones."""
+        affinity = getattr(os, "sched_getaffinity", None)
+        own = sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+        machines = self.gather(lambda: (socket.gethostname(), own))
+        here = [processors for name, processors in machines if name == machines[self.rank][0]]
+        return max(1, int(min(len(set().union(*here)), _threads.container_limit())) // len(here))
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
+    weights = parts["weight"].tolist()
+    total = sum(weights)
+    gradients, loss, mean = parts["gradient"], 0.0, None
+    for rank, weight in enumerate(weights):
+        if weight > 0:  # what has no weight may hold NaN
+            share = weight / total
+            term = np.multiply(gradients[rank], share, dtype=np.float64)
+            mean = term if mean is None else np.add(mean, term, out=mean)
+            loss += share * float(parts["loss"][rank])
+    if mean is None:
+        return 0.0, 0.0, np.zeros(gradients.shape[1], gradients.dtype)
+    return loss, total, mean.astype(gradients.dtype)

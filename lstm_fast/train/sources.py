@@ -1,0 +1,90 @@
+"""Data of a run: what its arguments x, y and validation are."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from .batches import SequenceBatches
+from .blocks import weighted_losses
+from .data import Sequences
+from .iterable import Batches, IterableBatches
+from .truncated import TruncatedBatches, check_model
+
+if TYPE_CHECKING:
+    from .batches import BatchSource
+    from .config import FitConfig
+    from .losses import Loss
+    from .model import SequenceModel
+
+
+def read_data(
+    model: SequenceModel, loss: Loss, x: Any, y: Any, config: FitConfig, **options: Any
+) -> Sequences | Batches:
+    """Validate the data of a run: arrays or, with y None, an iterable. options: lengths, sample_weight, mask."""
+    if config.is_truncated:
+        check_model(model)
+    if y is None:
+        for name, value in options.items():
+            if value is not None:
+                raise ValueError(f"{name} must be None for an iterable, whose batches have their own")
+        return Batches("x", x, model, loss, config.is_truncated)
+    data = Sequences(model.lstm, x, options["lengths"], config.is_truncated)
+    data.read_targets(model, loss, y, options["sample_weight"], options["mask"])
+    return data
+
+
+def read_validation(
+    model: SequenceModel,
+    loss: Loss,
+    validation: Any,
+    data: Sequences | Batches,
+    config: FitConfig,
+    rng: Any,
+    is_shard: bool,
+) -> tuple[Sequences | Batches | None, Sequences | Batches]:
+    """Return the validation data and the rest of the data; of a shard, one of the parts may be empty."""
+    if validation is None:
+        return None, data
+    if isinstance(validation, Real) and not isinstance(validation, bool):
+        if isinstance(data, Batches):
+            raise ValueError(f"validation must be data where x is an iterable, got the fraction {validation!r}")
+        n = round(float(validation) * data.n)
+        if not 0 < float(validation) < 1 or (not 0 < n < data.n and not is_shard):
+            raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {data.n}")
+        rows = rng.permutation(data.n)
+        return data.subset(rows[:n]), data.subset(rows[n:])
+    is_list = isinstance(validation, (tuple, list))
+    if not isinstance(validation, str) and (
+        not is_list
+        or (isinstance(validation, list) and validation and all(isinstance(one, tuple) for one in validation))
+    ):
+        return Batches("validation", validation, model, loss, config.is_truncated), data
+    if not is_list or len(validation) not in (2, 3, 4):
+        raise ValueError(
+            "validation must be a fraction, (x, y), (x, y, lengths), (x, y, lengths, mask) or an iterable of batches"
+        )
+    x, y, lengths, mask = (*validation, None, None)[:4]
+    held_out = Sequences(model.lstm, x, lengths, config.is_truncated)
+    held_out.read_targets(model, loss, y, mask=mask)
+    return held_out, data
+
+
+def make_source(model: SequenceModel, data: Sequences | Batches, config: FitConfig) -> BatchSource:
+    """Return what yields the batches of a run."""
+    if isinstance(data, Batches):
+        return IterableBatches(model, data, config)
+    if not data.n:
+        raise ValueError("x must hold at least one sequence to train on")
+    if config.is_truncated:
+        return TruncatedBatches(model, data, config, config.batch_size)
+    return SequenceBatches(data, config.batch_size, config.shuffle)
+
+
+def validation_losses(
+    model: SequenceModel, loss: Loss, data: Sequences | Batches, config: FitConfig
+) -> tuple[float, float]:
+    """Return the sum of weighted losses over the validation data, and the sum of the weights."""
+    if isinstance(data, Batches):
+        return data.weighted_losses(config.burn_in, config.num_threads)
+    return weighted_losses(model, loss, data, config.burn_in, config.num_threads)

@@ -1,0 +1,91 @@
+"""Windows of long series: which steps of which series each batch of truncated training reads.
+
+The rows of a batch are streams. Each takes a series, goes through it window by window, and takes the next one at the
+window after its last; so windows begin at multiples of `truncate` from the first step that counts, whatever the other
+rows do, and the last window of a series is as long as the rest of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .._types import Array
+
+
+class Window(NamedTuple):
+    """One window of each active row.
+
+    series, begins : ndarray of shape (B,)
+        Series of each row, and the step at which its window begins.
+    carried : ndarray of shape (B,)
+        Position of the row in the window before, whose state it continues; -1 where the series begins.
+    n : int
+        Number of steps of the longest row.
+    n_before : int
+        Number of rows of the window before.
+    """
+
+    series: Array
+    begins: Array
+    carried: Array
+    n: int
+    n_before: int
+
+
+class WindowPlan:
+    """Windows of an epoch, in order.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (N,)
+        Length of each series, in the order in which the rows take them.
+    n_rows : int
+        Largest number of rows.
+    truncate, burn_in : int
+        Steps of a window; steps before the first window of a series.
+    series : ndarray of shape (N,)
+        Number of each series.
+    """
+
+    def __init__(self, lengths: Array, n_rows: int, truncate: int, burn_in: int, series: Array) -> None:
+        counts = lengths > burn_in  # others have no step that counts
+        self.truncate, self.burn_in = truncate, burn_in
+        self.series, self.lengths = series[counts], lengths[counts]
+        self.n_windows = -((burn_in - self.lengths) // truncate)
+        self.first = np.empty_like(self.n_windows)  # number of the window in which the series begins, not descending
+        self.row = np.empty_like(self.n_windows)
+        free = [(0, row) for row in range(n_rows)]
+        for k, n in enumerate(self.n_windows.tolist()):
+            begin, row = free[0]
+            self.first[k], self.row[k] = begin, row
+            heapq.heapreplace(free, (begin + n, row))
+        self._ends = self.first + self.n_windows
+
+    def __len__(self) -> int:
+        return int(self._ends.max(initial=0))
+
+    def active(self, number: int) -> Array:
+        """Return the places in the plan of the series that a window has, by row."""
+        places = np.flatnonzero((self.first <= number) & (number < self._ends))
+        return places[np.argsort(self.row[places])]
+
+    def windows(self, first: int = 0) -> Iterator[Window]:
+        """Yield the windows from number `first` on."""
+        changes = set(self.first.tolist()) | set(self._ends.tolist())  # windows at which rows take or leave a series
+        before = active = self.active(first - 1)
+        for number in range(first, len(self)):
+            if number in changes:
+                active = self.active(number)
+            carried = np.arange(len(active))
+            if active is not before:
+                place_of = {place: k for k, place in enumerate(before.tolist())}
+                carried = np.array([place_of.get(place, -1) for place in active.tolist()], np.int64)
+            begins = self.burn_in + (number - self.first[active]) * self.truncate
+            n = int(min(self.truncate, (self.lengths[active] - begins).max()))
+            yield Window(self.series[active], begins, carried, n, len(before))
+            before = active

@@ -1,0 +1,276 @@
+"""lf.dask: predictions for arrays, bags and frames of Dask, and for iterators of frames, as without."""
+
+import os
+import pickle
+import signal
+import time
+
+import dask
+import dask.array as da
+import dask.bag as db
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import lstm_fast as lf
+from optional import heavy
+from tolerances import assert_same_bits
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process():
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+def make(input_size=2, out=3, readout="last", **options):
+    lstm = lf.LSTM(input_size, 8, seed=0, **dict(batch_first=True) | options)
+    return lf.train.SequenceModel(lstm, out, readout, seed=0)
+
+
+def saved(tmp_path, **options):
+    path = tmp_path / "model.safetensors"
+    make(**options).save(path)
+    return path
+
+
+# ---- arrays and bags ----
+
+
+@pytest.mark.parametrize("readout", ["last", "mean", "all"])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("has_lengths", [False, True])
+@pytest.mark.parametrize("is_path", [False, True])
+def test_arrays_are_predicted_in_their_chunks(tmp_path, readout, batch_first, has_lengths, is_path):
+    model = make(readout=readout, batch_first=batch_first)
+    model.save(tmp_path / "m")
+    x = rng.standard_normal((20, 6, 2)) if batch_first else rng.standard_normal((6, 20, 2))
+    lengths = rng.integers(0, 7, 20) if has_lengths else None
+    chunks = ((7, 7, 6), (4, 2), (1, 1)) if batch_first else ((4, 2), (7, 7, 6), (1, 1))
+    lazy = lf.dask.predict(tmp_path / "m" if is_path else model, da.from_array(x, chunks), lengths=lengths)
+    expected = model.predict(x, lengths)
+    assert lazy.shape == expected.shape and lazy.dtype == expected.dtype
+    assert (7, 7, 6) in lazy.chunks
+    result = lazy.compute()
+    if readout == "all" and has_lengths:  # what stands in the padding depends on the batch
+        padding = np.arange(6) >= lengths[:, None]
+        for rows in (result, expected):
+            (rows if batch_first else rows.swapaxes(0, 1))[padding] = 0
+    assert_same_bits(result, expected)
+    assert_same_bits(lazy[11:13, :1].compute(), expected[11:13, :1])
+
+
+def test_arrays_of_unknown_chunks_are_predicted():
+    x = rng.standard_normal((20, 6, 2))
+    lazy = da.from_array(x, (5, 6, 2))
+    assert_same_bits(lf.dask.predict(make(), lazy[lazy[:, 0, 0] > 0]).compute(), make().predict(x[x[:, 0, 0] > 0]))
+
+
+def test_models_in_fewer_bits_predict_too(tmp_path):
+    x, model = rng.standard_normal((9, 6, 2)), make().quantized("int8")
+    model.save(tmp_path / "m")
+    for one in (model, tmp_path / "m"):
+        assert_same_bits(lf.dask.predict(one, da.from_array(x, (4, 6, 2))).compute(), model.predict(x))
+
+
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_bags_of_sequences_keep_their_order(readout):
+    sequences, model = [rng.standard_normal((n, 2)) for n in rng.integers(0, 9, 23)], make(readout=readout)
+    rows = lf.dask.predict(model, db.from_sequence(sequences, npartitions=4)).compute()
+    for row, one, expected in zip(rows, sequences, model.predict(sequences), strict=True):
+        assert_same_bits(row, expected[: len(one)] if readout == "all" else expected)
+
+
+# ---- frames ----
+
+
+def wide():
+    index = pd.Index([f"r{k}" for k in rng.permutation(20)], name="name")
+    frame = pd.DataFrame(rng.standard_normal((20, 6)), index, columns=list("abcdef"))
+    return frame.assign(site=[f"s{k % 3}" for k in range(20)])
+
+
+def long():
+    ids = rng.integers(0, 7, 60)
+    frame = pd.DataFrame({"id": [f"id{k}" for k in ids], "u": rng.random(60), "v": rng.random(60), "note": "-"})
+    return frame.set_index(pd.Index(rng.permutation(60) + 100, name="row"))
+
+
+def test_rows_that_are_sequences_keep_their_index():
+    frame, model = wide(), make()
+    lazy = lf.dask.predict(model, dd.from_pandas(frame, npartitions=3, sort=False), keep=["site"])
+    result = lazy.compute()
+    assert list(result.columns) == list(lazy.columns) == ["site", "prediction_0", "prediction_1", "prediction_2"]
+    assert result.index.equals(frame.index) and list(result["site"]) == list(frame["site"])
+    expected = model.predict(frame[list("abcdef")].to_numpy().reshape(20, 3, 2))
+    assert_same_bits(result.iloc[:, 1:].to_numpy(), expected)
+    assert list(lf.dask.predict(make(out=1), dd.from_pandas(frame[list("ab")], npartitions=2)).columns) == [
+        "prediction"
+    ]
+
+
+@pytest.mark.parametrize("readout", ["last", "mean", "all"])
+def test_rows_of_one_series_are_its_steps(readout):
+    frame, model = long(), make(out=1, readout=readout)
+    predictor = lf.dask.frames(model, by="id", columns=["u", "v"], keep=["id"])
+    result = predictor.predict(frame)
+    expected = {}
+    for name, rows in frame.groupby("id", sort=False):
+        one = model.predict([rows[["u", "v"]].to_numpy()])[0]
+        expected |= dict(zip(rows.index, one[:, 0])) if readout == "all" else {name: one[0]}
+    assert list(result.index) == list(frame.index if readout == "all" else expected)
+    assert list(result["prediction"]) == [expected[key] for key in result.index]
+    if readout != "all":
+        assert list(result["id"]) == list(result.index) and result.index.name == "id"
+    parts = [frame[frame["id"] < "id3"], frame[frame["id"] >= "id3"]]  # whole series in each partition
+    lazy = lf.dask.predict(
+        model, dd.from_delayed([dask.delayed(part) for part in parts]), by="id", columns=["u", "v"], keep=["id"]
+    )
+    joined = lazy.compute()
+    assert joined.equals(result.loc[joined.index]) and len(joined) == len(result)
+
+
+def test_series_may_have_several_keys():
+    frame = long().assign(part=rng.integers(0, 2, 60))
+    result = lf.dask.frames(make(out=1), by=["id", "part"], columns=["u", "v"]).predict(frame)
+    assert result.index.names == ["id", "part"] and result.index.is_unique
+    some = frame[(frame["id"] == "id2") & (frame["part"] == 1)][["u", "v"]].to_numpy()
+    assert result["prediction"]["id2", 1] == make(out=1).predict([some])[0, 0]
+
+
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_frames_without_rows_give_frames_without_rows(readout):
+    for by, one in ((None, wide()), ("id", long()[["id", "u", "v"]])):
+        if by is not None or readout != "all":
+            keep = ["site"] if by is None else []
+            result = lf.dask.frames(make(readout=readout), by=by, keep=keep).predict(one[:0])
+            assert len(result) == 0 and result.dtypes.iloc[-1] == np.float32
+
+
+def test_functions_of_iterators_of_frames_are_those_of_spark_and_ray(tmp_path):
+    """mapInPandas passes an iterator of frames and takes an iterator; functions are pickled on their way."""
+    path, frame = saved(tmp_path), wide()
+    function = pickle.loads(pickle.dumps(lf.dask.frames(path, keep=["site"])))
+    frames = iter([frame[:9].reset_index(drop=True), frame[9:9], frame[9:]])
+    results = function(frames)
+    assert iter(results) is results and next(frames).shape[0] == 9  # lazily: nothing was taken yet
+    joined = pd.concat(results)
+    assert_same_bits(joined.iloc[:, 1:].to_numpy(), function.predict(frame[9:]).iloc[:, 1:].to_numpy())
+
+
+def test_a_file_that_changes_is_read_again(tmp_path):
+    path, frame = saved(tmp_path), wide().drop(columns="site")
+    predictor = lf.dask.frames(path)
+    before = predictor.predict(frame)
+    other = make()
+    with other.edit() as p:
+        p["head.bias"][:] = 1
+    other.save(path)
+    assert not predictor.predict(frame).equals(before)
+    assert_same_bits(predictor.predict(frame).to_numpy(), other.predict(frame.to_numpy().reshape(20, 3, 2)))
+
+
+# ---- errors ----
+
+
+def test_arguments_that_do_not_fit_are_named(tmp_path):
+    model, frame = make(), wide()
+    for bad, error, words in [
+        (lambda: lf.dask.predict(3, da.ones((2, 3, 2))), TypeError, "model must be a SequenceModel"),
+        (lambda: lf.dask.predict(tmp_path / "none", da.ones((2, 3, 2))), FileNotFoundError, "none"),
+        (
+            lambda: lf.dask.predict(model, np.ones((2, 3, 2))),
+            TypeError,
+            "collection must be an array, bag or data frame",
+        ),
+        (lambda: lf.dask.predict(model, da.ones((2, 3))), ValueError, "collection must have 3 axes"),
+        (lambda: lf.dask.predict(model, da.ones((2, 3, 4))), ValueError, "input_size = 2"),
+        (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), lengths=np.ones(3, int)), ValueError, "lengths must have"),
+        (lambda: lf.dask.predict(model, db.from_sequence([1]), lengths=[1]), ValueError, "lengths must be None"),
+        (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), num_threads=0), ValueError, "num_threads"),
+        (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), by="id"), ValueError, "by must be left out"),
+        (lambda: lf.dask.frames(model, batch_size=0), ValueError, "batch_size"),
+        (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must be of numbers"),
+        (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of input_size = 2"),
+        (lambda: lf.dask.frames(model, columns=["z"]).predict(frame), ValueError, "frame must have a column 'z'"),
+        (lambda: lf.dask.frames(make(readout="all"), keep=["site"]).predict(frame), ValueError, "by="),
+        (lambda: lf.dask.frames(model, by="site", columns=["a"]).predict(frame), ValueError, "columns must name 2"),
+    ]:
+        with pytest.raises(error, match=words):
+            bad()
+
+
+# ---- processes ----
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers, each a process with one thread."""
+    from distributed import Client, LocalCluster
+
+    settings = {"distributed.comm.timeouts.connect": "20s", "distributed.scheduler.allowed-failures": 5}
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", memory_limit=None
+        ) as workers,
+        Client(workers, timeout=20) as client,
+    ):
+        yield client
+
+
+TIMEOUT = 60
+
+
+@heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_worker_is_retried(cluster, tmp_path):
+    path, marker, x = saved(tmp_path), tmp_path / "killed", rng.standard_normal((40, 6, 2))
+
+    def deadly(block):
+        time.sleep(0.05)
+        if block[0, 0, 0] == x[20, 0, 0] and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    lazy = lf.dask.predict(path, da.from_array(x, (5, 6, 2)).map_blocks(deadly))
+    assert_same_bits(cluster.compute(lazy).result(timeout=TIMEOUT), make().predict(x))
+    assert marker.exists()
+
+
+@heavy
+@pytest.mark.filterwarnings("ignore")
+def test_models_reach_the_workers_and_tasks_take_one_thread(cluster):
+    x, model = rng.standard_normal((40, 6, 2)), make()
+    frame = wide().drop(columns="site")
+    lazy = lf.dask.predict(model, dd.from_pandas(frame, npartitions=4, sort=False))
+    result = cluster.compute(lazy).result(timeout=TIMEOUT)
+    assert result.index.equals(frame.index)
+    assert_same_bits(result.to_numpy(), model.predict(frame.to_numpy().reshape(20, 3, 2)))
+    bag = lf.dask.predict(model, db.from_sequence(list(x), npartitions=4))
+    assert_same_bits(np.stack(cluster.compute(bag).result(timeout=TIMEOUT)), model.predict(x))
+    threads = cluster.run(lf.get_num_threads)  # of calls in a worker that do not say
+    assert set(threads.values()) == {1}
+
+
+@heavy
+@pytest.mark.filterwarnings("ignore")
+def test_halving_grid_search_runs_on_the_workers(cluster):
+    import joblib
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingGridSearchCV
+
+    x = rng.standard_normal((24, 6))
+    y = x[:, -1] - x[:, 0]
+    estimator = lf.sklearn.LSTMRegressor(4, epochs=2, random_state=0)
+    options = dict(resource="epochs", max_resources=4, min_resources=2, factor=2, cv=2, random_state=0)
+    search = HalvingGridSearchCV(estimator, {"hidden_size": [2, 4], "lr": [1e-3, 1e-2]}, **options)
+    alone = HalvingGridSearchCV(estimator, search.param_grid, **options).fit(x, y)
+    with joblib.parallel_backend("dask"):
+        search.fit(x, y)
+    assert search.best_params_ == alone.best_params_
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])

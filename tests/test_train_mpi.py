@@ -1,0 +1,146 @@
+"""fit(comm=MPI.COMM_WORLD) started by mpiexec: real processes on this machine, which may be killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from optional import heavy, needs
+from rank_cases import on_ranks
+
+TESTS = Path(__file__).resolve().parent
+TIMEOUT = 60  # seconds for a run of processes, which takes two
+
+pytestmark = [heavy, needs("mpi4py", "safetensors")]
+
+PRELUDE = f"""
+import os, signal, sys, time
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+from mpi4py import MPI
+from test_train_mpi import train
+comm = MPI.COMM_WORLD
+def say(result):  # as one piece, which other ranks do not interrupt
+    os.write(1, (str(result) + "\\n").encode())
+"""
+
+
+def train(comm, hidden_size=8, **options):
+    """Fingerprint and losses of a run on shards of the sums of training_cases."""
+    import lstm_fast as lf
+    from rank_cases import shard
+    from training_cases import sums
+
+    (x, y), rank, size = sums(), comm.Get_rank(), comm.Get_size()
+    lstm = lf.LSTM(2, hidden_size, num_layers=2, dropout=0.3, batch_first=True, seed=rank)
+    settings = dict(epochs=3, batch_size=8, seed=3, validation=0.2, clip_norm=1.0) | options
+    model = lf.train.SequenceModel(lstm, 1, seed=rank)
+    history = lf.train.fit(model, shard(x, rank, size), shard(y, rank, size), **settings, comm=comm)
+    return history.fingerprint, history.loss
+
+
+def command(n, code):
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert mpiexec, 'mpiexec is missing: pip install "lstm_fast[mpi]"'
+    return [mpiexec, "-n", str(n), sys.executable, "-m", "mpi4py", "-c", PRELUDE + code]
+
+
+def mpiexec(n, code):
+    """Output of n processes that run this code, or of those that failed."""
+    process = subprocess.Popen(command(n, code), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output = process.communicate(timeout=TIMEOUT)[0]
+    finally:
+        stop(process)
+    return process.returncode, output
+
+
+def stop(process):
+    """End mpiexec, which ends the processes that it has started."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize("n, hidden_size", [(1, 8), (2, 8), (4, 8), (4, 40)], ids=str)
+def test_processes_have_the_bits_of_threads(n, hidden_size):
+    code, output = mpiexec(n, f"say(train(comm, {hidden_size}))")
+    assert code == 0, output
+    expected = {str(result) for result in on_ranks(n, lambda comm: train(comm, hidden_size))}
+    assert len(expected) == 1 and output.splitlines() == [*expected] * n
+
+
+def test_the_example_starts_with_its_documented_command():
+    example = TESTS.parent / "examples" / "data_parallel.py"
+    begin = command(2, "")[:-2]
+    process = subprocess.run([*begin, str(example), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert process.returncode == 0 and process.stdout.startswith("2 processes"), process
+
+
+def test_an_error_on_one_rank_ends_all():
+    code, output = mpiexec(3, "train(comm, loss='mse' if comm.rank != 1 else 'none')")
+    assert code != 0 and "loss must be one of" in output
+
+
+def test_an_error_is_raised_on_each_rank():
+    code, output = mpiexec(
+        3,
+        """
+def fail(model, history):
+    raise OSError("no space")
+try:
+    train(comm, callbacks=[fail])
+except Exception as error:
+    comm.barrier()
+    say(f"{type(error).__name__}: {error}")
+""",
+    )
+    lines = sorted(output.splitlines())
+    assert code == 0 and lines == ["OSError: no space"] + ["RankError: rank 0 failed: OSError: no space"] * 2
+
+
+def resumed(n, path):
+    code, output = mpiexec(n, f"say(train(comm, checkpoint={str(path)!r}, resume=True))")
+    assert code == 0, output
+    return set(output.splitlines())
+
+
+def test_a_killed_rank_ends_all_and_the_checkpoint_continues(tmp_path):
+    kill = f"""
+from lstm_fast.train import Trainer
+step, calls = Trainer._train_batch, []
+def killed(self, *arguments):
+    calls.append(None)
+    if comm.rank == 1 and len(calls) == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(self, *arguments)
+Trainer._train_batch = killed
+train(comm, checkpoint={str(tmp_path / "run")!r})
+"""
+    begin = time.monotonic()
+    code, output = mpiexec(2, kill)
+    assert code != 0 and time.monotonic() - begin < TIMEOUT / 2, output
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert resumed(2, tmp_path / "run") == {str(result) for result in on_ranks(2, train)}
+
+
+def test_control_c_stops_all_and_the_checkpoint_continues(tmp_path):
+    slow = f"""
+def wait(model, history):
+    print(len(history), flush=True)
+    time.sleep(0.2)
+train(comm, epochs=200, checkpoint={str(tmp_path / "run")!r}, callbacks=[wait])
+"""
+    process = subprocess.Popen(command(2, slow), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=TIMEOUT)[0]
+    finally:
+        stop(process)
+    assert process.returncode != 0 and "KeyboardInterrupt" in output
+    assert resumed(2, tmp_path / "run") == {str(result) for result in on_ranks(2, train)}

@@ -1,0 +1,266 @@
+"""fit(truncate=, burn_in=): windows of long series with the state carried, beside full backpropagation."""
+
+import os
+import signal
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import lstm_fast as lf
+from lstm_fast.train import SGD, Adam, SequenceModel, Trainer, fit
+from lstm_fast.train.windows import WindowPlan
+from optional import needs
+from tolerances import assert_same_bits
+
+pytestmark = needs("safetensors")
+
+MASKS = dict(num_layers=2, dropout=0.3, recurrent_dropout=0.2, zoneout=0.1)
+OPTIONS = dict(batch_size=3, seed=1, epochs=2, optimizer=Adam(1e-2))
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((8, 20, 3)), rng.standard_normal((8, 20, 1))
+LENGTHS = np.array([20, 3, 11, 0, 17, 6, 20, 9])
+
+
+def model(seed=0, rnn=False, **options):
+    network = lf.RNN if rnn else lf.LSTM
+    options = dict(batch_first=True, dtype=np.float64) | options
+    return SequenceModel(network(3, 5, seed=seed, **options), 1, "all", seed=seed)
+
+
+def trained(m, x=X, y=Y, **options):
+    history = fit(m, x, y, **OPTIONS | options)
+    return m.flat_parameters, history
+
+
+def test_windows_cover_each_series_once_in_order_and_carry_its_row():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        lengths, burn_in, truncate = rng.integers(0, 30, 12), int(rng.integers(0, 9)), int(rng.integers(1, 9))
+        plan = WindowPlan(lengths, int(rng.integers(1, 6)), truncate, burn_in, np.arange(12))
+        seen, before = {k: [] for k in range(12)}, np.empty(0, int)
+        windows = list(plan.windows())
+        for k, window in enumerate(windows):
+            assert window.n_before == len(before)
+            for series, begin, carried in zip(window.series, window.begins, window.carried):
+                assert carried < 0 if begin == burn_in else before[carried] == series
+                end = min(begin + truncate, lengths[series])
+                assert end - begin <= window.n
+                seen[series] += range(begin, end)
+            before = window.series
+            again = next(plan.windows(k))
+            assert all(np.array_equal(a, b) for a, b in zip(again, window))
+        assert len(windows) == len(plan)
+        assert all(steps == list(range(burn_in, lengths[k])) for k, steps in seen.items())
+
+
+@pytest.mark.parametrize("rnn", [False, True])
+@pytest.mark.parametrize("truncate", [20, 100])
+def test_windows_of_whole_series_give_the_bits_of_the_ordinary_fit(rnn, truncate):
+    options = dict(MASKS, rnn=rnn, learn_initial_state=True)
+    want, history = trained(model(**options), validation=0.25, mask=X[:, :, 0] > 0)
+    got, other = trained(model(**options), validation=0.25, mask=X[:, :, 0] > 0, truncate=truncate)
+    assert_same_bits(got, want)
+    np.testing.assert_allclose(other.loss, history.loss, rtol=1e-12)
+    assert other.validation_loss == history.validation_loss
+
+
+def test_lists_arrays_with_lengths_and_time_first_give_the_same_bits():
+    want, history = trained(model(), lengths=LENGTHS, truncate=4, burn_in=5)
+    x, y = ([one[:n] for one, n in zip(array, LENGTHS)] for array in (X, Y))
+    got, other = trained(model(), x, y, truncate=4, burn_in=5)
+    assert_same_bits(got, want)
+    assert history.loss == other.loss
+    lstm = lf.LSTM(3, 5, dtype=np.float64, seed=0)
+    got, _ = trained(
+        SequenceModel(lstm, 1, "all", seed=0),
+        X.swapaxes(0, 1),
+        Y.swapaxes(0, 1),
+        lengths=LENGTHS,
+        truncate=4,
+        burn_in=5,
+    )
+    assert_same_bits(got, want)
+
+
+def test_the_learned_initial_state_gets_its_gradient_in_the_first_window_of_each_series():
+    m = model(learn_initial_state=True)
+    with m.edit() as p:
+        p["lstm.h_0_l0"], p["lstm.c_0_l0"] = rng.uniform(-1, 1, 5), rng.uniform(-1, 1, 5)
+    names, start = ("lstm.h_0_l0", "lstm.c_0_l0"), m.state_dict()
+    _, gradients = m.loss_and_grads(X[:3, :7], Y[:3, :7])
+    after = []
+
+    def step(batch, *rest):
+        original(batch, *rest)
+        after.append(m.state_dict())
+
+    original, Trainer._train_batch = Trainer._train_batch, step
+    try:
+        # Series of 20, 20 and 7 steps in the first window; the third row takes another series at the second.
+        options = dict(lengths=[20, 20, 7, 20], shuffle=False, optimizer=SGD(0.1), epochs=1)
+        trained(m, X[:4], Y[:4], truncate=7, **options)
+    finally:
+        Trainer._train_batch = original
+    for name in names:
+        np.testing.assert_allclose(after[0][name], start[name] - 0.1 * gradients[name], rtol=1e-12)
+        assert (after[1][name] != after[0][name]).all()
+        assert_same_bits(after[2][name], after[1][name])  # no series begins
+    m.load_state_dict(start)
+    trained(m, truncate=7, burn_in=2)
+    assert_same_bits(m.state_dict()["lstm.h_0_l0"], start["lstm.h_0_l0"])  # burn-in has no gradient
+
+
+def test_burn_in_is_inference_from_the_initial_state():
+    want, got = model(**MASKS), model(**MASKS)
+    _, state = want.lstm(X[:3, :8])
+    trained(got, X[:3], Y[:3], burn_in=8, epochs=1, shuffle=False, optimizer=SGD(0.1))
+    masks = np.random.default_rng(np.random.SeedSequence(1).spawn(3)[1])
+    output, _, tape = want.lstm.forward(X[:3, 8:], state, rng=masks)
+    d = 2 * (want.head.apply(output, 1) - Y[:3, 8:]) / Y[:3, 8:].size
+    gradients = want.lstm.backward(tape, d @ want.head.weight)
+    np.testing.assert_allclose(
+        got.lstm.flat_parameters, want.lstm.flat_parameters - 0.1 * gradients.flat, rtol=1e-9, atol=1e-12
+    )
+
+
+def test_validation_in_windows_is_that_of_whole_series_without_the_burn_in():
+    for burn_in in (0, 6):
+        m = model()
+        history = fit(
+            m, X, Y, truncate=4, burn_in=burn_in, validation=(X, Y, LENGTHS), optimizer=SGD(0.0), epochs=1, seed=0
+        )
+        counts = (np.arange(20) < LENGTHS[:, None]) & (np.arange(20) >= burn_in)
+        want = ((m.predict(X, LENGTHS) - Y)[counts] ** 2).mean()
+        np.testing.assert_allclose(history.validation_loss[0], want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("readout", ["all", "last", "mean"])
+def test_predictions_in_blocks_have_the_bits_of_whole_sequences(monkeypatch, readout):
+    from lstm_fast.train import blocks
+
+    networks = [lf.LSTM(3, 5, 2, seed=0, proj_size=2), lf.RNN(3, 5, seed=0), lf.LSTM(3, 5, bidirectional=True, seed=0)]
+    models = [SequenceModel(network, 2, readout, seed=0) for network in networks]
+    models.append(SequenceModel(lf.LSTM(3, 5, 2, seed=0), 2, readout, seed=0).quantized("int8"))
+    x, lengths = X.swapaxes(0, 1), LENGTHS
+    whole = [(m.predict(x), m.predict(x, lengths)) for m in models]
+    for name, value in (("BLOCK_NUMBERS", 1), ("LEAST_STEPS", 3), ("MEAN_STEPS", 3)):
+        monkeypatch.setattr(blocks, name, value)
+    for m, want in zip(models, whole):
+        same = np.testing.assert_array_equal
+        if readout == "mean":  # the sum of sums
+            same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)  # noqa: E731
+        same(m.predict(x), want[0])
+        same(m.predict(x, lengths), want[1])
+
+
+def peak(T, **options):
+    """Bytes at the peak of a fit over two series of T steps, and of predicting one."""
+    x, y = np.ones((2, T, 3)), np.ones((2, T, 1), np.float32)
+    m = model(dtype=np.float32)
+    tracemalloc.start()
+    try:
+        fit(m, x, y, batch_size=2, epochs=1, seed=0, truncate=64, burn_in=T // 2, validation=(x, y), **options)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_length_of_the_series(monkeypatch):
+    from lstm_fast.train import blocks
+
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 1 << 12)
+    few, many = peak(4_000), peak(64_000)
+    assert many < few + 100_000  # x of the longer series has 3 MB
+
+
+# ---- interruption ----
+
+
+def interrupted_at(step, train):
+    """Ctrl-C before a step of training."""
+    train_batch, count = Trainer._train_batch, 0
+
+    def interrupted(self, *arguments):
+        nonlocal count
+        count += 1
+        if count == step + 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        train_batch(self, *arguments)
+
+    Trainer._train_batch = interrupted
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        Trainer._train_batch = train_batch
+
+
+@pytest.mark.parametrize("rnn", [False, True])
+def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, rnn):
+    options = dict(lengths=LENGTHS, truncate=4, burn_in=2, validation=(X[:2], Y[:2]), lr_schedule="cosine")
+    want, history = trained(model(rnn=rnn, **MASKS), **options)
+    n_windows = len(WindowPlan(LENGTHS, 3, 4, 2, np.arange(8)))
+    for step in range(0, 2 * n_windows, 3):
+        path = tmp_path / f"run{step}"
+        interrupted_at(step, lambda path=path: trained(model(rnn=rnn, **MASKS), **options, checkpoint=path))
+        got, other = trained(model(9, rnn=rnn, **MASKS), **options, checkpoint=path, resume=True, num_threads=2)
+        assert_same_bits(got, want)
+        assert other.loss == history.loss and other.validation_loss == history.validation_loss
+
+
+def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
+    options = dict(lengths=LENGTHS, truncate=4, shuffle=False)
+    path = tmp_path / "run"
+    interrupted_at(3, lambda: trained(model(), **options, checkpoint=path))
+    for other in (dict(truncate=None), dict(batch_size=2), dict(truncate=20)):
+        m = model(9)
+        before = m.flat_parameters
+        with pytest.raises(ValueError, match="truncate, burn_in, batch_size and the data must be those of the inter"):
+            trained(m, **options | other, checkpoint=path, resume=True)
+        assert_same_bits(m.flat_parameters, before)
+
+
+# ---- arguments ----
+
+
+@pytest.mark.parametrize(
+    "make, options, words",
+    [
+        (model, dict(truncate=0), "truncate must be a positive integer"),
+        (model, dict(truncate=2.5), "truncate must be a positive integer"),
+        (model, dict(burn_in=-1), "burn_in must be a positive integer"),
+        (model, dict(burn_in=True), "burn_in must be a positive integer"),
+        (model, dict(burn_in=20), "burn_in must be below the length of the longest series, 20"),
+        (lambda: model(bidirectional=True), dict(truncate=4), "one direction, got bidirectional=True"),
+        (lambda: SequenceModel(model().lstm, 1), dict(burn_in=4), "readout=\"all\".*got readout='last'"),
+        (lambda: SequenceModel(model().lstm, 1, "mean"), dict(truncate=4), "readout=\"all\".*got readout='mean'"),
+    ],
+)
+def test_wrong_arguments_are_named(make, options, words):
+    with pytest.raises(ValueError, match=words):
+        trained(make(), **options)
+
+
+def test_a_step_that_is_not_finite_is_named():
+    x = X.copy()
+    x[5, 13] = np.nan
+    with pytest.raises(lf.train.Diverged, match="x of sequence 5 is not finite at step 13"):
+        trained(model(), x, truncate=4)
+
+
+def test_the_progress_bar_counts_the_steps_after_the_burn_in(capsys):
+    trained(model(), lengths=LENGTHS, truncate=4, burn_in=5, progress=True)
+    n = 2 * int(np.maximum(0, LENGTHS - 5).sum())
+    assert f"{n}/{n}" in capsys.readouterr().err
+
+
+def test_losses_weights_and_early_stopping_are_those_of_an_ordinary_fit():
+    def loss(p, y):
+        return ((p - y) ** 2).mean(axis=1), 2 * (p - y) / p.shape[1]
+
+    weights, options = rng.uniform(0, 2, 8), dict(epochs=6, early_stopping=1, lengths=LENGTHS, shuffle=False)
+    want, history = trained(model(), **options, sample_weight=weights, truncate=20, batch_size=8)
+    got, other = trained(model(), **options, sample_weight=weights, loss=loss, check_loss=True, batch_size=8)
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+    assert history.best_epoch == other.best_epoch and len(history) == len(other)
