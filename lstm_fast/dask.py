@@ -39,7 +39,10 @@ def _read(model: Any) -> Model:
 
 @lru_cache(maxsize=8)
 def _read_once(path: str, version: tuple[int, ...]) -> Model:
-    return load(path)
+    model = load(path)
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a SequenceModel or QuantizedModel, got the {type_name(model)} of {path}")
+    return model
 
 
 class FramePredictor:
