@@ -111,7 +111,9 @@ def main(words=None):
     worst = 0.0
     for seed in arguments.seeds:
         error, seconds, _, _ = run(seed, n, epochs)
-        print(f"seed {seed}: ESR {error:.4f}, a constant gain {constant_gain(seed, n):.4f}; {seconds:.1f} s", flush=True)
+        print(
+            f"seed {seed}: ESR {error:.4f}, a constant gain {constant_gain(seed, n):.4f}; {seconds:.1f} s", flush=True
+        )
         worst = max(worst, error)
     return worst
 

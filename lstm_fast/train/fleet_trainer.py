@@ -265,16 +265,14 @@ class FleetTrainer:
             self.active = np.array([k for k in self.active if k not in self.diverged], int)
 
     def _keep(self, models: Array, flat: Array, moments: tuple[Array, ...], stays: Array) -> None:
-        """Replace parameters and moments as a whole, so that an interruption finds those of finished steps."""
+        """Keep parameters and moments of a finished step."""
         if len(models) == len(self.runs) and stays.all():
             self.flat, self.moments = flat, moments
             return
-        new, of = self.flat.copy(), models[stays]
-        new[of] = flat[stays]
-        new_moments = tuple([moment.copy() for moment in self.moments])
-        for to, moment in zip(new_moments, moments):
+        of = models[stays]
+        self.flat[of] = flat[stays]
+        for to, moment in zip(self.moments, moments):
             to[of] = moment[stays]
-        self.flat, self.moments = new, new_moments
 
     def _learning_rates(self, runs: list[Run]) -> Array:
         if self.config.lr_schedule is None:
