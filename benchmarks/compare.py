@@ -2,6 +2,7 @@
 
 python benchmarks/compare.py [--quick] [--only REGIME] [--peers torch,jax] [--python torch=VENV/bin/python] ...
 python benchmarks/compare.py --show FILE.json       # table and chart of an earlier run
+python benchmarks/compare.py --join FILE.json PIECE.json ...   # one file of pieces, such as those of --part 1/8 to 8/8
 python benchmarks/compare.py --agree FILE.json FILE.json ...   # how far our times differ between runs
 """
 
@@ -16,7 +17,7 @@ from time import monotonic
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # this process only sends requests
     os.environ.setdefault(name, "1")
 
-from comparison import agreement, chart, host, markdown, table  # noqa: E402
+from comparison import agreement, chart, host, joined, markdown, table  # noqa: E402
 from comparison.bars import bars_of  # noqa: E402
 from comparison.case import flops, peers_of  # noqa: E402
 from comparison.measure import measure  # noqa: E402
@@ -54,6 +55,13 @@ def _shape(text):
     return T, B, I, H
 
 
+def _part(text):
+    k, _, n = text.partition("/")
+    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+        raise argparse.ArgumentTypeError(f"expected K/N, part K of N; got {text!r}")
+    return int(k), int(n)
+
+
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one or two shapes of each regime, 3 rounds")
@@ -61,6 +69,7 @@ def _arguments():
     parser.add_argument(
         "--shape", type=_shape, action="append", metavar="T,B,I,H", help="only this shape; may be repeated"
     )
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="every Nth shape, from the Kth on")
     parser.add_argument(
         "--peers", type=_list_of(PEERS), default=PEERS, metavar="NAME,...", help="default: " + ",".join(PEERS)
     )
@@ -86,6 +95,13 @@ def _arguments():
         "--show", type=Path, metavar="FILE.json", help="measure nothing: print table and chart of an earlier run"
     )
     parser.add_argument(
+        "--join",
+        type=Path,
+        nargs="+",
+        metavar="FILE.json",
+        help="measure nothing: write the rows of the other files to the first, with its chart",
+    )
+    parser.add_argument(
         "--agree",
         type=Path,
         nargs="+",
@@ -103,7 +119,8 @@ def _chosen(args):
     chosen = [case for case in chosen if not args.only or case.regime in args.only]
     chosen = [case for case in chosen if not args.shape or (case.T, case.B, case.I, case.H) in args.shape]
     small = [case for case in chosen if args.large or flops(case) <= LARGEST_FLOPS]
-    return small, len(chosen) - len(small)
+    k, n = args.part
+    return small[k - 1 :: n], len(chosen) - len(small)
 
 
 def _progress(chosen, say):
@@ -176,6 +193,12 @@ def main():
     if args.agree:
         print("\n".join(agreement.lines([json.loads(path.read_text()) for path in args.agree])))
         return
+    if args.join:
+        path, *pieces = args.join
+        results = joined.join([json.loads(piece.read_text()) for piece in pieces])
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        print(chart.draw(results, path.with_suffix(".png")))
+        return
     if args.show:
         results = json.loads(args.show.read_text())
         if args.markdown:
@@ -188,7 +211,8 @@ def main():
     results = _run(args)
     args.out.mkdir(parents=True, exist_ok=True)
     threads = f"{args.num_threads}-threads" if args.num_threads > 1 else None
-    kind = [text for text in ("quick" if args.quick else None, *(args.only or []), threads) if text]
+    part = "part-{}-of-{}".format(*args.part) if args.part[1] > 1 else None
+    kind = [text for text in ("quick" if args.quick else None, *(args.only or []), threads, part) if text]
     path = args.out / f"{'-'.join([host.file_stem(results['host']), *kind])}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")  # first: --show can reproduce the rest
     print("\n".join(table.closing(results)))

@@ -6,8 +6,8 @@ Printed are percentiles of a step's microseconds, called from Python into an arr
 steps above p99.9 the operating system interrupted: those in which the thread lost its processor or a page was mapped.
 
 Two more rows show what of it is the machine's: "spinning" does nothing but read the clock for as long as a float32 step
-takes, and --c-loop compiles a program that does the same, without Python. What they show as well does not come from a
-step.
+takes, and --c-loop compiles a program that does the same, and one that reads as much memory as the step has weights,
+both without Python. What they show as well does not come from a step.
 """
 
 import argparse
@@ -38,14 +38,18 @@ static int64_t now(void) {
 }
 int main(int argc, char **argv) {
     const int n = atoi(argv[1]);
-    const int64_t ns = atoll(argv[2]);
+    const int64_t ns = atoll(argv[2]), n_numbers = atoll(argv[3]) / 4;
     int64_t *times = calloc(n, sizeof *times);
+    float *numbers = calloc(n_numbers + 1, sizeof *numbers), sums[64] = {0};
     for (int k = 0; k < n; k++) {
         const int64_t begin = now();
         int64_t end;
+        for (int64_t j = 0; j + 64 <= n_numbers; j += 64)
+            for (int lane = 0; lane < 64; lane++) sums[lane] += numbers[j + lane];
         while ((end = now()) - begin < ns) {}
         times[k] = end - begin;
     }
+    if (sums[n % 64] != 0) return 1;
     fwrite(times, sizeof *times, n, stdout);
 }
 """
@@ -106,12 +110,12 @@ def spin(ns):
     return call
 
 
-def c_loop(n, ns):
+def c_loop(n, ns, n_bytes):
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "spin.c"), Path(folder, "spin")
         source.write_text(C_LOOP)
-        subprocess.run(["cc", "-O2", source, "-o", program], check=True)
-        output = subprocess.run([program, str(n), str(ns)], check=True, stdout=subprocess.PIPE).stdout
+        subprocess.run(["cc", "-O3", "-march=native", source, "-o", program], check=True)
+        output = subprocess.run([program, str(n), str(ns), str(n_bytes)], check=True, stdout=subprocess.PIPE).stdout
     return np.frombuffer(output, np.int64)
 
 
@@ -145,7 +149,8 @@ def main():
             spin_ns = int(p50 * 1000)
     row("spinning, Python", measure(spin(spin_ns), arguments.steps))
     if arguments.c_loop:
-        row("spinning, C", c_loop(arguments.steps, spin_ns))
+        row("spinning, C", c_loop(arguments.steps, spin_ns, 0))
+        row("reading memory, C", c_loop(arguments.steps, 0, LAYERS * 32 * H * H))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def cases():
     long, batch = torch.randn(100, 1, H), torch.randn(100, 32, H)
     ragged = pack_padded_sequence(batch, torch.randint(10, 101, (32,)), enforce_sorted=False)
     yield "single step", lambda lstm: inference(lstm, one), 12, 200
+    yield "single step, frozen=True", lambda lstm: inference(lstm, one), 12, 200
     yield "single step with a state", lambda lstm: inference(lstm, one, state), 12, 200
     yield "B = 1, T = 100", lambda lstm: inference(lstm, long), 3, 40
     yield "packed, B = 32, T <= 100", lambda lstm: inference(lstm, ragged), 4, 3
@@ -59,6 +60,7 @@ def main(rounds=60):
         pytorch = nn.LSTM(H, H)
         ours = lf.torch.LSTM(H, H)
         ours.load_state_dict(pytorch.state_dict())
+        lf.torch.accelerate(ours, frozen="frozen" in name)
         calls = make(pytorch), make(ours)
         with torch.inference_mode(not name.startswith("training")):
             times = [[seconds(call, n) for call in calls] for _ in range(rounds + 2)][2:]  # the first two are warm-up

@@ -7,9 +7,9 @@
  * than a twentieth slower than one thread, whatever else runs; and on a quiet machine the budget is full, and the
  * milliseconds that the system takes now and then do not exhaust it.
  *
- * Twenty times what was lost is long once the neighbour has gone. The debt is therefore forgiven when the system has had
- * processors to spare for a while: at first five milliseconds, twice as long each time that teams then lose again, until
- * they have filled the budget. */
+ * Twenty times what was lost is long once the neighbour has gone. The debt is therefore forgiven when the system has
+ * had processors to spare for a while: at first five milliseconds, twice as long each time that teams then lose again,
+ * until they have filled the budget. */
 #include "oversubscription.h"
 
 #include <stdatomic.h>

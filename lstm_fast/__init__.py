@@ -48,7 +48,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    dask.py          predictions on many machines: collections of Dask, frames of Spark and Ray
+    dask/            predictions on many machines: collections of Dask, frames of Spark and Ray
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers

@@ -9,7 +9,7 @@ from . import _variants
 from ._errors import network_type
 from ._inference import Network
 
-# Kinds of parameters; those of one line exist together.
+# Kinds of parameters; the kinds on one line occur together.
 TOGETHER = (
     ("weight_ih", "weight_hh"),
     ("bias_ih", "bias_hh"),

@@ -4,6 +4,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from typing_extensions import disjoint_base
 
+from ._tape import BackwardArrays
+
 LARGEST_SIZE: int
 MOST_THREADS: int
 CELLS: dict[str, int]
@@ -122,22 +124,11 @@ class Weights:
     def backward(
         self,
         tape: Block,
-        x: np.ndarray,
-        h_0: np.ndarray | None,
-        c_0: np.ndarray | None,
-        d_output: np.ndarray | None,
-        d_h_n: np.ndarray | None,
-        d_c_n: np.ndarray | None,
-        d_x: np.ndarray | None,
-        d_h_0: np.ndarray,
-        d_c_0: np.ndarray | None,
-        gradients: np.ndarray | Sequence[_Layer],
+        arrays: BackwardArrays,
         num_threads: int,
         run: tuple | None = None,
         order: _Order | None = None,
         resets: np.ndarray | None = None,
-        d_h_norms: np.ndarray | None = None,
-        d_c_norms: np.ndarray | None = None,
     ) -> None: ...
     def look(
         self, tape: Block, T: int, B: int, layer: int, direction: int, run: tuple | None = None

@@ -106,9 +106,7 @@ class Fleet(EditableParameterized):
                 raise TypeError(f"models[{k}] must be an LSTM, got {network_type(model)}")
             _check_same(k, model, models[0])
         if models[0].index_input:
-            raise ValueError(
-                "models must have index_input=False, got True: a Fleet takes vectors, such as one-hot ones"
-            )
+            raise ValueError("models must not have index_input: a Fleet reads vectors, such as one-hot ones")
         self._seeds = [model.seed for model in models]
         self._set_up(models[0], [copy.deepcopy(model._rng) for model in models])
         self._install(np.stack([model.flat_parameters for model in models]))

@@ -44,7 +44,7 @@ class QuantizedLSTM(LSTMNetwork):
     format : {"float16", "bfloat16", "int8"}, default "float16"
         Format of the weights.
     inputs : {"float32", "int16", "int8"}, default "float32"
-        Of "int8": how the first layer multiplies x.
+        With "int8": how the first layer multiplies x.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class QuantizedLSTM(LSTMNetwork):
         format : {"float16", "bfloat16", "int8"}
             Format of the parameters.
         inputs : {"float32", "int16", "int8"}
-            Of "int8": how the first layer multiplies x.
+            With "int8": how the first layer multiplies x.
         stored : mapping of str to ndarray
             As `parameters` returns them, of such a network.
 

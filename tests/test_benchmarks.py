@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-agreement, host, table, bars, shapes, comparison_case, measure, verdict = (
+agreement, host, table, bars, shapes, comparison_case, joined, measure, verdict = (
     import_module(f"comparison.{name}")
-    for name in ("agreement", "host", "table", "bars", "shapes", "case", "measure", "verdict")
+    for name in ("agreement", "host", "table", "bars", "shapes", "case", "joined", "measure", "verdict")
 )
 PEERS = ["torch", "onnxruntime", "openvino"]
 ZEN5 = {"cpu": "Zen 5", "isa": "avx512", "instructions": ["avx512f", "avx512_vnni", "avx512_bf16"]}
@@ -252,6 +252,21 @@ def test_instructions_are_read_from_the_system(tmp_path):
     path.write_text("Features\t: fp asimd asimddp\n")
     assert host.instructions(path) == ["asimd", "asimddp"]
     assert host.instructions(tmp_path / "none") == []
+
+
+def test_pieces_are_joined_to_what_one_run_would_have_written():
+    whole = json.loads((ROOT / "benchmarks/results/amd-epyc-zen5-2026-11-27-one-thread.json").read_text())
+    pieces = [whole | {"rows": whole["rows"][k::3]} for k in range(3)]
+    again = whole | {"rows": [whole["rows"][0] | {"reason": "measured again"}]}
+    result = joined.join([*pieces, again])
+    key = str
+    assert sorted(result["rows"], key=key) == sorted([*again["rows"], *whole["rows"][1:]], key=key)
+    regimes = [row["regime"] for row in result["rows"]]
+    assert [a for a, b in zip(regimes, [None, *regimes]) if a != b] == list(dict.fromkeys(regimes)), "not in order"
+    assert result["host"] == whole["host"] and result["settings"]["peers"] == whole["settings"]["peers"]
+    other = whole | {"host": whole["host"] | {"num_threads": 2}}
+    with pytest.raises(SystemExit, match="num_threads, got 1 and 2"):
+        joined.join([whole, other])
 
 
 def test_agreement_of_runs():

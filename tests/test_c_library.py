@@ -46,7 +46,7 @@ def test_example_is_c_without_warnings():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Where the library was installed, compiled in a hurry."""
+    """Prefix of an installed library, compiled without optimization."""
     if not MUST_HAVE_ALL:
         pytest.skip("takes half a minute: LSTM_FAST_TEST_ALL=1")
     if not shutil.which("cmake"):

@@ -306,7 +306,6 @@ def test_refused():
     output, _, tape = fleet.forward(x)
     for match, call in {
         "at least one LSTM": lambda: lf.Fleet([]),
-        "models must have index_input=False": lambda: lf.Fleet([lf.LSTM(3, 5, index_input=True)]),
         r"models\[0\] must be an LSTM, got RNN": lambda: lf.Fleet([lf.RNN(3, 5)]),
         r"x must have shape \(K, T, B, I\)": lambda: fleet(x[:1]),
         "x must have shape": lambda: fleet(x[0, 0]),
@@ -350,3 +349,8 @@ def test_the_binding_checks_shapes():
         w.forward(x, None, None, output, h, h.copy(), None, 1, seeds=np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="flat must be"):
         _core.FleetWeights(lstm._version.weights, np.zeros((2, 7), np.float32))
+
+
+def test_networks_of_symbols_are_refused():
+    with pytest.raises(ValueError, match="index_input"):
+        lf.Fleet([lf.LSTM(5, 4, index_input=True, seed=0)])

@@ -1,4 +1,4 @@
-"""Code of a user, with the types that it may rely on: mypy --strict checks it (test_stubs.py), and it runs.
+"""User code with type annotations: mypy --strict checks it (test_stubs.py), and it runs.
 
 Each public name of lstm_fast and lstm_fast.train is used once.
 """
@@ -24,7 +24,9 @@ from lstm_fast.train import (
     History,
     ModelGradients,
     ModelStream,
+    OptunaPruning,
     QuantizedModel,
+    RankError,
     SequenceModel,
     Trainer,
     fit,
@@ -147,6 +149,21 @@ def fleets(x: Array) -> FleetHistory:
     return histories
 
 
+class Trial:
+    def report(self, value: float, step: int) -> None: ...
+
+    def should_prune(self) -> bool:
+        return False
+
+
+def of_a_search(x: Array, y: Array) -> float:
+    model = SequenceModel(lf.LSTM(3, 4, batch_first=True, seed=0), 1, seed=0)
+    try:
+        return fit(model, x, y, epochs=1, callbacks=[OptunaPruning(Trial())], comm=None).loss[0]
+    except RankError as error:
+        raise SystemExit(error.rank) from None
+
+
 def submodules() -> list[Any]:
     years, values = lf.datasets.sunspots()
     return [years, values, lf.reference, lf.train, lf.weights]
@@ -169,5 +186,6 @@ def main(folder: Path) -> None:
     settings()
     training(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)), folder / "model.safetensors")
     fleets(rng.standard_normal((2, 5, 3)))
+    of_a_search(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)))
     submodules()
     page(folder / "page.html")

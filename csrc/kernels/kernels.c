@@ -22,9 +22,6 @@
 #include "lanes_backward.h"
 #endif
 
-#define JOINED(a, b) a##_##b
-#define JOIN(a, b) JOINED(a, b)
-
 #define ROW(name, base, vector_bytes, flags, features) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");

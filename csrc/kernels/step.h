@@ -135,7 +135,7 @@ ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_f
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
     lstm_tile_of(shape, LSTM_FORMAT_REAL, block, row, panel);
 }
-TILE_FULL_TABLE(lstm_tile, lstm_tiles)
+TILE_TRIPLE_TABLE(lstm_tile, lstm_tiles)
 
 #ifndef LSTM_DOUBLE
 ALWAYS_INLINE void lstm_half_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {

@@ -21,17 +21,17 @@
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     pruning.py        OptunaPruning: a callback by which Optuna ends trials
-    batches.py        what yields the batches of a run, with their loss and gradients
     prefetch.py       a thread that reads ahead
+    batches.py        what yields the batches of a run, with their loss and gradients
     windows.py        which steps of which series each window of truncated training has
     truncated.py      truncated backpropagation through time
     iterable.py       batches of an iterable of the caller
     sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
-    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
     ranks.py          Ranks: the processes of a run, and what they do together; RankError
     rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
+    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.

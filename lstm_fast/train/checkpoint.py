@@ -159,7 +159,7 @@ def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     path : path
         The file.
     model, optimizer : SequenceModel, Optimizer
-        Those of the current call, which the checkpoint must match.
+        Values of the current call, which the checkpoint must match.
     now : Progress
         Progress of a new run, whose shapes and types the file must match.
 

@@ -58,25 +58,22 @@ class FleetData:
     def stack(self) -> None:
         """Copy x and y of all models into one array each, (K, N, T, ...). Call it once they are final."""
         N, T = (max(getattr(data, name) for data in self.each) for name in ("n", "T"))
+        parts = [data.x.read(np.arange(data.n), data.T) for data in self.each]
+        self.x = np.zeros((len(self.each), N, T, *parts[0].shape[2:]), self.each[0].x_dtype)
+        for to, x in zip(self.x, parts):
+            to[: x.shape[0], : x.shape[1]] = x
         self.has_lengths = any(data.lengths is not None for data in self.each)
-        self.x = np.zeros((len(self.each), N, T, self.model.fleet.input_size), self.model.dtype)
+        self.has_weights = any(data.has_weights for data in self.each)
         self.y: Array | None = None
-        self.has_weights = False
-        for k, data in enumerate(self.each):
-            rows = np.arange(data.n)
-            x, _ = data.batch(rows)
-            self.x[k, : data.n, : len(x)] = x.swapaxes(0, 1)
-            if data.y is None:
-                continue
-            y, weights = data.targets(rows)
-            self.has_weights |= weights is not None
-            if data.is_by_step:
-                y = y.reshape(len(x), data.n, *y.shape[1:]).swapaxes(0, 1)
-            if self.y is None:
-                self.y = np.zeros(
-                    (len(self.each), N, *((T,) if data.is_by_step else ()), *y.shape[1 + data.is_by_step :]), y.dtype
-                )
-            self.y[k, : data.n][tuple(slice(n) for n in y.shape[: 1 + data.is_by_step])] = y
+        first, loss = self.each[0], self.each[0].loss
+        if loss is None or self.has_weights:
+            return
+        read = (data.y.read(np.arange(data.n), data.T) if data.is_by_step else data.y for data in self.each)
+        targets = [loss.convert(y) for y in read]
+        shape = (T, *targets[0].shape[2:]) if first.is_by_step else targets[0].shape[1:]
+        self.y = np.zeros((len(self.each), N, *shape), targets[0].dtype)
+        for to, y in zip(self.y, targets):
+            to[: len(y), : y.shape[1]] = y
 
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
