@@ -16,9 +16,10 @@
  * 16 1.0; B = 4 3.1, 1.6, 1.4, 0.8; B = 8 2.7, 1.4, 1.2 (inference 0.9), 0.7. */
 static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm_call *call) {
     const struct lstm_model *m = &call->model;
-    if (!fleet->lanes || m->cell != LSTM_CELL_LSTM || m->format != LSTM_FORMAT_REAL || m->num_layers > 1
-        || m->num_directions > 1 || m->initial_state || call->lengths || call->recompute_gates || call->T < 1
-        || call->B < 1 || lstm_has_stages(call) || lstm_has_variant(call))
+    if (!fleet->lanes || fleet->lanes->vector_bytes < LSTM_LEAST_LANE_BYTES || !lstm_dims(m, call->isa).has_c
+        || m->format != LSTM_FORMAT_REAL || m->num_layers > 1 || m->num_directions > 1 || m->initial_state
+        || call->lengths || call->recompute_gates || call->T < 1 || call->B < 1 || lstm_has_stages(call)
+        || lstm_has_variant(call))
         return 0;
     const int64_t V = fleet->lanes->vector_bytes / element_bytes(call);
     const int64_t most = call->B >= 8 ? V / 2 : at_most(12, call->B == 1 ? 3 * V / 2 : V); /* units */

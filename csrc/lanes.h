@@ -6,6 +6,9 @@
 
 #include "lstm_fast.h"
 
+/* Shorter vectors hold too few models. */
+#define LSTM_LEAST_LANE_BYTES 32
+
 /* Element (model, t, b, k) is data[model * model_stride + t * step_stride + b * row_stride + k]. */
 struct lstm_lane_sequence {
     void *data;

@@ -24,7 +24,8 @@ def draw_options(
 ) -> tuple[TrainingOptions | None, Array | None]:
     """Return the options of a training call and the seed of each model's masks, drawn from its generator; None without
     masks and with a full tape."""
-    drawn = [lstm._training_options(training, recompute_gates, rng) for rng in rngs]
-    if drawn[0] is None:
+    first = lstm._training_options(training, recompute_gates, rngs[0])
+    if first is None:
         return None, None
-    return drawn[0], np.array([one.seed for one in drawn if one is not None], np.uint64).view(np.int64)
+    drawn = [lstm._training_options(training, recompute_gates, rng) for rng in rngs[1:]]
+    return first, np.array([first.seed, *(one.seed for one in drawn if one is not None)], np.uint64).view(np.int64)

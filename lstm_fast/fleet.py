@@ -60,7 +60,8 @@ class Fleet(EditableParameterized):
     TypeError
         If a model is no LSTM.
     ValueError
-        If there is no model, or one differs from the first; the message names the model and the option.
+        If there is no model, or one differs from the first; the message names the model and the option. Or with
+        index_input.
 
     See Also
     --------

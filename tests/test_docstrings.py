@@ -20,7 +20,7 @@ MODULES = sorted(one.name for one in pkgutil.walk_packages(lf.__path__, "lstm_fa
 IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 
 # Users get these, but do not make them: arguments of their constructors are no part of the interface.
-RESULTS = {"Tape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
+RESULTS = {"Tape", "FleetTape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
 # Subpackages that are public, and the package that each needs.
 NEEDS = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py", "dask": "dask"}
 DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]

@@ -67,6 +67,11 @@ def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(exam
     assert "same hour yesterday 0.2023" in capsys.readouterr().out
 
 
+def test_a_fleet_forecasts_each_sensor_better_than_by_persistence(example, capsys):
+    assert example("sensors").main(["--quick"]) < 0.9
+    assert "40 sensors: error" in capsys.readouterr().out
+
+
 @needs("vega_datasets")
 def test_forecasts_of_temperatures_do_not_see_what_comes(example, monkeypatch):
     temperatures = example("temperatures")

@@ -3,11 +3,10 @@
  * a newer processor can be linked into the path of an older one. */
 #include "../isas.h"
 #if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
+#include "../lanes.h"
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
-#include "lanes.h"
-#include "lanes_backward.h"
 #include "look_up.h"
 #include "norm.h"
 #include "outer.h"
@@ -18,6 +17,10 @@
 #include "table.h"
 #include "tile.h"
 #include "vector.h"
+#if VECTOR_BYTES >= LSTM_LEAST_LANE_BYTES
+#include "lanes.h"
+#include "lanes_backward.h"
+#endif
 
 #define ROW(name, base, vector_bytes, flags, features) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
@@ -39,8 +42,10 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .outer = outer,
     .random_words = random_words,
     .activate = activate_array,
+#if VECTOR_BYTES >= LSTM_LEAST_LANE_BYTES
     .lanes_forward = lanes_forward,
     .lanes_backward = lanes_backward,
+#endif
 };
 
 #endif

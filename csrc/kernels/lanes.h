@@ -13,13 +13,13 @@
 /* ---- transposition ----------------------------------------------------------------------------------------------- */
 
 /* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. */
-static void into_lanes(int64_t n, const real *from, int64_t stride, real *to) {
+NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, real *to) {
     for (int64_t lane = 0; from && lane < VL; lane++)
         for (int64_t k = 0; k < n; k++) to[k * VL + lane] = from[lane * stride + k];
     for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
 }
 
-static void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride) {
+NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride) {
     for (int64_t lane = 0; lane < VL; lane++)
         for (int64_t k = 0; k < n; k++) to[lane * stride + k] = from[k * VL + lane];
 }
@@ -108,7 +108,7 @@ static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, in
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
 
 /* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. */
-static void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
+NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
     for (int64_t u = 0; u < H; u++) {
         const vec sums[] = {load(pre + u * VL), load(pre + (H + u) * VL), load(pre + (2 * H + u) * VL), zero()};
         const struct memory m = cell_memory(NULL, 0, sums, load(c_prev + u * VL));

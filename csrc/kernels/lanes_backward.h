@@ -38,7 +38,7 @@ ALWAYS_INLINE void lane_columns(const int n, int64_t H, const real *d_gates, con
     }
 }
 
-static void lane_product_backward(int64_t H, const real *d_gates, const real *w, int64_t columns, real *to) {
+NEVER_INLINE void lane_product_backward(int64_t H, const real *d_gates, const real *w, int64_t columns, real *to) {
     vec y[8];
     for (int64_t c = 0, n; c < columns; c += n) {
         n = columns - c >= 8 ? 8 : columns - c >= 4 ? 4 : 1;
@@ -92,7 +92,7 @@ ALWAYS_INLINE void lane_outer(const int columns, const struct lane_block *s, con
 }
 
 /* Adds the block to the sums. */
-static void add_lane_block(struct lane_block *s, int64_t columns, int64_t H) {
+NEVER_INLINE void add_lane_block(struct lane_block *s, int64_t columns, int64_t H) {
     const int64_t left_step = columns * VL, right_step = LSTM_GATES * H * VL, row = (columns + 1) * VL;
     for (int64_t u = 0; s->n && u < H; u++) {
         const real *right = s->right + u * LSTM_GATES * VL;
@@ -129,7 +129,7 @@ static void unpack_lanes(const struct lstm_lanes *a, const real *sums) {
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
 
-static void lane_norms(int64_t H, const real *d, double *norms, int64_t stride) {
+NEVER_INLINE void lane_norms(int64_t H, const real *d, double *norms, int64_t stride) {
     for (int64_t lane = 0; norms && lane < VL; lane++) {
         double squares = 0;
         for (int64_t u = 0; u < H; u++) squares += (double)d[u * VL + lane] * (double)d[u * VL + lane];
@@ -138,8 +138,8 @@ static void lane_norms(int64_t H, const real *d, double *norms, int64_t stride) 
 }
 
 /* The cells of a row: d_c of this step into that of the one before, and d_gates. */
-static void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
-                                real *d_c, real *d_gates) {
+NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
+                                      real *d_c, real *d_gates) {
     for (int64_t u = 0; u < H; u++) {
         const vec new_c = load(c + u * VL), tanh_c = cell_activation(NULL, new_c), d = load(d_h + u * VL);
         const vec o = load(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL);

@@ -62,6 +62,7 @@ class FleetData:
         self.x = np.zeros((len(self.each), N, T, *parts[0].shape[2:]), self.each[0].x_dtype)
         for to, x in zip(self.x, parts):
             to[: x.shape[0], : x.shape[1]] = x
+        self.has_lengths = any(data.lengths is not None for data in self.each)
         self.has_weights = any(data.has_weights for data in self.each)
         self.y: Array | None = None
         first, loss = self.each[0], self.each[0].loss
@@ -77,7 +78,7 @@ class FleetData:
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
         x = self.x[models[:, None], rows, :T].swapaxes(1, 2)
-        if all(self.each[k].lengths is None for k in models):
+        if not self.has_lengths or all(self.each[k].lengths is None for k in models):
             return x, None
         lengths = [
             np.full(len(own), self.each[k].T) if (of_k := self.each[k].lengths) is None else of_k[own]

@@ -32,11 +32,22 @@ VALIDATION_BATCH = 256  # sequences, as in trainer.py
 class FleetHistory(list[History]):
     """Histories of the models of a fleet, returned by `fit`: a list with one `History` for each.
 
+    Parameters
+    ----------
+    histories : sequence of History
+        One for each model.
+    diverged : dict of int to str, optional
+        For each model that diverged, what was not finite.
+
     Attributes
     ----------
     diverged : dict of int to str
         For each model that diverged, what was not finite. Such a model keeps its last finite parameters, and its
         history ends with its last complete epoch.
+
+    See Also
+    --------
+    FleetModel : The models; with an example.
     """
 
     def __init__(self, histories: Sequence[History], diverged: dict[int, str] | None = None) -> None:
@@ -143,7 +154,7 @@ class FleetTrainer:
     def run(self, progress: bool = False) -> FleetHistory:
         """Train until the last epoch, or until all models have stopped, or a callback returns true."""
         config, n_steps = self.config, sum(one.n_steps() for one in self.data.each)
-        bar = progress_bar(progress, config.epochs * n_steps, 0)
+        bar, self.has_bar = progress_bar(progress, config.epochs * n_steps, 0), progress
         try:
             for epoch in range(config.epochs):
                 self._train_epoch(epoch, bar)
@@ -191,7 +202,8 @@ class FleetTrainer:
             have = {k: self.runs[k].groups[batch] for k in self.active.tolist() if batch < len(self.runs[k].groups)}
             for group in groups_of(self.data, list(have), have):
                 self._train_group(epoch, batch, group)
-            bar.update(sum(self.data.each[k].n_steps(rows) for k, rows in have.items()))
+            if self.has_bar:
+                bar.update(sum(self.data.each[k].n_steps(rows) for k, rows in have.items()))
         losses = None if self.validation is None or not len(self.active) else self._validate(self.validation)
         still = []
         for place, k in enumerate(self.active):
@@ -253,18 +265,18 @@ class FleetTrainer:
             self.active = np.array([k for k in self.active if k not in self.diverged], int)
 
     def _keep(self, models: Array, flat: Array, moments: tuple[Array, ...], stays: Array) -> None:
-        """Replace parameters and moments as a whole, so that an interruption finds those of finished steps."""
+        """Keep parameters and moments of a finished step."""
         if len(models) == len(self.runs) and stays.all():
             self.flat, self.moments = flat, moments
             return
-        new, of = self.flat.copy(), models[stays]
-        new[of] = flat[stays]
-        new_moments = tuple([moment.copy() for moment in self.moments])
-        for to, moment in zip(new_moments, moments):
+        of = models[stays]
+        self.flat[of] = flat[stays]
+        for to, moment in zip(self.moments, moments):
             to[of] = moment[stays]
-        self.flat, self.moments = new, new_moments
 
     def _learning_rates(self, runs: list[Run]) -> Array:
+        if self.config.lr_schedule is None:
+            return np.full(len(runs), self.optimizer.lr, np.float64)
         epochs, factors = self.config.epochs, {}
         for one in runs:
             key = one.step, len(one.groups)

@@ -45,7 +45,7 @@ class SequenceModel(Predictor, EditableParameterized):
     Parameters
     ----------
     lstm : LSTM or RNN
-        Network. Training the model changes its parameters. (Of a Fleet, the result is a `FleetModel`.)
+        Network. Training the model changes its parameters. For a `Fleet`, the result is a `FleetModel`.
     out_features : int
         Number of outputs.
     readout : {"last", "all", "mean"}, default "last"
@@ -75,11 +75,10 @@ class SequenceModel(Predictor, EditableParameterized):
     lstm = Fixed("Recurrent network.", _network)
     _of_fleet: ClassVar[Any] = None  # FleetModel, which is made of this class
 
-    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+    def __new__(cls, lstm: Any = None, out_features: int = 0, readout: str = "last", *, seed: Any = None) -> Any:
         """Return a FleetModel for a Fleet: the models of a fleet are made as one is."""
-        lstm = arguments[0] if arguments else options.get("lstm")
         if isinstance(lstm, Fleet) and cls is SequenceModel:
-            return cls._of_fleet(lstm, *arguments[1:], **{name: one for name, one in options.items() if name != "lstm"})
+            return cls._of_fleet(lstm, out_features, readout, seed=seed)
         return super().__new__(cls)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
