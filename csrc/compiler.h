@@ -6,6 +6,10 @@
 #define NEVER_INLINE static __attribute__((noinline, unused))
 #define UNLIKELY(condition) __builtin_expect(condition, 0)
 
+/* a_b of what the two names stand for. */
+#define JOINED(a, b) a##_##b
+#define JOIN(a, b) JOINED(a, b)
+
 /* A vector type: `typedef float vec VECTOR_OF(32);`. */
 #define VECTOR_OF(bytes) __attribute__((vector_size(bytes), may_alias))
 

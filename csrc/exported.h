@@ -5,6 +5,7 @@
 
 #pragma GCC visibility push(default)
 #include "lstm_fast.h"
+#include "lstm_fleet.h"
 #pragma GCC visibility pop
 
 #endif

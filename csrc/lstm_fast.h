@@ -53,8 +53,7 @@ enum lstm_status {
 #define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
 #define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
 
-/* Terms per block of a sum. */
-#define LSTM_SUM_BLOCK 64
+#define LSTM_SUM_BLOCK 64 /* terms per block of a sum */
 
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4
@@ -148,9 +147,8 @@ struct lstm_call {
     /* (T) or NULL. With lengths and without rows: the caller's sequences are packed; the active rows of step t start at
      * row packed_rows[t]. (Their step_stride is ignored.) */
     const int64_t *packed_rows;
-    /* (T, B) or NULL. Nonzero: the sequence restarts before this step (the reverse direction: after it). */
-    const uint8_t *resets;
-    bool recompute_gates; /* training: the tape keeps only h and c, and backward recomputes the gates */
+    const uint8_t *resets; /* (T, B) or NULL. Nonzero: it restarts before this step (the reverse direction: after it) */
+    bool recompute_gates;  /* training: the tape keeps only h and c, and backward recomputes the gates */
     /* Training only; probabilities, 0: none. A mask depends only on seed, purpose, layer, direction, t, b and unit. */
     double dropout;              /* between layers */
     double recurrent_dropout;    /* of h_prev in the recurrent product, the same at every step */

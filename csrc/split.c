@@ -123,7 +123,11 @@ double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_
 /* ---- the choice -------------------------------------------------------------------------------------------------- */
 
 int lstm_worthwhile_threads(const struct lstm_isa *isa, enum lstm_dtype dtype, double flops, int n_threads) {
-    const double most = flops / rates_of(isa, dtype).flops / START_NS;
+    return lstm_threads_for(flops / rates_of(isa, dtype).flops, n_threads);
+}
+
+int lstm_threads_for(double serial_ns, int n_threads) {
+    const double most = serial_ns / START_NS;
     return most < 1 ? 1 : most < n_threads ? (int)most : n_threads;
 }
 

@@ -19,6 +19,9 @@ int64_t lstm_wavefront_steps(const struct lstm_call *);
 /* Threads for `flops` of work that needs no barrier, at most n_threads, at least 1. */
 int lstm_worthwhile_threads(const struct lstm_isa *, enum lstm_dtype, double flops, int n_threads);
 
+/* Threads for work that takes serial_ns on one and needs no barrier, at most n_threads, at least 1. */
+int lstm_threads_for(double serial_ns, int n_threads);
+
 /* Nanoseconds that a call takes on that team, by the model (for tests and for docs/architecture.md). */
 double lstm_team_ns(const struct lstm_call *, bool is_backward, struct lstm_team);
 

@@ -15,6 +15,7 @@ PARTS = {
     "_vectors": "command line",
     "weights": "weights",
     "datasets": "datasets",
+    "dask": "dask",
 }
 LAYERS = "layers, functions, streams"
 

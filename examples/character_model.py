@@ -8,6 +8,8 @@ many bits that text would take if it were compressed with the model's prediction
 the same nine tenths: they count what followed the last n - 1 characters, interpolated with the model of the next
 shorter context. Duplicate paragraphs are removed, so that nothing in the last tenth occurs in the training text.
 
+The network reads the characters as they are, as indices (``index_input=True``): the bits are those of one-hot vectors.
+
 Training uses pieces of 100 characters, each from a zero state; evaluation and sampling carry the state through the
 whole text in a stream, one character at a time. The settings are first guesses; none was tuned on the score.
 """
@@ -50,22 +52,22 @@ def n_gram_bits(train, held_out, n_letters, order, strength=3.0):
 
 def bits(model, text):
     """Bits per character of a text, in one pass with the state carried through."""
-    z = model.stream().block(np.eye(model.out_features, dtype=np.float32)[text[:-1]]).astype(float)
+    z = model.stream().block(text[:-1]).astype(float)
     z -= z.max(axis=1, keepdims=True)
     return float((np.log2(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), text[1:]] / np.log(2)).mean())
 
 
 def write(model, alphabet, n, temperature, seed):
     """Samples n characters; each is the input of the next step of the stream."""
-    rng, letters, stream = np.random.default_rng(seed), np.eye(len(alphabet), dtype=np.float32), model.stream()
-    z = stream.block(letters[[alphabet.index(character) for character in SEED_TEXT]])[-1]
+    rng, stream = np.random.default_rng(seed), model.stream()
+    z = stream.block([alphabet.index(character) for character in SEED_TEXT])[-1]
     text = SEED_TEXT
     for _ in range(n):
         z = z.astype(float) / temperature
         p = np.exp(z - z.max())
         k = rng.choice(len(alphabet), p=p / p.sum())
         text += alphabet[k]
-        z = stream.step(letters[k])
+        z = stream.step(k)
     return text
 
 
@@ -74,11 +76,11 @@ def run(seed, epochs=10, hidden_size=128, n_characters=None, piece=100):
     alphabet, train, held_out = read(n_characters)
     V, n = len(alphabet), (len(train) - 1) // piece
     x, y = train[: n * piece].reshape(n, piece), train[1 : n * piece + 1].reshape(n, piece)
-    lstm = lf.LSTM(V, hidden_size, batch_first=True, seed=seed, forget_bias=1.0)
+    lstm = lf.LSTM(V, hidden_size, batch_first=True, seed=seed, forget_bias=1.0, index_input=True)
     model = lf.train.SequenceModel(lstm, V, readout="all", seed=seed)
     history = lf.train.fit(
         model,
-        np.eye(V, dtype=np.float32)[x],
+        x,
         y,
         loss="cross_entropy",
         optimizer=lf.train.Adam(lr=1e-2),

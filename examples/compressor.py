@@ -63,9 +63,9 @@ class Network:
     """An LSTM, and a linear layer: an RNN of the identity whose recurrent weights are and stay zero."""
 
     def __init__(self, n_symbols):
-        self.eye = np.eye(n_symbols, dtype=np.float32)
+        self.targets = np.eye(n_symbols, dtype=np.float32)
         self.layers = (
-            lf.LSTM(n_symbols, HIDDEN_SIZE, forget_bias=1.0, seed=0),
+            lf.LSTM(n_symbols, HIDDEN_SIZE, forget_bias=1.0, seed=0, index_input=True),
             lf.RNN(HIDDEN_SIZE, n_symbols, nonlinearity="identity", bias=True, seed=1),
         )
         linear = self.layers[1]
@@ -80,18 +80,18 @@ class Network:
     def predict(self, symbols, state):
         """Frequencies (T, LANES, n_symbols) of what follows each symbol, and the last state."""
         lstm, linear = self.layers
-        h, state = lstm(self.eye[symbols], state)
+        h, state = lstm(symbols, state)
         return frequencies(linear(h)[0]), state
 
     def learn(self, symbols, following, counts):
         """One step of training on a chunk, from the state before it; then the state is that after it."""
         lstm, linear = self.layers
-        h, state, tape = lstm.forward(self.eye[symbols], self.state)
+        h, state, tape = lstm.forward(symbols, self.state)
         _, _, linear_tape = linear.forward(h)
-        d = counts / counts.sum(axis=-1, keepdims=True) - self.eye[following]
+        d = counts / counts.sum(axis=-1, keepdims=True) - self.targets[following]
         of_linear = linear.backward(linear_tape, (d / following.size).astype(np.float32))
         of_linear.flat[self.recurrent] = 0
-        of_lstm = lstm.backward(tape, of_linear.d_x, compute_d_x=False)
+        of_lstm = lstm.backward(tape, of_linear.d_x)
         self.state, self.n_steps = state, self.n_steps + 1
         for layer, moments, gradients in zip(self.layers, self.moments, (of_lstm, of_linear)):
             flat = layer.flat_parameters.copy()

@@ -81,6 +81,13 @@ def rows():
         lambda m: "below n-grams, n = 1 to 6: " + ", ".join(f"{bits:.2f}" for bits in n_grams(m)),
         lambda m, scores: max(scores) < min(n_grams(m)),
     )
+    yield Row(
+        "optical compressor, a million samples: error-to-signal ratio",
+        "optical_compressor",
+        lambda m, seed: m.run(seed),
+        lambda m: f"below a fifth of a constant gain, {m.constant_gain(0):.3f}",
+        lambda m, scores: max(scores) < m.constant_gain(0) / 5,
+    )
     for name in ("bleeding", "ecg"):
         yield Row(
             f"anomalies, {name}: F1",
@@ -139,11 +146,13 @@ class Recorder:
             "lr_schedule": settings.get("lr_schedule"),
             "batch_size": settings["batch_size"],
             "clip_norm": settings["clip_norm"],
+            "truncate": settings.get("truncate"),
+            "burn_in": settings.get("burn_in", 0),
         }
         y = np.asarray(y)
         np.savez(
             path,
-            x=np.asarray(x, np.float32),
+            x=np.asarray(x, np.int64 if model.lstm.index_input else np.float32),
             y=y if y.dtype.kind in "iu" else y.astype(np.float32),
             **lengths,
             settings=json.dumps(words),

@@ -34,6 +34,13 @@
     functional.py    functional API with explicit weights
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
+    _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
+    _fleet_calls.py     what calls of fleets take from one of their models
+    _fleet_tape.py      FleetTape
+    _fleet_files.py     files of fleets
+    _fleet_member.py    FleetMember: one model of a fleet as an LSTM
+    fleet_stream.py     FleetStream: live sequences of every model
+    fleet.py            Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
@@ -41,7 +48,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    dask.py          predictions on many machines: collections of Dask, frames of Spark and Ray
+    dask/            predictions on many machines: collections of Dask, frames of Spark and Ray
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers
@@ -92,8 +99,11 @@ if TYPE_CHECKING:
     from . import train as train
     from . import weights as weights
     from ._fingerprint import fingerprint
+    from ._fleet_tape import FleetTape
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
+    from .fleet import Fleet
+    from .fleet_stream import FleetStream
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -107,6 +117,9 @@ __all__ = [
     "QuantizedLSTM",
     "FormatComparison",
     "FormatRow",
+    "Fleet",
+    "FleetStream",
+    "FleetTape",
     "Stream",
     "Tape",
     "Gradients",
@@ -126,6 +139,9 @@ __all__ = [
 
 # Imported on first use.
 _LATER = {
+    "Fleet": "fleet",
+    "FleetStream": "fleet_stream",
+    "FleetTape": "_fleet_tape",
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",

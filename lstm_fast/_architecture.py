@@ -9,7 +9,7 @@ from . import _variants
 from ._errors import network_type
 from ._inference import Network
 
-# Kinds of parameters; those of one line exist together.
+# Kinds of parameters; the kinds on one line occur together.
 TOGETHER = (
     ("weight_ih", "weight_hh"),
     ("bias_ih", "bias_hh"),
@@ -42,7 +42,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
     """Raise a TypeError unless a network has one of these types. A subclass would be restored as its base class."""
-    if type(network) not in classes:
+    if getattr(type(network), "saved_as", type(network)) not in classes:
         got = f"{type(network).__name__}, a subclass" if isinstance(network, classes) else network_type(network)
         *most, last = (cls.__name__ for cls in classes)
         raise TypeError(f"{name} must be an {', '.join(most)} or {last}, got {got}")

@@ -86,6 +86,8 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
 
 def integer_array(name: str, value: Any) -> Array:
     """Convert a value to a new array of int64; values beyond its range become its limit."""
+    if type(value).__module__.startswith("numpy.ma"):
+        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
     try:
         array = np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:

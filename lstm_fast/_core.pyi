@@ -4,6 +4,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from typing_extensions import disjoint_base
 
+from ._tape import BackwardArrays
+
 LARGEST_SIZE: int
 MOST_THREADS: int
 CELLS: dict[str, int]
@@ -122,6 +124,41 @@ class Weights:
     def backward(
         self,
         tape: Block,
+        arrays: BackwardArrays,
+        num_threads: int,
+        run: tuple | None = None,
+        order: _Order | None = None,
+        resets: np.ndarray | None = None,
+    ) -> None: ...
+    def look(
+        self, tape: Block, T: int, B: int, layer: int, direction: int, run: tuple | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+@disjoint_base
+class FleetWeights:
+    flat: np.ndarray
+    def __new__(cls, pattern: Weights, flat: np.ndarray) -> Self: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
+    def forward(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None,
+        c_0: np.ndarray | None,
+        output: np.ndarray,
+        h_n: np.ndarray,
+        c_n: np.ndarray | None,
+        tape: Block | None,
+        num_threads: int,
+        run: tuple | None = None,
+        order: tuple[np.ndarray, np.ndarray] | None = None,
+        resets: np.ndarray | None = None,
+        seeds: np.ndarray | None = None,
+    ) -> None: ...
+    def backward(
+        self,
+        tape: Block,
         x: np.ndarray,
         h_0: np.ndarray | None,
         c_0: np.ndarray | None,
@@ -131,17 +168,36 @@ class Weights:
         d_x: np.ndarray | None,
         d_h_0: np.ndarray,
         d_c_0: np.ndarray | None,
-        gradients: np.ndarray | Sequence[_Layer],
+        gradients: np.ndarray,
         num_threads: int,
         run: tuple | None = None,
-        order: _Order | None = None,
+        order: tuple[np.ndarray, np.ndarray] | None = None,
         resets: np.ndarray | None = None,
+        seeds: np.ndarray | None = None,
         d_h_norms: np.ndarray | None = None,
         d_c_norms: np.ndarray | None = None,
     ) -> None: ...
-    def look(
-        self, tape: Block, T: int, B: int, layer: int, direction: int, run: tuple | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+def fleet_linear(weight: np.ndarray, bias: np.ndarray | None, x: np.ndarray, num_threads: int) -> np.ndarray: ...
+def fleet_linear_backward(
+    weight: np.ndarray, x: np.ndarray, d_y: np.ndarray, d_weight: np.ndarray, d_bias: np.ndarray, num_threads: int
+) -> np.ndarray: ...
+def optimize_rows(
+    parameters: np.ndarray,
+    gradients: np.ndarray,
+    first: np.ndarray | None,
+    second: np.ndarray | None,
+    step: np.ndarray,
+    lr: np.ndarray,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    weight_decay: float,
+    scale: np.ndarray,
+    nesterov: bool,
+    decoupled: bool,
+) -> None: ...
+def norms(values: np.ndarray) -> np.ndarray: ...
 
 @disjoint_base
 class Live:

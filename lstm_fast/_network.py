@@ -12,7 +12,7 @@ import numpy as np
 from . import _core
 from ._arguments import order_of_lengths, real_array, sequence, shaped
 from ._layout import STEPS, Layout
-from ._tape import Tape, TapeMemory, TrainingOptions
+from ._tape import BackwardArrays, Tape, TapeMemory, TrainingOptions
 
 if TYPE_CHECKING:
     from ._types import Array, DType
@@ -88,11 +88,10 @@ def backward(
     d_x = tape._layout.empty_steps(T, B, I, weights.dtype) if compute_d_x else None
     d_h_0 = np.empty((weights.n_states, B, weights.h_size), weights.dtype)
     d_c_0 = np.empty((weights.n_states, B, weights.hidden_size), weights.dtype) if weights.has_c else None
-    weights.backward(
-        tape=tape._memory.block,
+    arrays = BackwardArrays(
         x=x,
         h_0=tape._h_0,
-        c_0=d_c_0 if tape._has_c_0 else None,  # only its presence matters
+        c_0=d_c_0 if tape._has_c_0 else None,
         d_output=None if d_output is None else sequence(d_output),
         d_h_n=None if d_h_n is None else np.ascontiguousarray(d_h_n),
         d_c_n=None if d_c_n is None else np.ascontiguousarray(d_c_n),
@@ -100,13 +99,10 @@ def backward(
         d_h_0=d_h_0,
         d_c_0=d_c_0,
         gradients=gradients,
-        num_threads=num_threads,
-        run=tape._options,
-        order=tape._order,
-        resets=tape._resets,
         d_h_norms=d_h_norms,
         d_c_norms=d_c_norms,
     )
+    weights.backward(tape._memory.block, arrays, num_threads, tape._options, tape._order, tape._resets)
     return d_x, d_h_0, d_c_0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _arguments
 
@@ -24,6 +24,7 @@ class ParameterTable:
         for name, shape in shapes.items():
             begin, self.size = self.size, self.size + prod(shape)
             self.slices[name] = slice(begin, self.size)
+        self.flat_shape: tuple[int, ...] = (self.size,)
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat buffer, by name."""
@@ -119,10 +120,13 @@ def changed_meanwhile() -> RuntimeError:
     )
 
 
-class Version:
+Packed = TypeVar("Packed", bound="_core.Weights | _core.FleetWeights")
+
+
+class Version(Generic[Packed]):
     """Immutable version of a network's parameters: flat buffer, views by name, packed weights."""
 
-    def __init__(self, flat: Array, views: dict[str, Array], weights: _core.Weights) -> None:
+    def __init__(self, flat: Array, views: dict[str, Array], weights: Packed) -> None:
         flat.flags.writeable = False
         for view in views.values():
             view.flags.writeable = False
@@ -167,7 +171,7 @@ class Parameterized:
         dict of str to ndarray
             Views of `flat`, in the shapes of the parameters.
         """
-        return self._table.views(_arguments.shaped("flat", flat, (self._table.size,), "of flat_parameters"))
+        return self._table.views(_arguments.shaped("flat", flat, self._table.flat_shape, "of flat_parameters"))
 
     def parameters(self) -> dict[str, Array]:
         """Return the current parameters, under PyTorch's names.
@@ -232,7 +236,7 @@ class EditableParameterized(Parameterized):
             If the parameters are no longer those of expected_version; they are unchanged then.
         """
         array = _arguments.real_array("flat", flat, self._dtype)
-        _arguments.shaped("flat", array, (self._table.size,), "of flat_parameters")
+        _arguments.shaped("flat", array, self._table.flat_shape, "of flat_parameters")
         self._install(array.copy() if copy or not array.flags.c_contiguous else array, expected_version)
 
     @contextmanager

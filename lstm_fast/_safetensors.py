@@ -24,7 +24,7 @@ Source = str | PathLike[str] | bytes | bytearray | memoryview
 
 
 class File(NamedTuple):
-    """What a file holds. config is None in a file that lstm_fast did not write, digest also in one of version 1."""
+    """Contents of a file. config is None if lstm_fast did not write it; digest also for version 1."""
 
     name: str
     tensors: dict[str, Tensor]

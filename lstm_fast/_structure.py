@@ -194,7 +194,7 @@ class Structure(Parameterized):
         """Return a tuple per layer and direction, in the order of _core.PARAMETERS; None for absent parameters."""
         return [tuple([None if name is None else views[name] for name in names]) for names in self._names]
 
-    def _make_version(self, flat: Array) -> Version:
+    def _make_version(self, flat: Array) -> Version[_core.Weights]:
         views = self._table.views(flat)
         return Version(flat, views, self._pack(self._by_direction(views), flat=flat))
 
@@ -223,7 +223,7 @@ class Structure(Parameterized):
         # Packing gives the GIL away; between this comparison and the assignment nothing does.
         if expected_version is not None and self._version is not expected_version[0]:
             raise changed_meanwhile()
-        self._version: Version = version
+        self._version: Version[_core.Weights] = version
 
     # ---- objects ----
 

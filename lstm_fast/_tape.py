@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,23 @@ TrainingOptions = namedtuple(
     defaults=(0.0, 0.0, 0.0, 0.0, 0, False),
 )
 TrainingOptions.__doc__ = """Options of a training call, in the order in which the core reads them."""
+
+
+class BackwardArrays(NamedTuple):
+    """Arguments and results of _core.Weights.backward, which reads them by name: struct lstm_backward of the C core."""
+
+    x: Array  # (T, B, I)
+    h_0: Array | None
+    c_0: Array | None  # only its presence matters
+    d_output: Array | None
+    d_h_n: Array | None
+    d_c_n: Array | None
+    d_x: Array | None  # results from here on
+    d_h_0: Array
+    d_c_0: Array | None
+    gradients: Any  # of the parameters
+    d_h_norms: Array | None = None
+    d_c_norms: Array | None = None
 
 
 class TapeMemory:

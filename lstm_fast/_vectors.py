@@ -39,7 +39,7 @@ def numbers(index: int, shape: Iterable[int], dtype: Any) -> np.ndarray:
 
 
 def record(array: np.ndarray) -> str:
-    """What a file holds of an expected array: dtype, shape, 32 digits of its SHA-256, its first numbers as words."""
+    """Expected array in a file: dtype, shape, 32 digits of its SHA-256, its first numbers as words."""
     words = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     size = array.dtype.itemsize
     first = [f"{int(one):0{2 * size}x}" for one in words[:N_FIRST].view(f"<u{size}")]
@@ -114,7 +114,7 @@ def _named(names: tuple[str, ...], last: Any) -> dict[str, np.ndarray]:
 
 
 class Outcome(NamedTuple):
-    """Of one file with one instruction set: number of cases, and what differs."""
+    """Result of one file on one instruction set: number of cases, and the differences."""
 
     file: str
     isa: str

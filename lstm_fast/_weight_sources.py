@@ -1,4 +1,4 @@
-"""Where weights under PyTorch's names come from: files, mappings, modules of PyTorch."""
+"""Sources of weights with PyTorch's names: files, mappings, PyTorch modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """What a source holds, and how errors refer to it.
+    """Contents of a source, and its description in errors.
 
     shapes are those of the tensors whose names a parameter can have; lstms are the groups of them that are an LSTM's,
     by prefix. config comes from a file of lstm_fast, module is the torch.nn.Module that was given.

@@ -28,7 +28,7 @@ class FormatRow(NamedTuple):
     format : str
         "float32", "float16", "bfloat16" or "int8".
     inputs : str
-        Of "int8": how the first layer multiplies x.
+        With "int8": how the first layer multiplies x.
     max_error, rms_error : float
         Largest and root mean square difference of the output from that of float32; NaN if the format was refused.
     metric : float or None

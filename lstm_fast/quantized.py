@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from . import _formats
+from . import _core, _formats
 from ._lstm import LSTMNetwork
 from ._options import Fixed
 from ._parameters import Version
@@ -44,7 +44,7 @@ class QuantizedLSTM(LSTMNetwork):
     format : {"float16", "bfloat16", "int8"}, default "float16"
         Format of the weights.
     inputs : {"float32", "int16", "int8"}, default "float32"
-        Of "int8": how the first layer multiplies x.
+        With "int8": how the first layer multiplies x.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class QuantizedLSTM(LSTMNetwork):
         format : {"float16", "bfloat16", "int8"}
             Format of the parameters.
         inputs : {"float32", "int16", "int8"}
-            Of "int8": how the first layer multiplies x.
+            With "int8": how the first layer multiplies x.
         stored : mapping of str to ndarray
             As `parameters` returns them, of such a network.
 
@@ -149,7 +149,7 @@ class QuantizedLSTM(LSTMNetwork):
         super()._lay_out()
         self._table = _formats.table_of(self._table.shapes, self._format, self._inputs)
 
-    def _make_version(self, flat: Array) -> Version:
+    def _make_version(self, flat: Array) -> Version[_core.Weights]:
         if flat.ctypes.data % _formats.ALIGNMENT:  # bytes, which pickle may place anywhere
             flat = flat.copy()
         views = self._table.views(flat)

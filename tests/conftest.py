@@ -74,7 +74,7 @@ def isa(request, isa_is_restored):
 
 @pytest.fixture(params=light(BASES, BASES[-1:]))
 def some_isa(request, isa_is_restored):
-    """As isa, but only the fastest in the light suite: for results that are the same in the other tests' sets."""
+    """Like isa, but only the fastest in the light suite: for properties that do not depend on the kernels."""
     assert _core.use_isa(request.param) == request.param
     return request.param
 

@@ -47,7 +47,7 @@ def value(browser, name, t, k=0):
 
 
 def values(browser, name):
-    """What the page computes for the layer that is shown, (T, units)."""
+    """Results of the page for the layer shown, (T, units)."""
     index = "lstmFast.view.layer * lstmFast.page.model.D + lstmFast.view.direction"
     return np.array(browser.evaluate(f"lstmFast.page.run[{index}].map((s) => [...s[{name!r}]])"))
 

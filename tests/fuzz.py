@@ -64,6 +64,8 @@ class Case:
         self.I, self.H = int(rng.choice(SIZES)), int(rng.choice(SIZES))
         self.structure = dict(num_layers=int(rng.integers(1, 4)), bidirectional=bool(rng.random() < 0.4))
         self.recompute_gates, self.num_threads = bool(rng.random() < 0.4), int(rng.integers(1, 4))
+        if rng.random() < 0.2 and (only is None or "index_input" in only):
+            self.options.add("index_input")
         self.isa, self.split = str(rng.choice(_core.available_isas())), str(rng.choice(list(_core.testing.SPLITS)))
 
     def __repr__(self):

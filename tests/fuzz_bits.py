@@ -133,7 +133,7 @@ class Case:
         self.same(got, want, f"rows {chosen} beside poison")
 
     def padding(self, inferred, trained):
-        """More steps behind the ends of the sequences, all of poison."""
+        """Append steps of poison as padding."""
         if self.a["lengths"] is None:
             return
         more = int(self.rng.integers(0, 51)) if self.rng.random() < 0.5 else 0

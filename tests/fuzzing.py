@@ -1,4 +1,4 @@
-"""What the fuzzers share: the command line, the seeds, the processes, the report.
+"""Shared by the fuzzers: the command line, the seeds, the processes, the report.
 
     python tests/fuzz_bits.py [cases [first seed]] [--seconds S] [--jobs N]
 

@@ -123,7 +123,7 @@ def known(kind, dtype, shape, k, seed=0):
 
 @functools.cache
 def known_wide(kind, dtype, k):
-    """As known, for inputs so wide that one kernel call takes fewer rows than there are, with vectors of any length."""
+    """Like known, for inputs so wide that a batch takes several kernel calls, with vectors of any length."""
     module = make(kind, 1400, 3, dtype=dtype, **STRUCTURES[k])
     a = draw(np.random.default_rng(k), module, 1, 3200)
     a["x"][..., 20:] = 0  # the tolerance is that of short sums
@@ -150,7 +150,7 @@ def make_with_dropout(kind, shape, k):
 
 @functools.cache
 def known_with_dropout(kind, shape, k):
-    """As known, for make_with_dropout; and the seed of the masks, which every training pass must have drawn."""
+    """Like known, for make_with_dropout; also the seed of the masks, which every training pass must draw."""
     module = make_with_dropout(kind, shape, k)
     a = draw(np.random.default_rng(shape), module, shape.T, shape.B)
     *_, tape = module.forward(a["x"])

@@ -77,6 +77,18 @@ MUTANTS = {
         BACKWARD_WEIGHTS, ".add = !p->is_first_product", ".add = false", BACKWARD_BLOCKS
     ),
     "d_x of the second direction alone": Mutant(BACKWARD_STEPS, ".add = p->adds_to_d_x", ".add = false", STEPS),
+    "symbols of one block in the order of rows, not of pairs": Mutant(
+        BACKWARD_WEIGHTS, "? k ^ 1 : k;", "? k : k;", "tests/test_index_input.py"
+    ),
+    "symbols of a float32 network half as far apart": Mutant(
+        SEQUENCES, "x.row_stride * width}", "x.row_stride}", "tests/test_index_input.py"
+    ),
+    "rows of symbols summed backward": Mutant(
+        BACKWARD_WEIGHTS,
+        "to[at - 1].symbol > moved.symbol",
+        "to[at - 1].symbol >= moved.symbol",
+        "tests/test_index_input.py",
+    ),
     "no barrier between packing and product": Mutant(
         BACKWARD_WEIGHTS,
         "packed_unprojected);\n        if (!lstm_barrier(p->worker)) return false;",

@@ -223,7 +223,7 @@ class Tree:
         return done.returncode, done.stdout
 
     def sources(self, unit):
-        """What it was compiled from, as the compiler has listed it."""
+        """Sources of the unit, as listed by the compiler."""
         words = self.path(unit).with_suffix(".d").read_text().replace("\\\n", " ").split()[1:]
         return {Path(word).resolve() for word in words}
 

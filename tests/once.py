@@ -1,14 +1,14 @@
-"""What takes long to build: once in a run, by whichever worker of pytest-xdist needs it first."""
+"""Expensive builds, made once per run by the first worker of pytest-xdist that needs them."""
 
 import os
 
 
 def once_per_run(tmp_path_factory, name, build):
-    """The folder that build(folder) filled; the other workers wait for it. A build that fails fails in each of them."""
-    import fcntl  # not on Windows, where nothing is built in tests
+    """Return the folder that build(folder) filled; other workers wait for it. A failing build fails in each of them."""
+    import fcntl  # not available on Windows, where no test builds anything
 
     shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder of its own in that of the run
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder of a worker lies in that of the run
         shared = shared.parent
     folder, finished = shared / f"{name}-once", shared / f"{name}-finished"
     with open(shared / f"{name}-lock", "w") as lock:

@@ -1,7 +1,7 @@
 """LSTM and RNN modules with any set of options: random modules and arguments, and the reference's results for them.
 
 The options are the features of reference_cases.py as far as modules have them: layer_norm stands for norm_ih, norm_hh,
-norm_c and norm_c_bias.
+norm_c and norm_c_bias. "index_input" is an option beside these: x are then symbols.
 """
 
 import numpy as np
@@ -38,6 +38,7 @@ def make(kind, I, H, options, *, seed=0, dtype=np.float64, **structure):
     """A module with these options; its parameters are larger than initial ones, to reach bounds and kinks."""
     rng = np.random.default_rng(seed)
     arguments = {"bias": "no_bias" not in options, "learn_initial_state": "learned" in options}
+    arguments["index_input"] = "index_input" in options
     arguments |= {name: p for name, p in PROBABILITIES.items() if name in options}
     if kind != "lstm":
         arguments |= {"nonlinearity": kind, "zoneout": 0.4 if "zoneout_h" in options else 0.0}
@@ -74,6 +75,8 @@ def draw(rng, module, T, B, options):
         shapes |= {"c_0": (n, B, module.hidden_size), "d_c_n": (n, B, module.hidden_size)}
     a = {name: rng.standard_normal(shape).astype(module.dtype) for name, shape in shapes.items()}
     a |= {name: None for name in ("h_0", "c_0") if "given_" + name not in options}
+    if module.index_input:
+        a["x"] = rng.integers(module.input_size, size=(T, B))
     a["lengths"] = rng.permutation(np.resize([T, 0, max(T - 2, 0), min(T, 1)], B)) if "lengths" in options else None
     a["resets"] = rng.random((T, B)) < 1 / 3 if "resets" in options else None
     return a
@@ -98,7 +101,7 @@ def train(module, a, *, training=True, recompute_gates=False, record_norms=False
     d = module.backward(
         tape, a["d_output"], states(module, a["d_h_n"], a.get("d_c_n")), record_norms=record_norms, **call
     )
-    got = {"output": output, "d_x": d.d_x, "d_h_0": d.d_h_0}
+    got = {"output": output, "d_h_0": d.d_h_0} | ({} if module.index_input else {"d_x": d.d_x})
     got |= {"h_n": last[0], "c_n": last[1], "d_c_0": d.d_c_0} if isinstance(module, LSTM) else {"h_n": last}
     if record_norms:
         got |= {"d_h_norms": d.d_h_norms} | ({"d_c_norms": d.d_c_norms} if isinstance(module, LSTM) else {})
@@ -138,7 +141,7 @@ def expect(module, a, run, dtype=np.float64, jitter=lambda array: array):
     T, B = a["x"].shape[:2]
     parameters = {name: jitter(value).astype(dtype) for name, value in module.parameters().items()}
     a = {
-        name: jitter(value).astype(dtype) if name not in ("lengths", "resets") and value is not None else value
+        name: value if value is None or value.dtype.kind in "ib" else jitter(value).astype(dtype)
         for name, value in a.items()
     }
     options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional} | masks(module, run, T, B)

@@ -1,4 +1,4 @@
-"""Optional packages: a test that uses one which is not installed is skipped, with the reason.
+"""Optional packages: tests that need a missing package are skipped, with the reason.
 
 The light suite (`.[test]`) has no deep-learning framework; `.[test-all]` has everything. With LSTM_FAST_TEST_ALL=1, as
 in .ci/run, a missing package is an error, so that nothing is skipped unnoticed.
@@ -19,19 +19,19 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 MUST_HAVE_ALL = bool(os.environ.get("LSTM_FAST_TEST_ALL"))
 
-# A mark for tests that take long and are not in the light suite.
+# Mark for slow tests, which the light suite skips.
 heavy = pytest.mark.skipif(not MUST_HAVE_ALL, reason="takes long: set LSTM_FAST_TEST_ALL=1")
 
 
 def light(every, few):
-    """Values of a parameter: every one or, in the light suite, a few of them."""
+    """Values of a parameter: all of them or, in the light suite, a few."""
     few = list(few)
     assert all(value in every for value in few)
     return list(every) if MUST_HAVE_ALL else few
 
 
 def missing(names):
-    """Those of these top-level packages that are not installed; none where all of them must be."""
+    """Return the top-level packages that are not installed; an empty list if all are required."""
     return [] if MUST_HAVE_ALL else sorted(name for name in names if not is_installed(name))
 
 
@@ -47,13 +47,13 @@ def reason(names):
 
 
 def needs(*names):
-    """A mark for tests, and for parameters, that use these packages."""
+    """Mark for tests, or parameters, that need packages."""
     absent = missing(names)
     return pytest.mark.skipif(bool(absent), reason=reason(absent))
 
 
 def require(name):
-    """The module, imported; without its package the test that asks is skipped."""
+    """Import and return a module; skip the calling test if its package is missing."""
     if absent := missing([name.partition(".")[0]]):
         pytest.skip(reason(absent), allow_module_level=True)
     return importlib.import_module(name)

@@ -44,7 +44,7 @@ def run(script, timeout=60, **environment):
 
 
 def long_call(mode, n_threads=1, hidden_size=512, options=None, duration=1.0):
-    """Script: `long`, a call of about that many seconds at the speed of the machine; `short`, and what it gives."""
+    """Script that defines `long`, a call of about `duration` seconds here, `short`, and its result `want`."""
     return (
         f"mode, n, H, options, duration = {mode!r}, {n_threads}, {hidden_size}, {options or {}}, {duration}"
         + """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lstm_fast import LSTM, _core
+from lstm_fast._tape import BackwardArrays
 from scripts import run
 from tolerances import assert_same_bits
 
@@ -42,9 +43,10 @@ def test_the_core_refuses_gradients_that_do_not_fit():
         (apart, [(rows[0][0].T, *rows[0][1:])]),
     ):
         with pytest.raises(ValueError):
-            of.backward(block, x, None, None, None, None, None, None, h, c, gradients, 1)
+            of.backward(block, BackwardArrays(x, *[None] * 6, h, c, gradients), 1)
     for of, gradients in ((weights, good), (apart, rows)):
-        of.backward(block, x, None, None, None, h * 0 + 1, None, None, h.copy(), c, gradients, 1)
+        arrays = BackwardArrays(x, None, None, None, h * 0 + 1, None, None, h.copy(), c, gradients)
+        of.backward(block, arrays, 1)
     for name, value in zip(_core.PARAMETERS, rows[0], strict=True):
         if value is not None:
             assert_same_bits(value, lstm.unflatten(good)[name + "_l0"])
@@ -56,6 +58,7 @@ def test_the_core_refuses_gradients_that_do_not_fit():
 
 SIZES = """
 from lstm_fast import _core
+from lstm_fast._tape import BackwardArrays
 f4 = lambda *shape: np.zeros(shape, np.float32)
 T, B, I, H, L, D = 4, 3, 5, 7, 2, 2
 lstm = lf.LSTM(I, H, L, bidirectional=True, seed=0)
@@ -91,11 +94,12 @@ for name, values in wrong.items():
     for value in values:
         refused(lambda: weights.forward(**(good | {name: value})), ValueError, TypeError)
 flat = np.empty_like(lstm.flat_parameters)
-good = dict(tape=tape, x=x, h_0=h, c_0=c, d_output=output, d_h_n=h, d_c_n=c, d_x=f4(T, B, I), d_h_0=h.copy(), d_c_0=c.copy(),
-            gradients=flat, num_threads=1, d_h_norms=np.zeros((L * D, T, B)), d_c_norms=np.zeros((L * D, T, B)))
-weights.backward(**good)
+good = BackwardArrays(x, h, c, output, h, c, f4(T, B, I), h.copy(), c.copy(), flat, np.zeros((L * D, T, B)), np.zeros((L * D, T, B)))
+weights.backward(tape, good, 1)
+for value in (_core.Block(tape.nbytes - 1), None):
+    refused(lambda: weights.backward(value, good, 1), ValueError, TypeError)
 wrong = dict(
-    tape=[_core.Block(tape.nbytes - 1), None], x=[f4(T, B, I - 1), f4(T + 1, B, I), f4(T, B + 1, I), None],
+    x=[f4(T, B, I - 1), f4(T + 1, B, I), f4(T, B + 1, I), None],
     d_output=[f4(T, B, H), f4(T - 1, B, D * H)], d_x=[f4(T, B, I - 1), f4(T - 1, B, I)], h_0=[f4(1, B, H)], c_0=[f4(1, B, H)],
     d_h_n=[f4(L * D, B, 1)], d_c_n=[f4(L * D, 1, H)], d_h_0=[None, f4(1, B, H)], d_c_0=[None, f4(L * D, B, 1)],
     gradients=[flat[1:], None, flat.reshape(1, -1), [()] * 4], d_h_norms=[np.zeros((L * D, T, B - 1)), np.zeros((1, T, B))],
@@ -103,7 +107,7 @@ wrong = dict(
 )
 for name, values in wrong.items():
     for value in values:
-        refused(lambda: weights.backward(**(good | {name: value})), ValueError, TypeError)
+        refused(lambda: weights.backward(tape, good._replace(**{name: value}), 1), ValueError, TypeError)
 for order in ((np.array([4, 3]), np.array([0, 1])), (np.array([5, 3, 1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, 1, 3])),
               (np.array([4, 3, -1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, -1, 2]))):
     refused(lambda: weights.forward(x, h, c, output, h.copy(), c.copy(), None, 1, None, order))
@@ -169,7 +173,7 @@ refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError
 
 
 def test_attributes_of_modules_do_not_decide_what_is_read():
-    """What Python believes about a module may be wrong: an error, or the right result."""
+    """Attributes changed from Python lead to an error or to the right result."""
     run(
         SIZES
         + """
@@ -228,7 +232,7 @@ for arrays in ((f4(4), f4(3), None, None), (f4(4), None, None, None), (f4(4), f4
 
 
 def names(declarations):
-    """What C or Cython declarations declare, in their order: "int a, *b; bool (*f)(void); void *c[2]" -> a b f c."""
+    """Names declared by C or Cython declarations, in order: "int a, *b; bool (*f)(void); void *c[2]" -> a b f c."""
     pieces = [piece.strip() for piece in re.split(r"[,;\n]", declarations)]
     return [re.search(r"\(\*(\w+)\)|(\w+)(\[\w*\])?$", piece).group(1, 2) for piece in pieces if piece]
 
@@ -236,7 +240,7 @@ def names(declarations):
 def test_the_contract_is_declared_whole():
     """Cython accepts structs with members left out, whose size and order it then does not know."""
     root = Path(__file__).resolve().parent.parent
-    header = "".join((root / "csrc" / name).read_text() for name in ("lstm_fast.h", "split.h"))
+    header = "".join((root / "csrc" / name).read_text() for name in ("lstm_fast.h", "split.h", "lstm_fleet.h"))
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     contract = re.sub(r"#.*", "", (root / "lstm_fast/_binding/csrc.pxd").read_text()).replace("noexcept nogil", "")
     in_c = dict(re.findall(r"^(?:struct|enum) (\w+) \{(.*?)\};", header, flags=re.S | re.M))

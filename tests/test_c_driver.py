@@ -54,7 +54,7 @@ def driver(tmp_path_factory):
 
 
 def run_program(path, *words):
-    """What it prints; it must succeed, without a report of a sanitizer."""
+    """Return the output; the program must succeed without a sanitizer report."""
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "OMP_WAIT_POLICY": "passive"}
     run = subprocess.run([path, *words], capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]

@@ -15,6 +15,7 @@ from optional import MUST_HAVE_ALL
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 EXAMPLES = ROOT / "examples/c"
+HEADERS = ("lstm_fast.h", "lstm_fleet.h")
 
 
 def run(*words, **options):
@@ -28,7 +29,9 @@ def test_header_has_the_version_of_the_package():
 
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler")
-@pytest.mark.parametrize("path", [ROOT / "csrc/lstm_fast.h", EXAMPLES / "sequence.cpp"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*(ROOT / "csrc" / name for name in HEADERS), EXAMPLES / "sequence.cpp"], ids=lambda path: path.name
+)
 def test_header_and_example_are_cpp_too(path):
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT}/csrc", "-x", "c++"]
     run("c++", *flags, path)
@@ -43,7 +46,7 @@ def test_example_is_c_without_warnings():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Where the library was installed, compiled in a hurry."""
+    """Prefix of an installed library, compiled without optimization."""
     if not MUST_HAVE_ALL:
         pytest.skip("takes half a minute: LSTM_FAST_TEST_ALL=1")
     if not shutil.which("cmake"):
@@ -92,7 +95,9 @@ def test_pkg_config_links_the_shared_library_which_exports_the_header_alone(inst
     soname = ".".join(VERSION.split(".")[:2])
     assert f"[liblstm_fast.so.{soname}]" in run("readelf", "-d", shared)
     exported = {line.split()[-1] for line in run("nm", "-D", "--defined-only", shared).splitlines()}
-    declared = set(re.findall(r"\b(lstm_\w+)(?:\(|\[\];)", (ROOT / "csrc/lstm_fast.h").read_text()))
+    declared = set(
+        re.findall(r"\b(lstm_\w+)(?:\(|\[\];)", "".join((ROOT / "csrc" / name).read_text() for name in HEADERS))
+    )
     assert exported == declared - {"lstm_interrupted_function"}  # a type
 
 

@@ -173,6 +173,25 @@ def test_a_file_that_changes_is_read_again(tmp_path):
     assert_same_bits(predictor.predict(frame).to_numpy(), other.predict(frame.to_numpy().reshape(20, 3, 2)))
 
 
+def test_symbols_are_predicted_too():
+    x = rng.integers(0, 5, (20, 6))
+    for batch_first in (True, False):
+        model = make(input_size=5, batch_first=batch_first, index_input=True)
+        own = x if batch_first else x.T
+        lazy = lf.dask.predict(model, da.from_array(own, (7, 4)))
+        assert_same_bits(lazy.compute(), model.predict(own))
+        assert_same_bits(lf.dask.frames(model).predict(pd.DataFrame(x)).to_numpy(), model.predict(own))
+    assert_same_bits(
+        np.stack(lf.dask.predict(model, db.from_sequence(list(x), npartitions=3)).compute()), model.predict(list(x))
+    )
+    frame = pd.DataFrame({"id": np.repeat(np.arange(20), 6), "symbol": x.ravel()})
+    assert_same_bits(lf.dask.frames(model, by="id").predict(frame).to_numpy(), model.predict(list(x)))
+    with pytest.raises(ValueError, match="column 'symbol' must be of integers"):
+        lf.dask.frames(model, by="id").predict(frame.astype(float))
+    with pytest.raises(ValueError, match="collection must have 2 axes"):
+        lf.dask.predict(model, da.ones((2, 3, 5)))
+
+
 # ---- errors ----
 
 
@@ -194,7 +213,7 @@ def test_arguments_that_do_not_fit_are_named(tmp_path):
         (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), by="id"), ValueError, "by must be left out"),
         (lambda: lf.dask.frames(model, batch_size=0), ValueError, "batch_size"),
         (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must be of numbers"),
-        (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of input_size = 2"),
+        (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of 2 columns"),
         (lambda: lf.dask.frames(model, columns=["z"]).predict(frame), ValueError, "frame must have a column 'z'"),
         (lambda: lf.dask.frames(make(readout="all"), keep=["site"]).predict(frame), ValueError, "by="),
         (lambda: lf.dask.frames(model, by="site", columns=["a"]).predict(frame), ValueError, "columns must name 2"),

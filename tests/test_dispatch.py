@@ -17,7 +17,7 @@ def test_rows_name_features_of_the_table_alone():
 
 
 def test_instruction_sets_are_those_of_proc_cpuinfo():
-    """Also not more than these: an instruction set that the processor lacks ends the process."""
+    """No more and no fewer: using an instruction set that the processor lacks would kill the process."""
     flags = processor_flags()
     if not flags:
         pytest.skip("no /proc/cpuinfo")

@@ -8,6 +8,7 @@ def test_nothing_is_touched_beyond_the_arrays():
     run("""
     import ctypes, itertools, mmap
     from lstm_fast import _core
+    from lstm_fast._tape import BackwardArrays
     page = mmap.PAGESIZE
     libc = ctypes.CDLL(None, use_errno=True)
     maps = []
@@ -43,8 +44,8 @@ def test_nothing_is_touched_beyond_the_arrays():
         tape = _core.Block(weights.tape_bytes(T, B, run))
         weights.forward(x, h_0, c_0, output, h_n, c_n, tape, 2, run, resets=resets)
         d_x, d_h_0, d_c_0 = new(T, B, I), new(L * D, B, R), new(L * D, B, H)
-        weights.backward(tape, x, h_0, c_0, output, h_n, c_n, d_x, d_h_0, d_c_0, new_weights(), 2, run,
-                         resets=resets)
+        arrays = BackwardArrays(x, h_0, c_0, output, h_n, c_n, d_x, d_h_0, d_c_0, new_weights())
+        weights.backward(tape, arrays, 2, run, resets=resets)
     def check_int8(at_end, T, B, I, H, L=2, D=2):
         maps.clear()
         def new(*shape, dtype=np.float32):

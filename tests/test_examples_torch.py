@@ -22,7 +22,7 @@ def results(monkeypatch):
 
 
 def losses(results, model, x, y, **settings):
-    """Of the last epoch: ours, and that of the twin."""
+    """Losses of the last epoch: ours and the twin's."""
     recorder = results.Recorder()
     recorder(model, x, y, **settings, clip_norm=1.0, seed=0)
     return recorder.call[-1].loss[-1], results.twin(sys.executable, recorder)["loss"]

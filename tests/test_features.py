@@ -53,8 +53,10 @@ FEATURES = {
         "resets",
         "recompute_gates",
     ),
+    "`index_input`: x are symbols": ("index_input",),
     "plain RNN": ("tanh",),
     "plain RNN, all options": ("tanh", *PROBABILITIES, "zoneout_h", "learned", "resets"),
+    "plain RNN, `index_input`": ("tanh", "index_input"),
 }
 COLUMNS = ("forward", "backward", "lengths", "stream", "float64", "bfloat16 training", "float16", "bfloat16", "int8")
 OF_LSTM = COLUMNS[5:]  # columns that a plain RNN does not have
@@ -101,7 +103,7 @@ def check_lengths(options):
 def check_stream(options):
     """Steps and blocks give the bits of the whole sequence; with resets, those of mask."""
     module = network(options, np.float32, num_layers=2)
-    x = np.random.default_rng(3).standard_normal((8, 4, 3)).astype(np.float32)
+    x = draw(np.random.default_rng(3), module, 8, 4, ())["x"]
     resets = np.zeros((8, 4), bool)
     if "resets" in options:
         resets[4] = [True, False, True, False]

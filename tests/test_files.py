@@ -1,4 +1,4 @@
-"""Atomic writes: what a name stands for after errors, signals and kills, and what is left beside it."""
+"""Atomic writes: contents of the file, and leftover temporary files, after errors, signals and kills."""
 
 import os
 import signal
@@ -151,7 +151,7 @@ def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path):
 
 
 def test_many_writers_of_one_file_each_succeed(tmp_path):
-    """None removes the temporary file of another, whatever the moment."""
+    """No writer ever removes the temporary file of another."""
     path, errors = tmp_path / "model", []
 
     def write(data):
@@ -244,7 +244,7 @@ def test_names_may_be_as_long_as_the_file_system_has_them(tmp_path):
 
 
 def test_a_folder_that_may_be_written_but_not_read():
-    """As an unprivileged user: to root every folder is readable."""
+    """Run as an unprivileged user, since root can read every folder."""
     with tempfile.TemporaryDirectory() as outer:  # not tmp_path, whose parents are private
         blind = Path(outer, "blind")
         blind.mkdir()

@@ -74,7 +74,7 @@ class Recorder:
 
 
 def survivors(operations, folder):
-    """What a crash after these operations can leave: each that was not flushed is there or not, a write also in part.
+    """Possible states after a crash: each unflushed operation is present or absent, a write possibly in part.
 
     fsync of a file makes its data and its own creation last, fsync of the folder all creations, renames and removals.
     """

@@ -15,7 +15,7 @@ BACKENDS = ["openmp", "pthreads"] if _core.has_openmp() else ["pthreads"]
 
 @pytest.fixture(autouse=True, params=light(BACKENDS, [_core.threads()]))
 def backend(request, monkeypatch):
-    """Of the threads in each script."""
+    """Back-end of the threads in each script."""
     monkeypatch.setenv("LSTM_FAST_THREADS", request.param)
     return request.param
 

@@ -194,7 +194,7 @@ def make_cudnn(group, names):
 
 
 def as_cudnn(config):
-    """Of the configuration of a layer, what CuDNNLSTM has."""
+    """The entries of a layer's configuration that CuDNNLSTM has."""
     keep = (
         "name",
         "trainable",

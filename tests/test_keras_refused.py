@@ -1,4 +1,4 @@
-"""What lf.keras refuses, by name: layers that LSTM cannot be, options that Keras lacks, masks that are not lengths."""
+"""Refusals of lf.keras, by name: unsupported layers, options that Keras lacks, masks that are not lengths."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_wrong_types_are_type_errors(call, words):
         ({"learn_initial_state": True}, "learn_initial_state"),
         ({"zoneout": (0.0, 0.1)}, "zoneout"),
         ({"activation": "relu"}, "cell_activation must be that of g for Keras, 'relu', got 'tanh'"),
-        ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be one that Keras has"),
+        ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be supported by Keras"),
     ],
 )
 def test_what_keras_lacks_is_refused_by_name(options, words):

@@ -60,7 +60,7 @@ def assert_accurate(name, x, got=None, want=None):
 
 
 def assert_monotone(x, got):
-    """Where x rises, so does the result; without a fused multiply-add it may fall by one ULP."""
+    """The result is monotone in x; without a fused multiply-add it may fall by one ULP."""
     x, got = x[~np.isnan(x)], got[~np.isnan(x)]
     rising = got[np.argsort(x, kind="stable")]
     allowed = 0 if has_fma() else np.spacing(np.abs(rising[1:]))

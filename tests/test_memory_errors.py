@@ -25,9 +25,8 @@ def failing_malloc(tmp_path_factory):
     return str(library)
 
 
-# try_all: make() gives an object, move(object) is what fails, check(object, result) raises unless all is well; result
-# is None
-# after an error.
+# try_all: make() creates an object, move(object) is the call that fails, check(object, result) raises unless all is
+# well; result is None after an error.
 TRY_ALL = """
 import copy, ctypes, gc, pickle, tempfile
 libc = ctypes.CDLL(None)

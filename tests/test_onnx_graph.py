@@ -1,4 +1,4 @@
-"""Where LSTM nodes are in a model, and by which names: in its graph, in bodies, in functions."""
+"""Finding and naming LSTM nodes: in the graph, in bodies, in functions."""
 
 import numpy as np
 import onnx

@@ -92,7 +92,7 @@ SIZES = (-1, 0, 1, 2, 3, 7, 2**31, 2**40, 2**62, -(2**63))
 
 
 def mutate_message(message, rng):
-    """One field somewhere in a message set to a value that it should not have."""
+    """Set one random field of a message to an invalid value."""
     fields = [(field, value) for field, value in message.ListFields()]
     if not fields:
         return

@@ -142,7 +142,7 @@ def test_float64():
 
 
 def test_dropout_between_layers():
-    """Of a module exported for inference it is not in the graph."""
+    """Export for inference leaves it out of the graph."""
     torch.manual_seed(4)
     theirs = torch.nn.LSTM(3, 5, 2, dropout=0.5)
     assert lf.onnx.load(export(theirs, torch.randn(4, 6, 3), False)).num_layers == 2

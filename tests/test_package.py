@@ -1,4 +1,4 @@
-"""What is shipped: the sdist, the wheel that is built from it, the compiled extension."""
+"""Distributions: the sdist, the wheel built from it, the compiled extension."""
 
 import re
 import struct

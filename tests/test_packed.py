@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_fast import _core
-from lstm_fast._tape import TrainingOptions
+from lstm_fast._tape import BackwardArrays, TrainingOptions
 from option_cases import LSTM_OPTIONS, RNN_OPTIONS, draw, make
 from optional import light
 from tolerances import assert_same_bits
@@ -43,22 +43,17 @@ def train(module, a, lengths, run, num_threads, recompute_gates, pack):
     weights.forward(x, h_0, c_0, got["inferred"], got["h"], got["c"], None, num_threads, None, order)
     weights.forward(x, h_0, c_0, got["output"], got["h_n"], got["c_n"], block, num_threads, run, order)
     flat = np.empty_like(module.flat_parameters)
-    weights.backward(
-        block,
-        x,
-        h_0,
-        c_0,
-        steps(a["d_output"]),
-        a["d_h_n"],
-        a.get("d_c_n"),
-        got["d_x"],
-        got["d_h_0"],
-        got["d_c_0"],
-        flat,
-        num_threads,
-        run,
-        order,
+    arrays = BackwardArrays(
+        x=x,
+        h_0=h_0,
+        c_0=c_0,
+        d_output=steps(a["d_output"]),
+        d_h_n=a["d_h_n"],
+        d_c_n=a.get("d_c_n"),
+        **{name: got[name] for name in ("d_x", "d_h_0", "d_c_0")},
+        gradients=flat,
     )
+    weights.backward(block, arrays, num_threads, run, order)
     return got | module.unflatten(flat)
 
 

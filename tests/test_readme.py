@@ -76,4 +76,5 @@ def test_tables_of_the_formats_are_computed(monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+        is_generated = target.startswith("auto_gallery/")  # by sphinx-gallery; the build of the site checks it
+        assert target.startswith("https://") or is_generated or (page.parent / target).exists(), target

@@ -41,7 +41,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
 
 
 def test_c_core_is_written_in_plain_names():
-    """Tools can follow it: only what is linked once per dtype has a name made by a macro."""
+    """Tools can follow the names: macros form only the symbols that are linked once per dtype."""
     codes = "".join(code for _, code, _ in c_sources())
     assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
     assert not re.search(r"#\s*undef|\b(NAME|V)\(", codes)

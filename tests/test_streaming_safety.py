@@ -18,7 +18,7 @@ def test_out_must_not_be_part_of_the_state(kind):
 
 
 def test_x_may_be_the_state_or_out():
-    """A network that feeds on what it gives: the same bits as with copies."""
+    """A network that reads its own output has the same bits as with copies."""
     module, start = make(I=5, L=3, H=5), np.random.default_rng(9).standard_normal((4, 5)).astype(np.float32)
     for pick in (lambda s: s.h[0], lambda s: s.h[1], lambda s: s.h[2], lambda s: s.c[1]):
         got, want = module.stream(4), module.stream(4)

@@ -1,4 +1,4 @@
-"""What makes calls cheap, seen from outside: memory, packing, parallel regions. Timings are never asserted."""
+"""Properties that make calls cheap: memory, packing, parallel regions. Timings are never asserted."""
 
 import re
 import tracemalloc

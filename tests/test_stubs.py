@@ -1,4 +1,4 @@
-"""Types: mypy --strict passes on the package and on a user's code; the stub of the extension says what it is."""
+"""Types: mypy --strict passes on the package and on user code; the stub agrees with the extension."""
 
 import os
 import re

@@ -91,7 +91,7 @@ time.sleep(0.05)
 
 
 def test_step_of_a_stream_has_workspace_for_each_worker():
-    """Formats with operands of their own for each worker: the second one's lay behind the end of the memory."""
+    """Formats with per-worker operands: those of the second worker were out of bounds."""
     run(
         """
 int8 = lf.LSTM(64, 700, seed=0).quantized("int8")

@@ -1,8 +1,6 @@
 """accelerate and restore: the same objects with another class, and what else makes the modules PyTorch's own."""
 
 import copy
-import io
-import pickle
 
 import pytest
 import torch
@@ -223,17 +221,6 @@ def test_a_broken_promise_is_no_crash():
         assert other(x.double())[0].dtype is torch.float64
 
 
-def test_copies_of_frozen_modules_are_frozen_and_read_their_own_weights():
-    lstm, x = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True), torch.randn(2, 2, 3)
-    with torch.no_grad():
-        want = lstm(x)[0]
-        for one in (copy.deepcopy(lstm), pickle.loads(pickle.dumps(lstm))):
-            assert lf.torch.report(one)[0].is_frozen and torch.equal(one(x)[0], want)
-            one.load_state_dict({name: 2 * p for name, p in one.state_dict().items()})
-            assert not torch.equal(one(x)[0], want)
-    assert "_is_frozen" not in vars(lf.torch.restore(lstm))
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantize_dynamic_needs_restore_first():
     model = lf.torch.accelerate(nn.Sequential(nn.LSTM(3, 4)))
@@ -248,74 +235,3 @@ def test_arguments_are_modules():
             function([nn.LSTM(3, 4)])
     assert type(lf.torch.accelerate(nn.LSTM(3, 4))) is lf.torch.LSTM
     assert type(lf.torch.restore(lf.torch.LSTMCell(3, 4))) is nn.LSTMCell
-
-
-def copies(module):
-    file = io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    return [
-        copy.deepcopy(module),
-        copy.copy(module),
-        pickle.loads(pickle.dumps(module)),
-        torch.load(file, weights_only=False),
-    ]
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: lf.torch.LSTM(3, 4, 2, bidirectional=True),
-        lambda: lf.torch.LSTMCell(3, 4),
-        lambda: lf.torch.accelerate(Initialised(3, 4)),
-        lambda: nn.Sequential(lf.torch.LSTM(3, 4)),
-    ],
-)
-def test_copies_and_files(make):
-    module = make()
-    x = torch.randn(2, 3) if isinstance(module, nn.LSTMCell) else torch.randn(5, 2, 3)
-    with torch.no_grad():
-        want = module(x)[0]
-        for one in copies(module):
-            assert type(one) is type(module) and repr(one) == repr(module)
-            assert "_packed" not in vars(one) or one._packed is None or one is module
-            for _ in range(2):
-                got = one(x)[0]
-                assert torch.equal(
-                    got[0] if isinstance(got, tuple) else got, want[0] if isinstance(want, tuple) else want
-                )
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        dict(),
-        dict(
-            num_layers=2,
-            bias=False,
-            batch_first=True,
-            dropout=0.25,
-            bidirectional=True,
-            proj_size=2,
-            dtype=torch.float64,
-        ),
-    ],
-)
-def test_state_dict_and_repr_are_pytorchs(options):
-    torch.manual_seed(0)
-    pytorch = nn.LSTM(3, 4, **options)
-    torch.manual_seed(0)
-    ours = lf.torch.LSTM(3, 4, **options)
-    assert repr(ours) == repr(pytorch) and isinstance(ours, nn.LSTM)
-    assert list(ours.state_dict()) == list(pytorch.state_dict())
-    assert all(
-        torch.equal(a, b) for a, b in zip(ours.state_dict().values(), pytorch.state_dict().values(), strict=True)
-    )
-    file = io.BytesIO()
-    torch.save(ours.state_dict(), file)
-    file.seek(0)
-    pytorch.load_state_dict(torch.load(file))
-    ours.load_state_dict(pytorch.state_dict())
-    assert ours.all_weights[0][0] is ours.weight_ih_l0 and ours.double().weight_ih_l0.dtype is torch.float64
-    native = lf.LSTM(3, 4, **options | {"dtype": "float64"}) if options else lf.LSTM(3, 4)
-    native.load_state_dict(pytorch.state_dict())

@@ -1,4 +1,4 @@
-"""What autograd does around the gradient itself: versions, saved tensors, hooks, second derivatives, optimizers."""
+"""Behavior of autograd around the gradient: versions, saved tensors, hooks, second derivatives, optimizers."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""What PyTorch computes instead: the same result, and one warning a process for each reason."""
+"""Fallback to PyTorch: the same result, and one warning per process and reason."""
 
 import io
 import warnings

@@ -61,7 +61,7 @@ def test_a_buffer_that_grows():
 
 
 def test_weights_that_are_freed_and_come_back():
-    """As FSDP does between calls."""
+    """Mimics FSDP between calls."""
     torch.manual_seed(0)
     pytorch, x = nn.LSTM(4, 5), torch.randn(3, 2, 4)
     ours = twin(pytorch)
@@ -189,7 +189,7 @@ def test_another_default_dtype():
 
 
 def test_tensors_are_read_the_same_without_the_exchange_api():
-    """As PyTorch before 2.10 has it: through the methods of tensors."""
+    """As in PyTorch before 2.10, through tensor methods."""
 
     class Tensor(torch.Tensor):
         __dlpack_c_exchange_api__ = None

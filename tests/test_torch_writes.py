@@ -145,7 +145,7 @@ def _arguments(form, H):
 
 
 def count_missed(way, form, H, n, rng):
-    """Of n writes, those after which a call differs from that of a fresh module, or gives the old result."""
+    """The writes, of n, after which a call differs from a fresh module or returns the old result."""
     torch.manual_seed(rng.randrange(2**31))
     ours = (lf.torch.LSTMCell if form == "cell" else lf.torch.LSTM)(INPUT_SIZE, H)
     arguments, missed = _arguments(form, H), 0

@@ -1,4 +1,4 @@
-"""What the tour prints and draws: its numbers are read from the output."""
+"""Text and pictures of the tour; the numbers are parsed from its output."""
 
 import re
 

@@ -1,5 +1,8 @@
 """fit(comm=): the run of one process, divided among ranks. The ranks are threads; test_train_mpi.py has processes."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -149,6 +152,26 @@ def test_the_bits_are_those_of_the_number_of_ranks_whatever_the_exchange(monkeyp
         assert sum(name in ("Allgather", "Alltoall") for name in comm.calls) == n_calls * n_steps
 
 
+@pytest.mark.parametrize("small", [2**30, 0])
+@pytest.mark.parametrize("n", [1, 5, 20_000])
+def test_means_are_added_in_float64_in_the_order_of_the_ranks_and_rounded_once(monkeypatch, small, n):
+    monkeypatch.setattr(ranks, "SMALL", small)
+    rng = np.random.default_rng(0)
+    gradients, weights = rng.standard_normal((3, n)).astype(np.float32), [3.0, 0.0, 4.5]
+    gradients[1] = np.nan  # of no weight
+
+    def mean(comm):
+        own = ranks.Ranks(comm)
+        own.prepare(n, np.dtype(np.float32))
+        return [own.mean(lambda: (0.5 + comm.rank, weights[comm.rank], gradients[comm.rank])) for _ in range(2)]
+
+    expected = gradients[0].astype(float) * (3 / 7.5) + gradients[2].astype(float) * (4.5 / 7.5)
+    for results in on_ranks(3, mean):
+        for loss, weight, gradient in results:
+            assert_same_bits(gradient, expected.astype(np.float32))
+            assert loss == 3 / 7.5 * 0.5 + 4.5 / 7.5 * 2.5 and weight == 7.5
+
+
 def test_masks_differ_between_ranks():
     """The same sequences on both ranks: with the same masks, the gradient would be that of one of them."""
     data = dict(x=np.ones((8, 5, 2)), y=np.ones((8, 1)))
@@ -156,6 +179,26 @@ def test_masks_differ_between_ranks():
     options = dict(epochs=1, optimizer=SGD(0.1), shuffle=False, make=make, parts=lambda value, rank, size: value)
     one, two = run_on(1, data, batch_size=8, **options), run_on(2, data, batch_size=16, **options)
     assert np.abs(one[0][0] - two[0][0]).max() > 1e-4
+
+
+def test_ranks_of_a_simulated_network_have_the_bits_of_threads(monkeypatch):
+    """benchmarks/ranks.py: its collectives, message by message, and its model."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
+    benchmark = importlib.import_module("ranks")
+    monkeypatch.setattr(ranks, "SMALL", 0)
+    network = benchmark.Network(4, 1e-6, 1e12)
+    results = on_ranks(4, lambda comm: train_on(benchmark.SlowComm(network, comm.rank), sums()))
+    expected = on_ranks(4, lambda comm: train_on(comm, sums()))
+    for flat, other in zip(results, expected):
+        assert_same_bits(flat, other)
+    assert benchmark.exchange(10**6, 1e-3, 1e9, (0, 0), 4) == pytest.approx(3e-3 + 1.5 * 4e-3)
+    assert benchmark.efficiencies(16, 8, 0, 1e12, (0, 0), 1.0)[1000] == pytest.approx(1, abs=1e-6)
+
+
+def train_on(comm, data):
+    m, (x, y), rank = model(), data, comm.Get_rank()
+    fit(m, shard(x, rank, 4), shard(y, rank, 4), epochs=1, batch_size=8, seed=3, num_threads=1, comm=comm)
+    return m.flat_parameters
 
 
 def test_cuts_are_those_of_the_sorted_sequences():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 import tracemalloc
 
 import numpy as np
@@ -11,6 +12,7 @@ import lstm_fast as lf
 from lstm_fast.train import SGD, Adam, SequenceModel, Trainer, fit
 from lstm_fast.train.windows import WindowPlan
 from optional import needs
+from scripts import start
 from tolerances import assert_same_bits
 
 pytestmark = needs("safetensors")
@@ -42,8 +44,9 @@ def test_windows_cover_each_series_once_in_order_and_carry_its_row():
         windows = list(plan.windows())
         for k, window in enumerate(windows):
             assert window.n_before == len(before)
-            for series, begin, carried in zip(window.series, window.begins, window.carried):
-                assert carried < 0 if begin == burn_in else before[carried] == series
+            carried = np.arange(len(before)) if window.carried is None else window.carried
+            for series, begin, row in zip(window.series, window.begins, carried):
+                assert row < 0 if begin == burn_in else before[row] == series
                 end = min(begin + truncate, lengths[series])
                 assert end - begin <= window.n
                 seen[series] += range(begin, end)
@@ -174,6 +177,19 @@ def test_memory_does_not_grow_with_the_length_of_the_series(monkeypatch):
     assert many < few + 100_000  # x of the longer series has 3 MB
 
 
+def test_symbols_are_cut_as_one_hot_vectors_are():
+    symbols = rng.integers(0, 3, (8, 20))
+    models = [
+        SequenceModel(lf.LSTM(3, 5, batch_first=True, index_input=is_index, seed=0), 1, "all", seed=0)
+        for is_index in (True, False)
+    ]
+    options = dict(truncate=4, burn_in=3, validation=0.25)
+    got, history = trained(models[0], symbols, **options)
+    want, other = trained(models[1], np.eye(3)[symbols], **options)
+    assert_same_bits(got, want)
+    assert history.validation_loss == other.validation_loss
+
+
 # ---- interruption ----
 
 
@@ -207,6 +223,38 @@ def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, rnn):
         got, other = trained(model(9, rnn=rnn, **MASKS), **options, checkpoint=path, resume=True, num_threads=2)
         assert_same_bits(got, want)
         assert other.loss == history.loss and other.validation_loss == history.validation_loss
+
+
+def test_a_killed_run_is_resumed_bit_for_bit_from_its_last_checkpoint_within_the_epoch(tmp_path):
+    script = f"""
+        os.chdir({str(tmp_path)!r})
+        from lstm_fast.train import Adam, SequenceModel, fit, trainer
+        trainer.SAVE_SECONDS = 0.0
+        x = rng.standard_normal((3, 400, 1))
+        def run(**options):
+            model = SequenceModel(lf.LSTM(1, 3, batch_first=True, dtype=np.float64, seed=0), 1, "all", seed=0)
+            return fit(model, x, x, truncate=4, burn_in=7, batch_size=2, epochs=4, seed=0, **options).fingerprint
+        print("go")
+        print(run(checkpoint="run", resume=True))
+        print(run())
+        """
+    turns = 0
+    while True:
+        process = start(script)
+        try:
+            assert process.stdout.readline() == "go\n", process.communicate()[1]
+            if turns < 3:
+                time.sleep(0.02)
+                process.kill()
+            result = process.communicate()[0].split()
+        finally:
+            process.kill()
+            process.communicate()
+        turns += 1
+        if len(result) == 2:
+            break
+        assert turns < 9
+    assert turns > 1 and result[0] == result[1] and sorted(os.listdir(tmp_path)) == ["run"]
 
 
 def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):

@@ -60,7 +60,9 @@ def check(kind, options, sizes, structure, seed, *, dtype=np.float64, recompute_
 pytestmark = pytest.mark.filterwarnings("ignore:dropout acts between layers")
 
 
-@pytest.mark.parametrize("kind, option", [(kind, option) for kind, options in KINDS.items() for option in options])
+@pytest.mark.parametrize(
+    "kind, option", [(kind, option) for kind, options in KINDS.items() for option in (*options, "index_input")]
+)
 def test_each_option_alone_matches_reference(isa, kind, option):
     for seed, structure in enumerate(STRUCTURES):
         check(kind, {option}, (5, 4, 3, 9), structure, seed, recompute_gates=seed % 2 == 1)
@@ -68,7 +70,10 @@ def test_each_option_alone_matches_reference(isa, kind, option):
 
 @pytest.mark.parametrize("seed", light(range(150), range(0, 150, 3)))
 def test_random_combinations_match_reference(isa, seed):
-    check(*random_case(seed), seed, recompute_gates=seed % 3 == 0)
+    kind, options, sizes, structure = random_case(seed)
+    if seed % 5 == 0:
+        options |= {"index_input"}
+    check(kind, options, sizes, structure, seed, recompute_gates=seed % 3 == 0)
 
 
 def test_a_probability_below_the_resolution_drops_nothing(isa):

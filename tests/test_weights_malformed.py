@@ -1,4 +1,4 @@
-"""Files and mappings that lf.weights cannot load: errors that say what is wrong, FormatError for files."""
+"""Files and mappings that lf.weights cannot load: informative errors, FormatError for files."""
 
 import json
 import sys

@@ -47,7 +47,7 @@ def leaves(value):
 
 
 def gradients(module, arguments, tensors, d_tensors):
-    """Of (tensors * d_tensors).sum() by the arguments and the parameters; None for those that have none."""
+    """Gradients of (tensors * d_tensors).sum() for the arguments and the parameters; None where absent."""
     module.zero_grad()
     if tensors[0].requires_grad:
         torch.autograd.backward(tensors, d_tensors)

@@ -1,4 +1,4 @@
-"""Code of a user, with the types that it may rely on: mypy --strict checks it (test_stubs.py), and it runs.
+"""User code with type annotations: mypy --strict checks it (test_stubs.py), and it runs.
 
 Each public name of lstm_fast and lstm_fast.train is used once.
 """
@@ -19,10 +19,14 @@ from lstm_fast.train import (
     AdamW,
     Diverged,
     FitConfig,
+    FleetHistory,
+    FleetModel,
     History,
     ModelGradients,
     ModelStream,
+    OptunaPruning,
     QuantizedModel,
+    RankError,
     SequenceModel,
     Trainer,
     fit,
@@ -116,7 +120,8 @@ def training(x: Array, y: Array, path: Path) -> History:
     except Diverged as error:
         raise SystemExit(str(error)) from None
     model.save(path)
-    loaded: SequenceModel | QuantizedModel = load(path)
+    loaded: SequenceModel | QuantizedModel | FleetModel = load(path)
+    assert not isinstance(loaded, FleetModel)
     small: QuantizedModel = model.quantized("int8", inputs="int8")
     compared: lf.FormatComparison = lf.compare_formats(model, np.ones((2, 5, 3)), lambda y: float(y.mean()))
     row: lf.FormatRow = compared["int8"]
@@ -125,6 +130,38 @@ def training(x: Array, y: Array, path: Path) -> History:
     assert loaded.predict(x).shape == (2, 1) and prediction.shape == (1,) and loss >= 0 and "mse" in LOSSES
     assert loaded.head.weight.shape == (1, 4) and loaded.readout == "last" and loaded.out_features == 1
     return history
+
+
+def fleets(x: Array) -> FleetHistory:
+    fleet: lf.Fleet = lf.Fleet([lf.LSTM(3, 4, batch_first=True, seed=k) for k in range(2)])
+    output, (h_n, c_n), tape = fleet.forward(np.stack([x, x]))
+    kept: lf.FleetTape = tape
+    gradients: lf.Gradients = fleet.backward(kept, output, (h_n, c_n))
+    member: lf.LSTM = fleet[0]
+    part: lf.Fleet = fleet[:1]
+    live: lf.FleetStream = part.stream()
+    live.step(np.zeros((1, 3)))
+    size: int = fleet.hidden_size + len(fleet) + kept.nbytes + member.input_size + gradients["weight_hh_l0"].ndim
+    model: FleetModel = FleetModel(fleet, 1, seed=[0, 1])
+    histories = fit(model, np.stack([x, x]), np.zeros((2, 2, 1)), epochs=1, seed=0)
+    one: SequenceModel = model[0]
+    assert size and one.out_features == 1 and isinstance(histories, FleetHistory) and not histories.diverged
+    return histories
+
+
+class Trial:
+    def report(self, value: float, step: int) -> None: ...
+
+    def should_prune(self) -> bool:
+        return False
+
+
+def of_a_search(x: Array, y: Array) -> float:
+    model = SequenceModel(lf.LSTM(3, 4, batch_first=True, seed=0), 1, seed=0)
+    try:
+        return fit(model, x, y, epochs=1, callbacks=[OptunaPruning(Trial())], comm=None).loss[0]
+    except RankError as error:
+        raise SystemExit(error.rank) from None
 
 
 def submodules() -> list[Any]:
@@ -148,5 +185,7 @@ def main(folder: Path) -> None:
     functions(rng.standard_normal((5, 2, 3)), rng.standard_normal((16, 3)), rng.standard_normal((16, 4)))
     settings()
     training(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)), folder / "model.safetensors")
+    fleets(rng.standard_normal((2, 5, 3)))
+    of_a_search(rng.standard_normal((2, 5, 3)), np.zeros((2, 1)))
     submodules()
     page(folder / "page.html")

@@ -6,6 +6,8 @@
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
+#include "lanes.h"
+#include "lanes_backward.h"
 #include "look_up.h"
 #include "norm.h"
 #include "outer.h"
@@ -16,9 +18,6 @@
 #include "table.h"
 #include "tile.h"
 #include "vector.h"
-
-#define JOINED(a, b) a##_##b
-#define JOIN(a, b) JOINED(a, b)
 
 #define ROW(name, base, vector_bytes, flags, features) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
@@ -40,6 +39,8 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .outer = outer,
     .random_words = random_words,
     .activate = activate_array,
+    .lanes_forward = lanes_forward,
+    .lanes_backward = lanes_backward,
 };
 
 #endif

@@ -68,8 +68,8 @@ static void sum_part(const struct outer_block *part, int64_t width, const real *
         for (int64_t v = 0; v < width; v++) sum_rows(1, b + v * VL, b_stride, part->depth, part->add, part->y + v * VL);
 }
 
-/* The sum whose left operand is one-hot rows: for each symbol of the block, the sum of its rows of b is added to its row
- * of y, of `stride` numbers. */
+/* The sum whose left operand is one-hot rows: for each symbol of the block, the sum of its rows of b is added to its
+ * row of y, of `stride` numbers. */
 ALWAYS_INLINE void add_rows_of_symbols(const int width, const struct lstm_symbol_row *rows, int64_t depth,
                                        const real *b, int64_t stride, real *y) {
     for (int64_t k = 0; k < depth;) {

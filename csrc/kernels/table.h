@@ -160,6 +160,8 @@ struct lstm_random {
 /* Random words are generated in multiples of this number. */
 #define LSTM_RANDOM_BLOCK 64
 
+struct lstm_lanes; /* ../lanes.h */
+
 struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */
     void (*step)(const struct lstm_step *);
@@ -177,6 +179,8 @@ struct lstm_kernels {
     void (*outer)(const struct lstm_outer *);
     void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
+    void (*lanes_forward)(const struct lstm_lanes *);
+    void (*lanes_backward)(const struct lstm_lanes *);
 };
 
 /* The kernels of the formats with groups, float32: steps without x, backward steps with d_gates_next, and outer

@@ -3,6 +3,7 @@
 #include "loops.h"
 
 #include "../kernels/table.h"
+#include "../lanes.h"
 #include "../lstm_fast.h"
 #include "../real.h"
 #include "../threads.h"
@@ -27,6 +28,11 @@ enum lstm_status EXPORT(lstm_linear)(const struct lstm_linear *args) { return li
 void EXPORT(lstm_optimize)(const struct lstm_optimizer *o) { optimize(o); }
 
 double EXPORT(lstm_square_sum)(int64_t n, const void *values) { return square_sum(n, values); }
+
+void EXPORT(lstm_lanes)(const struct lstm_isa *isa, const struct lstm_lanes *lanes, bool backward) {
+    const struct lstm_kernels *kernels = isa->kernels[REAL_DTYPE];
+    (backward ? kernels->lanes_backward : kernels->lanes_forward)(lanes);
+}
 
 /* ---- one activation ---------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #ifndef LSTM_LOOPS_H
 #define LSTM_LOOPS_H
 
+#include "../lanes.h"
 #include "../lstm_fast.h"
 
 void lstm_pack_f32(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);
@@ -18,5 +19,7 @@ double lstm_square_sum_f32(int64_t, const void *);
 double lstm_square_sum_f64(int64_t, const void *);
 void lstm_activate_f32(const struct lstm_isa *, struct lstm_activation, bool, int64_t, const void *, void *);
 void lstm_activate_f64(const struct lstm_isa *, struct lstm_activation, bool, int64_t, const void *, void *);
+void lstm_lanes_f32(const struct lstm_isa *, const struct lstm_lanes *, bool);
+void lstm_lanes_f64(const struct lstm_isa *, const struct lstm_lanes *, bool);
 
 #endif

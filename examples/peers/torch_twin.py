@@ -2,7 +2,8 @@
 
 The file holds the data, the initial parameters and the settings: same model, batch size, epochs, optimizer, clipping
 and schedule. Sequences of different lengths are packed, and batches hold sequences of similar length, as in
-lstm_fast. Prints the seconds and the loss of the last epoch as JSON. One thread.
+lstm_fast. Symbols become one-hot vectors, batch by batch. Prints the seconds and the loss of the last epoch as JSON.
+One thread.
 """
 
 import json
@@ -23,6 +24,8 @@ class Twin(torch.nn.Module):
         self.head, self.readout = torch.nn.Linear(width, settings["out_features"]), settings["readout"]
 
     def forward(self, x, lengths):
+        if not x.is_floating_point():
+            x = torch.nn.functional.one_hot(x, self.lstm.input_size).float()
         if lengths is not None:
             x = pack_padded_sequence(x[:, : lengths.max()], lengths, batch_first=True, enforce_sorted=False)
         output, (h_n, _) = self.lstm(x)
@@ -65,6 +68,32 @@ def train(model, x, y, lengths, settings):
     return time.perf_counter() - begin, total / len(x)
 
 
+def train_truncated(model, x, y, settings):
+    """(seconds, loss of the last epoch) of windows of series of one length, all of them rows of one batch."""
+    optimizer = torch.optim.Adam(model.parameters(), settings["lr"])
+    burn_in, truncate, T, step = settings["burn_in"], settings["truncate"], x.shape[1], 0
+    n_steps = settings["epochs"] * math.ceil((T - burn_in) / truncate)
+    begin = time.perf_counter()
+    for _ in range(settings["epochs"]):
+        total, state = 0.0, None
+        if burn_in:
+            with torch.no_grad():
+                _, state = model.lstm(x[:, :burn_in])
+        for first in range(burn_in, T, truncate):
+            if settings["lr_schedule"] == "cosine":
+                optimizer.param_groups[0]["lr"] = settings["lr"] * (1 + math.cos(math.pi * step / n_steps)) / 2
+            part = slice(first, first + truncate)
+            output, state = model.lstm(x[:, part], state)
+            state = tuple(one.detach() for one in state)
+            loss = torch.nn.functional.mse_loss(model.head(output), y[:, part])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
+            optimizer.step()
+            total, step = total + loss.item() * output.shape[1], step + 1
+    return time.perf_counter() - begin, total / (T - burn_in)
+
+
 def main(path):
     torch.set_num_threads(1)
     file = np.load(path)
@@ -76,7 +105,10 @@ def main(path):
     )
     x, y = torch.tensor(file["x"]), torch.tensor(file["y"])
     lengths = torch.tensor(file["lengths"]) if "lengths" in file.files else None
-    seconds, loss = train(model, x, y, lengths, settings)
+    if settings["truncate"]:
+        seconds, loss = train_truncated(model, x, y, settings)
+    else:
+        seconds, loss = train(model, x, y, lengths, settings)
     print(json.dumps({"version": torch.__version__, "seconds": seconds, "loss": loss}))
 
 

@@ -31,12 +31,12 @@ cdef char dtype_code(dtype) except 0:
 cdef struct Memory:
     void *data
     int ndim
-    int64_t shape[3]
-    int64_t stride[3]  # in numbers; meaningless on an axis of length 0 or 1
+    int64_t shape[4]
+    int64_t stride[4]  # in numbers; meaningless on an axis of length 0 or 1
 
 
 cdef inline int read_buffer(object array, char code, int flags, Memory *a) except -1:
-    """Describes the memory of an array and returns 1; 0 unless the array has this format, is aligned, has at most three
+    """Describes the memory of an array and returns 1; 0 unless the array has this format, is aligned, has at most four
     axes, and its strides are multiples of the item size.
 
     PyBUF_C_CONTIGUOUS in flags: it must be contiguous too; strides are then not filled in.
@@ -46,7 +46,7 @@ cdef inline int read_buffer(object array, char code, int flags, Memory *a) excep
     cdef int64_t rest = (<int64_t>1 << shift) - 1
     if lstm_get_buffer(array, &view, flags | PyBUF_STRIDES | PyBUF_FORMAT) != 0:
         return no_buffer()
-    fits = (view.format != NULL and view.format[0] == code and view.format[1] == 0 and view.ndim <= 3
+    fits = (view.format != NULL and view.format[0] == code and view.format[1] == 0 and view.ndim <= 4
             and not <int64_t><uintptr_t>view.buf & rest)
     if fits:
         a.data, a.ndim = view.buf, view.ndim

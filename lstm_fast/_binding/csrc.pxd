@@ -222,3 +222,19 @@ cdef extern from "split.h" nogil:
 
     lstm_team lstm_plan_team(const lstm_call *, c_bool is_backward, c_bool has_stages)
     double lstm_team_ns(const lstm_call *, c_bool is_backward, lstm_team)
+
+cdef extern from "lstm_fleet.h" nogil:
+    struct lstm_fleet:
+        int64_t n_models
+        const lstm_weights *weights
+        c_bool packs
+        int64_t weights_stride, gradients_stride, x_stride, output_stride, d_output_stride, d_x_stride
+        const lstm_isa *lanes
+        const uint64_t *seeds
+
+    lstm_status lstm_fleet_forward_bytes(const lstm_fleet *, const lstm_call *, c_bool training, int64_t *nbytes)
+    lstm_status lstm_fleet_forward(const lstm_fleet *, const lstm_forward_args *)
+    lstm_status lstm_fleet_backward_bytes(const lstm_fleet *, const lstm_call *, int64_t *nbytes)
+    lstm_status lstm_fleet_backward(const lstm_fleet *, const lstm_backward_args *)
+    lstm_status lstm_fleet_linear_bytes(const lstm_fleet *, const lstm_linear_args *, int64_t *nbytes)
+    lstm_status lstm_fleet_linear(const lstm_fleet *, const lstm_linear_args *)

@@ -22,16 +22,40 @@ cdef inline int read_strided(object array, char code, Memory *memory) except -1:
     return 0
 
 
+cdef read_x(Weights weights, x, Memory *at):
+    """Describes the memory of x, an array of numbers or, with index_input, of symbols: a checked copy, with a last axis
+    of one. Returns the object that holds it."""
+    cdef const int64_t *symbols
+    cdef int64_t k, n = 1
+    if not weights.model.index_input:
+        read_strided(x, weights.code, at)
+        return x
+    if not read_buffer(x, c'l', 0, at) or not 1 <= at.ndim <= 2:
+        raise ValueError
+    x = numpy.array(x, order="C")  # no other thread can change it
+    read_strided(x, c'l', at)
+    for k in range(at.ndim):
+        n *= at.shape[k]
+    symbols = <const int64_t *>at.data
+    for k in range(n):
+        if not 0 <= symbols[k] < weights.model.input_size:
+            raise ValueError
+    at.stride[0], at.stride[at.ndim - 1] = at.shape[1] if at.ndim == 2 else 1, 1
+    at.shape[at.ndim], at.stride[at.ndim] = 1, 1
+    at.ndim += 1
+    return x
+
+
 cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, FastCall *s):
     """Prepares a call on x, whose memory is `at`, except its states. of_steps: batch_sizes if PACKED, else lengths or
     None.
 
     Returns an object that must be kept alive until the call returns."""
     cdef Order order = Order(0, 0, NULL, NULL, NULL)
-    cdef int64_t I = weights.model.input_size, T, B
+    cdef int64_t I = numbers_of_x(&weights.model), T, B
     cdef int time = 1 if batch_first else 0, last
     kept = None
-    if at.ndim < 1 or (form == CELL and weights.n_entries != 1) or weights.model.index_input:
+    if at.ndim < 1 or (form == CELL and weights.n_entries != 1):
         raise ValueError
     last = at.ndim - 1
     if at.shape[last] != I or (I > 1 and at.stride[last] != 1) or at.ndim != (3 if form == STEPS else 1 if form == CELL
@@ -159,7 +183,7 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
             or (c_0 is not None and type(c_0) is not plain_array)):
         return None
     try:  # (excludes the computation, where a signal handler's exception must reach the caller)
-        read_strided(x, weights.code, &at)
+        x = read_x(weights, x, &at)
         form = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
         kept = begin_fast(weights, &at, form, batch_first, lengths, &s)
         if h_0 is not None:

@@ -100,8 +100,8 @@ cdef class Live:
 
 
     cdef int read_symbols(self, x, read, Memory *a) except -1:
-        """Copies the symbols of a step, an int for one sequence or what read(x) returns, int64 () or (B,), and describes
-        them as rows of numbers."""
+        """Copies the symbols of a step, an int for one sequence or what read(x) returns, int64 () or (B,), and
+        describes them as rows of numbers."""
         cdef int64_t *to = <int64_t *>self.symbols.address
         cdef int64_t b
         cdef c_bool is_one = self.batch_size == 1 and (type(x) is int or isinstance(x, numpy.integer))
@@ -109,7 +109,8 @@ cdef class Live:
             to[0], a.ndim = x, 1
         else:
             x = read(x)
-            if not read_buffer(x, c'l', PyBUF_C_CONTIGUOUS, a) or a.ndim > 1 or (a.ndim and a.shape[0] != self.batch_size):
+            if (not read_buffer(x, c'l', PyBUF_C_CONTIGUOUS, a) or a.ndim > 1
+                    or (a.ndim and a.shape[0] != self.batch_size)):
                 raise ValueError("x does not fit the stream")
             for b in range(self.batch_size):
                 to[b] = (<const int64_t *>a.data)[b]
@@ -120,7 +121,8 @@ cdef class Live:
 
 
 cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
-    return (a.input_size == b.input_size and a.index_input == b.index_input and a.hidden_size == b.hidden_size and a.proj_size == b.proj_size
+    return (a.input_size == b.input_size and a.index_input == b.index_input and a.hidden_size == b.hidden_size
+            and a.proj_size == b.proj_size
             and a.num_layers == b.num_layers and a.dtype == b.dtype
             and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
 
@@ -247,7 +249,7 @@ cdef class Stepper:
             if x.base is not None and numpy.may_share_memory(x, live.state.data):
                 x = numpy.array(x)
             try:
-                read_strided(x, live.weights.code, &at)
+                x = read_x(live.weights, x, &at)
                 begin_fast(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
             except ValueError:
                 return None

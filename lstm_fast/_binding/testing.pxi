@@ -13,6 +13,12 @@ class testing:
         current_split = testing.SPLITS[name]
 
     @staticmethod
+    def use_lanes(c_bool used=True):
+        """Set whether fleets of few units run with a model in each lane of a vector."""
+        global lanes_are_used
+        lanes_are_used = used
+
+    @staticmethod
     def split_of(Weights weights not None, int64_t T, int64_t B, int n_threads, c_bool is_backward=False):
         """How a call would be shared: (split, threads, nanoseconds by the model)."""
         cdef lstm_call call

@@ -7,7 +7,8 @@ cdef class Weights:
     flat: an array of which all of them are views, if there is one. format: a key of FORMATS, the format of the
     matrices; all except None require a float32 LSTM and are for inference only. input_bits: with int8, the bits of x
     of the first layer, 8 or 16; 0: x and its weight_ih are float32. compute_dtype "bfloat16": float32 arrays, products
-    in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have the dtype. Further options are members of lstm_model.
+    in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have
+    the dtype. Further options are members of lstm_model.
 
     Packed for forward at construction and for backward at the first backward call. Thread-safe.
     """
@@ -23,7 +24,8 @@ cdef class Weights:
 
     def __cinit__(self, cell, dtype, int64_t input_size, int64_t hidden_size, int64_t num_layers,
                   int64_t num_directions, arrays, *, flat=None, format=None, compute_dtype=None, int input_bits=0,
-                  c_bool index_input=False, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False, c_bool coupled_gates=False,
+                  c_bool index_input=False, int64_t proj_size=0, c_bool peepholes=False, c_bool layer_norm=False,
+                  c_bool coupled_gates=False,
                   double cell_clip=0, double gate_clip=0, activation=None, recurrent_activation=None,
                   cell_activation=None):
         cdef lstm_model *m = &self.model
@@ -245,10 +247,9 @@ cdef class Weights:
         a.packed = self.packed_forward.address
         run_forward(&a, False)
 
-    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
-                 int num_threads, run=None, order=None, resets=None, d_h_norms=None, d_c_norms=None):
-        """gradients: L * D tuples in the order of PARAMETERS, None for absent parameters; with a flat array of
-        parameters, a single array like it. d_output, d_h_n, d_c_n, d_x may be None."""
+    def backward(self, Block tape not None, arrays, int num_threads, run=None, order=None, resets=None):
+        """arrays: a BackwardArrays, by name. gradients: L * D tuples in the order of PARAMETERS, None for absent
+        parameters; with a flat array of parameters, a single array like it."""
         cdef lstm_backward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), n = 0, T, B
         cdef lstm_status status
@@ -256,28 +257,29 @@ cdef class Weights:
         cdef Block packed, workspace = None
         if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise TypeError("weights in a format are for inference: there is no backward")
-        T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
-        if d_h_0 is None or (has_c and d_c_0 is None) or (d_c_norms is not None and not has_c):
+        T, B, kept = self.begin_sequences(&a.call, &a.x, arrays.x, run, num_threads, order, resets)
+        if arrays.d_h_0 is None or (has_c and arrays.d_c_0 is None) or (arrays.d_c_norms is not None and not has_c):
             raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")
         self.check_tape(&a.call, tape)
-        a.d_output = sequence("d_output", d_output, self.code, False, T, B, self.model.num_directions * R)
-        if d_x is not None and self.model.index_input:
+        a.d_output = sequence("d_output", arrays.d_output, self.code, False, T, B, self.model.num_directions * R)
+        if arrays.d_x is not None and self.model.index_input:
             raise ValueError("d_x must be None with index_input")
-        a.d_x = sequence("d_x", d_x, self.code, True, T, B, self.model.input_size)
-        a.h_0, a.c_0 = self.read_state("h_0", h_0, False, &a.call, R), self.read_state("c_0", c_0, False, &a.call, H)
-        a.d_h_n = self.read_state("d_h_n", d_h_n, False, &a.call, R)
-        a.d_c_n = self.read_state("d_c_n", d_c_n, False, &a.call, H)
-        a.d_h_0 = self.read_state("d_h_0", d_h_0, True, &a.call, R)
-        a.d_c_0 = self.read_state("d_c_0", d_c_0, True, &a.call, H)
-        a.d_h_norms = <double *>exact("d_h_norms", d_h_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
-        a.d_c_norms = <double *>exact("d_c_norms", d_c_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_x = sequence("d_x", arrays.d_x, self.code, True, T, B, self.model.input_size)
+        a.h_0 = self.read_state("h_0", arrays.h_0, False, &a.call, R)
+        a.c_0 = self.read_state("c_0", arrays.c_0, False, &a.call, H)
+        a.d_h_n = self.read_state("d_h_n", arrays.d_h_n, False, &a.call, R)
+        a.d_c_n = self.read_state("d_c_n", arrays.d_c_n, False, &a.call, H)
+        a.d_h_0 = self.read_state("d_h_0", arrays.d_h_0, True, &a.call, R)
+        a.d_c_0 = self.read_state("d_c_0", arrays.d_c_0, True, &a.call, H)
+        a.d_h_norms = <double *>exact("d_h_norms", arrays.d_h_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
+        a.d_c_norms = <double *>exact("d_c_norms", arrays.d_c_norms, c'd', True, 3, self.n_entries, a.call.T, a.call.B)
         packed = self.packed_for_backward()
         a.packed, a.packed_forward, a.tape = packed.address, self.packed_forward.address, tape.address
         raise_status(lstm_backward_bytes(&a.call, &n))
         cdef lstm_weight_gradients *d_weights
         d_weights = <lstm_weight_gradients *>allocate(self.n_entries * sizeof(lstm_weight_gradients))
         try:
-            self.read_gradients(d_weights, gradients)
+            self.read_gradients(d_weights, arrays.gradients)
             workspace = borrow_workspace(n)
             a.d_weights, a.workspace = d_weights, workspace.address
             with nogil:
@@ -291,23 +293,10 @@ cdef class Weights:
         """Views of a tape with gates: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
         time order."""
         cdef lstm_call call
-        cdef int64_t H = self.model.hidden_size, D = self.model.num_directions
-        cdef int64_t V = self.isa.vector_bytes // self.dtype.itemsize, R = h_size_of(&self.model)
         self.begin(&call, T, B, run, 1)
         self.check_tape(&call, tape)
-        if not (0 <= layer < self.model.num_layers and 0 <= direction < D):
+        if not (0 <= layer < self.model.num_layers and 0 <= direction < self.model.num_directions):
             raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
         if self.model.cell != LSTM_CELL_LSTM or call.recompute_gates:
             raise ValueError("this tape has no gates")
-        blocks = (H + V - 1) // V
-
-        def view(offset, *shape):
-            n = self.dtype.itemsize
-            for size in shape:
-                n *= size
-            return tape.data[offset:offset + n].view(self.dtype).reshape(shape)
-
-        gates = view(lstm_tape_gates(&call, layer, direction), T, B, blocks, 4, V)
-        gates = gates.swapaxes(2, 3).reshape(T, B, 4, blocks * V)[..., :H]
-        c = view(lstm_tape_c(&call, layer, direction), T + 1, B, blocks * V)[..., :H]
-        return gates, c, view(lstm_tape_h(&call, layer), T, B, D * R)
+        return activations_of_tape(&call, tape, self.dtype, layer, direction)

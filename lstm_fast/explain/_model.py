@@ -17,7 +17,7 @@ NUMBERS = "ifgoch"
 
 
 class Subject(NamedTuple):
-    """What a page shows: an LSTM in float64, its sequences and its first states."""
+    """Contents of a page: an LSTM in float64, its sequences and initial states."""
 
     lstm: LSTM
     label: str  # the repr of the caller's LSTM
@@ -27,10 +27,10 @@ class Subject(NamedTuple):
 
 
 def check(lstm: Any) -> LSTM:
-    """Return an LSTM that a page can show exactly; errors name what it cannot."""
+    """Return an LSTM that a page can reproduce exactly; errors name unsupported options."""
     if not isinstance(lstm, LSTM):
         raise TypeError(f"lstm must be a lstm_fast.LSTM, got {network_type(lstm)}")
-    if type(lstm) is not LSTM:
+    if getattr(type(lstm), "saved_as", type(lstm)) is not LSTM:
         raise TypeError(f"lstm must be a lstm_fast.LSTM itself, got its subclass {network_type(lstm)}")
     if lstm.compute_dtype is not None:
         raise ValueError(
@@ -99,7 +99,7 @@ def _activations(lstm: LSTM) -> dict[str, list[Any]]:
 
 
 def describe(subject: Subject, stride: int, n_full: int) -> dict[str, Any]:
-    """Everything that the page computes from, and every stride-th step of what the library computed.
+    """Return the inputs of the page's computation, and every stride-th step of the library's results.
 
     The first n_full names of "chifgo" are recorded at every step.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._arrays import script_json
 
-# In the order in which they are joined to one script; each uses only those above it.
+# In order of concatenation; each uses only those above it.
 SCRIPTS = (
     "core.js",
     "data.js",
@@ -45,7 +45,7 @@ def assemble(data: dict[str, Any], title: str, text: str) -> bytes:
         "DATA": script_json(data),
         "SCRIPT": f'(() => {{\n"use strict";\n{script}}})();',
     }
-    # One pass over the template: what is inserted is not searched for placeholders.
+    # One pass over the template, so that inserted text is not searched for placeholders.
     head, *rest = read("template.html").split("{{")
     pieces = [head]
     for piece in rest:

@@ -100,7 +100,7 @@ def page(
     title: str,
     text: str,
 ) -> bytes:
-    """The page as UTF-8; arguments as those of html."""
+    """Return the page as UTF-8; same arguments as html."""
     lstm = check(lstm)
     title, text = _text("title", title), _text("text", text)
     for rounded in (False, True) if lstm.dtype == "float64" else (False,):

@@ -1,12 +1,12 @@
-"""Keras 3: its LSTM layers and files as an lf.LSTM, and back.
+"""Keras 3: convert LSTM layers and model files to lf.LSTM and back.
 
     configs.py      configurations: the layers of a model, the cells of a layer
-    layers.py       a layer, by its configuration and weights, as an LSTM
-    export.py       an LSTM as a layer; masks as lengths
-    hdf5.py         datasets as arrays, groups without links
+    layers.py       build an LSTM from the configuration and weights of a layer
+    export.py       build a layer from an LSTM; convert masks to lengths
+    hdf5.py         read datasets and groups; links are not followed
     weights_h5.py   .weights.h5
-    legacy_h5.py    .h5: whole models, and weights alone as they were before Keras 2.13
-    files.py        .keras files, and which of these formats a file has
+    legacy_h5.py    .h5: whole models, and weights in the format used before Keras 2.13
+    files.py        .keras files; detection of the format
 
 Each file uses only those above it. Keras itself is imported by to_layer alone, h5py only to read a file.
 
@@ -21,9 +21,9 @@ Sequences are batch-first, (B, T, features), as in Keras. The LSTM returns the w
 * stateful=True: pass the state of one call to the next, or use lstm.stream()
 * merge_mode=None: output[..., :H] and output[..., H:]
 
-Refused, with the reason: other activations, go_backwards outside of Bidirectional, merge_mode "sum", "mul" and "ave",
-directions or stacked cells of different sizes or activations. Dropout of a layer's inputs acts in training only and is
-not carried over; recurrent_dropout is. unit_forget_bias is an initialization.
+Not supported (the error names the reason): other activations, go_backwards outside Bidirectional, merge_mode "sum",
+"mul" and "ave", and directions or stacked cells of different sizes or activations. Input dropout, which only affects
+training, is ignored; recurrent_dropout is converted. unit_forget_bias only affects initialization.
 """
 
 from .export import lengths, to_layer

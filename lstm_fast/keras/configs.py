@@ -38,7 +38,7 @@ def cells_of(layer: Config) -> tuple[list[Config], int] | None:
 def walk(
     layer: Config, path: tuple[str, ...] = (), name: tuple[str, ...] = (), depth: int = 0
 ) -> Iterator[tuple[str, tuple[str, ...], Config]]:
-    """The layers of a model, nested ones included: (path of the group, names from the outermost model on, layer)."""
+    """Iterate over the layers of a model, nested ones included: (group path, names from the outermost on, layer)."""
     if depth > MAX_DEPTH:
         raise FormatError(f"layers must be nested at most {MAX_DEPTH} deep")
     yield "/".join(path), name, layer
@@ -63,7 +63,7 @@ def walk(
 
 
 def _key(class_name: str, used: dict[str, int]) -> str:
-    """The name of a layer's group among its siblings, as Keras makes it: lstm, lstm_1, time_distributed."""
+    """Name of a layer's group among its siblings, following Keras: lstm, lstm_1, time_distributed."""
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))
     key = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     used[key] += 1
@@ -71,7 +71,7 @@ def _key(class_name: str, used: dict[str, int]) -> str:
 
 
 def default_config(class_name: str, n_cells: int, **config: Any) -> Config:
-    """A serialized layer for weights without a configuration; config: entries of its cells that are known."""
+    """Serialized layer for weights without a configuration; config: the known entries of its cells."""
     lstm = {"class_name": "LSTM", "config": config}
     if class_name == "Bidirectional":
         return {"class_name": class_name, "config": {"layer": lstm}}

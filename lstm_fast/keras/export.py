@@ -1,4 +1,4 @@
-"""An LSTM as a Keras layer, and Keras masks as lengths."""
+"""Conversion of an LSTM to a Keras layer, and of Keras masks to lengths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .layers import ACTIVATIONS, KERAS_GATES
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
 
-# Options that Keras does not have, and their values without effect.
+# Options that Keras lacks, with the values at which they have no effect.
 NOT_IN_KERAS = {
     "proj_size": 0,
     "peepholes": False,
@@ -30,12 +30,12 @@ NOT_IN_KERAS = {
 
 
 def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any) -> Any:
-    """Make a built Keras layer that computes what an LSTM does.
+    """Convert an LSTM to a built Keras layer.
 
     Parameters
     ----------
     lstm : LSTM or QuantizedLSTM
-        Its parameters are copied; the two biases are added. Its compute_dtype is not: Keras rounds by its own policy.
+        Its parameters are copied; the two biases are added. compute_dtype is ignored: Keras has its own dtype policy.
     name : str, optional
         Name of the layer or model.
     **config
@@ -44,13 +44,13 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
     Returns
     -------
     Keras layer
-        For one layer keras.layers.LSTM or, with two directions, keras.layers.Bidirectional of one; for more a
-        keras.Model of them, with keras.layers.Dropout between them if lstm.dropout.
+        A keras.layers.LSTM or, with two directions, a keras.layers.Bidirectional. With several layers, a keras.Model
+        of them, with keras.layers.Dropout in between if lstm.dropout is not 0.
 
     Raises
     ------
     ValueError
-        For an option that Keras does not have; the message names it.
+        If the LSTM has an option that Keras lacks; the message names it.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
     try:
         import keras
     except ImportError:
-        raise ImportError("to_layer needs Keras 3 and a backend of it: pip install keras") from None
+        raise ImportError("to_layer needs Keras 3 and one of its backends: pip install keras") from None
     p, dtype = lstm.parameters(), lstm.dtype.name
     last = {"return_sequences": True} | config
     layers = []
@@ -102,7 +102,7 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
 
 
 def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
-    """Arguments activation and recurrent_activation, if Keras has all that the LSTM does."""
+    """Return the arguments activation and recurrent_activation; raise if Keras lacks an option of the LSTM."""
     if not isinstance(lstm, (LSTM, QuantizedLSTM)):
         raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
     for option, plain in NOT_IN_KERAS.items():
@@ -119,17 +119,17 @@ def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
 
 
 def _activation(argument: str, value: Any) -> str:
-    """Keras' name of an activation."""
+    """Name of an activation in Keras."""
     for name, ours in ACTIVATIONS.items():
         if _variants.activation(argument, ours) == _variants.activation(argument, value):
             return name
     raise ValueError(
-        f"{argument} must be one that Keras has, {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}"
+        f"{argument} must be supported by Keras: {', '.join(map(repr, ACTIVATIONS.values()))}, got {value!r}"
     )
 
 
 def _variables(p: dict[str, Array], suffix: str) -> list[Array]:
-    """kernel, recurrent_kernel and, if there is one, bias of a direction."""
+    """kernel, recurrent_kernel and optional bias of a direction."""
 
     def columns(array: Array) -> Array:
         gates = dict(zip(GATES, np.split(array, len(GATES)), strict=True))
@@ -148,17 +148,17 @@ def lengths(mask: ArrayLike) -> Array:
     Parameters
     ----------
     mask : array_like of bool of shape (B, T)
-        True at the steps of each sequence, which must begin at the first one; a row of False is a sequence of length 0.
+        True at the steps of each sequence, starting with the first; a row of False is a sequence of length 0.
 
     Returns
     -------
     ndarray of int of shape (B,)
-        The number of steps of each sequence.
+        Number of steps of each sequence.
 
     Raises
     ------
     ValueError
-        For a mask with gaps or with padding on the left; the message names the first such sequence.
+        If the mask has gaps or padding on the left; the message names the first such sequence.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Keras files, read with h5py and zipfile alone: .keras, .weights.h5 and .h5.
+"""Reading Keras files (.keras, .weights.h5 and .h5) without Keras, using h5py and zipfile.
 
 A .keras file is a zip archive of config.json, metadata.json and model.weights.h5. Layers are found by the shapes of
-their weights, and by the configuration where there is one.
+their weights and, if present, by the configuration.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .configs import Config
 
 WEIGHTS = "model.weights.h5"
-# Keras stores members as they are, and compressed weights hardly shrink: more is a decompression bomb.
+# Keras stores members uncompressed, and weights hardly compress: a larger ratio is a decompression bomb.
 MAX_EXPANSION, MAX_SMALL_MEMBER = 20, 16 << 20
 
 
@@ -39,7 +39,7 @@ def names(path: str | PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        Names for `load`, in the order of the model; those in nested models are "model/layer".
+        Names for `load`, in the order of the model; nested layers are named "model/layer".
 
     Raises
     ------
@@ -79,14 +79,14 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     -------
     LSTM
         With batch_first=True; float64 if the weights are, else float32 (float16 and bfloat16 are widened). See the
-        notes of lstm_fast.keras for what corresponds to what.
+        notes of lstm_fast.keras for the correspondence of options.
 
     Raises
     ------
     FormatError
         If the file is damaged or of another kind.
     ValueError
-        If there is no such layer, or LSTM cannot compute what it does; the message names the reason and the way out.
+        If no such layer exists or lf.LSTM does not support it; the message gives the reason and the alternative.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the readers of HDF5 files share: datasets as arrays, groups without links, and what an LSTM cell looks like.
+"""Shared by the readers of HDF5 files: datasets as arrays, groups without links, detection of LSTM cells.
 
 Links out of a file are not followed, and nothing is allocated that is not in the file.
 """
@@ -43,14 +43,14 @@ def is_cell(datasets: Sequence[h5py.Dataset]) -> bool:
 
 
 def children(group: h5py.Group) -> dict[str, Any]:
-    """The groups and datasets in a group, without those that soft or external links lead to."""
+    """Groups and datasets in a group; soft and external links are skipped."""
     import h5py
 
     return {key: group[key] for key in group if isinstance(group.get(key, getlink=True), h5py.HardLink)}
 
 
 def follow(group: h5py.Group, path: str) -> Any:
-    """What a path of hard links leads to."""
+    """Return the target of a path of hard links."""
     for key in path.split("/"):
         group = children(group)[key]
     return group

@@ -77,12 +77,12 @@ class Part(NamedTuple):
 
 
 def is_cudnn(cell: Sequence[Array]) -> bool:
-    """Whether a cell is that of a CuDNNLSTM, which has two biases, (8H,)."""
+    """Whether a cell belongs to a CuDNNLSTM, which has two biases, (8H,)."""
     return len(cell) == 3 and cell[2].shape == (2 * cell[1].shape[1],)
 
 
 def with_unique_names(layers: list[Layer], paths: list[str]) -> list[Layer]:
-    """The layers; those whose names are not unique are named by their paths instead."""
+    """Layers, with ambiguous names replaced by their paths."""
     have = [layer.name for layer in layers]
     return [layer if have.count(layer.name) == 1 else layer._replace(name=path) for layer, path in zip(layers, paths)]
 
@@ -152,7 +152,7 @@ def _parts(layer: Layer, given: Config) -> list[Part]:
 
 
 def _check_order_of_steps(layer: Layer, cells: list[Config], D: int, given: Config) -> None:
-    """ValueError, with the way out, for sequences that are read or merged as LSTM does not."""
+    """Raise a ValueError that names the alternative if the layer reverses or merges sequences unlike lf.LSTM."""
     merge_mode = given.get("merge_mode", layer.config.get("merge_mode", "concat")) if D == 2 else "concat"
     if merge_mode not in ("concat", None):
         formula = f", {MERGED[merge_mode]}" if merge_mode in MERGED else ""
@@ -170,7 +170,7 @@ def _check_order_of_steps(layer: Layer, cells: list[Config], D: int, given: Conf
 
 
 def _sizes(layer: Layer, cell: Config, arrays: list[Array]) -> tuple[int, int]:
-    """(I, H) of a cell, whose configuration and weights must agree."""
+    """(I, H) of a cell; its configuration and weights must agree."""
     kernel, recurrent, *bias = arrays
     H = cell.get("units", recurrent.shape[-1] // 4)
     has_bias = cell.get("use_bias", bool(bias))
@@ -211,7 +211,7 @@ def _activation(layer: Layer, cell: Config, argument: str) -> Activation:
 def _parameters(cell: Sequence[Array]) -> tuple[Any, Any, Any, Any]:
     """weight_ih, weight_hh, bias_ih and bias_hh of a cell.
 
-    CuDNNLSTM has the matrix of each gate in cuDNN's order, (H, I) and (H, H), in arrays of the shapes that LSTM has.
+    CuDNNLSTM stores the matrix of each gate in cuDNN's layout, (H, I) and (H, H), in arrays with the shapes of LSTM.
     """
     kernel, recurrent, *bias = cell
 
@@ -230,14 +230,13 @@ def _parameters(cell: Sequence[Array]) -> tuple[Any, Any, Any, Any]:
 
 
 def from_layer(layer: Any, **config: Any) -> LSTM:
-    """Make an LSTM from a built layer of Keras 3.
+    """Convert a built Keras 3 layer to an LSTM.
 
     Parameters
     ----------
     layer : Keras layer or list of Keras layers
-        A keras.layers.LSTM, keras.layers.RNN of an LSTMCell or of a list of LSTMCells of one size, or
-        keras.layers.Bidirectional of one of them. Layers of a list follow each other and become one LSTM of several
-        layers.
+        A keras.layers.LSTM, a keras.layers.RNN of an LSTMCell or of a list of LSTMCells of equal size, or a
+        keras.layers.Bidirectional of one of these. A list of consecutive layers becomes one LSTM with several layers.
     **config
         Entries of the layer's configuration that replace its own: activation, recurrent_activation, recurrent_dropout,
         go_backwards, merge_mode.
@@ -245,14 +244,14 @@ def from_layer(layer: Any, **config: Any) -> LSTM:
     Returns
     -------
     LSTM
-        With batch_first=True and copies of the weights; see the notes of lstm_fast.keras for what corresponds to what.
+        With batch_first=True and copies of the weights; see the notes of lstm_fast.keras for the correspondence.
 
     Raises
     ------
     TypeError
-        If layer is not a Keras layer, or an entry of config is unknown.
+        If layer is not a Keras layer or an entry of config is unknown.
     ValueError
-        If the layer is not built, or LSTM cannot compute what it does; the message names the reason and the way out.
+        If the layer is not built or lf.LSTM does not support it; the message gives the reason and the alternative.
 
     Examples
     --------

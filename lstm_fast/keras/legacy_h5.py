@@ -1,4 +1,4 @@
-"""HDF5 files in the format that Keras had before 2.13 and still writes as .h5.
+"""HDF5 files in the legacy format: used before Keras 2.13, still written for .h5.
 
 A whole model has the attributes model_config and keras_version, and a group model_weights/<layer> whose attribute
 weight_names lists the datasets in it. Weights alone are the same without model_weights and model_config.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def layers_of_model(h5: h5py.File) -> list[Layer]:
     """The LSTM layers of a whole model, in the order of its configuration.
 
-    The cells of a layer are those weights of its outermost layer whose path contains its name.
+    A layer's cells are the weights of its outermost layer whose path contains the layer's name.
     """
     version, layers = _version(h5), []
     model, weights = json.loads(h5.attrs["model_config"]), h5["model_weights"]
-    if isinstance(model["config"], list):  # up to 2.2.2; a Sequential inside it has no name but that of its weights
+    if isinstance(model["config"], list):  # up to 2.2.2; a nested Sequential is named only by its weights
         for layer, own in zip(model["config"], hdf5.strings(weights, "layer_names")):
             layer.setdefault("name", own)
     for path, name, layer in walk(model):
@@ -49,7 +49,7 @@ def layers_of_model(h5: h5py.File) -> list[Layer]:
 
 
 def layers_of_weights(h5: h5py.File) -> list[Layer]:
-    """The LSTM layers of weights alone, by the paths of their cells."""
+    """LSTM layers of a file without a configuration, by the paths of their cells."""
     activation, is_uncertain = _default_recurrent_activation(_version(h5))
     layers = []
     for top in hdf5.strings(h5, "layer_names"):
@@ -69,7 +69,7 @@ def layers_of_weights(h5: h5py.File) -> list[Layer]:
 
 
 def _cells(group: h5py.Group) -> dict[str, list[Array]]:
-    """The LSTM cells in weight_names, by their path: kernel, recurrent_kernel and, if there is one, bias."""
+    """LSTM cells in weight_names by path: kernel, recurrent_kernel and optional bias."""
     found: dict[str, dict[str, h5py.Dataset]] = defaultdict(dict)
     for name in hdf5.strings(group, "weight_names"):
         path, _, variable = name.rpartition("/")
@@ -91,7 +91,7 @@ def _version(h5: h5py.File) -> str:
 
 
 def _default_recurrent_activation(version: str) -> tuple[str, bool]:
-    """The default of LSTM in a release, and whether that is uncertain. Keras 2.3 and TensorFlow 2.0 changed it."""
+    """Default of LSTM in a release, and whether it is ambiguous: Keras 2.3 and TensorFlow 2.0 changed it."""
     release = tuple(map(int, re.findall(r"\d+", version)[:2]))
     is_uncertain = version == "2.2.4-tf"  # TensorFlow 1.13 to 2.1
     return "hard_sigmoid" if (2, 0) <= release < (2, 3) and not is_uncertain else "sigmoid", is_uncertain

@@ -192,7 +192,7 @@ class RNN(Recurrent):
         recompute_gates : bool, default False
             As for LSTM; it saves no memory, as the tape of a plain RNN holds h alone.
         rng : numpy.random.Generator, optional
-            Generator of the masks of dropout and zoneout; None: that of the network, from its seed.
+            Generator for the dropout and zoneout masks; None means the generator of the network.
         num_threads : int, optional
             Maximum number of threads; None: `get_num_threads()`.
 

@@ -56,7 +56,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
             Keep only h and c, a third of the memory. `backward` then recomputes the gates chunk by chunk, bit for bit,
             which makes a training step 20 to 35 % slower.
         rng : numpy.random.Generator, optional
-            Generator of the masks of dropout and zoneout; None: that of the network, from its seed.
+            Generator for the dropout and zoneout masks; None means the generator of the network.
         num_threads : int, optional
             As in a plain call.
 
@@ -185,8 +185,8 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
         inputs : {"float32", "int16", "int8"}, default "float32"
-            Of "int8": whether the first layer multiplies x in float32, which is most accurate, or has W_ih in int8 and
-            multiplies x in 16 or 8 bits.
+            With "int8": whether the first layer multiplies x in float32, which is most accurate, or with W_ih in int8
+            and x in 16 or 8 bits.
 
         Returns
         -------

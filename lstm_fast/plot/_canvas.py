@@ -31,9 +31,9 @@ STYLES: tuple[tuple[LineStyle, str], ...] = (
 def new_or_given_axes(
     ax: Axes | None, width: float, height: float, title: str | None = None, *, is_blank: bool = False
 ) -> Axes:
-    """Return the caller's Axes, or that of a new Figure of this size in inches, with this title.
+    """Return the caller's Axes, or the Axes of a new Figure (size in inches), with the title.
 
-    is_blank: the Axes will have no ticks and labels of its own and fills the figure.
+    is_blank: the Axes fills the figure and has no ticks or labels.
     """
     if ax is None:
         figure = Figure(figsize=(width, height), layout=None if is_blank else "constrained")
@@ -57,7 +57,7 @@ def size_in_points(ax: Axes) -> tuple[float, float]:
 
 
 def set_labels(ax: Axes, xlabel: str | None = None, ylabel: str | None = None, size: float | str | None = None) -> None:
-    """Axis labels, on two lines where one would be longer than the axis."""
+    """Set axis labels; a label longer than the axis is wrapped onto two lines."""
     size, (width, height) = size or rcParams["axes.labelsize"], size_in_points(ax)
     if xlabel is not None:
         ax.set_xlabel(wrapped(xlabel, size, width), fontsize=size)
@@ -66,7 +66,7 @@ def set_labels(ax: Axes, xlabel: str | None = None, ylabel: str | None = None, s
 
 
 def plain_ticks(axis: XAxis | YAxis, *, integer: bool = False) -> None:
-    """As many ticks as fit, with short numbers and no common factor or offset."""
+    """Set as many ticks as fit, with short labels and no common factor or offset."""
     width, height = size_in_points(axis.axes)
     n = width / 3.6 if axis.axis_name == "x" else height / 1.9
     n = max(2, min(8 if axis.axis_name == "x" else 6, int(n / font_points("medium"))))
@@ -76,12 +76,12 @@ def plain_ticks(axis: XAxis | YAxis, *, integer: bool = False) -> None:
 
 
 def needs_log_scale(values: NDArray[Any]) -> bool:
-    """Whether positive values span a range in which a linear scale would hide the small ones."""
+    """Whether the values are positive and span so wide a range that a linear scale would hide the small ones."""
     return bool(values.size > 0 and np.min(values) > 0 and np.max(values) > 30 * np.min(values))
 
 
 def legend(ax: Axes) -> Legend:
-    """A legend across the top in as many columns as fit; the upper limit of y rises until the legend covers no data."""
+    """Place a legend at the top in as many columns as fit, and raise the y limit so that it covers no data."""
     handles, labels = ax.get_legend_handles_labels()
     em, (width, height) = font_points(SMALL), size_in_points(ax)
     labels = [shortened(label, em, 0.9 * width - 5 * em) for label in labels]  # a layout may make the Axes narrower

@@ -1,4 +1,4 @@
-"""Boxes, nodes and arrows on an Axes measured in ems, the size of the text.
+"""Boxes, nodes and arrows on an Axes, in ems (the text size).
 
 The drawing scales as a whole: what does not overlap at one size of the Axes does not overlap at any other.
 """
@@ -19,7 +19,7 @@ MIDDLE = 0.36  # ems from the baseline to the middle of capital letters
 
 
 class ScaledText(Text):
-    """Text whose size is given in units of the Axes and follows the Axes when it is resized."""
+    """Text sized in data units, so that it scales with the Axes."""
 
     def __init__(self, x: float, y: float, text: str, ems: float, **options: Any) -> None:
         super().__init__(x, y, text, parse_math=False, **options)
@@ -33,18 +33,18 @@ class ScaledText(Text):
                 self.set_fontsize(size)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw the text in the size that the Axes has now."""
+        """Draw the text at the current size of the Axes."""
         self._resize()
         super().draw(renderer)
 
     def get_window_extent(self, *arguments: Any, **options: Any) -> Bbox:
-        """Bounding box in pixels in the size that the Axes has now."""
+        """Bounding box in pixels at the current size of the Axes."""
         self._resize()
         return super().get_window_extent(*arguments, **options)
 
 
 class Diagram:
-    """A sheet of width x height ems. Positions are those of centers."""
+    """A canvas of width x height ems. Positions refer to centers."""
 
     def __init__(self, ax: Axes, width: float, height: float) -> None:
         self.ax, self.ink, self.paper = ax, ink(), ax.get_facecolor()
@@ -54,7 +54,7 @@ class Diagram:
     def text(
         self, x: float, y: float, text: str, width: float | None = None, ems: float = 1.0, *, rises: bool = False
     ) -> None:
-        """Draw lines of text, centered on (x, y) or stacked upwards from it; text that is too wide is set smaller."""
+        """Draw lines of text, centered on (x, y) or stacked upwards from it; text that is too wide is scaled down."""
         lines = text.split("\n")
         top = y + (len(lines) - 1) * LINE * (1 if rises else 0.5) - (0 if rises else MIDDLE * ems)
         for k, line in enumerate(lines):  # one by one: matplotlib's line spacing depends on the letters of a line

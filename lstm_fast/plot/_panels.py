@@ -15,18 +15,18 @@ Cell: TypeAlias = tuple[float, float, float, float]  # x0, x1, y0, y1, fractions
 
 
 class PanelLocator:
-    """matplotlib's axes_locator of a panel: computes its position whenever it is drawn.
+    """axes_locator of a panel: recomputes its position at every draw.
 
     Parameters
     ----------
     ax : Axes
-        Whose area is divided.
+        Axes to divide.
     outer, inner : tuple of 4 float
-        Margins (left, right, bottom, top) in points of the whole area and of this panel.
+        Margins (left, right, bottom, top), in points, of the whole area and of this panel.
     cell : tuple of 4 float
-        (x0, x1, y0, y1), the part of the area within the outer margins, from the lower left.
+        (x0, x1, y0, y1) as fractions of the area inside the outer margins, from the lower left.
     column : sequence of Axes
-        Panels whose y labels must fit into the outer margin on the left.
+        Panels with y labels for which the left margin must leave room.
     """
 
     def __init__(self, ax: Axes, outer: Margins, cell: Cell, inner: Margins, column: Sequence[Axes]) -> None:
@@ -61,7 +61,7 @@ def inset_panel(
     column: Sequence[Axes] = (),
     **options: Any,
 ) -> Axes:
-    """A panel of the Axes, which itself is hidden except for its title."""
+    """Add a panel to the Axes, which is hidden except for its title."""
     ax.set_axis_off()
     panel = ax.inset_axes((0, 0, 1, 1), label=label, **options)
     panel.set_axes_locator(PanelLocator(ax, outer, cell, inner, column))
@@ -70,7 +70,7 @@ def inset_panel(
 
 
 def stacked_panels(ax: Axes, labels: Sequence[str], shares: Sequence[float] | None = None) -> list[Axes]:
-    """Panels one above the other with a common x axis, labeled on the last one; shares are their relative heights."""
+    """Vertically stacked panels with a shared x axis, labeled on the last one; shares: relative heights."""
     shares = shares or [1] * len(labels)
     em, top = font_points(SMALL), 1.0
     panels: list[Axes] = []

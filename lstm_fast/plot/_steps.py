@@ -1,4 +1,4 @@
-"""One sequence out of an LSTM and its input, or out of a trace."""
+"""Extraction of one sequence from an LSTM and its input, or from a trace."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,7 +15,7 @@ NAMES = "ifgoch"
 
 
 class Steps(NamedTuple):
-    """The steps of one sequence without its padding, in the order of time."""
+    """Steps of one sequence without padding, in time order."""
 
     i: Array  # (T, H), as f, g, o and c
     f: Array
@@ -30,7 +30,7 @@ class Steps(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One network of a stack and one sequence of a batch, in the caller's words."""
+    """Layer, direction and sequence chosen by the caller, not yet validated."""
 
     layer: int
     direction: int
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
 
 
 def within(name: str, value: Any, n: int) -> int:
-    """An index from -n to n - 1 as one from 0 to n - 1."""
+    """Normalize an index from -n..n - 1 to 0..n - 1."""
     try:
         index = range(n)[value]
     except (IndexError, TypeError):
@@ -50,7 +50,7 @@ def within(name: str, value: Any, n: int) -> int:
 
 
 def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
-    """i, f, g, o, c and h, each (T, H), of the chosen sequence without its padding; and the choice, checked."""
+    """i, f, g, o, c and h, each (T, H), of the chosen sequence without padding; and the validated choice."""
     arrays = {name: np.asarray(getattr(trace, name, None)) for name in NAMES}
     shape = arrays["c"].shape
     if (
@@ -77,7 +77,7 @@ def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
 
 
 def read_steps(source: Network | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
-    """Steps of an LSTM run over x from this state, or of a Trace, whose x and state may be given for this sequence."""
+    """Steps of an LSTM run over x from state, or of a Trace with, optionally, the x and state of the sequence."""
     if isinstance(source, Network):
         arrays, sequence, first, is_reverse = _from_lstm(source, x, state, choice)
     else:
@@ -96,6 +96,8 @@ _Read: TypeAlias = tuple[dict[str, Array], Array | None, list[Array], bool]  # a
 def _from_lstm(lstm: Network, x: ArrayLike | None, state: Any, choice: Choice) -> _Read:
     if x is None:
         raise ValueError("x must be given with an LSTM: the sequence to run it over")
+    if lstm.index_input:
+        raise ValueError("lstm must have index_input=False, as the numbers of x are drawn: draw lstm.trace(x)")
     x = np.asarray(x)
     x = x.reshape(-1, 1) if x.ndim < 2 and lstm.input_size == 1 else x
     D, sizes = lstm.num_directions, (lstm.h_size, lstm.hidden_size)

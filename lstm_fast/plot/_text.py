@@ -1,4 +1,4 @@
-"""Text that fits: its width in points, shortening, wrapping, and compact numbers."""
+"""Fitting text: width in points, truncation, wrapping, compact numbers."""
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -7,7 +7,7 @@ SMALL = "small"  # relative to the caller's font size
 
 
 def font_points(size: float | str) -> float:
-    """One of matplotlib's font sizes ("small") in points."""
+    """A named font size of matplotlib, such as "small", in points."""
     return float(FontProperties(size=size).get_size_in_points())
 
 
@@ -19,7 +19,7 @@ def text_width(text: str, size: float | str) -> float:
 
 
 def shortened(text: str, size: float | str, width: float) -> str:
-    """Shorten the text to this width in points, with an ellipsis."""
+    """Truncate text to a width in points, with an ellipsis."""
     text = str(text)
     if text_width(text, size) <= width:
         return text
@@ -29,7 +29,7 @@ def shortened(text: str, size: float | str, width: float) -> str:
 
 
 def wrapped(text: str, size: float | str, width: float) -> str:
-    """Wrap the text to at most two lines of this width in points; lines that are still too wide are shortened."""
+    """Wrap text to at most two lines of a width in points; lines that are still too wide are truncated."""
     lines = str(text).split("\n")
     if len(lines) == 1:
         first, *others = lines[0].split(" ")
@@ -40,12 +40,12 @@ def wrapped(text: str, size: float | str, width: float) -> str:
 
 
 def minus_signs(text: str) -> str:
-    """The text with hyphens replaced by minus signs, which are as wide as a plus."""
+    """Replace hyphens with minus signs, which are as wide as a plus."""
     return text.replace("-", "\N{MINUS SIGN}")
 
 
 def number(value: float, digits: int = 5) -> str:
-    """A number in few characters."""
+    """Format a number compactly."""
     if value == 0:
         return "0"
     if 0.01 <= abs(value) < min(1e5, 10**digits):
@@ -55,7 +55,7 @@ def number(value: float, digits: int = 5) -> str:
 
 
 def decimals(value: float, digits: int = 3) -> str:
-    """Format with three decimals where they are informative, else to significant digits; integers as integers."""
+    """Format with three decimals if they are informative, else with significant digits; integers as integers."""
     value = float(value)
     if value == round(value) and abs(value) < 1000:
         value = abs(value) if value == 0 else value  # no negative zero

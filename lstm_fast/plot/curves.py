@@ -1,4 +1,4 @@
-"""Curves over epochs (a training history) and over steps (how far gradients reach)."""
+"""Curves over epochs (training history) and over steps (gradient flow)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,18 @@ PANELS = {"loss": "loss", "gradient_norm": "gradient\nnorm", "learning_rate": "l
 
 
 def history(history: "History", *, loss: str = "loss", title: str | None = None, ax: Axes | None = None) -> Axes:
-    """Curves of a training: loss and validation loss with the best epoch, gradient norm, learning rate.
+    """Plot a training history: loss and validation loss with the best epoch, gradient norm, learning rate.
 
     Parameters
     ----------
     history : History
         The result of lf.train.fit.
     loss : str, default "loss"
-        Label of the loss axis: what the loss is, with its unit.
+        Label of the loss axis, including its unit.
     title : str, optional
         Title of the plot.
     ax : Axes, optional
-        Hidden and divided into panels. By default the Axes of a new Figure.
+        Axes to hide and divide into panels. By default, those of a new Figure.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def gradient_flow(
     >>> x = np.random.default_rng(0).standard_normal((100, 8, 16))
     >>> networks = {"LSTM, forget_bias=3": lf.LSTM(16, 32, seed=0, forget_bias=3), "plain RNN": lf.RNN(16, 32, seed=0)}
     >>> ax = lf.plot.gradient_flow(networks, x)
-    >>> [bool(line.get_ydata()[0] > 1e-10) for line in ax.lines]  # what is left after a hundred steps
+    >>> [bool(line.get_ydata()[0] > 1e-10) for line in ax.lines]  # after a hundred steps
     [True, False]
     """
     if not isinstance(flows, Mapping) or not 1 <= len(flows) <= len(STYLES):

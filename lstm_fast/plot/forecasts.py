@@ -187,7 +187,7 @@ def _read_prediction(prediction: ArrayLike) -> Array:
 def _columns(
     name: str, values: ArrayLike, n_series: int, *, most: int | None = None, exactly: int | None = None
 ) -> Array:
-    """Read an array (n, n_series) and check its number of rows: at most `most`, or `exactly` so many."""
+    """Read an array (n, n_series) and validate its number of rows: at most `most`, or `exactly`."""
     columns: Array = _arguments.real_array(name, values, FLOAT64)
     columns = columns[:, None] if columns.ndim == 1 and n_series == 1 else columns
     n = f"{exactly}" if exactly is not None else f"up to {most}" if most is not None else "n"

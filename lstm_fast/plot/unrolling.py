@@ -13,7 +13,7 @@ from ._steps import Choice, Network, Steps, read_steps, within
 from ._text import decimals, minus_signs, number, wrapped
 
 LEFT, PITCH, CELL = 8.4, 9.4, 5.2  # ems: width of the state before the first step, of a step, and of a step's box
-READABLE_POINTS = 7.0  # the least font size wherever there is room for three steps
+READABLE_POINTS = 7.0  # smallest font size, as long as three steps fit
 
 
 def unrolled(
@@ -44,14 +44,14 @@ def unrolled(
     labels : sequence of str, optional
         A name for each step ("Monday", ...), wrapped and shortened to fit. By default "step 0", ...
     unit : int, default 0
-        The unit whose c, h and gates are shown.
+        Unit to show.
     layer, direction, batch : int, default 0
         Which network of the stack and which sequence of the batch; negative values count from the end.
     lengths : array_like of int, shape (B,), optional
         As given to lstm.trace.
     max_steps : int, optional
         At least 3. Of a longer sequence only the first and the last steps are drawn, with the number of those left out.
-        By default as many as remain readable on the Axes, and 8 on a new Figure.
+        By default, as many as remain legible on the Axes; 8 on a new Figure.
     title : str or None
         Title of the plot.
     ax : Axes, optional
@@ -102,7 +102,7 @@ def _most_readable_steps(ax: Axes) -> int:
 
 
 class _Unrolled:
-    """Draw one column for each step in `order`; None stands for the omitted steps."""
+    """Draw one column per step in `order`; None marks omitted steps."""
 
     C_LINE, H_LINE, X_LINE, LABELS = 14.4, 7.2, 1.2, 17.4  # heights in ems
 
@@ -111,7 +111,7 @@ class _Unrolled:
         self.margin = (width - LEFT - PITCH * len(order) - 0.8) / 2
 
     def at(self, x: float) -> float:
-        """Position of a point that lies x ems along the direction of the network."""
+        """Position of a point x ems along the direction of the network."""
         return self.width - self.margin - x if self.steps.is_reverse else self.margin + x
 
     def value(self, name: str, t: int) -> str:
@@ -135,7 +135,7 @@ class _Unrolled:
                 self.d.arrow((self.at(begin + CELL), y), (self.at(begin + PITCH), y))
                 if t is not None:
                     text = self.value(name, t)
-                elif following is not None:  # after a gap: what the next step starts from
+                elif following is not None:  # after a gap: the state from which the next step starts
                     text = self.value(name + "_prev", following)
                 self.d.text(self.at(begin + (CELL + PITCH) / 2), y + side, text, PITCH - CELL - 0.7)
 

@@ -29,7 +29,7 @@ from .tapes import LSTMGradients
 
 
 class BFloat16Tape(NamedTuple):
-    """What lstm_tape_bfloat16 records for lstm_backward_bfloat16.
+    """Intermediate results that lstm_tape_bfloat16 records for lstm_backward_bfloat16.
 
     Parameters
     ----------

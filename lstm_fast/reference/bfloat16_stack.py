@@ -14,7 +14,7 @@ from .stack import DIRECTIONS, PARAMETERS
 
 
 class BFloat16StackTape(NamedTuple):
-    """What stack_tape_bfloat16 records for stack_backward_bfloat16.
+    """Intermediate results that stack_tape_bfloat16 records for stack_backward_bfloat16.
 
     Parameters
     ----------

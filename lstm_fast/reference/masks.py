@@ -65,7 +65,7 @@ def dropout_mask(seed: int, layer: int, shape: tuple[int, int, int], p: float, d
     p : float
         Probability of dropping an element. An element is kept if its word is at least floor(p * 2**32).
     dtype : dtype
-        Of the mask.
+        Data type of the mask.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def recurrent_dropout_mask(seed: int, index: int, shape: tuple[int, int], p: flo
     p : float
         Probability of dropping an element. An element is kept if its word is at least floor(p * 2**32).
     dtype : dtype
-        Of the mask.
+        Data type of the mask.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def zoneout_mask(
     p : float
         Probability of keeping the old value. An element is 1 if its word is less than floor(p * 2**32).
     dtype : dtype
-        Of the mask.
+        Data type of the mask.
     state : {"h", "c"}
         Which state the mask is for.
 

@@ -20,7 +20,7 @@ PARAMETERS = {name: name for name in Weights._fields} | {"learned_h_0": "h_0", "
 
 
 class StackTape(NamedTuple):
-    """What stack_forward records for stack_backward.
+    """Intermediate results that stack_forward records for stack_backward.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from .cell import Cell, Step
 
 
 class LSTMTape(NamedTuple):
-    """What lstm_forward records for lstm_backward.
+    """Intermediate results that lstm_forward records for lstm_backward.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class LSTMGradients(NamedTuple):
 
 
 class RNNTape(NamedTuple):
-    """What rnn_forward records for rnn_backward.
+    """Intermediate results that rnn_forward records for rnn_backward.
 
     Parameters
     ----------

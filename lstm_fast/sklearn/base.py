@@ -1,4 +1,4 @@
-"""What the estimators share: the network made from their settings, its training, its copy in fewer bits."""
+"""Base of the estimators: building the network from their settings, training, low-precision copies."""
 
 import copy
 from collections.abc import Mapping
@@ -57,12 +57,12 @@ class Estimator(BaseEstimator):
         format : {"float16", "bfloat16", "int8"}, default "float16"
             Format of the network, as in `lstm_fast.LSTM.quantized`.
         inputs : {"float32", "int16", "int8"}, default "float32"
-            Of "int8": how the first layer multiplies its input.
+            With "int8": how the first layer multiplies its input.
 
         Returns
         -------
         estimator
-            Of the same class, fitted.
+            A fitted estimator of the same class.
 
         Raises
         ------

@@ -40,7 +40,7 @@ class LSTMForecaster(SeriesEstimator):
     window_step : int, default 1
         Distance between the training windows of a series.
     freq : str, pandas offset or number, optional
-        Frequency of the dates of y; None: that of the index, or the inferred one. A series whose dates do
+        Frequency of the dates of y; None means that of the index, else inferred. A series whose dates do
         not follow it is refused.
     dropout : float, default 0.0
         Dropout between LSTM layers.

@@ -14,7 +14,7 @@ class Scaling:
 
     @classmethod
     def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> Self:
-        """Of rows (n, F), each with its weight. NaN does not count; a column of nothing else has mean 0."""
+        """Fit to weighted rows (n, F). NaN is ignored; an all-NaN column has mean 0."""
         known = ~np.isnan(rows)
         if known.all():
             share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / np.sum(weights)
@@ -27,7 +27,7 @@ class Scaling:
 
     @classmethod
     def of_windows(cls, windows: np.ndarray) -> Self:
-        """Of each window (n, steps, F) by itself; mean and deviation (n, 1, F). NaN does not count."""
+        """Fit to each window (n, steps, F) separately; mean and deviation (n, 1, F). NaN is ignored."""
         known = ~np.isnan(windows)
         if known.all():
             return cls(windows.mean(axis=1, keepdims=True), windows.std(axis=1, keepdims=True))
@@ -37,7 +37,7 @@ class Scaling:
 
     @classmethod
     def none(cls, n: int) -> Self:
-        """Of n columns, without effect."""
+        """Identity for n columns."""
         return cls(np.zeros(n), np.ones(n))
 
     def apply(self, values: np.ndarray) -> np.ndarray:

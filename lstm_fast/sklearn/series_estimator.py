@@ -84,7 +84,8 @@ class SeriesEstimator(Estimator):
         Parameters
         ----------
         horizon : int, optional
-            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+            Steps to forecast; None means the horizon of the constructor, for which the network was trained; it can run
+            beyond it.
         X : array_like or data frame, or list of them, optional
             Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
             data frames are matched by name, and their dates must be those after y.
@@ -121,7 +122,8 @@ class SeriesEstimator(Estimator):
         Parameters
         ----------
         horizon : int, optional
-            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+            Steps to forecast; None means the horizon of the constructor, for which the network was trained; it can run
+            beyond it.
         X : array_like or data frame, or list of them, optional
             Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
             data frames are matched by name, and their dates must be those after y.
@@ -156,7 +158,8 @@ class SeriesEstimator(Estimator):
         Parameters
         ----------
         horizon : int, optional
-            Steps to forecast; None: that of the constructor. The network has learned that many and can be run further.
+            Steps to forecast; None means the horizon of the constructor, for which the network was trained; it can run
+            beyond it.
         X : array_like or data frame, or list of them, optional
             Exogenous variables of those steps, (horizon, E) for each series; required if `fit` had some. Columns of
             data frames are matched by name, and their dates must be those after y.

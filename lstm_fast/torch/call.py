@@ -6,7 +6,7 @@ from torch import Tensor
 from .. import _core
 from .._arguments import sequence
 from .._layout import STEPS, Layout, PackedLayout
-from .._tape import TrainingOptions
+from .._tape import BackwardArrays, TrainingOptions
 from . import memory
 from .forms import Form
 from .memory import array
@@ -113,21 +113,18 @@ def backward(
     d_x, d_x_steps = steps.empty(steps.x.shape[2]) if compute_d_x else (None, None)
     d_h_0, d_c_0 = steps.empty_states(core)
     d_weights = [x.new_empty(values.shape) for values in packed.copies]
-    core.backward(
-        _core.Block(core.tape_bytes(steps.T, steps.B, run), array(tape)),
-        steps.x,
-        steps.state(h_0, n),
-        steps.state(c_0, n),
-        None if d_output is None else steps.read(d_output),
-        steps.state(d_h_n, n),
-        steps.state(d_c_n, n),
-        d_x_steps,
-        array(d_h_0),
-        array(d_c_0),
-        packed.by_direction([array(d) for d in d_weights]),
-        num_threads(),
-        run,
-        steps.order,
-        form.resets,
+    arrays = BackwardArrays(
+        x=steps.x,
+        h_0=steps.state(h_0, n),
+        c_0=steps.state(c_0, n),
+        d_output=None if d_output is None else steps.read(d_output),
+        d_h_n=steps.state(d_h_n, n),
+        d_c_n=steps.state(d_c_n, n),
+        d_x=d_x_steps,
+        d_h_0=array(d_h_0),
+        d_c_0=array(d_c_0),
+        gradients=packed.by_direction([array(d) for d in d_weights]),
     )
+    block = _core.Block(core.tape_bytes(steps.T, steps.B, run), array(tape))
+    core.backward(block, arrays, num_threads(), run, steps.order, form.resets)
     return d_x, d_h_0, d_c_0, d_weights

@@ -1,4 +1,4 @@
-"""resets: read from the caller, and episodes as sequences of their own for PyTorch's kernel, which has no resets."""
+"""Validation of resets; splitting into episodes for PyTorch's kernel, which has no resets."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

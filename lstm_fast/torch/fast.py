@@ -47,7 +47,7 @@ class Fast(nn.Module):
             (h_0, c_0). LSTM: (num_layers * D, B, n), never batch-first, or (num_layers * D, n) unbatched. LSTMCell:
             (B, n) or (n,). Zero by default.
         resets : torch.Tensor of bool, optional
-            Of an LSTM only: (T, B), (B, T) if batch_first, (T,) unbatched; (T, B) with a PackedSequence, its sequences
+            For an LSTM only: (T, B), (B, T) if batch_first, (T,) unbatched; (T, B) with a PackedSequence, its sequences
             in the caller's order. True where a sequence restarts: its states are zero before that step, as at the
             first step of an episode. No gradient crosses the boundary; a reverse direction restarts there as well.
 

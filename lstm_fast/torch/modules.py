@@ -26,12 +26,12 @@ class LSTM(Fast, nn.LSTM):
     Parameters
     ----------
     *args
-        Those of `torch.nn.LSTM`: input_size, hidden_size and num_layers.
+        Arguments of `torch.nn.LSTM`: input_size, hidden_size and num_layers.
     compute_dtype : {None, "bfloat16"}, default None
         Format to which the operands of products are rounded in float32 calls, as in `lstm_fast.LSTM`. Parameters,
         results and gradients stay float32.
     **kwargs
-        Those of `torch.nn.LSTM`: bias, batch_first, dropout, bidirectional, proj_size, device and dtype.
+        Arguments of `torch.nn.LSTM`: bias, batch_first, dropout, bidirectional, proj_size, device and dtype.
 
     Warns
     -----
@@ -155,7 +155,7 @@ class LSTM(Fast, nn.LSTM):
         return output, state
 
     def _episodes_by_pytorch(self, input: Any, states: Sequence[Tensor], flags: np.ndarray, tensors: Any) -> Any:
-        """PyTorch's own forward over the episodes between resets, as sequences of their own."""
+        """PyTorch's own forward over the episodes between resets, as separate sequences."""
 
         def kernel(data: Tensor, batch_sizes: Tensor, states: Any) -> tuple[Tensor, Tensor, Tensor]:
             packed, (h_n, c_n) = self._by_pytorch(PackedSequence(data, batch_sizes), states, tensors)

@@ -1,4 +1,4 @@
-"""The tour: how an LSTM works, explained on the terminal in numbers that the library computes while you read.
+"""The tour: how an LSTM works, explained in the terminal with numbers computed as you read.
 
     gradients.py   section 1: a plain RNN and an LSTM unrolled over 50 steps
     unit.py        sections 2 to 4: the activations, one LSTM unit with its weights, two companies
@@ -7,7 +7,7 @@
     sunspots.py    section 6: a forecast of a real series, and the baselines it must beat
     speed.py       section 7: the speed table
     pictures.py    all pictures; the only file that needs matplotlib
-    gallery.py     saves the pictures, if matplotlib is installed
+    gallery.py     saves the pictures if matplotlib is installed
     story.py       sections 1 to 4 as text
     learning.py    sections 5 to 7 as text
     tour.py        the sections in order

@@ -1,11 +1,11 @@
-"""Saves the pictures of the tour, if a folder is given and matplotlib is installed."""
+"""Saves the pictures of the tour if a folder is given and matplotlib is installed."""
 
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-say = partial(print, flush=True)  # at once, even into a pipe
+say = partial(print, flush=True)  # no buffering when piped
 
 
 class Gallery:
@@ -23,7 +23,7 @@ class Gallery:
             self.out.mkdir(parents=True, exist_ok=True)  # first, so that an invalid path is reported at once
 
     def add(self, name: str, *data: Any) -> None:
-        """Draw and save the picture of this name."""
+        """Draw and save the picture called name."""
         if self.pictures:
             path = self.out / f"{name}.png"
             self.pictures.save(name, path, *data)

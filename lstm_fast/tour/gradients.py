@@ -1,4 +1,4 @@
-"""Section 1: what a recurrent connection does over many steps to an input and to its gradient."""
+"""Section 1: how an input and its gradient decay or grow through many recurrent steps."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from lstm_fast.reference import gate_rows
 class Span(NamedTuple):
     """An input of 1 after many steps."""
 
-    factor: float  # by which each step multiplies
-    memory: float  # what is left of the input
-    gradient: float  # of that memory with respect to the input
+    factor: float  # multiplier of each step
+    memory: float  # remainder of the input
+    gradient: float  # of memory with respect to the input
 
 
 def rnn_span(weight_hh: float, steps: int) -> Span:
@@ -27,7 +27,7 @@ def rnn_span(weight_hh: float, steps: int) -> Span:
 
 
 def lstm_span(forget_bias: float, steps: int) -> Span:
-    """An LSTM unit whose only parameter is the bias of its forget gate. The input 1 enters as c_0; nothing is added."""
+    """An LSTM unit with a forget-gate bias as its only parameter. The input 1 enters as c_0; later inputs are 0."""
     lstm = lf.LSTM(1, 1, dtype=np.float64)
     with lstm.edit() as p:
         for name in p:

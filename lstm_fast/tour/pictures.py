@@ -34,7 +34,7 @@ SHOWN_BEFORE = 22  # years shown before the first forecast: two solar cycles
 
 
 def save(name: str, path: Path, *data: Any) -> None:
-    """Draw the picture of this name from its data and write it to path."""
+    """Draw the picture called name from its data and write it to path."""
     with style.context(["default", STYLE]):  # independent of the user's settings
         PICTURES[name](*data).savefig(path)
 
@@ -45,7 +45,7 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 
 
 def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span]) -> Figure:
-    """Gradients over 1, 2, ... steps: of plain RNNs by their feedback weight, and of an LSTM."""
+    """Gradients over 1, 2, ... steps, of plain RNNs with different feedback weights and of an LSTM."""
     figure, ax = _figure(9, 5)
     gradients = {f"LSTM, f = {lstm_spans[0].factor:.2f}": [span.gradient for span in lstm_spans]}
     gradients |= {f"plain RNN, weight {weight:g}": values for weight, values in rnn_gradients.items()}
@@ -83,7 +83,7 @@ def activations(
 
 
 def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Figure:
-    """Small multiples: x, c and h of each day; the last h is the prediction for day 5, drawn with the truth."""
+    """Small multiples of x, c and h by day; the last h is the prediction for day 5, shown next to the truth."""
     figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
     rows = (
         ("x", "input x\n(value of the company)", "s"),
@@ -140,7 +140,7 @@ def loss(training: Training, bound: float) -> Figure:
 
 
 def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str, float]) -> Figure:
-    """Above the whole series with the split, below the years that are forecast."""
+    """Top: the whole series with the split. Bottom: the forecast years."""
     figure, (whole, test) = _figure(11, 7.5, 2, 1)
     whole.plot(years, values, color=BLACK, linewidth=1)
     split = forecasts.years[0] - 0.5

@@ -1,4 +1,4 @@
-"""Section 6: yearly sunspot numbers, one year ahead, and the two baselines that the LSTM has to beat."""
+"""Section 6: one-year-ahead forecasts of yearly sunspot numbers, and the two baselines to beat."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ import lstm_fast as lf
 from .progress import progress
 from .unit import Array
 
-WINDOW = 11  # years that a forecast sees: one solar cycle
+WINDOW = 11  # input years of a forecast: one solar cycle
 LAST_TRAINING_YEAR = 1920
 HIDDEN_SIZE = 16
-# Few steps on purpose. Trained to 1880 and validated on 1881-1920, the forecast gets worse after about a hundred steps:
-# from then on the network memorizes its 210 windows.
+# Early stopping: trained to 1880 and validated on 1881-1920, the forecast gets worse after about a hundred steps, as
+# the network starts to memorize its 210 windows.
 STEPS = 100
 
 
@@ -80,19 +80,19 @@ class Forecaster:
                 clip_norm=max_norm,
                 seed=self.seed,
                 callbacks=[lambda model, history: advance(history.loss[-1])],
-                num_threads=1,  # a step takes a millisecond: on a busy machine waiting for a second thread takes longer
+                num_threads=1,  # a step takes 1 ms; on a busy machine, waiting for a second thread takes longer
             )
         return list(history.loss)
 
 
 def fit_ar(windows: Array, values: Array) -> Array:
-    """Least-squares coefficients of an autoregression on the window, the constant first."""
+    """Least-squares coefficients of an autoregression on the window, constant first."""
     coefficients: Array = np.linalg.lstsq(np.column_stack([np.ones(len(windows)), windows]), values, rcond=None)[0]
     return coefficients
 
 
 def forecast(seed: int, steps: int = STEPS) -> Forecasts:
-    """Fit all models on the training years; each forecast sees the true values of the years before it."""
+    """Fit all models on the training years; each forecast uses the true values of the preceding years."""
     train, test = examples()
     forecaster = Forecaster(train.values, seed)
     losses = forecaster.fit(train.windows, train.values, steps)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import numpy.random  # noqa: F401  (now: loaded lazily with the first network, it could be interrupted by Ctrl-C halfway)
+import numpy.random  # noqa: F401  (eagerly: Ctrl-C could interrupt a lazy import halfway)
 
 import lstm_fast as lf
 

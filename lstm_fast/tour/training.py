@@ -9,7 +9,7 @@ import lstm_fast as lf
 from .progress import progress
 from .unit import Array, GateWeights, company_values, gate_weights
 
-BOUND = 0.05  # on the error of a prediction: h = o * tanh(c) approaches 1 but never reaches it
+BOUND = 0.05  # largest error of a prediction: h = o * tanh(c) approaches 1 but never reaches it
 STEPS_PER_DRAW = 1000
 DRAWS = 10
 
@@ -46,7 +46,7 @@ def _train_draw(unit: lf.LSTM, lr: float) -> tuple[list[float], Array]:
 
 
 def train_unit(seed: int, lr: float = 0.05) -> Training:
-    """Train a unit on both companies from random weights; start again with new ones if it gets stuck on a plateau."""
+    """Train a unit on both companies from random weights; restart from new weights when stuck on a plateau."""
     rng, all_losses = np.random.default_rng(seed), []
     for _ in range(DRAWS):
         unit = lf.LSTM(1, 1, dtype=np.float64, seed=int(rng.integers(2**32)))

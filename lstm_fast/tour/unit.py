@@ -1,4 +1,4 @@
-"""Sections 2 to 4: the activations, one LSTM unit with weights that can be followed by hand, and two companies."""
+"""Sections 2 to 4: the activations, one LSTM unit small enough to compute by hand, and two companies."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -28,28 +28,28 @@ WEIGHTS = {
     "o": GateWeights(4.38, -0.19, 0.59),
 }
 
-# The values of days 1 to 4, and the value of day 5 to be predicted.
+# Values of days 1 to 4, and of day 5, the target.
 COMPANIES = {"A": ((0.0, 0.5, 0.25, 1.0), 0.0), "B": ((1.0, 0.5, 0.25, 1.0), 1.0)}
 
 
 def sigmoid(values: ArrayLike) -> Array:
-    """sigmoid of each of the values (n,), computed by an LSTM's gate."""
+    """sigmoid of the values (n,), elementwise, computed by the gate of an LSTM."""
     return _gates_of_one_step(values).i[0, 0, 0, :, 0]
 
 
 def tanh(values: ArrayLike) -> Array:
-    """tanh of each of the values (n,), computed by an LSTM's candidate."""
+    """tanh of the values (n,), elementwise, computed by the candidate of an LSTM."""
     return _gates_of_one_step(values).g[0, 0, 0, :, 0]
 
 
 def _gates_of_one_step(values: ArrayLike) -> Trace:
-    """The trace of one step of a unit whose pre-activations are the values."""
+    """Trace of one step of a unit with the values as its pre-activations."""
     unit = make_unit(dict.fromkeys(GATES, GateWeights(0.0, 1.0, 0.0)))
     return unit.trace(np.reshape(np.asarray(values, np.float64), (1, -1, 1)))
 
 
 def make_unit(weights: Mapping[str, GateWeights] = WEIGHTS) -> lf.LSTM:
-    """An LSTM of one unit and one input with these weights by gate."""
+    """LSTM with one unit and one input; weights by gate."""
     unit = lf.LSTM(1, 1, dtype=np.float64)
     rows = [weights[gate] for gate in GATES]
     unit.load_state_dict(
@@ -64,7 +64,7 @@ def make_unit(weights: Mapping[str, GateWeights] = WEIGHTS) -> lf.LSTM:
 
 
 def gate_weights(unit: lf.LSTM) -> dict[str, GateWeights]:
-    """The weights of a unit by gate; its two biases are added."""
+    """Weights of a unit by gate; its two biases are added."""
     p = unit.parameters()
     bias = p["bias_ih_l0"] + p["bias_hh_l0"]
     rows = zip(p["weight_hh_l0"][:, 0], p["weight_ih_l0"][:, 0], bias)
@@ -75,20 +75,20 @@ def step(unit: lf.LSTM, x: float, h_prev: float, c_prev: float) -> dict[str, flo
     """The numbers of one step of the unit: i, f, g, o, c, h and the pre-activations pre_i, pre_f, pre_g, pre_o."""
     trace = unit.trace([[x]], ([[h_prev]], [[c_prev]]))
     numbers = {name: values.item() for name, values in trace._asdict().items()}
-    for gate in GATES:  # recovered from the activations, so that these too are what the unit computed
+    for gate in GATES:  # recovered from the activations, so that they too come from the unit
         a = numbers[gate]
         numbers["pre_" + gate] = float(np.arctanh(a) if gate == "g" else np.log(a / (1 - a)))
     return numbers
 
 
 def company_values() -> tuple[Array, Array]:
-    """The values of both companies as one batch (T, B, 1), and the values to be predicted (B,)."""
+    """Values of both companies as one batch (T, B, 1), and the targets (B,)."""
     x = np.array([values for values, _ in COMPANIES.values()]).T[:, :, None]
     return np.ascontiguousarray(x), np.array([truth for _, truth in COMPANIES.values()])
 
 
 def company_days(unit: lf.LSTM) -> dict[str, dict[str, Array]]:
-    """x, f, i, g, o, c and h of each company, one number a day. The last h is the prediction."""
+    """x, f, i, g, o, c and h of each company, one number per day. The last h is the prediction."""
     x, _ = company_values()
     trace = unit.trace(x)
     return {

@@ -14,12 +14,15 @@
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
+    fleet_data.py     data of many models, stacked
+    fleet_passes.py   forward and backward pass of many models
+    fleet_model.py    FleetModel: a fleet of LSTMs, a head for each
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
     pruning.py        OptunaPruning: a callback by which Optuna ends trials
-    batches.py        what yields the batches of a run, with their loss and gradients
     prefetch.py       a thread that reads ahead
+    batches.py        what yields the batches of a run, with their loss and gradients
     windows.py        which steps of which series each window of truncated training has
     truncated.py      truncated backpropagation through time
     iterable.py       batches of an iterable of the caller
@@ -28,6 +31,7 @@
     ranks.py          Ranks: the processes of a run, and what they do together; RankError
     rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
+    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -35,6 +39,8 @@ Each module uses only those above it; `stream` of a model imports its module whe
 
 from .checkpoint import load
 from .config import FitConfig
+from .fleet_model import FleetModel
+from .fleet_trainer import FleetHistory
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES
@@ -50,6 +56,8 @@ from .trainer import Trainer
 __all__ = [
     "SequenceModel",
     "QuantizedModel",
+    "FleetModel",
+    "FleetHistory",
     "ModelGradients",
     "ModelStream",
     "fit",

@@ -20,6 +20,7 @@ from .._errors import FormatError
 from .._safetensors_format import Tensor
 from ..modules import LSTM, RNN
 from ..quantized import QuantizedLSTM
+from .fleet_model import FleetModel
 from .head import Head
 from .model import SequenceModel
 from .quantized import QuantizedModel
@@ -35,8 +36,8 @@ STATE = ("state.h", "state.c")  # of the network, in the middle of series; a pla
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 
-def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
-    """Load a model from a file that `SequenceModel.save` or `QuantizedModel.save` wrote.
+def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel | FleetModel:
+    """Load a model from a file that `save` of a SequenceModel, QuantizedModel or FleetModel wrote.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
 
     Returns
     -------
-    SequenceModel or QuantizedModel
+    SequenceModel, QuantizedModel or FleetModel
         With the same architecture and parameters.
 
     Raises
@@ -63,6 +64,8 @@ def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel:
     """
     file, config = _read(path, "model")
     try:
+        if "n_models" in config:
+            return _build_fleet(file.tensors, config)
         return _build(file.tensors, config["model"])
     except MISFITS as error:
         raise _misfit(path, error) from None
@@ -87,6 +90,22 @@ def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceM
         flat = np.concatenate([tensors[name].array(name).ravel() for name in ("head.weight", "head.bias")])
         return QuantizedModel(lstm, Head(flat, lstm.output_size, n_outputs), description["readout"])
     model = SequenceModel(cls(**network, dtype=description["dtype"]), n_outputs, description["readout"])
+    model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
+    return model
+
+
+def _build_fleet(tensors: dict[str, Tensor], config: dict[str, Any]) -> FleetModel:
+    """A fleet of models like the first, with the parameters of each."""
+    K = config["n_models"]
+    if type(K) is not int or K < 1 or any(not one.shape or one.shape[0] != K for one in tensors.values()):
+        raise ValueError(f"the first axis of all tensors must be the number of models, {K!r:.100}")
+    first = {
+        name: one._replace(shape=one.shape[1:], data=one.data[: len(one.data) // K]) for name, one in tensors.items()
+    }
+    pattern = _build(first, config["model"])
+    if not isinstance(pattern, SequenceModel):
+        raise ValueError("its models must not be quantized")
+    model = FleetModel.from_models([pattern] * K)
     model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
     return model
 
@@ -140,7 +159,7 @@ def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     path : path
         The file.
     model, optimizer : SequenceModel, Optimizer
-        Those of the current call, which the checkpoint must match.
+        Values of the current call, which the checkpoint must match.
     now : Progress
         Progress of a new run, whose shapes and types the file must match.
 

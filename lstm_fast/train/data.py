@@ -130,6 +130,12 @@ class Sequences:
             y = self.layout.to_rows(y) if has_axes and y.ndim else y
         return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the loss weights sequences or steps."""
+        has_padding = self.is_by_step and self.lengths is not None
+        return has_padding or self.mask is not None or self.sample_weight is not None
+
     # ---- parts ----
 
     def batch(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:

@@ -29,7 +29,7 @@ class History:
     gradient_norm : list of float
         Mean over the batches, before clipping.
     learning_rate : list of float
-        Of the last batch.
+        Value of the last batch.
     seconds : list of float
         Duration of the epoch, validation included.
     best_epoch : int or None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .config import Callback, FitConfig, Schedule
 from .distributed import run_on_ranks
+from .fleet_model import FleetModel
+from .fleet_trainer import FleetHistory, FleetTrainer
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 
-def fit(
-    model: SequenceModel,
+@overload
+def fit(model: FleetModel, x: Any, y: Any, **settings: Any) -> FleetHistory: ...
+@overload
+def fit(model: SequenceModel, x: Any, y: Any = None, **settings: Any) -> History: ...
+def fit(  # type: ignore[misc]
+    model: SequenceModel | FleetModel,
     x: Any,
     y: Any = None,
     *,
@@ -45,13 +51,13 @@ def fit(
     truncate: int | None = None,
     burn_in: int = 0,
     comm: Any = None,
-) -> History:
+) -> History | FleetHistory:
     """Train a model.
 
     Parameters
     ----------
-    model : SequenceModel
-        Model to train, in place.
+    model : SequenceModel or FleetModel
+        Model to train, in place. For a FleetModel of K models see Notes.
     x : array_like, list of array_like, or iterable
         Sequences, as in `SequenceModel.loss_and_grads`; memory-mapped arrays are read batch by batch. With y None, an
         iterable of batches (x, y), (x, y, lengths) or (x, y, lengths, mask), such as a data loader of PyTorch, or a
@@ -125,18 +131,6 @@ def fit(
 
     Notes
     -----
-    With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its shard of the data: x, y,
-    lengths, sample_weight, mask and validation. Training begins with the parameters and random generators of rank 0. A
-    batch is batch_size sequences of all shards together, in proportion to their sizes, and its loss and gradient are
-    means over all of them, whatever their lengths, weights and masks; the result is that of one process with the same
-    batches, except for rounding, and the same bits each time for one number of ranks. Without shuffle, shards
-    ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks and writes the
-    checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the same step,
-    with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its processors. A
-    function as loss that returns one number is taken for the mean over the sequences of its rank.
-
-    Notes
-    -----
     **Truncation.** Each of the batch_size rows of a batch takes a series, goes through it window by window, and then
     takes the next series. A series starts from the learned initial state, or zero, whose gradient comes from its first
     window; with burn_in, from the state after inference over its first steps, which has no gradient. Gradients end at
@@ -145,11 +139,28 @@ def fit(
     window, those that are constant in time too. The loss of a batch is the mean over the steps of its windows.
     Validation runs over whole series, with the state carried; it does not count the burn-in either.
 
-    **Iterables.** One thread reads up to two batches ahead. batch_size and shuffle have no effect on an iterable, lengths,
+    **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable; lengths,
     sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of a batch
     are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
     there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When a run is
     resumed within an epoch, the batches that were already used are read and skipped: x must yield the same ones again.
+
+    **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
+    shard of the data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random
+    generators of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its
+    loss and gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one
+    process with the same batches, except for rounding, and the same bits each time for one number of ranks. Without
+    shuffle, shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks
+    and writes the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the
+    same step, with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its
+    processors. A function as loss that returns one number is taken for the mean over the sequences of its rank.
+
+    **Fleets.** A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths,
+    sample_weight, mask and the parts of validation have an axis K before all others, or are lists of K of what a single
+    run takes; seed may be one integer for all or one for each. Each model has its own order of batches, masks, clipping
+    and early stopping, and costs nothing once it has stopped. The result is a `FleetHistory`, a list of K histories. A
+    model that diverges stops with its last finite parameters and a RuntimeWarning; the others go on. checkpoint,
+    resume, check_loss, truncate, burn_in, comm and iterables of batches are for single models.
 
     Examples
     --------
@@ -186,6 +197,11 @@ def fit(
             model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
         )
 
+    if isinstance(model, FleetModel):
+        if comm is not None:
+            raise ValueError("comm must be None for a FleetModel")
+        of_all: FleetHistory = make(FleetTrainer).run(progress)
+        return of_all
     if comm is not None:
         return run_on_ranks(comm, make, resume, progress)
     trainer = make(Trainer)

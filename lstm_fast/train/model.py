@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
 from .._parameters import EditableParameterized, ParameterTable
+from ..fleet import Fleet
 from ..modules import LSTM, RNN
 from .data import Sequences
 from .head import Head
@@ -44,7 +45,7 @@ class SequenceModel(Predictor, EditableParameterized):
     Parameters
     ----------
     lstm : LSTM or RNN
-        Network. Training the model changes its parameters.
+        Network. Training the model changes its parameters. (Of a Fleet, the result is a `FleetModel`.)
     out_features : int
         Number of outputs.
     readout : {"last", "all", "mean"}, default "last"
@@ -72,6 +73,14 @@ class SequenceModel(Predictor, EditableParameterized):
     """
 
     lstm = Fixed("Recurrent network.", _network)
+    _of_fleet: ClassVar[Any] = None  # FleetModel, which is made of this class
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        """Return a FleetModel for a Fleet: the models of a fleet are made as one is."""
+        lstm = arguments[0] if arguments else options.get("lstm")
+        if isinstance(lstm, Fleet) and cls is SequenceModel:
+            return cls._of_fleet(lstm, *arguments[1:], **{name: one for name, one in options.items() if name != "lstm"})
+        return super().__new__(cls)
 
     def __init__(self, lstm: LSTM | RNN, out_features: int, readout: str = "last", *, seed: Seed = None) -> None:
         self._lstm, self._readout = _network("lstm", lstm), check_readout("readout", readout)

@@ -84,6 +84,34 @@ class Optimizer:
         scale : float, default 1.0
             Factor applied to the gradients.
         """
+        first, second = (*moments, None, None)[:2]
+        _core.optimize(
+            parameters, gradients, first=first, second=second, step=t, lr=lr, scale=scale, **self._constants()
+        )
+
+    def step_rows(
+        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: Array, lr: Array, scale: Array
+    ) -> None:
+        """Perform one step for each row, in place, as `step` would.
+
+        Parameters
+        ----------
+        parameters, gradients : ndarray of shape (K, P)
+            Rows of flat arrays, of one dtype.
+        moments : tuple of ndarray of shape (K, P)
+            State from `moments`.
+        t : ndarray of int64 of shape (K,)
+            Step number of each row, from 1.
+        lr, scale : ndarray of float64 of shape (K,)
+            Learning rate and factor of the gradients of each row.
+        """
+        first, second = (*moments, None, None)[:2]
+        _core.optimize_rows(
+            parameters, gradients, first=first, second=second, step=t, lr=lr, scale=scale, **self._constants()
+        )
+
+    def _constants(self) -> dict[str, Any]:
+        """Return the arguments of the core that are the same at every step."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -123,39 +151,15 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True requires momentum > 0")
         self._n_moments = 1 if self.momentum else 0
 
-    def step(
-        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
-    ) -> None:
-        """Perform one step, in place.
-
-        Parameters
-        ----------
-        parameters, gradients : ndarray
-            Flat arrays of one dtype.
-        moments : tuple of ndarray
-            State from `moments`.
-        t : int
-            Step number, from 1.
-        lr : float
-            Learning rate of this step.
-        scale : float, default 1.0
-            Factor applied to the gradients.
-        """
-        _core.optimize(
-            parameters,
-            gradients,
-            first=moments[0] if moments else None,
-            second=None,
-            step=t,
-            lr=lr,
-            beta_1=self.momentum,
-            beta_2=0.0,
-            epsilon=0.0,
-            weight_decay=self.weight_decay,
-            scale=scale,
-            nesterov=self.nesterov,
-            decoupled=False,
-        )
+    def _constants(self) -> dict[str, Any]:
+        return {
+            "beta_1": self.momentum,
+            "beta_2": 0.0,
+            "epsilon": 0.0,
+            "weight_decay": self.weight_decay,
+            "nesterov": self.nesterov,
+            "decoupled": False,
+        }
 
 
 class Adam(Optimizer):
@@ -196,39 +200,15 @@ class Adam(Optimizer):
         self.betas = _number("betas", betas[0], 0, 1), _number("betas", betas[1], 0, 1)
         self.epsilon = _number("epsilon", epsilon, 0, np.inf, open_low=True)
 
-    def step(
-        self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: int, lr: float, scale: float = 1.0
-    ) -> None:
-        """Perform one step, in place.
-
-        Parameters
-        ----------
-        parameters, gradients : ndarray
-            Flat arrays of one dtype.
-        moments : tuple of ndarray
-            State from `moments`.
-        t : int
-            Step number, from 1.
-        lr : float
-            Learning rate of this step.
-        scale : float, default 1.0
-            Factor applied to the gradients.
-        """
-        _core.optimize(
-            parameters,
-            gradients,
-            first=moments[0],
-            second=moments[1],
-            step=t,
-            lr=lr,
-            beta_1=self.betas[0],
-            beta_2=self.betas[1],
-            epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
-            scale=scale,
-            nesterov=False,
-            decoupled=self._decoupled,
-        )
+    def _constants(self) -> dict[str, Any]:
+        return {
+            "beta_1": self.betas[0],
+            "beta_2": self.betas[1],
+            "epsilon": self.epsilon,
+            "weight_decay": self.weight_decay,
+            "nesterov": False,
+            "decoupled": self._decoupled,
+        }
 
 
 class AdamW(Adam):

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 
 METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "bcast")  # of mpi4py, which are all we call
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
+CHUNK = 2**13  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
 
 
@@ -169,7 +170,7 @@ class Ranks:
 
     def prepare(self, n: int, dtype: DType) -> None:
         """Allocate the buffers of gradients of n numbers."""
-        n_blocks = 1 if self.size <= 2 or n * dtype.itemsize * self.size <= SMALL else self.size
+        n_blocks = 1 if n * dtype.itemsize * self.size <= SMALL else self.size
         block = -(-n // n_blocks)
         numbers = [(name, np.float64) for name in ("status", "loss", "weight")]
         message = np.dtype([*numbers, ("gradient", dtype, (block,))], align=True)
@@ -185,8 +186,9 @@ class Ranks:
 
         The action returns those of this rank's part; None if it has none.
         The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
-        so that its bits depend on the number of ranks alone, not on the MPI library or the network. Each rank adds one
-        block of the gradient; it is small gradients, or two ranks, for which everyone adds everything: half the calls.
+        so that its bits depend on the number of ranks alone, not on the MPI library or the network, whose Allreduce may
+        add in any order. Each rank adds one block of the gradient and sends it to all others, as much data as an
+        Allreduce moves. Of small gradients everyone adds everything, which takes one call instead of two.
         """
         assert self._buffers is not None
         send, receive = self._buffers
@@ -236,15 +238,20 @@ def _text(error: BaseException) -> str:
 
 
 def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
+    """Return the mean of losses and gradients, and the sum of the weights."""
     weights = parts["weight"].tolist()
-    total = sum(weights)
-    gradients, loss, mean = parts["gradient"], 0.0, None
-    for rank, weight in enumerate(weights):
-        if weight > 0:  # what has no weight may hold NaN
-            share = weight / total
-            term = np.multiply(gradients[rank], share, dtype=np.float64)
-            mean = term if mean is None else np.add(mean, term, out=mean)
-            loss += share * float(parts["loss"][rank])
-    if mean is None:
-        return 0.0, 0.0, np.zeros(gradients.shape[1], gradients.dtype)
-    return loss, total, mean.astype(gradients.dtype)
+    total, loss, gradients = sum(weights), 0.0, parts["gradient"]
+    shares = [(rank, weight / total) for rank, weight in enumerate(weights) if weight > 0]  # others may hold NaN
+    for rank, share in shares:
+        loss += share * float(parts["loss"][rank])
+    mean = np.zeros(gradients.shape[1], gradients.dtype)
+    sums, term = np.empty((2, min(CHUNK, len(mean))))
+    for begin in range(0, len(mean) if shares else 0, CHUNK):
+        part = slice(begin, begin + CHUNK)
+        n = len(mean[part])
+        for k, (rank, share) in enumerate(shares):
+            np.multiply(gradients[rank, part], share, out=(term if k else sums)[:n], dtype=np.float64)
+            if k:
+                sums[:n] += term[:n]
+        mean[part] = sums[:n]
+    return loss, total, mean

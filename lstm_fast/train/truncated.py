@@ -103,12 +103,15 @@ class WindowBatch:
     def _start(self, model: SequenceModel, before: Any, num_threads: int | None) -> tuple[Any, Array | None]:
         """Return the state before the window, and its resets: a learned initial state needs them for its gradient."""
         lstm, carried = model.lstm, self.window.carried
+        if carried is None or (carried >= 0).any():
+            check_state(model, self.window.n_before, before)
+        if carried is None:
+            return before if lstm.has_cell_state else before[0], None
         is_new, resets = carried < 0, None
         if is_new.all() and not self.burn_in:
             return None, None
         state = [np.zeros((lstm.num_layers, len(carried), size), lstm.dtype) for size in state_sizes(model)]
         if not is_new.all():
-            check_state(model, self.window.n_before, before)
             for own, old in zip(state, before):
                 own[:, ~is_new] = old[:, carried[~is_new]]
         if is_new.any() and self.burn_in:

@@ -22,8 +22,9 @@ class Window(NamedTuple):
 
     series, begins : ndarray of shape (B,)
         Series of each row, and the step at which its window begins.
-    carried : ndarray of shape (B,)
-        Position of the row in the window before, whose state it continues; -1 where the series begins.
+    carried : ndarray of shape (B,) or None
+        Position of the row in the window before, whose state it continues; -1 where the series begins. None: all rows
+        continue those of the window before, in their order.
     n : int
         Number of steps of the longest row.
     n_before : int
@@ -32,7 +33,7 @@ class Window(NamedTuple):
 
     series: Array
     begins: Array
-    carried: Array
+    carried: Array | None
     n: int
     n_before: int
 
@@ -81,7 +82,7 @@ class WindowPlan:
         for number in range(first, len(self)):
             if number in changes:
                 active = self.active(number)
-            carried = np.arange(len(active))
+            carried = None
             if active is not before:
                 place_of = {place: k for k, place in enumerate(before.tolist())}
                 carried = np.array([place_of.get(place, -1) for place in active.tolist()], np.int64)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lstm_fast.h"
+#include "lstm_fleet.h"
 #include "trial.h"
 
 static int n_wrong;
@@ -209,6 +210,58 @@ static uint64_t run_interrupted(const struct lstm_isa *isa, enum lstm_dtype dtyp
     return finish(&t);
 }
 
+/* ---- fleets ------------------------------------------------------------------------------------------------------ */
+
+/* Forward, backward and readout of models, with a model in each lane or not: the same results. */
+static uint64_t run_fleet(const struct lstm_isa *isa, enum lstm_dtype dtype, bool has_lanes) {
+    struct trial t = begin(isa, dtype);
+    const int64_t K = 19, T = 70, B = 1, I = 3, H = 2, G = 4 * H, P = G * (I + H + 2);
+    const struct lstm_model m = {
+        .dtype = dtype, .input_size = I, .hidden_size = H, .num_layers = 1, .num_directions = 1};
+    const struct lstm_call call = {.model = m, .isa = isa, .T = T, .B = B, .n_threads = 2};
+    const int64_t element = dtype == LSTM_F32 ? 4 : 8;
+    char *p = in(&t, K * P), *d = out(&t, K * P);
+    const struct lstm_weights w = {.weight_ih = p,
+                                   .weight_hh = p + element * G * I,
+                                   .bias_ih = p + element * G * (I + H),
+                                   .bias_hh = p + element * G * (I + H + 1)};
+    const struct lstm_weight_gradients d_w = {.d_weight_ih = d,
+                                              .d_weight_hh = d + element * G * I,
+                                              .d_bias_ih = d + element * G * (I + H),
+                                              .d_bias_hh = d + element * G * (I + H + 1)};
+    const struct lstm_fleet fleet = {.n_models = K,
+                                     .weights = &w,
+                                     .weights_stride = P,
+                                     .gradients_stride = P,
+                                     .x_stride = T * B * I,
+                                     .output_stride = T * B * H,
+                                     .d_output_stride = T * B * H,
+                                     .d_x_stride = T * B * I,
+                                     .lanes = has_lanes ? isa : NULL};
+    int64_t bytes;
+    check(lstm_tape_bytes(&call, &bytes), "lstm_tape_bytes");
+    struct lstm_forward f = {.call = call, .tape = block(&t, K * ((bytes + 63) / 64 * 64))};
+    f.x = (struct lstm_sequence){in(&t, K * T * B * I), B * I, I};
+    f.output = (struct lstm_sequence){out(&t, K * T * B * H), B * H, H};
+    f.h_0 = in(&t, K * B * H), f.h_n = out(&t, K * B * H), f.c_n = out(&t, K * B * H);
+    check(lstm_fleet_forward_bytes(&fleet, &call, true, &bytes), "lstm_fleet_forward_bytes");
+    f.workspace = block(&t, bytes);
+    check(lstm_fleet_forward(&fleet, &f), "lstm_fleet_forward");
+    struct lstm_backward b = {.call = call, .x = f.x, .h_0 = f.h_0, .d_weights = &d_w, .tape = f.tape};
+    b.d_output = (struct lstm_sequence){in(&t, K * T * B * H), B * H, H};
+    b.d_x = (struct lstm_sequence){out(&t, K * T * B * I), B * I, I};
+    b.d_h_0 = out(&t, K * B * H), b.d_c_0 = out(&t, K * B * H);
+    check(lstm_fleet_backward_bytes(&fleet, &call, &bytes), "lstm_fleet_backward_bytes");
+    b.workspace = block(&t, bytes);
+    check(lstm_fleet_backward(&fleet, &b), "lstm_fleet_backward");
+    struct lstm_linear a = {.call = call, .n = T * B, .n_inputs = H, .n_outputs = 2, .x = f.output.data};
+    a.weight = p, a.bias = p + element * 2 * H, a.y = out(&t, K * T * B * 2);
+    check(lstm_fleet_linear_bytes(&fleet, &a, &bytes), "lstm_fleet_linear_bytes");
+    a.workspace = block(&t, bytes);
+    check(lstm_fleet_linear(&fleet, &a), "lstm_fleet_linear");
+    return finish(&t);
+}
+
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 static void run_sizes(const struct lstm_isa *isa, enum lstm_dtype dtype) {
@@ -266,6 +319,8 @@ int main(int n_words, char **words) {
                 got[n++] = run_activations(isa, dtype);
                 for (int split = LSTM_SPLIT_BEST; split <= LSTM_SPLIT_UNITS; split++)
                     got[n++] = run_interrupted(isa, dtype, split);
+                got[n++] = run_fleet(isa, dtype, true);
+                expect(got[n - 1] == run_fleet(isa, dtype, false), "lanes change a fleet", isa);
                 run_sizes(isa, dtype);
             }
             n = 8;

@@ -50,6 +50,7 @@ static void take_options(struct trial *t, const struct wish *w) {
     m->coupled_gates = o->coupled_gates, m->cell_clip = o->cell_clip, m->gate_clip = o->gate_clip;
     m->activation = o->activation, m->recurrent_activation = o->recurrent_activation;
     m->cell_activation = o->cell_activation, m->initial_state = o->initial_state;
+    m->index_input = o->index_input;
     t->LD = t->s.L * t->s.D;
     t->R = m->proj_size ? m->proj_size : t->s.H;
     t->W = t->s.D * t->R;
@@ -72,6 +73,15 @@ static void spoil(float *x, int64_t rows, int64_t width) {
         else
             x[row * width + row % width] = NAN;
     }
+}
+
+/* x, numbers or symbols. */
+static struct lstm_sequence make_x(struct trial *t) {
+    const struct shape s = t->s;
+    if (!t->model.index_input) return (struct lstm_sequence){in(t, t->n * s.I), s.B * s.I, s.I};
+    int64_t *symbols = integers(t, t->n);
+    for (int64_t k = 0; k < t->n; k++) symbols[k] = k * 5 % s.I;
+    return (struct lstm_sequence){symbols, s.B, 1};
 }
 
 static void stop_at(struct lstm_call *call, struct questions *q, int n) {
@@ -97,7 +107,7 @@ static uint64_t run(const struct lstm_isa *isa, enum lstm_dtype dtype, const str
     struct lstm_forward f = {.call = t.call, .packed = pack(&t, weights, false)};
     check(lstm_tape_bytes(&t.call, &bytes), "lstm_tape_bytes");
     if (trains) f.tape = block(&t, bytes);
-    f.x = (struct lstm_sequence){in(&t, t.n * s.I), s.B * s.I, s.I};
+    f.x = make_x(&t);
     if (w->has_nan) spoil((void *)f.x.data, t.n, s.I);
     if (w->has_states) f.h_0 = in(&t, h_size), f.c_0 = has_c ? in(&t, c_size) : NULL;
     f.output = (struct lstm_sequence){out(&t, t.n * t.W), s.B * t.W, t.W};
@@ -113,7 +123,7 @@ static uint64_t run(const struct lstm_isa *isa, enum lstm_dtype dtype, const str
         struct lstm_backward b = {.call = t.call, .x = f.x, .h_0 = f.h_0, .c_0 = f.c_0, .d_weights = d, .tape = f.tape};
         b.packed = pack(&t, weights, true), b.packed_forward = f.packed;
         b.d_output = (struct lstm_sequence){in(&t, t.n * t.W), s.B * t.W, t.W};
-        b.d_x = (struct lstm_sequence){out(&t, t.n * s.I), s.B * s.I, s.I};
+        if (!t.model.index_input) b.d_x = (struct lstm_sequence){out(&t, t.n * s.I), s.B * s.I, s.I};
         b.d_h_0 = out(&t, h_size), b.d_c_0 = has_c ? out(&t, c_size) : NULL;
         check(lstm_backward_bytes(&b.call, &bytes), "lstm_backward_bytes");
         b.workspace = block(&t, bytes);
@@ -161,6 +171,8 @@ static int make_wishes(struct wish *w) {
         {.initial_state = true},
         {.coupled_gates = true, .recurrent_activation = {LSTM_SIGMOID, 0, 0}, .gate_clip = 1},
         {.layer_norm = true, .initial_state = true, .cell_clip = 0.5},
+        {.index_input = true},
+        {.index_input = true, .layer_norm = true, .proj_size = 5},
     };
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
         for (int format = 0; format < 2; format++) {

@@ -10,9 +10,6 @@
 #include "step_backward.h"
 #include "vector.h"
 
-#define JOINED(a, b) a##_##b
-#define JOIN(a, b) JOINED(a, b)
-
 const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .int8_group = INT8_GROUP,
     .int8_offset = INT8_OFFSET,

@@ -15,6 +15,7 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 /* Tile sizes: see tile.h. */
 #define TILE_ROWS 3
 #define TILE_PANELS(rows) ((rows) == 1 ? 3 : 1)
+#define PAIRS_BELOW 0
 
 #define HOLD(v) __asm__("" : "+x"(v))
 

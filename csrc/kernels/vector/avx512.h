@@ -19,7 +19,9 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 /* Fewer panels of one row than these are taken in pairs, not in fours: 15 % of a step of H = 64, whose 64 KB of weights
  * are then half read from L1, as steps alternate their direction; 3-5 % at H = 80 and 96. (More panels: 2-5 % slower;
  * float64: 9 % slower at H = 32, 3 % faster at H = 48, no difference elsewhere.) */
-#ifndef LSTM_DOUBLE
+#ifdef LSTM_DOUBLE
+#define PAIRS_BELOW 0
+#else
 #define PAIRS_BELOW 7
 #endif
 

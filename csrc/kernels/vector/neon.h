@@ -9,6 +9,7 @@
 /* Tile sizes: see tile.h. */
 #define TILE_ROWS 6
 #define TILE_PANELS(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
+#define PAIRS_BELOW 0
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return vfmaq_f64(c, a, b); }

@@ -8,6 +8,7 @@
 /* Tile sizes: see tile.h. */
 #define TILE_ROWS 3
 #define TILE_PANELS(rows) ((rows) == 1 ? 3 : 1)
+#define PAIRS_BELOW 0
 
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
 ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return c - a * b; }

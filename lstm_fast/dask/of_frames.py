@@ -1,45 +1,18 @@
-"""Predictions of a saved model for collections of many machines: Dask, and iterators of frames for Spark and Ray.
-
-    pip install "lstm_fast[dask]"
-
-A task computes on one thread unless told otherwise: engines run one task for each processor, and tasks that each start
-a thread for each processor take the processors from one another.
-"""
+"""Predictions for pandas frames, one after the other: for Dask, Spark and Ray."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arguments
-from ._errors import type_name
-from .train import QuantizedModel, SequenceModel, load
+from .. import _arguments
+from .model_files import Model, read_model
 
 if TYPE_CHECKING:
-    from ._types import Array
-
-__all__ = ["predict", "frames", "FramePredictor"]
-
-Model = SequenceModel | QuantizedModel
-
-
-def _read(model: Any) -> Model:
-    """Return a model, or that of a file, which each process reads once until the file changes."""
-    if isinstance(model, Model):
-        return model
-    if not isinstance(model, str | os.PathLike):
-        raise TypeError(f"model must be a SequenceModel, a QuantizedModel or the path of one, got {type_name(model)}")
-    path, status = os.path.abspath(os.fspath(model)), os.stat(model)
-    return _read_once(path, (status.st_mtime_ns, status.st_size, status.st_ino))
-
-
-@lru_cache(maxsize=8)
-def _read_once(path: str, version: tuple[int, ...]) -> Model:
-    return load(path)
+    from .._types import Array
 
 
 class FramePredictor:
@@ -75,7 +48,7 @@ class FramePredictor:
         batch_size: int = 256,
         num_threads: int = 1,
     ) -> None:
-        _read(model)  # a missing or damaged file is an error here, not on a worker
+        read_model(model)  # a missing or damaged file is an error here, not on a worker
         self.model, self.by, self.keep = model, by, list(keep)
         self.columns = None if columns is None else list(columns)
         self.batch_size = _arguments.positive_integer("batch_size", batch_size)
@@ -117,14 +90,17 @@ class FramePredictor:
         """
         import pandas
 
-        model, by = _read(self.model), [] if self.by is None else self.by if isinstance(self.by, list) else [self.by]
+        model, by = (
+            read_model(self.model),
+            [] if self.by is None else self.by if isinstance(self.by, list) else [self.by],
+        )
         columns = self.columns
         if columns is None:
             columns = [name for name in frame.columns if name not in by and name not in self.keep]
         for name in [*columns, *by, *self.keep]:
             if name not in frame.columns:
                 raise ValueError(f"frame must have a column {name!r}, got {list(frame.columns)!r:.300}")
-        values = _numbers(frame[columns], model.dtype)
+        values = _numbers(frame[columns], np.dtype(np.int64) if model.lstm.index_input else model.dtype)
         if self.by is None:
             rows, index, kept = self._of_rows(model, values), frame.index, frame[self.keep]
         else:
@@ -143,21 +119,22 @@ class FramePredictor:
 
     def _of_rows(self, model: Model, values: Array) -> Array:
         """Predictions for rows that are sequences."""
-        I, n_columns = model.lstm.input_size, values.shape[1]
+        I, n_columns = _n_features(model), values.shape[1]
         if n_columns % I or model.readout == "all":
             raise ValueError(
-                f"frame must have a multiple of input_size = {I} columns, and readout must not be 'all', for rows that "
+                f"frame must have a multiple of {I} columns (input_size), and readout must not be 'all', for rows that "
                 f"are sequences, got {n_columns} columns and {model.readout!r}; for rows that are steps, name the "
                 "column of their series: by="
             )
-        x = values.reshape(len(values), n_columns // I, I)
+        x = values if model.lstm.index_input else values.reshape(len(values), n_columns // I, I)
         x = x if model.lstm.batch_first else x.swapaxes(0, 1)
         return model.predict(x, batch_size=self.batch_size, num_threads=self.num_threads)
 
     def _of_series(self, model: Model, series: list[Array]) -> Array:
         """Predictions for series: one row of each, or with readout "all" the rows of their steps."""
-        if series and series[0].shape[1] != model.lstm.input_size:
-            raise ValueError(f"columns must name {model.lstm.input_size} features, got {series[0].shape[1]}")
+        if series and series[0].shape[1] != _n_features(model):
+            raise ValueError(f"columns must name {_n_features(model)} features, got {series[0].shape[1]}")
+        series = [one[:, 0] for one in series] if model.lstm.index_input else series
         rows = model.predict(series, batch_size=self.batch_size, num_threads=self.num_threads)
         if model.readout != "all":
             return rows
@@ -165,11 +142,19 @@ class FramePredictor:
         return np.concatenate(parts) if parts else np.zeros((0, model.out_features), model.dtype)
 
 
+def _n_features(model: Model) -> int:
+    """Numbers of a step: input_size, or one symbol."""
+    n: int = 1 if model.lstm.index_input else model.lstm.input_size
+    return n
+
+
 def _numbers(frame: Any, dtype: Any) -> Array:
     for name, kind in frame.dtypes.items():
-        if kind.kind not in "biuf":
-            raise ValueError(f"column {name!r} must be of numbers, got {kind}: name the columns of features: columns=")
-    return np.ascontiguousarray(frame.to_numpy(dtype, na_value=np.nan))
+        if kind.kind not in ("biu" if dtype.kind == "i" else "biuf"):
+            what = "integers" if dtype.kind == "i" else "numbers"
+            raise ValueError(f"column {name!r} must be of {what}, got {kind}: name the columns of features: columns=")
+    missing = {} if dtype.kind == "i" else {"na_value": np.nan}
+    return np.ascontiguousarray(frame.to_numpy(dtype, **missing))
 
 
 def _codes(keys: Any) -> tuple[Array, Any]:
@@ -243,126 +228,3 @@ def frames(
     (['a', 'b'], ['prediction'])
     """
     return FramePredictor(model, by=by, columns=columns, keep=keep, batch_size=batch_size, num_threads=num_threads)
-
-
-def predict(
-    model: Model | str | os.PathLike[str],
-    collection: Any,
-    *,
-    lengths: Any = None,
-    by: Hashable | list[Hashable] | None = None,
-    columns: Sequence[Hashable] | None = None,
-    keep: Sequence[Hashable] = (),
-    batch_size: int = 256,
-    num_threads: int = 1,
-) -> Any:
-    """Predict for the sequences of a Dask collection, lazily; order and index are kept.
-
-    Parameters
-    ----------
-    model : SequenceModel, QuantizedModel or path
-        Model, or its file, which every worker must be able to read. A file is read once in each process, a model sent
-        to each worker once.
-    collection : dask.array.Array, dask.bag.Bag or dask.dataframe.DataFrame
-        Sequences: an array (N, T, I) or (T, N, I), as the network's batch_first says, divided along N; a bag of arrays
-        (T, I); a frame, as in `frames`.
-    lengths : array_like or dask.array.Array of int of shape (N,), optional
-        For an array: length of each sequence.
-    by : column name or list of column names, optional
-        For a frame, as in `frames`: the rows of one series have to be in one partition.
-    columns : list of column names, optional
-        For a frame, as in `frames`.
-    keep : list of column names, default ()
-        For a frame, as in `frames`.
-    batch_size : int, default 256
-        Number of sequences to run at a time.
-    num_threads : int, default 1
-        Maximum number of threads of a task. A worker runs as many tasks at a time as it has threads of its own.
-
-    Returns
-    -------
-    dask.array.Array, dask.bag.Bag or dask.dataframe.DataFrame
-        Predictions, of the kind of the collection and in its partitions.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is invalid; the message names it.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import lstm_fast as lf
-    >>> model = lf.train.SequenceModel(lf.LSTM(1, 8, batch_first=True, seed=0), out_features=2, seed=0)
-    >>> x = da.ones((100, 20, 1), chunks=(25, 20, 1))
-    >>> lf.dask.predict(model, x).compute().shape
-    (100, 2)
-    """
-    try:
-        import dask.array
-        import dask.bag
-    except ImportError:
-        raise ImportError('lstm_fast.dask.predict needs Dask: pip install "lstm_fast[dask]"') from None
-    read = _read(model)
-    options: dict[str, Any] = {
-        "batch_size": _arguments.positive_integer("batch_size", batch_size),
-        "num_threads": _arguments.positive_integer("num_threads", num_threads),
-    }
-    is_frame = callable(getattr(collection, "map_partitions", None)) and hasattr(collection, "columns")
-    for name, value in {} if is_frame else {"by": by, "columns": columns, "keep": list(keep) or None}.items():
-        if value is not None:
-            raise ValueError(f"{name} must be left out unless collection is a frame, got {type_name(collection)}")
-    if lengths is not None and not isinstance(collection, dask.array.Array):
-        raise ValueError(f"lengths must be None unless collection is an array, got {type_name(collection)}")
-    shared: Any = dask.delayed(model) if isinstance(model, Model) else os.path.abspath(model)  # one copy for all tasks
-    if isinstance(collection, dask.array.Array):
-        return _of_array(read, shared, collection, lengths, options)
-    if isinstance(collection, dask.bag.Bag):
-        return collection.map_partitions(_of_list, shared, **options)
-    if is_frame:
-        options |= {"by": by, "columns": columns, "keep": list(keep)}
-        meta = _of_frame(collection._meta, model, **options)
-        result = collection.map_partitions(_of_frame, shared, **options, meta=meta)
-        return result if by is None or read.readout == "all" else result.clear_divisions()
-    raise TypeError(f"collection must be an array, bag or data frame of Dask, got {type_name(collection)}")
-
-
-def _of_array(model: Model, shared: Any, x: Any, lengths: Any, options: dict[str, Any]) -> Any:
-    import dask.array
-
-    lstm, O = model.lstm, model.out_features
-    if x.ndim != 3 or x.shape[2] != lstm.input_size:
-        raise ValueError(f"collection must have 3 axes, the last of input_size = {lstm.input_size}, got {x.shape}")
-    axes, steps = ("nti", 1) if lstm.batch_first else ("tni", 0)
-    x = x.rechunk({steps: -1, 2: -1})
-    results = axes[:2] + "o" if model.readout == "all" else "no"
-    pairs: list[Any] = [x, axes]
-    if lengths is not None:
-        if lengths.shape != x.shape[1 - steps : 2 - steps]:
-            raise ValueError(f"lengths must have shape (N,) = ({x.shape[1 - steps]},), got {lengths.shape}")
-        pairs += [dask.array.asarray(lengths).rechunk((x.chunks[1 - steps],)), "n"]
-    return dask.array.blockwise(
-        _of_block,
-        results,
-        *pairs,
-        model=shared,
-        **options,
-        new_axes={"o": O},
-        concatenate=True,
-        dtype=model.dtype,
-        meta=np.zeros((0,) * len(results), model.dtype),
-    )
-
-
-def _of_block(x: Array, lengths: Any = None, *, model: Any, **options: int) -> Array:
-    return _read(model).predict(x, lengths, **options)
-
-
-def _of_list(sequences: Iterable[Any], model: Any, **options: int) -> list[Array]:
-    read, sequences = _read(model), list(sequences)
-    rows = read.predict(sequences, **options)
-    return [row[: len(one)] if read.readout == "all" else row for row, one in zip(rows, sequences)]
-
-
-def _of_frame(frame: Any, model: Any, **options: Any) -> Any:
-    return FramePredictor(model, **options).predict(frame)

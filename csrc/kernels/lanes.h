@@ -1,0 +1,180 @@
+/* Lanes across models, forward (csrc/lanes.h). Every array is transposed as it is read, so that a vector holds one number
+ * of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model where these have
+ * one of each unit: the same operations in the same order. */
+#ifndef LSTM_KERNELS_LANES_H
+#define LSTM_KERNELS_LANES_H
+
+#include "../compiler.h"
+#include "../lanes.h"
+#include "../real.h"
+#include "cell.h"
+#include "vector.h"
+
+/* ---- transposition ----------------------------------------------------------------------------------------------- */
+
+/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. */
+static void into_lanes(int64_t n, const real *from, int64_t stride, real *to) {
+    for (int64_t lane = 0; from && lane < VL; lane++)
+        for (int64_t k = 0; k < n; k++) to[k * VL + lane] = from[lane * stride + k];
+    for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
+}
+
+static void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride) {
+    for (int64_t lane = 0; lane < VL; lane++)
+        for (int64_t k = 0; k < n; k++) to[lane * stride + k] = from[k * VL + lane];
+}
+
+static real *lane_row(const struct lstm_lane_sequence *s, int64_t t, int64_t b) {
+    return (real *)s->data + t * s->step_stride + b * s->row_stride;
+}
+
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
+
+struct lane_weights {
+    real *ih, *hh, *bias; /* (4H, I), (4H, H), (4H) vectors */
+};
+
+/* Returns the end of what it has filled. */
+static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weights *w) {
+    const int64_t I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, stride = a->weights_stride;
+    w->ih = to, w->hh = w->ih + G * I * VL, w->bias = w->hh + G * H * VL;
+    into_lanes(G * I, a->weights.weight_ih, stride, w->ih);
+    into_lanes(G * H, a->weights.weight_hh, stride, w->hh);
+    const real *b_ih = a->weights.bias_ih, *b_hh = a->weights.bias_hh;
+    for (int64_t k = 0; k < G; k++)
+        for (int64_t lane = 0; lane < VL; lane++)
+            w->bias[k * VL + lane] = (b_ih ? b_ih[lane * stride + k] : 0) + (b_hh ? b_hh[lane * stride + k] : 0);
+    return w->bias + G * VL;
+}
+
+/* ---- products ---------------------------------------------------------------------------------------------------- */
+
+/* sums[r][j] += left[r] . right[j] for n chains of each of `rows` rows; left rows are `row` numbers apart, right rows
+ * `apart`. Blocks as in tile.h. */
+ALWAYS_INLINE void lane_products(const int rows, const int n, int64_t depth, const real *left, int64_t row,
+                                 const real *right, int64_t apart, vec *sums) {
+    for (int64_t begin = 0; begin < depth; begin += LSTM_SUM_BLOCK) {
+        const int64_t end = depth - begin < LSTM_SUM_BLOCK ? depth : begin + LSTM_SUM_BLOCK;
+        vec acc[8];
+        UNROLL
+        for (int j = 0; j < rows * n; j++) acc[j] = zero();
+        for (int64_t k = begin; k < end; k++) {
+            vec l[2];
+            UNROLL
+            for (int r = 0; r < rows; r++) l[r] = load(left + r * row + k * VL);
+            UNROLL
+            for (int j = 0; j < n; j++) {
+                const vec w = load(right + j * apart + k * VL);
+                UNROLL
+                for (int r = 0; r < rows; r++) acc[r * n + j] = vfma(l[r], w, acc[r * n + j]);
+            }
+        }
+        UNROLL
+        for (int j = 0; j < rows * n; j++) sums[j] += acc[j];
+    }
+}
+
+/* The pre-activations of `rows` rows, (4H) vectors each: eight chains at a time, for their latency. */
+ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weights *w, int64_t I, int64_t H, int64_t j,
+                             const real *x, const real *h_prev, real *pre) {
+    vec sums[8];
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int k = 0; k < n; k++) sums[r * n + k] = load(w->bias + (j + k) * VL);
+    }
+    lane_products(rows, n, I, x, I * VL, w->ih + j * I * VL, I * VL, sums);
+    lane_products(rows, n, H, h_prev, H * VL, w->hh + j * H * VL, H * VL, sums);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int k = 0; k < n; k++) store(pre + (r * LSTM_GATES * H + j + k) * VL, sums[r * n + k]);
+    }
+}
+
+/* Of one row or two (4H is a multiple of 4). */
+static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, int64_t H, const real *x,
+                     const real *h_prev, real *pre) {
+    const int64_t G = LSTM_GATES * H;
+    for (int64_t j = 0; n_rows == 2 && j < G; j += 4) lane_rows(2, 4, w, I, H, j, x, h_prev, pre);
+    for (int64_t j = 0; n_rows == 1 && j < G; j += G - j < 8 ? 4 : 8) {
+        if (G - j < 8)
+            lane_rows(1, 4, w, I, H, j, x, h_prev, pre);
+        else
+            lane_rows(1, 8, w, I, H, j, x, h_prev, pre);
+    }
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
+
+/* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. */
+static void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
+    for (int64_t u = 0; u < H; u++) {
+        const vec sums[] = {load(pre + u * VL), load(pre + (H + u) * VL), load(pre + (2 * H + u) * VL), zero()};
+        const struct memory m = cell_memory(NULL, 0, sums, load(c_prev + u * VL));
+        store(c + u * VL, m.c);
+        if (!gates) continue;
+        store(gates + (u * LSTM_GATES + LSTM_GATE_I) * VL, m.i);
+        store(gates + (u * LSTM_GATES + LSTM_GATE_F) * VL, m.f);
+        store(gates + (u * LSTM_GATES + LSTM_GATE_G) * VL, m.g);
+    }
+    for (int64_t u = 0; u < H; u++) {
+        const vec new_c = load(c + u * VL);
+        const struct output output = cell_output(NULL, 0, load(pre + (LSTM_GATE_O * H + u) * VL), new_c, new_c);
+        store(h + u * VL, output.h);
+        if (gates) store(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL, output.o);
+    }
+}
+
+/* The states of all rows from arrays (B, H) of each model, and back. */
+static void states_into_lanes(const struct lstm_lanes *a, const void *from, real *to) {
+    into_lanes(a->B * a->hidden_size, from, a->B * a->hidden_size, to);
+}
+static void states_out_of_lanes(const struct lstm_lanes *a, const real *from, void *to) {
+    out_of_lanes(a->B * a->hidden_size, from, to, a->B * a->hidden_size);
+}
+
+/* The parts of a tape. */
+struct lane_tape {
+    real *gates, *c, *h;
+};
+static struct lane_tape lane_tape_of(const struct lstm_lanes *a) {
+    const int64_t rows = a->T * a->B, H = a->hidden_size;
+    struct lane_tape tape = {.gates = a->tape};
+    tape.c = tape.gates + rows * LSTM_GATES * H * VL;
+    tape.h = tape.c + (rows + a->B) * H * VL;
+    return tape;
+}
+
+/* The kernel. */
+static void lanes_forward(const struct lstm_lanes *a) {
+    const int64_t B = a->B, I = a->input_size, H = a->hidden_size, state = B * H * VL;
+    const int64_t G = LSTM_GATES * H;
+    struct lane_weights w;
+    real *x = pack_lanes(a, a->workspace, &w), *pre = x + 2 * I * VL, *h_0 = pre + 2 * G * VL;
+    const struct lane_tape tape = lane_tape_of(a);
+    real *h_prev = h_0, *h = h_0 + state, *c = a->tape ? tape.c : h + state;
+    states_into_lanes(a, a->h_0, h_0);
+    states_into_lanes(a, a->c_0, c);
+    for (int64_t t = 0; t < a->T; t++) {
+        real *c_new = a->tape ? c + state : c;
+        if (a->tape) h = tape.h + t * state;
+        for (int64_t b = 0, n; b < B; b += n) {
+            n = B - b < 2 ? 1 : 2;
+            for (int64_t r = 0; r < n; r++) into_lanes(I, lane_row(&a->x, t, b + r), a->x.model_stride, x + r * I * VL);
+            lane_pre(n, &w, I, H, x, h_prev + b * H * VL, pre);
+            for (int64_t r = 0; r < n; r++) {
+                const int64_t row = (b + r) * H * VL;
+                lane_cells(H, pre + r * G * VL, c + row, c_new + row, h + row,
+                           a->tape ? tape.gates + (t * B + b + r) * G * VL : NULL);
+                out_of_lanes(H, h + row, lane_row(&a->output, t, b + r), a->output.model_stride);
+            }
+        }
+        real *last = h_prev;
+        h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */
+    }
+    states_out_of_lanes(a, h_prev, a->h_n);
+    states_out_of_lanes(a, c, a->c_n);
+}
+
+#endif

@@ -1,0 +1,207 @@
+/* Lanes across models, backward (csrc/lanes.h): the operations of step_backward.h, product.h and outer.h. */
+#ifndef LSTM_KERNELS_LANES_BACKWARD_H
+#define LSTM_KERNELS_LANES_BACKWARD_H
+
+#include <string.h>
+
+#include "../compiler.h"
+#include "../lanes.h"
+#include "../plan.h"
+#include "../real.h"
+#include "cell.h"
+#include "lanes.h"
+#include "vector.h"
+
+/* ---- products with the weights ----------------------------------------------------------------------------------- */
+
+/* y[c] = sum of d_gates[unit][gate] w[gate * H + unit][c] over units and, within a unit, gates, for n columns. */
+ALWAYS_INLINE void lane_columns(const int n, int64_t H, const real *d_gates, const real *w, int64_t columns, vec *y) {
+    const int64_t per_block = LSTM_SUM_BLOCK / LSTM_GATES;
+    UNROLL
+    for (int j = 0; j < n; j++) y[j] = zero();
+    for (int64_t begin = 0; begin < H; begin += per_block) {
+        const int64_t end = H - begin < per_block ? H : begin + per_block;
+        vec acc[8];
+        UNROLL
+        for (int j = 0; j < n; j++) acc[j] = zero();
+        for (int64_t u = begin; u < end; u++) {
+            UNROLL
+            for (int gate = 0; gate < LSTM_GATES; gate++) {
+                const vec d = load(d_gates + (u * LSTM_GATES + gate) * VL);
+                const real *row = w + (gate * H + u) * columns * VL;
+                UNROLL
+                for (int j = 0; j < n; j++) acc[j] = vfma(d, load(row + j * VL), acc[j]);
+            }
+        }
+        UNROLL
+        for (int j = 0; j < n; j++) y[j] += acc[j];
+    }
+}
+
+static void lane_product_backward(int64_t H, const real *d_gates, const real *w, int64_t columns, real *to) {
+    vec y[8];
+    for (int64_t c = 0, n; c < columns; c += n) {
+        n = columns - c >= 8 ? 8 : columns - c >= 4 ? 4 : 1;
+        if (n == 8)
+            lane_columns(8, H, d_gates, w + c * VL, columns, y);
+        else if (n == 4)
+            lane_columns(4, H, d_gates, w + c * VL, columns, y);
+        else
+            lane_columns(1, H, d_gates, w + c * VL, columns, y);
+        for (int64_t j = 0; j < n; j++) store(to + (c + j) * VL, y[j]);
+    }
+}
+
+/* ---- weight gradients -------------------------------------------------------------------------------------------- */
+
+/* Rows that wait for their block to be complete: x and h_prev, and d_gates. */
+struct lane_block {
+    real *left, *right; /* (n, I + H) and (n, H, 4) vectors */
+    int64_t n;
+    bool is_first; /* nothing in the sums yet */
+    real *sums;    /* (H, 4, I + H + 1) vectors, the bias last */
+};
+
+/* rows x columns sums of a block. */
+ALWAYS_INLINE void lane_outer(const int columns, const struct lane_block *s, const real *left, const real *right,
+                              int64_t left_step, int64_t right_step, real *y, int64_t y_row) {
+    vec acc[LSTM_GATES * 4];
+    UNROLL
+    for (int k = 0; k < LSTM_GATES * columns; k++) acc[k] = zero();
+    for (int64_t k = 0; k < s->n; k++, left += left_step, right += right_step) {
+        vec d[LSTM_GATES];
+        UNROLL
+        for (int g = 0; g < LSTM_GATES; g++) d[g] = load(right + g * VL);
+        UNROLL
+        for (int c = 0; c < columns; c++) {
+            const vec l = load(left + c * VL);
+            UNROLL
+            for (int g = 0; g < LSTM_GATES; g++) acc[g * columns + c] = vfma(l, d[g], acc[g * columns + c]);
+        }
+    }
+    UNROLL
+    for (int g = 0; g < LSTM_GATES; g++) {
+        UNROLL
+        for (int c = 0; c < columns; c++) {
+            real *to = y + g * y_row + c * VL;
+            vec sum = acc[g * columns + c];
+            if (!s->is_first) sum += load(to);
+            store(to, sum);
+        }
+    }
+}
+
+/* Adds the block to the sums. */
+static void add_lane_block(struct lane_block *s, int64_t columns, int64_t H) {
+    const int64_t left_step = columns * VL, right_step = LSTM_GATES * H * VL, row = (columns + 1) * VL;
+    for (int64_t u = 0; s->n && u < H; u++) {
+        const real *right = s->right + u * LSTM_GATES * VL;
+        real *y = s->sums + u * LSTM_GATES * row;
+        int64_t c = 0;
+        for (; c + 4 <= columns; c += 4)
+            lane_outer(4, s, s->left + c * VL, right, left_step, right_step, y + c * VL, row);
+        for (; c < columns; c++) lane_outer(1, s, s->left + c * VL, right, left_step, right_step, y + c * VL, row);
+        for (int64_t g = 0; g < LSTM_GATES; g++) {
+            vec sum = zero();
+            real *to = y + g * row + columns * VL;
+            for (int64_t k = 0; k < s->n; k++) sum += load(right + k * right_step + g * VL);
+            if (!s->is_first) sum += load(to);
+            store(to, sum);
+        }
+    }
+    if (s->n) s->is_first = false;
+    s->n = 0;
+}
+
+/* The sums as the gradients of each model. */
+static void unpack_lanes(const struct lstm_lanes *a, const real *sums) {
+    const int64_t I = a->input_size, H = a->hidden_size, row = (I + H + 1) * VL, stride = a->gradients_stride;
+    const struct lstm_weight_gradients *d = &a->d_weights;
+    for (int64_t u = 0; u < H; u++)
+        for (int64_t g = 0; g < LSTM_GATES; g++, sums += row) {
+            const int64_t j = g * H + u;
+            out_of_lanes(I, sums, (real *)d->d_weight_ih + j * I, stride);
+            out_of_lanes(H, sums + I * VL, (real *)d->d_weight_hh + j * H, stride);
+            if (d->d_bias_ih) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_ih + j, stride);
+            if (d->d_bias_hh) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_hh + j, stride);
+        }
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
+
+static void lane_norms(int64_t H, const real *d, double *norms, int64_t stride) {
+    for (int64_t lane = 0; norms && lane < VL; lane++) {
+        double squares = 0;
+        for (int64_t u = 0; u < H; u++) squares += (double)d[u * VL + lane] * (double)d[u * VL + lane];
+        norms[lane * stride] = __builtin_sqrt(squares);
+    }
+}
+
+/* The cells of a row: d_c of this step into that of the one before, and d_gates. */
+static void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
+                                real *d_c, real *d_gates) {
+    for (int64_t u = 0; u < H; u++) {
+        const vec new_c = load(c + u * VL), tanh_c = cell_activation(NULL, new_c), d = load(d_h + u * VL);
+        const vec o = load(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL);
+        const struct unit_gradients states = {
+            .c = new_c,
+            .c_prev = load(c_prev + u * VL),
+            .tanh_c = tanh_c,
+            .d_h = d,
+            .d_c = vfma(d * o, cell_activation_slope(NULL, tanh_c), load(d_c + u * VL))};
+        store(d_c + u * VL,
+              gates_backward(NULL, 0, gates + u * LSTM_GATES * VL, states, d_gates + u * LSTM_GATES * VL, NULL));
+    }
+}
+
+/* The kernel. The blocks of the weight gradients begin with the last row, and again with each chunk of backward.h. */
+static void lanes_backward(const struct lstm_lanes *a) {
+    const int64_t T = a->T, B = a->B, I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, state = B * H * VL;
+    const int64_t most = LSTM_GRADIENT_ROWS / B > 1 ? LSTM_GRADIENT_ROWS / B : 1, chunk = T < most ? T : most;
+    const struct lane_tape tape = lane_tape_of(a);
+    struct lane_weights w;
+    real *d_c = pack_lanes(a, a->workspace, &w), *d_next = d_c + state, *d_h = d_next + B * G * VL;
+    real *d_output = d_h + H * VL, *d_x = d_output + H * VL;
+    struct lane_block block = {.left = d_x + I * VL, .is_first = true};
+    block.right = block.left + LSTM_SUM_BLOCK * (I + H) * VL, block.sums = block.right + LSTM_SUM_BLOCK * G * VL;
+    states_into_lanes(a, a->d_c_n, d_c);
+    for (int64_t t = T - 1, left = chunk; t >= 0; t--) {
+        for (int64_t b = B - 1; b >= 0; b--) {
+            const int64_t r = t * B + b;
+            real *d_gates = d_next + b * G * VL;
+            if (t == T - 1)
+                into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + b * H : NULL, B * H, d_h);
+            else
+                lane_product_backward(H, d_gates, w.hh, H, d_h);
+            if (a->d_output.data) {
+                into_lanes(H, lane_row(&a->d_output, t, b), a->d_output.model_stride, d_output);
+                for (int64_t u = 0; u < H; u++) store(d_h + u * VL, load(d_h + u * VL) + load(d_output + u * VL));
+            }
+            lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
+            lane_norms(H, d_c + b * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
+            lane_cells_backward(H, tape.gates + r * G * VL, tape.c + r * H * VL, tape.c + (r + B) * H * VL, d_h,
+                                d_c + b * H * VL, d_gates);
+            if (a->d_x.data) {
+                lane_product_backward(H, d_gates, w.ih, I, d_x);
+                out_of_lanes(I, d_x, lane_row(&a->d_x, t, b), a->d_x.model_stride);
+            }
+            real *to = block.left + block.n * (I + H) * VL;
+            into_lanes(I, lane_row(&a->x, t, b), a->x.model_stride, to);
+            if (t)
+                memcpy(to + I * VL, tape.h + (r - B) * H * VL, (size_t)(H * VL) * sizeof(real));
+            else
+                into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, B * H, to + I * VL);
+            memcpy(block.right + block.n * G * VL, d_gates, (size_t)(G * VL) * sizeof(real));
+            if (++block.n == LSTM_SUM_BLOCK) add_lane_block(&block, I + H, H);
+        }
+        if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
+    }
+    for (int64_t b = 0; b < B; b++) {
+        lane_product_backward(H, d_next + b * G * VL, w.hh, H, d_h);
+        out_of_lanes(H, d_h, (real *)a->d_h_0 + b * H, B * H);
+    }
+    states_out_of_lanes(a, d_c, a->d_c_0);
+    unpack_lanes(a, block.sums);
+}
+
+#endif

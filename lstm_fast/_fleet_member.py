@@ -1,0 +1,80 @@
+"""FleetMember: one model of a fleet as an LSTM, which reads and writes the parameters of the fleet."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ._parameters import Version, changed_meanwhile
+from .modules import LSTM
+
+if TYPE_CHECKING:
+    from ._types import Array
+    from .fleet import Fleet
+
+
+class FleetMember(LSTM):
+    """Model k of a fleet: an LSTM in every respect, whose parameters are those of the fleet.
+
+    A change of either is a change of both. Copies and pickles are LSTMs of their own.
+    """
+
+    saved_as: ClassVar[type] = LSTM  # in files
+
+    if TYPE_CHECKING:
+        _fleet: Fleet
+        _k: int
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        """Return an LSTM of its own: what type(lstm)(**lstm.config()) asks for."""
+        return LSTM(*args, **options)
+
+    @classmethod
+    def of(cls, fleet: Fleet, k: int) -> FleetMember:
+        """Return model k of a fleet."""
+        member: FleetMember = object.__new__(cls)
+        options = {name: value for name, value in vars(fleet._lstm).items() if name != "_version"}
+        member.__dict__.update(options, _fleet=fleet, _k=k, _rng=fleet._rngs[k], _latest=(None, None))
+        member.__dict__["_seed"] = fleet._seeds[k]
+        return member
+
+    @property
+    def _version(self) -> Version[Any]:  # type: ignore[override]
+        """The current parameters of the fleet's row k, packed; another object only after this row has changed."""
+        of_fleet, own = self.__dict__["_latest"]
+        now = self._fleet._version
+        if of_fleet is not now:
+            row = now.flat[self._k]
+            if own is None or row.tobytes() != own.flat.tobytes():
+                own = self._make_version(np.array(row))
+            self.__dict__["_latest"] = now, own
+        return own  # type: ignore[no-any-return]
+
+    def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
+        while True:
+            before = self._fleet._version
+            if expected_version is not None and self._version is not expected_version[0]:
+                raise changed_meanwhile()
+            changed = np.array(before.flat)
+            changed[self._k] = flat
+            try:
+                return self._fleet._install(changed, (before,))
+            except RuntimeError:  # another model was changed: again, with its new parameters
+                continue
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = ("_fleet", "_k", "_latest")
+        state = {name: value for name, value in vars(self).items() if name not in own}
+        return _detached, (state | {"_version": np.array(self._version.flat), "_rng": copy.deepcopy(self._rng)},)
+
+    def __repr__(self) -> str:
+        return "LSTM" + super().__repr__().removeprefix(type(self).__name__)
+
+
+def _detached(state: dict[str, Any]) -> LSTM:
+    """Restore a copied or pickled model, which no longer belongs to a fleet."""
+    lstm = LSTM.__new__(LSTM)
+    lstm.__setstate__(state)
+    return lstm

@@ -1,0 +1,232 @@
+"""FleetStream: live sequences of every model of a fleet, whose states are kept between calls."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arguments, _threads
+from ._fleet_layout import contiguous_rows
+from .streaming import Snapshot
+
+if TYPE_CHECKING:
+    from ._types import Array, ArrayLike, State
+    from .fleet import Fleet
+
+
+class FleetStream:
+    """Live sequences of a fleet, batch_size of every model; ``fleet.stream(batch_size)`` makes these.
+
+    Steps, blocks and the call on whole sequences give the same bits, those of the streams of single models.
+
+    Parameters
+    ----------
+    fleet : Fleet
+        Models of one direction.
+    batch_size : int, default 1
+        B, the number of sequences of each model.
+
+    Attributes
+    ----------
+    fleet : Fleet
+        The models.
+    batch_size : int
+        B.
+
+    Raises
+    ------
+    ValueError
+        For models of two directions: the second one starts at the end of the sequence.
+
+    Notes
+    -----
+    A stream computes with the parameters that the fleet had when it was made, until `refresh`. Two threads that use one
+    stream wait for each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_fast as lf
+    >>> fleet = lf.Fleet([lf.LSTM(3, 16, seed=k) for k in range(5)])
+    >>> stream = fleet.stream()
+    >>> x = np.ones((5, 10, 3), np.float32)
+    >>> h = stream.step(x[:, 0])
+    >>> y = stream.block(x[:, 1:])
+    >>> bool((y == fleet(x)[0][:, 1:]).all())
+    True
+    """
+
+    def __init__(self, fleet: Fleet, batch_size: int = 1) -> None:
+        if fleet.bidirectional:
+            raise ValueError("a stream needs models of one direction: the second one starts at the end of the sequence")
+        self.fleet, self.batch_size = fleet, _arguments.positive_integer("batch_size", batch_size)
+        self._version, self._lock = fleet._version, threading.Lock()
+        self._h, self._c = self._start()
+
+    # ---- steps ----
+
+    def step(self, x: ArrayLike, *, num_threads: int | None = None) -> Array:
+        """Take one step of every sequence of every model.
+
+        Parameters
+        ----------
+        x : array_like of shape (K, B, I), or (K, I) for one sequence each
+            Input of each sequence.
+        num_threads : int, optional
+            Maximum number of threads; None: `get_num_threads()`.
+
+        Returns
+        -------
+        ndarray of shape (K, B, R) or (K, R)
+            h of the last layer.
+
+        Raises
+        ------
+        ValueError
+            If x has another shape; the states are unchanged then.
+        """
+        steps, is_single = self._read(x, 3, "(K, B, I)", "(K, I)")
+        output = self._run(steps[:, None], num_threads)[:, 0]
+        return output[:, 0] if is_single else output
+
+    def block(self, x: ArrayLike, *, num_threads: int | None = None) -> Array:
+        """Run many steps in one call.
+
+        Parameters
+        ----------
+        x : array_like of shape (K, T, B, I), or (K, T, I) for one sequence each
+            Input of each step.
+        num_threads : int, optional
+            Maximum number of threads; None: `get_num_threads()`.
+
+        Returns
+        -------
+        ndarray of shape (K, T, B, R) or (K, T, R)
+            h of the last layer at each step.
+
+        Raises
+        ------
+        ValueError
+            If x has another shape; the states are unchanged then.
+        """
+        steps, is_single = self._read(x, 4, "(K, T, B, I)", "(K, T, I)")
+        output = self._run(steps, num_threads)
+        return output[:, :, 0] if is_single else output
+
+    def _read(self, x: Any, ndim: int, words: str, single: str) -> tuple[Array, bool]:
+        """Return x with an axis B before the last, and whether it had none."""
+        x = _arguments.real_array("x", x, self.fleet.dtype)
+        K, B, I = len(self.fleet), self.batch_size, self.fleet.input_size
+        is_single = B == 1 and x.ndim == ndim - 1
+        wide = x[..., None, :] if is_single and x.ndim else x
+        if wide.ndim != ndim or wide.shape[0] != K or wide.shape[-2:] != (B, I):
+            or_single = f" or {single}" if B == 1 else ""
+            raise ValueError(f"x must have shape {words}{or_single} with K, B, I = {K}, {B}, {I}, got {x.shape}")
+        return wide, is_single
+
+    def _run(self, steps: Array, num_threads: int | None) -> Array:
+        steps, n_threads = contiguous_rows(steps), _threads.resolve(num_threads)
+        output = np.empty((*steps.shape[:3], self.fleet.output_size), self.fleet.dtype)
+        with self._lock:
+            h, c = np.empty_like(self._h), np.empty_like(self._c)
+            self._version.weights.forward(steps, self._h, self._c, output, h, c, None, n_threads)
+            self._h, self._c = h, c  # after an interruption the states are those before the call
+        return output
+
+    # ---- states ----
+
+    @property
+    def state(self) -> State:
+        """A copy of the states, which can be set: (h, c), each (K, num_layers, B, size)."""
+        with self._lock:
+            return self._h.copy(), self._c.copy()
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise TypeError(f"state must be a pair (h, c), got {type(value).__name__}")
+        h, c = (
+            _arguments.shaped(name, _arguments.real_array(name, one, own.dtype), own.shape, "(K, num_layers, B, size)")
+            for name, one, own in zip("hc", value, (self._h, self._c))
+        )
+        with self._lock:
+            self._h, self._c = np.array(h, order="C"), np.array(c, order="C")
+
+    def reset(self, mask: ArrayLike | None = None) -> None:
+        """Reset sequences to the learned initial state of their model, or zero.
+
+        Parameters
+        ----------
+        mask : array_like of bool, shape (K, B), optional
+            Sequences to reset; all by default.
+
+        Raises
+        ------
+        ValueError
+            For a mask of another type or shape.
+        """
+        shape = len(self.fleet), self.batch_size
+        mask = np.ones(shape, bool) if mask is None else np.asarray(mask)
+        if mask.dtype != bool or mask.shape != shape:
+            raise ValueError(f"mask must be boolean of shape (K, B) = {shape}, got {mask.dtype} {mask.shape}")
+        where = mask[:, None, :, None]
+        with self._lock:
+            h, c = self._start()
+            self._h, self._c = np.where(where, h, self._h), np.where(where, c, self._c)
+
+    def _start(self) -> tuple[Array, Array]:
+        """Return the initial states."""
+        lstm, (K, B) = self.fleet._lstm, (len(self.fleet), self.batch_size)
+        h, c = (np.zeros((K, lstm.num_layers, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
+        for layer, suffix in enumerate(lstm.parameter_suffixes if lstm.learn_initial_state else ()):
+            h[:, layer] = self._version.views["h_0" + suffix][:, None]
+            c[:, layer] = self._version.views["c_0" + suffix][:, None]
+        return h, c
+
+    def snapshot(self) -> Snapshot:
+        """Copy the states, for `restore`.
+
+        Returns
+        -------
+        Snapshot
+            Named tuple of h and c, (K, num_layers, B, size) each.
+        """
+        return Snapshot(*self.state)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore the states of a snapshot.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            From `snapshot`, of this stream or another of the same sizes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else; the states are unchanged then.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"snapshot must come from snapshot(), got {type(snapshot).__name__}")
+        self.state = tuple(snapshot)
+
+    def refresh(self) -> None:
+        """Switch to the current parameters of the fleet; the states are kept."""
+        with self._lock:
+            self._version = self.fleet._version
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.fleet, self.batch_size, np.array(self._version.flat), self.snapshot())
+
+    def __repr__(self) -> str:
+        return f"<FleetStream of {self.batch_size} live sequences of each model of {self.fleet!r}>"
+
+
+def _restored(fleet: Fleet, batch_size: int, flat: Array, snapshot: Snapshot) -> FleetStream:
+    """Restore a pickled stream, with the parameters it used."""
+    stream = FleetStream(fleet, batch_size)
+    stream._version = fleet._make_version(flat)
+    stream.restore(snapshot)
+    return stream
