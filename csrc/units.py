@@ -43,6 +43,11 @@ class Isa(NamedTuple):
     features: set  # of the processor, as /proc/cpuinfo spells them
 
     @property
+    def optimization(self):
+        """Small, not fast, where the portable kernels run only on processors that are too old for the others."""
+        return ["-Os"] if self.machine == "ANY" and target_machine() != "ANY" else []
+
+    @property
     def defines(self):
         """Of every unit of it: elsewhere than on its machine, the unit is empty."""
         return [f"-DLSTM_MACHINE={self.machine}", f"-DLSTM_ISA={self.base}"]
@@ -94,14 +99,18 @@ def units():
 
     return [
         *(
-            Unit(name(source, isa.name, dtype), source, [*common, *isa.flags, *isa.defines, *flags])
+            Unit(name(source, isa.name, dtype), source, [*common, *isa.optimization, *isa.flags, *isa.defines, *flags])
             for isa in reversed(isas())
             if isa.name == isa.base
             for dtype, flags in DTYPES.items()
             for source in sources("csrc/kernels")
         ),
         *(
-            Unit(name(source, isa.name), source, [*common, *isa.flags, *isa.defines, f"-DLSTM_EXTENSION={isa.name}"])
+            Unit(
+                name(source, isa.name),
+                source,
+                [*common, *isa.optimization, *isa.flags, *isa.defines, f"-DLSTM_EXTENSION={isa.name}"],
+            )
             for isa in reversed(isas())
             for source in sources("csrc/kernels/formats")
         ),
