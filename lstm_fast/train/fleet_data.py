@@ -73,7 +73,7 @@ class FleetData:
         shape = (T, *targets[0].shape[2:]) if first.is_by_step else targets[0].shape[1:]
         self.y = np.zeros((len(self.each), N, *shape), targets[0].dtype)
         for to, y in zip(self.y, targets):
-            to[: len(y), : y.shape[1]] = y
+            to[tuple([slice(n) for n in y.shape])] = y
 
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
