@@ -38,11 +38,11 @@ static inline float lstm_float_of_bfloat16(uint16_t half) {
     return number.x;
 }
 static inline float lstm_float_of_float16(uint16_t half) {
-    const uint32_t magnitude = half & 0x7fff, bits = (magnitude << 13) + (112u << 23);
+    const uint32_t magnitude = half & 0x7fff, word = (magnitude << 13) + (112u << 23);
     union {
         uint32_t word;
         float x;
-    } number = {magnitude < 0x7c00 ? bits : bits + (112u << 23)}; /* infinity and NaN have the largest exponent */
+    } number = {magnitude < 0x7c00 ? word : word + (112u << 23)}; /* infinity and NaN have the largest exponent */
     if (magnitude < 0x400) number.x = (float)magnitude * 0x1p-24f;
     return half & 0x8000 ? -number.x : number.x;
 }

@@ -20,8 +20,11 @@ class FleetTable(ParameterTable):
 
     def __init__(self, table: ParameterTable, n_models: int) -> None:
         self.shapes = {name: (n_models, *shape) for name, shape in table.shapes.items()}
-        self.names, self.slices, self.size = table.names, table.slices, table.size
-        self.flat_shape = (n_models, table.size)
+        self.names, self.slices, self.size, self.n_models = table.names, table.slices, table.size, n_models
+
+    @property
+    def flat_shape(self) -> tuple[int, ...]:
+        return (self.n_models, self.size)
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return stacked views of a buffer (K, P), by name."""

@@ -24,7 +24,11 @@ class ParameterTable:
         for name, shape in shapes.items():
             begin, self.size = self.size, self.size + prod(shape)
             self.slices[name] = slice(begin, self.size)
-        self.flat_shape: tuple[int, ...] = (self.size,)
+
+    @property
+    def flat_shape(self) -> tuple[int, ...]:
+        """Shape of the flat buffer."""
+        return (self.size,)
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat buffer, by name."""

@@ -192,10 +192,6 @@ typedef void tile_function(const void *block, int64_t row, int64_t panel);
 typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 3];
 #define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
 
-#ifndef PAIRS_BELOW
-#define PAIRS_BELOW 0
-#endif
-
 /* clang-format off */
 /* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
  * instances. TILE_FULL_TABLE is for bodies whose panels are always full, and TILE_TRIPLE_TABLE for that one of them

@@ -39,14 +39,14 @@ class RankError(RuntimeError):
     message : str
         Type and message of its error.
 
-    See Also
-    --------
-    fit : Train on the ranks of a communicator.
-
     Attributes
     ----------
     rank : int
         The rank that failed. It raises the error itself.
+
+    See Also
+    --------
+    fit : Train on the ranks of a communicator.
     """
 
     def __init__(self, rank: int, message: str) -> None:

@@ -4,11 +4,18 @@
 #if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
 #include "../table.h"
 #include "operand.h"
-#include "outer.h"
 #include "product.h"
 #include "step.h"
-#include "step_backward.h"
 #include "vector.h"
+
+#ifndef BFLOAT16_OF
+#include "outer.h"
+#include "step_backward.h"
+#else
+static void format_step_backward(const struct lstm_step_backward *s) { BFLOAT16_KERNELS.step_backward(s); }
+static void format_outer(const struct lstm_outer *s) { BFLOAT16_KERNELS.outer(s); }
+static void round_pairs(int64_t n, float *numbers) { BFLOAT16_KERNELS.round_pairs(n, numbers); }
+#endif
 
 const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .int8_group = INT8_GROUP,

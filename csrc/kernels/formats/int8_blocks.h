@@ -10,9 +10,6 @@
 
 #ifdef HAS_INT8_BLOCKS
 
-/* Fewer rows use the register tile. */
-#define INT8_BLOCKS_FROM 4
-
 /* Consumes the sums of rows [row, row + rows) and one panel, LSTM_PANEL_VECTORS vectors each. */
 typedef void panel_function(const void *context, int64_t row, int64_t panel, int rows, const vec *sums);
 

@@ -71,16 +71,14 @@ static void store_panel(const void *product, int64_t row, int64_t panel, int row
 /* All tiles of one part of the left operand. */
 static void multiply_part(const struct format_product *p) {
     const struct lstm_product *s = p->s;
-    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
 #ifdef HAS_INT8_BLOCKS
-    if (is_int8 && s->n_rows >= INT8_BLOCKS_FROM) {
-        multiply_in_blocks(&p->block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
-                           store_panel, s);
-        return;
-    }
+    multiply_in_blocks(&p->block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+                       store_panel, s);
+#else
+    for_each_tile(is_int8(s->format) ? int8_product_tiles : bfloat16_product_tiles, p, 0,
+                  p->has_both_parts ? 2 : s->n_rows, s->panel_begin, s->panel_end, false,
+                  s->panel_end * LSTM_PANEL_VECTORS);
 #endif
-    for_each_tile(is_int8 ? int8_product_tiles : bfloat16_product_tiles, p, 0, p->has_both_parts ? 2 : s->n_rows,
-                  s->panel_begin, s->panel_end, false, s->panel_end * LSTM_PANEL_VECTORS);
 }
 
 /* Rounds the left operand into the workspace and computes all tiles. False: an INT8 row contains a NaN. */
@@ -88,7 +86,7 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
     void *operands = s->groups.operands;
     const int64_t stride = p->block.left_stride;
     bool are_numbers = true;
-    if (s->format != LSTM_FORMAT_INT8) {
+    if (!is_int8(s->format)) {
         if (s->gates_per_unit > 1)
             round_gates_bfloat16(&s->a, s->n_rows, s->depth, operands);
         else
@@ -117,6 +115,18 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
 
 /* The kernel. */
 static void format_product(const struct lstm_product *s) {
+#ifdef BFLOAT16_OF
+    if (s->format != LSTM_FORMAT_INT8) {
+        BFLOAT16_KERNELS.product(s);
+        return;
+    }
+#endif
+#ifdef INT8_OF
+    if (s->format == LSTM_FORMAT_INT8 && s->n_rows < INT8_BLOCKS_FROM) {
+        INT8_KERNELS.product(s);
+        return;
+    }
+#endif
     const bool of_gates = s->gates_per_unit > 1;
     const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
     struct format_product p = {

@@ -59,26 +59,35 @@ static void update_panel(const void *step, int64_t row, int64_t panel, int rows,
 
 /* The kernel. */
 static void format_step(const struct lstm_step *s) {
-    const bool is_int8 = s->format == LSTM_FORMAT_INT8;
-    const tile_table *tiles = is_int8 ? &int8_step_tiles : &bfloat16_step_tiles;
-    if (!is_int8)
+#ifdef BFLOAT16_OF
+    if (s->format != LSTM_FORMAT_INT8) {
+        BFLOAT16_KERNELS.step(s);
+        return;
+    }
+#endif
+#ifdef INT8_OF
+    if (s->format == LSTM_FORMAT_INT8 && s->n_rows < INT8_BLOCKS_FROM) {
+        INT8_KERNELS.step(s);
+        return;
+    }
+#endif
+    if (!is_int8(s->format))
         round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, s->groups.operands);
     else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands))) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }
 #ifdef HAS_INT8_BLOCKS
-    if (is_int8 && s->n_rows >= INT8_BLOCKS_FROM) {
-        const struct format_block b = block_of_step(s);
-        const struct sums start = {s->gates, s->gates_stride};
-        multiply_in_blocks(&b, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
-        return;
-    }
-#endif
+    const struct format_block b = block_of_step(s);
+    multiply_in_blocks(&b, s->n_rows, s->panel_begin, s->panel_end, (struct sums){s->gates, s->gates_stride},
+                       update_panel, s);
+#else
+    const tile_table *tiles = is_int8(s->format) ? &int8_step_tiles : &bfloat16_step_tiles;
     if (s->n_rows == 1)
         for_each_tile(*tiles, s, 0, 1, s->panel_begin, s->panel_end, s->descending, s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)
         step_in_groups(*tiles, s, s->update);
+#endif
 }
 
 #endif

@@ -11,6 +11,8 @@
 #include "../../vector.h"
 #include "avx512_vnni.h"
 
+#define INT8_OF avx512_vnni
+
 #ifdef __linux__
 #define HAS_INT8_BLOCKS
 #define INT8_BLOCK_ROWS 16

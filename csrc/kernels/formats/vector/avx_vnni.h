@@ -9,6 +9,8 @@
 #include "bfloat16_by_shifts.h"
 #include "int8_by_quads.h"
 
+#define BFLOAT16_OF avx2
+
 ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
     return (bits)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
 }
