@@ -77,8 +77,8 @@ static int64_t state_bytes(const struct lstm_call *call, bool is_h) {
     DO(weight_hh) \
     DO(bias_ih) \
     DO(bias_hh) \
-    DO(weight_hr) DO(weight_peephole) DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) \
-        DO(c_0)
+    DO(weight_hr) \
+    DO(weight_peephole) DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)
 
 static void pack_model(const struct fleet_run *run, int64_t model, bool backward, struct lstm_weights *weights,
                        void *packed) {
