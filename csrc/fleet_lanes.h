@@ -64,9 +64,18 @@ static void run_lanes(const struct fleet_run *run, const struct lstm_lanes *lane
     (is_float ? lstm_lanes_f32 : lstm_lanes_f64)(run->fleet->lanes, lanes, backward);
 }
 
+/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. Their workspace is
+ * used before that of the lanes, which is the same memory. */
+static void pack_group(const struct fleet_run *run, int64_t model, bool backward, const void *packed, char *workspace) {
+    if (!run->fleet->packs || !packed) return;
+    struct lstm_weights *weights = (struct lstm_weights *)(workspace + run->plan.weights);
+    for (int64_t k = model; k < model + run->group_size; k++) packed_of(run, k, backward, packed, true, weights, NULL);
+}
+
 static void forward_group(const struct fleet_run *run, int64_t model, char *workspace) {
     const struct lstm_forward *f = run->forward;
     const int64_t element = element_bytes(&f->call), state = model * state_bytes(&f->call, false);
+    pack_group(run, model, false, f->packed, workspace);
     struct lstm_lanes a = lanes_at(run, model, workspace);
     a.x = lane_sequence(f->x, model, run->fleet->x_stride, element);
     a.output = lane_sequence(f->output, model, run->fleet->output_stride, element);
@@ -81,6 +90,7 @@ static void backward_group(const struct fleet_run *run, int64_t model, char *wor
     const int64_t element = element_bytes(&b->call), state = model * state_bytes(&b->call, false);
     const int64_t norms = model * b->call.T * b->call.B * (int64_t)sizeof(double);
     const int64_t gradients = model * run->fleet->gradients_stride * element;
+    pack_group(run, model, true, b->packed, workspace);
     struct lstm_lanes a = lanes_at(run, model, workspace);
     a.x = lane_sequence(b->x, model, run->fleet->x_stride, element);
     a.d_output = lane_sequence(b->d_output, model, run->fleet->d_output_stride, element);

@@ -72,13 +72,11 @@ static int64_t state_bytes(const struct lstm_call *call, bool is_h) {
     return n_entries(call) * call->B * size * element_bytes(call);
 }
 
+/* clang-format off */
 #define FOR_EACH_WEIGHT(DO) \
-    DO(weight_ih) \
-    DO(weight_hh) \
-    DO(bias_ih) \
-    DO(bias_hh) \
-    DO(weight_hr) \
-    DO(weight_peephole) DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)
+    DO(weight_ih) DO(weight_hh) DO(bias_ih) DO(bias_hh) DO(weight_hr) DO(weight_peephole) \
+    DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)
+/* clang-format on */
 
 static void pack_model(const struct fleet_run *run, int64_t model, bool backward, struct lstm_weights *weights,
                        void *packed) {

@@ -45,7 +45,8 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
     if getattr(type(network), "saved_as", type(network)) not in classes:
         got = f"{type(network).__name__}, a subclass" if isinstance(network, classes) else network_type(network)
         *most, last = (cls.__name__ for cls in classes)
-        raise TypeError(f"{name} must be an {', '.join(most)} or {last}, got {got}")
+        words = f"{', '.join(most)} or {last}" if most else last
+        raise TypeError(f"{name} must be an {words}, got {got}")
 
 
 def options(network: Network) -> dict[str, Any]:

@@ -64,6 +64,17 @@ def floating_dtype(name: str, value: Any) -> DType:
     return np.dtype(dtype.name)  # the singleton, which real_array compares by identity
 
 
+def array_of(name: str, value: Any, what: str = "numbers") -> Array:
+    """Convert a value to an array of any dtype, without a copy if it is one."""
+    if type(value).__module__.startswith("numpy.ma"):
+        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of {what}, got {type(value).__name__} ({error})") from None
+
+
 def real_array(name: str, value: Any, dtype: DType) -> Array:
     """Convert a value to a native, aligned array of this dtype, with any strides; a copy only if necessary."""
     if type(value) is np.ndarray and value.dtype is dtype and value.flags.aligned:

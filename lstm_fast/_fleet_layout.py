@@ -93,9 +93,10 @@ class FleetLayout:
         shape = (self.n_models,) if self.layout.axes == "TI" else (self.n_models, B)
         if lengths.shape != shape or (lengths.dtype.kind not in "iu" and lengths.size):
             raise ValueError(f"lengths must be integers of shape {shape}, got {lengths.dtype} {lengths.shape}")
+        outside = (lengths < 0) | (lengths > T)
+        if outside.any():
+            raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths[outside][0]}")
         lengths = lengths.reshape(self.n_models, B).astype(np.int64)
-        if ((lengths < 0) | (lengths > T)).any():
-            raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths[(lengths < 0) | (lengths > T)][0]}")
         if (lengths == T).all():
             return None
         rows = np.argsort(-lengths, axis=1, kind="stable")

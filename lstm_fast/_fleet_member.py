@@ -37,7 +37,7 @@ class FleetMember(LSTM):
         member: FleetMember = object.__new__(cls)
         options = {name: value for name, value in vars(fleet._lstm).items() if name != "_version"}
         member.__dict__.update(options, _fleet=fleet, _k=k, _rng=fleet._rngs[k], _latest=(None, None))
-        member.__dict__["_seed"] = fleet._seeds[k]
+        member.__dict__ |= {"_seed": fleet._seeds[k], "_forget_bias": fleet._forget_biases[k]}
         return member
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
@@ -11,7 +12,7 @@ import numpy as np
 
 from . import _arguments, _core, _threads
 from . import _fleet_files as files
-from ._errors import network_type
+from ._architecture import check_type
 from ._fleet_calls import draw_options, weights_of
 from ._fleet_layout import FleetTable, read_input
 from ._fleet_member import FleetMember
@@ -98,16 +99,18 @@ class Fleet(EditableParameterized):
     num_directions, h_size, output_size = Option(), Option(), Option()
 
     def __init__(self, models: Iterable[LSTM]) -> None:
+        if not isinstance(models, Iterable):
+            raise TypeError(f"models must be a sequence of LSTMs, got {type(models).__name__}")
         models = list(models)
         if not models:
             raise ValueError("models must hold at least one LSTM, got none")
         for k, model in enumerate(models):
-            if not isinstance(model, LSTM):
-                raise TypeError(f"models[{k}] must be an LSTM, got {network_type(model)}")
+            check_type(f"models[{k}]", model, (LSTM,))
             _check_same(k, model, models[0])
         if models[0].index_input:
             raise ValueError("models must not have index_input: a Fleet reads vectors, such as one-hot ones")
         self._seeds = [model.seed for model in models]
+        self._forget_biases = [model.forget_bias for model in models]
         self._set_up(models[0], [copy.deepcopy(model._rng) for model in models])
         self._install(np.stack([model.flat_parameters for model in models]))
 
@@ -134,10 +137,29 @@ class Fleet(EditableParameterized):
         return FleetMember.of(self, range(len(self))[k])
 
     def __setitem__(self, k: int, model: LSTM) -> None:
-        if not isinstance(model, LSTM):
-            raise TypeError(f"model must be an LSTM, got {network_type(model)}")
-        _check_same(range(len(self))[k], model, self._lstm)
+        k = range(len(self))[operator.index(k)]
+        self.check_fits(k, model)
         self[k].load_flat_parameters(model.flat_parameters)
+        self._rngs[k], self._seeds[k] = copy.deepcopy(model._rng), model.seed
+        self._forget_biases[k] = model.forget_bias
+
+    def check_fits(self, k: int, model: LSTM) -> None:
+        """Raise unless an LSTM can become a model of this fleet.
+
+        Parameters
+        ----------
+        k : int
+            Number of the model that it would replace, for the message.
+        model : LSTM
+            The new model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no LSTM, or has other options than the fleet.
+        """
+        check_type("model", model, (LSTM,))
+        _check_same(k, model, self._lstm)
 
     # ---- parameters ----
 
@@ -312,7 +334,7 @@ class Fleet(EditableParameterized):
         d_output: ArrayLike | None,
         d_state: StateLike | None = None,
         *,
-        compute_d_x: bool = True,
+        compute_d_x: bool | None = True,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -355,7 +377,7 @@ class Fleet(EditableParameterized):
         if d_output is not None:
             d_output = layout.read_sequence("d_output", d_output, self._dtype, T, B, lstm.output_size)
         compute_d_x, record_norms = (
-            _arguments.flag("compute_d_x", compute_d_x),
+            compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x),
             _arguments.flag("record_norms", record_norms),
         )
         num_threads = _threads.resolve(num_threads)
@@ -449,7 +471,12 @@ class Fleet(EditableParameterized):
         lstm, arrays = files.load(path)
         fleet = cls([lstm] * len(next(iter(arrays.values()))))
         fleet.load_state_dict(arrays)
+        fleet.draw_new_masks()
         return fleet
+
+    def draw_new_masks(self) -> None:
+        """Give each model a new generator of masks, as a new LSTM without a seed has."""
+        self._rngs = [np.random.default_rng() for _ in self._rngs]
 
     def config(self) -> dict[str, Any]:
         """Return the options that the models have in common.
@@ -462,7 +489,11 @@ class Fleet(EditableParameterized):
         return {name: value for name, value in self._lstm.config().items() if name not in OF_EACH_MODEL}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_version": np.array(self._version.flat), "_rngs": copy.deepcopy(self._rngs)}
+        return (
+            self.__dict__
+            | {"_version": np.array(self._version.flat), "_rngs": copy.deepcopy(self._rngs)}
+            | {name: list(getattr(self, name)) for name in ("_seeds", "_forget_biases")}
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         flat = state.pop("_version")

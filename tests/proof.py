@@ -31,6 +31,7 @@ class Line(NamedTuple):
 PYTEST = "-m pytest -q -p no:cacheprovider"
 LINES = [
     Line("2", "sigmoid and tanh over all 2^32 numbers", f"{PYTEST} tests/test_kernels.py -k all_of_float32"),
+    Line("4", "gradients in float32 against float64", "tests/gradient_accuracy.py"),
     Line(
         "5", "random networks against the reference, PyTorch, ONNX Runtime", "tests/fuzz.py 100000 --seconds {seconds}"
     ),
@@ -44,10 +45,12 @@ LINES = [
     ),
     Line("12, 13", "wrong calls and sizes", "tests/hostile.py 200000 --seconds {seconds}"),
     Line("14, 17", "sanitizers, exact arrays and guard pages under the C programs", f"{PYTEST} tests/test_c_driver.py"),
+    Line("16", "uninitialized reads of the C programs", "tests/uninitialized.py"),
     Line("17", "guard pages around the arrays of Python's calls", f"{PYTEST} tests/test_edges.py"),
     Line("18", "files of four kinds, coverage-guided", "tests/fuzz_loaders.py --seconds {seconds}"),
     Line("24", "each allocation failing", f"{PYTEST} tests/test_memory_errors.py"),
-    Line("27", "interruption", f"{PYTEST} tests/test_signals.py"),
+    Line("26", "memory after many calls", "tests/leaks.py"),
+    Line("27", "how soon Ctrl-C is answered", "tests/interrupts.py"),
     Line("29", "fork", f"{PYTEST} tests/test_fork.py"),
     Line("40, coverage", "lines and branches of the C core", "tests/core_coverage.py"),
     Line("40, mutants", "random mutants of the C core", "tests/mutate_random.py 300 --seconds {seconds}"),

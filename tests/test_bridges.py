@@ -153,8 +153,8 @@ OF_TORCH = {
     "batched gradients, `jacobian(vectorize=True)` (PyTorch's kernel, with a warning)": GRADIENTS + "batched_gradients",
     "`z += lstm(z)[0]` wherever PyTorch accepts it": GRADIENTS + "x_may_be_written",
     "checkpointing, hooks of saved tensors": AUTOGRAD + "checkpoints",
-    "`deepcopy`, pickle, `torch.save`": ACCELERATE + "copies_and_files",
-    "`state_dict`, `repr`": ACCELERATE + "state_dict_and_repr",
+    "`deepcopy`, pickle, `torch.save`": "test_torch_accelerate_copies.py::test_copies_and_files",
+    "`state_dict`, `repr`": "test_torch_accelerate_copies.py::test_state_dict_and_repr",
     "`accelerate` and `restore`: optimizers, hooks and sharing are kept": ACCELERATE,
     "parameters written in any way: eleven ways, `.data`, NumPy and another process among them": WRITES
     + "no_write_is_missed",

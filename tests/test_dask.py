@@ -216,6 +216,12 @@ def test_arguments_that_do_not_fit_are_named(tmp_path):
         (lambda: lf.dask.frames(model, batch_size=0), ValueError, "batch_size"),
         (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must be of numbers"),
         (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of 2 columns"),
+        (lambda: lf.dask.frames(model, keep="site"), TypeError, "keep must be a list of column names"),
+        (
+            lambda: lf.dask.predict(model, dd.from_pandas(frame, npartitions=1), columns="a"),
+            TypeError,
+            "columns must be a list of column names",
+        ),
         (lambda: lf.dask.frames(model, columns=["z"]).predict(frame), ValueError, "frame must have a column 'z'"),
         (lambda: lf.dask.frames(make(readout="all"), keep=["site"]).predict(frame), ValueError, "by="),
         (lambda: lf.dask.frames(model, by="site", columns=["a"]).predict(frame), ValueError, "columns must name 2"),

@@ -44,7 +44,7 @@ CALLS = {
     "y": lambda T, B: model.loss_and_grads(x, huge(T, B, 2)),
     "mask": lambda T, B: model.loss_and_grads(x, y, mask=huge(T, B)),
     "sample_weight": lambda T, B: model.loss_and_grads(x, y, sample_weight=huge(T * B)),
-    "fit": lambda T, B: lf.train.fit(model, huge(T, B, 4), huge(T, B, 2), epochs=1),
+    "fit": lambda T, B: lf.train.fit(model, huge(T, B, 4), huge(T, B, 3), epochs=1),  # 2 would be read batch by batch
 }
 slow = []
 for shape in ((1 << 20, 1 << 20), (1 << 31, 1 << 29), (1 << 33, 3), (6, 1 << 31), (3, 1 << 58)):

@@ -159,7 +159,7 @@ def test_the_thread_is_ahead_by_at_most_two_items_and_ends_with_the_generator():
         ([BATCHES[0], (X,)], {}, "x must yield batches .* got 1 values as batch 1"),
         ([BATCHES[0], (X, Y[:3])], {}, "batch 1 of x: y must be numbers of shape"),
         ([(X[:0], Y[:0])], {}, "batch 0 of x: x must hold at least one sequence"),
-        (BATCHES, dict(truncate=4, burn_in=9), "burn_in must be below the length of the longest series"),
+        (BATCHES, dict(truncate=4, burn_in=9), "x must yield series that are longer than burn_in"),
     ],
 )
 def test_wrong_iterables_are_named(x, options, words):

@@ -177,7 +177,9 @@ def test_ranks_whose_parameters_come_apart_are_found(monkeypatch):
     step = Adam.step
     trainers = []
     monkeypatch.setattr(
-        DistributedTrainer, "join", lambda self, join=DistributedTrainer.join: (join(self), trainers.append(self))
+        DistributedTrainer,
+        "join",
+        lambda self, resume, join=DistributedTrainer.join: (join(self, resume), trainers.append(self)),
     )
 
     def drifting(self, parameters, *arguments):
@@ -229,8 +231,9 @@ def test_any_number_of_ranks_resumes_a_checkpoint(tmp_path, monkeypatch, size):
     else:
         results = run_on(size, checkpoint=path, resume=True)
     fresh = model(num_layers=2, dropout=0.3)
-    now = Trainer(fresh, *sums(), FitConfig(optimizer=Adam(1e-2))).now
-    final = checkpoint.load_run(path, fresh, Adam(1e-2), now)
+    settings = FitConfig(optimizer=Adam(1e-2))
+    now = Trainer(fresh, *sums(), settings).now
+    final = checkpoint.load_run(path, fresh, Adam(1e-2), settings, now)
     assert final.step == 4 * 8 and final.epoch == 4
     for m, history in results:
         assert len(history) == 4 and history.loss[:1] == results[0][1].loss[:1]

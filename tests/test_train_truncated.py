@@ -264,7 +264,7 @@ def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
     for other in (dict(truncate=None), dict(batch_size=2), dict(truncate=20)):
         m = model(9)
         before = m.flat_parameters
-        with pytest.raises(ValueError, match="truncate, burn_in, batch_size and the data must be those of the inter"):
+        with pytest.raises(ValueError, match="must match the batches of this call"):
             trained(m, **options | other, checkpoint=path, resume=True)
         assert_same_bits(m.flat_parameters, before)
 
@@ -277,8 +277,8 @@ def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
     [
         (model, dict(truncate=0), "truncate must be a positive integer"),
         (model, dict(truncate=2.5), "truncate must be a positive integer"),
-        (model, dict(burn_in=-1), "burn_in must be a positive integer"),
-        (model, dict(burn_in=True), "burn_in must be a positive integer"),
+        (model, dict(burn_in=-1), "burn_in must be an integer of at least 0, got -1"),
+        (model, dict(burn_in=True), "burn_in must be an integer of at least 0, got True"),
         (model, dict(burn_in=20), "burn_in must be below the length of the longest series, 20"),
         (lambda: model(bidirectional=True), dict(truncate=4), "one direction, got bidirectional=True"),
         (lambda: SequenceModel(model().lstm, 1), dict(burn_in=4), "readout=\"all\".*got readout='last'"),

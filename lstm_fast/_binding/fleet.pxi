@@ -148,10 +148,10 @@ cdef class FleetWeights:
         with cython.critical_section(self):
             if backward:
                 self.has_run_backward = True
-                self.packed_backward = block
+                self.packed_backward = block if self.packed_backward is None else self.packed_backward
             else:
                 self.has_run_forward = True
-                self.packed_forward = block
+                self.packed_forward = block if self.packed_forward is None else self.packed_forward
 
     cdef int64_t one_tape_bytes(self, const lstm_call *c) except -1:
         cdef int64_t n = 0
@@ -214,7 +214,7 @@ cdef class FleetWeights:
         cdef lstm_status status
         cdef char *to
         cdef lstm_weight_gradients *d_weights
-        cdef Block packed, workspace = None
+        cdef Block packed, workspace = None, packed_forward = self.packed_forward  # held: a call may replace it
         kept = self.begin(&f, &a.call, &a.x, x, run, num_threads, order, resets, seeds)
         cdef int64_t T = a.call.T, B = a.call.B
         if d_h_0 is None or (w.has_c and d_c_0 is None) or tape.n < K * self.one_tape_bytes(&a.call):
@@ -232,7 +232,7 @@ cdef class FleetWeights:
         to = rows_of("gradients", gradients, w.code, True, K, w.n_flat, &f.gradients_stride)
         packed = self.packed(&f, True)
         a.packed = packed.address if packed is not None else NULL
-        a.packed_forward = self.packed_forward.address if self.packed_forward is not None else NULL
+        a.packed_forward = packed_forward.address if packed_forward is not None else NULL
         a.tape = tape.address
         raise_status(lstm_fleet_backward_bytes(&f, &a.call, &n))
         d_weights = <lstm_weight_gradients *>allocate(w.n_entries * sizeof(lstm_weight_gradients))

@@ -13,8 +13,13 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
             and read_buffer(weight, code, 0, &of_weight) and of_weight.ndim == 3):
         raise ValueError("x must be a contiguous array (K, n, I) and weight (K, O, I), of one dtype")
     K, n, I, O = of_x.shape[0], of_x.shape[1], of_x.shape[2], of_weight.shape[1]
-    if K < 1 or n < 1 or I < 1 or O < 1:
-        raise ValueError("K, n, I and O must be positive")
+    if K < 1 or I < 1 or O < 1:
+        raise ValueError("K, I and O must be positive")
+    if n == 0:  # all sequences are empty
+        if d_weight is not None:
+            d_weight[...] = 0
+            d_bias[...] = 0
+        return 0
     a.call.isa, a.call.n_threads, a.call.split, a.call.interrupted = current_isa, num_threads, current_split, NULL
     a.call.interrupted_context = NULL
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64

@@ -92,7 +92,7 @@ def predict(
     if isinstance(collection, dask.bag.Bag):
         return collection.map_partitions(_of_list, shared, **options)
     if is_frame:
-        options |= {"by": by, "columns": columns, "keep": list(keep)}
+        options |= {"by": by, "columns": columns, "keep": keep}
         meta = _of_frame(collection._meta, model, **options)
         result = collection.map_partitions(_of_frame, shared, **options, meta=meta)
         return result if by is None or read.readout == "all" else result.clear_divisions()
@@ -113,6 +113,7 @@ def _of_array(model: Model, shared: Any, x: Any, lengths: Any, options: dict[str
     results = axes[:2] + "o" if model.readout == "all" else "no"
     pairs: list[Any] = [x, axes]
     if lengths is not None:
+        lengths = lengths if isinstance(lengths, dask.array.Array) else np.asarray(lengths)
         if lengths.shape != x.shape[1 - steps : 2 - steps]:
             raise ValueError(f"lengths must have shape (N,) = ({x.shape[1 - steps]},), got {lengths.shape}")
         pairs += [dask.array.asarray(lengths).rechunk((x.chunks[1 - steps],)), "n"]

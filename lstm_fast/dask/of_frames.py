@@ -49,6 +49,9 @@ class FramePredictor:
         num_threads: int = 1,
     ) -> None:
         read_model(model)  # a missing or damaged file is an error here, not on a worker
+        for name, value in (("columns", columns), ("keep", keep)):
+            if isinstance(value, str):
+                raise TypeError(f"{name} must be a list of column names, got the string {value!r}")
         self.model, self.by, self.keep = model, by, list(keep)
         self.columns = None if columns is None else list(columns)
         self.batch_size = _arguments.positive_integer("batch_size", batch_size)

@@ -29,7 +29,7 @@ CHANGED = (
 class Batch(Protocol):
     """One step of training.
 
-    n : weight of the batch in the mean loss of its epoch, above 0.
+    n : weight of the batch in the mean loss of its epoch, at least 0.
     n_steps : number of steps without padding, for the progress bar.
     """
 

@@ -27,12 +27,14 @@ from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
     from .._types import Array
+    from .config import FitConfig
     from .history import History, Progress
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
 ARRAYS = ("flat", "moments", "best", "history", "state")  # fields of Progress that are not stored with its counters
 STATE = ("state.h", "state.c")  # of the network, in the middle of series; a plain RNN has h alone
+BATCHES = ("truncate", "burn_in", "batch_size", "shuffle")  # settings on which the next batch of an epoch depends
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 
 
@@ -107,6 +109,7 @@ def _build_fleet(tensors: dict[str, Tensor], config: dict[str, Any]) -> FleetMod
         raise ValueError("its models must not be quantized")
     model = FleetModel.from_models([pattern] * K)
     model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
+    model.fleet.draw_new_masks()
     return model
 
 
@@ -127,14 +130,16 @@ def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
 # ---- runs of fit ----
 
 
-def save_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> None:
+def save_run(
+    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, settings: FitConfig, now: Progress
+) -> None:
     """Write where a run stands.
 
     Parameters
     ----------
     path : path
         The file.
-    model, optimizer, now : SequenceModel, Optimizer, Progress
+    model, optimizer, settings, now : SequenceModel, Optimizer, FitConfig, Progress
         The run.
     """
     tensors = dict(model.unflatten(now.flat))
@@ -145,21 +150,28 @@ def save_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
         "file": "run",
         "model": model.description(),
         "optimizer": optimizer.config(),
+        "batches": _batches(settings),
         "progress": {name: value for name, value in vars(now).items() if name not in ARRAYS},
         "history": {name: value for name, value in vars(now.history).items() if name != "fingerprint"},
     }
     _safetensors.write(path, tensors, config)
 
 
-def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, now: Progress) -> Progress | None:
+def _batches(settings: FitConfig) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in BATCHES}
+
+
+def load_run(
+    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, settings: FitConfig, now: Progress
+) -> Progress | None:
     """Read a checkpoint of a run.
 
     Parameters
     ----------
     path : path
         The file.
-    model, optimizer : SequenceModel, Optimizer
-        Values of the current call, which the checkpoint must match.
+    model, optimizer, settings : SequenceModel, Optimizer, FitConfig
+        Values of the current call, which the checkpoint must match: within an epoch, the settings of the batches too.
     now : Progress
         Progress of a new run, whose shapes and types the file must match.
 
@@ -181,6 +193,8 @@ def load_run(path: str | PathLike[str], model: SequenceModel, optimizer: Optimiz
     try:
         for name, value in (("model", model.description()), ("optimizer", optimizer.config())):
             _check_same(path, name, config[name], json.loads(json.dumps(value)))
+        if config["progress"]["batch"]:
+            _check_same(path, "batches", config["batches"], _batches(settings))
     except (AttributeError, KeyError, TypeError) as error:
         raise _misfit(path, error) from None
     flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
@@ -237,7 +251,7 @@ def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
         elif value is not None:
             np.random.default_rng().bit_generator.state = value  # raises if it is not a state
     step, epoch, batch, n = (values[name] for name in ("step", "epoch", "batch", "n"))
-    if (n > 0) != (batch > 0) or n < 0 or step < batch or values["shuffle_epoch"] > epoch:
+    if (n > 0 and not batch) or n < 0 or step < batch or values["shuffle_epoch"] > epoch:
         raise ValueError(f"step, epoch, batch and n must be those of one run, got {step}, {epoch}, {batch}, {n}")
     return values
 

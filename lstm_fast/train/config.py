@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -101,8 +101,11 @@ class FitConfig:
             _arguments.positive_integer("early_stopping", self.early_stopping)
         if self.truncate is not None:
             _arguments.positive_integer("truncate", self.truncate)
-        if self.burn_in != 0 or isinstance(self.burn_in, bool):
-            _arguments.positive_integer("burn_in", self.burn_in)
+        if not isinstance(self.burn_in, Integral) or isinstance(self.burn_in, bool) or self.burn_in < 0:
+            raise ValueError(f"burn_in must be an integer of at least 0, got {self.burn_in!r}")
+        for name in ("epochs", "batch_size", "truncate", "burn_in"):  # NumPy's integers may be narrow
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else int(value))
         clip = self.clip_norm
         if clip is not None and (not isinstance(clip, Real) or isinstance(clip, bool) or not float(clip) > 0):
             raise ValueError(f"clip_norm must be a positive number or None, got {clip!r}")

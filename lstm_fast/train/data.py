@@ -56,7 +56,7 @@ class Sequences:
             return symbols.read_array(network, x, is_lazy)
         pattern, steps = x, None
         if is_lazy:
-            steps = np.asarray(x)
+            steps = _arguments.array_of("x", x)
             _arguments.real_array("x", steps[:0], network.dtype)
             pattern = stand_in(steps, network.dtype)
         converted, layout = _layout.read_input(
@@ -85,7 +85,7 @@ class Sequences:
             raise ValueError(f"lengths must be integers of shape (B,) = ({N},), got {lengths.dtype} {lengths.shape}")
         if N and not 0 <= lengths.min() <= lengths.max() <= T:
             raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths.min()} to {lengths.max()}")
-        return lengths
+        return lengths.astype(np.int64)  # narrow or unsigned ones overflow in differences
 
     # ---- targets ----
 
@@ -109,23 +109,23 @@ class Sequences:
             self.y = loss.check_targets(y, (self.n,), model.out_features)
         if sample_weight is not None:
             given = _arguments.real_array("sample_weight", sample_weight, np.dtype(np.float64))
-            if given.shape != (self.n,) or not (given >= 0).all():
+            if given.shape != (self.n,) or not ((given >= 0) & (given < np.inf)).all():
                 raise ValueError(
-                    f"sample_weight must be numbers of shape (B,) = ({self.n},), not negative, got {given.shape}"
+                    f"sample_weight must be finite numbers of shape (B,) = ({self.n},), not negative, got {given.shape}"
                 )
             self.sample_weight = given
 
     def _read_targets_of_steps(self, loss: Loss, y: Any, n_outputs: int) -> Storage:
         if self.is_list and isinstance(y, (list, tuple)):
             assert self.lengths is not None
-            arrays = [np.asarray(one) for one in y]
+            arrays = [_arguments.array_of(f"y[{k}]", one) for k, one in enumerate(y)]
             if len(arrays) != self.n or any(len(one) != n for one, n in zip(arrays, self.lengths)):
                 raise ValueError("y must be a list with one target for each step of each sequence of x")
             if not isinstance(self.x.arrays, np.ndarray):
                 return Storage([loss.check_targets(one, (len(one),), n_outputs) for one in arrays])
             y = _layout.pad(arrays, self.T)[0] if arrays else np.zeros((0, 0))
         else:
-            y = np.asarray(y)
+            y = _arguments.array_of("y", y)
             has_axes = y.ndim > 1 or self.layout == _layout.UNBATCHED
             y = self.layout.to_rows(y) if has_axes and y.ndim else y
         return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
@@ -161,10 +161,10 @@ class Sequences:
         if n is None:
             n = self.T if self.lengths is None else int(self.lengths[rows].max(initial=0))
         y = self.y.read(rows, n, begins).swapaxes(0, 1)
-        weights = self._weights(rows, begins, n)
+        weights = self.weights(rows, begins, n)
         return self.loss.convert(y.reshape(-1, *y.shape[2:])), None if weights is None else weights.T.ravel()
 
-    def _weights(self, rows: Array, begins: Array | None, n: int) -> Array | None:
+    def weights(self, rows: Array, begins: Array | None, n: int) -> Array | None:
         """Return weights (B, n), 0 for steps that do not contribute to the loss; None if all are 1."""
         ends: Any = self.lengths
         if ends is None and begins is not None and (begins + n > self.T).any():
@@ -215,7 +215,7 @@ class Sequences:
 def _read_vectors(network: Network, x: Any, is_lazy: bool) -> list[Array]:
     I, arrays = network.input_size, []
     for k, one in enumerate(x):
-        one = np.asarray(one) if is_lazy else _arguments.real_array(f"x[{k}]", one, network.dtype)
+        one = _arguments.array_of(f"x[{k}]", one) if is_lazy else _arguments.real_array(f"x[{k}]", one, network.dtype)
         if one.ndim != 2 or one.shape[1] != I:
             raise ValueError(f"x[{k}] must have shape (T, I) with I = input_size = {I}, got {one.shape}")
         if is_lazy:

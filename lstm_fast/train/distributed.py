@@ -40,11 +40,11 @@ class DistributedTrainer(Trainer):
             raise ValueError("comm must be None where y is None and x an iterable of batches")
         return RankBatches(self.ranks, self.data, self.config)
 
-    def join(self) -> None:
+    def join(self, resume: bool = False) -> None:
         """Agree with the other ranks on settings, sizes, initial parameters and generators."""
         ranks, config, source = self.ranks, self.config, self.source
         assert isinstance(source, RankBatches)
-        self._check_settings()
+        self._check_settings(resume)
         source.join()
         self._join_validation()
         own = (self.now.flat, self.order_rng.bit_generator.state, self.mask_rng.bit_generator.state)
@@ -57,12 +57,13 @@ class DistributedTrainer(Trainer):
             n_threads = min(_threads.get_num_threads(), ranks.processors_of_each())
             self.config = replace(config, num_threads=n_threads)
 
-    def _check_settings(self) -> None:
+    def _check_settings(self, resume: bool) -> None:
         """Compare what must be the same on every rank."""
         config, names = self.config, ("epochs", "batch_size", "clip_norm", "early_stopping", "shuffle", "seed")
         own = {name: getattr(config, name) for name in names}
         own |= {"model": f"{self.model!r} of {self.model.dtype}", "optimizer": repr(self.optimizer)}
         own |= {"loss": self.loss.name, "loss parameters": self.loss.parameters}
+        own["resume"] = bool(resume)
         own["checkpoint"] = config.checkpoint is not None
         own["lr_schedule"] = getattr(config.lr_schedule, "__name__", config.lr_schedule)
         settings = self.ranks.gather(lambda: own)
@@ -112,6 +113,10 @@ class DistributedTrainer(Trainer):
                 raise RuntimeError(f"rank {rank} has other parameters than rank 0 after epoch {self.now.epoch - 1}")
         return reports[0][1]
 
+    def _split_again(self, state: dict[str, Any]) -> None:
+        if self.config.seed is None:  # each rank has drawn with a generator of its own
+            raise ValueError("seed must be an integer to resume with comm and a fraction as validation, got None")
+
     # ---- files ----
 
     def _save(self) -> None:
@@ -128,7 +133,7 @@ def run_on_ranks(comm: Any, make: Callable[[Callable[..., Any]], Any], resume: b
     ranks = Ranks(comm)
     with ranks.running():
         trainer: DistributedTrainer = ranks.together(lambda: make(partial(DistributedTrainer, ranks)))
-        trainer.join()
+        trainer.join(resume)
         if resume:
             trainer.resume()
         return trainer.run(progress and ranks.rank == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from os import PathLike
@@ -155,9 +156,11 @@ class FleetModel(EditableParameterized):
         for name, expected in (("out_features", self.out_features), ("readout", self.readout)):
             if getattr(model, name) != expected:
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
+        k = range(len(self))[operator.index(k)]
+        self._fleet.check_fits(k, model.lstm)  # type: ignore[arg-type]  # it refuses an RNN
         heads = np.array(self._heads)
-        heads[range(len(self))[k]] = model.head.flat
-        self._fleet[k] = model.lstm  # it refuses an RNN
+        heads[k] = model.head.flat
+        self._fleet[k] = model.lstm  # type: ignore[assignment]
         self._set_up(self._fleet, heads)
 
     # ---- parameters ----
@@ -176,8 +179,12 @@ class FleetModel(EditableParameterized):
         n = self._fleet._table.size
         if expected_version is not None and self._heads is not expected_version[-1]:
             raise changed_meanwhile()
+        heads = np.array(flat[:, n:])
         self._fleet._install(np.array(flat[:, :n]), None if expected_version is None else expected_version[:-1])
-        self._set_up(self._fleet, np.array(flat[:, n:]))
+        self._set_up(self._fleet, heads)
+
+    def __copy__(self) -> FleetModel:
+        return copy.deepcopy(self)
 
     # ---- calls ----
 

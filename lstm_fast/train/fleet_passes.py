@@ -10,6 +10,7 @@ from .. import _core, _threads
 from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows
 from .._tape import TapeMemory
+from .blocks import MEAN_STEPS
 from .fleet_data import groups_of
 from .losses import LOSSES, Loss
 
@@ -49,7 +50,11 @@ def run(
 ) -> tuple[Array, Array]:
     """Run the networks; return output (G, T, B, W) and h_n of the last layer (G, D, B, R)."""
     lstm, (G, T, B) = rows.lstm, x.shape[:3]
-    output = np.empty((G, T, B, lstm.output_size), lstm.dtype)
+    W = lstm.output_size  # in memory as that of a single model: sums over steps have its bits
+    if lstm.batch_first and rows.readout == "mean":
+        output = np.empty((G, B, T, W), lstm.dtype).swapaxes(1, 2)
+    else:
+        output = np.empty((G, T, B, W), lstm.dtype)
     n = lstm.num_layers * lstm.num_directions
     h_n, c_n = (np.empty((G, n, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
     rows.weights.forward(x, None, None, output, h_n, c_n, tape, n_threads, run=options, order=order, seeds=seeds)
@@ -63,7 +68,12 @@ def features_of(readout: str, output: Array, h_n: Array, lengths: Array | None) 
         return output.reshape(G, T * B, W)
     if readout == "last":
         return np.ascontiguousarray(h_n.swapaxes(1, 2)).reshape(G, B, W)
-    features: Array = output.sum(axis=1) / counts_of(output, lengths)
+    return mean_of(output.sum(axis=1), output, lengths)
+
+
+def mean_of(sums: Array, output: Array, lengths: Array | None) -> Array:
+    """Return sums over the steps (G, B, W) divided by the lengths."""
+    features: Array = sums / counts_of(output, lengths)
     return features
 
 
@@ -136,7 +146,13 @@ def predictions(
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), order_of(lengths, T), n_threads)
-    features = features_of(model.readout, output, h_n, lengths)
+    if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in blocks, as a single model
+        sums = output[:, :MEAN_STEPS].sum(axis=1)
+        for begin in range(MEAN_STEPS, T, MEAN_STEPS):
+            sums = sums + output[:, begin : begin + MEAN_STEPS].sum(axis=1)
+        features = mean_of(sums, output, lengths)
+    else:
+        features = features_of(model.readout, output, h_n, lengths)
     if not features.size:
         return np.zeros((*features.shape[:2], model.out_features), flat.dtype)
     return _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)

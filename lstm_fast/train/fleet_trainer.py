@@ -292,7 +292,10 @@ class FleetTrainer:
             p = predictions(self.model, self.flat[some], data, (some, batch, T), self.config.num_threads)
             for k, rows, own in zip(some.tolist(), batch, p):
                 y, weights = data.each[k].targets(rows)
-                share = float(len(rows)) if weights is None else float(weights.sum())
+                share = float(len(y)) if weights is None else float(weights.sum())
                 total[k] += self.loss(own, y, weights)[0] * share
                 weight[k] += share
-        return [total[k] / weight[k] if weight[k] else float("nan") for k in models]
+        for k in models:
+            if not weight[k]:
+                raise ValueError(f"validation must have predictions that count, got none for model {k}")
+        return [total[k] / weight[k] for k in models]

@@ -54,7 +54,7 @@ def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> 
     if readout == "all":
         return np.ascontiguousarray(output)
     if readout == "last":
-        return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], -1)
+        return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], h_n.shape[0] * h_n.shape[2])
     return mean_of_sums(output.sum(axis=0), len(output), lengths)  # output is zero in the padding
 
 

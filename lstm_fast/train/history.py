@@ -79,5 +79,6 @@ class Progress:
     best: Array | None = None
     shuffle_state: dict[str, Any] | None = None  # of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
+    split_state: dict[str, Any] | None = None  # of the generator before it drew the sequences held out for validation
     mask_state: dict[str, Any] | None = None  # of the generator of masks
     state: tuple[Array, ...] | None = None  # of the network, carried between batches of truncated training

@@ -50,7 +50,10 @@ class Batches:
 
         def items() -> Iterator[tuple[int, Any]]:  # called by the thread
             batches = self.source() if callable(self.source) else self.source
-            return islice(enumerate(batches), first, None)
+            numbered = enumerate(batches)
+            if sum(1 for _ in islice(numbered, first)) < first:
+                raise ValueError(CHANGED)
+            return numbered
 
         return prefetched(_Deferred(items), lambda item: self._sequences(*item))
 
@@ -120,16 +123,26 @@ class IterableBatches:
                 for data in batches:
                     yield SequenceBatch(data, np.arange(data.n))
             return
+        n_read = n_used = 0
         with closing(self.data.read()) as batches:
             for data in batches:
-                windows = self._windows(data)
+                n_read += 1
+                longest = data.T if data.lengths is None else data.lengths.max(initial=0)
+                if longest <= self.config.burn_in:
+                    continue
+                n_used += 1
+                windows = TruncatedBatches(self.model, data, self.config, data.n)
                 n = len(windows.plan)
                 if first < n:
                     yield from windows.batches(first)
                 first = max(0, first - n)
-
-    def _windows(self, data: Sequences) -> TruncatedBatches:
-        return TruncatedBatches(self.model, data, self.config, data.n)
+        if first:
+            raise ValueError(CHANGED)
+        if n_read and not n_used:
+            raise ValueError(
+                "x must yield series that are longer than burn_in, to leave steps to train on, got none, "
+                f"burn_in={self.config.burn_in}"
+            )
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
         """Return predictions, targets and weights of the first batch."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+from ..fleet import Fleet
 from .config import Callback, FitConfig, Schedule
 from .distributed import run_on_ranks
 from .fleet_model import FleetModel
@@ -142,8 +143,9 @@ def fit(  # type: ignore[misc]
     **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable; lengths,
     sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of a batch
     are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
-    there is such a method. Without ``len(x)``, a schedule changes the learning rate between epochs only. When a run is
-    resumed within an epoch, the batches that were already used are read and skipped: x must yield the same ones again.
+    there is such a method. With truncate or without ``len(x)``, a schedule changes the learning rate between epochs
+    only. When a run is resumed within an epoch, the batches that were already used are read and skipped: x must yield
+    the same ones again.
 
     **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
     shard of the data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random
@@ -197,7 +199,14 @@ def fit(  # type: ignore[misc]
             model, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask, validation=validation
         )
 
+    if isinstance(model, Fleet):
+        raise TypeError(
+            "model must be a SequenceModel or a FleetModel, got Fleet: FleetModel(fleet, out_features) adds the heads "
+            "that training needs"
+        )
     if isinstance(model, FleetModel):
+        if y is None:
+            raise ValueError("y must be targets for each model: iterables of batches are for single models")
         if comm is not None:
             raise ValueError("comm must be None for a FleetModel")
         of_all: FleetHistory = make(FleetTrainer).run(progress)

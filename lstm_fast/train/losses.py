@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .. import _arguments
 from .custom_loss import CustomLoss, mean_loss
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Loss:
         Returns them with these axes, in their dtype, for `convert`. A function of the caller gets any number of targets
         per row.
         """
-        y: Array = np.asarray(targets)
+        y: Array = _arguments.array_of("y", targets)
         if self.function is not None:
             if y.dtype.kind not in "biuf" or y.shape[: len(shape)] != shape or y.ndim > len(shape) + 1:
                 raise ValueError(f"y must be numbers of shape {shape} or {(*shape, 'K')}, got {y.dtype} {y.shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -23,7 +24,7 @@ def prefetched(
     An exception of the iterable or of convert is raised here, with its traceback. Closing the generator ends the
     thread, when the item that it reads is complete.
     """
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth - 1)
     is_closed = threading.Event()
 
     def put(kind: str, value: Any) -> None:
@@ -51,7 +52,8 @@ def prefetched(
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=read, name="lstm_fast prefetch", daemon=True)
+    context = contextvars.copy_context()  # num_threads of the caller
+    thread = threading.Thread(target=context.run, args=(read,), name="lstm_fast prefetch", daemon=True)
     thread.start()
     try:
         while True:

@@ -72,6 +72,7 @@ class RankBatches:
         self.n: float | None = None
         self.n_steps: int | None = data.n_steps()  # of this rank
         self.groups: list[Array] = []
+        self.epoch = 0
         self.state: dict[str, Any] = {}  # of the common generator at the beginning of the epoch
 
     def join(self) -> None:
@@ -86,7 +87,7 @@ class RankBatches:
 
     def draw(self, rng: np.random.Generator, epoch: int) -> int | None:
         """Draw the order of an epoch; return the number of batches."""
-        self.state, n_batches = dict(rng.bit_generator.state), len(self.cuts) - 1
+        self.state, self.epoch, n_batches = dict(rng.bit_generator.state), epoch, len(self.cuts) - 1
         rows, order = np.arange(self.data.n), np.arange(n_batches)
         if self.shuffle:
             first = rng.permutation(self.sizes[0])  # on every rank, which keeps the generators equal
@@ -105,7 +106,8 @@ class RankBatches:
     def generator(self, *key: int) -> np.random.Generator:
         """Return a generator of this rank, derived from the common one at the beginning of the epoch."""
         numbers = self.state["state"]
-        seeds = np.random.SeedSequence((numbers["state"], numbers["inc"]), spawn_key=(self.ranks.rank, *key))
+        spawn_key = (self.ranks.rank, self.epoch, *key)  # without shuffle, the common generator does not advance
+        seeds = np.random.SeedSequence((numbers["state"], numbers["inc"]), spawn_key=spawn_key)
         return np.random.default_rng(seeds)
 
     def batches(self, first: int) -> Generator[RankBatch, None, None]:

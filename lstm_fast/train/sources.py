@@ -49,8 +49,9 @@ def read_validation(
     if isinstance(validation, Real) and not isinstance(validation, bool):
         if isinstance(data, Batches):
             raise ValueError(f"validation must be data where x is an iterable, got the fraction {validation!r}")
-        n = round(float(validation) * data.n)
-        if not 0 < float(validation) < 1 or (not 0 < n < data.n and not is_shard):
+        is_fraction = 0 < float(validation) < 1
+        n = round(float(validation) * data.n) if is_fraction else 0
+        if not is_fraction or (not 0 < n < data.n and not is_shard):
             raise ValueError(f"validation must leave sequences on both sides, got {validation!r} of {data.n}")
         rows = rng.permutation(data.n)
         return data.subset(rows[:n]), data.subset(rows[n:])
@@ -59,7 +60,13 @@ def read_validation(
         not is_list
         or (isinstance(validation, list) and validation and all(isinstance(one, tuple) for one in validation))
     ):
-        return Batches("validation", validation, model, loss, config.is_truncated), data
+        batches = Batches("validation", validation, model, loss, config.is_truncated)
+        if batches.is_one_pass and config.epochs > 1:
+            raise ValueError(
+                "validation must be an iterable that can be read again, such as a list, a data loader or a function "
+                f"that returns an iterator, for epochs={config.epochs}, got {type(validation).__name__}"
+            )
+        return batches, data
     if not is_list or len(validation) not in (2, 3, 4):
         raise ValueError(
             "validation must be a fraction, (x, y), (x, y, lengths), (x, y, lengths, mask) or an iterable of batches"

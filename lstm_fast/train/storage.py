@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 class Storage:
     """Sequences (T_i, ...) of one array (N, T, ...), or of a list of arrays."""
 
-    def __init__(self, arrays: Array | list[Array], index: Array | None = None) -> None:
+    def __init__(self, arrays: Array | list[Array], index: Array | None = None, dtype: DType | None = None) -> None:
         self.arrays, self._index = arrays, index
+        if dtype is None:
+            is_one = isinstance(arrays, np.ndarray)
+            dtype = arrays.dtype if is_one else np.result_type(*({one.dtype for one in arrays} or [np.float64]))
+        self.dtype = dtype
         self.n = len(arrays if index is None else index)
 
     def subset(self, rows: Array) -> Storage:
         """Return some of the sequences, without copying them."""
-        return Storage(self.arrays, rows if self._index is None else self._index[rows])
+        return Storage(self.arrays, rows if self._index is None else self._index[rows], self.dtype)
 
     def one(self, row: int) -> Array:
         """Return a view of one sequence."""
@@ -37,8 +41,7 @@ class Storage:
             begin = 0 if begins is None or not len(begins) else int(begins[0])
             if begin + n <= T and (begins is None or (begins == begin).all()):
                 return arrays[rows, begin : begin + n]
-        first = arrays[0]
-        part = np.zeros((len(rows), n, *first.shape[1:]), first.dtype)
+        part = np.zeros((len(rows), n, *arrays[0].shape[1:]), self.dtype)
         for k, row in enumerate(rows):
             begin = 0 if begins is None else begins[k]
             steps = arrays[row][begin : begin + n]

@@ -19,7 +19,7 @@ EMPTY = np.zeros((0, 0), np.int64)  # no sequences
 
 def read_array(network: Network, x: Any, is_lazy: bool) -> tuple[Storage, _layout.Layout]:
     """Validate the shape and the dtype of an array; if is_lazy, read no more than one step of it."""
-    array = np.asarray(x) if is_lazy else x
+    array = _arguments.array_of("x", x, "integers") if is_lazy else x
     steps, layout = _layout.read_symbols(
         array[:1] if is_lazy else array, network.batch_first, ", or be a list of (T,) arrays"
     )
@@ -36,7 +36,7 @@ def read_list(network: Network, x: Any, is_lazy: bool) -> list[Array]:
     """Validate the arrays of a list; those of is_lazy may have symbols out of range."""
     arrays: list[Array] = []
     for k, one in enumerate(x):
-        name, part = f"x[{k}]", np.asarray(one) if is_lazy else one
+        name, part = f"x[{k}]", _arguments.array_of(f"x[{k}]", one, "integers") if is_lazy else one
         symbols = _arguments.integer_array(name, part[:1] if is_lazy else part)
         if symbols.ndim != 1:
             raise ValueError(f"{name} must have shape (T,) with index_input, got {np.shape(one)}")

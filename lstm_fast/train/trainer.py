@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .._types import Array, ArrayLike
     from .batches import Batch, BatchSource
     from .config import FitConfig
+    from .data import Sequences
+    from .iterable import Batches
     from .model import SequenceModel
     from .optimizers import Optimizer
 
@@ -82,14 +85,21 @@ class Trainer:
         order, masks, share = np.random.SeedSequence(config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
         data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
-        self.validation, self.data = read_validation(
-            model, self.loss, validation, data, config, np.random.default_rng(share), self.is_distributed
-        )
-        self.source: BatchSource = self._make_source()
+        self._split(data, validation, np.random.default_rng(share))
         if config.check_loss:
             self._check_loss()
         flat = model.flat_parameters
-        self.now = Progress(flat, self.optimizer.moments(flat), History())
+        self.now = Progress(flat, self.optimizer.moments(flat), History(), split_state=self._split_state)
+
+    def _split(self, data: Sequences | Batches, validation: Any, rng: np.random.Generator) -> None:
+        """Set the data for validation and for training."""
+        is_drawn = isinstance(validation, Real)
+        self._unsplit = data, validation
+        self._split_state = dict(rng.bit_generator.state) if is_drawn else None
+        self.validation, self.data = read_validation(
+            self.model, self.loss, validation, data, self.config, rng, self.is_distributed
+        )
+        self.source: BatchSource = self._make_source()
 
     def _make_source(self) -> BatchSource:
         return make_source(self.model, self.data, self.config)
@@ -174,7 +184,8 @@ class Trainer:
         with closing(self.source.batches(self.now.batch)) as batches:
             for batch in batches:
                 self._train_batch(batch, n_batches)
-                bar.set_postfix(epoch=self.now.epoch, loss=f"{self.now.losses / self.now.n:.4g}", refresh=False)
+                loss = self.now.losses / (self.now.n or 1.0)
+                bar.set_postfix(epoch=self.now.epoch, loss=f"{loss:.4g}", refresh=False)
                 bar.update(batch.n_steps)
                 if time.monotonic() - self._saved > SAVE_SECONDS:
                     self._save()
@@ -183,7 +194,7 @@ class Trainer:
             raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
         validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
-            loss=[*before.loss, now.losses / now.n],
+            loss=[*before.loss, now.losses / (now.n or 1.0)],
             validation_loss=before.validation_loss + validation_loss,
             gradient_norm=[*before.gradient_norm, now.norms / now.batch],
             learning_rate=[*before.learning_rate, self._learning_rate(now.batch - 1, n_batches)],
@@ -235,22 +246,33 @@ class Trainer:
 
     def _validate(self) -> float:
         total, weight = self._validation_losses()
-        return total / weight if weight else float("nan")
+        if not weight:
+            raise ValueError(
+                f"validation must have predictions that count in each epoch, got none in epoch {self.now.epoch}: no "
+                "sequences, all masked, or none longer than burn_in"
+            )
+        return total / weight
 
     def _validation_losses(self) -> tuple[float, float]:
         assert self.validation is not None
         return validation_losses(self.model, self.loss, self.validation, self.config)
 
+    def _split_again(self, state: dict[str, Any]) -> None:
+        """Hold out the sequences of the interrupted call, whose seed was None."""
+        rng = np.random.default_rng()
+        rng.bit_generator.state = state
+        self._split(*self._unsplit, rng)
+
     # ---- files ----
 
     def _load(self) -> Progress | None:
         assert self.config.checkpoint is not None
-        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
 
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self.config.checkpoint is not None:
-            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.now)
+            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.
@@ -263,6 +285,8 @@ class Trainer:
         loaded = self._load()
         if loaded is None:
             return
+        if loaded.split_state is not None and loaded.split_state != self._split_state:
+            self._split_again(loaded.split_state)
         order_rng = np.random.default_rng()
         order_rng.bit_generator.state = loaded.shuffle_state or self.order_rng.bit_generator.state
         if loaded.shuffle_state is not None and loaded.shuffle_epoch < loaded.epoch:

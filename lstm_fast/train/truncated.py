@@ -64,8 +64,15 @@ class WindowBatch:
         self.data, self.window, self.burn_in = data, window, burn_in
         lengths: Any = data.T if data.lengths is None else data.lengths[window.series]
         self.n_steps = int(np.minimum(window.n, lengths - window.begins).sum())
-        self.n: float = self.n_steps
+        self.n: float = self.n_steps if self._counts() else 0
         self._arrays: Any = None
+
+    def _counts(self) -> bool:
+        """Whether a step of the window has a weight; without one, the window has no loss, and no part in the mean."""
+        if self.data.mask is None and self.data.sample_weight is None:
+            return True
+        weights = self.data.weights(self.window.series, self.window.begins, self.window.n)
+        return weights is None or bool(weights.any())
 
     def load(self) -> WindowBatch:
         """Read the arrays of the batch now."""
@@ -125,7 +132,13 @@ class WindowBatch:
 
     def cause(self) -> str:
         """Describe what is not finite in the data of the batch."""
-        return self.data.cause(self.window.series, self.window.begins, self.window.n)
+        series, begins, n = self.window.series, self.window.begins, self.window.n
+        if self.burn_in and self.window.carried is not None:
+            new = series[self.window.carried < 0]
+            of_burn_in = self.data.cause(new, np.zeros(len(new), np.int64), self.burn_in)
+            if " is not finite" in of_burn_in:
+                return of_burn_in
+        return self.data.cause(series, begins, n)
 
 
 class TruncatedBatches:

@@ -60,7 +60,7 @@ class WindowPlan:
         self.n_windows = -((burn_in - self.lengths) // truncate)
         self.first = np.empty_like(self.n_windows)  # number of the window in which the series begins, not descending
         self.row = np.empty_like(self.n_windows)
-        free = [(0, row) for row in range(n_rows)]
+        free = [(0, row) for row in range(min(n_rows, max(1, len(self.lengths))))]
         for k, n in enumerate(self.n_windows.tolist()):
             begin, row = free[0]
             self.first[k], self.row[k] = begin, row
