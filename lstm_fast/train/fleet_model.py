@@ -157,10 +157,10 @@ class FleetModel(EditableParameterized):
             if getattr(model, name) != expected:
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         k = range(len(self))[operator.index(k)]
-        self._fleet.check_fits(k, model.lstm)  # type: ignore[arg-type]  # it refuses an RNN
+        self._fleet.check_fits(k, model.lstm)  # it refuses an RNN
         heads = np.array(self._heads)
         heads[k] = model.head.flat
-        self._fleet[k] = model.lstm  # type: ignore[assignment]
+        self._fleet[k] = model.lstm
         self._set_up(self._fleet, heads)
 
     # ---- parameters ----

@@ -17,8 +17,8 @@ class Storage:
     def __init__(self, arrays: Array | list[Array], index: Array | None = None, dtype: DType | None = None) -> None:
         self.arrays, self._index = arrays, index
         if dtype is None:
-            is_one = isinstance(arrays, np.ndarray)
-            dtype = arrays.dtype if is_one else np.result_type(*({one.dtype for one in arrays} or [np.float64]))
+            each = [arrays] if isinstance(arrays, np.ndarray) else arrays
+            dtype = np.result_type(*({one.dtype for one in each} or [np.float64]))
         self.dtype = dtype
         self.n = len(arrays if index is None else index)
 
