@@ -43,6 +43,7 @@ LINES = [
         "bits: threads, batch, padding, layout, instruction set, poison",
         "tests/fuzz_bits.py 100000 --seconds {seconds}",
     ),
+    Line("6-10, fleets", "models of a fleet and alone", "tests/fuzz_fleets.py 100000 --seconds {seconds}"),
     Line("12, 13", "wrong calls and sizes", "tests/hostile.py 200000 --seconds {seconds}"),
     Line("14, 17", "sanitizers, exact arrays and guard pages under the C programs", f"{PYTEST} tests/test_c_driver.py"),
     Line("16", "uninitialized reads of the C programs", "tests/uninitialized.py"),

@@ -129,3 +129,15 @@ def test_a_number_that_is_not_finite_in_the_burn_in_is_named():
     x[1, 2] = np.nan
     with pytest.raises(lf.train.Diverged, match="x of sequence 1 is not finite at step 2"):
         loss(x, burn_in=5, truncate=4)
+
+
+@pytest.mark.parametrize("fleet", [False, True])
+def test_predictions_are_zero_in_the_padding_whatever_the_batch(fleet):
+    model = make()
+    x, lengths = rng.standard_normal((4, 12, 1)), np.array([3, 12, 0, 7])
+    if fleet:
+        model, x, lengths = lf.train.FleetModel.from_models([model] * 2), np.stack([x, x]), np.stack([lengths] * 2)
+    together = model.predict(x, lengths=lengths)
+    assert np.array_equal(model.predict(x, lengths=lengths, batch_size=1), together)
+    is_padding = np.arange(12) >= lengths[..., None]
+    assert not together[is_padding].any() and together[~is_padding].all()

@@ -180,6 +180,11 @@ class Sequences:
             weights *= self.sample_weight[rows][:, None]
         return weights
 
+    def clear_padding(self, rows: Array) -> None:
+        """Zero the steps (N, T, ...) after the end of each sequence."""
+        if self.lengths is not None:
+            rows[np.arange(self.T) >= self.lengths[:, None]] = 0
+
     def n_steps(self, rows: Array | None = None) -> int:
         """Return the number of steps of some sequences, or of all, without padding."""
         if self.lengths is None:

@@ -182,4 +182,6 @@ def predict_all(model: FleetModel, data: FleetData, batch_size: int, num_threads
                 results[k][rows] = own
     if not is_all:
         return results
+    for one, rows in zip(data.each, results):
+        one.clear_padding(rows)
     return [one.result_layout.from_rows(rows) for one, rows in zip(data.each, results)]

@@ -74,7 +74,7 @@ class Predictor:
         Returns
         -------
         ndarray of shape (B, out_features)
-            With readout "all", the axes of x: (T, B, out_features) or (B, T, out_features).
+            With readout "all", the axes of x: (T, B, out_features) or (B, T, out_features); zero in the padding.
 
         Raises
         ------
@@ -93,6 +93,8 @@ class Predictor:
                 continue
             for step, part in predicted_steps(self, data, batch, num_threads):
                 rows[begin : begin + len(batch), step : step + len(part)] = part.swapaxes(0, 1)
+        if is_all:
+            data.clear_padding(rows)
         return data.result_layout.from_rows(rows) if is_all else rows
 
     def stream(self, batch_size: int = 1) -> ModelStream:
