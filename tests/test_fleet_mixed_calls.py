@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
+from lstm_fast.modules.reverse import ReverseLSTM
 
 K = 35  # two groups of lanes, and three models alone
 
@@ -60,7 +61,7 @@ def test_the_models_of_a_file_draw_masks_of_their_own(tmp_path):
 
 def test_subclasses_which_compute_otherwise_are_refused():
     fleet = lf.Fleet([lf.LSTM(3, 4, seed=0)])
-    reverse = lf.onnx.ReverseLSTM(3, 4, seed=0)
+    reverse = ReverseLSTM(3, 4, seed=0)
     with pytest.raises(TypeError, match=r"models\[0\] must be an LSTM, got ReverseLSTM"):
         lf.Fleet([reverse])
     with pytest.raises(TypeError, match="model must be an LSTM, got ReverseLSTM"):
