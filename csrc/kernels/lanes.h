@@ -110,7 +110,10 @@ static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, in
 /* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. */
 NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
     for (int64_t u = 0; u < H; u++) {
-        const vec sums[] = {load(pre + u * VL), load(pre + (H + u) * VL), load(pre + (2 * H + u) * VL), zero()};
+        const vec sums[LSTM_GATES] = {[LSTM_GATE_I] = load(pre + (LSTM_GATE_I * H + u) * VL),
+                                      [LSTM_GATE_F] = load(pre + (LSTM_GATE_F * H + u) * VL),
+                                      [LSTM_GATE_G] = load(pre + (LSTM_GATE_G * H + u) * VL),
+                                      [LSTM_GATE_O] = zero()};
         const struct memory m = cell_memory(NULL, 0, sums, load(c_prev + u * VL));
         store(c + u * VL, m.c);
         if (!gates) continue;
