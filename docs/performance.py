@@ -32,10 +32,10 @@ HEADLINE = {  # (kind, T, B, I, H) and its description in the table of README.md
 
 PAGE = """# Performance
 
-This page compares lstm_fast with other libraries, shape by shape. All times are medians of interleaved runs on one virtual
-machine per table. Every framework runs in its own process and uses its fastest documented call for that shape. The figures
-come from the JSON files named with each table ([benchmarks/README.md](../benchmarks/README.md) has the commands), and
-`python docs/performance.py` writes this page.
+This page compares lstm_fast with other libraries, shape by shape. All times are medians of interleaved runs on one
+virtual machine per table. Every framework runs in its own process and uses its fastest documented call for that shape.
+The figures come from the JSON files named with each table ([benchmarks/README.md](../benchmarks/README.md) has the
+commands), and `python docs/performance.py` writes this page.
 
 * **best peer**, **PyTorch**: their time divided by that of lstm_fast; above 1, lstm_fast is faster.
 * **of the limit**: the fraction of the hardware limit, measured in the same run: the rate of a large matrix product, or

@@ -4,8 +4,8 @@
     python examples/temperatures.py [--seeds 0 1 2] [--epochs 10]
 
 The data, 8759 hours of 2010 in degrees Fahrenheit, come with the package vega_datasets. They are averages over many
-years and therefore smooth: consecutive days differ by a fifth of a degree. The LSTM beats three baselines: the mean of each
-hour in the training data (climatology, useless in another season), the same hour yesterday, and the same plus
+years and therefore smooth: consecutive days differ by a fifth of a degree. The LSTM beats three baselines: the mean of
+each hour in the training data (climatology, useless in another season), the same hour yesterday, and the same plus
 yesterday's change. It does not beat a linear autoregression on the same 48 hours, which is 6 % better on a series as
 regular as this one.
 

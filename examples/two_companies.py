@@ -39,7 +39,7 @@ def predict(unit):
 
 
 def train(unit, lr=0.05):
-    """Minimize the sum of both squared errors with Adam. Returns the number of steps, or None if it did not converge."""
+    """Minimize the sum of both squared errors with Adam. Returns the number of steps; None if it did not converge."""
     adam = lf.train.Adam(lr)
     moments = adam.moments(unit.flat_parameters)
     for step in range(STEPS):

@@ -3,8 +3,8 @@ Why an LSTM remembers
 =====================
 
 Training a recurrent network sends a gradient back through every step. In a plain RNN each step multiplies it by the
-recurrent weights and by the derivative of tanh, so it shrinks (or grows) exponentially. In an LSTM it also flows along the
-long-term memory, where each step multiplies it only by the forget gate.
+recurrent weights and by the derivative of tanh, so it shrinks (or grows) exponentially. In an LSTM it also flows along
+the long-term memory, where each step multiplies it only by the forget gate.
 """
 
 import numpy as np
