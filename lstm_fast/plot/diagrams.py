@@ -89,7 +89,7 @@ def unit(
     title: str | None = "One step of an LSTM unit",
     ax: Axes | None = None,
 ) -> Axes:
-    """One step of one LSTM unit as a diagram with its numbers, to be followed by hand.
+    """Diagram of one step of one LSTM unit with its numbers, which can be checked by hand.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def unrolled(
     title: str | None = "The network unrolled: the same weights at every step",
     ax: Axes | None = None,
 ) -> Axes:
-    """The network unrolled step by step: inputs from below, c and h of one unit from step to step, gates in per cent.
+    """Diagram of the unrolled network: inputs from below, c and h of one unit from step to step, gates in percent.
 
     Parameters
     ----------
