@@ -281,8 +281,8 @@ class QuantizedLSTM(LSTMNetwork):
         def __getattr__(self, name: str) -> NoReturn:
             if name in ("forward", "backward", "edit", "load_state_dict", "load_flat_parameters", "quantized"):
                 raise AttributeError(
-                    f"a quantized LSTM is for inference and has no {name}: "
-                    "train or edit the LSTM that it was made from, and quantize again"
+                    f"a quantized LSTM is for inference only and has no {name}: "
+                    "train or edit the original LSTM, and quantize it again"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

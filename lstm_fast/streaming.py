@@ -89,7 +89,7 @@ class Stream(_core.Stepper):
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         if module.bidirectional:
             raise ValueError(
-                "a stream needs a network of one direction: the second one starts at the end of the sequence"
+                "a stream needs a unidirectional network: the reverse direction starts at the end of the sequence"
             )
         self.module: Network = module
         super().__init__(module._version, batch_size, self._read_step, partial(_threads.resolve, None))
@@ -228,7 +228,7 @@ class Stream(_core.Stepper):
         """
         mask = self._boolean(mask, " and leave a sequence")
         if mask.all():
-            raise ValueError(f"mask must leave a sequence, got {len(mask)} True")
+            raise ValueError(f"mask must leave at least one sequence, got {len(mask)} True")
         old = self._live
         new = _core.Live(old.version, int((~mask).sum()))
         for to, own in zip((new.h, new.c), (old.h, old.c)):

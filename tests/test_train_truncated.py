@@ -280,7 +280,7 @@ def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
         (model, dict(burn_in=-1), "burn_in must be an integer of at least 0, got -1"),
         (model, dict(burn_in=True), "burn_in must be an integer of at least 0, got True"),
         (model, dict(burn_in=20), "burn_in must be below the length of the longest series, 20"),
-        (lambda: model(bidirectional=True), dict(truncate=4), "one direction, got bidirectional=True"),
+        (lambda: model(bidirectional=True), dict(truncate=4), "unidirectional network, got bidirectional=True"),
         (lambda: SequenceModel(model().lstm, 1), dict(burn_in=4), "readout=\"all\".*got readout='last'"),
         (lambda: SequenceModel(model().lstm, 1, "mean"), dict(truncate=4), "readout=\"all\".*got readout='mean'"),
     ],

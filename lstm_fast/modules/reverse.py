@@ -56,7 +56,7 @@ class _Reverse(Recurrent):
         ValueError
             Always.
         """
-        raise ValueError("a stream needs a network that reads forward: a reverse one begins at the end of the sequence")
+        raise ValueError("a stream needs a network that reads forward: a reverse one starts at the end of the sequence")
 
 
 class ReverseLSTM(_Reverse, LSTM):
