@@ -41,7 +41,7 @@ def built(layer):
         (lambda: built(layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])), "got RNN"),
         (
             lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])),
-            "layers of one LSTM must have equal sizes",
+            "of one LSTM must have equal sizes",
         ),
         (
             lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])),
@@ -54,7 +54,7 @@ def built(layer):
             "must be equal in size and options",
         ),
         (lambda: built(layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())), "go_backwards of layer"),
-        (lambda: [built(lstm()), built(lstm())], "reading the previous one's output"),
+        (lambda: [built(lstm()), built(lstm())], "read the previous one's output"),
     ],
 )
 def test_what_lstm_cannot_be_is_refused_by_name(layer, words):
