@@ -18,7 +18,7 @@ struct lstm_monitor {
 #define LSTM_MONITOR {0}
 #else
 #define LSTM_HAS_THREADS 1
-/* A lock, and a place to sleep until someone who holds it wakes all sleepers. */
+/* A lock, and a condition on which threads sleep until a holder of the lock wakes all of them. */
 struct lstm_monitor {
     pthread_mutex_t mutex;
     pthread_cond_t woken;

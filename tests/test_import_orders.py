@@ -1,4 +1,4 @@
-"""lstm_fast beside packages with OpenMP runtimes of their own: the same bits in every order of import."""
+"""lstm_fast with packages that bring their own OpenMP runtimes: the same bits in every order of import."""
 
 import itertools
 import subprocess
