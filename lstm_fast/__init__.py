@@ -25,7 +25,7 @@
     _recurrent.py    Recurrent: base class, forward and backward
     _lstm.py         options of the LSTM cell
     _trace.py        Trace: activations at every step
-    _formats.py      formats of fewer bits: how parameters are stored
+    _formats.py      low-precision formats: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
     _fingerprint.py  fingerprint: SHA-256 of the parameters
@@ -48,7 +48,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    dask/            predictions on many machines: collections of Dask, frames of Spark and Ray
+    dask/            distributed prediction: Dask collections, Spark and Ray data frames
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers
@@ -196,7 +196,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        version, isa, isa_available, isa_compiled, openmp, threads (what starts them: "openmp", "pthreads" or "none"),
+        version, isa, isa_available, isa_compiled, openmp, threads (the back-end: "openmp", "pthreads" or "none"),
         compiler, num_threads, numpy, python, machine.
 
     Examples
