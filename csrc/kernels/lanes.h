@@ -168,6 +168,9 @@ static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, in
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
 
+/* The tape of a group fills L2, and a row of it one page: hardware prefetches no further. */
+#define PREFETCH_TAPE(address, is_written) __builtin_prefetch(address, is_written)
+
 /* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. */
 NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
     for (int64_t u = 0; u < H; u++) {
@@ -178,6 +181,8 @@ NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, rea
         const struct memory m = cell_memory(NULL, 0, sums, load(c_prev + u * VL));
         store(c + u * VL, m.c);
         if (!gates) continue;
+        for (int g = 0; g < LSTM_GATES; g++) PREFETCH_TAPE(gates + ((H + u) * LSTM_GATES + g) * VL, 1);
+        PREFETCH_TAPE(c + (H + u) * VL, 1), PREFETCH_TAPE(h + (H + u) * VL, 1);
         store(gates + (u * LSTM_GATES + LSTM_GATE_I) * VL, m.i);
         store(gates + (u * LSTM_GATES + LSTM_GATE_F) * VL, m.f);
         store(gates + (u * LSTM_GATES + LSTM_GATE_G) * VL, m.g);

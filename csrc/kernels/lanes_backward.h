@@ -157,6 +157,8 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     for (int64_t u = 0; u < H; u++) {
         const vec new_c = load(c + u * VL), tanh_c = cell_activation(NULL, new_c), d = load(d_h + u * VL);
         const vec o = load(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL);
+        for (int g = 0; g < LSTM_GATES; g++) PREFETCH_TAPE(gates + ((u - H) * LSTM_GATES + g) * VL, 0);
+        PREFETCH_TAPE(c_prev + (u - H) * VL, 0);
         const struct unit_gradients states = {
             .c = new_c,
             .c_prev = load(c_prev + u * VL),
