@@ -121,11 +121,18 @@ def backward(
     )  # fmt: skip
 
 
-def blocks(weights: _core.FleetWeights, n_models: int, a: Arguments, num_threads: int) -> Iterator[slice]:
+def blocks(
+    weights: _core.FleetWeights,
+    n_models: int,
+    steps_and_rows: tuple[int, int],
+    options: TrainingOptions | None,
+    num_threads: int,
+    has_lengths: bool = False,
+    has_resets: bool = False,
+) -> Iterator[slice]:
     """Divide the models into blocks whose tapes stay in the caches from forward to backward."""
-    T, B = a.x.shape[1:3]
-    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(T, B, a.options))
-    group = weights.group_size(T, B, a.options, a.order is not None, a.resets is not None)
+    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(*steps_and_rows, options))
+    group = weights.group_size(*steps_and_rows, options, has_lengths, has_resets)
     at_once = max(1, num_threads, at_once)
     if group:  # models in the lanes of a vector
         at_once = group * max(1, num_threads, at_once // group)
@@ -147,7 +154,8 @@ def forward_backward(
     """
     weights, (T, B) = weights_of(lstm, flat), a.x.shape[1:3]
     memory = None
-    for models in blocks(weights, len(flat), a, num_threads):
+    has = a.order is not None, a.resets is not None
+    for models in blocks(weights, len(flat), (T, B), a.options, num_threads, *has):
         of_block, own = weights_of(lstm, flat[models]), a.of(models)
         if memory is None:  # the first block is the largest
             memory = TapeMemory(of_block.tape_bytes(T, B, a.options))
