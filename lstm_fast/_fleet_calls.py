@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import _core
 from ._fleet_layout import FleetLayout
+from ._parameters import Version
 from ._tape import TapeMemory
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ def draw_options(
         return None, None
     drawn = [lstm._training_options(training, recompute_gates, rng) for rng in rngs[1:]]
     return first, np.array([first.seed, *(one.seed for one in drawn if one is not None)], np.uint64).view(np.int64)
+
+
+class FleetVersion(Version[_core.FleetWeights]):
+    """Immutable version of the parameters of a fleet, with the weights of its blocks of models."""
+
+    _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # of one size; replaced, not modified
+
+    def block(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
+        """Return the weights of a block; they keep what they have packed for later calls with blocks of this size."""
+        if self._blocks[0] != size:
+            self._blocks = size, {}
+        of_size = self._blocks[1]
+        return of_size.setdefault((models.start, models.stop), weights_of(lstm, self.flat[models]))
 
 
 class Arguments(NamedTuple):
@@ -124,24 +138,25 @@ def backward(
 def blocks(
     weights: _core.FleetWeights,
     n_models: int,
-    steps_and_rows: tuple[int, int],
+    T: int,
+    B: int,
     options: TrainingOptions | None,
     num_threads: int,
     has_lengths: bool = False,
     has_resets: bool = False,
-) -> Iterator[slice]:
+) -> list[slice]:
     """Divide the models into blocks whose tapes stay in the caches from forward to backward."""
-    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(*steps_and_rows, options))
-    group = weights.group_size(*steps_and_rows, options, has_lengths, has_resets)
+    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(T, B, options))
+    group = weights.group_size(T, B, options, has_lengths, has_resets)
     at_once = max(1, num_threads, at_once)
     if group:  # models in the lanes of a vector
         at_once = group * max(1, num_threads, at_once // group)
-    return (slice(begin, min(begin + at_once, n_models)) for begin in range(0, n_models, at_once))
+    return [slice(begin, min(begin + at_once, n_models)) for begin in range(0, n_models, at_once)]
 
 
 def forward_backward(
     lstm: LSTM,
-    flat: Array,
+    version: FleetVersion,
     layout: FleetLayout,
     a: Arguments,
     gradient_of: Callable[[slice, FleetLayout, tuple[Array, Array, Array]], tuple[Array | None, ...]],
@@ -152,11 +167,10 @@ def forward_backward(
 
     gradient_of(models, layout, (output, h_n, c_n)) returns (d_output, d_h_n, d_c_n) of a block.
     """
-    weights, (T, B) = weights_of(lstm, flat), a.x.shape[1:3]
-    memory = None
+    (K, T, B), memory = a.x.shape[:3], None
     has = a.order is not None, a.resets is not None
-    for models in blocks(weights, len(flat), (T, B), a.options, num_threads, *has):
-        of_block, own = weights_of(lstm, flat[models]), a.of(models)
+    for models in (each := blocks(version.weights, K, T, B, a.options, num_threads, *has)):
+        of_block, own = version.block(lstm, models, each[0].stop), a.of(models)
         if memory is None:  # the first block is the largest
             memory = TapeMemory(of_block.tape_bytes(T, B, a.options))
         own_layout = FleetLayout(layout.layout, len(own.x))

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from . import _core
 from . import _fleet_files as files
 from ._architecture import check_type
-from ._fleet_calls import weights_of
+from ._fleet_calls import FleetVersion, weights_of
 from ._fleet_layout import FleetTable
 from ._fleet_lstm import FleetLSTM
 from ._fleet_options import PER_MODEL, Options, check_same
-from ._parameters import EditableParameterized, Version, changed_meanwhile
+from ._parameters import EditableParameterized, changed_meanwhile
 from .modules import LSTM
 
 if TYPE_CHECKING:
@@ -112,14 +111,14 @@ class FleetModels(Options, EditableParameterized):
         """Opaque objects that identify the current parameters: other objects after each change."""
         return (self._version,)
 
-    def _make_version(self, flat: Array) -> Version[_core.FleetWeights]:
-        return Version(flat, self._table.views(flat), weights_of(self._lstm, flat))
+    def _make_version(self, flat: Array) -> FleetVersion:
+        return FleetVersion(flat, self._table.views(flat), weights_of(self._lstm, flat))
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         version = self._make_version(flat)
         if expected_version is not None and self._version is not expected_version[0]:
             raise changed_meanwhile()
-        self._version: Version[_core.FleetWeights] = version
+        self._version: FleetVersion = version
 
     # ---- objects ----
 

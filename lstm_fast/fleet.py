@@ -148,7 +148,7 @@ class Fleet(FleetNetwork):
         """
         version = self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, recompute_gates))
-        memory = TapeMemory(version.weights.tape_bytes(*a.x.shape[1:3], a.options))
+        memory = TapeMemory(version.weights.tape_bytes(a.x.shape[1], a.x.shape[2], a.options))
         results = _fleet_calls.forward(self._lstm, version.weights, layout, a, memory, num_threads)
         output, h_n, c_n = layout.from_core(*results)
         h_0, c_0 = (None if one is None else one.copy() for one in (a.h_0, a.c_0))
@@ -264,7 +264,7 @@ class Fleet(FleetNetwork):
         if not callable(gradient_of):
             raise TypeError(f"gradient_of must be callable, got {type(gradient_of).__name__}")
         compute_d_x = compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x)
-        lstm, flat = self._lstm, self._version.flat
+        lstm, version = self._lstm, self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, False))
         results = Results.empty(lstm, layout, a, compute_d_x, False)
 
@@ -274,7 +274,7 @@ class Fleet(FleetNetwork):
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
             return self._read_gradients(of_block, a.of(models), d_output, d_state)
 
-        _fleet_calls.forward_backward(lstm, flat, layout, a, between, results, num_threads)
+        _fleet_calls.forward_backward(lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)
 
     def stream(self, batch_size: int = 1) -> FleetStream:

@@ -117,7 +117,7 @@ def losses_and_gradients(
     options, seeds = draw_options(lstm, True, False, rngs)
     losses, gradients = np.empty(len(flat)), np.empty_like(flat)
     weights, memory = Rows(model, flat).weights, None
-    for part in blocks_of(weights, len(flat), (T, batch.shape[1]), options, n_threads, data.has_lengths):
+    for part in blocks_of(weights, len(flat), T, batch.shape[1], options, n_threads, data.has_lengths):
         rows = Rows(model, flat[part])
         memory = memory or TapeMemory(rows.weights.tape_bytes(T, batch.shape[1], options))  # the first is the largest
         masks = {"run": options, "seeds": None if seeds is None else seeds[part]}
