@@ -103,6 +103,9 @@ class Weights:
     @property
     def has_c(self) -> bool: ...
     def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
+    def group_size(
+        self, T: int, B: int, run: tuple | None = None, has_lengths: bool = False, has_resets: bool = False
+    ) -> int: ...
     def forward(
         self,
         x: np.ndarray,
