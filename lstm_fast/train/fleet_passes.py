@@ -9,6 +9,7 @@ import numpy as np
 from .. import _core, _threads
 from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows
+from .._sums import row_sums, step_sums
 from .._tape import TapeMemory
 from .blocks import MEAN_STEPS
 from .fleet_data import groups_of
@@ -68,7 +69,7 @@ def features_of(readout: str, output: Array, h_n: Array, lengths: Array | None) 
         return output.reshape(G, T * B, W)
     if readout == "last":
         return np.ascontiguousarray(h_n.swapaxes(1, 2)).reshape(G, B, W)
-    return mean_of(output.sum(axis=1), output, lengths)
+    return mean_of(step_sums(output, axis=1), output, lengths)
 
 
 def mean_of(sums: Array, output: Array, lengths: Array | None) -> Array:
@@ -91,7 +92,7 @@ def losses_of(loss: Loss, data: FleetData, models: Array, rows: Array, T: int, p
         G, n, O = p.shape
         y = data.targets(models, rows, T)
         each, d = LOSSES[loss.name](p.reshape(G * n, O), y.reshape(G * n, *y.shape[2:]), *loss.parameters)
-        return np.add.reduce(each.reshape(G, n), axis=1) / max(1, n), (d / max(1, n)).reshape(p.shape)
+        return row_sums(each.reshape(G, n)) / max(1, n), (d / max(1, n)).reshape(p.shape)
     results = [loss(own, *data.each[k].targets(of_k)) for own, k, of_k in zip(p, models, rows)]
     return np.array([one for one, _ in results]), np.stack([d for _, d in results])
 
@@ -147,9 +148,9 @@ def predictions(
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), order_of(lengths, T), n_threads)
     if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in blocks, as a single model
-        sums = output[:, :MEAN_STEPS].sum(axis=1)
+        sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
-            sums = sums + output[:, begin : begin + MEAN_STEPS].sum(axis=1)
+            sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
         features = mean_of(sums, output, lengths)
     else:
         features = features_of(model.readout, output, h_n, lengths)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._fingerprint import fingerprint
+from .._sums import total as total_of
 from .batches import draw_groups
 from .fleet_data import FleetData, groups_of
 from .fleet_model import seeds_of
@@ -292,7 +293,7 @@ class FleetTrainer:
             p = predictions(self.model, self.flat[some], data, (some, batch, T), self.config.num_threads)
             for k, rows, own in zip(some.tolist(), batch, p):
                 y, weights = data.each[k].targets(rows)
-                share = float(len(y)) if weights is None else float(weights.sum())
+                share = float(len(y)) if weights is None else total_of(weights)
                 total[k] += self.loss(own, y, weights)[0] * share
                 weight[k] += share
         for k in models:
