@@ -1,7 +1,7 @@
 """Prints the fingerprints of a few trainings that use all losses, scalings and schedules.
 
-In float64, as rounding to float32 would hide most differences. test_training_bits.py runs it in processes whose NumPy and
-BLAS choose other instructions.
+In float64, as rounding to float32 would hide most differences. test_training_bits.py runs it in processes whose NumPy
+and BLAS choose other instructions.
 """
 
 import warnings
