@@ -6,6 +6,7 @@ A mutant is one comparison, operator, number, condition, pair of arguments or st
 lstm_fast/train/ changed, never of an error message or an annotation. It runs against the tests of its file alone
 (TESTS), which stop at the first failure; a hang counts as one. Survivors are printed with their line and change, to be
 judged by a person: equivalent (EQUIVALENT lists those that were, with the reason), or worth a test.
+"""
 
 import argparse
 import ast
