@@ -121,8 +121,8 @@ class LSTM(TrainableLSTM):
     float32. A call has the bits of ``lstm.quantized("bfloat16")``.
 
     With index_input, forward and backward have the bits of an LSTM without it on one-hot vectors, with two exceptions:
-    only weights of symbols that occur are read, so that an infinite one elsewhere gives no NaN; and the sign of a sum
-    that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
+    nothing is multiplied by zero, so that an infinite weight or gradient of another symbol gives no NaN; and the sign
+    of a sum that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
 
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
     of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
