@@ -18,6 +18,7 @@
     _parameters.py   named parameters in one flat buffer; Gradients
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
+    _sums.py         sums in a fixed order
     _steps.py        validation of x of live sequences
     streaming.py     Stream: live sequences, one step at a time
     _structure.py    Structure: base class, options, sizes, parameters
