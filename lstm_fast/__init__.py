@@ -18,6 +18,7 @@
     _parameters.py   named parameters in one flat buffer; Gradients
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
+    _sums.py         sums in a fixed order
     _steps.py        validation of x of live sequences
     streaming.py     Stream: live sequences, one step at a time
     _structure.py    Structure: base class, options, sizes, parameters
@@ -35,10 +36,13 @@
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
     _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
-    _fleet_calls.py     what calls of fleets take from one of their models
+    _fleet_calls.py     forward and backward of fleets on validated arguments; blocks of models
+    _fleet_options.py   options of a fleet: those of its models
     _fleet_tape.py      FleetTape
     _fleet_files.py     files of fleets
-    _fleet_member.py    FleetMember: one model of a fleet as an LSTM
+    _fleet_lstm.py      FleetLSTM: one model of a fleet
+    _fleet_models.py    FleetModels: the models of a fleet, their parameters and files
+    _fleet_network.py   FleetNetwork: arguments and results of calls
     fleet_stream.py     FleetStream: live sequences of every model
     fleet.py            Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names

@@ -50,11 +50,22 @@ def fingerprint(model: Any) -> str:
     >>> lf.fingerprint(lf.LSTM(3, 8, seed=0)) == lf.fingerprint(lf.LSTM(3, 8, seed=1))
     False
     """
-    digest = hashlib.sha256()
-    for name, array in sorted(_parameters(model).items()):
-        digest.update(f"{name} {array.dtype.name} {'x'.join(map(str, array.shape))}\n".encode())
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))
-    return digest.hexdigest()
+    return fingerprints({name: array[None] for name, array in _parameters(model).items()})[0]
+
+
+def fingerprints(stacked: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the fingerprint of each of K models, whose parameters are stacked: (K, ...)."""
+    parts = []
+    for name, array in sorted(stacked.items()):
+        line = f"{name} {array.dtype.name} {'x'.join(map(str, array.shape[1:]))}\n".encode()
+        contiguous = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        parts.append((line, contiguous.reshape(len(array), -1).view(np.uint8)))
+    digests = [hashlib.sha256() for _ in range(len(parts[0][1]) if parts else 1)]
+    for k, digest in enumerate(digests):
+        for line, numbers in parts:
+            digest.update(line)
+            digest.update(numbers[k])
+    return [digest.hexdigest() for digest in digests]
 
 
 def _parameters(model: Any) -> dict[str, np.ndarray]:

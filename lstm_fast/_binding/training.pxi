@@ -1,4 +1,4 @@
-# Training outside the recurrent network: a linear layer, optimizer steps, the norm of gradients.
+# Training outside the recurrent network: a linear layer, losses, optimizer steps, the norm of gradients.
 
 def linear(weight, bias, x, int num_threads):
     """y = x W^T + b: x (n, I), weight (O, I), bias (O,) or None, all contiguous and of the same dtype. The bits do not
@@ -56,6 +56,65 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     finally:
         return_workspace(workspace)
     return 0
+
+
+cdef const double *matrix_of(str name, object values, int64_t *n, int64_t *m) except? NULL:
+    """The memory and the shape of a contiguous float64 array (n, m)."""
+    cdef Memory a
+    if not read_buffer(values, c'd', PyBUF_C_CONTIGUOUS, &a) or a.ndim != 2:
+        refuse(name, values, c'd', False, "(n, m)")
+    n[0], m[0] = a.shape[0], a.shape[1]
+    return <const double *>a.data if n[0] and m[0] else NULL
+
+
+def row_sums(values):
+    """Sums of the rows of a contiguous float64 array (n, m), in the order that reference.row_sums defines."""
+    cdef int64_t n, m
+    cdef const double *x = matrix_of("values", values, &n, &m)
+    sums = numpy.zeros(n)
+    cdef double *to = <double *>exact("sums", sums, c'd', True, 1, n)
+    if x is not NULL:
+        with nogil:
+            lstm_row_sums(n, m, x, to)
+    return sums
+
+
+def cross_entropy(p, y=None):
+    """Loss (n,) and gradient (n, C) of predictions p (n, C), float64, and classes y (n,), int64. y None: the logarithms
+    of the sums of exp(p - max p), and softmax(p)."""
+    cdef int64_t n, m, k
+    cdef const double *of_p = matrix_of("p", p, &n, &m)
+    cdef const int64_t *of_y = <const int64_t *>exact("y", y, c'l', False, 1, n)
+    loss, gradient = numpy.empty(n), numpy.empty_like(p)
+    cdef double *to = <double *>exact("loss", loss, c'd', True, 1, n)
+    cdef double *of_gradient = <double *>exact("gradient", gradient, c'd', True, 2, n, m)
+    if of_p is NULL:
+        if n:
+            raise ValueError("p must have at least one column")
+        return loss, gradient
+    if of_y is not NULL:
+        for k in range(n):
+            if not 0 <= of_y[k] < m:
+                raise ValueError(f"y must be classes 0 to {m - 1}, got {of_y[k]}")
+    with nogil:
+        lstm_cross_entropy(n, m, of_p, of_y, to, of_gradient)
+    return loss, gradient
+
+
+def binary_cross_entropy(p, y):
+    """Loss and derivative, (n, m), of each of the predictions p (n, m) and targets y, float64."""
+    cdef int64_t n, m
+    cdef const double *of_p = matrix_of("p", p, &n, &m)
+    cdef const double *of_y = <const double *>exact("y", y, c'd', False, 2, n, m)
+    loss, gradient = numpy.empty_like(p), numpy.empty_like(p)
+    cdef double *to = <double *>exact("loss", loss, c'd', True, 2, n, m)
+    cdef double *of_gradient = <double *>exact("gradient", gradient, c'd', True, 2, n, m)
+    if of_p is not NULL:
+        if of_y is NULL:
+            raise ValueError("y must be an array")
+        with nogil:
+            lstm_binary_cross_entropy(n * m, of_p, of_y, to, of_gradient)
+    return loss, gradient
 
 
 cdef int read_rule(rule, parameters, lstm_optimizer *o) except -1:

@@ -120,8 +120,8 @@ class LSTM(TrainableLSTM):
     in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
     float32. Calls give the same bits as ``lstm.quantized("bfloat16")``.
 
-    With index_input, forward and backward give the same bits as with one-hot vectors, with two exceptions: only weights
-    of symbols that occur are read, so an infinite weight of another symbol does not cause NaN; and the sign of a sum
+    With index_input, forward and backward give the same bits as with one-hot vectors, with two exceptions: nothing is
+    multiplied by zero, so an infinite weight or gradient of another symbol does not cause NaN; and the sign of a sum
     that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
 
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences

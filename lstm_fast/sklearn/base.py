@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..modules import LSTM
-from ..train import Adam, FitConfig, History, SequenceModel, Trainer
+from ..train import Adam, FitConfig, SequenceModel, Trainer
 
 
 class Estimator(BaseEstimator):
@@ -37,8 +37,8 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: Any  # a SequenceModel, or of a quantized copy a QuantizedModel
-    history_: History
+    model_: Any  # a SequenceModel, of a quantized copy a QuantizedModel, with a model for each series a FleetModel
+    history_: Any  # a History, or a FleetHistory
     n_features_in_: int
 
     def quantized(
@@ -82,6 +82,8 @@ class Estimator(BaseEstimator):
         True
         """
         check_is_fitted(self, "model_")
+        if not hasattr(self.model_, "quantized"):
+            raise ValueError('models must be "shared" for quantized, got "per_series"')
         other = copy.copy(self)
         other.model_ = self.model_.quantized(format, inputs=inputs)
         other._progress = None

@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from .. import _core
 from .sequence_estimator import ALTERNATIVES, SequenceEstimator
 
 
@@ -239,8 +240,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             In the order of `classes_`.
         """
         z = self._outputs(X)
-        z -= z.max(axis=1, keepdims=True)
-        log_p: np.ndarray = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        log_sums, _ = _core.cross_entropy(z)
+        log_p: np.ndarray = z - z.max(axis=1, keepdims=True) - log_sums[:, None]
         return log_p
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -257,7 +258,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         ndarray of shape (N, classes)
             In the order of `classes_`.
         """
-        p: np.ndarray = np.exp(self.predict_log_proba(X))
+        _, p = _core.cross_entropy(self._outputs(X))
         return p
 
     def predict(self, X: Any) -> np.ndarray:

@@ -42,6 +42,10 @@ class LSTMForecaster(SeriesEstimator):
     freq : str, pandas offset or number, optional
         Frequency of the dates of y; None means that of the index, else inferred. A series whose dates do
         not follow it raises an error.
+    models : {"shared", "per_series"}, default "shared"
+        Whether all series share one network, or each series has its own. Those of "per_series" are trained together
+        but independently: seed, scalings, early stopping and forecasts of each series are bitwise those of a
+        forecaster fitted to it alone. `predict` then takes only series of `fit`.
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
@@ -79,10 +83,10 @@ class LSTMForecaster(SeriesEstimator):
 
     Attributes
     ----------
-    model_ : lstm_fast.train.SequenceModel
-        The trained network.
-    history_ : lstm_fast.train.History
-        Loss, gradient norm, learning rate and duration of each epoch.
+    model_ : lstm_fast.train.SequenceModel or lstm_fast.train.FleetModel
+        The trained network, or with "per_series" those of all series in the order of y.
+    history_ : lstm_fast.train.History or lstm_fast.train.FleetHistory
+        Loss, gradient norm, learning rate and duration of each epoch; with "per_series" a list of them.
     n_features_in_ : int
         Number of exogenous variables, if there are any.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -128,6 +132,7 @@ class LSTMForecaster(SeriesEstimator):
         quantiles: Sequence[float] | None = None,
         window_step: int = 1,
         freq: Any = None,
+        models: str = "shared",
         dropout: float = 0.0,
         lstm_options: Mapping[str, Any] | None = None,
         epochs: int = 50,
@@ -152,6 +157,7 @@ class LSTMForecaster(SeriesEstimator):
         self.quantiles = quantiles
         self.window_step = window_step
         self.freq = freq
+        self.models = models
         self.dropout = dropout
         self.lstm_options = lstm_options
         self.epochs = epochs

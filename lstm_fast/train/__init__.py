@@ -31,7 +31,8 @@
     ranks.py          Ranks: the processes of a run and their collectives; RankError
     rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
-    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
+    fleet_history.py  FleetHistory: the histories of many models
+    fleet_trainer.py  FleetTrainer: the training loop of many models
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -39,8 +40,8 @@ Each module uses only those above it; `stream` of a model imports its module whe
 
 from .checkpoint import load
 from .config import FitConfig
+from .fleet_history import FleetHistory
 from .fleet_model import FleetModel
-from .fleet_trainer import FleetHistory
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 from ..fleet import Fleet
 from .config import Callback, FitConfig, Schedule
 from .distributed import run_on_ranks
+from .fleet_history import FleetHistory
 from .fleet_model import FleetModel
-from .fleet_trainer import FleetHistory, FleetTrainer
+from .fleet_trainer import FleetTrainer
 from .trainer import Trainer
 
 if TYPE_CHECKING:
