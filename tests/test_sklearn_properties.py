@@ -1,4 +1,4 @@
-"""Properties of the forecaster over generated frames: the layout of a table does not change a forecast, or raises an error."""
+"""Properties of the forecaster over generated frames: the layout of a table never changes a forecast."""
 
 import numpy as np
 import pandas as pd
