@@ -33,7 +33,8 @@ BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
-PTHREADS = ([], [] if sys.platform == "win32" else ["-pthread"])
+TARGET = sysconfig.get_platform()  # of the build, which need not be this machine's: docs/install.md
+PTHREADS = ([], [] if TARGET.startswith("win") else ["-pthread"])
 
 
 def openmp_flags():
@@ -44,7 +45,7 @@ def openmp_flags():
     if wanted == "pthreads":
         return PTHREADS
     spellings = [(["-fopenmp"], ["-fopenmp"])]
-    if sys.platform == "darwin":
+    if TARGET.startswith("macosx"):
         spellings.append((["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
@@ -72,6 +73,10 @@ def is_current(path):
 
 class build_ext_with_core(build_ext):
     """Compiles the units of the C core in parallel, those that have changed, and links them into the extension."""
+
+    def get_ext_filename(self, fullname):
+        path = super().get_ext_filename(fullname)
+        return re.sub(r"\..*", ".pyd", path) if TARGET.startswith("win") else path  # (built on another system too)
 
     def build_extension(self, ext):
         def compile_unit(unit):
@@ -124,7 +129,7 @@ def description():
     return re.sub(r"\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
 
 
-if sysconfig.get_platform().endswith("universal2"):  # macOS: the kernels are compiled for one architecture
+if TARGET.endswith("universal2"):  # macOS: the kernels are compiled for one architecture
     os.environ.setdefault("ARCHFLAGS", f"-arch {os.uname().machine}")
 
 setup(
@@ -140,7 +145,7 @@ setup(
             py_limited_api=not IS_FREE_THREADED,
             # -O1: three quarters of the size of -O3, and no slower: it checks arguments and calls the core.
             extra_compile_args=[*FLAGS, "-O1", *OPENMP_COMPILE],
-            extra_link_args=["-Wl,-s", *OPENMP_LINK] if sys.platform.startswith("linux") else OPENMP_LINK,
+            extra_link_args=OPENMP_LINK if TARGET.startswith("macosx") else ["-Wl,-s", *OPENMP_LINK],
         )
     ],
     cmdclass={"build_ext": build_ext_with_core, "sdist": reproducible_sdist},

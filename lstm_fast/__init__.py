@@ -18,6 +18,7 @@
     _parameters.py   named parameters in one flat buffer; Gradients
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
+    _sums.py         sums in a fixed order
     _steps.py        validation of x of live sequences
     streaming.py     Stream: live sequences, one step at a time
     _structure.py    Structure: base class, options, sizes, parameters
@@ -25,7 +26,7 @@
     _recurrent.py    Recurrent: base class, forward and backward
     _lstm.py         options of the LSTM cell
     _trace.py        Trace: activations at every step
-    _formats.py      formats of fewer bits: how parameters are stored
+    _formats.py      low-precision formats: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
     _fingerprint.py  fingerprint: SHA-256 of the parameters
@@ -51,7 +52,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    dask/            predictions on many machines: collections of Dask, frames of Spark and Ray
+    dask/            distributed prediction: Dask collections, Spark and Ray data frames
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers
@@ -199,7 +200,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        version, isa, isa_available, isa_compiled, openmp, threads (what starts them: "openmp", "pthreads" or "none"),
+        version, isa, isa_available, isa_compiled, openmp, threads (the back-end: "openmp", "pthreads" or "none"),
         compiler, num_threads, numpy, python, machine.
 
     Examples

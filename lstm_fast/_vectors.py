@@ -127,7 +127,7 @@ def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
     try:
         cases: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cases"]
         if not isinstance(cases, list) or not all(isinstance(case["expected"], dict) for case in cases) or not cases:
-            raise ValueError("it must have cases with what is expected")
+            raise ValueError("it must have cases with expected results")
         return cases
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{path} is not a file of vectors, or damaged: {error!r:.200}") from None

@@ -5,9 +5,11 @@
 Each case draws a network with any options, sizes and a format from its seed, and compares forward, inference and
 backward, byte for byte, with the same on another instruction set, number of threads and split of the work; with some
 of its rows alone, in another order, beside rows of NaN and infinity; with more padding, and poison in it; and with
-arrays of other strides and alignment. No reference is needed, so a case takes a millisecond or two.
+arrays of other strides and alignment; symbols also with one-hot vectors. No reference is needed, so a case takes a
+millisecond or two. (fuzz_fits.py does the same for whole trainings, fuzz_fleets.py for fleets.)
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -58,6 +60,8 @@ class Case:
         self.isas = [name for name in self.isas if name != "portable"][:2] or ["portable"]
         if rng.random() < 0.2:
             self.isas = ["portable"]
+        if rng.random() < 0.15:
+            self.options |= {"index_input"}
         self.split, self.num_threads = str(rng.choice(list(_core.testing.SPLITS))), int(rng.choice(THREADS))
 
     def __repr__(self):
@@ -126,7 +130,8 @@ class Case:
             alone[name] = value[chosen] if name == "lengths" else np.ascontiguousarray(value[:, chosen])
             if name in ("x", "c_0"):  # (of the formats, int8 refuses an h_0 that is not from -1 to 1)
                 poisoned[name] = value.copy()
-                poisoned[name][:, others] = self.rng.choice(POISON, poisoned[name][:, others].shape)
+                values = POISON if value.dtype.kind == "f" else range(self.I)
+                poisoned[name][:, others] = self.rng.choice(values, poisoned[name][:, others].shape)
         want = {name: value[:, chosen] for name, value in inferred.items()}
         self.same(self.inference(**alone), want, f"rows {chosen} alone")
         got = {name: value[:, chosen] for name, value in self.inference(self.num_threads, **poisoned).items()}
@@ -140,11 +145,11 @@ class Case:
         is_padding = np.arange(self.T + more)[:, None] >= self.a["lengths"]
         changed = {"lengths": self.a["lengths"]}
         for name in ("x", "d_output", "resets"):
-            if self.a[name] is not None:
+            if self.a[name] is not None:  # (symbols that are none are refused, but not in the padding)
                 shape = (self.T + more, *self.a[name].shape[1:])
                 changed[name] = np.zeros(shape, self.a[name].dtype)
                 changed[name][: self.T] = self.a[name]
-                poison = (0, 1) if name == "resets" else POISON
+                poison = (0, 1) if name == "resets" else POISON if changed[name].dtype.kind == "f" else (-7, 1 << 40)
                 changed[name][is_padding] = self.rng.choice(poison, changed[name][is_padding].shape)
         masks_move = RANDOM & self.options and more  # (t, b) of a mask is a place in the batch
         for got, want, what in (
@@ -178,6 +183,23 @@ class Case:
         view[...] = value
         return view
 
+    def one_hot(self, inferred, trained):
+        """Symbols as one-hot vectors: the same numbers, but for signs of zeros, and NaN from zero times infinity."""
+        if not self.module.index_input:
+            return
+        symbols, case = self.module, copy.copy(self)
+        module = type(symbols)(**symbols.config() | {"index_input": False})
+        module.load_flat_parameters(symbols.flat_parameters)
+        case.module = case.infer = module
+        if self.format:
+            format, inputs = FORMATS[self.format]
+            case.infer = module.quantized(format, inputs=inputs)
+        case.a = self.a | {"x": np.eye(self.I, dtype=self.dtype)[self.a["x"]]}
+        for got, want in ((case.inference(), inferred), (case.training() if trained else {}, trained or {})):
+            for name, value in want.items():
+                if value is not None:
+                    assert ((got[name] == value) | np.isnan(got[name])).all(), f"{name}, one-hot: {self}"
+
 
 def same_bits(seed):
     """Everything that is promised not to change a bit."""
@@ -191,6 +213,7 @@ def same_bits(seed):
         case.rows_alone(inferred)
         case.padding(inferred, trained)
         case.layouts(inferred, trained)
+        case.one_hot(inferred, trained)
     finally:
         _core.use_isa()
         _core.testing.use_split()

@@ -212,6 +212,11 @@ cdef extern from "lstm_fast.h" nogil:
     int lstm_max_threads()
     void lstm_watch_forks()
 
+cdef extern from "losses.h" nogil:
+    void lstm_row_sums(int64_t n, int64_t m, const double *x, double *sums)
+    void lstm_cross_entropy(int64_t n, int64_t m, const double *p, const int64_t *y, double *loss, double *gradient)
+    void lstm_binary_cross_entropy(int64_t n, const double *p, const double *y, double *loss, double *gradient)
+
 cdef extern from "plan.h" nogil:
     c_bool lstm_has_stages(const lstm_call *)
 

@@ -178,7 +178,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedLSTM:
-        """Return an inference-only copy with fewer bits per weight.
+        """Return a low-precision copy for inference.
 
         Parameters
         ----------

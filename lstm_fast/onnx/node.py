@@ -228,7 +228,7 @@ def build(
     first = layers[0]
     directions = first.directions
     if len(directions) == 2 and directions[0].options != directions[1].options:
-        raise FormatError("attribute activations: other ones for the second direction are not supported")
+        raise FormatError("attribute activations: different activations for the second direction are not supported")
     arguments = {
         **directions[0].options,
         "bias": first.has_bias,

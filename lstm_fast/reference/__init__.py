@@ -52,6 +52,7 @@ argument, the imaginary parts of the results are derivatives. Tapes refer to the
     bfloat16_cell.py, bfloat16_sums.py, bfloat16_layer.py, bfloat16_stack.py   training in bfloat16: a backward step,
                         the gradients of the parameters, a layer and a stack
     masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
+    losses.py           exp, log, sums and the losses of classes, each operation in a fixed order
 
 Each file uses only those above it (and the type aliases in _types.py).
 """

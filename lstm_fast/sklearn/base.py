@@ -47,10 +47,10 @@ class Estimator(BaseEstimator):
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> Self:
-        """Return a copy that predicts with fewer bits per weight.
+        """Return a low-precision copy for prediction.
 
-        Settings, scalings and history are those of the estimator. `model_` is a `QuantizedModel`, which `partial_fit`
-        and `fit` with warm_start refuse; `fit` without it trains a new float32 network.
+        The copy has the same settings, scaling and history. Its `model_` is a `QuantizedModel`, so `partial_fit` and
+        `fit` with warm_start raise an error; `fit` without warm_start trains a new float32 network.
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from .. import _core
 from .sequence_estimator import ALTERNATIVES, SequenceEstimator
 
 
@@ -26,7 +27,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     bidirectional : bool, default False
         Whether the LSTM reads each sequence in both directions.
     readout : {"last", "mean"}, default "last"
-        What the head reads: the hidden state after the last step, or the mean over all steps.
+        Input of the head: the hidden state after the last step, or the mean over all steps.
     class_weight : dict, "balanced" or None, default None
         Weight of each class in the loss, as in scikit-learn.
     dropout : float, default 0.0
@@ -50,7 +51,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Epochs without a better validation loss after which training stops; the best parameters are
         restored. None: all epochs, without validation.
     validation_fraction : float, default 0.1
-        Share of the sequences, drawn by random_state, that early_stopping holds out.
+        Fraction of the sequences, drawn by random_state, that early_stopping holds out.
     scale : bool, default True
         Whether features are standardized.
     dtype : {"float32", "float64"}, default "float32"
@@ -61,7 +62,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     warm_start : bool, default False
         Whether `fit` continues with the network of the previous call.
     n_jobs : int, optional
-        Upper limit of threads; None: `lstm_fast.get_num_threads()`.
+        Maximum number of threads; None: `lstm_fast.get_num_threads()`.
     verbose : bool, default False
         Whether to show a progress bar (needs tqdm).
 
@@ -239,8 +240,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             In the order of `classes_`.
         """
         z = self._outputs(X)
-        z -= z.max(axis=1, keepdims=True)
-        log_p: np.ndarray = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        log_sums, _ = _core.cross_entropy(z)
+        log_p: np.ndarray = z - z.max(axis=1, keepdims=True) - log_sums[:, None]
         return log_p
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -257,7 +258,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         ndarray of shape (N, classes)
             In the order of `classes_`.
         """
-        p: np.ndarray = np.exp(self.predict_log_proba(X))
+        _, p = _core.cross_entropy(self._outputs(X))
         return p
 
     def predict(self, X: Any) -> np.ndarray:

@@ -4,6 +4,8 @@ from typing import Self
 
 import numpy as np
 
+from .._sums import column_sums, row_sums, total
+
 
 class Scaling:
     """Mean and deviation of columns; a column that does not vary is only shifted."""
@@ -17,23 +19,27 @@ class Scaling:
         """Fit to weighted rows (n, F). NaN is ignored; an all-NaN column has mean 0."""
         known = ~np.isnan(rows)
         if known.all():
-            share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / np.sum(weights)
-            mean = share @ rows
-            return cls(mean, np.sqrt(share @ (rows - mean) ** 2))
+            share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / total(weights)
+            mean = column_sums(share[:, None] * rows)
+            return cls(mean, np.sqrt(column_sums(share[:, None] * (rows - mean) ** 2)))
         shares = known * (1.0 if weights is None else weights[:, None])
-        shares = shares / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
-        mean = (shares * np.where(known, rows, 0)).sum(axis=0)
-        return cls(mean, np.sqrt((shares * np.where(known, rows - mean, 0) ** 2).sum(axis=0)))
+        shares = shares / np.maximum(column_sums(shares), np.finfo(np.float64).tiny)
+        mean = column_sums(shares * np.where(known, rows, 0))
+        return cls(mean, np.sqrt(column_sums(shares * np.where(known, rows - mean, 0) ** 2)))
 
     @classmethod
     def of_windows(cls, windows: np.ndarray) -> Self:
         """Fit to each window (n, steps, F) separately; mean and deviation (n, 1, F). NaN is ignored."""
         known = ~np.isnan(windows)
-        if known.all():
-            return cls(windows.mean(axis=1, keepdims=True), windows.std(axis=1, keepdims=True))
         counts = np.maximum(known.sum(axis=1, keepdims=True), 1)
-        mean = np.where(known, windows, 0).sum(axis=1, keepdims=True) / counts
-        return cls(mean, np.sqrt((np.where(known, windows - mean, 0) ** 2).sum(axis=1, keepdims=True) / counts))
+
+        def mean_of(values: np.ndarray) -> np.ndarray:
+            n, steps, F = values.shape
+            means: np.ndarray = row_sums(values.swapaxes(1, 2).reshape(n * F, steps)).reshape(n, 1, F) / counts
+            return means
+
+        mean = mean_of(np.where(known, windows, 0))
+        return cls(mean, np.sqrt(mean_of(np.where(known, windows - mean, 0) ** 2)))
 
     @classmethod
     def none(cls, n: int) -> Self:

@@ -74,4 +74,4 @@ def _require_one_target(y: Any) -> None:
     is_list = isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype == object)
     shapes = {np.shape(one) for one in y} if is_list else set()
     if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes) or (not is_list and np.asarray(y).ndim > 2):
-        raise ValueError(f"y must have one target for each sequence, got several. {ALTERNATIVES}")
+        raise ValueError(f"y must have one target per sequence, got several. {ALTERNATIVES}")

@@ -53,7 +53,7 @@ class Episodes:
     """The episodes of a batch, packed as PyTorch packs sequences, the longest first.
 
     resets: (T, B). batch_sizes: of packed sequences; None if all have T steps. Nothing crosses a reset, so each stretch
-    between two is a sequence of its own.
+    between two is an independent sequence.
     """
 
     def __init__(self, resets: np.ndarray, batch_sizes: Tensor | None = None) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _threads
+from .._sums import step_sums
+from .._sums import total as total_of
 from .head import last_h, mean_of_sums, read_out
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def predicted_ends(model: Predictor, data: Sequences, rows: Array, num_threads: 
     features: Any = None
     if model.readout == "mean":
         for _, output, _ in _outputs(model, data, rows, MEAN_STEPS, num_threads):
-            sums = output.sum(axis=0)  # output is zero in the padding
+            sums = step_sums(output)  # output is zero in the padding
             features = sums if features is None else features + sums
         features = mean_of_sums(features, data.T, None if data.lengths is None else data.lengths[rows])
     else:
@@ -71,7 +73,7 @@ def weighted_losses(
     for begin in range(0, data.n, SEQUENCES):
         rows = np.arange(begin, min(begin + SEQUENCES, data.n))
         for p, y, weights in _with_targets(model, data, rows, burn_in, num_threads):
-            share = float(len(y)) if weights is None else float(weights.sum())
+            share = float(len(y)) if weights is None else total_of(weights)
             total += loss(p.reshape(-1, p.shape[-1]), y, weights)[0] * share
             weight += share
     return total, weight

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._sums import total
+
 if TYPE_CHECKING:
     from .._types import Array
 
@@ -39,8 +41,8 @@ def mean_loss(function: CustomLoss, p: Array, y: Array, weights: Array | None) -
     """
     loss, d = evaluate(function, p, y)
     if loss.ndim:
-        share = np.full(len(p), 1 / max(1, len(p))) if weights is None else weights / weights.sum()
-        return float(loss @ share), d * share[:, None]
+        share = np.full(len(p), 1 / max(1, len(p))) if weights is None else weights / total(weights)
+        return total(loss * share), d * share[:, None]
     if weights is not None and (weights != weights[0]).any():
         raise ValueError(
             f"loss must return one loss per row, shape ({len(p)},), where rows have different weights, got one number"

@@ -10,6 +10,7 @@ from .. import _core, _threads
 from .._fleet_calls import blocks as blocks_of
 from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows
+from .._sums import row_sums, step_sums, total
 from .._tape import TapeMemory
 from .blocks import MEAN_STEPS
 from .fleet_data import groups_of
@@ -72,7 +73,7 @@ def features_of(readout: str, output: Array, h_n: Array, lengths: Array | None) 
         return output.reshape(G, T * B, W)
     if readout == "last":
         return np.ascontiguousarray(h_n.swapaxes(1, 2)).reshape(G, B, W)
-    return mean_of(output.sum(axis=1), output, lengths)
+    return mean_of(step_sums(output, axis=1), output, lengths)
 
 
 def mean_of(sums: Array, output: Array, lengths: Array | None) -> Array:
@@ -95,7 +96,7 @@ def losses_of(loss: Loss, data: FleetData, models: Array, rows: Array, T: int, p
         G, n, O = p.shape
         y = data.targets(models, rows, T)
         each, d = LOSSES[loss.name](p.reshape(G * n, O), y.reshape(G * n, *y.shape[2:]), *loss.parameters)
-        return np.add.reduce(each.reshape(G, n), axis=1) / max(1, n), (d / max(1, n)).reshape(p.shape)
+        return row_sums(each.reshape(G, n)) / max(1, n), (d / max(1, n)).reshape(p.shape)
     results = [loss(own, *data.each[k].targets(of_k)) for own, k, of_k in zip(p, models, rows)]
     return np.array([one for one, _ in results]), np.stack([d for _, d in results])
 
@@ -171,9 +172,9 @@ def predictions(model: FleetModel, flat: Array, data: FleetData, group: Group, n
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), order_of(lengths, T), n_threads)
     if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in blocks, as a single model
-        sums = output[:, :MEAN_STEPS].sum(axis=1)
+        sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
-            sums = sums + output[:, begin : begin + MEAN_STEPS].sum(axis=1)
+            sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
         features = mean_of(sums, output, lengths)
     else:
         features = features_of(model.readout, output, h_n, lengths)
@@ -195,20 +196,20 @@ def mean_losses(
     model: FleetModel, flat: Array, loss: Loss, data: FleetData, models: list[int], num_threads: int | None
 ) -> Array:
     """Return the mean loss of some models over all of their data, VALIDATION_BATCH sequences at a time."""
-    total, weight = np.zeros((2, len(model)))
+    sums, weight = np.zeros((2, len(model)))
     for some, batch, T in blocks(data, models, VALIDATION_BATCH):
         p = predictions(model, flat[some], data, (some, batch, T), num_threads)
         losses, _ = losses_of(loss, data, some, batch, T, p)
         share = np.full(len(some), float(p.shape[1]))
         if data.has_weights:
             targets = [data.each[k].targets(rows) for k, rows in zip(some.tolist(), batch)]
-            share[:] = [len(y) if weights is None else weights.sum() for y, weights in targets]
-        total[some] += losses * share
+            share[:] = [len(y) if weights is None else total(weights) for y, weights in targets]
+        sums[some] += losses * share
         weight[some] += share
     for k in models:
         if not weight[k]:
             raise ValueError(f"validation must have predictions that count, got none for model {k}")
-    means: Array = total[models] / weight[models]
+    means: Array = sums[models] / weight[models]
     return means
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from .._sums import step_sums
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -55,7 +56,7 @@ def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> 
         return np.ascontiguousarray(output)
     if readout == "last":
         return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], h_n.shape[0] * h_n.shape[2])
-    return mean_of_sums(output.sum(axis=0), len(output), lengths)  # output is zero in the padding
+    return mean_of_sums(step_sums(output), len(output), lengths)  # output is zero in the padding
 
 
 def read_out_backward(

@@ -1,6 +1,7 @@
 """Loss functions: loss (n,) and gradient (n, O) of each row of predictions (n, O), in float64.
 
-The loss of a row is the mean over its outputs; the loss of a batch is the weighted mean over its rows.
+The loss of a row is the mean over its outputs; the loss of a batch is the weighted mean over its rows. Sums, exp
+and log are the core's, because NumPy's have other bits on other processors, or may have them in another version.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .. import _arguments
+from .. import _arguments, _core
+from .._sums import row_sums, total
 from .custom_loss import CustomLoss, mean_loss
 
 if TYPE_CHECKING:
@@ -22,9 +24,8 @@ LossFunction: TypeAlias = "Callable[..., tuple[Array, Array]]"
 
 
 def _mean(values: Array) -> Array:
-    """Return the mean of each row. (ndarray.mean has too much overhead for small batches.)"""
-    means: Array = np.add.reduce(values, axis=1) / values.shape[1]
-    return means
+    """Return the mean of each row."""
+    return values[:, 0] if values.shape[1] == 1 else row_sums(values) / values.shape[1]
 
 
 def mse(p: Array, y: Array) -> tuple[Array, Array]:
@@ -54,26 +55,19 @@ def quantile(p: Array, y: Array, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> t
     q = np.asarray(levels, float)
     d = y[:, :, None] - p.reshape(len(p), -1, len(q))
     gradient = np.where(d > 0, -q, np.where(d < 0, 1 - q, 0)).reshape(p.shape) / p.shape[1]
-    return np.maximum(q * d, (q - 1) * d).mean(axis=(1, 2)), gradient
+    return _mean(np.maximum(q * d, (q - 1) * d).reshape(len(p), -1)), gradient
 
 
 def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
     """-log softmax(p)[y], y the index of the class"""
-    z = p - p.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total = e.sum(axis=1, keepdims=True)
-    rows = np.arange(len(p))
-    gradient = e / total
-    loss = np.log(total[:, 0]) - z[rows, y]
-    gradient[rows, y] -= 1
+    loss, gradient = _core.cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
     return loss, gradient
 
 
 def bce(p: Array, y: Array) -> tuple[Array, Array]:
     """-y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
-    e = np.exp(-np.abs(p))
-    loss = np.maximum(p, 0) - y * p + np.log1p(e)
-    return _mean(loss), (np.where(p >= 0, 1, e) / (1 + e) - y) / p.shape[1]
+    loss, d = _core.binary_cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
+    return _mean(loss), d / p.shape[1]
 
 
 LOSSES: dict[str, LossFunction] = {
@@ -154,14 +148,14 @@ class Loss:
             if self.function is not None:
                 return mean_loss(self.function, p, y, None)
             loss, d = LOSSES[self.name](p, y, *self.parameters)
-            return float(np.add.reduce(loss)) / max(1, len(p)), d / max(1, len(p))
-        total, counts = weights.sum(), weights > 0
+            return total(loss) / max(1, len(p)), d / max(1, len(p))
+        weight, counts = total(weights), weights > 0
         d_p = np.zeros_like(p)
-        if not total > 0:
+        if not weight > 0:
             return 0.0, d_p
         if self.function is not None:
             mean, d_p[counts] = mean_loss(self.function, p[counts], y[counts], weights[counts])
             return mean, d_p
         loss, d = LOSSES[self.name](p[counts], y[counts], *self.parameters)
-        d_p[counts] = d * (weights[counts] / total)[:, None]
-        return float((loss * weights[counts]).sum() / total), d_p
+        d_p[counts] = d * (weights[counts] / weight)[:, None]
+        return total(loss * weights[counts]) / weight, d_p

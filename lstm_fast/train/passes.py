@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _core, _threads
 from .._parameters import NamedArrays
+from .._sums import total
 from .head import last_h, read_out, read_out_backward
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def loss_and_gradients(
     d_output = None if d_output is None else layout.from_steps(d_output)
     gradients = lstm.backward(tape, d_output, d_state, compute_d_x=False, num_threads=num_threads)
     flat = np.concatenate([gradients.flat, d_weight.ravel(), d_bias])
-    weight = float(len(p)) if weights is None else float(weights.sum())
+    weight = float(len(p)) if weights is None else total(weights)
     return Step(value, weight, ModelGradients(flat, model._table), state)

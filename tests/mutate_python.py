@@ -1,0 +1,234 @@
+"""Mutants of the Python sources drawn at random: the tests of a file must notice each that changes anything.
+
+    python tests/mutate_python.py [count [seed]] [--seconds S] [--files PART]
+
+A mutant is one comparison, operator, number, condition, pair of arguments or statement of lstm_fast/ or
+lstm_fast/train/ changed, never of an error message or an annotation. It runs against the tests of its file alone
+(TESTS), which stop at the first failure; a hang counts as one. Survivors are printed with their line and change, to be
+judged by a person: equivalent (EQUIVALENT lists those that were, with the reason), or worth a test.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from checkout import ROOT, copy_source
+
+PATIENCE = 300  # seconds for the tests of a mutant; those that pass take less
+# Files and the tests that are about them, cheapest first.
+TESTS = {
+    "_arguments": "arguments arguments_constructors modules",
+    "_fingerprint": "fingerprint",
+    "_files": "files files_reading",
+    "_formats": "quantized quantized_refused quantized_files",
+    "_functional": "functional",
+    "_inference": "modules lengths forward",
+    "_layout": "lengths modules resets torch_modules",
+    "_lstm": "variants_options compute_dtype_option modules",
+    "_network": "modules binding lengths resets threads",
+    "_options": "options modules",
+    "_parameters": "parameters modules",
+    "_recurrent": "modules edges backward variants_options",
+    "_safetensors": "weights_files files_digest weights_malformed",
+    "_safetensors_format": "safetensors_format weights_malformed",
+    "_steps": "streaming streaming_safety",
+    "_structure": "modules options parameters variants_options",
+    "_sums": "training_bits",
+    "_tape": "modules backward bits_memory",
+    "_threads": "threads process",
+    "_trace": "modules features",
+    "_variants": "variants_options options variants",
+    "_weight_sources": "weights_sources",
+    "comparison": "comparison",
+    "functional": "functional",
+    "quantized": "quantized quantized_files quantized_refused",
+    "streaming": "streaming streaming_safety resets",
+    "weights": "weights_files weights_sources files_digest",
+    "train/batches": "train_fit train_model train_checkpoint",
+    "train/blocks": "train_model train_fit training_bits",
+    "train/checkpoint": "train_checkpoint train_files train_fit",
+    "train/config": "train_arguments train_fit training_bits",
+    "train/custom_loss": "train_custom_loss",
+    "train/data": "train_fit train_model train_arguments",
+    "train/head": "train_model train_fit training_bits",
+    "train/history": "train_fit train_checkpoint",
+    "train/iterable": "train_iterables",
+    "train/losses": "train_losses training_bits train_arguments",
+    "train/model": "train_model train_files train_arguments",
+    "train/optimizers": "train_optimizers train_arguments",
+    "train/passes": "train_model train_fit",
+    "train/predictor": "train_model train_quantized",
+    "train/prefetch": "train_iterables",
+    "train/sources": "train_fit train_iterables train_arguments",
+    "train/trainer": "train_fit train_checkpoint train_custom_loss",
+    "train/truncated": "train_truncated",
+    "train/windows": "train_truncated",
+}
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+OPERATORS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+# (file, line of the mutant): why it cannot be noticed.
+EQUIVALENT: dict[tuple[str, str], str] = {}
+
+
+def changes(node):
+    """Names of the ways in which a node can be changed."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+        yield "comparison"
+    if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:
+        yield "operator"
+    if isinstance(node, ast.Constant) and type(node.value) in (int, bool):
+        yield "constant"
+    if isinstance(node, ast.BoolOp):
+        yield "and or"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+        yield "sign"
+    if isinstance(node, (ast.If, ast.IfExp)):
+        yield "condition"
+    if isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args):
+        yield "arguments"
+    if isinstance(node, (ast.AugAssign, ast.Raise)) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ):
+        yield "statement"
+
+
+def change(node, how, rng):
+    """The node after the change."""
+    new = copy.deepcopy(node)
+    if how == "comparison":
+        new.ops[0] = COMPARISONS[type(node.ops[0])]()
+    elif how == "operator":
+        new.op = OPERATORS[type(node.op)]()
+    elif how == "constant":
+        new.value = not node.value if isinstance(node.value, bool) else node.value + rng.choice((-1, 1))
+    elif how == "and or":
+        new.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+    elif how == "sign":
+        return new.operand
+    elif how == "condition":
+        new.test = ast.UnaryOp(ast.Not(), new.test)
+    elif how == "arguments":
+        new.args[:2] = new.args[1::-1]
+    else:
+        return ast.Pass()
+    return new
+
+
+def is_skipped(node):
+    """Messages, annotations, and what runs only for type checkers or a person who reads."""
+    return (
+        isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom))
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        or (isinstance(node, ast.FunctionDef) and node.name == "__repr__")
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) in ("warnings.warn", "overload", "TypeVar", "cast"))
+    )
+
+
+def places(tree):
+    """(parent, field, index or None, node, change) of every mutant of a module."""
+    stack = [tree]
+    while stack:
+        parent = stack.pop()
+        for field, value in ast.iter_fields(parent):
+            if field in ("annotation", "returns", "decorator_list", "type_params"):
+                continue
+            many = value if isinstance(value, list) else [value]
+            for index, node in enumerate(many):
+                if not isinstance(node, ast.AST) or is_skipped(node):
+                    continue
+                for how in changes(node):
+                    yield parent, field, index if isinstance(value, list) else None, node, how
+                if not isinstance(node, ast.Raise):
+                    stack.append(node)
+
+
+def mutate(source, rng):
+    """(line number, before, after, source of the mutant)"""
+    tree = ast.parse(source)
+    parent, field, index, node, how = rng.choice(list(places(tree)))
+    new = ast.copy_location(change(node, how, rng), node)
+    if index is None:
+        setattr(parent, field, new)
+    else:
+        getattr(parent, field)[index] = new
+    first = [ast.unparse(one).splitlines()[0] for one in (node, new)]
+    return node.lineno, *first, ast.unparse(ast.fix_missing_locations(tree))
+
+
+def run(folder, names):
+    """The status of pytest on these tests of the folder, and what failed first; None: the time is over."""
+    tests = [f"tests/test_{name}.py" for name in names.split()]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "passive"}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None, "time over"
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return done.returncode, failed[0].split(" - ")[0] if failed else done.stdout[-300:]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", nargs="?", type=int, default=60)
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--files", default="", help="only files whose name contains this")
+    a = parser.parse_args()
+    rng, verdicts, begin = random.Random(a.seed), Counter(), time.monotonic()
+    files = [name for name in TESTS if a.files in name]
+    sizes = [(ROOT / f"lstm_fast/{name}.py").stat().st_size for name in files]
+    sound = {}
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_source(tree)
+        for extension in (ROOT / "lstm_fast").glob("_core.*"):
+            shutil.copy(extension, tree / "lstm_fast")
+        for _ in range(a.count):
+            name = rng.choices(files, sizes)[0]
+            path = tree / f"lstm_fast/{name}.py"
+            before = path.read_text()
+            line, old, new, source = mutate(before, rng)
+            if time.monotonic() - begin > a.seconds:
+                break
+            tests = TESTS[name]
+            try:
+                path.write_text(source)
+                status, what = run(tree, tests)
+            finally:
+                path.write_text(before)
+            verdict = "SURVIVED" if status == 0 else "killed"
+            if verdict == "SURVIVED" and (name, new) in EQUIVALENT:
+                verdict = "equivalent"
+            if verdict == "killed" and status not in (1, 2, None) and status > 0:
+                raise SystemExit(f"pytest: {status}: {what}")
+            if verdict == "killed" and tests not in sound:  # that the tests are green without it
+                sound[tests] = run(tree, tests)
+            if verdict == "killed" and sound[tests][0] != 0:
+                verdict, what = "TESTS RED", sound[tests][1]
+            verdicts[verdict] += 1
+            print(
+                f"{name}.py:{line}: {verdict} {what if status else ''}\n    - {old}\n    + {new}",
+                flush=True,
+            )
+    print(dict(verdicts), f"seed {a.seed}, {time.monotonic() - begin:.0f} s")
+    return int(verdicts["SURVIVED"] + verdicts["TESTS RED"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
