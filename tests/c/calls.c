@@ -1,4 +1,4 @@
-/* What driver.c does not call: the readout, the optimisers, activations, models of 16-bit words, interruption, sizes
+/* What driver.c does not call: the readout, the optimisers, losses, activations, models of 16-bit words, interruption, sizes
  * that are refused, offsets into tapes. Every result must be finite and the same on all instruction sets with fused
  * multiply-add; memory is as in driver.c (`calls end`, `calls begin`). Exit status 1: a result is wrong. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "losses.h"
 #include "lstm_fast.h"
 #include "lstm_fleet.h"
 #include "trial.h"
@@ -112,6 +113,22 @@ static uint64_t run_activations(const struct lstm_isa *isa, enum lstm_dtype dtyp
             lstm_activate(isa, dtype, activation, true, n, y, slope);
         }
     return finish(&t);
+}
+
+/* Losses of rows of all sizes, with and without classes; the sums by themselves. */
+static void run_losses(void) {
+    for (int64_t m = 1; m < 300; m += m < 20 ? 1 : 47) {
+        struct trial t = begin(lstm_isas, LSTM_F64);
+        const int64_t n = 3, classes[] = {0, m - 1, m / 2};
+        const double *p = in(&t, n * m), *y = in(&t, n * m);
+        double *loss = out(&t, n), *gradient = out(&t, n * m);
+        lstm_cross_entropy(n, m, p, classes, loss, gradient);
+        lstm_row_sums(n, m, gradient, loss);
+        for (int64_t i = 0; i < n; i++) expect(fabs(loss[i]) < 1e-12, "the gradient of a loss of classes", NULL);
+        lstm_cross_entropy(n, m, p, NULL, loss, gradient);
+        lstm_binary_cross_entropy(n * m, p, y, out(&t, n * m), out(&t, n * m));
+        finish(&t);
+    }
 }
 
 /* ---- networks ---------------------------------------------------------------------------------------------------- */
@@ -335,6 +352,7 @@ int main(int n_words, char **words) {
         }
     }
     for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) run_optimizers(dtype);
+    run_losses();
     printf("%d wrong\n", n_wrong);
     return n_wrong > 0;
 }
