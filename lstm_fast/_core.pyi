@@ -106,9 +106,6 @@ class Weights:
     @property
     def has_c(self) -> bool: ...
     def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
-    def group_size(
-        self, T: int, B: int, run: tuple | None = None, has_lengths: bool = False, has_resets: bool = False
-    ) -> int: ...
     def forward(
         self,
         x: np.ndarray,
@@ -143,6 +140,9 @@ class FleetWeights:
     @property
     def dtype(self) -> np.dtype: ...
     def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
+    def group_size(
+        self, T: int, B: int, run: tuple | None = None, has_lengths: bool = False, has_resets: bool = False
+    ) -> int: ...
     def forward(
         self,
         x: np.ndarray,

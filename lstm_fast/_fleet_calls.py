@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ._tape import TrainingOptions
     from ._types import Array
     from .modules import LSTM
+
+OutputGradients: TypeAlias = "tuple[Array | None, Array | None, Array | None]"  # d_output, d_h_n, d_c_n
 
 BLOCK_BYTES = 3 << 18  # tapes of one thread's models: with everything else of a block they fit an L2 cache of 1 to 2 MB
 
@@ -98,7 +100,7 @@ class Results(NamedTuple):
 
     def of(self, models: slice) -> Results:
         """Return views of the results of a block of models."""
-        return Results(*(None if array is None else array[models] for array in self))
+        return Results._make(None if array is None else array[models] for array in self)
 
 
 def forward(
@@ -123,11 +125,11 @@ def backward(
     weights: _core.FleetWeights,
     a: Arguments,
     memory: TapeMemory,
-    d: tuple[Array | None, Array | None, Array | None],
+    d: OutputGradients,
     results: Results,
     num_threads: int,
 ) -> None:
-    """Fill the results; d = (d_output, d_h_n, d_c_n)."""
+    """Fill the results."""
     flat, d_x, d_h_0, d_c_0, d_h_norms, d_c_norms = results
     weights.backward(
         memory.block, a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, num_threads,
@@ -159,13 +161,13 @@ def forward_backward(
     version: FleetVersion,
     layout: FleetLayout,
     a: Arguments,
-    gradient_of: Callable[[slice, FleetLayout, tuple[Array, Array, Array]], tuple[Array | None, ...]],
+    gradient_of: Callable[[slice, FleetLayout, tuple[Array, Array, Array]], OutputGradients],
     results: Results,
     num_threads: int,
 ) -> None:
     """Fill the results, block by block of models.
 
-    gradient_of(models, layout, (output, h_n, c_n)) returns (d_output, d_h_n, d_c_n) of a block.
+    gradient_of(models, layout, (output, h_n, c_n)) returns the gradients of a block.
     """
     (K, T, B), memory = a.x.shape[:3], None
     has = a.order is not None, a.resets is not None

@@ -11,8 +11,8 @@ from ._parameters import Version, changed_meanwhile
 from .modules import LSTM
 
 if TYPE_CHECKING:
+    from ._fleet_models import FleetModels
     from ._types import Array
-    from .fleet import Fleet
 
 
 class FleetLSTM(LSTM):
@@ -24,7 +24,7 @@ class FleetLSTM(LSTM):
     saved_as: ClassVar[type] = LSTM  # in files
 
     if TYPE_CHECKING:
-        _fleet: Fleet
+        _fleet: FleetModels
         _k: int
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
@@ -32,7 +32,7 @@ class FleetLSTM(LSTM):
         return LSTM(*args, **options)
 
     @classmethod
-    def of(cls, fleet: Fleet, k: int) -> FleetLSTM:
+    def of(cls, fleet: FleetModels, k: int) -> FleetLSTM:
         """Return model k of a fleet."""
         member: FleetLSTM = object.__new__(cls)
         options = {name: value for name, value in vars(fleet._lstm).items() if name != "_version"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import _arguments, _threads
 from ._fleet_calls import Arguments, Results, draw_options
 from ._fleet_layout import read_input
@@ -13,8 +11,8 @@ from ._fleet_models import FleetModels
 from ._parameters import Gradients
 
 if TYPE_CHECKING:
+    from ._fleet_calls import OutputGradients
     from ._fleet_layout import FleetLayout
-    from ._types import Array
 
 
 class FleetNetwork(FleetModels):
@@ -34,25 +32,22 @@ class FleetNetwork(FleetModels):
         training: tuple[bool, bool] | None = None,
     ) -> tuple[FleetLayout, Arguments, int]:
         """Validate the arguments of a call; training = (training, recompute_gates) draws masks."""
-        flags = None
         if training is not None:
-            flags = [_arguments.flag(*one) for one in zip(("training", "recompute_gates"), training)]
+            training = _arguments.flag("training", training[0]), _arguments.flag("recompute_gates", training[1])
         lstm = self._lstm
         x, layout = read_input(x, self._dtype, lstm.input_size, lstm.batch_first, len(self))
         T, B = x.shape[1:3]
-        h_0, c_0 = lstm._read_states(layout, state, B, ("h_0", "c_0"))
+        h_0, c_0 = lstm._read_states(layout, state, B, ("h_0", "c_0"))  # type: ignore[arg-type]
         order = None if lengths is None else layout.read_lengths(lengths, T, B)
         resets = None if resets is None else layout.read_resets(resets, T, B)
         num_threads = _threads.resolve(num_threads)
-        options, seeds = (None, None) if flags is None else draw_options(lstm, *flags, self._rngs)
+        options, seeds = (None, None) if training is None else draw_options(lstm, *training, self._rngs)
         return layout, Arguments(x, h_0, c_0, options, order, resets, seeds), num_threads
 
-    def _read_gradients(
-        self, layout: FleetLayout, a: Arguments, d_output: Any, d_state: Any
-    ) -> tuple[Array | None, Array | None, Array | None]:
+    def _read_gradients(self, layout: FleetLayout, a: Arguments, d_output: Any, d_state: Any) -> OutputGradients:
         """Validate d_output, d_h_n and d_c_n of models whose call had these arguments."""
         T, B = a.x.shape[1:3]
-        d_h_n, d_c_n = self._lstm._read_states(layout, d_state, B, ("d_h_n", "d_c_n"))
+        d_h_n, d_c_n = self._lstm._read_states(layout, d_state, B, ("d_h_n", "d_c_n"))  # type: ignore[arg-type]
         if d_output is not None:
             d_output = layout.read_sequence("d_output", d_output, self._dtype, T, B, self._lstm.output_size)
         return d_output, d_h_n, d_c_n
@@ -63,5 +58,5 @@ class FleetNetwork(FleetModels):
         gradients = Gradients(*layout.from_core(d_x, d_h_0, d_c_0), flat, self._table)
         if norms[0] is not None:
             shape = len(self), lstm.num_layers, lstm.num_directions, *norms[0].shape[2:]
-            gradients.d_h_norms, gradients.d_c_norms = (np.reshape(one, shape) for one in norms)
+            gradients.d_h_norms, gradients.d_c_norms = (one.reshape(shape) for one in norms if one is not None)
         return gradients

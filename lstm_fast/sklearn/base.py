@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..modules import LSTM
-from ..train import Adam, FitConfig, SequenceModel, Trainer
+from ..train import Adam, FitConfig, FleetModel, SequenceModel, Trainer
 
 
 class Estimator(BaseEstimator):
@@ -82,7 +82,7 @@ class Estimator(BaseEstimator):
         True
         """
         check_is_fitted(self, "model_")
-        if not hasattr(self.model_, "quantized"):
+        if isinstance(self.model_, FleetModel):
             raise ValueError('models must be "shared" for quantized, got "per_series"')
         other = copy.copy(self)
         other.model_ = self.model_.quantized(format, inputs=inputs)
