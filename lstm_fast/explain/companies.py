@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .._files import AnyPath
 
 TEXT = (
-    "Two companies have the same values on days 2, 3 and 4; only day 1 differs, and only day 1 tells what day 5 will "
+    "Two companies have the same values on days 2, 3 and 4; only day 1 differs, and day 1 alone tells what day 5 will "
     "bring. This unit reads four days and must remember the first: its short-term memory h after day 4 is its "
     "prediction for day 5, 0 for company A and 1 for company B."
 )
