@@ -18,7 +18,7 @@
     rolling_origin.py        cross-validation over time
     forecaster.py            LSTMForecaster: multi-step time-series forecasting
 
-Each file uses only those above it, and of lstm_fast only what is public.
+Each file uses only those above it, and only public names of lstm_fast.
 """
 
 try:
