@@ -36,8 +36,7 @@ class Fleet(FleetNetwork):
     TypeError
         If an entry is not an LSTM.
     ValueError
-        If models is empty, if one differs from the first (the message names the model and the option), or with
-        index_input.
+        If models is empty, or if one differs from the first; the message names the model and the option.
 
     See Also
     --------
@@ -81,7 +80,8 @@ class Fleet(FleetNetwork):
         ----------
         x : array_like of shape (K, T, B, input_size)
             (K, B, T, input_size) with batch_first, (K, T, input_size) for one sequence each without batch axis.
-            ``np.broadcast_to`` gives all models the same x without a copy.
+            ``np.broadcast_to`` gives all models the same x without a copy. With index_input, integers without the
+            last axis.
         state : (h_0, c_0), optional
             Initial state, each of shape (K, num_layers * D, B, H), or (K, num_layers * D, H) without batch axis.
         lengths : array_like of int of shape (K, B), optional
@@ -161,7 +161,7 @@ class Fleet(FleetNetwork):
         d_output: ArrayLike | None,
         d_state: StateLike | None = None,
         *,
-        compute_d_x: bool | None = True,
+        compute_d_x: bool | None = None,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -175,8 +175,8 @@ class Fleet(FleetNetwork):
             Gradient of each model's loss with respect to its output; None: zero.
         d_state : (d_h_n, d_c_n), optional
             Gradients with respect to the last state; None, for both or one of them: zero.
-        compute_d_x : bool, default True
-            Whether to compute d_x.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols.
         record_norms : bool, default False
             Whether to record d_h_norms and d_c_norms, of shape (K, num_layers, D, T, B).
         num_threads : int, optional
@@ -200,7 +200,7 @@ class Fleet(FleetNetwork):
             raise TypeError(f"tape must come from forward of this fleet, got {type(tape).__name__}{other}")
         layout, a = tape._layout, tape._arguments
         d = self._read_gradients(layout, a, d_output, d_state)
-        compute_d_x = compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x)
+        compute_d_x = self._computes_d_x(compute_d_x)
         record_norms = _arguments.flag("record_norms", record_norms)
         num_threads = _threads.resolve(num_threads)
         results = Results.empty(self._lstm, layout, a, compute_d_x, record_norms)
@@ -216,7 +216,7 @@ class Fleet(FleetNetwork):
         lengths: ArrayLike | None = None,
         resets: ArrayLike | None = None,
         training: bool = True,
-        compute_d_x: bool | None = True,
+        compute_d_x: bool | None = None,
         num_threads: int | None = None,
     ) -> Gradients:
         """Run forward and backward in one pass, block by block of models.
@@ -232,8 +232,8 @@ class Fleet(FleetNetwork):
             Called as ``gradient_of(models, output, (h_n, c_n))`` once for each block, in order. models is the slice of
             the block's models; output and states are theirs, (n, ...). It returns d_output, or a pair
             (d_output, d_state), as in `backward`.
-        compute_d_x : bool, default True
-            Whether to compute d_x.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols.
         num_threads : int, optional
             As in a plain call.
 
@@ -263,7 +263,7 @@ class Fleet(FleetNetwork):
         """
         if not callable(gradient_of):
             raise TypeError(f"gradient_of must be callable, got {type(gradient_of).__name__}")
-        compute_d_x = compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x)
+        compute_d_x = self._computes_d_x(compute_d_x)
         lstm, version = self._lstm, self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, False))
         results = Results.empty(lstm, layout, a, compute_d_x, False)

@@ -81,6 +81,7 @@ class FleetData:
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
         x = self.x[models[:, None], rows, :T].swapaxes(1, 2)
+        x = x[..., None] if self.model.fleet.index_input else x
         if not self.has_lengths or all(self.each[k].lengths is None for k in models):
             return x, None
         lengths = [
