@@ -125,7 +125,7 @@ class Fleet(FleetNetwork):
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets : array_like
             As in a plain call. Do not modify x before `backward`: the tape references it.
         training, recompute_gates : bool
             As in `LSTM.forward`.
@@ -226,12 +226,14 @@ class Fleet(FleetNetwork):
 
         Parameters
         ----------
-        x, state, lengths, resets, training
+        x : array_like of shape (K, T, B, input_size)
             As in `forward`.
         gradient_of : callable
             Called as ``gradient_of(models, output, (h_n, c_n))`` once for each block, in order. models is the slice of
             the block's models; output and states are theirs, (n, ...). It returns d_output, or a pair
             (d_output, d_state), as in `backward`.
+        state, lengths, resets, training : optional
+            As in `forward`.
         compute_d_x : bool, optional
             Whether to compute d_x; None: unless x are symbols.
         num_threads : int, optional
