@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 class Fleet(FleetNetwork):
     """K LSTMs of one shape, each with its own parameters and data, that run in one call.
 
-    Calls are those of `LSTM` with an axis K before all others: x has shape (K, T, B, input_size), states have shape
-    (K, num_layers * D, B, H), parameters and gradients (K, ...). Threads share the models. The results of each model
-    are bitwise equal to those of a call of its own.
+    Calls are those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
+    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a call of its own.
 
     Parameters
     ----------
@@ -104,8 +103,8 @@ class Fleet(FleetNetwork):
             If a shape or dtype is wrong; the message names the argument.
         """
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads)
-        results = _fleet_calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
-        output, h_n, c_n = layout.from_core(*results)
+        made = _fleet_calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
+        output, h_n, c_n = layout.from_core(*made)
         return output, (h_n, c_n)
 
     def forward(
@@ -266,9 +265,9 @@ class Fleet(FleetNetwork):
         if not callable(gradient_of):
             raise TypeError(f"gradient_of must be callable, got {type(gradient_of).__name__}")
         compute_d_x = self._computes_d_x(compute_d_x)
-        lstm, version = self._lstm, self._version
+        version = self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, False))
-        results = Results.empty(lstm, layout, a, compute_d_x, False)
+        results = Results.empty(self._lstm, layout, a, compute_d_x, False)
 
         def between(models: slice, of_block: FleetLayout, made: tuple[Array, Array, Array]) -> Any:
             output, h_n, c_n = of_block.from_core(*made)
@@ -276,7 +275,7 @@ class Fleet(FleetNetwork):
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
             return self._read_gradients(of_block, a.of(models), d_output, d_state)
 
-        _fleet_calls.forward_backward(lstm, version, layout, a, between, results, num_threads)
+        _fleet_calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)
 
     def stream(self, batch_size: int = 1) -> FleetStream:
