@@ -29,7 +29,7 @@ BUILD = ["setup.py", "csrc/units.py", "csrc/isas.h"]  # a change of these recomp
 CSRC = [str(path) for path in sorted(Path("csrc").rglob("*.[ch]"))]
 BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di]"))]
 
-# abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and get a wheel of their own.
+# abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and need a separate wheel.
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -63,7 +63,7 @@ OPENMP_COMPILE, OPENMP_LINK = openmp_flags()
 
 
 def is_current(path):
-    """Whether an object is newer than all that it was compiled from; the compiler has listed that beside it."""
+    """Whether an object is newer than all its sources, which the compiler has listed in a file next to it."""
     listed = path.with_suffix(".d")
     if not path.exists() or not listed.exists():
         return False
@@ -118,7 +118,7 @@ class reproducible_sdist(sdist):
 
 
 def description():
-    """README.md for a package index, where there are no files beside it: links lead to the repository that
+    """README.md for a package index, where relative links do not work: links lead to the repository that
     [project.urls] names, or are plain text as long as there is none."""
     source = tomllib.loads(Path("pyproject.toml").read_text())["project"].get("urls", {}).get("Source")
     text = Path("README.md").read_text()

@@ -19,7 +19,7 @@ struct lstm_vectors {
 /* Dimensions derived from the model and the instruction set, in elements unless stated otherwise. */
 struct lstm_dims {
     int64_t n_gates;  /* 4; 1 for a plain RNN */
-    bool has_c;       /* the cell has a memory c beside h */
+    bool has_c;       /* the cell has a state c in addition to h */
     bool keeps_gates; /* backward needs the gates after the activation (for a plain RNN, h is all it needs) */
     int64_t vector;   /* V, elements of a vector */
     int64_t element_bytes;
@@ -89,7 +89,7 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
 struct lstm_forward_plan {
-    int64_t segment_steps; /* all layers pass over so many steps before the next segment */
+    int64_t segment_steps; /* steps that all layers process before the next segment */
     int64_t chunk_steps;   /* steps whose input projection is one product */
     /* D chunks (chunk_steps, B, gates_width), or one for each worker of a wavefront, if no tape has the gates: */
     int64_t gates, gates_bytes;

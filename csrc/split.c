@@ -28,7 +28,7 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 #define START_NS 20000.0 /* waking a team: 5 us if its threads still spin, 35 if they sleep */
 #define BARRIER_NS 900.0 /* of two workers: the hop between caches is 200, the rest are unequal shares */
 #define HOP_NS 60.0      /* for each worker more: its flag is read by all */
-#define LEAST_GAIN 1.15  /* over one thread: a model is no measurement */
+#define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
 
 /* Of a wavefront: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A lock, and a place to sleep until someone who holds it wakes all sleepers. */
+/* A lock, and a condition on which threads sleep until a holder of the lock wakes all of them. */
 #ifdef _WIN32
 struct lstm_monitor {
     void *lock, *woken; /* SRWLOCK and CONDITION_VARIABLE, without windows.h and its macros everywhere */

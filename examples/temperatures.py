@@ -35,7 +35,7 @@ def read():
 
 
 def parts(first_test_day="2010-10-01"):
-    """(temperatures, training origins, test origins); the 24 hours of each forecast lie in its own part."""
+    """(temperatures, training origins, test origins); the 24 hours of each forecast lie within the same part."""
     first, t = read()
     cut = int((np.datetime64(first_test_day, "h") - first).astype(int))
     return t, np.arange(WINDOW + DAY, cut - DAY + 1), np.arange(cut, len(t) - DAY + 1)

@@ -22,7 +22,7 @@ THREADS = (1, 3)
 
 
 def folder() -> Path:
-    """The files that belong to this version: in an installed package, or beside it in its source tree."""
+    """The files of this version, in the installed package or in its source tree."""
     package = Path(__file__).resolve().parent
     return package / "vectors" if (package / "vectors").is_dir() else package.parent / "docs" / "vectors"
 

@@ -93,7 +93,7 @@ class QuantizedLSTM(LSTMNetwork):
         parameters = lstm.parameters()
         _formats.check_parameters(format, parameters)
         config = lstm.config()
-        config.pop("compute_dtype", None)  # the format says what is rounded
+        config.pop("compute_dtype", None)  # the format determines what is rounded
         for name, value in config.items():
             setattr(self, "_" + name, value)
         self._option_names = tuple(config)

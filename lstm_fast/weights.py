@@ -260,7 +260,7 @@ def _raise_for_part(found: Source, match: re.Match[str]) -> None:
 
 
 def _options(found: Source, prefix: str) -> dict[str, Any]:
-    """Arguments that a file of lstm_fast, or a module of PyTorch, has beside the parameters."""
+    """Options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
     if found.config is not None:
         try:
             own, options = _options_of(found.config)

@@ -1,6 +1,7 @@
 """Fixtures, and the check that no instruction set which this machine has is left untested."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from explain_browser import browser, show  # noqa: F401  (fixtures)
 from lstm_fast import _core
 from optional import light
 from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in a shell's background jobs
 
 
 def processor_flags():

@@ -44,6 +44,11 @@ LINES = [
         "tests/fuzz_bits.py 100000 --seconds {seconds}",
     ),
     Line("6-10, fleets", "models of a fleet and alone", "tests/fuzz_fleets.py 100000 --seconds {seconds}"),
+    Line(
+        "6-10, trainings",
+        "trainings: threads, instruction sets, symbols, padding, resumption, fleets",
+        "tests/fuzz_fits.py 100000 --seconds {seconds}",
+    ),
     Line("12, 13", "wrong calls and sizes", "tests/hostile.py 200000 --seconds {seconds}"),
     Line("14, 17", "sanitizers, exact arrays and guard pages under the C programs", f"{PYTEST} tests/test_c_driver.py"),
     Line("16", "uninitialized reads of the C programs", "tests/uninitialized.py"),
@@ -55,6 +60,7 @@ LINES = [
     Line("29", "fork", f"{PYTEST} tests/test_fork.py"),
     Line("40, coverage", "lines and branches of the C core", "tests/core_coverage.py"),
     Line("40, mutants", "random mutants of the C core", "tests/mutate_random.py 300 --seconds {seconds}"),
+    Line("40, Python", "random mutants of the Python sources", "tests/mutate_python.py 300 --seconds {seconds}"),
     Line("41", "random walks over the interface", "tests/soak.py --seconds {seconds}"),
 ]
 

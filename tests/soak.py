@@ -1,4 +1,5 @@
-"""Random walks over the interface: models are made, called, trained, saved, loaded, streamed, quantised, cancelled.
+"""Random walks over the interface: models of vectors or symbols are made, called, trained, saved, loaded, streamed,
+quantised, fitted with truncation and burn-in, and put into fleets.
 
     python tests/soak.py [--seconds S] [--seed N]
 
@@ -9,6 +10,7 @@ than 8 MiB over that of the first.
 """
 
 import argparse
+import copy
 import os
 import sys
 import tempfile
@@ -37,6 +39,11 @@ def memory():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def joined(*arrays):
+    """The bits of arrays; all NaN are one."""
+    return b"".join(np.where(np.isnan(v), v.dtype.type(np.nan), v).tobytes() for v in arrays)
+
+
 class Walk:
     def __init__(self, seed, folder):
         self.rng, self.folder, self.seed = np.random.default_rng(seed), folder, seed
@@ -47,6 +54,7 @@ class Walk:
         kind = str(rng.choice(("lstm", "lstm", "tanh", "relu")))
         names = LSTM_OPTIONS if kind == "lstm" else RNN_OPTIONS
         options = {name for name in names if rng.random() < 0.25}
+        options |= {"index_input"} if rng.random() < 0.15 else set()
         dtype = (np.float32, np.float64)[rng.integers(2)]
         structure = dict(num_layers=int(rng.integers(1, 3)), bidirectional=bool(rng.random() < 0.3))
         I, H = (int(rng.integers(1, 24)) for _ in range(2))
@@ -57,8 +65,7 @@ class Walk:
     def call(self, module, a, **more):
         state = a["h_0"] if isinstance(module, lf.RNN) else (a["h_0"], a["c_0"])
         output, last = module(a["x"], state, lengths=a["lengths"], resets=a["resets"], **more)
-        arrays = (output, *(last if isinstance(last, tuple) else (last,)))
-        return b"".join(np.where(np.isnan(v), v.dtype.type(np.nan), v).tobytes() for v in arrays)
+        return joined(output, *(last if isinstance(last, tuple) else (last,)))
 
     def again(self, one):
         assert self.call(one["module"], one["a"], num_threads=int(self.rng.integers(1, 5))) == one["want"]
@@ -103,14 +110,44 @@ class Walk:
             output, _ = module(x)
             assert not steps or np.stack(steps).tobytes() == output.tobytes()
 
+    def fit(self, one):
+        """The same training with other numbers of threads."""
+        module, x, rng = one["module"], one["a"]["x"], self.rng
+        T, B = x.shape[:2]
+        if not (isinstance(module, lf.LSTM) and T and B):
+            return
+        options = {"truncate": int(rng.integers(1, T + 2)), "burn_in": int(rng.integers(0, T))}
+        if module.bidirectional:
+            options = {}
+        results = []
+        for n_threads in (1, 3):
+            model = lf.train.SequenceModel(copy.deepcopy(module), 2, "all", seed=0)
+            y = np.ones((T, B, 2))
+            try:
+                history = lf.train.fit(model, x, y, epochs=2, batch_size=3, seed=0, num_threads=n_threads, **options)
+                results.append(history.fingerprint)
+            except lf.train.Diverged as error:
+                results.append(str(error))
+        assert results[0] == results[1], results
+
+    def fleet(self, one):
+        """A fleet of the model and another: its results."""
+        module, a = one["module"], one["a"]
+        if not isinstance(module, lf.LSTM) or module.index_input:
+            return
+        other = copy.deepcopy(module)
+        other.load_flat_parameters(0.5 * other.flat_parameters)
+        fleet = lf.Fleet([other, copy.deepcopy(module)])
+        x, h, c, lengths, resets = (
+            None if a[name] is None else np.stack([a[name]] * 2) for name in ("x", "h_0", "c_0", "lengths", "resets")
+        )
+        output, last = fleet(x, (h, c), lengths=lengths, resets=resets, num_threads=int(self.rng.integers(1, 4)))
+        assert joined(output[1], *(state[1] for state in last)) == one["want"]
+
     def wrong(self, one):
         module, x = one["module"], one["a"]["x"]
-        bad = (
-            x[..., :-1] if x.shape[-1] > 1 else x[0, 0] if x.size else "x",
-            x.astype(np.int32).astype(str),
-            None,
-            x.tolist,
-        )
+        other = x + 0.5 if module.index_input else x[..., :-1] if x.shape[-1] > 1 else x[0, 0] if x.size else "x"
+        bad = (other if x.size or not module.index_input else "x", x.astype(np.int32).astype(str), None, x.tolist)
         try:
             module(bad[self.rng.integers(len(bad))])
         except (TypeError, ValueError):
@@ -120,7 +157,7 @@ class Walk:
     def step(self):
         if not self.held or self.rng.random() < 0.1:
             return self.new()
-        name = str(self.rng.choice(("again", "train", "save", "quantise", "stream", "wrong")))
+        name = str(self.rng.choice(("again", "train", "save", "quantise", "stream", "fit", "fleet", "wrong")))
         self.steps[name] += 1
         getattr(self, name)(self.held[self.rng.integers(len(self.held))])
 

@@ -1,4 +1,4 @@
-"""The binding alone: it refuses what would be unsafe, whatever its callers have checked."""
+"""The binding in isolation: it rejects unsafe arguments, whatever its callers have checked."""
 
 import re
 from pathlib import Path

@@ -114,6 +114,17 @@ def test_functions_work_when_T_or_B_is_0(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_functions_take_inputs_of_one_number_but_not_of_none(mode):
+    forward, _ = functions(mode)
+    a, _ = arguments(mode)
+    a |= {"x": a["x"][:, :, :1], "weight_ih": a["weight_ih"][:, :1]}
+    assert forward(**a)[0].shape == (T, B, H)
+    a |= {"x": a["x"][:, :, :0], "weight_ih": a["weight_ih"][:, :0]}
+    with pytest.raises(ValueError, match="x must have shape .* I > 0"):
+        forward(**a)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_functions_compute_in_the_dtype_of_weight_hh(mode):
     forward, backward = functions(mode)
     for dtype, weight_dtype in ((np.float32, np.float32), (np.float64, np.float64), (np.float64, np.int64)):

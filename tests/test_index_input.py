@@ -1,4 +1,4 @@
-"""index_input: symbols have the bits of one-hot vectors everywhere; wrong ones are refused, but not in the padding."""
+"""index_input: symbols give the bits of one-hot vectors everywhere; invalid ones are errors, except in the padding."""
 
 import copy
 import pickle

@@ -1,7 +1,7 @@
 """The activations of every instruction set, number by number; the cells use the same functions.
 
 LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th, or 1021st in the light suite
-(half an hour).
+(ten minutes).
 """
 
 import os
@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from conftest import BASES
 from lstm_fast import _core
 from lstm_fast.reference import activation
 from module_cases import DTYPES, make
@@ -50,7 +51,7 @@ def assert_accurate(name, x, got=None, want=None):
     x, got = x[~is_nan], got[~is_nan]
     want = exact(name, x) if want is None else want[~is_nan]
     info = np.finfo(x.dtype)
-    # The ULP of the exact value, not of its rounding, which may be a power of 2 and then has one of twice the size.
+    # The ULP of the exact value, not of the rounded one: if that is a power of 2, its ULP is twice as large.
     exponent = np.frexp(np.maximum(np.abs(want), info.tiny))[1] - 1
     error = np.abs(got - want) / np.ldexp(want.dtype.type(info.eps), exponent)
     error[(np.abs(want) < info.tiny) & (got == 0)] = 0
@@ -97,8 +98,8 @@ def special_points(dtype):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored, name):
     """All instruction sets with a fused multiply-add have the bits of the first of them, which is compared with the
-    exact values."""
-    compared = _core.available_isas()[:2]  # portable, and the first of them
+    exact values. (Those that extend another have its kernels.)"""
+    compared = BASES[:2]  # portable, and the first of them
     last = dict.fromkeys(compared, (np.empty(0, np.float32),) * 2)
     chunk = 1 << 17  # numbers: their 64-bit values fit a core's cache
     for begin in range(0, 1 << 32, STRIDE * chunk):
@@ -106,19 +107,34 @@ def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored
         x = bits.view(np.float32)
         with np.errstate(invalid="ignore"):  # signalling NaNs
             want = exact(name, x)
-            for isa in _core.available_isas():
+            for isa in BASES:
                 _core.use_isa(isa)
                 got = FUNCTIONS[name](x)
                 if isa in compared:
-                    assert_accurate(name, x, got, want)
+                    if np.isnan(x[-1]) or not is_clearly_accurate(name, got, want):
+                        assert_accurate(name, x, got, want)
                     last[isa] = assert_monotone_neighbors(*(map(np.concatenate, zip(last[isa], (x, got)))))
                     of_first = got
                 else:
                     assert np.array_equal(got.view(np.uint32), of_first.view(np.uint32)), isa
 
 
+def is_clearly_accurate(name, got, want):
+    """Whether assert_accurate would pass, by few operations; False can mean that it needs a closer look."""
+    exponents = want.view(np.int64) & np.float64(np.inf).view(np.int64)
+    ulps = np.maximum(exponents.view(np.float64), np.finfo(np.float32).tiny) * np.finfo(np.float32).eps
+    difference = got - want
+    np.abs(difference, out=difference)
+    within = (difference <= ACTIVATION_ULP[has_fma()] * ulps).all()
+    return within and got.min() >= LOWEST[name] and got.max() <= 1
+
+
 def assert_monotone_neighbors(x, got):
     """As assert_monotone, for numbers that rise or fall, as they do in the order of their bits; return the last."""
+    for before, after in ((0, 1), (1, 0)):
+        low, high = slice(before, len(x) - after), slice(after, len(x) - before)
+        if (x[high] > x[low]).all() and (got[high] >= got[low]).all():
+            return x[-1:], got[-1:]
     x, got = x[~np.isnan(x)], got[~np.isnan(x)]
     steps = np.where(x[1:] > x[:-1], np.diff(got), -np.diff(got))
     allowed = 0 if has_fma() else np.spacing(np.abs(got[1:]))

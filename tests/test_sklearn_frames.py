@@ -1,4 +1,4 @@
-"""Tables that are refused, and what need not be installed for arrays."""
+"""Invalid tables raise errors; arrays need no data frame library."""
 
 import datetime
 import pickle

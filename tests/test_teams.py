@@ -113,7 +113,7 @@ for step in range(20):
 
 
 def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backward=False):
-    """How a call would be shared, by AVX2's rates."""
+    """How a call would be divided, with the rates of AVX2."""
     before = _core.isa()
     if "avx2" not in _core.available_isas():
         pytest.skip("the model's rates are those of the instruction set")
@@ -215,7 +215,7 @@ assert same(busy(2), want)
 
 @pytest.fixture
 def budget(tmp_path):
-    """oversubscription.c alone, with a budget of its own: what calls of 1 ms of work take."""
+    """oversubscription.c in isolation, with its own budget: the times of calls of 1 ms of work."""
     library = tmp_path / "oversubscription.so"
     flags = ["-std=c11", "-shared", "-fPIC"]
     subprocess.run([*compiler(), *flags, ROOT / "csrc/oversubscription.c", "-o", library], check=True)

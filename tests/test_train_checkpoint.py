@@ -38,7 +38,6 @@ def test_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, epochs):
 def test_interrupted_run_is_resumed_bit_for_bit_by_another_process(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         from lstm_fast.train import Trainer
         from training_cases import model, run

@@ -140,6 +140,27 @@ def test_batches_hold_each_sequence_once_and_similar_lengths():
     assert not all(np.array_equal(a, b) for a, b in zip(groups, again))
 
 
+def test_batches_are_grouped_among_32_of_them():
+    """The number is part of what a seed means: another one would give other batches, and other bits."""
+    lengths = np.random.default_rng(3).permutation(200)
+    data = Sequences(model().lstm, np.zeros((200, 200, 2)), lengths)
+    rng = np.random.default_rng(0)
+    rows, groups = rng.permutation(200), draw_groups(np.random.default_rng(0), data, 2, True)
+    for begin in range(0, 200, 64):
+        part = set(rows[begin : begin + 64])
+        assert all(part.isdisjoint(group) or part.issuperset(group) for group in groups)
+        own = np.sort([lengths[group[0]] for group in groups if group[0] in part])
+        assert np.array_equal(own, np.sort(lengths[list(part)])[::2])
+
+
+def test_parameters_that_a_callback_loads_do_not_replace_those_of_the_training():
+    plain, disturbed = model(), model()
+    run(plain, epochs=1)
+    history = run(disturbed, epochs=1, callbacks=[lambda one, _: one.load_flat_parameters(0 * one.flat_parameters)])
+    assert_same_bits(disturbed.flat_parameters, plain.flat_parameters)
+    assert history.fingerprint == lf.fingerprint(plain)
+
+
 # ---- arguments ----
 
 

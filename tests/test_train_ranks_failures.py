@@ -41,7 +41,7 @@ def errors(results):
 
 
 def told(results, rank, kind, words):
-    """Whether this rank raised an error of its own, and every other one that says so."""
+    """Whether this rank raised this error, and every other rank a RankError that names it."""
     own = errors(results).pop(rank)
     assert type(own) is kind and words in str(own), own
     for one in errors(results)[:rank] + errors(results)[rank + 1 :]:

@@ -1,4 +1,4 @@
-"""fit(truncate=, burn_in=): windows of long series with the state carried, beside full backpropagation."""
+"""fit(truncate=, burn_in=): windows of long series with the state carried, compared with full backpropagation."""
 
 import tracemalloc
 

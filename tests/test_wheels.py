@@ -1,4 +1,4 @@
-"""tools/wheels.py: what it puts into a wheel and what it refuses. (Building one takes minutes: docs/install.md.)"""
+"""tools/wheels.py: the contents of a wheel, and the checks that reject one. (Building takes minutes.)"""
 
 import hashlib
 import json

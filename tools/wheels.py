@@ -137,7 +137,7 @@ def build_wheel(target, dist):
 
 
 def check(wheel):
-    """What can be told without running it."""
+    """Checks that do not run the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         bundled = sum(info.compress_size for info in archive.infolist() if ".libs/" in info.filename)

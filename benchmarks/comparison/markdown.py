@@ -42,7 +42,7 @@ def _best(row):
 
 
 def float32_table(results):
-    """The main regimes of float32 beside the fastest peer and PyTorch."""
+    """The main regimes of float32 compared with the fastest peer and PyTorch."""
     yield "| T, B, I, H | | lstm_fast | best peer | PyTorch 2.13 | of the limit | spread |"
     yield "|---|---|---|---|---|---|---|"
     for row in (row for row in results["rows"] if row["regime"] in FLOAT32 and ours(row)):

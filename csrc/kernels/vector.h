@@ -4,7 +4,7 @@
  * From vector/<isa>.h:
  *     VECTOR_BYTES, vec, bits, lanes_u32      the types: vectors of real, of integers as wide, of 32-bit words
  *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h
- *     PAIRS_BELOW                             so many panels of one row are taken two by two, not TILE_PANELS(1)
+ *     PAIRS_BELOW                             fewer panels of one row are taken in pairs instead of TILE_PANELS(1)
  *     broadcast(s)
  *     vfma(a, b, c)                           a * b + c, rounded once (portable: twice)
  *     vfnma(a, b, c), vfnms(a, b, c)          c - a * b, -(a * b) - c, in the same way

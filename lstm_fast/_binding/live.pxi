@@ -74,7 +74,7 @@ cdef class Live:
     cdef lstm_status run_long(self, int n_threads) except *:
         cdef char *new = NULL
         cdef int64_t n = 0
-        if n_threads != self.args.call.n_threads:  # each worker has operands of its own in the workspace
+        if n_threads != self.args.call.n_threads:  # each worker has separate operands in the workspace
             self.args.call.n_threads = n_threads
             raise_status(lstm_forward_bytes(&self.args.call, False, &n))
             if n > self.workspace.n:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TrainableLSTM(LSTMNetwork, Recurrent):
-    """Methods of LSTM beside inference."""
+    """Methods of LSTM other than inference."""
 
     zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
 

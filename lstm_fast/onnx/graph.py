@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class NotConstant(Exception):
-    """A value is not constant. The message says what computes it."""
+    """A value is not constant. The message names what computes it."""
 
 
 class Scope:

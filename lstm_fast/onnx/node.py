@@ -30,7 +30,7 @@ INPUTS = {
         *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),
     ),
 }
-# output_sequence (version 1) only says whether Y is needed.
+# output_sequence (version 1) only determines whether Y is needed.
 ATTRIBUTES = {
     "activation_alpha": list,
     "activation_beta": list,

@@ -34,7 +34,7 @@ class Times:
 
 
 def sort(name: str, stamps: Stamps) -> tuple[np.ndarray, Stamps]:
-    """Return the order that sorts stamps, and the sorted stamps; refuse missing and duplicate ones."""
+    """Return the order that sorts stamps, and the sorted stamps; raise an error for missing and duplicate ones."""
     missing = stamps != stamps if isinstance(stamps, np.ndarray) else stamps.isna()
     if missing.any():
         raise ValueError(f"{name} must not be missing, got {stamps[missing][0]} in row {int(np.argmax(missing))}")
@@ -82,7 +82,7 @@ def first_difference(given: Stamps, expected: Stamps) -> int | None:
 
 
 def require_equal(name: str, given: Stamps, expected: Stamps, what: str) -> None:
-    """Raises an error that names the first row where `given` is not `what` is `expected`."""
+    """Raise an error that names the first row in which `given` differs from `expected`; `what` describes those."""
     k = first_difference(given, expected)
     if k is not None:
         found = f"got {given[k]}" if k < len(given) else "got none"

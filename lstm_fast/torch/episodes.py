@@ -27,7 +27,7 @@ def read_resets(
     resets: Any, x: Any, axes: str, batch_sizes: Tensor | None = None, sorted_indices: Tensor | None = None
 ) -> np.ndarray | None:
     """A copy of the resets as uint8 (T, B) in the order of the core; None if there are none, or if x is no sequence."""
-    if not isinstance(x, Tensor) or x.dim() != len(axes):  # PyTorch says what is wrong
+    if not isinstance(x, Tensor) or x.dim() != len(axes):  # PyTorch raises the error
         return None
     if batch_sizes is None:
         check_resets(resets, x.shape[:-1], axes)

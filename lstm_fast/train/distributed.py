@@ -114,7 +114,7 @@ class DistributedTrainer(Trainer):
         return reports[0][1]
 
     def _split_again(self, state: dict[str, Any]) -> None:
-        if self.config.seed is None:  # each rank has drawn with a generator of its own
+        if self.config.seed is None:  # each rank has used its own generator
             raise ValueError("seed must be an integer to resume with comm and a fraction as validation, got None")
 
     # ---- files ----

@@ -34,7 +34,7 @@ SAVE_SECONDS = 300.0  # between checkpoints within an epoch
 
 
 class Trainer:
-    """Training loop behind `fit`.
+    """Training loop of `fit`.
 
     Parameters
     ----------

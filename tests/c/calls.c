@@ -231,6 +231,7 @@ int main(int n_words, char **words) {
         }
     }
     for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) run_optimizers(dtype);
+    run_losses();
     printf("%d wrong\n", n_wrong);
     return n_wrong > 0;
 }

@@ -3,7 +3,7 @@
  * packed weights, tapes and workspaces included, is a heap block of its own and of the exact size; run on two machines
  * it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines; `splits` runs every split of the
+ * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits` runs every split of the
  * threads everywhere; `end` and `begin` put each array against a page that may not be touched (masked loads and stores
  * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add differ; 2: a call fails. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
@@ -165,10 +165,10 @@ int main(int n_words, char **words) {
         {.name = "lstm-int8-inputs16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 16},
         {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
     };
-    /* A third of the pairs, with every shape and every kind. */
-    bool is_quick = false;
+    int every = 1; /* one of so many pairs; quick: a third of them, with every shape and every kind */
     for (int k = 1; k < n_words; k++) {
-        if (strcmp(words[k], "quick") == 0) is_quick = true;
+        if (strcmp(words[k], "quick") == 0) every = 3;
+        if (strncmp(words[k], "every=", 6) == 0) every = atoi(words[k] + 6) > 0 ? atoi(words[k] + 6) : 1;
         if (strcmp(words[k], "splits") == 0) has_every_split = true;
         if (strcmp(words[k], "end") == 0) memory_kind = ENDS_AT_GUARD;
         if (strcmp(words[k], "begin") == 0) memory_kind = BEGINS_AT_GUARD;
@@ -176,7 +176,7 @@ int main(int n_words, char **words) {
     int status = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
-            if (is_quick && (k + j) % 3) continue;
+            if ((k + j) % (size_t)every) continue;
             const struct kind *kind = kinds + j;
             /* Networks with relu or identity, and cells with such activations, may overflow: short sequences only. */
             const bool may_grow = kind->cell == LSTM_CELL_RNN_RELU || kind->cell == LSTM_CELL_RNN_IDENTITY

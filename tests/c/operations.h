@@ -1,4 +1,5 @@
-/* For calls.c: checks of results, and the operations outside of networks: the readout, the optimizers, activations. */
+/* For calls.c: checks of results, and the operations outside of networks: the readout, the optimizers, losses,
+ * activations. */
 #ifndef OPERATIONS_H
 #define OPERATIONS_H
 
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "losses.h"
 #include "lstm_fast.h"
 #include "trial.h"
 
@@ -113,6 +115,22 @@ static uint64_t run_activations(const struct lstm_isa *isa, enum lstm_dtype dtyp
             lstm_activate(isa, dtype, activation, true, n, y, slope);
         }
     return finish(&t);
+}
+
+/* Losses of rows of all sizes, with and without classes; the sums by themselves. */
+static void run_losses(void) {
+    for (int64_t m = 1; m < 300; m += m < 20 ? 1 : 47) {
+        struct trial t = begin(lstm_isas, LSTM_F64);
+        const int64_t n = 3, classes[] = {0, m - 1, m / 2};
+        const double *p = in(&t, n * m), *y = in(&t, n * m);
+        double *loss = out(&t, n), *gradient = out(&t, n * m);
+        lstm_cross_entropy(n, m, p, classes, loss, gradient);
+        lstm_row_sums(n, m, gradient, loss);
+        for (int64_t i = 0; i < n; i++) expect(fabs(loss[i]) < 1e-12, "the gradient of a loss of classes", NULL);
+        lstm_cross_entropy(n, m, p, NULL, loss, gradient);
+        lstm_binary_cross_entropy(n * m, p, y, out(&t, n * m), out(&t, n * m));
+        finish(&t);
+    }
 }
 
 #endif
