@@ -14,6 +14,8 @@ Between the network and the coder there are integers alone: logits become freque
 arithmetic, since libraries disagree on the last bit of exp. Kernels without fused multiply-adds (`portable`) round
 differently: a packed file ends with the fingerprint of the trained network, and such a file is refused, not misread.
 
+It shows reproducibility, not compression: on texts of this size xz makes smaller files, in a fraction of the time.
+
 The text is pydoc_data.topics, which every Python installation has (see character_model.py).
 """
 
