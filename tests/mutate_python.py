@@ -83,6 +83,7 @@ OPERATORS = {
 }  # fmt: skip
 # (file, line, what is there instead): why it cannot be noticed.
 EQUIVALENT = {
+    ("train/trainer", 162, "n is None and n_steps is None"): "a source knows both or neither",
     ("train/passes", 89, "2"): "reshape takes any negative number for -1",
 }
 

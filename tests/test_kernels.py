@@ -122,7 +122,7 @@ def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored
 
 
 def nearest_of_range(name, x):
-    """The float32 numbers nearest to the exact values, for x in the order of their bits that are all tiny or all large."""
+    """The float32 numbers nearest to the exact values, for x in the order of bits that are all tiny or all large."""
     least, largest = abs(x[[0, -1]])
     if np.signbit(x[0]) == np.signbit(x[-1]):
         if least >= 128:  # exp(-128) is not a normal float32
