@@ -29,11 +29,12 @@ BUILD = ["setup.py", "csrc/units.py", "csrc/isas.h"]  # a change of these recomp
 CSRC = [str(path) for path in sorted(Path("csrc").rglob("*.[ch]"))]
 BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di]"))]
 
-# abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and get a wheel of their own.
+# abi3: one wheel for Python 3.11 and later. Free-threaded builds have no limited API yet and need a separate wheel.
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
-PTHREADS = ([], [] if sys.platform == "win32" else ["-pthread"])
+TARGET = sysconfig.get_platform()  # of the build, which need not be this machine's: docs/install.md
+PTHREADS = ([], [] if TARGET.startswith("win") else ["-pthread"])
 
 
 def openmp_flags():
@@ -44,7 +45,7 @@ def openmp_flags():
     if wanted == "pthreads":
         return PTHREADS
     spellings = [(["-fopenmp"], ["-fopenmp"])]
-    if sys.platform == "darwin":
+    if TARGET.startswith("macosx"):
         spellings.append((["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
@@ -62,7 +63,7 @@ OPENMP_COMPILE, OPENMP_LINK = openmp_flags()
 
 
 def is_current(path):
-    """Whether an object is newer than all that it was compiled from; the compiler has listed that beside it."""
+    """Whether an object is newer than all its sources, which the compiler has listed in a file next to it."""
     listed = path.with_suffix(".d")
     if not path.exists() or not listed.exists():
         return False
@@ -72,6 +73,10 @@ def is_current(path):
 
 class build_ext_with_core(build_ext):
     """Compiles the units of the C core in parallel, those that have changed, and links them into the extension."""
+
+    def get_ext_filename(self, fullname):
+        path = super().get_ext_filename(fullname)
+        return re.sub(r"\..*", ".pyd", path) if TARGET.startswith("win") else path  # (built on another system too)
 
     def build_extension(self, ext):
         def compile_unit(unit):
@@ -113,7 +118,7 @@ class reproducible_sdist(sdist):
 
 
 def description():
-    """README.md for a package index, where there are no files beside it: links lead to the repository that
+    """README.md for a package index, where relative links do not work: links lead to the repository that
     [project.urls] names, or are plain text as long as there is none."""
     source = tomllib.loads(Path("pyproject.toml").read_text())["project"].get("urls", {}).get("Source")
     text = Path("README.md").read_text()
@@ -124,7 +129,7 @@ def description():
     return re.sub(r"\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
 
 
-if sysconfig.get_platform().endswith("universal2"):  # macOS: the kernels are compiled for one architecture
+if TARGET.endswith("universal2"):  # macOS: the kernels are compiled for one architecture
     os.environ.setdefault("ARCHFLAGS", f"-arch {os.uname().machine}")
 
 setup(
@@ -140,7 +145,7 @@ setup(
             py_limited_api=not IS_FREE_THREADED,
             # -O1: three quarters of the size of -O3, and no slower: it checks arguments and calls the core.
             extra_compile_args=[*FLAGS, "-O1", *OPENMP_COMPILE],
-            extra_link_args=["-Wl,-s", *OPENMP_LINK] if sys.platform.startswith("linux") else OPENMP_LINK,
+            extra_link_args=OPENMP_LINK if TARGET.startswith("macosx") else ["-Wl,-s", *OPENMP_LINK],
         )
     ],
     cmdclass={"build_ext": build_ext_with_core, "sdist": reproducible_sdist},

@@ -1,11 +1,14 @@
 """Fleets: many small LSTMs in one call, against a loop over them, PyTorch modules and JAX's vmap; and fit.
 
-    python benchmarks/fleet.py [--shapes 200,28,8,4,16 ...] [--threads 1] [--peers torch jax] [--fit]
+    python benchmarks/fleet.py [--shapes 200,28,8,4,16 ...] [--threads 1] [--peers torch jax] [--sweep] [--fit]
 
-A row is a shape K, T, B, I, H: milliseconds of forward and backward of all K models, the least of the repetitions,
-which alternate. Of fit: 1,000 models in one call against the loop of fits (of 40, scaled)."""
+A row is a shape K, T, B, I, H: milliseconds of forward and backward of all K models, the minimum over alternating
+repetitions. "fleet" is Fleet.forward_backward, "two calls" Fleet.forward, then Fleet.backward. With one thread the time
+is that of the thread (CPU time), so that other processes disturb it less. --sweep: H from 4 to 128, B from 1 to 32 and
+T from 10 to 200. fit: 1,000 models in one call against the loop of fits (of 40, scaled)."""
 
 import argparse
+import itertools
 import time
 
 import numpy as np
@@ -16,20 +19,23 @@ SHAPES = ["200,28,8,4,16", "200,50,1,3,8", "200,100,16,8,32", "200,50,1,3,16", "
 
 
 def ours(K, T, B, I, H):
-    """The fleet, and the loop over the same models."""
+    """The fleet, in one pass and in two calls, and the loop over the same models."""
     models = [lf.LSTM(I, H, seed=k) for k in range(K)]
     fleet = lf.Fleet(models)
     x = np.random.default_rng(0).standard_normal((K, T, B, I)).astype(np.float32)
     d = np.ones((K, T, B, H), np.float32)
 
     def run_fleet():
+        fleet.forward_backward(x, lambda models, output, state: d[models])
+
+    def two_calls():
         fleet.backward(fleet.forward(x)[2], d)
 
     def loop():
         for k, model in enumerate(models):
             model.backward(model.forward(x[k])[2], d[k])
 
-    return {"fleet": run_fleet, "loop": loop}
+    return {"fleet": run_fleet, "two calls": two_calls, "loop": loop}
 
 
 def of_torch(K, T, B, I, H):
@@ -74,20 +80,28 @@ def of_jax(K, T, B, I, H):
 
 
 def least(calls, repetitions):
-    """Milliseconds of each call, the least of the repetitions, which alternate."""
+    """Milliseconds of each call, the minimum over alternating repetitions."""
+    clock = time.thread_time if lf.get_num_threads() == 1 else time.perf_counter
     times = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(repetitions):
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin = clock()
             call()
-            times[name].append(1e3 * (time.perf_counter() - begin))
+            times[name].append(1e3 * (clock() - begin))
     return {name: min(values) for name, values in times.items()}
 
 
+def sweep():
+    """The shapes of --sweep, each with as many models as make it last some milliseconds."""
+    for H, B, T in itertools.product((4, 8, 16, 32, 64, 128), (1, 4, 8, 32), (10, 50, 200)):
+        K = 30_000_000 // (T * B * (H * H + 500)) // 16 * 16
+        yield f"{max(16, min(64, K))},{T},{B},4,{H}"
+
+
 def fit(K=1000, of_loop=40, T=12, N=32, H=8, batch_size=4, epochs=10):
-    """Seconds of fit of K models in one call and, from some of them, of the loop."""
+    """Seconds of fit of K models in one call, and of the loop, estimated from some of them."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((K, N, T, 1)).astype(np.float32)
     y = x.mean(axis=2)
@@ -110,10 +124,11 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--peers", nargs="*", default=[], choices=["torch", "jax"])
+    parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--fit", action="store_true")
     arguments = parser.parse_args()
     lf.set_num_threads(arguments.threads)
-    for shape in arguments.shapes:
+    for shape in sweep() if arguments.sweep else arguments.shapes:
         sizes = [int(size) for size in shape.split(",")]
         calls = ours(*sizes)
         for name in arguments.peers:

@@ -1,8 +1,8 @@
-"""fit(comm=): what a step costs, the model that follows, and a simulated network that it is checked on.
+"""fit(comm=): the cost of a step, a model of it, and a simulated network to validate the model.
 
     python benchmarks/ranks.py compute             seconds of a step on one process, one thread
     mpiexec -n 2 python benchmarks/ranks.py exchange    seconds of one exchange of gradients between processes
-    python benchmarks/ranks.py simulate            steps of fit with injected latency and bandwidth, beside the model
+    python benchmarks/ranks.py simulate            steps of fit with simulated latency and bandwidth, and the model
     python benchmarks/ranks.py model               the model up to 1,000 ranks, from the seconds of `compute`
 
 The model: a step of R ranks takes compute(B / R) + exchange(R), with P parameters of `size` bytes, a latency of a
@@ -15,10 +15,9 @@ for small gradients, P * size * R <= 64 KiB, which one Allgather exchanges,
 
     exchange(R) = log2 R * latency + (R - 1) * P * size / bandwidth + R * P * add + R * each
 
-The simulation runs the code of fit on ranks that are threads, each with a clock of its own: that of the processor time
-of the thread, to which a pass adds what `compute` says, less what the rest of a step takes, and a message the time
-until its link has sent it and the latency has passed. `compute` is processor time too. So what else the machine does
-matters little; it does for `exchange`.
+The simulation runs the code of fit with ranks as threads. The clock of a rank is the processor time of its thread, plus
+the time of `compute` for each pass (less what the rest of a step takes), plus the transfer time and latency of each
+message. `compute` is processor time too, so other processes hardly affect the simulation; they do affect `exchange`.
 """
 
 import argparse
@@ -75,7 +74,7 @@ def seconds_of_exchange(comm, n, repetitions=50):
 
 
 class Alone:
-    """A rank that receives from all what it sends."""
+    """A communicator of one rank that receives its own messages from all others."""
 
     def __init__(self, size):
         self.size = size
@@ -109,7 +108,7 @@ def measured_costs(n):
 
 
 class Clock:
-    """Time of a thread: its processor time, and what was added."""
+    """The clock of a thread: its processor time, plus added time."""
 
     def __init__(self):
         self.added = 0.0
@@ -122,7 +121,7 @@ class Clock:
 
 
 class Network:
-    """Links of ranks that are threads: a message occupies the link of its sender, and arrives after the latency."""
+    """The links of the ranks: a message occupies the link of its sender, and arrives after the latency."""
 
     def __init__(self, size, latency, bandwidth):
         self.size, self.latency, self.bandwidth = size, latency, bandwidth
@@ -152,7 +151,7 @@ class SlowComm:
         return self.size
 
     def _gathered(self, value, n_bytes):
-        """Recursive doubling: in each round the blocks that a rank has go to a partner."""
+        """Recursive doubling: in each round a rank sends all blocks that it has to a partner."""
         have, distance = {self.rank: value}, 1
         while distance < self.size:
             partner = self.rank ^ distance

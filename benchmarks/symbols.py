@@ -1,4 +1,4 @@
-"""Symbols: index_input beside the same LSTM on one-hot vectors, and PyTorch on them (if installed); one thread.
+"""Symbols: index_input compared with one-hot vectors in lstm_fast and (if installed) PyTorch; one thread.
 
     python benchmarks/symbols.py [--symbols 256] [--hidden 128] [--steps 100] [--batch 1]
 

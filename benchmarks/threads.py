@@ -1,10 +1,10 @@
-"""One thread against two, on a quiet machine and beside processes that keep processors busy:
+"""Two threads compared with one, on an idle machine and while other processes keep processors busy:
 
     python benchmarks/threads.py [--neighbors 0 1 2] [--repetitions 10] [--only forward]
 
-A row is a shape. For each number of busy neighbours: the speedup of two threads over one, the median of the
-repetitions; in parentheses the least and the greatest. Repetitions of both alternate, so that what else the machine
-does meets both."""
+A row is a shape. For each number of busy processes it has the speedup of two threads over one: the median of the
+repetitions, with minimum and maximum in parentheses. Repetitions of both alternate, so that other load on the machine
+affects both."""
 
 import argparse
 import os

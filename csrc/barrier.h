@@ -15,7 +15,7 @@
 #define LSTM_SHORT_SPIN_NS 20000ll
 
 struct flag {
-    _Alignas(64) atomic_llong reached; /* number of the barrier that the worker has come to; a cache line of its own */
+    _Alignas(64) atomic_llong reached; /* number of the barrier that the worker has reached; in a separate cache line */
     atomic_int processor;              /* on which it ran then, or when it began; LSTM_NOWHERE before */
     atomic_int thread;                 /* lstm_thread_id() */
 };

@@ -6,7 +6,7 @@
 #define NEVER_INLINE static __attribute__((noinline, unused))
 #define UNLIKELY(condition) __builtin_expect(condition, 0)
 
-/* a_b of what the two names stand for. */
+/* Joins the expansions of two names to a_b. */
 #define JOINED(a, b) a##_##b
 #define JOIN(a, b) JOINED(a, b)
 

@@ -60,8 +60,9 @@ static int64_t flops_of(const struct lstm_call *call, int factor) {
 
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
-static enum lstm_status plan_fleet(const struct lstm_fleet *fleet, const struct lstm_call *call, bool backward,
-                                   enum lstm_status status, int64_t call_bytes, struct fleet_workspace *p) {
+static enum lstm_status plan_fleet(const struct lstm_fleet *fleet, const struct lstm_call *call, bool training,
+                                   bool backward, enum lstm_status status, int64_t call_bytes,
+                                   struct fleet_workspace *p) {
     struct total t = {0};
     if (status) return status;
     const int64_t entries = times(&t, call->model.num_layers, call->model.num_directions);
@@ -70,7 +71,7 @@ static enum lstm_status plan_fleet(const struct lstm_fleet *fleet, const struct 
     p->packed = take(&t, !backward || call->recompute_gates, packed_bytes(&t, call, false), NULL);
     p->packed_backward = take(&t, backward, backward ? packed_bytes(&t, call, true) : 0, NULL);
     p->call = take(&t, 1, call_bytes, NULL);
-    p->bytes = at_least(t.bytes, round_up(lanes_bytes(&t, fleet, call, backward), 64));
+    p->bytes = at_least(t.bytes, round_up(lanes_bytes(&t, fleet, call, training, backward), 64));
     return status_of(&t);
 }
 
@@ -80,7 +81,7 @@ static enum lstm_status plan_forward(const struct lstm_fleet *fleet, const struc
     int64_t bytes = 0;
     one.n_threads = 1;
     const enum lstm_status status = lstm_forward_bytes(&one, training, &bytes);
-    return plan_fleet(fleet, &one, false, status, bytes, p);
+    return plan_fleet(fleet, &one, training, false, status, bytes, p);
 }
 
 static enum lstm_status plan_backward(const struct lstm_fleet *fleet, const struct lstm_call *call,
@@ -89,7 +90,7 @@ static enum lstm_status plan_backward(const struct lstm_fleet *fleet, const stru
     int64_t bytes = 0;
     one.n_threads = 1;
     const enum lstm_status status = lstm_backward_bytes(&one, &bytes);
-    return plan_fleet(fleet, &one, true, status, bytes, p);
+    return plan_fleet(fleet, &one, true, true, status, bytes, p);
 }
 
 static enum lstm_status for_all_workers(const struct lstm_fleet *fleet, const struct lstm_call *call,
@@ -129,6 +130,10 @@ static int64_t rounded_tape_bytes(const struct lstm_call *call) {
     return lstm_tape_bytes(call, &bytes) ? 0 : round_up(bytes, 64);
 }
 
+int64_t lstm_fleet_group(const struct lstm_fleet *fleet, const struct lstm_call *call) {
+    return models_of_group(fleet, call, true);
+}
+
 enum lstm_status lstm_fleet_forward(const struct lstm_fleet *fleet, const struct lstm_forward *args) {
     struct fleet_run run = {.fleet = fleet,
                             .forward = args,
@@ -138,7 +143,7 @@ enum lstm_status lstm_fleet_forward(const struct lstm_fleet *fleet, const struct
                             .model_flops = flops_of(&args->call, 1)};
     const enum lstm_status status = plan_forward(fleet, &args->call, args->tape != NULL, &run.plan);
     if (status) return status;
-    run.worker_bytes = run.plan.bytes, run.group_size = models_of_group(fleet, &args->call);
+    run.worker_bytes = run.plan.bytes, run.group_size = models_of_group(fleet, &args->call, args->tape != NULL);
     run.group_function = forward_group;
     if (args->tape) run.tape_bytes = rounded_tape_bytes(&args->call);
     return run_fleet(&run, model_ns(&args->call, false) * (double)fleet->n_models);
@@ -153,7 +158,7 @@ enum lstm_status lstm_fleet_backward(const struct lstm_fleet *fleet, const struc
                             .model_flops = flops_of(&args->call, 2)};
     const enum lstm_status status = plan_backward(fleet, &args->call, &run.plan);
     if (status) return status;
-    run.group_size = models_of_group(fleet, &args->call), run.group_function = backward_group;
+    run.group_size = models_of_group(fleet, &args->call, true), run.group_function = backward_group;
     run.worker_bytes = run.plan.bytes, run.tape_bytes = rounded_tape_bytes(&args->call);
     return run_fleet(&run, model_ns(&args->call, true) * (double)fleet->n_models);
 }

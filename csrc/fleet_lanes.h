@@ -10,26 +10,32 @@
 #include "plan.h"
 #include "sizes.h"
 
-/* Models of a group, which share a vector; 0: each model runs alone. The same for forward and backward, which read one
- * tape. Vectors of units are faster where they are full, all the more where several rows share the weights: measured on a
- * Xeon with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: B = 1 H = 4 3.8, 8 2.3, 12 1.8,
- * 16 1.0; B = 4 3.1, 1.6, 1.4, 0.8; B = 8 2.7, 1.4, 1.2 (inference 0.9), 0.7. */
-static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm_call *call) {
+/* Where the tapes of a group are larger, those of one model at a time stay in the caches and lanes gain less. */
+#define LANES_WIDE_BYTES (2 << 20)
+
+/* Models of a group, which share a vector; 0: each model runs alone. The same for forward with a tape and backward.
+ * Vectors of units are faster where they are full, all the more where several rows share the weights: measured on a Xeon
+ * with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: H = 12, 16, 24, 32: B = 1 1.9, 1.7,
+ * 1.4, 0.95; B = 4 1.7, 1.4, 1.3, 0.9; B = 8 1.5, 1.2, 1.05; T = 100, B = 8, H = 16, whose tapes are large, 0.9; inference
+ * of B = 8 1.25, 0.9. With AVX2, H = 8, 12, 16: B = 1 2.1, 1.9, 1.5; B = 4 1.5, 1.5, 1.2; B = 8 1.4, 1.4. */
+static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm_call *call, bool training) {
     const struct lstm_model *m = &call->model;
     if (!fleet->lanes || fleet->lanes->vector_bytes < LSTM_LEAST_LANE_BYTES || !lstm_dims(m, call->isa).has_c
         || m->format != LSTM_FORMAT_REAL || m->num_layers > 1 || m->num_directions > 1 || m->initial_state
         || call->lengths || call->recompute_gates || call->T < 1 || call->B < 1 || lstm_has_stages(call)
         || lstm_has_variant(call))
         return 0;
-    const int64_t V = fleet->lanes->vector_bytes / element_bytes(call);
-    const int64_t most = call->B >= 8 ? V / 2 : at_most(12, call->B == 1 ? 3 * V / 2 : V); /* units */
-    return m->hidden_size <= most && fleet->n_models >= V ? V : 0;
+    const int64_t V = fleet->lanes->vector_bytes / element_bytes(call), H = m->hidden_size;
+    const double tapes = 7.0 * (double)H * (double)call->T * (double)call->B * (double)fleet->lanes->vector_bytes;
+    const bool is_narrow = training ? tapes > LANES_WIDE_BYTES : call->B >= 8;
+    const int64_t most = is_narrow ? 3 * V / 4 : call->B >= 8 ? V : 3 * V / 2; /* units */
+    return H <= most && fleet->n_models >= V ? V : 0;
 }
 
-static int64_t lanes_bytes(struct total *t, const struct lstm_fleet *fleet, const struct lstm_call *call,
+static int64_t lanes_bytes(struct total *t, const struct lstm_fleet *fleet, const struct lstm_call *call, bool training,
                            bool backward) {
     const struct lstm_model *m = &call->model;
-    if (!models_of_group(fleet, call)) return 0;
+    if (!models_of_group(fleet, call, training)) return 0;
     if (is_too_large(m) || call->B > LSTM_LARGEST_SIZE) { /* (units are few) */
         t->overflow = true;
         return 0;

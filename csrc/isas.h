@@ -10,7 +10,7 @@
 #ifndef LSTM_ISAS_H
 #define LSTM_ISAS_H
 
-/* The machine that is compiled for. Units of another machine (-DLSTM_MACHINE, beside -DLSTM_ISA) are empty. */
+/* The target machine. Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
 #define LSTM_ON_ANY 1
 #if defined(__x86_64__) || defined(__i386__)
 #define LSTM_ON_X86 1

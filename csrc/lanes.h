@@ -9,6 +9,9 @@
 /* Shorter vectors hold too few models. */
 #define LSTM_LEAST_LANE_BYTES 32
 
+/* Rows that kernels compute together. */
+#define LSTM_MOST_LANE_ROWS 4
+
 /* Element (model, t, b, k) is data[model * model_stride + t * step_stride + b * row_stride + k]. */
 struct lstm_lane_sequence {
     void *data;
@@ -38,8 +41,9 @@ struct lstm_lanes {
 /* Vectors of the workspace of a call. */
 static inline int64_t lstm_lanes_vectors(int64_t B, int64_t I, int64_t H, bool backward) {
     const int64_t weights = LSTM_GATES * H * (I + H + 1);
-    if (!backward) return weights + 2 * I + 3 * B * H + 2 * LSTM_GATES * H;
-    return 2 * weights + (1 + LSTM_GATES) * B * H + LSTM_SUM_BLOCK * (I + H + LSTM_GATES * H) + 2 * H + I;
+    if (!backward) return weights + LSTM_MOST_LANE_ROWS * (I + LSTM_GATES * H) + 3 * B * H;
+    return 2 * weights + (1 + LSTM_GATES) * B * H + LSTM_SUM_BLOCK * (I + H + LSTM_GATES * H) + H
+           + LSTM_MOST_LANE_ROWS * (I + H);
 }
 
 #endif

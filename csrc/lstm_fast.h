@@ -277,7 +277,7 @@ void lstm_activate(const struct lstm_isa *, enum lstm_dtype, struct lstm_activat
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-/* What starts threads. A child made by fork computes on one thread with OpenMP, and starts a pool of its own. */
+/* The threading back-end. After a fork, the child computes on one thread with OpenMP, and starts its own pool. */
 enum lstm_backend {
     LSTM_SERIAL, /* nothing: every call takes one thread */
     LSTM_OPENMP, /* the default where the compiler has it */

@@ -24,6 +24,8 @@ struct lstm_fleet {
     const uint64_t *seeds; /* (n_models), of the masks; NULL: call.seed for all */
 };
 
+/* The number of models that run in the lanes of one vector in training; 0: each runs by itself. */
+int64_t lstm_fleet_group(const struct lstm_fleet *, const struct lstm_call *);
 enum lstm_status lstm_fleet_forward_bytes(const struct lstm_fleet *, const struct lstm_call *, bool training,
                                           int64_t *bytes);
 enum lstm_status lstm_fleet_forward(const struct lstm_fleet *, const struct lstm_forward *);

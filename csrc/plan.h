@@ -19,7 +19,7 @@ struct lstm_vectors {
 /* Dimensions derived from the model and the instruction set, in elements unless stated otherwise. */
 struct lstm_dims {
     int64_t n_gates;  /* 4; 1 for a plain RNN */
-    bool has_c;       /* the cell has a memory c beside h */
+    bool has_c;       /* the cell has a state c in addition to h */
     bool keeps_gates; /* backward needs the gates after the activation (for a plain RNN, h is all it needs) */
     int64_t vector;   /* V, elements of a vector */
     int64_t element_bytes;
@@ -89,7 +89,7 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
 struct lstm_forward_plan {
-    int64_t segment_steps; /* all layers pass over so many steps before the next segment */
+    int64_t segment_steps; /* steps that all layers process before the next segment */
     int64_t chunk_steps;   /* steps whose input projection is one product */
     /* D chunks (chunk_steps, B, gates_width), or one for each worker of a wavefront, if no tape has the gates: */
     int64_t gates, gates_bytes;
@@ -121,13 +121,16 @@ int64_t lstm_segment_steps(const struct lstm_call *);
 #define LSTM_LARGEST_TILE 8
 
 struct lstm_backward_plan {
-    int64_t segment_steps;           /* as in forward */
-    int64_t chunk_steps;             /* steps whose d_gates are kept for the weight gradients */
-    int64_t depth;                   /* rows of one weight-gradient product */
-    int64_t d_gates, d_gates_stride; /* (chunk_steps, B) rows; stride in elements */
-    int64_t d_c, d_c_bytes;          /* L * D running gradients (B, H_padded) */
-    int64_t default_h_0;             /* (B, R), or (L * D, B, R) if learned: h_0 if the caller gave none */
-    int64_t between, between_bytes;  /* two gradients (segment_steps, B, D * R) between layers */
+    int64_t segment_steps; /* as in forward */
+    int64_t chunk_steps;   /* steps whose d_gates are kept for the weight gradients */
+    int64_t depth;         /* rows of one weight-gradient product */
+    /* Of each layer in a wavefront, of each direction where workers share these, otherwise one: */
+    int64_t d_gates, d_gates_bytes;              /* (chunk_steps, B) rows */
+    int64_t vector_terms, vector_terms_bytes;    /* the same: summands of the gradients of struct lstm_vectors */
+    int64_t d_gates_stride, vector_terms_stride; /* in elements */
+    int64_t d_c, d_c_bytes;                      /* L * D running gradients (B, H_padded) */
+    int64_t default_h_0;                         /* (B, R), or (L * D, B, R) if learned: h_0 if the caller gave none */
+    int64_t between, between_bytes;              /* two gradients (segment_steps, B, D * R) between layers */
     int64_t packed_x, packed_h, packed_unprojected; /* left operands of the products, (tiles, depth, tile_rows) */
     int64_t d_packed;                               /* weight gradients, laid out as packed weights of forward */
     /* With lengths: */
@@ -135,13 +138,12 @@ struct lstm_backward_plan {
         offsets; /* int64_t, elements: (4, 2, B) of the rows of x, h, d_output and d_x; (chunk_steps * B) of a chunk */
     int64_t d_h; /* (L * D, B, R) running gradients */
     /* For a chunk, chunk_steps * B rows as in d_gates, if the model or the call needs them: */
-    int64_t d_a_x, d_a_h;                      /* layer norm: gradients of both products */
-    int64_t vector_terms, vector_terms_stride; /* summands of the gradients of struct lstm_vectors */
-    int64_t h_effective, c_effective;          /* rows of R and H_padded, with resets or recurrent dropout */
-    int64_t unprojected;                       /* rows of H, h before the projection */
-    int64_t d_h_new, d_h_new_stride;           /* rows of R_padded, the gradient of the projection's output */
-    int64_t gates, a_x, a_h;                   /* rows of gates_width, recomputed */
-    int64_t recomputed_c, recomputed_h;        /* rows of H_padded and H, by-products of recomputing */
+    int64_t d_a_x, d_a_h;               /* layer norm: gradients of both products */
+    int64_t h_effective, c_effective;   /* rows of R and H_padded, with resets or recurrent dropout */
+    int64_t unprojected;                /* rows of H, h before the projection */
+    int64_t d_h_new, d_h_new_stride;    /* rows of R_padded, the gradient of the projection's output */
+    int64_t gates, a_x, a_h;            /* rows of gates_width, recomputed */
+    int64_t recomputed_c, recomputed_h; /* rows of H_padded and H, by-products of recomputing */
     /* For a step: */
     int64_t d_h_kept, d_c_kept; /* (B, R) and (B, H_padded): gradients that bypass the step through zoneout */
     int64_t d_unprojected;      /* (B, H) */

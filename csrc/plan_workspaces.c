@@ -5,8 +5,11 @@
 #include "sizes.h"
 #include "split.h"
 
-/* Bytes of the gates of a chunk: half of a 512 KiB L2, or a quarter of W_ih, which each chunk reads once. */
+/* Bytes of the gates of a chunk: half of a 512 KiB L2, or a quarter of W_ih, which each chunk reads once. Where W_ih
+ * exceeds every L2, the gates leave it anyway, and longer chunks cost nothing: half of W_ih (5 % of H = 1024, B = 32; 2 %
+ * slower at H = 512). */
 #define CHUNK_BYTES (256 << 10)
+#define LARGE_MATRIX_BYTES (8 << 20)
 /* Bytes between two layers in a segment. */
 #define BETWEEN_BYTES (128 << 10)
 
@@ -47,10 +50,10 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const struct lstm_team team = lstm_plan_team(call, false, lstm_has_stages(call));
     const bool is_wavefront = team.split == LSTM_SPLIT_LAYERS;
     p->segment_steps = D > 1 || m->num_layers == 1 ? T
-                       : is_wavefront              ? lstm_wavefront_steps(call)
+                       : is_wavefront              ? lstm_wavefront_steps(call, false)
                                                    : at_most(T, lstm_segment_steps(call));
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
-    const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / 4);
+    const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / (weight_ih_bytes > LARGE_MATRIX_BYTES ? 2 : 4));
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
     const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);
@@ -108,8 +111,6 @@ static void plan_backward_options(struct total *t, const struct lstm_call *call,
     p->d_h = take(t, 1, times(t, call->lengths ? LD : 0, h_rows), NULL);
     p->d_a_x = take_chunk(t, call, d, p, m->layer_norm ? p->d_gates_stride : 0);
     p->d_a_h = take_chunk(t, call, d, p, m->layer_norm ? p->d_gates_stride : 0);
-    p->vector_terms_stride = row_stride(d, d->vectors.width);
-    p->vector_terms = take_chunk(t, call, d, p, d->vectors.width ? p->vector_terms_stride : 0);
     p->h_effective = take_chunk(t, call, d, p, needs_h ? d->R : 0);
     p->c_effective = take_chunk(t, call, d, p, call->resets && d->has_c ? d->H_padded : 0);
     p->unprojected = take_chunk(t, call, d, p, m->proj_size ? H : 0);
@@ -142,8 +143,16 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     const int64_t between_rows = times(&t, p->segment_steps, B);
     const int64_t column_bytes = times(&t, lstm_format_depth(m->format, p->depth), d.element_bytes);
     const int64_t partial_tile = LSTM_LARGEST_TILE - 1;
+    const struct lstm_team team = lstm_plan_team(call, true, lstm_has_stages(call));
+    const int64_t n_chunks = team.split == LSTM_SPLIT_LAYERS       ? m->num_layers
+                             : team.split == LSTM_SPLIT_DIRECTIONS ? D
+                                                                   : 1;
+    const int64_t chunk_rows = times(&t, times(&t, p->chunk_steps, B), d.element_bytes);
     p->d_gates_stride = row_stride(&d, d.gates_width);
-    p->d_gates = take(&t, p->chunk_steps, times(&t, times(&t, B, p->d_gates_stride), d.element_bytes), NULL);
+    p->vector_terms_stride = row_stride(&d, d.vectors.width);
+    p->d_gates = take(&t, n_chunks, times(&t, chunk_rows, p->d_gates_stride), &p->d_gates_bytes);
+    p->vector_terms = take(&t, d.vectors.width ? n_chunks : 0, times(&t, chunk_rows, p->vector_terms_stride),
+                           &p->vector_terms_bytes);
     p->d_c = take(&t, d.has_c ? LD : 0, c_rows, &p->d_c_bytes);
     p->default_h_0 = take(&t, 1, times(&t, m->initial_state ? LD : 1, h_rows), NULL);
     p->between = take(&t, m->num_layers > 1 ? 2 : 0,

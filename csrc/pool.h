@@ -6,7 +6,7 @@
 typedef void lstm_team_function(int rank, int size, void *arguments);
 
 /* Runs the function on up to n workers and returns their number: fewer if no more threads are to be had. Several
- * threads may call at once: each gets workers of its own. A child made by fork starts workers of its own. */
+ * threads may call at once: each gets separate workers. After a fork, the child starts its own workers. */
 int lstm_run_pool(int n, lstm_team_function *, void *arguments);
 
 /* Call once. */

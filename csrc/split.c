@@ -28,7 +28,7 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 #define START_NS 20000.0 /* waking a team: 5 us if its threads still spin, 35 if they sleep */
 #define BARRIER_NS 900.0 /* of two workers: the hop between caches is 200, the rest are unequal shares */
 #define HOP_NS 60.0      /* for each worker more: its flag is read by all */
-#define LEAST_GAIN 1.15  /* over one thread: a model is no measurement */
+#define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
 
 /* Of a wavefront: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24
@@ -90,9 +90,15 @@ static int64_t panels_of(const struct work *w) {
     return (w->d.gates_width + LSTM_PANEL_VECTORS * w->d.vector - 1) / (LSTM_PANEL_VECTORS * w->d.vector);
 }
 
-int64_t lstm_wavefront_steps(const struct lstm_call *call) {
+/* The steps over which a wavefront runs before it ends: all, but backward stops for the weight gradients. */
+static int64_t wavefront_length(const struct lstm_call *call, bool is_backward) {
+    return is_backward ? at_most(call->T, at_least(1, LSTM_GRADIENT_ROWS / at_least(1, call->B))) : call->T;
+}
+
+int64_t lstm_wavefront_steps(const struct lstm_call *call, bool is_backward) {
     const int64_t most = at_most(MOST_SEGMENT_STEPS, lstm_segment_steps(call));
-    return at_most(most, at_least(1, call->T / SEGMENTS + (call->T % SEGMENTS > 0)));
+    const int64_t length = wavefront_length(call, is_backward);
+    return at_most(most, at_least(1, length / SEGMENTS + (length % SEGMENTS > 0)));
 }
 
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {
@@ -103,15 +109,15 @@ double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_
         const double share = up((double)panels_of(&w), n) / (double)panels_of(&w);
         step = step_ns(&w, w.B, share) + hoisted_ns(&w, w.B, share);
         waits = barrier_ns(n);
-    } else if (team.split == LSTM_SPLIT_DIRECTIONS && w.D > 1 && !is_backward) {
+    } else if (team.split == LSTM_SPLIT_DIRECTIONS && w.D > 1) {
         const double rows = up(w.B, n < w.D ? 1 : (double)(int64_t)(n / w.D));
         step = step_ns(&w, rows, 1) + hoisted_ns(&w, rows, 1);
         passes = w.L * up(w.D, n);
         waits = barrier_ns(n) / (w.T > 1 ? w.T : 1);
     } else if (team.split == LSTM_SPLIT_LAYERS) {
-        const double steps = (double)lstm_wavefront_steps(call);
+        const double steps = (double)lstm_wavefront_steps(call, is_backward);
         step = step_ns(&w, w.B, 1) + hoisted_ns(&w, w.B, 1);
-        passes = up(w.L, n) * (1 + steps * (w.L - 1) / w.T);
+        passes = up(w.L, n) * (1 + steps * (w.L - 1) / (double)wavefront_length(call, is_backward));
         waits = 2 * barrier_ns(n) / steps;
     } else {
         const double rows = up(w.B, n);
@@ -136,11 +142,15 @@ struct lstm_team lstm_plan_team(const struct lstm_call *call, bool is_backward, 
     const struct lstm_model *m = &call->model;
     const int64_t D = m->num_directions, L = m->num_layers;
     const bool takes_whole_rows = call->lengths || has_stages;
-    const bool has_wavefront = L > 1 && D == 1 && !is_backward && !takes_whole_rows;
+    /* Backward, what these share is in the workspace once for each of them; that of other options is not. */
+    const bool has_copies = !is_backward || !(takes_whole_rows || call->recompute_gates);
+    const bool has_wavefront = L > 1 && D == 1 && !takes_whole_rows && has_copies;
+    const bool has_directions = D > 1 && has_copies;
     if (call->split != LSTM_SPLIT_BEST) {
-        const bool is_possible = call->split == LSTM_SPLIT_UNITS    ? !takes_whole_rows
-                                 : call->split == LSTM_SPLIT_LAYERS ? has_wavefront
-                                                                    : true;
+        const bool is_possible = call->split == LSTM_SPLIT_UNITS                       ? !takes_whole_rows
+                                 : call->split == LSTM_SPLIT_LAYERS                    ? has_wavefront
+                                 : is_backward && call->split == LSTM_SPLIT_DIRECTIONS ? has_directions
+                                                                                       : true;
         return (struct lstm_team){call->n_threads, is_possible ? call->split : LSTM_SPLIT_ROWS};
     }
     if (call->n_threads < 2 || call->T < 1 || call->B < 1) return alone;
@@ -151,7 +161,10 @@ struct lstm_team lstm_plan_team(const struct lstm_call *call, bool is_backward, 
     const struct work w = work_of(call, is_backward);
     const struct lstm_team candidates[] = {
         {(int)at_most(call->n_threads, is_backward ? 2 * call->B : call->B), LSTM_SPLIT_ROWS},
-        {(int)at_most(call->n_threads, D > 1 && !is_backward ? D * call->B : 1), LSTM_SPLIT_DIRECTIONS},
+        {(int)at_most(call->n_threads, !has_directions ? 1
+                                       : is_backward   ? D
+                                                       : D * call->B),
+         LSTM_SPLIT_DIRECTIONS},
         {(int)at_most(call->n_threads, has_wavefront ? L : 1), LSTM_SPLIT_LAYERS},
         {(int)at_most(call->n_threads, takes_whole_rows ? 1 : panels_of(&w)), LSTM_SPLIT_UNITS},
     };

@@ -13,8 +13,9 @@ struct lstm_team {
 /* Steps with stages take whole rows, so that their units cannot be shared. */
 struct lstm_team lstm_plan_team(const struct lstm_call *, bool is_backward, bool has_stages);
 
-/* Steps of a segment of LSTM_SPLIT_LAYERS: all layers but the first wait for one before they begin. */
-int64_t lstm_wavefront_steps(const struct lstm_call *);
+/* Steps that a layer of LSTM_SPLIT_LAYERS takes at a time: all layers but the first, or of backward but the last, wait for
+ * so many before they begin. */
+int64_t lstm_wavefront_steps(const struct lstm_call *, bool is_backward);
 
 /* Threads for `flops` of work that needs no barrier, at most n_threads, at least 1. */
 int lstm_worthwhile_threads(const struct lstm_isa *, enum lstm_dtype, double flops, int n_threads);

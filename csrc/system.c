@@ -1,14 +1,11 @@
 #define _GNU_SOURCE /* sched_getcpu, cpu_set_t */
+#ifndef _WIN32
 #include "system.h"
 
-#include <time.h>
-#ifdef _WIN32
-#include <windows.h>
-#else
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
-#endif
 #ifdef __linux__
 #include <fcntl.h>
 #include <stdlib.h>
@@ -65,38 +62,14 @@ int lstm_processor(void) { return -1; }
 int lstm_runnable_threads(void) { return -1; }
 int lstm_thread_id(void) { return 0; }
 void lstm_leave_processor(int thread, int from) { (void)thread, (void)from; }
-#ifdef _WIN32
-int lstm_usable_processors(void) {
-    SYSTEM_INFO system;
-    GetSystemInfo(&system);
-    return (int)system.dwNumberOfProcessors;
-}
-#else
 int lstm_usable_processors(void) {
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
 }
 #endif
-#endif
 
 /* ---- locks and threads ------------------------------------------------------------------------------------------- */
 
-#ifdef _WIN32
-void lstm_lock(struct lstm_monitor *m) { (void)m; }
-void lstm_unlock(struct lstm_monitor *m) { (void)m; }
-void lstm_sleep(struct lstm_monitor *m) { (void)m; }
-void lstm_wake(struct lstm_monitor *m) { (void)m; }
-void lstm_yield(void) { SwitchToThread(); }
-void lstm_at_fork(void (*in_child)(void)) { (void)in_child; }
-bool lstm_start_thread(void *(*function)(void *), void *argument) {
-    (void)function, (void)argument;
-    return false;
-}
-int lstm_try_threads(int n, size_t stack_bytes) {
-    (void)stack_bytes;
-    return n; /* (OpenMP alone asks) */
-}
-#else
 void lstm_lock(struct lstm_monitor *m) { pthread_mutex_lock(&m->mutex); }
 void lstm_unlock(struct lstm_monitor *m) { pthread_mutex_unlock(&m->mutex); }
 void lstm_sleep(struct lstm_monitor *m) { pthread_cond_wait(&m->woken, &m->mutex); }

@@ -1,24 +1,20 @@
-/* What the operating system provides: locks, threads, forks, clocks, processors. The only file with pthreads: another
- * system needs another system.c. */
+/* What the operating system provides: locks, threads, forks, clocks, processors. The only files that call it: system.c
+ * for POSIX, system_windows.c. */
 #ifndef LSTM_SYSTEM_H
 #define LSTM_SYSTEM_H
 
-#ifndef _WIN32
-#include <pthread.h>
-#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _WIN32 /* no threads and no sleep yet: OpenMP's teams spin, and without OpenMP there are none */
-#define LSTM_HAS_THREADS 0
+/* A lock, and a condition on which threads sleep until a holder of the lock wakes all of them. */
+#ifdef _WIN32
 struct lstm_monitor {
-    char nothing;
+    void *lock, *woken; /* SRWLOCK and CONDITION_VARIABLE, without windows.h and its macros everywhere */
 };
-#define LSTM_MONITOR {0}
+#define LSTM_MONITOR {0, 0}
 #else
-#define LSTM_HAS_THREADS 1
-/* A lock, and a place to sleep until someone who holds it wakes all sleepers. */
+#include <pthread.h>
 struct lstm_monitor {
     pthread_mutex_t mutex;
     pthread_cond_t woken;

@@ -23,7 +23,7 @@ static enum lstm_backend backend =
 #ifdef _OPENMP
     LSTM_OPENMP;
 #else
-    LSTM_HAS_THREADS ? LSTM_POOL : LSTM_SERIAL;
+    LSTM_POOL;
 #endif
 static volatile bool is_forked_child;
 
@@ -38,7 +38,6 @@ enum lstm_backend lstm_backend(void) { return backend; }
 
 bool lstm_use_backend(enum lstm_backend wanted) {
     if (wanted == LSTM_OPENMP && !lstm_has_openmp()) return false;
-    if (wanted == LSTM_POOL && !LSTM_HAS_THREADS) return false;
     backend = wanted;
     return true;
 }

@@ -2,9 +2,9 @@
 
     python csrc/units.py    # writes compile_commands.json, from which editors and tools learn the flags
 
-The folder of a source says how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once per
-instruction set and dtype, csrc/kernels/formats/ once per instruction set and its extensions. The instruction sets come
-from isas.h. Standard library only.
+The folder of a source determines how often it is compiled: csrc/ once, csrc/loops/ once per dtype, csrc/kernels/ once
+per instruction set and dtype, csrc/kernels/formats/ once per instruction set and its extensions. The instruction sets
+come from isas.h. Standard library only.
 """
 
 import json

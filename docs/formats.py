@@ -1,4 +1,4 @@
-"""Writes the tables of errors and bytes in docs/formats.md: python docs/formats.py
+"""Write the tables of errors and sizes in docs/formats.md: python docs/formats.py
 
 The figures are computed here, and the same on every machine whose instruction set has fused multiply-add.
 """

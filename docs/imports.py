@@ -1,6 +1,6 @@
-"""Draws docs/gallery/imports.png, the parts of the package and which imports which: python docs/imports.py
+"""Draw docs/gallery/imports.png, the import graph of the parts of the package: python docs/imports.py
 
-An arrow that follows from others is left out. The picture's metadata holds what it shows; tests/test_site.py compares.
+Transitive arrows are omitted. The metadata of the picture hold the graph, which tests/test_site.py compares.
 """
 
 import ast

@@ -1,8 +1,8 @@
-"""Writes docs/performance.md, the table on README's first screen and docs/gallery/speed.png from benchmarks/results/:
+"""Write docs/performance.md, the table in README.md and docs/gallery/speed.png from benchmarks/results/:
 
     python docs/performance.py
 
-No figure is typed by hand: tests/test_readme.py compares the text with the files it comes from.
+No figure is entered by hand: tests/test_readme.py compares the text with the result files.
 """
 
 import json
@@ -21,7 +21,7 @@ from comparison.verdict import best_peer, ours, ratio, seconds, spread  # noqa: 
 RESULTS = ROOT / "benchmarks" / "results"
 ZEN5, ZEN5_TWO = "amd-epyc-zen5-2026-11-27-one-thread", "amd-epyc-zen5-2026-11-27-two-threads"
 ZEN3 = "amd-epyc-2026-11-23-one-thread"
-HEADLINE = {  # (kind, T, B, I, H): what a reader of README's first screen does with it
+HEADLINE = {  # (kind, T, B, I, H) and its description in the table of README.md
     ("step", 1, 1, 8, 8): "one `step` from Python, H = 8",
     ("step", 1, 1, 128, 128): "one `step` from Python, H = 128",
     ("forward", 100, 1, 64, 64): "one sequence of 100 steps, H = 64",
@@ -32,16 +32,16 @@ HEADLINE = {  # (kind, T, B, I, H): what a reader of README's first screen does 
 
 PAGE = """# Performance
 
-All figures on this page are medians of interleaved runs, one virtual machine each, every framework in a process of
-its own and at its fastest documented way for that shape. They come from the JSON files named with each table; the
-command that made them is in [benchmarks/README.md](../benchmarks/README.md). `python docs/performance.py` writes
-this page.
+This page compares lstm_fast with other libraries, shape by shape. All times are medians of interleaved runs on one
+virtual machine per table. Every framework runs in its own process and uses its fastest documented call for that shape.
+The figures come from the JSON files named with each table ([benchmarks/README.md](../benchmarks/README.md) has the
+commands), and `python docs/performance.py` writes this page.
 
-* **best peer**, **PyTorch**: their time divided by ours; above 1, lstm_fast is faster.
-* **of the limit**: the share of what the hardware allows, measured in the same run: the rate of a large matrix
-  product, or reading the weights at the speed of the cache they fit in, whichever takes longer. Small shapes are
-  limited by the cell's activations and the cost of a call, which this limit leaves out.
-* **spread**: interquartile range of our rounds divided by their median.
+* **best peer**, **PyTorch**: their time divided by that of lstm_fast; above 1, lstm_fast is faster.
+* **of the limit**: the fraction of the hardware limit, measured in the same run: the rate of a large matrix product, or
+  reading the weights at the speed of the cache they fit in, whichever takes longer. Small shapes are limited by the
+  activations and call overhead, which this limit does not include.
+* **spread**: interquartile range of the rounds of lstm_fast divided by their median.
 
 {summary}
 
@@ -53,18 +53,18 @@ this page.
 
 ## AVX2 (AMD EPYC, Zen 3), float32, one thread
 
-`benchmarks/results/{zen3}.json`, {zen3_date}. This machine was not quiet: single ratios move by ten percent from
-run to run.
+`benchmarks/results/{zen3}.json`, {zen3_date}. This machine was not idle: individual ratios vary by ten percent between
+runs.
 
 {zen3_table}
 
 {formats}## Two threads (Zen 5)
 
 `benchmarks/results/{zen5_two}.json`, {zen5_two_date}. *one thread* is the time of lstm_fast on one thread divided
-by its time on two. Known weakness: on a machine where another process has just kept the cores busy, a call may fall
-back to one thread for a while, and which shapes do is chance; a second run of this table, minutes later, differed
-by a factor of two in single rows. (Since then the split follows from a model, and the back-off from what teams
-have lost: [architecture.md](architecture.md#threads).)
+by its time on two. Known weakness: after another process has kept the cores busy, calls may fall back to one thread
+for a while, and it is random which shapes are affected; in a second run of this table, minutes later, individual rows
+differed by a factor of two. (These figures predate the current cost model and back-off, described in
+[architecture.md](architecture.md#threads).)
 
 {two_table}
 
@@ -74,13 +74,13 @@ have lost: [architecture.md](architecture.md#threads).)
 """
 
 
-FORMATS = """## Formats of fewer bits, one thread
+FORMATS = """## Low-precision formats, one thread
 
-bfloat16 and int8 beside float32 and beside the fastest peer that computes in the same format.
+bfloat16 and int8 compared with float32 and with the fastest peer in the same format.
 
 * **float32**: the time of lstm_fast in float32 divided by its time in the format.
-* **error**: the largest difference of h from float32 with the same random weights; **gradients**: the largest norm of
-  a gradient's difference, relative to the gradient's norm.
+* **error**: the largest difference of h from float32 with the same random weights, of lstm_fast and of the peer.
+* **gradients**: the largest norm of the difference of a gradient from float32, relative to the norm of the gradient.
 
 """
 
@@ -102,7 +102,7 @@ def compared(results, format="float32"):
 
 
 def by_shape(results):
-    """The rows of a file by what HEADLINE names; the first of each."""
+    """The rows of a file by the keys of HEADLINE; the first row of each."""
     return {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
 
 

@@ -1,7 +1,7 @@
-"""Writes docs/vectors/*.json: test vectors with the bits that this build gives (see docs/vectors/README.md).
+"""Write docs/vectors/*.json: test vectors with the bits of this build (see docs/vectors/README.md).
 
-python docs/vectors.py. Expected bits are a promise: run it only where the definition of a result has changed on
-purpose, and say so in CHANGELOG.md.
+python docs/vectors.py. The bits are guaranteed: run this only after a deliberate change of the definition of a result,
+and record the change in CHANGELOG.md.
 """
 
 import json

@@ -7,10 +7,10 @@ the sum of their numbers. Always predicting 1 has a squared error of 0.167. An L
 over hundreds of steps. A plain RNN, whose gradient vanishes over that distance, does not, in the same number of
 epochs.
 
-At 400 steps, what matters is the initialization: forget biases log u and input biases -log u, with u uniform in [1, T
-- 1], give the units time scales from a single step to the whole sequence (chrono initialization, Tallec and Ollivier
-2018). With the same forget bias of 1 or 3 in all units, 200 steps were not learned in 4000 batches; with chrono
-initialization they are in 750. Training stops when the error on a validation set falls below 0.002; the score is
+At 400 steps the initialization is decisive: forget biases log u and input biases -log u, with u uniform in [1, T - 1],
+give the units time scales from a single step to the whole sequence (chrono initialization, Tallec and Ollivier 2018).
+With the same forget bias of 1 or 3 in all units, 200 steps were not learned within 4000 batches; with chrono
+initialization, 750 batches suffice. Training stops when the error on a validation set falls below 0.002; the score is
 computed on a separate test set.
 """
 

@@ -11,8 +11,8 @@ alarm. Alarms less than 100 samples apart are merged, and count as true if they 
 baselines use the same rule: the z-score of each sample with respect to the 20 samples before it, and the same for the
 differences between consecutive samples.
 
-The settings are first guesses, with one exception: with a factor of 1.5 instead of 2, one seed of three raised two
-false alarms on "bleeding", whose normal recording ends with less than two heartbeats to calibrate the threshold on.
+The settings were not tuned, with one exception: with a factor of 1.5 instead of 2, one seed of three raised two false
+alarms on "bleeding", because less than two heartbeats of its normal recording remain to calibrate the threshold.
 """
 
 import argparse

@@ -3,15 +3,15 @@
     python examples/character_model.py [--seeds 0] [--epochs 10] [--temperature 0.7]
 
 The text is pydoc_data.topics, which help("if") shows: about 350 000 characters of English that every Python
-installation has. Nine tenths are for training. The score is the bits per character on the last tenth, which is how
-many bits that text would take if it were compressed with the model's predictions. The baselines are n-gram models of
-the same nine tenths: they count what followed the last n - 1 characters, interpolated with the model of the next
-shorter context. Duplicate paragraphs are removed, so that nothing in the last tenth occurs in the training text.
+installation has. Nine tenths are for training. The score is the number of bits per character on the last tenth, that
+is, its size if it were compressed with the model's predictions. The baselines are n-gram models of the same nine
+tenths: they count the characters that followed the previous n - 1, interpolated with the model of the next shorter
+context. Duplicate paragraphs are removed, so that nothing in the last tenth occurs in the training text.
 
-The network reads the characters as they are, as indices (``index_input=True``): the bits are those of one-hot vectors.
+The network takes characters as indices (``index_input=True``), which gives the same bits as one-hot vectors.
 
 Training uses pieces of 100 characters, each from a zero state; evaluation and sampling carry the state through the
-whole text in a stream, one character at a time. The settings are first guesses; none was tuned on the score.
+whole text in a stream, one character at a time. The settings were not tuned.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def bits(model, text):
 
 
 def write(model, alphabet, n, temperature, seed):
-    """Samples n characters; each is the input of the next step of the stream."""
+    """Sample n characters; each is the input of the next step of the stream."""
     rng, stream = np.random.default_rng(seed), model.stream()
     z = stream.block([alphabet.index(character) for character in SEED_TEXT])[-1]
     text = SEED_TEXT

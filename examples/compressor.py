@@ -1,18 +1,18 @@
-"""A text compressor whose model learns as it goes: no file of weights, the reader trains the same network again.
+"""A text compressor whose model learns during compression: the decompressor trains the same network again.
 
-    python examples/compressor.py [--characters 100000]    pack, unpack elsewhere, compare; beside xz
+    python examples/compressor.py [--characters 100000]    pack, unpack, compare; report the size of xz too
     python examples/compressor.py pack FILE PACKED
     python examples/compressor.py unpack PACKED FILE
 
-An LSTM predicts each byte from those before it, an arithmetic coder writes it in -log2(p) bits, and after every few
-bytes both sides take the same step of training. One bit of difference between the two networks, after any of the
-steps, and all that follows is noise: this needs the same bits from every step of inference and training, on any
-instruction set, with any number of threads. The demonstration packs on one instruction set with one thread and unpacks
-on another with two. The writer runs a chunk of steps in one call, the reader step by step.
+An LSTM predicts each byte from the previous ones, an arithmetic coder writes it in -log2(p) bits, and every few bytes
+both sides take the same training step. If the two networks ever differed in a single bit, the rest of the text would
+be noise, so this requires the same bits from every step of inference and training, on any instruction set, with any
+number of threads. The demonstration packs on one instruction set with one thread and unpacks on another with two. The
+compressor runs a chunk of steps in one call, the decompressor one step at a time.
 
-Between the network and the coder there are integers alone: logits become frequencies by a table computed in integer
-arithmetic, since libraries disagree on the last bit of exp. Kernels without fused multiply-adds (`portable`) round
-differently: a packed file ends with the fingerprint of the trained network, and such a file is refused, not misread.
+The coder only sees integers: a table computed in integer arithmetic converts logits to frequencies, because libraries
+disagree on the last bit of exp. Kernels without fused multiply-add (`portable`) round differently. A packed file
+therefore ends with the fingerprint of the trained network, and unpacking with other bits raises an error.
 
 It shows reproducibility, not compression: on texts of this size xz makes smaller files, in a fraction of the time.
 
@@ -33,7 +33,7 @@ import numpy as np
 import lstm_fast as lf
 
 MAGIC = b"lstm_fast compressor 1\n"
-LANES, CHUNK = 4, 8  # the text is read at so many places at once; steps between two steps of training
+LANES, CHUNK = 4, 8  # number of positions read in parallel; steps between two training steps
 HIDDEN_SIZE, LR = 128, 4e-3
 FRACTION, SPAN = 256, 16  # logits are multiples of 1 / FRACTION, at most SPAN below the largest
 BITS, TOP, BOTTOM = 48, 1 << 40, 1 << 32  # of the coder; frequencies add up to less than BOTTOM
@@ -86,7 +86,7 @@ class Network:
         return frequencies(linear(h)[0]), state
 
     def learn(self, symbols, following, counts):
-        """One step of training on a chunk, from the state before it; then the state is that after it."""
+        """One training step on a chunk, starting from the current state and updating it."""
         lstm, linear = self.layers
         h, state, tape = lstm.forward(symbols, self.state)
         _, _, linear_tape = linear.forward(h)
@@ -149,7 +149,7 @@ class Decoder:
 
 
 def settled(low, n):
-    """The range if the first byte of the code is settled, after it was cut if it became too small; else None."""
+    """The range, cut if it became too small, if the first byte of the code is settled; else None."""
     if (low ^ (low + n)) < TOP:
         return n
     return -low & BOTTOM - 1 if n < BOTTOM else None
@@ -184,7 +184,7 @@ def pack(text):
 
 
 def unpack(data):
-    """The text of compressed bytes. ValueError if they are damaged or were packed with other bits."""
+    """The text of compressed bytes. Raises ValueError if they are damaged or were packed by a build with other bits."""
     n = len(MAGIC)
     if not data.startswith(MAGIC) or len(data) < n + 48 + BITS // 8:
         raise ValueError("data must be written by pack")
@@ -222,7 +222,7 @@ def elsewhere(words, isa, n_threads):
 
 
 def demonstrate(n_characters):
-    """Bytes of the text, packed by this script, by xz; whether it came back."""
+    """Sizes of the text, packed by this script and by xz, and whether it was restored."""
     text = documentation(n_characters)
     available = [isa for isa in lf.info()["isa_available"] if isa != "portable"] or ["portable"]
     there, back = available[-1], available[0]

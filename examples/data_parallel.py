@@ -1,11 +1,11 @@
-"""One network trained by several processes: each holds a part of the sequences, and they add their gradients.
+"""Train one network with several processes: each holds a shard of the sequences, and the gradients are summed.
 
     pip install "lstm_fast[mpi]"
     mpiexec -n 2 python -m mpi4py examples/data_parallel.py [--sequences 2000] [--epochs 8] [--quick]
 
-The adding problem: the sum of two marked numbers out of 50. Every process makes its own shard, as if it read its own
-files. The losses are the same for 1, 2 and 4 processes, except for rounding, because shards are every n-th sequence
-and are not shuffled. (python -m mpi4py ends all processes when one of them fails outside of fit.)
+The task is the adding problem: the sum of two marked numbers out of 50. Every process generates its own shard, as it
+would read its own files. The losses are the same for 1, 2 and 4 processes, except for rounding, because a shard is
+every n-th sequence and shards are not shuffled. (python -m mpi4py terminates all processes if one fails outside fit.)
 """
 
 import argparse
@@ -17,7 +17,7 @@ import lstm_fast as lf
 
 
 def sequences(numbers, T=50):
-    """(x, y) of some sequences, each drawn from its number."""
+    """(x, y) of some sequences, each seeded by its number."""
     x, y = np.zeros((len(numbers), T, 2), np.float32), np.zeros((len(numbers), 1))
     for row, number in enumerate(numbers):
         rng = np.random.default_rng(number)

@@ -1,11 +1,10 @@
-"""What fewer bits cost on tasks: the networks of the examples, trained in float32, scored in each format.
+"""Accuracy of low-precision formats: the networks of the examples, trained in float32 and scored in each format.
 
     pip install "lstm_fast[examples]"
     python examples/fewer_bits.py [--only NAME ...] [--seeds 0 1 2] [--out FORMATS.md]
 
-Writes FORMATS.md: the mean score over the seeds in float32, and in each format the difference from it. The bits do not
-depend on the machine, so neither do these figures, except that Python's documentation, the text of the character
-model, is that of the Python that runs this.
+Writes FORMATS.md: the mean score over the seeds in float32, and the difference from it in each format. The results do
+not depend on the machine, except that the text of the character model is the documentation of the Python in use.
 """
 
 import argparse
@@ -92,8 +91,10 @@ def main(words=None):
         lines.append(row(f"{title}; seeds {', '.join(map(str, seeds))}", [task(seed) for seed in seeds]))
         print(lines[-1], flush=True)
     arguments.out.write_text(
-        "# Formats on tasks\n\nWritten by `python examples/fewer_bits.py`. The networks of the examples, trained in "
-        "float32: mean score in float32,\nand the difference from it in each format.\n\n" + "\n".join(lines) + "\n"
+        "# Formats on tasks\n\nWritten by `python examples/fewer_bits.py`. The mean score of the examples' "
+        "networks, trained and scored in float32,\nand the difference from it in each format.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
     return lines
 

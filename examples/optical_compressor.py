@@ -2,14 +2,14 @@
 
     python examples/optical_compressor.py [--seeds 0 1 2] [--epochs 6] [--quick]
 
-A lamp and a light-dependent resistor: the resistor remembers the light of the last quarter of a second, so the gain at
-each sample depends on tens of thousands of samples before it. The model (16 units) sees the samples alone and is
-trained by truncated backpropagation, in windows of 256 samples, on one recording of 10^6 samples cut into 8 streams,
-each with a burn-in. The score is the error-to-signal ratio (ESR) on another recording.
+In the hardware, a lamp shines on a light-dependent resistor, which responds to the light of the last quarter of a
+second, so the gain at each sample depends on tens of thousands of previous samples. The model (16 units) sees only the
+samples. It is trained by truncated backpropagation, in windows of 256 samples, on one recording of 10^6 samples cut
+into 8 streams, each with a burn-in. The score is the error-to-signal ratio (ESR) on another recording.
 
-The gradient of a window ends after 256 samples, so it cannot teach a unit to remember 10,000. But the state is carried,
-and forget biases that start with time constants from 1 to 10,000 samples (chrono initialization) have the level in
-the state from the beginning; what is learned is to use it.
+The gradient of a window ends after 256 samples, so it cannot teach a unit to remember 10,000. But the state is carried
+from window to window, and forget biases initialized to time constants from 1 to 10,000 samples (chrono initialization)
+keep the level in the state from the start, so the network only has to learn to use it.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def data(seed, n):
 
 
 def streams(x, n_streams=N_STREAMS):
-    """(n_streams, T, 1): pieces of a recording side by side, each with the burn-in before it."""
+    """(n_streams, T, 1): pieces of a recording in parallel, each preceded by its burn-in."""
     T = (len(x) - BURN_IN) // n_streams
     return np.stack([x[k * T : (k + 1) * T + BURN_IN, None] for k in range(n_streams)])
 
@@ -96,7 +96,7 @@ def run(seed, n=1_000_000, epochs=6):
 
 
 def constant_gain(seed, n=1_000_000):
-    """ESR of the best constant gain: what a model without memory of the level reaches."""
+    """ESR of the best constant gain, the baseline of a model without memory."""
     (x, y), (x_test, y_test) = data(seed, n), data(1000 + seed, n // 4)
     gain = float((x * y).sum() / (x * x).sum())
     return float(((gain * x_test - y_test)[BURN_IN:] ** 2).sum() / (y_test[BURN_IN:] ** 2).sum())

@@ -1,11 +1,11 @@
-"""Optuna searches the settings of a network, and ends trials that are worse than the others after as many epochs.
+"""Hyperparameter search with Optuna, which prunes trials that are worse than others after the same number of epochs.
 
     pip install "lstm_fast[optuna]"
     python examples/pruning.py [--trials 40] [--epochs 100] [--seeds 0 1 2] [--quick]
 
-Sunspot numbers one year ahead, as in sunspots.py: trials train on the years up to 1880 and are judged on 1881 to 1920;
-the best is trained again up to 1920 and scored on 1921 to 2008, which influenced no choice. The point is the time, as
-about 40 % of the epochs are not trained: 40 years are too few to find better settings than those of sunspots.py.
+The task is that of sunspots.py, sunspot numbers one year ahead. Trials train on the years up to 1880 and are validated
+on 1881 to 1920; the best is refitted up to 1920 and scored on 1921 to 2008, which influenced no choice. The gain is
+time: pruning saves about 40 % of the epochs. 40 years are too few to find better settings than those of sunspots.py.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def train(trial, epochs, seed, callbacks, n_held_out):
 
 
 def search(n_trials, epochs, seed):
-    """A study of this many trials; its attribute `epochs` is how many epochs all of them trained."""
+    """A study of this many trials; its attribute `epochs` is the total number of epochs trained."""
 
     def objective(trial):
         _, history = train(trial, epochs, seed, [lf.train.OptunaPruning(trial)], N_VALIDATION)

@@ -1,7 +1,7 @@
 """Recurrent reinforcement learning: RecurrentPPO of sb3-contrib on CartPole, its LSTMs computed by lstm_fast.
 
-The policy sees positions alone: it has to remember in order to know velocities. Trains twice from one seed, by PyTorch
-and accelerated, and compares times, parameters and rewards.
+The policy observes only positions, so it needs memory to infer velocities. The script trains twice from one seed, with
+PyTorch and accelerated, and compares times, parameters and rewards.
 
     pip install "lstm_fast[torch]" sb3-contrib
     python examples/recurrent_ppo.py [--steps 2000] [--hidden-size 64] [--seeds 0 1 2]
@@ -26,7 +26,7 @@ def environment():
 
 
 def train(seed, steps, hidden_size, accelerate):
-    """A trained model, and the seconds that took."""
+    """A trained model, and the training time in seconds."""
     model = RecurrentPPO(
         "MlpLstmPolicy",
         environment(),
@@ -42,7 +42,7 @@ def train(seed, steps, hidden_size, accelerate):
 
 
 def play(model, episodes=10):
-    """Mean reward: the steps that the pole stands, 500 at most."""
+    """Mean reward: the number of steps that the pole stays up, at most 500."""
     env, rewards = environment(), []
     for seed in range(episodes):
         x, _ = env.reset(seed=1000 + seed)
@@ -71,7 +71,7 @@ def main(words=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args(words)
     torch.set_num_threads(1)
-    train(0, 1, 4, True)  # what the first run of a process loads is not timed
+    train(0, 1, 4, True)  # warm-up: imports and initialization are not timed
     differences = []
     for seed in args.seeds:
         reward, difference, before, after = run(seed, args.steps, args.hidden_size)

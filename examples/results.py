@@ -1,10 +1,10 @@
-"""Runs all examples in full on seeds 0, 1 and 2, checks each against its target, and trains the same models in PyTorch.
+"""Run all examples in full on seeds 0, 1 and 2, compare each with its target, and train the same models in PyTorch.
 
     python examples/results.py [--python torch=VENV/bin/python] [--only NAME ...] [--seeds 0 1 2] [--out RESULTS.md]
 
-Writes RESULTS.md; exits with 1 if a target is missed. One thread. The PyTorch times need an interpreter that has it:
-same data, model, initial parameters, batches, epochs, optimizer and clipping, each run right after ours in its own
-process (peers/torch_twin.py).
+Writes RESULTS.md, and exits with status 1 if a target is missed. Everything runs on one thread. The times of PyTorch
+require an interpreter that has it: each model is trained with the same data, initial parameters, batches, epochs,
+optimizer and clipping, in a separate process right after lstm_fast (peers/torch_twin.py).
 """
 
 import argparse
@@ -222,8 +222,8 @@ def main(words=None):
     seeds = ", ".join(map(str, arguments.seeds))
     text = [
         f"Seeds {seeds}. lstm_fast {lf.__version__}, {lf.info()['isa']}, one thread.{peer}",
-        f"Python {platform.python_version()}, {processor()}. Seconds are means over the seeds, of training alone. The",
-        "losses of the last epoch show that both trainings are equivalent.",
+        f"Python {platform.python_version()}, {processor()}. Seconds are the mean training time over the seeds. The",
+        "losses of the last epoch show that both training runs are equivalent.",
         "",
         "| | score by seed | target | | seconds | seconds, PyTorch | speed-up | loss / PyTorch's loss |",
         "|---|" + "---|" * 7,

@@ -2,10 +2,10 @@
 
     python examples/sensors.py [--quick]
 
-Each sensor is a noisy oscillation with a period and shape of its own; its model forecasts the next value from the 24
-before. The fleet trains all models in one call of `fit`, each on its own sensor, with its own early stopping; a loop
-over `fit` gives each model the same bits. The score is the mean absolute error on the last fifth of each series,
-relative to that of the last value (persistence): below 1 is better.
+Each sensor is a noisy oscillation with its own period and shape; its model forecasts the next value from the previous
+24. The fleet trains all models in one call of `fit`, each on its own sensor, with its own early stopping; a loop over
+`fit` gives each model the same bits. The score is the mean absolute error on the last fifth of each series, divided by
+that of persistence (the last value): below 1 is better.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python examples/sunspots.py [--seeds 0 1 2] [--epochs 100]
 
 The baselines are persistence (next year equals this one) and AR(11), a linear regression on the same eleven years.
-Each epoch is one step on all windows. The number of epochs was chosen by training up to 1880 and validating on 1881
-to 1920, where more made the forecast worse: there are only 210 windows. The years from 1921 on influenced no choice.
+Each epoch is one step on all windows. The number of epochs was chosen by training up to 1880 and validating on 1881 to
+1920; more epochs overfit, as there are only 210 windows. The years from 1921 on influenced no choice.
 """
 
 import argparse

@@ -3,16 +3,16 @@
     pip install "lstm_fast[examples]"
     python examples/temperatures.py [--seeds 0 1 2] [--epochs 10]
 
-The data, 8759 hours of 2010 in degrees Fahrenheit, come with the package vega_datasets. They are smooth, as averages
-over many years are: consecutive days differ by a fifth of a degree. The LSTM beats three baselines: the mean of each
-hour in the training data (climatology, useless in another season), the same hour yesterday, and the same plus
+The data, 8759 hours of 2010 in degrees Fahrenheit, come with the package vega_datasets. They are averages over many
+years and therefore smooth: consecutive days differ by a fifth of a degree. The LSTM beats three baselines: the mean of
+each hour in the training data (climatology, useless in another season), the same hour yesterday, and the same plus
 yesterday's change. It does not beat a linear autoregression on the same 48 hours, which is 6 % better on a series as
 regular as this one.
 
 January to September are for training, October to December for testing: a later period, in a season not seen in
 training. The settings were chosen by training on January to June and validating on July to September. The inputs are
 the differences from the same hour one day before, and the targets are the differences from the third baseline. Each
-training window is also used with its sign flipped, because otherwise the network would learn that days get warmer.
+training window is also used with its sign flipped; otherwise the network would learn that days get warmer.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def read():
 
 
 def parts(first_test_day="2010-10-01"):
-    """(temperatures, training origins, test origins); the 24 hours of each forecast lie in its own part."""
+    """(temperatures, training origins, test origins); the 24 hours of each forecast lie within the same part."""
     first, t = read()
     cut = int((np.datetime64(first_test_day, "h") - first).astype(int))
     return t, np.arange(WINDOW + DAY, cut - DAY + 1), np.arange(cut, len(t) - DAY + 1)

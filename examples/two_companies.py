@@ -2,11 +2,11 @@
 
     python examples/two_companies.py [--seeds 0 1 2]
 
-The unit reads four days of a share price, and its short-term memory after day 4 is the prediction for day 5. It is
-first run with given weights, day by day, so that it can be followed with pencil and paper. Then weights are learned
-from scratch by backpropagation through time, using only forward, backward and edit. Because h = o * tanh(c)
-approaches 1 but never reaches it, two predictions within 0.05 count as learned. A unit this small can start on a
-plateau: after 1000 steps it is initialized again, up to ten times.
+The unit reads four days of a share price; its short-term memory after day 4 is the prediction for day 5. The script
+first runs it with given weights, day by day, so that it can be checked by hand. It then learns the weights from
+scratch by backpropagation through time, using only forward, backward and edit. Because h = o * tanh(c) approaches 1
+but never reaches it, two predictions within 0.05 count as learned. A unit this small can get stuck on a plateau: after
+1000 steps it is reinitialized, up to ten times.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def predict(unit):
 
 
 def train(unit, lr=0.05):
-    """Minimizes the sum of both squared errors with Adam. Returns the number of steps; None if it did not converge."""
+    """Minimize the sum of both squared errors with Adam. Returns the number of steps; None if it did not converge."""
     adam = lf.train.Adam(lr)
     moments = adam.moments(unit.flat_parameters)
     for step in range(STEPS):

@@ -26,7 +26,7 @@
     _recurrent.py    Recurrent: base class, forward and backward
     _lstm.py         options of the LSTM cell
     _trace.py        Trace: activations at every step
-    _formats.py      formats of fewer bits: how parameters are stored
+    _formats.py      low-precision formats: how parameters are stored
     quantized.py     QuantizedLSTM: inference-only copy in float16, bfloat16 or int8
     modules/         LSTM, RNN, LSTMCell
     _fingerprint.py  fingerprint: SHA-256 of the parameters
@@ -36,10 +36,13 @@
 
     _architecture.py    sizes and options of a network from names and shapes of its parameters
     _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
-    _fleet_calls.py     what calls of fleets take from one of their models
+    _fleet_calls.py     forward and backward of fleets on validated arguments; blocks of models
+    _fleet_options.py   options of a fleet: those of its models
     _fleet_tape.py      FleetTape
     _fleet_files.py     files of fleets
-    _fleet_member.py    FleetMember: one model of a fleet as an LSTM
+    _fleet_lstm.py      FleetLSTM: one model of a fleet
+    _fleet_models.py    FleetModels: the models of a fleet, their parameters and files
+    _fleet_network.py   FleetNetwork: arguments and results of calls
     fleet_stream.py     FleetStream: live sequences of every model
     fleet.py            Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
@@ -49,7 +52,7 @@
     _vectors.py      test vectors: expected bits, checked by `lstm-fast check-vectors`
     sklearn/         estimators: regressor, classifier, forecaster
     plot/            plots (matplotlib)
-    dask/            predictions on many machines: collections of Dask, frames of Spark and Ray
+    dask/            distributed prediction: Dask collections, Spark and Ray data frames
     torch/ onnx/ keras/   bridges, each importing its framework on first use
     tour/            guided tour of how an LSTM works
     explain/         interactive web page of an LSTM and its numbers
@@ -197,7 +200,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        version, isa, isa_available, isa_compiled, openmp, threads (what starts them: "openmp", "pthreads" or "none"),
+        version, isa, isa_available, isa_compiled, openmp, threads (the back-end: "openmp", "pthreads" or "none"),
         compiler, num_threads, numpy, python, machine.
 
     Examples

@@ -77,7 +77,7 @@ def is_lstm(parameters: Mapping[Key, str], shapes: Shapes) -> bool:
     """Whether a group is an LSTM's. A GRU or a plain RNN has the same names with other shapes."""
     first = next((suffix for kind, suffix in parameters if kind == "weight_hh"), None)
     if first is None:
-        return any(kind == "weight_ih" for kind, _ in parameters)  # an LSTM without it gets an error of its own
+        return any(kind == "weight_ih" for kind, _ in parameters)  # an LSTM without it raises a separate error
     shape = shapes[parameters["weight_hh", first]]
     return (
         len(shape) != 2

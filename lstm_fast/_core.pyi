@@ -5,6 +5,7 @@ import numpy as np
 from typing_extensions import disjoint_base
 
 from ._tape import BackwardArrays
+from .train.optimizers import UpdateRule
 
 LARGEST_SIZE: int
 MOST_THREADS: int
@@ -33,19 +34,14 @@ def linear_backward(
     weight: np.ndarray, x: np.ndarray, d_y: np.ndarray, num_threads: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 def optimize(
+    rule: UpdateRule,
     parameters: np.ndarray,
     gradients: np.ndarray,
     first: np.ndarray | None,
     second: np.ndarray | None,
     step: int,
     lr: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    weight_decay: float,
     scale: float,
-    nesterov: bool,
-    decoupled: bool,
 ) -> None: ...
 def norm(values: np.ndarray) -> float: ...
 def row_sums(values: np.ndarray) -> np.ndarray: ...
@@ -144,6 +140,9 @@ class FleetWeights:
     @property
     def dtype(self) -> np.dtype: ...
     def tape_bytes(self, T: int, B: int, run: tuple | None = None) -> int: ...
+    def group_size(
+        self, T: int, B: int, run: tuple | None = None, has_lengths: bool = False, has_resets: bool = False
+    ) -> int: ...
     def forward(
         self,
         x: np.ndarray,
@@ -186,19 +185,14 @@ def fleet_linear_backward(
     weight: np.ndarray, x: np.ndarray, d_y: np.ndarray, d_weight: np.ndarray, d_bias: np.ndarray, num_threads: int
 ) -> np.ndarray: ...
 def optimize_rows(
+    rule: UpdateRule,
     parameters: np.ndarray,
     gradients: np.ndarray,
     first: np.ndarray | None,
     second: np.ndarray | None,
     step: np.ndarray,
     lr: np.ndarray,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    weight_decay: float,
     scale: np.ndarray,
-    nesterov: bool,
-    decoupled: bool,
 ) -> None: ...
 def norms(values: np.ndarray) -> np.ndarray: ...
 

@@ -16,14 +16,14 @@ def fingerprint(model: Any) -> str:
     """Return the SHA-256 of a model's parameters.
 
     Two models have the same fingerprint if and only if their parameters have the same names, shapes, dtypes and bits,
-    on any machine. Options without parameters, such as dropout or batch_first, do not count, nor does the order of the
+    on any machine. Options without parameters, such as dropout or batch_first, have no effect, nor has the order of the
     parameters.
 
     Parameters
     ----------
     model : LSTM, RNN, LSTMCell, QuantizedLSTM, SequenceModel, QuantizedModel, torch.nn.Module or mapping
-        Anything whose `parameters` method returns a mapping from names to arrays; such a mapping itself, for example a
-        `state_dict`; a module of PyTorch, of which the `state_dict` counts.
+        Any object whose `parameters` method returns a mapping from names to arrays; such a mapping, for example a
+        `state_dict`; or a PyTorch module, whose `state_dict` is used.
 
     Returns
     -------
@@ -37,10 +37,10 @@ def fingerprint(model: Any) -> str:
 
     Notes
     -----
-    The digest is that of, for each parameter in ascending order of the names (by code point), the line
+    The digest covers, for each parameter in ascending order of the names (by code point), the line
     ``f"{name} {dtype} {shape}\\n"`` in UTF-8 with NumPy's name of the dtype and the axes joined by ``x``, as in
     ``weight_ih_l0 float32 32x3``, and the bytes of its numbers in C order, least significant byte first. Parameters of
-    quantized models count as they are stored: bfloat16 as uint16.
+    quantized models are hashed as stored: bfloat16 as uint16.
 
     Examples
     --------
@@ -50,11 +50,22 @@ def fingerprint(model: Any) -> str:
     >>> lf.fingerprint(lf.LSTM(3, 8, seed=0)) == lf.fingerprint(lf.LSTM(3, 8, seed=1))
     False
     """
-    digest = hashlib.sha256()
-    for name, array in sorted(_parameters(model).items()):
-        digest.update(f"{name} {array.dtype.name} {'x'.join(map(str, array.shape))}\n".encode())
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))
-    return digest.hexdigest()
+    return fingerprints({name: array[None] for name, array in _parameters(model).items()})[0]
+
+
+def fingerprints(stacked: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the fingerprint of each of K models, whose parameters are stacked: (K, ...)."""
+    parts = []
+    for name, array in sorted(stacked.items()):
+        line = f"{name} {array.dtype.name} {'x'.join(map(str, array.shape[1:]))}\n".encode()
+        contiguous = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        parts.append((line, contiguous.reshape(len(array), -1).view(np.uint8)))
+    digests = [hashlib.sha256() for _ in range(len(parts[0][1]) if parts else 1)]
+    for k, digest in enumerate(digests):
+        for line, numbers in parts:
+            digest.update(line)
+            digest.update(numbers[k])
+    return [digest.hexdigest() for digest in digests]
 
 
 def _parameters(model: Any) -> dict[str, np.ndarray]:

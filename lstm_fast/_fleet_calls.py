@@ -1,17 +1,25 @@
-"""What calls of fleets take from one of their models."""
+"""Calls of a fleet on validated arguments: forward, backward, and both in one pass over blocks of models."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from . import _core
+from ._fleet_layout import FleetLayout
+from ._parameters import Version
+from ._tape import TapeMemory
 
 if TYPE_CHECKING:
     from ._tape import TrainingOptions
     from ._types import Array
     from .modules import LSTM
+
+OutputGradients: TypeAlias = "tuple[Array | None, Array | None, Array | None]"  # d_output, d_h_n, d_c_n
+
+BLOCK_BYTES = 3 << 18  # tapes of one thread's models: with everything else of a block they fit an L2 cache of 1 to 2 MB
 
 
 def weights_of(lstm: LSTM, flat: Array) -> _core.FleetWeights:
@@ -29,3 +37,144 @@ def draw_options(
         return None, None
     drawn = [lstm._training_options(training, recompute_gates, rng) for rng in rngs[1:]]
     return first, np.array([first.seed, *(one.seed for one in drawn if one is not None)], np.uint64).view(np.int64)
+
+
+class FleetVersion(Version[_core.FleetWeights]):
+    """Immutable version of the parameters of a fleet, with the weights of its blocks of models."""
+
+    _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # of one size; replaced, not modified
+
+    def block(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
+        """Return the weights of a block; they keep what they have packed for later calls with blocks of this size."""
+        if self._blocks[0] != size:
+            self._blocks = size, {}
+        of_size = self._blocks[1]
+        return of_size.setdefault((models.start, models.stop), weights_of(lstm, self.flat[models]))
+
+
+class Arguments(NamedTuple):
+    """Arguments that forward and backward share, as the core takes them; each array has the axis K first."""
+
+    x: Array
+    h_0: Array | None
+    c_0: Array | None  # in backward only its presence matters
+    options: TrainingOptions | None = None
+    order: tuple[Array, Array] | None = None
+    resets: Array | None = None
+    seeds: Array | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the optional arguments of the core's calls."""
+        return {"run": self.options, "order": self.order, "resets": self.resets, "seeds": self.seeds}
+
+    def of(self, models: slice) -> Arguments:
+        """Return the arguments of a block of models."""
+
+        def part(array: Array | None) -> Array | None:
+            return None if array is None else array[models]
+
+        order = None if self.order is None else (self.order[0][models], self.order[1][models])
+        h_0, c_0, resets, seeds = map(part, (self.h_0, self.c_0, self.resets, self.seeds))
+        return Arguments(self.x[models], h_0, c_0, self.options, order, resets, seeds)
+
+
+class Results(NamedTuple):
+    """Arrays that backward fills, each with the axis K first."""
+
+    flat: Array
+    d_x: Array | None
+    d_h_0: Array
+    d_c_0: Array
+    d_h_norms: Array | None = None
+    d_c_norms: Array | None = None
+
+    @classmethod
+    def empty(cls, lstm: LSTM, layout: FleetLayout, a: Arguments, compute_d_x: bool, record_norms: bool) -> Results:
+        """Allocate the results of a call."""
+        K, T, B = a.x.shape[:3]
+        n, dtype = lstm.num_layers * lstm.num_directions, lstm.dtype
+        flat = np.empty((K, lstm._table.size), dtype)
+        d_x = layout.empty_steps(T, B, lstm.input_size, dtype) if compute_d_x else None
+        states = [np.empty((K, n, B, size), dtype) for size in (lstm.h_size, lstm.hidden_size)]
+        return cls(flat, d_x, *states, *(np.zeros((K, n, T, B)) if record_norms else None for _ in range(2)))
+
+    def of(self, models: slice) -> Results:
+        """Return views of the results of a block of models."""
+        return Results._make(None if array is None else array[models] for array in self)
+
+
+def forward(
+    lstm: LSTM,
+    weights: _core.FleetWeights,
+    layout: FleetLayout,
+    a: Arguments,
+    memory: TapeMemory | None,
+    num_threads: int,
+) -> tuple[Array, Array, Array]:
+    """Return the steps of the output, h_n and c_n; memory: of the tapes, None in inference."""
+    K, T, B = a.x.shape[:3]
+    output = layout.empty_steps(T, B, lstm.output_size, lstm.dtype)
+    n = lstm.num_layers * lstm.num_directions
+    h_n, c_n = (np.empty((K, n, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
+    block = None if memory is None else memory.block
+    weights.forward(a.x, a.h_0, a.c_0, output, h_n, c_n, block, num_threads, **a.keywords())
+    return output, h_n, c_n
+
+
+def backward(
+    weights: _core.FleetWeights,
+    a: Arguments,
+    memory: TapeMemory,
+    d: OutputGradients,
+    results: Results,
+    num_threads: int,
+) -> None:
+    """Fill the results."""
+    flat, d_x, d_h_0, d_c_0, d_h_norms, d_c_norms = results
+    weights.backward(
+        memory.block, a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, num_threads,
+        d_h_norms=d_h_norms, d_c_norms=d_c_norms, **a.keywords(),
+    )  # fmt: skip
+
+
+def blocks(
+    weights: _core.FleetWeights,
+    n_models: int,
+    T: int,
+    B: int,
+    options: TrainingOptions | None,
+    num_threads: int,
+    has_lengths: bool = False,
+    has_resets: bool = False,
+) -> list[slice]:
+    """Divide the models into blocks whose tapes stay in the caches from forward to backward."""
+    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(T, B, options))
+    group = weights.group_size(T, B, options, has_lengths, has_resets)
+    at_once = max(1, num_threads, at_once)
+    if group:  # models in the lanes of a vector
+        at_once = group * max(1, num_threads, at_once // group)
+    return [slice(begin, min(begin + at_once, n_models)) for begin in range(0, n_models, at_once)]
+
+
+def forward_backward(
+    lstm: LSTM,
+    version: FleetVersion,
+    layout: FleetLayout,
+    a: Arguments,
+    gradient_of: Callable[[slice, FleetLayout, tuple[Array, Array, Array]], OutputGradients],
+    results: Results,
+    num_threads: int,
+) -> None:
+    """Fill the results, block by block of models.
+
+    gradient_of(models, layout, (output, h_n, c_n)) returns the gradients of a block.
+    """
+    (K, T, B), memory = a.x.shape[:3], None
+    has = a.order is not None, a.resets is not None
+    for models in (each := blocks(version.weights, K, T, B, a.options, num_threads, *has)):
+        of_block, own = version.block(lstm, models, each[0].stop), a.of(models)
+        if memory is None:  # the first block is the largest
+            memory = TapeMemory(of_block.tape_bytes(T, B, a.options))
+        own_layout = FleetLayout(layout.layout, len(own.x))
+        d = gradient_of(models, own_layout, forward(lstm, of_block, own_layout, own, memory, num_threads))
+        backward(of_block, own, memory, d, results.of(models), num_threads)

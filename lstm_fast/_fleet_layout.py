@@ -57,6 +57,10 @@ class FleetLayout:
         """Convert a state (K, L * D, B, n) to the axes of the caller; None stays None."""
         return state[:, :, 0] if state is not None and self.layout.axes == "TI" else state
 
+    def from_core(self, steps: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        """Convert a sequence, which may be None, and two states to the axes of the caller."""
+        return self.from_steps(steps), self.from_states(h), self.from_states(c)
+
     def empty_steps(self, T: int, B: int, n: int, dtype: DType) -> Array:
         """Allocate a sequence; return its steps (K, T, B, n). from_steps gives a contiguous array."""
         steps: Array = self.to_steps(np.empty((self.n_models, *self.layout.sequence_shape(T, B, n)), dtype))
@@ -69,12 +73,14 @@ class FleetLayout:
         shape = self.n_models, *self.layout.sequence_shape(T, B, n)
         return contiguous_rows(self.to_steps(shaped(name, real_array(name, value, dtype), shape, "of the output")))
 
-    def read_state(self, name: str, value: Any, dtype: DType, n_states: int, B: int, n: int) -> Array | None:
+    def read_state(
+        self, name: str, value: Any, dtype: DType, n_states: int, B: int, n: int, letter: str
+    ) -> Array | None:
         """Validate a state, or None; return it with axes (K, L * D, B, n), contiguous."""
         if value is None:
             return None
         shape = self.n_models, *self.layout.state_shape(n_states, B, n)
-        words = "(K, num_layers * D, n)" if self.layout.axes == "TI" else "(K, num_layers * D, B, n)"
+        words = f"(K, num_layers * D, {letter})" if self.layout.axes == "TI" else f"(K, num_layers * D, B, {letter})"
         array = np.ascontiguousarray(shaped(name, real_array(name, value, dtype), shape, words))
         return array[:, :, None] if self.layout.axes == "TI" else array
 

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import _core
+    from ._fleet_calls import Arguments
     from ._fleet_layout import FleetLayout
-    from ._tape import TapeMemory, TrainingOptions
-    from ._types import Array
-
-
-class Arguments(NamedTuple):
-    """What forward and backward of a fleet have in common, as the core takes it."""
-
-    x: Array
-    h_0: Array | None
-    has_c_0: bool
-    run: TrainingOptions | None
-    order: tuple[Array, Array] | None
-    resets: Array | None
-    seeds: Array | None
-
-    def options(self) -> dict[str, Any]:
-        """Return the options of the call."""
-        return {"run": self.run, "order": self.order, "resets": self.resets, "seeds": self.seeds}
+    from ._tape import TapeMemory
 
 
 class FleetTape:
-    """Activations kept by `Fleet.forward` for `Fleet.backward`, with the weights of that call.
-
-    A tape can be used more than once, and by several threads. It references x (do not modify it before backward) and
-    copies everything else.
+    """Activations of all models, kept by `Fleet.forward` for `Fleet.backward`; used as a `Tape` of one LSTM.
 
     Attributes
     ----------
@@ -42,7 +23,7 @@ class FleetTape:
 
     See Also
     --------
-    Fleet.forward : It makes these; with an example.
+    Fleet.forward : Returns one; with an example.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Formats of fewer bits: how the parameters of an LSTM are stored in them, and which networks they cannot hold.
+"""Low-precision formats: how they store the parameters of an LSTM, and which networks they do not support.
 
     float16     all parameters in float16
     bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32
@@ -168,7 +168,7 @@ def decode(stored: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def check_network(format: str, network: Any) -> None:
-    """Refuse a network whose options the format does not have."""
+    """Raise an error for a network with options that the format does not support."""
     if network.dtype != np.float32:
         raise ValueError(f"dtype must be float32 to be quantized, got {network.dtype.name}")
     if format != "int8":

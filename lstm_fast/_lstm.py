@@ -61,7 +61,7 @@ class LSTMNetwork(Network):
         if not self._bias:
             raise ValueError("forget_bias must be None with bias=False")
         if self._coupled_gates:
-            raise ValueError("forget_bias must be None with coupled_gates=True: f = 1 - i has no bias of its own")
+            raise ValueError("forget_bias must be None with coupled_gates=True: the forget gate f = 1 - i has no bias")
 
     def _cell_name(self) -> str:
         return "lstm"

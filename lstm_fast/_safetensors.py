@@ -65,7 +65,7 @@ def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header:
     if claimed is None:
         return None
     if not re.fullmatch("[0-9a-f]{64}", claimed) or bytes(header).count(claimed.encode()) != 1:
-        raise damaged(name, f"{DIGEST} must be 64 hexadecimal digits that stand once in its header")
+        raise damaged(name, f"{DIGEST} must be 64 hexadecimal digits that occur once in its header")
     place = 8 + bytes(header).index(claimed.encode())
     actual = hashlib.sha256(data[:place])
     actual.update(UNDIGESTED.encode())

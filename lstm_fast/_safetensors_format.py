@@ -73,7 +73,7 @@ def parse(data: bytes) -> tuple[dict[str, Tensor], dict[str, str], memoryview]:
     tensors, end = {}, 0
     for name, dtype, shape, begin, next_end in located:
         if begin != end or next_end > len(body):
-            raise ValueError(f"{_short(name)} must begin at byte {end} and end within {len(body)}, got {begin}")
+            raise ValueError(f"{_short(name)} must start at byte {end} and end within {len(body)}, got {begin}")
         tensors[name], end = Tensor(dtype, shape, body[begin:next_end]), next_end
     if end != len(body):
         raise ValueError(f"its tensors must take all of its {len(body)} bytes, got {end}")
@@ -110,14 +110,14 @@ def _json_object(header: memoryview) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            raise ValueError("no name may stand twice in one object of its header")
+            raise ValueError("names in an object of its header must be unique")
         return result
 
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is not JSON")
 
     if bytes(header[:1]) != b"{":
-        raise ValueError("its header must begin with {")
+        raise ValueError("its header must start with {")
     result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=refuse)
     assert isinstance(result, dict)
     return result

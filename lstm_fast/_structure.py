@@ -73,7 +73,7 @@ class Structure(Parameterized):
         self._option_names = tuple(options)
         self._check_combination()
         if self._dropout and self._num_layers == 1:
-            warnings.warn("dropout acts between layers: with num_layers=1 it does nothing", stacklevel=3)
+            warnings.warn("dropout acts between layers: with num_layers=1 it has no effect", stacklevel=3)
         try:
             self._rng = np.random.default_rng(self._seed)
         except (TypeError, ValueError) as error:

@@ -49,9 +49,9 @@ def container_limit() -> float:
 def get_num_threads() -> int:
     """Return the maximum number of threads for calls without num_threads.
 
-    The default is the number of processors of the process (CPU affinity) or, if smaller, OMP_NUM_THREADS, limited by
-    the CPU quota of the container. A call uses fewer threads if its work is too small to share. With OpenMP
-    (``lstm_fast.info()["threads"]``) it is always 1 in a child process made by fork.
+    The default is the number of processors available to the process (CPU affinity) or, if smaller, OMP_NUM_THREADS,
+    limited by the CPU quota of the container. A call uses fewer threads if its work is too small to divide. With OpenMP
+    (``lstm_fast.info()["threads"]``) it is always 1 in a child process created by fork.
 
     Returns
     -------

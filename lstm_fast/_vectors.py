@@ -22,7 +22,7 @@ THREADS = (1, 3)
 
 
 def folder() -> Path:
-    """The files that belong to this version: in an installed package, or beside it in its source tree."""
+    """The files of this version, in the installed package or in its source tree."""
     package = Path(__file__).resolve().parent
     return package / "vectors" if (package / "vectors").is_dir() else package.parent / "docs" / "vectors"
 
@@ -127,7 +127,7 @@ def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
     try:
         cases: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cases"]
         if not isinstance(cases, list) or not all(isinstance(case["expected"], dict) for case in cases) or not cases:
-            raise ValueError("it must have cases with what is expected")
+            raise ValueError("it must have cases with expected results")
         return cases
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{path} is not a file of vectors, or damaged: {error!r:.200}") from None

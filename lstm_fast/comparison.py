@@ -30,15 +30,15 @@ class FormatRow(NamedTuple):
     inputs : str
         With "int8": how the first layer multiplies x.
     max_error, rms_error : float
-        Largest and root mean square difference of the output from that of float32; NaN if the format was refused.
+        Largest and root mean square difference of the output from float32; NaN if the format is not supported.
     metric : float or None
         The caller's metric.
     nbytes : int
-        Bytes of the stored parameters.
+        Size of the stored parameters in bytes.
     seconds : float
         Time of a call.
     reason : str or None
-        Why the network cannot have this format; all numbers are then missing.
+        Why the network does not support this format; all numbers are then missing.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class FormatComparison(tuple[FormatRow, ...]):
     Parameters
     ----------
     iterable : iterable of FormatRow
-        The rows; `compare_formats` makes them.
+        The rows, from `compare_formats`.
 
     Examples
     --------
@@ -153,8 +153,8 @@ def compare_formats(
     x : array_like
         Representative input of a call, or of `SequenceModel.predict`.
     metric : callable, optional
-        The number that matters to the caller, such as an accuracy: metric(y) for y the output of the network or the
-        predictions of the model.
+        A figure of merit such as accuracy: metric(y), where y is the output of the network or the predictions of the
+        model.
     state : (h_0, c_0), optional
         Initial state of the calls; not for a SequenceModel.
     lengths : array_like of int of shape (B,), optional
@@ -165,9 +165,9 @@ def compare_formats(
     Returns
     -------
     FormatComparison
-        A `FormatRow` for float32 and each format, with its error (of the output or the predictions), metric, bytes and
-        time of a call: the shortest of several rounds, in which the formats take turns. Printing it gives a table. The
-        row of a format that the network cannot have says why.
+        A `FormatRow` for float32 and each format, with its error (of the output or the predictions), metric, size and
+        time of a call (the minimum over several interleaved rounds). It prints as a table. The row of an unsupported
+        format has the reason.
 
     Raises
     ------

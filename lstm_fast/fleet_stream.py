@@ -1,4 +1,4 @@
-"""FleetStream: live sequences of every model of a fleet, whose states are kept between calls."""
+"""FleetStream: live sequences of every model of a fleet."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class FleetStream:
-    """Live sequences of a fleet, batch_size of every model; ``fleet.stream(batch_size)`` makes these.
+    """Live sequences of a fleet, batch_size for every model, as a `Stream` with an axis K first.
 
-    Steps, blocks and the call on whole sequences give the same bits, those of the streams of single models.
+    Created by ``fleet.stream(batch_size)``. Results are bitwise equal to those of the streams of the single models.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class FleetStream:
     Raises
     ------
     ValueError
-        For models of two directions: the second one starts at the end of the sequence.
+        If the models are bidirectional: the reverse direction starts at the end of the sequence.
 
     Notes
     -----
-    A stream computes with the parameters that the fleet had when it was made, until `refresh`. Two threads that use one
-    stream wait for each other.
+    A stream uses the parameters that the fleet had when the stream was created, until `refresh`. A lock serializes
+    calls from several threads.
 
     Examples
     --------
@@ -60,7 +60,9 @@ class FleetStream:
 
     def __init__(self, fleet: Fleet, batch_size: int = 1) -> None:
         if fleet.bidirectional:
-            raise ValueError("a stream needs models of one direction: the second one starts at the end of the sequence")
+            raise ValueError(
+                "a stream needs models of one direction: the reverse one starts at the end of the sequence"
+            )
         self.fleet, self.batch_size = fleet, _arguments.positive_integer("batch_size", batch_size)
         self._version, self._lock = fleet._version, threading.Lock()
         self._h, self._c = self._start()
@@ -68,7 +70,7 @@ class FleetStream:
     # ---- steps ----
 
     def step(self, x: ArrayLike, *, num_threads: int | None = None) -> Array:
-        """Take one step of every sequence of every model.
+        """Run one step of every sequence of every model.
 
         Parameters
         ----------
@@ -92,7 +94,7 @@ class FleetStream:
         return output[:, 0] if is_single else output
 
     def block(self, x: ArrayLike, *, num_threads: int | None = None) -> Array:
-        """Run many steps in one call.
+        """Run several steps in one call.
 
         Parameters
         ----------
@@ -116,7 +118,7 @@ class FleetStream:
         return output[:, :, 0] if is_single else output
 
     def _read(self, x: Any, ndim: int, words: str, single: str) -> tuple[Array, bool]:
-        """Return x with an axis B before the last, and whether it had none."""
+        """Return x with axis B before the last, and whether it came without."""
         x = _arguments.real_array("x", x, self.fleet.dtype)
         K, B, I = len(self.fleet), self.batch_size, self.fleet.input_size
         is_single = B == 1 and x.ndim == ndim - 1
@@ -139,7 +141,7 @@ class FleetStream:
 
     @property
     def state(self) -> State:
-        """A copy of the states, which can be set: (h, c), each (K, num_layers, B, size)."""
+        """States (h, c), each of shape (K, num_layers, B, size): reading gives copies; can be set."""
         with self._lock:
             return self._h.copy(), self._c.copy()
 
@@ -165,7 +167,7 @@ class FleetStream:
         Raises
         ------
         ValueError
-            For a mask of another type or shape.
+            If the mask has another dtype or shape.
         """
         shape = len(self.fleet), self.batch_size
         mask = np.ones(shape, bool) if mask is None else np.asarray(mask)
@@ -206,7 +208,7 @@ class FleetStream:
         Raises
         ------
         TypeError, ValueError
-            For anything else; the states are unchanged then.
+            If it is not such a snapshot; the states are unchanged then.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"snapshot must come from snapshot(), got {type(snapshot).__name__}")

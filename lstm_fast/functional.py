@@ -68,7 +68,7 @@ def lstm_forward(
     Parameters
     ----------
     x : array_like of shape (T, B, I)
-        The sequences: vectors, also of symbols, for which an LSTM has index_input.
+        The sequences. Symbols must be one-hot vectors; use an LSTM with index_input for integers.
     h_0, c_0 : array_like of shape (B, H), or None
         Initial state; None: zero.
     weight_ih : array_like of shape (4H, I)

@@ -23,18 +23,18 @@ FORMATS = _formats.FORMATS
 
 
 class QuantizedLSTM(LSTMNetwork):
-    """Inference-only copy of an LSTM in fewer bits, from ``lstm.quantized(format)``.
+    """Low-precision, inference-only copy of an LSTM, from ``lstm.quantized(format)``.
 
     Calls, streams and traces work as for LSTM; results are float32. It cannot be trained or edited. The formats, which
-    `lstm_fast.reference` defines to the bit, and `compare_formats` compares:
+    `lstm_fast.reference` defines bit for bit and `compare_formats` compares, are:
 
-    * "float16": parameters are rounded to float16 (a relative error of 5e-4 at most) and widened as they are read;
-      arithmetic is float32. The bits are those of a float32 LSTM with the rounded weights.
-    * "bfloat16": matrices are rounded to bfloat16 (a relative error of 4e-3 at most), x and h where they are
-      multiplied; sums, c and the cell are float32.
-    * "int8": W_hh, and W_ih of the layers above the first, in int8 with a scale for each row; h in int8 with the scale
-      1/127 where it is multiplied; sums are exact. The first layer multiplies x in float32, or with inputs="int16" or
-      "int8" in so many bits, with a scale for each step of each sequence, and W_ih in int8. c, biases and the cell are
+    * "float16": parameters are rounded to float16 (relative error at most 5e-4) and widened on load; arithmetic is
+      float32. The results have the same bits as those of a float32 LSTM with the rounded weights.
+    * "bfloat16": matrices are rounded to bfloat16 (relative error at most 4e-3), and so are x and h as operands of
+      products; sums, c and the cell are float32.
+    * "int8": W_hh, and W_ih of the layers above the first, are int8 with one scale per row; h is int8 with the scale
+      1/127 as an operand of products; sums are exact. The first layer multiplies x in float32; with inputs="int16" or
+      "int8", its W_ih is int8 and x has 16 or 8 bits, with one scale per step and sequence. c, biases and the cell are
       float32.
 
     Parameters
@@ -56,19 +56,19 @@ class QuantizedLSTM(LSTMNetwork):
     See Also
     --------
     LSTM.quantized : Creates one.
-    compare_formats : Error, bytes and time of each format.
+    compare_formats : Error, size and time of each format.
 
     Notes
     -----
-    With "int8", h_0 of a call and the h of a stream must lie within [-1, 1], as every h of such a network does.
+    With "int8", h_0 of a call and the h of a stream must lie within [-1, 1], like every h that the network computes.
 
-    "float16" is faster where memory bandwidth is the limit: with one sequence 1.6 times at H = 256 and 512, 1.9
-    times at 1024 (one step, AVX2, one thread), with two to eight sequences 1.3 to 1.1 times at H = 512. Where
-    arithmetic is the limit, for H up to 64 or many sequences, it is not faster, and possibly a few percent slower.
+    "float16" is faster when memory bandwidth is the bottleneck: with one sequence 1.6 times at H = 256 and 512, 1.9
+    times at 1024 (one step, AVX2, one thread), with two to eight sequences 1.3 to 1.1 times at H = 512. When
+    arithmetic is the bottleneck, for H up to 64 or many sequences, it is not faster, and possibly a few percent slower.
 
-    "bfloat16" is slower than float32 with several sequences where the processor has no fast instruction for it: with
-    AVX2, AVX-512 without BF16, NEON, and on Intel's processors. "int8" with `inputs` of "float32" gains little there
-    with AVX2. docs/formats.md has measurements.
+    With several sequences, "bfloat16" is slower than float32 on processors without a fast instruction for it: those
+    with AVX2, AVX-512 without BF16 or NEON, and Intel's. There, "int8" with inputs="float32" gains little with AVX2.
+    docs/formats.md has measurements.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class QuantizedLSTM(LSTMNetwork):
         parameters = lstm.parameters()
         _formats.check_parameters(format, parameters)
         config = lstm.config()
-        config.pop("compute_dtype", None)  # the format says what is rounded
+        config.pop("compute_dtype", None)  # the format determines what is rounded
         for name, value in config.items():
             setattr(self, "_" + name, value)
         self._option_names = tuple(config)
@@ -104,7 +104,7 @@ class QuantizedLSTM(LSTMNetwork):
     def of_stored(
         cls, options: Mapping[str, Any], format: str, inputs: str, stored: Mapping[str, Array]
     ) -> QuantizedLSTM:
-        """Create a network from parameters that are in the format already.
+        """Create a network from parameters that are already in the format.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class QuantizedLSTM(LSTMNetwork):
         inputs : {"float32", "int16", "int8"}
             With "int8": how the first layer multiplies x.
         stored : mapping of str to ndarray
-            As `parameters` returns them, of such a network.
+            As returned by `parameters` of such a network.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class QuantizedLSTM(LSTMNetwork):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the stored parameters."""
+        """Size of the stored parameters in bytes."""
         return sum(value.nbytes for value in self._version.views.values())
 
     def parameters(self) -> dict[str, Array]:
@@ -167,9 +167,9 @@ class QuantizedLSTM(LSTMNetwork):
         Returns
         -------
         dict of str to ndarray
-            Read-only arrays. Of "float16" all float16. Of "bfloat16" matrices are uint16, the upper halves of float32
-            numbers (``lf.reference.from_bfloat16`` widens them), of "int8" int8, with scale_ih_l0 and scale_hh_l0, ...,
-            a float32 for each row; everything else is float32.
+            Read-only arrays. With "float16" all are float16. With "bfloat16" the matrices are uint16, the upper halves
+            of float32 numbers (``lf.reference.from_bfloat16`` widens them); with "int8" they are int8, with
+            scale_ih_l0 and scale_hh_l0, ..., one float32 per row. All other arrays are float32.
         """
         return super().parameters()
 
@@ -179,8 +179,8 @@ class QuantizedLSTM(LSTMNetwork):
         Returns
         -------
         LSTM
-            Its results have the bits of this network with "float16". In the other formats they differ, as it does not
-            round x and h.
+            With "float16" its results have the same bits as those of this network. In the other formats they differ,
+            because it does not round x and h.
 
         Examples
         --------
@@ -281,8 +281,8 @@ class QuantizedLSTM(LSTMNetwork):
         def __getattr__(self, name: str) -> NoReturn:
             if name in ("forward", "backward", "edit", "load_state_dict", "load_flat_parameters", "quantized"):
                 raise AttributeError(
-                    f"a quantized LSTM is for inference and has no {name}: "
-                    "train or edit the LSTM that it was made from, and quantize again"
+                    f"a quantized LSTM is for inference only and has no {name}: "
+                    "train or edit the original LSTM, and quantize it again"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

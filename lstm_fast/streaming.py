@@ -40,7 +40,7 @@ def _exclusive(method: Callable[Concatenate[Stream, P], R]) -> Callable[Concaten
 
 
 class Stream(_core.Stepper):
-    """Live sequences of an LSTM or RNN of one direction; ``network.stream(batch_size)`` makes these.
+    """Live sequences of a unidirectional LSTM or RNN, created by ``network.stream(batch_size)``.
 
     The sequences start in the learned initial state of the network, or zero. Steps, blocks and the call on the whole
     sequence give the same bits, however they are mixed. A step allocates only its result (nothing with ``out=``)
@@ -51,7 +51,7 @@ class Stream(_core.Stepper):
     module : LSTM, QuantizedLSTM or RNN
         The network, of one direction.
     batch_size : int, default 1
-        B, the number of sequences. Each step is a step of all of them.
+        B, the number of sequences. Each step advances all of them.
 
     Attributes
     ----------
@@ -65,11 +65,11 @@ class Stream(_core.Stepper):
     Raises
     ------
     ValueError
-        For a network of two directions: the second one starts at the end of the sequence.
+        For a bidirectional network: the reverse direction starts at the end of the sequence.
 
     Notes
     -----
-    A stream computes with the weights that it was made with until `refresh`. Two threads must not use one stream at the
+    A stream uses the weights from its creation until `refresh` is called. Two threads must not use one stream at the
     same time (the second one gets a RuntimeError); different streams may share a network.
 
     Examples
@@ -89,7 +89,7 @@ class Stream(_core.Stepper):
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         if module.bidirectional:
             raise ValueError(
-                "a stream needs a network of one direction: the second one starts at the end of the sequence"
+                "a stream needs a unidirectional network: the reverse direction starts at the end of the sequence"
             )
         self.module: Network = module
         super().__init__(module._version, batch_size, self._read_step, partial(_threads.resolve, None))
@@ -228,7 +228,7 @@ class Stream(_core.Stepper):
         """
         mask = self._boolean(mask, " and leave a sequence")
         if mask.all():
-            raise ValueError(f"mask must leave a sequence, got {len(mask)} True")
+            raise ValueError(f"mask must leave at least one sequence, got {len(mask)} True")
         old = self._live
         new = _core.Live(old.version, int((~mask).sum()))
         for to, own in zip((new.h, new.c), (old.h, old.c)):

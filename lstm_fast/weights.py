@@ -1,9 +1,9 @@
 """LSTM weights under PyTorch's names, with any prefix: from a safetensors file or a state_dict, and to a file.
 
-names(source)            prefixes under which there is an LSTM
-load(source, prefix)     the LSTM: sizes and most options from names and shapes
-save(lstm, path)         write it to a file, atomically
-digest(source)           the SHA-256 digest that a file was checked against, None if it has none
+names(source)            list the prefixes of all LSTMs
+load(source, prefix)     load an LSTM; sizes and most options follow from names and shapes
+save(lstm, path)         write an LSTM to a file, atomically
+digest(source)           verify a file and return its SHA-256 digest, or None if it has none
 
 Files are read and written in _safetensors.py, sources in _weight_sources.py; _architecture.py infers the sizes.
 """
@@ -52,7 +52,7 @@ def names(source: Any) -> list[str]:
     Returns
     -------
     list of str
-        What precedes weight_ih_l0 in the names, "" for nothing.
+        Prefixes of weight_ih_l0 in the names; "" if there is none.
 
     Raises
     ------
@@ -79,13 +79,14 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     ----------
     source : path, mapping, torch.nn.Module or bytes
         A safetensors file or its bytes; a mapping from names to NumPy arrays, PyTorch tensors on any device or nested
-        lists (a state_dict, torch.load(path), numpy.load(path), json.load(file)), or a checkpoint with one such mapping
-        in it; a module, of which batch_first, dropout and compute_dtype are used too. Other parameters are ignored.
+        lists (a state_dict, torch.load(path), numpy.load(path), json.load(file)), or a checkpoint that contains one
+        such mapping; or a module, whose batch_first, dropout and compute_dtype are also used. Other parameters are
+        ignored.
     prefix : str, optional
-        What precedes weight_ih_l0, with or without its last dot; not needed if there is one LSTM.
+        Prefix of weight_ih_l0, with or without its trailing dot; not needed if there is only one LSTM.
     **options
         Arguments of LSTM that names and shapes do not determine: batch_first, dropout, dtype, cell_clip, ...
-        They replace those in a file of lstm_fast. By default dtype is float64 if a parameter is, else float32
+        They override those in a file of lstm_fast. By default dtype is float64 if any parameter is, else float32
         (float16 and bfloat16 are widened, numbers of nested lists are rounded).
 
     Returns
@@ -134,18 +135,18 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
 def save(lstm: LSTM | LSTMCell | QuantizedLSTM, path: str | PathLike[str], prefix: str = "") -> None:
     """Write an LSTM, LSTMCell or QuantizedLSTM to a safetensors file, atomically.
 
-    The parameters have PyTorch's names after the prefix; the options are in the metadata. `load` gives the same network
-    back, and safetensors.torch.load_file reads the tensors: those of a QuantizedLSTM as it stores them, in F16, BF16 or
-    I8, the last with scale_ih_l0 and scale_hh_l0, a float32 for each row.
+    The parameters have the prefix and PyTorch's names; the options are in the metadata. `load` restores the same
+    network, and safetensors.torch.load_file reads the tensors. Those of a QuantizedLSTM are F16, BF16 or I8, the latter
+    with scale_ih_l0 and scale_hh_l0, one float32 per row.
 
     Parameters
     ----------
     lstm : LSTM, LSTMCell or QuantizedLSTM
-        Not of a subclass.
+        Instances of subclasses are not accepted.
     path : path
-        The file. After an error it is as it was before.
+        The file. It is unchanged after an error.
     prefix : str, default ""
-        What precedes each name, its dot included.
+        Prefix of each name, including its trailing dot.
 
     Examples
     --------
@@ -173,7 +174,7 @@ def digest(source: str | PathLike[str] | bytes) -> str | None:
 
     Files of lstm_fast (weights, models, checkpoints of `lstm_fast.train.fit`) carry the SHA-256 digest of all their
     bytes, with zeros in place of its 64 digits. Every reader checks it first: a single changed bit anywhere is a
-    FormatError. The digest detects damage, not forgery: anyone who edits a file on purpose can renew it.
+    FormatError. The digest detects damage, not tampering: whoever edits a file can also update its digest.
 
     Parameters
     ----------
@@ -183,8 +184,8 @@ def digest(source: str | PathLike[str] | bytes) -> str | None:
     Returns
     -------
     str or None
-        64 hexadecimal digits; None for a file without a digest, as other programs write it. Only the structure of such
-        a file can be checked: a changed bit in a tensor is read as another number.
+        64 hexadecimal digits; None for a file without a digest, such as one written by another program. Only the
+        structure of such a file can be verified; a flipped bit in a tensor goes unnoticed.
 
     Raises
     ------
@@ -259,7 +260,7 @@ def _raise_for_part(found: Source, match: re.Match[str]) -> None:
 
 
 def _options(found: Source, prefix: str) -> dict[str, Any]:
-    """Arguments that a file of lstm_fast, or a module of PyTorch, has beside the parameters."""
+    """Options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
     if found.config is not None:
         try:
             own, options = _options_of(found.config)

@@ -1,4 +1,4 @@
-"""Errors of float32 against float64, ours beside PyTorch's, over random layers.
+"""Errors of float32 with respect to float64, ours compared with PyTorch's, over random layers.
 
     python tests/accuracy.py [LAYERS] [SEED]
 

@@ -111,7 +111,7 @@ def counts(folder):
 
 
 def report(lines, branches):
-    """Prints the table. Returns the lines that nothing explains, and the share of branches taken."""
+    """Print the table. Returns the unexplained lines, and the fraction of branches taken."""
     open_lines, reached, taken, n_lines, n_branches = [], 0, 0, 0, 0
     for name in sorted(lines):
         text = (ROOT / name).read_text().splitlines()

@@ -1,9 +1,9 @@
-"""Fuzzing of fleets: in any sequence of calls, each model has the bits that it has alone.
+"""Fuzzing of fleets: in any sequence of calls, results are bitwise those of the models alone.
 
     python tests/fuzz_fleets.py [cases [first seed]] [--seconds S] [--jobs N]
 
 A case draws models of one shape with any options, and a few calls, each with its own sizes, lengths, resets, threads
-and kind: what a call leaves behind, packed weights above all, must serve the next one.
+and kind: what a call leaves behind, above all packed weights, must be valid for the next one.
 """
 
 import copy
@@ -18,7 +18,7 @@ sys.path.append(str(ROOT.parent))
 
 import lstm_fast as lf  # noqa: E402
 from fuzzing import main  # noqa: E402
-from lstm_fast import _core  # noqa: E402
+from lstm_fast import _core, _fleet_calls  # noqa: E402
 from option_cases import LSTM_OPTIONS, draw, make  # noqa: E402
 from tolerances import assert_same_bits  # noqa: E402
 
@@ -33,7 +33,7 @@ class Case:
         rng, share = self.rng, np.random.default_rng(seed).choice([0, 0, 0.1, 0.4])
         self.options = {name for name in LSTM_OPTIONS if name not in IN_CALLS and rng.random() < share}
         self.K, self.I = int(rng.choice((1, 2, 8, 16, 17, 35))), int(rng.integers(1, 6))
-        self.H = int(rng.integers(1, 18))
+        self.H = int(rng.integers(1, 27))
         self.structure = {} if rng.random() < 0.7 else dict(num_layers=2, bidirectional=bool(rng.integers(2)))
         self.isa, self.dtype = str(rng.choice(_core.available_isas())), (np.float32, np.float64)[rng.integers(2)]
         self.calls = []
@@ -53,7 +53,7 @@ class Case:
 
     def call(self):
         rng = self.rng
-        kind = str(rng.choice(("inference", "training", "training", "edit")))
+        kind = str(rng.choice(("inference", "training", "training", "fused", "fused", "edit")))
         options = {name for name in IN_CALLS if rng.random() < 0.25}
         T, B, n = int(rng.integers(0, 7)), int(rng.choice((0, 1, 1, 2, 4, 9))), int(rng.integers(1, 4))
         recompute_gates = bool(rng.random() < 0.3)
@@ -78,7 +78,27 @@ class Case:
             d = network.backward(tape, a["d_output"], (a["d_h_n"], a["d_c_n"]), num_threads=n)
             return {"output": output, "h_n": last[0], "c_n": last[1], "d_x": d.d_x, "d_h_0": d.d_h_0, **d}
 
-        got = run(self.fleet, a)
+        def run_fused(a, block_bytes):
+            outputs, given = [], dict(lengths=a["lengths"], resets=a["resets"], num_threads=n)
+
+            def gradient_of(models, output, state):
+                outputs.append((output, *state))
+                d_state = [None if a[name] is None else a[name][models] for name in ("d_h_n", "d_c_n")]
+                return None if a["d_output"] is None else a["d_output"][models], tuple(d_state)
+
+            before, _fleet_calls.BLOCK_BYTES = _fleet_calls.BLOCK_BYTES, block_bytes
+            try:
+                d = self.fleet.forward_backward(a["x"], gradient_of, (a["h_0"], a["c_0"]), **given)
+            finally:
+                _fleet_calls.BLOCK_BYTES = before
+            results = {name: np.concatenate(parts) for name, parts in zip(("output", "h_n", "c_n"), zip(*outputs))}
+            return results | {"d_x": d.d_x, "d_h_0": d.d_h_0, **d}
+
+        if kind == "fused":
+            recompute_gates = False
+            got = run_fused(a, int(rng.choice((1, 1 << 14, 1 << 30))))
+        else:
+            got = run(self.fleet, a)
         for k, model in enumerate(self.alone):
             for name, want in run(model, each[k]).items():
                 assert_same_bits(got[name][k], want, f"{name} of model {k}: {self}")

@@ -88,7 +88,7 @@ def check(target, data, path):
 
 
 def fuzz(target, seconds, corpus):
-    """Runs in a process of its own, which libFuzzer ends."""
+    """Runs in a separate process, which libFuzzer ends."""
     path = Path(tempfile.mkdtemp()) / f"input{TARGETS[target][0]}"
     warnings.simplefilter("ignore")
     if HAS_ATHERIS:

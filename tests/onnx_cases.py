@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-onnxruntime.set_default_logger_severity(3)  # save's inputs that may be left out are warned of
+onnxruntime.set_default_logger_severity(3)  # ONNX Runtime warns of the optional inputs of save
 
 OPTIONS = ("peepholes", "clip", "input_forget", "activations", "lengths", "initial_h", "initial_c", "bias")
 DIRECTIONS = ("forward", "reverse", "bidirectional")

@@ -1,7 +1,7 @@
 """LSTM and RNN modules with any set of options: random modules and arguments, and the reference's results for them.
 
 The options are the features of reference_cases.py as far as modules have them: layer_norm stands for norm_ih, norm_hh,
-norm_c and norm_c_bias. "index_input" is an option beside these: x are then symbols.
+norm_c and norm_c_bias. "index_input" is a further option: x then holds symbols.
 """
 
 import numpy as np

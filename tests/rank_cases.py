@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from lstm_fast.train import Adam, fit
+from training_cases import model, sums
+
 TIMEOUT = 20  # seconds after which a rank that waits for others gives up
 
 
@@ -78,3 +81,38 @@ def on_ranks(size, function):
 def shard(data, rank, size):
     """Every size-th of the sequences, lists or arrays; None as it is."""
     return None if data is None else data[rank::size] if isinstance(data, list) else np.asarray(data)[rank::size]
+
+
+def run_on(size, data=None, *, seed=0, make=model, parts=shard, **options):
+    """(parameters, history, comm) of each rank after fit on the data (x, y and other arguments), or its error."""
+    data = dict(zip("xy", sums())) if data is None else data
+    settings = dict(optimizer=Adam(1e-2), epochs=3, batch_size=8, seed=3, num_threads=1, clip_norm=1.0) | options
+
+    def train(comm):
+        m, own = make(), {name: parts(value, comm.rank, size) for name, value in data.items()}
+        history = fit(m, **own, **settings, comm=comm)
+        return m.flat_parameters, history, comm
+
+    return on_ranks(size, train)
+
+
+def alone(data=None, *, make=model, **options):
+    """(parameters, history) of one process on all of the data."""
+    data = dict(zip("xy", sums())) if data is None else data
+    m = make()
+    history = fit(
+        m,
+        **data,
+        **dict(optimizer=Adam(1e-2), epochs=3, batch_size=8, seed=3, num_threads=1, clip_norm=1.0) | options,
+    )
+    return m.flat_parameters, history
+
+
+def double(readout="last", out=1):
+    return lambda: model(readout=readout, out=out, dtype=np.float64)
+
+
+def uneven(value, rank, size):
+    """Shards of 31, 0, 9 and 20 of 60 sequences."""
+    ends = np.cumsum([0, 31, 0, 9, 20])
+    return value[ends[rank] : ends[rank + 1]]

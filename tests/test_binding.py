@@ -1,4 +1,4 @@
-"""The binding alone: it refuses what would be unsafe, whatever its callers have checked."""
+"""The binding in isolation: it rejects unsafe arguments, whatever its callers have checked."""
 
 import re
 from pathlib import Path
@@ -222,7 +222,8 @@ for call in (lambda: _core.linear(liar, None, liar, 1), lambda: _core.norm(liar)
         call()
     except (ValueError, TypeError, MemoryError):
         pass
-step = lambda p, g, first, second: _core.optimize(p, g, first, second, 1, 0.1, 0.9, 0.9, 1e-8, 0.0, 1.0, False, False)
+from lstm_fast.train.optimizers import UpdateRule
+step = lambda p, g, first, second: _core.optimize(UpdateRule(0.0, 0.9, 0.9, 1e-8), p, g, first, second, 1, 0.1, 1.0)
 step(f4(4), f4(4), f4(4), f4(4))
 for arrays in ((f4(4), f4(3), None, None), (f4(4), None, None, None), (f4(4), f4(4), f4(3), None), (f4(4), f4(4), f4(4), f4(3)),
                (f4(4), f4(4), None, f4(4)), (f4(4), np.zeros(4), None, None), (f4(8)[::2], f4(4), None, None)):

@@ -190,7 +190,7 @@ def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_one_sequence_gives_the_same_for_every_number_of_panels(isa, dtype):
-    """The tiles of one row beside those of several; steps take their panels in both directions."""
+    """Tiles of one row compared with those of several; steps process their panels in both directions."""
     for H in range(20, 148, 7):
         lstm = make("lstm", 3, H, dtype=dtype)
         a = draw(np.random.default_rng(H), lstm, 4, 3)

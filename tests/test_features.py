@@ -121,7 +121,7 @@ def check_float64(options):
 
 
 def check_format(options, format):
-    """Bits of the reference, with lengths, resets and states; what the format does not have is refused by name."""
+    """Bits of the reference, with lengths, resets and states; errors name what the format does not support."""
     if "tanh" in options:
         assert not hasattr(network(options, np.float32, num_layers=2), "quantized")
         return
@@ -158,7 +158,7 @@ def check_bfloat16_training(options):
 
 
 def in_range_of_int8(module, options):
-    """The network without what int8 refuses, after that was refused."""
+    """The network without the options that int8 does not support, after checking that they are errors."""
     config, limits = module.config(), {}
     if "projection" in options:
         limits["proj_size"] = 0

@@ -142,7 +142,7 @@ def test_foreign_files_and_those_of_version_1_have_no_digest_and_load(tmp_path):
         ({"lstm_fast.sha256": "0" * 64}, "digest must be 0000"),
         ({"lstm_fast.sha256": ""}, "64 hexadecimal digits"),
         ({"lstm_fast.sha256": "\u0660" * 64}, "64 hexadecimal digits"),
-        ({"format": "lstm_fast", "lstm_fast.sha256": "0" * 64, "config": "0" * 64}, "that stand once in its header"),
+        ({"format": "lstm_fast", "lstm_fast.sha256": "0" * 64, "config": "0" * 64}, "that occur once in its header"),
     ],
 )
 def test_metadata_that_contradict_themselves(metadata, words):

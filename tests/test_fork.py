@@ -1,4 +1,4 @@
-"""Children made by fork compute, whatever other threads did at the time. Scripts run in processes of their own."""
+"""Child processes of fork compute, whatever other threads did at the time. Scripts run in separate processes."""
 
 import subprocess
 import sys
@@ -102,7 +102,7 @@ assert same(busy(), want)
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_pool_works_after_a_threaded_call(method, tmp_path):
-    # A file, as spawn imports the main module anew.
+    # A file, because spawn imports the main module again.
     (tmp_path / "main.py").write_text(
         PRELUDE
         + textwrap.dedent(f"""

@@ -1,4 +1,4 @@
-"""examples/g2pm.py: a published network gives the same words with lstm_fast in place of its NumPy loop."""
+"""examples/g2pm.py: a published network gives the same output with lstm_fast instead of its NumPy loop."""
 
 import importlib.util
 from pathlib import Path

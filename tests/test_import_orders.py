@@ -1,4 +1,4 @@
-"""lstm_fast beside packages with OpenMP runtimes of their own: the same bits in every order of import."""
+"""lstm_fast with packages that bring their own OpenMP runtimes: the same bits in every order of import."""
 
 import itertools
 import subprocess
@@ -12,7 +12,7 @@ from scripts import PRELUDE
 NAMES = ("lstm_fast", "torch", "sklearn.linear_model", "onnxruntime")
 ORDERS = list(itertools.permutations(NAMES))
 
-# Six of the 24 in which any three packages are imported in each of their six orders, and each package first and last.
+# Six of the 24 orders: any three packages occur in each of their six orders, and each package comes first and last.
 TRIPLES = [ORDERS[k] for k in (0, 5, 10, 14, 16, 21)]
 
 SCRIPT = """

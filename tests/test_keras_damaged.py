@@ -67,7 +67,7 @@ def circle(h5):
         (with_h5(replaced("/0", h5py.ExternalLink("other.h5", "/kernel"))), "must hold an LSTM layer"),
         (with_h5(replaced("/0", h5py.SoftLink("/layers/lstm/cell/vars/1"))), "must hold an LSTM layer"),
         (with_h5(replaced("/2", np.zeros(4 * H + 1, "f4"))), "must hold an LSTM layer"),
-        (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating numbers, got int32"),
+        (with_h5(replaced("/2", np.zeros(4 * H, "i4"))), "must hold floating-point numbers, got int32"),
         (with_config(lambda config: config.update(units=H + 1)), "with H = units = 5 and use_bias=True, got"),
         (with_config(lambda config: config.update(units="x")), "units"),
         (with_config(lambda config: config.update(units=None)), "configuration that cannot be read"),

@@ -166,7 +166,7 @@ def test_weights_alone_of_a_release_with_two_defaults_are_warned_of(tmp_path):
 
 
 def cudnn(kernel, recurrent, bias):
-    """The variables of a CuDNNLSTM that computes what an LSTM with these does, by the rule of Keras' own conversion."""
+    """The variables of a CuDNNLSTM that is equivalent to an LSTM with these, by the rule of Keras' own conversion."""
 
     def turned(gates, order):
         return np.hstack([gate.T.reshape(gate.shape, order=order) for gate in np.hsplit(gates, 4)])

@@ -39,16 +39,22 @@ def built(layer):
         (lambda: built(layers.GRU(3)), "must be an LSTM, an RNN of LSTMCells.* got GRU"),
         (lambda: built(layers.RNN(layers.GRUCell(3))), "got RNN"),
         (lambda: built(layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])), "got RNN"),
-        (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])), "layers of one LSTM must be alike"),
-        (lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])), "must be alike"),
+        (
+            lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])),
+            "of one LSTM must have equal sizes",
+        ),
+        (
+            lambda: built(layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3, activation="relu")])),
+            "must have equal sizes",
+        ),
         (lambda: built(layers.Bidirectional(layers.RNN(cells(2)))), "got Bidirectional"),
         (lambda: built(layers.Bidirectional(layers.GRU(3))), "got Bidirectional"),
         (
             lambda: built(layers.Bidirectional(lstm(), backward_layer=lstm(go_backwards=True, activation="relu"))),
-            "must be alike",
+            "must be equal in size and options",
         ),
         (lambda: built(layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())), "go_backwards of layer"),
-        (lambda: [built(lstm()), built(lstm())], "read each other's output"),
+        (lambda: [built(lstm()), built(lstm())], "read the previous one's output"),
     ],
 )
 def test_what_lstm_cannot_be_is_refused_by_name(layer, words):

@@ -51,7 +51,7 @@ def assert_accurate(name, x, got=None, want=None):
     x, got = x[~is_nan], got[~is_nan]
     want = exact(name, x) if want is None else want[~is_nan]
     info = np.finfo(x.dtype)
-    # The ULP of the exact value, not of its rounding, which may be a power of 2 and then has one of twice the size.
+    # The ULP of the exact value, not of the rounded one: if that is a power of 2, its ULP is twice as large.
     exponent = np.frexp(np.maximum(np.abs(want), info.tiny))[1] - 1
     error = np.abs(got - want) / np.ldexp(want.dtype.type(info.eps), exponent)
     error[(np.abs(want) < info.tiny) & (got == 0)] = 0

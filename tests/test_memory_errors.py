@@ -1,5 +1,5 @@
 """Each allocation of a call fails once, the first, the second, ...: a MemoryError or the right result, and the object works as
-before. malloc is replaced by one that fails on demand (tests/c/failing_malloc.c), in processes of their own.
+before. malloc is replaced by one that fails on demand (tests/c/failing_malloc.c), in separate processes.
 """
 
 import os

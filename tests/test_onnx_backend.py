@@ -36,7 +36,7 @@ def test_conformance_cases_are_all_here():
 
 @pytest.mark.parametrize("name", CONFORMANCE)
 def test_conformance(name):
-    """What onnx.backend.test.BackendTest does with a node's case, in its tolerances (it takes ten seconds to start)."""
+    """Run a node's case as onnx.backend.test.BackendTest, which takes ten seconds to start, with its tolerances."""
     case = CONFORMANCE[name]
     prepared = lf.onnx.Backend.prepare(case.model, "CPU")
     assert case.data_sets

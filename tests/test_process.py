@@ -1,6 +1,6 @@
 """The library inside a process: floating-point modes, import, the environment.
 
-Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
+Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
 
 import os

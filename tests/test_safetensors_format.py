@@ -1,4 +1,4 @@
-"""Our reader and writer of the safetensors format, beside the package of that name and against malformed headers."""
+"""Our reader and writer of the safetensors format, compared with the package of that name and on malformed headers."""
 
 import json
 import resource

@@ -1,6 +1,6 @@
 """Signals during a call: handlers run, in the caller's floating-point mode, and what they raise is what the caller gets.
 
-Scripts run in processes of their own, so that a hang or a crash is a failure of one test.
+Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Tables that are refused, and what need not be installed for arrays."""
+"""Invalid tables raise errors; arrays need no data frame library."""
 
 import datetime
 import pickle
@@ -27,7 +27,7 @@ from table_cases import (
     "fit", [forecaster().fit, lambda X: LSTMRegressor().fit(X, VALUES), lambda X: LSTMClassifier().fit([X], [0])]
 )
 def test_lazy_frames_are_named(fit):
-    with pytest.raises(TypeError, match="must hold its data, got a lazy LazyFrame: call collect"):
+    with pytest.raises(TypeError, match="must be an eager frame, got a lazy LazyFrame: call collect"):
         fit(require("polars").LazyFrame({"y": VALUES}))
 
 
@@ -52,7 +52,7 @@ def test_one_answer_a_sequence_is_all_that_the_estimators_give(estimator):
     with pytest.raises(ValueError, match='readout must be "last" or "mean", got \'all\'.*SequenceModel.*lf.train.fit'):
         estimator(readout="all").fit(X, np.arange(6) % 2)
     for y in (np.zeros((6, 4, 1), int), [np.zeros(k + 1, int) for k in range(6)], [("a", "b"), ("a",), (), (), (), ()]):
-        with pytest.raises(ValueError, match="y must have one target for each sequence, got several.*lf.train.fit"):
+        with pytest.raises(ValueError, match="y must have one target per sequence, got several.*lf.train.fit"):
             estimator().fit(X, y)
 
 

@@ -33,7 +33,7 @@ def test_freq_says_what_the_dates_follow():
         forecaster(freq="B").fit(long().assign(ds=pd.date_range("2024-01-01", periods=T, freq=holidays)))
     with pytest.raises(ValueError, match="has 2024-01-23 00:00:00 between two dates of its frequency 2D"):
         forecaster(freq="2D").fit(long())
-    with pytest.raises(ValueError, match="begins at 2024-01-22 00:00:00, which is no date of its frequency MS"):
+    with pytest.raises(ValueError, match="starts at 2024-01-22 00:00:00, which does not match its frequency MS"):
         forecaster(freq="MS").fit(long())
     with pytest.raises(ValueError, match="freq must be a frequency of pandas or None, got 'X'"):
         forecaster(freq="X").fit(long())

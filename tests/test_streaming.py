@@ -152,7 +152,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, words):
 
 
 def test_stream_is_refused_where_it_makes_no_sense():
-    with pytest.raises(ValueError, match="one direction"):
+    with pytest.raises(ValueError, match="unidirectional"):
         make(bidirectional=True).stream()
     with pytest.raises(ValueError, match="batch_size"):
         make().stream(0)

@@ -1,4 +1,5 @@
-"""Streams where memory overlaps, threads meet, calls fail: refused or right, and never outside the stream's memory."""
+"""Streams with overlapping memory, concurrent threads and failing calls: an error or the right result, and no access
+outside the stream's memory."""
 
 import numpy as np
 import pytest

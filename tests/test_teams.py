@@ -1,5 +1,6 @@
 """Teams of threads in the C core: both back-ends, several callers, no thread to be had, when one thread is better."""
 
+import copy
 import ctypes
 import os
 import subprocess
@@ -47,15 +48,17 @@ def backend(request):
     _core.use_threads(before)
 
 
+@pytest.mark.parametrize("num_layers, T, B, dropout", [(2, 30, 7, 0), (3, 47, 40, 0.3), (4, 600, 1, 0)])
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
-def test_every_back_end_gives_the_same_bits(backend, split):
-    lstm = make("lstm", 5, 33, num_layers=2, bidirectional=split == "directions")
-    a = draw(np.random.default_rng(3), lstm, 30, 7)
-    want, _ = train(lstm, a, num_threads=1)
+def test_every_back_end_gives_the_same_bits(backend, split, num_layers, T, B, dropout):
+    """Chunks of one and of several blocks of steps, an odd length in the middle of which both directions meet."""
+    lstm = make("lstm", 5, 33, num_layers=num_layers, bidirectional=split == "directions", dropout=dropout)
+    a = draw(np.random.default_rng(3), lstm, T, B)
+    want, _ = train(copy.copy(lstm), a, num_threads=1)
     _core.testing.use_split(split)
     try:
         for n in (2, 3, 5):
-            assert_all_same_bits(train(lstm, a, num_threads=n)[0], want, f"{n} threads")
+            assert_all_same_bits(train(copy.copy(lstm), a, num_threads=n)[0], want, f"{n} threads")
     finally:
         _core.testing.use_split()
     assert lstm_fast.info()["threads"] == backend
@@ -110,7 +113,7 @@ for step in range(20):
 
 
 def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backward=False):
-    """How a call would be shared, by AVX2's rates."""
+    """How a call would be divided, with the rates of AVX2."""
     before = _core.isa()
     if "avx2" not in _core.available_isas():
         pytest.skip("the model's rates are those of the instruction set")
@@ -137,6 +140,9 @@ def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backwa
         ((400, 1, 64), dict(num_layers=4), ("layers", 2)),
         ((100, 1, 64), dict(bidirectional=True), ("directions", 2)),
         ((100, 32, 64), dict(is_backward=True), ("rows", 2)),
+        ((100, 1, 128), dict(num_layers=2, is_backward=True), ("layers", 2)),
+        ((100, 1, 128), dict(bidirectional=True, is_backward=True), ("directions", 2)),
+        ((100, 600, 16), dict(num_layers=2, is_backward=True), ("rows", 2)),  # a chunk is one step
     ],
     ids=str,
 )
@@ -209,7 +215,7 @@ assert same(busy(2), want)
 
 @pytest.fixture
 def budget(tmp_path):
-    """oversubscription.c alone, with a budget of its own: what calls of 1 ms of work take."""
+    """oversubscription.c in isolation, with its own budget: the times of calls of 1 ms of work."""
     library = tmp_path / "oversubscription.so"
     flags = ["-std=c11", "-shared", "-fPIC"]
     subprocess.run([*compiler(), *flags, ROOT / "csrc/oversubscription.c", "-o", library], check=True)

@@ -115,7 +115,7 @@ def test_the_report_names_what_was_taken_and_what_was_left():
     report = lf.torch.report(lf.torch.accelerate(model))
     assert report.accelerated == ["first", "rest.cell", "rest.subclass"]
     assert report.left == {
-        "rest.own": "Own has a forward of its own",
+        "rest.own": "Own overrides forward",
         "rest.parametrized": "weight_hh_l0 is computed before each call (parametrization, weight_norm or pruning)",
         "rest.gru": "lstm_fast computes LSTM and LSTMCell only",
     }
@@ -151,7 +151,7 @@ def test_the_report_of_modules_of_other_kinds():
     assert report.accelerated == ["narrow"]
     assert "falls back to PyTorch: the dtype bfloat16" in str(report)
     reasons = report.left
-    assert reasons["called"] == "Called has a __call__ of its own"
+    assert reasons["called"] == "Called overrides __call__"
     assert "MyLSTM is no torch.nn.LSTM" in reasons["other"]
     assert "weight_hh_l0 is computed" in reasons["pruned"] and "weight_ih_l0 is computed" in reasons["normed"]
     assert reasons["jit"] == "it is compiled by torch.jit"
@@ -161,7 +161,7 @@ def test_the_report_of_modules_of_other_kinds():
 def test_a_model_without_any_is_a_warning():
     with pytest.warns(UserWarning, match="accelerate found no torch.nn.LSTM or LSTMCell to compute$"):
         lf.torch.accelerate(nn.Linear(2, 3))
-    with pytest.warns(UserWarning, match=r"to compute:\n  0  Own  left: Own has a forward of its own") as caught:
+    with pytest.warns(UserWarning, match=r"to compute:\n  0  Own  left: Own overrides forward") as caught:
         lf.torch.accelerate(nn.Sequential(Own(4, 5)))
     assert caught[0].filename == __file__
 

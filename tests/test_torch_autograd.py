@@ -39,7 +39,7 @@ def test_a_change_in_place_before_backward_raises_pytorchs_error(change):
 
 
 def test_results_may_be_changed_in_place():
-    """The tape has copies of its own: the gradient stays right, where PyTorch refuses."""
+    """The tape copies its arrays: the gradient stays correct where PyTorch raises an error."""
     pytorch, x = example()
     ours = twin(pytorch)
     output, (h_n, _) = pytorch(x)

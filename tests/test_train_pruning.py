@@ -1,4 +1,4 @@
-"""OptunaPruning: trials see the monitored loss of each epoch, and end when the pruner says so."""
+"""OptunaPruning: trials receive the monitored loss of each epoch, and stop when the pruner decides so."""
 
 import numpy as np
 import optuna

@@ -6,41 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, SequenceModel, fit, ranks
+from lstm_fast.train import SGD, fit, ranks
 from lstm_fast.train.batches import SequenceBatches
 from lstm_fast.train.rank_batches import RankBatches, batch_cuts
 from optional import needs
-from rank_cases import ThreadComm, on_ranks, shard
+from rank_cases import alone, double, on_ranks, run_on, shard, uneven
 from tolerances import assert_same_bits
-from training_cases import model, run, sums
+from training_cases import model, sums
 
 pytestmark = needs("safetensors")
-
-
-def run_on(size, data=None, *, seed=0, make=model, parts=shard, **options):
-    """(parameters, history, comm) of each rank after fit on the data (x, y and other arguments), or its error."""
-    data = dict(zip("xy", sums())) if data is None else data
-    settings = dict(optimizer=Adam(1e-2), epochs=3, batch_size=8, seed=3, num_threads=1, clip_norm=1.0) | options
-
-    def train(comm):
-        m, own = make(), {name: parts(value, comm.rank, size) for name, value in data.items()}
-        history = fit(m, **own, **settings, comm=comm)
-        return m.flat_parameters, history, comm
-
-    return on_ranks(size, train)
-
-
-def alone(data=None, *, make=model, **options):
-    """(parameters, history) of one process on all of the data."""
-    data = dict(zip("xy", sums())) if data is None else data
-    m = make()
-    history = fit(
-        m,
-        **data,
-        **dict(optimizer=Adam(1e-2), epochs=3, batch_size=8, seed=3, num_threads=1, clip_norm=1.0) | options,
-    )
-    return m.flat_parameters, history
 
 
 # ---- the same run ----
@@ -53,10 +27,6 @@ def test_one_rank_has_the_bits_of_no_communicator():
     assert_same_bits(flat, expected)
     assert history.loss == plain.loss and history.validation_loss == plain.validation_loss
     assert history.fingerprint == plain.fingerprint
-
-
-def double(readout="last", out=1):
-    return lambda: model(readout=readout, out=out, dtype=np.float64)
 
 
 def cases():
@@ -89,12 +59,6 @@ def test_shards_are_trained_on_as_their_joined_batches(make, data):
             np.testing.assert_allclose(history.gradient_norm, plain.gradient_norm, rtol=1e-9)
             np.testing.assert_allclose(flat, expected, rtol=0, atol=1e-10)
             assert_same_bits(flat, results[0][0])
-
-
-def uneven(value, rank, size):
-    """Shards of 31, 0, 9 and 20 of 60 sequences."""
-    ends = np.cumsum([0, 31, 0, 9, 20])
-    return value[ends[rank] : ends[rank + 1]]
 
 
 def test_shuffled_batches_hold_all_sequences_once_and_are_those_of_one_process(monkeypatch):
@@ -210,98 +174,3 @@ def test_cuts_are_those_of_the_sorted_sequences():
         for k in range(-(-len(order) // batch_size)):
             batch = [rank for _, rank in order[k * batch_size : (k + 1) * batch_size]]
             assert [one[k + 1] - one[k] for one in cuts] == [batch.count(rank) for rank in range(len(sizes))]
-
-
-# ---- validation, stopping, rank 0 ----
-
-
-def test_validation_is_over_all_shards_and_may_be_on_some_ranks_alone():
-    x, y = sums()
-    held_out = sums(20, seed=5)
-    _, plain = alone(make=double(), shuffle=False, validation=held_out)
-
-    def with_validation(parts):
-        def train(comm):
-            m = double()()
-            validation = parts(comm.rank)
-            options = dict(optimizer=Adam(1e-2), epochs=3, batch_size=8, seed=3, clip_norm=1.0, shuffle=False)
-            own = (shard(x, comm.rank, 3), shard(y, comm.rank, 3))
-            return fit(m, *own, validation=validation, comm=comm, **options)
-
-        return on_ranks(3, train)
-
-    for parts in (
-        lambda rank: (shard(held_out[0], rank, 3), shard(held_out[1], rank, 3)),
-        lambda rank: held_out if rank == 1 else None,
-    ):
-        for history in with_validation(parts):
-            np.testing.assert_allclose(history.validation_loss, plain.validation_loss, rtol=1e-12)
-
-
-def test_a_fraction_is_held_out_of_each_shard():
-    results = run_on(4, parts=uneven, validation=0.25)
-    assert len({tuple(history.validation_loss) for _, history, _ in results}) == 1
-    assert len(results[0][1].validation_loss) == 3
-    for error in run_on(4, {"x": np.ones((4, 3, 2)), "y": np.ones((4, 1))}, validation=0.25):
-        assert isinstance(error, ValueError) and "validation must hold at least one sequence" in str(error)
-
-
-def test_early_stopping_is_decided_once_and_the_best_parameters_are_restored():
-    results = run_on(3, epochs=60, early_stopping=2, validation=0.3, optimizer=Adam(0.05))
-    assert len({len(history) for _, history, _ in results}) == 1 and len(results[0][1]) < 60
-    for flat, history, _ in results:
-        assert_same_bits(flat, results[0][0])
-        assert history.fingerprint == results[0][1].fingerprint
-
-
-def test_callbacks_checkpoint_and_progress_are_those_of_rank_0(tmp_path, monkeypatch):
-    calls, bars = [], []
-
-    def train(comm):
-        x, y = sums()
-        m = model()
-
-        def callback(trained, history):
-            calls.append((comm.rank, trained is m))
-            return len(history) == 2
-
-        path = tmp_path / str(comm.rank)
-        own = shard(x, comm.rank, 3), shard(y, comm.rank, 3)
-        return fit(m, *own, epochs=9, seed=0, comm=comm, callbacks=[callback], checkpoint=path, progress=True)
-
-    from lstm_fast.train import trainer
-    from lstm_fast.train.progress_bar import NoBar
-
-    monkeypatch.setattr(trainer, "progress_bar", lambda is_shown, *_: bars.append(is_shown) or NoBar())
-    histories = on_ranks(3, train)
-    assert [len(history) for history in histories] == [2, 2, 2] and calls == [(0, True)] * 2
-    assert [path.name for path in tmp_path.iterdir()] == ["0"] and sorted(bars) == [False, False, True]
-
-
-def test_all_start_from_the_parameters_of_rank_0_without_a_seed_too():
-    def train(comm):
-        x, y = sums()
-        m = SequenceModel(lf.LSTM(2, 8, batch_first=True, dropout=0.2, num_layers=2), 1)
-        before = m.flat_parameters
-        fit(m, shard(x, comm.rank, 3), shard(y, comm.rank, 3), optimizer=SGD(1e-9), epochs=2, comm=comm)
-        return before, m.flat_parameters
-
-    results = on_ranks(3, train)
-    for _, after in results:
-        assert_same_bits(after, results[0][1])
-        np.testing.assert_allclose(after, results[0][0], atol=1e-6)
-
-
-def test_ranks_of_one_machine_share_its_processors(monkeypatch):
-    monkeypatch.setattr(ranks.os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    assert on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each()) == [3] * 4
-    monkeypatch.setattr(ranks.socket, "gethostname", lambda: str(id(object())))  # each on a machine of its own
-    names = iter("aabc")
-    monkeypatch.setattr(ranks.socket, "gethostname", lambda: next(names))
-    assert sorted(on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each())) == [6, 6, 12, 12]
-
-
-def test_a_communicator_is_asked_for_by_its_methods():
-    with pytest.raises(TypeError, match="comm must be a communicator of mpi4py .*, got builtins.int|got int"):
-        run(model(), comm=3)
-    assert isinstance(ThreadComm, type)

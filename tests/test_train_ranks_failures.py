@@ -41,7 +41,7 @@ def errors(results):
 
 
 def told(results, rank, kind, words):
-    """Whether this rank raised an error of its own, and every other one that says so."""
+    """Whether this rank raised this error, and every other rank a RankError that names it."""
     own = errors(results).pop(rank)
     assert type(own) is kind and words in str(own), own
     for one in errors(results)[:rank] + errors(results)[rank + 1 :]:
@@ -190,7 +190,9 @@ def test_ranks_whose_parameters_come_apart_are_found(monkeypatch):
     monkeypatch.setattr(Adam, "step", drifting)
     results = run_on(3, lambda comm, arguments: arguments.update(optimizer=Adam(1e-2)))
     for error in errors(results):
-        assert isinstance(error, RuntimeError) and "rank 1 has other parameters than rank 0 after epoch 0" in str(error)
+        assert isinstance(error, RuntimeError) and "rank 1 has different parameters from rank 0 after epoch 0" in str(
+            error
+        )
 
 
 def test_errors_survive_pickling():

@@ -1,38 +1,18 @@
-"""fit(truncate=, burn_in=): windows of long series with the state carried, beside full backpropagation."""
+"""fit(truncate=, burn_in=): windows of long series with the state carried, compared with full backpropagation."""
 
-import os
-import signal
-import time
 import tracemalloc
 
 import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, SequenceModel, Trainer, fit
+from lstm_fast.train import SGD, SequenceModel, Trainer, fit
 from lstm_fast.train.windows import WindowPlan
 from optional import needs
-from scripts import start
 from tolerances import assert_same_bits
+from truncated_cases import LENGTHS, MASKS, X, Y, model, rng, trained
 
 pytestmark = needs("safetensors")
-
-MASKS = dict(num_layers=2, dropout=0.3, recurrent_dropout=0.2, zoneout=0.1)
-OPTIONS = dict(batch_size=3, seed=1, epochs=2, optimizer=Adam(1e-2))
-rng = np.random.default_rng(0)
-X, Y = rng.standard_normal((8, 20, 3)), rng.standard_normal((8, 20, 1))
-LENGTHS = np.array([20, 3, 11, 0, 17, 6, 20, 9])
-
-
-def model(seed=0, rnn=False, **options):
-    network = lf.RNN if rnn else lf.LSTM
-    options = dict(batch_first=True, dtype=np.float64) | options
-    return SequenceModel(network(3, 5, seed=seed, **options), 1, "all", seed=seed)
-
-
-def trained(m, x=X, y=Y, **options):
-    history = fit(m, x, y, **OPTIONS | options)
-    return m.flat_parameters, history
 
 
 def test_windows_cover_each_series_once_in_order_and_carry_its_row():
@@ -190,85 +170,6 @@ def test_symbols_are_cut_as_one_hot_vectors_are():
     assert history.validation_loss == other.validation_loss
 
 
-# ---- interruption ----
-
-
-def interrupted_at(step, train):
-    """Ctrl-C before a step of training."""
-    train_batch, count = Trainer._train_batch, 0
-
-    def interrupted(self, *arguments):
-        nonlocal count
-        count += 1
-        if count == step + 1:
-            os.kill(os.getpid(), signal.SIGINT)
-        train_batch(self, *arguments)
-
-    Trainer._train_batch = interrupted
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train()
-    finally:
-        Trainer._train_batch = train_batch
-
-
-@pytest.mark.parametrize("rnn", [False, True])
-def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, rnn):
-    options = dict(lengths=LENGTHS, truncate=4, burn_in=2, validation=(X[:2], Y[:2]), lr_schedule="cosine")
-    want, history = trained(model(rnn=rnn, **MASKS), **options)
-    n_windows = len(WindowPlan(LENGTHS, 3, 4, 2, np.arange(8)))
-    for step in range(0, 2 * n_windows, 3):
-        path = tmp_path / f"run{step}"
-        interrupted_at(step, lambda path=path: trained(model(rnn=rnn, **MASKS), **options, checkpoint=path))
-        got, other = trained(model(9, rnn=rnn, **MASKS), **options, checkpoint=path, resume=True, num_threads=2)
-        assert_same_bits(got, want)
-        assert other.loss == history.loss and other.validation_loss == history.validation_loss
-
-
-def test_a_killed_run_is_resumed_bit_for_bit_from_its_last_checkpoint_within_the_epoch(tmp_path):
-    script = f"""
-        os.chdir({str(tmp_path)!r})
-        from lstm_fast.train import Adam, SequenceModel, fit, trainer
-        trainer.SAVE_SECONDS = 0.0
-        x = rng.standard_normal((3, 400, 1))
-        def run(**options):
-            model = SequenceModel(lf.LSTM(1, 3, batch_first=True, dtype=np.float64, seed=0), 1, "all", seed=0)
-            return fit(model, x, x, truncate=4, burn_in=7, batch_size=2, epochs=4, seed=0, **options).fingerprint
-        print("go")
-        print(run(checkpoint="run", resume=True))
-        print(run())
-        """
-    turns = 0
-    while True:
-        process = start(script)
-        try:
-            assert process.stdout.readline() == "go\n", process.communicate()[1]
-            if turns < 3:
-                time.sleep(0.02)
-                process.kill()
-            result = process.communicate()[0].split()
-        finally:
-            process.kill()
-            process.communicate()
-        turns += 1
-        if len(result) == 2:
-            break
-        assert turns < 9
-    assert turns > 1 and result[0] == result[1] and sorted(os.listdir(tmp_path)) == ["run"]
-
-
-def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
-    options = dict(lengths=LENGTHS, truncate=4, shuffle=False)
-    path = tmp_path / "run"
-    interrupted_at(3, lambda: trained(model(), **options, checkpoint=path))
-    for other in (dict(truncate=None), dict(batch_size=2), dict(truncate=20)):
-        m = model(9)
-        before = m.flat_parameters
-        with pytest.raises(ValueError, match="must match the batches of this call"):
-            trained(m, **options | other, checkpoint=path, resume=True)
-        assert_same_bits(m.flat_parameters, before)
-
-
 # ---- arguments ----
 
 
@@ -280,7 +181,7 @@ def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
         (model, dict(burn_in=-1), "burn_in must be an integer of at least 0, got -1"),
         (model, dict(burn_in=True), "burn_in must be an integer of at least 0, got True"),
         (model, dict(burn_in=20), "burn_in must be below the length of the longest series, 20"),
-        (lambda: model(bidirectional=True), dict(truncate=4), "one direction, got bidirectional=True"),
+        (lambda: model(bidirectional=True), dict(truncate=4), "unidirectional network, got bidirectional=True"),
         (lambda: SequenceModel(model().lstm, 1), dict(burn_in=4), "readout=\"all\".*got readout='last'"),
         (lambda: SequenceModel(model().lstm, 1, "mean"), dict(truncate=4), "readout=\"all\".*got readout='mean'"),
     ],

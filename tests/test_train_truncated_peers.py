@@ -15,7 +15,7 @@ X, Y = rng.standard_normal((N, T, I)), rng.standard_normal((N, T, 1))
 
 
 def test_parameters_are_those_of_a_loop_with_detach():
-    """Rows of a batch take series of different lengths one after the other; each is a loop of its own in PyTorch."""
+    """Rows of a batch process series of different lengths one after the other; in PyTorch each is a separate loop."""
     lengths, truncate, burn_in, n_rows = [19, 8, 13, 2, 16], 5, 2, 2
     model = SequenceModel(lf.LSTM(I, H, 2, batch_first=True, dtype=np.float64, seed=0), 1, "all", seed=0)
     lstm, head = torch.nn.LSTM(I, H, 2, batch_first=True).double(), torch.nn.Linear(H, 1).double()

@@ -54,7 +54,7 @@ def test_norms_of_a_plain_network_vanish_where_its_gradient_does():
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
 def test_masks_have_their_probability(p):
-    """h of a layer that keeps everything but what zoneout hits; 10000 elements: within 4 standard deviations."""
+    """h of a layer with zoneout; 10000 elements: within 4 standard deviations."""
     module = lf.LSTM(1, 500, zoneout=(p, 0), seed=0)
     x = np.random.default_rng(0).standard_normal((20, 1, 1))
     output, _, _ = module.forward(x)

@@ -1,4 +1,4 @@
-"""Test vectors: the files beside this version hold, on every instruction set; a changed bit in one of them is found."""
+"""Test vectors: those of this version pass on every instruction set; a changed bit in one of them is detected."""
 
 import json
 import re

@@ -23,7 +23,7 @@ GRADIENT = {torch.float32: 8e-6, torch.float64: 1e-13}
 
 
 def twin(module):
-    """Our module with equal parameters of its own."""
+    """Our module with a copy of the parameters."""
     return lf.torch.accelerate(copy.deepcopy(module))
 
 

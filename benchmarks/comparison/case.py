@@ -1,4 +1,4 @@
-"""A row of the table: a shape, who runs it, and what its arithmetic amounts to."""
+"""A row of the table: a shape, the frameworks that run it, and its number of operations."""
 
 from typing import NamedTuple
 

@@ -42,7 +42,7 @@ def _best(row):
 
 
 def float32_table(results):
-    """The main regimes of float32 beside the fastest peer and PyTorch."""
+    """The main regimes of float32 compared with the fastest peer and PyTorch."""
     yield "| T, B, I, H | | lstm_fast | best peer | PyTorch 2.13 | of the limit | spread |"
     yield "|---|---|---|---|---|---|---|"
     for row in (row for row in results["rows"] if row["regime"] in FLOAT32 and ours(row)):
@@ -55,9 +55,9 @@ def float32_table(results):
 
 
 def format_table(results, regime):
-    """A regime of a format beside float32 and the fastest peer in the same format, with the errors of both."""
+    """A format compared with float32 and the fastest peer in the same format, with the errors of both."""
     kind = "gradients" if regime == "bfloat16-training" else "error"
-    yield f"| T, B, I, H | | lstm_fast | float32 | best peer | {kind} | its {kind} | spread |"
+    yield f"| T, B, I, H | | lstm_fast | float32 | best peer | {kind} | peer's {kind} | spread |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in (row for row in results["rows"] if row["regime"] == regime and ours(row)):
         peer, _ = best_peer(row)
@@ -72,7 +72,7 @@ def format_table(results, regime):
 
 def stack_table(results):
     """One step of several layers: median and 99th percentile."""
-    yield "| layers × H | format | lstm_fast | 99th percentile | float32 | best peer | its 99th percentile | error |"
+    yield "| layers × H | format | lstm_fast | 99th percentile | float32 | best peer | peer's 99th percentile | error |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in (row for row in results["rows"] if row["regime"] == "stack" and ours(row)):
         peer, _ = best_peer(row)
@@ -97,6 +97,6 @@ def format_sections(results, level="###"):
 
 
 def all_tables(results):
-    """Everything that a result file has for the page."""
+    """All tables of a result file."""
     yield from float32_table(results)
     yield from format_sections(results)

@@ -124,7 +124,7 @@ class Children:
         self._pythons, self._children = pythons, {}
 
     def of(self, framework, n_threads, isa=None, format=None):
-        """The one of a framework; with a format of its own, so that amx.py tells what that format has asked for."""
+        """The process of a framework; each format has a separate one, so that amx.py can tell which format uses AMX."""
         key = framework, n_threads, isa, format
         if key not in self._children:
             python = self._pythons.get(framework, sys.executable)

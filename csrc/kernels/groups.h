@@ -8,14 +8,15 @@
 #include "../real.h"
 #include "table.h"
 #include "tile.h"
+#include "tiles.h"
 #include "vector.h"
 
 /* Rows and panels whose sums go to the cell together, at most GROUP_VECTORS vectors of units: 5-8 % faster steps at
  * H = 32 and 64 than running the cell after each tile of 3 rows (12 and 48 vectors are about as good). A single row is
  * not grouped: its next tile, bound by reading weights, overlaps with the cell (grouping cost 6-9 % up to H = 64).
  * Tried: splitting deep panels into parts that stay in L1, with the sums kept in the group (-3 to 3 % for H >= 128);
- * prefetching the next panel (7-10 % slower); for one row, prefetching 4 or 8 KB of the next tile before the cell, or a
- * few steps ahead within a tile (no gain, and 5-13 % slower: the load ports are the limit). */
+ * prefetching the next panel of weights that fit the L2 (2-10 % slower); for one row, prefetching 4 or 8 KB of the next
+ * tile before the cell, or a few steps ahead within a tile (no gain, and 5-13 % slower: the load ports are the limit). */
 #define GROUP_VECTORS 24
 struct group {
     const struct lstm_step *step;

@@ -14,41 +14,54 @@
 
 /* ---- products with the weights ----------------------------------------------------------------------------------- */
 
-/* y[c] = sum of d_gates[unit][gate] w[gate * H + unit][c] over units and, within a unit, gates, for n columns. */
-ALWAYS_INLINE void lane_columns(const int n, int64_t H, const real *d_gates, const real *w, int64_t columns, vec *y) {
+/* y[r][c] = sum of d_gates[r][unit][gate] w[gate * H + unit][c] over units and, within a unit, gates, for n columns. */
+ALWAYS_INLINE void lane_columns(const int rows, const int n, int64_t H, const real *d_gates, const real *w,
+                                int64_t columns, real *to) {
     const int64_t per_block = LSTM_SUM_BLOCK / LSTM_GATES;
+    vec y[MOST_SUMS];
     UNROLL
-    for (int j = 0; j < n; j++) y[j] = zero();
+    for (int j = 0; j < rows * n; j++) y[j] = zero();
     for (int64_t begin = 0; begin < H; begin += per_block) {
         const int64_t end = H - begin < per_block ? H : begin + per_block;
-        vec acc[8];
+        vec acc[MOST_SUMS];
         UNROLL
-        for (int j = 0; j < n; j++) acc[j] = zero();
+        for (int j = 0; j < rows * n; j++) acc[j] = zero();
         for (int64_t u = begin; u < end; u++) {
             UNROLL
             for (int gate = 0; gate < LSTM_GATES; gate++) {
-                const vec d = load(d_gates + (u * LSTM_GATES + gate) * VL);
                 const real *row = w + (gate * H + u) * columns * VL;
+                vec d[LANE_ROWS];
                 UNROLL
-                for (int j = 0; j < n; j++) acc[j] = vfma(d, load(row + j * VL), acc[j]);
+                for (int r = 0; r < rows; r++) d[r] = load(d_gates + ((r * H + u) * LSTM_GATES + gate) * VL);
+                UNROLL
+                for (int j = 0; j < n; j++) {
+                    const vec l = load(row + j * VL);
+                    UNROLL
+                    for (int r = 0; r < rows; r++) acc[r * n + j] = vfma(d[r], l, acc[r * n + j]);
+                }
             }
         }
         UNROLL
-        for (int j = 0; j < n; j++) y[j] += acc[j];
+        for (int j = 0; j < rows * n; j++) y[j] += acc[j];
+    }
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int j = 0; j < n; j++) store(to + (r * columns + j) * VL, y[r * n + j]);
     }
 }
 
-NEVER_INLINE void lane_product_backward(int64_t H, const real *d_gates, const real *w, int64_t columns, real *to) {
-    vec y[8];
-    for (int64_t c = 0, n; c < columns; c += n) {
-        n = columns - c >= 8 ? 8 : columns - c >= 4 ? 4 : 1;
-        if (n == 8)
-            lane_columns(8, H, d_gates, w + c * VL, columns, y);
-        else if (n == 4)
-            lane_columns(4, H, d_gates, w + c * VL, columns, y);
-        else
-            lane_columns(1, H, d_gates, w + c * VL, columns, y);
-        for (int64_t j = 0; j < n; j++) store(to + (c + j) * VL, y[j]);
+/* Of rows_at_once. */
+NEVER_INLINE void lane_product_backward(int64_t n_rows, int64_t H, const real *d_gates, const real *w, int64_t columns,
+                                        real *to) {
+    int64_t c = 0;
+    for (; LANE_ROWS == 4 && n_rows == 4 && c + 4 <= columns; c += 4)
+        lane_columns(LANE_ROWS, 4, H, d_gates, w + c * VL, columns, to + c * VL);
+    for (; n_rows == 2 && c + 4 <= columns; c += 4) lane_columns(2, 4, H, d_gates, w + c * VL, columns, to + c * VL);
+    for (int64_t begin = c; n_rows; n_rows--, d_gates += LSTM_GATES * H * VL, to += columns * VL) {
+        for (c = begin; c + 8 <= columns; c += 8) lane_columns(1, 8, H, d_gates, w + c * VL, columns, to + c * VL);
+        for (; c + 4 <= columns; c += 4) lane_columns(1, 4, H, d_gates, w + c * VL, columns, to + c * VL);
+        for (; c < columns; c++) lane_columns(1, 1, H, d_gates, w + c * VL, columns, to + c * VL);
     }
 }
 
@@ -56,7 +69,8 @@ NEVER_INLINE void lane_product_backward(int64_t H, const real *d_gates, const re
 
 /* Rows that wait for their block to be complete: x and h_prev, and d_gates. */
 struct lane_block {
-    real *left, *right; /* (n, I + H) and (n, H, 4) vectors */
+    real *left;  /* (n, I + H) vectors */
+    real *right; /* (H, LSTM_SUM_BLOCK, 4): the rows of a unit together, which L1 holds */
     int64_t n;
     bool is_first; /* nothing in the sums yet */
     real *sums;    /* (H, 4, I + H + 1) vectors, the bias last */
@@ -93,9 +107,9 @@ ALWAYS_INLINE void lane_outer(const int columns, const struct lane_block *s, con
 
 /* Adds the block to the sums. */
 NEVER_INLINE void add_lane_block(struct lane_block *s, int64_t columns, int64_t H) {
-    const int64_t left_step = columns * VL, right_step = LSTM_GATES * H * VL, row = (columns + 1) * VL;
+    const int64_t left_step = columns * VL, right_step = LSTM_GATES * VL, row = (columns + 1) * VL;
     for (int64_t u = 0; s->n && u < H; u++) {
-        const real *right = s->right + u * LSTM_GATES * VL;
+        const real *right = s->right + u * LSTM_SUM_BLOCK * right_step;
         real *y = s->sums + u * LSTM_GATES * row;
         int64_t c = 0;
         for (; c + 4 <= columns; c += 4)
@@ -143,6 +157,8 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     for (int64_t u = 0; u < H; u++) {
         const vec new_c = load(c + u * VL), tanh_c = cell_activation(NULL, new_c), d = load(d_h + u * VL);
         const vec o = load(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL);
+        for (int g = 0; g < LSTM_GATES; g++) PREFETCH_TAPE(gates + ((u - H) * LSTM_GATES + g) * VL, 0);
+        PREFETCH_TAPE(c_prev + (u - H) * VL, 0);
         const struct unit_gradients states = {
             .c = new_c,
             .c_prev = load(c_prev + u * VL),
@@ -154,51 +170,63 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     }
 }
 
+/* Adds row r, number b of step t, to the block of the weight gradients. */
+static void take_row(const struct lstm_lanes *a, const struct lane_tape *tape, int64_t t, int64_t b,
+                     const real *d_gates, struct lane_block *block) {
+    const int64_t I = a->input_size, H = a->hidden_size, r = t * a->B + b;
+    real *to = block->left + block->n * (I + H) * VL, *right = block->right + block->n * LSTM_GATES * VL;
+    into_lanes(I, lane_row(&a->x, t, b), a->x.model_stride, to);
+    if (t)
+        memcpy(to + I * VL, tape->h + (r - a->B) * H * VL, (size_t)(H * VL) * sizeof(real));
+    else
+        into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, a->B * H, to + I * VL);
+    for (int64_t u = 0; u < H; u++) {
+        UNROLL
+        for (int g = 0; g < LSTM_GATES; g++)
+            store(right + (u * LSTM_SUM_BLOCK * LSTM_GATES + g) * VL, load(d_gates + (u * LSTM_GATES + g) * VL));
+    }
+    if (++block->n == LSTM_SUM_BLOCK) add_lane_block(block, I + H, H);
+}
+
 /* The kernel. The blocks of the weight gradients begin with the last row, and again with each chunk of backward.h. */
 static void lanes_backward(const struct lstm_lanes *a) {
     const int64_t T = a->T, B = a->B, I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, state = B * H * VL;
     const int64_t most = LSTM_GRADIENT_ROWS / B > 1 ? LSTM_GRADIENT_ROWS / B : 1, chunk = T < most ? T : most;
     const struct lane_tape tape = lane_tape_of(a);
     struct lane_weights w;
-    real *d_c = pack_lanes(a, a->workspace, &w), *d_next = d_c + state, *d_h = d_next + B * G * VL;
-    real *d_output = d_h + H * VL, *d_x = d_output + H * VL;
-    struct lane_block block = {.left = d_x + I * VL, .is_first = true};
+    real *d_c = pack_lanes(a, a->workspace, &w), *d_next = d_c + state, *d_hs = d_next + B * G * VL;
+    real *d_output = d_hs + LANE_ROWS * H * VL, *d_x = d_output + H * VL;
+    struct lane_block block = {.left = d_x + LANE_ROWS * I * VL, .is_first = true};
     block.right = block.left + LSTM_SUM_BLOCK * (I + H) * VL, block.sums = block.right + LSTM_SUM_BLOCK * G * VL;
     states_into_lanes(a, a->d_c_n, d_c);
     for (int64_t t = T - 1, left = chunk; t >= 0; t--) {
-        for (int64_t b = B - 1; b >= 0; b--) {
-            const int64_t r = t * B + b;
-            real *d_gates = d_next + b * G * VL;
-            if (t == T - 1)
-                into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + b * H : NULL, B * H, d_h);
-            else
-                lane_product_backward(H, d_gates, w.hh, H, d_h);
-            if (a->d_output.data) {
-                into_lanes(H, lane_row(&a->d_output, t, b), a->d_output.model_stride, d_output);
-                for (int64_t u = 0; u < H; u++) store(d_h + u * VL, load(d_h + u * VL) + load(d_output + u * VL));
+        for (int64_t b = B, n; b > 0;) {
+            n = rows_at_once(b), b -= n;
+            if (t < T - 1) lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
+            for (int64_t k = n - 1; k >= 0; k--) {
+                const int64_t row = b + k, r = t * B + row;
+                real *d_h = d_hs + k * H * VL, *d_gates = d_next + row * G * VL;
+                if (t == T - 1) into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + row * H : NULL, B * H, d_h);
+                if (a->d_output.data) {
+                    into_lanes(H, lane_row(&a->d_output, t, row), a->d_output.model_stride, d_output);
+                    for (int64_t u = 0; u < H; u++) store(d_h + u * VL, load(d_h + u * VL) + load(d_output + u * VL));
+                }
+                lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
+                lane_norms(H, d_c + row * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
+                lane_cells_backward(H, tape.gates + r * G * VL, tape.c + r * H * VL, tape.c + (r + B) * H * VL, d_h,
+                                    d_c + row * H * VL, d_gates);
+                take_row(a, &tape, t, row, d_gates, &block);
             }
-            lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
-            lane_norms(H, d_c + b * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
-            lane_cells_backward(H, tape.gates + r * G * VL, tape.c + r * H * VL, tape.c + (r + B) * H * VL, d_h,
-                                d_c + b * H * VL, d_gates);
-            if (a->d_x.data) {
-                lane_product_backward(H, d_gates, w.ih, I, d_x);
-                out_of_lanes(I, d_x, lane_row(&a->d_x, t, b), a->d_x.model_stride);
-            }
-            real *to = block.left + block.n * (I + H) * VL;
-            into_lanes(I, lane_row(&a->x, t, b), a->x.model_stride, to);
-            if (t)
-                memcpy(to + I * VL, tape.h + (r - B) * H * VL, (size_t)(H * VL) * sizeof(real));
-            else
-                into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, B * H, to + I * VL);
-            memcpy(block.right + block.n * G * VL, d_gates, (size_t)(G * VL) * sizeof(real));
-            if (++block.n == LSTM_SUM_BLOCK) add_lane_block(&block, I + H, H);
+            if (!a->d_x.data) continue;
+            lane_product_backward(n, H, d_next + b * G * VL, w.ih, I, d_x);
+            for (int64_t k = 0; k < n; k++)
+                out_of_lanes(I, d_x + k * I * VL, lane_row(&a->d_x, t, b + k), a->d_x.model_stride);
         }
         if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
     }
     for (int64_t b = 0; b < B; b++) {
-        lane_product_backward(H, d_next + b * G * VL, w.hh, H, d_h);
-        out_of_lanes(H, d_h, (real *)a->d_h_0 + b * H, B * H);
+        lane_product_backward(1, H, d_next + b * G * VL, w.hh, H, d_hs);
+        out_of_lanes(H, d_hs, (real *)a->d_h_0 + b * H, B * H);
     }
     states_out_of_lanes(a, d_c, a->d_c_0);
     unpack_lanes(a, block.sums);

@@ -13,6 +13,7 @@
 #include "../real.h"
 #include "table.h"
 #include "tile.h"
+#include "tiles.h"
 #include "vector.h"
 
 /* One panel and one block of b for one sum. */
@@ -32,9 +33,9 @@ ALWAYS_INLINE void outer_tile(const struct tile_shape shape, const void *block, 
     const struct lstm_rows a = {(real *)s->a + row / TILE_ROWS * s->a_tile, 1, NULL};
     struct left_operand left = left_rows(shape.rows, &a, 0);
     left.step = TILE_ROWS;
-    const struct right_operand right = {s->b, shape.width * VL, 0};
+    const struct right_operand right = {.data = s->b, .step = shape.width * VL};
     vec acc[TILE_VECTORS];
-    multiply_block(one_panel, LSTM_FORMAT_REAL, 1, s->depth, left, right, acc);
+    multiply_block(one_panel, LSTM_FORMAT_REAL, 1, false, s->depth, left, right, acc);
     if (s->add) {
         UNROLL
         for (int k = 0; k < n; k++) acc[k] += load(y + k * VL);

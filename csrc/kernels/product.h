@@ -7,6 +7,7 @@
 #include "../real.h"
 #include "table.h"
 #include "tile.h"
+#include "tiles.h"
 #include "vector.h"
 
 /* Stores the sums of a tile, n vectors starting at a column. */
@@ -29,8 +30,9 @@ ALWAYS_INLINE void product_tile(const struct tile_shape shape, const enum lstm_f
     const int n = shape.panels * shape.width;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     vec sums[TILE_VECTORS];
-    multiply_tile(shape, format, gates_per_unit, s->depth, left_rows(shape.rows, &s->a, row),
-                  packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel),
+    struct right_operand b = packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel);
+    if (may_prefetch(shape, format) && gates_per_unit == 1) prefetch_next_panel(&b, s->depth, s->n_columns, row, false);
+    multiply_tile(shape, format, gates_per_unit, s->depth, left_rows(shape.rows, &s->a, row), b,
                   s->bias ? (struct sums){(real *)s->bias + column, 0} : zero_sums(), sums_of_tile(shape, sums));
     store_sums(s, row, column, shape.rows, n, sums);
 }

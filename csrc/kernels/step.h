@@ -16,11 +16,12 @@
 #include "norm.h"
 #include "table.h"
 #include "tile.h"
+#include "tiles.h"
 #include "vector.h"
 
 /* The products of a tile, starting from the hoisted input projection or from bias + x W_ih^T computed here, which has
  * the same bits. */
-ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
+ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format, const int n_gates,
                                  const struct lstm_step *s, int64_t row, int64_t panel, struct sums sums) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     struct sums start = {s->gates + row * s->gates_stride + column, s->gates_stride};
@@ -31,8 +32,10 @@ ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_
         start = sums;
     } else
         prefetch_sums(shape, start);
-    multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row),
-                  packed_panel(shape, format, s->weight_hh, s->h_size, panel), start, sums);
+    struct right_operand weights = packed_panel(shape, format, s->weight_hh, s->h_size, panel);
+    if (may_prefetch(shape, format))
+        prefetch_next_panel(&weights, s->h_size, s->hidden_size * n_gates, row, s->descending);
+    multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row), weights, start, sums);
 }
 
 /* ---- LSTM: a panel is the four gates of one vector of units ------------------------------------------------------ */
@@ -123,13 +126,14 @@ ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_f
                                 int64_t row, int64_t panel) {
     if (shape.rows == 1) {
         vec sums[TILE_VECTORS];
-        step_products(shape, format, block, row, panel, sums_of_tile(shape, sums));
+        step_products(shape, format, LSTM_GATES, block, row, panel, sums_of_tile(shape, sums));
         update(block, row, panel, shape.rows, shape.panels, sums);
         return;
     }
     const struct group *group = block;
     vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-    step_products(shape, format, group->step, row, panel, (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
+    step_products(shape, format, LSTM_GATES, group->step, row, panel,
+                  (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -173,7 +177,7 @@ NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t pan
 
 ALWAYS_INLINE void rnn_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
     vec sums[TILE_VECTORS];
-    step_products(shape, LSTM_FORMAT_REAL, block, row, panel, sums_of_tile(shape, sums));
+    step_products(shape, LSTM_FORMAT_REAL, 1, block, row, panel, sums_of_tile(shape, sums));
     update_rnn(block, row, panel, shape.rows, shape.panels * shape.width, sums);
 }
 TILE_TABLE(rnn_tile, rnn_tiles)

@@ -12,6 +12,7 @@
 #include "norm.h"
 #include "table.h"
 #include "tile.h"
+#include "tiles.h"
 #include "vector.h"
 
 /* d_h_next of a tile: computed from the gate gradients of the following step, or given. */

@@ -55,10 +55,11 @@ ALWAYS_INLINE struct left_operand left_rows(const int rows, const struct lstm_ro
     return left;
 }
 
-/* Columns of b in a format: b[k + 1] is `step` numbers after b[k], panels are `panel` numbers apart. */
+/* Columns of b in a format: b[k + 1] is `step` numbers after b[k], panels are `panel` numbers apart. Large tiles
+ * prefetch what lies `ahead` bytes after each b[k]; 0: nothing. */
 struct right_operand {
     const void *data;
-    int64_t step, panel;
+    int64_t step, panel, ahead;
 };
 
 /* Packed weights of depth k, starting at a panel. A packed panel is [k][width][VL], one contiguous stream. */
@@ -66,7 +67,25 @@ ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, c
                                                 const void *packed, int64_t depth, int64_t panel) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL, step = shape.width * VL;
     const int64_t bytes = lstm_format_bytes(format, sizeof(real));
-    return (struct right_operand){(const char *)packed + column * depth * bytes, step, depth * step};
+    return (struct right_operand){
+        .data = (const char *)packed + column * depth * bytes, .step = step, .panel = depth * step};
+}
+
+/* Tiles with enough arithmetic for each k to prefetch at no cost. */
+ALWAYS_INLINE bool may_prefetch(const struct tile_shape shape, const enum lstm_format format) {
+    return shape.rows == TILE_ROWS && shape.width == LSTM_PANEL_VECTORS && format == LSTM_FORMAT_REAL;
+}
+
+/* The tiles of a panel of `depth` prefetch the panel that comes next, one line of each k per tile, if the b of all
+ * panels exceeds the L2: otherwise the first tile of each panel waits for L3 (12-15 % of a forward pass of H = 1024,
+ * B = 32). Smaller b are excluded because the prefetches cost 2 % there. */
+#define PREFETCHED_BYTES ((int64_t)4 << 20)
+ALWAYS_INLINE void prefetch_next_panel(struct right_operand *right, int64_t depth, int64_t n_columns, int64_t row,
+                                       bool descending) {
+    const int64_t bytes = sizeof(real), row_bytes = right->step * bytes;
+    const int64_t line = row / TILE_ROWS * 64, panel_bytes = depth * row_bytes;
+    if (UNLIKELY(depth * n_columns * bytes > PREFETCHED_BYTES) && line < row_bytes)
+        right->ahead = line + (descending ? -panel_bytes : panel_bytes);
 }
 
 /* A vector of weights as `real`. Widening is exact, so the sums equal those of real weights with the same values. */
@@ -102,8 +121,8 @@ ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm
  * 5-18 % faster there, no difference otherwise. Unrolling by four is no faster and makes the library a quarter
  * larger.) */
 ALWAYS_INLINE void multiply_block(const struct tile_shape shape, const enum lstm_format format,
-                                  const int gates_per_unit, int64_t depth, struct left_operand left,
-                                  struct right_operand right, vec *acc) {
+                                  const int gates_per_unit, const bool prefetches, int64_t depth,
+                                  struct left_operand left, struct right_operand right, vec *acc) {
     const int64_t b_step = right.step * lstm_format_bytes(format, sizeof(real));
     const real *a = left.first;
     const char *b = right.data;
@@ -111,8 +130,10 @@ ALWAYS_INLINE void multiply_block(const struct tile_shape shape, const enum lstm
     for (int k = 0; k < shape.rows * shape.panels * shape.width; k++) acc[k] = broadcast((real)0);
     if (gates_per_unit == 1) {
         UNROLL_BY(2)
-        for (int64_t k = 0; k < depth; k++, b += b_step)
+        for (int64_t k = 0; k < depth; k++, b += b_step) {
+            if (prefetches) __builtin_prefetch(b + right.ahead, 0, 2);
             multiply_one_k(shape, format, a + k * left.step, left.apart, b, right.panel, acc);
+        }
         return;
     }
     for (int64_t done = 0; done < depth; done += VL, a += gates_per_unit * VL) {
@@ -166,9 +187,11 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
         vec acc[TILE_VECTORS];
         const int64_t block = left_over < per_block ? left_over : per_block;
         if (shape.rows == 1 && block == per_block) /* a constant: 1-3 % of a step of one row */
-            multiply_block(shape, format, gates_per_unit, per_block, left, right, acc);
+            multiply_block(shape, format, gates_per_unit, false, per_block, left, right, acc);
+        else if (may_prefetch(shape, format) && right.ahead)
+            multiply_block(shape, format, gates_per_unit, true, block, left, right, acc);
         else
-            multiply_block(shape, format, gates_per_unit, block, left, right, acc);
+            multiply_block(shape, format, gates_per_unit, false, block, left, right, acc);
         UNROLL
         for (int r = 0; r < shape.rows; r++) {
             UNROLL
@@ -181,106 +204,6 @@ ALWAYS_INLINE void multiply_tile(const struct tile_shape shape, const enum lstm_
         right.data = (const char *)right.data + block * gates_per_unit * right.step * b_bytes;
         left_over -= block;
     } while (left_over > 0);
-}
-
-/* ---- all tiles of a block ---------------------------------------------------------------------------------------- */
-
-/* A tile function, and a table of one per shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width]
- * one panel of that width, [0][TILE_PAIR] two full panels of one row and [0][TILE_PAIR + 1] three; this one is NULL in
- * most tables. */
-typedef void tile_function(const void *block, int64_t row, int64_t panel);
-typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 3];
-#define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
-
-/* clang-format off */
-/* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
- * instances. TILE_FULL_TABLE is for bodies whose panels are always full, and TILE_TRIPLE_TABLE for that one of them
- * which also takes three panels of one row: everywhere, this would be 2 % of the library. */
-#define TILE_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) \
-    static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};
-#define TILE_FULL_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) \
-    static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_FULL_ENTRIES, body)};
-#if PAIRS_BELOW
-#define TILE_TRIPLE_TABLE(body, table) \
-    FOR_EACH_TILE_ROWS(TILE_FULL_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) TILE_ROW_FUNCTION(body, triple, 3) \
-    static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_TRIPLE_ENTRIES, body)};
-#else
-#define TILE_TRIPLE_TABLE TILE_FULL_TABLE
-#endif
-
-#define TILE_FUNCTION(body, rows, n) \
-    static void body##_##rows##_##n(const void *block, int64_t row, int64_t panel) { \
-        const struct tile_shape shape = {rows, n ? 1 : TILE_PANELS(rows), n ? n : LSTM_PANEL_VECTORS}; \
-        body(shape, block, row, panel); \
-    }
-#define TILE_ROW_FUNCTION(body, name, panels) \
-    static void body##_##name(const void *block, int64_t row, int64_t panel) { \
-        const struct tile_shape shape = {1, panels, LSTM_PANEL_VECTORS}; \
-        body(shape, block, row, panel); \
-    }
-#define TILE_FUNCTIONS(body, rows) \
-    TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
-    TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
-#define TILE_ENTRIES(body, rows) \
-    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4, \
-     rows == 1 ? body##_pair : NULL},
-#define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
-#define TILE_FULL_ENTRIES(body, rows) \
-    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL},
-#define TILE_TRIPLE_ENTRIES(body, rows) \
-    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL, \
-     rows == 1 ? body##_triple : NULL},
-
-#if TILE_ROWS == 6
-#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3) DO(x, 4) DO(x, 5) DO(x, 6)
-#elif TILE_ROWS == 3
-#define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3)
-#endif
-/* clang-format on */
-
-/* Vectors of panel p of n_vectors: LSTM_PANEL_VECTORS or, in the last, the remainder. */
-static inline int64_t panel_width(int64_t p, int64_t n_vectors) {
-    const int64_t left = n_vectors - p * LSTM_PANEL_VECTORS;
-    return left < LSTM_PANEL_VECTORS ? left : LSTM_PANEL_VECTORS;
-}
-
-/* How many of `full` full panels the next tile takes, of n_panels in all. One row takes three (or four) or two, so that
- * no single panel is left over if possible. */
-ALWAYS_INLINE int64_t panels_of_next_tile(int64_t n_rows, int64_t n_panels, int64_t full, bool has_triple) {
-    int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
-    if (n_rows == 1 && full == 3) return most == 3 || has_triple ? 3 : 2;
-    if (n_rows == 1 && (full == 2 || (full == 4 && most == 3))) return 2;
-    if (n_rows == 1 && n_panels < PAIRS_BELOW) most = 2;
-    return full >= most ? most : 1;
-}
-
-/* The outer loop runs over panels, the inner one over rows: a panel of weights stays in L1 for all rows. Rows are
- * balanced between tiles: seven are 4 + 3, not 6 + 1.
- *
- * descending: panels from the last to the first. Steps alternate the direction, so that the weights read last are still
- * in the cache; always in the same direction, a cache slightly too small for all of them would never hit. (One row: 7 %
- * at H = 48 and 64, 2-5 % at 128 to 320. Not done across calls of a single step: 0-5 %.) */
-static void for_each_tile(const tile_table table, const void *block, int64_t row_begin, int64_t row_end,
-                          int64_t panel_begin, int64_t panel_end, bool descending, int64_t n_vectors) {
-    const int64_t n_rows = row_end - row_begin, n_panels = panel_end - panel_begin;
-    const bool has_narrow = panel_width(panel_end - 1, n_vectors) < LSTM_PANEL_VECTORS; /* the last panel */
-    for (int64_t left = n_panels, done = 0, taken; left > 0; left -= taken, done += taken) {
-        const int64_t full = left - (has_narrow && !descending);
-        taken = descending && has_narrow && done == 0
-                    ? 1
-                    : panels_of_next_tile(n_rows, n_panels, full, table[0][TILE_PAIR + 1] != NULL);
-        const int64_t panel = descending ? panel_begin + left - taken : panel_begin + done;
-        const int64_t width = panel_width(panel, n_vectors);
-        const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
-        const int64_t shape = taken == 1 ? width : taken < most ? TILE_PAIR + taken - 2 : 0;
-        for (int64_t row = row_begin, rows; row < row_end; row += rows) {
-            const int64_t rows_left = row_end - row, tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
-            rows = (rows_left + tiles - 1) / tiles;
-            table[rows - 1][shape](block, row, panel);
-        }
-    }
 }
 
 #endif

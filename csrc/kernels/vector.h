@@ -4,7 +4,7 @@
  * From vector/<isa>.h:
  *     VECTOR_BYTES, vec, bits, lanes_u32      the types: vectors of real, of integers as wide, of 32-bit words
  *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h
- *     PAIRS_BELOW                             so many panels of one row are taken two by two, not TILE_PANELS(1)
+ *     PAIRS_BELOW                             fewer panels of one row are taken in pairs instead of TILE_PANELS(1)
  *     broadcast(s)
  *     vfma(a, b, c)                           a * b + c, rounded once (portable: twice)
  *     vfnma(a, b, c), vfnms(a, b, c)          c - a * b, -(a * b) - c, in the same way
@@ -13,6 +13,7 @@
  *     load_half(p)                            float32: VL numbers of IEEE half precision, widened exactly, subnormals
  *                                             included, in any floating-point mode
  *     HOLD(v)                                 keeps v in a register; GCC would otherwise load it again for each use
+ *     permute_two(a, indices, b)              optional: lanes of a (indices below VL) and b
  *     multiply_even(a, b), reverse_fours(v)   64-bit products of the even lanes; each four lanes in reverse */
 #ifndef LSTM_VECTOR_H
 #define LSTM_VECTOR_H

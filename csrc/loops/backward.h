@@ -24,6 +24,7 @@
 #include "backward_plan.h"
 #include "backward_recompute.h"
 #include "backward_stages.h"
+#include "backward_splits.h"
 #include "backward_steps.h"
 #include "backward_weights.h"
 #include "blocks.h"
@@ -38,14 +39,24 @@ static bool run_backward_pass(const struct backward_run *run, struct backward_pa
     for (int64_t end = step_end, begin; end > step_begin; end = begin) {
         begin = end - step_begin > run->plan.chunk_steps ? end - run->plan.chunk_steps : step_begin;
         int64_t first_row[LSTM_GRADIENT_ROWS + 1];
-        first_row[0] = 0;
-        for (int64_t step = begin; step < end; step++)
-            first_row[step + 1 - begin] = first_row[step - begin] + active_end(call, step, 0, call->B);
-        p->first_row = first_row;
+        begin_chunk(call, p, begin, end, first_row);
         effective_states_of_chunk(run, p, begin, end);
         if (call->recompute_gates && run->d.keeps_gates && !recompute_gates(run, p, begin, end)) return false;
-        if (backward_steps(run, p, begin, end) && backward_h(run, p, begin)) backward_x(run, p, begin, end);
+        if (backward_steps(run, p, begin, end) && backward_h(run, p)) backward_x(run, p, begin, end, p->direction > 0);
         if (!weight_gradients(run, p, begin, end)) return false;
+    }
+    return true;
+}
+
+/* All directions of a layer over one segment. False: interrupted. */
+static bool run_layer_backward(const struct backward_run *run, struct lstm_worker *worker, int64_t layer, int64_t begin,
+                               int64_t end) {
+    if (worker->size > 1 && run->team.split == LSTM_SPLIT_DIRECTIONS)
+        return backward_directions(run, worker, layer, end);
+    for (int64_t direction = 0; direction < run->args->call.model.num_directions; direction++) {
+        struct backward_pass p = plan_backward_pass(run, worker, layer, direction, begin);
+        p.is_first_product = end == longest_length(&run->args->call);
+        if (!run_backward_pass(run, &p, begin, end)) return false;
     }
     return true;
 }
@@ -119,19 +130,6 @@ static void learned_state_gradients(const struct backward_run *run) {
     }
 }
 
-/* The gradient of a layer's input, which is the output of the layer below, through the dropout between them. */
-static void dropout_backward(const struct backward_run *run, int64_t layer, int64_t begin, int64_t end,
-                             int64_t row_begin, int64_t row_end) {
-    const struct lstm_call *call = &run->args->call;
-    const struct lstm_sequence d = d_x_of_layer(run, layer, begin);
-    if (layer == 0 || call->dropout == 0) return;
-    for (int64_t r = row_begin; r < row_end; r++)
-        for (int64_t t = begin; t < end && t < row_length(call, r); t++) {
-            real *row = (real *)d.data + t * d.step_stride + r * d.row_stride;
-            apply_dropout(call, layer - 1, t, batch_row(call, r), run->d.output_width, row, row);
-        }
-}
-
 /* The packed sums at an offset, from `element` on; NULL if nothing was summed. */
 static const real *sums_at(const struct backward_run *run, int64_t offset, int64_t element) {
     if (!longest_length(&run->args->call)) return NULL;
@@ -173,18 +171,18 @@ static void backward_worker(struct lstm_worker *worker, void *arguments) {
     int64_t row_begin, row_end;
     share_rows(call, worker, &row_begin, &row_end);
     start_gradients(run, row_begin, row_end);
-    const bool shares_units = worker->size > 1 && run->team.split == LSTM_SPLIT_UNITS;
-    if (shares_units && !lstm_barrier(worker)) return;
+    const bool waits = worker->size > 1 && run->team.split != LSTM_SPLIT_ROWS;
+    if (waits && !lstm_barrier(worker)) return;
     for (int64_t end = T, begin; end > 0; end = begin) {
         begin = end > run->plan.segment_steps ? end - run->plan.segment_steps : 0;
+        if (waits && run->team.split == LSTM_SPLIT_LAYERS) {
+            if (!backward_wavefront(run, worker, begin, end)) return;
+            continue;
+        }
         for (int64_t layer = L - 1; layer >= 0; layer--) {
-            for (int64_t direction = 0; direction < D; direction++) {
-                struct backward_pass p = plan_backward_pass(run, worker, layer, direction, begin);
-                p.is_first_product = end == T;
-                if (!run_backward_pass(run, &p, begin, end)) return;
-            }
-            dropout_backward(run, layer, begin, end, row_begin, row_end);
-            if (shares_units && call->dropout > 0 && !lstm_barrier(worker)) return;
+            if (!run_layer_backward(run, worker, layer, begin, end)) return;
+            dropout_backward(run, layer, begin, begin, end, row_begin, row_end);
+            if (waits && call->dropout > 0 && !lstm_barrier(worker)) return;
         }
     }
     finish_gradients(run, row_begin, row_end);

@@ -27,10 +27,11 @@ struct backward_pass {
     int64_t direction, input_size, row_begin, row_end;
     bool has_stages, has_variant;
     bool shares_units;        /* workers share units instead of rows, and meet after each step */
+    int64_t begin, end;       /* of the chunk, in steps */
     const int64_t *first_row; /* of each step, among the active rows of the chunk; first_row[n_steps]: their number */
+    real *d_gates, *vector_terms; /* of the chunk */
     struct directed_sequence x, h, d_output, d_x;
     int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
-    bool adds_to_d_x;       /* the second direction */
     bool looks_up;          /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
     void *operands; /* of this worker, with a format that has groups */
@@ -57,8 +58,8 @@ static const real *gates_at_step(const struct backward_run *run, const real *gat
 }
 
 /* d_gates of row k of the chunk. */
-static real *d_gates_at(const struct backward_run *run, int64_t k) {
-    return backward_workspace(run, run->plan.d_gates) + k * run->plan.d_gates_stride;
+static real *d_gates_at(const struct backward_run *run, const struct backward_pass *p, int64_t k) {
+    return p->d_gates + k * run->plan.d_gates_stride;
 }
 
 /* The worker's panels of n columns: all of them if workers share rows. */
@@ -87,13 +88,13 @@ static struct lstm_step_backward step_arguments(const struct backward_run *run, 
                                    .groups = {.operands = p->operands},
                                    .update = kernels_of(&run->args->call)->update_backward,
                                    .descending = step & 1,
-                                   .d_gates = d_gates_at(run, k),
+                                   .d_gates = d_gates_at(run, p, k),
                                    .d_gates_stride = run->plan.d_gates_stride,
                                    .d_h_next = p->d_h,
                                    .d_h_next_stride = run->d.R,
                                    .gates_stride = run->d.gates_width,
                                    .c_stride = width,
-                                   .terms = backward_workspace(run, run->plan.vector_terms) + k * terms_stride,
+                                   .terms = p->vector_terms + k * terms_stride,
                                    .terms_stride = terms_stride};
     if (p->c) {
         s.gates = gates_at_step(run, p->gates, step, begin);

@@ -84,7 +84,6 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
         .has_stages = has_stages_backward(a),
         .has_variant = run->d.has_c && (lstm_has_variant(call) || model->proj_size),
         .shares_units = run->team.split == LSTM_SPLIT_UNITS && worker->size > 1,
-        .adds_to_d_x = direction > 0,
         .looks_up = lstm_looks_up(model, layer),
         .weight_ih = weights + packed.weight_ih,
         .weight_hh = weights + packed.weight_hh,
@@ -99,9 +98,14 @@ static struct backward_pass plan_backward_pass(const struct backward_run *run, s
         .d_weight_hr = backward_workspace(run, run->plan.d_packed + sums.weight_hr),
         .d_bias = backward_workspace(run, run->plan.d_packed + sums.bias),
         .d_vectors = backward_workspace(run, run->plan.d_packed + sums.vectors)};
+    const int64_t chunk = run->team.split == LSTM_SPLIT_LAYERS       ? layer
+                          : run->team.split == LSTM_SPLIT_DIRECTIONS ? direction
+                                                                     : 0;
+    p.d_gates = backward_workspace(run, run->plan.d_gates + chunk * run->plan.d_gates_bytes);
+    p.vector_terms = backward_workspace(run, run->plan.vector_terms + chunk * run->plan.vector_terms_bytes);
     if (p.has_variant) p.variant = variant_of(call, &run->d, p.vectors);
     plan_tape_of_pass(run, &p, index);
-    if (!p.shares_units) share_rows(call, worker, &p.row_begin, &p.row_end);
+    if (run->team.split == LSTM_SPLIT_ROWS) share_rows(call, worker, &p.row_begin, &p.row_end);
     /* Each worker writes the offsets of its own rows; all are complete after the next barrier. */
     int64_t *offsets = (int64_t *)((char *)a->workspace + run->plan.offsets);
     const int64_t row = p.row_begin, end = p.row_end, h_column = direction * R;

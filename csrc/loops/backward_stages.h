@@ -95,13 +95,13 @@ static void norms_backward(const struct backward_run *run, const struct backward
                            int64_t row, int64_t k, int64_t n_rows) {
     const struct lstm_kernels *kernels = kernels_of(&run->args->call);
     const int64_t width = run->d.gates_width, stride = run->plan.d_gates_stride;
-    real *terms = backward_workspace(run, run->plan.vector_terms) + k * run->plan.vector_terms_stride;
+    real *terms = p->vector_terms + k * run->plan.vector_terms_stride;
     struct lstm_norm_backward norm = {.n_rows = n_rows,
                                       .hidden_size = run->args->call.model.hidden_size,
                                       .a = gates_at_step(run, p->a_x, step, begin) + row * width,
                                       .a_stride = width,
                                       .weight = p->vectors + run->d.vectors.norm_ih,
-                                      .d = d_gates_at(run, k),
+                                      .d = d_gates_at(run, p, k),
                                       .d_a = backward_workspace(run, run->plan.d_a_x) + k * stride,
                                       .d_stride = stride,
                                       .terms = terms + run->d.vectors.norm_ih,

@@ -16,15 +16,15 @@
 /* ---- 1: the recurrence ------------------------------------------------------------------------------------------- */
 
 /* One step of rows [row, row_end), of which either all or none have a following step in this chunk. */
-static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
-                          int64_t row, int64_t row_end, bool has_next) {
+static bool backward_step(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t row,
+                          int64_t row_end, bool has_next) {
     const int64_t H = run->args->call.model.hidden_size;
     const struct panel_range panels = panels_of(run, p, H);
     const int64_t panel_flops = 2 * run->d.n_gates * H * LSTM_PANEL_VECTORS * run->d.vector;
     const int64_t rows_step = most_rows(run->args->call.model.format, block_size(row_end - row, panel_flops));
     const int64_t panel_step = block_size(panels.end - panels.begin, panel_flops * rows_step);
-    struct lstm_step_backward whole = step_arguments(run, p, step, begin);
-    if (has_next) whole.d_gates_next = d_gates_at(run, p->first_row[step + 1 - begin]);
+    struct lstm_step_backward whole = step_arguments(run, p, step, p->begin);
+    if (has_next) whole.d_gates_next = d_gates_at(run, p, p->first_row[step + 1 - p->begin]);
     for (; row < row_end; row += rows_step) {
         struct lstm_step_backward s = whole;
         advance_to_rows(p, &s, step, row, row_end - row < rows_step ? row_end : row + rows_step);
@@ -38,15 +38,16 @@ static bool backward_step(const struct backward_run *run, const struct backward_
     return true;
 }
 
-static bool backward_steps(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
+/* Steps [from, to) of the chunk, those after them being done. False: interrupted. */
+static bool backward_steps(const struct backward_run *run, const struct backward_pass *p, int64_t from, int64_t to) {
     const struct lstm_call *call = &run->args->call;
-    for (int64_t step = end - 1; step >= begin; step--) {
+    for (int64_t step = to - 1; step >= from; step--) {
         const int64_t row = p->row_begin, row_end = active_end(call, step, row, p->row_end);
-        const int64_t next_end = step == end - 1 ? row : active_end(call, step + 1, row, row_end);
+        const int64_t next_end = step == p->end - 1 ? row : active_end(call, step + 1, row, row_end);
         if (p->has_stages) {
-            if (!run_stages_backward(run, p, step, begin, row_end)) return false;
-        } else if (!backward_step(run, p, step, begin, row, next_end, true)
-                   || !backward_step(run, p, step, begin, next_end, row_end, false))
+            if (!run_stages_backward(run, p, step, p->begin, row_end)) return false;
+        } else if (!backward_step(run, p, step, row, next_end, true)
+                   || !backward_step(run, p, step, next_end, row_end, false))
             return false;
         if (p->shares_units && !lstm_barrier(p->worker)) return false;
     }
@@ -56,17 +57,17 @@ static bool backward_steps(const struct backward_run *run, const struct backward
 /* ---- 2: the gradients of the inputs ------------------------------------------------------------------------------ */
 
 /* d_h before the chunk, unless already computed by the stages of its first step. */
-static bool backward_h(const struct backward_run *run, const struct backward_pass *p, int64_t begin) {
+static bool backward_h(const struct backward_run *run, const struct backward_pass *p) {
     const struct lstm_call *call = &run->args->call;
     const int64_t R = run->d.R, row = p->row_begin;
     const struct panel_range panels = panels_of(run, p, R);
-    const struct lstm_product product = {.n_rows = active_end(call, begin, row, p->row_end) - row,
+    const struct lstm_product product = {.n_rows = active_end(call, p->begin, row, p->row_end) - row,
                                          .depth = call->model.hidden_size,
                                          .n_columns = R,
                                          .panel_begin = panels.begin,
                                          .panel_end = panels.end,
                                          .gates_per_unit = (int)run->d.n_gates,
-                                         .a = {d_gates_at(run, p->first_row[0] + row), run->plan.d_gates_stride, NULL},
+                                         .a = {d_gates_at(run, p, row), run->plan.d_gates_stride, NULL},
                                          .format = call->model.format,
                                          .b = p->weight_hh,
                                          .groups = {.operands = p->operands},
@@ -74,23 +75,27 @@ static bool backward_h(const struct backward_run *run, const struct backward_pas
     return p->has_stages || run_product(p->worker, call, &run->d, product);
 }
 
-/* All active rows of d_x in a chunk. */
-static struct lstm_rows d_x_of_chunk(const struct backward_pass *p, int64_t begin, int64_t end) {
+/* The active rows of d_x in steps [from, to). */
+static struct lstm_rows d_x_of_steps(const struct lstm_call *call, const struct backward_pass *p, int64_t from,
+                                     int64_t to) {
+    if (call->B == 1) return (struct lstm_rows){row_at(&p->d_x, from, 0), p->d_x.step_stride, NULL};
+    if (!call->lengths) return rows_at(&p->d_x, from, 0, call->B);
     int64_t *offset = p->chunk_offsets;
-    for (int64_t step = begin; step < end; step++)
-        for (int64_t r = 0; r < p->first_row[step + 1 - begin] - p->first_row[step - begin]; r++)
+    for (int64_t step = from; step < to; step++)
+        for (int64_t r = 0; r < p->first_row[step + 1 - p->begin] - p->first_row[step - p->begin]; r++)
             *offset++ = row_at(&p->d_x, step, r) - p->d_x.data;
     return (struct lstm_rows){p->d_x.data, 0, p->chunk_offsets};
 }
 
-/* d_x of the steps of a chunk, whose active rows are contiguous in d_gates: a single product if all of them are this
- * worker's and the rows of d_x are evenly spaced or, with lengths, have one offset each. The second direction adds. */
-static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t begin, int64_t end) {
+/* d_x of steps [from, to) of the chunk, whose active rows are contiguous in d_gates: a single product if all of them are
+ * this worker's and the rows of d_x are evenly spaced or, with lengths, have one offset each. */
+static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t from, int64_t to,
+                       bool adds) {
     const struct lstm_call *call = &run->args->call;
     const int64_t I = p->input_size, row = p->row_begin, stride = run->plan.d_gates_stride;
     const struct panel_range panels = panels_of(run, p, I);
     if (!p->d_x.data) return true;
-    real *d_a_x = call->model.layer_norm ? backward_workspace(run, run->plan.d_a_x) : d_gates_at(run, 0);
+    real *d_a_x = call->model.layer_norm ? backward_workspace(run, run->plan.d_a_x) : p->d_gates;
     struct lstm_product product = {.depth = call->model.hidden_size,
                                    .n_columns = I,
                                    .panel_begin = panels.begin,
@@ -99,14 +104,14 @@ static bool backward_x(const struct backward_run *run, const struct backward_pas
                                    .format = call->model.format,
                                    .b = p->weight_ih,
                                    .groups = {.operands = p->operands},
-                                   .add = p->adds_to_d_x};
+                                   .add = adds};
     const bool has_all = row == 0 && p->row_end == call->B;
-    const bool is_one = has_all && (call->lengths || p->d_x.step_stride == call->B * p->d_x.row_stride);
-    for (int64_t step = begin; step < end; step += is_one ? end - begin : 1) {
-        product.n_rows = is_one ? p->first_row[end - begin] : active_end(call, step, row, p->row_end) - row;
-        product.a = (struct lstm_rows){d_a_x + (p->first_row[step - begin] + row) * stride, stride, NULL};
-        product.y = is_one && call->lengths ? d_x_of_chunk(p, begin, end)
-                                            : rows_at(&p->d_x, step, row, row + product.n_rows);
+    const bool is_one = has_all && (call->lengths || call->B == 1 || p->d_x.step_stride == call->B * p->d_x.row_stride);
+    for (int64_t step = from; step < to; step += is_one ? to - from : 1) {
+        const int64_t k = p->first_row[step - p->begin];
+        product.n_rows = is_one ? p->first_row[to - p->begin] - k : active_end(call, step, row, p->row_end) - row;
+        product.a = (struct lstm_rows){d_a_x + (k + row) * stride, stride, NULL};
+        product.y = is_one ? d_x_of_steps(call, p, from, to) : rows_at(&p->d_x, step, row, row + product.n_rows);
         if (!run_product(p->worker, call, &run->d, product)) return false;
     }
     return true;

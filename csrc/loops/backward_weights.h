@@ -159,7 +159,7 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
     const struct lstm_backward_plan *plan = &run->plan;
     const int64_t H = model->hidden_size, R = run->d.R, I = p->input_size, n_rows = p->first_row[end - begin];
     const int64_t width = run->d.gates_width, stride = plan->d_gates_stride;
-    const real *d_gates = d_gates_at(run, 0);
+    const real *d_gates = p->d_gates;
     const real *d_a_x = model->layer_norm ? backward_workspace(run, plan->d_a_x) : d_gates;
     const real *d_a_h = model->layer_norm ? backward_workspace(run, plan->d_a_h) : d_gates;
     real *packed_x = backward_workspace(run, plan->packed_x), *packed_h = backward_workspace(run, plan->packed_h);
@@ -173,7 +173,7 @@ static bool weight_gradients(const struct backward_run *run, struct backward_pas
         {d_a_x, stride, width},
         {d_a_h, stride, width},
         {d_gates, stride, width},
-        {backward_workspace(run, plan->vector_terms), plan->vector_terms_stride, run->d.vectors.width},
+        {p->vector_terms, plan->vector_terms_stride, run->d.vectors.width},
         {backward_workspace(run, plan->d_h_new), plan->d_h_new_stride, model->proj_size ? run->d.R_padded : 0},
     };
     const struct lstm_outer_sum sums[] = {

@@ -49,7 +49,7 @@ static inline int64_t n_panels(const struct lstm_dims *d, int64_t n_columns) {
 /* How many of n items, of `flops` each, one kernel call takes, so that it ends soon enough to check for interruption.
  * Panels are divided first, rows only if one panel is too much: a panel is read once for all rows of a call (dividing
  * rows first made H = 1024, B = 32 two and a half times slower). Tried without gain: splitting deep panels into parts
- * of 64 or 16 KiB (0-20 % slower); prefetching the next panel, one line per k (5-10 % slower). */
+ * of 64 or 16 KiB (0-20 % slower). */
 #define FLOPS_PER_BLOCK ((int64_t)1 << 26)
 static inline int64_t block_size(int64_t n, int64_t flops) {
     const int64_t most = FLOPS_PER_BLOCK / (flops > 0 ? flops : 1);

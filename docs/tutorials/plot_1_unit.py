@@ -25,8 +25,8 @@ lstm.load_state_dict(
 # One step
 # --------
 #
-# The state before the step is a short-term memory of 1 and a long-term memory of 2; the input is 1. The forget gate
-# keeps 99.7 % of the long-term memory, the input gate lets all but 1.4 % of the candidate in.
+# Before the step, the short-term memory is 1 and the long-term memory is 2; the input is 1. The forget gate keeps
+# 99.7 % of the long-term memory, and the input gate adds 98.6 % of the candidate.
 
 unit = lf.plot.unit(lstm, 1.0, (1.0, 2.0))
 
@@ -34,8 +34,8 @@ unit = lf.plot.unit(lstm, 1.0, (1.0, 2.0))
 # Four steps
 # ----------
 #
-# The same weights serve every day. The long-term memory runs along the top; what remains of the first day is what the
-# prediction for the fifth day is read from.
+# Every day uses the same weights. The long-term memory runs along the top; the prediction for the fifth day depends on
+# what it retains of the first.
 
 companies = {"A": [0.0, 0.5, 0.25, 1.0], "B": [1.0, 0.5, 0.25, 1.0]}
 for name, values in companies.items():

@@ -3,8 +3,8 @@ Why an LSTM remembers
 =====================
 
 Training a recurrent network sends a gradient back through every step. In a plain RNN each step multiplies it by the
-recurrent weights and by the slope of tanh, so it shrinks (or grows) exponentially. In an LSTM it also travels along the
-long-term memory, where a step multiplies it by the forget gate alone.
+recurrent weights and by the derivative of tanh, so it shrinks (or grows) exponentially. In an LSTM it also flows along
+the long-term memory, where each step multiplies it only by the forget gate.
 """
 
 import numpy as np
@@ -19,13 +19,13 @@ networks = {
 }
 
 # %%
-# A gradient of norm 1 enters at the last step; the curves show what is left of it at each earlier one. With the usual
-# initial weights an LSTM forgets quickly too, because its forget gates are half open; a bias of 3 holds them open.
+# A gradient of norm 1 enters at the last step; the curves show its norm at each earlier step. With the usual initial
+# weights an LSTM forgets quickly too, because its forget gates are half open; a bias of 3 keeps them open.
 
 gradient_flow = lf.plot.gradient_flow(networks, x)
 
 # %%
-# The norms behind the curves come from ``backward(..., record_norms=True)``.
+# ``backward(..., record_norms=True)`` computes the norms that are plotted.
 
 for name, network in networks.items():
     output, _, tape = network.forward(x)

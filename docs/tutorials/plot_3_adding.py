@@ -34,13 +34,13 @@ curve = lf.train.fit(
 )
 
 # %%
-# For a while nothing happens: predicting the mean costs 1/6. Then the network finds out what the marks are for.
+# At first the error stays at 1/6, that of predicting the mean. Then the network discovers the meaning of the marks.
 
 history = lf.plot.history(curve, loss="squared error\n(no unit)", title="Learning to add two numbers out of forty")
 
 # %%
-# Inside, on one sequence: the input gates open at the two marked steps, the forget gates stay near 1 in between, and
-# the long-term memory moves in two steps.
+# The gates on one sequence: the input gates open at the two marked steps, the forget gates stay near 1 in between, and
+# the long-term memory changes in two steps.
 
 first, second = marks[0]
 gates = lf.plot.gates(

@@ -2,8 +2,8 @@
 A forecast with prediction intervals
 ====================================
 
-Eleven years of sunspots, one solar cycle, from the forty-four years before. The quantile loss trains the network to
-give five quantiles of each year, so the forecast says how sure it is.
+This example forecasts eleven years of sunspots, one solar cycle, from the previous forty-four years. With the quantile
+loss, the network predicts five quantiles for each year, which quantify the uncertainty of the forecast.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ scaled = (values - mean) / spread
 
 window, horizon, levels = 44, 11, (0.05, 0.25, 0.5, 0.75, 0.95)
 windows = np.lib.stride_tricks.sliding_window_view(scaled[:split], window + horizon)
-print(f"{len(windows)} windows to train on, all of them before 1987")
+print(f"{len(windows)} training windows, all before 1987")
 
 # %%
-# The head has one output for each year and level.
+# The head has one output per year and quantile.
 
 model = lf.train.SequenceModel(lf.LSTM(1, 16, batch_first=True, seed=0), horizon * len(levels), seed=0)
 lf.train.fit(
@@ -39,7 +39,7 @@ p = model.predict(scaled[None, split - window : split, None]).reshape(horizon, l
 p = np.maximum(0, np.sort(p, axis=1) * spread + mean)  # quantiles sorted, and no negative sunspot numbers
 
 # %%
-# Beside the forecast: what happened, and the cycle before as a baseline.
+# The plot compares the forecast with the true values and, as a baseline, the previous cycle.
 
 past = slice(split - 3 * horizon, split)
 truth, one_cycle_before = values[split : split + horizon], values[split - horizon : split]
@@ -62,4 +62,4 @@ for name, guess in {"LSTM": p[:, 2], "11 years earlier": one_cycle_before}.items
     print(f"{name:17} root mean squared error {np.sqrt(np.mean((guess - truth) ** 2)):.1f}")
 
 # %%
-# :doc:`/forecast` does the same with an estimator that scales, cuts windows and cross-validates.
+# :doc:`/forecast` uses an estimator that scales the data, cuts windows and cross-validates.

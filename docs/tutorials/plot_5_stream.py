@@ -1,9 +1,9 @@
 """
-Watching a sensor, one sample at a time
-=======================================
+Monitoring a sensor, one sample at a time
+=========================================
 
-A model learns to predict the next sample of a healthy machine. In service it runs as a stream: each new sample costs
-one step, and an error far above the usual one is an alarm.
+A model learns to predict the next sample of a healthy machine. In production it runs as a stream: each new sample costs
+one step, and an error far above the usual level raises an alarm.
 """
 
 import time
@@ -33,7 +33,7 @@ lf.train.fit(
 )
 
 # %%
-# The limit of the alarm is set on data that the model was not trained on.
+# The alarm threshold is set on data that the model was not trained on.
 
 live = healthy[4000:].copy()
 fault = slice(1400, 1430)
@@ -47,10 +47,10 @@ for t, sample in enumerate(live):
     prediction = stream.step(live[t : t + 1])
 took = (time.perf_counter() - begin) / len(live)
 
-limit = 1.5 * errors[100:1000].max()  # the first hundred steps warm the state
+limit = 1.5 * errors[100:1000].max()  # the first hundred steps are warm-up
 alarms = 1000 + np.flatnonzero(errors[1000:] > limit)
-print(f"limit {limit:.2f}, fault at step {fault.start}, first alarm at step {alarms[0]}")
-print(f"less than {np.ceil(took * 1e5) * 10:.0f} us a sample, the loop included")
+print(f"threshold {limit:.2f}, fault at step {fault.start}, first alarm at step {alarms[0]}")
+print(f"less than {np.ceil(took * 1e5) * 10:.0f} us per sample, including the Python loop")
 
 # %%
 
@@ -60,8 +60,8 @@ shown = slice(1300, 1530)
 above.plot(np.arange(*shown.indices(len(live))), live[shown], color="black", linewidth=1)
 above.set_ylabel("sensor")
 below.plot(np.arange(*shown.indices(len(live))), errors[shown], color="black", linewidth=1)
-below.axhline(limit, color="tab:red", linestyle="--", linewidth=1, label="limit")
-below.set(xlabel="step", ylabel="error of the\nprediction")
+below.axhline(limit, color="tab:red", linestyle="--", linewidth=1, label="threshold")
+below.set(xlabel="step", ylabel="prediction\nerror")
 below.legend(loc="upper right", frameon=False)
 for panel in (above, below):
     panel.axvspan(fault.start, fault.stop, color="tab:orange", alpha=0.2, linewidth=0)

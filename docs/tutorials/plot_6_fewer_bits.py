@@ -1,9 +1,9 @@
 """
-What fewer bits cost
-====================
+The cost of low precision
+=========================
 
-A trained network can be stored in float16, bfloat16 or int8 for inference: a smaller and, on processors with the
-instructions, faster copy. The question is always the same: how much worse does *this* model become on *this* data?
+A trained network can be stored in float16, bfloat16 or int8 for inference. The copy is smaller and, on processors with
+the required instructions, faster. The question is how much accuracy *this* model loses on *this* data.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ model = lf.train.SequenceModel(lf.LSTM(1, 32, batch_first=True, seed=0), 1, seed
 lf.train.fit(model, x[train], y[train], optimizer=lf.train.Adam(lr=5e-3), epochs=40, seed=0)
 
 # %%
-# The hidden states of every format against those of float32, and the size of the model. With int8 weights the input
-# may stay float32 or be quantized to 16 or 8 bits.
+# ``compare_formats`` compares the hidden states of every format with those of float32, and lists the size of the model.
+# With int8 weights, the input may stay float32 or be quantized to 16 or 8 bits.
 
 table = lf.compare_formats(model.lstm, x[test])
 names = [row.format if row.inputs == "float32" else f"{row.format}, {row.inputs} inputs" for row in table]
@@ -42,7 +42,7 @@ for panel in (size, error):
     panel.spines[["top", "right"]].set_visible(False)
 
 # %%
-# What matters is the forecast. Its error against the truth hardly moves.
+# What matters is the accuracy of the forecast, which hardly changes.
 
 
 def rmse(model):
@@ -54,4 +54,4 @@ for format in ("float16", "bfloat16", "int8"):
     print(f"{format:9} RMSE {rmse(model.quantized(format)):.4f}")
 
 # %%
-# :doc:`/formats` tells which format suits which model and processor.
+# :doc:`/formats` explains which format suits which model and processor.

@@ -122,3 +122,19 @@ cdef lstm_sequence sequence(str name, object array, char code, c_bool writable, 
         refuse(name, array, code, writable, f"{n_0, n_1, n_2}, its last axis contiguous,")
     s.data, s.step_stride, s.row_stride = a.data, a.stride[0], a.stride[1]
     return s
+
+
+cdef void *read_rows(str name, array, char code, c_bool writable, int64_t n_states, int64_t B, int64_t n) except? NULL:
+    """The memory of a state (n_states, B, n), or of the same rows with fewer axes; None: NULL."""
+    cdef Memory a
+    cdef int64_t n_rows = 1
+    cdef int k
+    if array is None:
+        return NULL
+    if not read_buffer(array, code, contiguous(writable), &a):
+        refuse(name, array, code, writable, str((n_states, B, n)))
+    for k in range(a.ndim - 1):
+        n_rows *= a.shape[k]
+    if a.ndim < 1 or n_rows != n_states * B or a.shape[a.ndim - 1] != n:
+        refuse(name, array, code, writable, str((n_states, B, n)))
+    return a.data if n_rows else NULL

@@ -237,6 +237,7 @@ cdef extern from "lstm_fleet.h" nogil:
         const lstm_isa *lanes
         const uint64_t *seeds
 
+    int64_t lstm_fleet_group(const lstm_fleet *, const lstm_call *)
     lstm_status lstm_fleet_forward_bytes(const lstm_fleet *, const lstm_call *, c_bool training, int64_t *nbytes)
     lstm_status lstm_fleet_forward(const lstm_fleet *, const lstm_forward_args *)
     lstm_status lstm_fleet_backward_bytes(const lstm_fleet *, const lstm_call *, int64_t *nbytes)

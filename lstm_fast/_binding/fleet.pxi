@@ -164,6 +164,17 @@ cdef class FleetWeights:
         self.pattern.begin(&call, T, B, run, 1)
         return self.n_models * self.one_tape_bytes(&call)
 
+    def group_size(self, T, B, run=None, c_bool has_lengths=False, c_bool has_resets=False):
+        """The number of models that a training call runs in the lanes of one vector; 0: it runs them one by one."""
+        cdef lstm_fleet f
+        cdef lstm_call call
+        cdef int64_t one = 1
+        cdef uint8_t flag = 1
+        self.pattern.begin(&call, T, B, run, 1)
+        call.lengths, call.resets = &one if has_lengths else NULL, &flag if has_resets else NULL
+        f.n_models, f.lanes = self.n_models, self.lanes if lanes_are_used else NULL
+        return lstm_fleet_group(&f, &call)
+
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None,
                 seeds=None):
         """x (K, T, B, I), output (K, T, B, D * R), states (K, L * D, B, R or H); tape: a Block of tape_bytes, or None.

@@ -80,8 +80,7 @@ def fleet_linear_backward(weight, x, d_y, d_weight, d_bias, int num_threads):
     return d_x
 
 
-def optimize_rows(parameters, gradients, first, second, step, lr, double beta_1, double beta_2, double epsilon,
-                  double weight_decay, scale, c_bool nesterov, c_bool decoupled):
+def optimize_rows(rule, parameters, gradients, first, second, step, lr, scale):
     """optimize() for each row of contiguous arrays (K, P), with step (int64), lr and scale (float64) of its own, (K,)
     each."""
     cdef lstm_optimizer o
@@ -106,9 +105,8 @@ def optimize_rows(parameters, gradients, first, second, step, lr, double beta_1,
         return
     if g == NULL or steps == NULL or rates == NULL or scales == NULL or (m_1 == NULL and m_2 != NULL):
         raise ValueError("gradients, step, lr and scale must be arrays, and first too if second is one")
-    o.dtype, o.n = LSTM_F32 if code == c'f' else LSTM_F64, P
-    o.beta_1, o.beta_2, o.epsilon, o.weight_decay = beta_1, beta_2, epsilon, weight_decay
-    o.nesterov, o.decoupled = nesterov, decoupled
+    read_rule(rule, parameters, &o)
+    o.n = P
     n_bytes = P * number_bytes(code)
     with nogil:
         for k in range(K):

@@ -117,20 +117,26 @@ def binary_cross_entropy(p, y):
     return loss, gradient
 
 
-def optimize(parameters, gradients, first, second, int64_t step, double lr, double beta_1, double beta_2,
-             double epsilon, double weight_decay, double scale, c_bool nesterov, c_bool decoupled):
+cdef int read_rule(rule, parameters, lstm_optimizer *o) except -1:
+    """Enters what is the same in every step: the dtype, and an UpdateRule (train/optimizers.py)."""
+    o.dtype = LSTM_F32 if dtype_code(parameters.dtype) == c'f' else LSTM_F64
+    o.beta_1, o.beta_2, o.epsilon, o.weight_decay = rule.beta_1, rule.beta_2, rule.epsilon, rule.weight_decay
+    o.nesterov, o.decoupled = rule.nesterov, rule.decoupled
+    return 0
+
+
+def optimize(rule, parameters, gradients, first, second, int64_t step, double lr, double scale):
     """An optimizer step in place on flat arrays of the same dtype. second None: SGD, with first its momentum buffer or
     None; else Adam."""
     cdef lstm_optimizer o
     cdef char code = dtype_code(parameters.dtype)
     if gradients is None or (first is None and second is not None):
         raise ValueError("gradients must be an array, and first too if second is one")
-    o.dtype, o.step = LSTM_F32 if code == c'f' else LSTM_F64, step
+    read_rule(rule, parameters, &o)
     o.parameters = numbers("parameters", parameters, code, True, &o.n)
     o.gradients = exact("gradients", gradients, code, False, 1, o.n)
     o.first, o.second = exact("first", first, code, True, 1, o.n), exact("second", second, code, True, 1, o.n)
-    o.lr, o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.scale = lr, beta_1, beta_2, epsilon, weight_decay, scale
-    o.nesterov, o.decoupled = nesterov, decoupled
+    o.step, o.lr, o.scale = step, lr, scale
     with nogil:
         lstm_optimize(&o)
 

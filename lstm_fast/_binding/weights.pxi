@@ -164,20 +164,8 @@ cdef class Weights:
             check_symbols(x_at, c, B)
         return T, B, (kept, x)
 
-    cdef void *read_state(self, str name, object array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
-        """The memory of a state (L * D, B, n), or of the same rows with fewer axes; None: NULL."""
-        cdef Memory a
-        cdef int64_t n_rows = 1, rows = self.n_entries * c.B
-        cdef int k
-        if array is None:
-            return NULL
-        if not read_buffer(array, self.code, contiguous(writable), &a):
-            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
-        for k in range(a.ndim - 1):
-            n_rows *= a.shape[k]
-        if a.ndim < 1 or n_rows != rows or a.shape[a.ndim - 1] != n:
-            refuse(name, array, self.code, writable, str((self.n_entries, c.B, n)))
-        return a.data if rows else NULL
+    cdef void *read_state(self, str name, array, c_bool writable, const lstm_call *c, int64_t n) except? NULL:
+        return read_rows(name, array, self.code, writable, self.n_entries, c.B, n)
 
     cdef int check_tape(self, const lstm_call *c, Block tape) except -1:
         cdef int64_t n = 0

@@ -1,13 +1,13 @@
-"""Predictions of a saved model for collections of many machines: Dask, and iterators of frames for Spark and Ray.
+"""Distributed predictions of a model: Dask collections, and iterators of data frames for Spark and Ray.
 
-    model_files.py    models by themselves or by their files, read once in each process
+    model_files.py    models, or files of models that each process reads once
     of_frames.py      pandas frames: rows that are sequences, or steps of series
     of_collections.py  arrays, bags and frames of Dask
 
     pip install "lstm_fast[dask]"
 
-A task computes on one thread unless told otherwise: engines run one task for each processor, and tasks that each start
-a thread for each processor take the processors from one another. Each file uses only those above it.
+By default a task uses one thread: engines run one task per processor, so more threads per task would oversubscribe the
+machine. Each file uses only those above it.
 """
 
 from .of_collections import predict

@@ -1,4 +1,4 @@
-"""Models of tasks: passed by themselves, or by their files, which each process reads once."""
+"""Models of tasks: passed as objects, or as files that each process reads once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Model = SequenceModel | QuantizedModel
 
 
 def read_model(model: Any) -> Model:
-    """Return a model, or that of a file, which each process reads once until the file changes."""
+    """Return a model, or the model in a file, which each process reads once until the file changes."""
     if isinstance(model, Model):
         return model
     if not isinstance(model, str | os.PathLike):

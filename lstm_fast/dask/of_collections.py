@@ -1,4 +1,4 @@
-"""Predictions for collections of Dask: arrays, bags and frames."""
+"""Predictions for Dask collections: arrays, bags and data frames."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def predict(
     batch_size: int = 256,
     num_threads: int = 1,
 ) -> Any:
-    """Predict for the sequences of a Dask collection, lazily; order and index are kept.
+    """Predict for the sequences of a Dask collection, lazily; order and index are preserved.
 
     Parameters
     ----------
     model : SequenceModel, QuantizedModel or path
-        Model, or its file, which every worker must be able to read. A file is read once in each process, a model sent
-        to each worker once.
+        Model, or its file, which every worker must be able to read. Each process reads a file once; a model is sent to
+        each worker once.
     collection : dask.array.Array, dask.bag.Bag or dask.dataframe.DataFrame
-        Sequences: an array (N, T, I) or (T, N, I), as the network's batch_first says, divided along N; a bag of arrays
-        (T, I); a frame, as in `frames`. Of symbols (index_input), without the last axis, or in one column a step.
+        Sequences: an array (N, T, I), or (T, N, I) unless the network has batch_first, divided along N; a bag of arrays
+        (T, I); or a data frame, as in `frames`. Symbols (index_input) have no last axis, or one column per step.
     lengths : array_like or dask.array.Array of int of shape (N,), optional
         For an array: length of each sequence.
     by : column name or list of column names, optional
@@ -49,12 +49,12 @@ def predict(
     batch_size : int, default 256
         Number of sequences to run at a time.
     num_threads : int, default 1
-        Maximum number of threads of a task. A worker runs as many tasks at a time as it has threads of its own.
+        Maximum number of threads of a task. A worker runs as many tasks at a time as it has threads.
 
     Returns
     -------
     dask.array.Array, dask.bag.Bag or dask.dataframe.DataFrame
-        Predictions, of the kind of the collection and in its partitions.
+        Predictions, in a collection of the same kind and with the same partitions.
 
     Raises
     ------

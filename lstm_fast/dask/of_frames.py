@@ -1,4 +1,4 @@
-"""Predictions for pandas frames, one after the other: for Dask, Spark and Ray."""
+"""Predictions for iterators of pandas data frames: for Dask, Spark and Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FramePredictor:
-    """Predictions for pandas frames; made by `frames`.
+    """Predictions for pandas data frames, created by `frames`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class FramePredictor:
         self.num_threads = _arguments.positive_integer("num_threads", num_threads)
 
     def __call__(self, frames: Iterable[Any]) -> Iterator[Any]:
-        """Predict for frames one after the other.
+        """Predict for an iterable of data frames.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class FramePredictor:
             yield self.predict(frame)
 
     def predict(self, frame: Any) -> Any:
-        """Predict for one frame.
+        """Predict for one data frame.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class FramePredictor:
         return model.predict(x, batch_size=self.batch_size, num_threads=self.num_threads)
 
     def _of_series(self, model: Model, series: list[Array]) -> Array:
-        """Predictions for series: one row of each, or with readout "all" the rows of their steps."""
+        """Predictions for series: one row per series, or with readout "all" one row per step."""
         if series and series[0].shape[1] != _n_features(model):
             raise ValueError(f"columns must name {_n_features(model)} features, got {series[0].shape[1]}")
         series = [one[:, 0] for one in series] if model.lstm.index_input else series
@@ -146,7 +146,7 @@ class FramePredictor:
 
 
 def _n_features(model: Model) -> int:
-    """Numbers of a step: input_size, or one symbol."""
+    """Number of columns per step: input_size, or one for symbols."""
     n: int = 1 if model.lstm.index_input else model.lstm.input_size
     return n
 
@@ -161,7 +161,7 @@ def _numbers(frame: Any, dtype: Any) -> Array:
 
 
 def _codes(keys: Any) -> tuple[Array, Any]:
-    """Return the number of the series of each row, from 0 in order of appearance, and their keys as an index."""
+    """Return the series number of each row, from 0 in order of appearance, and the keys of the series as an index."""
     import pandas
 
     if len(keys.columns) == 1:
@@ -187,7 +187,7 @@ def frames(
     batch_size: int = 256,
     num_threads: int = 1,
 ) -> FramePredictor:
-    """Return a function of an iterator of pandas frames, for engines that map such functions.
+    """Return a picklable function that maps an iterator of pandas data frames, for Spark and Ray.
 
     Spark: ``data.mapInPandas(lf.dask.frames(path, keep=["id"]), schema)``; for series in several rows,
     ``data.groupBy("id").applyInPandas(lf.dask.frames(path, by="id", keep=["id"]).predict, schema)``. Ray:
@@ -198,12 +198,12 @@ def frames(
     model : SequenceModel, QuantizedModel or path
         Model, or its file, which every worker must be able to read; it is read once in each process.
     by : column name or list of column names, optional
-        Columns that name the series of a row: rows of one series are its steps, in their order, and have to be in one
-        frame. None: each row is a sequence, its columns the features of step 0, then those of step 1, and so on.
+        Columns that identify the series of a row: the rows of a series are its steps, in order, and must be in one
+        frame. None: each row is a sequence, whose columns are the features of step 0, then those of step 1, and so on.
     columns : list of column names, optional
-        Features; None: all columns but those of `by` and `keep`.
+        Features; None: all columns except those of `by` and `keep`.
     keep : list of column names, default ()
-        Columns to copy to the result; of series, those of the first row.
+        Columns to copy to the result; for a series, from its first row.
     batch_size : int, default 256
         Number of sequences to run at a time.
     num_threads : int, default 1
@@ -212,8 +212,8 @@ def frames(
     Returns
     -------
     FramePredictor
-        Function of an iterator, and `predict`, a function of one frame. It can be pickled. Results have one row for
-        each sequence and its index; for series with readout "all" one row for each step, else the keys as the index.
+        A function of an iterator, with a method `predict` for one frame. Results have one row per sequence, with its
+        index. For series they have one row per step with readout "all", else one row per series with its key as index.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""An LSTM to touch: a self-contained web page that computes an LSTM's steps, explains each number and can be changed.
+"""Interactive, self-contained web page that computes the steps of an LSTM, explains each number and allows changes.
 
     _arrays.py      arrays and text as JSON inside HTML
     _model.py       an LSTM and its sequences as data; what a page can show

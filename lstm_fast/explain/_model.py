@@ -38,7 +38,7 @@ def check(lstm: Any) -> LSTM:
             "show other numbers"
         )
     if lstm.index_input:
-        raise ValueError("lstm must have index_input=False: the page multiplies inputs, it looks none up")
+        raise ValueError("lstm must have index_input=False: the page does not support symbols")
     if lstm.hidden_size > MAX_UNITS:
         raise ValueError(f"lstm must have a hidden_size of at most {MAX_UNITS}, got {lstm.hidden_size}")
     if not np.isfinite(lstm.flat_parameters).all():

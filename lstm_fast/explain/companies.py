@@ -23,7 +23,7 @@ def companies(path: AnyPath) -> None:
     Parameters
     ----------
     path : path
-        File to write; it is replaced as a whole.
+        File to write, atomically.
 
     Examples
     --------

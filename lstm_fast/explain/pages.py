@@ -46,19 +46,19 @@ def html(
 ) -> None:
     """Write an interactive page that computes an LSTM over x, explains every number and lets readers change them.
 
-    The page is one file of less than 500 kB that needs no network. It holds the parameters and x, and computes the
-    formulas of `lstm_fast.reference` in float64; when opened it compares its numbers with those that the library
-    computed, to 1e-6, and says so.
+    The page is a single file of less than 500 kB that works offline. It contains the parameters and x, and computes the
+    formulas of `lstm_fast.reference` in float64; when opened, it compares its results with those of the library, to
+    1e-6, and reports the outcome.
 
     Parameters
     ----------
     lstm : LSTM
         At most 64 units; layers, directions, projection, peepholes, layer normalization, coupled gates, clipping and
-        activations are shown exactly. Dropout and zoneout act in training only and are left out.
+        activations are shown exactly. Dropout and zoneout act in training only and are not shown.
     x : array_like of shape (T,B,I), (B,T,I) if batch_first, or (T,I)
         At most 200 steps.
     path : path
-        File to write; it is replaced as a whole.
+        File to write, atomically.
     state : pair of array_like, optional
         (h_0, c_0) as the LSTM takes them. By default the learned initial state, or zero.
     names : sequence of str, optional
@@ -77,9 +77,9 @@ def html(
 
     Notes
     -----
-    Where all that was computed does not fit, the page holds fewer steps of it to compare with; then, parameters and x
-    of float64 are rounded to float32, which the page says. 64 units with 64 inputs and 200 steps fit, two layers or
-    directions of 64 units with 48 inputs too; what does not fit is refused.
+    If the page would be too large, it stores the library's results for fewer steps; if it is still too large,
+    parameters and x of dtype float64 are rounded to float32, which the page states. 64 units with 64 inputs and 200
+    steps fit, and so do two layers or directions of 64 units with 48 inputs; larger ones are a ValueError.
 
     Examples
     --------

@@ -64,16 +64,16 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Parameters
     ----------
     path : str or path
-        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. The hard_sigmoid of Keras 2 is another one; a
-        .weights.h5 file does not say which Keras wrote it, and is taken for one of Keras 3.
+        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. Keras 2 defines hard_sigmoid differently; a .weights.h5
+        file does not record the version of Keras, and is assumed to be from Keras 3.
     name : str or list of str, optional
-        One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. Layers of a list follow
-        each other and become one LSTM of several layers.
+        One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. A list of consecutive
+        layers becomes one LSTM with several layers.
     **config
         Entries of the layer's configuration that replace those of the file: activation, recurrent_activation,
-        recurrent_dropout, go_backwards, merge_mode. Files of weights alone, and .keras files of a model class of your
-        own, have no configuration; Keras' defaults (tanh, sigmoid, 0, False, "concat"; before Keras 2.3 hard_sigmoid
-        for recurrent_activation) are used for these, and the sizes and directions of the weights.
+        recurrent_dropout, go_backwards, merge_mode. Files with weights only, and .keras files of a custom model class,
+        have no configuration: Keras' defaults are used (tanh, sigmoid, 0, False, "concat"; before Keras 2.3
+        hard_sigmoid for recurrent_activation), with the sizes and directions of the weights.
 
     Returns
     -------

@@ -29,7 +29,7 @@ def array(dataset: h5py.Dataset) -> Array:
     if dataset.attrs.get("dtype") == "bfloat16" and numbers.dtype.itemsize == 2:
         return (numbers.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     if numbers.dtype.kind != "f":
-        raise FormatError(f"{dataset.name} must hold floating numbers, got {numbers.dtype}")
+        raise FormatError(f"{dataset.name} must hold floating-point numbers, got {numbers.dtype}")
     return numbers.astype(np.float64 if numbers.dtype.itemsize > 4 else np.float32)
 
 

@@ -104,7 +104,8 @@ def network(layers: Sequence[Layer], given: Config) -> LSTM:
         got = (part.input_size, part.hidden_size, len(part.directions), part.options)
         if got != expected:
             raise ValueError(
-                "layers of one LSTM must be alike and read each other's output, (I, H, directions, options) = "
+                "layers of one LSTM must have equal sizes and options and read the previous one's output, (I, H, "
+                f"directions, options) = "
                 f"{expected}, got {got}: load them one by one"
             )
     cells = [cell for part in parts for cell in part.directions]
@@ -145,7 +146,8 @@ def _parts(layer: Layer, given: Config) -> list[Part]:
         options = [_options(layer, cell) for cell in cells[k : k + D]]
         if sizes[0] != sizes[-1] or options[0] != options[-1]:
             raise ValueError(
-                f"the directions of layer {layer.name!r} must be alike, got sizes (I, H) {sizes}, {options}"
+                f"the directions of layer {layer.name!r} must be equal in size and options, got sizes (I, H) {sizes}, "
+                f"{options}"
             )
         parts.append(Part(*sizes[0], layer.cells[k : k + D], options[0]))
     return parts

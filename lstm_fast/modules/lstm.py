@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class LSTM(TrainableLSTM):
     """Long short-term memory network, with PyTorch's names, shapes and semantics.
 
-    Calling the network, ``lstm(x)``, is inference: nothing is kept for backward. Training uses `forward`, which also
+    Calling the network, ``lstm(x)``, is inference and stores nothing for backward. Training uses `forward`, which also
     returns a tape, and `backward`::
 
         output, (h_n, c_n) = lstm(x)                    # inference; x has shape (T, B, input_size)
@@ -44,7 +44,7 @@ class LSTM(TrainableLSTM):
     bias : bool, default True
         Whether the cell has biases.
     batch_first : bool, default False
-        Sequences have shape (B, T, n) instead of (T, B, n). States do not change their shape.
+        Sequences have shape (B, T, n) instead of (T, B, n). The shape of the states does not change.
     dropout : float, default 0.0
         Probability of dropout on the output of each layer except the last, in training.
     bidirectional : bool, default False
@@ -54,8 +54,8 @@ class LSTM(TrainableLSTM):
     dtype : {float32, float64}, default float32
         Type of parameters and results.
     compute_dtype : {None, "bfloat16"}, default None
-        Format to which the operands of products are rounded where they are multiplied, in training and inference;
-        None: that of dtype. Only with dtype float32. See Notes.
+        Format to which the operands of matrix products are rounded, in training and inference; None: dtype. Requires
+        dtype float32. See Notes.
     seed : int, optional
         Seed of the initial parameters, uniform within ``hidden_size ** -0.5`` as in PyTorch, and of the masks of
         dropout and zoneout.
@@ -63,7 +63,7 @@ class LSTM(TrainableLSTM):
     Other Parameters
     ----------------
     forget_bias : float, optional
-        Initial bias of the forget gates (bias_ih; bias_hh is then 0), in place of a uniform random one.
+        Initial bias of the forget gates (bias_ih; bias_hh is then 0), instead of uniform random values.
     peepholes : bool, default False
         Peephole connections: ``p_i * c_prev`` is added to the pre-activation of i, ``p_f * c_prev`` to that of f, and
         ``p_o * c``, with the new cell state, to that of o (Gers and Schmidhuber 2000, ONNX).
@@ -94,9 +94,9 @@ class LSTM(TrainableLSTM):
     learn_initial_state : bool, default False
         Whether the initial state is a parameter, used where no state is given, and after resets.
     index_input : bool, default False
-        Whether x are symbols, integers from 0 to input_size - 1, one for each step: (T, B), or (T,) without batch axis.
-        A symbol has the effect of a one-hot vector, to the bit: columns of weight_ih_l0 are looked up instead of
-        multiplied. See Notes.
+        Whether x holds symbols, one integer from 0 to input_size - 1 per step: (T, B), or (T,) without batch axis. A
+        symbol gives the same bits as a one-hot vector, but columns of weight_ih_l0 are looked up instead of multiplied.
+        See Notes.
 
     See Also
     --------
@@ -113,20 +113,20 @@ class LSTM(TrainableLSTM):
     weights are initialized to 1, norm_c_bias and initial states to 0, all others uniformly.
 
     All options can be combined, except forget_bias with coupled_gates, whose forget gate has no bias.
-    `lstm_fast.reference` defines each by one formula. Options are read-only attributes, but batch_first, dropout,
-    recurrent_dropout and zoneout can be set.
+    `lstm_fast.reference` defines each with one formula. Options are read-only attributes, except batch_first, dropout,
+    recurrent_dropout and zoneout, which can be set.
 
     With compute_dtype="bfloat16", x, h and the matrices are rounded to bfloat16 (8 bits of precision) in forward, and
     in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
-    float32. A call has the bits of ``lstm.quantized("bfloat16")``.
+    float32. Calls give the same bits as ``lstm.quantized("bfloat16")``.
 
-    With index_input, forward and backward have the bits of an LSTM without it on one-hot vectors, with two exceptions:
-    nothing is multiplied by zero, so that an infinite weight or gradient of another symbol gives no NaN; and the sign
-    of a sum that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
+    With index_input, forward and backward give the same bits as with one-hot vectors, with two exceptions: nothing is
+    multiplied by zero, so an infinite weight or gradient of another symbol does not cause NaN; and the sign of a sum
+    that is zero or underflows may differ. There is no d_x. Padding may hold any integers.
 
     Results and gradients are bitwise reproducible: they do not depend on the number of threads, the other sequences
-    of a batch, or the split of a sequence into calls. Python threads may share one object; a call that runs while its
-    parameters are changed uses the old or the new ones, never a mixture.
+    of a batch, or the split of a sequence into calls. Python threads may share one object; a call during which the
+    parameters are changed uses either the old or the new ones, never a mixture.
 
     Examples
     --------

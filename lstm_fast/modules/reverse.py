@@ -44,7 +44,7 @@ class _Reverse(Recurrent):
         return None if d_x is None else _reordered(d_x, order), *gradients
 
     def stream(self, batch_size: int = 1) -> NoReturn:
-        """Not available: a reverse network begins at the end of the sequence.
+        """Not available: a reverse network starts at the end of the sequence.
 
         Parameters
         ----------
@@ -56,15 +56,15 @@ class _Reverse(Recurrent):
         ValueError
             Always.
         """
-        raise ValueError("a stream needs a network that reads forward: a reverse one begins at the end of the sequence")
+        raise ValueError("a stream needs a network that reads forward: a reverse one starts at the end of the sequence")
 
 
 class ReverseLSTM(_Reverse, LSTM):
     """LSTM that reads each sequence from its end: ONNX's direction "reverse".
 
     Outputs, gradients and traces are in the order of time, as in the second direction of a bidirectional LSTM: the last
-    state is that after step 0, and with lengths the reading begins at step lengths[b] - 1. There is no stream, which
-    would begin at the end, and no quantized copy.
+    state is that after step 0, and with lengths the network starts at step lengths[b] - 1. Streams, which would start
+    at the end of the sequence, and quantized copies are not available.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class RNN(Recurrent):
     bias : bool, default True
         Whether the cell has biases.
     batch_first : bool, default False
-        Sequences have shape (B, T, n) instead of (T, B, n). States do not change their shape.
+        Sequences have shape (B, T, n) instead of (T, B, n). The shape of the states does not change.
     dropout : float, default 0.0
         Probability of dropout on the output of each layer except the last, in training.
     bidirectional : bool, default False
@@ -56,7 +56,7 @@ class RNN(Recurrent):
     learn_initial_state : bool, default False
         As for LSTM.
     index_input : bool, default False
-        As for LSTM: x are symbols, integers of shape (T, B).
+        As for LSTM: x holds symbols, integers of shape (T, B).
 
     See Also
     --------
@@ -190,7 +190,7 @@ class RNN(Recurrent):
         training : bool, default True
             Whether dropout, recurrent_dropout and zoneout are on.
         recompute_gates : bool, default False
-            As for LSTM; it saves no memory, as the tape of a plain RNN holds h alone.
+            As for LSTM; it saves no memory, because the tape of a plain RNN holds only h.
         rng : numpy.random.Generator, optional
             Generator for the dropout and zoneout masks; None means the generator of the network.
         num_threads : int, optional

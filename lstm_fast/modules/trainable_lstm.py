@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TrainableLSTM(LSTMNetwork, Recurrent):
-    """Methods of LSTM beside inference."""
+    """Methods of LSTM other than inference."""
 
     zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
 
@@ -178,7 +178,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedLSTM:
-        """Return an inference-only copy with fewer bits per weight.
+        """Return a low-precision copy for inference.
 
         Parameters
         ----------

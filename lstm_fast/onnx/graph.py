@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class NotConstant(Exception):
-    """A value is not constant. The message says what computes it."""
+    """A value is not constant. The message names what computes it."""
 
 
 class Scope:
@@ -121,7 +121,7 @@ class Scope:
         ) as error:  # invalid sizes or axes, attributes of the wrong type: NumPy's message has the details
             if self.reader.is_loose:
                 raise not_constant from None
-            raise FormatError(f"{what} does not work: {type(error).__name__}: {error}") from None
+            raise FormatError(f"{what} failed: {type(error).__name__}: {error}") from None
 
     def _compute(self, node: NodeProto, name: str, attributes: dict[str, Any]) -> Array:
         if node.op_type == "Constant":

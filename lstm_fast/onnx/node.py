@@ -30,7 +30,7 @@ INPUTS = {
         *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),
     ),
 }
-# output_sequence (version 1) only says whether Y is needed.
+# output_sequence (version 1) only determines whether Y is needed.
 ATTRIBUTES = {
     "activation_alpha": list,
     "activation_beta": list,
@@ -228,7 +228,7 @@ def build(
     first = layers[0]
     directions = first.directions
     if len(directions) == 2 and directions[0].options != directions[1].options:
-        raise FormatError("attribute activations: other ones for the second direction are not supported")
+        raise FormatError("attribute activations: different activations for the second direction are not supported")
     arguments = {
         **directions[0].options,
         "bias": first.has_bias,

@@ -8,16 +8,16 @@
     diagrams.py     unit: one step of one LSTM unit with its numbers
     unrolling.py    unrolled: the network step by step, with c and h of one unit
     maps.py         gates: heat maps of i, f, g, o, c, h over steps and units
-    curves.py       history: a training; gradient_flow: how far gradients reach
+    curves.py       history: a training run; gradient_flow: norms of the gradient by step
     forecasts.py    forecast: observations, prediction, interval, truth
 
 Each file uses only those above it.
 
-A new Figure belongs to the caller alone: pyplot does not know it, no setting of matplotlib changes and nothing is shown
-(`ax.figure.savefig(path)` writes it; a notebook displays `ax.figure`). Plots of several panels (gates, history,
-forecast of several series) divide the area of the one Axes, which itself becomes invisible: the panels are
-`ax.child_axes`, named by `panel.get_label()`. Lines differ in style and marker, and color maps increase in lightness:
-all plots are legible in grayscale.
+A new Figure is not registered with pyplot, no setting of matplotlib changes and nothing is shown
+(`ax.figure.savefig(path)` writes it; a notebook displays `ax.figure`). Plots with several panels (gates, history,
+forecast of several series) hide the Axes and divide its area: the panels are `ax.child_axes`, named by
+`panel.get_label()`. Lines differ in style and marker, and color maps increase in lightness, so all plots are legible in
+grayscale.
 """
 
 try:

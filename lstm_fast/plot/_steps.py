@@ -45,7 +45,7 @@ def within(name: str, value: Any, n: int) -> int:
     except (IndexError, TypeError):
         raise ValueError(f"{name} must be an integer from {-n} to {n - 1}, got {value!r}") from None
     if not isinstance(index, int):
-        raise ValueError(f"{name} must be one integer, got {value!r}")
+        raise ValueError(f"{name} must be an integer, got {value!r}")
     return index
 
 

@@ -160,8 +160,8 @@ def gradient_flow(
 
     Notes
     -----
-    The state of an LSTM is the pair h and c: its norm is sqrt(d_h^2 + d_c^2). A gradient that has vanished altogether
-    is zero, which a log scale cannot show: there the line ends.
+    The state of an LSTM is the pair h and c: its norm is sqrt(d_h^2 + d_c^2). A line ends where the gradient has
+    vanished completely, because a log scale cannot show zero.
 
     Examples
     --------

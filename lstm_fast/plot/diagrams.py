@@ -54,7 +54,7 @@ def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
         if not abs(expected - value) <= 2e-3 * max(1, abs(value)):
             raise ValueError(
                 f"unit draws the plain cell, but at step {t} {name} is {value:.6g} and {formula} is {expected:.6g}: "
-                "the cell is another variant, or the state before the first step is missing (state=)"
+                "the cell is a variant, or the state before the first step is missing (state=)"
             )
     return Numbers(i, f, g, o, c, h, c_prev, h_prev, None if steps.x is None else steps.x[t], steps.is_reverse)
 
@@ -89,7 +89,7 @@ def unit(
     title: str | None = "One step of an LSTM unit",
     ax: Axes | None = None,
 ) -> Axes:
-    """One step of one LSTM unit as a diagram with its numbers, to be followed by hand.
+    """Diagram of one step of one LSTM unit with its numbers, which can be checked by hand.
 
     Parameters
     ----------

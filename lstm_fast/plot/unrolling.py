@@ -31,7 +31,7 @@ def unrolled(
     title: str | None = "The network unrolled: the same weights at every step",
     ax: Axes | None = None,
 ) -> Axes:
-    """The network unrolled step by step: inputs from below, c and h of one unit from step to step, gates in per cent.
+    """Diagram of the unrolled network: inputs from below, c and h of one unit from step to step, gates in percent.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def unrolled(
     if max_steps is None:
         max_steps = 8 if ax is None else _most_readable_steps(new_or_given_axes(ax, 0, 0))
     if not isinstance(max_steps, int) or isinstance(max_steps, bool) or max_steps < 3:
-        raise ValueError(f"max_steps must be an integer from 3, or None, got {max_steps!r}")
+        raise ValueError(f"max_steps must be an integer of at least 3, or None, got {max_steps!r}")
     order: list[int | None] = [*range(T)][:: -1 if steps.is_reverse else 1]
     if max_steps < T:
         order = order[: max_steps // 2] + [None] + order[T - (max_steps - 1) // 2 :]

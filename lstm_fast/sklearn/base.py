@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..modules import LSTM
-from ..train import Adam, FitConfig, History, SequenceModel, Trainer
+from ..train import Adam, FitConfig, FleetModel, SequenceModel, Trainer
 
 
 class Estimator(BaseEstimator):
@@ -37,8 +37,8 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: Any  # a SequenceModel, or of a quantized copy a QuantizedModel
-    history_: History
+    model_: Any  # a SequenceModel, of a quantized copy a QuantizedModel, with a model for each series a FleetModel
+    history_: Any  # a History, or a FleetHistory
     n_features_in_: int
 
     def quantized(
@@ -47,10 +47,10 @@ class Estimator(BaseEstimator):
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> Self:
-        """Return a copy that predicts with fewer bits per weight.
+        """Return a low-precision copy for prediction.
 
-        Settings, scalings and history are those of the estimator. `model_` is a `QuantizedModel`, which `partial_fit`
-        and `fit` with warm_start refuse; `fit` without it trains a new float32 network.
+        The copy has the same settings, scaling and history. Its `model_` is a `QuantizedModel`, so `partial_fit` and
+        `fit` with warm_start raise an error; `fit` without warm_start trains a new float32 network.
 
         Parameters
         ----------
@@ -82,6 +82,8 @@ class Estimator(BaseEstimator):
         True
         """
         check_is_fitted(self, "model_")
+        if isinstance(self.model_, FleetModel):
+            raise ValueError('models must be "shared" for quantized, got "per_series"')
         other = copy.copy(self)
         other.model_ = self.model_.quantized(format, inputs=inputs)
         other._progress = None

@@ -27,7 +27,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     bidirectional : bool, default False
         Whether the LSTM reads each sequence in both directions.
     readout : {"last", "mean"}, default "last"
-        What the head reads: the hidden state after the last step, or the mean over all steps.
+        Input of the head: the hidden state after the last step, or the mean over all steps.
     class_weight : dict, "balanced" or None, default None
         Weight of each class in the loss, as in scikit-learn.
     dropout : float, default 0.0
@@ -51,7 +51,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Epochs without a better validation loss after which training stops; the best parameters are
         restored. None: all epochs, without validation.
     validation_fraction : float, default 0.1
-        Share of the sequences, drawn by random_state, that early_stopping holds out.
+        Fraction of the sequences, drawn by random_state, that early_stopping holds out.
     scale : bool, default True
         Whether features are standardized.
     dtype : {"float32", "float64"}, default "float32"
@@ -62,7 +62,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     warm_start : bool, default False
         Whether `fit` continues with the network of the previous call.
     n_jobs : int, optional
-        Upper limit of threads; None: `lstm_fast.get_num_threads()`.
+        Maximum number of threads; None: `lstm_fast.get_num_threads()`.
     verbose : bool, default False
         Whether to show a progress bar (needs tqdm).
 

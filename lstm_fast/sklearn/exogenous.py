@@ -84,14 +84,14 @@ def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, res
     if part.stamps is None or part.is_default:
         if own is not None:
             raise ValueError(
-                f"{name} must have the time stamps of y (ds, or the index), got a frame without; pass an array if its "
-                "rows are in the order of those of y"
+                f"{name} must have the time stamps of y (ds, or the index), got a frame without them; pass an array if "
+                "its rows are in the order of those of y"
             )
         return part.values
     if own is not None:
         require_equal(part.stamps[0], part.stamps[1], own[1], "the time stamps of y")
     elif part.order is not None and not (np.diff(part.order) == 1).all():
-        raise ValueError(f"{part.stamps[0]} must ascend, because y has no time stamps to pair its rows by")
+        raise ValueError(f"{part.stamps[0]} must ascend, because y has no time stamps to match its rows with")
     else:
         y.stamps = part.stamps
     return part.values

@@ -15,24 +15,24 @@ from .series_estimator import SeriesEstimator
 class LSTMForecaster(SeriesEstimator):
     """Multi-step forecasts of one or many series, with prediction intervals and exogenous variables.
 
-    y is an array (T,), or (T, S) with S numbers for each step, a series, a data frame of pandas, polars, pyarrow and
-    others, or a list of these. A long frame has the column y and optionally unique_id (the series), ds (the date) and
-    exogenous variables; a wide frame has a column for each of the S numbers and optionally ds. The levels of a pandas
-    index are read like columns. Rows are sorted by ds; repeated, missing and skipped dates raise an error. Forecasts
-    have the form of y and carry the dates that follow.
+    y is an array (T,), or (T, S) with S values per step, a series, a data frame of pandas, polars, pyarrow and others,
+    or a list of these. A long frame has the column y and optionally unique_id (the series), ds (the date) and exogenous
+    variables; a wide frame has one column for each of the S values and optionally ds. The levels of a pandas index are
+    read like columns. Rows are sorted by ds; repeated, missing and skipped dates raise an error. Forecasts have the
+    same form as y, with the dates that follow.
 
     Parameters
     ----------
     input_size : int, default 24
-        Steps of the past that the network reads.
+        Number of past steps that the network reads.
     horizon : int, default 1
-        Steps that it learns to forecast.
+        Number of steps to forecast.
     hidden_size : int, default 32
         Hidden units of the LSTM.
     num_layers : int, default 1
         Stacked LSTM layers.
     loss : {"mse", "mae", "huber"}, ("huber", delta) or callable, default "mse"
-        Training loss. A function is one of `lstm_fast.train.fit`: it sees scaled targets and returns the loss of each
+        Training loss. A function is as in `lstm_fast.train.fit`: it takes scaled targets and returns the loss of each
         row.
     quantiles : sequence of float, optional
         Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
@@ -41,7 +41,11 @@ class LSTMForecaster(SeriesEstimator):
         Distance between the training windows of a series.
     freq : str, pandas offset or number, optional
         Frequency of the dates of y; None means that of the index, else inferred. A series whose dates do
-        not follow it is refused.
+        not follow it raises an error.
+    models : {"shared", "per_series"}, default "shared"
+        Whether all series share one network, or each series has its own. Those of "per_series" are trained together
+        but independently: seed, scalings, early stopping and forecasts of each series are bitwise those of a
+        forecaster fitted to it alone. `predict` then takes only series of `fit`.
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
@@ -63,7 +67,7 @@ class LSTMForecaster(SeriesEstimator):
         Epochs without a better validation loss after which training stops; the best parameters are
         restored. None: all epochs, without validation.
     validation_fraction : float, default 0.1
-        Share of the windows of each series, the last in time, that early_stopping holds out.
+        Fraction of the windows of each series, the last in time, that early_stopping holds out.
     scale : {"window", "series", None}, default "window"
         Forecasts are scaled back. "window" standardizes each window by its own past, so that forecasts
         follow a changing level; "series" each series by its training data; None nothing.
@@ -73,16 +77,16 @@ class LSTMForecaster(SeriesEstimator):
         Seed of the initial parameters, the order of the windows and dropout. An int gives the same bits
         with any number of threads.
     n_jobs : int, optional
-        Upper limit of threads; None: `lstm_fast.get_num_threads()`.
+        Maximum number of threads; None: `lstm_fast.get_num_threads()`.
     verbose : bool, default False
         Whether to show a progress bar (needs tqdm).
 
     Attributes
     ----------
-    model_ : lstm_fast.train.SequenceModel
-        The trained network.
-    history_ : lstm_fast.train.History
-        Loss, gradient norm, learning rate and duration of each epoch.
+    model_ : lstm_fast.train.SequenceModel or lstm_fast.train.FleetModel
+        The trained network, or with "per_series" those of all series in the order of y.
+    history_ : lstm_fast.train.History or lstm_fast.train.FleetHistory
+        Loss, gradient norm, learning rate and duration of each epoch; with "per_series" a list of them.
     n_features_in_ : int
         Number of exogenous variables, if there are any.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -95,9 +99,9 @@ class LSTMForecaster(SeriesEstimator):
 
     Notes
     -----
-    Missing values (NaN) in y are supported: a step with one is masked as a training target, and the network reads the
-    last known value in its place. A forecast depends on the values alone, not on names, nor on the order of rows,
-    columns and series.
+    Missing values (NaN) in y are supported: such a step is masked as a training target, and the network reads the last
+    known value instead. A forecast depends only on the values, not on names or on the order of rows, columns and
+    series.
 
     Examples
     --------
@@ -128,6 +132,7 @@ class LSTMForecaster(SeriesEstimator):
         quantiles: Sequence[float] | None = None,
         window_step: int = 1,
         freq: Any = None,
+        models: str = "shared",
         dropout: float = 0.0,
         lstm_options: Mapping[str, Any] | None = None,
         epochs: int = 50,
@@ -152,6 +157,7 @@ class LSTMForecaster(SeriesEstimator):
         self.quantiles = quantiles
         self.window_step = window_step
         self.freq = freq
+        self.models = models
         self.dropout = dropout
         self.lstm_options = lstm_options
         self.epochs = epochs

@@ -34,7 +34,7 @@ def wrap(name: str, value: Any) -> Any | None:
     except nw.exceptions.DuplicateError:
         raise ValueError(f"{name} must have unique column names, got {list(value.columns)}") from None
     if isinstance(wrapped, nw.LazyFrame):
-        raise TypeError(f"{name} must hold its data, got a lazy {type(value).__name__}: call collect() on it first")
+        raise TypeError(f"{name} must be an eager frame, got a lazy {type(value).__name__}: call collect() on it first")
     return wrapped if isinstance(wrapped, nw.DataFrame | nw.Series) else None
 
 

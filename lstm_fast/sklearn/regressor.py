@@ -28,10 +28,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     bidirectional : bool, default False
         Whether the LSTM reads each sequence in both directions.
     readout : {"last", "mean"}, default "last"
-        What the head reads: the hidden state after the last step, or the mean over all steps.
+        Input of the head: the hidden state after the last step, or the mean over all steps.
     loss : {"mse", "mae", "huber"}, ("huber", delta) or callable, default "mse"
-        Training loss; delta in units of the standard deviation of y. A function is one of
-        `lstm_fast.train.fit`: it sees standardized targets and returns the loss of each row.
+        Training loss; delta in units of the standard deviation of y. A function is as in
+        `lstm_fast.train.fit`: it takes standardized targets and returns the loss of each row.
     quantiles : sequence of float, optional
         Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
         the level nearest to 0.5, `predict_quantiles` all of them.
@@ -56,7 +56,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Epochs without a better validation loss after which training stops; the best parameters are
         restored. None: all epochs, without validation.
     validation_fraction : float, default 0.1
-        Share of the sequences, drawn by random_state, that early_stopping holds out.
+        Fraction of the sequences, drawn by random_state, that early_stopping holds out.
     scale : bool, default True
         Whether features and targets are standardized.
     dtype : {"float32", "float64"}, default "float32"
@@ -67,7 +67,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     warm_start : bool, default False
         Whether `fit` continues with the network of the previous call.
     n_jobs : int, optional
-        Upper limit of threads; None: `lstm_fast.get_num_threads()`.
+        Maximum number of threads; None: `lstm_fast.get_num_threads()`.
     verbose : bool, default False
         Whether to show a progress bar (needs tqdm).
 

@@ -70,8 +70,8 @@ class SequenceEstimator(Estimator):
 
 def _require_one_target(y: Any) -> None:
     """Refuses lists of targets for each sequence, and arrays of more than two axes."""
-    wrap("y", y)  # refuses lazy frames
+    wrap("y", y)  # raises an error for lazy frames
     is_list = isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype == object)
     shapes = {np.shape(one) for one in y} if is_list else set()
     if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes) or (not is_list and np.asarray(y).ndim > 2):
-        raise ValueError(f"y must have one target for each sequence, got several. {ALTERNATIVES}")
+        raise ValueError(f"y must have one target per sequence, got several. {ALTERNATIVES}")

@@ -73,7 +73,7 @@ def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tu
     `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
     sequences with one feature may come as a table or not.
     """
-    wrap("X", X)  # refuses lazy frames
+    wrap("X", X)  # raises an error for lazy frames
     parts, lengths = _listed(estimator, X, reset), None
     is_table = parts is None and getattr(X, "ndim", 2) != 3
     if parts is not None:

@@ -153,7 +153,7 @@ def warn_of_missing(series: list[Series], *, stacklevel: int) -> None:
     if n:
         warnings.warn(
             f"y has {n} missing values of {size}: they are masked in the loss, and the network reads the last known "
-            "value in their place",
+            "value instead",
             stacklevel=stacklevel,
         )
 

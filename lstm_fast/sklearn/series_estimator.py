@@ -7,13 +7,16 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from ..train import SequenceModel
 from ..train.losses import LossSpec
+from . import per_series
 from .base import Estimator, index_of_median, sort_levels
 from .future import read_future
 from .series import Form, Series, answer, read, warn_of_missing
-from .windows import Windowing
+from .windows import Batch, Windowing
 
 SCALES = ("series", "window", None)
+MODELS = ("shared", "per_series")
 
 
 class SeriesEstimator(Estimator):
@@ -26,8 +29,11 @@ class SeriesEstimator(Estimator):
     window_step: int
     freq: Any
     scale: str | None
+    models: str
 
     _targets: list[Any] | None  # columns of a wide frame
+    _windowing: Windowing  # of all series, or of the first
+    _windowings: list[Windowing]  # with a network for each series
 
     # ---- training ----
 
@@ -36,6 +42,8 @@ class SeriesEstimator(Estimator):
             check_scalar(getattr(self, name), name, int | np.integer, min_val=1)
         if self.scale not in SCALES:
             raise ValueError(f"scale must be one of {SCALES}, got {self.scale!r}")
+        if self.models not in MODELS:
+            raise ValueError(f"models must be one of {MODELS}, got {self.models!r}")
         self._require_steps(series, self.input_size + self.horizon, "input_size + horizon")
 
     def _require_steps(self, series: list[Series], least: int, words: str) -> None:
@@ -48,7 +56,16 @@ class SeriesEstimator(Estimator):
 
     def _fit_series(self, series: list[Series], form: Form) -> None:
         self._series, self._form = series, form
-        self._windowing = windowing = Windowing(
+        if self.models == "per_series":
+            per_series.fit(self, series)
+            return
+        self._windowing = self._make_windowing(series)
+        self.model_ = self._make_forecast_model(self._windowing)
+        train, validation = self._training_data(self._windowing, series)
+        self._train(self.model_, train.x, train.targets, self._loss, mask=train.mask, validation=validation)
+
+    def _make_windowing(self, series: list[Series]) -> Windowing:
+        return Windowing(
             series,
             input_size=self.input_size,
             horizon=self.horizon,
@@ -56,25 +73,33 @@ class SeriesEstimator(Estimator):
             scale=self.scale,
             dtype=self.dtype,
         )
+
+    def _make_forecast_model(self, windowing: Windowing) -> SequenceModel:
         n_levels = 1 if self.quantiles is None else len(self.quantiles)
-        self.model_ = self._make_model(windowing.n_inputs, windowing.n_targets * n_levels, "all")
+        return self._make_model(windowing.n_inputs, windowing.n_targets * n_levels, "all")
+
+    @property
+    def _loss(self) -> Any:
+        return self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
+
+    def _training_data(self, windowing: Windowing, series: list[Series], where: str = "") -> tuple[Batch, Any]:
+        """Windows to train on, and validation data if early_stopping needs them. `where`: for errors."""
         held_out = 0.0 if self.early_stopping is None else self.validation_fraction
         train, later = windowing.training(series, held_out)
         validation = None
         if self.early_stopping is not None:
             if not len(train.x) or not len(later.x):
                 raise ValueError(
-                    f"validation_fraction must leave windows on both sides, got {self.validation_fraction!r}: "
+                    f"validation_fraction must leave windows on both sides{where}, got {self.validation_fraction!r}: "
                     f"{len(train.x)} to train on, {len(later.x)} to validate"
                 )
             validation = (later.x, later.targets, None, later.mask)
         if not len(train.x):
             raise ValueError(
                 f"y must have a window of input_size + horizon = {self.input_size + self.horizon} steps with values "
-                "both before and after the forecast origin, got only missing ones"
+                f"both before and after the forecast origin, got only missing ones{where}"
             )
-        loss = self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
-        self._train(self.model_, train.x, train.targets, loss, mask=train.mask, validation=validation)
+        return train, validation
 
     # ---- forecasts ----
 
@@ -225,9 +250,14 @@ class SeriesEstimator(Estimator):
 
     def _forecast(self, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
         """(horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""
+        if self.models == "per_series":
+            return per_series.forecast(self, series, future)
         x, by = self._windowing.forecast_inputs(series, future)
-        p = self.model_.predict(x, num_threads=self.n_jobs)[:, self.input_size :].astype(np.float64)
-        p = p.reshape(*p.shape[:2], self._windowing.n_targets, -1)
-        if self.quantiles is not None:
-            p = sort_levels(p, self.quantiles)
+        p = self._outputs(self.model_.predict(x, num_threads=self.n_jobs))
         return self._windowing.forecasts(p, series, by)
+
+    def _outputs(self, p: np.ndarray) -> np.ndarray:
+        """(n, horizon, S, levels) from predictions for all steps of windows."""
+        p = p[:, self.input_size :].astype(np.float64)
+        p = p.reshape(*p.shape[:2], self._windowing.n_targets, -1)
+        return p if self.quantiles is None else sort_levels(p, self.quantiles)

@@ -34,7 +34,7 @@ class Times:
 
 
 def sort(name: str, stamps: Stamps) -> tuple[np.ndarray, Stamps]:
-    """Return the order that sorts stamps, and the sorted stamps; refuse missing and duplicate ones."""
+    """Return the order that sorts stamps, and the sorted stamps; raise an error for missing and duplicate ones."""
     missing = stamps != stamps if isinstance(stamps, np.ndarray) else stamps.isna()
     if missing.any():
         raise ValueError(f"{name} must not be missing, got {stamps[missing][0]} in row {int(np.argmax(missing))}")
@@ -82,7 +82,7 @@ def first_difference(given: Stamps, expected: Stamps) -> int | None:
 
 
 def require_equal(name: str, given: Stamps, expected: Stamps, what: str) -> None:
-    """Raises an error that names the first row where `given` is not `what` is `expected`."""
+    """Raise an error that names the first row in which `given` differs from `expected`; `what` describes those."""
     k = first_difference(given, expected)
     if k is not None:
         found = f"got {given[k]}" if k < len(given) else "got none"
@@ -160,7 +160,7 @@ def _step(name: str, stamps: Stamps, freq: Any, known: Sequence[Step]) -> Step:
     step = _likely(stamps)
     if step is None:
         raise ValueError(
-            f"{name} has no frequency that pandas infers, got {', '.join(map(str, stamps[:4]))}, .... {CURE}"
+            f"{name} has no frequency that pandas can infer, got {', '.join(map(str, stamps[:4]))}, .... {CURE}"
         )
     _require_step(name, stamps, step, "inferred")
     return step
@@ -179,7 +179,7 @@ def _require_step(name: str, stamps: Stamps, step: Step, source: str) -> None:
         return
     frequency = f"frequency {getattr(step, 'freqstr', step)}, {source}"
     if k == 0:
-        raise ValueError(f"{name} begins at {stamps[0]}, which is no date of its {frequency}. {CURE}")
+        raise ValueError(f"{name} starts at {stamps[0]}, which does not match its {frequency}. {CURE}")
     if stamps[k] < expected[k]:
         raise ValueError(f"{name} has {stamps[k]} between two dates of its {frequency}. {CURE}")
     raise ValueError(f"{name} has a gap: {expected[k]} is missing after {stamps[k - 1]} ({frequency}). {CURE}")
@@ -194,7 +194,7 @@ def _step_of_numbers(
     if freq is not None:
         step = freq
         if not isinstance(freq, int | float | np.number | np.timedelta64) or not freq > type(freq)(0):
-            raise ValueError(f"freq must be a positive number for {name} in numbers, got {freq!r}")
+            raise ValueError(f"freq must be a positive number for numeric {name}, got {freq!r}")
     elif len(steps):
         step = np.sort(steps)[len(steps) // 2]
     else:

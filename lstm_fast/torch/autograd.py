@@ -87,7 +87,7 @@ def _by_pytorch(
     """The gradients as PyTorch functions of the inputs and d_results, which can be differentiated and batched."""
     if options.dropout:
         raise RuntimeError(
-            f"lstm_fast.torch.LSTM with dropout does not support {reason}: PyTorch's kernel would draw other masks. "
+            f"lstm_fast.torch.LSTM with dropout does not support {reason}: PyTorch's kernel draws different masks. "
             "Use lstm_fast.torch.restore(module) before the forward call, or dropout=0"
         )
     fallback.warn(reason)

@@ -25,7 +25,7 @@ def reason_to_leave(module: nn.Module) -> str | None:
             return "lstm_fast computes LSTM and LSTMCell only"
         return f"{cls.__module__}.{cls.__qualname__} is no torch.nn.LSTM or LSTMCell"
     if fast_class(cls) is None:
-        return f"{cls.__name__} has a {'forward' if _has_own_forward(cls) else '__call__'} of its own"
+        return f"{cls.__name__} overrides {'forward' if _has_own_forward(cls) else '__call__'}"
     names = module._flat_weights_names if isinstance(module, nn.LSTM) else list(CELL_NAMES[: 4 if module.bias else 2])
     parameters = dict(module.named_parameters(recurse=False))
     computed = [name for name in names if name not in parameters]

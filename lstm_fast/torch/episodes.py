@@ -27,7 +27,7 @@ def read_resets(
     resets: Any, x: Any, axes: str, batch_sizes: Tensor | None = None, sorted_indices: Tensor | None = None
 ) -> np.ndarray | None:
     """A copy of the resets as uint8 (T, B) in the order of the core; None if there are none, or if x is no sequence."""
-    if not isinstance(x, Tensor) or x.dim() != len(axes):  # PyTorch says what is wrong
+    if not isinstance(x, Tensor) or x.dim() != len(axes):  # PyTorch raises the error
         return None
     if batch_sizes is None:
         check_resets(resets, x.shape[:-1], axes)
@@ -53,7 +53,7 @@ class Episodes:
     """The episodes of a batch, packed as PyTorch packs sequences, the longest first.
 
     resets: (T, B). batch_sizes: of packed sequences; None if all have T steps. Nothing crosses a reset, so each stretch
-    between two is a sequence of its own.
+    between two is an independent sequence.
     """
 
     def __init__(self, resets: np.ndarray, batch_sizes: Tensor | None = None) -> None:

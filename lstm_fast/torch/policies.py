@@ -25,7 +25,7 @@ def is_policy(module: nn.Module) -> bool:
 def reason_to_leave_policy(policy: nn.Module) -> str | None:
     cls = type(policy)
     if getattr(cls, METHOD, None) is not getattr(policy_class(), METHOD, None):
-        return f"{cls.__name__} has a {METHOD} of its own"
+        return f"{cls.__name__} overrides {METHOD}"
     method: Any = getattr(cls, METHOD, None)
     if method is None or list(inspect.signature(method).parameters) != ARGUMENTS:
         return f"this version of sb3-contrib has no {METHOD}({', '.join(ARGUMENTS)})"
@@ -37,7 +37,7 @@ def is_accelerated(policy: nn.Module) -> bool:
 
 
 def accelerate_policy(policy: nn.Module) -> None:
-    """Let a policy process sequences in one call, unless its class does that in a way of its own."""
+    """Let a policy process sequences in one call, unless its class overrides the method."""
     if reason_to_leave_policy(policy) is None:
         vars(policy)[METHOD] = process_sequence
 

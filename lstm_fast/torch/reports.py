@@ -141,7 +141,7 @@ def report(module: nn.Module) -> Report:
     >>> report.accelerated
     ['encoder']
     >>> report.left
-    {'decoder': 'Doubled has a forward of its own'}
+    {'decoder': 'Doubled overrides forward'}
     """
     modules_of(module)
     return Report(_reports(module))

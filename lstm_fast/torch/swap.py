@@ -22,11 +22,11 @@ def accelerate(
     format: Literal["float16", "bfloat16", "int8"] | None = None,
     inputs: Literal["float32", "int16", "int8"] = "float32",
 ) -> Module:
-    """Let lstm_fast compute every torch.nn.LSTM and torch.nn.LSTMCell of a model, in place.
+    """Accelerate every torch.nn.LSTM and torch.nn.LSTMCell of a model, in place.
 
     The modules remain the same objects, but their class becomes lstm_fast.torch.LSTM or LSTMCell: parameters (existing
     optimizers keep working), state_dict, hooks, training flags, names and sharing are unchanged. `restore` undoes it;
-    `report` lists which modules are accelerated, which are not and why.
+    `report` lists which modules are accelerated, and why the others are not.
 
     Subclasses that override forward, modules whose parameters are computed (parametrizations, weight_norm, pruning),
     quantized modules, and those compiled by torch.jit are left unchanged.
@@ -45,9 +45,9 @@ def accelerate(
         Graphs of torch.compile always read the weights.
     format : {"float16", "bfloat16", "int8"}, optional
         Format of the weights in inference, as in `lstm_fast.LSTM.quantized`: in calls of float32 modules in eval mode
-        that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). They
-        are rounded again when their bytes have changed. (For single steps of large layers, comparing the bytes takes
-        longer than the step: use frozen=True.) All other calls compute as without a format. None: float32.
+        that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). The
+        weights are rounded again when they change. (Comparing them takes longer than a single step of a large layer:
+        use frozen=True there.) All other calls ignore the format. None: float32.
     inputs : {"float32", "int16", "int8"}, default "float32"
         With "int8": how the first layer multiplies its input.
 
@@ -115,8 +115,7 @@ def _quantization(module: nn.Module, format: str | None, inputs: str) -> Quantiz
 def restore(module: Module) -> Module:
     """Undo `accelerate`: turn every lstm_fast.torch.LSTM and LSTMCell of a model into PyTorch's own, in place.
 
-    Required before tools that look for torch.nn.LSTM by its exact type, such as
-    torch.ao.quantization.quantize_dynamic.
+    Required before tools that check for the exact type torch.nn.LSTM, such as torch.ao.quantization.quantize_dynamic.
 
     Parameters
     ----------

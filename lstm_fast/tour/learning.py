@@ -42,7 +42,7 @@ def tell_training(gallery: Gallery, seed: int) -> None:
     days = unit.company_days(result.unit)
     say(f"   {'Learned' if result.is_done else 'Not learned'} after {len(result.losses[-1]) - 1} steps.")
     say_predictions(days)
-    say("\nThe unit found weights of its own; many others solve the task too (before -> after):\n")
+    say("\nThe unit found its own weights; many others solve the task too (before -> after):\n")
     _say_weights(result.first_weights, unit.gate_weights(result.unit))
     say()
     say_days(days)

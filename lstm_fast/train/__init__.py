@@ -1,12 +1,12 @@
 """Training of recurrent models: NumPy arrays in, fitted and saved models out.
 
-    custom_loss.py    losses of the caller, checked
+    custom_loss.py    validation of custom losses
     losses.py         loss functions and their gradients
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
     config.py         FitConfig: validated settings of a run
-    storage.py        sequences in memory or memory-mapped, read part by part
-    symbols.py        the same of symbols, for networks with index_input
+    storage.py        sequences in memory or memory-mapped, read batch by batch
+    symbols.py        the same for symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
     passes.py         forward and backward pass over one batch; ModelGradients
@@ -20,18 +20,19 @@
     streaming.py      ModelStream: predictions for live sequences
     checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
-    pruning.py        OptunaPruning: a callback by which Optuna ends trials
-    prefetch.py       a thread that reads ahead
-    batches.py        what yields the batches of a run, with their loss and gradients
-    windows.py        which steps of which series each window of truncated training has
+    pruning.py        OptunaPruning: a callback that lets Optuna prune trials
+    prefetch.py       a prefetching thread
+    batches.py        the batches of a run, with their loss and gradients
+    windows.py        the windows of truncated training
     truncated.py      truncated backpropagation through time
-    iterable.py       batches of an iterable of the caller
+    iterable.py       batches from an iterable
     sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
-    ranks.py          Ranks: the processes of a run, and what they do together; RankError
+    ranks.py          Ranks: the processes of a run and their collectives; RankError
     rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
-    fleet_trainer.py  FleetTrainer: the training loop of many models; FleetHistory
+    fleet_history.py  FleetHistory: the histories of many models
+    fleet_trainer.py  FleetTrainer: the training loop of many models
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -39,8 +40,8 @@ Each module uses only those above it; `stream` of a model imports its module whe
 
 from .checkpoint import load
 from .config import FitConfig
+from .fleet_history import FleetHistory
 from .fleet_model import FleetModel
-from .fleet_trainer import FleetHistory
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES

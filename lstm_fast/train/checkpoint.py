@@ -133,7 +133,7 @@ def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
 def save_run(
     path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, settings: FitConfig, now: Progress
 ) -> None:
-    """Write where a run stands.
+    """Write the state of a run.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def load_run(
     Raises
     ------
     ValueError
-        If the checkpoint belongs to another model or optimizer; the message says what differs.
+        If the checkpoint belongs to another model or optimizer; the message names the difference.
     FormatError
         If the file is damaged or foreign.
     """

@@ -72,7 +72,7 @@ class FitConfig:
     truncate : int, optional
         Number of steps of truncated backpropagation through time, as in `fit`.
     burn_in : int, default 0
-        Number of steps of each series that only warm the state, as in `fit`.
+        Number of steps of each series that only warm up the state, as in `fit`.
 
     Raises
     ------

@@ -110,11 +110,11 @@ class DistributedTrainer(Trainer):
         reports = self.ranks.gather(report)
         for rank, (digest, _) in enumerate(reports):
             if digest != reports[0][0]:
-                raise RuntimeError(f"rank {rank} has other parameters than rank 0 after epoch {self.now.epoch - 1}")
+                raise RuntimeError(f"rank {rank} has different parameters from rank 0 after epoch {self.now.epoch - 1}")
         return reports[0][1]
 
     def _split_again(self, state: dict[str, Any]) -> None:
-        if self.config.seed is None:  # each rank has drawn with a generator of its own
+        if self.config.seed is None:  # each rank has used its own generator
             raise ValueError("seed must be an integer to resume with comm and a fraction as validation, got None")
 
     # ---- files ----

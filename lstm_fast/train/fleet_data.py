@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .batches import draw_groups
 from .data import Sequences
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from .fleet_model import FleetModel
     from .losses import Loss
 
+Group: TypeAlias = "tuple[Array, Array, int]"  # models (G,), the rows of their batches (G, B), and T
+
 
 def each_of(name: str, value: Any, n_models: int) -> list[Any]:
-    """Return what belongs to each model: an array or a sequence with K entries; None is None for each."""
+    """Return the K entries of an array or a sequence, one for each model; K times None for None."""
     if value is None:
         return [None] * n_models
     if not hasattr(value, "__len__") or not hasattr(value, "__getitem__") or len(value) != n_models:
@@ -28,7 +31,7 @@ def each_of(name: str, value: Any, n_models: int) -> list[Any]:
 
 @contextmanager
 def named_in_errors(k: int) -> Iterator[None]:
-    """Put the number of a model before the message of an error."""
+    """Prefix the messages of errors with the number of the model."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -36,7 +39,7 @@ def named_in_errors(k: int) -> Iterator[None]:
 
 
 class FleetData:
-    """The `Sequences` of each model; stack() makes arrays of all of them, padded to the largest."""
+    """The `Sequences` of each model; `stack` copies them into arrays of all models, padded to the largest."""
 
     def __init__(self, model: FleetModel, x: Any, lengths: Any = None) -> None:
         K, lstm = len(model), model.fleet._lstm
@@ -101,9 +104,30 @@ class FleetData:
         return y
 
 
-def groups_of(data: FleetData, models: Sequence[int], batches: dict[int, Array]) -> list[tuple[Array, Array, int]]:
-    """Group the batches of models that have the same numbers of sequences and steps: (models, rows (G, B), T)."""
+def groups_of(data: FleetData, models: Sequence[int], batches: dict[int, Array]) -> list[Group]:
+    """Group the batches of models that have the same numbers of sequences and steps."""
     groups: dict[tuple[int, int], list[int]] = {}
-    for k in models:
+    for k in (k for k in models if k in batches):
         groups.setdefault((len(batches[k]), data.steps(k, batches[k])), []).append(k)
     return [(np.array(ks), np.stack([batches[k] for k in ks]), T) for (_, T), ks in groups.items()]
+
+
+def draw_epoch(
+    data: FleetData, models: list[int], rngs: Sequence[np.random.Generator], batch_size: int, shuffle: bool
+) -> list[list[Group]]:
+    """Draw the batches of an epoch: for each number of a batch, the groups of models that run it together."""
+    drawn = {k: draw_groups(rngs[k], data.each[k], batch_size, shuffle) for k in models}
+    n_batches = max(map(len, drawn.values()), default=0)
+    if data.has_lengths:
+        return [
+            groups_of(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)}) for n in range(n_batches)
+        ]
+    alike: dict[tuple[int, int], list[int]] = {}  # models with as many sequences and steps have batches of one size
+    for k in models:
+        alike.setdefault((data.each[k].n, data.each[k].T), []).append(k)
+    epoch: list[list[Group]] = [[] for _ in range(n_batches)]
+    for (n, T), ks in alike.items():
+        rows, of = np.stack([np.concatenate(drawn[k]) for k in ks]), np.array(ks)
+        for number, begin in enumerate(range(0, n, batch_size)):
+            epoch[number].append((of, rows[:, begin : begin + batch_size], T))
+    return epoch

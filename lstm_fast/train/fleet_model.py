@@ -1,4 +1,4 @@
-"""FleetModel: K SequenceModels of one shape, for fit in one call."""
+"""FleetModel: K SequenceModels of one shape, trained in one call of fit."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class FleetModel(EditableParameterized):
     Parameters
     ----------
     fleet : Fleet
-        Networks. Training the model changes their parameters.
+        Networks. Training the model changes their parameters in place.
     out_features : int
         Number of outputs of each model.
     readout : {"last", "all", "mean"}, default "last"
         Features of the heads, as in `SequenceModel`.
     seed : int or sequence of K int, optional
-        Seed of the initial parameters of the heads; a single one is that of each model, as in a loop over
+        Seed of the initial parameters of the heads. An integer is used for every model, as in a loop over
         ``SequenceModel(lstm, out_features, seed=seed)``.
 
     Raises
@@ -46,11 +46,11 @@ class FleetModel(EditableParameterized):
 
     See Also
     --------
-    fit : Train it: x and y with an axis K before all others, or lists of K.
+    fit : Training; x and y have an axis K first, or are lists of K.
 
     Notes
     -----
-    ``model[k]`` is a copy of model k, a `SequenceModel` of its own; ``model[k] = trained`` writes one back.
+    ``model[k]`` is a copy of model k, an independent `SequenceModel`; ``model[k] = trained`` writes it back.
 
     Examples
     --------
@@ -84,12 +84,12 @@ class FleetModel(EditableParameterized):
 
     @classmethod
     def from_models(cls, models: Iterable[SequenceModel]) -> FleetModel:
-        """Make a fleet of copies of models.
+        """Create a fleet from copies of models.
 
         Parameters
         ----------
         models : iterable of SequenceModel
-            Of LSTMs; all with the same options, out_features and readout.
+            With LSTMs of the same options, and with the same out_features and readout.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class FleetModel(EditableParameterized):
         Raises
         ------
         TypeError, ValueError
-            If one is no SequenceModel of an LSTM, or differs from the first.
+            If an entry is not a SequenceModel with an LSTM, or differs from the first.
         """
         models = list(models)
         for k, one in enumerate(models):
@@ -111,7 +111,7 @@ class FleetModel(EditableParameterized):
                         f"models must have one shape: {name} of models[{k}] must be {getattr(models[0], name)!r}, got "
                         f"{getattr(one, name)!r}"
                     )
-        fleet = Fleet([one.lstm for one in models])  # it refuses an RNN
+        fleet = Fleet([one.lstm for one in models])  # refuses an RNN
         model = cls(fleet, models[0].out_features, models[0].readout, seed=0)
         model._set_up(fleet, np.stack([one.head.flat for one in models]))
         return model
@@ -157,7 +157,7 @@ class FleetModel(EditableParameterized):
             if getattr(model, name) != expected:
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         k = range(len(self))[operator.index(k)]
-        self._fleet.check_fits(k, model.lstm)  # it refuses an RNN
+        self._fleet.check_fits(k, model.lstm)  # refuses an RNN
         heads = np.array(self._heads)
         heads[k] = model.head.flat
         self._fleet[k] = model.lstm
@@ -196,8 +196,8 @@ class FleetModel(EditableParameterized):
         Parameters
         ----------
         x : array_like of shape (K, N, T, I), or sequence of K
-            Sequences of each model, with the axes of the networks after K; or for each what `SequenceModel.predict`
-            takes.
+            Sequences of each model, with the axes of the networks after K; or for each model what
+            `SequenceModel.predict` takes.
         lengths : array_like of int of shape (K, N), or sequence of K, optional
             Length of each sequence; None for a model whose x is a list of arrays.
         batch_size : int, default 256

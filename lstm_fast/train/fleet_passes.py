@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core, _threads
+from .._fleet_calls import blocks as blocks_of
 from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows
-from .._sums import row_sums, step_sums
+from .._sums import row_sums, step_sums, total
 from .._tape import TapeMemory
 from .blocks import MEAN_STEPS
 from .fleet_data import groups_of
@@ -17,8 +18,11 @@ from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
     from .._types import Array
-    from .fleet_data import FleetData
+    from .fleet_data import FleetData, Group
     from .fleet_model import FleetModel
+
+
+VALIDATION_BATCH = 256  # sequences, as in trainer.py
 
 
 class Rows:
@@ -47,7 +51,7 @@ def order_of(lengths: Array | None, T: int) -> tuple[Array, Array] | None:
 
 
 def run(
-    rows: Rows, x: Array, order: Any, n_threads: int, tape: Any = None, options: Any = None, seeds: Any = None
+    rows: Rows, x: Array, order: Any, n_threads: int, tape: Any = None, masks: dict[str, Any] | None = None
 ) -> tuple[Array, Array]:
     """Run the networks; return output (G, T, B, W) and h_n of the last layer (G, D, B, R)."""
     lstm, (G, T, B) = rows.lstm, x.shape[:3]
@@ -58,7 +62,7 @@ def run(
         output = np.empty((G, T, B, W), lstm.dtype)
     n = lstm.num_layers * lstm.num_directions
     h_n, c_n = (np.empty((G, n, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
-    rows.weights.forward(x, None, None, output, h_n, c_n, tape, n_threads, run=options, order=order, seeds=seeds)
+    rows.weights.forward(x, None, None, output, h_n, c_n, tape, n_threads, order=order, **(masks or {}))
     return output, h_n[:, -lstm.num_directions :]
 
 
@@ -102,46 +106,66 @@ def losses_and_gradients(
     flat: Array,
     loss: Loss,
     data: FleetData,
-    group: tuple[Array, Array, int],
+    group: Group,
     rngs: list[np.random.Generator],
     num_threads: int | None = None,
 ) -> tuple[Array, Array]:
-    """Compute the losses (G,) and gradients (G, P) of models with parameters flat (G, P). rngs draw their masks."""
-    models, batch, T = group
-    rows, lstm, n_threads = Rows(model, flat), model.fleet._lstm, _threads.resolve(num_threads)
-    x, lengths = data.batch(models, batch, T)
-    x, order, B = contiguous_rows(x), order_of(lengths, T), batch.shape[1]
+    """Compute the losses (G,) and gradients (G, P) of models with parameters flat (G, P), block by block of models.
+
+    rngs draw the masks of each model.
+    """
+    (models, batch, T), lstm, n_threads = group, model.fleet._lstm, _threads.resolve(num_threads)
     options, seeds = draw_options(lstm, True, False, rngs)
-    memory = TapeMemory(rows.weights.tape_bytes(T, B, options))
-    output, h_n = run(rows, x, order, n_threads, memory.block, options, seeds)
-    features = features_of(model.readout, output, h_n, lengths)
-    p = _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)
-    losses, d_p = losses_of(loss, data, models, batch, T, p)
-    gradients = np.empty_like(flat)
-    d_weight, d_bias = rows.head_of(gradients)
-    d_features = _core.fleet_linear_backward(
-        rows.head_weight, features, np.ascontiguousarray(d_p, flat.dtype), d_weight, d_bias, n_threads
-    )
-    d_output, d_h_n = None, None
-    n, D, G = lstm.num_layers * lstm.num_directions, lstm.num_directions, len(flat)
-    if model.readout == "last":
-        d_h_n = np.zeros((G, n, B, lstm.h_size), flat.dtype)
-        d_h_n[:, -D:] = d_features.reshape(G, B, D, -1).swapaxes(1, 2)
-    elif model.readout == "all":
-        d_output = d_features.reshape(output.shape)
-    else:
-        d_output = np.broadcast_to((d_features / counts_of(output, lengths))[:, None], output.shape)
-    d_h_0, d_c_0 = (np.empty((G, n, B, size), flat.dtype) for size in (lstm.h_size, lstm.hidden_size))
-    rows.weights.backward(
-        memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
-        run=options, order=order, seeds=seeds,
-    )  # fmt: skip
+    losses, gradients = np.empty(len(flat)), np.empty_like(flat)
+    weights, memory = Rows(model, flat).weights, None
+    for part in blocks_of(weights, len(flat), T, batch.shape[1], options, n_threads, data.has_lengths):
+        rows = Rows(model, flat[part])
+        memory = memory or TapeMemory(rows.weights.tape_bytes(T, batch.shape[1], options))  # the first is the largest
+        masks = {"run": options, "seeds": None if seeds is None else seeds[part]}
+        of_part = models[part], batch[part], T
+        losses[part] = _gradients_of_block(rows, loss, data, of_part, memory, masks, gradients[part], n_threads)
     return losses, gradients
 
 
-def predictions(
-    model: FleetModel, flat: Array, data: FleetData, group: tuple[Array, Array, int], num_threads: int | None
+def _gradients_of_block(
+    rows: Rows,
+    loss: Loss,
+    data: FleetData,
+    group: Group,
+    memory: TapeMemory,
+    masks: dict[str, Any],
+    gradients: Array,
+    n_threads: int,
 ) -> Array:
+    """Return the losses of a block of models, and fill their gradients."""
+    (models, batch, T), lstm, readout = group, rows.lstm, rows.readout
+    x, lengths = data.batch(models, batch, T)
+    x, order, B = contiguous_rows(x), order_of(lengths, T), batch.shape[1]
+    output, h_n = run(rows, x, order, n_threads, memory.block, masks)
+    features = features_of(readout, output, h_n, lengths)
+    p = _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)
+    losses, d_p = losses_of(loss, data, models, batch, T, p)
+    d_weight, d_bias = rows.head_of(gradients)
+    d_p = np.ascontiguousarray(d_p, gradients.dtype)
+    d_features = _core.fleet_linear_backward(rows.head_weight, features, d_p, d_weight, d_bias, n_threads)
+    d_output, d_h_n = None, None
+    n, D, G = lstm.num_layers * lstm.num_directions, lstm.num_directions, len(models)
+    if readout == "last":
+        d_h_n = np.zeros((G, n, B, lstm.h_size), gradients.dtype)
+        d_h_n[:, -D:] = d_features.reshape(G, B, D, -1).swapaxes(1, 2)
+    elif readout == "all":
+        d_output = d_features.reshape(output.shape)
+    else:
+        d_output = np.broadcast_to((d_features / counts_of(output, lengths))[:, None], output.shape)
+    d_h_0, d_c_0 = (np.empty((G, n, B, size), gradients.dtype) for size in (lstm.h_size, lstm.hidden_size))
+    rows.weights.backward(
+        memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
+        order=order, **masks,
+    )  # fmt: skip
+    return losses
+
+
+def predictions(model: FleetModel, flat: Array, data: FleetData, group: Group, num_threads: int | None) -> Array:
     """Return predictions (G, n, O) of models with parameters flat (G, P)."""
     models, batch, T = group
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
@@ -159,13 +183,34 @@ def predictions(
     return _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)
 
 
-def blocks(data: FleetData, models: list[int], size: int) -> list[tuple[Array, Array, int]]:
+def blocks(data: FleetData, models: list[int], size: int) -> list[Group]:
     """Group the sequences of models, `size` at a time, in their order."""
     groups = []
     for begin in range(0, max(data.each[k].n for k in models), size):
         left = {k: np.arange(begin, min(begin + size, data.each[k].n)) for k in models if begin < data.each[k].n}
         groups += groups_of(data, list(left), left)
     return groups
+
+
+def mean_losses(
+    model: FleetModel, flat: Array, loss: Loss, data: FleetData, models: list[int], num_threads: int | None
+) -> Array:
+    """Return the mean loss of some models over all of their data, VALIDATION_BATCH sequences at a time."""
+    sums, weight = np.zeros((2, len(model)))
+    for some, batch, T in blocks(data, models, VALIDATION_BATCH):
+        p = predictions(model, flat[some], data, (some, batch, T), num_threads)
+        losses, _ = losses_of(loss, data, some, batch, T, p)
+        share = np.full(len(some), float(p.shape[1]))
+        if data.has_weights:
+            targets = [data.each[k].targets(rows) for k, rows in zip(some.tolist(), batch)]
+            share[:] = [len(y) if weights is None else total(weights) for y, weights in targets]
+        sums[some] += losses * share
+        weight[some] += share
+    for k in models:
+        if not weight[k]:
+            raise ValueError(f"validation must have predictions that count, got none for model {k}")
+    means: Array = sums[models] / weight[models]
+    return means
 
 
 def predict_all(model: FleetModel, data: FleetData, batch_size: int, num_threads: int | None) -> list[Array]:

@@ -1,10 +1,9 @@
-"""FleetTrainer: the training loop of a fleet. Each model has the run, to the bit, that `Trainer` gives it alone."""
+"""FleetTrainer: the training loop of a fleet. Each model is trained as `Trainer` would train it alone, bit for bit."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from .._fingerprint import fingerprint
-from .._sums import total as total_of
-from .batches import draw_groups
-from .fleet_data import FleetData, groups_of
+from .._fingerprint import fingerprints
+from .fleet_data import FleetData, draw_epoch
+from .fleet_history import Epoch, FleetHistory
 from .fleet_model import seeds_of
-from .fleet_passes import blocks, losses_and_gradients, predictions
+from .fleet_passes import losses_and_gradients, mean_losses
 from .history import History
 from .losses import Loss
 from .progress_bar import progress_bar
@@ -25,66 +23,8 @@ from .progress_bar import progress_bar
 if TYPE_CHECKING:
     from .._types import Array
     from .config import FitConfig
+    from .fleet_data import Group
     from .fleet_model import FleetModel
-
-VALIDATION_BATCH = 256  # sequences, as in trainer.py
-
-
-class FleetHistory(list[History]):
-    """Histories of the models of a fleet, returned by `fit`: a list with one `History` for each.
-
-    Parameters
-    ----------
-    histories : sequence of History
-        One for each model.
-    diverged : dict of int to str, optional
-        For each model that diverged, what was not finite.
-
-    Attributes
-    ----------
-    diverged : dict of int to str
-        For each model that diverged, what was not finite. Such a model keeps its last finite parameters, and its
-        history ends with its last complete epoch.
-
-    See Also
-    --------
-    FleetModel : The models; with an example.
-    """
-
-    def __init__(self, histories: Sequence[History], diverged: dict[int, str] | None = None) -> None:
-        super().__init__(histories)
-        self.diverged = {} if diverged is None else diverged
-
-    def stacked(self, name: str) -> Array:
-        """Return one quantity of all models and epochs.
-
-        Parameters
-        ----------
-        name : {"loss", "validation_loss", "gradient_norm", "learning_rate", "seconds"}
-            Attribute of `History`.
-
-        Returns
-        -------
-        ndarray of shape (K, epochs)
-            NaN where a model had stopped.
-        """
-        values = [getattr(one, name) for one in self]
-        result = np.full((len(self), max(map(len, values), default=0)), np.nan)
-        for row, value in zip(result, values):
-            row[: len(value)] = value
-        return result
-
-
-class Run:
-    """State of the run of one model."""
-
-    def __init__(self, seed: int | None) -> None:
-        order, masks, share = np.random.SeedSequence(seed).spawn(3)
-        self.order_rng, self.mask_rng, self.share_rng = map(np.random.default_rng, (order, masks, share))
-        self.history = History()
-        self.groups: list[Array] = []  # batches of this epoch
-        self.step = 0
-        self.losses = self.norms = self.n = 0.0
 
 
 class FleetTrainer:
@@ -107,7 +47,9 @@ class FleetTrainer:
                 raise ValueError(f"{name} must not be set for a FleetModel: train model[k], a SequenceModel, with it")
         self.model, self.config, self.loss = model, config, Loss(config.loss)
         self.optimizer = config.make_optimizer()
-        self.runs = [Run(seed) for seed in seeds_of(config.seed, len(model))]
+        seeds = [np.random.SeedSequence(seed).spawn(3) for seed in seeds_of(config.seed, len(model))]
+        rngs = [[np.random.default_rng(one) for one in of_model] for of_model in seeds]
+        self.order_rngs, self.mask_rngs, self.share_rngs = (list(of_kind) for of_kind in zip(*rngs))
         self.data = FleetData(model, x, lengths)
         self.data.read_targets(self.loss, y, sample_weight, mask)
         self.validation = self._read_validation(validation)
@@ -117,11 +59,13 @@ class FleetTrainer:
         self.data.stack()
         if self.validation is not None:
             self.validation.stack()
+        K = len(model)
         self.flat = model.flat_parameters
         self.moments = self.optimizer.moments(self.flat)
-        self.best = self.flat.copy()
-        self.active = np.arange(len(model))
+        self.best, self.best_epoch, self.best_loss = self.flat.copy(), np.full(K, -1), np.full(K, np.nan)
+        self.active, self.step = np.arange(K), np.zeros(K, np.int64)
         self.diverged: dict[int, str] = {}
+        self.histories, self.epochs = [History() for _ in range(K)], list[Epoch]()  # the latter not yet in the former
 
     def _read_validation(self, validation: Any) -> FleetData | None:
         if validation is None:
@@ -136,7 +80,7 @@ class FleetTrainer:
                     raise ValueError(
                         f"validation must leave sequences on both sides, got {validation!r} of {data.n} of model {k}"
                     )
-                rows = self.runs[k].share_rng.permutation(data.n)
+                rows = self.share_rngs[k].permutation(data.n)
                 held_out.each.append(data.subset(rows[:n]))
                 self.data.each[k] = data.subset(rows[n:])
             return held_out
@@ -153,7 +97,7 @@ class FleetTrainer:
     # ---- the run ----
 
     def run(self, progress: bool = False) -> FleetHistory:
-        """Train until the last epoch, or until all models have stopped, or a callback returns true."""
+        """Train until the last epoch, until all models have stopped, or until a callback returns true."""
         config, n_steps = self.config, sum(one.n_steps() for one in self.data.each)
         bar, self.has_bar = progress_bar(progress, config.epochs * n_steps, 0), progress
         try:
@@ -161,7 +105,7 @@ class FleetTrainer:
                 self._train_epoch(epoch, bar)
                 if config.callbacks:
                     self.model.load_flat_parameters(self.flat)
-                    histories = FleetHistory([one.history for one in self.runs], self.diverged)
+                    histories = FleetHistory(self._histories(), self.diverged)
                     answers = [callback(self.model, histories) for callback in config.callbacks]  # type: ignore[arg-type]
                     if any(answers):  # all of them are called
                         break
@@ -172,21 +116,23 @@ class FleetTrainer:
             self.model.load_flat_parameters(self.flat)
         return self._finish()
 
+    def _histories(self) -> list[History]:
+        """Return copies of the histories of all models, up to the last complete epoch."""
+        for epoch in self.epochs:
+            epoch.append_to(self.histories)
+        self.epochs.clear()
+        best = [None if epoch < 0 else epoch for epoch in self.best_epoch.tolist()]
+        return [replace(one, best_epoch=epoch) for one, epoch in zip(self.histories, best)]
+
     def _finish(self) -> FleetHistory:
         if self.config.early_stopping is not None:
-            has_best = [k for k, one in enumerate(self.runs) if one.history.best_epoch is not None]
-            flat = self.flat.copy()
-            flat[has_best] = self.best[has_best]
-            self.model.load_flat_parameters(flat)
-        stacked = self.model.parameters()
-        histories = [
-            replace(one.history, fingerprint=fingerprint({name: value[k] for name, value in stacked.items()}))
-            for k, one in enumerate(self.runs)
-        ]
+            self.model.load_flat_parameters(np.where(self.best_epoch[:, None] >= 0, self.best, self.flat))
+        prints = fingerprints(self.model.parameters())
+        histories = [replace(one, fingerprint=own) for one, own in zip(self._histories(), prints)]
         if self.diverged:
             k, what = next(iter(self.diverged.items()))
             warnings.warn(
-                f"{len(self.diverged)} of {len(self.runs)} models diverged and keep their last finite parameters; "
+                f"{len(self.diverged)} of {len(histories)} models diverged and keep their last finite parameters; "
                 f"model {k}: {what}",
                 RuntimeWarning,
                 stacklevel=4,
@@ -194,47 +140,48 @@ class FleetTrainer:
         return FleetHistory(histories, self.diverged)
 
     def _train_epoch(self, epoch: int, bar: Any) -> None:
-        begin, config = time.monotonic(), self.config
-        for k in self.active:
-            one = self.runs[k]
-            one.groups = draw_groups(one.order_rng, self.data.each[k], config.batch_size, config.shuffle)
-            one.losses = one.norms = one.n = 0.0
-        for batch in range(max(len(self.runs[k].groups) for k in self.active)):
-            have = {k: self.runs[k].groups[batch] for k in self.active.tolist() if batch < len(self.runs[k].groups)}
-            for group in groups_of(self.data, list(have), have):
-                self._train_group(epoch, batch, group)
-            if self.has_bar:
-                bar.update(sum(self.data.each[k].n_steps(rows) for k, rows in have.items()))
-        losses = None if self.validation is None or not len(self.active) else self._validate(self.validation)
-        still = []
-        for place, k in enumerate(self.active):
-            one, before = self.runs[k], self.runs[k].history
-            n_batches, lr = len(one.groups), self.optimizer.lr
-            lr *= config.lr_factor((one.step - 1) / (config.epochs * n_batches))
-            history = History(
-                loss=[*before.loss, one.losses / one.n],
-                validation_loss=[*before.validation_loss, *([] if losses is None else [losses[place]])],
-                gradient_norm=[*before.gradient_norm, one.norms / n_batches],
-                learning_rate=[*before.learning_rate, lr],
-                seconds=[*before.seconds, time.monotonic() - begin],
-                best_epoch=before.best_epoch,
-            )
-            watched = history.watched()
-            if history.best_epoch is None or watched[-1] < watched[history.best_epoch]:
-                history.best_epoch = len(history) - 1
-                self.best[k] = self.flat[k]
-            one.history = history
-            patience, best = config.early_stopping, history.best_epoch
-            if patience is None or len(history) - 1 - best < patience:
-                still.append(k)
-        self.active = np.array(still, int)
+        begin, config, K = time.monotonic(), self.config, len(self.model)
+        groups = draw_epoch(self.data, self.active.tolist(), self.order_rngs, config.batch_size, config.shuffle)
+        self.n_batches = np.zeros(K, np.int64)  # of this epoch
+        for models, _, _ in (group for of_batch in groups for group in of_batch):
+            self.n_batches[models] += 1
+        self.losses, self.norms, self.n = np.zeros((3, K))  # sums over the batches of this epoch
+        for batch, of_batch in enumerate(groups):
+            for models, rows, T in of_batch:
+                stays = np.array([k not in self.diverged for k in models.tolist()]) if self.diverged else slice(None)
+                if len(models[stays]):
+                    self._train_group(epoch, batch, (models[stays], rows[stays], T))
+                    if self.has_bar:
+                        n_steps = (self.data.each[k].n_steps(own) for k, own in zip(models[stays], rows[stays]))
+                        bar.update(sum(n_steps))
+        active, of_validation = self.active, None
+        if self.validation is not None and len(active):
+            model, validation = self.model, self.validation
+            of_validation = mean_losses(model, self.flat, self.loss, validation, active.tolist(), config.num_threads)
+        loss = self.losses[active] / self.n[active]
+        n_batches, lr = self.n_batches[active], self._learning_rates(active, -1)
+        seconds = time.monotonic() - begin
+        self.epochs.append(Epoch(active, loss, of_validation, self.norms[active] / n_batches, lr, seconds))
+        self._stop_early(epoch, loss if of_validation is None else of_validation)
 
-    def _train_group(self, epoch: int, batch: int, group: tuple[Array, Array, int]) -> None:
-        models, rows, _ = group
-        runs, config = [self.runs[k] for k in models], self.config
-        is_all = len(models) == len(self.runs)
+    def _stop_early(self, epoch: int, watched: Array) -> None:
+        """Keep the best parameters by the monitored loss of each active model, and drop those without patience left."""
+        is_better = (self.best_epoch[self.active] < 0) | (watched < self.best_loss[self.active])
+        better = self.active[is_better]
+        self.best[better], self.best_epoch[better], self.best_loss[better] = (
+            self.flat[better],
+            epoch,
+            watched[is_better],
+        )
+        if self.config.early_stopping is not None:
+            self.active = self.active[epoch - self.best_epoch[self.active] < self.config.early_stopping]
+
+    def _train_group(self, epoch: int, batch: int, group: Group) -> None:
+        """Take a step of the models of a group."""
+        (models, rows, _), config = group, self.config
+        is_all = len(models) == len(self.model)
         flat = self.flat.copy() if is_all else self.flat[models]
-        rngs = [one.mask_rng for one in runs]
+        rngs = [self.mask_rngs[k] for k in models.tolist()]
         losses, gradients = losses_and_gradients(
             self.model, flat, self.loss, self.data, group, rngs, config.num_threads
         )
@@ -243,60 +190,37 @@ class FleetTrainer:
         clip = config.clip_norm
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.ones(len(models)) if clip is None else np.where(norms <= clip, 1.0, clip / norms)
-        lr = self._learning_rates(runs)
-        step = np.array([one.step + 1 for one in runs], np.int64)
-        self.optimizer.step_rows(flat, gradients, moments, step, lr, scale)
+        lr = self._learning_rates(models)
+        self.optimizer.step_rows(flat, gradients, moments, self.step[models] + 1, lr, scale)
         is_finite = np.isfinite(losses) & np.isfinite(norms)
         stays = is_finite & np.isfinite(_core.norms(flat))
+        if is_all and stays.all():
+            self.flat, self.moments = flat, moments
+        else:
+            self.flat[models[stays]] = flat[stays]
+            for to, moment in zip(self.moments, moments):
+                to[models[stays]] = moment[stays]
+        still, size = models[stays], rows.shape[1]
+        self.step[still] += 1
+        self.losses[still] += losses[stays] * size
+        self.norms[still] += norms[stays]
+        self.n[still] += size
+        if stays.all():
+            return
         for place in np.flatnonzero(~stays):
             what = f"loss {losses[place]}, norm of the gradient {norms[place]}"
             if is_finite[place]:
                 what = f"a step of learning rate {lr[place]:g} gave parameters that are not finite"
             self.diverged[int(models[place])] = f"epoch {epoch}, batch {batch}: {what}"
-        self._keep(models, flat, moments, stays)
-        for one, stayed, loss, norm, of_batch in zip(runs, stays.tolist(), losses.tolist(), norms.tolist(), rows):
-            if stayed:
-                one.step += 1
-                one.losses, one.norms, one.n = (
-                    one.losses + loss * len(of_batch),
-                    one.norms + norm,
-                    one.n + len(of_batch),
-                )
-        if not stays.all():
-            self.active = np.array([k for k in self.active if k not in self.diverged], int)
+        self.active = np.array([k for k in self.active.tolist() if k not in self.diverged], int)
 
-    def _keep(self, models: Array, flat: Array, moments: tuple[Array, ...], stays: Array) -> None:
-        """Keep parameters and moments of a finished step."""
-        if len(models) == len(self.runs) and stays.all():
-            self.flat, self.moments = flat, moments
-            return
-        of = models[stays]
-        self.flat[of] = flat[stays]
-        for to, moment in zip(self.moments, moments):
-            to[of] = moment[stays]
-
-    def _learning_rates(self, runs: list[Run]) -> Array:
+    def _learning_rates(self, models: Array, offset: int = 0) -> Array:
+        """Return the learning rate of the next step of each model; offset -1: of the last one."""
         if self.config.lr_schedule is None:
-            return np.full(len(runs), self.optimizer.lr, np.float64)
-        epochs, factors = self.config.epochs, {}
-        for one in runs:
-            key = one.step, len(one.groups)
-            if key not in factors:
-                factors[key] = self.optimizer.lr * self.config.lr_factor(one.step / (epochs * len(one.groups)))
-        return np.array([factors[one.step, len(one.groups)] for one in runs], np.float64)
-
-    def _validate(self, data: FleetData) -> list[float]:
-        """Return the validation loss of each active model."""
-        models = self.active.tolist()
-        total, weight = dict.fromkeys(models, 0.0), dict.fromkeys(models, 0.0)
-        for some, batch, T in blocks(data, models, VALIDATION_BATCH):
-            p = predictions(self.model, self.flat[some], data, (some, batch, T), self.config.num_threads)
-            for k, rows, own in zip(some.tolist(), batch, p):
-                y, weights = data.each[k].targets(rows)
-                share = float(len(y)) if weights is None else total_of(weights)
-                total[k] += self.loss(own, y, weights)[0] * share
-                weight[k] += share
-        for k in models:
-            if not weight[k]:
-                raise ValueError(f"validation must have predictions that count, got none for model {k}")
-        return [total[k] / weight[k] for k in models]
+            return np.full(len(models), self.optimizer.lr, np.float64)
+        done = zip((self.step[models] + offset).tolist(), self.n_batches[models].tolist())
+        at, rates = list(done), dict[tuple[int, int], float]()
+        for step, n_batches in set(at):
+            progress = step / (self.config.epochs * n_batches)
+            rates[step, n_batches] = self.optimizer.lr * self.config.lr_factor(progress)
+        return np.array([rates[one] for one in at], np.float64)

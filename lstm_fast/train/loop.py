@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 from ..fleet import Fleet
 from .config import Callback, FitConfig, Schedule
 from .distributed import run_on_ranks
+from .fleet_history import FleetHistory
 from .fleet_model import FleetModel
-from .fleet_trainer import FleetHistory, FleetTrainer
+from .fleet_trainer import FleetTrainer
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -106,14 +107,14 @@ def fit(  # type: ignore[misc]
         Maximum number of threads; None: `get_num_threads()`.
     check_loss : bool, default False
         Whether to compare the gradient of the loss with finite differences, once before training, for the predictions
-        of the first batch_size sequences; a ValueError where they differ. For a loss that is a function.
+        of the first batch_size sequences; raises ValueError if they differ. For a loss that is a function.
     truncate : int, optional
-        Truncated backpropagation through time: each series is cut into windows of so many steps, with the state carried
-        from one to the next, and each window is one step of the optimizer. None: whole sequences. For readout "all".
+        Truncated backpropagation through time: each series is cut into windows of this many steps, with the state
+        carried from one to the next, and each window is one optimizer step. None: whole sequences. For readout "all".
     burn_in : int, default 0
-        Number of steps at the beginning of each series that only warm the state: they have no loss and no gradient.
+        Number of steps at the start of each series that only warm up the state: they have no loss and no gradient.
     comm : communicator of mpi4py, optional
-        Train on all its processes together, each called with its own part of the data; see Notes.
+        Train on all of its processes, each of which passes its own part of the data; see Notes.
 
     Returns
     -------
@@ -132,37 +133,37 @@ def fit(  # type: ignore[misc]
 
     Notes
     -----
-    **Truncation.** Each of the batch_size rows of a batch takes a series, goes through it window by window, and then
-    takes the next series. A series starts from the learned initial state, or zero, whose gradient comes from its first
-    window; with burn_in, from the state after inference over its first steps, which has no gradient. Gradients end at
-    the beginning of a window, so with ``truncate`` of at least the length of the longest series they are those of
-    ordinary training. Memory depends on truncate, not on the length of the series. Dropout masks are drawn for each
-    window, those that are constant in time too. The loss of a batch is the mean over the steps of its windows.
-    Validation runs over whole series, with the state carried; it does not count the burn-in either.
+    **Truncation.** Each of the batch_size rows of a batch processes a series window by window, and then the next
+    series. A series starts from the learned initial state, whose gradient comes from the first window, or from zero;
+    with burn_in, from the state after inference over its first steps, which has no gradient. Gradients stop at the
+    start of a window, so if ``truncate`` is at least the length of the longest series they equal those of ordinary
+    training. Memory depends on truncate, not on the length of the series. Dropout masks are drawn for each window,
+    including those that are constant in time. The loss of a batch is the mean over the steps of its windows. Validation
+    processes whole series, with the state carried, and excludes the burn-in too.
 
-    **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable; lengths,
-    sample_weight and mask must be None, and each batch is one step of the optimizer; with truncate the rows of a batch
-    are the series, and each window is a step. An epoch is one pass. `set_epoch(epoch)` of x is called before each, if
-    there is such a method. With truncate or without ``len(x)``, a schedule changes the learning rate between epochs
-    only. When a run is resumed within an epoch, the batches that were already used are read and skipped: x must yield
-    the same ones again.
+    **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable, and
+    lengths, sample_weight and mask must be None. Each batch is one optimizer step; with truncate, the rows of a batch
+    are series, and each window is a step. An epoch is one pass; if x has a method `set_epoch(epoch)`, it is called
+    before each epoch. With truncate or without ``len(x)``, a schedule changes the learning rate only between epochs.
+    When a run is resumed within an epoch, the batches already used are read and skipped, so x must yield the same ones.
 
     **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
-    shard of the data: x, y, lengths, sample_weight, mask and validation. Training begins with the parameters and random
-    generators of rank 0. A batch is batch_size sequences of all shards together, in proportion to their sizes, and its
-    loss and gradient are means over all of them, whatever their lengths, weights and masks; the result is that of one
-    process with the same batches, except for rounding, and the same bits each time for one number of ranks. Without
-    shuffle, shards ``x[rank::size]`` have the batches of one process. Rank 0 shows the progress, calls the callbacks
-    and writes the checkpoint, from which any number of ranks can resume: the same number to the bit, another one at the
-    same step, with other batches in the rest of the epoch. With num_threads=None, the ranks of one machine share its
-    processors. A function as loss that returns one number is taken for the mean over the sequences of its rank.
+    own shard of the data: x, y, lengths, sample_weight, mask and validation. Training starts with the parameters and
+    random generators of rank 0. A batch consists of batch_size sequences from all shards, in proportion to their sizes;
+    its loss and gradient are means over all of them, for any lengths, weights and masks. The result equals that of one
+    process with the same batches, except for rounding, and is bitwise reproducible for a given number of ranks. Without
+    shuffle, shards ``x[rank::size]`` give the batches of one process. Rank 0 shows the progress, calls the callbacks
+    and writes the checkpoint. Any number of ranks can resume from it: the same number with the same bits, another
+    number at the same step, with different batches for the rest of the epoch. With num_threads=None, the ranks of one
+    machine share its processors. If a loss function returns a single number, it is taken as the mean over the sequences
+    of its rank.
 
-    **Fleets.** A FleetModel trains K models in one call, each to the bits of a run of its own. x, y, lengths,
-    sample_weight, mask and the parts of validation have an axis K before all others, or are lists of K of what a single
-    run takes; seed may be one integer for all or one for each. Each model has its own order of batches, masks, clipping
-    and early stopping, and costs nothing once it has stopped. The result is a `FleetHistory`, a list of K histories. A
-    model that diverges stops with its last finite parameters and a RuntimeWarning; the others go on. checkpoint,
-    resume, check_loss, truncate, burn_in, comm and iterables of batches are for single models.
+    **Fleets.** A FleetModel trains K models in one call, each with the same bits as a separate run. x, y, lengths,
+    sample_weight, mask and the parts of validation have a leading axis K, or are lists of K of what a single run takes;
+    seed may be one integer for all or one per model. Each model has its own order of batches, masks, clipping and early
+    stopping, and is no longer computed once it has stopped. The result is a `FleetHistory`, a list of K histories. A
+    model that diverges keeps its last finite parameters and issues a RuntimeWarning; the others continue. checkpoint,
+    resume, check_loss, truncate, burn_in, comm and iterables of batches are only available for single models.
 
     Examples
     --------

@@ -10,7 +10,7 @@ AdamW    Adam with p -= lr weight_decay p in place of the term in g
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,17 @@ def _number(name: str, value: Any, low: float, high: float, *, open_low: bool = 
             f"{name} must be a number {'over' if open_low else 'from'} {low} and below {high}, got {value!r}"
         )
     return float(value)
+
+
+class UpdateRule(NamedTuple):
+    """Settings of the core's optimizer that are the same in every step."""
+
+    weight_decay: float
+    beta_1: float  # the momentum of SGD
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    nesterov: bool = False
+    decoupled: bool = False  # weight decay as in AdamW
 
 
 class Optimizer:
@@ -85,9 +96,7 @@ class Optimizer:
             Factor applied to the gradients.
         """
         first, second = (*moments, None, None)[:2]
-        _core.optimize(
-            parameters, gradients, first=first, second=second, step=t, lr=lr, scale=scale, **self._constants()
-        )
+        _core.optimize(self._rule(), parameters, gradients, first, second, step=t, lr=lr, scale=scale)
 
     def step_rows(
         self, parameters: Array, gradients: Array, moments: tuple[Array, ...], t: Array, lr: Array, scale: Array
@@ -106,12 +115,10 @@ class Optimizer:
             Learning rate and factor of the gradients of each row.
         """
         first, second = (*moments, None, None)[:2]
-        _core.optimize_rows(
-            parameters, gradients, first=first, second=second, step=t, lr=lr, scale=scale, **self._constants()
-        )
+        _core.optimize_rows(self._rule(), parameters, gradients, first, second, step=t, lr=lr, scale=scale)
 
-    def _constants(self) -> dict[str, Any]:
-        """Return the arguments of the core that are the same at every step."""
+    def _rule(self) -> UpdateRule:
+        """Return the settings of the core that are the same in every step."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -151,15 +158,8 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True requires momentum > 0")
         self._n_moments = 1 if self.momentum else 0
 
-    def _constants(self) -> dict[str, Any]:
-        return {
-            "beta_1": self.momentum,
-            "beta_2": 0.0,
-            "epsilon": 0.0,
-            "weight_decay": self.weight_decay,
-            "nesterov": self.nesterov,
-            "decoupled": False,
-        }
+    def _rule(self) -> UpdateRule:
+        return UpdateRule(self.weight_decay, beta_1=self.momentum, nesterov=self.nesterov)
 
 
 class Adam(Optimizer):
@@ -200,15 +200,8 @@ class Adam(Optimizer):
         self.betas = _number("betas", betas[0], 0, 1), _number("betas", betas[1], 0, 1)
         self.epsilon = _number("epsilon", epsilon, 0, np.inf, open_low=True)
 
-    def _constants(self) -> dict[str, Any]:
-        return {
-            "beta_1": self.betas[0],
-            "beta_2": self.betas[1],
-            "epsilon": self.epsilon,
-            "weight_decay": self.weight_decay,
-            "nesterov": False,
-            "decoupled": self._decoupled,
-        }
+    def _rule(self) -> UpdateRule:
+        return UpdateRule(self.weight_decay, *self.betas, self.epsilon, decoupled=self._decoupled)
 
 
 class AdamW(Adam):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class OptunaPruning:
     """Callback of `fit` that reports each epoch to a trial of Optuna, which may prune it.
 
-    It reports what `fit` monitors, the validation loss or, without one, the loss: create the study to minimize.
+    It reports the loss that `fit` monitors, that is, the validation loss if there is one: create the study to minimize.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class OptunaPruning:
         Raises
         ------
         optuna.TrialPruned
-            If the pruner of the study says so.
+            If the pruner of the study decides to prune the trial.
         """
         epoch = len(history) - 1
         self.trial.report(history.watched()[-1], step=epoch)

@@ -108,7 +108,7 @@ class QuantizedModel(Predictor):
                 "parameter_version",
             ):
                 raise AttributeError(
-                    f"a quantized model is for inference and has no {name}: train the SequenceModel that it was made "
-                    "from, and quantize again"
+                    f"a quantized model is for inference only and has no {name}: train the original SequenceModel, "
+                    "and quantize it again"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

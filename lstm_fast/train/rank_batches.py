@@ -58,7 +58,7 @@ class RankBatch(SequenceBatch):
         return Step(loss, weight, ModelGradients(flat, model._table), None)
 
     def cause(self) -> str:
-        """Describe what is not finite, and on which rank. Called by all of them."""
+        """Describe the non-finite values, and on which rank they are. Called by all ranks."""
         causes = self.ranks.gather(super().cause)
         named = [f"rank {rank}: {cause}" for rank, cause in enumerate(causes) if " is not finite" in cause]
         return named[0] if named else causes[0]

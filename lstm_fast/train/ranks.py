@@ -58,7 +58,7 @@ class RankError(RuntimeError):
 
 
 class Ranks:
-    """The ranks of a communicator, of mpi4py or with the methods `METHODS` of its own."""
+    """The ranks of a communicator of mpi4py, or of any object with the methods `METHODS`."""
 
     def __init__(self, comm: Any) -> None:
         absent = [name for name in METHODS if not callable(getattr(comm, name, None))]
@@ -70,7 +70,7 @@ class Ranks:
         self._comm = comm
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
         self.interrupted: int | None = None  # the rank that was
-        self.is_over = False  # an error has been told to all
+        self.is_over = False  # an error has been sent to all ranks
         self._has_signal = False
         self._remaining = 0  # means to come: what the next collective is, for a rank that fails before it
         self._buffers: tuple[Array, Array] | None = None

@@ -34,7 +34,7 @@ SAVE_SECONDS = 300.0  # between checkpoints within an epoch
 
 
 class Trainer:
-    """Training loop behind `fit`.
+    """Training loop of `fit`.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ class Trainer:
         lr = self._learning_rate(now.batch, n_batches)
         self.optimizer.step(flat, gradients.flat, moments, now.step + 1, lr, scale)
         if not math.isfinite(_core.norm(flat)):
-            raise Diverged(f"{where}: a step of learning rate {lr:g} gave parameters that are not finite")
+            raise Diverged(f"{where}: a step with learning rate {lr:g} produced non-finite parameters")
         self.now = replace(
             now,
             flat=flat,

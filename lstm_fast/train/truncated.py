@@ -30,7 +30,7 @@ def check_model(model: SequenceModel) -> None:
         )
     if model.lstm.bidirectional:
         raise ValueError(
-            "truncate and burn_in need a network of one direction, got bidirectional=True: the reverse direction "
+            "truncate and burn_in need a unidirectional network, got bidirectional=True: the reverse direction "
             "starts at the end of a series"
         )
 

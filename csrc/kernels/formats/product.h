@@ -6,6 +6,7 @@
 #include "../../compiler.h"
 #include "../../format.h"
 #include "../table.h"
+#include "../tiles.h"
 #include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"

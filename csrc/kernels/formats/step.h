@@ -7,6 +7,7 @@
 #include "../../format.h"
 #include "../groups.h"
 #include "../table.h"
+#include "../tiles.h"
 #include "int8_blocks.h"
 #include "operand.h"
 #include "tile.h"

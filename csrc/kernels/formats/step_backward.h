@@ -5,6 +5,7 @@
 #include "../../compiler.h"
 #include "../../format.h"
 #include "../table.h"
+#include "../tiles.h"
 #include "operand.h"
 #include "tile.h"
 #include "vector.h"

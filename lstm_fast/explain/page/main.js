@@ -1,4 +1,4 @@
-/* Reads what was written, says whether it is found again, and keeps all views on one step of one unit. */
+/* Reads the data, reports whether the results agree with it, and keeps all views on one step of one unit. */
 
 function choose(next) {
   const { L, D, H, T, B } = page.model,

@@ -1,4 +1,4 @@
-/* The panel that says where a number comes from, down to one multiplication. */
+/* The panel that shows how a number is computed, down to a single multiplication. */
 
 let asked = null;
 const trail = [];

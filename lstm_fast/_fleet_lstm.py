@@ -1,4 +1,4 @@
-"""FleetMember: one model of a fleet as an LSTM, which reads and writes the parameters of the fleet."""
+"""FleetLSTM: one model of a fleet, an LSTM that shares the parameters of the fleet."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from ._parameters import Version, changed_meanwhile
 from .modules import LSTM
 
 if TYPE_CHECKING:
+    from ._fleet_models import FleetModels
     from ._types import Array
-    from .fleet import Fleet
 
 
-class FleetMember(LSTM):
-    """Model k of a fleet: an LSTM in every respect, whose parameters are those of the fleet.
+class FleetLSTM(LSTM):
+    """Model k of a fleet: an LSTM whose parameters are row k of the fleet's.
 
-    A change of either is a change of both. Copies and pickles are LSTMs of their own.
+    A change to either is visible in both. Copies and pickles are independent LSTMs.
     """
 
     saved_as: ClassVar[type] = LSTM  # in files
 
     if TYPE_CHECKING:
-        _fleet: Fleet
+        _fleet: FleetModels
         _k: int
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        """Return an LSTM of its own: what type(lstm)(**lstm.config()) asks for."""
+        """Return an independent LSTM, for type(lstm)(**lstm.config())."""
         return LSTM(*args, **options)
 
     @classmethod
-    def of(cls, fleet: Fleet, k: int) -> FleetMember:
+    def of(cls, fleet: FleetModels, k: int) -> FleetLSTM:
         """Return model k of a fleet."""
-        member: FleetMember = object.__new__(cls)
+        member: FleetLSTM = object.__new__(cls)
         options = {name: value for name, value in vars(fleet._lstm).items() if name != "_version"}
         member.__dict__.update(options, _fleet=fleet, _k=k, _rng=fleet._rngs[k], _latest=(None, None))
         member.__dict__ |= {"_seed": fleet._seeds[k], "_forget_bias": fleet._forget_biases[k]}
@@ -42,7 +42,7 @@ class FleetMember(LSTM):
 
     @property
     def _version(self) -> Version[Any]:  # type: ignore[override]
-        """The current parameters of the fleet's row k, packed; another object only after this row has changed."""
+        """The current parameters of row k, packed; a new object only after this row has changed."""
         of_fleet, own = self.__dict__["_latest"]
         now = self._fleet._version
         if of_fleet is not now:
@@ -61,7 +61,7 @@ class FleetMember(LSTM):
             changed[self._k] = flat
             try:
                 return self._fleet._install(changed, (before,))
-            except RuntimeError:  # another model was changed: again, with its new parameters
+            except RuntimeError:  # another model has changed meanwhile: retry
                 continue
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,62 @@
+"""FleetNetwork: arguments and results of the calls of a fleet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _arguments, _threads
+from ._fleet_calls import Arguments, Results, draw_options
+from ._fleet_layout import read_input
+from ._fleet_models import FleetModels
+from ._parameters import Gradients
+
+if TYPE_CHECKING:
+    from ._fleet_calls import OutputGradients
+    from ._fleet_layout import FleetLayout
+
+
+class FleetNetwork(FleetModels):
+    """Base class of Fleet: reads the arguments of calls and returns their results in the caller's axes."""
+
+    @property
+    def _signature(self) -> Any:
+        return self._lstm._signature, len(self)
+
+    def _read(
+        self,
+        x: Any,
+        state: Any,
+        lengths: Any,
+        resets: Any,
+        num_threads: int | None,
+        training: tuple[bool, bool] | None = None,
+    ) -> tuple[FleetLayout, Arguments, int]:
+        """Validate the arguments of a call; training = (training, recompute_gates) draws masks."""
+        if training is not None:
+            training = _arguments.flag("training", training[0]), _arguments.flag("recompute_gates", training[1])
+        lstm = self._lstm
+        x, layout = read_input(x, self._dtype, lstm.input_size, lstm.batch_first, len(self))
+        T, B = x.shape[1:3]
+        h_0, c_0 = lstm._read_states(layout, state, B, ("h_0", "c_0"))  # type: ignore[arg-type]
+        order = None if lengths is None else layout.read_lengths(lengths, T, B)
+        resets = None if resets is None else layout.read_resets(resets, T, B)
+        num_threads = _threads.resolve(num_threads)
+        options, seeds = (None, None) if training is None else draw_options(lstm, *training, self._rngs)
+        return layout, Arguments(x, h_0, c_0, options, order, resets, seeds), num_threads
+
+    def _read_gradients(self, layout: FleetLayout, a: Arguments, d_output: Any, d_state: Any) -> OutputGradients:
+        """Validate d_output, d_h_n and d_c_n of models whose call had these arguments."""
+        T, B = a.x.shape[1:3]
+        d_h_n, d_c_n = self._lstm._read_states(layout, d_state, B, ("d_h_n", "d_c_n"))  # type: ignore[arg-type]
+        if d_output is not None:
+            d_output = layout.read_sequence("d_output", d_output, self._dtype, T, B, self._lstm.output_size)
+        return d_output, d_h_n, d_c_n
+
+    def _gradients(self, layout: FleetLayout, results: Results) -> Gradients:
+        """Return results with the axes of the caller."""
+        lstm, (flat, d_x, d_h_0, d_c_0, *norms) = self._lstm, results
+        gradients = Gradients(*layout.from_core(d_x, d_h_0, d_c_0), flat, self._table)
+        if norms[0] is not None:
+            shape = len(self), lstm.num_layers, lstm.num_directions, *norms[0].shape[2:]
+            gradients.d_h_norms, gradients.d_c_norms = (one.reshape(shape) for one in norms if one is not None)
+        return gradients
