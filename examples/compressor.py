@@ -14,6 +14,8 @@ The coder only sees integers: a table computed in integer arithmetic converts lo
 disagree on the last bit of exp. Kernels without fused multiply-add (`portable`) round differently. A packed file
 therefore ends with the fingerprint of the trained network, and unpacking with other bits raises an error.
 
+It shows reproducibility, not compression: on texts of this size xz makes smaller files, in a fraction of the time.
+
 The text is pydoc_data.topics, which every Python installation has (see character_model.py).
 """
 

@@ -66,6 +66,16 @@ def test_training_has_the_bits_of_one_hot_vectors(isa, seed):
         assert_same_training(network, twin, a, case, **call)
 
 
+@pytest.mark.parametrize("T", [1, 2, 30, 71])
+def test_training_in_bfloat16_adds_the_rows_of_a_symbol_in_the_order_of_pairs(T):
+    """Gradients of all sizes: sums of similar bfloat16 numbers are exact in float32, in any order."""
+    network, twin = pair("lstm", 3, 17, (), dtype=np.float32, compute_dtype="bfloat16")
+    rng = np.random.default_rng(0)
+    a = draw(rng, network, T, 5, ())
+    a["d_output"] *= np.exp(rng.uniform(-12, 12, a["d_output"].shape)).astype(np.float32)
+    assert_same_training(network, twin, a, T)
+
+
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
 def test_every_split_has_the_same_bits(split):
     network, twin = pair("lstm", 70, 40, (), dtype=np.float32, num_layers=2)

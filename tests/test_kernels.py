@@ -1,7 +1,7 @@
 """The activations of every instruction set, number by number; the cells use the same functions.
 
 LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th, or 1021st in the light suite
-(ten minutes).
+(a few minutes).
 """
 
 import os
@@ -106,17 +106,30 @@ def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored
         bits = np.arange(begin, min(begin + STRIDE * chunk, 1 << 32), STRIDE, dtype=np.uint64).astype(np.uint32)
         x = bits.view(np.float32)
         with np.errstate(invalid="ignore"):  # signalling NaNs
-            want = exact(name, x)
+            nearest, want = nearest_of_range(name, x), None
             for isa in BASES:
                 _core.use_isa(isa)
                 got = FUNCTIONS[name](x)
                 if isa in compared:
-                    if np.isnan(x[-1]) or not is_clearly_accurate(name, got, want):
-                        assert_accurate(name, x, got, want)
+                    if nearest is None or not (got == nearest).all():
+                        want = exact(name, x) if want is None else want
+                        if np.isnan(x[-1]) or not is_clearly_accurate(name, got, want):
+                            assert_accurate(name, x, got, want)
                     last[isa] = assert_monotone_neighbors(*(map(np.concatenate, zip(last[isa], (x, got)))))
                     of_first = got
                 else:
                     assert np.array_equal(got.view(np.uint32), of_first.view(np.uint32)), isa
+
+
+def nearest_of_range(name, x):
+    """The float32 numbers nearest to the exact values, for x in the order of bits that are all tiny or all large."""
+    least, largest = abs(x[[0, -1]])
+    if np.signbit(x[0]) == np.signbit(x[-1]):
+        if least >= 128:  # exp(-128) is not a normal float32
+            return np.float32(max(LOWEST[name], np.sign(x[0])))
+        if largest < 2.0**-30:
+            return np.float32(0.5) if name == "sigmoid" else x
+    return None
 
 
 def is_clearly_accurate(name, got, want):
