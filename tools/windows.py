@@ -1,7 +1,7 @@
-"""What a Windows extension is compiled and linked against, made on another system: Python's headers and an import library.
+"""What a Windows extension is compiled and linked against, made on another system: headers and an import library.
 
-Only the limited API is used, whose headers are the same on every system but for pyconfig.h; and python3.dll, which every
-Python for Windows has, exports the stable ABI, which PyPI's abi3info lists.
+Only the limited API is used, whose headers are the same on every system but for pyconfig.h; and python3.dll, which
+every Python for Windows has, exports the stable ABI, which PyPI's abi3info lists.
 """
 
 import shutil
