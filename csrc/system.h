@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 
 /* A lock, and a condition on which threads sleep until a holder of the lock wakes all of them. */
 #ifdef _WIN32
@@ -14,7 +17,6 @@ struct lstm_monitor {
 };
 #define LSTM_MONITOR {0, 0}
 #else
-#include <pthread.h>
 struct lstm_monitor {
     pthread_mutex_t mutex;
     pthread_cond_t woken;

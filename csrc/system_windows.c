@@ -1,11 +1,12 @@
 /* system.h for Windows 8 and later. Its locks need no initialization and its threads no library of POSIX's. */
 #ifdef _WIN32
-#undef _WIN32_WINNT
-#define _WIN32_WINNT 0x0602
 #include "system.h"
 
-#include <stdlib.h>
 #include <windows.h>
+
+#if _WIN32_WINNT < 0x0602
+#error "compile with -D_WIN32_WINNT=0x0602 or later: Windows 8"
+#endif
 
 /* ---- clocks ------------------------------------------------------------------------------------------------------ */
 
@@ -43,8 +44,8 @@ void lstm_leave_processor(int thread, int from) {
     DWORD_PTR usable, of_system;
     if (from < 0 || from > 63 || !GetProcessAffinityMask(GetCurrentProcess(), &usable, &of_system)) return;
     const DWORD_PTR others = usable & ~((DWORD_PTR)1 << from);
-    const HANDLE handle =
-        thread ? OpenThread(THREAD_SET_INFORMATION | THREAD_QUERY_INFORMATION, FALSE, (DWORD)thread) : GetCurrentThread();
+    const HANDLE handle = thread ? OpenThread(THREAD_SET_INFORMATION | THREAD_QUERY_INFORMATION, FALSE, (DWORD)thread)
+                                 : GetCurrentThread();
     if (!handle) return;
     const DWORD_PTR before = others ? SetThreadAffinityMask(handle, others) : 0;
     if (before) SetThreadAffinityMask(handle, before);
@@ -64,27 +65,12 @@ void lstm_unlock(struct lstm_monitor *m) { ReleaseSRWLockExclusive(lock_of(m)); 
 void lstm_sleep(struct lstm_monitor *m) { SleepConditionVariableSRW(woken_of(m), lock_of(m), INFINITE, 0); }
 void lstm_wake(struct lstm_monitor *m) { WakeAllConditionVariable(woken_of(m)); }
 
-struct start {
-    void *(*function)(void *);
-    void *argument;
-};
-
-static DWORD WINAPI begin(void *argument) {
-    const struct start start = *(struct start *)argument;
-    free(argument);
-    start.function(start.argument);
-    return 0;
-}
-
+/* (64-bit Windows has one calling convention, and nobody reads the exit code.) */
 bool lstm_start_thread(void *(*function)(void *), void *argument) {
-    struct start *start = malloc(sizeof *start);
-    if (!start) return false;
-    *start = (struct start){function, argument};
-    const HANDLE thread = CreateThread(NULL, 0, begin, start, 0, NULL);
-    if (thread)
-        CloseHandle(thread); /* it runs on */
-    else
-        free(start);
+    _Static_assert(sizeof(void *) == 8, "32-bit Windows calls thread functions in another way");
+    const LPTHREAD_START_ROUTINE start = (LPTHREAD_START_ROUTINE)(void (*)(void))function;
+    const HANDLE thread = CreateThread(NULL, 0, start, argument, 0, NULL);
+    if (thread) CloseHandle(thread); /* it runs on */
     return thread != NULL;
 }
 

@@ -10,13 +10,25 @@
 #include "tiles.h"
 #include "vector.h"
 
-/* Stores the sums of a tile, n vectors starting at a column. */
-NEVER_INLINE void store_sums(const struct lstm_product *s, int64_t row, int64_t column, int rows, int n,
-                             const vec *sums) {
-    const int64_t left = s->n_columns - column;
-    const bool add = s->add;
+/* What is done with the sums of a tile, n vectors for each row, starting at a panel. (Through a pointer, so that products
+ * that end in a cell share the tiles: with tiles of their own, the library was a fifth larger.) */
+typedef void finish_tile(const void *context, int64_t row, int64_t panel, int rows, int n, const vec *sums);
+
+struct product_block {
+    const struct lstm_product *product;
+    struct sums start;  /* of row 0, panel 0 */
+    int64_t start_step; /* to the next panel; 0: the same start for all */
+    finish_tile *finish;
+    const void *context;
+};
+
+/* Stores the sums of a tile in y. */
+NEVER_INLINE void store_sums(const void *product, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    const struct lstm_product *p = product;
+    const int64_t column = panel * LSTM_PANEL_VECTORS * VL, left = p->n_columns - column;
+    const bool add = p->add;
     for (int r = 0; r < rows; r++) {
-        real *y = s->y.data + row_offset(&s->y, row + r) + column;
+        real *y = p->y.data + row_offset(&p->y, row + r) + column;
         for (int v = 0; v < n; v++) {
             vec sum = *sums++;
             if (add) sum += load_lanes(y + v * VL, left - v * VL);
@@ -26,15 +38,16 @@ NEVER_INLINE void store_sums(const struct lstm_product *s, int64_t row, int64_t 
 }
 
 ALWAYS_INLINE void product_tile(const struct tile_shape shape, const enum lstm_format format, const int gates_per_unit,
-                                const struct lstm_product *s, int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
+                                const struct product_block *block, int64_t row, int64_t panel) {
+    const struct lstm_product *p = block->product;
+    const struct sums start = {block->start.first + row * block->start.stride + panel * block->start_step,
+                               block->start.stride};
     vec sums[TILE_VECTORS];
-    struct right_operand b = packed_panel(shape, format, s->b, s->depth * gates_per_unit, panel);
-    if (may_prefetch(shape, format) && gates_per_unit == 1) prefetch_next_panel(&b, s->depth, s->n_columns, row, false);
-    multiply_tile(shape, format, gates_per_unit, s->depth, left_rows(shape.rows, &s->a, row), b,
-                  s->bias ? (struct sums){(real *)s->bias + column, 0} : zero_sums(), sums_of_tile(shape, sums));
-    store_sums(s, row, column, shape.rows, n, sums);
+    struct right_operand b = packed_panel(shape, format, p->b, p->depth * gates_per_unit, panel);
+    if (may_prefetch(shape, format) && gates_per_unit == 1) prefetch_next_panel(&b, p->depth, p->n_columns, row, false);
+    multiply_tile(shape, format, gates_per_unit, p->depth, left_rows(shape.rows, &p->a, row), b, start,
+                  sums_of_tile(shape, sums));
+    block->finish(block->context, row, panel, shape.rows, shape.panels * shape.width, sums);
 }
 
 ALWAYS_INLINE void matrix_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -54,16 +67,28 @@ ALWAYS_INLINE void half_matrix_tile(const struct tile_shape shape, const void *b
 TILE_TABLE(half_matrix_tile, half_matrix_tiles)
 #endif
 
-static const tile_table *product_tiles(const struct lstm_product *s) {
+static const tile_table *product_tiles(const struct lstm_product *p) {
 #ifndef LSTM_DOUBLE
-    if (s->format == LSTM_FORMAT_FLOAT16) return &half_matrix_tiles;
+    if (p->format == LSTM_FORMAT_FLOAT16) return &half_matrix_tiles;
 #endif
-    return s->gates_per_unit > 1 ? &gates_tiles : &matrix_tiles;
+    return p->gates_per_unit > 1 ? &gates_tiles : &matrix_tiles;
 }
 
-static void product(const struct lstm_product *s) {
-    for_each_tile(*product_tiles(s), s, 0, s->n_rows, s->panel_begin, s->panel_end, false,
-                  (s->n_columns + VL - 1) / VL);
+/* All tiles of a product: start + a B, then `finish`. start.first NULL: zero. */
+static void multiply(const struct lstm_product *p, struct sums start, bool descending, finish_tile *finish,
+                     const void *context) {
+    const struct product_block block = {.product = p,
+                                        .start = start.first ? start : zero_sums(),
+                                        .start_step = start.first ? LSTM_PANEL_VECTORS * VL : 0,
+                                        .finish = finish,
+                                        .context = context};
+    for_each_tile(*product_tiles(p), &block, 0, p->n_rows, p->panel_begin, p->panel_end, descending,
+                  (p->n_columns + VL - 1) / VL);
+}
+
+/* The kernel. */
+static void product(const struct lstm_product *p) {
+    multiply(p, (struct sums){(real *)p->bias, 0}, false, store_sums, p);
 }
 
 #endif

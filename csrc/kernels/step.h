@@ -14,6 +14,7 @@
 #include "cell.h"
 #include "groups.h"
 #include "norm.h"
+#include "product.h"
 #include "table.h"
 #include "tile.h"
 #include "tiles.h"
@@ -21,7 +22,7 @@
 
 /* The products of a tile, starting from the hoisted input projection or from bias + x W_ih^T computed here, which has
  * the same bits. */
-ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format, const int n_gates,
+ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_format format,
                                  const struct lstm_step *s, int64_t row, int64_t panel, struct sums sums) {
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     struct sums start = {s->gates + row * s->gates_stride + column, s->gates_stride};
@@ -34,7 +35,7 @@ ALWAYS_INLINE void step_products(const struct tile_shape shape, const enum lstm_
         prefetch_sums(shape, start);
     struct right_operand weights = packed_panel(shape, format, s->weight_hh, s->h_size, panel);
     if (may_prefetch(shape, format))
-        prefetch_next_panel(&weights, s->h_size, s->hidden_size * n_gates, row, s->descending);
+        prefetch_next_panel(&weights, s->h_size, s->hidden_size * LSTM_GATES, row, s->descending);
     multiply_tile(shape, format, 1, s->h_size, left_rows(shape.rows, &s->h_prev, row), weights, start, sums);
 }
 
@@ -126,14 +127,13 @@ ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_f
                                 int64_t row, int64_t panel) {
     if (shape.rows == 1) {
         vec sums[TILE_VECTORS];
-        step_products(shape, format, LSTM_GATES, block, row, panel, sums_of_tile(shape, sums));
+        step_products(shape, format, block, row, panel, sums_of_tile(shape, sums));
         update(block, row, panel, shape.rows, shape.panels, sums);
         return;
     }
     const struct group *group = block;
     vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-    step_products(shape, format, LSTM_GATES, group->step, row, panel,
-                  (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
+    step_products(shape, format, group->step, row, panel, (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -164,9 +164,10 @@ static void lstm_step(const struct lstm_step *s) {
         step_in_groups(*step_tiles(s), s, update_sums);
 }
 
-/* ---- plain RNN: a panel is four vectors of units ----------------------------------------------------------------- */
+/* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ------------------- */
 
-NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+NEVER_INLINE void update_rnn(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    const struct lstm_step *s = step;
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < n; v++) {
             const int64_t unit = (panel * LSTM_PANEL_VECTORS + v) * VL;
@@ -175,15 +176,17 @@ NEVER_INLINE void update_rnn(const struct lstm_step *s, int64_t row, int64_t pan
         }
 }
 
-ALWAYS_INLINE void rnn_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    vec sums[TILE_VECTORS];
-    step_products(shape, LSTM_FORMAT_REAL, 1, block, row, panel, sums_of_tile(shape, sums));
-    update_rnn(block, row, panel, shape.rows, shape.panels * shape.width, sums);
-}
-TILE_TABLE(rnn_tile, rnn_tiles)
-
 static void rnn_step(const struct lstm_step *s) {
-    for_each_tile(rnn_tiles, s, 0, s->n_rows, s->panel_begin, s->panel_end, false, (s->hidden_size + VL - 1) / VL);
+    const struct lstm_product product = {.n_rows = s->n_rows,
+                                         .depth = s->h_size,
+                                         .n_columns = s->hidden_size,
+                                         .panel_begin = s->panel_begin,
+                                         .panel_end = s->panel_end,
+                                         .gates_per_unit = 1,
+                                         .format = LSTM_FORMAT_REAL,
+                                         .a = s->h_prev,
+                                         .b = s->weight_hh};
+    multiply(&product, (struct sums){s->gates, s->gates_stride}, false, update_rnn, s);
 }
 
 /* The kernel. */

@@ -10,28 +10,11 @@
 #include "../real.h"
 #include "cell.h"
 #include "norm.h"
+#include "product.h"
 #include "table.h"
 #include "tile.h"
 #include "tiles.h"
 #include "vector.h"
-
-/* d_h_next of a tile: computed from the gate gradients of the following step, or given. */
-ALWAYS_INLINE void d_h_next_of(const struct tile_shape shape, const int gates_per_unit,
-                               const struct lstm_step_backward *s, int64_t row, int64_t panel, vec *sums) {
-    const int64_t H = s->hidden_size, unit = panel * LSTM_PANEL_VECTORS * VL;
-    const int n = shape.panels * shape.width;
-    if (s->d_gates_next) {
-        const struct lstm_rows d_gates = {(real *)s->d_gates_next, s->d_gates_stride, NULL};
-        multiply_tile(shape, LSTM_FORMAT_REAL, gates_per_unit, H, left_rows(shape.rows, &d_gates, row),
-                      packed_panel(shape, LSTM_FORMAT_REAL, s->weight_hh, H * gates_per_unit, panel), zero_sums(),
-                      sums_of_tile(shape, sums));
-        return;
-    }
-    for (int r = 0; r < shape.rows; r++)
-        for (int v = 0; v < n; v++)
-            sums[r * n + v] = load_lanes(s->d_h_next + (row + r) * s->d_h_next_stride + unit + v * VL,
-                                         H - unit - v * VL);
-}
 
 /* ---- LSTM -------------------------------------------------------------------------------------------------------- */
 
@@ -71,40 +54,29 @@ ALWAYS_INLINE void units_backward(const struct lstm_variant *v, const struct lst
         }
 }
 
-NEVER_INLINE void plain_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
-                                 const vec *sums) {
-    units_backward(NULL, s, row, panel, rows, n, sums);
+NEVER_INLINE void plain_backward(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    units_backward(NULL, step, row, panel, rows, n, sums);
 }
 
-NEVER_INLINE void simple_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
-                                  const vec *sums) {
+NEVER_INLINE void simple_backward(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    const struct lstm_step_backward *s = step;
     const struct lstm_variant v = simplified(s->variant);
     units_backward(&v, s, row, panel, rows, n, sums);
 }
 
-NEVER_INLINE void variant_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
-                                   const vec *sums) {
+NEVER_INLINE void variant_backward(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    const struct lstm_step_backward *s = step;
     units_backward(s->variant, s, row, panel, rows, n, sums);
 }
 
-ALWAYS_INLINE void lstm_backward_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    const struct lstm_step_backward *s = block;
-    const int n = shape.panels * shape.width;
-    vec sums[TILE_VECTORS];
-    d_h_next_of(shape, LSTM_GATES, s, row, panel, sums);
-    if (!s->variant)
-        plain_backward(s, row, panel, shape.rows, n, sums);
-    else if (s->variant->is_simple)
-        simple_backward(s, row, panel, shape.rows, n, sums);
-    else
-        variant_backward(s, row, panel, shape.rows, n, sums);
+static finish_tile *cell_of(const struct lstm_step_backward *s) {
+    return !s->variant ? plain_backward : s->variant->is_simple ? simple_backward : variant_backward;
 }
-TILE_TABLE(lstm_backward_tile, lstm_backward_tiles)
 
 /* ---- plain RNN --------------------------------------------------------------------------------------------------- */
 
-NEVER_INLINE void rnn_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
-                               const vec *sums) {
+NEVER_INLINE void rnn_backward(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
+    const struct lstm_step_backward *s = step;
     for (int r = 0; r < rows; r++)
         for (int k = 0; k < n; k++) {
             const int64_t b = row + r, unit = (panel * LSTM_PANEL_VECTORS + k) * VL, left = s->hidden_size - unit;
@@ -115,29 +87,44 @@ NEVER_INLINE void rnn_backward(const struct lstm_step_backward *s, int64_t row, 
         }
 }
 
-ALWAYS_INLINE void rnn_backward_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
-    const int n = shape.panels * shape.width;
-    vec sums[TILE_VECTORS];
-    d_h_next_of(shape, 1, block, row, panel, sums);
-    rnn_backward(block, row, panel, shape.rows, n, sums);
-}
-TILE_TABLE(rnn_backward_tile, rnn_backward_tiles)
+/* ---- the kernels ------------------------------------------------------------------------------------------------- */
 
-/* The kernel: the cell of an LSTM for given sums. */
+/* The cell of an LSTM for given sums. */
 static void update_sums_backward(const struct lstm_step_backward *s, int64_t row, int64_t panel, int rows, int n,
                                  const void *sums) {
-    if (!s->variant)
-        plain_backward(s, row, panel, rows, n, sums);
-    else if (s->variant->is_simple)
-        simple_backward(s, row, panel, rows, n, sums);
-    else
-        variant_backward(s, row, panel, rows, n, sums);
+    cell_of(s)(s, row, panel, rows, n, sums);
 }
 
-/* The kernel. */
+/* The cells of a step whose d_h_next is given. */
+static void cells_backward(const struct lstm_step_backward *s, finish_tile *finish) {
+    const int64_t H = s->hidden_size;
+    for (int64_t row = 0; row < s->n_rows; row++)
+        for (int64_t panel = s->panel_begin; panel < s->panel_end; panel++) {
+            const int64_t unit = panel * LSTM_PANEL_VECTORS * VL, n = panel_width(panel, (H + VL - 1) / VL);
+            const real *d_h_next = s->d_h_next + row * s->d_h_next_stride + unit;
+            vec sums[LSTM_PANEL_VECTORS];
+            for (int64_t v = 0; v < n; v++) sums[v] = load_lanes(d_h_next + v * VL, H - unit - v * VL);
+            finish(s, row, panel, 1, (int)n, sums);
+        }
+}
+
 static void step_backward(const struct lstm_step_backward *s) {
-    for_each_tile(s->cell == LSTM_CELL_LSTM ? lstm_backward_tiles : rnn_backward_tiles, s, 0, s->n_rows, s->panel_begin,
-                  s->panel_end, s->descending, (s->hidden_size + VL - 1) / VL);
+    const bool is_lstm = s->cell == LSTM_CELL_LSTM;
+    finish_tile *finish = is_lstm ? cell_of(s) : rnn_backward;
+    if (!s->d_gates_next) {
+        cells_backward(s, finish);
+        return;
+    }
+    const struct lstm_product product = {.n_rows = s->n_rows,
+                                         .depth = s->hidden_size,
+                                         .n_columns = s->hidden_size,
+                                         .panel_begin = s->panel_begin,
+                                         .panel_end = s->panel_end,
+                                         .gates_per_unit = is_lstm ? LSTM_GATES : 1,
+                                         .format = LSTM_FORMAT_REAL,
+                                         .a = {(real *)s->d_gates_next, s->d_gates_stride, NULL},
+                                         .b = s->weight_hh};
+    multiply(&product, (struct sums){NULL, 0}, s->descending, finish, s);
 }
 
 /* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------ */

@@ -23,6 +23,7 @@
 static bool is_worth_hoisting(const struct forward_run *run, const struct forward_pass *p) {
     const struct lstm_model *model = &run->args->call.model;
     if (p->looks_up) return true;                    /* no product at all */
+    if (!run->d.has_c) return true;                  /* the step of a plain RNN multiplies h only */
     if (model->layer_norm) return true;              /* each product is normalised separately */
     if (lstm_has_groups(model->format)) return true; /* their kernels compute one product; the formats may differ */
     const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
