@@ -22,8 +22,8 @@ static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm
     const struct lstm_model *m = &call->model;
     if (!fleet->lanes || fleet->lanes->vector_bytes < LSTM_LEAST_LANE_BYTES || !lstm_dims(m, call->isa).has_c
         || m->format != LSTM_FORMAT_REAL || m->num_layers > 1 || m->num_directions > 1 || m->initial_state
-        || call->lengths || call->recompute_gates || call->T < 1 || call->B < 1 || lstm_has_stages(call)
-        || lstm_has_variant(call))
+        || m->index_input || call->lengths || call->recompute_gates || call->T < 1 || call->B < 1
+        || lstm_has_stages(call) || lstm_has_variant(call))
         return 0;
     const int64_t V = fleet->lanes->vector_bytes / element_bytes(call), H = m->hidden_size;
     const double tapes = 7.0 * (double)H * (double)call->T * (double)call->B * (double)fleet->lanes->vector_bytes;

@@ -43,6 +43,12 @@ static int64_t n_entries(const struct lstm_call *call) { return call->model.num_
 
 static int64_t element_bytes(const struct lstm_call *call) { return call->model.dtype == LSTM_F32 ? 4 : 8; }
 
+/* The distance between x of two models. */
+static int64_t x_bytes(const struct fleet_run *run) {
+    const int64_t symbol = sizeof(int64_t);
+    return run->fleet->x_stride * (run->call->model.index_input ? symbol : element_bytes(run->call));
+}
+
 static struct lstm_sequence sequence_after(struct lstm_sequence first, int64_t bytes) {
     first.data = after_out(first.data, bytes);
     return first;
@@ -118,7 +124,7 @@ static void forward_of(const struct fleet_run *run, int64_t model, char *workspa
     a.packed = packed_of(run, model, false, a.packed, fleet->packs, weights, workspace + run->plan.packed);
     a.workspace = workspace + run->plan.call;
     a.tape = after_out(a.tape, model * run->tape_bytes);
-    a.x = sequence_after(a.x, model * fleet->x_stride * element);
+    a.x = sequence_after(a.x, model * x_bytes(run));
     a.output = sequence_after(a.output, model * fleet->output_stride * element);
     a.h_0 = after(a.h_0, h), a.c_0 = after(a.c_0, c);
     a.h_n = after_out(a.h_n, h), a.c_n = after_out(a.c_n, c);
@@ -145,7 +151,7 @@ static void backward_of(const struct fleet_run *run, int64_t model, char *worksp
         a.packed_forward = packed_of(run, model, false, a.packed_forward, false, weights, workspace + run->plan.packed);
     a.workspace = workspace + run->plan.call;
     a.tape = after(a.tape, model * run->tape_bytes);
-    a.x = sequence_after(a.x, model * fleet->x_stride * element);
+    a.x = sequence_after(a.x, model * x_bytes(run));
     a.d_output = sequence_after(a.d_output, model * fleet->d_output_stride * element);
     a.d_x = sequence_after(a.d_x, model * fleet->d_x_stride * element);
     a.h_0 = after(a.h_0, h), a.c_0 = after(a.c_0, c), a.d_h_n = after(a.d_h_n, h), a.d_c_n = after(a.d_c_n, c);

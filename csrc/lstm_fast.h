@@ -129,7 +129,7 @@ enum lstm_split {
     LSTM_SPLIT_ROWS,       /* rows of the batch: no worker waits for the recurrence of another */
     LSTM_SPLIT_DIRECTIONS, /* directions, and rows of each: all workers meet after each layer. Backward: rows */
     LSTM_SPLIT_UNITS,      /* hidden units, each worker with its own slice of the weights: all meet after each step */
-    LSTM_SPLIT_LAYERS, /* layers, one segment of steps apart: all meet after each segment. Forward alone; else rows */
+    LSTM_SPLIT_LAYERS, /* layers, one segment of steps apart: all meet after each segment. Forward only; else rows */
 };
 
 struct lstm_call {

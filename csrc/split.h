@@ -1,5 +1,5 @@
 /* How many threads a call uses, and how they share it: the fastest split by a model of its time. The model knows sizes
- * and the instruction set alone, so that the same call takes the same split on every machine with it. */
+ * and the instruction set only, so that the same call takes the same split on every machine with it. */
 #ifndef LSTM_SPLIT_H
 #define LSTM_SPLIT_H
 

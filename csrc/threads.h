@@ -6,7 +6,7 @@
 
 struct lstm_shared; /* what the workers of a team share */
 
-/* One worker of a team. Rank 0 is the calling thread: it alone asks `interrupted`. */
+/* One worker of a team. Rank 0 is the calling thread, the only one that calls `interrupted`. */
 struct lstm_worker {
     int rank, size;
     struct lstm_shared *shared;

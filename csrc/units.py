@@ -68,7 +68,7 @@ def target_name():
 
 
 def target_machine():
-    """X86, ARM or ANY (the portable kernels alone)."""
+    """X86, ARM or ANY (only the portable kernels)."""
     return MACHINES.get(target_name(), "ANY")
 
 

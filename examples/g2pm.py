@@ -1,4 +1,4 @@
-"""Grapheme-to-phoneme conversion: a published network written in NumPy, with lstm_fast in place of its loop over time.
+"""Grapheme-to-phoneme conversion: a published network written in NumPy, with lstm_fast instead of its loop over time.
 
     pip install "lstm_fast[examples]"
     python examples/g2pm.py [--sentences 1000]
@@ -54,7 +54,7 @@ PINYIN = [
 
 
 class Fast(G2pM):
-    """G2pM with lstm_fast in place of its loop over time."""
+    """G2pM with lstm_fast instead of its loop over time."""
 
     def load_variable(self, state_dict):
         super().load_variable(state_dict)

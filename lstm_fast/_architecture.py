@@ -89,7 +89,7 @@ def is_lstm(parameters: Mapping[Key, str], shapes: Shapes) -> bool:
 def infer(
     prefix: str, parameters: Mapping[Key, str], shapes: Shapes, n_gates: int = 4
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Sizes and options of a network from the shapes of its parameters, which decide before anything is allocated.
+    """Sizes and options of a network from the shapes of its parameters, before anything is allocated.
 
     Parameters
     ----------

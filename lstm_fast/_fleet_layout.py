@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _layout
-from ._arguments import real_array, shaped
+from ._arguments import integer_array, real_array, shaped
 from ._layout import Layout
 from ._parameters import ParameterTable
 
@@ -92,6 +92,16 @@ class FleetLayout:
         steps = np.ascontiguousarray(self.to_steps(flags), np.uint8)
         return steps if steps.any() else None
 
+    def check_symbols(self, x: Array, n_symbols: int, lengths: Any = None) -> None:
+        """Raise unless the symbols x (K, T, B, 1), outside the padding, are from 0 to n_symbols - 1."""
+        if not x.size or (x.min() >= 0 and x.max() < n_symbols):
+            return
+        for k, own in enumerate(x):
+            try:
+                self.layout.check_symbols(own, n_symbols, None if lengths is None else np.reshape(lengths[k], -1))
+            except ValueError as error:
+                raise ValueError(f"model {k}: {error}") from None
+
     def read_lengths(self, value: Any, T: int, B: int) -> tuple[Array, Array] | None:
         """Validate lengths (K, B), or (K,) without batch axis; return those of each model in descending order and their
         rows, or None if all are T."""
@@ -116,6 +126,22 @@ def contiguous_rows(steps: Array) -> Array:
     return steps if fits else np.ascontiguousarray(steps)
 
 
+def read_symbols(x: Any, batch_first: bool, n_models: int) -> tuple[Array, FleetLayout]:
+    """Validate x of a fleet with index_input; return a copy as steps (K, T, B, 1), not yet checked, and its layout."""
+    x = integer_array("x", x)
+    if x.ndim not in (2, 3) or x.shape[0] != n_models:
+        raise ValueError(
+            f"x must have shape {'(K, B, T)' if batch_first else '(K, T, B)'} or, unbatched, (K, T), with index_input "
+            f"and K = {n_models} models, got {x.shape}"
+        )
+    layout = FleetLayout(_layout_of(x.ndim == 2, batch_first), n_models)
+    return layout.to_steps(x[..., None]), layout
+
+
+def _layout_of(is_single: bool, batch_first: bool) -> Layout:
+    return _layout.UNBATCHED if is_single else _layout.BATCH_FIRST if batch_first else _layout.STEPS
+
+
 def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, n_models: int) -> tuple[Array, FleetLayout]:
     """Validate x of a fleet; return its steps (K, T, B, I) and its layout."""
     x = real_array("x", x, dtype)
@@ -124,6 +150,5 @@ def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, n_model
             f"x must have shape {'(K, B, T, I)' if batch_first else '(K, T, B, I)'} or, unbatched, (K, T, I), with "
             f"K = {n_models} models and I = input_size = {input_size}, got {x.shape}"
         )
-    of_model = _layout.UNBATCHED if x.ndim == 3 else _layout.BATCH_FIRST if batch_first else _layout.STEPS
-    layout = FleetLayout(of_model, n_models)
+    layout = FleetLayout(_layout_of(x.ndim == 3, batch_first), n_models)
     return contiguous_rows(layout.to_steps(x)), layout

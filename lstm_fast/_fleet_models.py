@@ -35,8 +35,6 @@ class FleetModels(Options, EditableParameterized):
         for k, model in enumerate(models):
             check_type(f"models[{k}]", model, (LSTM,))
             check_same(k, model, models[0])
-        if models[0].index_input:
-            raise ValueError("models must not have index_input: a Fleet reads vectors, such as one-hot ones")
         self._seeds = [model.seed for model in models]
         self._forget_biases = [model.forget_bias for model in models]
         self._set_up(models[0], [copy.deepcopy(model._rng) for model in models])

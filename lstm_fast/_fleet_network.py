@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _arguments, _threads
 from ._fleet_calls import Arguments, Results, draw_options
-from ._fleet_layout import read_input
+from ._fleet_layout import read_input, read_symbols
 from ._fleet_models import FleetModels
 from ._parameters import Gradients
 
@@ -35,14 +35,27 @@ class FleetNetwork(FleetModels):
         if training is not None:
             training = _arguments.flag("training", training[0]), _arguments.flag("recompute_gates", training[1])
         lstm = self._lstm
-        x, layout = read_input(x, self._dtype, lstm.input_size, lstm.batch_first, len(self))
+        if lstm.index_input:
+            x, layout = read_symbols(x, lstm.batch_first, len(self))
+        else:
+            x, layout = read_input(x, self._dtype, lstm.input_size, lstm.batch_first, len(self))
         T, B = x.shape[1:3]
         h_0, c_0 = lstm._read_states(layout, state, B, ("h_0", "c_0"))  # type: ignore[arg-type]
         order = None if lengths is None else layout.read_lengths(lengths, T, B)
+        if lstm.index_input:
+            layout.check_symbols(x, lstm.input_size, lengths)
         resets = None if resets is None else layout.read_resets(resets, T, B)
         num_threads = _threads.resolve(num_threads)
         options, seeds = (None, None) if training is None else draw_options(lstm, *training, self._rngs)
         return layout, Arguments(x, h_0, c_0, options, order, resets, seeds), num_threads
+
+    def _computes_d_x(self, value: bool | None) -> bool:
+        """Validate compute_d_x; None: unless x are symbols."""
+        if value is None:
+            return not self._lstm.index_input
+        if _arguments.flag("compute_d_x", value) and self._lstm.index_input:
+            raise ValueError("compute_d_x must be None or False with index_input: symbols have no gradient, got True")
+        return bool(value)
 
     def _read_gradients(self, layout: FleetLayout, a: Arguments, d_output: Any, d_state: Any) -> OutputGradients:
         """Validate d_output, d_h_n and d_c_n of models whose call had these arguments."""

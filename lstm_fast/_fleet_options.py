@@ -31,7 +31,7 @@ class Options:
     dropout, bidirectional, proj_size, dtype, compute_dtype = Option(), Option(), Option(), Option(), Option()
     peepholes, layer_norm, coupled_gates, cell_clip, gate_clip = Option(), Option(), Option(), Option(), Option()
     activation, recurrent_activation, cell_activation = Option(), Option(), Option()
-    recurrent_dropout, zoneout, learn_initial_state = Option(), Option(), Option()
+    recurrent_dropout, zoneout, learn_initial_state, index_input = Option(), Option(), Option(), Option()
     num_directions, h_size, output_size = Option(), Option(), Option()
 
 

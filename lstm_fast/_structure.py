@@ -142,7 +142,7 @@ class Structure(Parameterized):
 
     @property
     def has_cell_state(self) -> bool:
-        """Whether the state is a pair (h, c), as in an LSTM, or h alone."""
+        """Whether the state is a pair (h, c), as in an LSTM, or only h."""
         return self._has_c
 
     @property

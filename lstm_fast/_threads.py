@@ -97,7 +97,7 @@ def set_num_threads(n: int) -> None:
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """Set the maximum number of threads within a ``with`` block, for this Python thread alone.
+    """Set the maximum number of threads within a ``with`` block, only for this Python thread.
 
     Parameters
     ----------

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 class Fleet(FleetNetwork):
     """K LSTMs of one shape, each with its own parameters and data, that run in one call.
 
-    Calls are those of `LSTM` with an axis K before all others: x has shape (K, T, B, input_size), states have shape
-    (K, num_layers * D, B, H), parameters and gradients (K, ...). Threads share the models. The results of each model
-    are bitwise equal to those of a call of its own.
+    Calls are those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
+    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a call of its own.
 
     Parameters
     ----------
@@ -36,8 +35,7 @@ class Fleet(FleetNetwork):
     TypeError
         If an entry is not an LSTM.
     ValueError
-        If models is empty, if one differs from the first (the message names the model and the option), or with
-        index_input.
+        If models is empty, or if one differs from the first; the message names the model and the option.
 
     See Also
     --------
@@ -81,7 +79,8 @@ class Fleet(FleetNetwork):
         ----------
         x : array_like of shape (K, T, B, input_size)
             (K, B, T, input_size) with batch_first, (K, T, input_size) for one sequence each without batch axis.
-            ``np.broadcast_to`` gives all models the same x without a copy.
+            ``np.broadcast_to`` gives all models the same x without a copy. With index_input, integers without the
+            last axis.
         state : (h_0, c_0), optional
             Initial state, each of shape (K, num_layers * D, B, H), or (K, num_layers * D, H) without batch axis.
         lengths : array_like of int of shape (K, B), optional
@@ -104,8 +103,8 @@ class Fleet(FleetNetwork):
             If a shape or dtype is wrong; the message names the argument.
         """
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads)
-        results = _fleet_calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
-        output, h_n, c_n = layout.from_core(*results)
+        made = _fleet_calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
+        output, h_n, c_n = layout.from_core(*made)
         return output, (h_n, c_n)
 
     def forward(
@@ -125,7 +124,7 @@ class Fleet(FleetNetwork):
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets : array_like
             As in a plain call. Do not modify x before `backward`: the tape references it.
         training, recompute_gates : bool
             As in `LSTM.forward`.
@@ -161,7 +160,7 @@ class Fleet(FleetNetwork):
         d_output: ArrayLike | None,
         d_state: StateLike | None = None,
         *,
-        compute_d_x: bool | None = True,
+        compute_d_x: bool | None = None,
         record_norms: bool = False,
         num_threads: int | None = None,
     ) -> Gradients:
@@ -175,8 +174,8 @@ class Fleet(FleetNetwork):
             Gradient of each model's loss with respect to its output; None: zero.
         d_state : (d_h_n, d_c_n), optional
             Gradients with respect to the last state; None, for both or one of them: zero.
-        compute_d_x : bool, default True
-            Whether to compute d_x.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols.
         record_norms : bool, default False
             Whether to record d_h_norms and d_c_norms, of shape (K, num_layers, D, T, B).
         num_threads : int, optional
@@ -200,7 +199,7 @@ class Fleet(FleetNetwork):
             raise TypeError(f"tape must come from forward of this fleet, got {type(tape).__name__}{other}")
         layout, a = tape._layout, tape._arguments
         d = self._read_gradients(layout, a, d_output, d_state)
-        compute_d_x = compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x)
+        compute_d_x = self._computes_d_x(compute_d_x)
         record_norms = _arguments.flag("record_norms", record_norms)
         num_threads = _threads.resolve(num_threads)
         results = Results.empty(self._lstm, layout, a, compute_d_x, record_norms)
@@ -216,7 +215,7 @@ class Fleet(FleetNetwork):
         lengths: ArrayLike | None = None,
         resets: ArrayLike | None = None,
         training: bool = True,
-        compute_d_x: bool | None = True,
+        compute_d_x: bool | None = None,
         num_threads: int | None = None,
     ) -> Gradients:
         """Run forward and backward in one pass, block by block of models.
@@ -226,14 +225,16 @@ class Fleet(FleetNetwork):
 
         Parameters
         ----------
-        x, state, lengths, resets, training
+        x : array_like of shape (K, T, B, input_size)
             As in `forward`.
         gradient_of : callable
             Called as ``gradient_of(models, output, (h_n, c_n))`` once for each block, in order. models is the slice of
             the block's models; output and states are theirs, (n, ...). It returns d_output, or a pair
             (d_output, d_state), as in `backward`.
-        compute_d_x : bool, default True
-            Whether to compute d_x.
+        state, lengths, resets, training : optional
+            As in `forward`.
+        compute_d_x : bool, optional
+            Whether to compute d_x; None: unless x are symbols.
         num_threads : int, optional
             As in a plain call.
 
@@ -263,10 +264,10 @@ class Fleet(FleetNetwork):
         """
         if not callable(gradient_of):
             raise TypeError(f"gradient_of must be callable, got {type(gradient_of).__name__}")
-        compute_d_x = compute_d_x is None or _arguments.flag("compute_d_x", compute_d_x)
-        lstm, version = self._lstm, self._version
+        compute_d_x = self._computes_d_x(compute_d_x)
+        version = self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, False))
-        results = Results.empty(lstm, layout, a, compute_d_x, False)
+        results = Results.empty(self._lstm, layout, a, compute_d_x, False)
 
         def between(models: slice, of_block: FleetLayout, made: tuple[Array, Array, Array]) -> Any:
             output, h_n, c_n = of_block.from_core(*made)
@@ -274,7 +275,7 @@ class Fleet(FleetNetwork):
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
             return self._read_gradients(of_block, a.of(models), d_output, d_state)
 
-        _fleet_calls.forward_backward(lstm, version, layout, a, between, results, num_threads)
+        _fleet_calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)
 
     def stream(self, batch_size: int = 1) -> FleetStream:

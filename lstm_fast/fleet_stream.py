@@ -75,7 +75,7 @@ class FleetStream:
         Parameters
         ----------
         x : array_like of shape (K, B, I), or (K, I) for one sequence each
-            Input of each sequence.
+            Input of each sequence. With index_input, integers without the last axis.
         num_threads : int, optional
             Maximum number of threads; None: `get_num_threads()`.
 
@@ -99,7 +99,7 @@ class FleetStream:
         Parameters
         ----------
         x : array_like of shape (K, T, B, I), or (K, T, I) for one sequence each
-            Input of each step.
+            Input of each step. With index_input, integers without the last axis.
         num_threads : int, optional
             Maximum number of threads; None: `get_num_threads()`.
 
@@ -119,12 +119,19 @@ class FleetStream:
 
     def _read(self, x: Any, ndim: int, words: str, single: str) -> tuple[Array, bool]:
         """Return x with axis B before the last, and whether it came without."""
-        x = _arguments.real_array("x", x, self.fleet.dtype)
-        K, B, I = len(self.fleet), self.batch_size, self.fleet.input_size
+        has_symbols = self.fleet.index_input
+        if has_symbols:
+            x = _arguments.integer_array("x", x)[..., None]
+        else:
+            x = _arguments.real_array("x", x, self.fleet.dtype)
+        K, B, I = len(self.fleet), self.batch_size, 1 if has_symbols else self.fleet.input_size
         is_single = B == 1 and x.ndim == ndim - 1
         wide = x[..., None, :] if is_single and x.ndim else x
         if wide.ndim != ndim or wide.shape[0] != K or wide.shape[-2:] != (B, I):
             or_single = f" or {single}" if B == 1 else ""
+            if has_symbols:
+                words, or_single = words.replace(", I", ""), or_single.replace(", I", "")
+                raise ValueError(f"x must have shape {words}{or_single} with K, B = {K}, {B}, got {x.shape[:-1]}")
             raise ValueError(f"x must have shape {words}{or_single} with K, B, I = {K}, {B}, {I}, got {x.shape}")
         return wide, is_single
 

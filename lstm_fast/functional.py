@@ -78,7 +78,7 @@ def lstm_forward(
     bias_ih, bias_hh : array_like of shape (4H,), or None
         Biases; None: zero.
     lengths : array_like of int of shape (B,), optional
-        Length of each sequence, from 0 to T; None: all T. Padding past each length is neither read nor computed.
+        Length of each sequence, from 0 to T; None: all T. Padding beyond each length is neither read nor computed.
     num_threads : int, optional
         Maximum number of threads; None: `get_num_threads()`.
 

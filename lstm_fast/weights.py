@@ -173,7 +173,7 @@ def digest(source: str | PathLike[str] | bytes) -> str | None:
     """Check a file and return the digest it carries.
 
     Files of lstm_fast (weights, models, checkpoints of `lstm_fast.train.fit`) carry the SHA-256 digest of all their
-    bytes, with zeros in place of its 64 digits. Every reader checks it first: a single changed bit anywhere is a
+    bytes, with zeros instead of its 64 digits. Every reader checks it first: a single changed bit anywhere is a
     FormatError. The digest detects damage, not tampering: whoever edits a file can also update its digest.
 
     Parameters

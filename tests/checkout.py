@@ -1,4 +1,4 @@
-"""The checkout of the tests: its source files, and a copy of them alone."""
+"""The checkout of the tests: its source files, and a copy of only those."""
 
 import shutil
 import subprocess

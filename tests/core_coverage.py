@@ -1,4 +1,4 @@
-"""Line and branch coverage of the C core under the drivers of tests/c, with gcov (GCC alone).
+"""Line and branch coverage of the C core under the drivers of tests/c, with gcov (GCC only).
 
     python tests/core_coverage.py [--suite "pytest arguments"] [--full]
 

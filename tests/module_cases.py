@@ -78,7 +78,7 @@ def is_lstm(module):
 
 
 def states(module, h, c):
-    """The state in the module's form: a pair for an LSTM, h alone for a plain RNN."""
+    """The state in the module's form: a pair for an LSTM, h for a plain RNN."""
     return (h, c) if is_lstm(module) else h
 
 

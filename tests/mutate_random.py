@@ -28,7 +28,7 @@ from units import compiler, units  # noqa: E402
 
 PROGRAMS = ("driver", "calls", "rare")
 FLAGS = ["-O1", "-g0", "-fopenmp"]
-# Not run by the drivers, or about speed alone.
+# Not run by the drivers, or only relevant to speed.
 NOT_MUTATED = ("compiler.h", "isas.h", "oversubscription.h", "oversubscription.c", "lstm_fast.h", "dispatch.c")
 SWAPS = [
     (r" \+ ", [" - "]),

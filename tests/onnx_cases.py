@@ -1,4 +1,4 @@
-"""Random LSTM nodes as ONNX models, what ONNX Runtime makes of them, and comparisons with it."""
+"""Random LSTM nodes as ONNX models, their results in ONNX Runtime, and comparisons with these."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -82,7 +82,7 @@ def test_wrong_shape_of_an_argument_of_a_function_is_refused(mode):
             with pytest.raises(ValueError) as caught:
                 forward(**given | {name: np.ones(shape)})
             assert " must have shape " in str(caught.value) and "got (" in str(caught.value), (name, shape)
-            if name not in ("x", "weight_hh"):  # these two set the sizes: others may then be the ones that do not fit
+            if name not in ("x", "weight_hh"):  # these two set the sizes, so the error may name another argument
                 assert str(caught.value).startswith(name + " must have shape"), (shape, str(caught.value))
     *_, tape = forward(**given)
     incoming = {"d_output": (T, B, H), "d_h_n": (B, H)} | ({"d_c_n": (B, H)} if mode == "lstm" else {})

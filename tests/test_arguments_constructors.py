@@ -59,7 +59,7 @@ def test_options_of_calls_and_of_the_plain_rnn_are_checked():
         with pytest.raises((ValueError, TypeError), match="^nonlinearity must be tanh, relu or identity, got"):
             lstm_fast.rnn_forward(np.ones((T, B, I)), None, np.ones((H, I)), np.ones((H, H)), None, None, wrong)
     with pytest.raises(TypeError):
-        LSTM(I, H, 1, True)  # beyond num_layers by keyword alone: PyTorch's order is easily mistaken
+        LSTM(I, H, 1, True)  # keyword-only after num_layers: PyTorch's order is easily confused
     with pytest.raises((TypeError, ValueError), match="^training must be"):
         LSTM(I, H).forward(np.ones((T, B, I)), training=1)
 

@@ -85,7 +85,7 @@ def test_core_gives_the_written_bits_without_stray_accesses(driver):
 
 @heavy
 def test_other_calls_give_finite_results_without_stray_accesses(driver):
-    """The readout, the optimisers, the activations, 16-bit weights, interruption, refused sizes, options alone."""
+    """The readout, optimizers, activations, 16-bit weights, interruption, sizes that are too large, single options."""
     assert "0 wrong" in run_program(driver.parent / "calls")
     assert "0 wrong" in run_program(driver.parent / "rare")
 

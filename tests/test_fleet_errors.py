@@ -68,8 +68,3 @@ def test_the_binding_checks_shapes():
         w.forward(x, None, None, output, h, h.copy(), None, 1, seeds=np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="flat must be"):
         _core.FleetWeights(lstm._version.weights, np.zeros((2, 7), np.float32))
-
-
-def test_networks_of_symbols_are_refused():
-    with pytest.raises(ValueError, match="index_input"):
-        lf.Fleet([lf.LSTM(5, 4, index_input=True, seed=0)])

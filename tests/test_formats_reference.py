@@ -50,7 +50,7 @@ def test_fma_rounds_once_also_where_float64_makes_a_tie():
     as_fractions = [[Fraction(float(v)) for v in array] for array in (a, b, c)]
     assert_rounded_once(float32.fma(a, b, c), *(x * y + z for x, y, z in zip(*as_fractions, strict=True)))
     naive = (a.astype(np.float64) * b + c).astype(np.float32)
-    assert (naive != float32.fma(a, b, c)).any()  # float64 alone rounds twice
+    assert (naive != float32.fma(a, b, c)).any()  # plain float64 rounds twice
 
 
 @pytest.mark.parametrize("exponents", [(-20, 20), (-75, -50)], ids=str)

@@ -108,7 +108,7 @@ def test_other_files_are_format_errors(tmp_path, data):
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
 def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
-    """In a .keras file also within its members, where no checksum tells."""
+    """In a .keras file also within its members, which no checksum covers."""
     good = saved(model_of(layers.Bidirectional(lstm(name="one"), name="two")), tmp_path / f"good{ending}")
     rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0
 

@@ -1,4 +1,4 @@
-"""Files of Keras 2 and of TensorFlow's early releases: whole models and weights alone in HDF5, CuDNNLSTM."""
+"""Files of Keras 2 and of TensorFlow's early releases: whole models and weights in HDF5, CuDNNLSTM."""
 
 import json
 
@@ -100,7 +100,7 @@ def test_a_sequential_whose_configuration_is_a_list(tmp_path):
 
 
 def test_h5_files_have_nested_layers_too(tmp_path):
-    """A whole model; and its weights alone, as Keras 2 wrote them."""
+    """A whole model, and a file with only its weights, as Keras 2 wrote them."""
     inner = keras.Sequential([layers.Input((None, I)), lstm(name="a"), lstm(name="b")], name="inner")
     model = randomised(
         keras.Sequential(
@@ -130,7 +130,7 @@ def test_files_of_keras_1_name_what_reads_them(tmp_path):
             lf.keras.load(path)
 
 
-# ---- weights alone: which defaults ----
+# ---- files with weights only: which defaults ----
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""LSTMForecaster with a network for each series: each forecast is bitwise that of a forecaster of that series alone."""
+"""LSTMForecaster with a network for each series: each forecast has the bits of a forecaster for only that series."""
 
 import pickle
 

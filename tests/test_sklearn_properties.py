@@ -1,4 +1,4 @@
-"""Properties of the forecaster over generated frames: the layout of a table changes no forecast, or is refused."""
+"""Properties of the forecaster over generated frames: the layout of a table never changes a forecast."""
 
 import numpy as np
 import pandas as pd

@@ -180,7 +180,7 @@ def test_packed_sequences_of_wrong_make_raise_what_pytorch_raises():
     "wrong", [(0, (2, 4, 5)), (0, (3, 3, 5)), (1, (2, 1, 5)), (1, (1, 3, 5)), (1, (2, 3, 6))], ids=str
 )
 def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
-    """PyTorch's own module checks them for padded sequences alone, and crashes for some of these."""
+    """PyTorch's own module only checks them for padded sequences, and crashes for some of these."""
     ours = lf.torch.LSTM(4, 5, 2)
     packed = nn.utils.rnn.pack_sequence([torch.zeros(n, 4) for n in (3, 2, 1)])
     which, shape = wrong

@@ -126,7 +126,7 @@ def test_fully_sharded_models(tmp_path):
 
 
 class Features(Dataset):
-    """Each item is what an LSTM makes of its noise."""
+    """Each item is the output of an LSTM for its noise."""
 
     def __init__(self, lstm, x):
         self.lstm, self.x = lstm, x

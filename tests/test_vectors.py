@@ -24,7 +24,7 @@ def test_this_build_gives_the_expected_bits():
 
 
 def test_the_generator_writes_these_files(monkeypatch, tmp_path):
-    """So that no case is in a file alone."""
+    """Every case in the files is generated, too."""
     import importlib.util
 
     path = _vectors.folder().parent / "vectors.py"

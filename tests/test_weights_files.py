@@ -156,7 +156,7 @@ def test_save_keeps_all_that_lstm_has(tmp_path):
     assert weights.load(path, batch_first=True, cell_clip=None).cell_clip is None
     small = weights.load(path, dtype=np.float32)
     assert small.dtype == np.float32 and np.array_equal(small.flat_parameters, lstm.flat_parameters.astype(np.float32))
-    # From names and shapes alone, the options are PyTorch's.
+    # Without metadata, names and shapes give PyTorch's options.
     bare = weights.load(lstm.state_dict())
     assert (
         bare.peepholes

@@ -101,7 +101,7 @@ def repair(wheel, target, dist):
     glibc that it links for; musl and macOS have no checker here: their wheels are only renamed."""
     with tempfile.TemporaryDirectory() as folder:
         if target.platform.startswith("manylinux"):
-            # (auditwheel offers the platforms of this machine's processor alone; "auto" finds those of another.)
+            # (auditwheel only offers the platforms of this machine's processor; "auto" finds those of another.)
             platform = target.platform if target.platform.endswith(os.uname().machine) else "auto"
             options = ["--plat", platform, "--only-plat", "-w", folder]
             run(sys.executable, "-m", "auditwheel", "repair", *options, wheel)

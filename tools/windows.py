@@ -12,7 +12,7 @@ from pathlib import Path
 
 OLDEST = (3, 11)  # Python of the wheel
 
-# What headers with Py_LIMITED_API and Cython's C ask of it, for x86-64. (Windows: a long has 32 bits, a wchar_t 16.)
+# What headers with Py_LIMITED_API and Cython's C need, for x86-64. (Windows: a long has 32 bits, a wchar_t 16.)
 PYCONFIG = """\
 #define MS_WINDOWS
 #define MS_WIN32

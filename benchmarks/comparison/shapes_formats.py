@@ -76,7 +76,7 @@ def _without_instructions():
 
 
 def _stacks():
-    """Two layers, and the stacks that Vollo publishes in place of STAC-ML's LSTM_A to LSTM_C."""
+    """Two layers, and the stacks that Vollo publishes instead of STAC-ML's LSTM_A to LSTM_C."""
     for layers, H in ((2, 64), (2, 128), (2, 256), (3, 256), (3, 480), (6, 320)):
         for format in ("float32", *FEWER_BITS):
             yield Case(

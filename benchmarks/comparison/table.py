@@ -96,7 +96,7 @@ def bar_text(verdict):
 
 
 def columns(rows, peers):
-    """Those of the peers that appear in any of these rows."""
+    """The peers that appear in any of these rows."""
     return [peer for peer in peers if any(peer in row["peers"] for row in rows)]
 
 

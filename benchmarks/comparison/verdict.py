@@ -96,7 +96,7 @@ def _verdict(row, host, what, value, needs):
 
 
 def _instructions(host):
-    """Files written before this list was recorded have the instruction set of lstm_fast alone."""
+    """Files written before this list was recorded have only the instruction set of lstm_fast."""
     return host.get("instructions", ["avx512f"] if str(host.get("isa")).startswith("avx512") else [])
 
 

@@ -31,8 +31,7 @@ ALWAYS_INLINE void transpose_bit(const int bit, vec *rows) {
 
 /* The transpose of VL x VL numbers. */
 ALWAYS_INLINE void transpose(vec *rows) {
-    transpose_bit(1, rows), transpose_bit(2, rows), transpose_bit(4, rows);
-    if (VL > 8) transpose_bit(8, rows);
+    transpose_bit(1, rows), transpose_bit(2, rows), transpose_bit(4, rows), transpose_bit(8, rows);
 }
 #endif
 
@@ -142,8 +141,11 @@ ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weig
         UNROLL
         for (int k = 0; k < n; k++) sums[r * n + k] = load(w->bias + (j + k) * VL);
     }
-    lane_products(rows, n, I, x, I * VL, w->ih + j * I * VL, I * VL, sums);
-    lane_products(rows, n, H, h_prev, H * VL, w->hh + j * H * VL, H * VL, sums);
+    const real *left = x, *right = w->ih + j * I * VL;
+    for (int64_t part = 0, depth = I; part < 2; part++) { /* x, then h */
+        lane_products(rows, n, depth, left, depth * VL, right, depth * VL, sums);
+        left = h_prev, right = w->hh + j * H * VL, depth = H;
+    }
     UNROLL
     for (int r = 0; r < rows; r++) {
         UNROLL

@@ -224,9 +224,10 @@ static void lanes_backward(const struct lstm_lanes *a) {
         }
         if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
     }
-    for (int64_t b = 0; b < B; b++) {
-        lane_product_backward(1, H, d_next + b * G * VL, w.hh, H, d_hs);
-        out_of_lanes(H, d_hs, (real *)a->d_h_0 + b * H, B * H);
+    for (int64_t b = 0, n; b < B; b += n) {
+        n = rows_at_once(B - b);
+        lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
+        for (int64_t k = 0; k < n; k++) out_of_lanes(H, d_hs + k * H * VL, (real *)a->d_h_0 + (b + k) * H, B * H);
     }
     states_out_of_lanes(a, d_c, a->d_c_0);
     unpack_lanes(a, block.sums);

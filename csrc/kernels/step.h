@@ -114,7 +114,7 @@ static void update_sums(const struct lstm_step *s, int64_t row, int64_t panel, i
     update(s, row, panel, rows, panels, sums);
 }
 
-/* The kernel: the cell alone; its sums are already in `gates`. */
+/* The kernel of the cell only; its sums are already in `gates`. */
 static void cell(const struct lstm_step *s) {
     const int panels = (int)((s->hidden_size + VL - 1) / VL);
     for (int64_t row = 0; row < s->n_rows; row++)

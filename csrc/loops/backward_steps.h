@@ -38,7 +38,7 @@ static bool backward_step(const struct backward_run *run, const struct backward_
     return true;
 }
 
-/* Steps [from, to) of the chunk, those after them being done. False: interrupted. */
+/* Steps [from, to) of the chunk; the steps after them are already done. False: interrupted. */
 static bool backward_steps(const struct backward_run *run, const struct backward_pass *p, int64_t from, int64_t to) {
     const struct lstm_call *call = &run->args->call;
     for (int64_t step = to - 1; step >= from; step--) {

@@ -96,24 +96,39 @@ cdef class FleetWeights:
         """Prepares a call; returns objects to keep alive until it returns."""
         cdef Memory a
         cdef Weights w = self.pattern
-        cdef int64_t K = self.n_models, I = w.model.input_size
-        if x is None or not read_buffer(x, w.code, 0, &a) or a.ndim != 4:
-            refuse("x", x, w.code, False, f"({K}, T, B, {I})")
+        cdef int64_t K = self.n_models, I = numbers_of_x(&w.model)
+        cdef char code = c'l' if w.model.index_input else w.code
+        if x is None or not read_buffer(x, code, 0, &a) or a.ndim != 4:
+            refuse("x", x, code, False, f"({K}, T, B, {I})")
+        if w.model.index_input:
+            x = own(x)
         w.begin(c, a.shape[1], a.shape[2], run, num_threads)
         c.interrupted = NULL
         if is_interruptible(&w.model, <double>K * c.T * c.B) and is_main_thread():
             c.interrupted = check_signals
-        x_at[0] = sequences("x", x, w.code, False, K, c.T, c.B, I, &f.x_stride)
+        x_at[0] = sequences("x", x, code, False, K, c.T, c.B, I, &f.x_stride)
         f.n_models, f.weights, f.packs, f.weights_stride = K, self.weights, False, self.stride
         f.gradients_stride = f.output_stride = f.d_output_stride = f.d_x_stride = 0
         kept = self.read_orders(c, order)
+        if w.model.index_input:
+            self.check_symbols(x_at[0], c[0], f.x_stride)
         if resets is not None:
             resets = numpy.ascontiguousarray(resets).reshape(K, c.T, c.B, 1)
             c.resets = <const uint8_t *>stacked("resets", resets, c'B', False, K, c.T, c.B, 1)
         f.seeds, f.lanes = NULL, self.lanes if lanes_are_used else NULL
         if seeds is not None:
             f.seeds = <const uint64_t *>exact("seeds", seeds, c'l', False, 1, K)
-        return kept, resets, seeds
+        return kept, resets, seeds, x
+
+    cdef int check_symbols(self, lstm_sequence x, lstm_call call, int64_t stride) except -1:
+        """Raises unless the symbols of all models are in range."""
+        cdef int64_t k
+        for k in range(self.n_models):
+            check_symbols(&x, &call, call.B)
+            x.data = moved(x.data, stride * sizeof(int64_t))
+            if call.lengths != NULL:
+                call.lengths, call.rows = call.lengths + call.B, call.rows + call.B
+        return 0
 
     cdef object read_orders(self, lstm_call *c, order):
         """Sets the order of every model from (lengths, rows), (K, B) each, or None; returns the arrays that hold it."""
@@ -177,7 +192,8 @@ cdef class FleetWeights:
 
     def forward(self, x, h_0, c_0, output, h_n, c_n, Block tape, int num_threads, run=None, order=None, resets=None,
                 seeds=None):
-        """x (K, T, B, I), output (K, T, B, D * R), states (K, L * D, B, R or H); tape: a Block of tape_bytes, or None.
+        """x (K, T, B, I), with index_input int64 (K, T, B, 1), output (K, T, B, D * R), states (K, L * D, B, R or H);
+        tape: a Block of tape_bytes, or None.
 
         order: None, or int64 arrays (lengths, rows), (K, B) each, as in Weights.forward. resets: None or uint8
         (K, T, B). seeds: None or int64 (K,), the bits of the seed of each model's masks.
@@ -232,6 +248,8 @@ cdef class FleetWeights:
             raise ValueError("d_h_0 and d_c_0 must be arrays, and the tape that of this call")
         a.d_output = sequences("d_output", d_output, w.code, False, K, T, B, w.model.num_directions * R,
                                &f.d_output_stride)
+        if d_x is not None and w.model.index_input:
+            raise ValueError("d_x must be None with index_input")
         a.d_x = sequences("d_x", d_x, w.code, True, K, T, B, w.model.input_size, &f.d_x_stride)
         a.h_0, a.c_0 = stacked("h_0", h_0, w.code, False, K, LD, B, R), stacked("c_0", c_0, w.code, False, K, LD, B, H)
         a.d_h_n = stacked("d_h_n", d_h_n, w.code, False, K, LD, B, R)

@@ -8,7 +8,7 @@
     legacy_h5.py    .h5: whole models, and weights in the format used before Keras 2.13
     files.py        .keras files; detection of the format
 
-Each file uses only those above it. Keras itself is imported by to_layer alone, h5py only to read a file.
+Each file uses only those above it. Only to_layer imports Keras itself, and h5py is only imported to read a file.
 
 Notes
 -----

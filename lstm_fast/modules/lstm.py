@@ -233,7 +233,7 @@ class LSTM(TrainableLSTM):
             batch axis; h has size P with a projection. None, for both or one of them: the learned initial state, or
             zero.
         lengths : array_like of int of shape (B,), optional
-            Length of each sequence, from 0 to T, in any order; None: all T. Padding past each length is neither read
+            Length of each sequence, from 0 to T, in any order; None: all T. Padding beyond each length is neither read
             nor computed, and zero in the output. The last state of a sequence is that after its last step, where the
             reverse direction starts.
         resets : array_like of bool of shape (T, B), optional

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class RNN(Recurrent):
     """Plain recurrent network, with PyTorch's names, shapes and semantics.
 
-    Calling the network, ``rnn(x)``, is inference; training uses `forward` and `backward`, as for LSTM. The state is h
-    alone::
+    Calling the network, ``rnn(x)``, is inference; training uses `forward` and `backward`, as for LSTM. The state is
+    only h::
 
         output, h_n = rnn(x)                          # h = nonlinearity(x W_ih^T + b_ih + h_prev W_hh^T + b_hh)
 

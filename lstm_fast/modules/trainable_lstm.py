@@ -157,7 +157,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         Returns
         -------
         Trace
-            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h with R in place of H, also with batch_first.
+            Arrays i, f, g, o, c of shape (num_layers, D, T, B, H) and h with R instead of H, also with batch_first.
             Steps are in the order of time in both directions; padding is zero.
 
         Examples

@@ -99,7 +99,7 @@ def relu(z: Array) -> Array:
 
 
 def magnitude(z: Array) -> Array:
-    """|z|, taking the sign from the real part alone: unlike abs, differentiable by complex steps."""
+    """|z|, taking the sign from the real part: unlike abs, differentiable by complex steps."""
     return np.where(z.real < 0, -z, z)
 
 

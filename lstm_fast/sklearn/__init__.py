@@ -14,11 +14,12 @@
     sequence_estimator.py    base class of regressor and classifier
     regressor.py             LSTMRegressor: numbers from sequences
     classifier.py            LSTMClassifier: classes of sequences
+    per_series.py            a network for each series: models="per_series"
     series_estimator.py      base class of the forecaster: training on windows, forecasts
     rolling_origin.py        cross-validation over time
     forecaster.py            LSTMForecaster: multi-step time-series forecasting
 
-Each file uses only those above it, and of lstm_fast only what is public.
+Each file uses only those above it, and only public names of lstm_fast.
 """
 
 try:

@@ -35,7 +35,7 @@ class LSTMForecaster(SeriesEstimator):
         Training loss. A function is as in `lstm_fast.train.fit`: it takes scaled targets and returns the loss of each
         row.
     quantiles : sequence of float, optional
-        Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
+        Levels such as (0.1, 0.5, 0.9), learned with the quantile loss instead of `loss`. `predict` returns
         the level nearest to 0.5.
     window_step : int, default 1
         Distance between the training windows of a series.

@@ -33,7 +33,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         Training loss; delta in units of the standard deviation of y. A function is as in
         `lstm_fast.train.fit`: it takes standardized targets and returns the loss of each row.
     quantiles : sequence of float, optional
-        Levels such as (0.1, 0.5, 0.9), learned with the quantile loss in place of `loss`. `predict` returns
+        Levels such as (0.1, 0.5, 0.9), learned with the quantile loss instead of `loss`. `predict` returns
         the level nearest to 0.5, `predict_quantiles` all of them.
     dropout : float, default 0.0
         Dropout between LSTM layers.

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 class Order:
     """The order of series and columns inside the network.
 
-    It depends on their content alone, so that neither names nor the order of rows and columns change a forecast.
+    It depends only on their contents, so that neither names nor the order of rows and columns change a forecast.
     """
 
     series: list[int]

@@ -55,7 +55,7 @@ def process_sequence(
     features: (B * T, I), sequence by sequence. episode_starts: (B * T,), nonzero where an episode begins. Returns the
     output (B * T, H) and the last states.
     """
-    if not isinstance(lstm, LSTM):  # one that accelerate left alone
+    if not isinstance(lstm, LSTM):  # one that was not accelerated
         method: Any = getattr(policy_class(), METHOD)
         output, states = method(features, lstm_states, episode_starts, lstm)
         return output, states

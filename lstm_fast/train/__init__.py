@@ -31,6 +31,7 @@
     ranks.py          Ranks: the processes of a run and their collectives; RankError
     rank_batches.py   batches that are divided among ranks
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
+    fleet_batches.py  the batches of an epoch of many models
     fleet_history.py  FleetHistory: the histories of many models
     fleet_trainer.py  FleetTrainer: the training loop of many models
     loop.py           fit

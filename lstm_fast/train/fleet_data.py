@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .batches import draw_groups
 from .data import Sequences
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ class FleetData:
     def batch(self, models: Array, rows: Array, T: int) -> tuple[Array, Array | None]:
         """Return x (G, T, B, I) and lengths (G, B) or None of rows (G, B) of some models, of at most T steps."""
         x = self.x[models[:, None], rows, :T].swapaxes(1, 2)
+        x = x[..., None] if self.model.fleet.index_input else x
         if not self.has_lengths or all(self.each[k].lengths is None for k in models):
             return x, None
         lengths = [
@@ -110,24 +110,3 @@ def groups_of(data: FleetData, models: Sequence[int], batches: dict[int, Array])
     for k in (k for k in models if k in batches):
         groups.setdefault((len(batches[k]), data.steps(k, batches[k])), []).append(k)
     return [(np.array(ks), np.stack([batches[k] for k in ks]), T) for (_, T), ks in groups.items()]
-
-
-def draw_epoch(
-    data: FleetData, models: list[int], rngs: Sequence[np.random.Generator], batch_size: int, shuffle: bool
-) -> list[list[Group]]:
-    """Draw the batches of an epoch: for each number of a batch, the groups of models that run it together."""
-    drawn = {k: draw_groups(rngs[k], data.each[k], batch_size, shuffle) for k in models}
-    n_batches = max(map(len, drawn.values()), default=0)
-    if data.has_lengths:
-        return [
-            groups_of(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)}) for n in range(n_batches)
-        ]
-    alike: dict[tuple[int, int], list[int]] = {}  # models with as many sequences and steps have batches of one size
-    for k in models:
-        alike.setdefault((data.each[k].n, data.each[k].T), []).append(k)
-    epoch: list[list[Group]] = [[] for _ in range(n_batches)]
-    for (n, T), ks in alike.items():
-        rows, of = np.stack([np.concatenate(drawn[k]) for k in ks]), np.array(ks)
-        for number, begin in enumerate(range(0, n, batch_size)):
-            epoch[number].append((of, rows[:, begin : begin + batch_size], T))
-    return epoch

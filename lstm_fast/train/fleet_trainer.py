@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import _core
 from .._fingerprint import fingerprints
-from .fleet_data import FleetData, draw_epoch
+from .fleet_batches import draw_epoch
+from .fleet_data import FleetData
 from .fleet_history import Epoch, FleetHistory
 from .fleet_model import seeds_of
 from .fleet_passes import losses_and_gradients, mean_losses

@@ -186,9 +186,9 @@ class Ranks:
 
         The action returns those of this rank's part; None if it has none.
         The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
-        so that its bits depend on the number of ranks alone, not on the MPI library or the network, whose Allreduce may
-        add in any order. Each rank adds one block of the gradient and sends it to all others, as much data as an
-        Allreduce moves. Of small gradients everyone adds everything, which takes one call instead of two.
+        so that its bits depend only on the number of ranks, not on the MPI library or the network, whose Allreduce may
+        add in any order. Each rank sums one block of the gradient and sends it to all others, which moves as much data
+        as an Allreduce. Of small gradients every rank sums everything, which takes one call instead of two.
         """
         assert self._buffers is not None
         send, receive = self._buffers

@@ -22,7 +22,7 @@ CHUNK = 1024  # steps of burn-in per call, which bounds its memory
 
 
 def check_model(model: SequenceModel) -> None:
-    """Raise ValueError unless series can be cut for a model: each window needs the past alone, and has a loss."""
+    """Raise ValueError unless series can be cut for a model: each window depends only on the past, and has a loss."""
     if model.readout != "all":
         raise ValueError(
             'truncate and burn_in need a model with readout="all", whose every window has a loss, got readout='

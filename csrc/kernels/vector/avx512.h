@@ -29,7 +29,6 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec broadcast(real s) { return _mm512_set1_pd(s); }
-#define permute_two(a, indices, b) _mm512_permutex2var_pd(a, (__m512i)(indices), b)
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
 ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_pd(a, b, c); }
 ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return _mm512_fnmsub_pd(a, b, c); }

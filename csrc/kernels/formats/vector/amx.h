@@ -1,6 +1,6 @@
 /* AVX-512 with VNNI and AMX: int8 products of up to 16 rows by the four vectors of a panel in tile registers. A packed
  * panel, [k / 4][4][16][4], is what tiles of the right operand hold: 16 rows of 64 bytes, one for each four k. (Not
- * TDPBF16PS for bfloat16: it adds in another order than VDPBF16PS.) Linux alone lets
+ * TDPBF16PS for bfloat16: it adds in a different order from VDPBF16PS.) Only Linux lets
  * a process use them; elsewhere this is its base. */
 #ifndef LSTM_FORMATS_AMX_H
 #define LSTM_FORMATS_AMX_H
