@@ -83,6 +83,7 @@ OPERATORS = {
 }  # fmt: skip
 # (file, line, what is there instead): why it cannot be noticed.
 EQUIVALENT = {
+    ("train/trainer", 190, "time.monotonic() - self._saved >= SAVE_SECONDS"): "a clock that shows the exact second",
     ("train/trainer", 162, "n is None and n_steps is None"): "a source knows both or neither",
     ("train/passes", 89, "2"): "reshape takes any negative number for -1",
 }
@@ -103,8 +104,8 @@ def changes(node):
     if isinstance(node, (ast.If, ast.IfExp)):
         yield "condition"
     if isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args):
-        if ast.unparse(node.func) not in ("min", "max", "np.minimum", "np.maximum"):  # any order will do
-            yield "arguments"
+        symmetric = ast.unparse(node.func) in ("min", "max", "np.minimum", "np.maximum")
+        yield from () if symmetric else ("arguments",)
     if isinstance(node, (ast.AugAssign, ast.Raise)) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     ):

@@ -174,6 +174,7 @@ def test_parameters_that_a_callback_loads_do_not_replace_those_of_the_training()
         (dict(early_stopping=0), "early_stopping must be"),
         (dict(lr_schedule="step"), "lr_schedule must be"),
         (dict(validation=1.0), "validation must leave sequences"),
+        (dict(validation=0.001), "validation must leave sequences"),
         (dict(validation="half"), "validation must be"),
         (dict(shuffle=1), "shuffle must be"),
     ],

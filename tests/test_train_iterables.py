@@ -205,3 +205,23 @@ def test_mapped_arrays_are_never_copied_whole(tmp_path, options):
     fit(m, x, y, batch_size=50, epochs=1, validation=0.1, **options)
     assert tracemalloc.get_traced_memory()[1] < 4e6 < x.nbytes / 3
     tracemalloc.stop()
+
+
+def test_an_iterator_with_a_close_is_closed_when_it_is_read_no_further():
+    class Endless:
+        n_closed = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return 1
+
+        def close(self):
+            self.n_closed += 1
+
+    items = Endless()
+    read = prefetched(items, lambda item: item + 1)
+    assert next(read) == 2
+    read.close()
+    assert items.n_closed == 1

@@ -49,3 +49,15 @@ def test_rows_of_weight_zero_are_ignored():
     loss, d = Loss("mse")(p, y, np.array([2.0, 0.0]))
     assert loss == 1 and d.tolist() == [[2.0], [0.0]]
     assert Loss("mse")(p, y, np.zeros(2))[0] == 0
+
+
+def test_a_prediction_that_is_the_target_has_no_gradient():
+    p = np.array([[1.0, 1.0]])
+    assert Loss(("quantile", (0.2, 0.7)))(p, p[:, :1])[1].tolist() == [[0, 0]]
+    assert Loss("mae")(p, p)[1].tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("spec", [("huber", 1.0, 2.0), ("quantile", (0.5,), 1), ("mse", 1.0)])
+def test_more_parameters_than_a_loss_has(spec):
+    with pytest.raises(ValueError, match="takes no such parameters"):
+        Loss(spec)
