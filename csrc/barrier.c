@@ -63,26 +63,34 @@ void lstm_part(struct lstm_worker *worker, int other_rank, int processor) {
                           memory_order_relaxed);
 }
 
+static void wait_for(struct lstm_worker *worker, int rank, long long number) {
+    const struct flag *flag = &worker->shared->flags[rank];
+    int64_t since = 0; /* when waiting became worth counting */
+    for (int k = 0; atomic_load_explicit(&flag->reached, memory_order_acquire) < number; k++) {
+        lstm_relax();
+        if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;
+        const int64_t now = lstm_now_ns();
+        if (!since) since = now;
+        const int there = atomic_load_explicit(&flag->processor, memory_order_relaxed), here = lstm_processor();
+        if (there == LSTM_NOWHERE) lstm_yield(); /* it has not begun, or was moved */
+        if (there != LSTM_NOWHERE && there == here) lstm_part(worker, rank, here);
+        if (now - since < worker->shared->spin_ns) continue;
+        worker->spun_ns += now - since;
+        since = 0;
+        sleep_until(worker, &flag->reached, number);
+    }
+    if (since) worker->spun_ns += lstm_now_ns() - since;
+}
+
 void lstm_meet(struct lstm_worker *worker, long long number) {
     raise_flag(worker, number);
-    for (int rank = 0; rank < worker->size; rank++) {
-        const struct flag *flag = &worker->shared->flags[rank];
-        int64_t since = 0; /* when waiting became worth counting */
-        for (int k = 0; atomic_load_explicit(&flag->reached, memory_order_acquire) < number; k++) {
-            lstm_relax();
-            if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;
-            const int64_t now = lstm_now_ns();
-            if (!since) since = now;
-            const int there = atomic_load_explicit(&flag->processor, memory_order_relaxed), here = lstm_processor();
-            if (there == LSTM_NOWHERE) lstm_yield(); /* it has not begun, or was moved */
-            if (there != LSTM_NOWHERE && there == here) lstm_part(worker, rank, here);
-            if (now - since < worker->shared->spin_ns) continue;
-            worker->spun_ns += now - since;
-            since = 0;
-            sleep_until(worker, &flag->reached, number);
-        }
-        if (since) worker->spun_ns += lstm_now_ns() - since;
-    }
+    for (int rank = 0; rank < worker->size; rank++) wait_for(worker, rank, number);
+}
+
+void lstm_arrive(struct lstm_worker *worker) { raise_flag(worker, ++worker->n_barriers); }
+
+void lstm_await(struct lstm_worker *worker, int rank, int slack) {
+    if (rank != worker->rank) wait_for(worker, rank, worker->n_barriers - slack);
 }
 
 bool lstm_barrier(struct lstm_worker *worker) {

@@ -88,14 +88,17 @@ enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
 
 /* ---- workspaces -------------------------------------------------------------------------------------------------- */
 
+/* Segments between two layers of a wavefront: with two, either could never be late without delaying the other. */
+#define LSTM_WAVEFRONT_BUFFERS 4
+
 struct lstm_forward_plan {
     int64_t segment_steps; /* steps that all layers process before the next segment */
     int64_t chunk_steps;   /* steps whose input projection is one product */
     /* D chunks (chunk_steps, B, gates_width), or one for each worker of a wavefront, if no tape has the gates: */
     int64_t gates, gates_bytes;
     int64_t c, c_bytes;             /* L * D cell states (B, H_padded), if no tape has them */
-    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers (in a wavefront, for
-                                       * each layer), if no tape has them */
+    int64_t between, between_bytes; /* two sequences (segment_steps, B, D * R) between layers (in a wavefront,
+                                       * LSTM_WAVEFRONT_BUFFERS for each layer), if no tape has them */
     /* Of one step and direction, if the model or the call needs them: */
     int64_t h_effective, h_effective_bytes; /* (B, R), with resets or recurrent dropout */
     int64_t c_effective, c_effective_bytes; /* (B, H_padded), with resets */

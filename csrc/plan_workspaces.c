@@ -60,7 +60,7 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t n_gates = is_wavefront ? team.n_threads : D;
     p->gates = take(&t, tape_has_gates ? 0 : n_gates, times(&t, p->chunk_steps, gates_step), &p->gates_bytes);
     p->c = take(&t, d.has_c && !training ? m->num_layers * D : 0, c_rows, &p->c_bytes);
-    const int64_t n_between = is_wavefront ? 2 * m->num_layers : 2;
+    const int64_t n_between = is_wavefront ? LSTM_WAVEFRONT_BUFFERS * m->num_layers : 2;
     p->between = take(&t, m->num_layers > 1 && !training ? n_between : 0, times(&t, p->segment_steps, between_step),
                       &p->between_bytes);
     if (lstm_has_stages(call)) { /* (tested once: a single step of a small network takes half a microsecond) */

@@ -8,7 +8,8 @@
  * Of one core, float32: arithmetic of full tiles, and reading weights for a single row from L2 and from beyond it.
  * avx512: measured on a Xeon (Granite Rapids, 2.6 GHz), T = 100: B = 32 at H = 256 130 flops/ns; B = 1 at H = 192 and
  * 256 117 bytes/ns, at H = 512 45, at H = 1024 29. The others are estimates: avx2 from the times of a Zen 3 in
- * docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in them rarely changes a split. */
+ * docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in them rarely changes
+ * a split. */
 struct rates {
     double flops, l2_bytes, l3_bytes; /* per ns */
 };
@@ -118,7 +119,7 @@ double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_
         const double steps = (double)lstm_wavefront_steps(call, is_backward);
         step = step_ns(&w, w.B, 1) + hoisted_ns(&w, w.B, 1);
         passes = up(w.L, n) * (1 + steps * (w.L - 1) / (double)wavefront_length(call, is_backward));
-        waits = 2 * barrier_ns(n) / steps;
+        waits = barrier_ns(n) / 2 / steps; /* seldom: all layers but the first are late by a hop, once */
     } else {
         const double rows = up(w.B, n);
         step = step_ns(&w, rows, 1) + hoisted_ns(&w, rows, 1);

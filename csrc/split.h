@@ -13,8 +13,8 @@ struct lstm_team {
 /* Steps with stages take whole rows, so that their units cannot be shared. */
 struct lstm_team lstm_plan_team(const struct lstm_call *, bool is_backward, bool has_stages);
 
-/* Steps that a layer of LSTM_SPLIT_LAYERS takes at a time: all layers but the first, or of backward but the last, wait for
- * so many before they begin. */
+/* Steps that a layer of LSTM_SPLIT_LAYERS takes at a time: all layers but the first, or of backward but the last, wait
+ * for so many before they begin. */
 int64_t lstm_wavefront_steps(const struct lstm_call *, bool is_backward);
 
 /* Threads for `flops` of work that needs no barrier, at most n_threads, at least 1. */

@@ -30,6 +30,11 @@ enum lstm_status lstm_parallel(const struct lstm_call *, int n_threads, lstm_wor
 /* Waits for all workers. False: the call was interrupted, which all workers learn at the same barrier. */
 bool lstm_barrier(struct lstm_worker *);
 
+/* A barrier in halves, for pipelines. All workers arrive equally often, and then meet at a barrier, also if the call is
+ * interrupted. lstm_await waits until the worker of that rank has arrived as often as this one, but `slack` times. */
+void lstm_arrive(struct lstm_worker *);
+void lstm_await(struct lstm_worker *, int rank, int slack);
+
 /* Reports `flops` of finished work. True once the call is interrupted: leave the loop and go to the next barrier. */
 bool lstm_cancelled(struct lstm_worker *, int64_t flops);
 

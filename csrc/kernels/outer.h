@@ -99,6 +99,43 @@ static void symbols_part(const struct outer_block *part, int64_t width, const st
             add_rows_of_symbols(1, rows, part->depth, part->b + v * VL, stride, part->y + v * VL);
 }
 
+/* Rows of b that the next block will copy: they are in the cache of another core if it computed them. A few are
+ * prefetched with each tile, because a burst would wait for the cores' fill buffers. */
+struct next_rows {
+    const real *first;
+    int64_t stride, bytes, depth, per_tile; /* bytes: of a row's part */
+};
+
+static struct next_rows next_rows_of(const struct lstm_outer *s, int64_t k, int64_t panel) {
+    if (k >= s->depth) k = 0, panel++;
+    const int64_t left = s->depth - k;
+    int64_t n_tiles = 1;
+    for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++)
+        if (sum->a) n_tiles += sum->n_rows / TILE_ROWS;
+    struct next_rows next = {.first = s->b + k * s->b_stride + panel * LSTM_PANEL_VECTORS * VL, .stride = s->b_stride};
+    if (panel == s->panel_end) return next;
+    next.depth = left < LSTM_SUM_BLOCK ? left : LSTM_SUM_BLOCK;
+    next.bytes = panel_width(panel, s->n_vectors) * VL * (int64_t)sizeof(real);
+    next.per_tile = (next.depth + n_tiles - 1) / n_tiles;
+    return next;
+}
+
+static void prefetch_next_rows(struct next_rows *next) {
+    for (int64_t j = 0; j < next->per_tile && next->depth > 0; j++, next->depth--, next->first += next->stride)
+        for (int64_t byte = 0; byte < next->bytes; byte += 64) {
+            __builtin_prefetch((const char *)next->first + byte, 0, 2);
+            __asm__ volatile("");
+        }
+}
+
+/* The block of the next tile of a, which another core may have packed. */
+static void prefetch_tile(const real *a, int64_t depth) {
+    for (int64_t byte = 0; byte < depth * TILE_ROWS * (int64_t)sizeof(real); byte += 64) {
+        __builtin_prefetch((const char *)a + byte);
+        __asm__ volatile("");
+    }
+}
+
 static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width) {
     vec b[LSTM_SUM_BLOCK * LSTM_PANEL_VECTORS];
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
@@ -109,6 +146,7 @@ static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width
         const real *rows = s->b + k * s->b_stride + column;
         for (int64_t j = 0; j < part.depth && is_copied; j++)
             for (int64_t v = 0; v < width; v++) b[j * width + v] = load(rows + j * s->b_stride + v * VL);
+        struct next_rows next = next_rows_of(s, k + LSTM_SUM_BLOCK, panel);
         for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++) {
             part.y = sum->y + column * sum->n_rows;
             if (sum->symbols) {
@@ -123,6 +161,8 @@ static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width
             /* a is packed in tiles of TILE_ROWS rows, of which only the last may have fewer: rows are not balanced. */
             for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
                 const int64_t left = sum->n_rows - row;
+                prefetch_next_rows(&next);
+                if (left > TILE_ROWS) prefetch_tile(part.a + (row / TILE_ROWS + 1) * part.a_tile, part.depth);
                 outer_tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
             }
         }

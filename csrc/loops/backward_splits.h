@@ -40,9 +40,9 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
 
 /* ---- LSTM_SPLIT_LAYERS ------------------------------------------------------------------------------------------- */
 
-/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at those after
- * them. d_x between layers has two buffers, of even and of odd layers: a layer overwrites steps that the layer above the
- * one before it wrote two waves ago. False: interrupted. */
+/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at those after them,
+ * and waits for it alone. Layers share two buffers for d_x: where a layer writes, the one above has read what the one
+ * above that wrote. False: interrupted. */
 static bool backward_wavefront(const struct backward_run *run, struct lstm_worker *worker, int64_t begin, int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t L = call->model.num_layers, steps = lstm_wavefront_steps(call, true);
@@ -53,14 +53,16 @@ static bool backward_wavefront(const struct backward_run *run, struct lstm_worke
             const int64_t layer = L - 1 - above, to = end - (wave - above) * steps;
             const int64_t from = to - begin < steps ? begin : to - steps;
             if (wave < above || to <= begin) continue;
+            if (above > 0) lstm_await(worker, (int)((above - 1) % worker->size), 0);
             struct backward_pass p = plan_backward_pass(run, worker, layer, 0, begin);
             begin_chunk(call, &p, begin, end, first_row);
             if (backward_steps(run, &p, from, to) && (from > begin || backward_h(run, &p)))
                 backward_x(run, &p, from, to, false);
             dropout_backward(run, layer, begin, from, to, 0, call->B);
         }
-        if (!lstm_barrier(worker)) return false;
+        lstm_arrive(worker);
     }
+    if (!lstm_barrier(worker)) return false;
     for (int64_t layer = L - 1; layer >= 0; layer--) {
         struct backward_pass p = plan_backward_pass(run, worker, layer, 0, begin);
         begin_chunk(call, &p, begin, end, first_row);
@@ -73,8 +75,8 @@ static bool backward_wavefront(const struct backward_run *run, struct lstm_worke
 /* ---- LSTM_SPLIT_DIRECTIONS --------------------------------------------------------------------------------------- */
 
 /* Both directions of a layer, one worker each; others help with the weight gradients. The directions meet in the middle
- * of the sequence: up to there each stores d_x, and from there on it adds to what the other has stored, which is the same
- * sum. False: interrupted. */
+ * of the sequence: up to there each stores d_x, and from there on it adds to what the other has stored, which is the
+ * same sum. False: interrupted. */
 static bool backward_directions(const struct backward_run *run, struct lstm_worker *worker, int64_t layer, int64_t T) {
     const struct lstm_call *call = &run->args->call;
     const int64_t D = call->model.num_directions;

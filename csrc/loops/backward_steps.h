@@ -87,8 +87,8 @@ static struct lstm_rows d_x_of_steps(const struct lstm_call *call, const struct 
     return (struct lstm_rows){p->d_x.data, 0, p->chunk_offsets};
 }
 
-/* d_x of steps [from, to) of the chunk, whose active rows are contiguous in d_gates: a single product if all of them are
- * this worker's and the rows of d_x are evenly spaced or, with lengths, have one offset each. */
+/* d_x of steps [from, to) of the chunk, whose active rows are contiguous in d_gates: a single product if all of them
+ * are this worker's and the rows of d_x are evenly spaced or, with lengths, have one offset each. */
 static bool backward_x(const struct backward_run *run, const struct backward_pass *p, int64_t from, int64_t to,
                        bool adds) {
     const struct lstm_call *call = &run->args->call;

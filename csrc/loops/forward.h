@@ -102,8 +102,9 @@ static void run_layer(const struct forward_run *run, struct lstm_worker *worker,
     }
 }
 
-/* LSTM_SPLIT_LAYERS: wave w takes layer l over segment w - l; what flows between layers has two buffers for each. False:
- * interrupted. */
+/* LSTM_SPLIT_LAYERS: wave w takes layer l over segment w - l. A layer waits for the one below to have finished the segment
+ * and, as what flows between them has LSTM_WAVEFRONT_BUFFERS buffers, for the one above to have left the buffer. (Not for
+ * all workers after each wave, where every hop between caches would be waited for.) False: interrupted. */
 static bool run_wavefront(const struct forward_run *run, struct lstm_worker *worker) {
     const struct lstm_call *call = &run->args->call;
     const int64_t T = longest_length(call), L = call->model.num_layers, steps = run->plan.segment_steps;
@@ -112,12 +113,14 @@ static bool run_wavefront(const struct forward_run *run, struct lstm_worker *wor
         for (int64_t layer = worker->rank; layer < L; layer += worker->size) {
             const int64_t begin = (wave - layer) * steps, end = T - begin < steps ? T : begin + steps;
             if (begin < 0 || begin >= T) continue;
+            if (layer > 0) lstm_await(worker, (int)((layer - 1) % worker->size), 0);
+            if (layer < L - 1) lstm_await(worker, (int)((layer + 1) % worker->size), LSTM_WAVEFRONT_BUFFERS - 2);
             run_layer(run, worker, layer, begin, end);
             propagate_output(run, layer, begin, end, 0, call->B);
         }
-        if (!lstm_barrier(worker)) return false;
+        lstm_arrive(worker);
     }
-    return true;
+    return lstm_barrier(worker);
 }
 
 /* All layers over one segment, then over the next. False: interrupted. */

@@ -28,7 +28,8 @@ static struct lstm_sequence output_of_layer(const struct forward_run *run, int64
         return (struct lstm_sequence){(char *)a->tape + run->tape.h + layer * run->tape.h_bytes, a->call.B * W, W};
     if (layer == a->call.model.num_layers - 1) return a->output;
     const int64_t buffer = run->team.split == LSTM_SPLIT_LAYERS
-                               ? 2 * layer + segment_begin / run->plan.segment_steps % 2
+                               ? LSTM_WAVEFRONT_BUFFERS * layer
+                                     + segment_begin / run->plan.segment_steps % LSTM_WAVEFRONT_BUFFERS
                                : layer % 2;
     real *between = forward_workspace(run, run->plan.between + buffer * run->plan.between_bytes);
     return (struct lstm_sequence){between - segment_begin * a->call.B * W, a->call.B * W, W};

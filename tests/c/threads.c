@@ -27,6 +27,31 @@ static void exchange(struct lstm_worker *worker, void *arguments) {
     }
 }
 
+/* A pipeline: each worker adds one to what the worker before it has left in one of `BUFFERS` places. */
+enum { STAGES = 40, BUFFERS = 4 };
+
+struct pipeline {
+    int64_t numbers[MOST][BUFFERS];
+    int wrong;
+};
+
+static void pipeline(struct lstm_worker *worker, void *arguments) {
+    struct pipeline *p = arguments;
+    const int rank = worker->rank, size = worker->size;
+    for (int wave = 0; wave < STAGES + size; wave++) {
+        const int k = wave - rank;
+        if (k >= 0 && k < STAGES) {
+            if (rank > 0) lstm_await(worker, rank - 1, 0);
+            if (rank < size - 1) lstm_await(worker, rank + 1, BUFFERS - 2);
+            const int64_t n = rank ? p->numbers[rank - 1][k % BUFFERS] + 1 : k;
+            p->numbers[rank][k % BUFFERS] = n;
+            if (rank == size - 1 && n != k + rank) p->wrong++;
+        }
+        lstm_arrive(worker);
+    }
+    if (!lstm_barrier(worker)) p->wrong++;
+}
+
 static void until_interrupted(struct lstm_worker *worker, void *arguments) {
     (void)arguments;
     do lstm_cancelled(worker, 1ll << 24);
@@ -38,6 +63,8 @@ static bool interrupt(void *context) { return ++*(int *)context == 2; }
 static int one_call(int n_threads) {
     const struct lstm_call call = {.split = LSTM_SPLIT_UNITS, .n_threads = n_threads};
     struct exchange e = {.wrong = 0};
+    struct pipeline p = {.wrong = 0};
+    if (lstm_parallel(&call, n_threads, pipeline, &p) != LSTM_OK || p.wrong) return 1;
     if (lstm_parallel(&call, n_threads, exchange, &e) != LSTM_OK || e.wrong || e.size != n_threads) return 1;
     return 0;
 }
