@@ -105,7 +105,7 @@ MUTANTS = {
         MASKS, "(uint32_t)(k / 4), count", "0, count", "tests/test_variants.py -k wide"
     ),
     "dropout backward with another layer's mask": Mutant(
-        BACKWARD, "apply_dropout(call, layer - 1, t", "apply_dropout(call, layer, t", STEPS
+        "csrc/loops/backward_splits.h", "apply_dropout(call, layer - 1, t", "apply_dropout(call, layer, t", STEPS
     ),
     "padding computed": Mutant(
         SEQUENCES, "call->lengths[end - 1] <= step", "call->lengths[end - 1] < step", "tests/test_lengths.py"
@@ -198,13 +198,13 @@ MUTANTS = {
         "tests/test_signals.py -k floating_point",
     ),
     "states of any shape": Mutant(
-        f"{BINDING}/weights.pxi",
-        "a.ndim < 1 or n_rows != rows or",
+        f"{BINDING}/buffers.pxi",
+        "a.ndim < 1 or n_rows != n_states * B or",
         "a.ndim < 1 or",
         "tests/test_binding.py -k every_shape",
     ),
     "a stream whose sizes change": Mutant(
-        f"{BINDING}/stream.pxi",
+        f"{BINDING}/live.pxi",
         "share.batch_size != B or not same_sizes(m, &share.weights.model)",
         "share.batch_size != B",
         "tests/test_streaming_safety.py -k sizes",
