@@ -1,5 +1,5 @@
-/* Fleets: one call for many models of one shape. Its threads share the models; each model is a call on one thread, with
- * the bits and the code of a call of its own. */
+/* Fleets: one call for many models of one shape. Its threads share the models. Each model has the bits of a call on one
+ * thread, and runs as one, or with others in the lanes of vectors (fleet_lanes.h). */
 #include "lstm_fleet.h"
 
 #include <stdatomic.h>

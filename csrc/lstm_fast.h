@@ -36,7 +36,7 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
-/* How the weights of a model are stored and multiplied (format.h). All except REAL: float32, LSTM, forward only. */
+/* How the weights of a model are stored and multiplied (format.h). All except REAL: float32, LSTM; only BFLOAT16 trains. */
 enum lstm_format {
     LSTM_FORMAT_REAL,     /* the dtype of the model */
     LSTM_FORMAT_FLOAT16,  /* IEEE half precision, widened to float32 */
@@ -230,8 +230,8 @@ enum lstm_status lstm_backward(const struct lstm_backward *);
 /* ---- training: the readout and the optimizers -------------------------------------------------------------------- */
 
 /* A linear layer over n rows, y = x W^T + b, with weight (n_outputs, n_inputs), all C order. Backward if d_y is not
- * NULL: x, weight and d_y are read, and d_x, d_weight and d_bias (or NULL) written. Of `call`, only dtype, isa and
- * threads are used. */
+ * NULL: x, weight and d_y are read, and d_x, d_weight and d_bias (or NULL) written. Of `call`, only dtype, isa,
+ * n_threads, split and interrupted are used. */
 struct lstm_linear {
     struct lstm_call call;
     int64_t n, n_inputs, n_outputs;

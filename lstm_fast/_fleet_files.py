@@ -29,7 +29,7 @@ def load(path: str | PathLike[str]) -> tuple[LSTM, dict[str, Array]]:
         raise FormatError(f"{file.name} must be a file that Fleet.save wrote")
     try:
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
-        counts = {shape[0] for shape in shapes.values()}
+        counts = {shape[0] if shape else 0 for shape in shapes.values()}
         if len(counts) != 1 or not min(counts):
             raise ValueError(f"all tensors must have one number of models as their first axis, got {sorted(counts)}")
         return _network(file.tensors, {name: shape[1:] for name, shape in shapes.items()}, file.config["network"])

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ._parameters import Version, changed_meanwhile
+from ._options import Setting
+from ._parameters import ChangedMeanwhile, Version, changed_meanwhile
 from .modules import LSTM
 
 if TYPE_CHECKING:
     from ._fleet_models import FleetModels
     from ._types import Array
+
+
+OF_MODEL = ("_rng", "_seed", "_forget_bias")
 
 
 class FleetLSTM(LSTM):
@@ -36,9 +40,30 @@ class FleetLSTM(LSTM):
         """Return model k of a fleet."""
         member: FleetLSTM = object.__new__(cls)
         options = {name: value for name, value in vars(fleet._lstm).items() if name != "_version"}
-        member.__dict__.update(options, _fleet=fleet, _k=k, _rng=fleet._rngs[k], _latest=(None, None))
-        member.__dict__ |= {"_seed": fleet._seeds[k], "_forget_bias": fleet._forget_biases[k]}
+        own = {"_fleet": fleet, "_k": k, "_latest": (None, None)}
+        member.__dict__.update({name: value for name, value in options.items() if name not in OF_MODEL} | own)
         return member
+
+    # What differs between models is the fleet's, which replaces it in fleet[k] = lstm.
+
+    @property
+    def _rng(self) -> np.random.Generator:  # type: ignore[override]
+        return self._fleet._rngs[self._k]
+
+    @property
+    def _seed(self) -> Any:
+        return self._fleet._seeds[self._k]
+
+    @property
+    def _forget_bias(self) -> float | None:  # type: ignore[override]
+        return self._fleet._forget_biases[self._k]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), Setting):
+            raise AttributeError(
+                f"{name} is an option of the whole fleet: create a new Fleet of LSTMs with another one"
+            )
+        super().__setattr__(name, value)
 
     @property
     def _version(self) -> Version[Any]:  # type: ignore[override]
@@ -61,13 +86,14 @@ class FleetLSTM(LSTM):
             changed[self._k] = flat
             try:
                 return self._fleet._install(changed, (before,))
-            except RuntimeError:  # another model has changed meanwhile: retry
+            except ChangedMeanwhile:  # another model has changed meanwhile: retry
                 continue
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = ("_fleet", "_k", "_latest")
         state = {name: value for name, value in vars(self).items() if name not in own}
-        return _detached, (state | {"_version": np.array(self._version.flat), "_rng": copy.deepcopy(self._rng)},)
+        of_model = {name: copy.deepcopy(getattr(self, name)) for name in OF_MODEL}
+        return _detached, (state | of_model | {"_version": np.array(self._version.flat)},)
 
     def __repr__(self) -> str:
         return "LSTM" + super().__repr__().removeprefix(type(self).__name__)

@@ -34,7 +34,7 @@ class FleetModels(Options, EditableParameterized):
             raise ValueError("models must hold at least one LSTM, got none")
         for k, model in enumerate(models):
             check_type(f"models[{k}]", model, (LSTM,))
-            check_same(k, model, models[0])
+            check_same(f"models[{k}]", model, models[0], "models[0]")
         self._seeds = [model.seed for model in models]
         self._forget_biases = [model.forget_bias for model in models]
         self._set_up(models[0], [copy.deepcopy(model._rng) for model in models])
@@ -64,18 +64,16 @@ class FleetModels(Options, EditableParameterized):
 
     def __setitem__(self, k: int, model: LSTM) -> None:
         k = range(len(self))[operator.index(k)]
-        self.check_fits(k, model)
+        self.check_fits(model)
         self[k].load_flat_parameters(model.flat_parameters)
         self._rngs[k], self._seeds[k] = copy.deepcopy(model._rng), model.seed
         self._forget_biases[k] = model.forget_bias
 
-    def check_fits(self, k: int, model: LSTM) -> None:
+    def check_fits(self, model: LSTM) -> None:
         """Raise unless an LSTM can become a model of this fleet.
 
         Parameters
         ----------
-        k : int
-            Number of the model that it would replace, for the message.
         model : LSTM
             The new model.
 
@@ -85,7 +83,7 @@ class FleetModels(Options, EditableParameterized):
             If it is not an LSTM, or its options differ from those of the fleet.
         """
         check_type("model", model, (LSTM,))
-        check_same(k, model, self._lstm)
+        check_same("model", model, self._lstm, "the models of the fleet")
 
     # ---- parameters ----
 

@@ -1,4 +1,4 @@
-"""Options of a fleet: those of its models, which have them in common."""
+"""Options of a fleet, shared by all of its models."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Options:
     num_directions, h_size, output_size = Option(), Option(), Option()
 
 
-def check_same(k: int, model: LSTM, first: LSTM) -> None:
-    """Raise a ValueError unless a model has the options of the first."""
-    own, expected = model.config(), first.config()
+def check_same(what: str, model: LSTM, other: LSTM, of_other: str) -> None:
+    """Raise a ValueError unless a model has the options of another."""
+    own, expected = model.config(), other.config()
     for name, value in expected.items():
         if name not in PER_MODEL and own.get(name) != value:
             raise ValueError(
-                f"models must have one shape: {name} of models[{k}] must be {value!r}, as of models[0], got "
+                f"models must have one shape: {name} of {what} must be {value!r}, as in {of_other}, got "
                 f"{own.get(name)!r}"
             )

@@ -116,9 +116,13 @@ def write(name: str, parameter: Array, value: Any) -> None:
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 
 
-def changed_meanwhile() -> RuntimeError:
+class ChangedMeanwhile(RuntimeError):
+    """Parameters would overwrite changes that they do not have."""
+
+
+def changed_meanwhile() -> ChangedMeanwhile:
     """The error to raise where parameters would overwrite changes that they do not have."""
-    return RuntimeError(
+    return ChangedMeanwhile(
         "the parameters were changed during this edit() block, which was therefore not applied: edits of one object "
         "must not overlap"
     )

@@ -1,4 +1,4 @@
-"""Sums in a fixed order: their bits depend neither on the version of NumPy nor on a BLAS."""
+"""Sums in a fixed order: their bits do not depend on a BLAS, or on the instructions that NumPy selects."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ def column_sums(values: Array) -> Array:
 def step_sums(values: Array, axis: int = 0) -> Array:
     """Add the steps along an axis in their order, in the dtype of values.
 
-    NumPy does so as long as a step is more than one number in memory, and adds single numbers in pairs.
+    NumPy's add.reduce does so if a step is more than one number in memory; it adds single numbers in pairs. (NumPy does
+    not document that; test_training_bits.py checks it.)
     """
+    if not values.shape[axis]:  # accumulate has no last step
+        return np.zeros_like(values, shape=np.delete(values.shape, axis))
     in_order = values.shape[-1] > 1
     sums: Array = (
         np.add.reduce(values, axis=axis) if in_order else np.add.accumulate(values, axis=axis).take(-1, axis=axis)

@@ -190,7 +190,7 @@ class Fleet(FleetNetwork):
         Raises
         ------
         TypeError
-            If the tape is from another fleet.
+            If the tape is from a fleet with other options or another number of models.
         ValueError
             If a shape is wrong; the message names the argument.
         """

@@ -71,12 +71,12 @@ MUTANTS = {
         BACKWARD_WEIGHTS, "row_at(from->x, step - 1, r)", "row_at(from->x, step, r)", STEPS
     ),
     "backward stops before the first step": Mutant(
-        BACKWARD_STEPS, "step >= begin; step--", "step > begin; step--", STEPS
+        BACKWARD_STEPS, "step >= from; step--", "step > from; step--", STEPS
     ),
     "weight gradients of later chunks alone": Mutant(
         BACKWARD_WEIGHTS, ".add = !p->is_first_product", ".add = false", BACKWARD_BLOCKS
     ),
-    "d_x of the second direction alone": Mutant(BACKWARD_STEPS, ".add = p->adds_to_d_x", ".add = false", STEPS),
+    "d_x of the second direction alone": Mutant(BACKWARD_STEPS, ".add = adds", ".add = false", STEPS),
     "symbols of one block in the order of rows, not of pairs": Mutant(
         BACKWARD_WEIGHTS, "? k ^ 1 : k;", "? k : k;", "tests/test_index_input.py"
     ),

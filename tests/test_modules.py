@@ -8,6 +8,7 @@ import pytest
 
 import lstm_fast
 from lstm_fast import LSTM, LSTMCell, reference
+from lstm_fast._tape import TapeMemory
 from module_cases import DTYPES, KINDS, STRUCTURES, draw, infer, is_lstm, make, reference_options, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 
@@ -242,6 +243,7 @@ def test_cell_without_a_batch_gives_gradients_without_one():
 
 
 def test_memory_of_a_large_tape_is_reused_unless_there_are_views_of_it():
+    TapeMemory._spare.clear()  # of tapes in other tests
     lstm, x = lstm_fast.LSTM(64, 64, seed=0), np.ones((50, 240, 64), np.float32)
 
     def place(tape):

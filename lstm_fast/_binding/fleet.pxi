@@ -150,9 +150,12 @@ cdef class FleetWeights:
     cdef Block packed(self, lstm_fleet *f, c_bool backward):
         """The packed weights for a call: None in the first, which packs in its workspace; a block for the second to
         fill."""
-        cdef Block block = self.packed_backward if backward else self.packed_forward
-        cdef c_bool has_run = self.has_run_backward if backward else self.has_run_forward
+        cdef Block block
+        cdef c_bool has_run
         cdef int64_t n = 0
+        with cython.critical_section(self):
+            block = self.packed_backward if backward else self.packed_forward
+            has_run = self.has_run_backward if backward else self.has_run_forward
         if block is not None or not has_run:
             return block
         raise_status(lstm_packed_bytes(&self.pattern.model, self.pattern.isa, backward, &n))
@@ -241,7 +244,9 @@ cdef class FleetWeights:
         cdef lstm_status status
         cdef char *to
         cdef lstm_weight_gradients *d_weights
-        cdef Block packed, workspace = None, packed_forward = self.packed_forward  # held: a call may replace it
+        cdef Block packed, workspace = None, packed_forward
+        with cython.critical_section(self):
+            packed_forward = self.packed_forward
         kept = self.begin(&f, &a.call, &a.x, x, run, num_threads, order, resets, seeds)
         cdef int64_t T = a.call.T, B = a.call.B
         if d_h_0 is None or (w.has_c and d_c_0 is None) or tape.n < K * self.one_tape_bytes(&a.call):

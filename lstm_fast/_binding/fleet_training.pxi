@@ -20,8 +20,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
             d_weight[...] = 0
             d_bias[...] = 0
         return 0
-    a.call.isa, a.call.n_threads, a.call.split, a.call.interrupted = current_isa, num_threads, current_split, NULL
-    a.call.interrupted_context = NULL
+    memset(&a, 0, sizeof(a))
+    a.call.isa, a.call.n_threads, a.call.split = current_isa, num_threads, current_split
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
     a.n, a.n_inputs, a.n_outputs, a.x = n, I, O, of_x.data
     memset(&f, 0, sizeof(f))
@@ -33,7 +33,7 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     if d_weight is not None:
         a.d_weight = part_of_rows("d_weight", d_weight, code, True, K, O, I, &f.gradients_stride)
         a.d_bias = part_of_rows("d_bias", d_bias, code, True, K, 1, O, &stride)
-    if K > 1 and stride != (f.gradients_stride if d_weight is not None else f.weights_stride):
+    if K > 1 and (bias is not None or d_weight is not None) and stride != (f.gradients_stride if d_weight is not None else f.weights_stride):
         raise ValueError("weight and bias must be parts of the same rows")
     a.y, a.d_y = exact("y", y, code, True, 3, K, n, O), exact("d_y", d_y, code, False, 3, K, n, O)
     a.d_x = exact("d_x", d_x, code, True, 3, K, n, I)

@@ -31,8 +31,8 @@ cdef int run_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int num_thre
     if (y is None) == (d_y is None):
         raise ValueError("d_y must be an array")
     N, I, O = of_x.shape[0], of_x.shape[1], of_weight.shape[0]
-    a.call.isa, a.call.n_threads, a.call.interrupted = current_isa, num_threads, NULL
-    a.call.interrupted_context = NULL
+    memset(&a, 0, sizeof(a))
+    a.call.isa, a.call.n_threads, a.call.split = current_isa, num_threads, current_split
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
     if <double>N * I * O > INTERRUPTIBLE_WORK and is_main_thread():
         a.call.interrupted = check_signals

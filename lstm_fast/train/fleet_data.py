@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +22,10 @@ def each_of(name: str, value: Any, n_models: int) -> list[Any]:
     """Return the K entries of an array or a sequence, one for each model; K times None for None."""
     if value is None:
         return [None] * n_models
+    if isinstance(value, Mapping) or hasattr(value, "columns"):
+        raise TypeError(
+            f"{name} must be an array or a sequence with an entry for each model, got {type(value).__name__}"
+        )
     if not hasattr(value, "__len__") or not hasattr(value, "__getitem__") or len(value) != n_models:
         got = getattr(value, "shape", None) or (len(value) if hasattr(value, "__len__") else type(value).__name__)
         raise ValueError(f"{name} must have an entry for each of {n_models} models, got {got}")
@@ -34,7 +38,8 @@ def named_in_errors(k: int) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise type(error)(f"model {k}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # (UnicodeError's take other arguments)
+        raise kind(f"model {k}: {error}") from None
 
 
 class FleetData:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .._types import Array
 
 
+PER_EPOCH = ("loss", "validation_loss", "gradient_norm", "learning_rate")  # and seconds, which models share
+
+
 class FleetHistory(list[History]):
     """Histories of the models of a fleet, returned by `fit`: a list with one `History` per model.
 
@@ -50,7 +53,14 @@ class FleetHistory(list[History]):
         -------
         ndarray of shape (K, epochs)
             NaN after a model has stopped.
+
+        Raises
+        ------
+        ValueError
+            If the name is another.
         """
+        if name not in (*PER_EPOCH, "seconds"):
+            raise ValueError(f"name must be one of {', '.join((*PER_EPOCH, 'seconds'))}, got {name!r}")
         values = [getattr(one, name) for one in self]
         result = np.full((len(self), max(map(len, values), default=0)), np.nan)
         for row, value in zip(result, values):
@@ -70,7 +80,7 @@ class Epoch(NamedTuple):
 
     def append_to(self, histories: Sequence[History]) -> None:
         """Extend the history of each of the models."""
-        for name in ("loss", "validation_loss", "gradient_norm", "learning_rate"):
+        for name in PER_EPOCH:
             values = getattr(self, name)
             for k, value in zip(self.models.tolist(), () if values is None else values.tolist()):
                 getattr(histories[k], name).append(value)

@@ -157,7 +157,7 @@ class FleetModel(EditableParameterized):
             if getattr(model, name) != expected:
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         k = range(len(self))[operator.index(k)]
-        self._fleet.check_fits(k, model.lstm)  # refuses an RNN
+        self._fleet.check_fits(model.lstm)  # refuses an RNN
         heads = np.array(self._heads)
         heads[k] = model.head.flat
         self._fleet[k] = model.lstm
@@ -243,7 +243,8 @@ def seeds_of(seed: int | Sequence[int] | None, n_models: int) -> list[int | None
     if seed is None or (isinstance(seed, Integral) and not isinstance(seed, bool)):
         return [seed if seed is None else int(seed)] * n_models
     seeds: list[int | None] = []
-    seeds += [int(one) for one in np.asarray(seed).ravel()] if np.asarray(seed).dtype.kind in "iu" else []
+    given = np.asarray(seed)
+    seeds += given.tolist() if given.dtype.kind in "iu" and given.ndim == 1 else []
     if len(seeds) != n_models:
         raise ValueError(f"seed must be an integer, None, or one integer for each of {n_models} models, got {seed!r}")
     return seeds

@@ -12,17 +12,20 @@ from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows
 from .._sums import row_sums, step_sums, total
 from .._tape import TapeMemory
-from .blocks import MEAN_STEPS
+from .blocks import MEAN_STEPS, SEQUENCES
 from .fleet_data import groups_of
 from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .._types import Array
     from .fleet_data import FleetData, Group
     from .fleet_model import FleetModel
 
 
-VALIDATION_BATCH = 256  # sequences, as in trainer.py
+VALIDATION_BATCH = SEQUENCES
+BLOCK_BYTES = 64 << 20  # of x and the output in a call outside of training
 
 
 class Rows:
@@ -189,7 +192,17 @@ def blocks(data: FleetData, models: list[int], size: int) -> list[Group]:
     for begin in range(0, max(data.each[k].n for k in models), size):
         left = {k: np.arange(begin, min(begin + size, data.each[k].n)) for k in models if begin < data.each[k].n}
         groups += groups_of(data, list(left), left)
-    return groups
+    return [part for group in groups for part in parts_of(data, group)]
+
+
+def parts_of(data: FleetData, group: Group) -> Iterator[Group]:
+    """Split a group into some models each, whose outputs take BLOCK_BYTES: memory must not grow with the fleet."""
+    models, rows, T = group
+    lstm = data.model.fleet._lstm
+    one = rows.shape[1] * T * (lstm.input_size + lstm.output_size) * lstm.dtype.itemsize
+    n = max(1, BLOCK_BYTES // max(1, one))
+    for begin in range(0, len(models), n):
+        yield models[begin : begin + n], rows[begin : begin + n], T
 
 
 def mean_losses(

@@ -76,7 +76,7 @@ class FleetTrainer:
             held_out = FleetData.__new__(FleetData)
             held_out.model, held_out.each = self.model, []
             for k, data in enumerate(self.data.each):
-                n = round(float(validation) * data.n)
+                n = round(float(validation) * data.n) if 0 < float(validation) < 1 else 0
                 if not 0 < n < data.n:
                     raise ValueError(
                         f"validation must leave sequences on both sides, got {validation!r} of {data.n} of model {k}"
@@ -127,7 +127,9 @@ class FleetTrainer:
 
     def _finish(self) -> FleetHistory:
         if self.config.early_stopping is not None:
-            self.model.load_flat_parameters(np.where(self.best_epoch[:, None] >= 0, self.best, self.flat))
+            has_best = self.best_epoch >= 0
+            has_best[list(self.diverged)] = False  # as a single model: its last finite parameters
+            self.model.load_flat_parameters(np.where(has_best[:, None], self.best, self.flat))
         prints = fingerprints(self.model.parameters())
         histories = [replace(one, fingerprint=own) for one, own in zip(self._histories(), prints)]
         if self.diverged:

@@ -7,6 +7,7 @@
 #include "../../format.h"
 #include "../table.h"
 #include "../tile.h"
+#include "../tiles.h"
 #include "tile.h"
 #include "vector.h"
 
