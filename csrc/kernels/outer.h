@@ -100,7 +100,8 @@ static void symbols_part(const struct outer_block *part, int64_t width, const st
 }
 
 /* Rows of b that the next block will copy: they are in the cache of another core if it computed them. A few are
- * prefetched with each tile, because a burst would wait for the cores' fill buffers. */
+ * prefetched with each tile, because a burst would wait for the core's fill buffers. (One thread alone is up to 4 %
+ * slower with them.) */
 struct next_rows {
     const real *first;
     int64_t stride, bytes, depth, per_tile; /* bytes: of a row's part */
@@ -113,7 +114,7 @@ static struct next_rows next_rows_of(const struct lstm_outer *s, int64_t k, int6
     for (const struct lstm_outer_sum *sum = s->sums; sum < s->sums + s->n_sums; sum++)
         if (sum->a) n_tiles += sum->n_rows / TILE_ROWS;
     struct next_rows next = {.first = s->b + k * s->b_stride + panel * LSTM_PANEL_VECTORS * VL, .stride = s->b_stride};
-    if (panel == s->panel_end) return next;
+    if (!s->is_shared || panel == s->panel_end) return next;
     next.depth = left < LSTM_SUM_BLOCK ? left : LSTM_SUM_BLOCK;
     next.bytes = panel_width(panel, s->n_vectors) * VL * (int64_t)sizeof(real);
     next.per_tile = (next.depth + n_tiles - 1) / n_tiles;
@@ -162,7 +163,8 @@ static void outer_panel(const struct lstm_outer *s, int64_t panel, int64_t width
             for (int64_t row = 0; row < sum->n_rows; row += TILE_ROWS) {
                 const int64_t left = sum->n_rows - row;
                 prefetch_next_rows(&next);
-                if (left > TILE_ROWS) prefetch_tile(part.a + (row / TILE_ROWS + 1) * part.a_tile, part.depth);
+                if (s->is_shared && left > TILE_ROWS)
+                    prefetch_tile(part.a + (row / TILE_ROWS + 1) * part.a_tile, part.depth);
                 outer_tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1][width](&part, row, panel);
             }
         }

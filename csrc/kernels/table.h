@@ -149,6 +149,7 @@ struct lstm_outer {
     const struct lstm_outer_sum *sums;
     int n_sums;
     bool add;
+    bool is_shared; /* other cores have computed some of a and b */
 };
 
 /* The coordinates of a stream of random words: the seed, and all of the counter but its first number. */

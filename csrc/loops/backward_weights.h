@@ -148,7 +148,8 @@ static bool add_sums(const struct backward_run *run, const struct backward_pass 
                                .b_stride = -right->stride,
                                .sums = sums,
                                .n_sums = n_sums,
-                               .add = !p->is_first_product};
+                               .add = !p->is_first_product,
+                               .is_shared = p->worker->size > 1};
     for (int64_t panel = panel_begin; panel < panel_end; panel = outer.panel_end) {
         outer.panel_begin = panel;
         outer.panel_end = panel_end - panel < panel_step ? panel_end : panel + panel_step;
