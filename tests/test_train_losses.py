@@ -61,3 +61,14 @@ def test_a_prediction_that_is_the_target_has_no_gradient():
 def test_more_parameters_than_a_loss_has(spec):
     with pytest.raises(ValueError, match="takes no such parameters"):
         Loss(spec)
+
+
+def test_targets_outside_of_a_loss_are_named():
+    p = np.zeros((2, 1))
+    for y in ([[0.0], [2.0]], [[-0.5], [1.0]]):
+        with pytest.raises(ValueError, match=r"y must be from 0 to 1 for bce, got (2|-0.5)"):
+            Loss("bce")(p, np.array(y))
+    masked = Loss("bce")(p, np.array([[0.0], [-1.0]]), np.array([1.0, 0.0]))  # a row that does not count
+    assert masked[0] == np.log(2)
+    with pytest.raises(ValueError, match=r"got int64 \(2,\) from -1 to 3"):
+        Loss("cross_entropy").check_targets(np.array([-1, 3]), (2,), 3)

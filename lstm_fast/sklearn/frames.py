@@ -127,7 +127,8 @@ def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
     for k, column in enumerate(columns):
         series = frame[:, frame.columns.index(column)]  # not by name, which may be a number
         if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-            raise ValueError(f"{column} of {name} must be numbers, got {series.dtype}")
+            what = name if column == name else f"{column} of {name}"  # a series is a frame with one column of its name
+            raise ValueError(f"{what} must be numbers, got {series.dtype}")
         values[:, k] = series.cast(nw.Float64).to_numpy()
     return values
 

@@ -66,6 +66,8 @@ def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
 
 def bce(p: Array, y: Array) -> tuple[Array, Array]:
     """-y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
+    if (outside := (y < 0) | (y > 1)).any():  # the loss would have no lower bound
+        raise ValueError(f"y must be from 0 to 1 for bce, got {y[outside][0]:g}")
     loss, d = _core.binary_cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
     return _mean(loss), d / p.shape[1]
 
@@ -127,9 +129,10 @@ class Loss:
         if n == 0:
             is_class = y.shape == shape and y.dtype.kind in "iu"
             if not is_class or (y.size and not 0 <= y.min() <= y.max() < n_outputs):
+                found = f" from {y.min()} to {y.max()}" if is_class else ""
                 raise ValueError(
                     f"y must be classes 0 to {n_outputs - 1} of shape {shape} for cross_entropy, "
-                    f"got {y.dtype} {y.shape}"
+                    f"got {y.dtype} {y.shape}{found}"
                 )
             return y
         if y.dtype.kind not in "biuf" or y.shape not in ((*shape, n), *([shape] if n == 1 else [])):
