@@ -19,8 +19,9 @@ from comparison.table import size_text  # noqa: E402
 from comparison.verdict import best_peer, ours, ratio, seconds, spread  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-ZEN5, ZEN5_TWO = "amd-epyc-zen5-2026-11-27-one-thread", "amd-epyc-zen5-2026-11-27-two-threads"
-ZEN3 = "amd-epyc-2026-11-23-one-thread"
+INTEL, INTEL_TWO = "intel-xeon-2026-11-28-one-thread", "intel-xeon-2026-11-28-two-threads"
+ZEN5, ZEN3 = "amd-epyc-zen5-2026-11-27-one-thread", "amd-epyc-2026-11-23-one-thread"
+PROCESSORS = {"Intel, AVX-512": INTEL, "Zen 5, AVX-512": ZEN5, "Zen 3, AVX2": ZEN3}
 HEADLINE = {  # (kind, T, B, I, H) and its description in the table of README.md
     ("step", 1, 1, 8, 8): "one `step` from Python, H = 8",
     ("step", 1, 1, 128, 128): "one `step` from Python, H = 128",
@@ -45,6 +46,14 @@ commands), and `python docs/performance.py` writes this page.
 
 {summary}
 
+## AVX-512 (Intel Xeon with AMX), float32, one thread
+
+`benchmarks/results/{intel}.json`, {intel_date}; the chart of all its shapes is `{intel}.png` beside it. The large
+matrix product of the limit is NumPy's, by OpenBLAS, which reaches 57 % of this processor's fused multiply-adds: some
+fractions exceed 100 %. [architecture.md](architecture.md#what-limits-batches) has the limits of the processor itself.
+
+{intel_table}
+
 ## AVX-512 (AMD EPYC, Zen 5), float32, one thread
 
 `benchmarks/results/{zen5}.json`, {zen5_date}; the chart of all its shapes is `{zen5}.png` beside it.
@@ -58,13 +67,10 @@ runs.
 
 {zen3_table}
 
-{formats}## Two threads (Zen 5)
+{formats}## Two threads (Intel Xeon)
 
-`benchmarks/results/{zen5_two}.json`, {zen5_two_date}. *one thread* is the time of lstm_fast on one thread divided
-by its time on two. Known weakness: after another process has kept the cores busy, calls may fall back to one thread
-for a while, and it is random which shapes are affected; in a second run of this table, minutes later, individual rows
-differed by a factor of two. (These figures predate the current cost model and back-off, described in
-[architecture.md](architecture.md#threads).)
+`benchmarks/results/{intel_two}.json`, {intel_two_date}. *one thread* is the time of lstm_fast on one thread divided
+by its time on two. How calls are divided, and what limits them, is in [architecture.md](architecture.md#threads).
 
 {two_table}
 
@@ -102,8 +108,8 @@ def compared(results, format="float32"):
 
 
 def by_shape(results):
-    """The rows of a file by the keys of HEADLINE; the first row of each."""
-    return {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(results["rows"])}
+    """The float32 rows of a file by the keys of HEADLINE; the first row of each."""
+    return {tuple(row[key] for key in ("kind", "T", "B", "I", "H")): row for row in reversed(compared(results))}
 
 
 def headline(*files):
@@ -173,26 +179,34 @@ def formats(names):
     return text and FORMATS + text
 
 
-def page():
-    measured = sorted(path.stem for path in RESULTS.glob("*.json") if "quick" not in path.stem)
-    files = {"zen5": ZEN5, "zen3": ZEN3, "zen5_two": ZEN5_TWO}
-    loaded = {key: load(name) for key, name in files.items()}
-    dates = {f"{key}_date": results["host"]["date"][:10] for key, results in loaded.items()}
-    rows = compared(loaded["zen5"])
-    mean = geometric_mean([ratio(best_peer(row)[1], ours(row)) for row in rows])
-    summary = (
-        f"Over the {len(rows)} float32 shapes of the AVX-512 file, lstm_fast is {mean:.2f} times as fast as the "
+SUMMARIES = {"intel": "Intel Xeon, AVX-512", "zen5": "AMD Zen 5, AVX-512", "zen3": "AMD Zen 3, AVX2"}
+
+
+def summary_of(key, results):
+    """An item of a list: how fast lstm_fast is over all float32 shapes of a file."""
+    ratios = [ratio(best_peer(row)[1], ours(row)) for row in compared(results)]
+    return (
+        f"* {SUMMARIES[key]}: over {len(ratios)} float32 shapes, {geometric_mean(ratios):.2f} times as fast as the "
         "best peer at each shape (geometric mean)."
     )
+
+
+def page():
+    measured = sorted(path.stem for path in RESULTS.glob("*.json") if "quick" not in path.stem)
+    files = {"intel": INTEL, "intel_two": INTEL_TWO, "zen5": ZEN5, "zen3": ZEN3}
+    loaded = {key: load(name) for key, name in files.items()}
+    dates = {f"{key}_date": results["host"]["date"][:10] for key, results in loaded.items()}
+    summary = "\n".join(summary_of(key, loaded[key]) for key in SUMMARIES)
     return PAGE.format(
         **files,
         **dates,
         summary=summary,
+        intel_table="\n".join(float32_table(loaded["intel"])),
         zen5_table="\n".join(float32_table(loaded["zen5"])),
         zen3_table="\n".join(float32_table(loaded["zen3"])),
-        two_table="\n".join(two_threads(loaded["zen5_two"])),
+        two_table="\n".join(two_threads(loaded["intel_two"])),
         formats=formats(measured),
-        losses="\n".join(all_losses([ZEN5, ZEN3], measured)),
+        losses="\n".join(all_losses([INTEL, ZEN5, ZEN3], measured)),
     )
 
 
@@ -238,7 +252,7 @@ def readme(text):
     return (
         before
         + begin
-        + "\n".join(headline(("Zen 5, AVX-512", load(ZEN5)), ("Zen 3, AVX2", load(ZEN3))))
+        + "\n".join(headline(*((name, load(file)) for name, file in PROCESSORS.items())))
         + "\n"
         + end
         + rest.partition(end)[2]
