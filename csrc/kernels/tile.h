@@ -73,7 +73,7 @@ ALWAYS_INLINE struct right_operand packed_panel(const struct tile_shape shape, c
 
 /* Tiles with enough arithmetic for each k to prefetch at no cost. */
 ALWAYS_INLINE bool may_prefetch(const struct tile_shape shape, const enum lstm_format format) {
-    return shape.rows == TILE_ROWS && shape.width == LSTM_PANEL_VECTORS && format == LSTM_FORMAT_REAL;
+    return 3 * shape.rows > 2 * TILE_ROWS && shape.width == LSTM_PANEL_VECTORS && format == LSTM_FORMAT_REAL;
 }
 
 /* The tiles of a panel of `depth` prefetch the panel that comes next, one line of each k per tile, if the b of all
