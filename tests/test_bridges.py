@@ -246,3 +246,23 @@ if __name__ == "__main__":
     pytest.main(["-q", "--no-header", *map(str, files)], plugins=[results])
     PAGE.write_text(prose() + MARKER + markdown(results.has_passed), encoding="utf-8")
     sys.exit(bool(results.failed))
+
+
+@pytest.mark.parametrize("bridge", ["onnx", "keras"])
+def test_an_option_that_a_bridge_does_not_know_cannot_be_saved(bridge, monkeypatch, tmp_path):
+    """An option added to LSTM must be supported by name, or is an error where it has another value than its default."""
+    pytest.importorskip(bridge)
+    import lstm_fast as lf
+    from lstm_fast._options import Fixed
+
+    option = Fixed("A new option.", lambda name, value: value, default=False)
+    monkeypatch.setattr(lf.LSTM, "new_option", option, raising=False)
+    monkeypatch.setattr(lf.LSTM, "_new_option", False, raising=False)
+    option.name, option.slot = "new_option", "_new_option"
+    path = tmp_path / "lstm.onnx"
+    write = (lambda lstm: lf.onnx.save(lstm, path)) if bridge == "onnx" else lf.keras.to_layer
+    lstm = lf.LSTM(2, 3, seed=0)
+    write(lstm)
+    lstm._new_option = True
+    with pytest.raises(ValueError, match="new_option"):
+        write(lstm)
