@@ -62,6 +62,12 @@ def test_data_of_models_are_a_sequence():
     x = np.zeros((3, 4, 1))
     with pytest.raises(TypeError, match="x must be an array or a sequence with an entry for each model, got dict"):
         fleet.predict({"a": x, "b": x})
+    lengths = np.empty(2, object)
+    lengths[:] = [[1, 2, 3], [4, 4, 4]]
+    pd = pytest.importorskip("pandas")
+    labelled = pd.Series(lengths, index=[5, 6])  # by position, not by label
+    for own, want in zip(fleet.predict([x, x], lengths=labelled), fleet.predict([x, x], lengths=list(lengths))):
+        assert (own == want).all()
     with pytest.raises(ValueError, match="seed must be an integer"):
         fit(fleet, [x, x], [np.zeros((3, 1))] * 2, epochs=1, seed=[[1, 2]])
 

@@ -124,7 +124,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         Raises
         ------
         TypeError
-            If the tape is from another network.
+            If the tape is from a network with other options.
         ValueError
             If a shape is wrong; the message names the argument.
         """

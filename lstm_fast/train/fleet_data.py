@@ -29,6 +29,8 @@ def each_of(name: str, value: Any, n_models: int) -> list[Any]:
     if not hasattr(value, "__len__") or not hasattr(value, "__getitem__") or len(value) != n_models:
         got = getattr(value, "shape", None) or (len(value) if hasattr(value, "__len__") else type(value).__name__)
         raise ValueError(f"{name} must have an entry for each of {n_models} models, got {got}")
+    if hasattr(value, "iloc"):  # a pandas Series is indexed by its labels
+        value = list(value)
     return [value[k] for k in range(n_models)]
 
 
