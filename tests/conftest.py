@@ -59,6 +59,21 @@ def pytest_sessionstart(session):
 
 
 @pytest.fixture
+def few_steps(monkeypatch):
+    """Fail after 2000 steps of training: an overflow in the lengths of series may make an epoch of billions."""
+    from lstm_fast.train import Trainer
+
+    train_batch, n_steps = Trainer._train_batch, [0]
+
+    def counted(*arguments):
+        n_steps[0] += 1
+        assert n_steps[0] <= 2000, "a test trains for more than 2000 steps"
+        train_batch(*arguments)
+
+    monkeypatch.setattr(Trainer, "_train_batch", counted)
+
+
+@pytest.fixture
 def isa_is_restored():
     yield
     _core.use_isa(os.environ.get("LSTM_FAST_ISA") or None)

@@ -6,6 +6,8 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.train import SGD, fit
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 rng = np.random.default_rng(0)
 X = rng.standard_normal((2, 12, 1))
 Y = X.cumsum(axis=1)

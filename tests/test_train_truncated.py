@@ -12,7 +12,7 @@ from optional import needs
 from tolerances import assert_same_bits
 from truncated_cases import LENGTHS, MASKS, X, Y, model, rng, trained
 
-pytestmark = needs("safetensors")
+pytestmark = [needs("safetensors"), pytest.mark.usefixtures("few_steps")]
 
 
 def test_windows_cover_each_series_once_in_order_and_carry_its_row():

@@ -14,7 +14,7 @@ from scripts import start
 from tolerances import assert_same_bits
 from truncated_cases import LENGTHS, MASKS, X, Y, model, trained
 
-pytestmark = needs("safetensors")
+pytestmark = [needs("safetensors"), pytest.mark.usefixtures("few_steps")]
 
 
 def interrupted_at(step, train):

@@ -49,13 +49,15 @@ class Batches:
         """Yield the batches from number `first` on."""
 
         def items() -> Iterator[tuple[int, Any]]:  # called by the thread
-            batches = self.source() if callable(self.source) else self.source
-            numbered = enumerate(batches)
-            if sum(1 for _ in islice(numbered, first)) < first:
-                raise ValueError(CHANGED)
-            return numbered
+            return enumerate(self.source() if callable(self.source) else self.source)
 
-        return prefetched(_Deferred(items), lambda item: self._sequences(*item))
+        def convert(item: tuple[int, Any]) -> Any:
+            return self._sequences(*item) if item[0] >= first else None
+
+        with closing(prefetched(_Deferred(items), convert)) as batches:
+            if sum(1 for _ in islice(batches, first)) < first:
+                raise ValueError(CHANGED)
+            yield from batches
 
     def _sequences(self, k: int, item: Any) -> Sequences:
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3, 4):

@@ -146,6 +146,7 @@ def fit(  # type: ignore[misc]
     are series, and each window is a step. An epoch is one pass; if x has a method `set_epoch(epoch)`, it is called
     before each epoch. With truncate or without ``len(x)``, a schedule changes the learning rate only between epochs.
     When a run is resumed within an epoch, the batches already used are read and skipped, so x must yield the same ones.
+    Ctrl-C does not wait for the batch that is being read; that thread ends with it, and reads no other.
 
     **Several processes.** With ``comm=MPI.COMM_WORLD`` every rank (process) calls fit with the same settings and its
     own shard of the data: x, y, lengths, sample_weight, mask and validation. Training starts with the parameters and
