@@ -1,13 +1,17 @@
 """Atomic file writes, and reads of regular files."""
 
-import fcntl
 import os
 import secrets
 import stat
+import sys
+import time
 from contextlib import suppress
 from typing import BinaryIO, TypeAlias
 
 from ._errors import FormatError
+
+if sys.platform != "win32":
+    import fcntl
 
 # Temporary files are named for the package, not for their target, whose name may already have the maximum length.
 PREFIX, SUFFIX = ".lstm_fast-", ".tmp"
@@ -17,11 +21,15 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 def open_regular(path: AnyPath) -> BinaryIO:
     """Open a file for reading. A pipe, which would block, or a device, which may never end, is a FormatError."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
     raise FormatError(f"{os.fspath(path)} must be a regular file, got a pipe or a device")
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no such pipes
 
 
 def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
@@ -51,18 +59,19 @@ def _write_and_rename(temporary: str, target: str, data: bytes | bytearray, befo
     mode = 0o666 if before is None else 0o600  # a private file is private while it is written, too
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file.fileno()).st_nlink == 0:
+            if not _lock(file):
                 return False
             file.write(data)
             file.flush()
             if before is not None:
                 _set_owner_and_mode(file.fileno(), before)
             os.fsync(file.fileno())
-            os.replace(temporary, target)  # the file is still open: its lock holds until it has its name
+            if sys.platform != "win32":
+                os.replace(temporary, target)  # the file is still open: its lock holds until it has its name
+        if sys.platform == "win32":
+            return _replace_when_closed(temporary, target)
     except BaseException as error:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError) and error.filename == temporary:
             error.filename = target
@@ -70,11 +79,39 @@ def _write_and_rename(temporary: str, target: str, data: bytes | bytearray, befo
     return True
 
 
+def _replace_when_closed(temporary: str, target: str) -> bool:
+    """Rename on Windows, where no file is replaced that another process has open: wait up to a second for it.
+
+    False if another process removed the temporary file, which it could since that was closed.
+    """
+    for is_last in [*[False] * 99, True]:
+        try:
+            os.replace(temporary, target)
+            return True
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            if is_last:
+                raise
+            time.sleep(0.01)
+    return True
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Keep other processes from removing a file; False if one has. Windows removes no open file."""
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return os.fstat(file.fileno()).st_nlink > 0
+    return True
+
+
 def _set_owner_and_mode(file: int, before: os.stat_result) -> None:
-    for uid, gid in ((before.st_uid, -1), (-1, before.st_gid)):
-        with suppress(PermissionError):
-            os.fchown(file, uid, gid)
-    os.fchmod(file, stat.S_IMODE(before.st_mode))
+    if sys.platform != "win32":
+        for uid, gid in ((before.st_uid, -1), (-1, before.st_gid)):
+            with suppress(PermissionError):
+                os.fchown(file, uid, gid)
+        os.fchmod(file, stat.S_IMODE(before.st_mode))
 
 
 def _remove_strays(folder: str) -> None:
@@ -82,13 +119,17 @@ def _remove_strays(folder: str) -> None:
     with suppress(OSError), os.scandir(folder) as entries:  # a folder that may be written to, but not read
         strays = [entry.path for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)]
         for stray in strays:
-            with suppress(OSError), open(stray, "r+b", opener=_open_stray) as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(stray)
+            with suppress(OSError):
+                _remove_unlocked(stray)
 
 
-def _open_stray(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _remove_unlocked(stray: str) -> None:
+    if sys.platform != "win32":
+        with open(os.open(stray, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(stray)
+    else:
+        os.unlink(stray)
 
 
 def _sync(folder: str) -> None:
