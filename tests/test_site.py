@@ -13,18 +13,10 @@ import pytest
 import lstm_fast as lf
 from chromium import Browser, needs_browser
 from once import once_per_run
-from optional import heavy, missing, needs
+from optional import NEEDS, heavy, missing, needs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PACKAGES = {
-    "sklearn": "sklearn",
-    "plot": "matplotlib",
-    "torch": "torch",
-    "onnx": "onnx",
-    "keras": "h5py",
-    "dask": "dask",
-}
 ELSEWHERE = {"explain.md"}  # test_explain.py runs its code
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the source tree")
@@ -37,7 +29,7 @@ def blocks(page):
 def packages(code):
     """The packages that a page uses, besides NumPy."""
     imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)) - {"numpy", "lstm_fast"}
-    return imported | {PACKAGES[name] for name in re.findall(r"\blf\.(\w+)", code) if name in PACKAGES}
+    return imported | {NEEDS[name] for name in re.findall(r"\blf\.(\w+)", code) if name in NEEDS}
 
 
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if path.name not in ELSEWHERE and blocks(path.name)]
@@ -91,8 +83,8 @@ def broken_links(site):
 def test_reference_has_every_public_name(module):
     page = DOCS / "reference" / f"{module[1:] or 'lstm_fast'}.rst"
     listed = re.findall(r"^(?:   |\.\. data:: )(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    if module[1:] in PACKAGES and missing([PACKAGES[module[1:]]]):
-        pytest.skip(f"needs {PACKAGES[module[1:]]}")
+    if module[1:] in NEEDS and missing([NEEDS[module[1:]]]):
+        pytest.skip(f"needs {NEEDS[module[1:]]}")
     assert sorted(listed) == sorted(importlib.import_module("lstm_fast" + module).__all__)
 
 
