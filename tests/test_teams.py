@@ -1,4 +1,4 @@
-"""Teams of threads in the C core: both back-ends, several callers, no thread to be had, when one thread is better."""
+"""Teams of threads in the C core: both back-ends, several callers, no thread can be started, one thread is faster."""
 
 import copy
 import ctypes
@@ -160,7 +160,7 @@ def test_split_for_many_threads_takes_no_more_than_pay():
     assert split_of(100, 1, 64, 64)[1] == 1
 
 
-# ---- no thread to be had -------------------------------------------------------------------------------------------
+# ---- when no thread can be started ---------------------------------------------------------------------------------
 
 SHORTAGES = {
     "stacks of 64 GiB": ("", dict(OMP_STACKSIZE="64G")),
