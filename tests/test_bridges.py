@@ -160,7 +160,7 @@ OF_TORCH = {
     + "no_write_is_missed",
     "`accelerate(frozen=True)`": ACCELERATE + "frozen",
     "`accelerate(format=...)`: inference in float16, bfloat16 or int8": "test_torch_formats.py::test_",
-    "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "nothing_that_went_in",
+    "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "inputs_and_results_are_not_kept_alive",
     "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,
     "autocast to bfloat16: forward and backward, results of PyTorch's dtypes": COMPUTE_DTYPE + "autocast",

@@ -49,13 +49,13 @@ def test_code_runs(page, tmp_path, monkeypatch):
             assert f"{names[name]:.{len(digits.partition('.')[2])}f}" == digits, name
 
 
-def test_first_page_prints_what_it_says(capsys):
+def test_first_page_prints_the_stated_number(capsys):
     exec(compile(blocks("index.md")[0], "index.md", "exec"), {})
     printed = float(capsys.readouterr().out)
     assert f"prints {printed:.3f}," in (DOCS / "index.md").read_text(encoding="utf-8")
 
 
-def test_picture_of_the_imports_is_that_of_the_sources(monkeypatch):
+def test_import_graph_picture_matches_the_sources(monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
     imports = importlib.import_module("imports")
     data = imports.PICTURE.read_bytes()
@@ -101,7 +101,7 @@ def site(tmp_path_factory):
 
 @heavy
 @needs("sphinx", "myst_parser", "numpydoc", "furo", "sphinx_copybutton", "torch", "onnx", "h5py", "sklearn")
-def test_links_of_the_site_lead_somewhere_and_pages_need_no_network(site):
+def test_site_links_resolve_and_pages_need_no_network(site):
     assert not list(broken_links(site))
 
 
