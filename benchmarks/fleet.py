@@ -1,4 +1,4 @@
-"""Fleets: many small LSTMs in one call, against a loop over them, PyTorch modules and JAX's vmap; and fit.
+"""Compare Fleet with a loop over its LSTMs, with PyTorch modules and with JAX's vmap, and time fit.
 
     python benchmarks/fleet.py [--shapes 200,28,8,4,16 ...] [--threads 1] [--peers torch jax] [--sweep] [--fit]
 

@@ -29,7 +29,7 @@ void lstm_unlock(struct lstm_monitor *);
 void lstm_sleep(struct lstm_monitor *); /* with the lock held; may wake for no reason */
 void lstm_wake(struct lstm_monitor *);  /* all sleepers; with the lock held */
 
-/* Starts a detached thread. False: there is none to be had. */
+/* Starts a detached thread. False: none can be started. */
 bool lstm_start_thread(void *(*function)(void *), void *argument);
 
 /* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of that size (0: the default) this process can have at

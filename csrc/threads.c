@@ -64,7 +64,7 @@ int lstm_max_threads(void) {
     return most < processors ? most : processors;
 }
 
-/* ---- no thread to be had --------------------------------------------------------------------------------------------
+/* ---- when no thread can be started ----------------------------------------------------------------------------------
  * libgomp ends the process if it cannot start a thread: so threads of the same kind are tried before one of its teams
  * grows (60 us each, and only then; a team per calling thread, and a smaller one ends the threads that it does not
  * need). The pool's own start of a thread may fail. */

@@ -91,10 +91,9 @@ def main(words=None):
         lines.append(row(f"{title}; seeds {', '.join(map(str, seeds))}", [task(seed) for seed in seeds]))
         print(lines[-1], flush=True)
     arguments.out.write_text(
-        "# Formats on tasks\n\nWritten by `python examples/fewer_bits.py`. The mean score of the examples' "
-        "networks, trained and scored in float32,\nand the difference from it in each format.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "# Formats on tasks\n\nWritten by `python examples/fewer_bits.py`. The float32 column shows the mean score of "
+        "each example's network, trained\nand scored in float32; the other columns show how much the score changes in "
+        "each format.\n\n" + "\n".join(lines) + "\n"
     )
     return lines
 

@@ -113,7 +113,7 @@ class Network(Structure):
         )
 
     def _check_h(self, name: str, h: Array) -> None:
-        """Raise if a hidden state is outside the range of the network's format."""
+        """Raise a ValueError if h is outside the range of the network's format."""
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Create a stream: live sequences whose state is kept between calls.

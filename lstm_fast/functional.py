@@ -1,4 +1,8 @@
-"""Functional API: one layer, one direction, explicit weights; the signatures of lstm_fast.reference."""
+"""Functional API: one layer, one direction, explicit weights; the signatures of lstm_fast.reference.
+
+The cell is always the plain one: cell options (peepholes, layer_norm, ...) are deliberately left to the layers, whose
+constructors validate them once.
+"""
 
 from __future__ import annotations
 

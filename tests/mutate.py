@@ -1,4 +1,4 @@
-"""Proves that the tests bite: builds the extension with one deliberate fault at a time and expects the tests to fail.
+"""Proves that the tests detect faults: builds the extension with one fault at a time; the tests must fail.
 
     LSTM_FAST_TEST_ALL=1 python tests/mutate.py [words of names...]
 

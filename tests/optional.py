@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+# Public subpackages of lstm_fast and the package that each needs.
+NEEDS = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py", "dask": "dask"}
+
 TESTS = Path(__file__).resolve().parent
 MUST_HAVE_ALL = bool(os.environ.get("LSTM_FAST_TEST_ALL"))
 

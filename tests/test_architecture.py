@@ -95,7 +95,7 @@ def private_names(path):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_packages_leave_each_others_private_attributes_alone(package):
+def test_packages_do_not_use_private_attributes_of_others(package):
     own_files = sorted((ROOT / package).glob("*.py"))
     others = set(ROOT.rglob("*.py")) - set(own_files)
     foreign = set().union(*map(private_names, others)) - set().union(*map(private_names, own_files))
@@ -109,5 +109,5 @@ def test_packages_leave_each_others_private_attributes_alone(package):
                 )
 
 
-def test_the_extension_alone_has_a_stub():
+def test_only_the_extension_has_a_stub():
     assert {path.name for path in ROOT.rglob("*.pyi")} == {"_core.pyi"}

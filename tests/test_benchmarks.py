@@ -180,7 +180,7 @@ def test_files_without_a_list_of_instructions_have_those_of_their_kernels():
 
 
 @pytest.mark.parametrize("ratio, share, text", [(1.05, 0.1, "met"), (1.02, 0.96, "met"), (1.02, 0.94, "missed")])
-def test_level_with_the_best_peer_is_enough_at_the_limit(ratio, share, text):
+def test_equal_to_the_best_peer_passes_at_the_hardware_limit(ratio, share, text):
     measured = row("odd", peers={"torch": ratio}, seconds=1.0)
     measured["limits"] = {"flops_per_s": 8e6 / share, "bytes_per_s": 1.0, "bytes": 0.0}
     assert [verdict.text for verdict in verdict.verdicts(measured, ZEN5)] == [text]
@@ -188,7 +188,7 @@ def test_level_with_the_best_peer_is_enough_at_the_limit(ratio, share, text):
     assert [verdict.text for verdict in verdict.verdicts(measured, ZEN5)] == ["not measured"]
 
 
-def test_errors_tails_and_gradients_are_at_most_their_bars():
+def test_bars_of_errors_tails_and_gradients():
     result = {"seconds": 4e-6, "rounds": [4e-6] * 3, "error": 8e-3}
     measured = row("int8", "int8", own=1e-5, peers={"onnxruntime": result}, seconds=1e-6, error=3.9e-3)
     assert [table.bar_text(v) for v in verdict.verdicts(measured, ZEN5)][-1] == "<=0.50x error of ORT met (0.49)"
@@ -227,7 +227,7 @@ def test_heading_and_lines_have_the_same_columns():
         assert table.line({**measured, "regime": regime}, PEERS, ZEN5)[: len(last) + 2].endswith("  ")
 
 
-def test_what_is_not_available_is_told_with_its_reason():
+def test_unavailable_entrants_are_listed_with_reasons():
     problem = "not available: format must be 'float16', got 'int8'"
     measured = row("int8", "int8", own=892e-6, peers={"torch": 1e-3}, problem=problem)
     results = {"host": {**ZEN5, "processors": 2, "num_threads": 1, "date": "", "commit": "", "versions": {}}}
@@ -254,7 +254,7 @@ def test_instructions_are_read_from_the_system(tmp_path):
     assert host.instructions(tmp_path / "none") == []
 
 
-def test_pieces_are_joined_to_what_one_run_would_have_written():
+def test_joined_partial_results_equal_a_single_run():
     whole = json.loads((ROOT / "benchmarks/results/amd-epyc-zen5-2026-11-27-one-thread.json").read_text())
     pieces = [whole | {"rows": whole["rows"][k::3]} for k in range(3)]
     again = whole | {"rows": [whole["rows"][0] | {"reason": "measured again"}]}

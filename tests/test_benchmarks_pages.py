@@ -67,18 +67,18 @@ def test_tables_of_the_formats(results):
     assert set(tables) == {9}
 
 
-def test_a_shape_without_our_time_is_left_out(results):
+def test_shapes_without_our_time_are_omitted(results):
     results["rows"][0]["times"]["lstm_fast bfloat16"] = {"problem": "not available: not in this version"}
     assert "### bfloat16, inference" not in list(markdown.format_sections(results))
 
 
-def test_a_shape_without_a_peer_says_so(results):
+def test_shapes_without_a_peer_are_marked(results):
     results["rows"][0]["times"]["openvino"] = {"problem": "not available: no bfloat16"}
     lines = list(markdown.format_sections(results))
     assert "| 100, 1, 128, 128 | forward | 200 µs | 2.00 × | - | 1.2e-3 | - | 0.0% |" in lines
 
 
-def test_the_page_has_the_formats_of_every_file_that_has_them(results, tmp_path, monkeypatch):
+def test_page_shows_the_formats_of_every_result_file(results, tmp_path, monkeypatch):
     (tmp_path / "zen5.json").write_text(json.dumps(results))
     (tmp_path / "old.json").write_text(json.dumps({"host": {}, "rows": []}))
     monkeypatch.setattr(performance, "RESULTS", tmp_path)

@@ -99,12 +99,12 @@ def test_single_calls_are_timed_for_the_percentiles(children, prepare):
     assert "p99" not in children.of("lstm_fast", 1).ask("time", slot="one", seconds=0.01)
 
 
-def test_a_format_nobody_knows_is_not_available(prepare):
+def test_unknown_format_is_not_available(prepare):
     for framework in ["lstm_fast", *INSTALLED]:
         assert "problem" in prepare(framework, "int3", SEQUENCE)
 
 
-def test_a_fresh_process_may_not_use_amx():
+def test_fresh_processes_do_not_use_amx():
     script = "from comparison.amx import may_use_amx; print(may_use_amx())"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "benchmarks", capture_output=True, text=True)
     assert run.stdout == "False\n"
@@ -116,7 +116,7 @@ def compare(*arguments):
 
 
 @heavy
-def test_a_run_writes_what_show_prints_again(tmp_path):
+def test_show_prints_what_a_run_wrote(tmp_path):
     lines = compare("--only", "odd,stack", "--shape", "50,3,7,20", "--shape", "1,1,64,64", "--rounds", 2, "--peers", "",
                     "--out", tmp_path)  # fmt: skip
     (path,) = tmp_path.glob("*.json")

@@ -172,7 +172,7 @@ refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError
     )
 
 
-def test_attributes_of_modules_do_not_decide_what_is_read():
+def test_module_attributes_cannot_cause_invalid_reads():
     """Attributes changed from Python lead to an error or to the right result."""
     run(
         SIZES
@@ -238,7 +238,7 @@ def names(declarations):
     return [re.search(r"\(\*(\w+)\)|(\w+)(\[\w*\])?$", piece).group(1, 2) for piece in pieces if piece]
 
 
-def test_the_contract_is_declared_whole():
+def test_every_struct_member_of_the_header_is_declared():
     """Cython accepts structs with members left out, whose size and order it then does not know."""
     root = Path(__file__).resolve().parent.parent
     header = "".join((root / "csrc" / name).read_text() for name in ("lstm_fast.h", "split.h", "lstm_fleet.h"))

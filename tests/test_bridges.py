@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from optional import needs
+from optional import needs, require
 
 TESTS = Path(__file__).resolve().parent
 PAGE = TESTS.parent / "docs" / "bridges.md"
@@ -160,7 +160,7 @@ OF_TORCH = {
     + "no_write_is_missed",
     "`accelerate(frozen=True)`": ACCELERATE + "frozen",
     "`accelerate(format=...)`: inference in float16, bfloat16 or int8": "test_torch_formats.py::test_",
-    "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "nothing_that_went_in",
+    "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "inputs_and_results_are_not_kept_alive",
     "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,
     "autocast to bfloat16: forward and backward, results of PyTorch's dtypes": COMPUTE_DTYPE + "autocast",
@@ -248,10 +248,11 @@ if __name__ == "__main__":
     sys.exit(bool(results.failed))
 
 
-@pytest.mark.parametrize("bridge", ["onnx", "keras"])
-def test_an_option_that_a_bridge_does_not_know_cannot_be_saved(bridge, monkeypatch, tmp_path):
+@pytest.mark.parametrize("bridge", ["onnx", "keras", "explain"])
+def test_unknown_options_are_rejected_by_name(bridge, monkeypatch, tmp_path):
     """An option added to LSTM must be supported by name, or is an error where it has another value than its default."""
-    pytest.importorskip(bridge)
+    if bridge != "explain":
+        require(bridge)
     import lstm_fast as lf
     from lstm_fast._options import Fixed
 
@@ -260,7 +261,11 @@ def test_an_option_that_a_bridge_does_not_know_cannot_be_saved(bridge, monkeypat
     monkeypatch.setattr(lf.LSTM, "_new_option", False, raising=False)
     option.name, option.slot = "new_option", "_new_option"
     path = tmp_path / "lstm.onnx"
-    write = (lambda lstm: lf.onnx.save(lstm, path)) if bridge == "onnx" else lf.keras.to_layer
+    write = {
+        "onnx": lambda lstm: lf.onnx.save(lstm, path),
+        "keras": lambda lstm: lf.keras.to_layer(lstm),
+        "explain": lambda lstm: lf.explain.html(lstm, [[1.0, 2.0]], tmp_path / "page.html"),
+    }[bridge]
     lstm = lf.LSTM(2, 3, seed=0)
     write(lstm)
     lstm._new_option = True

@@ -76,7 +76,7 @@ def read_hashes(text):
 
 
 @heavy
-def test_core_gives_the_written_bits_without_stray_accesses(driver):
+def test_core_reproduces_stored_bits_without_invalid_accesses(driver):
     got, want = read_hashes(run_program(driver)), read_hashes((ROOT / "tests/data/bits.txt").read_text())
     assert got.keys() == want.keys()
     wrong = [shape for shape in got for kind in got[shape] if got[shape][kind] != want[shape][kind]]
@@ -84,7 +84,7 @@ def test_core_gives_the_written_bits_without_stray_accesses(driver):
 
 
 @heavy
-def test_other_calls_give_finite_results_without_stray_accesses(driver):
+def test_other_calls_give_finite_results_without_invalid_accesses(driver):
     """The readout, optimizers, activations, 16-bit weights, interruption, sizes that are too large, single options."""
     assert "0 wrong" in run_program(driver.parent / "calls")
     assert "0 wrong" in run_program(driver.parent / "rare")

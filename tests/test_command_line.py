@@ -35,7 +35,7 @@ def test_wrong_arguments_are_named_on_stderr(arguments, message):
     assert process.returncode == 2 and message in process.stderr and not process.stdout
 
 
-def test_a_folder_that_cannot_be_written_is_one_line_on_stderr(tmp_path):
+def test_unwritable_folder_is_reported_in_one_line(tmp_path):
     require("matplotlib")
     (tmp_path / "taken").write_text("a file, not a folder")
     process = run("tour", "--out", str(tmp_path / "taken"))

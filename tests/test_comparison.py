@@ -14,7 +14,7 @@ def short_rounds(monkeypatch):
     monkeypatch.setattr(comparison, "SECONDS_OF_ROUND", 1e-4)
 
 
-def test_rows_have_what_they_say():
+def test_rows_have_the_documented_fields():
     lstm = lf.LSTM(5, 32, 2, seed=0)
     rows = lf.compare_formats(lstm, x, metric=lambda y: y[-1].sum())
     assert [row.name for row in rows] == [
@@ -69,7 +69,7 @@ def test_models():
         lf.compare_formats(model, x, state=(None, None))
 
 
-def test_formats_that_a_network_cannot_have_say_why():
+def test_unsupported_formats_give_a_reason():
     rows = lf.compare_formats(lf.LSTM(5, 32, proj_size=4, seed=0), x)
     assert rows["int8"].reason.startswith("proj_size must be 0") and np.isnan(rows["int8"].max_error)
     assert rows["bfloat16"].reason is None

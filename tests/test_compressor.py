@@ -30,7 +30,7 @@ def test_the_demonstration(compressor, capsys):
     assert "equal to the byte" in capsys.readouterr().out
 
 
-def test_a_changed_bit_or_other_bits_are_errors_or_another_text(compressor):
+def test_damaged_data_and_other_kernels_are_detected(compressor):
     text = compressor.documentation(600)
     packed = compressor.pack(text)
     n = len(compressor.MAGIC)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import lstm_fast as lf
-from optional import MUST_HAVE_ALL, missing, require
+from optional import MUST_HAVE_ALL, NEEDS, missing, require
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = sorted(one.name for one in pkgutil.walk_packages(lf.__path__, "lstm_fast.", onerror=lambda name: None))
@@ -21,8 +21,6 @@ IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 
 # Users get these, but do not make them: arguments of their constructors are no part of the interface.
 RESULTS = {"Tape", "FleetTape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
-# Subpackages that are public, and the package that each needs.
-NEEDS = {"sklearn": "sklearn", "plot": "matplotlib", "torch": "torch", "onnx": "onnx", "keras": "h5py", "dask": "dask"}
 DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]
 DOCUMENTED += [getattr(lf, name) for name, package in NEEDS.items() if not missing([package])]
 

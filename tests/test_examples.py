@@ -31,7 +31,7 @@ def test_a_unit_with_given_weights_tells_the_two_companies_and_learns_it_from_sc
     assert "learned on 3 of 3 seeds" in capsys.readouterr().out
 
 
-def test_a_unit_that_learned_nothing_says_so(example, monkeypatch, capsys):
+def test_untrained_unit_is_reported(example, monkeypatch, capsys):
     companies = example("two_companies")
     monkeypatch.setattr(companies, "STEPS", 2)
     assert companies.main(["--seeds", "0"]) == 0 and "not learned" in capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_a_fleet_forecasts_each_sensor_better_than_by_persistence(example, capsy
 
 
 @needs("vega_datasets")
-def test_forecasts_of_temperatures_do_not_see_what_comes(example, monkeypatch):
+def test_temperature_forecasts_do_not_use_the_future(example, monkeypatch):
     temperatures = example("temperatures")
     t, train, test = temperatures.parts()
     assert train[-1] + temperatures.DAY == test[0] and test[-1] + temperatures.DAY == len(t)
@@ -127,7 +127,7 @@ def test_n_grams_count(example):
     assert characters.n_gram_bits(train[:0], train, 4, 3) == 2  # nothing counted: log2(4)
 
 
-def test_bits_of_a_text_are_those_of_its_steps(example):
+def test_bits_of_a_text_equal_the_step_by_step_sum(example):
     characters = example("character_model")
     model = lf.train.SequenceModel(lf.LSTM(3, 4, seed=0, index_input=True), 3, readout="all", seed=0)
     text = np.array([0, 2, 1, 1, 0, 2])
@@ -150,7 +150,7 @@ def test_anomalies_are_found_one_sample_at_a_time(example, capsys):
     assert "LSTM found 3 of 3, 3 of 3 alarms true" in out and "moving z-score of samples found 1 of 3" in out
 
 
-def test_alarms_are_counted_once_and_judged(example):
+def test_nearby_alarms_are_merged_and_scored(example):
     anomaly = example("anomaly")
     assert anomaly.stretches(np.array([0, 1, 1, 0, 1, 0, 0], bool)) == [(1, 3), (4, 5)]
     assert anomaly.stretches(np.array([0, 1, 1, 0, 1, 0, 0], bool), gap=3) == [(1, 5)]
@@ -189,7 +189,7 @@ def test_scores_in_fewer_bits_are_nearly_those_of_float32(example, tmp_path):
         assert max(map(abs, (float16, bfloat16))) <= 0.001 * full and max(map(abs, int8)) <= most, line
 
 
-def test_a_package_without_which_there_are_no_data_is_named(example):
+def test_missing_data_package_is_named(example):
     with pytest.raises(SystemExit, match="no_such_package.*lstm_fast\\[examples\\]"):
         example("installed").folder("no_such_package")
 

@@ -69,7 +69,7 @@ def test_sequences_of_different_lengths_and_classes_of_every_step_train_alike(re
 
 
 @needs("sb3_contrib")
-def test_a_recurrent_policy_learns_the_same_when_it_is_accelerated(monkeypatch, capsys):
+def test_accelerated_recurrent_policy_learns_the_same(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     example = importlib.import_module("recurrent_ppo")
     n_threads = example.torch.get_num_threads()

@@ -20,7 +20,7 @@ VIEWS = ("far", "near", "hands", "fifty", "learn")
     "name",
     ["plain", *(pytest.param(n, marks=heavy) for n in ("all", "coupled", "clipped", "learned state", "parameters"))],
 )
-def test_every_number_is_found_again(show, name):
+def test_page_reproduces_every_number(show, name):
     lstm, x = explain_cases.make(name, np.float32)
     browser = show(lstm, x)
     trace = lstm.trace(x)
@@ -30,7 +30,7 @@ def test_every_number_is_found_again(show, name):
         np.testing.assert_allclose(values(browser, name), getattr(trace, name)[0, 0, :, 0], atol=1e-5)
 
 
-def test_a_page_with_other_numbers_says_so(browser, tmp_path):
+def test_page_reports_a_mismatch_of_its_numbers(browser, tmp_path):
     path = tmp_path / "page.html"
     lf.explain.companies(path)
     text = path.read_text()

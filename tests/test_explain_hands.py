@@ -62,7 +62,7 @@ def test_a_dragged_memory_is_where_later_steps_start(show, name):
 
 @heavy
 @pytest.mark.parametrize("action, f", [("#hold-open", 1), ("#forget-all", 0)])
-def test_forget_gates_are_held(show, action, f):
+def test_forget_gates_can_be_fixed(show, action, f):
     lstm, x = explain_cases.make("plain")
     browser = show(lstm, x)
     set_step(browser, 2)
@@ -81,7 +81,7 @@ def test_forget_gates_are_held(show, action, f):
     np.testing.assert_allclose(values(browser, "c"), lstm.trace(x).c[0, 0, :, 0], atol=1e-12)
 
 
-def test_keys_do_what_a_mouse_does(show):
+def test_keyboard_equals_mouse(show):
     browser = show()
     selector = address("weight_ih", k=0, inside="#weights")
     browser.focus(selector)

@@ -47,7 +47,7 @@ class Interrupt:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that the interrupt left open
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("has_old", [False, True])
-def test_an_interrupt_anywhere_stays_one_and_leaves_one_whole_file(tmp_path, has_old):
+def test_interrupts_propagate_and_leave_a_complete_file(tmp_path, has_old):
     path, done, before = tmp_path / "model", False, sys.gettrace()
     n = 0
     while not done:
@@ -101,7 +101,7 @@ def test_signals_during_saves_are_keyboard_interrupts(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace", "fchmod"])
-def test_an_error_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
+def test_errors_at_any_step_keep_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "model"
     path.write_bytes(OLD)
 
@@ -118,7 +118,7 @@ def test_an_error_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
     assert path.read_bytes() == OLD and only(tmp_path) == "model"
 
 
-def test_a_folder_that_is_not_there_is_named_by_the_target(tmp_path):
+def test_missing_folder_is_reported_with_the_target_path(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none/model'$"):
         write_atomically(tmp_path / "none" / "model", NEW)
     with pytest.raises(IsADirectoryError):
@@ -128,7 +128,7 @@ def test_a_folder_that_is_not_there_is_named_by_the_target(tmp_path):
 # ---- strays --------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path):
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(tmp_path):
     script = f"""
     import lstm_fast._files as files
     def replace(*_):
@@ -169,7 +169,7 @@ def test_many_writers_of_one_file_each_succeed(tmp_path):
     assert not errors and only(tmp_path) == "model" and len(set(path.read_bytes())) == 1
 
 
-def test_a_temporary_file_that_was_taken_for_a_stray_is_written_again(tmp_path, monkeypatch):
+def test_temporary_file_removed_as_a_leftover_is_rewritten(tmp_path, monkeypatch):
     flock, taken = _files.fcntl.flock, []
 
     def late(file, operation):
@@ -208,7 +208,7 @@ def test_an_existing_file_keeps_its_mode(tmp_path, mode):
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_a_new_file_has_the_mode_of_the_umask_which_is_never_set(tmp_path, monkeypatch):
+def test_new_file_mode_follows_the_umask_without_setting_it(tmp_path, monkeypatch):
     def fail(_):
         raise AssertionError("another thread would see this umask")
 
@@ -237,7 +237,7 @@ def test_a_private_file_is_private_while_it_is_written(tmp_path, monkeypatch):
     assert modes[0] == 0o600
 
 
-def test_names_may_be_as_long_as_the_file_system_has_them(tmp_path):
+def test_file_names_of_maximum_length_work(tmp_path):
     for name in ("n" * 250, "n" * 255, "层" * 85):
         write_atomically(tmp_path / name, NEW)
         assert (tmp_path / name).read_bytes() == NEW

@@ -23,7 +23,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_stands_for_the_parameters(name):
+def test_fingerprint_identifies_the_parameters(name):
     make = MODELS[name]
     first = lf.fingerprint(make(0))
     assert first == lf.fingerprint(make(0)) == lf.fingerprint(pickle.loads(pickle.dumps(make(0))))
@@ -33,7 +33,7 @@ def test_it_stands_for_the_parameters(name):
     assert len(others) == len(MODELS)
 
 
-def test_its_definition():
+def test_fingerprint_follows_its_definition():
     lstm = lf.LSTM(2, 3, seed=0)
     text = b""
     for name in ("bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0"):

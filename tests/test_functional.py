@@ -82,7 +82,7 @@ def test_backward_function_takes_none_for_zero(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_tape_of_a_function_does_not_look_at_what_the_caller_changed(mode):
+def test_functional_tape_ignores_later_changes_of_the_arguments(mode):
     a, incoming = arguments(mode)
     forward, backward = functions(mode)
     *results, tape = forward(**a)
@@ -114,7 +114,7 @@ def test_functions_work_when_T_or_B_is_0(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_functions_take_inputs_of_one_number_but_not_of_none(mode):
+def test_functions_accept_input_size_one_and_reject_zero(mode):
     forward, _ = functions(mode)
     a, _ = arguments(mode)
     a |= {"x": a["x"][:, :, :1], "weight_ih": a["weight_ih"][:, :1]}

@@ -179,7 +179,7 @@ def test_wrong_symbols_are_refused(x, error, words):
             call(x)
 
 
-def test_positions_are_in_the_axes_of_the_caller():
+def test_error_positions_use_the_axes_of_the_caller():
     network = lf.LSTM(5, 8, seed=0, index_input=True, batch_first=True)
     with pytest.raises(ValueError, match=r"got 7 at \[0, 2\]"):
         network([[1, 2, 7], [1, 2, 3]])
@@ -191,7 +191,7 @@ def test_positions_are_in_the_axes_of_the_caller():
 
 
 @pytest.mark.parametrize("x", [5, -1, 10**30, 1.0, True, "a", None, [1, 2]])
-def test_a_wrong_step_leaves_the_state(x):
+def test_invalid_step_leaves_the_state_unchanged(x):
     stream = lf.LSTM(5, 8, seed=0, index_input=True).stream()
     stream.step(3)
     before = stream.snapshot()
@@ -202,7 +202,7 @@ def test_a_wrong_step_leaves_the_state(x):
         stream.block([1, 9])
 
 
-def test_there_is_no_gradient_of_symbols():
+def test_symbols_have_no_gradient():
     network = lf.LSTM(5, 8, seed=0, index_input=True)
     output, _, tape = network.forward([1, 2])
     with pytest.raises(ValueError, match="compute_d_x must be None or False"):
@@ -212,7 +212,7 @@ def test_there_is_no_gradient_of_symbols():
         lf.LSTM(5, 8, seed=0).backward(tape, output)
 
 
-def test_the_binding_refuses_what_would_be_read_outside_the_table():
+def test_binding_rejects_reads_outside_the_table():
     weights = lf.LSTM(5, 8, seed=0, index_input=True).stream().weights
     output, states = np.empty((2, 1, 8), np.float32), np.zeros((1, 1, 8), np.float32)
     for symbol in (5, -1, 2**62):

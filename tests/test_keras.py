@@ -82,7 +82,7 @@ def test_sequences_and_last_states_with_a_mask(wrap, lengths):
     assert_same(np.concatenate(list(h_n), axis=-1), outputs(last, x, mask=mask))
 
 
-def test_a_stateful_layer_is_a_state_that_is_passed_on():
+def test_stateful_layer_equals_passing_the_state():
     layer = lstm(stateful=True)
     layer.build((B, T, I))
     randomised(layer)

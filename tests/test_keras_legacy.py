@@ -272,7 +272,7 @@ def test_another_number_of_biases_is_no_lstm(tmp_path, size):
         lf.keras.load(path)
 
 
-def test_units_of_a_configuration_count_for_cudnn_too(tmp_path):
+def test_cudnn_units_must_match_the_configuration(tmp_path):
     path = as_keras_2(saved(model_of(lstm(name="one")), tmp_path / "model.h5"), "2.2.4", as_cudnn)
     with h5py.File(path, "r+") as h5:
         make_cudnn(h5["model_weights/one"], h5["model_weights/one"].attrs["weight_names"])

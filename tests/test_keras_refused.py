@@ -57,7 +57,7 @@ def built(layer):
         (lambda: [built(lstm()), built(lstm())], "read the previous one's output"),
     ],
 )
-def test_what_lstm_cannot_be_is_refused_by_name(layer, words):
+def test_unsupported_layers_are_rejected_by_name(layer, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.from_layer(layer())
 
@@ -91,7 +91,7 @@ def test_wrong_types_are_type_errors(call, words):
         ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be supported by Keras"),
     ],
 )
-def test_what_keras_lacks_is_refused_by_name(options, words):
+def test_options_that_keras_lacks_are_rejected_by_name(options, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.to_layer(lf.LSTM(I, H, seed=0, **options))
 

@@ -43,7 +43,7 @@ def test_states_are_never_batch_first_and_of_two_dimensions_without_a_batch():
         assert alone["output"].shape == (4, 5 * (1 + module.bidirectional)) and alone["h_n"].shape == (4, 5)
 
 
-def test_gradients_have_the_form_of_what_they_belong_to():
+def test_gradients_have_the_layout_of_their_arrays():
     for batch_first in (False, True):
         lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, batch_first=batch_first)
         plain = make("lstm", 3, 5, num_layers=2, bidirectional=True)
@@ -108,7 +108,7 @@ def test_forward_results_belong_to_the_caller():
         assert_same_bits(infer(lstm, a)[name], kept[name], name)
 
 
-def test_tape_says_what_it_holds():
+def test_tape_repr_and_attributes():
     lstm = make("lstm", 3, 16)
     *_, tape = lstm.forward(np.zeros((7, 2, 3)))
     assert (tape.steps, tape.batch_size) == (7, 2)
@@ -180,7 +180,7 @@ def test_trace_shows_what_the_reference_has_on_its_tape(isa, poison, k, dtype):
         assert_same_bits(np.concatenate(list(trace.h[-1]), axis=-1), lstm(a["x"], (a["h_0"], a["c_0"]))[0])
 
 
-def test_trace_has_one_form_for_every_form_of_input():
+def test_trace_layout_does_not_depend_on_the_input_layout():
     lstm, batch_first = make("lstm", 3, 5, num_layers=2), make("lstm", 3, 5, num_layers=2, batch_first=True)
     x = np.random.default_rng(0).standard_normal((4, 2, 3))
     want = lstm.trace(x)
@@ -242,7 +242,7 @@ def test_cell_without_a_batch_gives_gradients_without_one():
     assert not none.flat.any() and not none.d_x.any()
 
 
-def test_memory_of_a_large_tape_is_reused_unless_there_are_views_of_it():
+def test_memory_of_large_tapes_is_reused_unless_viewed():
     TapeMemory._spare.clear()  # of tapes in other tests
     lstm, x = lstm_fast.LSTM(64, 64, seed=0), np.ones((50, 240, 64), np.float32)
 

@@ -9,7 +9,7 @@ from mutate import MUTANTS, run_mutant
 from optional import needs
 
 
-def test_every_mutant_still_finds_its_place():
+def test_every_mutant_matches_once_in_its_file():
     for name, mutant in MUTANTS.items():
         assert (ROOT / mutant.file).read_text().count(mutant.right) == 1, name
 

@@ -153,7 +153,7 @@ def test_every_truncation():
 @pytest.mark.parametrize(
     "data", (b"", b"ONNX", b"\x08\x07", b"\0" * 100, b"PK\x03\x04" + b"a" * 100, b"\xff" * 1000, bytearray(b"{}"))
 )
-def test_what_is_not_onnx(data, tmp_path):
+def test_files_that_are_not_onnx(data, tmp_path):
     (tmp_path / "file").write_bytes(data)
     for source in (data, tmp_path / "file", str(tmp_path / "file")):
         with pytest.raises(lf.FormatError, match="not an ONNX model"):
@@ -198,7 +198,7 @@ def claims(**fields):
         {"dims": [1] * 70},
     ),
 )
-def test_tensors_that_claim_more_than_they_hold(fields):
+def test_tensors_larger_than_their_data(fields):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(lf.FormatError):
         lf.onnx.load(claims(**fields))
@@ -224,7 +224,7 @@ def bombs():
 
 
 @pytest.mark.parametrize("k", range(5))
-def test_small_files_that_ask_for_much(k):
+def test_decompression_bombs_are_rejected(k):
     nodes, arrays = list(bombs())[k]
     case = Case(8, (), "forward")
     model = case.model(nodes=nodes, initializers=arrays | {"R": case.weights["R"]})

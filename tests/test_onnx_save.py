@@ -178,7 +178,7 @@ def test_options_that_onnx_lacks_are_refused_by_name(options, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", (lf.LSTMCell(2, 3), "lstm", None))
-def test_other_things_are_refused(wrong, tmp_path):
+def test_other_types_are_rejected(wrong, tmp_path):
     with pytest.raises(TypeError, match="lstm_or_model must be an LSTM, an RNN or a SequenceModel"):
         lf.onnx.save(wrong, tmp_path / "lstm.onnx")
 

@@ -104,7 +104,7 @@ def test_h_outside_its_range_is_refused_in_int8():
         learned.quantized("int8")
 
 
-def test_stored_parameters_are_not_taken_for_numbers():
+def test_stored_parameters_cannot_be_loaded_as_weights():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     small = lstm.quantized("bfloat16")
     for call in (lstm.load_state_dict, lstm_fast.weights.load):

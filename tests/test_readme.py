@@ -36,7 +36,7 @@ def test_examples_run(page, with_frameworks, tmp_path, monkeypatch):
             exec(compile(example, page, "exec"), names)
 
 
-def test_first_example_predicts_as_well_as_it_says():
+def test_first_example_reaches_the_stated_error():
     names = {}
     exec(compile(examples("README.md")[0], "README.md", "exec"), names)
     error = names["model"].predict(names["x"][900:]) - names["y"][900:]
@@ -44,7 +44,7 @@ def test_first_example_predicts_as_well_as_it_says():
     assert claimed - 0.0005 <= (error**2).mean() ** 0.5 < claimed + 0.0005
 
 
-def test_formulas_stand_in_readme_and_reference_alike():
+def test_readme_formulas_match_the_reference():
     formulas = re.search(r"(?: {4}[ifgoch] = .*\n){6}", reference.__doc__).group()
     assert formulas.lstrip().startswith("i = sigmoid(pre_i)") and formulas in README
     assert re.search(r" {4}pre = .*\n", reference.__doc__).group() in README
@@ -55,7 +55,7 @@ def test_first_page_is_short():
 
 
 @pytest.mark.skipif(not (ROOT / "benchmarks" / "results").exists(), reason="source distributions have no result files")
-def test_figures_are_those_of_the_result_files(monkeypatch):
+def test_figures_match_the_result_files(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     monkeypatch.setattr(sys, "path", [*sys.path])
     import performance
@@ -74,7 +74,7 @@ def test_tables_of_the_formats_are_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files(page):
+def test_links_resolve(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         is_generated = target.startswith("auto_gallery/")  # by sphinx-gallery; the build of the site checks it
         assert target.startswith("https://") or is_generated or (page.parent / target).exists(), target

@@ -55,7 +55,7 @@ def no_long_way(monkeypatch):
     ],
     ids=str,
 )
-def test_the_short_way_gives_the_bits_of_the_long_one(isa, kind, options, form, dtype, no_long_way):
+def test_fast_path_gives_the_bits_of_the_slow_path(isa, kind, options, form, dtype, no_long_way):
     module = make(kind, dtype, **options)
     x, state = arguments(np.random.default_rng(0), module, kind, form)
     states = [None, state] + ([(state[0], None), (None, state[1])] if kind != "rnn" else [])
@@ -77,7 +77,7 @@ LENGTHS = ([5, 0, 3, 5], [0, 0, 0, 0], [1, 2, 3, 4], [4, 3, 3, 1], [5, 5, 5, 5])
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("options", [{}, dict(bidirectional=True, batch_first=True)], ids=str)
-def test_lengths_take_the_short_way_too(options, lengths, no_long_way):
+def test_lengths_use_the_fast_path(options, lengths, no_long_way):
     module = make("lstm", np.float32, **options)
     x, state = arguments(np.random.default_rng(0), module, "lstm", "batch")
     want = [flat(module(x, s, lengths=lengths)) for s in (None, state)]  # a list is not as usual
@@ -89,7 +89,7 @@ def test_lengths_take_the_short_way_too(options, lengths, no_long_way):
                 assert_same_bits(got, value)
 
 
-def test_lengths_that_are_not_as_usual_take_the_long_way():
+def test_unusual_lengths_use_the_slow_path():
     module = make("lstm", np.float32)
     x, _ = arguments(np.random.default_rng(0), module, "lstm", "batch")
     want = flat(module(x, lengths=np.array([5, 0, 3, 5])))
@@ -121,7 +121,7 @@ def test_the_order_of_lengths():
         assert (rows == want).all() and (longest_first == lengths[want]).all()
 
 
-def test_calls_that_are_not_as_usual_take_the_long_way():
+def test_unusual_arguments_use_the_slow_path():
     module = make("lstm", np.float32)
     x, state = arguments(np.random.default_rng(0), module, "lstm", "batch")
     want = flat(module(x, state))
@@ -148,7 +148,7 @@ def test_calls_that_are_not_as_usual_take_the_long_way():
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_blocks_of_a_stream_take_the_short_way_too(batch_size):
+def test_stream_blocks_use_the_fast_path(batch_size):
     lstm = make("lstm", np.float32)
     short, long = lstm.stream(batch_size), lstm.stream(batch_size)
     x = np.random.default_rng(0).standard_normal((6, batch_size, 3)).astype(np.float32)

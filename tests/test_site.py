@@ -13,18 +13,10 @@ import pytest
 import lstm_fast as lf
 from chromium import Browser, needs_browser
 from once import once_per_run
-from optional import heavy, missing, needs
+from optional import NEEDS, heavy, missing, needs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PACKAGES = {
-    "sklearn": "sklearn",
-    "plot": "matplotlib",
-    "torch": "torch",
-    "onnx": "onnx",
-    "keras": "h5py",
-    "dask": "dask",
-}
 ELSEWHERE = {"explain.md"}  # test_explain.py runs its code
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the source tree")
@@ -37,7 +29,7 @@ def blocks(page):
 def packages(code):
     """The packages that a page uses, besides NumPy."""
     imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)) - {"numpy", "lstm_fast"}
-    return imported | {PACKAGES[name] for name in re.findall(r"\blf\.(\w+)", code) if name in PACKAGES}
+    return imported | {NEEDS[name] for name in re.findall(r"\blf\.(\w+)", code) if name in NEEDS}
 
 
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if path.name not in ELSEWHERE and blocks(path.name)]
@@ -57,13 +49,13 @@ def test_code_runs(page, tmp_path, monkeypatch):
             assert f"{names[name]:.{len(digits.partition('.')[2])}f}" == digits, name
 
 
-def test_first_page_prints_what_it_says(capsys):
+def test_first_page_prints_the_stated_number(capsys):
     exec(compile(blocks("index.md")[0], "index.md", "exec"), {})
     printed = float(capsys.readouterr().out)
     assert f"prints {printed:.3f}," in (DOCS / "index.md").read_text(encoding="utf-8")
 
 
-def test_picture_of_the_imports_is_that_of_the_sources(monkeypatch):
+def test_import_graph_picture_matches_the_sources(monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
     imports = importlib.import_module("imports")
     data = imports.PICTURE.read_bytes()
@@ -91,8 +83,8 @@ def broken_links(site):
 def test_reference_has_every_public_name(module):
     page = DOCS / "reference" / f"{module[1:] or 'lstm_fast'}.rst"
     listed = re.findall(r"^(?:   |\.\. data:: )(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    if module[1:] in PACKAGES and missing([PACKAGES[module[1:]]]):
-        pytest.skip(f"needs {PACKAGES[module[1:]]}")
+    if module[1:] in NEEDS and missing([NEEDS[module[1:]]]):
+        pytest.skip(f"needs {NEEDS[module[1:]]}")
     assert sorted(listed) == sorted(importlib.import_module("lstm_fast" + module).__all__)
 
 
@@ -109,7 +101,7 @@ def site(tmp_path_factory):
 
 @heavy
 @needs("sphinx", "myst_parser", "numpydoc", "furo", "sphinx_copybutton", "torch", "onnx", "h5py", "sklearn")
-def test_links_of_the_site_lead_somewhere_and_pages_need_no_network(site):
+def test_site_links_resolve_and_pages_need_no_network(site):
     assert not list(broken_links(site))
 
 

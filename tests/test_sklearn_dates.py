@@ -83,7 +83,7 @@ def test_wide_frames_are_put_in_the_order_of_their_index():
     assert np.array_equal(answer, expected)
 
 
-def test_an_unordered_index_of_numbers_may_mean_either_order_and_is_refused():
+def test_unordered_numeric_index_is_rejected():
     y = pd.Series(VALUES[:T])
     for one in (y[::-1], y.sample(frac=1, random_state=0), y.to_frame("u")[::-1], long().drop(columns="ds")[::-1]):
         with pytest.raises(ValueError, match=r"the index of y must ascend, got .*sort_index.*reset_index"):
@@ -93,7 +93,7 @@ def test_an_unordered_index_of_numbers_may_mean_either_order_and_is_refused():
 
 
 @pytest.mark.parametrize("levels", [["unique_id"], ["unique_id", "ds"], ["ds", "unique_id"], ["ds"]], ids="-".join)
-def test_the_index_holds_what_columns_hold(levels):
+def test_index_levels_replace_columns(levels):
     frame = panel().drop(columns="p")
     expected = forecaster().fit(frame).predict().set_index(levels)
     answer = forecaster().fit(frame.set_index(levels)).predict()

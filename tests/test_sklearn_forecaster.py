@@ -176,7 +176,7 @@ def test_errors_name_what_is_wrong(arguments, y, words):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
 
 
-def test_the_network_reads_which_steps_are_future_and_not_their_values():
+def test_network_sees_a_future_flag_instead_of_values():
     seen = {}
     model = LSTMForecaster(**SMALL, scale=None)
     model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])
@@ -191,5 +191,5 @@ def test_the_network_reads_which_steps_are_future_and_not_their_values():
     np.testing.assert_array_equal(seen["mask"], [[False] * 8 + [True] * 3] * 10)
 
 
-def test_the_estimators_are_where_the_package_says():
+def test_estimators_are_exported():
     assert lf.sklearn.LSTMForecaster is LSTMForecaster

@@ -47,7 +47,7 @@ def test_frames_that_are_neither_long_nor_wide_are_named():
 
 
 @pytest.mark.parametrize("estimator", [LSTMRegressor, LSTMClassifier])
-def test_one_answer_a_sequence_is_all_that_the_estimators_give(estimator):
+def test_estimators_predict_one_target_per_sequence(estimator):
     X = np.random.default_rng(1).standard_normal((6, 4, 2))
     with pytest.raises(ValueError, match='readout must be "last" or "mean", got \'all\'.*SequenceModel.*lf.train.fit'):
         estimator(readout="all").fit(X, np.arange(6) % 2)

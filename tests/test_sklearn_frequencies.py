@@ -19,7 +19,7 @@ from table_cases import (
 )
 
 
-def test_freq_says_what_the_dates_follow():
+def test_freq_overrides_inference():
     holidays = pd.offsets.CustomBusinessDay(holidays=["2024-02-06"])
     for freq in (holidays, pd.offsets.SemiMonthEnd(), pd.offsets.LastWeekOfMonth(weekday=4)):
         days = pd.date_range("2024-01-01", periods=T + HORIZON, freq=freq)
@@ -56,7 +56,7 @@ FREQUENCIES = [*FREQUENCIES.split(), "YS-JUL", "YE-DEC", "2YE-DEC", "BYS-JAN", "
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("freq", FREQUENCIES)
-def test_each_frequency_that_pandas_infers_comes_back(freq, library):
+def test_frequencies_inferred_by_pandas_are_preserved(freq, library):
     days = pd.date_range("2023-11-01", periods=T + HORIZON, freq=freq).to_numpy()
     answer = forecaster().fit(native(long().assign(ds=days[:T]), library)).predict()
     assert (np.asarray(answer["ds"]).astype("M8[ns]") == days[T:].astype("M8[ns]")).all()
@@ -65,7 +65,7 @@ def test_each_frequency_that_pandas_infers_comes_back(freq, library):
 
 
 @pytest.mark.parametrize("freq", ["Y", "Q", "M", "W", "D", "h"])
-def test_periods_come_back_as_periods(freq):
+def test_periods_are_preserved(freq):
     periods = pd.period_range("2023-11-01", periods=T + HORIZON, freq=freq)
     answer = forecaster().fit(long().assign(ds=periods[:T]).sample(frac=1, random_state=0)).predict()
     pd.testing.assert_series_equal(answer["ds"], pd.Series(periods[T:], name="ds"))
@@ -82,7 +82,7 @@ def test_months_may_have_any_day():
 
 @pytest.mark.parametrize("freq", ["h", "6h", "D", "B", "ME"])
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
-def test_time_zones_come_back_across_the_change_of_clocks(zone, freq):
+def test_time_zones_are_preserved_across_dst_changes(zone, freq):
     days = pd.date_range("2024-03-08", periods=T + HORIZON, freq=freq, tz=zone)
     frame = long().assign(ds=days[:T])
     answer = forecaster().fit(frame).predict()
@@ -95,7 +95,7 @@ def test_time_zones_come_back_across_the_change_of_clocks(zone, freq):
 @needs("polars", "pyarrow")
 @pytest.mark.parametrize("freq", ["h", "6h", "D", "B", "ME"])
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
-def test_time_zones_come_back_in_polars_and_pyarrow(zone, freq):
+def test_time_zones_are_preserved_in_polars_and_pyarrow(zone, freq):
     pl, pa = require("polars"), require("pyarrow")
     days = pd.date_range("2024-03-08", periods=T + HORIZON, freq=freq, tz=zone)
     naive = pl.Series("ds", days.tz_convert("UTC").tz_localize(None).to_numpy())
@@ -107,7 +107,7 @@ def test_time_zones_come_back_in_polars_and_pyarrow(zone, freq):
     assert answer["ds"].type == table["ds"].type and answer["ds"].to_pylist() == list(days[T:].to_pydatetime())
 
 
-def test_local_times_that_the_change_of_clocks_skips_or_repeats():
+def test_local_times_skipped_or_repeated_by_dst():
     for end, following in [("2024-03-30", "2024-03-31 03:00+02:00"), ("2024-10-26", "2024-10-27 02:30+02:00")]:
         days = pd.date_range(end=f"{end} 02:30", periods=T, freq="D", tz="Europe/Berlin")
         assert forecaster().fit(long().assign(ds=days)).predict()["ds"][0] == pd.Timestamp(following)
@@ -129,18 +129,18 @@ def assert_type_comes_back(frame, column):
     ],
     ids=str,
 )
-def test_the_type_of_dates_comes_back(dtype):
+def test_date_dtypes_are_preserved(dtype):
     column = pd.Series(list(DAYS.to_pydatetime()) if dtype is object else DAYS, dtype=dtype)
     assert_type_comes_back(long().assign(ds=column[:T]), column)
 
 
-def test_dates_without_a_time_and_numbers_come_back():
+def test_dates_without_a_time_and_integers_are_preserved():
     for column in (pd.Series([day.date() for day in DAYS]), pd.Series(np.arange(T + HORIZON) / 4)):
         assert_type_comes_back(long().assign(ds=column[:T]), column)
 
 
 @needs("polars")
-def test_types_of_polars_come_back():
+def test_polars_dtypes_are_preserved():
     pl = require("polars")
     for column in (
         pl.Series([day.date() for day in DAYS]),
@@ -151,13 +151,13 @@ def test_types_of_polars_come_back():
         assert_type_comes_back(pl.DataFrame({"ds": column[:T], "y": VALUES[:T]}), column)
 
 
-def test_numbers_that_overflow_their_type_take_a_wider_one():
+def test_integer_times_are_widened_on_overflow():
     pl = require("polars")
     frame = pl.DataFrame({"ds": pl.Series(np.arange(128 - T, 128), dtype=pl.Int8), "y": VALUES[:T]})
     assert forecaster().fit(frame).predict()["ds"].to_list() == [128, 129, 130]
 
 
-def test_a_series_from_monday_to_friday_follows_the_frequency_of_the_others():
+def test_short_series_use_the_frequency_of_the_others():
     days = pd.date_range("2024-01-01", periods=T + HORIZON, freq="B")
     frame = pd.concat([long(unique_id="a").assign(ds=days[:T]), long(5, unique_id="b").assign(ds=days[:5])])
     model = forecaster(input_size=3, horizon=1).fit(frame)

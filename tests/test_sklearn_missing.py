@@ -29,7 +29,7 @@ def test_a_missing_id_is_named(library):
 @pytest.mark.parametrize(
     "a, b, dtype", [(("x", 1), ("y", 2), object), (1, 2, "int64"), ("x", "y", "category"), (0.5, 1.5, float)], ids=str
 )
-def test_ids_of_any_kind_come_back(a, b, dtype):
+def test_id_dtypes_are_preserved(a, b, dtype):
     frame = panel().drop(columns="p")
     ids = pd.Series([a if one == "a" else b for one in frame["unique_id"]], index=frame.index, dtype=dtype)
     expected = forecaster().fit(frame).predict()
@@ -42,7 +42,7 @@ def test_ids_of_any_kind_come_back(a, b, dtype):
 # ---- missing numbers ----
 
 
-def test_missing_numbers_are_no_targets_and_are_counted():
+def test_missing_numbers_are_counted_and_are_not_targets():
     y = VALUES[:T].copy()
     y[[5, 20, 39]] = np.nan
     with pytest.warns(UserWarning, match="y has 3 missing values of 40"):
@@ -65,7 +65,7 @@ def test_nulls_of_polars_are_missing_numbers():
 
 
 @pytest.mark.filterwarnings("ignore:y has")
-def test_what_the_network_reads_of_missing_numbers():
+def test_missing_numbers_become_flags_of_the_network_input():
     seen = {}
     model = forecaster(scale=None, input_size=2, horizon=2)
     model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])
@@ -85,7 +85,7 @@ def test_what_the_network_reads_of_missing_numbers():
 
 @pytest.mark.filterwarnings("ignore:y has")
 @pytest.mark.parametrize("scale", ["window", "series", None])
-def test_missing_numbers_do_not_hide_a_level(scale):
+def test_level_is_learned_despite_missing_numbers(scale):
     level = 1000.0 + np.arange(200) % 5
     level[np.arange(200) % 7 == 3] = np.nan
     level[:30] = np.nan

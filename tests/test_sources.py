@@ -24,7 +24,7 @@ def test_c_core_allocates_nothing_prints_nothing_and_never_ends_the_process():
         assert not found, f"{path}: {found}"
 
 
-def test_c_core_knows_neither_python_nor_numpy():
+def test_c_core_does_not_use_python_or_numpy():
     for path, _, text in c_sources():
         assert not re.search(r"#\s*include\s*[<\"](Python|numpy)", text), path
 
@@ -40,7 +40,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
         assert found and all(path.startswith(place) for path in found), f"{pattern}: {found}"
 
 
-def test_c_core_is_written_in_plain_names():
+def test_c_core_names_are_not_built_by_macros():
     """Tools can follow the names: macros form only the symbols that are linked once per dtype."""
     codes = "".join(code for _, code, _ in c_sources())
     assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
@@ -73,7 +73,7 @@ def test_functions_of_the_c_core_have_few_parameters():
     assert not {name: n for name, n in found.items() if n >= 12}
 
 
-def test_build_has_no_flag_that_binds_it_to_this_machine_or_bends_arithmetic():
+def test_build_flags_are_portable_and_keep_ieee_arithmetic():
     strings = " ".join(flag for unit in units() for flag in unit.flags)
     strings += " ".join(flag for isa in read_isas() for flag in isa.flags)
     for path in ("setup.py", "csrc/units.py"):
@@ -85,7 +85,7 @@ def test_build_has_no_flag_that_binds_it_to_this_machine_or_bends_arithmetic():
     assert all("-ffp-contract=off" in unit.flags for unit in units())
 
 
-def test_sources_hold_no_leftovers():
+def test_sources_have_no_leftovers():
     for path, _, text in c_sources():
         assert not re.search(r"#\s*if\s+0\b|TODO|FIXME|XXX", text), path
     for path in (*ROOT.glob("lstm_fast/**/*.py*"), *ROOT.glob("tests/*.py"), ROOT / "setup.py"):
@@ -94,12 +94,12 @@ def test_sources_hold_no_leftovers():
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")
-def test_repository_holds_nothing_that_it_ignores():
+def test_repository_has_no_ignored_files():
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     assert not subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_package_runs_no_text_as_code():
+def test_package_does_not_execute_data():
     for path in ROOT.glob("lstm_fast/**/*.py*"):
         if path.suffix in (".py", ".pyx"):
             found = re.findall(

@@ -151,7 +151,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, words):
     assert np.array_equal(stream.state, before)
 
 
-def test_stream_is_refused_where_it_makes_no_sense():
+def test_invalid_streams_are_rejected():
     with pytest.raises(ValueError, match="unidirectional"):
         make(bidirectional=True).stream()
     with pytest.raises(ValueError, match="batch_size"):
@@ -175,7 +175,7 @@ def moved(module, B, x):
 
 
 @pytest.mark.parametrize("options", [{}, dict(proj_size=2, learn_initial_state=True)], ids=["plain", "learned"])
-def test_added_sequences_begin_anew_behind_the_others(options):
+def test_added_sequences_start_fresh_after_the_others(options):
     module, rng = make(**options), np.random.default_rng(5)
     with module.edit() as p:
         for name in p:
@@ -202,7 +202,7 @@ def test_removed_sequences_leave_the_others_as_they_are():
     assert stream.batch_size == 2
 
 
-def test_reset_leads_to_the_learned_state():
+def test_reset_restores_the_learned_state():
     module = make(learn_initial_state=True)
     with module.edit() as p:
         for k, suffix in enumerate(("_l0", "_l1")):
@@ -216,7 +216,7 @@ def test_reset_leads_to_the_learned_state():
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_a_pickled_stream_goes_on_with_its_own_weights(kind):
+def test_pickled_stream_continues_with_its_own_weights(kind):
     module, x = make(kind), np.random.default_rng(7).standard_normal((6, 2, 3)).astype(np.float32)
     stream = moved(module, 2, x[:3])
     with module.edit() as p:

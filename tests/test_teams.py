@@ -1,4 +1,4 @@
-"""Teams of threads in the C core: both back-ends, several callers, no thread to be had, when one thread is better."""
+"""Teams of threads in the C core: both back-ends, several callers, no thread can be started, one thread is faster."""
 
 import copy
 import ctypes
@@ -65,7 +65,7 @@ def test_every_back_end_gives_the_same_bits(backend, split, num_layers, T, B, dr
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_several_callers_have_teams_of_their_own(backend):
+def test_concurrent_callers_have_separate_teams(backend):
     run(
         """
 want, wrong = busy(1), []
@@ -151,7 +151,7 @@ def test_split_follows_from_the_sizes(shape, options, expected):
     assert split_of(*shape, 1, **options) == ("rows", 1)
 
 
-def test_split_for_many_threads_takes_no_more_than_pay():
+def test_split_uses_only_threads_that_pay_off():
     """By the model; barriers of many cores have not been measured."""
     assert split_of(100, 64, 128, 16) == ("rows", 16)
     assert split_of(100, 64, 512, 16) == ("units", 16)  # each core keeps its part of the weights
@@ -160,7 +160,7 @@ def test_split_for_many_threads_takes_no_more_than_pay():
     assert split_of(100, 1, 64, 64)[1] == 1
 
 
-# ---- no thread to be had -------------------------------------------------------------------------------------------
+# ---- when no thread can be started ---------------------------------------------------------------------------------
 
 SHORTAGES = {
     "stacks of 64 GiB": ("", dict(OMP_STACKSIZE="64G")),
@@ -238,7 +238,7 @@ def budget(tmp_path):
     return calls
 
 
-def test_a_quiet_machine_always_has_teams(budget):
+def test_idle_machine_always_uses_teams(budget):
     for _ in range(50):
         assert budget(100, 0.55)[1] == 100
         assert budget(1, 12)[1] == 1, "a moment that the system took"
@@ -246,7 +246,7 @@ def test_a_quiet_machine_always_has_teams(budget):
 
 @pytest.mark.parametrize("has_spare_processors", [False, True])
 @pytest.mark.parametrize("team_ms", [1.2, 2, 6, 50])
-def test_teams_that_lose_time_cost_a_twentieth(budget, team_ms, has_spare_processors):
+def test_slow_teams_cost_at_most_five_percent(budget, team_ms, has_spare_processors):
     first, _ = budget(1000, team_ms)
     assert first < 1000 * 1.05 + 20 + 2 * team_ms, "the budget of 20 ms, then a twentieth"
     trials = 9 * team_ms if has_spare_processors else 0  # whoever takes the processors does so only from teams
@@ -254,11 +254,11 @@ def test_teams_that_lose_time_cost_a_twentieth(budget, team_ms, has_spare_proces
     assert later < 4000 * 1.05 + 2 * team_ms + trials
 
 
-def test_teams_that_save_a_little_are_kept(budget):
+def test_slightly_faster_teams_are_kept(budget):
     assert budget(1000, 0.95)[1] == 1000
 
 
-def test_teams_return_when_the_neighbour_is_gone(budget):
+def test_teams_resume_after_oversubscription_ends(budget):
     budget(2000, 6)
     assert budget(400, 0.55)[1] > 250, "at most about a hundred calls later"
     budget(2000, 60)

@@ -91,7 +91,7 @@ def test_a_model_computes_and_learns_as_before():
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-4)
 
 
-def test_hooks_flags_and_sharing_stay():
+def test_hooks_flags_and_sharing_are_kept():
     calls = []
     lstm = nn.LSTM(3, 4).eval()
     lstm.register_forward_hook(lambda module, args, result: calls.append("forward"))
@@ -166,7 +166,7 @@ def test_a_model_without_any_is_a_warning():
     assert caught[0].filename == __file__
 
 
-def test_frozen_weights_are_not_looked_at():
+def test_frozen_weights_are_not_checked_for_changes():
     x, cell_x = torch.randn(1, 1, 3), torch.randn(1, 4)
     model = lf.torch.accelerate(Model(), frozen=True)
     lstm, cell = model.first, model.rest["cell"]
@@ -205,7 +205,7 @@ def test_frozen_weights_are_not_looked_at():
     assert not any(map(torch.equal, results(), got)), "no promise any more"
 
 
-def test_a_broken_promise_is_no_crash():
+def test_changing_frozen_weights_does_not_crash():
     lstm = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
     x = torch.randn(2, 2, 3)
     with torch.no_grad():

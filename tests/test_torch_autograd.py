@@ -50,7 +50,7 @@ def test_results_may_be_changed_in_place():
     torch.testing.assert_close(x.grad, want)
 
 
-def test_only_what_is_wanted_gets_a_gradient():
+def test_gradients_are_computed_only_where_required():
     pytorch, x = example()
     ours = twin(pytorch)
     ours.weight_hh_l0.requires_grad_(False)
@@ -89,7 +89,7 @@ def test_backward_twice_with_and_without_retaining_the_graph():
         loss.backward()
 
 
-def test_the_tape_goes_with_the_graph():
+def test_tape_is_freed_with_the_graph():
     ours, x = lf.torch.LSTM(3, 64), torch.randn(50, 8, 3)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(weakref.ref(t)) or t, lambda t: t):
@@ -131,7 +131,7 @@ def test_checkpoints(use_reentrant):
     assert all(map(torch.equal, *gradients))
 
 
-def test_second_derivatives_are_pytorchs_and_say_so_once(recwarn):
+def test_second_derivatives_fall_back_and_warn_once(recwarn):
     pytorch, x = example(bidirectional=True, batch_first=True)
     second = []
     for module in (pytorch, twin(pytorch), twin(pytorch)):

@@ -140,7 +140,7 @@ def test_dropout_has_masks_of_the_call(allow_rnn):
     assert change == pytest.approx(1e-6 * a.grad.square().sum().item(), rel=1e-3)
 
 
-def test_what_is_not_plain_stays_pytorchs():
+def test_unsupported_calls_stay_with_pytorch():
     slow, fast, x = make()
     x = x.detach().bfloat16()
     with warnings.catch_warnings():

@@ -225,7 +225,7 @@ def test_wrong_shapes_raise_what_pytorch_raises(shape):
     assert errors[0] == errors[1]
 
 
-def test_a_format_of_inference_goes_first():
+def test_inference_format_overrides_autocast():
     module = lf.torch.accelerate(nn.LSTM(3, 9), format="int8").eval()
     x = torch.randn(6, 4, 3)
     with torch.no_grad():

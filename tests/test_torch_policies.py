@@ -98,13 +98,13 @@ class Plain(policies.RecurrentActorCriticPolicy):
     """A subclass that changes nothing."""
 
 
-def test_a_policy_with_a_loop_of_its_own_keeps_it():
+def test_policy_with_its_own_loop_is_left_unchanged():
     policy = lf.torch.accelerate(make(Own))
     assert lf.torch.report(policy).left == {"": "Own overrides _process_sequence"}
     assert lf.torch.report(lf.torch.accelerate(make(Plain))).accelerated[0] == ""
 
 
-def test_another_version_of_sb3_is_left_alone(monkeypatch):
+def test_unsupported_sb3_version_is_left_unchanged(monkeypatch):
     policy, cls = make(), policies.RecurrentActorCriticPolicy
     monkeypatch.setattr(cls, "_process_sequence", lambda self, features, lstm: None)
     assert "this version of sb3-contrib has no" in lf.torch.report(lf.torch.accelerate(policy)).left[""]
@@ -113,7 +113,7 @@ def test_another_version_of_sb3_is_left_alone(monkeypatch):
     assert "_process_sequence" not in vars(policy)
 
 
-def test_an_lstm_that_was_left_alone_is_computed_by_sb3():
+def test_unaccelerated_lstm_is_computed_by_sb3():
     slow = make()
     torch.nn.utils.parametrizations.weight_norm(slow.lstm_critic, "weight_hh_l0")
     fast = lf.torch.accelerate(copy.deepcopy(slow))

@@ -169,7 +169,7 @@ def test_second_derivatives(bidirectional):
     assert_alike(results[1], results[0], 1e-11, "second")
 
 
-def test_what_is_not_plain_falls_back_to_pytorch():
+def test_unsupported_inputs_fall_back_to_pytorch():
     lstm, x, state, resets = make(dtype=torch.float32)
     lstm = lstm.bfloat16()
     x, state = x.bfloat16(), tuple(one.bfloat16() for one in state)

@@ -34,7 +34,7 @@ def _resize(tensor):
 
 @pytest.mark.parametrize("grad", [False, True], ids=["inference", "gradients"])
 @pytest.mark.parametrize("form", FORMS)
-def test_nothing_that_went_in_or_came_out_is_pinned(form, grad):
+def test_inputs_and_results_are_not_kept_alive(form, grad):
     torch.manual_seed(0)
     cls, shape, state_shape, convert = FORMS[form]
     ours = twin(cls(4, 5))

@@ -90,7 +90,7 @@ def test_every_write_is_noticed(write, shape, cls):
     torch.testing.assert_close(ours(*arguments)[0], want)
 
 
-def test_flatten_parameters_forgets_what_was_packed():
+def test_flatten_parameters_discards_packed_copies():
     for ours, arguments in ((lf.torch.LSTM(4, 4), torch.randn(2, 4)), (lf.torch.LSTMCell(4, 4), torch.randn(4))):
         ours(arguments)
         assert ours._packed is not None
@@ -98,7 +98,7 @@ def test_flatten_parameters_forgets_what_was_packed():
         assert ours._packed is None
 
 
-def test_writes_by_a_thread_during_calls_are_in_the_calls_after_them():
+def test_concurrent_writes_reach_later_calls():
     torch.manual_seed(0)
     ours, x, done = lf.torch.LSTM(16, 256), torch.randn(1, 1, 16), threading.Event()
 

@@ -34,14 +34,14 @@ def test_narrow_and_unsigned_lengths(dtype):
     assert loss(lengths=np.array([12, 10], dtype), truncate=np.int8(4), burn_in=np.uint8(0)) == want
 
 
-def test_masked_arrays_are_refused_as_without_truncation():
+def test_masked_arrays_are_rejected_with_and_without_truncation():
     for x, y, name in ((np.ma.masked_array(X, X > 1), Y, "x"), (X, np.ma.masked_array(Y, Y > 1), "y")):
         for truncate in (None, 4):
             with pytest.raises(TypeError, match=f"{name} must be a plain array, got a masked array"):
                 loss(x, y, truncate=truncate)
 
 
-def test_the_loss_of_masked_windows_does_not_dilute_the_mean():
+def test_masked_windows_do_not_dilute_the_mean_loss():
     mask = np.zeros((2, 12), bool)
     mask[:, -2:] = True
     whole = loss(mask=mask, truncate=12, optimizer=SGD(1e-9))
@@ -55,7 +55,7 @@ def test_validation_without_predictions(validation):
         fit(make(), X, Y, validation=lambda: iter(validation), epochs=1, seed=0)
 
 
-def test_validation_that_can_be_read_once():
+def test_one_pass_validation_is_rejected_for_several_epochs():
     with pytest.raises(ValueError, match="validation must be an iterable that can be read again"):
         fit(make(), X, Y, validation=iter([(X, Y)]), epochs=2, seed=0)
     assert len(fit(make(), X, Y, validation=iter([(X, Y)]), epochs=1, seed=0).validation_loss) == 1
@@ -77,14 +77,14 @@ def interrupted(path, after, **options):
 
 
 @pytest.mark.parametrize("changed", [{"truncate": 3}, {"batch_size": 1}, {"shuffle": False}, {"burn_in": 1}])
-def test_a_run_resumes_within_an_epoch_with_the_same_batches_alone(tmp_path, changed):
+def test_resuming_within_an_epoch_requires_the_same_batches(tmp_path, changed):
     options = dict(truncate=2, seed=0, epochs=1)
     interrupted(tmp_path / "run", 2, **options)
     with pytest.raises(ValueError, match=next(iter(changed))):
         fit(make(), X, Y, checkpoint=tmp_path / "run", resume=True, **options | changed)
 
 
-def test_an_iterable_that_became_shorter(tmp_path):
+def test_resuming_with_a_shorter_iterable(tmp_path):
     batches, n = [(X, Y)] * 4, 0
 
     def stop(p, y):
@@ -126,7 +126,7 @@ def test_settings_are_checked_by_name():
         loss(sample_weight=[1, np.inf])
 
 
-def test_a_number_that_is_not_finite_in_the_burn_in_is_named():
+def test_nonfinite_numbers_in_the_burn_in_are_named():
     x = X.copy()
     x[1, 2] = np.nan
     with pytest.raises(lf.train.Diverged, match="x of sequence 1 is not finite at step 2"):

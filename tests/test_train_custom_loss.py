@@ -36,7 +36,7 @@ def data(readout="last", B=9, T=6, O=2, seed=0):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("readout", ["last", "mean", "all"])
-def test_one_that_says_mse_trains_as_mse(readout, dtype):
+def test_custom_mse_trains_like_mse(readout, dtype):
     x, y, rng = data(readout)
     lengths = rng.integers(1, 7, 9)
     lengths[0] = 6
@@ -53,7 +53,7 @@ def test_one_that_says_mse_trains_as_mse(readout, dtype):
     np.testing.assert_allclose(got[1], want[1], atol=1e-6)
 
 
-def test_one_number_is_the_loss_of_the_rows_that_count():
+def test_scalar_loss_is_that_of_the_counted_rows():
     x, y, rng = data("all")
     mask = rng.random((9, 6)) < 0.7
     y[~mask] = np.nan  # which it never sees
@@ -98,7 +98,7 @@ def test_targets_may_have_other_columns_than_predictions():
     assert one == pytest.approx(((p - y) ** 2).mean(), rel=1e-12)
 
 
-def test_it_cannot_write_its_arguments():
+def test_arguments_of_a_custom_loss_are_read_only():
     def writes(p, y):
         y[:] = 0
         return mse(p, y)
@@ -121,7 +121,7 @@ def test_it_cannot_write_its_arguments():
         ),
     ],
 )
-def test_what_it_returns_is_checked(loss, error, words):
+def test_result_of_a_custom_loss_is_checked(loss, error, words):
     x, y, _ = data()
     m = model()
     before = m.flat_parameters.copy()
@@ -184,7 +184,7 @@ def test_check_loss_is_a_flag():
         lf.train.fit(model(), x, y, check_loss="yes", **FIT)
 
 
-def test_resume_goes_on_with_it(tmp_path):
+def test_resume_continues_with_a_custom_loss(tmp_path):
     x, y, _ = data()
     whole, parts = model(), model()
     lf.train.fit(whole, x, y, loss=mse, epochs=4, batch_size=4, seed=0)
@@ -194,7 +194,7 @@ def test_resume_goes_on_with_it(tmp_path):
     assert np.array_equal(whole.flat_parameters, parts.flat_parameters)
 
 
-def test_estimators_take_it():
+def test_estimators_accept_a_custom_loss():
     sklearn = require("sklearn.base")
     x, y, _ = data(O=1)
     for loss in (mse, "mse"):

@@ -51,19 +51,19 @@ def test_rows_of_weight_zero_are_ignored():
     assert Loss("mse")(p, y, np.zeros(2))[0] == 0
 
 
-def test_a_prediction_that_is_the_target_has_no_gradient():
+def test_gradient_is_zero_where_prediction_equals_target():
     p = np.array([[1.0, 1.0]])
     assert Loss(("quantile", (0.2, 0.7)))(p, p[:, :1])[1].tolist() == [[0, 0]]
     assert Loss("mae")(p, p)[1].tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("spec", [("huber", 1.0, 2.0), ("quantile", (0.5,), 1), ("mse", 1.0)])
-def test_more_parameters_than_a_loss_has(spec):
+def test_unknown_loss_parameters_are_rejected(spec):
     with pytest.raises(ValueError, match="takes no such parameters"):
         Loss(spec)
 
 
-def test_targets_outside_of_a_loss_are_named():
+def test_targets_outside_the_range_of_a_loss_are_rejected():
     p = np.zeros((2, 1))
     for y in ([[0.0], [2.0]], [[-0.5], [1.0]]):
         with pytest.raises(ValueError, match=r"y must be from 0 to 1 for bce, got (2|-0.5)"):

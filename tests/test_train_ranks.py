@@ -50,7 +50,7 @@ def cases():
 
 
 @pytest.mark.parametrize("make, data", [pytest.param(*case, id=name) for name, *case in cases()])
-def test_shards_are_trained_on_as_their_joined_batches(make, data):
+def test_sharded_training_equals_training_on_joined_batches(make, data):
     expected, plain = alone(data, make=make, shuffle=False)
     for size in (2, 3, 4):
         results = run_on(size, data, make=make, shuffle=False)
@@ -96,7 +96,7 @@ def test_shuffled_batches_hold_all_sequences_once_and_are_those_of_one_process(m
         np.testing.assert_allclose(flat, expected, rtol=0, atol=1e-10)
 
 
-def test_float32_is_as_near_to_float64_as_one_process():
+def test_float32_ranks_are_about_as_accurate_as_one_process():
     exact, rounded = alone(make=double(), shuffle=False)[1], alone(shuffle=False)[1]
     distributed = run_on(3, shuffle=False)[0][1]
     errors = [np.abs(np.subtract(one.loss, exact.loss)).max() for one in (rounded, distributed)]

@@ -173,7 +173,7 @@ def test_data_that_are_not_finite_are_found_on_their_rank():
         assert np.isfinite(m.flat_parameters).all()
 
 
-def test_ranks_whose_parameters_come_apart_are_found(monkeypatch):
+def test_diverging_ranks_are_detected(monkeypatch):
     step = Adam.step
     trainers = []
     monkeypatch.setattr(
@@ -195,7 +195,7 @@ def test_ranks_whose_parameters_come_apart_are_found(monkeypatch):
         )
 
 
-def test_errors_survive_pickling():
+def test_rank_errors_can_be_pickled():
     import pickle
 
     error = pickle.loads(pickle.dumps(RankError(3, "ValueError: x: no")))

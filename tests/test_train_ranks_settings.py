@@ -99,7 +99,7 @@ def test_ranks_of_one_machine_share_its_processors(monkeypatch):
     assert sorted(on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each())) == [6, 6, 12, 12]
 
 
-def test_a_communicator_is_asked_for_by_its_methods():
+def test_invalid_communicator_is_rejected():
     with pytest.raises(TypeError, match="comm must be a communicator of mpi4py .*, got builtins.int|got int"):
         run(model(), comm=3)
     assert isinstance(ThreadComm, type)

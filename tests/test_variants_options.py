@@ -95,7 +95,7 @@ def test_trace_is_that_of_the_reference(isa, seed):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-def test_a_tape_without_gates_is_a_third():
+def test_tape_without_gates_takes_a_third_of_the_memory():
     lstm = lf.LSTM(16, 64, seed=0)
     x = np.ones((50, 8, 16), np.float32)
     full, small = (lstm.forward(x, recompute_gates=flag)[2].nbytes for flag in (False, True))

@@ -88,7 +88,7 @@ def test_files_do_not_need_the_package_safetensors(tmp_path, monkeypatch):
     assert weights.load(tmp_path / "model.safetensors").hidden_size == 3
 
 
-def test_integers_are_no_weights(tmp_path):
+def test_integer_weights_are_rejected(tmp_path):
     state = module("LSTM").state_dict() | {"weight_ih_l0": torch.ones(24, 4, dtype=torch.int8)}
     safetensors.torch.save_file(state, tmp_path / "int8.safetensors")
     with pytest.raises(lf.FormatError, match="weight_ih_l0 must be of type F64, F32, F16 or BF16, got I8"):

@@ -32,7 +32,7 @@ def assert_equal(got, module):
 # ---- taken ----
 
 
-def test_nested_lists_as_json_has_them():
+def test_nested_lists_from_json():
     lstm = module(num_layers=2, bidirectional=True)
     lists = json.loads(json.dumps({name: value.tolist() for name, value in lstm.state_dict().items()}))
     assert weights.names(lists) == [""]
@@ -44,7 +44,7 @@ def test_nested_lists_as_json_has_them():
     assert ones.dtype == np.float32 and not ones.bias
 
 
-def test_a_module_with_what_its_shapes_do_not_tell():
+def test_module_options_that_shapes_do_not_determine():
     lstm = module(num_layers=2, batch_first=True, dropout=0.25)
     got = weights.load(lstm)
     assert_equal(got, lstm)
@@ -110,7 +110,7 @@ PARTS = {
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
 @pytest.mark.parametrize("prefix", ["", "net.lstm."])
 @pytest.mark.parametrize("kind", PARTS)
-def test_weights_in_parts_name_what_puts_them_together(tmp_path, kind, prefix):
+def test_parametrized_weights_name_the_call_that_combines_them(tmp_path, kind, prefix):
     change, part, cure = PARTS[kind]
     state = {prefix + name: value.contiguous() for name, value in change(module()).state_dict().items()}
     words = re.escape(f"{prefix}{part}, a part from which PyTorch computes it: call {cure}")
@@ -162,7 +162,7 @@ def written(path, kind):
         ("h5", "lstm_fast.keras.load(path)"),
     ],
 )
-def test_files_of_other_formats_name_what_reads_them(tmp_path, kind, cure):
+def test_other_file_formats_name_their_loader(tmp_path, kind, cure):
     path = tmp_path / ("model.npz" if kind == "savez" else "model")
     written(path, kind)
     with pytest.raises(lf.FormatError, match=re.escape(cure)):
@@ -191,7 +191,7 @@ def test_files_of_other_formats_name_what_reads_them(tmp_path, kind, cure):
         (lambda: {1: 2, None: 3}, ValueError, "source must have the parameters of an LSTM"),
     ],
 )
-def test_everything_else_is_an_error_that_says_what_was_expected(source, error, words):
+def test_other_sources_are_rejected_with_the_expected_types(source, error, words):
     with pytest.raises(error, match=words):
         weights.load(source())
 
@@ -206,7 +206,7 @@ def test_everything_else_is_an_error_that_says_what_was_expected(source, error, 
     ],
     ids=["weights.save", "SequenceModel", "onnx.save", "keras.to_layer"],
 )
-def test_an_lstm_of_pytorch_is_told_from_ours(tmp_path, call, request):
+def test_pytorch_lstm_is_distinguished_from_ours(tmp_path, call, request):
     if request.node.callspec.id == "onnx.save":
         require("onnx")
     with pytest.raises(

@@ -43,7 +43,7 @@ def record_of(contents, record):
 
 
 def sbom(wheel, bundled):
-    """CycloneDX 1.6 (PEP 770): the package, and the libraries in it that others made."""
+    """CycloneDX 1.6 SBOM (PEP 770) of the package and its bundled third-party libraries."""
     name, version = Path(wheel).name.split("-")[:2]
     with zipfile.ZipFile(wheel) as archive:
         hashes = {path: hashlib.sha256(archive.read(path)).hexdigest() for path in bundled}

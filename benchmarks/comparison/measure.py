@@ -63,7 +63,7 @@ def _write_data(case, path):
 
 
 def measure(case, children, peers, num_threads, n_rounds):
-    """The row of a shape, a dict with every entrant: its times, or its problem."""
+    """Measure a shape; return its row of the results: the times of each entrant, or why it has none."""
     start = monotonic()
     named = {label(entrant): entrant for entrant in entrants(case, peers)}
     n_threads = case.entrant.threads or num_threads

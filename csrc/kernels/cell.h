@@ -102,6 +102,7 @@ ALWAYS_INLINE struct memory cell_memory(const struct lstm_variant *v, int64_t un
     const vec pre_f = clip_gate(v, peep(v, PEEPHOLE_F, unit, sums[LSTM_GATE_F], c_prev));
     const vec pre_g = clip_gate(v, sums[LSTM_GATE_G]);
     struct memory m;
+    /* An option that changes the lines below must be in this condition: plain_memory ignores it. */
     if (v && (v->coupled_gates || v->recurrent_activation.kind || v->activation.kind)) {
         m.i = gate_activation(v, pre_i);
         m.f = one() - m.i;

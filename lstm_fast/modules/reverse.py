@@ -68,15 +68,15 @@ class ReverseLSTM(_Reverse, LSTM):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size : as of LSTM
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size : see LSTM
         Sizes and layers.
-    dtype, compute_dtype, seed : as of LSTM
+    dtype, compute_dtype, seed : see LSTM
         Numbers.
-    forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : as of LSTM
+    forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : see LSTM
         The cell.
-    activation, recurrent_activation, cell_activation : as of LSTM
+    activation, recurrent_activation, cell_activation : see LSTM
         Its activations.
-    recurrent_dropout, zoneout, learn_initial_state, index_input : as of LSTM
+    recurrent_dropout, zoneout, learn_initial_state, index_input : see LSTM
         Training, the initial state, and the form of x.
 
     Examples
@@ -103,13 +103,13 @@ class ReverseLSTM(_Reverse, LSTM):
 
         Parameters
         ----------
-        x, state, lengths, resets, num_threads : as of a call
+        x, state, lengths, resets, num_threads : see `__call__`
             The sequences.
 
         Returns
         -------
         Trace
-            As of LSTM.
+            See LSTM.
         """
         trace = super().trace(x, state, lengths=lengths, resets=resets, num_threads=num_threads)
         T, B = trace.h.shape[2:4]
@@ -137,9 +137,9 @@ class ReverseRNN(_Reverse, RNN):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional : as of RNN
+    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional : see RNN
         Sizes, layers and the cell.
-    dtype, seed, recurrent_dropout, zoneout, learn_initial_state, index_input : as of RNN
+    dtype, seed, recurrent_dropout, zoneout, learn_initial_state, index_input : see RNN
         Numbers, training, and the initial state.
 
     Examples

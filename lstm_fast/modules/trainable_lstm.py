@@ -63,9 +63,9 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         Returns
         -------
         output : ndarray of shape (T, B, D * R)
-            As of a plain call.
+            Same as for a plain call.
         state : (h_n, c_n)
-            As of a plain call.
+            Same as for a plain call.
         tape : Tape
             Input of `backward`.
 

@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's interface (pip install "lstm_fast[sklearn]").
+"""scikit-learn estimators for sequences and time series (pip install "lstm_fast[sklearn]").
 
     times.py                 time stamps: order, gaps, frequencies, the dates that follow
     stamps.py                time stamps from columns and indices of each data frame library, and back

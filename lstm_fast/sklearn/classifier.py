@@ -148,7 +148,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new network, or with warm_start continue with the present one.
+        """Train a new network, or continue training the current one if warm_start is True.
 
         Parameters
         ----------

@@ -156,7 +156,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new network, or with warm_start continue with the present one.
+        """Train a new network, or continue training the current one if warm_start is True.
 
         Parameters
         ----------

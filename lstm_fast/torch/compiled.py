@@ -112,7 +112,7 @@ def lstm(
     compute_dtype: str,
     resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype as of a module; "" for none.
+    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype: see the modules; "" for none.
 
     resets: bool, of the shape of x without its last axis.
     """

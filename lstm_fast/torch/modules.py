@@ -82,7 +82,7 @@ class LSTM(Fast, nn.LSTM):
         Returns
         -------
         str
-            As of `torch.nn.LSTM`, and compute_dtype unless it is None.
+            Like that of `torch.nn.LSTM`, plus compute_dtype unless it is None.
         """
         return self._with_compute_dtype(super().extra_repr())
 
@@ -189,7 +189,7 @@ class LSTMCell(Fast, nn.LSTMCell):
     device, dtype : optional
         Device and dtype of the parameters.
     compute_dtype : {None, "bfloat16"}, default None
-        As of `LSTM`.
+        See `LSTM`.
 
     Examples
     --------
@@ -222,7 +222,7 @@ class LSTMCell(Fast, nn.LSTMCell):
         Returns
         -------
         str
-            As of `torch.nn.LSTMCell`, and compute_dtype unless it is None.
+            Like that of `torch.nn.LSTMCell`, plus compute_dtype unless it is None.
         """
         return self._with_compute_dtype(super().extra_repr())
 

@@ -82,7 +82,7 @@ def step(unit: lf.LSTM, x: float, h_prev: float, c_prev: float) -> dict[str, flo
 
 
 def company_values() -> tuple[Array, Array]:
-    """Values of both companies as one batch (T, B, 1), and the targets (B,)."""
+    """Return the values of both companies as one batch (T, B, 1), and the targets (B,)."""
     x = np.array([values for values, _ in COMPANIES.values()]).T[:, :, None]
     return np.ascontiguousarray(x), np.array([truth for _, truth in COMPANIES.values()])
 

@@ -126,9 +126,9 @@ class RankBatches:
         return SequenceBatch(self.data, np.arange(min(self.batch_size, self.data.n))).sample(model, num_threads)
 
     def check_state(self, k: int, state: Any) -> None:
-        """Raise ValueError if there is a state, which only truncated training carries."""
+        """Raise ValueError if the checkpoint has a network state: only truncated training saves one."""
         if state is not None:
-            raise ValueError("comm must be None to resume a run in the middle of series")
+            raise ValueError("comm must be None: a run with truncated series cannot be resumed on several ranks")
 
 
 def batch_cuts(sizes: list[int], rank: int, batch_size: int) -> Array:
