@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,17 @@ def floating_dtype(name: str, value: Any) -> DType:
     return np.dtype(dtype.name)  # the singleton, which real_array compares by identity
 
 
+def refuse_masked(name: str, value: Any) -> None:
+    """Refuse a masked array, or a list of them: NumPy would drop the mask without a word."""
+    masked = sys.modules.get("numpy.ma")  # not imported: nobody can have one
+    kinds = {type(value), *map(type, value)} if isinstance(value, (list, tuple)) else {type(value)}
+    if masked is not None and any(issubclass(kind, masked.MaskedArray) for kind in kinds):
+        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
+
+
 def array_of(name: str, value: Any, what: str = "numbers") -> Array:
     """Convert a value to an array of any dtype, without a copy if it is one."""
-    if type(value).__module__.startswith("numpy.ma"):
-        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
+    refuse_masked(name, value)
     try:
         return np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
@@ -79,13 +87,7 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
     """Convert a value to a native, aligned array of this dtype, with any strides; a copy only if necessary."""
     if type(value) is np.ndarray and value.dtype is dtype and value.flags.aligned:
         return value  # fast path: ten times cheaper than the checks below
-    if type(value).__module__.startswith("numpy.ma"):
-        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
-    try:
-        array = np.asarray(value)
-    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+    array = array_of(name, value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} ({type(value).__name__})")
     if array.dtype != dtype or not array.dtype.isnative or not array.flags.aligned:
@@ -97,13 +99,7 @@ def real_array(name: str, value: Any, dtype: DType) -> Array:
 
 def integer_array(name: str, value: Any) -> Array:
     """Convert a value to a new array of int64; values beyond its range become its limit."""
-    if type(value).__module__.startswith("numpy.ma"):
-        raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
-    try:
-        array = np.asarray(value)
-    except (RuntimeError, TypeError, ValueError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{name} must be an array of integers, got {type(value).__name__} ({error})") from None
+    array = array_of(name, value, "integers")
     if array.dtype.kind not in "iu" and (array.size or array.dtype.kind != "f"):  # NumPy's dtype of [] is float64
         raise TypeError(f"{name} must hold integers with index_input, got dtype {array.dtype} ({type(value).__name__})")
     if array.dtype == np.uint64:
@@ -143,7 +139,7 @@ def order_of_lengths(value: Any, T: int, B: int) -> tuple[Array, Array] | None:
     """Convert lengths to (lengths, rows) for the core: in descending order, with their rows; None if all are T."""
     if value is None:
         return None
-    lengths = np.asarray(value)
+    lengths = array_of("lengths", value, "integers")
     if (lengths.shape != (B,) or lengths.dtype.kind not in "iu") and (lengths.size or B):
         raise ValueError(f"lengths must be integers of shape (B,) = ({B},), got {lengths.dtype} {lengths.shape}")
     if B == 0:

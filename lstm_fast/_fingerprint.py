@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _arguments
 from ._errors import is_torch_module, type_name
 
 
@@ -84,7 +85,7 @@ def _array(name: str, value: Any) -> np.ndarray:
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have: its bits
             value = value.view(sys.modules["torch"].int16).numpy().view(np.uint16)
-    array = np.asarray(value)
+    array = _arguments.array_of(name, value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be an array of numbers, got {type_name(value)} of dtype {array.dtype}")
     return array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _layout
-from ._arguments import integer_array, real_array, shaped
+from ._arguments import array_of, integer_array, real_array, shaped
 from ._layout import Layout
 from ._parameters import ParameterTable
 
@@ -86,7 +86,7 @@ class FleetLayout:
 
     def read_resets(self, value: Any, T: int, B: int) -> Array | None:
         """Validate one bool for each step; return them as uint8 (K, T, B), or None if all are False."""
-        flags, shape = np.asarray(value), (self.n_models, *self.layout.sequence_shape(T, B, 0)[:-1])
+        flags, shape = array_of("resets", value, "bool"), (self.n_models, *self.layout.sequence_shape(T, B, 0)[:-1])
         if flags.dtype != bool or flags.shape != shape:
             raise ValueError(f"resets must be boolean of shape {shape}, got {flags.dtype} {flags.shape}")
         steps = np.ascontiguousarray(self.to_steps(flags), np.uint8)
@@ -105,7 +105,7 @@ class FleetLayout:
     def read_lengths(self, value: Any, T: int, B: int) -> tuple[Array, Array] | None:
         """Validate lengths (K, B), or (K,) without batch axis; return those of each model in descending order and their
         rows, or None if all are T."""
-        lengths = np.asarray(value)
+        lengths = array_of("lengths", value, "integers")
         shape = (self.n_models,) if self.layout.axes == "TI" else (self.n_models, B)
         if lengths.shape != shape or (lengths.dtype.kind not in "iu" and lengths.size):
             raise ValueError(f"lengths must be integers of shape {shape}, got {lengths.dtype} {lengths.shape}")

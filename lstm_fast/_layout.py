@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arguments import integer_array, order_of_lengths, real_array, shaped
+from ._arguments import array_of, integer_array, order_of_lengths, real_array, shaped
 
 if TYPE_CHECKING:
     from ._types import Array, DType
@@ -167,7 +167,7 @@ class Layout:
 
     def read_flags(self, name: str, value: Any, T: int, B: int) -> Array:
         """Validate one bool per step; return them as (T, B)."""
-        flags, shape = np.asarray(value), self.sequence_shape(T, B, 0)[:-1]
+        flags, shape = array_of(name, value, "bool"), self.sequence_shape(T, B, 0)[:-1]
         if flags.dtype != bool or flags.shape != shape:
             words = f"({self.axes[0]},)" if len(shape) == 1 else f"({', '.join(self.axes[:-1])})"
             raise ValueError(f"{name} must be boolean of shape {words} = {shape}, got {flags.dtype} {flags.shape}")

@@ -177,7 +177,7 @@ class FleetStream:
             If the mask has another dtype or shape.
         """
         shape = len(self.fleet), self.batch_size
-        mask = np.ones(shape, bool) if mask is None else np.asarray(mask)
+        mask = np.ones(shape, bool) if mask is None else _arguments.array_of("mask", mask, "bool")
         if mask.dtype != bool or mask.shape != shape:
             raise ValueError(f"mask must be boolean of shape (K, B) = {shape}, got {mask.dtype} {mask.shape}")
         where = mask[:, None, :, None]

@@ -161,7 +161,7 @@ class Stream(_core.Stepper):
         return h, c
 
     def _boolean(self, mask: ArrayLike, words: str = "") -> Array:
-        mask = np.asarray(mask)
+        mask = _arguments.array_of("mask", mask, "bool")
         if mask.dtype != bool or mask.shape != (self.batch_size,):
             raise ValueError(
                 f"mask must be boolean of shape (B,) = ({self.batch_size},){words}, got {mask.dtype} {mask.shape}"

@@ -113,7 +113,9 @@ def _of_array(model: Model, shared: Any, x: Any, lengths: Any, options: dict[str
     results = axes[:2] + "o" if model.readout == "all" else "no"
     pairs: list[Any] = [x, axes]
     if lengths is not None:
-        lengths = lengths if isinstance(lengths, dask.array.Array) else np.asarray(lengths)
+        lengths = (
+            lengths if isinstance(lengths, dask.array.Array) else _arguments.array_of("lengths", lengths, "integers")
+        )
         if lengths.shape != x.shape[1 - steps : 2 - steps]:
             raise ValueError(f"lengths must have shape (N,) = ({x.shape[1 - steps]},), got {lengths.shape}")
         pairs += [dask.array.asarray(lengths).rechunk((x.chunks[1 - steps],)), "n"]

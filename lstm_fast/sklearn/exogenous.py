@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arguments import array_of
 from .frames import Table, order_of_columns
 from .templates import Template
 from .times import Stamps, is_ascending, require_equal, sort
@@ -29,13 +30,13 @@ class Part:
 
 def array_of_numbers(name: str, value: Any, *, may_be_missing: bool = False) -> np.ndarray:
     """Convert a (T,) or (T, columns) array to float64 (T, columns)."""
-    numbers = np.asarray(value)
+    numbers = array_of(name, value)
     if numbers.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers, got {numbers.dtype}")
     if numbers.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (T,) or (T, columns), got {numbers.shape}")
     require_finite(name, numbers, may_be_missing)
-    return numbers.reshape(len(numbers), -1).astype(np.float64)
+    return (numbers if numbers.ndim == 2 else numbers[:, None]).astype(np.float64)
 
 
 def require_finite(name: str, values: np.ndarray, may_be_missing: bool = False) -> None:

@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .. import _layout
+from .._arguments import array_of
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def _listed(estimator: "SequenceEstimator", X: Any, reset: bool) -> list[np.ndar
         _require_order_of_steps(f"X[{k}]", frame)
     is_table = [hasattr(frame, "columns") for frame in frames]
     if not any(is_table):
-        parts = [np.asarray(one) for one in X]
+        parts = [array_of(f"X[{k}]", one) for k, one in enumerate(X)]
         n_axes = {part.ndim for part in parts}
         if n_axes == {2} or (n_axes == {1} and len({len(part) for part in parts}) > 1):
             return [part if part.ndim == 2 else part[:, None] for part in parts]

@@ -80,7 +80,7 @@ class Sequences:
     def _read_lengths(self, lengths: ArrayLike | None) -> Array | None:
         if lengths is None:
             return None
-        N, T, lengths = self.n, self.T, np.asarray(lengths)
+        N, T, lengths = self.n, self.T, _arguments.array_of("lengths", lengths, "integers")
         if lengths.shape != (N,) or lengths.dtype.kind not in "iu":
             raise ValueError(f"lengths must be integers of shape (B,) = ({N},), got {lengths.dtype} {lengths.shape}")
         if N and not 0 <= lengths.min() <= lengths.max() <= T:
