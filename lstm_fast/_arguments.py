@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from . import _core
 if TYPE_CHECKING:
     from ._types import Array, DType
 
+T = TypeVar("T")
 LARGEST_SIZE = _core.LARGEST_SIZE  # memory ends long before
 FLOAT32: DType = np.dtype(np.float32)
 
@@ -50,6 +52,14 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def seeded(make: Callable[[Any], T], seed: Any) -> T:
+    """Return make(seed), a generator or a sequence of seeds of NumPy."""
+    try:
+        return make(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed must be a non-negative integer or None, got {seed!r} ({error})") from None
 
 
 def floating_dtype(name: str, value: Any) -> DType:

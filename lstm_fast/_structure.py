@@ -74,10 +74,7 @@ class Structure(Parameterized):
         self._check_combination()
         if self._dropout and self._num_layers == 1:
             warnings.warn("dropout acts between layers: with num_layers=1 it has no effect", stacklevel=3)
-        try:
-            self._rng = np.random.default_rng(self._seed)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"seed must be a non-negative integer or None, got {self.seed!r} ({error})") from None
+        self._rng = _arguments.seeded(np.random.default_rng, self._seed)
         self._lay_out()
         bound = self._hidden_size**-0.5
         flat = self._rng.uniform(-bound, bound, self._table.size).astype(self._dtype)

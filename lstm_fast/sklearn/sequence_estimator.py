@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from .._arguments import refuse_masked
 from .base import Estimator
 from .frames import wrap
 from .scaling import Scaling
@@ -40,6 +41,8 @@ class SequenceEstimator(Estimator):
                 f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
                 f"for each sequence. {ALTERNATIVES}"
             )
+        refuse_masked("y", y)
+        refuse_masked("sample_weight", sample_weight)
         _require_one_target(y)
         x, lengths = read_sequences(self, X, reset=reset)
         check_consistent_length(x, y)

@@ -125,7 +125,11 @@ class FitConfig:
             raise ValueError(f"lr_schedule must be {', '.join(SCHEDULES)}, a function or None, got {schedule!r}")
         _arguments.flag("shuffle", self.shuffle)
         _arguments.flag("check_loss", self.check_loss)
-        object.__setattr__(self, "callbacks", tuple(self.callbacks))  # an iterator can be read only once
+        given = self.callbacks
+        callbacks = tuple(given) if isinstance(given, Iterable) else None  # an iterator can be read only once
+        if callbacks is None or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be an iterable of functions, got {given!r:.100}")
+        object.__setattr__(self, "callbacks", callbacks)
 
     @property
     def is_truncated(self) -> bool:
@@ -156,4 +160,10 @@ class FitConfig:
             The factor for the learning rate of the optimizer; 1.0 without a schedule.
         """
         schedule = SCHEDULES[self.lr_schedule] if isinstance(self.lr_schedule, str) else self.lr_schedule
-        return 1.0 if schedule is None else float(schedule(min(1.0, progress)))
+        if schedule is None:
+            return 1.0
+        factor = schedule(min(1.0, progress))
+        try:
+            return float(factor)
+        except (TypeError, ValueError):
+            raise TypeError(f"lr_schedule must return a number, got {factor!r:.100}") from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
+from .. import _arguments, _core
 from .._fingerprint import fingerprints
 from .fleet_batches import draw_epoch
 from .fleet_data import FleetData
@@ -48,7 +48,7 @@ class FleetTrainer:
                 raise ValueError(f"{name} must not be set for a FleetModel: train model[k], a SequenceModel, with it")
         self.model, self.config, self.loss = model, config, Loss(config.loss)
         self.optimizer = config.make_optimizer()
-        seeds = [np.random.SeedSequence(seed).spawn(3) for seed in seeds_of(config.seed, len(model))]
+        seeds = [_arguments.seeded(np.random.SeedSequence, seed).spawn(3) for seed in seeds_of(config.seed, len(model))]
         rngs = [[np.random.default_rng(one) for one in of_model] for of_model in seeds]
         self.order_rngs, self.mask_rngs, self.share_rngs = (list(of_kind) for of_kind in zip(*rngs))
         self.data = FleetData(model, x, lengths)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+from .. import _arguments
 from ..fleet import Fleet
 from .config import Callback, FitConfig, Schedule
 from .distributed import run_on_ranks
@@ -195,6 +196,8 @@ def fit(  # type: ignore[misc]
             truncate=truncate,
             burn_in=burn_in,
         )
+        _arguments.flag("resume", resume)
+        _arguments.flag("progress", progress)
         if resume and checkpoint is None:
             raise ValueError("resume needs checkpoint, the path of the file to continue from")
         return trainer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -86,7 +87,8 @@ class SequenceModel(Predictor, EditableParameterized):
         self._out_features, self._dtype = _arguments.positive_integer("out_features", out_features), lstm.dtype
         n_inputs, O = lstm.output_size, self._out_features
         bound = n_inputs**-0.5
-        flat = np.random.default_rng(seed).uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
+        rng = _arguments.seeded(np.random.default_rng, seed)
+        flat = rng.uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
         self._head = Head(flat, n_inputs, O)
         shapes = {f"lstm.{name}": shape for name, shape in lstm.parameter_shapes.items()}
         self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
@@ -109,6 +111,9 @@ class SequenceModel(Predictor, EditableParameterized):
         of_lstm = None if expected_version is None else expected_version[:-1]
         self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=of_lstm)
         self._head = head
+
+    def __copy__(self) -> SequenceModel:
+        return copy.deepcopy(self)  # training changes the network in place: a copy has its own
 
     # ---- calls ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from .. import _threads
@@ -45,6 +46,11 @@ class ModelStream:
         self.model = model
         self.stream: Stream = model.lstm.stream(batch_size)
         self.refresh()
+
+    def __copy__(self) -> ModelStream:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, stream=copy.copy(self.stream))  # each has its own state
+        return other
 
     def refresh(self) -> None:
         """Continue with the current parameters of the model, from the same state."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
+from .. import _arguments, _core
 from .._fingerprint import fingerprint
 from . import checkpoint
 from .custom_loss import check_gradient
@@ -82,7 +82,7 @@ class Trainer:
         self.model, self.config = model, config
         self.loss = Loss(config.loss)
         self.optimizer: Optimizer = config.make_optimizer()
-        order, masks, share = np.random.SeedSequence(config.seed).spawn(3)
+        order, masks, share = _arguments.seeded(np.random.SeedSequence, config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
         data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
         self._split(data, validation, np.random.default_rng(share))
@@ -285,6 +285,12 @@ class Trainer:
         loaded = self._load()
         if loaded is None:
             return
+        if len(loaded.history) and bool(loaded.history.validation_loss) != (self.validation is not None):
+            had = "data" if loaded.history.validation_loss else "None"
+            raise ValueError(
+                f"validation must be {had}, as in the run of checkpoint {self.config.checkpoint}, got "
+                f"{'None' if self.validation is None else 'data'}"
+            )
         if loaded.split_state is not None and loaded.split_state != self._split_state:
             self._split_again(loaded.split_state)
         order_rng = np.random.default_rng()
