@@ -32,7 +32,7 @@ class Target(NamedTuple):
     zig: str | None  # the target of zig; None: the C compiler of this machine
 
     def environment(self, folder):
-        """Of the build backend; the folder is for what only a build needs."""
+        """Of the build backend; the folder is that of write_sdk, for Windows."""
         clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS", "PYTHONPATH")}
         clean |= {"SOURCE_DATE_EPOCH": "315532800", "CFLAGS": "-g0", "LDFLAGS": ""}
         if self.zig is None:
@@ -41,9 +41,8 @@ class Target(NamedTuple):
         # (zig links no bundles; Python loads a dynamic library as well.)
         shared = "-shared -undefined dynamic_lookup" if "macos" in self.zig else "-shared"
         if "windows" in self.zig:
-            headers, library = write_sdk(folder)
-            clean["CFLAGS"] += f" -I{headers}"  # before those of this Python
-            shared += f" {library}"
+            clean["CFLAGS"] += f" -I{folder}/include"  # before those of this Python
+            shared += f" {folder}/python3.lib"
         # zig has no OpenMP, whatever this machine has.
         return clean | {
             "CC": cc,
@@ -51,6 +50,12 @@ class Target(NamedTuple):
             "_PYTHON_HOST_PLATFORM": self.host,
             "LSTM_FAST_THREADS": "pthreads",
         }
+
+    def prepare(self, folder):
+        """The environment, once what it refers to is written."""
+        if self.zig and "windows" in self.zig:
+            write_sdk(folder)
+        return self.environment(folder)
 
 
 TARGETS = [
@@ -126,7 +131,7 @@ def licence_of_libgomp():
 
 
 def build_wheel(target, dist):
-    wheel = repair(build("wheel", target.environment, dist), target, dist)
+    wheel = repair(build("wheel", target.prepare, dist), target, dist)
     with zipfile.ZipFile(wheel) as archive:
         bundled = sorted(name for name in archive.namelist() if ".libs/" in name)
     files = {"sboms/lstm_fast.cdx.json": sbom(wheel, bundled)}

@@ -39,10 +39,9 @@ PYCONFIG = """\
 
 
 def write_headers(folder):
-    """Copies this Python's headers, with another pyconfig.h."""
+    """Copy this Python's headers, with another pyconfig.h."""
     shutil.copytree(sysconfig.get_path("include"), folder)
     (folder / "pyconfig.h").write_text(PYCONFIG)
-    return folder
 
 
 def stable_abi():
@@ -66,9 +65,9 @@ def write_import_library(folder):
     definition.write_text(stable_abi())
     zig = [sys.executable, "-m", "ziglang", "dlltool", "-m", "i386:x86-64"]
     subprocess.run([*zig, "-d", str(definition), "-l", str(library)], check=True)
-    return library
 
 
 def write_sdk(folder):
-    """The folder of the headers and the path of the import library."""
-    return write_headers(Path(folder, "include")), write_import_library(Path(folder))
+    """Write the headers to folder/include and the import library to folder/python3.lib."""
+    write_headers(Path(folder, "include"))
+    write_import_library(Path(folder))
