@@ -61,7 +61,7 @@ def imported(path, folder):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_map_names_every_module(name):
+def test_map_lists_every_module(name):
     folder = FOLDERS[name]
     in_map = [entry for entry in entries(folder) if not entry.startswith("csrc") and entry != "_core"]
     assert sorted(in_map) == sorted(modules(folder))

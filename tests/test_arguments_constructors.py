@@ -24,7 +24,7 @@ def test_sizes_must_be_positive_integers(name):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
 
 
-def test_the_largest_size_is_one():
+def test_the_largest_size_is_accepted():
     for most in (_arguments.LARGEST_SIZE, 10_000, 1):
         assert _arguments.positive_integer("size", most, most) == most
         with pytest.raises(ValueError, match=f"^size must be at most {most}, got {most + 1}"):
@@ -46,13 +46,13 @@ def test_the_largest_size_is_one():
         ("seed", (-1, "seed", 1.5), ""),
     ],
 )
-def test_option_is_checked_by_name(name, wrong_values, message):
+def test_invalid_option_raises(name, wrong_values, message):
     for wrong in wrong_values:
         with pytest.raises((ValueError, TypeError), match=f"{name} {message}" if message else name):
             LSTM(I, H, 2, **{name: wrong})
 
 
-def test_options_of_calls_and_of_the_plain_rnn_are_checked():
+def test_invalid_call_and_rnn_options_raise():
     for wrong in ("sigmoid", None, "TANH", np.tanh):
         with pytest.raises((ValueError, TypeError), match="^nonlinearity must be tanh, relu or identity, got"):
             RNN(I, H, nonlinearity=wrong)
@@ -137,5 +137,5 @@ def assert_fails_cleanly(code):
     ],
     ids=lambda code: code.replace("np.broadcast_to(np.float32(0), ", ""),
 )
-def test_sizes_beyond_memory_give_an_error(code):
+def test_sizes_beyond_memory_raise(code):
     assert_fails_cleanly(code)

@@ -92,7 +92,7 @@ def test_other_calls_give_finite_results_without_invalid_accesses(driver):
 
 @heavy
 @pytest.mark.parametrize("side", ["end", "begin"])
-def test_nothing_is_touched_beyond_any_array_or_workspace(driver, side):
+def test_no_access_outside_arrays_and_workspaces(driver, side):
     """Guard pages: sanitizers do not see masked loads and stores."""
     assert "0 wrong" in run_program(driver.parent / "calls", side)
     assert "0 wrong" in run_program(driver.parent / "rare", side)

@@ -46,7 +46,7 @@ TIMEOUT = 60
 
 @heavy
 @pytest.mark.filterwarnings("ignore")
-def test_a_killed_worker_is_retried(cluster, tmp_path):
+def test_tasks_of_a_killed_worker_are_retried(cluster, tmp_path):
     path, marker, x = saved(tmp_path), tmp_path / "killed", rng.standard_normal((40, 6, 2))
 
     def deadly(block):

@@ -12,11 +12,11 @@ from lstm_fast import _core
 FEATURES = re.findall(r"FEATURE\((\w+), +\d", (ROOT / "csrc/isas.h").read_text())
 
 
-def test_rows_name_features_of_the_table_alone():
+def test_rows_use_only_listed_features():
     assert set().union(*(isa.features for isa in read_isas())) == {name.lower() for name in FEATURES}
 
 
-def test_instruction_sets_are_those_of_proc_cpuinfo():
+def test_instruction_sets_match_proc_cpuinfo():
     """No more and no fewer: using an instruction set that the processor lacks would kill the process."""
     flags = processor_flags()
     if not flags:
@@ -26,7 +26,7 @@ def test_instruction_sets_are_those_of_proc_cpuinfo():
 
 
 @pytest.mark.skipif(target_machine() != "X86", reason="CPUID")
-def test_features_are_those_of_the_compilers_builtin(tmp_path):
+def test_features_match_compiler_builtin(tmp_path):
     """GCC's and Clang's; that of zig answers no to everything, hence our own."""
     spelling = {"AVX_VNNI": "avxvnni", "AVX512_VNNI": "avx512vnni", "AVX512_BF16": "avx512bf16"}
     lines = []

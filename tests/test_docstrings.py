@@ -66,14 +66,14 @@ def public(module):
 
 @pytest.mark.parametrize("name", [name for module in DOCUMENTED for name in public(module)])
 @pytest.mark.filterwarnings("ignore")  # numpydoc's own
-def test_public_docstring_is_numpydocs(name):
+def test_public_docstring_passes_numpydoc_validation(name):
     ignored = IGNORED | {"PR01"} if name.rpartition(".")[2] in RESULTS else IGNORED
     errors = [error for error in require("numpydoc.validate").validate(name)["errors"] if error[0] not in ignored]
     assert not errors, f"{name}: {errors}"
 
 
 @pytest.mark.parametrize("name", [f"{m.__name__}.{name}" for m in DOCUMENTED for name in names(m)])
-def test_functions_and_classes_have_an_example_or_say_where_one_is(name):
+def test_functions_and_classes_have_or_reference_an_example(name):
     module, _, name = name.rpartition(".")
     doc = inspect.getdoc(getattr(importlib.import_module(module), name))
     assert ">>>" in doc or "See Also" in doc or name in RESULTS | {"FormatError", "Diverged"}

@@ -3,7 +3,7 @@
 from scripts import run
 
 
-def test_nothing_is_touched_beyond_the_arrays():
+def test_no_access_outside_the_arrays():
     """Arrays that end, or begin, where a page begins that may not be touched."""
     run("""
     import ctypes, itertools, mmap

@@ -216,7 +216,7 @@ def table(cells):
     )
 
 
-def test_docs_show_the_table_of_these_tests():
+def test_docs_show_the_tested_table():
     page = (Path(__file__).resolve().parent.parent / "docs" / "features.md").read_text()
     assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in page
 

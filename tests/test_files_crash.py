@@ -123,7 +123,7 @@ def outcomes(operations, target, before):
 
 
 @pytest.mark.parametrize("before", [None, OLD])
-def test_power_loss_at_any_moment_leaves_the_old_file_or_the_new(tmp_path, monkeypatch, before):
+def test_power_loss_leaves_the_old_or_the_new_file(tmp_path, monkeypatch, before):
     target = str(tmp_path / "model")
     if before is not None:
         Path(target).write_bytes(before)
@@ -175,7 +175,7 @@ def kill_during_saves(folder, n, rng):
     return broken, most, hits
 
 
-def test_a_killed_save_leaves_a_whole_file_and_at_most_one_stray_which_the_next_removes(tmp_path):
+def test_killed_save_leaves_a_complete_file_and_at_most_one_leftover(tmp_path):
     n, seed = (100 if MUST_HAVE_ALL else 12), 0
     broken, most, hits = kill_during_saves(tmp_path, n, random.Random(seed))
     assert broken == 0 and most == 1 and hits > n / 10, (broken, most, hits)
@@ -187,7 +187,7 @@ def test_a_killed_save_leaves_a_whole_file_and_at_most_one_stray_which_the_next_
 
 
 @pytest.mark.parametrize("limit", [0, 1, 1000, 50_000])
-def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, limit):
+def test_full_disk_leaves_only_the_old_file(tmp_path, limit):
     """The limit of the size of a file, at which a write fails as it does on a full disk: partly, then not at all."""
     path = tmp_path / "model"
     lf.weights.save(lf.LSTM(2, 3, seed=0), path)

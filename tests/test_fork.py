@@ -31,7 +31,7 @@ def in_child(function):
 """
 
 
-def test_child_made_by_fork_after_a_threaded_call_computes_the_same():
+def test_fork_after_a_threaded_call():
     run(
         IN_CHILD
         + """
@@ -44,7 +44,7 @@ for turn in range(10):
     )
 
 
-def test_child_made_by_fork_says_how_many_threads_it_has():
+def test_forked_child_reports_its_number_of_threads():
     """With OpenMP one; a pool starts its workers again."""
     run(
         IN_CHILD
@@ -65,7 +65,7 @@ assert in_child(uses_threads)
     )
 
 
-def test_child_made_by_fork_before_any_call_computes_the_same():
+def test_fork_before_any_call():
     run(
         IN_CHILD
         + """
@@ -75,7 +75,7 @@ assert all(results), results
     )
 
 
-def test_child_made_by_fork_during_a_call_of_another_thread_computes_the_same():
+def test_fork_during_a_call_of_another_thread():
     run(
         IN_CHILD
         + """
@@ -118,7 +118,7 @@ def test_multiprocessing_pool_works_after_a_threaded_call(method, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_fork_during_the_first_backward_leaves_no_lock_behind():
+def test_fork_during_first_backward_leaves_no_lock_held():
     run(
         IN_CHILD
         + """
@@ -137,7 +137,7 @@ assert all(results), results
     )
 
 
-def test_threads_that_meet_at_the_first_backward_get_the_same_gradients():
+def test_concurrent_first_backward_gives_the_same_gradients():
     run("""
 for turn in range(10):
     lstm = lf.LSTM(64, 64, seed=turn)
@@ -153,7 +153,7 @@ for turn in range(10):
 """)
 
 
-def test_a_fork_while_tapes_come_and_go_leaves_no_lock_behind():
+def test_fork_while_tapes_are_created_leaves_no_lock_held():
     turns = 60 if MUST_HAVE_ALL else 20
     run(
         f"TURNS = {turns}"

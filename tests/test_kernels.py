@@ -211,7 +211,7 @@ def test_activation_is_monotone_near_special_points(isa, name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype):
+def test_activation_bits_do_not_depend_on_lane_or_tail(isa, name, dtype):
     rng = np.random.default_rng(70)
     x = (4 * rng.standard_normal(160)).astype(dtype)
     x[::13] = [np.nan, np.inf, -np.inf, 0, -0.0, 100, -100, 1e-30, -1e-30, 800, -800, 30, -30]
@@ -225,7 +225,7 @@ def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_of_nothing_is_nothing(isa, name, dtype):
+def test_activation_of_empty_array(isa, name, dtype):
     assert FUNCTIONS[name](np.empty(0, dtype)).shape == (0,)
 
 
@@ -251,7 +251,7 @@ def test_activation_is_accurate_inside_a_cell(each_isa, dtype):
 
 
 @pytest.mark.parametrize("dtype, underflow", [(np.float32, -87.4), (np.float64, -708.5)])
-def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype, underflow):
+def test_cell_flushes_subnormals(isa, dtype, underflow):
     tiny = np.finfo(dtype).tiny
     x = np.array([underflow, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal, 1], dtype)
     i, f, g, o = gates_of(x)
@@ -282,7 +282,7 @@ def definition(spec):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtype):
+def test_other_activations_and_derivatives_match_reference(isa, spec, dtype):
     """Within 4 ULP, or 4 epsilon of the sizes that are added; alpha and beta are rounded to the dtype."""
     spec = (spec[0], *(float(dtype(p)) for p in spec[1:]))
     z = np.concatenate(
@@ -303,7 +303,7 @@ def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtyp
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
+def test_other_activations_propagate_nan_and_accept_infinity(isa, spec, dtype):
     z = np.array([np.nan, np.inf, -np.inf, np.nan], dtype)
     got = _core.testing.activate(spec, z)
     assert np.isnan(got[[0, 3]]).all()
@@ -313,7 +313,7 @@ def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
 
 
 @pytest.mark.parametrize("spec", [*OTHERS, ("tanh", 0, 0), ("sigmoid", 0, 0)], ids=lambda spec: spec[0])
-def test_bits_of_an_activation_do_not_depend_on_its_place_in_a_vector(isa, spec):
+def test_activation_bits_do_not_depend_on_position(isa, spec):
     z = np.random.default_rng(1).standard_normal(37).astype(np.float32)
     whole = _core.testing.activate(spec, z)
     for k in range(37):

@@ -67,7 +67,7 @@ def test_results_and_gradients_match_the_reference(isa, kind, dtype, shape):
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
-def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
+def test_bits_match_each_sequence_alone(isa, kind, structure):
     T, B = 11, 7
     module = make(kind, 5, 18, dtype=np.float32, **structure)
     rng = np.random.default_rng(3)
@@ -88,7 +88,7 @@ def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("split", ["rows", "directions", "units"])
 @pytest.mark.parametrize("structure", STRUCTURES[1::2] + [dict(num_layers=3, dropout=0.4)], ids=str)
-def test_threads_change_no_bit(some_isa, split, structure, dtype):
+def test_bits_do_not_depend_on_threads(some_isa, split, structure, dtype):
     T, B = 23, 19
     rng = np.random.default_rng(5)
     lengths = draw_lengths(rng, T, B)
@@ -110,7 +110,7 @@ def test_threads_change_no_bit(some_isa, split, structure, dtype):
 
 
 @pytest.mark.parametrize("structure", [{}, dict(num_layers=3), dict(num_layers=2, bidirectional=True)], ids=str)
-def test_order_of_the_batch_changes_no_bit_of_any_sequence(isa, structure):
+def test_bits_do_not_depend_on_batch_order(isa, structure):
     """For a random order, and for descending lengths, where the core reads and writes in place instead of copying."""
     lstm = make("lstm", 3, 20, dtype=np.float32, **structure)
     rng = np.random.default_rng(8)
@@ -196,7 +196,7 @@ def test_empty_input(kind):
             assert_same_bits(got[f"d_{state}_0"], a[f"d_{state}_n"])
 
 
-def test_steps_of_an_empty_batch_take_no_time():
+def test_steps_of_an_empty_batch_are_skipped():
     lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5)
     x = np.zeros((10**12, 0, 3))  # a millisecond a step would be thirty years
     output, _, tape = lstm.forward(x)
@@ -216,6 +216,6 @@ def test_steps_of_an_empty_batch_take_no_time():
         ([None, 1, 2], "lengths must be integers"),
     ],
 )
-def test_wrong_lengths_are_rejected_by_name(lengths, message):
+def test_invalid_lengths_raise(lengths, message):
     with pytest.raises(ValueError, match=message):
         make("lstm", 2, 3)(np.zeros((4, 3, 2)), lengths=lengths)

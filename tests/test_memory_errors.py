@@ -199,5 +199,5 @@ try_all(model, fit, check, most=150)
 
 @pytest.mark.skipif(sysconfig.get_config_var("Py_GIL_DISABLED"), reason="has no PYTHONMALLOC=malloc")
 @pytest.mark.parametrize("case", CASES)
-def test_a_failed_allocation_leaves_everything_as_it_was(failing_malloc, case):
+def test_failed_allocation_changes_nothing(failing_malloc, case):
     print(run(TRY_ALL + CASES[case], timeout=300, LD_PRELOAD=failing_malloc, PYTHONMALLOC="malloc"))

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     CONFORMANCE |= {case.name: case for case in node_cases._NodeTestCases}
 
 
-def test_conformance_cases_are_all_here():
+def test_conformance_cases_are_complete():
     assert {name for name in CONFORMANCE if "lstm" in name} == {
         f"test_lstm_{kind}"
         for kind in ("defaults", "with_initial_bias", "with_peepholes", "batchwise", "reverse", "bidirectional")
@@ -168,7 +168,7 @@ def test_omitted_outputs():
         assert_close(lf.onnx.Backend.run_model(model, case.feeds), run(model, case.feeds))
 
 
-def test_what_is_not_supported_is_refused_by_name():
+def test_unsupported_nodes_raise():
     case = Case(9, (), "forward")
     with pytest.raises(ValueError, match="activations"):
         lf.onnx.Backend.run_model(case.model(activations=["Sigmoid", "Cosine", "Tanh"]), case.feeds)
@@ -182,7 +182,7 @@ def test_what_is_not_supported_is_refused_by_name():
         lf.onnx.Backend.run_model(make_model([node], feeds, ["Y"]), feeds)
 
 
-def test_the_rest_of_a_model_runs_too():
+def test_the_rest_of_a_model_runs():
     """An LSTM between other operators, as exporters write them."""
     case = Case(10, {"bias"}, "bidirectional")
     nodes = [

@@ -129,7 +129,7 @@ def mutate_message(message, rng):
         message.ClearField(field.name)
 
 
-def test_fields_with_wrong_values(tmp_path):
+def test_invalid_field_values(tmp_path):
     rng, models = np.random.default_rng(7), samples(tmp_path)
     before, n_good = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     with warnings.catch_warnings():
@@ -143,7 +143,7 @@ def test_fields_with_wrong_values(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
 
 
-def test_every_truncation():
+def test_truncated_files():
     data = Case(4, {"bias"}, "forward").model().SerializeToString()
     assert attempt(data)
     for n in range(0, len(data), 7):
@@ -224,7 +224,7 @@ def bombs():
 
 
 @pytest.mark.parametrize("k", range(5))
-def test_decompression_bombs_are_rejected(k):
+def test_decompression_bombs_raise(k):
     nodes, arrays = list(bombs())[k]
     case = Case(8, (), "forward")
     model = case.model(nodes=nodes, initializers=arrays | {"R": case.weights["R"]})
@@ -245,7 +245,7 @@ def test_long_chains():
         lf.onnx.load(model)
 
 
-def test_functions_that_call_themselves_or_too_many():
+def test_recursive_and_deeply_nested_functions():
     def model(bodies):
         functions = [
             helper.make_function(

@@ -102,7 +102,7 @@ def test_round_trip(dynamo, tmp_path):
 
 
 @pytest.mark.parametrize("dynamo", (True, False))
-def test_a_model_around_an_lstm(dynamo):
+def test_model_around_an_lstm(dynamo):
     """By Backend, and a learned initial state that the module expands to the batch."""
 
     class Tagger(torch.nn.Module):

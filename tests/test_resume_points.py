@@ -67,7 +67,7 @@ def check(steps, path):
     return wrong
 
 
-def test_a_run_is_resumed_bit_for_bit_from_any_point(tmp_path):
+def test_run_resumes_bitwise_from_any_point(tmp_path):
     steps = range(200) if MUST_HAVE_ALL else range(1, 200, 22)
     assert EPOCHS * N_BATCHES == 200 and check(steps, tmp_path / "run") == 0
 

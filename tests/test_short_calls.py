@@ -55,7 +55,7 @@ def no_long_way(monkeypatch):
     ],
     ids=str,
 )
-def test_fast_path_gives_the_bits_of_the_slow_path(isa, kind, options, form, dtype, no_long_way):
+def test_fast_path_matches_slow_path_bitwise(isa, kind, options, form, dtype, no_long_way):
     module = make(kind, dtype, **options)
     x, state = arguments(np.random.default_rng(0), module, kind, form)
     states = [None, state] + ([(state[0], None), (None, state[1])] if kind != "rnn" else [])
@@ -112,7 +112,7 @@ def test_unusual_lengths_use_the_slow_path():
     )  # no sequences: no memory for so many steps
 
 
-def test_the_order_of_lengths():
+def test_lengths_order():
     rng = np.random.default_rng(0)
     for B, T in ((1, 0), (1, 7), (40, 5), (5, 400)):
         lengths = rng.integers(0, T + 1, B)

@@ -29,7 +29,7 @@ def test_c_core_does_not_use_python_or_numpy():
         assert not re.search(r"#\s*include\s*[<\"](Python|numpy)", text), path
 
 
-def test_openmp_fork_and_instructions_are_each_in_one_place():
+def test_openmp_fork_and_intrinsics_are_each_in_one_file():
     places = {
         r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
         r"pthread": "system.",
@@ -40,7 +40,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
         assert found and all(path.startswith(place) for path in found), f"{pattern}: {found}"
 
 
-def test_c_core_names_are_not_built_by_macros():
+def test_c_core_names_are_not_generated_by_macros():
     """Tools can follow the names: macros form only the symbols that are linked once per dtype."""
     codes = "".join(code for _, code, _ in c_sources())
     assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
@@ -85,7 +85,7 @@ def test_build_flags_are_portable_and_keep_ieee_arithmetic():
     assert all("-ffp-contract=off" in unit.flags for unit in units())
 
 
-def test_sources_have_no_leftovers():
+def test_sources_have_no_todo_markers():
     for path, _, text in c_sources():
         assert not re.search(r"#\s*if\s+0\b|TODO|FIXME|XXX", text), path
     for path in (*ROOT.glob("lstm_fast/**/*.py*"), *ROOT.glob("tests/*.py"), ROOT / "setup.py"):

@@ -54,7 +54,7 @@ def test_weights_are_packed_once_for_forward_and_once_for_backward():
     ids=str,
 )
 @pytest.mark.parametrize("is_ragged", [False, True])
-def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is_ragged):
+def test_inference_memory_does_not_grow_with_steps(options, per_step, is_ragged):
     """But what one layer of two directions hands to the next: the second direction needs the end of the sequence."""
     lstm = lstm_fast.LSTM(3, 40, **options)
 
@@ -72,7 +72,7 @@ def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is
 @pytest.mark.parametrize(
     "options, layers", [(dict(), 1), (dict(num_layers=3), 3), (dict(bidirectional=True), 2)], ids=str
 )
-def test_training_holds_six_numbers_a_unit_and_step(options, layers):
+def test_training_stores_six_values_per_unit_and_step(options, layers):
     T, B, H = 500, 8, 64
     lstm, x = lstm_fast.LSTM(16, H, **options), np.zeros((T, B, 16), np.float32)
     tape = lstm.forward(x)[2]

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no threads 
 
 
 @pytest.mark.parametrize("flags", light(SANITIZERS, SANITIZERS[:1]), ids=str)
-def test_teams_exchange_numbers_without_races(flags, tmp_path):
+def test_teams_have_no_data_races(flags, tmp_path):
     """The pool; OpenMP's own synchronization is invisible to ThreadSanitizer."""
     if not accepts(*flags):
         pytest.skip(f"{compiler()} has no {flags}")
@@ -50,7 +50,7 @@ def backend(request):
 
 @pytest.mark.parametrize("num_layers, T, B, dropout", [(2, 30, 7, 0), (3, 47, 40, 0.3), (4, 600, 1, 0)])
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
-def test_every_back_end_gives_the_same_bits(backend, split, num_layers, T, B, dropout):
+def test_backends_agree_bitwise(backend, split, num_layers, T, B, dropout):
     """Chunks of one and of several blocks of steps, an odd length in the middle of which both directions meet."""
     lstm = make("lstm", 5, 33, num_layers=num_layers, bidirectional=split == "directions", dropout=dropout)
     a = draw(np.random.default_rng(3), lstm, T, B)

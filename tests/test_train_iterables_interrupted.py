@@ -73,7 +73,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_an_abandoned_thread_reads_no_further_and_gives_nothing_to_a_later_call(tmp_path, resumed):
+def test_abandoned_thread_stops_reading(tmp_path, resumed):
     interrupted(
         f"""
 resumed, path = {resumed}, {str(tmp_path / "run")!r}
@@ -112,7 +112,7 @@ assert fit([(X, Y + 1)] * 3).loss == loss and np.isfinite(loss).all()
     )
 
 
-def test_a_call_within_the_handler_of_an_interrupt_ends_its_thread():
+def test_call_in_an_interrupt_handler_ends_its_thread():
     run(
         PRELUDE
         + """

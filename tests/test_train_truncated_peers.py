@@ -14,7 +14,7 @@ N, T, I, H, LR = 5, 19, 3, 4, 0.3
 X, Y = rng.standard_normal((N, T, I)), rng.standard_normal((N, T, 1))
 
 
-def test_parameters_are_those_of_a_loop_with_detach():
+def test_parameters_match_a_loop_with_detach():
     """Rows of a batch process series of different lengths one after the other; in PyTorch each is a separate loop."""
     lengths, truncate, burn_in, n_rows = [19, 8, 13, 2, 16], 5, 2, 2
     model = SequenceModel(lf.LSTM(I, H, 2, batch_first=True, dtype=np.float64, seed=0), 1, "all", seed=0)
@@ -65,7 +65,7 @@ def test_parameters_are_those_of_a_loop_with_detach():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_parameters_are_those_of_a_stateful_layer_of_keras():
+def test_parameters_match_a_stateful_keras_layer():
     keras = require("keras")
     truncate = 6
 

@@ -157,7 +157,7 @@ def test_float32_is_near_float64(isa, options):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_gradients_are_those_of_complex_steps(seed):
+def test_gradients_match_complex_steps(seed):
     """The derivative along a random direction of everything at once, from one complex evaluation of the definition."""
     rng = np.random.default_rng(seed)
     kind = "lstm" if seed % 4 else "tanh"
@@ -233,7 +233,7 @@ def module_of(arrays, config, dtype):
 
 
 @pytest.mark.parametrize("file, case", cases(TORCH))
-def test_matches_frozen_pytorch(isa, file, case):
+def test_matches_stored_pytorch_results(isa, file, case):
     arrays, config = frozen(file, case)
     dtype = np.float32 if config.get("dtype") == "float32" else np.float64
     module = module_of(arrays, config, dtype)
@@ -247,7 +247,7 @@ def test_matches_frozen_pytorch(isa, file, case):
 
 
 @pytest.mark.parametrize("file, case", cases(ONNX))
-def test_matches_frozen_onnx_runtime(isa, file, case):
+def test_matches_stored_onnx_runtime_results(isa, file, case):
     arrays, config = frozen(file, case)
     module = module_of(arrays, config, np.float32)
     output, (h_n, c_n) = module(arrays["x"], (arrays.get("h_0"), arrays.get("c_0")), lengths=config.get("lengths"))
