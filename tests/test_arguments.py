@@ -48,7 +48,7 @@ def test_wrong_shape_raises_with_expected_and_given_shape(kind):
     a = arguments(module)
     for name, value in a.items():
         for shape in wrong_shapes(value.shape, free=(0, 1) if name == "x" else ()):
-            # Without a batch axis x is (T, I): another right shape.
+            # (T, I) is a valid shape too: an unbatched x.
             if shape == value.shape or (name == "x" and len(shape) == 2 and shape[-1] == I):
                 continue
             with pytest.raises(ValueError) as caught:
@@ -121,7 +121,7 @@ def test_wrong_type_raises(kind):
     a = arguments(module)
     for name, value in a.items():
         for wrong in wrong_types(value):
-            if wrong is not None or name == "x":  # elsewhere None stands for zero
+            if wrong is not None or name == "x":  # elsewhere None means zero
                 with pytest.raises((TypeError, ValueError), match=f"^{name} must .*got"):
                     call(module, a | {name: wrong})
 

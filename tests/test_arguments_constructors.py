@@ -94,7 +94,7 @@ def test_number_of_threads_must_be_a_positive_integer():
 
 
 def assert_fails_cleanly(code):
-    """Runs code, with at most 3 GB, that must end in MemoryError or ValueError and leave the library usable."""
+    """Run code with at most 3 GB: it must raise MemoryError or ValueError and leave the library usable."""
     script = textwrap.dedent("""
         import resource, numpy as np, lstm_fast as lf
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))

@@ -1,4 +1,4 @@
-"""Masked and ragged arrays are refused by name in every argument: NumPy would drop the mask without a word."""
+"""Masked and ragged arrays raise in every argument, because NumPy would silently drop the mask."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def lstm(seed=0):
 
 
 def calls():
-    """(name of the argument, a good value, a call with it)."""
+    """Yield (name of the argument, a valid value, a call with it)."""
     network, fleet = lstm(), lf.Fleet([lstm(k) for k in range(K)])
     last, steps = (lf.train.SequenceModel(network, 1, readout, seed=0) for readout in ("last", "all"))
     stream, streams = network.stream(B), fleet.stream(B)

@@ -1,4 +1,4 @@
-"""benchmarks/compare.py: its shapes, bars, verdict.verdicts and tables. Never how long anything takes."""
+"""benchmarks/compare.py: its shapes, bars, verdicts and tables. No timings are asserted."""
 
 import json
 import sys

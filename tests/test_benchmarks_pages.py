@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md from result files that have formats of fewer bits."""
+"""The tables of docs/performance.md from result files with low-precision formats."""
 
 import json
 import sys

@@ -41,14 +41,14 @@ def test_gradients_are_close_to_those_in_float64(option):
     got = bfloat16_cases.expect(module, a, run, activate=reference.exact_activation)
     for name, want in expect(module, a, run).items():
         assert got[name].dtype == np.float32
-        # Units at a bound may be on its other side; norms of small rows multiply errors.
+        # Units near a bound may fall on its other side; norms of small rows amplify errors.
         limit = {"gate_clip": 0.1, "layer_norm": 0.1}.get(option, 0.01)
         assert not want.any() or norm_of_difference(got[name], want) < limit, name
 
 
 @pytest.fixture
 def float32_products(monkeypatch):
-    """The reference with the products of the float32 kernels in place of those in bfloat16; all else is the same."""
+    """The reference with bfloat16 products replaced by those of the float32 kernels; nothing else changes."""
 
     def product_of_gates(d, weight):
         order = np.arange(d.shape[1]).reshape(4, -1).T.ravel()  # unit by unit

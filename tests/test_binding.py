@@ -54,7 +54,7 @@ def test_mismatched_gradients_raise():
         _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
 
 
-# ---- whatever Python says --------------------------------------------------------------------------------------------
+# ---- attributes changed from Python ----------------------------------------------------------------------------------
 
 SIZES = """
 from lstm_fast import _core
@@ -195,7 +195,7 @@ for of in attributes:
     for call in calls:
         try:
             call(lie(**of))
-        except Exception:  # an error is an error; what must not be is a crash
+        except Exception:  # any error is acceptable, a crash is not
             n_refused += 1
 assert n_refused
 two = lf.LSTM(8, 8, 2, seed=0)

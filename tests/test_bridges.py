@@ -20,7 +20,7 @@ LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL, QUANTIZED = (
     f"test_onnx_{name}.py::test_"
     for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external", "quantized")
 )
-# By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
+# By feature and column: a prefix of the names of its tests, after "refused" if they expect an error that
 # names what is not supported. A missing column means that the feature does not apply to it.
 OF_ONNX = {
     "`direction`: forward, bidirectional": {
@@ -216,7 +216,7 @@ def prose():
 
 @needs("h5py", "keras")  # which the tests of Keras import
 def test_tables_name_existing_tests():
-    """Whether these pass is their own matter."""
+    """Whether they pass is not checked here."""
     starts = []
     assert PAGE.read_text(encoding="utf-8") == prose() + MARKER + markdown(lambda start: not starts.append(start))
     for start in starts:
@@ -250,7 +250,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("bridge", ["onnx", "keras", "explain"])
 def test_unsupported_new_option_raises(bridge, monkeypatch, tmp_path):
-    """An option added to LSTM must be supported by name, or is an error where it has another value than its default."""
+    """An option added to LSTM raises unless it is on the bridge's list of supported ones or has its default value."""
     if bridge != "explain":
         require(bridge)
     import lstm_fast as lf

@@ -1,4 +1,4 @@
-"""The C core as a library: built and installed by CMake, used from C and C++, silent in a step."""
+"""The C core as a library: built and installed by CMake, used from C and C++; a step makes no system calls."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Copies of the checkout hold its sources and nothing else that lies in the folder."""
+"""Copies of the checkout contain its sources and no other files of the folder."""
 
 import subprocess
 

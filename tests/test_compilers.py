@@ -45,7 +45,7 @@ def test_c_core_compiles_without_a_warning(compiler):
 @heavy
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_each_file_of_the_c_core_compiles_alone(compiler):
-    """As an editor opens it: nothing included before, no flags but those of isas.h for what names its instructions."""
+    """As in an editor: nothing is included before, and only units of an instruction set get its flags."""
     folders = ("kernels", "kernels/formats")
     vectors = {ROOT / f"csrc/{folder}/vector/{isa.name}.h": isa for isa in read_isas() for folder in folders}
     sources = []
@@ -81,7 +81,7 @@ X86_ISAS = {"portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf1
     ],
 )
 def test_kernels_match_the_target_platform(platform, expected):
-    """_PYTHON_HOST_PLATFORM is how a cross build names it; the machine that builds may be another one."""
+    """_PYTHON_HOST_PLATFORM names the target of a cross build."""
     code = "from units import isas; print(*[isa.name for isa in isas()])"
     environment = {**os.environ, "_PYTHON_HOST_PLATFORM": platform}
     command = [sys.executable, "-c", code]

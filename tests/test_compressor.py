@@ -1,4 +1,4 @@
-"""examples/compressor.py: packed here, unpacked on another instruction set with two threads, equal to the byte."""
+"""examples/compressor.py: packed here, unpacked with another instruction set and two threads; the bytes are equal."""
 
 import importlib
 import math

@@ -180,9 +180,9 @@ def test_subnormals_are_zero_and_nan_stays_in_its_sequence(any_isa):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_gradient_norms_are_within_1_percent_of_float32(option):
-    """With initial weights, but norms at which gradients do not grow from step to step: errors would with them.
+    """With initial weights scaled so that gradients, and hence errors, do not grow from step to step.
 
-    Where gates are clipped, a unit may be on the other side of its bound: 2 %, as for float32 with rounded weights.
+    With clipped gates, units may fall on the other side of the bound: 2 %, as for float32 with rounded weights.
     """
     options, limit = OPTIONS[option], 0.02 if option in ("gate_clip", "all") else 0.01
     for structure in (dict(num_layers=1 + ("dropout" in options)), STACK):

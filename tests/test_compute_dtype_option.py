@@ -48,7 +48,7 @@ def test_edited_parameters_are_rounded():
         p["weight_hh_l0"][...] *= 2
     assert (lstm(x)[0][1:] != before[1:]).any()
     assert_same_bits(lstm(x)[0], lstm.quantized("bfloat16")(x)[0])
-    assert_same_bits(lstm.backward(tape, np.ones_like(before)).flat, want.flat)  # with the weights of its forward call
+    assert_same_bits(lstm.backward(tape, np.ones_like(before)).flat, want.flat)  # uses the weights of its forward call
 
 
 def test_tapes_with_and_without_the_option_are_not_interchangeable():

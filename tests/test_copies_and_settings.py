@@ -1,4 +1,4 @@
-"""Copies do not share what training or steps change; invalid settings of fit are refused by name."""
+"""Copies share no state that training or steps modify; invalid settings of fit raise."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""lf.dask: predictions for arrays, bags and frames of Dask, and for iterators of frames, as without."""
+"""lf.dask: predictions for arrays, bags and frames of Dask, and for iterators of frames, are those without Dask."""
 
 import pickle
 
@@ -41,7 +41,7 @@ def test_arrays_are_predicted_by_chunk(tmp_path, readout, batch_first, has_lengt
     assert lazy.shape == expected.shape and lazy.dtype == expected.dtype
     assert (7, 7, 6) in lazy.chunks
     result = lazy.compute()
-    if readout == "all" and has_lengths:  # what stands in the padding depends on the batch
+    if readout == "all" and has_lengths:  # predictions in the padding depend on the batch
         padding = np.arange(6) >= lengths[:, None]
         for rows in (result, expected):
             (rows if batch_first else rows.swapaxes(0, 1))[padding] = 0
@@ -136,7 +136,7 @@ def test_iterator_functions_fit_spark_and_ray(tmp_path):
     function = pickle.loads(pickle.dumps(lf.dask.frames(path, keep=["site"])))
     frames = iter([frame[:9].reset_index(drop=True), frame[9:9], frame[9:]])
     results = function(frames)
-    assert iter(results) is results and next(frames).shape[0] == 9  # lazily: nothing was taken yet
+    assert iter(results) is results and next(frames).shape[0] == 9  # lazy: nothing has been consumed yet
     joined = pd.concat(results)
     assert_same_bits(joined.iloc[:, 1:].to_numpy(), function.predict(frame[9:]).iloc[:, 1:].to_numpy())
 

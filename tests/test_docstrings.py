@@ -19,7 +19,7 @@ MODULES = sorted(one.name for one in pkgutil.walk_packages(lf.__path__, "lstm_fa
 # RT04), summaries with a plural noun (SS05), a named return value with its name (RT02).
 IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 
-# Users get these, but do not make them: arguments of their constructors are no part of the interface.
+# Users receive these but do not create them: their constructors are not public.
 RESULTS = {"Tape", "FleetTape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
 DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]
 DOCUMENTED += [getattr(lf, name) for name, package in NEEDS.items() if not missing([package])]

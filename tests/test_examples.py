@@ -1,4 +1,4 @@
-"""The examples on several seeds, in a quick setting where they are long, held to their scores.
+"""The examples reach their scores on several seeds; long ones run in a quick setting.
 
 examples/RESULTS.md has the full ones.
 """
@@ -19,7 +19,7 @@ SEEDS = (0, 1, 2) if MUST_HAVE_ALL else (0,)  # one in the light suite
 
 @pytest.fixture
 def example(monkeypatch):
-    """An example by name, imported as it is when run: with its folder on the path."""
+    """Import an example by name, with its folder on the path, as when it is run."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return importlib.import_module
 
@@ -42,7 +42,7 @@ def test_sunspot_forecast_beats_persistence_and_matches_ar(example, capsys):
     assert np.round(sunspots.baselines(), 2).tolist() == [30.44, 17.78]
     assert 15 < sunspots.main([]) <= 19
     assert "AR(11) 17.78" in capsys.readouterr().out
-    assert sunspots.run(0, epochs=1)[0] > 30  # and it is the training that does it
+    assert sunspots.run(0, epochs=1)[0] > 30  # without training, the error is larger
 
 
 @needs("aeon")

@@ -1,4 +1,4 @@
-"""Examples that need PyTorch; and the twin that examples/results.py times trains the same in PyTorch."""
+"""Examples that need PyTorch; the twin timed by examples/results.py trains the same model in PyTorch."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""lf.explain: what the page consists of, its size, its arguments, and its formulas under node."""
+"""lf.explain: contents and size of the page, arguments, and its formulas under Node.js."""
 
 import base64
 import json
@@ -204,7 +204,7 @@ def test_infinite_parameters_raise(tmp_path):
         lf.explain.html(lstm, np.zeros((4, 1)), tmp_path / "page.html")
 
 
-# ---- the formulas under node -----------------------------------------------------------------------------------------
+# ---- the formulas under Node.js --------------------------------------------------------------------------------------
 
 DRIVER = """
 const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));

@@ -1,4 +1,4 @@
-"""lf.explain in a headless Chromium: clicked and looked at; its numbers are compared with the library's."""
+"""lf.explain in a headless Chromium: interaction and appearance; its values are compared with the library's."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_given_state_is_the_initial_state(show):
     np.testing.assert_allclose(values(browser, "c"), lstm.trace(x, tuple(state)).c[0, 0, :, 0], atol=1e-12)
 
 
-# ---- from far to one multiplication ----------------------------------------------------------------------------------
+# ---- from the overview to one multiplication -------------------------------------------------------------------------
 
 
 def test_click_on_a_map_selects_step_and_unit(show):
@@ -141,7 +141,7 @@ EXPLAINED = """(() => {
 })()"""
 
 
-# ---- everyone --------------------------------------------------------------------------------------------------------
+# ---- accessibility ---------------------------------------------------------------------------------------------------
 
 
 def test_focusable_elements_have_names(show):
@@ -180,7 +180,7 @@ def test_dark_light_and_print_styles(show):
 
 @heavy
 def test_sign_is_visible_in_grayscale(show):
-    """Hatching: along a negative cell lightness varies, along a positive one it does not."""
+    """Hatching: lightness varies along a negative cell, not along a positive one."""
     browser = show(lf.LSTM(1, 1, dtype=np.float64), np.zeros((4, 1)))
     spread = browser.evaluate("""(() => {
       lstmFast.setNumber({name: "c", t: 0, k: 0}, -1);

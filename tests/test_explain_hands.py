@@ -1,4 +1,4 @@
-"""Hands on lf.explain in a headless Chromium: dragged, held and trained as in the library."""
+"""Interactive edits of lf.explain in a headless Chromium: dragging, fixing and training match the library."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from lstm_fast.tour.unit import company_values, make_unit
 pytestmark = needs_browser
 
 
-# ---- hands on --------------------------------------------------------------------------------------------------------
+# ---- edits -----------------------------------------------------------------------------------------------------------
 
 
 def test_dragging_a_weight_matches_the_library(show):
@@ -105,7 +105,7 @@ def test_gradient_at_step_1(show):
     set_step(browser, 0, 2)
     _, _, tape = lstm.forward(x[:, 0])
     d_c = np.eye(explain_cases.H)[2][None]
-    browser.evaluate("new Promise((done) => setTimeout(done, 200))")  # it follows when nothing is dragged
+    browser.evaluate("new Promise((done) => setTimeout(done, 200))")  # it updates when nothing is dragged
     assert number(browser.text("#reach-first")) == pytest.approx(
         lstm.backward(tape, None, (None, d_c)).d_c_0[0, 2], rel=6e-3
     )

@@ -83,7 +83,7 @@ def test_signals_during_saves_are_keyboard_interrupts(tmp_path):
                 while True:
                     lf.weights.save(small, "model")
             except KeyboardInterrupt:
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the next one may come during the print
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # another signal may arrive during the print
                 print(os.listdir("."))
         lf.weights.load("model")
         """
@@ -125,7 +125,7 @@ def test_missing_folder_is_reported_with_the_target_path(tmp_path):
         write_atomically(tmp_path, NEW)
 
 
-# ---- strays --------------------------------------------------------------------------------------------------------
+# ---- leftover temporary files --------------------------------------------------------------------------------------
 
 
 def test_next_save_removes_leftovers_of_a_killed_one(tmp_path):

@@ -66,7 +66,7 @@ def is_found(data):
 
 
 def found(data):
-    """(number of single-bit flips that are found, number of truncations that are found)"""
+    """Return (number of detected single-bit flips, number of detected truncations)."""
     flips = 0
     for n in range(len(data)):
         for bit in range(8):

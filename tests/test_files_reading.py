@@ -1,4 +1,4 @@
-"""Which files are read at all: regular ones."""
+"""Only regular files are read."""
 
 import os
 import time

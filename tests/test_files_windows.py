@@ -1,4 +1,4 @@
-"""Files on Windows, which has neither fcntl nor some of the flags and functions of os: played here in another process.
+"""Files on Windows, which lacks fcntl and some flags and functions of os: simulated here in another process.
 
 (docs/install.md says how the wheel itself was run.)
 """

@@ -50,7 +50,7 @@ SIZES_OF_LANES = [
     (33, 540, 1, 2, 2),  # several chunks of steps
     (16, 5, 3, 1, 2),  # groups and single models
     (19, 3, 2, 3, 8),
-    (16, 3, 7, 9, 12),  # four rows at a time, two and one; transposes with a rest
+    (16, 3, 7, 9, 12),  # blocks of four rows, two and one; transposes with a remainder
     (17, 2, 5, 17, 24),
     (18, 2, 9, 8, 16),
 ]

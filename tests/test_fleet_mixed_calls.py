@@ -1,4 +1,4 @@
-"""Fleets whose calls differ from one to the next, and models put into a fleet: each has the bits it has alone."""
+"""Fleets with varying calls, and models put into a fleet: each matches the model alone bitwise."""
 
 import copy
 
@@ -8,7 +8,7 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.modules.reverse import ReverseLSTM
 
-K = 35  # two groups of lanes, and three models alone
+K = 35  # two vectors of models, and three that run alone
 
 
 def assert_alone(fleet, x, **options):

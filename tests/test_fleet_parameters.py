@@ -118,3 +118,23 @@ def test_streams(options):
     assert same(stream.block(x[:, 3:7]), y)
     stream.refresh()
     assert not same(stream.step(x[:, 7]), pickled.step(x[:, 7]))
+
+
+def test_pickled_stream_has_parameters_and_states_of_the_same_moment():
+    fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(2)])
+    stream, x = fleet.stream(), np.ones((2, 3), np.float32)
+    other = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in (7, 8)]).stream()
+    other.step(x)
+
+    class LateLock:
+        """Another thread has changed the stream just before this one acquires the lock."""
+
+        def __enter__(self):
+            stream._version, stream._h, stream._c = other._version, other._h, other._c
+
+        def __exit__(self, *error):
+            pass
+
+    stream._lock = LateLock()
+    _, (_, _, flat, snapshot) = stream.__reduce__()
+    assert same(flat, other._version.flat) and same(snapshot.h, other._h)

@@ -1,4 +1,4 @@
-"""Child processes of fork compute, whatever other threads did at the time. Scripts run in separate processes."""
+"""Forked child processes compute, whatever other threads were doing. Scripts run in separate processes."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_forked_child_reports_its_number_of_threads():
 n = lf.get_num_threads()
 of_child = 1 if lf.info()["threads"] == "openmp" else n
 assert in_child(lambda: lf.get_num_threads() == of_child)
-lf._core.testing.use_split("rows")  # a team, also while other processes keep the processors busy
+lf._core.testing.use_split("rows")  # a team, even if other processes keep the processors busy
 busy(3)
 n_tasks = lambda: len(os.listdir("/proc/self/task"))
 def uses_threads():
@@ -124,7 +124,7 @@ def test_fork_during_first_backward_leaves_no_lock_held():
         + """
 results = []
 for turn in range(6):
-    lstm = lf.LSTM(1024, 1024, seed=turn)  # packing it for backward takes a while, without the GIL
+    lstm = lf.LSTM(1024, 1024, seed=turn)  # packing for backward takes a while and releases the GIL
     output, _, tape = lstm.forward(np.ones((1, 1, 1024), np.float32))
     backward = lambda: lstm.backward(tape, output, num_threads=1).flat
     other = threading.Thread(target=backward)

@@ -1,4 +1,4 @@
-"""The reference of the formats: float32 arithmetic against fractions, rounding, products, layers against by-hand loops.
+"""The reference of the formats: float32 arithmetic against fractions, rounding, products, layers, explicit loops.
 
 That the library's kernels have these bits is tested in test_quantized.py; those of float32 and float16, here.
 """
@@ -44,7 +44,9 @@ def test_fma_rounds_once_even_at_float64_ties():
     c = np.ldexp(a.astype(np.float64) * b, rng.integers(-40, 41, 4000)).clip(-1e38, 1e38)
     c = float32.flush(c)
     c[::3] = -float32.multiply(a, b)[::3]  # cancellation
-    a[1::5] = rng.integers(1, 2**24, 800)  # just above and below the middle between two float32, by 2^-47 of them
+    a[1::5] = rng.integers(
+        1, 2**24, 800
+    )  # just above and below the midpoint of two float32 numbers, by a relative 2^-47
     b[1::5] = 2.0**-24 * (1 + rng.integers(-1, 2, 800) * 2.0**-23)
     c[1::5] = rng.integers(2**23, 2**24, 800)
     as_fractions = [[Fraction(float(v)) for v in array] for array in (a, b, c)]
@@ -118,7 +120,7 @@ def test_each_row_has_its_scale():
     q, scale = reference.quantize_rows(w)
     assert q.dtype == np.int8 and scale.dtype == np.float32
     assert q.tolist() == [[127, -63, 0], [0, 0, 0], [0, 0, 0], [127, -127, 0]] or q[0].tolist() == [127, -64, 0]
-    assert scale[1] == 0 and scale[2] == 0  # of zeros; it would be subnormal
+    assert scale[1] == 0 and scale[2] == 0  # a row of zeros; a scale that would be subnormal
     rng = np.random.default_rng(3)
     w = rng.standard_normal((50, 70)).astype(np.float32)
     q, scale = reference.quantize_rows(w)

@@ -34,7 +34,7 @@ def test_same_words_one_by_one_and_batched(example, monkeypatch, capsys):
 
 
 def test_readings_come_from_the_network(example):
-    """Without its weights it says something else."""
+    """Without the weights, the readings differ."""
     fast = example.Fast()
     right = fast(example.EXAMPLE)
     with fast.lstm.edit() as p:

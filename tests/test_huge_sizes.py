@@ -1,4 +1,4 @@
-"""Arguments of enormous sizes, which broadcasting makes from one number: an error at once, whatever their type."""
+"""Huge arguments, broadcast from one number: they raise immediately, whatever their type."""
 
 from scripts import run
 

@@ -23,7 +23,7 @@ def pair(kind, n, H, options, **arguments):
 
 
 def one_hot(x, n, dtype):
-    """Vectors of symbols; of those out of range, NaN."""
+    """One-hot vectors of symbols; NaN for those out of range."""
     vectors = np.full((*np.shape(x), n), np.nan, dtype)
     valid = (x >= 0) & (x < n)
     vectors[valid] = np.eye(n, dtype=dtype)[x[valid]]

@@ -1,4 +1,4 @@
-"""index_input in models, files and other libraries: supported, or refused by name."""
+"""index_input in models, files and other libraries: supported, or an error that names it."""
 
 import pickle
 

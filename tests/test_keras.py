@@ -58,7 +58,7 @@ def test_feature(tmp_path, feature, column):
         assert_same(got(x)[0], outputs(layer, x))
 
 
-# ---- what a call of Keras returns ----
+# ---- results of a call ----
 
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
@@ -119,7 +119,7 @@ def test_merge_modes_follow_from_concatenated_directions(mode, merge):
 
 
 def nested():
-    """An LSTM at every place where Keras lets one be."""
+    """A model with an LSTM wherever Keras allows one."""
     sequence = layers.Input((None, I))
     h = lstm(name="first")(sequence)
     h = layers.Bidirectional(lstm(), name="two")(h)
@@ -145,7 +145,7 @@ def files(tmp_path_factory):
 
 
 def lstm_layers(model):
-    """{name: layer} of a model's LSTMs, inner ones by their way."""
+    """{name: layer} of a model's LSTMs; inner ones have their path as name."""
     found = {}
     for layer in model.layers:
         if type(layer).__name__ in ("LSTM", "RNN", "Bidirectional"):
@@ -273,7 +273,7 @@ def test_missing_package_is_named(monkeypatch, package, call, words):
 
 
 def test_round_trip_with_every_keras_option():
-    """Two biases become one: else the bits are the same."""
+    """Two biases become one; apart from that, the bits are the same."""
     network = lf.LSTM(
         I,
         H,

@@ -1,4 +1,4 @@
-"""Damaged and hostile files of Keras: an LSTM or a FormatError."""
+"""Damaged and malicious Keras files give an LSTM or a FormatError."""
 
 import io
 
@@ -42,7 +42,7 @@ def huge(h5):
 
 
 def outside(h5):
-    """Numbers that lie in another file."""
+    """Data stored in another file."""
     del h5[CELL + "/0"]
     h5.create_dataset(CELL + "/0", (I, 4 * H), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def as_keras_2(path, version, change=lambda config: config):
-    """Makes an .h5 file of Keras 3 one of Keras 2: names in bytes that end in :0, a changed configuration."""
+    """Convert an .h5 file of Keras 3 to Keras 2: names in bytes that end in :0, an older configuration."""
     with h5py.File(path, "r+") as h5:
         h5.attrs["keras_version"] = version
         h5.attrs["model_config"] = json.dumps(change(json.loads(h5.attrs["model_config"]))).encode()

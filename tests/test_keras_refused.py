@@ -1,4 +1,4 @@
-"""Refusals of lf.keras, by name: unsupported layers, options that Keras lacks, masks that are not lengths."""
+"""Errors of lf.keras: unsupported layers, options that Keras lacks, masks that are not lengths."""
 
 import numpy as np
 import pytest

@@ -61,7 +61,7 @@ def assert_accurate(name, x, got=None, want=None):
 
 
 def assert_monotone(x, got):
-    """The result is monotone in x; without a fused multiply-add it may fall by one ULP."""
+    """Check that the result is monotone in x; without a fused multiply-add it may decrease by one ULP."""
     x, got = x[~np.isnan(x)], got[~np.isnan(x)]
     rising = got[np.argsort(x, kind="stable")]
     allowed = 0 if has_fma() else np.spacing(np.abs(rising[1:]))
@@ -69,7 +69,7 @@ def assert_monotone(x, got):
 
 
 def special_points(dtype):
-    """Numbers near points where something changes: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
+    """Numbers near critical points: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
     info = np.finfo(dtype)
     points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
     points += [
@@ -133,7 +133,7 @@ def nearest_of_range(name, x):
 
 
 def is_clearly_accurate(name, got, want):
-    """Whether assert_accurate would pass, by few operations; False can mean that it needs a closer look."""
+    """A cheap sufficient condition for assert_accurate; False is inconclusive."""
     exponents = want.view(np.int64) & np.float64(np.inf).view(np.int64)
     ulps = np.maximum(exponents.view(np.float64), np.finfo(np.float32).tiny) * np.finfo(np.float32).eps
     difference = got - want
@@ -143,7 +143,7 @@ def is_clearly_accurate(name, got, want):
 
 
 def assert_monotone_neighbors(x, got):
-    """As assert_monotone, for numbers that rise or fall, as they do in the order of their bits; return the last."""
+    """Like assert_monotone, for numbers in the order of their bits; return the last one."""
     for before, after in ((0, 1), (1, 0)):
         low, high = slice(before, len(x) - after), slice(after, len(x) - before)
         if (x[high] > x[low]).all() and (got[high] >= got[low]).all():

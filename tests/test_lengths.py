@@ -8,7 +8,7 @@ from lstm_fast import _core, reference
 from module_cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
-# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product takes.
+# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product.
 SHAPES = [
     (1, 1, 3, 5),
     (3, 2, 3, 7),
@@ -35,7 +35,7 @@ def padding(lengths, T):
 
 
 def poisoned(rng, a, lengths):
-    """The arguments with garbage in all padding."""
+    """The arguments with poisoned padding."""
     is_padding, changed = padding(lengths, len(a["x"])), dict(a)
     for name in ("x", "d_output"):
         changed[name] = a[name].copy()
@@ -50,7 +50,7 @@ def test_results_and_gradients_match_the_reference(isa, kind, dtype, shape):
     T, B, I, H = shape
     rng = np.random.default_rng([*shape, KINDS.index(kind)])
     if kind in ("relu", "identity") and T > 20:
-        T = 20  # such a network may overflow
+        T = 20  # longer sequences may overflow in such a network
     module = make(kind, I, H, dtype=dtype, **STRUCTURES[(T + B + KINDS.index(kind)) % len(STRUCTURES)])
     a, lengths = draw(rng, module, T, B), draw_lengths(rng, T, B)
     want = expect(module, a, lengths=lengths)
@@ -198,7 +198,7 @@ def test_empty_input(kind):
 
 def test_steps_of_an_empty_batch_are_skipped():
     lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5)
-    x = np.zeros((10**12, 0, 3))  # a millisecond a step would be thirty years
+    x = np.zeros((10**12, 0, 3))  # at one millisecond per step this would take thirty years
     output, _, tape = lstm.forward(x)
     assert lstm(x)[0].shape == lstm(x, lengths=[])[0].shape == output.shape == (10**12, 0, 10)
     assert lstm.backward(tape, output).d_x.shape == x.shape

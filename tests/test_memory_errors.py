@@ -38,7 +38,7 @@ def attempt(n, move, subject):
     try:
         arm(n)
         return move(subject), disarm()
-    except Exception as error:  # not always a MemoryError: NumPy and pickle have their own
+    except Exception as error:  # not always a MemoryError: NumPy and pickle raise their own
         kinds.add(type(error).__name__)
         return None, disarm()
     finally:

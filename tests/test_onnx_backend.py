@@ -19,7 +19,7 @@ import lstm_fast as lf
 from onnx_cases import DIRECTIONS, OPTIONS, OUTPUTS, Case, assert_close, make_model, quantized_case, run
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of cases of other operators, which onnx makes on the way
+    warnings.simplefilter("ignore")  # from cases of other operators, which onnx also creates
     CONFORMANCE = {case.name: case for case in collect_testcases("LSTM")}
     node_cases._TargetOpType = "RNN"  # cases are collected as their modules are imported
     importlib.reload(node_cases.rnn)
@@ -91,7 +91,7 @@ def test_states_of_each_sequence_and_weights_as_inputs():
     prepared = lf.onnx.Backend.prepare(model)
     for _ in range(2):
         assert_close(prepared.run(feeds), run(model, feeds))
-        feeds["W"] *= -0.5  # in place: the second run must not use what the first made of it
+        feeds["W"] *= -0.5  # in place: the second run must not reuse weights cached by the first
 
 
 @pytest.mark.parametrize("dtype", (np.float16, np.float64))
@@ -152,7 +152,7 @@ def test_interface():
 
 
 def test_dynamic_quantize_lstm():
-    """Against ONNX Runtime with the dequantized weights, and nearly its own operator, which rounds x and h too."""
+    """Compared with ONNX Runtime on dequantized weights and, loosely, its own operator, which rounds x and h too."""
     case, model = quantized_case(np.int8, True, "bidirectional")
     got = lf.onnx.Backend.run_model(model, case.feeds)
     assert_close(got, run(case.model(), case.feeds))

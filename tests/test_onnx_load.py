@@ -1,4 +1,4 @@
-"""lf.onnx.load: what ONNX Runtime makes of a node is what the loaded LSTM makes of it."""
+"""lf.onnx.load: the loaded LSTM computes what ONNX Runtime computes for the node."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_activations(activation):
 @pytest.mark.parametrize("activation", ("LeakyRelu", "HardSigmoid", "Elu"))
 def test_default_alpha_and_beta(activation):
     case = Case(3, {"bias"}, "forward")
-    case.attributes["activations"] = [activation, activation.upper(), "tanh"]  # in any case, as in ONNX Runtime
+    case.attributes["activations"] = [activation, activation.upper(), "tanh"]  # case-insensitive, as in ONNX Runtime
     assert_close(case.call(lf.onnx.load(case.model())), case.expected())
 
 
@@ -135,7 +135,7 @@ def test_float64_keeps_its_bits():
 @pytest.mark.parametrize("per_channel", (False, True))
 @pytest.mark.parametrize("dtype", (np.int8, np.uint8))
 def test_dynamic_quantize_lstm(dtype, per_channel, direction):
-    """By dequantized weights, in ONNX Runtime; and nearly what its own operator gives, which rounds x and h too."""
+    """Compared with ONNX Runtime on dequantized weights and, loosely, its own operator, which rounds x and h too."""
     case, model = quantized_case(dtype, per_channel, direction)
     assert lf.onnx.names(model) == ["quantized"]
     got = case.call(lf.onnx.load(model, dequantize=True))

@@ -41,7 +41,7 @@ LSTMS = {
 
 
 def filled(module, seed=0):
-    """Parameters that no initialization produces, -0 among them."""
+    """Set parameters to values that no initialization produces, including -0."""
     rng = np.random.default_rng(seed)
     with module.edit() as p:
         p.flat[:] = rng.uniform(-0.5, 0.5, p.flat.shape)
@@ -93,7 +93,7 @@ def test_lstm(name, tmp_path):
 
 @pytest.mark.parametrize("name", LSTMS)
 def test_float64(name, tmp_path):
-    """ONNX Runtime has no LSTM of float64; Backend has."""
+    """ONNX Runtime has no float64 LSTM; Backend has one."""
     lstm = filled(lf.LSTM(3, 5, dtype=np.float64, **LSTMS[name]))
     lf.onnx.save(lstm, tmp_path / "lstm.onnx")
     prepared = lf.onnx.Backend.prepare(onnx.load(tmp_path / "lstm.onnx"))
@@ -159,7 +159,7 @@ def test_sequence_model(readout, options, tmp_path):
         x, lengths, *_ = draw(module, T, B)
         assert_close(run(tmp_path / "model.onnx", {"x": x}), [model.predict(x)])
         got, want = run(tmp_path / "model.onnx", {"x": x, "lengths": lengths})[0], model.predict(x, lengths)
-        if readout == "all":  # what stands in the padding means nothing
+        if readout == "all":  # the padding is unspecified
             valid = np.arange(T)[:, None] < lengths
             valid = valid.T if module.batch_first else valid
             got, want = got[valid], want[valid]

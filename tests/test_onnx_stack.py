@@ -76,7 +76,7 @@ def test_stack_with_static_sizes():
 
 
 def test_stack_in_layout_1():
-    """The output of a node with layout 1 is (B, T, D, H): one Reshape makes the next one's input of it."""
+    """The output of a node with layout 1 is (B, T, D, H): one Reshape gives the input of the next node."""
     cases = two_cases("bidirectional")
     D, H, case = cases[0].D, cases[0].H, cases[0]
     between = [constant("sizes", np.array([0, 0, D * H])), helper.make_node("Reshape", ["Y0", "sizes"], ["X1"])]

@@ -1,4 +1,4 @@
-"""PyTorch's exporters and back: torch -> ONNX -> lstm_fast -> safetensors -> torch ends with the bits it began with."""
+"""Round trips with PyTorch's exporters: torch -> ONNX -> lstm_fast -> safetensors -> torch preserves every bit."""
 
 import io
 import logging
@@ -36,7 +36,7 @@ def export(module, x, dynamo, dynamic=True, **options):
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of exporters, of themselves
+            warnings.simplefilter("ignore")  # the exporters warn about themselves
             if dynamo:
                 torch.onnx.export(module.eval(), (x,), dynamo=True, verbose=False, **options).save(file)
             else:

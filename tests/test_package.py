@@ -104,7 +104,9 @@ def test_wheel_is_abi3_and_has_no_sources(dist):
     assert IS_FREE_THREADED or (python, abi) == ("cp311", "abi3")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        extension = zlib.compress(Path(_core.__file__).read_bytes())  # as shipped: the wheel's is not optimized
+        extension = zlib.compress(
+            Path(_core.__file__).read_bytes()
+        )  # the size as shipped: the test wheel is built without optimization
         size = len(extension) + sum(one.compress_size for one in archive.infolist() if not one.filename.endswith(".so"))
         metadata = archive.read(only(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     assert size < 1_500_000
@@ -155,7 +157,7 @@ def test_import_of_an_unbuilt_tree_explains_the_build(tmp_path):
 
 
 class Elf:
-    """The little of a 64-bit little-endian ELF file that the tests ask for."""
+    """A minimal parser of 64-bit little-endian ELF files."""
 
     def __init__(self, data):
         assert data[:6] == b"\x7fELF\x02\x01"

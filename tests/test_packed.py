@@ -1,4 +1,4 @@
-"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, with the bits of padded ones."""
+"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, bitwise equal to padded ones."""
 
 import numpy as np
 import pytest

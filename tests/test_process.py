@@ -93,7 +93,7 @@ for n in (1, 3):
 
 
 def test_denormal_numbers_are_not_slow():
-    """Unprotected they cost 45 times as much; bounds are wide, as machines are shared."""
+    """Without flushing they would take 45 times as long; bounds are wide because machines are shared."""
     lstm = make("lstm", 64, 64, dtype=np.float32)
     x = np.random.default_rng(0).standard_normal((100, 4, 64)).astype(np.float32)
 

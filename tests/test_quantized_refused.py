@@ -1,4 +1,4 @@
-"""Refusals of LSTM.quantized and its copies: training, unknown formats, unsupported values and options."""
+"""Errors of LSTM.quantized and its copies: training, unknown formats, unsupported values and options."""
 
 from functools import partial
 
@@ -7,6 +7,7 @@ import pytest
 
 import lstm_fast
 from format_cases import FORMATS
+from lstm_fast._options import Fixed
 from test_quantized import each_format
 
 
@@ -69,6 +70,20 @@ def test_options_with_unbounded_h_raise_in_int8(options, message):
     with pytest.raises(ValueError, match=message):
         lstm.quantized("int8")
     lstm.quantized("bfloat16")
+
+
+@pytest.mark.parametrize("format", ["float16", "bfloat16", "int8"])
+def test_unsupported_new_option_raises(format, monkeypatch):
+    """An option added to LSTM raises unless it is listed as supported or has its default value."""
+    option = Fixed("A new option.", lambda name, value: value, default=False)
+    option.name, option.slot = "new_option", "_new_option"
+    monkeypatch.setattr(lstm_fast.LSTM, "new_option", option, raising=False)
+    monkeypatch.setattr(lstm_fast.LSTM, "_new_option", False, raising=False)
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    lstm.quantized(format)
+    lstm._new_option = True
+    with pytest.raises(ValueError, match=f"new_option must be False with format='{format}', got True"):
+        lstm.quantized(format)
 
 
 def test_h_outside_its_range_raises_in_int8():

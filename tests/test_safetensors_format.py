@@ -55,7 +55,7 @@ def test_tensors_are_aligned():
     "dtype", ["BOOL", "U8", "F8_E4M3", "F8_E8M0", "I16", "U32", "I64", "U64", "C64", "F4", "F6_E2M3"]
 )
 def test_tensors_of_other_dtypes_are_skipped(dtype):
-    """Both readers take them, with the same number of bytes."""
+    """Both readers accept them, with the same number of bytes."""
     bits = {"BOOL": 8, "U8": 8, "I16": 16, "U32": 32, "F4": 4, "F6_E2M3": 6}.get(dtype, 8 if "F8" in dtype else 64)
     data = raw({"a": entry(dtype, [8], 0, bits)}, bytes(bits))
     safetensors.deserialize(data)
@@ -160,7 +160,7 @@ def test_file_is_read_without_a_copy():
 
 
 def test_file_larger_than_memory_raises_memory_error(tmp_path):
-    """The package ends the process here, or leaves it hanging."""
+    """The safetensors package aborts or hangs in this case."""
     path = tmp_path / "large"
     path.write_bytes(compose({"a": np.zeros(25_000_000, np.float32)}, {}))
     script = """

@@ -1,4 +1,4 @@
-"""Signals during a call: handlers run, in the caller's floating-point mode, and what they raise is what the caller gets.
+"""Signals during a call: handlers run in the caller's floating-point mode, and their exceptions reach the caller.
 
 Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
@@ -51,7 +51,7 @@ assert np.float32(1e-40) * np.float32(1) != 0
             assert answer not in ("", "finished\n"), f"no KeyboardInterrupt: {answer}{process.communicate()[1]}"
             latency = float(answer) - sent
             print(f"{mode} {n_threads} {hidden_size} {options} {isa}: answered after {1000 * latency:.0f} ms")
-            assert latency < 0.3  # the aim is 0.1 on a machine that does nothing else
+            assert latency < 0.3  # the target is 0.1 on an idle machine
         assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
     finally:
         process.kill()
@@ -132,7 +132,7 @@ for turn in range(2):
     except Stop:
         continue
     raise AssertionError("no exception")
-assert spare() == before, (before, spare())  # what the call borrowed came back
+assert spare() == before, (before, spare())  # borrowed memory was returned
 """
     )
 
@@ -177,7 +177,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
 got = long()
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(seen) > 3 and min(seen) > 0, seen
-assert mode == "training" or same(got, want)  # and the call's own mode came back
+assert mode == "training" or same(got, want)  # the mode of the call was restored
 """
     )
 

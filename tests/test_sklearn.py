@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's own suite, and sequences of any lengths, which it does not cover."""
+"""The estimators: scikit-learn's estimator checks, and ragged sequences, which they do not cover."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def test_scikit_learn_estimator_checks(estimator, check):
 
 
 def test_estimator_checks_that_apply_to_series():
-    """A series is not a table of samples, as the forecaster's tags say: one check of the suite applies."""
+    """A series is not a table of samples, as the forecaster's tags declare, so only one check applies."""
     with pytest.warns(SkipTestWarning, match="one_d_array=True, two_d_array=False"):
         results = check_estimator(LSTMForecaster(random_state=0))
     assert results and all(result["status"] == "passed" for result in results)

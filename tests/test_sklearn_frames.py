@@ -83,7 +83,7 @@ def test_pickle_forecaster_fitted_on_polars():
     assert pickle.loads(pickle.dumps(dates)).predict().equals(dates.predict())
 
 
-# ---- what need not be installed ----
+# ---- optional dependencies ----
 
 
 def test_arrays_do_not_require_pandas_or_narwhals():

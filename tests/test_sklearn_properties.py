@@ -21,7 +21,7 @@ def forecaster(scale):
 
 
 def numbers(*shape):
-    """From a seed: drawn one by one, most would be equal."""
+    """Draw numbers from a seed: drawn one by one, most would be equal."""
     return st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(10, 5, shape).round(2))
 
 

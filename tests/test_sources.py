@@ -1,4 +1,4 @@
-"""Rules for the source: what the C core may use, its names and sizes, flags of the build, leftovers."""
+"""Rules for the source: what the C core may use, its names and sizes, build flags, TODO markers."""
 
 import io
 import re
@@ -91,6 +91,13 @@ def test_sources_have_no_todo_markers():
     for path in (*ROOT.glob("lstm_fast/**/*.py*"), *ROOT.glob("tests/*.py"), ROOT / "setup.py"):
         if path.suffix in (".py", ".pyi", ".pyx") and path.name != "test_sources.py":
             assert not re.search("TODO|FIXME|XXX", path.read_text()), path
+
+
+def test_lines_of_c_and_cython_have_at_most_120_columns():
+    for pattern in ("csrc/**/*.[ch]", "tests/c/*.[ch]", "examples/c/*.c", "lstm_fast/_binding/*.p*"):
+        for path in ROOT.glob(pattern):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                assert len(line) <= 120 or line.lstrip().startswith('"-m'), f"{path}:{number}"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")

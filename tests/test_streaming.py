@@ -79,7 +79,9 @@ def test_step_allocates_nothing_with_out(options):
         blocks = sys.getallocatedblocks()
         for _ in range(1000):
             stream.step(x, out)
-        assert tracemalloc.get_traced_memory()[1] - before < 512  # the loop itself, not a kilobyte for 1000 steps
+        assert (
+            tracemalloc.get_traced_memory()[1] - before < 512
+        )  # only the loop itself: less than 512 bytes for 1000 steps
         assert sys.getallocatedblocks() - blocks < 20
     finally:
         tracemalloc.stop()
@@ -165,7 +167,7 @@ def test_thousands_of_sequences_in_one_step():
         assert np.array_equal(make(H=16).stream().step(x[b]), got[b])
 
 
-# ---- sequences that come and go, learned beginnings, pickles ---------------------------------------------------------
+# ---- adding and removing sequences, learned initial states, pickles --------------------------------------------------
 
 
 def moved(module, B, x):

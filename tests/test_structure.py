@@ -20,7 +20,7 @@ def no_spare_workspace():
 
 
 def peak(function):
-    """(result, bytes of the most memory that NumPy held for the call at a time)."""
+    """Return (result, peak memory in bytes that NumPy allocated for the call)."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -55,7 +55,7 @@ def test_weights_are_packed_once_for_forward_and_once_for_backward():
 )
 @pytest.mark.parametrize("is_ragged", [False, True])
 def test_inference_memory_does_not_grow_with_steps(options, per_step, is_ragged):
-    """But what one layer of two directions hands to the next: the second direction needs the end of the sequence."""
+    """Except between bidirectional layers, since the reverse direction starts at the end of the sequence."""
     lstm = lstm_fast.LSTM(3, 40, **options)
 
     def beyond_output(T):

@@ -94,7 +94,7 @@ time.sleep(0.05)
 
 
 def test_step_of_a_stream_has_workspace_for_each_worker():
-    """Formats with per-worker operands: those of the second worker were out of bounds."""
+    """Regression test: with per-worker operands, those of the second worker were out of bounds."""
     run(
         """
 int8 = lf.LSTM(64, 700, seed=0).quantized("int8")
@@ -186,7 +186,7 @@ def limit(kind, n):
 def virtual_bytes():
     with open("/proc/self/statm") as f:
         return int(f.read().split()[0]) * resource.getpagesize()
-if resource.getrlimit(resource.RLIMIT_STACK)[0] != 1 << 29:  # of threads too, from the start of a process on
+if resource.getrlimit(resource.RLIMIT_STACK)[0] != 1 << 29:  # also of threads, if set before the process starts
     limit(resource.RLIMIT_STACK, 1 << 29)
     os.execv(sys.executable, sys.orig_argv)
 want = busy(1)
@@ -224,7 +224,7 @@ def budget(tmp_path):
     ms = 1_000_000
 
     def calls(n, team_ms, has_spare_processors=False):
-        """Milliseconds that n calls take if a team takes team_ms, and how many had a team."""
+        """Return the milliseconds that n calls take if a team takes team_ms, and how many ran on a team."""
         total = n_teams = 0
         for _ in range(n):
             if core.lstm_is_oversubscribed():
@@ -249,7 +249,7 @@ def test_idle_machine_always_uses_teams(budget):
 def test_slow_teams_cost_at_most_five_percent(budget, team_ms, has_spare_processors):
     first, _ = budget(1000, team_ms)
     assert first < 1000 * 1.05 + 20 + 2 * team_ms, "the budget of 20 ms, then a twentieth"
-    trials = 9 * team_ms if has_spare_processors else 0  # whoever takes the processors does so only from teams
+    trials = 9 * team_ms if has_spare_processors else 0  # the competing load slows down only teams
     later, _ = budget(4000, team_ms, has_spare_processors)
     assert later < 4000 * 1.05 + 2 * team_ms + trials
 

@@ -1,4 +1,4 @@
-"""Python's threads: they share objects, edits of one object do not overlap, and num_threads holds where it was set."""
+"""Python threads: they share objects, edits of one object do not overlap, num_threads is scoped."""
 
 import copy
 import itertools

@@ -1,4 +1,4 @@
-"""accelerate and restore: the same objects with another class, and what else makes the modules PyTorch's own."""
+"""accelerate and restore: the same objects with another class, which behave like PyTorch's modules."""
 
 import copy
 

@@ -162,7 +162,7 @@ def test_second_derivatives_with_dropout_raise():
 
 @pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
 def test_second_derivatives_where_x_depends_on_the_parameters():
-    """Each gradient is the partial derivative: what comes through x is counted once."""
+    """Each gradient is a partial derivative: the contribution through x is counted once."""
     torch.manual_seed(0)
     pytorch, x = nn.LSTM(5, 5, dtype=torch.float64), torch.randn(4, 2, 5, dtype=torch.float64)
     second = []

@@ -20,7 +20,7 @@ BFLOAT16, FLOAT32 = torch.bfloat16, torch.float32
 
 @pytest.fixture(autouse=True)
 def no_fallback():
-    """A fallback to PyTorch is a failure here."""
+    """Turn the warning of a fallback to PyTorch into a failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", lf.torch.FallbackWarning)
         yield

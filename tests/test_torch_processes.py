@@ -154,7 +154,7 @@ def test_forked_child_trains():
     ours, x = lf.torch.LSTM(8, 64), torch.randn(50, 32, 8)
     torch.set_num_threads(2)
     try:
-        ours(x)[0].sum().backward()  # on threads, which do not come along
+        ours(x)[0].sum().backward()  # uses threads, which a fork does not copy
     finally:
         torch.set_num_threads(1)
     want = ours.weight_hh_l0.grad.clone()

@@ -138,7 +138,7 @@ def test_packed_sequences_in_the_callers_order(lengths, bidirectional):
 
     want = run(lstm, (x, state), one_by_one)
     assert_equal_runs(run(ours, (x, state), packed), want, F64, "core")
-    with pytest.MonkeyPatch.context() as patch:  # and so does PyTorch's kernel
+    with pytest.MonkeyPatch.context() as patch:  # PyTorch's kernel gives the same
         patch.setattr(type(ours), "_takes", lambda *_: False)
         patch.setattr(lf.torch.fallback, "warn", lambda reason: None)
         assert_equal_runs(run(ours, (x, state), packed), want, F64, "fallback")

@@ -1,4 +1,4 @@
-"""The packed copies are those of the parameters as they are, however these were written."""
+"""Packed copies follow the parameters, however these were modified."""
 
 import copy
 import threading

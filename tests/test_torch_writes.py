@@ -1,4 +1,4 @@
-"""A call computes with the parameters as they are when it is made, however they were written.
+"""A call uses the current parameters, however they were modified.
 
 python tests/test_torch_writes.py 1000 [way ...]     the whole proof: that many writes of one element in each case (of
                                                     all ways, or of these), and the number of those missed
@@ -214,7 +214,7 @@ def test_compiled_graph_detects_every_write():
 
 
 def test_writes_of_pruning_masks_are_detected():
-    """PyTorch computes such a weight from a parameter of another name, which stays as it is."""
+    """PyTorch computes such a weight from a parameter of another name, which does not change."""
     torch.manual_seed(0)
     ours = lf.torch.LSTM(5, 5, bias=False)
     x, state = torch.rand(1, 1, 5), (torch.rand(1, 1, 5), torch.rand(1, 1, 5))

@@ -25,7 +25,7 @@ def sections(text):
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory):
-    """The finished process and the folder of its pictures."""
+    """The completed process and the folder of its pictures."""
     out = tmp_path_factory.mktemp("tour") / "pictures" / "of the tour"
     process = run("tour", "--quick", "--out", str(out))
     assert process.returncode == 0, process.stderr

@@ -1,4 +1,4 @@
-"""Data and settings of fit that used to be taken for others: dtypes of lists and lengths, resumed calls, validation."""
+"""Data and settings of fit that used to be misread: dtypes of lists and lengths, resumed calls, validation."""
 
 import numpy as np
 import pytest

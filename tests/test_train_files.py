@@ -1,4 +1,4 @@
-"""Damaged and hostile files of lf.train: FormatError, at once and before anything is built, and nothing else."""
+"""Damaged and hostile files of lf.train: FormatError, immediately and before anything is allocated."""
 
 import gc
 import json
@@ -15,7 +15,7 @@ import lstm_fast as lf
 from lstm_fast.train import SequenceModel
 from scripts import start
 
-DEEP = 100_000  # of brackets, which a recursive reader does not survive
+DEEP = 100_000  # nested brackets, too deep for a recursive parser
 
 
 def write(path, tensors, config):
@@ -32,9 +32,9 @@ def parts(path):
 
 @contextmanager
 def format_error_at_once(words=None):
-    gc.disable()  # a collection takes as long as the session has objects
+    gc.disable()  # the duration of a collection depends on the objects of the session
     try:
-        begin = time.thread_time()  # others may have the processor meanwhile
+        begin = time.thread_time()  # other processes may use the processor meanwhile
         with pytest.raises(lf.FormatError, match=words):
             yield
         assert time.thread_time() - begin < 0.1
@@ -46,7 +46,7 @@ def format_error_at_once(words=None):
 def good(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "model.safetensors"
     SequenceModel(getattr(lf, request.param)(2, 3, 2, bidirectional=True, seed=0), 2, seed=0).save(path)
-    lf.train.load(path)  # what is imported once is not counted
+    lf.train.load(path)  # do not count first imports
     return path
 
 

@@ -141,7 +141,7 @@ def test_batches_cover_each_sequence_once_with_similar_lengths():
 
 
 def test_lengths_are_sorted_within_32_batches():
-    """The number is part of what a seed means: another one would give other batches, and other bits."""
+    """The number is part of the meaning of a seed: another one would give different batches and bits."""
     lengths = np.random.default_rng(3).permutation(200)
     data = Sequences(model().lstm, np.zeros((200, 200, 2)), lengths)
     rng = np.random.default_rng(0)

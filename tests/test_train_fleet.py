@@ -1,4 +1,4 @@
-"""fit of a FleetModel: each model has the run, to the bit, that it has alone."""
+"""fit of a FleetModel: the training of each model is bitwise that of the model alone."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ K = 5
 
 
 def models(K=K, out=1, readout="last", seed=None, I=2, **options):
-    """Of seeds of their own, or of one seed of their heads."""
+    """Models with their own seeds, or with one seed for their heads."""
     options = {"batch_first": True} | options
     return [SequenceModel(lf.LSTM(I, 6, seed=k, **options), out, readout, seed=k) for k in range(K)]
 
@@ -23,7 +23,7 @@ def data(K=K, N=13, T=7, I=2, out=1, seed=0):
 
 
 def of(value, k):
-    """What belongs to model k."""
+    """Select the part of model k."""
     return None if value is None else value[k]
 
 

@@ -1,4 +1,4 @@
-"""fit of a FleetModel has the bits of a fit of each model, where sums and empty sequences make it hard."""
+"""fit of a FleetModel matches a fit of each model bitwise, in edge cases of sums and empty sequences."""
 
 import copy
 

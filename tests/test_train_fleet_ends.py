@@ -1,4 +1,4 @@
-"""Where a fleet's training ends: sequences without steps, models that diverge, shares of the data, histories."""
+"""Edge cases of fleet training: sequences without steps, diverging models, validation splits, histories."""
 
 import warnings
 

@@ -30,7 +30,7 @@ def step(p, y):
 
 
 def interrupted(script):
-    """Seconds from SIGINT after "go" to the line that answers it, and to the end of the process."""
+    """Return seconds from SIGINT after "go" to the response, and to the end of the process."""
     process = start(PRELUDE + script)
     try:
         answer = process.stdout.readline()
@@ -68,7 +68,7 @@ except KeyboardInterrupt:
 """
     )
     print(f"{moment}, {wait}: answered after {1000 * answered:.0f} ms, ended after {1000 * ended:.0f} ms")
-    assert answered < 0.3  # the aim is 0.1 on a machine that does nothing else
+    assert answered < 0.3  # the target is 0.1 on an idle machine
     assert ended < 2
 
 

@@ -1,4 +1,4 @@
-"""Losses: values by hand, gradients by difference quotients, rows of weight 0."""
+"""Losses: values computed by hand, gradients by finite differences, rows with weight 0."""
 
 import numpy as np
 import pytest

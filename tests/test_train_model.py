@@ -1,4 +1,4 @@
-"""SequenceModel, losses, optimizers: gradients by differences, formulas written out, the same bits on any threads."""
+"""SequenceModel, losses, optimizers: finite differences, explicit formulas, the same bits on any number of threads."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""fit(comm=MPI.COMM_WORLD) started by mpiexec: real processes on this machine, which may be killed."""
+"""fit(comm=MPI.COMM_WORLD) under mpiexec: real processes on this machine, some of which are killed."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 from mpi4py import MPI
 from test_train_mpi import train
 comm = MPI.COMM_WORLD
-def say(result):  # as one piece, which other ranks do not interrupt
+def say(result):  # in one write, which other ranks do not interleave
     os.write(1, (str(result) + "\\n").encode())
 """
 

@@ -1,4 +1,4 @@
-"""Optimizers are their written formulas; the linear layer and the norm of the core."""
+"""Optimizers match their documented formulas; the linear layer and the norm of the core."""
 
 import numpy as np
 import pytest

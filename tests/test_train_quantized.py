@@ -1,4 +1,4 @@
-"""SequenceModel.quantized: predictions are the head on the QuantizedLSTM's output; streams, files, refusals."""
+"""SequenceModel.quantized: predictions are the head on the QuantizedLSTM's output; streams, files, errors."""
 
 import copy
 import pickle

@@ -44,7 +44,7 @@ def cases():
     yield "every step", double("all"), dict(x=padded, y=steps)
     yield "mask", double("all"), dict(x=padded, y=steps, lengths=lengths, mask=mask)
     yield "mask and weights", double("all"), dict(x=padded, y=steps, mask=mask, sample_weight=weight)
-    mask = mask & (np.arange(45) % 3 != 1)[:, None]  # one rank of three has no weight at all
+    mask = mask & (np.arange(45) % 3 != 1)[:, None]  # one of three ranks has zero weight
     yield "a shard without weight", double("all"), dict(x=padded, y=steps, mask=mask)
     yield "fewer than ranks", double(), dict(x=padded[:3], y=y[:3])
 

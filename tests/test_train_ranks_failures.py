@@ -41,7 +41,7 @@ def errors(results):
 
 
 def told(results, rank, kind, words):
-    """Whether this rank raised this error, and every other rank a RankError that names it."""
+    """Check that this rank raised this error, and every other rank a RankError that names it."""
     own = errors(results).pop(rank)
     assert type(own) is kind and words in str(own), own
     for one in errors(results)[:rank] + errors(results)[rank + 1 :]:
@@ -96,7 +96,7 @@ def test_different_models_raise():
 
 
 def failing(monkeypatch, name, rank, error, call=1, owner=DistributedTrainer):
-    """Let a method of the trainer fail in one of its calls on this rank."""
+    """Make a method of the trainer fail in one of its calls on this rank."""
     method, counts = getattr(owner, name), {}
 
     def replacement(self, *arguments):

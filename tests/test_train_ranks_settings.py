@@ -93,7 +93,7 @@ def test_all_start_from_the_parameters_of_rank_0():
 def test_ranks_of_one_machine_share_its_processors(monkeypatch):
     monkeypatch.setattr(ranks.os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
     assert on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each()) == [3] * 4
-    monkeypatch.setattr(ranks.socket, "gethostname", lambda: str(id(object())))  # each on a machine of its own
+    monkeypatch.setattr(ranks.socket, "gethostname", lambda: str(id(object())))  # each rank on its own machine
     names = iter("aabc")
     monkeypatch.setattr(ranks.socket, "gethostname", lambda: next(names))
     assert sorted(on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each())) == [6, 6, 12, 12]

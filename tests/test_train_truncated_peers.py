@@ -1,4 +1,4 @@
-"""fit(truncate=): the loops that people write by hand in PyTorch (detach) and Keras (stateful=True)."""
+"""fit(truncate=) compared with manual loops in PyTorch (detach) and Keras (stateful=True)."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,9 @@ def test_parameters_match_a_stateful_keras_layer():
             state = [torch.clone(one.value) for one in self.states]
             return super().call(sequences, state, mask, training)
 
-    layer = LSTM(H, return_sequences=True, stateful=True, use_bias=False)  # PyTorch's two biases learn twice as fast
+    layer = LSTM(
+        H, return_sequences=True, stateful=True, use_bias=False
+    )  # PyTorch has two biases, whose sum learns twice as fast
     inputs = keras.Input(batch_shape=(N, None, I))
     twin = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
     twin.compile(keras.optimizers.SGD(LR), "mse")

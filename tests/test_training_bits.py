@@ -1,5 +1,4 @@
-"""Training has the same bits whatever instructions NumPy and its BLAS choose: no result of theirs that depends on these
-reaches a parameter."""
+"""Training has the same bits whatever instructions NumPy and its BLAS select: parameters use no result that varies."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Every variant in the kernels: against the reference, complex steps and frozen results of others; bits; refusals."""
+"""Every variant in the kernels: against the reference, complex steps and stored results of other libraries."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ STRUCTURES = [
     dict(num_layers=3),
 ]
 
-# Parameters are several times those that training starts with, kinks are near and relu and its kin let states grow, so
-# rounding is carried on further than in tests/tolerances.py. Gradients relative to the largest of their array.
+# Parameters are several times larger than initial ones, values are near kinks, and states grow with relu and similar
+# activations, so rounding errors propagate further than in tests/tolerances.py. Gradients: relative to the largest.
 TOLERANCE = {np.float64: 1e-11, np.float32: 1e-4}
 
 
@@ -82,7 +82,7 @@ def test_a_probability_below_the_resolution_drops_nothing(isa):
     assert_same_bits(got, want)
 
 
-def test_masks_of_wide_layers_match_reference(isa):  # masks are made 256 numbers at a time
+def test_masks_of_wide_layers_match_reference(isa):  # masks are generated 256 numbers at a time
     check(
         "lstm",
         {"dropout", "recurrent_dropout", "zoneout_h", "zoneout_c"},
@@ -205,11 +205,11 @@ def test_gradients_match_complex_steps(seed):
     )
 
 
-# ---- frozen results of PyTorch and ONNX Runtime ----
+# ---- stored results of PyTorch and ONNX Runtime ----
 
 
 def module_of(arrays, config, dtype):
-    """The module that a frozen case describes, with its parameters."""
+    """The module of a stored case, with its parameters."""
     (H, R), bidirectional = (
         (len(arrays["weight_hh_l0"]), arrays["weight_hh_l0"].shape[1]),
         config.get("bidirectional", False),

@@ -29,7 +29,7 @@ def test_norms_match_gradients_at_each_step(isa, options, bidirectional):
     all_bits(got, plain, "asking changes nothing")
     if options != ():
         return
-    # A sequence that is cut after step t, with what reaches its end as the gradient of its last state.
+    # A sequence cut after step t, with the gradient that reaches that step as the gradient of its last state.
     d_h, d_c = (a["d_h_n"][0], a["d_c_n"][0])
     for t in range(5, -1, -1):
         d_h = d_h + a["d_output"][t, :, :9]

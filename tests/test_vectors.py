@@ -24,7 +24,7 @@ def test_this_build_passes():
 
 
 def test_generator_reproduces_the_files(monkeypatch, tmp_path):
-    """Every case in the files is generated, too."""
+    """The generator covers every case in the files."""
     import importlib.util
 
     path = _vectors.folder().parent / "vectors.py"

@@ -11,7 +11,7 @@ import lstm_fast as lf
 from lstm_fast import weights
 
 x = np.random.default_rng(0).standard_normal((5, 3, 4))
-# The kernel that PyTorch warns about is its own matter.
+# PyTorch's warning about its own kernel is irrelevant here.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 FEATURES = {
     "LSTM": {},

@@ -80,7 +80,7 @@ def test_bytes_of_a_file(kind):
     assert_equal(weights.load(data), lstm)
 
 
-# ---- refused, with the way out ----
+# ---- errors that suggest an alternative ----
 
 
 def weight_norm(lstm):

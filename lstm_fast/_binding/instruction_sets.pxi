@@ -65,7 +65,8 @@ def use_isa(name=None):
 cdef const lstm_isa *isa_of(const lstm_model *m) noexcept:
     """The instruction set of new weights."""
     cdef int64_t row_bytes = m.hidden_size * (4 if m.dtype == LSTM_F32 else 8)
-    if narrower_isa != NULL and m.format in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16) and row_bytes <= narrower_isa.vector_bytes:
+    if (narrower_isa != NULL and m.format in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16)
+            and row_bytes <= narrower_isa.vector_bytes):
         return narrower_isa
     return current_isa
 
