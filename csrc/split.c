@@ -7,9 +7,9 @@
 /* ---- constants ------------------------------------------------------------------------------------------------------
  * Of one core, float32: arithmetic of full tiles, and reading weights for a single row from L2 and from beyond it.
  * avx512: measured on a Xeon (Granite Rapids, 2.6 GHz), T = 100: B = 32 at H = 256 130 flops/ns; B = 1 at H = 192 and
- * 256 117 bytes/ns, at H = 512 45, at H = 1024 29 (two cores at once: 24). The others are estimates: avx2 from the times of a Zen 3 in
- * docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in them rarely changes
- * a split. */
+ * 256 117 bytes/ns, at H = 512 45, at H = 1024 29 (two cores at once: 24). The others are estimates: avx2 from the
+ * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in
+ * them rarely changes a split. */
 struct rates {
     double flops, l2_bytes, l3_bytes; /* per ns */
 };
@@ -32,13 +32,13 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 #define HOP_NS 60.0      /* for each worker more: its flag is read by all */
 #define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
 
-/* Of a wavefront: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
+/* Wavefronts: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24
 #define MOST_SEGMENT_STEPS 64
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
-/* What the model needs to know of a call. */
+/* The properties of a call that the model uses. */
 struct work {
     struct lstm_dims d;
     struct rates rates;
@@ -79,7 +79,7 @@ static double step_ns(const struct work *w, double rows, double share) {
     return STEP_NS + product_ns(w, rows, columns, w->H) + ROW_NS * rows * w->H * share;
 }
 
-/* What is one product over many rows, per step: the projection of the inputs; of backward, d_x. */
+/* Products over many rows, per step: the input projection; in backward, d_x. */
 static double hoisted_ns(const struct work *w, double rows, double share) {
     const double columns = (double)w->d.n_gates * w->H * share, most = w->T < 16 ? w->T : 16;
     return product_ns(w, rows * most, columns, w->I) / (most > 1 ? most : 1);
@@ -111,7 +111,7 @@ int64_t lstm_wavefront_steps(const struct lstm_call *call, bool is_backward) {
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {
     const struct work w = work_of(call, is_backward);
     const double n = team.n_threads, layers = w.L * w.D, gradients = gradients_ns(&w) / n;
-    double step, passes = layers, waits = 0; /* of one step of one pass; passes one after the other */
+    double step, passes = layers, waits = 0; /* of one step of one pass; number of sequential passes */
     if (team.split == LSTM_SPLIT_UNITS) {
         const double share = up((double)panels_of(&w), n) / (double)panels_of(&w);
         step = step_ns(&w, w.B, share) + hoisted_ns(&w, w.B, share);

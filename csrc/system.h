@@ -47,7 +47,7 @@ int lstm_usable_processors(void); /* of this process (affinity) */
 int lstm_runnable_threads(void);  /* of all processes, this one included; -1: unknown (not Linux). 10 us */
 void lstm_yield(void);            /* to another thread that is ready to run on this processor */
 
-/* Tells the processor that this is a loop that waits. */
+/* Tells the processor that this is a spin loop. */
 static inline void lstm_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -56,8 +56,8 @@ static inline void lstm_relax(void) {
 #endif
 }
 
-/* Moves a thread of this process (0: this one) to another processor than `from`, if its affinity has one. The affinity is
- * afterwards as it was before. */
+/* Moves a thread of this process (0: this one) to another processor than `from`, if its affinity has one. The affinity
+ * is restored afterwards. */
 int lstm_thread_id(void);
 void lstm_leave_processor(int thread, int from);
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from checkout import ROOT, copy_source
 
-PATIENCE = 300  # seconds for the tests of a mutant; those that pass take less
+PATIENCE = 300  # seconds for the tests of a mutant; unmutated, they take less
 # Files and the tests that are about them, cheapest first.
 TESTS = {
     "_arguments": "arguments arguments_constructors modules",
@@ -81,7 +81,7 @@ OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-# (file, line, what is there instead): why it cannot be noticed.
+# (file, line, replacement): why it cannot be detected.
 EQUIVALENT = {
     ("train/trainer", 190, "time.monotonic() - self._saved >= SAVE_SECONDS"): "a clock that shows the exact second",
     ("train/trainer", 162, "n is None and n_steps is None"): "a source knows both or neither",
@@ -222,7 +222,7 @@ def main():
                 verdict = "equivalent"
             if verdict == "killed" and status not in (1, 2, None) and status > 0:
                 raise SystemExit(f"pytest: {status}: {what}")
-            if verdict == "killed" and tests not in sound:  # that the tests are green without it
+            if verdict == "killed" and tests not in sound:  # check that the tests pass without it
                 sound[tests] = run(tree, tests)
             if verdict == "killed" and sound[tests][0] != 0:
                 verdict, what = "TESTS RED", sound[tests][1]

@@ -1,4 +1,4 @@
-"""Every property that takes too long for the gate, measured again by one command and printed as a table.
+"""Measure every property that takes too long for CI, and print the results as a table.
 
     python tests/proof.py [lines...] [--seconds S] [--output docs/trust-run.txt]
 
@@ -72,7 +72,7 @@ def processor():
 
 
 def run(line, seconds):
-    """(status, seconds, what it says in the end)"""
+    """Return (status, seconds, the last words of the output)."""
     words = line.command.format(seconds=f"{seconds:.0f}").split()
     environment = os.environ | {"LSTM_FAST_ALL_FLOATS": "1", "OMP_WAIT_POLICY": "passive"}
     begin = time.monotonic()

@@ -26,7 +26,7 @@ def add_sbom(wheel, *bundled):
     wheel_files.add_files(wheel, {"sboms/lstm_fast.cdx.json": wheel_files.sbom(wheel, bundled)})
 
 
-def test_same_contents_give_the_same_bytes(wheel):
+def test_wheel_contents_are_reproducible(wheel):
     add_sbom(wheel)
     once = wheel.read_bytes()
     with zipfile.ZipFile(wheel) as archive:
@@ -61,7 +61,7 @@ def test_sbom_names_what_is_bundled(wheel):
     assert library["hashes"][0]["content"] == hashlib.sha256(b"code").hexdigest()
 
 
-def test_check_names_what_is_wrong(wheel):
+def test_check_reports_each_problem(wheel):
     assert wheels.check(wheel) == ["lacks sboms/lstm_fast.cdx.json"]
     add_sbom(wheel)
     assert wheels.check(wheel) == []
@@ -71,7 +71,7 @@ def test_check_names_what_is_wrong(wheel):
     assert wheels.check(wheel) == ["more than 1500000 bytes", "holds sources", "lacks the licence of libgomp"]
 
 
-def test_targets_are_platforms_that_csrc_knows(tmp_path):
+def test_targets_are_platforms_known_to_csrc(tmp_path):
     names = [target.platform for target in wheels.TARGETS]
     assert len(set(names)) == len(names)
     page = (ROOT / "docs/install.md").read_text()

@@ -176,7 +176,7 @@ class LSTMForecaster(SeriesEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False  # a series is no table of samples
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False  # a series is not a table of samples
         tags.non_deterministic = self.random_state is None
         return tags
 

@@ -48,7 +48,7 @@ class Table:
     index: Any | None  # pandas' index of dates or numbers, if there is no column ds
     is_series: bool = False
     series_name: Hashable = None
-    has_row_labels: bool = False  # the index numbers the rows of several series: an order, but no time
+    has_row_labels: bool = False  # the index numbers the rows of several series: it orders them but is not a time
 
     @classmethod
     def read(cls, name: str, value: Any) -> "Table | None":

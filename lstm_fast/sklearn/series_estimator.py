@@ -32,8 +32,8 @@ class SeriesEstimator(Estimator):
     models: str
 
     _targets: list[Any] | None  # columns of a wide frame
-    _windowing: Windowing  # of all series, or of the first
-    _windowings: list[Windowing]  # with a network for each series
+    _windowing: Windowing  # shared by all series, or that of the first one
+    _windowings: list[Windowing]  # one per series, if each has its own network
 
     # ---- training ----
 

@@ -73,7 +73,7 @@ class RankBatches:
         self.n_steps: int | None = data.n_steps()  # of this rank
         self.groups: list[Array] = []
         self.epoch = 0
-        self.state: dict[str, Any] = {}  # of the common generator at the beginning of the epoch
+        self.state: dict[str, Any] = {}  # state of the common generator at the beginning of the epoch
 
     def join(self) -> None:
         """Exchange the sizes of the shards."""

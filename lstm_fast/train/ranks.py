@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "bcast")  # of mpi4py, which are all we call
+METHODS = (
+    "Get_rank",
+    "Get_size",
+    "Allgather",
+    "Alltoall",
+    "allgather",
+    "bcast",
+)  # the only methods of an mpi4py communicator that are called
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
 CHUNK = 2**14  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other

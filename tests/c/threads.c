@@ -27,7 +27,7 @@ static void exchange(struct lstm_worker *worker, void *arguments) {
     }
 }
 
-/* A pipeline: each worker adds one to what the worker before it has left in one of `BUFFERS` places. */
+/* A pipeline: each worker adds one to what the previous worker has left in one of `BUFFERS` slots. */
 enum { STAGES = 40, BUFFERS = 4 };
 
 struct pipeline {
