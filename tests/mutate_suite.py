@@ -24,14 +24,14 @@ FAILED, GREEN = "failed", "green"
 
 
 class Recorder:
-    """A plugin: {test: (seconds, whether it passed, its lines of lstm_fast)}."""
+    """A plugin: {test: (seconds, whether it passed, its lines of these sources)}."""
 
-    def __init__(self, package):
-        self.package, self.tests, self.failed, self.lines = str(package), {}, set(), set()
+    def __init__(self, sources):
+        self.sources, self.tests, self.failed, self.lines = frozenset(map(str, sources)), {}, set(), set()
 
     def trace(self, frame, event, argument):
         name = frame.f_code.co_filename
-        if not name.startswith(self.package):
+        if name not in self.sources:
             return None
         lines = self.lines
         lines.add((name, frame.f_lineno))
@@ -75,10 +75,10 @@ class Chosen:
 
 
 class Suite:
-    """The tests of a folder that holds a copy of the sources."""
+    """The tests of a folder that holds a copy of the repository; changes are made to its `sources`."""
 
-    def __init__(self, folder):
-        self.folder, self.recorded = Path(folder), {}
+    def __init__(self, folder, sources):
+        self.folder, self.sources, self.recorded = Path(folder), sources, {}
         os.environ |= {"PYTHONPATH": str(folder)}
         own = str(Path(__file__).resolve().parent)
         sys.path[:] = [str(folder), str(self.folder / "tests"), *(path for path in sys.path if path != own)]
@@ -131,7 +131,7 @@ class Suite:
         for name in files:
             if name in self.recorded:
                 continue
-            recorder = Recorder(self.folder / "lstm_fast")
+            recorder = Recorder(self.sources)
             status, tests = self.fork(recorder, [name], 3600, lambda plugin: plugin.tests)
             if tests is None:
                 raise SystemExit(f"test_{name}.py ended with status {status}")
