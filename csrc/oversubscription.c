@@ -2,7 +2,7 @@
  * milliseconds while the others wait. What its workers ran is about what one thread would have taken, so that a team
  * that took longer has lost the difference.
  *
- * Teams have a budget of time to lose. What they save fills it; a call on one thread adds a twentieth of its own time;
+ * Teams have a budget of time to lose. What they save fills it; a call on one thread adds a twentieth of its time;
  * what they lose is taken from it, and while it is overdrawn, calls run on one thread. So teams are never much more
  * than a twentieth slower than one thread, whatever else runs; and on a quiet machine the budget is full, and the
  * milliseconds that the system takes now and then do not exhaust it.

@@ -166,7 +166,7 @@ def _differences(case: dict[str, Any]) -> Iterator[str]:
 
 
 def table(path: str | PathLike[str] | None = None) -> Iterator[str]:
-    """Lines of a report; the last begins with "All" if every case gave the expected bits."""
+    """Lines of a report; the last one starts with "All" if every case matched."""
     rows: dict[str, dict[str, Outcome]] = {}
     isas = _core.available_isas()
     widths = [max(12, len(isa)) for isa in isas]

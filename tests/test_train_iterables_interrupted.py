@@ -1,4 +1,4 @@
-"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: answered at once, and no further item."""
+"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: immediate, without reading another item."""
 
 import signal
 import time

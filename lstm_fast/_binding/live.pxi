@@ -65,7 +65,7 @@ cdef class Live:
         if self.c is not None:
             a.c_0, a.c_n = old + self.h_bytes, new + self.h_bytes
 
-    cdef int refuse_out(self, out, int ndim) except -1:
+    cdef int reject_out(self, out, int ndim) except -1:
         shape = self.one_shape if ndim == 1 else self.batch_shape
         got = f"{getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}"
         raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part "

@@ -145,7 +145,7 @@ cdef class Weights:
         cdef int64_t T, B, n = numbers_of_x(&self.model)
         cdef char code = c'l' if self.model.index_input else self.code
         if x is None or not read_buffer(x, code, 0, &a) or a.ndim != 3:
-            refuse("x", x, code, False, f"(T, B, {n})")
+            reject("x", x, code, False, f"(T, B, {n})")
         if self.model.index_input:
             x = own(x)
         T, B = a.shape[0], a.shape[1]
