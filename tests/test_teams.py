@@ -135,7 +135,8 @@ def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backwa
         ((1, 1, 64), {}, ("rows", 1)),
         ((1, 1, 1024), {}, ("units", 2)),
         ((100, 32, 64), {}, ("rows", 2)),
-        ((50, 64, 256), {}, ("rows", 2)),
+        ((50, 64, 128), {}, ("rows", 2)),
+        ((50, 64, 512), {}, ("units", 2)),  # half of the weights fit in each core's cache, or nearly
         ((100, 1, 64), dict(num_layers=2), ("layers", 2)),
         ((400, 1, 64), dict(num_layers=4), ("layers", 2)),
         ((100, 1, 64), dict(bidirectional=True), ("directions", 2)),
