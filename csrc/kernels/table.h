@@ -161,7 +161,7 @@ struct lstm_random {
 /* Random words are generated in multiples of this number. */
 #define LSTM_RANDOM_BLOCK 64
 
-struct lstm_lanes; /* ../lanes.h */
+struct lstm_lanes; /* ../lane_args.h */
 
 struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */
