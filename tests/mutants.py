@@ -123,8 +123,8 @@ MUTANTS = {
     ),
     "output gate sees the old state": Mutant(
         STEP,
-        "sums[LSTM_GATE_O], c, normalised_c)",
-        "sums[LSTM_GATE_O], load(s->c_prev + (row + r) * s->c_stride + unit), normalised_c)",
+        "sums[LSTM_GATE_O], c, normalized_c)",
+        "sums[LSTM_GATE_O], load(s->c_prev + (row + r) * s->c_stride + unit), normalized_c)",
         VARIANTS + "alone",
     ),
     "gradient through a clipped state": Mutant(

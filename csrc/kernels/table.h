@@ -98,7 +98,7 @@ struct lstm_step_backward {
     lstm_update_backward *update; /* for the kernels of formats/ */
 };
 
-/* Layer norm of rows of gates: y = start + n weight, where n is the normalised row. y may be a or start. */
+/* Layer norm of rows of gates: y = start + n weight, where n is the normalized row. y may be a or start. */
 struct lstm_norm {
     int64_t n_rows, hidden_size, a_stride, start_stride, y_stride;
     const real *a, *weight, *start;

@@ -122,7 +122,7 @@ cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
     return (a.input_size == b.input_size and a.index_input == b.index_input and a.hidden_size == b.hidden_size
             and a.proj_size == b.proj_size
             and a.num_layers == b.num_layers and a.dtype == b.dtype
-            and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
+            and has_cell_state(a) == has_cell_state(b))
 
 
 cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_t b_bytes) noexcept nogil:
