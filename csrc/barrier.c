@@ -10,10 +10,8 @@
 #define FLOPS_BETWEEN_CLOCKS (1ll << 23) /* a millisecond or less, even for the portable kernels */
 #define NS_BETWEEN_QUESTIONS 10000000ll
 
-bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
-    if (atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed)) return true;
-    if (worker->rank != 0 || !worker->interrupted || (worker->flops += flops) < FLOPS_BETWEEN_CLOCKS) return false;
-    worker->flops = 0;
+/* Asks the caller, unless it was asked a moment ago. */
+static bool ask(struct lstm_worker *worker) {
     const int64_t now = lstm_now_ns();
     if (worker->asked_ns == 0) worker->asked_ns = now;
     if (now - worker->asked_ns < NS_BETWEEN_QUESTIONS) return false;
@@ -23,6 +21,13 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
     worker->callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
     if (is_interrupted) atomic_store_explicit(&worker->shared->is_cancelled, true, memory_order_relaxed);
     return is_interrupted;
+}
+
+bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
+    if (atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed)) return true;
+    if (worker->rank != 0 || !worker->interrupted || (worker->flops += flops) < FLOPS_BETWEEN_CLOCKS) return false;
+    worker->flops = 0;
+    return ask(worker);
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
@@ -46,11 +51,21 @@ static void raise_flag(struct lstm_worker *worker, long long number) {
     }
 }
 
+/* Rank 0 wakes to ask the caller, as the others may take long. They learn it where they next look. */
 static void sleep_until(struct lstm_worker *worker, const atomic_llong *reached, long long number) {
     struct lstm_shared *shared = worker->shared;
     lstm_lock(&shared->monitor);
     atomic_fetch_add(&shared->n_sleepers, 1); /* before the flag is read again */
-    while (atomic_load(reached) < number) lstm_sleep(&shared->monitor);
+    while (atomic_load(reached) < number) {
+        if (worker->rank != 0 || !worker->interrupted) {
+            lstm_sleep(&shared->monitor);
+            continue;
+        }
+        lstm_sleep_for(&shared->monitor, NS_BETWEEN_QUESTIONS);
+        lstm_unlock(&shared->monitor);
+        if (!atomic_load_explicit(&shared->is_cancelled, memory_order_relaxed)) ask(worker);
+        lstm_lock(&shared->monitor);
+    }
     atomic_fetch_sub(&shared->n_sleepers, 1);
     lstm_unlock(&shared->monitor);
 }

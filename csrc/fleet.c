@@ -22,10 +22,10 @@ static void run_models(struct lstm_worker *worker, void *arguments) {
     for (int64_t begin; (begin = atomic_fetch_add(&run->next, run->items_at_once)) < n;)
         for (int64_t item = begin; item < n && item < begin + run->items_at_once; item++) {
             if (item < n_groups)
-                run->group_function(run, item * size, workspace);
+                run->group_function(run, worker, item * size, workspace);
             else
-                run->function(run, n_groups * size + item - n_groups, workspace);
-            if (lstm_cancelled(worker, run->model_flops * (item < n_groups ? size : 1))) return;
+                run->function(run, worker, n_groups * size + item - n_groups, workspace);
+            if (lstm_cancelled(worker, item < n_groups ? 0 : run->model_flops)) return;
         }
 }
 

@@ -29,6 +29,9 @@ struct lstm_lanes {
     void *h_n, *c_n;
     void *tape;      /* gates (T, B, H, 4), c (T + 1, B, H) and h (T, B, H) of vectors; NULL: inference */
     void *workspace; /* lstm_lanes_vectors */
+    /* Takes the work done since it was last called; true: leave, with incomplete results. */
+    bool (*cancelled)(void *worker, int64_t flops);
+    void *worker;
     /* Backward: */
     struct lstm_lane_sequence d_output, d_x; /* data NULL: zero; not computed */
     const void *d_h_n, *d_c_n;

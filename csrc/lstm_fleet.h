@@ -12,7 +12,7 @@ extern "C" {
  * a separate call. The arguments are those of model 0. Weights, gradients and sequences of model k begin k strides
  * later; all other arrays (states, lengths, rows, resets, norms, tapes, packed weights) follow one another without
  * gaps, tapes and packed weights rounded up to 64 bytes. Not packed_rows. Of lstm_linear, rows of x, y, d_y and d_x
- * follow those of the model before. `interrupted` is called between models. */
+ * follow those of the model before. */
 struct lstm_fleet {
     int64_t n_models;
     const struct lstm_weights *weights; /* of model 0, L * D entries */

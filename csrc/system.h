@@ -26,8 +26,9 @@ struct lstm_monitor {
 
 void lstm_lock(struct lstm_monitor *);
 void lstm_unlock(struct lstm_monitor *);
-void lstm_sleep(struct lstm_monitor *); /* with the lock held; may wake for no reason */
-void lstm_wake(struct lstm_monitor *);  /* all sleepers; with the lock held */
+void lstm_sleep(struct lstm_monitor *);                      /* with the lock held; may wake for no reason */
+void lstm_sleep_for(struct lstm_monitor *, int64_t most_ns); /* likewise, but not for much longer than that */
+void lstm_wake(struct lstm_monitor *);                       /* all sleepers; with the lock held */
 
 /* Starts a detached thread. False: none can be started. */
 bool lstm_start_thread(void *(*function)(void *), void *argument);

@@ -134,10 +134,11 @@ static void run_worker(int rank, int size, void *arguments) {
     }
     worker.callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
     shared->function(&worker, shared->arguments);
+    if (is_team) {
+        atomic_fetch_add(&shared->ran_ns, lstm_thread_ran_ns() - before - worker.spun_ns);
+        lstm_meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer, uncounted) */
+    }
     set_float_mode(worker.callers_mode);
-    if (!is_team) return;
-    atomic_fetch_add(&shared->ran_ns, lstm_thread_ran_ns() - before - worker.spun_ns);
-    lstm_meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer and does not count it) */
 }
 
 static void run_team(int n_threads, struct lstm_shared *shared) {

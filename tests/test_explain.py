@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -151,6 +152,8 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
     "lstm, x, options, error, message",
     [
         ("text", np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got str"),
+        (lf.train.SequenceModel(lf.LSTM(1, 1), 1), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute lstm\)"),
+        (SimpleNamespace(model_=None), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute model_.lstm\)"),
         (lf.RNN(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got RNN"),
         (lf.LSTMCell(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got LSTMCell"),
         (lf.LSTM(1, 1).quantized("int8"), np.zeros((4, 1)), {}, TypeError, "got lstm_fast.quantized.QuantizedLSTM"),

@@ -165,6 +165,7 @@ def test_load_state_dict_is_all_or_nothing():
     bad = [
         ({name: good[name] for name in list(good)[:3]}, "missing .*bias_hh_l0"),
         (good | {"weight_hr_l0": np.zeros(1)}, "unexpected .*weight_hr_l0"),
+        ({f"a.lstm.{name}": good[name] for name in good}, r"pass the state_dict of a.lstm alone"),
         (good | {"bias_hh_l0": np.zeros(19)}, r"bias_hh_l0 must have shape .*\(20,\), got \(19,\)"),
         (good | {"bias_hh_l0": np.zeros((20, 1))}, "bias_hh_l0"),
         (good | {"bias_hh_l0": None}, "bias_hh_l0"),

@@ -3,6 +3,7 @@
 Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
 
+import itertools
 import signal
 import time
 
@@ -105,10 +106,16 @@ ENTRY_POINTS = {
     "functions": "p = list(lf.LSTM(1, 512).parameters().values()); x = ones(1500, 8, 1); call = lambda: lf.lstm_forward(x, None, None, *p)",
     "linear": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear(w, None, x, 1)",
     "linear, backward": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear_backward(w, x, x, 1)",
+    "fleet": "fleet = lf.Fleet([lf.LSTM(1, 384)] * 2); x = ones(2, 1500, 8, 1); call = lambda: fleet(x)",
+    "fleet, backward": "fleet = lf.Fleet([lf.LSTM(1, 256)] * 2); o, _, t = fleet.forward(ones(2, 1500, 8, 1)); call = lambda: fleet.backward(t, o)",
+    "fleet, both": "fleet = lf.Fleet([lf.LSTM(1, 256)] * 2); x = ones(2, 1500, 8, 1); call = lambda: fleet.forward_backward(x, lambda m, o, s: o)",
+    "fleet, lanes": "fleet = lf.Fleet([lf.LSTM(1, 8)] * 16); x = ones(16, 20000, 8, 1); call = lambda: fleet(x)",
+    "fleet, stream": "s = lf.Fleet([lf.LSTM(1, 384)] * 2).stream(8); x = ones(2, 1500, 8, 1); call = lambda: s.block(x)",
+    "fleet, linear": "w, x = ones(2, 512, 1024), ones(2, 20000, 1024); call = lambda: lf._core.fleet_linear(w, None, x, 1)",
 }
 
 
-@pytest.mark.parametrize("entry", light(ENTRY_POINTS, ("call", "backward", "block", "step", "linear")))
+@pytest.mark.parametrize("entry", light(ENTRY_POINTS, ("call", "backward", "block", "step", "linear", "fleet")))
 def test_exceptions_survive_a_handler_that_clears_type_caches(entry):
     """After sys._clear_type_cache the interpreter looks attributes up again, and that lookup drops a pending exception."""
     run(
@@ -135,6 +142,54 @@ for turn in range(2):
 assert spare() == before, (before, spare())  # borrowed memory was returned
 """
     )
+
+
+# Calls of a fleet of long models, of which the second may have little to do: then a worker waits for another.
+FLEETS = {
+    "forward": "call = lambda: fleet.forward(x, lengths=lengths)",
+    "backward": "o, _, t = fleet.forward(x, lengths=lengths); call = lambda: fleet.backward(t, o)",
+    "forward_backward": "call = lambda: fleet.forward_backward(x, lambda m, o, s: o, lengths=lengths)",
+    "stream": "s = fleet.stream(8); call = lambda: s.block(x)",
+    "lanes": "fleet, x = lf.Fleet([lf.LSTM(1, 16)] * 16), ones(16, 100000, 1); call = lambda: fleet(x)",
+    "lanes, backward": "fleet, x = lf.Fleet([lf.LSTM(1, 8)] * 16), ones(16, 60000, 1); o, _, t = fleet.forward(x); call = lambda: fleet.backward(t, o, record_norms=True)",
+}
+FLEET_CALLS = [
+    *itertools.product(("forward", "backward", "forward_backward"), (4000, 2), (1, 2)),
+    *itertools.product(("stream", "lanes", "lanes, backward"), (4000,), (1, 2)),
+]
+
+
+@pytest.mark.parametrize("move,of_second,n_threads", light(FLEET_CALLS, [("backward", 4000, 1), ("backward", 2, 2)]))
+def test_fleets_answer_within_a_model(move, of_second, n_threads):
+    run(f"""
+lf.set_num_threads({n_threads})
+ones = lambda *shape: np.broadcast_to(np.float32(1), (*shape, 1))
+fleet, x, lengths = lf.Fleet([lf.LSTM(1, 256, seed=0)] * 2), ones(2, 4000, 8), np.full((2, 8), 4000)
+lengths[1] = {of_second}
+{FLEETS[move]}
+before = s.state if "s" in globals() else ()
+class Stop(Exception):
+    pass
+def handler(*_):
+    global at
+    at = time.monotonic()
+    raise Stop
+signal.signal(signal.SIGALRM, handler)
+for turn in range(2):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        begin = time.monotonic()
+        call()
+    except Stop:
+        print(at - begin)
+        assert at - begin < 0.25 and time.monotonic() - at < 0.25, (at - begin, time.monotonic() - at)
+        continue
+    raise AssertionError("no exception")
+assert all(same(got, want) for got, want in zip(s.state if before else (), before))
+got = lambda n: fleet(x[:, :n])[0]
+assert same(got(5), lf.Fleet([fleet[0]] * len(fleet))(x[:, :5])[0])
+assert np.float32(1e-40) * np.float32(1) != 0
+""")
 
 
 @needs("torch")

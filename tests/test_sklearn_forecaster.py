@@ -164,7 +164,9 @@ def test_early_stopping_restores_best_and_clones_are_equal():
         ({}, np.full(20, np.nan), "y must have values in each column"),
         ({}, np.array(["a"] * 20), "y must be numbers"),
         ({}, np.zeros((20, 2, 2)), "y must have shape"),
-        ({"horizon": 0}, np.arange(30.0), "horizon == 0, must be >= 1"),
+        ({"horizon": 0}, np.arange(30.0), "horizon must be a positive integer, got 0"),
+        ({"horizon": "3"}, np.arange(30.0), "horizon must be a positive integer, got '3'"),
+        ({"input_size": 8.0}, np.arange(30.0), "input_size must be a positive integer, got 8.0"),
         ({"scale": "all"}, np.arange(30.0), "scale must be one of"),
         ({"early_stopping": 1, "validation_fraction": 0.99}, np.arange(30.0), "validation_fraction must leave windows"),
     ],
@@ -174,6 +176,12 @@ def test_invalid_arguments_raise(arguments, y, words):
         LSTMForecaster(**SMALL | arguments).fit(y)
     with pytest.raises(ValueError, match="needs quantiles"):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
+
+
+def test_exogenous_variables_in_the_place_of_the_horizon_are_named():
+    fitted = LSTMForecaster(**SMALL).fit(wave(20), np.zeros((20, 1)))
+    with pytest.raises(TypeError, match=r"horizon must be a positive integer, got numpy.ndarray \(X=: exogenous"):
+        fitted.predict(np.zeros((3, 1)))
 
 
 def test_future_values_are_replaced_by_a_flag():

@@ -37,6 +37,10 @@ def test_frames_neither_long_nor_wide_raise():
         (pd.DataFrame({"ds": DAYS}), "y must have a column of numbers"),
         (pd.DataFrame(np.zeros((T, 2)), columns=["a", "a"]), "y must have unique column names"),
         (long(p="x"), "p of y must be numbers, got"),
+        (
+            pd.DataFrame({"date": DAYS, "value": VALUES[: len(DAYS)]}),
+            "date of y must be numbers.*; dates are the column ds",
+        ),
         (long(0), "y must hold at least one series"),
         ([long(), long()], r"y\[0\] must be an array, a series or a wide frame"),
     ]:

@@ -10,7 +10,7 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.train import Adam, SequenceModel, Trainer, fit
 from lstm_fast.train.prefetch import prefetched
-from optional import needs
+from optional import needs, require
 from tolerances import assert_same_bits
 
 pytestmark = needs("safetensors")
@@ -67,6 +67,23 @@ def test_data_loader_batches_match_arrays_bitwise():
     loader = DataLoader(TensorDataset(from_numpy(X), from_numpy(Y)), batch_size=4)
     want, _ = trained(X, Y, batch_size=4, shuffle=False, lr_schedule="cosine")
     assert_same_bits(trained(loader, lr_schedule="cosine")[0], want)
+
+
+@pytest.mark.parametrize("of_batch", [np.asarray, list, lambda one: require("torch").from_numpy(one)])
+@pytest.mark.parametrize("options", [{}, {"truncate": 4}], ids=["whole", "windows"])
+def test_an_iterable_may_fill_the_same_arrays_for_every_batch(of_batch, options):
+    x, y, mask = np.empty((4, 9, 3), np.float32), np.empty((4, 9, 1)), np.empty((4, 9), bool)
+
+    def batches(copied):
+        for k in range(8):
+            x[...], y[...], mask[...] = X[k : k + 4], Y[k : k + 4], X[k : k + 4, :, 0] < 1
+            own = (x.copy(), y.copy()) if copied else (of_batch(x), of_batch(y))
+            yield *own, None, mask.copy() if copied else mask
+
+    want, history = trained(list(batches(True)), validation=list(batches(True)), **options)
+    got, other = trained(lambda: batches(False), validation=lambda: batches(False), **options)
+    assert_same_bits(got, want)
+    assert other.validation_loss == history.validation_loss
 
 
 def test_truncated_batches():

@@ -18,7 +18,7 @@ def wheel(tmp_path):
         archive.writestr("lstm_fast-0.1.0.dist-info/RECORD", "")
         archive.writestr("lstm_fast-0.1.0.dist-info/licenses/LICENSE", "MIT")
         archive.writestr("lstm_fast-0.1.0.dist-info/sboms/auditwheel.cdx.json", "has a time")
-        archive.writestr("lstm_fast/__init__.py", "")
+        archive.writestr("lstm_fast/_core.cpython-311-x86_64-linux-gnu.so", "")
     return path
 
 
@@ -69,6 +69,21 @@ def test_check_reports_each_problem(wheel):
         archive.writestr("lstm_fast.libs/libgomp-0123.so.1", bytes(2_000_000))  # not counted
         archive.writestr("lstm_fast/kernel.c", bytes(2_000_000))
     assert wheels.check(wheel) == ["more than 1500000 bytes", "holds sources", "lacks the licence of libgomp"]
+
+
+@pytest.mark.parametrize("tag, library, is_right", [
+    ("cp311-abi3-linux_x86_64", "_core.abi3.so", True),
+    ("cp311-abi3-win_amd64", "_core.pyd", True),
+    ("cp311-abi3-win_amd64", "_core.abi3.so", False),
+    ("cp313-cp313t-linux_x86_64", "_core.cpython-313t-x86_64-linux-gnu.so", True),
+    ("cp313-cp313t-linux_x86_64", "_core.cpython-313-x86_64-linux-gnu.so", False),
+    ("cp313-cp313t-linux_x86_64", "_core.abi3.so", False),
+])  # fmt: skip
+def test_check_compares_the_extension_with_the_tags(tmp_path, tag, library, is_right):
+    problems = wheels.tags_that_disagree(
+        f"lstm_fast-0.1.0-{tag}.whl", [f"lstm_fast/{library}", "lstm_fast/__init__.py"]
+    )
+    assert problems == ([] if is_right else [f"has no extension for {tag.split('-')[1]}"])
 
 
 def test_targets_are_platforms_known_to_csrc(tmp_path):

@@ -223,6 +223,7 @@ static void lanes_backward(const struct lstm_lanes *a) {
                 out_of_lanes(I, d_x + k * I * VL, lane_row(&a->d_x, t, b + k), a->d_x.model_stride);
         }
         if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
+        if (a->cancelled(a->worker, 4 * VL * B * G * (I + H))) return;
     }
     for (int64_t b = 0, n; b < B; b += n) {
         n = rows_at_once(B - b);

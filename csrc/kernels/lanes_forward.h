@@ -243,6 +243,7 @@ static void lanes_forward(const struct lstm_lanes *a) {
         }
         real *last = h_prev;
         h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */
+        if (a->cancelled(a->worker, 2 * VL * B * G * (I + H))) return;
     }
     states_out_of_lanes(a, h_prev, a->h_n);
     states_out_of_lanes(a, c, a->c_n);

@@ -23,6 +23,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     memset(&a, 0, sizeof(a))
     a.call.isa, a.call.n_threads, a.call.split = current_isa, num_threads, current_split
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
+    if <double>K * n * I * O > INTERRUPTIBLE_WORK and is_main_thread():
+        a.call.interrupted = check_signals
     a.n, a.n_inputs, a.n_outputs, a.x = n, I, O, of_x.data
     memset(&f, 0, sizeof(f))
     f.n_models = K
