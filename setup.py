@@ -95,7 +95,7 @@ class build_ext_with_core(build_ext):
 
 
 class reproducible_sdist(sdist):
-    """The same files give the same archive, byte for byte: no times, no owners, one order."""
+    """An sdist that is byte for byte reproducible: no times, no owners, a fixed order."""
 
     def make_archive(self, base_name, format, **options):
         path = super().make_archive(base_name, format, **options)

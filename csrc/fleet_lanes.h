@@ -1,9 +1,9 @@
-/* When a fleet runs with a model in each lane, and the arguments of such a group (lanes.h). */
+/* When a fleet runs with a model in each lane, and the arguments of such a group (lane_args.h). */
 #ifndef LSTM_FLEET_LANES_H
 #define LSTM_FLEET_LANES_H
 
 #include "fleet_model.h"
-#include "lanes.h"
+#include "lane_args.h"
 #include "loops/loops.h"
 #include "lstm_fast.h"
 #include "lstm_fleet.h"

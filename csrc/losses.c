@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "compiler.h"
+#include "exp_constants.h"
 
 /* ---- exp and log ------------------------------------------------------------------------------------------------- */
 
-#define LN2_HIGH 0x1.62e42feep-1 /* n LN2_HIGH is exact */
-#define LN2_LOW 0x1.a39ef35793c76p-33
 #define EXP_LEAST (-600.) /* exp is 0 below: no subnormal number arises, which a processor may flush to zero */
 
 ALWAYS_INLINE int64_t bits_of(double x) {
@@ -25,22 +24,13 @@ ALWAYS_INLINE double of_bits(int64_t bits) {
     return x;
 }
 
-/* x <= 0 or NaN. x = n ln 2 + r; exp(x) = 2^n (1 + r + r^2 P(r)), with the polynomial of kernels/activations.h. */
+/* x <= 0 or NaN. x = n ln 2 + r; exp(x) = 2^n (1 + r + r^2 P(r)). */
 ALWAYS_INLINE double exp_of(double x) {
-    static const double coefficients[] = {0x1.1f730349868cep-29,
-                                          0x1.af4de97ca4194p-26,
-                                          0x1.27e4db646b17ep-22,
-                                          0x1.71de0231960ebp-19,
-                                          0x1.a01a01a6d889cp-16,
-                                          0x1.a01a01abe7fe1p-13,
-                                          0x1.6c16c16c162d4p-10,
-                                          0x1.11111111100dcp-7,
-                                          0x1.5555555555556p-5,
-                                          0x1.5555555555557p-3,
-                                          0x1p-1};
+    static const double coefficients[] = LSTM_EXP_COEFFICIENTS_F64;
     const double round = 0x1.8p52 + 1023; /* leaves n and the bias of the exponent in the low bits */
     const double rounded = x * 0x1.71547652b82fep+0 + round, n = rounded - round;
-    const double r = (x - n * LN2_HIGH) - n * LN2_LOW, scale = of_bits((int64_t)((uint64_t)bits_of(rounded) << 52));
+    const double r = (x - n * LSTM_LN2_HIGH_F64) - n * LSTM_LN2_LOW_F64,
+                 scale = of_bits((int64_t)((uint64_t)bits_of(rounded) << 52));
     double p = coefficients[0];
     UNROLL
     for (int k = 1; k < (int)(sizeof coefficients / sizeof *coefficients); k++) p = p * r + coefficients[k];
@@ -53,7 +43,7 @@ ALWAYS_INLINE double log_of(double k, double m) {
     double sum = 0; /* 2 atanh(s) / s - 2 = 2 s^2 / 3 + 2 s^4 / 5 + ... */
     UNROLL
     for (int j = 23; j > 1; j -= 2) sum = (sum + 2.0 / j) * (s * s);
-    return k * LN2_HIGH - ((half - (s * (half + sum) + k * LN2_LOW)) - f);
+    return k * LSTM_LN2_HIGH_F64 - ((half - (s * (half + sum) + k * LSTM_LN2_LOW_F64)) - f);
 }
 
 #define ROOT_HALF 0x1.6a09ep-1

@@ -8,11 +8,11 @@
 extern "C" {
 #endif
 
-/* One call for n_models models with weights and data of their own: threads share the models, and each has the bits of a
- * call of its own. The arguments are those of model 0. Of model k, weights, gradients and sequences begin k strides
- * later; all other arrays (states, lengths, rows, resets, norms, tapes, packed weights) follow one another without gaps,
- * tapes and packed weights rounded up to 64 bytes. Not packed_rows. Of lstm_linear, rows of x, y, d_y and d_x follow
- * those of the model before. */
+/* One call for n_models models, each with its own weights and data: threads share the models, and each has the bits of
+ * a separate call. The arguments are those of model 0. Weights, gradients and sequences of model k begin k strides
+ * later; all other arrays (states, lengths, rows, resets, norms, tapes, packed weights) follow one another without
+ * gaps, tapes and packed weights rounded up to 64 bytes. Not packed_rows. Of lstm_linear, rows of x, y, d_y and d_x
+ * follow those of the model before. */
 struct lstm_fleet {
     int64_t n_models;
     const struct lstm_weights *weights; /* of model 0, L * D entries */

@@ -32,7 +32,7 @@ static void reset_in_child(void) {
 void lstm_watch_forks_of_pool(void) { lstm_at_fork(reset_in_child); }
 
 /* Waking a thread takes as long as 35 us where an idle processor goes back to the host of a virtual machine; a call
- * that follows at once finds the workers awake. */
+ * that follows immediately finds the workers awake. */
 #define SPIN_NS 50000
 #define LOOKS_PER_CLOCK 64
 

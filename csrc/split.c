@@ -8,8 +8,8 @@
  * Of one core, float32: arithmetic of full tiles, and reading weights for a single row from L2 and from beyond it.
  * avx512: measured on a Xeon (Granite Rapids, 2.6 GHz), T = 100: B = 32 at H = 256 130 flops/ns; B = 1 at H = 192 and
  * 256 117 bytes/ns, at H = 512 45, at H = 1024 29 (two cores at once: 24). The others are estimates: avx2 from the
- * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in
- * them rarely changes a split. */
+ * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two
+ * in them rarely changes a split. */
 struct rates {
     double flops, l2_bytes, l3_bytes; /* per ns */
 };
@@ -60,9 +60,9 @@ static struct work work_of(const struct lstm_call *call, bool is_backward) {
 
 static double up(double n, double of) { return n < 1e15 ? (double)(int64_t)((n + of - 1) / of) : n / of; }
 
-/* A product of `rows` rows with (columns, depth) weights that stay where they are from step to step. The first pass over
- * a panel reads it, from L3 if it has left L2, where W_ih displaces some of W_hh every few steps; the others find it in
- * L2. */
+/* A product of `rows` rows with (columns, depth) weights that stay where they are from step to step. The first pass
+ * over a panel reads it, from L3 if it has left L2, where W_ih displaces some of W_hh every few steps; the others find
+ * it in L2. */
 static double product_ns(const struct work *w, double rows, double columns, double depth) {
     const double bytes = columns * depth * w->bytes_per_weight;
     const double in_use = columns * (w->H + w->I / 2) * w->bytes_per_weight;

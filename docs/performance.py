@@ -227,9 +227,9 @@ def draw(path):
         bars = [(torch, "0.75", "PyTorch"), (ratio(time, ours(rows[key])), "0.35", NAMES.get(peer, peer))]
         if peer == "torch":
             bars = bars[1:]
-        for j, (value, grey, name) in enumerate(bars):
+        for j, (value, gray, name) in enumerate(bars):
             y = k + 0.2 * (len(bars) - 1) - 0.4 * j
-            axes.barh(y, value, 0.36, color=grey)
+            axes.barh(y, value, 0.36, color=gray)
             axes.text(value * 1.04, y, f"{value:.1f} × {name}", va="center", fontsize=8)
     axes.axvline(1, color="0", lw=1)
     axes.set_yticks(range(len(HEADLINE)), [words.replace("`", "") for words in HEADLINE.values()], fontsize=9)

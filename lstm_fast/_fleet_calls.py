@@ -45,7 +45,7 @@ class FleetVersion(Version[_core.FleetWeights]):
     _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # their size, and the weights of each
 
     def block(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
-        """Return the weights of a block; they keep what they have packed for later calls with blocks of this size."""
+        """Return the weights of a block, which cache packed weights for later calls with blocks of this size."""
         own_size, weights = self._blocks
         if own_size != size:
             weights = {}

@@ -213,7 +213,7 @@ def check_network(format: str, network: Any) -> None:
 
 
 def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
-    """Refuse parameters, in float32, that the format cannot store."""
+    """Raise unless the format can store these float32 parameters."""
     if format == "float16":
         largest, words = float(np.finfo(np.float16).max), " and at most 65504"
     else:
@@ -228,7 +228,7 @@ def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
 
 
 def check_h(format: str, name: str, h: Array) -> None:
-    """Refuse a hidden state that the format cannot hold."""
+    """Raise unless the format can represent this hidden state."""
     if format == "int8" and not (np.abs(h) <= 1).all():
         wrong = h[~(np.abs(h) <= 1)].ravel()[0]
         raise ValueError(f"{name} must lie within [-1, 1] with format='int8', got {wrong}")

@@ -111,17 +111,17 @@ class EditableArrays(NamedArrays):
 
 def write(name: str, parameter: Array, value: Any) -> None:
     """Overwrite a parameter by a value of the same shape and any dtype, but uint16: the bits of bfloat16 numbers."""
-    _arguments.refuse_bits(name, value)
+    _arguments.reject_bits(name, value)
     value = _arguments.real_array(name, value, parameter.dtype)
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 
 
 class ChangedMeanwhile(RuntimeError):
-    """Parameters would overwrite changes that they do not have."""
+    """The parameters were changed by another edit in the meantime, whose changes would be lost."""
 
 
 def changed_meanwhile() -> ChangedMeanwhile:
-    """The error to raise where parameters would overwrite changes that they do not have."""
+    """The error to raise for ChangedMeanwhile."""
     return ChangedMeanwhile(
         "the parameters were changed during this edit() block, which was therefore not applied: edits of one object "
         "must not overlap"

@@ -60,7 +60,7 @@ def write(path: str | PathLike[str], tensors: Mapping[str, np.ndarray], config: 
 
 
 def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header: memoryview) -> str | None:
-    """The SHA-256 of the bytes of a file, with zeros in its own place, if it has one; it must be the right one then."""
+    """The verified SHA-256 of a file, computed with zeros in place of the digest; None if it has none."""
     claimed = metadata.get(DIGEST)
     if claimed is None:
         return None

@@ -113,12 +113,12 @@ def _json_object(header: memoryview) -> dict[str, Any]:
             raise ValueError("names in an object of its header must be unique")
         return result
 
-    def refuse(word: str) -> None:
+    def reject(word: str) -> None:
         raise ValueError(f"{word} is not JSON")
 
     if bytes(header[:1]) != b"{":
         raise ValueError("its header must start with {")
-    result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+    result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=reject)
     assert isinstance(result, dict)
     return result
 

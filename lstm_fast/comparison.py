@@ -249,7 +249,7 @@ def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
 
 
 def _count(output: Array, lengths: ArrayLike | None) -> int:
-    """How many numbers of the output are no padding."""
+    """Number of output values outside the padding."""
     if lengths is None or (output.ndim == 2 and np.ndim(lengths) > 0):  # one number, or one row, for each sequence
         return output.size
     return int(np.sum(lengths)) * int(output.shape[-1])

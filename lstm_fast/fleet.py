@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Fleet(FleetNetwork):
     """K LSTMs of one shape, each with its own parameters and data, that run in one call.
 
-    Calls are those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
-    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a call of its own.
+    Calls are like those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
+    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a separate call.
 
     Parameters
     ----------

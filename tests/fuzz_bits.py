@@ -4,7 +4,7 @@
 
 Each case draws a network with any options, sizes and a format from its seed, and compares forward, inference and
 backward, byte for byte, with the same on another instruction set, number of threads and split of the work; with some
-of its rows alone, in another order, beside rows of NaN and infinity; with more padding, and poison in it; and with
+of its rows alone, in another order, next to rows of NaN and infinity; with more, poisoned padding; and with
 arrays of other strides and alignment; symbols also with one-hot vectors. No reference is needed, so a case takes a
 millisecond or two. (fuzz_fits.py does the same for whole trainings, fuzz_fleets.py for fleets.)
 """
@@ -117,7 +117,7 @@ class Case:
         self.set()
 
     def rows_alone(self, inferred):
-        """Some rows in another order, alone; and where they are, beside rows of poison."""
+        """Some rows alone, in another order; and in place, next to poisoned rows."""
         if not self.B:
             return
         chosen = self.rng.permutation(self.B)[: self.rng.integers(1, self.B + 1)]

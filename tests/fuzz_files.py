@@ -1,8 +1,7 @@
 """Malformed files without a digest (where nothing but the structure can be checked): FormatError, or a network.
 
-python tests/fuzz_files.py [N] [SEED]: N files (default 100,000), made from weights, models, quantized models and
-checkpoints by changes of the configuration, the header or the bytes. Prints how many were refused; any other error ends
-it with status 1.
+python tests/fuzz_files.py [N] [SEED]: N files (default 100,000), mutated weights, models, quantized models and
+checkpoints: configuration, header or bytes. Prints how many were rejected; any other error ends it with status 1.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""docs/bridges.md: what each bridge accepts. Each cell of its tables stands for tests that ran.
+"""docs/bridges.md: what each bridge accepts. Each cell of its tables is backed by tests.
 
 python tests/test_bridges.py     runs the tests of all bridges and writes the tables, from those that passed
 """

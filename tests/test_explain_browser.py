@@ -188,9 +188,9 @@ def test_sign_is_visible_in_grayscale(show):
       return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
         const map = document.querySelector("#map-c"), pen = map.getContext("2d"), w = map.width / 4;
         done([0, 1].map((t) => {
-          const { data } = pen.getImageData(t * w + 6, 4, 12, 8), grey = [];
-          for (let k = 0; k < data.length; k += 4) grey.push(0.3 * data[k] + 0.59 * data[k + 1] + 0.11 * data[k + 2]);
-          return Math.max(...grey) - Math.min(...grey);
+          const { data } = pen.getImageData(t * w + 6, 4, 12, 8), gray = [];
+          for (let k = 0; k < data.length; k += 4) gray.push(0.3 * data[k] + 0.59 * data[k + 1] + 0.11 * data[k + 2]);
+          return Math.max(...gray) - Math.min(...gray);
         }));
       })));
     })()""")

@@ -19,7 +19,7 @@ def test_incompatible_models_raise(name, value):
         lf.Fleet([first])[0] = lf.LSTM(**other)
 
 
-def test_refused():
+def test_invalid_arguments_raise():
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k, forget_bias=[None, 1.0][k]) for k in range(2)])
     x = np.zeros((2, 4, 1, 3))
     output, _, tape = fleet.forward(x)

@@ -1,4 +1,4 @@
-"""Eight threads at once; under a free-threaded Python, without the GIL."""
+"""Eight concurrent threads; under a free-threaded Python, without the GIL."""
 
 import sys
 import threading

@@ -156,7 +156,7 @@ def test_tape_keeps_the_symbols():
     assert want.d_x is None
 
 
-# ---- refusals ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from keras_cases import (
     model_of,
     numbers,
     outputs,
-    randomised,
+    randomized,
     saved,
 )
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings(
 def test_feature(tmp_path, feature, column):
     for make, unsaid in FEATURES[feature]:
         layer = make()
-        model = randomised(model_of(layer))
+        model = randomized(model_of(layer))
         x = inputs(layer.compute_dtype)
         if column == "to a layer":
             back = lf.keras.to_layer(lf.keras.from_layer(layer))
@@ -68,7 +68,7 @@ def test_sequences_and_last_states_with_a_mask(wrap, lengths):
     mask = None if lengths is None else np.arange(T) < np.array(lengths)[:, None]
     whole = wrap(lstm(return_state=True, zero_output_for_mask=True))
     whole.build(x.shape)
-    randomised(whole)
+    randomized(whole)
     last = wrap(lstm(return_sequences=False))
     last.build(x.shape)
     last.set_weights(whole.get_weights())
@@ -85,7 +85,7 @@ def test_sequences_and_last_states_with_a_mask(wrap, lengths):
 def test_stateful_layer_equals_passing_the_state():
     layer = lstm(stateful=True)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     got, state, x = lf.keras.from_layer(layer), None, inputs()
     for part in (x[:, :3], x[:, 3:]):
         output, state = got(part, state)
@@ -95,7 +95,7 @@ def test_stateful_layer_equals_passing_the_state():
 def test_go_backwards_expects_reversed_input():
     layer = lstm(go_backwards=True)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     x = inputs()
     with pytest.raises(
         ValueError, match=r"go_backwards of layer 'lstm.*must be False.*pass go_backwards=False .*x\[:, ::-1"
@@ -108,7 +108,7 @@ def test_go_backwards_expects_reversed_input():
 def test_merge_modes_follow_from_concatenated_directions(mode, merge):
     layer = layers.Bidirectional(lstm(), merge_mode=mode)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     with pytest.raises(ValueError, match=rf"merge_mode.*got '{mode}'.*pass merge_mode='concat' .*output\[..., :H\]"):
         lf.keras.from_layer(layer)
     output, _ = lf.keras.from_layer(layer, merge_mode="concat")(inputs())
@@ -134,7 +134,7 @@ def nested():
     h = layers.TimeDistributed(lstm(name="frame", return_sequences=False), name="each")(frames)
     pairs = keras.Sequential([layers.Input((H,)), layers.Reshape((2, H // 2)), lstm(name="deep")])
     h = layers.TimeDistributed(pairs, name="every")(h)
-    return randomised(keras.Model(sequence, h))
+    return randomized(keras.Model(sequence, h))
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_unique_last_part_of_a_name_is_enough(files):
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
 def test_consecutive_layers_become_one_lstm(tmp_path, wrap):
     """From the tokens on, with the mask that Keras makes of them."""
-    model = randomised(
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((T,), dtype="int32"),
@@ -224,7 +224,7 @@ def test_layers_of_a_custom_model_class_have_keras_defaults(tmp_path):
 
     model = Own()
     model(inputs())
-    randomised(model)
+    randomized(model)
     for path in (saved(model, tmp_path / "own.keras"), saved(model, tmp_path / "own.weights.h5")):
         assert "encoder" in lf.keras.names(path) and "last" in lf.keras.names(path) and len(lf.keras.names(path)) == 3
         x = inputs()

@@ -9,7 +9,7 @@ import torch
 from keras import layers
 
 import lstm_fast as lf
-from keras_cases import H, I, assert_same, cells, edited, inputs, lstm, model_of, outputs, randomised, rewrite, saved
+from keras_cases import H, I, assert_same, cells, edited, inputs, lstm, model_of, outputs, randomized, rewrite, saved
 
 import keras  # isort: skip
 
@@ -56,7 +56,7 @@ def layers_as_list(config):
 
 
 def test_hard_sigmoid_of_keras_2_is_steeper(tmp_path):
-    path = saved(randomised(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
+    path = saved(randomized(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
     assert lf.keras.load(path).recurrent_activation == ("hard_sigmoid", 1 / 6, 0.5)
     rewrite(path, tmp_path / "2.keras", **{"metadata.json": lambda data: data.replace(b'"3.', b'"2.')})
     assert lf.keras.load(tmp_path / "2.keras").recurrent_activation == ("hard_sigmoid", 0.2, 0.5)
@@ -65,7 +65,7 @@ def test_hard_sigmoid_of_keras_2_is_steeper(tmp_path):
 def test_whole_keras_2_model(tmp_path):
     """Its names end in :0, and its Bidirectional has no backward_layer."""
     layer = layers.Bidirectional(lstm(), name="two")
-    path = saved(randomised(model_of(layer)), tmp_path / "model.h5")
+    path = saved(randomized(model_of(layer)), tmp_path / "model.h5")
 
     def change(config):
         config["config"]["layers"][1]["config"].pop("backward_layer")
@@ -77,7 +77,7 @@ def test_whole_keras_2_model(tmp_path):
 
 
 def test_sequential_with_a_list_as_configuration(tmp_path):
-    model = randomised(
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((None, I)),
@@ -102,7 +102,7 @@ def test_sequential_with_a_list_as_configuration(tmp_path):
 def test_h5_files_have_nested_layers_too(tmp_path):
     """A whole model, and a file with only its weights, as Keras 2 wrote them."""
     inner = keras.Sequential([layers.Input((None, I)), lstm(name="a"), lstm(name="b")], name="inner")
-    model = randomised(
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((None, I)),
@@ -147,7 +147,7 @@ def test_keras_1_files_raise_with_a_way_to_convert(tmp_path):
 )
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
 def test_weights_only_files_use_the_defaults_of_their_release(tmp_path, version, name, wrap):
-    whole = saved(randomised(model_of(wrap(lstm()))), tmp_path / "model.h5")
+    whole = saved(randomized(model_of(wrap(lstm()))), tmp_path / "model.h5")
     path = alone(whole, tmp_path / "weights.h5", version)
     expected = ("hard_sigmoid", 0.2, 0.5) if name == "hard_sigmoid" else "sigmoid"
     assert lf.keras.load(path).recurrent_activation == expected
@@ -220,7 +220,7 @@ def test_cudnn_lstm(tmp_path, wrap, n_inputs):
     layer = wrap(lstm())
     sequence = layers.Input((None, n_inputs))
     path = as_keras_2(
-        saved(randomised(keras.Model(sequence, layer(sequence))), tmp_path / "model.h5"), "2.2.4", as_cudnn
+        saved(randomized(keras.Model(sequence, layer(sequence))), tmp_path / "model.h5"), "2.2.4", as_cudnn
     )
     with h5py.File(path, "r+") as h5:
         group = h5["model_weights"][layer.name]

@@ -1,11 +1,12 @@
-"""A deliberately broken kernel must make the suite fail. mutate.py has many more."""
+"""A deliberately broken kernel must make the suite fail. mutants.py has many more."""
 
 import subprocess
 
 import pytest
 
 from checkout import ROOT, copy_source
-from mutate import MUTANTS, run_mutant
+from mutants import MUTANTS
+from mutate import run_mutant
 from optional import needs
 
 

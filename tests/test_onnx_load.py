@@ -144,7 +144,7 @@ def test_dynamic_quantize_lstm(dtype, per_channel, direction):
     assert_close(got, (y.swapaxes(1, 2).reshape(case.T, case.B, -1), y_h, y_c), 0.05)
 
 
-REFUSED = {
+UNSUPPORTED = {
     "activations": {"activations": ["Sigmoid", "Cosine", "Tanh"]},
     "activations ": {"activations": ["Sigmoid"]},
     "activation_alpha": {"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [-1.0]},
@@ -160,9 +160,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", UNSUPPORTED)
 def test_unsupported_attributes_raise(name):
-    model = Case(0, (), "forward").model(name="the_node", **REFUSED[name])
+    model = Case(0, (), "forward").model(name="the_node", **UNSUPPORTED[name])
     with pytest.raises(lf.FormatError, match=f"the_node.*{name.strip()}"):
         lf.onnx.load(model)
 
@@ -212,7 +212,7 @@ def test_integer_weights_raise():
 
 
 def test_reverse_lstm_matches_second_direction():
-    """Results are those of the second direction of a bidirectional one, with lengths, resets, batch_first."""
+    """It equals the second direction of a bidirectional LSTM, with lengths, resets and batch_first."""
     rng = np.random.default_rng(0)
     for batch_first in (False, True):
         layer = lf.LSTM(3, 4, batch_first=batch_first, bidirectional=True, seed=1)

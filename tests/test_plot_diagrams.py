@@ -244,6 +244,6 @@ def test_gates_raises_for_nonfinite_values():
 
 
 @pytest.mark.parametrize("name", [FRACTION_MAP, SIGNED_MAP])
-def test_colour_maps_increase_in_lightness(name):
+def test_color_maps_increase_in_lightness(name):
     gray = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3] @ [0.299, 0.587, 0.114]
     assert (np.diff(gray) > 0).all() and gray[-1] - gray[0] > 0.5

@@ -94,14 +94,14 @@ def test_long_frame_layout_does_not_affect_forecasts(panel, data):
         frame = frame.rename(columns=names).assign(unique_id=frame["unique_id"].map(ids))
         return into(library, shuffled(draw, frame.assign(ds=frame["ds"].dt.tz_convert(zone))), levels)
 
-    coming, refused = written(future) if n_exogenous else None, None
+    coming, rejected = written(future) if n_exogenous else None, None
     try:
         model = forecaster(scale).fit(written(past))
         answer, again = model.predict(X=coming), model.predict(y=written(past), X=coming)
     except ValueError as error:  # days of one time zone are not those of another
-        refused = str(error)
-    if refused is not None:
-        assert zone != "Europe/Berlin" and "ds of" in refused.replace("the index", "ds"), refused
+        rejected = str(error)
+    if rejected is not None:
+        assert zone != "Europe/Berlin" and "ds of" in rejected.replace("the index", "ds"), rejected
         return
     renamed = {(ids[one], instant): value for (one, instant), value in expected.items()}
     if zone == "Europe/Berlin":

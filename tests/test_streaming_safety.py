@@ -101,7 +101,7 @@ other = threading.Thread(target=lambda: got.append(stream.step(x)))
 lf.set_num_threads(1)
 other.start()
 time.sleep(0.02)
-mask, refused = np.arange(20000) > 200, 0
+mask, rejected = np.arange(20000) > 200, 0
 for move in (lambda: stream.step(x), lambda: stream.block(x[None]), lambda: stream.block(x[None], num_threads=1),
              lambda: stream.add(3), lambda: stream.remove(mask), lambda: stream.reset(), lambda: stream.reset(mask),
              lambda: stream.snapshot(), lambda: stream.restore(snapshot), lambda: stream.state,
@@ -110,11 +110,11 @@ for move in (lambda: stream.step(x), lambda: stream.block(x[None]), lambda: stre
         move()
     except RuntimeError as error:
         assert "one thread at a time" in str(error), error
-        refused += 1
+        rejected += 1
 stream.refresh()
 assert other.is_alive(), "the step was over too early to tell"
 other.join()
-assert refused == 12, refused
+assert rejected == 12, rejected
 assert same(got[0], want[1]) and same(stream.h[0], want[1]) and stream.batch_size == 20000
 stream.step(x)
 """)

@@ -53,7 +53,7 @@ def test_threads_share_an_object_while_its_weights_are_replaced(some_isa, n_thre
 
 
 def test_overlapping_edits_lose_nothing_silently():
-    lstm, n, applied, refused = make("lstm", 3, 5), 200, [], []
+    lstm, n, applied, rejected = make("lstm", 3, 5), 200, [], []
     with lstm.edit() as p:
         p["bias_ih_l0"][:] = 0
 
@@ -66,14 +66,14 @@ def test_overlapping_edits_lose_nothing_silently():
                 applied.append(1)
             except RuntimeError as error:
                 assert "must not overlap" in str(error)
-                refused.append(1)
+                rejected.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(applied) + len(refused) == 4 * n and (lstm.parameters()["bias_ih_l0"] == len(applied)).all()
+    assert len(applied) + len(rejected) == 4 * n and (lstm.parameters()["bias_ih_l0"] == len(applied)).all()
     with pytest.raises(RuntimeError, match="must not overlap"), lstm.edit() as outer:
         outer["bias_ih_l0"][:] = 7
         with lstm.edit() as inner:

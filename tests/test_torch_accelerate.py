@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, prune
 import lstm_fast as lf
 
 
-class Initialised(nn.LSTM):
+class Initialized(nn.LSTM):
     """A subclass that changes no computation."""
 
     def __init__(self, *args, **kwargs):
@@ -34,7 +34,7 @@ class Model(nn.Module):
         self.rest = nn.ModuleDict(
             {
                 "cell": nn.LSTMCell(4, 5),
-                "subclass": Initialised(4, 5),
+                "subclass": Initialized(4, 5),
                 "own": Own(4, 5),
                 "parametrized": parametrizations.weight_norm(nn.LSTM(4, 5), "weight_hh_l0"),
                 "gru": nn.GRU(4, 4),
@@ -59,7 +59,7 @@ def test_which_modules_are_replaced():
     assert lf.torch.accelerate(model) is model
     after = classes(model)
     assert after["first"] is lf.torch.LSTM and after["rest.cell"] is lf.torch.LSTMCell and model.again is model.first
-    assert issubclass(after["rest.subclass"], lf.torch.LSTM) and issubclass(after["rest.subclass"], Initialised)
+    assert issubclass(after["rest.subclass"], lf.torch.LSTM) and issubclass(after["rest.subclass"], Initialized)
     assert model.rest["subclass"].reset() == "reset"
     assert {name for name in before if before[name] is not after[name]} == {"first", "rest.cell", "rest.subclass"}
     assert all(objects[name] is module for name, module in model.named_modules())
@@ -120,7 +120,7 @@ def test_report_lists_replaced_and_skipped_modules():
         "rest.gru": "lstm_fast computes LSTM and LSTMCell only",
     }
     assert str(report).splitlines()[0].split() == ["first", "LSTM", "accelerated"]
-    assert [one.kind for one in report] == ["LSTM", "LSTMCell", "Initialised", "Own", "ParametrizedLSTM", "GRU"]
+    assert [one.kind for one in report] == ["LSTM", "LSTMCell", "Initialized", "Own", "ParametrizedLSTM", "GRU"]
     assert all(isinstance(one, lf.torch.ModuleReport) and not one.is_frozen for one in report)
     assert str(lf.torch.report(nn.Linear(2, 3))) == "" and lf.torch.report(nn.Linear(2, 3)) == ()
 

@@ -144,7 +144,9 @@ def test_copies_keep_the_format_and_restore_drops_it(format, inputs):
             assert torch.equal(other["lstm"](x)[0], want)
         assert str(lf.torch.report(fast)) == f"lstm  LSTM  accelerated ({format})"
         plain = lf.torch.accelerate(lstm())(x)[0]
-        assert torch.equal(lf.torch.accelerate(fast)["lstm"](x)[0], plain), "another call of accelerate decides anew"
+        assert torch.equal(lf.torch.accelerate(fast)["lstm"](x)[0], plain), (
+            "another call of accelerate resets the format"
+        )
         lf.torch.restore(lf.torch.accelerate(fast, format=format, inputs=inputs))
         assert type(fast["lstm"]) is nn.LSTM and "_quantization" not in vars(fast["lstm"])
 

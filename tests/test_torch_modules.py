@@ -229,7 +229,7 @@ def test_dropout_has_the_statistics_of_pytorch(p):
     torch.testing.assert_close(values[1], values[0])
     ours = kept[1].double()
     if p < 1:
-        for axis in range(3):  # masks of neighbours in time, batch and units are independent
+        for axis in range(3):  # masks of neighbors in time, batch and units are independent
             a, b = (
                 ours.narrow(axis, 1, ours.shape[axis] - 1).flatten(),
                 ours.narrow(axis, 0, ours.shape[axis] - 1).flatten(),

@@ -159,7 +159,7 @@ def test_models_files_and_parameters(tmp_path):
     assert [lf.fingerprint(one) for one in single] == [lf.fingerprint(one) for one in each]
 
 
-def test_refused():
+def test_invalid_arguments_raise():
     model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     x, y = data()
     for match, call in {

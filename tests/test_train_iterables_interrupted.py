@@ -1,4 +1,4 @@
-"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: answered at once, and no further item."""
+"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: immediate, without reading another item."""
 
 import signal
 import time
@@ -47,7 +47,7 @@ def interrupted(script):
         process.wait()
 
 
-# The thread waits for the first batch, for the second while the first is used, or for one of the validation.
+# The thread waits for the first batch, for the second while the first is used, or for a validation batch.
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("moment", ["wait", "step", "validation"])
 def test_interrupt_does_not_wait_for_the_item_in_flight(wait, moment):

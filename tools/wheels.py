@@ -57,7 +57,7 @@ class Target(NamedTuple):
         }
 
     def prepare(self, folder):
-        """The environment, once what it refers to is written."""
+        """Write the files that the environment refers to, and return it."""
         if self.zig and "windows" in self.zig:
             write_sdk(folder)
         return self.environment(folder)
@@ -83,7 +83,7 @@ def run(*words, **options):
 
 
 def copy_sources(to):
-    """What git tracks, so that nothing else of this folder gets in; an unpacked sdist has no more than that."""
+    """Copy what git tracks and nothing else of this folder; an unpacked sdist contains only that."""
     if not (ROOT / ".git").exists():
         shutil.copytree(ROOT, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "dist", "*.so"))
         return

@@ -66,7 +66,7 @@ BARS = (
     Bar("sequence", "limit", {32: 0.50, 64: 0.79, 128: 0.71}, needs=AVX512),
     Bar("batch", "sgemm", 0.92, H=at_least(128)),
     Bar("training", "sgemm", 0.8, B=at_least(64)),
-    # other formats, instruction sets and sizes of ours
+    # lstm_fast compared with its other formats, instruction sets and sizes
     Bar("float16", "own", 1.7),
     Bar("float64 avx2", "own", 0.45),
     Bar("growth", "own", 0.9),

@@ -1,15 +1,15 @@
-/* Lanes across models, backward (csrc/lanes.h): the operations of step_backward.h, product.h and outer.h. */
+/* Lanes across models, backward (csrc/lane_args.h): the operations of step_backward.h, product.h and outer.h. */
 #ifndef LSTM_KERNELS_LANES_BACKWARD_H
 #define LSTM_KERNELS_LANES_BACKWARD_H
 
 #include <string.h>
 
 #include "../compiler.h"
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../plan.h"
 #include "../real.h"
 #include "cell.h"
-#include "lanes.h"
+#include "lanes_forward.h"
 #include "vector.h"
 
 /* ---- products with the weights ----------------------------------------------------------------------------------- */

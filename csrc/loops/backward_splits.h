@@ -1,6 +1,6 @@
 /* Backward with a team whose workers own whole layers, or whole directions. They take the recurrences side by side; the
  * weight gradients of a chunk follow, which all workers share as in any split. So d_gates of a chunk are kept once for
- * each layer or direction. The bits are those of one thread: chunks are the same, and so is each sum. */
+ * each layer or direction. The bits equal those of one thread: chunks are the same, and so is each sum. */
 #ifndef LSTM_BACKWARD_SPLITS_H
 #define LSTM_BACKWARD_SPLITS_H
 

@@ -173,7 +173,7 @@ cdef class Stepper:
                 out = live.empty(live.one_shape if at.ndim == 1 else live.batch_shape, live.dtype)
             if (not live.reads(out, live.h_size, PyBUF_WRITABLE, &to) or to.ndim != at.ndim
                     or overlap(to.data, live.output_bytes, live.state.address, live.state.n)):
-                live.refuse_out(out, at.ndim)
+                live.reject_out(out, at.ndim)
             if live.symbols is None and (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
                                          or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
                 x = numpy.array(x)

@@ -1,4 +1,4 @@
-"""Forecasts of many series, each by a network of its own, partition by partition."""
+"""Forecasts of many series, each with its own network, partition by partition."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class FleetTrainer:
             self.active = self.active[epoch - self.best_epoch[self.active] < self.config.early_stopping]
 
     def _train_group(self, epoch: int, batch: int, group: Group) -> None:
-        """Take a step of the models of a group."""
+        """Train the models of a group for one step."""
         (models, rows, _), config = group, self.config
         is_all = len(models) == len(self.model)
         flat = self.flat.copy() if is_all else self.flat[models]

@@ -1,4 +1,4 @@
-"""Ranks: the processes of one training run, which meet in collective calls of an MPI communicator.
+"""Ranks: the processes of one training run, synchronized by collective calls of an MPI communicator.
 
 Every collective is entered by every rank, also by one that failed: with its error, which all others then raise.
 """
@@ -154,7 +154,7 @@ class Ranks:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self._has_signal:  # a second time: at once, without the others
+        if self._has_signal:  # second signal: immediately, without the others
             self.is_over = True
             raise KeyboardInterrupt
         self._has_signal = True

@@ -209,7 +209,7 @@ int main(int n_words, char **words) {
         for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) {
             uint64_t got[32] = {0};
             int n = 0;
-            if (strcmp(isa->name, isa->base) == 0) { /* else the kernels are those of the base */
+            if (strcmp(isa->name, isa->base) == 0) { /* else it uses the kernels of its base */
                 got[n++] = run_linear(isa, dtype, 1);
                 got[n++] = run_linear(isa, dtype, 3);
                 expect(got[0] == got[1], "threads change the readout", isa);

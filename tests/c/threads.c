@@ -1,4 +1,4 @@
-/* Teams without Python and without OpenMP, for ThreadSanitizer: several callers at once, each with a team of its own
+/* Teams without Python and without OpenMP, for ThreadSanitizer: concurrent callers, each with its own team,
  * whose workers exchange numbers at barriers; an interrupted call; children made by fork in the middle of it. */
 #include "threads.h"
 

@@ -55,7 +55,7 @@ const node = (x, y, sign) =>
     svgText(x, y + 0.42, sign, { class: "sign" }),
   );
 
-/* How far a gate is open, as a bar: a shape, not a colour alone. */
+/* How far a gate is open, as a bar: a shape, not a color alone. */
 function meter(x, y, width, v) {
   const isSigned = v < 0 || v > 1,
     zero = isSigned ? 0.5 : 0,

@@ -1,11 +1,11 @@
-/* Lanes across models, forward (csrc/lanes.h). Every array is transposed as it is read, so that a vector holds one
+/* Lanes across models, forward (csrc/lane_args.h). Every array is transposed as it is read, so that a vector holds one
  * number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model where
  * these have one of each unit: the same operations in the same order. */
-#ifndef LSTM_KERNELS_LANES_H
-#define LSTM_KERNELS_LANES_H
+#ifndef LSTM_KERNELS_LANES_FORWARD_H
+#define LSTM_KERNELS_LANES_FORWARD_H
 
 #include "../compiler.h"
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../real.h"
 #include "cell.h"
 #include "vector.h"
