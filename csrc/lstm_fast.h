@@ -43,6 +43,7 @@ enum lstm_format {
     LSTM_FORMAT_FLOAT16,  /* IEEE half precision, widened to float32 */
     LSTM_FORMAT_BFLOAT16, /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
     LSTM_FORMAT_INT8,     /* one scale per row of weights; x and h are rounded too; sums are int32 */
+    LSTM_FORMAT_BFLOAT16_AMX, /* BFLOAT16 with the sums of Intel's AMX; does not train */
 };
 
 enum lstm_status {
