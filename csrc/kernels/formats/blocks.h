@@ -42,7 +42,8 @@ static void multiply_in_blocks(const struct format_block *b, int64_t n_rows, int
         for (int64_t panel = panel_begin; panel < panel_end; panel++)
             for (int64_t row = done; row + rows <= n_rows; row += rows) {
                 const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-                const char *left = (const char *)b->left + row * stride, *right = (const char *)b->right + column * depth;
+                const char *left = (const char *)b->left + row * stride,
+                           *right = (const char *)b->right + column * depth;
                 const struct sums from = start.first
                                              ? (struct sums){start.first + row * start.stride + column, start.stride}
                                              : zero_sums();

@@ -59,7 +59,7 @@ ALWAYS_INLINE void bfloat16_product_tile(const struct tile_shape shape, const vo
 TILE_FULL_TABLE(bfloat16_product_tile, bfloat16_product_tiles)
 
 ALWAYS_INLINE void bfloat16_amx_product_tile(const struct tile_shape shape, const void *block, int64_t row,
-                                         int64_t panel) {
+                                             int64_t panel) {
     format_product_tile(shape, LSTM_FORMAT_BFLOAT16_AMX, block, row, panel);
 }
 TILE_FULL_TABLE(bfloat16_amx_product_tile, bfloat16_amx_product_tiles)

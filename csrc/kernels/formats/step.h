@@ -47,7 +47,7 @@ ALWAYS_INLINE void bfloat16_step_tile(const struct tile_shape shape, const void 
 TILE_FULL_TABLE(bfloat16_step_tile, bfloat16_step_tiles)
 
 ALWAYS_INLINE void bfloat16_amx_step_tile(const struct tile_shape shape, const void *block, int64_t row,
-                                         int64_t panel) {
+                                          int64_t panel) {
     step_tile(shape, LSTM_FORMAT_BFLOAT16_AMX, block, row, panel);
 }
 TILE_FULL_TABLE(bfloat16_amx_step_tile, bfloat16_amx_step_tiles)

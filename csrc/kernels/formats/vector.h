@@ -92,8 +92,7 @@ ALWAYS_INLINE bool is_int8(enum lstm_format format) {
 
 /* Of the formats that are not INT8. */
 ALWAYS_INLINE bool is_in_order_of_amx(enum lstm_format format) {
-    return remains(LSTM_FORMAT_BFLOAT16_AMX)
-           && (!remains(LSTM_FORMAT_BFLOAT16) || format == LSTM_FORMAT_BFLOAT16_AMX);
+    return remains(LSTM_FORMAT_BFLOAT16_AMX) && (!remains(LSTM_FORMAT_BFLOAT16) || format == LSTM_FORMAT_BFLOAT16_AMX);
 }
 
 #endif

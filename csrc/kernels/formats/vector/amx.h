@@ -38,10 +38,10 @@ static void begin_blocks(int64_t rows, int64_t depth) {
 static void end_blocks(void) { _tile_release(); }
 
 #define FOUR_TILES(do, at, stride) \
-    do(0, at, stride); \
-    do(1, at + 16, stride); \
-    do(2, at + 32, stride); \
-    do(3, at + 48, stride);
+    do (0, at, stride); \
+    do (1, at + 16, stride); \
+    do (2, at + 32, stride); \
+    do (3, at + 48, stride);
 
 #define MULTIPLY_BY_PANEL(multiply, left_tile, right_tile) \
     _tile_loadd(left_tile, left + k, stride); \
