@@ -74,6 +74,14 @@ static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) 
  * over odd k; their sum is added to the total. The last block may be shorter, but consists of whole pairs. */
 #define LSTM_AMX_BLOCK 32
 
+/* Whether products of both depths can be summed in one pass over blocks of rows: their last blocks are full, or of the
+ * same length. */
+static inline bool lstm_depths_match(int64_t a, int64_t b) {
+    const int64_t rest_a = lstm_format_depth(LSTM_FORMAT_BFLOAT16_AMX, a) % LSTM_AMX_BLOCK;
+    const int64_t rest_b = lstm_format_depth(LSTM_FORMAT_BFLOAT16_AMX, b) % LSTM_AMX_BLOCK;
+    return rest_a == 0 || rest_b == 0 || rest_a == rest_b;
+}
+
 /* The integer that represents the largest magnitude of a row, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part of a
  * 16-bit number is at most 127.) */
 static inline int lstm_largest_integer(int bits_of_row) { return bits_of_row == 16 ? 32512 : 127; }

@@ -38,6 +38,17 @@ def test_bits_are_those_of_the_reference(isas_with_fma, format, options):
     assert_bits_of_the_reference(isas_with_fma, lstm, *FORMATS[format], *calls)
 
 
+@pytest.mark.parametrize("options", ["projection", "directions", "all", "peepholes, coupled gates, clips"])
+@pytest.mark.parametrize("I, H", [(20, 32), (64, 19), (11, 12)], ids=str)
+def test_bits_of_steps_of_whole_blocks_of_rows(isas_with_fma, options, I, H):
+    """AMX multiplies x and h together then, also once fewer sequences are left than a block has rows."""
+    lstm = make(OPTIONS[options], I, H)
+    x, state, _, resets = arguments(lstm, 3, 18)
+    lengths = [3] + [2] * 16 + [0]
+    calls = (x, state, {}), (x, state, dict(lengths=lengths, resets=resets))
+    assert_bits_of_the_reference(isas_with_fma, lstm, "bfloat16_amx", "float32", *calls)
+
+
 @each_format
 @pytest.mark.parametrize("bidirectional", light([False, True], [True]))
 @pytest.mark.parametrize(

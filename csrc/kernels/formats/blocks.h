@@ -30,30 +30,38 @@ static void scale_products(const struct format_block *b, int64_t row, int64_t n_
     }
 }
 
-/* The sums of rows [0, n_rows) and panels [panel_begin, panel_end). start: of row 0 and panel 0; first NULL: zero. */
-static void multiply_in_blocks(const struct format_block *b, int64_t n_rows, int64_t panel_begin, int64_t panel_end,
-                               struct sums start, panel_function *then, const void *context) {
-    const bool is_bytes = b->format == LSTM_FORMAT_INT8;
-    const int64_t depth = b->depth * (is_bytes ? 1 : 2), stride = b->left_stride * (is_bytes ? 1 : 2);
-    int64_t done = 0;
+static int64_t depth_in_bytes(const struct format_block *b) {
+    return b->depth * (b->format == LSTM_FORMAT_INT8 ? 1 : 2);
+}
+
+/* The products of rows from `row` on and a panel, added to those before them. */
+static void add_products(const struct format_block *b, int64_t row, int64_t panel) {
+    const int64_t bytes = b->format == LSTM_FORMAT_INT8 ? 1 : 2, stride = b->left_stride * bytes;
+    const int64_t depth = depth_in_bytes(b), panel_bytes = depth * LSTM_PANEL_VECTORS * VL;
+    (b->format == LSTM_FORMAT_INT8 ? add_int8_products : add_bfloat16_products)(
+        (const char *)b->left + row * stride, stride, (const char *)b->right + panel * panel_bytes, depth);
+}
+
+/* The sums of rows [0, n_rows) and panels [panel_begin, panel_end), with the products of one or, in BFLOAT16_AMX, two
+ * matrices. start: of row 0 and panel 0; first NULL: zero. */
+static void multiply_in_blocks(const struct format_block *b, int n_matrices, int64_t n_rows, int64_t panel_begin,
+                               int64_t panel_end, struct sums start, panel_function *then, const void *context) {
+    const bool is_int8 = b->format == LSTM_FORMAT_INT8;
+    int64_t done = 0, rest = 0;
+    for (int k = 0; k < n_matrices; k++) rest |= depth_in_bytes(b + k) % BLOCK_BYTES;
     for (int64_t rows = BLOCK_ROWS; done < n_rows; done += (n_rows - done) / rows * rows) {
         if (n_rows - done < rows) rows = n_rows - done;
-        begin_blocks(rows, depth);
+        begin_blocks(rows, rest);
         for (int64_t panel = panel_begin; panel < panel_end; panel++)
             for (int64_t row = done; row + rows <= n_rows; row += rows) {
-                const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
-                const char *left = (const char *)b->left + row * stride,
-                           *right = (const char *)b->right + column * depth;
-                const struct sums from = start.first
-                                             ? (struct sums){start.first + row * start.stride + column, start.stride}
-                                             : zero_sums();
+                const int64_t at = row * start.stride + panel * LSTM_PANEL_VECTORS * VL;
+                const struct sums from = start.first ? (struct sums){start.first + at, start.stride} : zero_sums();
                 vec sums[BLOCK_ROWS * LSTM_PANEL_VECTORS];
-                if (is_bytes) {
-                    bits products[BLOCK_ROWS * LSTM_PANEL_VECTORS];
-                    multiply_int8_block(left, stride, right, depth, products);
-                    scale_products(b, row, rows, panel, from, products, sums);
-                } else
-                    multiply_bfloat16_block(left, stride, right, depth, from, sums);
+                bits products[BLOCK_ROWS * LSTM_PANEL_VECTORS];
+                start_block(is_int8 ? (struct sums){0} : from);
+                for (int k = 0; k < n_matrices; k++) add_products(b + k, row, panel);
+                store_block(is_int8 ? (void *)products : sums);
+                if (is_int8) scale_products(b, row, rows, panel, from, products, sums);
                 then(context, row, panel, (int)rows, sums);
             }
         end_blocks();

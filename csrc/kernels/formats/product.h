@@ -79,7 +79,7 @@ static void store_panel(const void *product, int64_t row, int64_t panel, int row
 static void multiply_part(const struct format_product *p) {
     const struct lstm_product *s = p->s;
 #ifdef HAS_BLOCKS
-    multiply_in_blocks(&p->block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+    multiply_in_blocks(&p->block, 1, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
                        store_panel, s);
 #else
     const tile_table *tiles = is_int8(s->format)              ? &int8_product_tiles

@@ -1,5 +1,5 @@
 /* A time step in a format with groups: h_prev is rounded, its product is added to the input projection, then the cell
- * follows. */
+ * follows. (In blocks, the input projection may be part of the step.) */
 #ifndef LSTM_FORMATS_STEP_H
 #define LSTM_FORMATS_STEP_H
 
@@ -64,23 +64,42 @@ static void update_panel(const void *step, int64_t row, int64_t panel, int rows,
 }
 #endif
 
+#ifdef HAS_BLOCKS
+/* x, if there is one, and h_prev have been rounded, one after the other. */
+static void step_in_blocks(const struct lstm_step *s) {
+    struct format_block matrices[] = {block_of_step(s), block_of_step(s)};
+    struct sums start = {s->gates, s->gates_stride};
+    if (s->x.data) {
+        start = (struct sums){(real *)s->bias, 0};
+        matrices[0].right = s->weight_ih;
+        matrices[0].left_stride = lstm_operand_stride(s->input_size);
+        matrices[0].depth = lstm_format_depth(s->format, s->input_size);
+        matrices[1].left = (bfloat16_number *)s->groups.operands + s->n_rows * matrices[0].left_stride;
+    }
+    multiply_in_blocks(matrices, s->x.data ? 2 : 1, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
+}
+#endif
+
 /* The kernel. */
 static void format_step(const struct lstm_step *s) {
     const struct lstm_format_kernels *others = kernels_elsewhere(s->format, s->n_rows);
-    if (others) {
+    if (others && !s->x.data) {
         others->step(s);
         return;
     }
+    bfloat16_number *of_h = s->groups.operands;
+    if (s->x.data) {
+        round_rows_bfloat16(&s->x, s->n_rows, s->input_size, of_h);
+        of_h += s->n_rows * lstm_operand_stride(s->input_size);
+    }
     if (!is_int8(s->format))
-        round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, s->groups.operands);
+        round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, of_h);
     else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands))) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }
 #ifdef HAS_BLOCKS
-    const struct format_block b = block_of_step(s);
-    multiply_in_blocks(&b, s->n_rows, s->panel_begin, s->panel_end, (struct sums){s->gates, s->gates_stride},
-                       update_panel, s);
+    step_in_blocks(s);
 #else
     const tile_table *tiles = is_int8(s->format)              ? &int8_step_tiles
                               : is_in_order_of_amx(s->format) ? &bfloat16_amx_step_tiles

@@ -14,9 +14,10 @@
  *     BFLOAT16_OF, BFLOAT16_AMX_OF, INT8_OF           the instruction set whose kernels of that format serve here too;
  *                                                     with blocks: those of fewer rows than <format>_BLOCKS_FROM
  *     and, with HAS_BLOCKS, for up to BLOCK_ROWS rows by a panel, strides and depth in bytes:
- *               begin_blocks(rows, depth), end_blocks()
- *               multiply_int8_block(left, stride, right, depth, sums)            all products, (rows, 4) vectors
- *               multiply_bfloat16_block(left, stride, right, depth, start, sums) start + all products */
+ *               begin_blocks(rows, rest), end_blocks()     rest: that of all depths that are not whole BLOCK_BYTES
+ *               start_block(start)                         sets the sums; of INT8: to zero
+ *               add_int8_products(left, stride, right, depth), add_bfloat16_products(...)
+ *               store_block(sums)                          (rows, 4) vectors */
 #ifndef LSTM_FORMATS_VECTOR_H
 #define LSTM_FORMATS_VECTOR_H
 

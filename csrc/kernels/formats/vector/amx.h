@@ -17,7 +17,7 @@
 #ifdef __linux__
 #define HAS_BLOCKS
 #define BLOCK_ROWS 16
-#define TILE_BYTES 64 /* of a row of a tile */
+#define BLOCK_BYTES 64
 
 /* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
@@ -26,11 +26,10 @@ struct tile_config {
     uint8_t rows[16];
 };
 
-static void begin_blocks(int64_t rows, int64_t depth) {
-    const int64_t rest = depth % TILE_BYTES;
+static void begin_blocks(int64_t rows, int64_t rest) {
     struct tile_config config = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) config.rows[tile] = (uint8_t)rows, config.bytes[tile] = TILE_BYTES;
-    config.rows[5] = TILE_BYTES / 4;
+    for (int tile = 0; tile < 8; tile++) config.rows[tile] = (uint8_t)rows, config.bytes[tile] = BLOCK_BYTES;
+    config.rows[5] = BLOCK_BYTES / 4;
     if (rest) config.bytes[6] = (uint16_t)rest, config.rows[7] = (uint8_t)(rest / 4);
     _tile_loadconfig(&config);
 }
@@ -54,31 +53,37 @@ static void end_blocks(void) { _tile_release(); }
     _tile_loadd(right_tile, right + 192, panel_row); \
     multiply(3, left_tile, right_tile);
 
-/* Adds all products to tiles 0-3 and stores these. */
-#define MULTIPLY_BLOCK(multiply) \
+/* Adds all products to tiles 0-3. */
+#define ADD_PRODUCTS(multiply) \
     const int64_t panel_row = 4 * 64; \
     int64_t k = 0; \
-    for (; k + TILE_BYTES <= depth; k += TILE_BYTES, right += TILE_BYTES / 4 * panel_row) { \
+    for (; k + BLOCK_BYTES <= depth; k += BLOCK_BYTES, right += BLOCK_BYTES / 4 * panel_row) { \
         MULTIPLY_BY_PANEL(multiply, 4, 5) \
     } \
     if (k < depth) { \
         MULTIPLY_BY_PANEL(multiply, 6, 7) \
-    } \
-    FOUR_TILES(_tile_stored, (float *)sums, panel_row)
+    }
 
-static void multiply_int8_block(const char *left, int64_t stride, const char *right, int64_t depth, bits *sums) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    MULTIPLY_BLOCK(_tile_dpbusd)
+static void start_block(struct sums start) {
+    if (start.first) {
+        FOUR_TILES(_tile_loadd, start.first, start.stride * (int64_t)sizeof(float))
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
 }
 
-static void multiply_bfloat16_block(const char *left, int64_t stride, const char *right, int64_t depth,
-                                    struct sums start, vec *sums) {
-    FOUR_TILES(_tile_loadd, start.first, start.stride * (int64_t)sizeof(float))
-    MULTIPLY_BLOCK(_tile_dpbf16ps)
+static void add_int8_products(const char *left, int64_t stride, const char *right, int64_t depth) {
+    ADD_PRODUCTS(_tile_dpbusd)
 }
+
+static void add_bfloat16_products(const char *left, int64_t stride, const char *right, int64_t depth) {
+    ADD_PRODUCTS(_tile_dpbf16ps)
+}
+
+static void store_block(void *sums) { FOUR_TILES(_tile_stored, (float *)sums, 4 * 64) }
 
 #endif
 
