@@ -211,6 +211,9 @@ MUTANTS = {
         "vfma(left.odd, right.odd, vfma(left.even, right.even, sum))",
         "tests/test_quantized.py",
     ),
+    "bfloat16_amx: blocks of 64": Mutant(
+        "csrc/format.h", "#define LSTM_AMX_BLOCK 32", "#define LSTM_AMX_BLOCK 64", "tests/test_quantized.py"
+    ),
     "bfloat16: the last row of an odd number has a partner": Mutant(
         f"{FORMATS}/outer.h", "j + 1 < depth ?", "true ?", "tests/test_compute_dtype.py"
     ),
