@@ -82,3 +82,4 @@ class Progress:
     split_state: dict[str, Any] | None = None  # of the generator before it drew the sequences held out for validation
     mask_state: dict[str, Any] | None = None  # of the generator of masks
     state: tuple[Array, ...] | None = None  # of the network, carried between batches of truncated training
+    rows: list[int] | None = None  # of the state, from each of several ranks; only in checkpoints within an epoch

@@ -66,6 +66,7 @@ class Trainer:
     """
 
     is_distributed = False  # whether the data are a shard, which may be empty
+    n_ranks = 1  # that must continue an epoch: those that have batches of their own
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class Trainer:
                 if self._is_stopped():
                     break
         except KeyboardInterrupt:
-            self._save()
+            self._save_interrupted()
             raise
         finally:
             bar.close()
@@ -187,11 +188,13 @@ class Trainer:
                 loss = self.now.losses / (self.now.n or 1.0)
                 bar.set_postfix(epoch=self.now.epoch, loss=f"{loss:.4g}", refresh=False)
                 bar.update(batch.n_steps)
-                if time.monotonic() - self._saved > SAVE_SECONDS:
+                if self._is_save_due():
                     self._save()
         now, before = self.now, self.now.history
         if not now.batch:
-            raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
+            burn_in = self.config.burn_in
+            what = f"series that are longer than burn_in, {burn_in}," if burn_in else "at least one batch"
+            raise ValueError(f"x must yield {what} in each epoch, got none in epoch {now.epoch}")
         validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / (now.n or 1.0)],
@@ -269,10 +272,31 @@ class Trainer:
         assert self.config.checkpoint is not None
         return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
 
+    def _is_save_due(self) -> bool:
+        """Whether to write a checkpoint within the epoch."""
+        return self.config.checkpoint is not None and time.monotonic() - self._saved > SAVE_SECONDS
+
     def _save(self) -> None:
+        self._write(self.now)
+
+    def _save_interrupted(self) -> None:
+        """Write a checkpoint on Ctrl-C."""
+        self._save()
+
+    def _write(self, now: Progress) -> None:
         self._saved = time.monotonic()
         if self.config.checkpoint is not None:
-            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, now)
+
+    def _with_own_state(self, loaded: Progress) -> Progress:
+        """Return the progress with the state of this process. Refuse an epoch of another number of ranks."""
+        n = 1 if loaded.rows is None else len(loaded.rows)
+        if loaded.batch and n != self.n_ranks:
+            raise ValueError(
+                f"checkpoint {self.config.checkpoint} was written within an epoch by ranks with batches of their own: "
+                f"it must be continued with {n}, got {self.n_ranks}"
+            )
+        return loaded
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.
@@ -299,6 +323,7 @@ class Trainer:
             self.source.draw(order_rng, loaded.shuffle_epoch)  # that epoch is complete: advance the generator past it
         if loaded.batch:
             self.source.draw(deepcopy(order_rng), loaded.epoch)
+        loaded = self._with_own_state(loaded)
         self.source.check_state(loaded.batch, loaded.state)
         self.now, self.order_rng = loaded, order_rng
         if self.now.mask_state is not None:
