@@ -156,7 +156,7 @@ def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, monkeypa
 @pytest.mark.parametrize("rnn", [False, True])
 def test_all_ranks_save_when_rank_0_says_so(tmp_path, monkeypatch, rnn):
     """Killed after any step, a run goes on from the checkpoint of that step, whatever the clocks of other ranks."""
-    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(Trainer, "_is_save_due", lambda self: self.ranks.rank != 1)
     options = dict(OPTIONS, make=lambda: model(rnn=rnn, **MASKS), parts=some)
     expected, saved, write = run_on(3, DATA, **options), [], Trainer._write
 
@@ -237,14 +237,14 @@ def test_damaged_numbers_of_rows_are_refused(tmp_path, monkeypatch, rows):
 # ---- errors ----
 
 
-def failing(patch, owner, name, rank, call=1, error=MemoryError("no more")):
+def failing(patch, owner, name, rank, call=1, error=None):
     method, counts = getattr(owner, name), {}
 
     def replacement(self, *arguments, **options):
         own = self if isinstance(self, Ranks) else self.ranks
         counts[own.rank] = counts.get(own.rank, 0) + 1
         if own.rank == rank and counts[rank] == call:
-            raise error
+            raise error or MemoryError("no more")
         return method(self, *arguments, **options)
 
     patch.setattr(owner, name, replacement)
@@ -295,6 +295,26 @@ def test_a_state_that_cannot_be_sent_stops_all(tmp_path, monkeypatch):
     assert [type(one) for one in results] == [RankError, RankError, MemoryError]
     results = run_on(3, DATA, **options, checkpoint=tmp_path / "no" / "folder")
     assert [type(one) for one in results] == [FileNotFoundError, RankError, RankError]
+
+
+def test_an_error_after_the_last_exchange_stops_all(monkeypatch):
+    run = DistributedTrainer.run
+
+    def failing_end(self, progress):
+        history = run(self, progress)
+        if self.ranks.rank == 2:
+            raise MemoryError("at the end")
+        return history
+
+    monkeypatch.setattr(DistributedTrainer, "run", failing_end)
+    assert [type(one) for one in run_on(3, DATA, **OPTIONS, make=model)] == [RankError, RankError, MemoryError]
+
+
+def test_an_error_after_an_interrupted_exchange_stops_all(monkeypatch, tmp_path):
+    interrupted(monkeypatch, 3, rank=0)
+    failing(monkeypatch, DistributedTrainer, "_learning_rate", 2, 3)
+    results = run_on(3, DATA, **OPTIONS, make=model, checkpoint=tmp_path / "run")
+    assert [type(one) for one in results] == [RankError, RankError, MemoryError] and not (tmp_path / "run").exists()
 
 
 def test_a_rank_interrupted_within_a_step_leaves_the_checkpoint_before(tmp_path, monkeypatch):
