@@ -163,7 +163,12 @@ def _batches(settings: FitConfig) -> dict[str, Any]:
 
 
 def load_run(
-    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, settings: FitConfig, now: Progress
+    path: str | PathLike[str],
+    model: SequenceModel,
+    optimizer: Optimizer,
+    settings: FitConfig,
+    now: Progress,
+    n_ranks: int = 1,
 ) -> Progress | None:
     """Read a checkpoint of a run.
 
@@ -175,6 +180,8 @@ def load_run(
         Values of the current call, which the checkpoint must match: within an epoch, the settings of the batches too.
     now : Progress
         Progress of a new run, whose shapes and types the file must match.
+    n_ranks : int, default 1
+        Number of ranks with batches of their own, which the checkpoint must match within an epoch.
 
     Returns
     -------
@@ -213,9 +220,16 @@ def load_run(
         rows = _rows(config.get("rows"), state)
         if len(history) != progress["epoch"] or (history.best_epoch is None) != (best is None):
             raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
-        return replace(now, flat=flat, moments=moments, best=best, history=history, state=state, rows=rows, **progress)
+        loaded = replace(now, flat=flat, moments=moments, best=best, state=state, rows=rows, **progress)
     except MISFITS as error:
         raise _misfit(path, error) from None
+    n = 1 if rows is None else len(rows)
+    if loaded.batch and n != n_ranks:
+        raise ValueError(
+            f"the number of ranks must be {n} to continue checkpoint {path} within an epoch, whose batches are those of "
+            f"each rank, got {n_ranks}"
+        )
+    return replace(loaded, history=history)
 
 
 def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -239,15 +253,15 @@ def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
 
 
 def _rows(values: Any, state: tuple[Array, ...] | None) -> list[int] | None:
-    """Numbers of rows of the state that belong to each of several ranks; None for one process."""
+    """Numbers of rows of the state of each of several ranks; None for one process."""
     if values is None:
         return None
-    if not isinstance(values, list) or len(values) < 2 or any(type(n) is not int or n < 0 for n in values):
-        raise ValueError(f"rows must be the numbers of rows of several ranks, got {values!r:.100}")
     arrays = [np.empty((0, 0))] if state is None else state
-    if any(array.shape[1:2] != (sum(values),) for array in arrays):
-        raise ValueError(f"the state must have {sum(values)} rows, got {[array.shape for array in arrays]}")
-    return values
+    is_list = isinstance(values, list) and len(values) > 1 and all(type(n) is int and n >= 0 for n in values)
+    if not is_list or any(array.shape[1:2] != (sum(values),) for array in arrays):
+        raise ValueError(f"rows must be those of the state on each of several ranks, got {values!r:.100}")
+    rows: list[int] = values
+    return rows
 
 
 def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:

@@ -161,15 +161,12 @@ class DistributedTrainer(Trainer):
         elif self.is_running and self.n_ranks == 1 and not self.ranks.rank:
             self._write(self.now)
 
-    def _with_own_state(self, loaded: Progress) -> Progress:
-        loaded = super()._with_own_state(loaded)
-        if loaded.rows is None:
+    def _load(self) -> Progress | None:
+        read = self.ranks.together(super()._load if self.ranks.rank == 0 else lambda: None)
+        loaded: Progress | None = self.ranks.broadcast(read)
+        if loaded is None or loaded.rows is None:
             return loaded
         return replace(loaded, state=own_state(loaded.state, loaded.rows, self.ranks.rank), rows=None)
-
-    def _load(self) -> Progress | None:
-        loaded = self.ranks.together(super()._load if self.ranks.rank == 0 else lambda: None)
-        return self.ranks.broadcast(loaded)  # type: ignore[no-any-return]
 
 
 def run_on_ranks(comm: Any, make: Callable[[Callable[..., Any]], Any], resume: bool, progress: bool) -> History:

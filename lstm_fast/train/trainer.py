@@ -270,7 +270,8 @@ class Trainer:
 
     def _load(self) -> Progress | None:
         assert self.config.checkpoint is not None
-        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+        run = self.model, self.optimizer, self.config, self.now, self.n_ranks
+        return checkpoint.load_run(self.config.checkpoint, *run)
 
     def _is_save_due(self) -> bool:
         """Whether to write a checkpoint within the epoch."""
@@ -287,16 +288,6 @@ class Trainer:
         self._saved = time.monotonic()
         if self.config.checkpoint is not None:
             checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, now)
-
-    def _with_own_state(self, loaded: Progress) -> Progress:
-        """Return the progress with the state of this process. Refuse an epoch of another number of ranks."""
-        n = 1 if loaded.rows is None else len(loaded.rows)
-        if loaded.batch and n != self.n_ranks:
-            raise ValueError(
-                f"checkpoint {self.config.checkpoint} was written within an epoch by ranks with batches of their own: "
-                f"it must be continued with {n}, got {self.n_ranks}"
-            )
-        return loaded
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.
@@ -323,7 +314,6 @@ class Trainer:
             self.source.draw(order_rng, loaded.shuffle_epoch)  # that epoch is complete: advance the generator past it
         if loaded.batch:
             self.source.draw(deepcopy(order_rng), loaded.epoch)
-        loaded = self._with_own_state(loaded)
         self.source.check_state(loaded.batch, loaded.state)
         self.now, self.order_rng = loaded, order_rng
         if self.now.mask_state is not None:
