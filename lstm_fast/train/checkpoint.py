@@ -225,10 +225,7 @@ def load_run(
         raise _misfit(path, error) from None
     n = 1 if rows is None else len(rows)
     if loaded.batch and n != n_ranks:
-        raise ValueError(
-            f"the number of ranks must be {n} to continue checkpoint {path} within an epoch, whose batches are those of "
-            f"each rank, got {n_ranks}"
-        )
+        raise ValueError(f"the number of ranks must be {n}, as in the unfinished epoch of {path}, got {n_ranks}")
     return replace(loaded, history=history)
 
 
