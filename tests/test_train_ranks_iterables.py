@@ -85,6 +85,7 @@ def test_one_rank_has_the_bits_of_no_communicator_and_reads_one_pass():
         assert_same_bits(flat, expected)
         assert history.loss == plain.loss
     of_all = [batches(3), batches(2, 2, seed=1)]
+    run_on(2, dict(x=[of_all[0], []]), make=drop_out, parts=of_rank, check_loss=True)
     expected = run_on(2, dict(x=of_all), make=drop_out, parts=of_rank, epochs=1)
     again = run_on(2, dict(x=[iter(one) for one in of_all]), make=drop_out, parts=of_rank, epochs=1)
     assert_same_bits(again[1][0], expected[0][0])

@@ -189,9 +189,7 @@ def test_another_number_of_ranks_continues_between_epochs_alone(tmp_path, monkey
     for size in (1, 4):
         for error in run_on(size, DATA, **options, checkpoint=path, resume=True):
             assert isinstance(error, (ValueError, RankError)) and "number of ranks must be 2, as in" in str(error)
-    with pytest.raises(
-        ValueError, match="the number of ranks must be 2, as in checkpoint .* within an epoch, .*, got 1"
-    ):
+    with pytest.raises(ValueError, match="the number of ranks must be 2, as in the unfinished epoch of .*, got 1"):
         alone(DATA, **options, checkpoint=path, resume=True)
     assert path.read_bytes() == within
     path.unlink()
@@ -352,6 +350,21 @@ def test_data_that_are_not_finite_are_found_on_their_rank():
     x[6, 13] = np.nan
     for error in run_on(3, DATA | dict(x=x), **OPTIONS, make=model, parts=some):
         assert isinstance(error, Diverged) and "rank 2: x of sequence 1 is not finite at step 13" in str(error)
+
+
+def test_losses_are_checked_on_the_ranks_that_have_data():
+    def loss(p, y):
+        return ((p - y) ** 2).mean(axis=1), 2 * (p - y) / p.shape[1]
+
+    def wrong(p, y):
+        return ((p - y) ** 2).mean(axis=1), p - y
+
+    options = dict(OPTIONS, make=model, parts=some, check_loss=True)
+    for truncation in ({}, dict(truncate=None, burn_in=0)):
+        for flat, _, _ in run_on(3, DATA, **options | truncation, loss=loss):
+            assert np.isfinite(flat).all()
+        results = run_on(3, DATA, **options | truncation, loss=wrong)
+        assert all("is not the gradient of its loss" in str(one) for one in results)
 
 
 def test_arguments_are_named():

@@ -76,8 +76,8 @@ class BatchSource(Protocol):
         """Yield the batches of the drawn epoch from number `first`. The Trainer closes the iterator."""
         ...
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of a first batch."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of a first batch, None if there is none."""
         ...
 
     def check_state(self, k: int, state: Any) -> None:

@@ -138,12 +138,12 @@ class IterableBatches:
         if first:
             raise Changed(CHANGED)
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of the first batch."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of the first batch, None if there is none."""
         with closing(self.batches(0)) as batches:
             for batch in batches:
                 return batch.sample(model, num_threads)
-        raise ValueError("x must yield at least one batch")
+        return None
 
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError if there is a state without truncation. Otherwise batch k checks it, when it is read."""

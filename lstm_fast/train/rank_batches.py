@@ -94,8 +94,8 @@ class RankBatches(ABC):
         """Draw the order of an epoch on all ranks; return the number of batches, None if unknown."""
 
     @abstractmethod
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of a first batch of this rank."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of a first batch of this rank, None if there is none."""
 
     @abstractmethod
     def check_state(self, k: int, state: Any) -> None:

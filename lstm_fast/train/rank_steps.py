@@ -68,8 +68,8 @@ class RankSteps(RankBatches):
         """Return the size of a joined batch; none if no step of its windows has a weight."""
         return mean.n if mean.weight or not self.config.is_truncated else 0.0
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of the first batch of this rank."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of the first batch of this rank, None if there is none."""
         return self.own.sample(model, num_threads)
 
     def check_state(self, k: int, state: Any) -> None:

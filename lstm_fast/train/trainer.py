@@ -107,8 +107,10 @@ class Trainer:
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
-        p, y, weights = self.source.sample(self.model, self.config.num_threads)
-        check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
+        sample = self.source.sample(self.model, self.config.num_threads)
+        if sample is not None:
+            p, y, weights = sample
+            check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
 
     # ---- the run ----
 

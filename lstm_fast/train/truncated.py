@@ -167,10 +167,12 @@ class TruncatedBatches:
         batches = (WindowBatch(self.data, window, self.config.burn_in) for window in self.plan.windows(first))
         return prefetched(batches, WindowBatch.load) if self.data.is_mapped else batches
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of the first window."""
-        window = next(self._plan(np.arange(self.data.n)).windows())
-        return WindowBatch(self.data, window, self.config.burn_in).sample(model, num_threads)
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of the first window, None if there is none."""
+        window = next(self._plan(np.arange(self.data.n)).windows(), None)
+        return (
+            None if window is None else WindowBatch(self.data, window, self.config.burn_in).sample(model, num_threads)
+        )
 
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError unless window k of the drawn epoch can start from the state of a checkpoint."""
