@@ -201,8 +201,7 @@ class Ranks:
         """Allocate the buffers of gradients of n numbers."""
         n_blocks = 1 if n * dtype.itemsize * self.size <= SMALL else self.size
         block = -(-n // n_blocks)
-        numbers = [(name, np.float64) for name in ("status", "loss", "weight", "n", "has_next", "saves")]
-        message = np.dtype([*numbers, ("gradient", dtype, (block,))], align=True)
+        message = np.dtype([("numbers", np.float64, (6,)), ("gradient", dtype, (block,))], align=True)
         self._n = n
         self._buffers = np.zeros(n_blocks, message), np.zeros(self.size, message)
 
@@ -220,35 +219,28 @@ class Ranks:
         """
         assert self._buffers is not None
         send, receive = self._buffers
-        error, status = None, self._status()
+        part, error, status = Part(), None, self._status()
         try:
-            self._pack(send, action())
+            part = action()
+            if part.gradient is not None:
+                _pack(send["gradient"], part.gradient)
         except BaseException as caught:
             error, status = caught, FAILED
-        send["status"], send["saves"] = status, self.proposes_save
+        send["numbers"] = status, part.loss, part.weight, part.n, part.has_next, self.proposes_save
         self._call("Allgather" if len(send) == 1 else "Alltoall", send.view(np.uint8), receive.view(np.uint8))
-        statuses = receive["status"].tolist()
-        if FAILED in statuses:
-            self._stop(error, self._call("allgather", None if error is None else _text(error)))
-        if INTERRUPTED in statuses:
+        numbers = receive["numbers"]
+        any_status, _, _, n, n_with_next, _ = numbers.sum(axis=0).tolist()
+        if any_status:
+            statuses = numbers[:, 0].tolist()
+            if FAILED in statuses:
+                self._stop(error, self._call("allgather", None if error is None else _text(error)))
             self.interrupted = statuses.index(INTERRUPTED)
-        self.saves, self._expects_mean = bool(receive["saves"][0]), bool(receive["has_next"].any())
-        loss, weight, flat = _weighted_mean(receive)
+        self.saves, self._expects_mean = bool(numbers[0, 5]), n_with_next > 0
+        loss, weight, flat = _weighted_mean(numbers[:, 1], numbers[:, 2], receive["gradient"])
         if len(send) > 1:
             block, flat = flat, np.empty(self.size * len(flat), flat.dtype)
             self._call("Allgather", block, flat)
-        return Part(loss, weight, flat[: self._n], float(_sum_in_order(receive["n"])), self._expects_mean)
-
-    @staticmethod
-    def _pack(send: Array, part: Part) -> None:
-        send["loss"], send["weight"], flat, send["n"], send["has_next"] = part
-        if flat is None:  # of no weight
-            return
-        blocks = send["gradient"]
-        n_whole, n_rest = divmod(len(flat), blocks.shape[1])  # the last blocks may be short, or empty
-        blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
-        if n_rest:
-            blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
+        return Part(loss, weight, flat[: self._n], n, self._expects_mean)
 
     # ---- processors ----
 
@@ -265,21 +257,29 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
+def _pack(blocks: Array, flat: Array) -> None:
+    """Copy a gradient into blocks, the last of which may be short, or empty."""
+    n_whole, n_rest = divmod(len(flat), blocks.shape[1])
+    blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
+    if n_rest:
+        blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
+
+
+def _weighted_mean(losses: Array, weights: Array, gradients: Array) -> tuple[float, float, Array]:
     """Return the mean of losses and gradients, and the sum of the weights."""
-    counts = parts["weight"] > 0  # others may hold NaN
-    parts = parts if counts.all() else parts[counts]
-    gradients = parts["gradient"]
+    counts = weights > 0  # others may hold NaN
+    if not counts.all():
+        losses, weights, gradients = losses[counts], weights[counts], gradients[counts]
     mean = np.zeros(gradients.shape[1], gradients.dtype)
-    if not len(parts):
+    if not len(weights):
         return 0.0, 0.0, mean
-    total = float(_sum_in_order(parts["weight"]))
-    shares = parts["weight"] / total
-    step = max(1, CHUNK // len(parts))
+    total = float(_sum_in_order(weights))
+    shares = weights / total
+    step = max(1, CHUNK // len(weights))
     for begin in range(0, len(mean), step):
         columns = slice(begin, begin + step)
         mean[columns] = _sum_in_order(np.multiply(gradients[:, columns], shares[:, None], dtype=np.float64))
-    return float(_sum_in_order(shares * parts["loss"])), total, mean
+    return float(_sum_in_order(shares * losses)), total, mean
 
 
 def _sum_in_order(terms: Array) -> Array:
