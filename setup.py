@@ -33,7 +33,7 @@ BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
-TARGET = sysconfig.get_platform()  # of the build, which need not be this machine's: docs/install.md
+TARGET = sysconfig.get_platform()  # the platform built for, not necessarily this one: docs/install.md
 PTHREADS = ([], [] if TARGET.startswith("win") else ["-pthread"])
 
 

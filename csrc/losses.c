@@ -1,6 +1,6 @@
-/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that trainings have
- * the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the portable
- * build does not have: a loss is a small part of a step. */
+/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that trainings
+ * have the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the
+ * portable build does not have: a loss is a small part of a step. */
 #include "losses.h"
 
 #include <string.h>
@@ -72,7 +72,7 @@ ALWAYS_INLINE double log1p_to_one(double x) {
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-/* As NumPy adds: halves, until there are at most 128 numbers, whose every eighth make one of eight sums. */
+/* NumPy's pairwise summation: halves, down to at most 128 numbers, which are added in eight interleaved sums. */
 static double sum_of(int64_t n, const double *x) {
     if (n > 128) {
         const int64_t half = n / 2 - n / 2 % 8;
@@ -97,7 +97,7 @@ void lstm_row_sums(int64_t n, int64_t m, const double *x, double *sums) {
     for (int64_t i = 0; i < n; i++) sums[i] = sum_of(m, x + i * m);
 }
 
-/* The largest, in any order. */
+/* The maximum, which does not depend on the order. */
 static double largest(int64_t n, const double *x) {
     double most[8];
     for (int j = 0; j < 8; j++) most[j] = x[0];

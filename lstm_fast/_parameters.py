@@ -288,9 +288,12 @@ class EditableParameterized(Parameterized):
         missing = [name for name in self._table.names if name not in state_dict]
         unexpected = [str(name) for name in state_dict if name not in self._table.shapes]
         if missing or unexpected:
+            first = f".{self._table.names[0]}"
+            owners = [name.removesuffix(first) for name in unexpected if name.endswith(first)]
+            hint = f" (pass the state_dict of {' or '.join(owners)} alone)" if owners else ""
             raise ValueError(
                 "state_dict must have the keys of parameters(): "
-                f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
+                f"missing {missing or 'none'}, unexpected {unexpected or 'none'}{hint}"
             )
         flat = self.flat_parameters.copy()
         p = EditableArrays(flat, self._table)

@@ -16,8 +16,8 @@ from ._errors import FormatError
 from ._safetensors import values
 from .modules import LSTM, RNN
 
-N_FIRST = 4  # numbers of an array that a file shows; its digest covers all
-MOST_LINES = 20  # of differences that are printed
+N_FIRST = 4  # leading elements of an array written to a file; the digest covers all
+MOST_LINES = 20  # differences printed per array
 THREADS = (1, 3)
 
 

@@ -45,7 +45,9 @@ class Source(NamedTuple):
             raise TypeError(f"{name} must hold weights, got int8 without scales: use those of network.dequantized()")
         has_dtype = hasattr(value, "dtype")
         array = _arguments.array_of(name, value)
-        is_list_of_floats = not has_dtype and array.dtype == np.float64  # of JSON: float32 unless dtype says otherwise
+        is_list_of_floats = (
+            not has_dtype and array.dtype == np.float64
+        )  # from JSON: float32 unless dtype says otherwise
         return array.astype(np.float32) if array.dtype.itemsize < 4 or is_list_of_floats else array
 
 

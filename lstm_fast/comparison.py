@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._types import Array, ArrayLike, StateLike
     from .train import SequenceModel
 
-# Format and inputs of the rows after that of float32.
+# Format and inputs of each row after the float32 one.
 CANDIDATES = (("float16", "float32"), ("bfloat16", "float32"), ("int8", "float32"), ("int8", "int16"), ("int8", "int8"))
 ROUNDS, SECONDS_OF_ROUND = 5, 0.02
 

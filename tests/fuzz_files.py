@@ -128,7 +128,7 @@ def is_expected(error, kind):
 
 
 def fuzz(n, seed):
-    """(number of files by what came of them, slowest in seconds); other errors are raised."""
+    """Return (number of files by outcome, slowest in seconds); other errors propagate."""
     found, slowest, random_ = Counter(), 0.0, random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path, readers = Path(folder, "file"), {}

@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
     file: str
     right: str
     wrong: str
-    tests: str  # pytest's arguments: what must go red
+    tests: str  # pytest arguments: tests that must fail
 
 
 CELL, STEP, STEP_BACKWARD, NORM = (f"csrc/kernels/{name}.h" for name in ("cell", "step", "step_backward", "norm"))
@@ -272,7 +272,7 @@ def run_tests(tree, tests):
 
 
 def run_mutant(tree, mutant):
-    """Applies the mutant, builds, tests and reverts it. Returns the finished pytest, whose exit status should be 1."""
+    """Apply the mutant, build, test and revert it. Returns the finished pytest, whose exit status should be 1."""
     path = tree / mutant.file
     before = path.read_text()
     try:

@@ -35,7 +35,7 @@ THREADS = 2
 
 
 def memory():
-    """Bytes that are resident."""
+    """Resident memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -111,7 +111,7 @@ class Walk:
             assert not steps or np.stack(steps).tobytes() == output.tobytes()
 
     def fit(self, one):
-        """The same training with other numbers of threads."""
+        """Train with different numbers of threads; the results must be the same."""
         module, x, rng = one["module"], one["a"]["x"], self.rng
         T, B = x.shape[:2]
         if not (isinstance(module, lf.LSTM) and T and B):
@@ -131,7 +131,7 @@ class Walk:
         assert results[0] == results[1], results
 
     def fleet(self, one):
-        """A fleet of the model and another: its results."""
+        """The results of a fleet of the model and another one."""
         module, a = one["module"], one["a"]
         if not isinstance(module, lf.LSTM) or module.index_input:
             return
@@ -181,7 +181,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         highest, n_files = [0, 0], []
         rounds = 20
-        for k in range(rounds):  # memory and descriptors are looked at between rounds of walks
+        for k in range(rounds):  # memory and descriptors are checked between rounds of walks
             walks = [Walk(a.seed + THREADS * k + j, Path(folder)) for j in range(THREADS)]
             until = begin + a.seconds * (k + 1) / rounds
             threads = [threading.Thread(target=walk.run, args=(until, failures)) for walk in walks]

@@ -12,7 +12,7 @@ from scripts import run
 from tolerances import assert_same_bits
 
 
-def test_states_that_do_not_fit_are_refused():
+def test_mismatched_states_raise():
     lstm = LSTM(3, 5, seed=0)
     x, output, h = np.ones((4, 2, 3), np.float32), np.zeros((4, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     read_only = h.copy()
@@ -26,7 +26,7 @@ def test_states_that_do_not_fit_are_refused():
     lstm._version.weights.forward(x, read_only, None, output, h, h.copy(), None, 1)
 
 
-def test_the_core_refuses_gradients_that_do_not_fit():
+def test_mismatched_gradients_raise():
     lstm = LSTM(3, 5, seed=0)
     x, h, c = np.ones((4, 2, 3), np.float32), np.zeros((1, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     tape = lstm.forward(x)[2]
@@ -54,7 +54,7 @@ def test_the_core_refuses_gradients_that_do_not_fit():
         _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
 
 
-# ---- whatever Python says --------------------------------------------------------------------------------------------
+# ---- attributes changed from Python ----------------------------------------------------------------------------------
 
 SIZES = """
 from lstm_fast import _core
@@ -153,7 +153,7 @@ for options in (dict(peepholes=True), dict(cell_clip=1.0), dict(activation=("rel
     )
 
 
-def test_objects_that_were_not_initialized_are_refused():
+def test_uninitialized_objects_raise():
     run(
         SIZES
         + """
@@ -195,7 +195,7 @@ for of in attributes:
     for call in calls:
         try:
             call(lie(**of))
-        except Exception:  # an error is an error; what must not be is a crash
+        except Exception:  # any error is acceptable, a crash is not
             n_refused += 1
 assert n_refused
 two = lf.LSTM(8, 8, 2, seed=0)

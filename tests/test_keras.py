@@ -58,7 +58,7 @@ def test_feature(tmp_path, feature, column):
         assert_same(got(x)[0], outputs(layer, x))
 
 
-# ---- what a call of Keras returns ----
+# ---- results of a call ----
 
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
@@ -92,7 +92,7 @@ def test_stateful_layer_equals_passing_the_state():
         assert_same(output, outputs(layer, part))
 
 
-def test_go_backwards_is_for_sequences_that_the_caller_reverses():
+def test_go_backwards_expects_reversed_input():
     layer = lstm(go_backwards=True)
     layer.build((B, T, I))
     randomised(layer)
@@ -105,7 +105,7 @@ def test_go_backwards_is_for_sequences_that_the_caller_reverses():
 
 
 @pytest.mark.parametrize("mode, merge", [("sum", np.add), ("mul", np.multiply), ("ave", lambda a, b: (a + b) / 2)])
-def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
+def test_merge_modes_follow_from_concatenated_directions(mode, merge):
     layer = layers.Bidirectional(lstm(), merge_mode=mode)
     layer.build((B, T, I))
     randomised(layer)
@@ -119,7 +119,7 @@ def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
 
 
 def nested():
-    """An LSTM at every place where Keras lets one be."""
+    """A model with an LSTM wherever Keras allows one."""
     sequence = layers.Input((None, I))
     h = lstm(name="first")(sequence)
     h = layers.Bidirectional(lstm(), name="two")(h)
@@ -145,7 +145,7 @@ def files(tmp_path_factory):
 
 
 def lstm_layers(model):
-    """{name: layer} of a model's LSTMs, inner ones by their way."""
+    """{name: layer} of a model's LSTMs; inner ones have their path as name."""
     found = {}
     for layer in model.layers:
         if type(layer).__name__ in ("LSTM", "RNN", "Bidirectional"):
@@ -171,7 +171,7 @@ def test_every_layer_of_a_nested_model_is_found_by_its_name(files, ending):
     assert lf.keras.names(paths[".keras"]) == list(want)  # in the order of the model
 
 
-def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
+def test_unique_last_part_of_a_name_is_enough(files):
     _, paths = files
     assert lf.keras.load(paths[".keras"], "deep").input_size == H // 2
     assert lf.keras.load(paths[".keras"], "first").input_size == I  # the whole name goes first
@@ -184,7 +184,7 @@ def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
 
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
-def test_layers_that_follow_each_other_are_one_lstm(tmp_path, wrap):
+def test_consecutive_layers_become_one_lstm(tmp_path, wrap):
     """From the tokens on, with the mask that Keras makes of them."""
     model = randomised(
         keras.Sequential(
@@ -263,7 +263,7 @@ def test_files_are_read_without_keras(files):
         ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
     ],
 )
-def test_a_missing_package_is_named(monkeypatch, package, call, words):
+def test_missing_package_is_named(monkeypatch, package, call, words):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=words):
         call()
@@ -272,8 +272,8 @@ def test_a_missing_package_is_named(monkeypatch, package, call, words):
 # ---- and back ----
 
 
-def test_to_a_layer_and_back_with_all_that_keras_has():
-    """Two biases become one: else the bits are the same."""
+def test_round_trip_with_every_keras_option():
+    """Two biases become one; apart from that, the bits are the same."""
     network = lf.LSTM(
         I,
         H,

@@ -61,7 +61,7 @@ def assert_accurate(name, x, got=None, want=None):
 
 
 def assert_monotone(x, got):
-    """The result is monotone in x; without a fused multiply-add it may fall by one ULP."""
+    """Check that the result is monotone in x; without a fused multiply-add it may decrease by one ULP."""
     x, got = x[~np.isnan(x)], got[~np.isnan(x)]
     rising = got[np.argsort(x, kind="stable")]
     allowed = 0 if has_fma() else np.spacing(np.abs(rising[1:]))
@@ -69,7 +69,7 @@ def assert_monotone(x, got):
 
 
 def special_points(dtype):
-    """Numbers near points where something changes: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
+    """Numbers near critical points: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
     info = np.finfo(dtype)
     points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
     points += [
@@ -133,7 +133,7 @@ def nearest_of_range(name, x):
 
 
 def is_clearly_accurate(name, got, want):
-    """Whether assert_accurate would pass, by few operations; False can mean that it needs a closer look."""
+    """A cheap sufficient condition for assert_accurate; False is inconclusive."""
     exponents = want.view(np.int64) & np.float64(np.inf).view(np.int64)
     ulps = np.maximum(exponents.view(np.float64), np.finfo(np.float32).tiny) * np.finfo(np.float32).eps
     difference = got - want
@@ -143,7 +143,7 @@ def is_clearly_accurate(name, got, want):
 
 
 def assert_monotone_neighbors(x, got):
-    """As assert_monotone, for numbers that rise or fall, as they do in the order of their bits; return the last."""
+    """Like assert_monotone, for numbers in the order of their bits; return the last one."""
     for before, after in ((0, 1), (1, 0)):
         low, high = slice(before, len(x) - after), slice(after, len(x) - before)
         if (x[high] > x[low]).all() and (got[high] >= got[low]).all():
@@ -211,7 +211,7 @@ def test_activation_is_monotone_near_special_points(isa, name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype):
+def test_activation_bits_do_not_depend_on_lane_or_tail(isa, name, dtype):
     rng = np.random.default_rng(70)
     x = (4 * rng.standard_normal(160)).astype(dtype)
     x[::13] = [np.nan, np.inf, -np.inf, 0, -0.0, 100, -100, 1e-30, -1e-30, 800, -800, 30, -30]
@@ -225,7 +225,7 @@ def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_of_nothing_is_nothing(isa, name, dtype):
+def test_activation_of_empty_array(isa, name, dtype):
     assert FUNCTIONS[name](np.empty(0, dtype)).shape == (0,)
 
 
@@ -251,7 +251,7 @@ def test_activation_is_accurate_inside_a_cell(each_isa, dtype):
 
 
 @pytest.mark.parametrize("dtype, underflow", [(np.float32, -87.4), (np.float64, -708.5)])
-def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype, underflow):
+def test_cell_flushes_subnormals(isa, dtype, underflow):
     tiny = np.finfo(dtype).tiny
     x = np.array([underflow, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal, 1], dtype)
     i, f, g, o = gates_of(x)
@@ -282,7 +282,7 @@ def definition(spec):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtype):
+def test_other_activations_and_derivatives_match_reference(isa, spec, dtype):
     """Within 4 ULP, or 4 epsilon of the sizes that are added; alpha and beta are rounded to the dtype."""
     spec = (spec[0], *(float(dtype(p)) for p in spec[1:]))
     z = np.concatenate(
@@ -303,7 +303,7 @@ def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtyp
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
+def test_other_activations_propagate_nan_and_accept_infinity(isa, spec, dtype):
     z = np.array([np.nan, np.inf, -np.inf, np.nan], dtype)
     got = _core.testing.activate(spec, z)
     assert np.isnan(got[[0, 3]]).all()
@@ -313,7 +313,7 @@ def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
 
 
 @pytest.mark.parametrize("spec", [*OTHERS, ("tanh", 0, 0), ("sigmoid", 0, 0)], ids=lambda spec: spec[0])
-def test_bits_of_an_activation_do_not_depend_on_its_place_in_a_vector(isa, spec):
+def test_activation_bits_do_not_depend_on_position(isa, spec):
     z = np.random.default_rng(1).standard_normal(37).astype(np.float32)
     whole = _core.testing.activate(spec, z)
     for k in range(37):

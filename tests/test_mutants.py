@@ -15,7 +15,7 @@ def test_every_mutant_matches_once_in_its_file():
 
 
 @needs("Cython")  # without it pip would fetch it for the build
-def test_sign_flipped_in_a_derivative_turns_the_gradient_tests_red(tmp_path):
+def test_flipped_sign_in_a_derivative_fails_the_gradient_tests(tmp_path):
     copy_source(tmp_path)
     mutant = MUTANTS["sign in the derivative of tanh"]
     try:

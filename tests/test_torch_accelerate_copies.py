@@ -74,7 +74,7 @@ def test_copies_and_files(make):
         ),
     ],
 )
-def test_state_dict_and_repr_are_pytorchs(options):
+def test_state_dict_and_repr_match_pytorch(options):
     torch.manual_seed(0)
     pytorch = nn.LSTM(3, 4, **options)
     torch.manual_seed(0)

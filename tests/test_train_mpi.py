@@ -1,4 +1,4 @@
-"""fit(comm=MPI.COMM_WORLD) started by mpiexec: real processes on this machine, which may be killed."""
+"""fit(comm=MPI.COMM_WORLD) under mpiexec: real processes on this machine, some of which are killed."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 from mpi4py import MPI
 from test_train_mpi import train, train_batches, train_windows
 comm = MPI.COMM_WORLD
-def say(result):  # as one piece, which other ranks do not interrupt
+def say(result):  # in one write, which other ranks do not interleave
     os.write(1, (str(result) + "\\n").encode())
 """
 
@@ -90,14 +90,14 @@ def stop(process):
 
 
 @pytest.mark.parametrize("n, hidden_size", [(1, 8), (2, 8), (4, 8), (4, 40)], ids=str)
-def test_processes_have_the_bits_of_threads(n, hidden_size):
+def test_processes_match_threads_bitwise(n, hidden_size):
     code, output = mpiexec(n, f"say(train(comm, {hidden_size}))")
     assert code == 0, output
     expected = {str(result) for result in on_ranks(n, lambda comm: train(comm, hidden_size))}
     assert len(expected) == 1 and output.splitlines() == [*expected] * n
 
 
-def test_windows_and_iterables_in_processes_have_the_bits_of_threads():
+def test_processes_match_threads_bitwise_for_windows_and_iterables():
     code, output = mpiexec(3, "say([train_windows(comm), train_batches(comm)])")
     assert code == 0, output
     results = on_ranks(3, lambda comm: [train_windows(comm), train_batches(comm)])
@@ -105,19 +105,19 @@ def test_windows_and_iterables_in_processes_have_the_bits_of_threads():
     assert len(expected) == 1 and output.splitlines() == [*expected] * 3
 
 
-def test_the_example_starts_with_its_documented_command():
+def test_example_runs_with_its_documented_command():
     example = TESTS.parent / "examples" / "data_parallel.py"
     begin = command(2, "")[:-2]
     process = subprocess.run([*begin, str(example), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
     assert process.returncode == 0 and process.stdout.startswith("2 processes"), process
 
 
-def test_an_error_on_one_rank_ends_all():
+def test_error_on_one_rank_stops_all():
     code, output = mpiexec(3, "train(comm, loss='mse' if comm.rank != 1 else 'none')")
     assert code != 0 and "loss must be one of" in output
 
 
-def test_an_error_is_raised_on_each_rank():
+def test_error_is_raised_on_each_rank():
     code, output = mpiexec(
         3,
         """
@@ -140,7 +140,7 @@ def resumed(n, path, train="train"):
     return set(output.splitlines())
 
 
-def test_a_killed_rank_ends_all_and_the_checkpoint_continues(tmp_path):
+def test_killed_rank_stops_all_and_the_checkpoint_resumes(tmp_path):
     kill = f"""
 from lstm_fast.train import Trainer
 step, calls = Trainer._train_batch, []
@@ -159,7 +159,7 @@ train(comm, checkpoint={str(tmp_path / "run")!r})
     assert resumed(2, tmp_path / "run") == {str(result) for result in on_ranks(2, train)}
 
 
-def test_control_c_stops_all_and_the_checkpoint_continues(tmp_path):
+def test_ctrl_c_stops_all_and_the_checkpoint_resumes(tmp_path):
     slow = f"""
 def wait(model, history):
     print(len(history), flush=True)
@@ -177,7 +177,7 @@ train(comm, epochs=200, checkpoint={str(tmp_path / "run")!r}, callbacks=[wait])
     assert resumed(2, tmp_path / "run") == {str(result) for result in on_ranks(2, train)}
 
 
-def test_a_rank_killed_within_an_epoch_leaves_a_checkpoint_that_continues_in_the_middle_of_series(tmp_path):
+def test_rank_killed_within_an_epoch_leaves_a_resumable_checkpoint(tmp_path):
     kill = f"""
 from lstm_fast.train import Trainer, trainer
 trainer.SAVE_SECONDS = 0.0
@@ -201,7 +201,7 @@ train_windows(comm, checkpoint={str(tmp_path / "run")!r})
     assert resumed(3, tmp_path / "run", "train_windows") == {str(one) for one in on_ranks(3, train_windows)}
 
 
-def test_control_c_within_an_epoch_gathers_the_states_of_all(tmp_path):
+def test_ctrl_c_within_an_epoch_saves_the_states_of_all_ranks(tmp_path):
     slow = f"""
 from lstm_fast.train import Trainer
 step, calls = Trainer._train_batch, []
@@ -225,7 +225,7 @@ train_windows(comm, epochs=200, checkpoint={str(tmp_path / "run")!r})
     assert resumed(3, tmp_path / "run", "train_windows") == {str(one) for one in on_ranks(3, train_windows)}
 
 
-def test_an_iterable_that_fails_ends_all():
+def test_failing_iterable_is_raised_on_each_rank():
     code, output = mpiexec(
         3,
         """

@@ -51,7 +51,7 @@ def no_thread_is_left():
 
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("options", [{}, dict(truncate=4, burn_in=1)], ids=["whole", "windows"])
-def test_ranks_have_the_losses_of_one_process_on_joined_batches(lengths, options):
+def test_iterables_match_joined_batches(lengths, options):
     """Uneven numbers of batches: one rank has none, and one goes on alone. In windows the batches must end together."""
     sizes = [(3,), (2,), ()] if options else [(3, 1), (2, 2, 4, 1), ()]
     of_all = [batches(*own, seed=k, lengths=lengths) for k, own in enumerate(sizes)]
@@ -67,7 +67,7 @@ def test_ranks_have_the_losses_of_one_process_on_joined_batches(lengths, options
             np.testing.assert_allclose(flat, expected, rtol=0, atol=1e-10)
 
 
-def test_a_schedule_follows_the_longest_iterable_if_all_have_a_length():
+def test_schedule_follows_the_longest_iterable_if_all_have_a_length():
     of_all = [batches(2), batches(2, 2, 2)]
     _, plain = alone(dict(x=joined(of_all)), make=model, lr_schedule="linear")
     for _, history, _ in run_on(2, dict(x=of_all), make=model, parts=of_rank, lr_schedule="linear"):
@@ -77,7 +77,7 @@ def test_a_schedule_follows_the_longest_iterable_if_all_have_a_length():
         np.testing.assert_allclose(history.learning_rate, [1e-2, 2e-2 / 3, 1e-2 / 3])
 
 
-def test_one_rank_has_the_bits_of_no_communicator_and_reads_one_pass():
+def test_one_rank_matches_no_communicator_bitwise():
     data = batches(3, 2, lengths=True)
     for options in ({}, dict(truncate=5)):
         expected, plain = alone(dict(x=data), make=drop_out, **options)
@@ -92,7 +92,7 @@ def test_one_rank_has_the_bits_of_no_communicator_and_reads_one_pass():
 
 
 @pytest.mark.parametrize("options", [{}, dict(truncate=4, burn_in=3)], ids=["whole", "windows"])
-def test_a_run_is_resumed_bit_for_bit_and_by_as_many_ranks(tmp_path, monkeypatch, options):
+def test_resume_is_bitwise_with_the_same_number_of_ranks(tmp_path, monkeypatch, options):
     of_all = [batches(3, 1, seed=0, lengths=True), batches(2, 2, 4, 1, seed=1, lengths=True), []]
     data, options = dict(x=of_all), dict(make=drop_out, parts=of_rank, epochs=2, **options)
     expected, step, path = run_on(3, data, **options), DistributedTrainer._train_batch, tmp_path / "run"
@@ -129,7 +129,7 @@ def test_a_run_is_resumed_bit_for_bit_and_by_as_many_ranks(tmp_path, monkeypatch
 @pytest.mark.parametrize("at", [0, 1, 2])
 @pytest.mark.parametrize("rank", [0, 2])
 @pytest.mark.parametrize("options", [{}, dict(truncate=7)], ids=["whole", "windows"])
-def test_an_iterable_that_fails_stops_all(tmp_path, monkeypatch, at, rank, options):
+def test_failing_iterable_is_raised_on_all_ranks(tmp_path, monkeypatch, at, rank, options):
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
     of_all = [batches(2, 2, 2, 2, seed=k) for k in range(3)]
 
@@ -144,7 +144,7 @@ def test_an_iterable_that_fails_stops_all(tmp_path, monkeypatch, at, rank, optio
         assert type(one) is RankError and str(one) == f"rank {rank} failed: OSError: disk gone"
 
 
-def test_an_iterable_of_validation_that_fails_stops_all():
+def test_failing_validation_iterable_is_raised_on_all_ranks():
     def broken():
         yield X, Y
         raise OSError("disk gone")
@@ -164,14 +164,14 @@ def test_an_iterable_of_validation_that_fails_stops_all():
         ([batches(2), []], dict(truncate=4, burn_in=20), "x must yield series that are longer than burn_in, 20"),
     ],
 )
-def test_wrong_iterables_are_named(x, options, words):
+def test_invalid_iterables_raise(x, options, words):
     results = run_on(2, dict(x=x), make=model, parts=of_rank, **options)
     for error in results:
         with pytest.raises((TypeError, ValueError, RankError), match=words):
             raise error
 
 
-def test_arrays_on_one_rank_and_batches_on_another_are_named():
+def test_arrays_on_one_rank_and_batches_on_another_raise():
     def train(comm):
         return fit(model(), *((X, Y) if comm.rank else (batches(2),)), comm=comm)
 

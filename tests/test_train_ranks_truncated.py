@@ -32,7 +32,7 @@ def some(value, rank, size):
 # ---- the same run ----
 
 
-def test_one_rank_has_the_bits_of_no_communicator():
+def test_one_rank_matches_no_communicator_bitwise():
     options = dict(OPTIONS, make=drop_out, validation=(X[:2], Y[:2]))
     [(flat, history, _)] = run_on(1, DATA, **options)
     expected, plain = alone(DATA, **options)
@@ -52,7 +52,7 @@ def cases():
 
 @pytest.mark.parametrize("data, options", [pytest.param(*case, id=name) for name, *case in cases()])
 @pytest.mark.parametrize("start", [False, True], ids=["zero", "learned"])
-def test_ranks_have_the_losses_of_one_process_on_joined_windows(data, options, start):
+def test_sharded_windows_match_joined_windows(data, options, start):
     options = OPTIONS | dict(shuffle=False, make=lambda: model(learn_initial_state=start)) | options
     expected, plain = alone(data, **options)
     for size in (2, 4):
@@ -89,7 +89,7 @@ def test_uneven_and_empty_shards_use_each_step_once(monkeypatch):
     assert 0 in trained[0][0] or 0 in trained[2][0]  # one of them had finished before
 
 
-def test_rows_are_divided_so_that_ranks_end_together():
+def test_rows_are_divided_so_that_ranks_finish_together():
     assert divided_rows(8, [100, 100], [9, 9]) == [4, 4]
     assert divided_rows(8, [100, 0, 300], [9, 0, 9]) == [2, 0, 6]
     assert divided_rows(8, [100, 300], [9, 2]) == [6, 2]  # not more rows than series
@@ -98,7 +98,7 @@ def test_rows_are_divided_so_that_ranks_end_together():
         divided_rows(2, [5, 5, 5], [1, 1, 1])
 
 
-def test_validation_may_be_a_fraction_or_on_one_rank_alone():
+def test_validation_may_be_a_fraction_or_on_one_rank():
     def on_one(value, rank, size):
         return value if rank == 1 else None
 
@@ -137,7 +137,7 @@ def interrupted(patch, at, rank=1, error=None):
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt("here")], ids=["signal", "raised"])
 @pytest.mark.parametrize("rank", [0, 1, 2])
-def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, monkeypatch, rank, error):
+def test_resume_within_series_is_bitwise(tmp_path, monkeypatch, rank, error):
     options = dict(OPTIONS, make=drop_out, parts=some, validation=0.3, lr_schedule="cosine")
     expected = run_on(3, DATA, **options)
     for at in (1, 2, 6, 9):
@@ -154,7 +154,7 @@ def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("rnn", [False, True])
-def test_all_ranks_save_when_rank_0_says_so(tmp_path, monkeypatch, rnn):
+def test_clock_of_rank_0_decides_when_all_ranks_save(tmp_path, monkeypatch, rnn):
     """Killed after any step, a run goes on from the checkpoint of that step, whatever the clocks of other ranks."""
     monkeypatch.setattr(Trainer, "_is_save_due", lambda self: self.ranks.rank != 1)
     options = dict(OPTIONS, make=lambda: model(rnn=rnn, **MASKS), parts=some)
@@ -180,7 +180,7 @@ def test_all_ranks_save_when_rank_0_says_so(tmp_path, monkeypatch, rnn):
             assert_same_bits(flat, other)
 
 
-def test_another_number_of_ranks_continues_between_epochs_alone(tmp_path, monkeypatch):
+def test_other_number_of_ranks_resumes_only_between_epochs(tmp_path, monkeypatch):
     path, options = tmp_path / "run", dict(OPTIONS, make=drop_out)
     with monkeypatch.context() as patch:
         interrupted(patch, 3)
@@ -204,7 +204,7 @@ def test_another_number_of_ranks_continues_between_epochs_alone(tmp_path, monkey
         assert len(history) == 2 and history.loss[1] < history.loss[0]
 
 
-def test_a_run_of_one_process_goes_on_with_one_rank_and_back(tmp_path, monkeypatch):
+def test_one_rank_and_one_process_resume_each_other_bitwise(tmp_path, monkeypatch):
     path, options = tmp_path / "run", dict(OPTIONS, make=drop_out)
     expected, _ = alone(DATA, **options)
     with monkeypatch.context() as patch:
@@ -219,7 +219,7 @@ def test_a_run_of_one_process_goes_on_with_one_rank_and_back(tmp_path, monkeypat
 @pytest.mark.parametrize(
     "rows", [[], [4], [1, 1], [2, -1], "ab", [1.0, 3.0], [True, 3], {"a": 1}, [5, 5]], ids=lambda rows: str(rows)
 )
-def test_damaged_numbers_of_rows_are_refused(tmp_path, monkeypatch, rows):
+def test_damaged_rows_raise(tmp_path, monkeypatch, rows):
     import lstm_fast as lf
     from lstm_fast import _safetensors
 
@@ -269,7 +269,7 @@ def failing(patch, owner, name, rank, call=1, error=None):
     ],
 )
 @pytest.mark.parametrize("rank", [0, 2])
-def test_an_error_anywhere_stops_all(tmp_path, monkeypatch, owner, name, call, rank):
+def test_error_anywhere_is_raised_on_all_ranks(tmp_path, monkeypatch, owner, name, call, rank):
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
     failing(monkeypatch, owner, name, rank, call)
     results = run_on(3, DATA, **OPTIONS, make=model, validation=0.3, parts=some, checkpoint=tmp_path / "run")
@@ -277,7 +277,7 @@ def test_an_error_anywhere_stops_all(tmp_path, monkeypatch, owner, name, call, r
     assert all(isinstance(one, RankError) and "no more" in str(one) for one in results), results
 
 
-def test_a_state_that_cannot_be_sent_stops_all(tmp_path, monkeypatch):
+def test_error_while_states_are_gathered_is_raised_on_all_ranks(tmp_path, monkeypatch):
     """While it is gathered: on the rank that fails, and on rank 0 when it writes."""
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
     options = dict(OPTIONS, make=model, parts=some)
@@ -297,7 +297,7 @@ def test_a_state_that_cannot_be_sent_stops_all(tmp_path, monkeypatch):
     assert [type(one) for one in results] == [FileNotFoundError, RankError, RankError]
 
 
-def test_an_error_after_the_last_exchange_stops_all(monkeypatch):
+def test_error_after_the_last_exchange_is_raised_on_all_ranks(monkeypatch):
     run = DistributedTrainer.run
 
     def failing_end(self, progress):
@@ -310,14 +310,14 @@ def test_an_error_after_the_last_exchange_stops_all(monkeypatch):
     assert [type(one) for one in run_on(3, DATA, **OPTIONS, make=model)] == [RankError, RankError, MemoryError]
 
 
-def test_an_error_after_an_interrupted_exchange_stops_all(monkeypatch, tmp_path):
+def test_error_after_an_interrupted_exchange_is_raised_on_all_ranks(monkeypatch, tmp_path):
     interrupted(monkeypatch, 3, rank=0)
     failing(monkeypatch, DistributedTrainer, "_learning_rate", 2, 3)
     results = run_on(3, DATA, **OPTIONS, make=model, checkpoint=tmp_path / "run")
     assert [type(one) for one in results] == [RankError, RankError, MemoryError] and not (tmp_path / "run").exists()
 
 
-def test_a_rank_interrupted_within_a_step_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+def test_interruption_of_one_rank_within_a_step_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     path, options = tmp_path / "run", dict(OPTIONS, make=drop_out, parts=some)
     run_on(3, DATA, **options | dict(epochs=1), checkpoint=path)
     first = path.read_bytes()
@@ -328,7 +328,7 @@ def test_a_rank_interrupted_within_a_step_leaves_the_checkpoint_before(tmp_path,
 
 
 @pytest.mark.parametrize("error", [ValueError("other"), MemoryError("other")])
-def test_an_error_beside_an_interruption_stops_all(tmp_path, monkeypatch, error):
+def test_error_on_one_rank_and_interruption_of_another_stop_all(tmp_path, monkeypatch, error):
     """One rank is interrupted, and another fails at the same step: nobody waits for a checkpoint."""
     step, calls = RankBatch.loss_and_gradients, {}
 
@@ -345,14 +345,14 @@ def test_an_error_beside_an_interruption_stops_all(tmp_path, monkeypatch, error)
     assert isinstance(results[2], (KeyboardInterrupt, RankError))
 
 
-def test_data_that_are_not_finite_are_found_on_their_rank():
+def test_non_finite_data_are_located_on_their_rank():
     x = X.copy()
     x[6, 13] = np.nan
     for error in run_on(3, DATA | dict(x=x), **OPTIONS, make=model, parts=some):
         assert isinstance(error, Diverged) and "rank 2: x of sequence 1 is not finite at step 13" in str(error)
 
 
-def test_losses_are_checked_on_the_ranks_that_have_data():
+def test_check_loss_skips_ranks_without_data():
     def loss(p, y):
         return ((p - y) ** 2).mean(axis=1), 2 * (p - y) / p.shape[1]
 
@@ -367,7 +367,7 @@ def test_losses_are_checked_on_the_ranks_that_have_data():
         assert all("is not the gradient of its loss" in str(one) for one in results)
 
 
-def test_arguments_are_named():
+def test_invalid_arguments_raise():
     for options, words in [
         (dict(burn_in=20), "burn_in must be below the length of the longest series, 20"),
         (dict(batch_size=1), "batch_size must be at least 2, one row for each rank"),

@@ -59,7 +59,7 @@ BARS = (
     Bar("stack", "us", {128: 3.5}, formats=INT8, layers=range(2, 3), needs=VNNI),
     Bar("stack", "us", {128: 5.5}, formats="bfloat16", layers=range(2, 3), needs=BF16),
     Bar("stack", "tail", 1.3),
-    # float32: no shape behind a peer
+    # float32: no shape slower than a peer
     Bar(FLOAT32, "ahead", 1.05),
     Bar("stack", "ahead", 1.05, formats="float32"),
     Bar("step", "us", 1.5, H=range(1, 17)),

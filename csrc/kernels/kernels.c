@@ -1,6 +1,6 @@
 /* The kernels of one instruction set and one dtype: compiled once for each pair (units.py), with -DLSTM_ISA=<name> and
- * the flags of that instruction set; empty on another machine. All is static but the table, so that nothing compiled for
- * a newer processor can be linked into the path of an older one. */
+ * the flags of that instruction set; empty on another machine. All is static but the table, so that nothing compiled
+ * for a newer processor can be linked into the path of an older one. */
 #include "../isas.h"
 #if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
 #include "../lanes.h"

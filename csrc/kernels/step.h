@@ -164,7 +164,7 @@ static void lstm_step(const struct lstm_step *s) {
         step_in_groups(*step_tiles(s), s, update_sums);
 }
 
-/* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ------------------- */
+/* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ------------------ */
 
 NEVER_INLINE void update_rnn(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
     const struct lstm_step *s = step;

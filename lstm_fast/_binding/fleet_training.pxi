@@ -5,7 +5,7 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     cdef lstm_linear_args a
     cdef lstm_fleet f
     cdef Memory of_weight, of_x, m
-    cdef int64_t K, n, I, O, workspace_bytes = 0, stride = 0
+    cdef int64_t K, n, I, O, workspace_bytes = 0, stride = 0, weight_stride
     cdef lstm_status status
     cdef char code = dtype_code(x.dtype)
     cdef Block workspace = None
@@ -23,6 +23,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     memset(&a, 0, sizeof(a))
     a.call.isa, a.call.n_threads, a.call.split = current_isa, num_threads, current_split
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
+    if <double>K * n * I * O > INTERRUPTIBLE_WORK and is_main_thread():
+        a.call.interrupted = check_signals
     a.n, a.n_inputs, a.n_outputs, a.x = n, I, O, of_x.data
     memset(&f, 0, sizeof(f))
     f.n_models = K
@@ -33,7 +35,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     if d_weight is not None:
         a.d_weight = part_of_rows("d_weight", d_weight, code, True, K, O, I, &f.gradients_stride)
         a.d_bias = part_of_rows("d_bias", d_bias, code, True, K, 1, O, &stride)
-    if K > 1 and (bias is not None or d_weight is not None) and stride != (f.gradients_stride if d_weight is not None else f.weights_stride):
+    weight_stride = f.weights_stride if d_weight is None else f.gradients_stride
+    if K > 1 and (bias is not None or d_weight is not None) and stride != weight_stride:
         raise ValueError("weight and bias must be parts of the same rows")
     a.y, a.d_y = exact("y", y, code, True, 3, K, n, O), exact("d_y", d_y, code, False, 3, K, n, O)
     a.d_x = exact("d_x", d_x, code, True, 3, K, n, I)

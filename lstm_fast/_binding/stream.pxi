@@ -1,5 +1,5 @@
-# The fast path of streaming.py: a step of live sequences takes about a microsecond from Python. It checks its arguments,
-# enters two pointers into the call of Live and calls the core.
+# The fast path of streaming.py: a step of live sequences takes about a microsecond from Python. It checks its
+# arguments, sets two pointers in the call of Live and calls the core.
 
 cdef class Stepper:
     """The state of B live sequences and its updates. The base of streaming.Stream.

@@ -37,7 +37,7 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: Any  # a SequenceModel, of a quantized copy a QuantizedModel, with a model for each series a FleetModel
+    model_: Any  # SequenceModel; QuantizedModel in a quantized copy; FleetModel with one model per series
     history_: Any  # a History, or a FleetHistory
     n_features_in_: int
 

@@ -1,4 +1,4 @@
-"""Forward and backward pass of a fleet over one batch of each model. As passes.py, with an axis K."""
+"""Forward and backward pass of a fleet over one batch of each model. Like passes.py, with an axis K."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class FleetTrainer:
         self.best, self.best_epoch, self.best_loss = self.flat.copy(), np.full(K, -1), np.full(K, np.nan)
         self.active, self.step = np.arange(K), np.zeros(K, np.int64)
         self.diverged: dict[int, str] = {}
-        self.histories, self.epochs = [History() for _ in range(K)], list[Epoch]()  # the latter not yet in the former
+        self.histories, self.epochs = [History() for _ in range(K)], list[Epoch]()  # epochs: those in progress
 
     def _read_validation(self, validation: Any) -> FleetData | None:
         if validation is None:
@@ -128,7 +128,7 @@ class FleetTrainer:
     def _finish(self) -> FleetHistory:
         if self.config.early_stopping is not None:
             has_best = self.best_epoch >= 0
-            has_best[list(self.diverged)] = False  # as a single model: its last finite parameters
+            has_best[list(self.diverged)] = False  # like a single model, it keeps its last finite parameters
             self.model.load_flat_parameters(np.where(has_best[:, None], self.best, self.flat))
         prints = fingerprints(self.model.parameters())
         histories = [replace(one, fingerprint=own) for one, own in zip(self._histories(), prints)]

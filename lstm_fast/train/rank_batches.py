@@ -79,7 +79,7 @@ class RankBatches(ABC):
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
         self.epoch = 0
-        self.state: dict[str, Any] = {}  # of the common generator at the beginning of the epoch
+        self.state: dict[str, Any] = {}  # state of the common generator at the beginning of the epoch
 
     @abstractmethod
     def join(self) -> None:

@@ -3,9 +3,10 @@
  * packed weights, tapes and workspaces included, is a heap block of its own and of the exact size; run on two machines
  * it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits` runs every split of the
- * threads everywhere; `end` and `begin` put each array against a page that may not be touched (masked loads and stores
- * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add differ; 2: a call fails. */
+ * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits`
+ runs every split of the * threads everywhere; `end` and `begin` put each array against a page that may not be touched
+ (masked loads and stores * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add
+ differ; 2: a call fails. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static void run_trial(struct trial *t) {
     const int64_t h_size = t->LD * s.B * t->R, c_size = t->LD * s.B * s.H;
     struct lstm_weights weights[MOST_LAYERS];
     struct lstm_weight_gradients d_weights[MOST_LAYERS];
-    struct array d_bias_hh[MOST_LAYERS]; /* d_bias_ih again: compared, not hashed */
+    struct array d_bias_hh[MOST_LAYERS]; /* equal to d_bias_ih: compared, not hashed */
     for (int64_t k = 0; k < t->LD; k++) {
         make_weights(t, k, weights + k, d_weights + k);
         d_bias_hh[k] = t->blocks[t->n_blocks++] = make_array(t->dtype, t->gate_rows, true);

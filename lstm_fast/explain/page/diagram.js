@@ -11,7 +11,7 @@ const wire = (points, attributes = {}) =>
 const arrow = (points, extra = "") => wire(points, { class: `wire ${extra}`, "marker-end": "url(#head)" });
 const svgText = (x, y, text, attributes = {}) => make("text", { x: px(x), y: px(y), ...attributes }, text);
 
-/* A number with its own place in the drawing. */
+/* A number at a fixed position in the drawing. */
 function svgNumber(x, y, a, prefix = "", extra = "", text = format(valueOf(a))) {
   const shown = prefix + text,
     half = (shown.length * (extra ? 0.285 : 0.265) + 0.3) * EM;
