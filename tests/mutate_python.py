@@ -83,8 +83,8 @@ OPERATORS = {
 }  # fmt: skip
 # (file, line, replacement): why it cannot be detected.
 EQUIVALENT = {
-    ("train/trainer", 190, "time.monotonic() - self._saved >= SAVE_SECONDS"): "a clock that shows the exact second",
-    ("train/trainer", 162, "n is None and n_steps is None"): "a source knows both or neither",
+    ("train/trainer", 280, "time.monotonic() - self._saved >= SAVE_SECONDS"): "a clock that shows the exact second",
+    ("train/trainer", 165, "n is None and n_steps is None"): "a source knows both or neither",
     ("train/passes", 89, "2"): "reshape takes any negative number for -1",
 }
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .model import SequenceModel
 
+FINITE = "The data of the batch are finite: try a lower learning rate or clip_norm"
+
 
 class Sequences:
     """Input sequences and their targets.
@@ -225,7 +227,7 @@ class Sequences:
                 return f"x of sequence {row} is not finite at step {begin + int(np.argmin(is_finite))}"
             if not np.isfinite(self.y.one(row)[steps] if self.is_by_step else self.y[row]).all():
                 return f"y of sequence {row} is not finite"
-        return "The data of the batch are finite: try a lower learning rate or clip_norm"
+        return FINITE
 
 
 def _read_vectors(network: Network, x: Any, is_lazy: bool) -> list[Array]:

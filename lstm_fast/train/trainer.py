@@ -66,6 +66,7 @@ class Trainer:
     """
 
     is_distributed = False  # whether the data are a shard, which may be empty
+    n_ranks = 1  # that must continue an epoch: those that have batches of their own
 
     def __init__(
         self,
@@ -106,8 +107,10 @@ class Trainer:
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
-        p, y, weights = self.source.sample(self.model, self.config.num_threads)
-        check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
+        sample = self.source.sample(self.model, self.config.num_threads)
+        if sample is not None:
+            p, y, weights = sample
+            check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
 
     # ---- the run ----
 
@@ -137,7 +140,7 @@ class Trainer:
                 if self._is_stopped():
                     break
         except KeyboardInterrupt:
-            self._save()
+            self._save_interrupted()
             raise
         finally:
             bar.close()
@@ -187,11 +190,13 @@ class Trainer:
                 loss = self.now.losses / (self.now.n or 1.0)
                 bar.set_postfix(epoch=self.now.epoch, loss=f"{loss:.4g}", refresh=False)
                 bar.update(batch.n_steps)
-                if time.monotonic() - self._saved > SAVE_SECONDS:
+                if self._is_save_due():
                     self._save()
         now, before = self.now, self.now.history
         if not now.batch:
-            raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
+            burn_in = self.config.burn_in
+            what = f"series that are longer than burn_in, {burn_in}," if burn_in else "at least one batch"
+            raise ValueError(f"x must yield {what} in each epoch, got none in epoch {now.epoch}")
         validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / (now.n or 1.0)],
@@ -271,12 +276,24 @@ class Trainer:
 
     def _load(self) -> Progress | None:
         assert self.config.checkpoint is not None
-        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+        run = self.model, self.optimizer, self.config, self.now, self.n_ranks
+        return checkpoint.load_run(self.config.checkpoint, *run)
+
+    def _is_save_due(self) -> bool:
+        """Whether to write a checkpoint within the epoch."""
+        return self.config.checkpoint is not None and time.monotonic() - self._saved > SAVE_SECONDS
 
     def _save(self) -> None:
+        self._write(self.now)
+
+    def _save_interrupted(self) -> None:
+        """Write a checkpoint on Ctrl-C."""
+        self._save()
+
+    def _write(self, now: Progress) -> None:
         self._saved = time.monotonic()
         if self.config.checkpoint is not None:
-            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, now)
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.
