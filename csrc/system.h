@@ -1,5 +1,5 @@
 /* What the operating system provides: locks, threads, forks, clocks, processors. The only files that call it: system.c
- * for POSIX, system_windows.c. */
+ * for POSIX, system_windows.c, system_wasi.c. */
 #ifndef LSTM_SYSTEM_H
 #define LSTM_SYSTEM_H
 
