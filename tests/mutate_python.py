@@ -1,6 +1,6 @@
 """Mutants of the Python sources drawn at random: the tests of a file must notice each that changes anything.
 
-    python tests/mutate_python.py [count [seed]] [--seconds S] [--files PART]
+    python tests/mutate_python.py [count [seed]] [--seconds S] [--files PATTERN]
 
 A mutant is one comparison, operator, number, condition, pair of arguments or statement of lstm_fast/ or
 lstm_fast/train/ changed, never of an error message or an annotation. Of the tests of its file (TESTS), those that run
@@ -12,6 +12,7 @@ worth a test.
 import argparse
 import ast
 import copy
+import fnmatch
 import random
 import shutil
 import sys
@@ -197,10 +198,10 @@ def main():
     parser.add_argument("count", nargs="?", type=int, default=60)
     parser.add_argument("seed", nargs="?", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--files", default="", help="only files whose name contains this")
+    parser.add_argument("--files", default="*", help="only these: a pattern of names in TESTS, such as train/*")
     a = parser.parse_args()
     rng, verdicts, begin = random.Random(a.seed), Counter(), time.monotonic()
-    files = [name for name in TESTS if a.files in name]
+    files = fnmatch.filter(TESTS, a.files)
     sizes = [(ROOT / f"lstm_fast/{name}.py").stat().st_size for name in files]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)

@@ -81,3 +81,27 @@ def test_estimators_raise_on_masked_arrays():
                 estimator.fit(**good | {name: np.ma.masked_array(value, mask=value > 0)})
         with pytest.raises(TypeError, match="^X must be a plain array, got a masked array"):
             estimator.predict(np.ma.masked_array(X, mask=X > 0))
+
+
+def test_estimators_predict_as_before_after_a_fit_that_failed():
+    require("sklearn")
+    import pandas as pd
+
+    from lstm_fast.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor
+
+    settings = {"hidden_size": 3, "epochs": 1, "random_state": 0}
+    for cls, first, second in ((LSTMRegressor, Y, 1000 * Y), (LSTMClassifier, Y > 0, np.array(list("abcd")))):
+        estimator = cls(**settings).fit(X, first)
+        expected = estimator.predict(X)
+        for method in (estimator.set_params(hidden_size=-1).fit, estimator.set_params(lr=np.nan).partial_fit):
+            with pytest.raises(ValueError):
+                method(X[..., :1], second)
+            np.testing.assert_array_equal(estimator.predict(X), expected)
+
+    past = pd.DataFrame({"a": np.sin(np.arange(9.0)), "b": np.arange(9.0)})
+    for models in ("shared", "per_series"):
+        forecaster = LSTMForecaster(4, 2, **settings, models=models).fit(past["a"], past)
+        expected = forecaster.predict(X=past[:2])
+        with pytest.raises(ValueError, match="^y must have at least"):
+            forecaster.fit(past["b"][:3], past[["b", "a"]][:3])
+        np.testing.assert_array_equal(forecaster.predict(X=past[:2]), expected)

@@ -105,6 +105,21 @@ def test_nan_in_the_data_raises_with_epoch_and_batch(where, words):
     assert np.isfinite(m.flat_parameters).all()
 
 
+@pytest.mark.parametrize("where", ["x", "y"])
+def test_a_validation_loss_that_is_not_finite_is_divergence(where):
+    x, y = sums()
+    held_out = {"x": [one.copy() for one in x[:4]], "y": y[:4].copy()}
+    held_out[where][3:] = [np.nan * held_out[where][3]]
+    for validation, cause in (
+        (tuple(held_out.values()), f". {where} of sequence 3 is not finite"),
+        ([tuple(held_out.values())], ""),
+    ):
+        m = model()
+        with pytest.raises(Diverged, match=f"epoch 0, validation: loss nan{cause}"):
+            fit(m, x, y, validation=validation, early_stopping=2, seed=0)
+        assert np.isfinite(m.flat_parameters).all()
+
+
 def test_divergence_raises_and_the_model_stays_finite():
     m = model()
     with pytest.raises(Diverged, match=r"epoch \d+, batch \d+"), np.errstate(all="ignore"):

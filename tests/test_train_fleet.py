@@ -116,6 +116,16 @@ def test_diverging_model_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
+def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
+    (x, y), (held_out, targets) = data(), data(N=6, seed=1)
+    targets[3, 0] = np.nan
+    model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
+    with pytest.warns(RuntimeWarning, match="1 of 5 models diverged .* model 3: epoch 0, validation: loss nan"):
+        histories = fit(model, x, y, epochs=4, seed=0, validation=(held_out, targets), early_stopping=2)
+    assert list(histories.diverged) == [3] and len(histories[3]) == 0 and len(histories[4]) > 1
+    assert np.isfinite(model.flat_parameters).all()
+
+
 def test_callbacks_get_current_parameters_and_can_stop():
     seen, model = [], SequenceModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     assert isinstance(model, FleetModel)

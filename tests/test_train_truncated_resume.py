@@ -91,3 +91,14 @@ def test_state_of_other_series_raises_and_changes_nothing(tmp_path):
         with pytest.raises(ValueError, match="must match the batches of this call"):
             trained(m, **options | other, checkpoint=path, resume=True)
         assert_same_bits(m.flat_parameters, before)
+
+
+def test_a_state_of_other_batches_is_refused_where_only_the_first_row_continues(tmp_path):
+    def batches(*lengths):
+        return [(X[: len(lengths)], Y[: len(lengths)], np.array(lengths))]
+
+    path, m = tmp_path / "run", model(9)
+    interrupted_at(1, lambda: trained(model(), x=batches(9, 4, 4), y=None, truncate=4, checkpoint=path))
+    with pytest.raises(ValueError, match="does not belong to the next batch"):
+        trained(m, x=batches(9, 4), y=None, truncate=4, checkpoint=path, resume=True)
+    trained(m, x=batches(9, 4, 4), y=None, truncate=4, checkpoint=path, resume=True)

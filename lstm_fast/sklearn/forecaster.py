@@ -205,10 +205,11 @@ class LSTMForecaster(SeriesEstimator):
         UserWarning
             If values are missing in y; the message counts them.
         """
-        series, form = read(self, y, X, reset=True)
-        self._check(series)
-        warn_of_missing(series, stacklevel=3)
-        self._fit_series(series, form)
+        with self._unchanged_on_error():
+            series, form = read(self, y, X, reset=True)
+            self._check(series)
+            warn_of_missing(series, stacklevel=3)
+            self._fit_series(series, form)
         return self
 
     def cross_validate(

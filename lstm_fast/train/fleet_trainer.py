@@ -161,6 +161,11 @@ class FleetTrainer:
         if self.validation is not None and len(active):
             model, validation = self.model, self.validation
             of_validation = mean_losses(model, self.flat, self.loss, validation, active.tolist(), config.num_threads)
+            is_finite = np.isfinite(of_validation)
+            for k, loss_of_one in zip(active[~is_finite].tolist(), of_validation[~is_finite]):
+                self.diverged[k] = f"epoch {epoch}, validation: loss {loss_of_one}"
+            active, of_validation = active[is_finite], of_validation[is_finite]
+            self.active = active
         loss = self.losses[active] / self.n[active]
         n_batches, lr = self.n_batches[active], self._learning_rates(active, -1)
         seconds = time.monotonic() - begin

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Diverged(FloatingPointError):
-    """A loss, gradient or parameter is not finite.
+    """A loss (of validation too), gradient or parameter is not finite.
 
     The message names the epoch and the batch. The model keeps the last finite parameters.
     """
