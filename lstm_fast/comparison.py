@@ -209,40 +209,39 @@ def compare_formats(
         result: Array = one.predict(x, **options) if is_model else one(x, **options)[0]
         return result
 
-    candidates: list[Any] = [lstm]
-    reasons: list[str | None] = [None]
-    for format, inputs in CANDIDATES:
-        try:
-            candidates.append(lstm.quantized(format, inputs=inputs))  # type: ignore[arg-type]
-            reasons.append(None)
-        except ValueError as error:
-            candidates.append(None)
-            reasons.append(str(error))
-    outputs = [None if one is None else run(one) for one in candidates]
-    times = _times([None if one is None else lambda one=one: run(one) for one in candidates])  # type: ignore[misc]
+    copies, reasons = _quantized_copies(lstm)
+    outputs = [None if one is None else run(one) for one in (lstm, *copies)]
+    times = _times([None if one is None else lambda one=one: run(one) for one in (lstm, *copies)])  # type: ignore[misc]
     exact = outputs[0]
     assert exact is not None
     n_numbers = _count(exact, lengths)
+    sizes = [lstm.flat_parameters.nbytes, *(0 if one is None else one.nbytes for one in copies)]
     rows = []
-    for (format, inputs), one, output, seconds, reason in zip(
-        [("float32", "float32"), *CANDIDATES], candidates, outputs, times, reasons, strict=True
+    for name, output, size, seconds, reason in zip(
+        [("float32", "float32"), *CANDIDATES], outputs, sizes, times, [None, *reasons], strict=True
     ):
         if output is None:
-            rows.append(FormatRow(format, inputs, np.nan, np.nan, None, 0, np.nan, reason))
+            rows.append(FormatRow(*name, np.nan, np.nan, None, 0, np.nan, reason))
             continue
         differences = np.abs(output.astype(np.float64) - exact)
-        rows.append(
-            FormatRow(
-                format,
-                inputs,
-                float(differences.max(initial=0)),
-                float(np.sqrt(np.sum(differences**2) / max(1, n_numbers))),
-                None if metric is None else float(metric(output)),
-                one.flat_parameters.nbytes if one is lstm else one.nbytes,
-                seconds,
-            )
-        )
+        largest, rms = differences.max(initial=0), np.sqrt(np.sum(differences**2) / max(1, n_numbers))
+        merit = None if metric is None else float(metric(output))
+        rows.append(FormatRow(*name, float(largest), float(rms), merit, size, seconds))
     return FormatComparison(rows)
+
+
+def _quantized_copies(lstm: LSTM | SequenceModel) -> tuple[list[Any], list[str | None]]:
+    """A copy in each of CANDIDATES, or None and the reason why the format is not supported."""
+    copies: list[Any] = []
+    reasons: list[str | None] = []
+    for format, inputs in CANDIDATES:
+        try:
+            copies.append(lstm.quantized(format, inputs=inputs))  # type: ignore[arg-type]
+            reasons.append(None)
+        except ValueError as error:
+            copies.append(None)
+            reasons.append(str(error))
+    return copies, reasons
 
 
 def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:

@@ -162,8 +162,8 @@ MUTANTS = {
     ),
     "floating-point mode not restored": Mutant(
         THREADS,
-        "(&worker, shared->arguments);\n    set_float_mode(worker.callers_mode);",
-        "(&worker, shared->arguments);",
+        "    set_float_mode(worker.callers_mode);\n}\n\nstatic void run_team",
+        "}\n\nstatic void run_team",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(

@@ -101,8 +101,8 @@ class Estimator(BaseEstimator):
         try:
             yield
         except Exception:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _seed(self) -> int:

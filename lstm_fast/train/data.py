@@ -133,7 +133,7 @@ class Sequences:
         return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
 
     def own(self) -> None:
-        """Copy what may be a view of the caller's arrays, for data that are used after the caller goes on."""
+        """Copy views of the caller's arrays, which it may modify before they are used."""
         if not self.is_list or isinstance(self.x.arrays, list):  # a padded list is a copy
             self.x.own()
         if isinstance(self.y, Storage):
