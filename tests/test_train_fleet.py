@@ -126,6 +126,11 @@ def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
+def test_a_model_of_a_fleet_needs_the_number_of_outputs():
+    with pytest.raises(ValueError, match="out_features must be a positive integer, got 0"):
+        SequenceModel(lf.Fleet([one.lstm for one in models()]))
+
+
 def test_callbacks_see_the_current_parameters_and_may_stop():
     seen, model = [], SequenceModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     assert isinstance(model, FleetModel)
