@@ -164,6 +164,8 @@ def test_models_files_and_parameters(tmp_path):
     assert isinstance(loaded, FleetModel) and lf.fingerprint(loaded) == lf.fingerprint(model)
     assert repr(loaded) == "FleetModel(Fleet of 5 LSTM(2, 6, batch_first=True), 2, readout='mean')"
     assert [lf.fingerprint(one) for one in loaded] == [lf.fingerprint(one) for one in each]
+    FleetModel.from_models(each[:1]).save(tmp_path / "one.safetensors")
+    assert lf.fingerprint(load(tmp_path / "one.safetensors")[0]) == lf.fingerprint(each[0])
     model[1] = each[3]
     assert lf.fingerprint(model[1]) == lf.fingerprint(each[3]) != lf.fingerprint(model[2])
     with model.edit() as p:
