@@ -17,7 +17,7 @@
  * Bits: the order of every sum is fixed, independent of tiles, batch splits, the number of threads and the instruction
  * set. A sum begins with its bias; then the inputs 0..I-1 are added in blocks of LSTM_SUM_BLOCK, each block one chain
  * of fused multiply-adds from zero, and then the hidden units 0..H-1 in the same way. (The portable kernels have no
- * fused multiply-add: the order is the same, the rounding is not.) */
+ * fused multiply-add: the order is the same, the rounding is not. BFLOAT16 and INT8: kernels/formats/tile.h.) */
 #ifndef LSTM_FAST_H
 #define LSTM_FAST_H
 
@@ -39,10 +39,11 @@ enum lstm_dtype { LSTM_F32, LSTM_F64 };
 /* How the weights of a model are stored and multiplied (format.h). All except REAL: float32, LSTM; of these, only
  * BFLOAT16 trains. */
 enum lstm_format {
-    LSTM_FORMAT_REAL,     /* the dtype of the model */
-    LSTM_FORMAT_FLOAT16,  /* IEEE half precision, widened to float32 */
-    LSTM_FORMAT_BFLOAT16, /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
-    LSTM_FORMAT_INT8,     /* one scale per row of weights; x and h are rounded too; sums are int32 */
+    LSTM_FORMAT_REAL,         /* the dtype of the model */
+    LSTM_FORMAT_FLOAT16,      /* IEEE half precision, widened to float32 */
+    LSTM_FORMAT_BFLOAT16,     /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
+    LSTM_FORMAT_INT8,         /* one scale per row of weights; x and h are rounded too; sums are int32 */
+    LSTM_FORMAT_BFLOAT16_AMX, /* BFLOAT16 with the sums of Intel's AMX; does not train */
 };
 
 enum lstm_status {

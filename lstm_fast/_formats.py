@@ -1,7 +1,8 @@
 """Low-precision formats: how they store the parameters of an LSTM, and which networks they do not support.
 
     float16     all parameters in float16
-    bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32
+    bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32; so does bfloat16_amx,
+                whose sums are in another order
     int8        matrices in int8, with scale_ih and scale_hh, a float32 for each row; all else in float32, and with
                 inputs="float32" also weight_ih of the first layer (not with "int16" and "int8", bits of x)
 
@@ -17,16 +18,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
+from ._options import options_of
 from ._parameters import ParameterTable
 
 if TYPE_CHECKING:
     from ._types import Array, DType
 
-FORMATS = ("float16", "bfloat16", "int8")
+FORMATS = ("float16", "bfloat16", "bfloat16_amx", "int8")
+BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored alike
 INPUTS = ("float32", "int16", "int8")
 INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 
-ALIGNMENT = 4  # bytes of a float32, at a multiple of which each parameter begins
+ALIGNMENT = 4  # bytes; parameters begin at multiples of the size of a float32
+
+# Options that all formats support; check_network restricts some in int8. All others must have their defaults: an option
+# that is missing here cannot be computed wrongly.
+SUPPORTED = {
+    *(
+        "input_size",
+        "hidden_size",
+        "num_layers",
+        "bias",
+        "batch_first",
+        "bidirectional",
+        "dtype",
+        "seed",
+        "forget_bias",
+    ),
+    *("proj_size", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", "learn_initial_state"),
+    *("activation", "recurrent_activation", "cell_activation", "index_input"),
+    *("dropout", "recurrent_dropout", "zoneout", "compute_dtype"),  # without effect on inference in a format
+}
 
 # Activations with values from -1 to 1; scaled_tanh has |alpha|.
 BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
@@ -89,7 +111,7 @@ def table_of(shapes: Mapping[str, tuple[int, ...]], format: str, inputs: str) ->
     for name, shape in shapes.items():
         is_float32 = len(shape) < 2 or (format == "int8" and inputs == "float32" and _is_of_first_layer(name))
         stored[name] = shape
-        dtypes[name] = np.dtype(np.float32 if is_float32 else np.uint16 if format == "bfloat16" else np.int8)
+        dtypes[name] = np.dtype(np.float32 if is_float32 else np.uint16 if format in BFLOAT16 else np.int8)
         if dtypes[name] == np.int8:
             stored[scale_name(name)], dtypes[scale_name(name)] = shape[:1], np.dtype(np.float32)
     return StoredTable(stored, dtypes)
@@ -164,13 +186,16 @@ def decode(stored: Mapping[str, Array]) -> dict[str, Array]:
     return result
 
 
-# ---- what a format cannot hold ---------------------------------------------------------------------------------------
+# ---- limits of the formats -------------------------------------------------------------------------------------------
 
 
 def check_network(format: str, network: Any) -> None:
     """Raise an error for a network with options that the format does not support."""
     if network.dtype != np.float32:
         raise ValueError(f"dtype must be float32 to be quantized, got {network.dtype.name}")
+    for name, option in options_of(type(network)).items():
+        if name not in SUPPORTED and (value := getattr(network, name)) != option.default:
+            raise ValueError(f"{name} must be {option.default!r} with format={format!r}, got {value!r}")
     if format != "int8":
         return
     if network.proj_size:
@@ -190,12 +215,12 @@ def check_network(format: str, network: Any) -> None:
 
 
 def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
-    """Refuse parameters, in float32, that the format cannot store."""
+    """Raise unless the format can store these float32 parameters."""
     if format == "float16":
         largest, words = float(np.finfo(np.float16).max), " and at most 65504"
     else:
         largest, words = float(np.finfo(np.float32).max), ""
-    if format == "bfloat16":
+    if format in BFLOAT16:
         largest, words = 2.0**127 * (2 - 2.0**-8), " and at most 3.39e38"  # the next bfloat16 is infinity
     for name, value in parameters.items():
         if not (np.abs(value) <= largest).all():
@@ -205,7 +230,7 @@ def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
 
 
 def check_h(format: str, name: str, h: Array) -> None:
-    """Refuse a hidden state that the format cannot hold."""
+    """Raise unless the format can represent this hidden state."""
     if format == "int8" and not (np.abs(h) <= 1).all():
         wrong = h[~(np.abs(h) <= 1)].ravel()[0]
         raise ValueError(f"{name} must lie within [-1, 1] with format='int8', got {wrong}")

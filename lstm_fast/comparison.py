@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from ._types import Array, ArrayLike, StateLike
     from .train import SequenceModel
 
-# Format and inputs of the rows after that of float32.
-CANDIDATES = (("float16", "float32"), ("bfloat16", "float32"), ("int8", "float32"), ("int8", "int16"), ("int8", "int8"))
+# Format and inputs of each row after the float32 one.
+CANDIDATES = (
+    ("float16", "float32"),
+    ("bfloat16", "float32"),
+    ("bfloat16_amx", "float32"),
+    ("int8", "float32"),
+    ("int8", "int16"),
+    ("int8", "int8"),
+)
 ROUNDS, SECONDS_OF_ROUND = 5, 0.02
 
 
@@ -26,7 +33,7 @@ class FormatRow(NamedTuple):
     Parameters
     ----------
     format : str
-        "float32", "float16", "bfloat16" or "int8".
+        "float32", "float16", "bfloat16", "bfloat16_amx" or "int8".
     inputs : str
         With "int8": how the first layer multiplies x.
     max_error, rms_error : float
@@ -78,7 +85,7 @@ class FormatComparison(tuple[FormatRow, ...]):
     >>> import lstm_fast as lf
     >>> comparison = lf.compare_formats(lf.LSTM(3, 16, seed=0), np.ones((5, 2, 3)))
     >>> [row.name for row in comparison]
-    ['float32', 'float16', 'bfloat16', 'int8', "int8, inputs='int16'", "int8, inputs='int8'"]
+    ['float32', 'float16', 'bfloat16', 'bfloat16_amx', 'int8', "int8, inputs='int16'", "int8, inputs='int8'"]
     >>> comparison["float16"].nbytes * 2 == comparison["float32"].nbytes
     True
     """
@@ -249,7 +256,7 @@ def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
 
 
 def _count(output: Array, lengths: ArrayLike | None) -> int:
-    """How many numbers of the output are no padding."""
+    """Number of output values outside the padding."""
     if lengths is None or (output.ndim == 2 and np.ndim(lengths) > 0):  # one number, or one row, for each sequence
         return output.size
     return int(np.sum(lengths)) * int(output.shape[-1])

@@ -41,7 +41,7 @@ class QuantizedLSTM(LSTMNetwork):
     ----------
     lstm : LSTM
         Network to copy, of dtype float32.
-    format : {"float16", "bfloat16", "int8"}, default "float16"
+    format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
         Format of the weights.
     inputs : {"float32", "int16", "int8"}, default "float32"
         With "int8": how the first layer multiplies x.
@@ -110,7 +110,7 @@ class QuantizedLSTM(LSTMNetwork):
         ----------
         options : mapping of str to object
             Arguments of LSTM.
-        format : {"float16", "bfloat16", "int8"}
+        format : {"float16", "bfloat16", "bfloat16_amx", "int8"}
             Format of the parameters.
         inputs : {"float32", "int16", "int8"}
             With "int8": how the first layer multiplies x.

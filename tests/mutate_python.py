@@ -29,7 +29,7 @@ TESTS = {
     "_arguments": "arguments arguments_constructors modules",
     "_fingerprint": "fingerprint",
     "_files": "files files_reading",
-    "_formats": "quantized quantized_refused quantized_files",
+    "_formats": "quantized quantized_errors quantized_files",
     "_functional": "functional",
     "_inference": "modules lengths forward",
     "_layout": "lengths modules resets torch_modules index_input_models",
@@ -50,7 +50,7 @@ TESTS = {
     "_weight_sources": "weights_sources",
     "comparison": "comparison",
     "functional": "functional",
-    "quantized": "quantized quantized_files quantized_refused",
+    "quantized": "quantized quantized_files quantized_errors",
     "streaming": "streaming streaming_safety resets",
     "weights": "weights_files weights_sources files_digest",
     "train/batches": "train_fit train_model train_iterables train_checkpoint train_custom_loss",
@@ -81,7 +81,7 @@ OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-# (file, what is there, what is there instead): why it cannot be noticed.
+# (file, original, replacement): why it cannot be detected.
 EQUIVALENT = {
     (
         "train/trainer",

@@ -1,4 +1,4 @@
-"""Every property that takes too long for the gate, measured again by one command, one row of a table per run.
+"""Measure every property that takes too long for CI, and print the results as a table, one row per run.
 
     python tests/proof.py [lines...] [--seconds S] [--output docs/trust-run.txt]
 
@@ -97,7 +97,7 @@ def processor_time():
 
 
 def run(line, seconds):
-    """(status, seconds, what it says in the end)"""
+    """Return (status, seconds, the last words of the output)."""
     words = line.command.format(seconds=f"{seconds:.0f}").split()
     environment = os.environ | {"LSTM_FAST_ALL_FLOATS": "1", "OMP_WAIT_POLICY": "passive"}
     begin = time.monotonic()

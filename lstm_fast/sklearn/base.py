@@ -38,13 +38,13 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: Any  # a SequenceModel, of a quantized copy a QuantizedModel, with a model for each series a FleetModel
+    model_: Any  # SequenceModel; QuantizedModel in a quantized copy; FleetModel with one model per series
     history_: Any  # a History, or a FleetHistory
     n_features_in_: int
 
     def quantized(
         self,
-        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] = "float16",
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> Self:
@@ -55,7 +55,7 @@ class Estimator(BaseEstimator):
 
         Parameters
         ----------
-        format : {"float16", "bfloat16", "int8"}, default "float16"
+        format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
             Format of the network, as in `lstm_fast.LSTM.quantized`.
         inputs : {"float32", "int16", "int8"}, default "float32"
             With "int8": how the first layer multiplies its input.

@@ -87,7 +87,7 @@ class Batches:
 
 
 class _Deferred:
-    """Iterable that makes its iterator when it is iterated over, in the thread that reads it."""
+    """Iterable that creates its iterator lazily, in the thread that reads it."""
 
     def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
         self.make = make
