@@ -97,7 +97,7 @@ class Estimator(BaseEstimator):
         What fit has read before it failed (scalings, classes, columns) would not belong to the network of the previous
         fit, and predictions would be wrong. Ctrl-C keeps the new network, trained so far, and what belongs to it.
         """
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             yield
         except Exception:

@@ -11,6 +11,8 @@ from .. import _arguments, _layout
 from . import symbols
 from .storage import Storage, is_mapped, owned, stand_in
 
+NOTHING_COUNTS = "all are masked, of sample_weight 0 or in sequences of length 0"
+
 if TYPE_CHECKING:
     from .._inference import Network
     from .._types import Array, ArrayLike
@@ -148,6 +150,15 @@ class Sequences:
         """Whether the loss weights sequences or steps."""
         has_padding = self.is_by_step and self.lengths is not None
         return has_padding or self.mask is not None or self.sample_weight is not None
+
+    def counts(self) -> bool:
+        """Return whether any prediction counts: has a step and a weight."""
+        if not self.has_weights:
+            return self.n > 0
+        if not self.is_by_step:
+            return self.sample_weight is None or bool(self.sample_weight.any())
+        each = (self.weights(np.array([row]), None, self.T) for row in range(self.n))
+        return any(weights is None or weights.any() for weights in each)
 
     # ---- parts ----
 

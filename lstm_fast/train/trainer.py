@@ -16,7 +16,7 @@ from .. import _arguments, _core
 from .._fingerprint import fingerprint
 from . import checkpoint
 from .custom_loss import check_gradient
-from .data import Sequences
+from .data import NOTHING_COUNTS, Sequences
 from .history import Diverged, History, Progress
 from .losses import Loss
 from .progress_bar import progress_bar
@@ -184,6 +184,7 @@ class Trainer:
             state = self.order_rng.bit_generator.state
             self.now = replace(self.now, shuffle_state=dict(state), shuffle_epoch=self.now.epoch)
         n_batches = self.source.draw(self.order_rng, self.now.epoch)
+        is_whole, self._weight = self.now.batch == 0, 0.0
         with closing(self.source.batches(self.now.batch)) as batches:
             for batch in batches:
                 self._train_batch(batch, n_batches)
@@ -197,6 +198,10 @@ class Trainer:
             burn_in = self.config.burn_in
             what = f"series that are longer than burn_in, {burn_in}," if burn_in else "at least one batch"
             raise ValueError(f"x must yield {what} in each epoch, got none in epoch {now.epoch}")
+        if is_whole and not self._weight:
+            raise ValueError(
+                f"x must have predictions that count in each epoch, got none in epoch {now.epoch}: {NOTHING_COUNTS}"
+            )
         validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / (now.n or 1.0)],
@@ -222,9 +227,10 @@ class Trainer:
 
     def _train_batch(self, batch: Batch, n_batches: int | None) -> None:
         now, clip_norm = self.now, self.config.clip_norm
-        loss, _, gradients, state = batch.loss_and_gradients(
+        loss, weight, gradients, state = batch.loss_and_gradients(
             self.model, now.state, self.mask_rng, self.config.num_threads
         )
+        self._weight += weight
         norm = _core.norm(gradients.flat)
         where = f"epoch {now.epoch}, batch {now.batch}"
         if not math.isfinite(loss) or not math.isfinite(norm):
