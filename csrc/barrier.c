@@ -31,10 +31,10 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
- * Each worker raises its own flag and watches those of the others: one hop between caches, 0.2 us, if all are running. A
- * worker that has waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping
- * after 5 to 200 us or yielding instead of spinning showed no gain on a busy machine: waking takes 35 us, one time in a
- * hundred 150, where an idle processor goes back to the host of a virtual machine.)
+ * Each worker raises its own flag and watches those of the others: one hop between caches, 0.2 us, if all are running.
+ * A worker that has waited for two milliseconds goes to sleep, so that its processor is free for the late one.
+ * (Sleeping after 5 to 200 us or yielding instead of spinning showed no gain on a busy machine: waking takes 35 us, one
+ * time in a hundred 150, where an idle processor goes back to the host of a virtual machine.)
  *
  * No worker spins on the processor of the late one: the system may have put both there when they woke, and leaves them
  * there if they take turns, five times slower than one thread. The one of higher rank, never the caller, moves. */
@@ -87,7 +87,7 @@ static void wait_for(struct lstm_worker *worker, int rank, long long number) {
         const int64_t now = lstm_now_ns();
         if (!since) since = now;
         const int there = atomic_load_explicit(&flag->processor, memory_order_relaxed), here = lstm_processor();
-        if (there == LSTM_NOWHERE) lstm_yield(); /* it has not begun, or was moved */
+        if (there == LSTM_NOWHERE) lstm_yield(); /* it has not started, or was moved */
         if (there != LSTM_NOWHERE && there == here) lstm_part(worker, rank, here);
         if (now - since < worker->shared->spin_ns) continue;
         worker->spun_ns += now - since;

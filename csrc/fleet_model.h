@@ -29,7 +29,7 @@ struct fleet_run {
     const struct lstm_backward *backward;
     const struct lstm_linear *linear;
     const struct lstm_call *call;              /* of whichever it is */
-    model_function *function, *group_function; /* the latter of group_size models; 0: none */
+    model_function *function, *group_function; /* the latter computes group_size models; 0: none */
     int64_t group_size;
     struct fleet_workspace plan;
     char *workspace;

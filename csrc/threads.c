@@ -17,8 +17,8 @@
 #include "system.h"
 
 /* ---- back-ends ------------------------------------------------------------------------------------------------------
- * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): with OpenMP it stays on
- * one thread. */
+ * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): with OpenMP it stays
+ * on one thread. */
 static enum lstm_backend backend =
 #ifdef _OPENMP
     LSTM_OPENMP;
@@ -182,7 +182,8 @@ static bool has_spare_processors(int n_threads, int64_t now) {
     return atomic_load_explicit(&has_spare, memory_order_relaxed);
 }
 
-/* On a team, unless the machine is oversubscribed. The splits that tests choose always get one, and are not recorded. */
+/* On a team, unless the machine is oversubscribed. The splits that tests choose always get one, and are not
+ * recorded. */
 static void run_call(int n_threads, struct lstm_shared *shared) {
     const bool is_recorded = shared->call->split == LSTM_SPLIT_BEST;
     const int64_t begin = lstm_now_ns();

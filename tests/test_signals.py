@@ -1,4 +1,4 @@
-"""Signals during a call: handlers run, in the caller's floating-point mode, and what they raise is what the caller gets.
+"""Signals during a call: handlers run in the caller's floating-point mode, and their exceptions reach the caller.
 
 Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
@@ -25,7 +25,7 @@ LONG_CALLS = [
 
 
 @pytest.mark.parametrize("mode, n_threads, hidden_size, options, isa", light(LONG_CALLS, LONG_CALLS[1::2]))
-def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
+def test_interrupt_is_answered_promptly_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
     process = start(
         long_call(mode, n_threads, hidden_size, options)
         + """
@@ -52,7 +52,7 @@ assert np.float32(1e-40) * np.float32(1) != 0
             assert answer not in ("", "finished\n"), f"no KeyboardInterrupt: {answer}{process.communicate()[1]}"
             latency = float(answer) - sent
             print(f"{mode} {n_threads} {hidden_size} {options} {isa}: answered after {1000 * latency:.0f} ms")
-            assert latency < 0.3  # the aim is 0.1 on a machine that does nothing else
+            assert latency < 0.3  # the target is 0.1 on an idle machine
         assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
     finally:
         process.kill()
@@ -139,7 +139,7 @@ for turn in range(2):
     except Stop:
         continue
     raise AssertionError("no exception")
-assert spare() == before, (before, spare())  # what the call borrowed came back
+assert spare() == before, (before, spare())  # borrowed memory was returned
 """
     )
 
@@ -193,7 +193,7 @@ assert np.float32(1e-40) * np.float32(1) != 0
 
 
 @needs("torch")
-def test_a_handler_that_clears_pythons_caches_and_tensors():
+def test_handler_that_clears_caches_and_tensors():
     run("""
 import torch
 torch.set_num_threads(1)
@@ -221,7 +221,7 @@ for call in (torch.no_grad()(lambda: lstm(x)), training):
 
 @pytest.mark.parametrize("mode", ["inference", "training", "backward"])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_handlers_compute_in_the_callers_floating_point_mode(mode, n_threads):
+def test_handlers_run_in_the_callers_floating_point_mode(mode, n_threads):
     run(
         long_call(mode, n_threads, duration=0.3)
         + """
@@ -232,12 +232,12 @@ signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
 got = long()
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(seen) > 3 and min(seen) > 0, seen
-assert mode == "training" or same(got, want)  # and the call's own mode came back
+assert mode == "training" or same(got, want)  # the mode of the call was restored
 """
     )
 
 
-def test_a_handler_may_use_tapes_while_one_is_made_or_dies():
+def test_handler_may_use_tapes_during_their_creation_and_deletion():
     run(
         """
 Memory, n = type(lstm.forward(x)[2]._memory), 0
@@ -261,7 +261,7 @@ MOVES = ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"]
 
 
 @pytest.mark.parametrize("move", light(MOVES, MOVES[:1]))
-def test_a_stream_whose_call_is_interrupted_is_as_before(move):
+def test_interrupted_stream_is_unchanged(move):
     run(f"""
 lf.set_num_threads(2)
 if "wide" in {move!r}:

@@ -1,4 +1,4 @@
-/* Teams without Python and without OpenMP, for ThreadSanitizer: several callers at once, each with a team of its own
+/* Teams without Python and without OpenMP, for ThreadSanitizer: concurrent callers, each with its own team,
  * whose workers exchange numbers at barriers; an interrupted call; children made by fork in the middle of it. */
 #include "threads.h"
 
@@ -29,7 +29,7 @@ static void exchange(struct lstm_worker *worker, void *arguments) {
     }
 }
 
-/* A pipeline: each worker adds one to what the worker before it has left in one of `BUFFERS` places. */
+/* A pipeline: each worker adds one to what the previous worker has left in one of `BUFFERS` slots. */
 enum { STAGES = 40, BUFFERS = 4 };
 
 struct pipeline {

@@ -1,8 +1,8 @@
 /* Lanes across models: a fleet's models in the lanes of a vector, one model each, for layers of few units, which leave
- * vectors of units partly empty. Filled by fleet_lanes.h, computed by kernels/lanes.h. The plain LSTM with one layer and
- * one direction. */
-#ifndef LSTM_LANES_H
-#define LSTM_LANES_H
+ * vectors of units partly empty. Filled by fleet_lanes.h, computed by kernels/lanes_forward.h. The plain LSTM with one
+ * layer and one direction. */
+#ifndef LSTM_LANE_ARGS_H
+#define LSTM_LANE_ARGS_H
 
 #include "lstm_fast.h"
 
