@@ -7,6 +7,7 @@
 #include "lstm_fast.h"
 #include "lstm_fleet.h"
 #include "sizes.h"
+#include "stream.h"
 #include "threads.h"
 
 /* The workspace of one worker: what one model needs. */
@@ -14,6 +15,8 @@ struct fleet_workspace {
     int64_t weights, d_weights; /* L * D entries */
     int64_t packed, packed_backward;
     int64_t call;
+    int64_t tape;
+    bool stages_tape;
     int64_t bytes;
 };
 
@@ -133,13 +136,15 @@ static void forward_of(const struct fleet_run *run, struct lstm_worker *worker, 
     struct lstm_weights *weights = (struct lstm_weights *)(workspace + run->plan.weights);
     a.packed = packed_of(run, model, false, a.packed, fleet->packs, weights, workspace + run->plan.packed);
     a.workspace = workspace + run->plan.call;
-    a.tape = after_out(a.tape, model * run->tape_bytes);
+    void *tape = after_out(a.tape, model * run->tape_bytes);
+    a.tape = run->plan.stages_tape ? workspace + run->plan.tape : tape;
     a.x = sequence_after(a.x, model * x_bytes(run));
     a.output = sequence_after(a.output, model * fleet->output_stride * element);
     a.h_0 = after(a.h_0, h), a.c_0 = after(a.c_0, c);
     a.h_n = after_out(a.h_n, h), a.c_n = after_out(a.c_n, c);
     a.call = call_of(run, worker, model);
     lstm_forward(&a);
+    if (run->plan.stages_tape) lstm_stream(tape, a.tape, run->tape_bytes);
 }
 
 static void backward_of(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {

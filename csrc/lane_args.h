@@ -45,8 +45,8 @@ struct lstm_lanes {
 static inline int64_t lstm_lanes_vectors(int64_t B, int64_t I, int64_t H, bool backward) {
     const int64_t weights = LSTM_GATES * H * (I + H + 1);
     if (!backward) return weights + LSTM_MOST_LANE_ROWS * (I + LSTM_GATES * H) + 3 * B * H;
-    return 2 * weights + (1 + LSTM_GATES) * B * H + LSTM_SUM_BLOCK * (I + H + LSTM_GATES * H) + H
-           + LSTM_MOST_LANE_ROWS * (I + H);
+    return 2 * weights + (1 + LSTM_GATES) * B * H + LSTM_SUM_BLOCK * (I + H + LSTM_GATES * H)
+           + LSTM_MOST_LANE_ROWS * (I + 2 * H);
 }
 
 #endif

@@ -273,7 +273,7 @@ class Fleet(FleetNetwork):
             output, h_n, c_n = of_block.from_core(*made)
             d = gradient_of(models, output, (h_n, c_n))
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
-            return self._read_gradients(of_block, a.of(models), d_output, d_state)
+            return self._read_gradients(of_block, a, d_output, d_state)
 
         _fleet_calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)

@@ -70,6 +70,32 @@ def test_lanes_across_models(isa, dtype):
             _core.testing.use_lanes(True)
 
 
+@pytest.mark.parametrize("B", [1, 7])
+def test_lanes_of_strided_sequences(isa, B):
+    """Rows of a step do not follow one another with the batch first."""
+    models = [lf.LSTM(3, 6, batch_first=True, seed=k) for k in range(17)]
+    fleet, rng = lf.Fleet(models), np.random.default_rng(0)
+    x, d = (rng.standard_normal((17, B, 5, n), np.float32) for n in (3, 6))
+    output, _, tape = fleet.forward(x)
+    got = fleet.backward(tape, d)
+    for k, model in enumerate(models):
+        expected, _, own = model.forward(x[k])
+        g = model.backward(own, d[k])
+        assert same(output[k], expected) and same(got.d_x[k], g.d_x) and same(got.flat[k], g.flat)
+
+
+def test_tapes_larger_than_caches():
+    """They are staged from 128 MB on."""
+    models = [lf.LSTM(2, 32, seed=k) for k in range(76)]
+    fleet, x = lf.Fleet(models), np.random.default_rng(0).standard_normal((76, 300, 8, 2), np.float32)
+    output, state, tape = fleet.forward(x, num_threads=2)
+    assert tape.nbytes > 128 << 20
+    got = fleet.backward(tape, output, state)
+    for k in (0, 37, 75):
+        expected, last, own = models[k].forward(x[k])
+        assert same(output[k], expected) and same(got.flat[k], models[k].backward(own, expected, last).flat)
+
+
 def test_few_units_with_default_instruction_set():
     """Their weights are packed for narrower vectors."""
     for K, H, options in itertools.product((2, 19), (3, 8), ({}, {"bias": False}, {"num_layers": 2})):

@@ -134,10 +134,10 @@ static void unpack_lanes(const struct lstm_lanes *a, const real *sums) {
     for (int64_t u = 0; u < H; u++)
         for (int64_t g = 0; g < LSTM_GATES; g++, sums += row) {
             const int64_t j = g * H + u;
-            out_of_lanes(I, sums, (real *)d->d_weight_ih + j * I, stride);
-            out_of_lanes(H, sums + I * VL, (real *)d->d_weight_hh + j * H, stride);
-            if (d->d_bias_ih) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_ih + j, stride);
-            if (d->d_bias_hh) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_hh + j, stride);
+            out_of_lanes(I, sums, (real *)d->d_weight_ih + j * I, stride, 0);
+            out_of_lanes(H, sums + I * VL, (real *)d->d_weight_hh + j * H, stride, 0);
+            if (d->d_bias_ih) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_ih + j, stride, 0);
+            if (d->d_bias_hh) out_of_lanes(1, sums + (I + H) * VL, (real *)d->d_bias_hh + j, stride, 0);
         }
 }
 
@@ -170,16 +170,16 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     }
 }
 
-/* Adds row r, number b of step t, to the block of the weight gradients. */
-static void take_row(const struct lstm_lanes *a, const struct lane_tape *tape, int64_t t, int64_t b,
+/* Adds row r, number b of step t, to the block of the weight gradients; x: its inputs in lanes. */
+static void take_row(const struct lstm_lanes *a, const struct lane_tape *tape, int64_t t, int64_t b, const real *x,
                      const real *d_gates, struct lane_block *block) {
     const int64_t I = a->input_size, H = a->hidden_size, r = t * a->B + b;
     real *to = block->left + block->n * (I + H) * VL, *right = block->right + block->n * LSTM_GATES * VL;
-    into_lanes(I, lane_row(&a->x, t, b), a->x.model_stride, to);
+    memcpy(to, x, (size_t)(I * VL) * sizeof(real));
     if (t)
         memcpy(to + I * VL, tape->h + (r - a->B) * H * VL, (size_t)(H * VL) * sizeof(real));
     else
-        into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, a->B * H, to + I * VL);
+        into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, a->B * H, 0, to + I * VL);
     for (int64_t u = 0; u < H; u++) {
         UNROLL
         for (int g = 0; g < LSTM_GATES; g++)
@@ -195,7 +195,8 @@ static void lanes_backward(const struct lstm_lanes *a) {
     const struct lane_tape tape = lane_tape_of(a);
     struct lane_weights w;
     real *d_c = pack_lanes(a, a->workspace, &w), *d_next = d_c + state, *d_hs = d_next + B * G * VL;
-    real *d_output = d_hs + LANE_ROWS * H * VL, *d_x = d_output + H * VL;
+    real *d_output = d_hs + LANE_ROWS * H * VL, *d_x = d_output + LANE_ROWS * H * VL;
+    real *x = d_x; /* (of the rows whose d_x are next) */
     struct lane_block block = {.left = d_x + LANE_ROWS * I * VL, .is_first = true};
     block.right = block.left + LSTM_SUM_BLOCK * (I + H) * VL, block.sums = block.right + LSTM_SUM_BLOCK * G * VL;
     states_into_lanes(a, a->d_c_n, d_c);
@@ -203,24 +204,23 @@ static void lanes_backward(const struct lstm_lanes *a) {
         for (int64_t b = B, n; b > 0;) {
             n = rows_at_once(b), b -= n;
             if (t < T - 1) lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
+            if (a->d_output.data) rows_into_lanes(&a->d_output, t, b, n, H, -1, d_output);
+            rows_into_lanes(&a->x, t, b, n, I, -1, x);
             for (int64_t k = n - 1; k >= 0; k--) {
                 const int64_t row = b + k, r = t * B + row;
                 real *d_h = d_hs + k * H * VL, *d_gates = d_next + row * G * VL;
-                if (t == T - 1) into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + row * H : NULL, B * H, d_h);
-                if (a->d_output.data) {
-                    into_lanes(H, lane_row(&a->d_output, t, row), a->d_output.model_stride, d_output);
-                    for (int64_t u = 0; u < H; u++) store(d_h + u * VL, load(d_h + u * VL) + load(d_output + u * VL));
-                }
+                if (t == T - 1) into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + row * H : NULL, B * H, 0, d_h);
+                for (int64_t u = 0; a->d_output.data && u < H; u++)
+                    store(d_h + u * VL, load(d_h + u * VL) + load(d_output + (k * H + u) * VL));
                 lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
                 lane_norms(H, d_c + row * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
                 lane_cells_backward(H, tape.gates + r * G * VL, tape.c + r * H * VL, tape.c + (r + B) * H * VL, d_h,
                                     d_c + row * H * VL, d_gates);
-                take_row(a, &tape, t, row, d_gates, &block);
+                take_row(a, &tape, t, row, x + k * I * VL, d_gates, &block);
             }
             if (!a->d_x.data) continue;
             lane_product_backward(n, H, d_next + b * G * VL, w.ih, I, d_x);
-            for (int64_t k = 0; k < n; k++)
-                out_of_lanes(I, d_x + k * I * VL, lane_row(&a->d_x, t, b + k), a->d_x.model_stride);
+            rows_out_of_lanes(&a->d_x, t, b, n, I, -1, d_x);
         }
         if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
         if (a->cancelled(a->worker, 4 * VL * B * G * (I + H))) return;
@@ -228,7 +228,7 @@ static void lanes_backward(const struct lstm_lanes *a) {
     for (int64_t b = 0, n; b < B; b += n) {
         n = rows_at_once(B - b);
         lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
-        for (int64_t k = 0; k < n; k++) out_of_lanes(H, d_hs + k * H * VL, (real *)a->d_h_0 + (b + k) * H, B * H);
+        for (int64_t k = 0; k < n; k++) out_of_lanes(H, d_hs + k * H * VL, (real *)a->d_h_0 + (b + k) * H, B * H, 0);
     }
     states_out_of_lanes(a, d_c, a->d_c_0);
     unpack_lanes(a, block.sums);

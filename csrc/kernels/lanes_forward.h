@@ -35,8 +35,9 @@ ALWAYS_INLINE void transpose(vec *rows) {
 }
 #endif
 
-/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. */
-NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, real *to) {
+/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more streams
+ * than hardware prefetches: the next numbers will be those `next` further on (0: none). */
+NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_t next, real *to) {
     int64_t begin = 0;
     for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
     if (!from) return;
@@ -46,6 +47,7 @@ NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, real *
         vec rows[VECTOR_BYTES / sizeof(real)];
         UNROLL
         for (int lane = 0; lane < (int)VL; lane++) rows[lane] = load_lanes(from + lane * stride + begin, count);
+        for (int64_t lane = 0; next && lane < VL; lane++) __builtin_prefetch(from + lane * stride + begin + next);
         transpose(rows);
         UNROLL
         for (int k = 0; k < (int)VL; k++)
@@ -57,7 +59,7 @@ NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, real *
         for (int64_t k = begin; k < n; k++) to[k * VL + lane] = from[lane * stride + k];
 }
 
-NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride) {
+NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride, int64_t next) {
     int64_t begin = 0;
 #ifdef permute_two
     for (; n - begin >= VL / 2; begin += VL) {
@@ -68,6 +70,7 @@ NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t st
         transpose(rows);
         UNROLL
         for (int lane = 0; lane < (int)VL; lane++) store_lanes(to + lane * stride + begin, rows[lane], count);
+        for (int64_t lane = 0; next && lane < VL; lane++) __builtin_prefetch(to + lane * stride + begin + next, 1);
         if (count < VL) return;
     }
 #endif
@@ -77,6 +80,21 @@ NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t st
 
 static real *lane_row(const struct lstm_lane_sequence *s, int64_t t, int64_t b) {
     return (real *)s->data + t * s->step_stride + b * s->row_stride;
+}
+
+/* Rows b .. b + n of step t, `width` numbers each: at once if they follow one another, so that vectors are full. sign: -1
+ * if the rows before these come next. */
+static void rows_into_lanes(const struct lstm_lane_sequence *s, int64_t t, int64_t b, int64_t n, int64_t width,
+                            int sign, real *to) {
+    const int64_t at_once = s->row_stride == width ? n : 1;
+    for (int64_t r = 0; r < n; r += at_once)
+        into_lanes(at_once * width, lane_row(s, t, b + r), s->model_stride, sign * n * width, to + r * width * VL);
+}
+static void rows_out_of_lanes(const struct lstm_lane_sequence *s, int64_t t, int64_t b, int64_t n, int64_t width,
+                              int sign, const real *from) {
+    const int64_t at_once = s->row_stride == width ? n : 1;
+    for (int64_t r = 0; r < n; r += at_once)
+        out_of_lanes(at_once * width, from + r * width * VL, lane_row(s, t, b + r), s->model_stride, sign * n * width);
 }
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
@@ -89,8 +107,8 @@ struct lane_weights {
 static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weights *w) {
     const int64_t I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, stride = a->weights_stride;
     w->ih = to, w->hh = w->ih + G * I * VL, w->bias = w->hh + G * H * VL;
-    into_lanes(G * I, a->weights.weight_ih, stride, w->ih);
-    into_lanes(G * H, a->weights.weight_hh, stride, w->hh);
+    into_lanes(G * I, a->weights.weight_ih, stride, VL, w->ih);
+    into_lanes(G * H, a->weights.weight_hh, stride, VL, w->hh);
     const real *b_ih = a->weights.bias_ih, *b_hh = a->weights.bias_hh;
     for (int64_t k = 0; k < G; k++)
         for (int64_t lane = 0; lane < VL; lane++)
@@ -199,10 +217,10 @@ NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, rea
 
 /* The states of all rows from arrays (B, H) of each model, and back. */
 static void states_into_lanes(const struct lstm_lanes *a, const void *from, real *to) {
-    into_lanes(a->B * a->hidden_size, from, a->B * a->hidden_size, to);
+    into_lanes(a->B * a->hidden_size, from, a->B * a->hidden_size, 0, to);
 }
 static void states_out_of_lanes(const struct lstm_lanes *a, const real *from, void *to) {
-    out_of_lanes(a->B * a->hidden_size, from, to, a->B * a->hidden_size);
+    out_of_lanes(a->B * a->hidden_size, from, to, a->B * a->hidden_size, 0);
 }
 
 /* The parts of a tape. */
@@ -232,14 +250,14 @@ static void lanes_forward(const struct lstm_lanes *a) {
         if (a->tape) h = tape.h + t * state;
         for (int64_t b = 0, n; b < B; b += n) {
             n = rows_at_once(B - b);
-            for (int64_t r = 0; r < n; r++) into_lanes(I, lane_row(&a->x, t, b + r), a->x.model_stride, x + r * I * VL);
+            rows_into_lanes(&a->x, t, b, n, I, 1, x);
             lane_pre(n, &w, I, H, x, h_prev + b * H * VL, pre);
             for (int64_t r = 0; r < n; r++) {
                 const int64_t row = (b + r) * H * VL;
                 lane_cells(H, pre + r * G * VL, c + row, c_new + row, h + row,
                            a->tape ? tape.gates + (t * B + b + r) * G * VL : NULL);
-                out_of_lanes(H, h + row, lane_row(&a->output, t, b + r), a->output.model_stride);
             }
+            rows_out_of_lanes(&a->output, t, b, n, H, 1, h + b * H * VL);
         }
         real *last = h_prev;
         h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */

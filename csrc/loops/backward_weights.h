@@ -13,6 +13,7 @@
 #include "../threads.h"
 #include "backward_pass.h"
 #include "blocks.h"
+#include "pack.h"
 #include "sequences.h"
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
@@ -25,15 +26,6 @@ static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_
         const real *even = rows[k] + column, *odd = k + 1 < n ? rows[k + 1] + column : NULL;
         for (int64_t r = 0; r < present; r++) to[2 * r] = even[r], to[2 * r + 1] = odd ? odd[r] : 0;
         for (int64_t r = 2 * present; r < 2 * tile_rows; r++) to[r] = 0;
-    }
-}
-
-/* n rows of a tile of `tile_rows` columns, of which `present` exist. Inlined with the constants of full tiles. */
-static inline void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
-                             real *to) {
-    for (int64_t k = 0; k < n; k++, to += tile_rows) {
-        memcpy(to, rows[k] + column, (size_t)present * sizeof(real));
-        for (int64_t r = present; r < tile_rows; r++) to[r] = 0;
     }
 }
 
@@ -52,7 +44,6 @@ struct chunk_rows {
 
 /* Packs a worker's tiles of the source as (tile, depth, tile_rows), a few rows at a time for locality of the writes.
  * (Each worker packing its own rows instead, which are in its cache, was up to 2 % slower on two threads.) */
-#define PACK_ROWS 16
 static void pack_left(const struct backward_run *run, const struct backward_pass *p, const struct left_source *from,
                       const struct chunk_rows *rows, real *to) {
     const struct lstm_call *call = &run->args->call;
@@ -76,16 +67,13 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
         for (int64_t tile = tile_begin; tile < tile_end; tile++) {
             const int64_t column = tile * tile_rows, left = n_columns - column;
             real *at = to + (tile * depth + k) * tile_rows;
-            if (in_pairs && tile_rows == 6 && left >= 6)
+            const int64_t present = left < tile_rows ? left : tile_rows;
+            if (in_pairs && tile_rows == 6 && present == 6)
                 pack_tile_of_pairs(n, source, column, 6, 6, at);
             else if (in_pairs)
-                pack_tile_of_pairs(n, source, column, tile_rows, left < tile_rows ? left : tile_rows, at);
-            else if (tile_rows == 3 && left >= 3)
-                pack_tile(n, source, column, 3, 3, at);
-            else if (tile_rows == 6 && left >= 6)
-                pack_tile(n, source, column, 6, 6, at);
+                pack_tile_of_pairs(n, source, column, tile_rows, present, at);
             else
-                pack_tile(n, source, column, tile_rows, left < tile_rows ? left : tile_rows, at);
+                pack_tile(n, source, column, tile_rows, present, at);
         }
     }
     for (int64_t tile = tile_begin; in_pairs && tile < tile_end; tile++)

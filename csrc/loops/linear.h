@@ -3,11 +3,14 @@
 #ifndef LSTM_LINEAR_H
 #define LSTM_LINEAR_H
 
+#include <string.h>
+
 #include "../format.h"
 #include "../kernels/table.h"
 #include "../lstm_fast.h"
 #include "../plan.h"
 #include "../real.h"
+#include "../sizes.h"
 #include "../split.h"
 #include "../threads.h"
 #include "blocks.h"
@@ -40,14 +43,22 @@ static void pack_operands(struct lstm_worker *worker, const struct linear_run *r
     const real *x = a->x, *d_y = a->d_y;
     int64_t row, row_end, tile, tile_end;
     lstm_share(worker, depth, &row, &row_end);
-    for (; row < row_end; row++) fill_row(run->right + row * width, O, width, d_y + (k + row) * O);
+    if (k == 0) memset(run->right + row * width, 0, (size_t)((row_end - row) * width) * sizeof(real));
+    for (; row < row_end; row++)
+        if (O == 1)
+            run->right[row * width] = d_y[k + row]; /* (a call of memcpy takes longer) */
+        else
+            memcpy(run->right + row * width, d_y + (k + row) * O, (size_t)O * sizeof(real));
     lstm_share(worker, (I + tile_rows - 1) / tile_rows, &tile, &tile_end);
-    for (; tile < tile_end; tile++)
-        for (int64_t r = 0; r < depth; r++)
-            for (int64_t j = 0; j < tile_rows; j++) {
-                const int64_t column = tile * tile_rows + j;
-                run->left[(tile * depth + r) * tile_rows + j] = column < I ? x[(k + r) * I + column] : 0;
-            }
+    for (int64_t r = 0, n; r < depth; r += n) {
+        const real *rows[PACK_ROWS];
+        for (n = 0; n < PACK_ROWS && r + n < depth; n++) rows[n] = x + (k + r + n) * I;
+        for (int64_t j = tile; j < tile_end; j++) {
+            const int64_t column = j * tile_rows;
+            pack_tile(n, rows, column, tile_rows, at_most(I - column, tile_rows),
+                      run->left + (j * depth + r) * tile_rows);
+        }
+    }
 }
 
 /* d_weight and d_bias. False: interrupted. */

@@ -170,12 +170,18 @@ class Sequences:
         lengths = None if self.lengths is None else self.lengths[rows]
         if n is None:
             n = self.T if lengths is None else int(lengths.max(initial=0))
-        if begins is not None:
+        if begins is not None and (lengths is not None or not self._has_all(begins, n)):
             lengths = np.clip((self.T if lengths is None else lengths) - begins, 0, n)
             lengths = None if (lengths == n).all() else lengths
+        x = self.x.read(rows, n, begins).swapaxes(0, 1)
+        if x.dtype == self.x_dtype:
+            return np.ascontiguousarray(x), lengths
         with np.errstate(over="ignore"):
-            x = np.ascontiguousarray(self.x.read(rows, n, begins).swapaxes(0, 1), self.x_dtype)
-        return x, lengths
+            return np.ascontiguousarray(x, self.x_dtype), lengths
+
+    def _has_all(self, begins: Array, n: int) -> bool:
+        """Whether n steps from begins are within sequences of T steps."""
+        return int(begins.max(initial=0)) + n <= self.T
 
     def targets(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:
         """Return targets (n, ...) and weights (n,) or None of the predictions for a batch, one row for each."""
@@ -191,7 +197,7 @@ class Sequences:
     def weights(self, rows: Array, begins: Array | None, n: int) -> Array | None:
         """Return weights (B, n), 0 for steps that do not contribute to the loss; None if all are 1."""
         ends: Any = self.lengths
-        if ends is None and begins is not None and (begins + n > self.T).any():
+        if ends is None and begins is not None and not self._has_all(begins, n):
             ends = np.full(self.n, self.T)
         if ends is None and self.mask is None and self.sample_weight is None:
             return None

@@ -79,14 +79,18 @@ class WindowPlan:
         """Yield the windows from number `first` on."""
         changes = set(self.first.tolist()) | set(self._ends.tolist())  # windows at which rows take or leave a series
         before = active = self.active(first - 1)
+        series = origins = np.empty(0, np.int64)
+        longest = 0  # steps of the longest row from origins on
         for number in range(first, len(self)):
             if number in changes:
                 active = self.active(number)
+            if number == first or active is not before:
+                series, origins = self.series[active], self.burn_in - self.first[active] * self.truncate
+                longest = int((self.lengths[active] - origins).max())
             carried = None
             if active is not before:
                 place_of = {place: k for k, place in enumerate(before.tolist())}
                 carried = np.array([place_of.get(place, -1) for place in active.tolist()], np.int64)
-            begins = self.burn_in + (number - self.first[active]) * self.truncate
-            n = int(min(self.truncate, (self.lengths[active] - begins).max()))
-            yield Window(self.series[active], begins, carried, n, len(before))
+            done = number * self.truncate
+            yield Window(series, origins + done, carried, min(self.truncate, longest - done), len(before))
             before = active
