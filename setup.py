@@ -33,7 +33,7 @@ BINDING = [str(path) for path in sorted(Path("lstm_fast/_binding").glob("*.px[di
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
-TARGET = sysconfig.get_platform()  # of the build, which need not be this machine's: docs/install.md
+TARGET = sysconfig.get_platform()  # the platform built for, not necessarily this one: docs/install.md
 PTHREADS = ([], [] if TARGET.startswith("win") else ["-pthread"])
 
 
@@ -95,7 +95,7 @@ class build_ext_with_core(build_ext):
 
 
 class reproducible_sdist(sdist):
-    """The same files give the same archive, byte for byte: no times, no owners, one order."""
+    """An sdist that is byte for byte reproducible: no times, no owners, a fixed order."""
 
     def make_archive(self, base_name, format, **options):
         path = super().make_archive(base_name, format, **options)

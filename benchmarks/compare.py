@@ -124,7 +124,7 @@ def _chosen(args):
 
 
 def _progress(chosen, say):
-    """The cases, with a progress bar if tqdm is installed and stderr is a terminal; say[0] prints beside the bar."""
+    """Iterate over the cases, with a progress bar if possible; say[0] prints without breaking the bar."""
     try:
         from tqdm import tqdm
     except ImportError:

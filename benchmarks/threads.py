@@ -84,7 +84,7 @@ def main():
     arguments = parser.parse_args()
     info = lf.info()
     print(f"{info['isa']}, {info['threads']}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n")
-    titles = [f"{n} neighbour{'s' if n != 1 else ''}" for n in arguments.neighbors]
+    titles = [f"{n} neighbor{'s' if n != 1 else ''}" for n in arguments.neighbors]
     print(f"| T, B, H | | one thread | {' | '.join(titles)} |\n|---|---|---{'|---' * len(titles)}|")
     for kind, T, B, H, options in ROWS:
         if arguments.only not in (None, kind):

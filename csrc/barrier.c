@@ -10,10 +10,8 @@
 #define FLOPS_BETWEEN_CLOCKS (1ll << 23) /* a millisecond or less, even for the portable kernels */
 #define NS_BETWEEN_QUESTIONS 10000000ll
 
-bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
-    if (atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed)) return true;
-    if (worker->rank != 0 || !worker->interrupted || (worker->flops += flops) < FLOPS_BETWEEN_CLOCKS) return false;
-    worker->flops = 0;
+/* Asks the caller, unless it was asked a moment ago. */
+static bool ask(struct lstm_worker *worker) {
     const int64_t now = lstm_now_ns();
     if (worker->asked_ns == 0) worker->asked_ns = now;
     if (now - worker->asked_ns < NS_BETWEEN_QUESTIONS) return false;
@@ -25,11 +23,18 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
     return is_interrupted;
 }
 
+bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
+    if (atomic_load_explicit(&worker->shared->is_cancelled, memory_order_relaxed)) return true;
+    if (worker->rank != 0 || !worker->interrupted || (worker->flops += flops) < FLOPS_BETWEEN_CLOCKS) return false;
+    worker->flops = 0;
+    return ask(worker);
+}
+
 /* ---- the barrier ----------------------------------------------------------------------------------------------------
- * Each worker raises its own flag and watches those of the others: one hop between caches, 0.2 us, if all are running. A
- * worker that has waited for two milliseconds goes to sleep, so that its processor is free for the late one. (Sleeping
- * after 5 to 200 us or yielding instead of spinning showed no gain on a busy machine: waking takes 35 us, one time in a
- * hundred 150, where an idle processor goes back to the host of a virtual machine.)
+ * Each worker raises its own flag and watches those of the others: one hop between caches, 0.2 us, if all are running.
+ * A worker that has waited for two milliseconds goes to sleep, so that its processor is free for the late one.
+ * (Sleeping after 5 to 200 us or yielding instead of spinning showed no gain on a busy machine: waking takes 35 us, one
+ * time in a hundred 150, where an idle processor goes back to the host of a virtual machine.)
  *
  * No worker spins on the processor of the late one: the system may have put both there when they woke, and leaves them
  * there if they take turns, five times slower than one thread. The one of higher rank, never the caller, moves. */
@@ -46,11 +51,21 @@ static void raise_flag(struct lstm_worker *worker, long long number) {
     }
 }
 
+/* Rank 0 wakes to ask the caller, as the others may take long. They learn it where they next look. */
 static void sleep_until(struct lstm_worker *worker, const atomic_llong *reached, long long number) {
     struct lstm_shared *shared = worker->shared;
     lstm_lock(&shared->monitor);
     atomic_fetch_add(&shared->n_sleepers, 1); /* before the flag is read again */
-    while (atomic_load(reached) < number) lstm_sleep(&shared->monitor);
+    while (atomic_load(reached) < number) {
+        if (worker->rank != 0 || !worker->interrupted) {
+            lstm_sleep(&shared->monitor);
+            continue;
+        }
+        lstm_sleep_for(&shared->monitor, NS_BETWEEN_QUESTIONS);
+        lstm_unlock(&shared->monitor);
+        if (!atomic_load_explicit(&shared->is_cancelled, memory_order_relaxed)) ask(worker);
+        lstm_lock(&shared->monitor);
+    }
     atomic_fetch_sub(&shared->n_sleepers, 1);
     lstm_unlock(&shared->monitor);
 }
@@ -72,7 +87,7 @@ static void wait_for(struct lstm_worker *worker, int rank, long long number) {
         const int64_t now = lstm_now_ns();
         if (!since) since = now;
         const int there = atomic_load_explicit(&flag->processor, memory_order_relaxed), here = lstm_processor();
-        if (there == LSTM_NOWHERE) lstm_yield(); /* it has not begun, or was moved */
+        if (there == LSTM_NOWHERE) lstm_yield(); /* it has not started, or was moved */
         if (there != LSTM_NOWHERE && there == here) lstm_part(worker, rank, here);
         if (now - since < worker->shared->spin_ns) continue;
         worker->spun_ns += now - since;

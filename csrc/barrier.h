@@ -24,7 +24,7 @@ struct lstm_shared {
     atomic_bool is_cancelled;
     atomic_llong stop_at;        /* number of the barrier at which all leave */
     atomic_llong ran_ns;         /* by all workers */
-    struct lstm_monitor monitor; /* of those asleep in a barrier */
+    struct lstm_monitor monitor; /* the workers asleep in a barrier */
     atomic_int n_sleepers;
     int64_t spin_ns; /* before sleeping */
     const struct lstm_call *call;

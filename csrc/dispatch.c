@@ -101,7 +101,7 @@ const struct lstm_isa *lstm_best_isa(void) {
 
 /* A step of few units is one chain of operations, and a division of a wide vector takes longer. H = 1 to 8, AVX2
  * against AVX-512 on an Intel processor with AMX: inference 1.14 to 1.27 x as fast, training 1.02 to 1.16 x; from H = 9
- * on it is slower. The portable kernels have other bits. */
+ * on it is slower. The bits of the portable kernels differ. */
 const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *isa) {
     for (const struct lstm_isa *narrower = lstm_isas + 1; isa > lstm_isas && narrower < isa; narrower++)
         if (narrower->vector_bytes < isa->vector_bytes && narrower->is_supported()) return narrower;

@@ -1,5 +1,5 @@
-/* The shared C library is compiled with this in front (CMakeLists.txt): it exports what lstm_fast.h declares. The Python
- * extension exports its entry alone. */
+/* The shared C library is compiled with this in front (CMakeLists.txt): it exports what lstm_fast.h declares. The
+ * Python extension exports its entry alone. */
 #ifndef LSTM_EXPORTED_H
 #define LSTM_EXPORTED_H
 

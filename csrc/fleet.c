@@ -13,7 +13,7 @@
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-/* Models, or groups of them, are taken as workers become free: they may differ in their lengths. */
+/* Dynamic scheduling: workers take the next model, or group of models, when free, because lengths may differ. */
 static void run_models(struct lstm_worker *worker, void *arguments) {
     struct fleet_run *run = arguments;
     const int64_t size = run->group_size, n_groups = size ? run->fleet->n_models / size : 0;
@@ -22,10 +22,10 @@ static void run_models(struct lstm_worker *worker, void *arguments) {
     for (int64_t begin; (begin = atomic_fetch_add(&run->next, run->items_at_once)) < n;)
         for (int64_t item = begin; item < n && item < begin + run->items_at_once; item++) {
             if (item < n_groups)
-                run->group_function(run, item * size, workspace);
+                run->group_function(run, worker, item * size, workspace);
             else
-                run->function(run, n_groups * size + item - n_groups, workspace);
-            if (lstm_cancelled(worker, run->model_flops * (item < n_groups ? size : 1))) return;
+                run->function(run, worker, n_groups * size + item - n_groups, workspace);
+            if (lstm_cancelled(worker, item < n_groups ? 0 : run->model_flops)) return;
         }
 }
 
@@ -40,7 +40,7 @@ static enum lstm_status run_fleet(struct fleet_run *run, double serial_ns) {
     return lstm_parallel(call, (int)n_threads, run_models, run);
 }
 
-/* Of a linear layer: packing and starting, and arithmetic. */
+/* Time of a linear layer: packing and startup, then arithmetic. */
 #define LINEAR_NS 300.0
 #define LINEAR_FLOPS 10.0 /* per ns */
 

@@ -1,9 +1,9 @@
-/* When a fleet runs with a model in each lane, and the arguments of such a group (lanes.h). */
+/* When a fleet runs with a model in each lane, and the arguments of such a group (lane_args.h). */
 #ifndef LSTM_FLEET_LANES_H
 #define LSTM_FLEET_LANES_H
 
 #include "fleet_model.h"
-#include "lanes.h"
+#include "lane_args.h"
 #include "loops/loops.h"
 #include "lstm_fast.h"
 #include "lstm_fleet.h"
@@ -14,10 +14,10 @@
 #define LANES_WIDE_BYTES (2 << 20)
 
 /* Models of a group, which share a vector; 0: each model runs alone. The same for forward with a tape and backward.
- * Vectors of units are faster where they are full, all the more where several rows share the weights: measured on a Xeon
- * with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: H = 12, 16, 24, 32: B = 1 1.9, 1.7,
- * 1.4, 0.95; B = 4 1.7, 1.4, 1.3, 0.9; B = 8 1.5, 1.2, 1.05; T = 100, B = 8, H = 16, whose tapes are large, 0.9; inference
- * of B = 8 1.25, 0.9. With AVX2, H = 8, 12, 16: B = 1 2.1, 1.9, 1.5; B = 4 1.5, 1.5, 1.2; B = 8 1.4, 1.4. */
+ * Vectors of units are faster where they are full, all the more where several rows share the weights: measured on a
+ * Xeon with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: H = 12, 16, 24, 32: B = 1 1.9,
+ * 1.7, 1.4, 0.95; B = 4 1.7, 1.4, 1.3, 0.9; B = 8 1.5, 1.2, 1.05; T = 100, B = 8, H = 16, whose tapes are large, 0.9;
+ * inference of B = 8 1.25, 0.9. With AVX2, H = 8, 12, 16: B = 1 2.1, 1.9, 1.5; B = 4 1.5, 1.5, 1.2; B = 8 1.4, 1.4. */
 static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm_call *call, bool training) {
     const struct lstm_model *m = &call->model;
     if (!fleet->lanes || fleet->lanes->vector_bytes < LSTM_LEAST_LANE_BYTES || !lstm_dims(m, call->isa).has_c
@@ -48,8 +48,11 @@ static struct lstm_lane_sequence lane_sequence(struct lstm_sequence s, int64_t m
                                        s.row_stride};
 }
 
+static bool is_group_cancelled(void *worker, int64_t flops) { return lstm_cancelled(worker, flops); }
+
 /* What forward and backward have in common: the group that begins with this model. */
-static struct lstm_lanes lanes_at(const struct fleet_run *run, int64_t model, char *workspace) {
+static struct lstm_lanes lanes_at(const struct fleet_run *run, struct lstm_worker *worker, int64_t model,
+                                  char *workspace) {
     const struct lstm_call *call = run->call;
     struct lstm_lanes a = {.T = call->T,
                            .B = call->B,
@@ -58,7 +61,9 @@ static struct lstm_lanes lanes_at(const struct fleet_run *run, int64_t model, ch
                            .weights = *run->fleet->weights,
                            .weights_stride = run->fleet->weights_stride,
                            .gradients_stride = run->fleet->gradients_stride,
-                           .workspace = workspace};
+                           .workspace = workspace,
+                           .cancelled = is_group_cancelled,
+                           .worker = worker};
     const int64_t bytes = model * a.weights_stride * element_bytes(call);
 #define MOVE_LANES(name) a.weights.name = after(a.weights.name, bytes);
     FOR_EACH_WEIGHT(MOVE_LANES)
@@ -70,19 +75,19 @@ static void run_lanes(const struct fleet_run *run, const struct lstm_lanes *lane
     (is_float ? lstm_lanes_f32 : lstm_lanes_f64)(run->fleet->lanes, lanes, backward);
 }
 
-/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. Their workspace is
- * used before that of the lanes, which is the same memory. */
+/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. Their workspace
+ * is used before that of the lanes, which is the same memory. */
 static void pack_group(const struct fleet_run *run, int64_t model, bool backward, const void *packed, char *workspace) {
     if (!run->fleet->packs || !packed) return;
     struct lstm_weights *weights = (struct lstm_weights *)(workspace + run->plan.weights);
     for (int64_t k = model; k < model + run->group_size; k++) packed_of(run, k, backward, packed, true, weights, NULL);
 }
 
-static void forward_group(const struct fleet_run *run, int64_t model, char *workspace) {
+static void forward_group(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {
     const struct lstm_forward *f = run->forward;
     const int64_t element = element_bytes(&f->call), state = model * state_bytes(&f->call, false);
     pack_group(run, model, false, f->packed, workspace);
-    struct lstm_lanes a = lanes_at(run, model, workspace);
+    struct lstm_lanes a = lanes_at(run, worker, model, workspace);
     a.x = lane_sequence(f->x, model, run->fleet->x_stride, element);
     a.output = lane_sequence(f->output, model, run->fleet->output_stride, element);
     a.h_0 = after(f->h_0, state), a.c_0 = after(f->c_0, state);
@@ -91,13 +96,13 @@ static void forward_group(const struct fleet_run *run, int64_t model, char *work
     run_lanes(run, &a, false);
 }
 
-static void backward_group(const struct fleet_run *run, int64_t model, char *workspace) {
+static void backward_group(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {
     const struct lstm_backward *b = run->backward;
     const int64_t element = element_bytes(&b->call), state = model * state_bytes(&b->call, false);
     const int64_t norms = model * b->call.T * b->call.B * (int64_t)sizeof(double);
     const int64_t gradients = model * run->fleet->gradients_stride * element;
     pack_group(run, model, true, b->packed, workspace);
-    struct lstm_lanes a = lanes_at(run, model, workspace);
+    struct lstm_lanes a = lanes_at(run, worker, model, workspace);
     a.x = lane_sequence(b->x, model, run->fleet->x_stride, element);
     a.d_output = lane_sequence(b->d_output, model, run->fleet->d_output_stride, element);
     a.d_x = lane_sequence(b->d_x, model, run->fleet->d_x_stride, element);

@@ -7,6 +7,7 @@
 #include "lstm_fast.h"
 #include "lstm_fleet.h"
 #include "sizes.h"
+#include "threads.h"
 
 /* The workspace of one worker: what one model needs. */
 struct fleet_workspace {
@@ -17,7 +18,7 @@ struct fleet_workspace {
 };
 
 struct fleet_run;
-typedef void model_function(const struct fleet_run *, int64_t model, char *workspace);
+typedef void model_function(const struct fleet_run *, struct lstm_worker *, int64_t model, char *workspace);
 
 struct fleet_run {
     const struct lstm_fleet *fleet;
@@ -25,7 +26,7 @@ struct fleet_run {
     const struct lstm_backward *backward;
     const struct lstm_linear *linear;
     const struct lstm_call *call;              /* of whichever it is */
-    model_function *function, *group_function; /* the latter of group_size models; 0: none */
+    model_function *function, *group_function; /* the latter computes group_size models; 0: none */
     int64_t group_size;
     struct fleet_workspace plan;
     char *workspace;
@@ -54,12 +55,21 @@ static struct lstm_sequence sequence_after(struct lstm_sequence first, int64_t b
     return first;
 }
 
+/* `interrupted` of the call of one model: what the fleet's worker knows, whose rank 0 asks the caller. The call of the
+ * model has done more work than the worker counts between two looks at the clock. */
+static bool is_fleet_interrupted(void *worker) { return lstm_cancelled(worker, INT32_MAX); }
+
+static void run_within(struct lstm_call *call, struct lstm_worker *worker) {
+    call->n_threads = 1;
+    call->interrupted = worker->interrupted ? is_fleet_interrupted : NULL, call->interrupted_context = worker;
+}
+
 /* The call of one model. Sequences of full length and resets of which none is set are left out, as callers of a single
  * model leave them out. */
-static struct lstm_call call_of(const struct fleet_run *run, int64_t model) {
+static struct lstm_call call_of(const struct fleet_run *run, struct lstm_worker *worker, int64_t model) {
     struct lstm_call call = *run->call;
     const int64_t B = call.B, steps = call.T * B;
-    call.n_threads = 1, call.interrupted = NULL;
+    run_within(&call, worker);
     if (run->fleet->seeds) call.seed = run->fleet->seeds[model];
     if (call.lengths) call.lengths += model * B;
     if (call.rows) call.rows += model * B;
@@ -115,7 +125,7 @@ static const void *packed_of(const struct fleet_run *run, int64_t model, bool ba
     return packed;
 }
 
-static void forward_of(const struct fleet_run *run, int64_t model, char *workspace) {
+static void forward_of(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {
     const struct lstm_fleet *fleet = run->fleet;
     struct lstm_forward a = *run->forward;
     const int64_t element = element_bytes(&a.call), h = model * state_bytes(&a.call, true);
@@ -128,11 +138,11 @@ static void forward_of(const struct fleet_run *run, int64_t model, char *workspa
     a.output = sequence_after(a.output, model * fleet->output_stride * element);
     a.h_0 = after(a.h_0, h), a.c_0 = after(a.c_0, c);
     a.h_n = after_out(a.h_n, h), a.c_n = after_out(a.c_n, c);
-    a.call = call_of(run, model);
+    a.call = call_of(run, worker, model);
     lstm_forward(&a);
 }
 
-static void backward_of(const struct fleet_run *run, int64_t model, char *workspace) {
+static void backward_of(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {
     const struct lstm_fleet *fleet = run->fleet;
     struct lstm_backward a = *run->backward;
     const int64_t element = element_bytes(&a.call), h = model * state_bytes(&a.call, true);
@@ -157,17 +167,18 @@ static void backward_of(const struct fleet_run *run, int64_t model, char *worksp
     a.h_0 = after(a.h_0, h), a.c_0 = after(a.c_0, c), a.d_h_n = after(a.d_h_n, h), a.d_c_n = after(a.d_c_n, c);
     a.d_h_0 = after_out(a.d_h_0, h), a.d_c_0 = after_out(a.d_c_0, c);
     a.d_h_norms = after_out(a.d_h_norms, norms), a.d_c_norms = after_out(a.d_c_norms, norms);
-    a.call = call_of(run, model);
+    a.call = call_of(run, worker, model);
     lstm_backward(&a);
 }
 
-static void linear_of(const struct fleet_run *run, int64_t model, char *workspace) {
+static void linear_of(const struct fleet_run *run, struct lstm_worker *worker, int64_t model, char *workspace) {
     const struct lstm_fleet *fleet = run->fleet;
     struct lstm_linear a = *run->linear;
     const int64_t element = element_bytes(&a.call), weights = model * fleet->weights_stride * element;
     const int64_t gradients = model * fleet->gradients_stride * element;
     const int64_t inputs = model * a.n * a.n_inputs * element, outputs = model * a.n * a.n_outputs * element;
-    a.call.n_threads = 1, a.call.interrupted = NULL, a.workspace = workspace;
+    run_within(&a.call, worker);
+    a.workspace = workspace;
     a.x = after(a.x, inputs), a.d_x = after_out(a.d_x, inputs);
     a.y = after_out(a.y, outputs), a.d_y = after(a.d_y, outputs);
     a.weight = after(a.weight, weights), a.bias = after(a.bias, weights);

@@ -82,8 +82,8 @@ static inline bool lstm_depths_match(int64_t a, int64_t b) {
     return rest_a == 0 || rest_b == 0 || rest_a == rest_b;
 }
 
-/* The integer that represents the largest magnitude of a row, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part of a
- * 16-bit number is at most 127.) */
+/* The integer that represents the largest magnitude of a row, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part
+ * of a 16-bit number is at most 127.) */
 static inline int lstm_largest_integer(int bits_of_row) { return bits_of_row == 16 ? 32512 : 127; }
 
 /* The maximum number of rows of a kernel call in kernels/formats/, and the length of a row of the rounded left operand

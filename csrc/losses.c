@@ -1,16 +1,15 @@
-/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that trainings have
- * the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the portable
- * build does not have: a loss is a small part of a step. */
+/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that trainings
+ * have the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the
+ * portable build does not have: a loss is a small part of a step. */
 #include "losses.h"
 
 #include <string.h>
 
 #include "compiler.h"
+#include "exp_constants.h"
 
 /* ---- exp and log ------------------------------------------------------------------------------------------------- */
 
-#define LN2_HIGH 0x1.62e42feep-1 /* n LN2_HIGH is exact */
-#define LN2_LOW 0x1.a39ef35793c76p-33
 #define EXP_LEAST (-600.) /* exp is 0 below: no subnormal number arises, which a processor may flush to zero */
 
 ALWAYS_INLINE int64_t bits_of(double x) {
@@ -25,22 +24,13 @@ ALWAYS_INLINE double of_bits(int64_t bits) {
     return x;
 }
 
-/* x <= 0 or NaN. x = n ln 2 + r; exp(x) = 2^n (1 + r + r^2 P(r)), with the polynomial of kernels/activations.h. */
+/* x <= 0 or NaN. x = n ln 2 + r; exp(x) = 2^n (1 + r + r^2 P(r)). */
 ALWAYS_INLINE double exp_of(double x) {
-    static const double coefficients[] = {0x1.1f730349868cep-29,
-                                          0x1.af4de97ca4194p-26,
-                                          0x1.27e4db646b17ep-22,
-                                          0x1.71de0231960ebp-19,
-                                          0x1.a01a01a6d889cp-16,
-                                          0x1.a01a01abe7fe1p-13,
-                                          0x1.6c16c16c162d4p-10,
-                                          0x1.11111111100dcp-7,
-                                          0x1.5555555555556p-5,
-                                          0x1.5555555555557p-3,
-                                          0x1p-1};
+    static const double coefficients[] = LSTM_EXP_COEFFICIENTS_F64;
     const double round = 0x1.8p52 + 1023; /* leaves n and the bias of the exponent in the low bits */
     const double rounded = x * 0x1.71547652b82fep+0 + round, n = rounded - round;
-    const double r = (x - n * LN2_HIGH) - n * LN2_LOW, scale = of_bits((int64_t)((uint64_t)bits_of(rounded) << 52));
+    const double r = (x - n * LSTM_LN2_HIGH_F64) - n * LSTM_LN2_LOW_F64,
+                 scale = of_bits((int64_t)((uint64_t)bits_of(rounded) << 52));
     double p = coefficients[0];
     UNROLL
     for (int k = 1; k < (int)(sizeof coefficients / sizeof *coefficients); k++) p = p * r + coefficients[k];
@@ -53,7 +43,7 @@ ALWAYS_INLINE double log_of(double k, double m) {
     double sum = 0; /* 2 atanh(s) / s - 2 = 2 s^2 / 3 + 2 s^4 / 5 + ... */
     UNROLL
     for (int j = 23; j > 1; j -= 2) sum = (sum + 2.0 / j) * (s * s);
-    return k * LN2_HIGH - ((half - (s * (half + sum) + k * LN2_LOW)) - f);
+    return k * LSTM_LN2_HIGH_F64 - ((half - (s * (half + sum) + k * LSTM_LN2_LOW_F64)) - f);
 }
 
 #define ROOT_HALF 0x1.6a09ep-1
@@ -72,7 +62,7 @@ ALWAYS_INLINE double log1p_to_one(double x) {
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-/* As NumPy adds: halves, until there are at most 128 numbers, whose every eighth make one of eight sums. */
+/* NumPy's pairwise summation: halves, down to at most 128 numbers, which are added in eight interleaved sums. */
 static double sum_of(int64_t n, const double *x) {
     if (n > 128) {
         const int64_t half = n / 2 - n / 2 % 8;
@@ -97,7 +87,7 @@ void lstm_row_sums(int64_t n, int64_t m, const double *x, double *sums) {
     for (int64_t i = 0; i < n; i++) sums[i] = sum_of(m, x + i * m);
 }
 
-/* The largest, in any order. */
+/* The maximum, which does not depend on the order. */
 static double largest(int64_t n, const double *x) {
     double most[8];
     for (int j = 0; j < 8; j++) most[j] = x[0];

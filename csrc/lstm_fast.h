@@ -17,7 +17,7 @@
  * Bits: the order of every sum is fixed, independent of tiles, batch splits, the number of threads and the instruction
  * set. A sum begins with its bias; then the inputs 0..I-1 are added in blocks of LSTM_SUM_BLOCK, each block one chain
  * of fused multiply-adds from zero, and then the hidden units 0..H-1 in the same way. (The portable kernels have no
- * fused multiply-add: the order is the same, the rounding is not.) */
+ * fused multiply-add: the order is the same, the rounding is not. BFLOAT16 and INT8: kernels/formats/tile.h.) */
 #ifndef LSTM_FAST_H
 #define LSTM_FAST_H
 

@@ -2,19 +2,19 @@
  * milliseconds while the others wait. What its workers ran is about what one thread would have taken, so that a team
  * that took longer has lost the difference.
  *
- * Teams have a budget of time to lose. What they save fills it; a call on one thread adds a twentieth of its own time;
+ * Teams have a budget of time to lose. What they save fills it; a call on one thread adds a twentieth of its time;
  * what they lose is taken from it, and while it is overdrawn, calls run on one thread. So teams are never much more
  * than a twentieth slower than one thread, whatever else runs; and on a quiet machine the budget is full, and the
  * milliseconds that the system takes now and then do not exhaust it.
  *
- * Twenty times what was lost is long once the neighbour has gone. The debt is therefore forgiven when the system has
+ * Twenty times what was lost is long once the neighbor has gone. The debt is therefore forgiven when the system has
  * had processors to spare for a while: at first five milliseconds, twice as long each time that teams then lose again,
  * until they have filled the budget. */
 #include "oversubscription.h"
 
 #include <stdatomic.h>
 
-#define BUDGET_NS 20000000ll /* when full: a few time slices of a neighbour */
+#define BUDGET_NS 20000000ll /* when full: a few time slices of a neighbor */
 #define DEBT_NS 500000000ll  /* the most, ten seconds on one thread: a virtual machine may have been paused */
 #define SERIAL_CALLS_PER_LOSS 20
 #define LEAST_PATIENCE_NS 5000000ll

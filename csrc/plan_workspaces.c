@@ -6,8 +6,8 @@
 #include "split.h"
 
 /* Bytes of the gates of a chunk: half of a 512 KiB L2, or a quarter of W_ih, which each chunk reads once. Where W_ih
- * exceeds every L2, the gates leave it anyway, and longer chunks cost nothing: half of W_ih (5 % of H = 1024, B = 32; 2 %
- * slower at H = 512). */
+ * exceeds every L2, the gates leave it anyway, and longer chunks cost nothing: half of W_ih (5 % of H = 1024, B = 32; 2
+ * % slower at H = 512). */
 #define CHUNK_BYTES (256 << 10)
 #define LARGE_MATRIX_BYTES (8 << 20)
 /* Bytes between two layers in a segment. */

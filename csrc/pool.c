@@ -19,7 +19,7 @@ struct pool_worker {
 static struct lstm_monitor pool = LSTM_MONITOR;
 static struct pool_worker workers[LSTM_MOST_THREADS] = {[0 ... LSTM_MOST_THREADS - 1] = {.monitor = LSTM_MONITOR}};
 
-static atomic_int n_used; /* workers whose memory a thread may have touched */
+static atomic_int n_used; /* workers that have ever been started */
 
 /* A child made by fork has none of the threads, and whatever locks they held then. */
 static void reset_in_child(void) {
@@ -31,8 +31,8 @@ static void reset_in_child(void) {
 
 void lstm_watch_forks_of_pool(void) { lstm_at_fork(reset_in_child); }
 
-/* Waking a thread takes as long as 35 us where an idle processor goes back to the host of a virtual machine; a call that
- * follows at once finds the workers awake. */
+/* Waking a thread takes as long as 35 us where an idle processor goes back to the host of a virtual machine; a call
+ * that follows immediately finds the workers awake. */
 #define SPIN_NS 50000
 #define LOOKS_PER_CLOCK 64
 
@@ -65,7 +65,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Up to n workers that no other team has; returns how many. */
+/* Takes up to n idle workers; returns how many. */
 static int take_workers(int n, struct pool_worker **taken) {
     int count = 0;
     lstm_lock(&pool);

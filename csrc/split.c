@@ -7,37 +7,38 @@
 /* ---- constants ------------------------------------------------------------------------------------------------------
  * Of one core, float32: arithmetic of full tiles, and reading weights for a single row from L2 and from beyond it.
  * avx512: measured on a Xeon (Granite Rapids, 2.6 GHz), T = 100: B = 32 at H = 256 130 flops/ns; B = 1 at H = 192 and
- * 256 117 bytes/ns, at H = 512 45, at H = 1024 29. The others are estimates: avx2 from the times of a Zen 3 in
- * docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two in them rarely changes
- * a split. */
+ * 256 117 bytes/ns, at H = 512 45, at H = 1024 29 (two cores at once: 24). The others are estimates: avx2 from the
+ * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two
+ * in them rarely changes a split. */
 struct rates {
     double flops, l2_bytes, l3_bytes; /* per ns */
 };
 
 static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) {
-    struct rates r = isa->vector_bytes >= 64   ? (struct rates){130, 115, 40}
-                     : isa->vector_bytes >= 32 ? (struct rates){75, 85, 28}
+    struct rates r = isa->vector_bytes >= 64   ? (struct rates){130, 115, 30}
+                     : isa->vector_bytes >= 32 ? (struct rates){75, 85, 24}
                                                : (struct rates){20, 30, 15};
     if (isa == lstm_isas) r = (struct rates){4, 8, 8}; /* portable: no fused multiply-add, hence no wide vectors */
     if (dtype == LSTM_F64) r.flops /= 2;
     return r;
 }
 
-#define L2_BYTES (1.5 * (1 << 20)) /* what of the weights stays in a core's own caches */
-#define ROW_NS 0.25                /* the cell of one unit of one row, and the rest of a step that is no product */
+#define L2_BYTES (1.25 * (1 << 20)) /* what of the weights stays in a core's own caches */
+#define PASS_ROWS 6                 /* rows for which a panel of weights is read at once */
+#define ROW_NS 0.25                 /* the cell of one unit of one row, and the rest of a step that is no product */
 #define STEP_NS 60.0
 #define START_NS 20000.0 /* waking a team: 5 us if its threads still spin, 35 if they sleep */
 #define BARRIER_NS 900.0 /* of two workers: the hop between caches is 200, the rest are unequal shares */
 #define HOP_NS 60.0      /* for each worker more: its flag is read by all */
 #define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
 
-/* Of a wavefront: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
+/* Wavefronts: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24
 #define MOST_SEGMENT_STEPS 64
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
-/* What the model needs to know of a call. */
+/* The properties of a call that the model uses. */
 struct work {
     struct lstm_dims d;
     struct rates rates;
@@ -57,12 +58,19 @@ static struct work work_of(const struct lstm_call *call, bool is_backward) {
     return w;
 }
 
-/* A product of `rows` rows with (columns, depth) weights that stay where they are from step to step. */
+static double up(double n, double of) { return n < 1e15 ? (double)(int64_t)((n + of - 1) / of) : n / of; }
+
+/* A product of `rows` rows with (columns, depth) weights that stay where they are from step to step. The first pass
+ * over a panel reads it, from L3 if it has left L2, where W_ih displaces some of W_hh every few steps; the others find
+ * it in L2. */
 static double product_ns(const struct work *w, double rows, double columns, double depth) {
     const double bytes = columns * depth * w->bytes_per_weight;
+    const double in_use = columns * (w->H + w->I / 2) * w->bytes_per_weight;
+    const double missing = in_use < L2_BYTES ? 0 : 1 - L2_BYTES / in_use;
     const double arithmetic = 2 * rows * columns * depth / (w->rates.flops * w->speedup);
-    const double reading = bytes / (bytes < L2_BYTES ? w->rates.l2_bytes : w->rates.l3_bytes);
-    return arithmetic > reading ? arithmetic : reading;
+    const double pass = arithmetic / up(rows, PASS_ROWS);
+    const double hit = bytes / w->rates.l2_bytes, miss = bytes / w->rates.l3_bytes;
+    return arithmetic - pass + (1 - missing) * (hit > pass ? hit : pass) + missing * (miss > pass ? miss : pass);
 }
 
 /* One step of one layer and direction on `rows` rows and a share of the units. */
@@ -71,7 +79,7 @@ static double step_ns(const struct work *w, double rows, double share) {
     return STEP_NS + product_ns(w, rows, columns, w->H) + ROW_NS * rows * w->H * share;
 }
 
-/* What is one product over many rows, per step: the projection of the inputs; of backward, d_x. */
+/* Products over many rows, per step: the input projection; in backward, d_x. */
 static double hoisted_ns(const struct work *w, double rows, double share) {
     const double columns = (double)w->d.n_gates * w->H * share, most = w->T < 16 ? w->T : 16;
     return product_ns(w, rows * most, columns, w->I) / (most > 1 ? most : 1);
@@ -84,8 +92,6 @@ static double gradients_ns(const struct work *w) {
 }
 
 static double barrier_ns(double n) { return n < 2 ? 0 : BARRIER_NS + HOP_NS * (n - 2); }
-
-static double up(double n, double of) { return n < 1e15 ? (double)(int64_t)((n + of - 1) / of) : n / of; }
 
 static int64_t panels_of(const struct work *w) {
     return (w->d.gates_width + LSTM_PANEL_VECTORS * w->d.vector - 1) / (LSTM_PANEL_VECTORS * w->d.vector);
@@ -105,7 +111,7 @@ int64_t lstm_wavefront_steps(const struct lstm_call *call, bool is_backward) {
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {
     const struct work w = work_of(call, is_backward);
     const double n = team.n_threads, layers = w.L * w.D, gradients = gradients_ns(&w) / n;
-    double step, passes = layers, waits = 0; /* of one step of one pass; passes one after the other */
+    double step, passes = layers, waits = 0; /* of one step of one pass; number of sequential passes */
     if (team.split == LSTM_SPLIT_UNITS) {
         const double share = up((double)panels_of(&w), n) / (double)panels_of(&w);
         step = step_ns(&w, w.B, share) + hoisted_ns(&w, w.B, share);

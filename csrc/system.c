@@ -73,6 +73,14 @@ int lstm_usable_processors(void) {
 void lstm_lock(struct lstm_monitor *m) { pthread_mutex_lock(&m->mutex); }
 void lstm_unlock(struct lstm_monitor *m) { pthread_mutex_unlock(&m->mutex); }
 void lstm_sleep(struct lstm_monitor *m) { pthread_cond_wait(&m->woken, &m->mutex); }
+void lstm_sleep_for(struct lstm_monitor *m, int64_t most_ns) {
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end); /* the clock of conditions, on every system */
+    end.tv_nsec += most_ns % 1000000000;
+    end.tv_sec += (time_t)(most_ns / 1000000000) + end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&m->woken, &m->mutex, &end);
+}
 void lstm_wake(struct lstm_monitor *m) { pthread_cond_broadcast(&m->woken); }
 void lstm_yield(void) { sched_yield(); }
 void lstm_at_fork(void (*in_child)(void)) { pthread_atfork(NULL, NULL, in_child); }

@@ -1,5 +1,5 @@
-/* What the operating system provides: locks, threads, forks, clocks, processors. The only files that call it: system.c
- * for POSIX, system_windows.c. */
+/* What the operating system provides: locks, threads, forks, clocks, processors. The only files that call it are
+ * system.c, for POSIX, and system_windows.c; dispatch.c alone asks Linux for AMX. */
 #ifndef LSTM_SYSTEM_H
 #define LSTM_SYSTEM_H
 
@@ -26,8 +26,9 @@ struct lstm_monitor {
 
 void lstm_lock(struct lstm_monitor *);
 void lstm_unlock(struct lstm_monitor *);
-void lstm_sleep(struct lstm_monitor *); /* with the lock held; may wake for no reason */
-void lstm_wake(struct lstm_monitor *);  /* all sleepers; with the lock held */
+void lstm_sleep(struct lstm_monitor *);                      /* with the lock held; may wake for no reason */
+void lstm_sleep_for(struct lstm_monitor *, int64_t most_ns); /* likewise, but not for much longer than that */
+void lstm_wake(struct lstm_monitor *);                       /* all sleepers; with the lock held */
 
 /* Starts a detached thread. False: none can be started. */
 bool lstm_start_thread(void *(*function)(void *), void *argument);
@@ -47,7 +48,7 @@ int lstm_usable_processors(void); /* of this process (affinity) */
 int lstm_runnable_threads(void);  /* of all processes, this one included; -1: unknown (not Linux). 10 us */
 void lstm_yield(void);            /* to another thread that is ready to run on this processor */
 
-/* Tells the processor that this is a loop that waits. */
+/* Tells the processor that this is a spin loop. */
 static inline void lstm_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -56,8 +57,8 @@ static inline void lstm_relax(void) {
 #endif
 }
 
-/* Moves a thread of this process (0: this one) to another processor than `from`, if its affinity has one. The affinity is
- * afterwards as it was before. */
+/* Moves a thread of this process (0: this one) to another processor than `from`, if its affinity has one. The affinity
+ * is restored afterwards. */
 int lstm_thread_id(void);
 void lstm_leave_processor(int thread, int from);
 

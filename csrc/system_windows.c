@@ -63,6 +63,9 @@ static CONDITION_VARIABLE *woken_of(struct lstm_monitor *m) { return (CONDITION_
 void lstm_lock(struct lstm_monitor *m) { AcquireSRWLockExclusive(lock_of(m)); }
 void lstm_unlock(struct lstm_monitor *m) { ReleaseSRWLockExclusive(lock_of(m)); }
 void lstm_sleep(struct lstm_monitor *m) { SleepConditionVariableSRW(woken_of(m), lock_of(m), INFINITE, 0); }
+void lstm_sleep_for(struct lstm_monitor *m, int64_t most_ns) {
+    SleepConditionVariableSRW(woken_of(m), lock_of(m), (DWORD)(most_ns / 1000000 + 1), 0);
+}
 void lstm_wake(struct lstm_monitor *m) { WakeAllConditionVariable(woken_of(m)); }
 
 /* (64-bit Windows has one calling convention, and nobody reads the exit code.) */

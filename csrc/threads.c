@@ -17,8 +17,8 @@
 #include "system.h"
 
 /* ---- back-ends ------------------------------------------------------------------------------------------------------
- * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): with OpenMP it stays on
- * one thread. */
+ * libgomp's threads do not survive a fork, and a child that waits for them hangs (GCC PR 52303): with OpenMP it stays
+ * on one thread. */
 static enum lstm_backend backend =
 #ifdef _OPENMP
     LSTM_OPENMP;
@@ -134,10 +134,11 @@ static void run_worker(int rank, int size, void *arguments) {
     }
     worker.callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
     shared->function(&worker, shared->arguments);
+    if (is_team) {
+        atomic_fetch_add(&shared->ran_ns, lstm_thread_ran_ns() - before - worker.spun_ns);
+        lstm_meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer, uncounted) */
+    }
     set_float_mode(worker.callers_mode);
-    if (!is_team) return;
-    atomic_fetch_add(&shared->ran_ns, lstm_thread_ran_ns() - before - worker.spun_ns);
-    lstm_meet(&worker, LLONG_MAX); /* (rather than in OpenMP's barrier, which spins longer and does not count it) */
 }
 
 static void run_team(int n_threads, struct lstm_shared *shared) {
@@ -181,7 +182,8 @@ static bool has_spare_processors(int n_threads, int64_t now) {
     return atomic_load_explicit(&has_spare, memory_order_relaxed);
 }
 
-/* On a team, unless the machine is oversubscribed. The splits that tests choose always get one, and are not recorded. */
+/* On a team, unless the machine is oversubscribed. The splits that tests choose always get one, and are not
+ * recorded. */
 static void run_call(int n_threads, struct lstm_shared *shared) {
     const bool is_recorded = shared->call->split == LSTM_SPLIT_BEST;
     const int64_t begin = lstm_now_ns();

@@ -27,7 +27,7 @@ typedef void lstm_worker_function(struct lstm_worker *, void *arguments);
  * a while (oversubscription.h). */
 enum lstm_status lstm_parallel(const struct lstm_call *, int n_threads, lstm_worker_function *, void *arguments);
 
-/* Waits for all workers. False: the call was interrupted, which all workers learn at the same barrier. */
+/* Waits for all workers. False: the call was interrupted; all workers return false at the same barrier. */
 bool lstm_barrier(struct lstm_worker *);
 
 /* A barrier in halves, for pipelines. All workers arrive equally often, and then meet at a barrier, also if the call is

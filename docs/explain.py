@@ -29,7 +29,7 @@ def main():
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=2000"]
         flags += [f"--user-data-dir={folder}/profile", f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}"]
         subprocess.run([BROWSER, *flags, page.as_uri()], check=True, capture_output=True)
-        # 128 colours are enough for a page of few colours, and take a third of the bytes.
+        # 128 colors are enough for a page of few colors, and take a third of the bytes.
         Image.open(picture).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
 
 

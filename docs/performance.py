@@ -48,29 +48,32 @@ commands), and `python docs/performance.py` writes this page.
 
 ## AVX-512 (Intel Xeon with AMX), float32, one thread
 
-`benchmarks/results/{intel}.json`, {intel_date}; the chart of all its shapes is `{intel}.png` beside it. The large
-matrix product of the limit is NumPy's, by OpenBLAS, which reaches 57 % of this processor's fused multiply-adds: some
-fractions exceed 100 %. [architecture.md](architecture.md#what-limits-batches) has the limits of the processor itself.
+`benchmarks/results/{intel}.json`, {intel_date}, commit {intel_commit}; the chart of all its shapes is `{intel}.png`
+beside it. The large matrix product of the limit is NumPy's, by OpenBLAS, which reaches 57 % of this processor's fused
+multiply-adds: some fractions exceed 100 %. [architecture.md](architecture.md#what-limits-batches) has the limits of
+the processor itself.
 
 {intel_table}
 
 ## AVX-512 (AMD EPYC, Zen 5), float32, one thread
 
-`benchmarks/results/{zen5}.json`, {zen5_date}; the chart of all its shapes is `{zen5}.png` beside it.
+`benchmarks/results/{zen5}.json`, {zen5_date}, commit {zen5_commit} (an older version); the chart of all its shapes is
+`{zen5}.png` beside it.
 
 {zen5_table}
 
 ## AVX2 (AMD EPYC, Zen 3), float32, one thread
 
-`benchmarks/results/{zen3}.json`, {zen3_date}. This machine was not idle: individual ratios vary by ten percent between
-runs.
+`benchmarks/results/{zen3}.json`, {zen3_date}, commit {zen3_commit} (an older version). This machine was not idle:
+individual ratios vary by ten percent between runs.
 
 {zen3_table}
 
 {formats}## Two threads (Intel Xeon)
 
-`benchmarks/results/{intel_two}.json`, {intel_two_date}. *one thread* is the time of lstm_fast on one thread divided
-by its time on two. How calls are divided, and what limits them, is in [architecture.md](architecture.md#threads).
+`benchmarks/results/{intel_two}.json`, {intel_two_date}, commit {intel_two_commit}. *one thread* is the time of
+lstm_fast on one thread divided by its time on two. How calls are divided, and what limits them, is in
+[architecture.md](architecture.md#threads).
 
 {two_table}
 
@@ -196,6 +199,7 @@ def page():
     files = {"intel": INTEL, "intel_two": INTEL_TWO, "zen5": ZEN5, "zen3": ZEN3}
     loaded = {key: load(name) for key, name in files.items()}
     dates = {f"{key}_date": results["host"]["date"][:10] for key, results in loaded.items()}
+    dates |= {f"{key}_commit": results["host"]["commit"][:7] for key, results in loaded.items()}
     summary = "\n".join(summary_of(key, loaded[key]) for key in SUMMARIES)
     return PAGE.format(
         **files,
@@ -226,9 +230,9 @@ def draw(path):
         bars = [(torch, "0.75", "PyTorch"), (ratio(time, ours(rows[key])), "0.35", NAMES.get(peer, peer))]
         if peer == "torch":
             bars = bars[1:]
-        for j, (value, grey, name) in enumerate(bars):
+        for j, (value, gray, name) in enumerate(bars):
             y = k + 0.2 * (len(bars) - 1) - 0.4 * j
-            axes.barh(y, value, 0.36, color=grey)
+            axes.barh(y, value, 0.36, color=gray)
             axes.text(value * 1.04, y, f"{value:.1f} × {name}", va="center", fontsize=8)
     axes.axvline(1, color="0", lw=1)
     axes.set_yticks(range(len(HEADLINE)), [words.replace("`", "") for words in HEADLINE.values()], fontsize=9)

@@ -43,7 +43,7 @@ def models(n_sensors, seed=0):
     return [lf.train.SequenceModel(lf.LSTM(1, 8, batch_first=True, seed=k), 1, seed=k) for k in seeds]
 
 
-def run(n_sensors, epochs, seed=0):
+def run(n_sensors, epochs, seed=0, **stopping):
     """Score of the fleet, seconds of the fleet and of the loop (from some of the sensors)."""
     x, y = windows(series(n_sensors))
     cut = x.shape[1] * 4 // 5
@@ -51,9 +51,9 @@ def run(n_sensors, epochs, seed=0):
         "epochs": epochs,
         "batch_size": 16,
         "optimizer": lf.train.Adam(lr=1e-2),
-        "early_stopping": 5,
-        "validation": 0.2,
+        "clip_norm": 1.0,
         "seed": seed,
+        **(stopping or {"early_stopping": 5, "validation": 0.2}),
     }
     fleet = lf.train.FleetModel.from_models(models(n_sensors, seed))
     begin = time.perf_counter()

@@ -75,8 +75,8 @@ def floating_dtype(name: str, value: Any) -> DType:
     return np.dtype(dtype.name)  # the singleton, which real_array compares by identity
 
 
-def refuse_masked(name: str, value: Any) -> None:
-    """Refuse a masked array, or a list of them: NumPy would drop the mask without a word."""
+def reject_masked(name: str, value: Any) -> None:
+    """Raise for a masked array, or a list of them: NumPy would silently drop the mask."""
     masked = sys.modules.get("numpy.ma")  # not imported: nobody can have one
     kinds = {type(value), *map(type, value)} if isinstance(value, (list, tuple)) else {type(value)}
     if masked is not None and any(issubclass(kind, masked.MaskedArray) for kind in kinds):
@@ -85,7 +85,7 @@ def refuse_masked(name: str, value: Any) -> None:
 
 def array_of(name: str, value: Any, what: str = "numbers") -> Array:
     """Convert a value to an array of any dtype, without a copy if it is one."""
-    refuse_masked(name, value)
+    reject_masked(name, value)
     try:
         return np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
@@ -117,8 +117,8 @@ def integer_array(name: str, value: Any) -> Array:
     return np.array(array, np.int64, order="C")
 
 
-def refuse_bits(name: str, value: Any) -> None:
-    """Refuse an array of uint16 as numbers: a QuantizedLSTM stores the bits of bfloat16 in it."""
+def reject_bits(name: str, value: Any) -> None:
+    """Raise for an array of uint16: a QuantizedLSTM stores the bits of bfloat16 in it."""
     if getattr(value, "dtype", None) == np.uint16:
         raise TypeError(
             f"{name} must hold numbers, got uint16, the bits of bfloat16: use the parameters of network.dequantized(), "

@@ -18,6 +18,12 @@ def is_torch_module(value: object) -> bool:
 
 
 def network_type(value: object) -> str:
-    """type_name for an argument that must be a network; for a PyTorch module, with how to convert it."""
-    hint = " (a PyTorch module: pass lstm_fast.weights.load(module))" if is_torch_module(value) else ""
+    """type_name for an argument that must be a network, with how to get that from a value that has one."""
+    hint = ""
+    if is_torch_module(value):
+        hint = " (a PyTorch module: pass lstm_fast.weights.load(module))"
+    elif hasattr(value, "lstm"):
+        hint = " (pass its attribute lstm)"
+    elif hasattr(value, "model_"):
+        hint = " (pass its attribute model_.lstm)"
     return type_name(value) + hint

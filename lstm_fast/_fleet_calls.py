@@ -42,14 +42,15 @@ def draw_options(
 class FleetVersion(Version[_core.FleetWeights]):
     """Immutable version of the parameters of a fleet, with the weights of its blocks of models."""
 
-    _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # of one size; replaced, not modified
+    _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # their size, and the weights of each
 
     def block(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
-        """Return the weights of a block; they keep what they have packed for later calls with blocks of this size."""
-        if self._blocks[0] != size:
-            self._blocks = size, {}
-        of_size = self._blocks[1]
-        return of_size.setdefault((models.start, models.stop), weights_of(lstm, self.flat[models]))
+        """Return the weights of a block, which cache packed weights for later calls with blocks of this size."""
+        own_size, weights = self._blocks
+        if own_size != size:
+            weights = {}
+            self._blocks = size, weights  # one assignment, so that no other thread sees weights of another size
+        return weights.setdefault((models.start, models.stop), weights_of(lstm, self.flat[models]))
 
 
 class Arguments(NamedTuple):

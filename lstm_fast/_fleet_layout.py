@@ -112,11 +112,15 @@ class FleetLayout:
         outside = (lengths < 0) | (lengths > T)
         if outside.any():
             raise ValueError(f"lengths must be from 0 to T = {T}, got {lengths[outside][0]}")
-        lengths = lengths.reshape(self.n_models, B).astype(np.int64)
-        if (lengths == T).all():
-            return None
-        rows = np.argsort(-lengths, axis=1, kind="stable")
-        return np.take_along_axis(lengths, rows, axis=1), rows
+        return longest_first(lengths.reshape(self.n_models, B).astype(np.int64), T)
+
+
+def longest_first(lengths: Array | None, T: int) -> tuple[Array, Array] | None:
+    """Return lengths (K, B) in descending order and their rows, as the core takes them; None if all are T."""
+    if lengths is None or (lengths == T).all():
+        return None
+    rows = np.argsort(-lengths, axis=1, kind="stable")
+    return np.take_along_axis(lengths, rows, axis=1), rows
 
 
 def contiguous_rows(steps: Array) -> Array:

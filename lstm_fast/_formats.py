@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
+from ._options import options_of
 from ._parameters import ParameterTable
 
 if TYPE_CHECKING:
@@ -28,7 +29,26 @@ BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored alike
 INPUTS = ("float32", "int16", "int8")
 INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 
-ALIGNMENT = 4  # bytes of a float32, at a multiple of which each parameter begins
+ALIGNMENT = 4  # bytes; parameters begin at multiples of the size of a float32
+
+# Options that all formats support; check_network restricts some in int8. All others must have their defaults: an option
+# that is missing here cannot be computed wrongly.
+SUPPORTED = {
+    *(
+        "input_size",
+        "hidden_size",
+        "num_layers",
+        "bias",
+        "batch_first",
+        "bidirectional",
+        "dtype",
+        "seed",
+        "forget_bias",
+    ),
+    *("proj_size", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", "learn_initial_state"),
+    *("activation", "recurrent_activation", "cell_activation", "index_input"),
+    *("dropout", "recurrent_dropout", "zoneout", "compute_dtype"),  # without effect on inference in a format
+}
 
 # Activations with values from -1 to 1; scaled_tanh has |alpha|.
 BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
@@ -166,13 +186,16 @@ def decode(stored: Mapping[str, Array]) -> dict[str, Array]:
     return result
 
 
-# ---- what a format cannot hold ---------------------------------------------------------------------------------------
+# ---- limits of the formats -------------------------------------------------------------------------------------------
 
 
 def check_network(format: str, network: Any) -> None:
     """Raise an error for a network with options that the format does not support."""
     if network.dtype != np.float32:
         raise ValueError(f"dtype must be float32 to be quantized, got {network.dtype.name}")
+    for name, option in options_of(type(network)).items():
+        if name not in SUPPORTED and (value := getattr(network, name)) != option.default:
+            raise ValueError(f"{name} must be {option.default!r} with format={format!r}, got {value!r}")
     if format != "int8":
         return
     if network.proj_size:
@@ -192,7 +215,7 @@ def check_network(format: str, network: Any) -> None:
 
 
 def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
-    """Refuse parameters, in float32, that the format cannot store."""
+    """Raise unless the format can store these float32 parameters."""
     if format == "float16":
         largest, words = float(np.finfo(np.float16).max), " and at most 65504"
     else:
@@ -207,7 +230,7 @@ def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
 
 
 def check_h(format: str, name: str, h: Array) -> None:
-    """Refuse a hidden state that the format cannot hold."""
+    """Raise unless the format can represent this hidden state."""
     if format == "int8" and not (np.abs(h) <= 1).all():
         wrong = h[~(np.abs(h) <= 1)].ravel()[0]
         raise ValueError(f"{name} must lie within [-1, 1] with format='int8', got {wrong}")

@@ -46,7 +46,7 @@ class Network(Structure):
         T, B, _ = x.shape
         h_0, c_0 = self._read_states(layout, state, B, ("h_0", "c_0"))
         if resets is not None:
-            # Copied before they are searched: of a broadcast array, only the copy fails at once if it is too large.
+            # Copied before they are searched: for a huge broadcast array, the copy fails immediately.
             resets = np.ascontiguousarray(layout.read_flags("resets", resets, T, B), np.uint8)
             resets = resets if resets.any() else None
         if lengths is not None:

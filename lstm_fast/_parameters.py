@@ -111,17 +111,17 @@ class EditableArrays(NamedArrays):
 
 def write(name: str, parameter: Array, value: Any) -> None:
     """Overwrite a parameter by a value of the same shape and any dtype, but uint16: the bits of bfloat16 numbers."""
-    _arguments.refuse_bits(name, value)
+    _arguments.reject_bits(name, value)
     value = _arguments.real_array(name, value, parameter.dtype)
     parameter[...] = _arguments.shaped(name, value, parameter.shape, "of the parameter")
 
 
 class ChangedMeanwhile(RuntimeError):
-    """Parameters would overwrite changes that they do not have."""
+    """The parameters were changed by another edit in the meantime, whose changes would be lost."""
 
 
 def changed_meanwhile() -> ChangedMeanwhile:
-    """The error to raise where parameters would overwrite changes that they do not have."""
+    """The error to raise for ChangedMeanwhile."""
     return ChangedMeanwhile(
         "the parameters were changed during this edit() block, which was therefore not applied: edits of one object "
         "must not overlap"
@@ -288,9 +288,12 @@ class EditableParameterized(Parameterized):
         missing = [name for name in self._table.names if name not in state_dict]
         unexpected = [str(name) for name in state_dict if name not in self._table.shapes]
         if missing or unexpected:
+            first = f".{self._table.names[0]}"
+            owners = [name.removesuffix(first) for name in unexpected if name.endswith(first)]
+            hint = f" (pass the state_dict of {' or '.join(owners)} alone)" if owners else ""
             raise ValueError(
                 "state_dict must have the keys of parameters(): "
-                f"missing {missing or 'none'}, unexpected {unexpected or 'none'}"
+                f"missing {missing or 'none'}, unexpected {unexpected or 'none'}{hint}"
             )
         flat = self.flat_parameters.copy()
         p = EditableArrays(flat, self._table)

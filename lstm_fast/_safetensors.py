@@ -18,7 +18,7 @@ from ._safetensors_format import Tensor, compose, parse
 # Metadata of a file of lstm_fast. Version 1 has no digest. A file is recognized by its format or by its digest: damage
 # to one of them must not turn it into a foreign file, which is read without configuration and checks.
 FORMAT, VERSION, DIGEST = "lstm_fast", "2", "lstm_fast.sha256"
-UNDIGESTED = "0" * 64  # stands for the digest in the bytes of which it is the digest
+UNDIGESTED = "0" * 64  # placeholder of the digest while it is computed
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview
 
@@ -60,7 +60,7 @@ def write(path: str | PathLike[str], tensors: Mapping[str, np.ndarray], config: 
 
 
 def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header: memoryview) -> str | None:
-    """The SHA-256 of the bytes of a file, with zeros in its own place, if it has one; it must be the right one then."""
+    """The verified SHA-256 of a file, computed with zeros in place of the digest; None if it has none."""
     claimed = metadata.get(DIGEST)
     if claimed is None:
         return None

@@ -18,7 +18,7 @@ import numpy as np
 from ._errors import FormatError
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}  # BF16 is the upper half of a float32
-STORED = DTYPES | {"BF16": "<u2", "I8": "i1"}  # what files of quantized networks hold
+STORED = DTYPES | {"BF16": "<u2", "I8": "i1"}  # dtypes in files of quantized networks
 CODES = {np.dtype(dtype): code for code, dtype in STORED.items()}
 BITS = {
     **dict.fromkeys(("F4",), 4),
@@ -28,7 +28,7 @@ BITS = {
     **dict.fromkeys(("U32", "I32", "F32"), 32),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
-HEADER_LIMIT = 100_000_000  # bytes, that of the specification
+HEADER_LIMIT = 100_000_000  # bytes, from the specification
 AXES_LIMIT = 64  # those of a NumPy array
 
 
@@ -113,12 +113,12 @@ def _json_object(header: memoryview) -> dict[str, Any]:
             raise ValueError("names in an object of its header must be unique")
         return result
 
-    def refuse(word: str) -> None:
+    def reject(word: str) -> None:
         raise ValueError(f"{word} is not JSON")
 
     if bytes(header[:1]) != b"{":
         raise ValueError("its header must start with {")
-    result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+    result = json.loads(str(header, "utf-8"), object_pairs_hook=unique, parse_constant=reject)
     assert isinstance(result, dict)
     return result
 

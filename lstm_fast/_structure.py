@@ -217,7 +217,7 @@ class Structure(Parameterized):
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         """Make flat the new version of the parameters. Calls in progress finish with the old one."""
         version = self._make_version(flat)
-        # Packing gives the GIL away; between this comparison and the assignment nothing does.
+        # Packing releases the GIL; nothing between this comparison and the assignment does.
         if expected_version is not None and self._version is not expected_version[0]:
             raise changed_meanwhile()
         self._version: Version[_core.Weights] = version

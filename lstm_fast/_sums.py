@@ -33,7 +33,7 @@ def step_sums(values: Array, axis: int = 0) -> Array:
     NumPy's add.reduce does so if a step is more than one number in memory; it adds single numbers in pairs. (NumPy does
     not document that; test_training_bits.py checks it.)
     """
-    if not values.shape[axis]:  # accumulate has no last step
+    if not values.shape[axis]:  # accumulate would have no last step to return
         return np.zeros_like(values, shape=np.delete(values.shape, axis))
     in_order = values.shape[-1] > 1
     sums: Array = (

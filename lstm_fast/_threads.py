@@ -14,7 +14,7 @@ from ._arguments import positive_integer
 MOST_THREADS = _core.MOST_THREADS  # larger values are clamped
 
 _scoped: ContextVar[int | None] = ContextVar("lstm_fast_num_threads", default=None)
-_process: int | None = None  # of set_num_threads, or the default once it has been determined
+_process: int | None = None  # set by set_num_threads, or the default once it has been determined
 _is_forked_child = False
 
 

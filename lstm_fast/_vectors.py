@@ -16,8 +16,8 @@ from ._errors import FormatError
 from ._safetensors import values
 from .modules import LSTM, RNN
 
-N_FIRST = 4  # numbers of an array that a file shows; its digest covers all
-MOST_LINES = 20  # of differences that are printed
+N_FIRST = 4  # leading elements of an array written to a file; the digest covers all
+MOST_LINES = 20  # differences printed per array
 THREADS = (1, 3)
 
 
@@ -64,11 +64,9 @@ def compute(case: dict[str, Any]) -> dict[str, np.ndarray]:
     if "format" in case:
         network = network.quantized(case["format"], inputs=case["inputs"])
     n = network.num_layers * network.num_directions
-    h_0 = numbers(
-        2, (n, B, network.proj_size or network.hidden_size) if _has_c(network) else (n, B, network.hidden_size), dtype
-    )
+    h_0 = numbers(2, (n, B, network.h_size), dtype)
     c_0 = numbers(3, (n, B, network.hidden_size), dtype)
-    state = None if case.get("no_state") else (h_0, c_0) if _has_c(network) else h_0
+    state = None if case.get("no_state") else (h_0, c_0) if network.has_cell_state else h_0
     words: dict[str, Any] = {"lengths": case.get("lengths")}
     if "resets" in case:
         words["resets"] = np.isin(np.arange(T * B), case["resets"]).reshape(T, B)
@@ -81,12 +79,12 @@ def compute(case: dict[str, Any]) -> dict[str, np.ndarray]:
     output, last, tape = network.forward(x, state, training=rng is not None, rng=rng, **words)
     d_last = (
         tuple(numbers(5 + k, one.shape, dtype) for k, one in enumerate(last))
-        if _has_c(network)
+        if network.has_cell_state
         else numbers(5, last.shape, dtype)
     )
     g = network.backward(tape, numbers(4, output.shape, dtype), d_last)
     result = {"output": output} | _named(("h_n", "c_n"), last) | {"d_x": g.d_x, "d_h_0": g.d_h_0}
-    return result | ({"d_c_0": g.d_c_0} if _has_c(network) else {}) | {"gradients": g.flat}
+    return result | ({"d_c_0": g.d_c_0} if network.has_cell_state else {}) | {"gradients": g.flat}
 
 
 def _train(network: Any, x: np.ndarray, case: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -100,10 +98,6 @@ def _train(network: Any, x: np.ndarray, case: dict[str, Any]) -> dict[str, np.nd
     y = numbers(4, (*steps, case["out_features"]), np.float64)
     history = train.fit(model, x, y, optimizer=optimizer, shuffle=False, seed=0, **options)
     return {"parameters": model.flat_parameters, "loss": np.array(history.loss)}
-
-
-def _has_c(network: Any) -> bool:
-    return not isinstance(network, RNN)
 
 
 def _named(names: tuple[str, ...], last: Any) -> dict[str, np.ndarray]:
@@ -166,7 +160,7 @@ def _differences(case: dict[str, Any]) -> Iterator[str]:
 
 
 def table(path: str | PathLike[str] | None = None) -> Iterator[str]:
-    """Lines of a report; the last begins with "All" if every case gave the expected bits."""
+    """Lines of a report; the last one starts with "All" if every case matched."""
     rows: dict[str, dict[str, Outcome]] = {}
     isas = _core.available_isas()
     widths = [max(12, len(isa)) for isa in isas]

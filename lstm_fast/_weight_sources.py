@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """Contents of a source, and its description in errors.
 
-    shapes are those of the tensors whose names a parameter can have; lstms are the groups of them that are an LSTM's,
+    shapes: of the tensors with parameter names; lstms are the groups of them that are an LSTM's,
     by prefix. config comes from a file of lstm_fast, module is the torch.nn.Module that was given.
     """
 
@@ -40,12 +40,14 @@ class Source(NamedTuple):
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             value = value.float() if value.dtype.itemsize < 4 else value
-        _arguments.refuse_bits(name, value)
+        _arguments.reject_bits(name, value)
         if getattr(value, "dtype", None) == np.int8:
             raise TypeError(f"{name} must hold weights, got int8 without scales: use those of network.dequantized()")
         has_dtype = hasattr(value, "dtype")
         array = _arguments.array_of(name, value)
-        is_list_of_floats = not has_dtype and array.dtype == np.float64  # of JSON: float32 unless dtype says otherwise
+        is_list_of_floats = (
+            not has_dtype and array.dtype == np.float64
+        )  # from JSON: float32 unless dtype says otherwise
         return array.astype(np.float32) if array.dtype.itemsize < 4 or is_list_of_floats else array
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._types import Array, ArrayLike, StateLike
     from .train import SequenceModel
 
-# Format and inputs of the rows after that of float32.
+# Format and inputs of each row after the float32 one.
 CANDIDATES = (
     ("float16", "float32"),
     ("bfloat16", "float32"),
@@ -256,7 +256,7 @@ def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
 
 
 def _count(output: Array, lengths: ArrayLike | None) -> int:
-    """How many numbers of the output are no padding."""
+    """Number of output values outside the padding."""
     if lengths is None or (output.ndim == 2 and np.ndim(lengths) > 0):  # one number, or one row, for each sequence
         return output.size
     return int(np.sum(lengths)) * int(output.shape[-1])

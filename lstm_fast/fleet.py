@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Fleet(FleetNetwork):
     """K LSTMs of one shape, each with its own parameters and data, that run in one call.
 
-    Calls are those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
-    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a call of its own.
+    Calls are like those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
+    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a separate call.
 
     Parameters
     ----------
@@ -125,18 +125,18 @@ class Fleet(FleetNetwork):
         Parameters
         ----------
         x, state, lengths, resets : array_like
-            As in a plain call. Do not modify x before `backward`: the tape references it.
+            As in `__call__`. Do not modify x before `backward`: the tape references it.
         training, recompute_gates : bool
             As in `LSTM.forward`.
         num_threads : int, optional
-            As in a plain call.
+            As in `__call__`.
 
         Returns
         -------
         output : ndarray of shape (K, T, B, D * R)
-            As of a plain call.
+            As in `__call__`.
         state : (h_n, c_n)
-            As of a plain call.
+            As in `__call__`.
         tape : FleetTape
             Input of `backward`.
 
@@ -179,7 +179,7 @@ class Fleet(FleetNetwork):
         record_norms : bool, default False
             Whether to record d_h_norms and d_c_norms, of shape (K, num_layers, D, T, B).
         num_threads : int, optional
-            As in a plain call.
+            As in `__call__`.
 
         Returns
         -------
@@ -236,12 +236,12 @@ class Fleet(FleetNetwork):
         compute_d_x : bool, optional
             Whether to compute d_x; None: unless x are symbols.
         num_threads : int, optional
-            As in a plain call.
+            As in `__call__`.
 
         Returns
         -------
         Gradients
-            As of `backward`.
+            As from `backward`.
 
         Raises
         ------

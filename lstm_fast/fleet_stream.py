@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FleetStream:
-    """Live sequences of a fleet, batch_size for every model, as a `Stream` with an axis K first.
+    """Live sequences of a fleet, batch_size for every model, like a `Stream` with an axis K first.
 
     Created by ``fleet.stream(batch_size)``. Results are bitwise equal to those of the streams of the single models.
 
@@ -227,7 +227,9 @@ class FleetStream:
             self._version = self.fleet._version
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.fleet, self.batch_size, np.array(self._version.flat), self.snapshot())
+        with self._lock:  # parameters and states of the same moment
+            version, snapshot = self._version, Snapshot(self._h.copy(), self._c.copy())
+        return _restored, (self.fleet, self.batch_size, np.array(version.flat), snapshot)
 
     def __repr__(self) -> str:
         return f"<FleetStream of {self.batch_size} live sequences of each model of {self.fleet!r}>"

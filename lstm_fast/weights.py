@@ -229,7 +229,7 @@ def _load_quantized(found: Source, prefix: str, format: Any, inputs: Any, option
 
 
 def _choose(found: Source, prefix: str | None) -> str:
-    """The prefix of the LSTM that was asked for."""
+    """The prefix of the requested LSTM."""
     parts: dict[str, re.Match[str]] = {}
     for name in found.tensors:
         if isinstance(name, str) and (match := PART.fullmatch(name)):

@@ -15,7 +15,7 @@ import torch
 
 import lstm_fast as lf
 
-TINY = 1e-12  # an error below is no error: both may be exact
+TINY = 1e-12  # smaller errors count as zero: both may be exact
 
 
 def errors(rng, width):

@@ -21,7 +21,7 @@ def expect(module, a, run, *, activate=_core.testing.activate):
 
 
 def has_softplus(module):
-    """Whether an activation is softplus, of whose derivative the reference has not the bits."""
+    """Whether an activation is softplus, whose derivative the reference does not match bitwise."""
     return any(
         "softplus" in (spec if isinstance(spec, tuple) else (spec,)) for spec in map(module.config().get, OF_CELL[3:])
     )

@@ -1,4 +1,4 @@
-"""Prints the fingerprints of a few trainings that use all losses, scalings and schedules.
+"""Print the fingerprints of a few training runs that use all losses, scalings and schedules.
 
 In float64, as rounding to float32 would hide most differences. test_training_bits.py runs it in processes whose NumPy
 and BLAS choose other instructions.

@@ -1,4 +1,4 @@
-"""The checkout of the tests: its source files, and a copy of only those."""
+"""The source files of the checkout, and a copy of only those."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def sources(root=ROOT):
-    """Paths of the files that git, or the list in an unpacked sdist, names.
+    """Paths of the files listed by git or, in an unpacked sdist, by its manifest.
 
     Virtual environments, builds and anything else in the folder are not among them, whatever their names.
     """
@@ -28,7 +28,7 @@ def sources(root=ROOT):
 
 
 def copy_source(to, root=ROOT):
-    """Copy what a fresh clone would hold, with uncommitted changes."""
+    """Copy the files of a fresh clone, with uncommitted changes."""
     for path in sources(root):
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, to / path)

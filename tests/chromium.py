@@ -94,7 +94,7 @@ class Browser:
             self._events.append(message.get("method"))
 
     def open(self, path):
-        """Load a file; wait until it is drawn."""
+        """Load a file and wait until it is rendered."""
         self.errors.clear()
         self.requests.clear()
         self._events.clear()
@@ -110,7 +110,7 @@ class Browser:
         return result["result"].get("value")
 
     def settle(self):
-        """Wait until what was changed is drawn."""
+        """Wait until changes are rendered."""
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
     def text(self, selector):

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "csrc"))  # units.py
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))  # wheels.py
 
-# NumPy's matrix products serve only the reference here: small ones, for which waking threads takes longer than the sum.
+# Only the reference uses NumPy's matrix products here; they are so small that waking threads would take longer.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # PyTorch is installed for the tests anyway; Keras' NumPy backend needs JAX.
 os.environ["KERAS_BACKEND"] = "torch"
@@ -23,7 +23,7 @@ from lstm_fast import _core
 from optional import light
 from optional import make_module as pytest_pycollect_makemodule  # noqa: F401
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in a shell's background jobs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # SIGINT is ignored in background jobs of a shell
 
 
 def processor_flags():
@@ -44,7 +44,10 @@ def expected_isas():
 LONGEST = ("test_c_driver", "test_package", "test_stubs", "test_mutants", "test_compilers")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    every = int(os.environ.get("LSTM_FAST_TEST_EVERY", 1))  # tools/machines.py: under an emulator, not all of them
+    config.hook.pytest_deselected(items=[item for number, item in enumerate(items) if number % every])
+    items[:] = items[::every]
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
@@ -85,7 +88,7 @@ BASES = [name for name in _core.available_isas() if _core.base_isa(name) == name
 
 @pytest.fixture(params=BASES)
 def isa(request, isa_is_restored):
-    """Weights packed in the test use this instruction set; those packed before keep theirs."""
+    """Weights packed during the test use this instruction set; earlier ones keep theirs."""
     assert _core.use_isa(request.param) == _core.isa() == request.param
     return request.param
 
@@ -106,7 +109,7 @@ def any_isa(request, isa_is_restored):
 
 @pytest.fixture
 def each_isa(isa_is_restored):
-    """Call it to iterate over the instruction sets of `isa`, each in use in its turn.
+    """Return an iterator over the instruction sets of `isa`, which selects each in turn.
 
     For tests whose expected result takes longer to compute than the results of all of them, so that it is computed
     once, in one worker.
@@ -116,7 +119,7 @@ def each_isa(isa_is_restored):
 
 @pytest.fixture
 def isas_with_fma(isa_is_restored):
-    """Iterate to use each instruction set with fused multiply-add: all have the bits of the reference.
+    """Iterator that selects each instruction set with fused multiply-add; all match the reference bitwise.
 
     For tests whose expected result takes longer to compute than the result of each of them.
     """
@@ -135,7 +138,7 @@ def num_threads_is_restored():
 
 @pytest.fixture
 def poison(monkeypatch):
-    """Memory of np.empty, where results, tapes, packed weights and workspaces lie, begins as NaN."""
+    """Fill memory of np.empty (results, tapes, packed weights, workspaces) with NaN."""
     empty = np.empty
 
     def poisoned(*args, **kwargs):

@@ -30,7 +30,7 @@ PROGRAMS = ("driver", "calls", "rare")
 INLINE = "__attribute__((always_inline, unused))"
 FLAGS = ["--coverage", "-O0", "-g", "-fopenmp"]
 
-# (file, text in the line): why nothing reaches it here.
+# (file, text in the line): why it is not covered here.
 PLAIN_ROW = "where inlining makes the number of rows a constant, which this build does not"
 BY_THE_CLOCK = "an interruption at this very point depends on the clock: tests/test_signals.py"
 EXCEPTIONS = {
@@ -43,7 +43,7 @@ EXCEPTIONS = {
 
 
 def compile_all(folder):
-    """The units and the programs, from a copy whose templates are not inlined: a branch then counts once."""
+    """Build the units and programs without inlining, so that each branch is counted once."""
     copy = folder / "csrc"
     shutil.copytree(ROOT / "csrc", copy, dirs_exist_ok=True)
     text = (copy / "compiler.h").read_text()

@@ -24,7 +24,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def show(browser, tmp_path):
-    """Opens a page; after the test nothing may have gone wrong in it, nor have been asked for outside it."""
+    """Open a page; after the test, check that it had no errors and made no requests."""
 
     def open_page(lstm=None, x=None, **options):
         path = tmp_path / "page.html"
@@ -47,7 +47,7 @@ def value(browser, name, t, k=0):
 
 
 def values(browser, name):
-    """Results of the page for the layer shown, (T, units)."""
+    """Values of the page for the layer shown, (T, units)."""
     index = "lstmFast.view.layer * lstmFast.page.model.D + lstmFast.view.direction"
     return np.array(browser.evaluate(f"lstmFast.page.run[{index}].map((s) => [...s[{name!r}]])"))
 
@@ -59,7 +59,7 @@ def address(name, t=None, k=0, inside=""):
 
 
 def number(text):
-    """A printed number."""
+    """Parse a printed number."""
     text = text.split("=")[-1].replace("−", "-").strip()
     for power in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻":
         text = text.replace(power, "0123456789-"["⁰¹²³⁴⁵⁶⁷⁸⁹⁻".index(power)])

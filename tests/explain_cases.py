@@ -28,7 +28,7 @@ I, H, T, B = 3, 4, 6, 2
 
 
 def make(name, dtype=np.float64):
-    """The LSTM of this name with parameters unlike its first ones, and x."""
+    """The LSTM of this name with modified parameters, and x."""
     rng = np.random.default_rng(list(VARIANTS).index(name))
     lstm = lf.LSTM(I, H, dtype=dtype, seed=0, **VARIANTS[name])
     with lstm.edit() as p:

@@ -1,4 +1,4 @@
-"""Fleets and the calls of their models alone, which they must equal bit for bit."""
+"""Fleets compared bitwise with calls of their models alone."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def same(a, b):
 
 
 def models_of(K, I, H, options, **structure):
-    """Of the same options, drawn for the first."""
+    """Models with the same options, which are drawn for the first one."""
     first = make("lstm", I, H, options, **structure)
     models = [lf.LSTM(**first.config() | {"seed": k}) for k in range(K)]
     rng = np.random.default_rng(1)
@@ -26,13 +26,13 @@ def models_of(K, I, H, options, **structure):
 
 
 def arguments(models, T, B, options, seed=0):
-    """Those of each model, and the same stacked."""
+    """The arguments of each model, and the same stacked."""
     rng = np.random.default_rng(seed)
     each = []
     for k, model in enumerate(models):
         one = draw(rng, model, T, B, options)
         if k == 1 and one["lengths"] is not None:
-            one["lengths"] = np.full(B, T)  # a model without padding among others
+            one["lengths"] = np.full(B, T)  # one model without padding
         if k == 1 and one["resets"] is not None:
             one["resets"] = np.zeros((T, B), bool)
         each.append(one)
@@ -41,13 +41,13 @@ def arguments(models, T, B, options, seed=0):
 
 
 def check(models, T, B, options=(), num_threads=1, **forward):
-    """Inference, forward and backward of a fleet against each of its models."""
+    """Compare inference, forward and backward of a fleet with each of its models."""
     fleet = lf.Fleet(models)
     each, a = arguments(models, T, B, options)
     common = {"num_threads": num_threads, **forward}
     keywords = {"lengths": a["lengths"], "resets": a["resets"]}
     called = fleet(a["x"], (a["h_0"], a["c_0"]), **keywords, num_threads=num_threads)
-    for attempt in range(2):  # the second time, packed weights are kept; masks are others
+    for attempt in range(2):  # the second call uses cached packed weights and new masks
         output, state, tape = fleet.forward(a["x"], (a["h_0"], a["c_0"]), **keywords, **common)
         d = fleet.backward(tape, a["d_output"], (a["d_h_n"], a["d_c_n"]), record_norms=True, num_threads=num_threads)
         for k, model in enumerate(models):

@@ -50,7 +50,7 @@ CASES = [(format, options) for format in FORMATS for options in OPTIONS if has(f
 
 
 def has_fma():
-    """Whether the instruction set has fused multiply-add, without which the bits are others."""
+    """Whether the instruction set has fused multiply-add, which the expected bits require."""
     return _core.isa() != "portable"
 
 

@@ -32,7 +32,7 @@ except ImportError:
     onnxruntime = None
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-4}  # as in test_variants.py, with room for thousands of cases
-ROUNDINGS = 20  # random ones that tell how far rounding may move the result
+ROUNDINGS = 20  # random roundings that estimate the effect of rounding on the result
 KINDS = ("lstm", "lstm", "lstm", "tanh", "relu")
 SIZES = (1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 33, 65)
 ONNX_NAMES = {
@@ -107,7 +107,7 @@ def condition_error(case, module, a, run):
 
 
 def compare(case, got, want, other, tolerance, allowance=lambda: 0.0):
-    """Raises AssertionError where results differ by more than the tolerance and the allowance, asked for if needed."""
+    """Raise AssertionError where results differ by more than the tolerance plus the allowance, computed if needed."""
     if any(not np.abs(value).max(initial=0) < 1e6 for value in want.values()):
         raise Skipped  # the state grew too large for float32: unbounded activations, fed back by peepholes
     if all(difference(got[name], value) <= tolerance for name, value in want.items()):
@@ -122,7 +122,7 @@ def compare(case, got, want, other, tolerance, allowance=lambda: 0.0):
 
 
 def against_reference(seed):
-    """All options."""
+    """Compare with the reference: all options."""
     case = Case(seed)
     module, a, got, tape = case.run()
     want = expect(module, a, tape.options)
@@ -131,7 +131,7 @@ def against_reference(seed):
 
 
 def against_torch(seed):
-    """Projection, lengths, layers, directions. PyTorch supports neither length 0 nor empty input."""
+    """Compare with PyTorch: projection, lengths, layers, directions. It supports neither length 0 nor empty input."""
     case = Case(
         seed,
         ("lstm", "lstm", "tanh", "relu"),
@@ -178,7 +178,7 @@ def against_torch(seed):
 
 
 def against_onnxruntime(seed):
-    """Peepholes, coupled gates, gate clip, activations, lengths; one layer, float32, forward only."""
+    """Compare with ONNX Runtime: most options; one layer, float32, forward only."""
     case = Case(
         seed,
         ("lstm",),

@@ -1,10 +1,10 @@
-"""Fuzzing of the promises about bits: what must not change a result does not change a bit of it.
+"""Fuzzing of bitwise invariance: whatever must not affect a result does not change a bit of it.
 
     python tests/fuzz_bits.py [cases [first seed]] [--seconds S] [--jobs N]
 
 Each case draws a network with any options, sizes and a format from its seed, and compares forward, inference and
 backward, byte for byte, with the same on another instruction set, number of threads and split of the work; with some
-of its rows alone, in another order, beside rows of NaN and infinity; with more padding, and poison in it; and with
+of its rows alone, in another order, next to rows of NaN and infinity; with more, poisoned padding; and with
 arrays of other strides and alignment; symbols also with one-hot vectors. No reference is needed, so a case takes a
 millisecond or two. (fuzz_fits.py does the same for whole trainings, fuzz_fleets.py for fleets.)
 """
@@ -27,11 +27,11 @@ from tolerances import assert_same_bits  # noqa: E402
 
 POISON = (np.nan, np.inf, -np.inf, 3e38, 1e-40)
 THREADS = (2, 3, 4, 7, 8, 16)
-RANDOM = {"recurrent_dropout", "zoneout_h", "zoneout_c", "dropout"}  # functions of the row's number
+RANDOM = {"recurrent_dropout", "zoneout_h", "zoneout_c", "dropout"}  # functions of the row index
 
 
 def size(rng, most):
-    """Small ones above all; any up to the largest."""
+    """Draw a size up to the largest; small ones are more likely."""
     return int(min(most, 1 + rng.geometric(0.12))) if rng.random() < 0.9 else int(rng.integers(1, most + 1))
 
 
@@ -105,7 +105,7 @@ class Case:
             if value is not None:
                 assert_same_bits(got[name], value, f"{name}, {what}: {self}")
 
-    # ---- the promises --------------------------------------------------------------------------------------------
+    # ---- invariances ---------------------------------------------------------------------------------------------
 
     def other_machines(self, inferred, trained):
         """Another instruction set, more threads, another split."""
@@ -117,7 +117,7 @@ class Case:
         self.set()
 
     def rows_alone(self, inferred):
-        """Some rows in another order, alone; and where they are, beside rows of poison."""
+        """Some rows alone, in another order; and in place, next to poisoned rows."""
         if not self.B:
             return
         chosen = self.rng.permutation(self.B)[: self.rng.integers(1, self.B + 1)]
@@ -128,7 +128,7 @@ class Case:
             if value is None:
                 continue
             alone[name] = value[chosen] if name == "lengths" else np.ascontiguousarray(value[:, chosen])
-            if name in ("x", "c_0"):  # (of the formats, int8 refuses an h_0 that is not from -1 to 1)
+            if name in ("x", "c_0"):  # (int8 rejects an h_0 outside [-1, 1])
                 poisoned[name] = value.copy()
                 values = POISON if value.dtype.kind == "f" else range(self.I)
                 poisoned[name][:, others] = self.rng.choice(values, poisoned[name][:, others].shape)
@@ -145,13 +145,13 @@ class Case:
         is_padding = np.arange(self.T + more)[:, None] >= self.a["lengths"]
         changed = {"lengths": self.a["lengths"]}
         for name in ("x", "d_output", "resets"):
-            if self.a[name] is not None:  # (symbols that are none are refused, but not in the padding)
+            if self.a[name] is not None:  # (invalid symbols are rejected, except in the padding)
                 shape = (self.T + more, *self.a[name].shape[1:])
                 changed[name] = np.zeros(shape, self.a[name].dtype)
                 changed[name][: self.T] = self.a[name]
                 poison = (0, 1) if name == "resets" else POISON if changed[name].dtype.kind == "f" else (-7, 1 << 40)
                 changed[name][is_padding] = self.rng.choice(poison, changed[name][is_padding].shape)
-        masks_move = RANDOM & self.options and more  # (t, b) of a mask is a place in the batch
+        masks_move = RANDOM & self.options and more  # masks depend on the position (t, b) in the batch
         for got, want, what in (
             (self.inference(**changed), inferred, "inference"),
             (None if masks_move or not trained else self.training(**changed), trained, "training"),

@@ -1,8 +1,7 @@
 """Malformed files without a digest (where nothing but the structure can be checked): FormatError, or a network.
 
-python tests/fuzz_files.py [N] [SEED]: N files (default 100,000), made from weights, models, quantized models and
-checkpoints by changes of the configuration, the header or the bytes. Prints how many were refused; any other error ends
-it with status 1.
+python tests/fuzz_files.py [N] [SEED]: N files (default 100,000), mutated weights, models, quantized models and
+checkpoints: configuration, header or bytes. Prints how many were rejected; any other error ends it with status 1.
 """
 
 import json
@@ -128,7 +127,7 @@ def is_expected(error, kind):
 
 
 def fuzz(n, seed):
-    """(number of files by what came of them, slowest in seconds); other errors are raised."""
+    """Return (number of files by outcome, slowest in seconds); other errors propagate."""
     found, slowest, random_ = Counter(), 0.0, random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path, readers = Path(folder, "file"), {}

@@ -1,4 +1,4 @@
-"""Fuzzing of lf.train.fit: what must not change a training does not change a bit of it.
+"""Fuzzing of lf.train.fit: whatever must not affect training does not change a bit of the result.
 
     python tests/fuzz_fits.py [cases [first seed]] [--seconds S] [--jobs N]
 
@@ -114,7 +114,7 @@ class Case:
     def one_hot(self):
         return np.eye(self.I)[self.x]
 
-    # ---- the promises --------------------------------------------------------------------------------------------
+    # ---- invariances ---------------------------------------------------------------------------------------------
 
     def check(self):
         _core.use_isa(self.isas[0])

@@ -50,7 +50,7 @@ class Case:
         self.alone = [copy.deepcopy(first) for _ in range(self.K)]
         for k, model in enumerate(self.alone):
             model.load_flat_parameters(np.roll(first.flat_parameters, k))
-        self.fleet = lf.Fleet(self.alone)  # with generators of its own, in the same states
+        self.fleet = lf.Fleet(self.alone)  # with its own generators, in the same states
 
     def call(self):
         rng = self.rng

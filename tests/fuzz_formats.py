@@ -78,7 +78,7 @@ class Case:
 
 
 def against_reference(seed):
-    """Bit for bit."""
+    """Compare with the reference, bit for bit."""
     Case(seed).check()
 
 

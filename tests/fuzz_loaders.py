@@ -41,7 +41,7 @@ LIMITS = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=16384", "-print_final_s
 
 
 def models():
-    """Small ones with many options."""
+    """Small models with many options."""
     yield lf.LSTM(2, 3, num_layers=2, bidirectional=True, seed=0)
     yield lf.LSTM(1, 2, proj_size=1, layer_norm=True, peepholes=True, learn_initial_state=True, cell_clip=1.0, seed=0)
 
@@ -113,7 +113,7 @@ def fuzz(target, seconds, corpus):
 
 
 def run(target, seconds, corpus):
-    """(executions, findings); starts a process per finding, until the time is over."""
+    """Return (executions, findings); starts a new process after each finding until the time is up."""
     folder = corpus / target
     folder.mkdir(parents=True, exist_ok=True)
     seeds(target, folder)

@@ -29,7 +29,7 @@ def run_chunk(check, seeds, deadline):
     """(cases run, cases skipped, [(seed, message)]). Stops at the deadline."""
     ran, skipped, failures = 0, 0, []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", UserWarning)  # options drawn at random need not make sense together
+        warnings.simplefilter("ignore", UserWarning)  # random options may not make sense together
         for seed in seeds:
             if time.monotonic() > deadline:
                 break

@@ -31,7 +31,7 @@ def broadcast(*shape):
 
 
 def strange(rng):
-    """Something that is hardly ever right."""
+    """A value that is hardly ever valid."""
     pool = (
         None,
         True,
@@ -86,7 +86,7 @@ def strange(rng):
 
 @cache
 def fixtures():
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # what is too large is then a MemoryError at once
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # huge allocations raise MemoryError immediately
     lstm, cell = lf.LSTM(I, H, seed=0), lf.LSTMCell(I, H, seed=0)
     x = np.random.default_rng(0).standard_normal((T, B, I)).astype(np.float32)
     output, _, tape = lstm.forward(x)

@@ -57,8 +57,8 @@ FEATURES = {
 COLUMNS = ("layer", ".keras", ".weights.h5", ".h5", "to a layer")
 
 
-def randomised(model, seed=0):
-    """With weights that matter, the biases too."""
+def randomized(model, seed=0):
+    """The layer with random weights and nonzero biases."""
     rng = np.random.default_rng(seed)
     model.set_weights([rng.normal(0, 0.5, array.shape).astype(array.dtype) for array in model.get_weights()])
     return model

@@ -41,7 +41,7 @@ def calls(folder):
             parameters["bias_ih_l0"][:] = 0
         lstm(x)
 
-    def refused(call):
+    def rejected(call):
         try:
             call()
         except (TypeError, ValueError):
@@ -61,11 +61,11 @@ def calls(folder):
         "loss and gradients": lambda: model.loss_and_grads(x.swapaxes(0, 1), np.zeros(4)),
         "saved and loaded": lambda: lf.train.load(path),
         "pickled": lambda: pickle.loads(pickle.dumps(lstm)),
-        "wrong shape": lambda: refused(lambda: lstm(x[..., :2])),
-        "wrong state": lambda: refused(lambda: lstm(x, (x, x))),
-        "wrong lengths": lambda: refused(lambda: lstm(x, lengths=[9, 9, 9, 9])),
-        "wrong step": lambda: refused(lambda: stream.step(x)),
-        "wrong tape": lambda: refused(lambda: lstm.backward(None, x)),
+        "wrong shape": lambda: rejected(lambda: lstm(x[..., :2])),
+        "wrong state": lambda: rejected(lambda: lstm(x, (x, x))),
+        "wrong lengths": lambda: rejected(lambda: lstm(x, lengths=[9, 9, 9, 9])),
+        "wrong step": lambda: rejected(lambda: stream.step(x)),
+        "wrong tape": lambda: rejected(lambda: lstm.backward(None, x)),
     }
 
 

@@ -44,7 +44,7 @@ LONG_SHAPES = {
     "large_weights_hoisted_for_many_rows": Shape(30, 7, 40, 160),
 }
 
-# Layers, directions and biases; the shapes take them in turn.
+# Layers, directions and biases; shapes cycle through them.
 STRUCTURES = [
     dict(num_layers=1),
     dict(num_layers=2, bidirectional=True),

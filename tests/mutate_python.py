@@ -1,20 +1,20 @@
 """Mutants of the Python sources drawn at random: the tests of a file must notice each that changes anything.
 
-    python tests/mutate_python.py [count [seed]] [--seconds S] [--files PART]
+    python tests/mutate_python.py [count [seed]] [--seconds S] [--files PATTERN]
 
 A mutant is one comparison, operator, number, condition, pair of arguments or statement of lstm_fast/ or
-lstm_fast/train/ changed, never of an error message or an annotation. It runs against the tests of its file alone
-(TESTS), which stop at the first failure; a hang counts as one. Survivors are printed with their line and change, to be
-judged by a person: equivalent (EQUIVALENT lists those that were, with the reason), or worth a test.
+lstm_fast/train/ changed, never of an error message or an annotation. Of the tests of its file (TESTS), those that run
+its line are started, cheapest first, and stop at the first failure; a hang counts as one. Survivors are printed with
+their line and change, to be judged by a person: equivalent (EQUIVALENT lists those that were, with the reason), or
+worth a test.
 """
 
 import argparse
 import ast
 import copy
-import os
+import fnmatch
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +22,14 @@ from collections import Counter
 from pathlib import Path
 
 from checkout import ROOT, copy_source
+from mutate_suite import FAILED, Suite
 
-PATIENCE = 300  # seconds for the tests of a mutant; those that pass take less
 # Files and the tests that are about them, cheapest first.
 TESTS = {
     "_arguments": "arguments arguments_constructors modules",
     "_fingerprint": "fingerprint",
     "_files": "files files_reading",
-    "_formats": "quantized quantized_refused quantized_files",
+    "_formats": "quantized quantized_errors quantized_files",
     "_functional": "functional",
     "_inference": "modules lengths forward",
     "_layout": "lengths modules resets torch_modules",
@@ -50,7 +50,7 @@ TESTS = {
     "_weight_sources": "weights_sources",
     "comparison": "comparison",
     "functional": "functional",
-    "quantized": "quantized quantized_files quantized_refused",
+    "quantized": "quantized quantized_files quantized_errors",
     "streaming": "streaming streaming_safety resets",
     "weights": "weights_files weights_sources files_digest",
     "train/batches": "train_fit train_model train_iterables train_checkpoint",
@@ -81,7 +81,7 @@ OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-# (file, line, what is there instead): why it cannot be noticed.
+# (file, line, replacement): why it cannot be detected.
 EQUIVALENT = {
     ("train/trainer", 190, "time.monotonic() - self._saved >= SAVE_SECONDS"): "a clock that shows the exact second",
     ("train/trainer", 162, "n is None and n_steps is None"): "a source knows both or neither",
@@ -162,30 +162,35 @@ def places(tree):
                     stack.append(node)
 
 
+def lines_of(tree, node):
+    """Lines of the innermost statement that holds the node; None if it is run by the import."""
+    inside = [one for one in ast.walk(tree) if node in ast.walk(one)]
+    if not any(node in ast.walk(part) for one in inside for part in bodies(one)):
+        return None
+    statement = [one for one in inside if isinstance(one, ast.stmt)][-1]
+    last = statement.body[0].lineno - 1 if isinstance(getattr(statement, "body", None), list) else statement.end_lineno
+    return range(statement.lineno, max(last, statement.lineno) + 1)
+
+
+def bodies(node):
+    """What a call of the function runs."""
+    if isinstance(node, ast.Lambda):
+        return [node.body]
+    return node.body if isinstance(node, ast.FunctionDef) else []
+
+
 def mutate(source, rng):
-    """(line number, before, after, source of the mutant)"""
+    """(line number, lines of its statement, before, after, source of the mutant)"""
     tree = ast.parse(source)
     parent, field, index, node, how = rng.choice(list(places(tree)))
+    lines = lines_of(tree, node)
     new = ast.copy_location(change(node, how, rng), node)
     if index is None:
         setattr(parent, field, new)
     else:
         getattr(parent, field)[index] = new
     first = [ast.unparse(one).splitlines()[0] for one in (node, new)]
-    return node.lineno, *first, ast.unparse(ast.fix_missing_locations(tree))
-
-
-def run(folder, names):
-    """The status of pytest on these tests of the folder, and what failed first; None: the time is over."""
-    tests = [f"tests/test_{name}.py" for name in names.split()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
-    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "passive"}
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return None, "time over"
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode, failed[0].split(" - ")[0] if failed else done.stdout[-300:]
+    return node.lineno, lines, *first, ast.unparse(ast.fix_missing_locations(tree))
 
 
 def main():
@@ -193,46 +198,38 @@ def main():
     parser.add_argument("count", nargs="?", type=int, default=60)
     parser.add_argument("seed", nargs="?", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--files", default="", help="only files whose name contains this")
+    parser.add_argument("--files", default="*", help="only these: a pattern of names in TESTS, such as train/*")
     a = parser.parse_args()
     rng, verdicts, begin = random.Random(a.seed), Counter(), time.monotonic()
-    files = [name for name in TESTS if a.files in name]
+    files = fnmatch.filter(TESTS, a.files)
     sizes = [(ROOT / f"lstm_fast/{name}.py").stat().st_size for name in files]
-    sound = {}
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_source(tree)
         for extension in (ROOT / "lstm_fast").glob("_core.*"):
             shutil.copy(extension, tree / "lstm_fast")
+        suite = Suite(tree, [tree / f"lstm_fast/{name}.py" for name in TESTS])
         for _ in range(a.count):
             name = rng.choices(files, sizes)[0]
             path = tree / f"lstm_fast/{name}.py"
             before = path.read_text()
-            line, old, new, source = mutate(before, rng)
+            line, lines, old, new, source = mutate(before, rng)
             if time.monotonic() - begin > a.seconds:
                 break
-            tests = TESTS[name]
+            tests = TESTS[name].split()
+            suite.record(tests)
             try:
-                path.write_text(source)
-                status, what = run(tree, tests)
+                suite.write(path, source)
+                result, what = suite.judge(suite.running(tests, path, lines))
             finally:
-                path.write_text(before)
-            verdict = "SURVIVED" if status == 0 else "killed"
+                suite.write(path, before)
+            verdict = "killed" if result == FAILED else "SURVIVED"
             if verdict == "SURVIVED" and (name, line, new) in EQUIVALENT:
                 verdict = "equivalent"
-            if verdict == "killed" and status not in (1, 2, None) and status > 0:
-                raise SystemExit(f"pytest: {status}: {what}")
-            if verdict == "killed" and tests not in sound:  # that the tests are green without it
-                sound[tests] = run(tree, tests)
-            if verdict == "killed" and sound[tests][0] != 0:
-                verdict, what = "TESTS RED", sound[tests][1]
             verdicts[verdict] += 1
-            print(
-                f"{name}.py:{line}: {verdict} {what if status else ''}\n    - {old}\n    + {new}",
-                flush=True,
-            )
-    print(dict(verdicts), f"seed {a.seed}, {time.monotonic() - begin:.0f} s")
-    return int(verdicts["SURVIVED"] + verdicts["TESTS RED"] > 0)
+            print(f"{name}.py:{line}: {verdict} {what}\n    - {old}\n    + {new}", flush=True)
+    print(dict(verdicts), f"{sum(verdicts.values())} drawn, seed {a.seed}, {time.monotonic() - begin:.0f} s")
+    return int(verdicts["SURVIVED"] > 0)
 
 
 if __name__ == "__main__":

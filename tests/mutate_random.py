@@ -63,7 +63,7 @@ DROPPED = re.compile(
 
 SPEED = "a choice between two ways to the same bits"
 LARGER = "a workspace or an operand with room to spare, rewritten before it is read"
-# (file, line after): why it cannot be seen.
+# (file, line after the change): why it cannot be detected.
 EQUIVALENT = {
     ("csrc/kernels/formats/operand.h", "for (int64_t unit = 0; unit <= H; unit += VL)"): LARGER,
     (

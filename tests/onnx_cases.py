@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-onnxruntime.set_default_logger_severity(3)  # ONNX Runtime warns of the optional inputs of save
+onnxruntime.set_default_logger_severity(3)  # ONNX Runtime warns about the optional inputs that save writes
 
 OPTIONS = ("peepholes", "clip", "input_forget", "activations", "lengths", "initial_h", "initial_c", "bias")
 DIRECTIONS = ("forward", "reverse", "bidirectional")
@@ -64,7 +64,7 @@ def make_model(nodes, inputs, outputs, initializers=(), opset=22, functions=(), 
         initializers = [
             numpy_helper.from_array(np.array(array, order="C"), name) for name, array in initializers.items()
         ]
-    # Checkers want a rank. Y has 4 axes and the states 3.
+    # The checker requires a rank. Y has 4 axes and the states 3.
     ranks = {"Y": 4, "Y_h": 3, "Y_c": 3}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * ranks.get(name, 3)) for name in outputs]
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
@@ -126,7 +126,7 @@ class Case:
         return f"Case({self.seed}, {sorted(self.options)}, {self.direction!r}) with T, B, I, H = {sizes}"
 
     def node(self, name="", inputs=INPUTS, **attributes):
-        """With those of the inputs that the case has."""
+        """The node, with the inputs of the case."""
         have = {*self.weights, *self.feeds}
         kept = [given if place in have else "" for place, given in zip(INPUTS, inputs)]
         return helper.make_node("LSTM", kept, OUTPUTS, name=name, **self.attributes | attributes)
@@ -146,7 +146,7 @@ class Case:
         return y.swapaxes(1, 2).reshape(self.T, self.B, -1), y_h, y_c
 
     def call(self, lstm, with_states=True):
-        """The same of a module loaded from it."""
+        """The same results from a module loaded from it."""
         zero = np.zeros((self.D, self.B, self.H), self.dtype)
         names = ("initial_h", "initial_c")
         state = (

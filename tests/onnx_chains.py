@@ -7,7 +7,7 @@ from onnx_models import constant, tensor
 
 
 def chains(w):
-    """By name: nodes that make "W" of initializers, and these, for the array w (D, 4H, I)."""
+    """By name: nodes that compute "W" from initializers, and the initializers, for the array w (D, 4H, I)."""
     D, G, I = w.shape
     node = helper.make_node
     yield "Identity", [node("Identity", ["w"], ["a"]), node("Identity", ["a"], ["W"])], {"w": w}, 22

@@ -25,7 +25,7 @@ def graph(nodes, outputs, inputs=(), initializers=(), dtype=TensorProto.FLOAT):
 
 
 def body_models(case):
-    """By name: a model whose LSTM stands in a body, its weights partly outside, and what to feed beside X."""
+    """By name: a model whose LSTM is inside a body, some of its weights outside, and the feeds other than X."""
     W, R, B = (tensor(case.weights[name], name) for name in "WRB")
     x = value_info("X", case.feeds["X"])
     y = helper.make_node("Identity", ["Y"], ["out"])

@@ -1,6 +1,6 @@
 """LSTM and RNN modules with any set of options: random modules and arguments, and the reference's results for them.
 
-The options are the features of reference_cases.py as far as modules have them: layer_norm stands for norm_ih, norm_hh,
+The options are the features of reference_cases.py as far as modules have them: layer_norm means norm_ih, norm_hh,
 norm_c and norm_c_bias. "index_input" is a further option: x then holds symbols.
 """
 

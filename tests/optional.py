@@ -3,8 +3,8 @@
 The light suite (`.[test]`) has no deep-learning framework; `.[test-all]` has everything. With LSTM_FAST_TEST_ALL=1, as
 in .ci/run, a missing package is an error, so that nothing is skipped unnoticed.
 
-Modules of tests/ that import a missing package at their top are skipped as a whole, without further words. What is
-used in fewer places is declared there: `needs(...)` is a mark, `require(...)` imports.
+Modules of tests/ that import a missing package at their top are skipped as a whole. Packages used by single tests are
+declared there: `needs(...)` is a mark, `require(...)` imports.
 """
 
 import ast

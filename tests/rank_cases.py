@@ -8,11 +8,11 @@ import numpy as np
 from lstm_fast.train import Adam, fit
 from training_cases import model, sums
 
-TIMEOUT = 20  # seconds after which a rank that waits for others gives up
+TIMEOUT = 20  # seconds that a rank waits for the others
 
 
 class ThreadComm:
-    """What mpi4py's communicators do, among threads. Counts the calls by name."""
+    """A communicator among threads with mpi4py's interface. Counts the calls by name."""
 
     def __init__(self, rank, shared):
         self.rank, self.shared, self.calls = rank, shared, []
@@ -24,7 +24,7 @@ class ThreadComm:
         return len(self.shared.slots)
 
     def _swap(self, name, value):
-        """What each rank contributed; all must have called the same."""
+        """Return each rank's contribution; all ranks must have called the same method."""
         self.calls.append(name)
         self.shared.slots[self.rank] = (name, value)
         self.shared.barrier.wait(TIMEOUT)
@@ -49,12 +49,12 @@ class ThreadComm:
 
 
 def shared_by(size=1):
-    """What `size` ranks share."""
+    """The state shared by `size` ranks."""
     return SimpleNamespace(slots=[None] * size, barrier=threading.Barrier(size))
 
 
 def on_ranks(size, function):
-    """Call function(comm) on each of `size` ranks; what it returned or raised on each."""
+    """Call function(comm) on each of `size` ranks; return its result or exception on each."""
     shared = shared_by(size)
     results = [None] * size
 

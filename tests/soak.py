@@ -1,12 +1,11 @@
-"""Random walks over the interface: models of vectors or symbols are made, called, trained, saved, loaded, streamed,
-quantised, fitted with truncation and burn-in, and put into fleets.
+"""Random walks over the API: models of vectors or symbols are created, called, trained, saved, loaded, streamed,
+quantized, fitted with truncation and burn-in, and combined into fleets.
 
     python tests/soak.py [--seconds S] [--seed N]
 
-A walk holds a few models and takes random steps with them, on several threads at once. What must hold after each step
-is checked: results of the same call are the same bits, whatever ran in between; wrong calls are TypeErrors or
-ValueErrors and change nothing; no more file descriptors or threads. The memory of the second half may not grow by more
-than 8 MiB over that of the first.
+A walk keeps a few models and takes random steps with them, on several concurrent threads. Each step checks invariants:
+the same call gives the same bits, whatever ran in between; invalid calls raise and change nothing; the numbers of
+file descriptors and threads do not grow. The memory of the second half may exceed that of the first by at most 8 MiB.
 """
 
 import argparse
@@ -35,7 +34,7 @@ THREADS = 2
 
 
 def memory():
-    """Bytes that are resident."""
+    """Resident memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -89,16 +88,16 @@ class Walk:
         if loaded.dtype == one["module"].dtype:
             assert self.call(loaded, one["a"]) == one["want"]
 
-    def quantise(self, one):
+    def quantize(self, one):
         module, a = one["module"], one["a"]
         if isinstance(module, lf.LSTM) and module.dtype == np.float32:
             format = str(self.rng.choice(("float16", "bfloat16", "bfloat16_amx", "int8")))
             try:
-                quantised = module.quantized(format)
+                quantized = module.quantized(format)
             except ValueError:
                 return
             try:
-                assert self.call(quantised, a) == self.call(quantised, a, num_threads=2)
+                assert self.call(quantized, a) == self.call(quantized, a, num_threads=2)
             except ValueError:
                 assert format == "int8" and a["h_0"] is not None  # an h_0 beyond 1
 
@@ -111,7 +110,7 @@ class Walk:
             assert not steps or np.stack(steps).tobytes() == output.tobytes()
 
     def fit(self, one):
-        """The same training with other numbers of threads."""
+        """Train with different numbers of threads; the results must be the same."""
         module, x, rng = one["module"], one["a"]["x"], self.rng
         T, B = x.shape[:2]
         if not (isinstance(module, lf.LSTM) and T and B):
@@ -131,7 +130,7 @@ class Walk:
         assert results[0] == results[1], results
 
     def fleet(self, one):
-        """A fleet of the model and another: its results."""
+        """The results of a fleet of the model and another one."""
         module, a = one["module"], one["a"]
         if not isinstance(module, lf.LSTM) or module.index_input:
             return
@@ -157,7 +156,7 @@ class Walk:
     def step(self):
         if not self.held or self.rng.random() < 0.1:
             return self.new()
-        name = str(self.rng.choice(("again", "train", "save", "quantise", "stream", "fit", "fleet", "wrong")))
+        name = str(self.rng.choice(("again", "train", "save", "quantize", "stream", "fit", "fleet", "wrong")))
         self.steps[name] += 1
         getattr(self, name)(self.held[self.rng.integers(len(self.held))])
 
@@ -181,7 +180,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         highest, n_files = [0, 0], []
         rounds = 20
-        for k in range(rounds):  # memory and descriptors are looked at between rounds of walks
+        for k in range(rounds):  # memory and descriptors are checked between rounds of walks
             walks = [Walk(a.seed + THREADS * k + j, Path(folder)) for j in range(THREADS)]
             until = begin + a.seconds * (k + 1) / rounds
             threads = [threading.Thread(target=walk.run, args=(until, failures)) for walk in walks]

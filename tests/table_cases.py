@@ -27,7 +27,7 @@ def long(n=T, **columns):
 
 
 def panel():
-    """Two series in one long frame, their rows mixed."""
+    """Two series in one long frame, with shuffled rows."""
     frame = pd.concat([long(unique_id="a", p=PRICE[:T]), long(unique_id="b", p=RAIN[:T]).assign(y=-VALUES[:T])])
     return frame.sample(frac=1, random_state=0)
 
@@ -37,7 +37,7 @@ def future(**columns):
 
 
 def native(frame, library):
-    """A pandas frame in another library."""
+    """A pandas frame converted to another library."""
     if library == "pandas":
         return frame
     columns = {name: frame[name].to_numpy() for name in frame.columns}

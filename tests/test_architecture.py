@@ -16,7 +16,7 @@ FOLDERS = {
     "lstm_fast": ROOT,
     **{f"lstm_fast.{name}": ROOT / name for name in ("train", "sklearn", "onnx", "keras", "explain", "dask")},
 }
-# Imported when called, because the importing class is made of it, or each makes the other.
+# Lazy imports: the importing class is built from it, or each creates the other.
 LATER = {("lstm_fast.train", "predictor", "streaming"), ("lstm_fast", "quantized", "modules")}
 
 
@@ -35,7 +35,7 @@ def entries(folder):
 
 
 def modules(folder):
-    """Modules and subpackages that are in a folder, and their files."""
+    """Modules and subpackages in a folder, and their files."""
     files = {path.stem: [path] for path in folder.glob("*.py") if path.stem != "__init__"}
     return files | {path.parent.name: sorted(path.parent.glob("*.py")) for path in folder.glob("*/__init__.py")}
 
@@ -61,7 +61,7 @@ def imported(path, folder):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_map_names_every_module(name):
+def test_map_lists_every_module(name):
     folder = FOLDERS[name]
     in_map = [entry for entry in entries(folder) if not entry.startswith("csrc") and entry != "_core"]
     assert sorted(in_map) == sorted(modules(folder))
@@ -103,7 +103,7 @@ def test_packages_do_not_use_private_attributes_of_others(package):
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and node.attr in foreign:
                 owner = ast.unparse(node.value)
-                # what a class inherits it may use
+                # a class may use what it inherits
                 assert owner in ("self", "cls", "super()"), (
                     f"{path.relative_to(ROOT)}:{node.lineno} {owner}.{node.attr}"
                 )

@@ -43,12 +43,12 @@ def wrong_shapes(shape, free):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_wrong_shape_is_refused_with_the_expected_and_the_given_one(kind):
+def test_wrong_shape_raises_with_expected_and_given_shape(kind):
     module = make(kind, I, H, num_layers=2, bidirectional=True)
     a = arguments(module)
     for name, value in a.items():
         for shape in wrong_shapes(value.shape, free=(0, 1) if name == "x" else ()):
-            # Without a batch axis x is (T, I): another right shape.
+            # (T, I) is a valid shape too: an unbatched x.
             if shape == value.shape or (name == "x" and len(shape) == 2 and shape[-1] == I):
                 continue
             with pytest.raises(ValueError) as caught:
@@ -57,7 +57,7 @@ def test_wrong_shape_is_refused_with_the_expected_and_the_given_one(kind):
             assert message.startswith(f"{name} must have shape") and f"got {shape}" in message, (shape, message)
 
 
-def test_wrong_shape_is_refused_without_a_batch_axis():
+def test_wrong_shape_raises_without_batch_axis():
     lstm = make("lstm", I, H)
     a = {name: value[:, 0] for name, value in arguments(lstm).items()}
     for name in set(a) - {"x"}:
@@ -68,7 +68,7 @@ def test_wrong_shape_is_refused_without_a_batch_axis():
 
 
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
-def test_wrong_shape_of_an_argument_of_a_function_is_refused(mode):
+def test_functions_raise_on_wrong_shapes(mode):
     module = make("lstm" if mode == "lstm" else "tanh", I, H)
     a = arguments(module)
     weights = {name.removesuffix("_l0"): value for name, value in module.parameters().items()}
@@ -93,7 +93,7 @@ def test_wrong_shape_of_an_argument_of_a_function_is_refused(mode):
                     backward(tape, **{"d_output": None, name: np.ones(shape)})
 
 
-def test_lstm_cell_refuses_wrong_shapes():
+def test_lstm_cell_raises_on_wrong_shapes():
     cell = LSTMCell(I, H)
     for shape in ((), (I + 1,), (B, I + 1), (1, B, I)):
         with pytest.raises(ValueError, match=r"^x must have shape \(B, I\) or \(I,\)"):
@@ -116,17 +116,17 @@ def wrong_types(value):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_wrong_type_is_refused_by_name(kind):
+def test_wrong_type_raises(kind):
     module = make(kind, I, H, num_layers=2)
     a = arguments(module)
     for name, value in a.items():
         for wrong in wrong_types(value):
-            if wrong is not None or name == "x":  # elsewhere None stands for zero
+            if wrong is not None or name == "x":  # elsewhere None means zero
                 with pytest.raises((TypeError, ValueError), match=f"^{name} must .*got"):
                     call(module, a | {name: wrong})
 
 
-def test_wrong_type_of_a_weight_is_refused_by_name():
+def test_wrong_weight_type_raises():
     lstm = make("lstm", I, H)
     given = {"x": arguments(lstm)["x"], "h_0": None, "c_0": None}
     given |= {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
@@ -151,7 +151,7 @@ def test_state_of_an_lstm_must_be_a_pair():
         make("tanh", I, H)(x, (h, h, h))
 
 
-def test_an_argument_that_refuses_to_be_an_array_is_named():
+def test_failing_array_conversion_names_the_argument():
     with pytest.raises(TypeError, match=r"x must be an array of numbers, got Uncooperative \(no\)"):
         make("lstm", I, H)(Uncooperative())
 

@@ -24,7 +24,7 @@ def test_sizes_must_be_positive_integers(name):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
 
 
-def test_the_largest_size_is_one():
+def test_the_largest_size_is_accepted():
     for most in (_arguments.LARGEST_SIZE, 10_000, 1):
         assert _arguments.positive_integer("size", most, most) == most
         with pytest.raises(ValueError, match=f"^size must be at most {most}, got {most + 1}"):
@@ -46,13 +46,13 @@ def test_the_largest_size_is_one():
         ("seed", (-1, "seed", 1.5), ""),
     ],
 )
-def test_option_is_checked_by_name(name, wrong_values, message):
+def test_invalid_option_raises(name, wrong_values, message):
     for wrong in wrong_values:
         with pytest.raises((ValueError, TypeError), match=f"{name} {message}" if message else name):
             LSTM(I, H, 2, **{name: wrong})
 
 
-def test_options_of_calls_and_of_the_plain_rnn_are_checked():
+def test_invalid_call_and_rnn_options_raise():
     for wrong in ("sigmoid", None, "TANH", np.tanh):
         with pytest.raises((ValueError, TypeError), match="^nonlinearity must be tanh, relu or identity, got"):
             RNN(I, H, nonlinearity=wrong)
@@ -94,7 +94,7 @@ def test_number_of_threads_must_be_a_positive_integer():
 
 
 def assert_fails_cleanly(code):
-    """Runs code, with at most 3 GB, that must end in MemoryError or ValueError and leave the library usable."""
+    """Run code with at most 3 GB: it must raise MemoryError or ValueError and leave the library usable."""
     script = textwrap.dedent("""
         import resource, numpy as np, lstm_fast as lf
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
@@ -137,5 +137,5 @@ def assert_fails_cleanly(code):
     ],
     ids=lambda code: code.replace("np.broadcast_to(np.float32(0), ", ""),
 )
-def test_sizes_beyond_memory_give_an_error(code):
+def test_sizes_beyond_memory_raise(code):
     assert_fails_cleanly(code)

@@ -1,4 +1,4 @@
-"""Masked and ragged arrays are refused by name in every argument: NumPy would drop the mask without a word."""
+"""Masked and ragged arrays raise in every argument, because NumPy would silently drop the mask."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def lstm(seed=0):
 
 
 def calls():
-    """(name of the argument, a good value, a call with it)."""
+    """Yield (name of the argument, a valid value, a call with it)."""
     network, fleet = lstm(), lf.Fleet([lstm(k) for k in range(K)])
     last, steps = (lf.train.SequenceModel(network, 1, readout, seed=0) for readout in ("last", "all"))
     stream, streams = network.stream(B), fleet.stream(B)
@@ -35,7 +35,7 @@ def calls():
 
 
 @pytest.mark.parametrize("name, good, call", [pytest.param(*one, id=f"{k}-{one[0]}") for k, one in enumerate(calls())])
-def test_masked_and_ragged_arrays_are_refused_by_name(name, good, call):
+def test_masked_and_ragged_arrays_raise(name, good, call):
     masked = np.ma.masked_array(good, mask=np.arange(good.size).reshape(good.shape) == 1)
     for wrong in (masked, np.ma.masked_array(good), list(masked) if good.ndim > 1 else masked):
         with pytest.raises(TypeError, match=f"^{name} must be a plain array, got a masked array"):
@@ -45,14 +45,14 @@ def test_masked_and_ragged_arrays_are_refused_by_name(name, good, call):
     call(good)
 
 
-def test_masked_weights_are_refused_by_name():
+def test_masked_weights_raise():
     state = lstm().state_dict()
     state["weight_hh_l0"] = np.ma.masked_array(state["weight_hh_l0"], mask=True)
     with pytest.raises(TypeError, match="weight_hh_l0 must be a plain array, got a masked array"):
         lf.weights.load(state)
 
 
-def test_forecasters_refuse_masked_and_empty_series():
+def test_forecasters_raise_on_masked_and_empty_series():
     require("sklearn")
     from lstm_fast.sklearn import LSTMForecaster
 

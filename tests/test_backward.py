@@ -185,7 +185,7 @@ def test_tape_can_be_used_twice_and_is_independent_of_arrays_that_the_caller_ove
         for name in gradients:
             assert_same_bits(gradients[name], want["d_" + name], name)
         for array in (gradients.d_x, gradients.d_h_0, gradients.flat):
-            array[...] = np.nan  # the arrays belong to the caller
+            array[...] = np.nan  # the caller may overwrite its arrays
 
     again()
     for name in ("output", "h_n", "c_n"):

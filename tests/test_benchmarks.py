@@ -1,4 +1,4 @@
-"""benchmarks/compare.py: its shapes, bars, verdict.verdicts and tables. Never how long anything takes."""
+"""benchmarks/compare.py: its shapes, bars, verdicts and tables. No timings are asserted."""
 
 import json
 import sys
@@ -92,14 +92,14 @@ def test_shapes_of_a_format_are_timed_beside_float32_and_peers_in_the_same_forma
             assert peers and all(entrant.format == format.partition("-")[0] for entrant in peers)
 
 
-def test_no_two_shapes_are_the_same():
+def test_shapes_are_unique():
     def key(case):
         return case._replace(reason="", peers=None)
 
     assert len({key(case) for case in shapes.cases()}) == len(shapes.cases())
 
 
-def test_layers_count():
+def test_flops_and_weight_bytes_count_layers():
     one = comparison_case.Case("stack", "step", 1, 1, 8, 16, "")
     two = one._replace(layers=2)
     assert comparison_case.flops(two) - comparison_case.flops(one) == 8 * 16 * 32
@@ -121,13 +121,13 @@ def test_every_bar_applies_to_a_shape():
             ), bar
 
 
-def test_no_shape_has_two_bars_of_a_kind():
+def test_bars_are_unique_per_shape():
     for case in shapes.cases():
         names = [what for what, *_ in bars.bars_of(as_row(case))]
         assert len(set(names)) == len(names), case
 
 
-def test_bars_of_the_formats():
+def test_format_bars():
     assert [required("int8", H=H)["peers"] for H in (64, 128, 256, 512, 1024)] == [2.5, 2, 1.5, 1.5, 1.5]
     assert [required("bfloat16", "step", 1, H=H)["peers"] for H in (64, 128, 256)] == [2.5, 2, 1.5]
     assert "own" not in required("int8", H=128) and required("int8", H=256)["own"] == 2.5
@@ -142,7 +142,7 @@ def test_bars_of_the_formats():
     assert required("bfloat16-training", "training", B=1, H=256) == {"gradients": 0.01}
 
 
-def test_bars_of_float32_and_of_two_threads():
+def test_float32_and_two_thread_bars():
     assert required("deepbench", B=4, H=2048) == {"ahead": 1.05}
     assert required("sequence") == {"ahead": 1.05, "limit": 0.79}
     assert required("stack", "step", 1, H=128, layers=2) == {"tail": 1.3, "ahead": 1.05}
@@ -164,7 +164,7 @@ def test_bars_of_float32_and_of_two_threads():
         (1.0, ZEN3, ">=1.25x met; >=2.50x baseline met (2.60)"),
     ],
 )
-def test_a_bar_says_which_instruction_it_needs(seconds, facts, text):
+def test_bars_name_required_instructions(seconds, facts, text):
     measured = row("int8", "int8", shape=(50, 32, 128, 128), own=2.6, peers={"torch": 1.3}, seconds=seconds)
     assert "; ".join(map(table.bar_text, verdict.verdicts(measured, facts))) == text
 
@@ -188,7 +188,7 @@ def test_equal_to_the_best_peer_passes_at_the_hardware_limit(ratio, share, text)
     assert [verdict.text for verdict in verdict.verdicts(measured, ZEN5)] == ["not measured"]
 
 
-def test_bars_of_errors_tails_and_gradients():
+def test_error_tail_and_gradient_bars():
     result = {"seconds": 4e-6, "rounds": [4e-6] * 3, "error": 8e-3}
     measured = row("int8", "int8", own=1e-5, peers={"onnxruntime": result}, seconds=1e-6, error=3.9e-3)
     assert [table.bar_text(v) for v in verdict.verdicts(measured, ZEN5)][-1] == "<=0.50x error of ORT met (0.49)"
@@ -199,7 +199,7 @@ def test_bars_of_errors_tails_and_gradients():
     assert texts == ["<=3.50 us met (3.00)", "<=1.30x median in p99 missed (1.50)"]
 
 
-def test_line_of_a_format():
+def test_format_row():
     peers = {
         "torch": {"problem": "not available: no int8"},
         "onnxruntime": {"seconds": 421e-6, "rounds": [421e-6] * 3, "error": 9.04e-3},
@@ -212,7 +212,7 @@ def test_line_of_a_format():
     )
 
 
-def test_line_of_a_stack_has_the_99th_percentile():
+def test_stack_row_has_99th_percentile():
     peers = {"torch": {"seconds": 60e-6, "rounds": [60e-6] * 3, "p99": 90e-6}}
     measured = row("stack", kind="step", shape=(1, 1, 128, 128), layers=2, peers=peers, seconds=9.8e-6, p99=12.6e-6)
     words = "float32 1 1 128 2x128 9.80 us/12.6 us 60.0 us/90.0 us torch 6.12x - "
@@ -220,7 +220,7 @@ def test_line_of_a_stack_has_the_99th_percentile():
     assert " ".join(table.line(measured, ["torch"], ZEN5).split()) == words
 
 
-def test_heading_and_lines_have_the_same_columns():
+def test_header_and_rows_have_the_same_columns():
     for regime in shapes.REGIMES:
         last = list(table.heading(regime, PEERS))[-1].removesuffix("  bars")
         measured = row(regime, "int8" if regime == "int8" else "float32", own=1.0, peers={"torch": 2.0}, seconds=1.0)
@@ -269,7 +269,7 @@ def test_joined_partial_results_equal_a_single_run():
         joined.join([whole, other])
 
 
-def test_agreement_of_runs():
+def test_agreement_lists_rows_that_differ():
     runs = [[row("odd", seconds=t), row("odd", shape=(9, 9, 9, 9), seconds=1.0)] for t in (1.0, 1.2, 1.1)]
     lines = list(agreement.lines([{"rows": rows} for rows in runs]))
     assert lines[0] == "3 runs, 2 rows in all of them; 1 differ by more than 10%"
@@ -277,7 +277,7 @@ def test_agreement_of_runs():
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("benchmarks/results/*.json")), ids=lambda path: path.stem)
-def test_committed_results_are_shown_with_the_bars_of_today(path):
+def test_committed_results_are_shown_with_current_bars(path):
     results = json.loads(path.read_text())
     lines = list(table.all_lines(results))
     assert len([text for text in lines if text.startswith(("forward", "step", "training", "block"))]) >= min(

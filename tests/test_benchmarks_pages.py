@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md from result files that have formats of fewer bits."""
+"""The tables of docs/performance.md from result files with low-precision formats."""
 
 import json
 import sys
@@ -50,7 +50,7 @@ def results():
     }
 
 
-def test_tables_of_the_formats(results):
+def test_format_tables(results):
     lines = list(markdown.format_sections(results))
     assert [text for text in lines if text.startswith("#")] == [
         "### bfloat16, inference",
@@ -67,7 +67,7 @@ def test_tables_of_the_formats(results):
     assert set(tables) == {9}
 
 
-def test_shapes_without_our_time_are_omitted(results):
+def test_shapes_not_timed_by_us_are_omitted(results):
     results["rows"][0]["times"]["lstm_fast bfloat16"] = {"problem": "not available: not in this version"}
     assert "### bfloat16, inference" not in list(markdown.format_sections(results))
 

@@ -1,4 +1,4 @@
-"""benchmarks/compare.py: the processes of the frameworks, and a run from the command line. Never how long it takes."""
+"""benchmarks/compare.py: the processes of the frameworks, and a run from the command line. No timings are asserted."""
 
 import json
 import subprocess

@@ -41,14 +41,14 @@ def test_gradients_are_close_to_those_in_float64(option):
     got = bfloat16_cases.expect(module, a, run, activate=reference.exact_activation)
     for name, want in expect(module, a, run).items():
         assert got[name].dtype == np.float32
-        # Units at a bound may be on its other side; norms of small rows multiply errors.
+        # Units near a bound may fall on its other side; norms of small rows amplify errors.
         limit = {"gate_clip": 0.1, "layer_norm": 0.1}.get(option, 0.01)
         assert not want.any() or norm_of_difference(got[name], want) < limit, name
 
 
 @pytest.fixture
 def float32_products(monkeypatch):
-    """The reference with the products of the float32 kernels in place of those in bfloat16; all else is the same."""
+    """The reference with bfloat16 products replaced by those of the float32 kernels; nothing else changes."""
 
     def product_of_gates(d, weight):
         order = np.arange(d.shape[1]).reshape(4, -1).T.ravel()  # unit by unit
@@ -73,14 +73,14 @@ def assert_bits_of_float32_kernels(options, T, B, I, H, seed=1, **structure):
 
 
 @pytest.mark.parametrize("option", light(list(OPTIONS), LIGHT))
-def test_all_but_the_products_has_the_bits_of_the_float32_kernels(float32_products, option):
+def test_everything_but_products_matches_float32_kernels_bitwise(float32_products, option):
     assert_bits_of_float32_kernels((*OPTIONS[option], "given_h_0"), 6, 4, 3, 9, num_layers=2, bidirectional=True)
 
 
 @pytest.mark.parametrize(
     "T, B, I, H", [(1, 1, 1, 1), (20, 40, 3, 5), (2, 600, 2, 3), (70, 8, 1, 16), (3, 2, 70, 33)], ids=str
 )
-def test_sums_over_rows_have_the_order_of_the_float32_kernels(float32_products, T, B, I, H):
+def test_row_sums_match_float32_kernel_order(float32_products, T, B, I, H):
     for options in ((), ("lengths", "layer_norm", "peepholes")):
         assert_bits_of_float32_kernels(options, T, B, I, H)
 
@@ -101,7 +101,7 @@ SPECS = [
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_slopes_have_the_bits_of_the_kernels(isa, spec):
+def test_derivatives_match_kernels_bitwise(isa, spec):
     assert {name for name, *_ in SPECS} == SLOPES.keys()
     y = _core.testing.activate(spec, np.linspace(-6, 6, 1001, dtype=np.float32))
     got, want = slope(spec, y), _core.testing.activate(spec, y, slope=True)
@@ -119,7 +119,7 @@ def test_an_empty_sequence_has_zero_gradients():
     assert (d.d_h_0 == 1).all()
 
 
-def test_wrong_gradient_is_refused():
+def test_wrong_gradient_raises():
     *_, tape = reference.lstm_tape_bfloat16(
         np.ones((2, 1, 1)), None, None, np.ones((4, 1)), np.ones((4, 1)), None, None
     )

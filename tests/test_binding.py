@@ -12,7 +12,7 @@ from scripts import run
 from tolerances import assert_same_bits
 
 
-def test_states_that_do_not_fit_are_refused():
+def test_mismatched_states_raise():
     lstm = LSTM(3, 5, seed=0)
     x, output, h = np.ones((4, 2, 3), np.float32), np.zeros((4, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     read_only = h.copy()
@@ -26,7 +26,7 @@ def test_states_that_do_not_fit_are_refused():
     lstm._version.weights.forward(x, read_only, None, output, h, h.copy(), None, 1)
 
 
-def test_the_core_refuses_gradients_that_do_not_fit():
+def test_mismatched_gradients_raise():
     lstm = LSTM(3, 5, seed=0)
     x, h, c = np.ones((4, 2, 3), np.float32), np.zeros((1, 2, 5), np.float32), np.zeros((1, 2, 5), np.float32)
     tape = lstm.forward(x)[2]
@@ -54,7 +54,7 @@ def test_the_core_refuses_gradients_that_do_not_fit():
         _core.Weights("lstm", np.float32, 3, 5, 1, 1, [rows[0][:-1]])
 
 
-# ---- whatever Python says --------------------------------------------------------------------------------------------
+# ---- attributes changed from Python ----------------------------------------------------------------------------------
 
 SIZES = """
 from lstm_fast import _core
@@ -65,12 +65,12 @@ lstm = lf.LSTM(I, H, L, bidirectional=True, seed=0)
 weights = lstm._version.weights
 x, output, h, c = f4(T, B, I), f4(T, B, D * H), f4(L * D, B, H), f4(L * D, B, H)
 want = lstm(x)[0]
-def refused(call, *kinds):
+def rejected(call, *kinds):
     try:
         call()
     except (kinds or (ValueError,)) as error:
         return str(error)
-    raise AssertionError("not refused")
+    raise AssertionError("not rejected")
 """
 
 
@@ -92,12 +92,12 @@ wrong = dict(
 )
 for name, values in wrong.items():
     for value in values:
-        refused(lambda: weights.forward(**(good | {name: value})), ValueError, TypeError)
+        rejected(lambda: weights.forward(**(good | {name: value})), ValueError, TypeError)
 flat = np.empty_like(lstm.flat_parameters)
 good = BackwardArrays(x, h, c, output, h, c, f4(T, B, I), h.copy(), c.copy(), flat, np.zeros((L * D, T, B)), np.zeros((L * D, T, B)))
 weights.backward(tape, good, 1)
 for value in (_core.Block(tape.nbytes - 1), None):
-    refused(lambda: weights.backward(value, good, 1), ValueError, TypeError)
+    rejected(lambda: weights.backward(value, good, 1), ValueError, TypeError)
 wrong = dict(
     x=[f4(T, B, I - 1), f4(T + 1, B, I), f4(T, B + 1, I), None],
     d_output=[f4(T, B, H), f4(T - 1, B, D * H)], d_x=[f4(T, B, I - 1), f4(T - 1, B, I)], h_0=[f4(1, B, H)], c_0=[f4(1, B, H)],
@@ -107,17 +107,17 @@ wrong = dict(
 )
 for name, values in wrong.items():
     for value in values:
-        refused(lambda: weights.backward(tape, good._replace(**{name: value}), 1), ValueError, TypeError)
+        rejected(lambda: weights.backward(tape, good._replace(**{name: value}), 1), ValueError, TypeError)
 for order in ((np.array([4, 3]), np.array([0, 1])), (np.array([5, 3, 1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, 1, 3])),
               (np.array([4, 3, -1]), np.arange(3)), (np.array([4, 3, 1]), np.array([0, -1, 2]))):
-    refused(lambda: weights.forward(x, h, c, output, h.copy(), c.copy(), None, 1, None, order))
+    rejected(lambda: weights.forward(x, h, c, output, h.copy(), c.copy(), None, 1, None, order))
 for T_, B_ in ((-1, 3), (3, -1)):
-    refused(lambda: weights.tape_bytes(T_, B_))
+    rejected(lambda: weights.tape_bytes(T_, B_))
 for layer, direction in ((2, 0), (0, 2), (-1, 0), (0, -1)):
-    refused(lambda: weights.look(tape, T, B, layer, direction))
-refused(lambda: weights.look(tape, T + 1, B, 0, 0))
+    rejected(lambda: weights.look(tape, T, B, layer, direction))
+rejected(lambda: weights.look(tape, T + 1, B, 0, 0))
 rnn = lf.RNN(I, H, seed=0)._version.weights
-refused(lambda: rnn.forward(x, None, None, f4(T, B, H), f4(1, B, H), None, None, 1, (0.0, 0.0, 0.0, 0.5, 1, False)))
+rejected(lambda: rnn.forward(x, None, None, f4(T, B, H), f4(1, B, H), None, None, 1, (0.0, 0.0, 0.0, 0.5, 1, False)))
 assert same(lstm(x)[0], want)
 """
     )
@@ -136,7 +136,7 @@ for sizes in (dict(I=I + 1), dict(I=0), dict(I=-5), dict(H=H + 1), dict(H=H - 1)
               dict(proj_size=H), dict(proj_size=-1), dict(peepholes=True), dict(layer_norm=True), dict(cell="tanh"),
               dict(flat=f4(10)), dict(flat=np.zeros_like(lstm.flat_parameters)), dict(arrays=[]), dict(arrays=[one]),
               dict(arrays=[one[:-1]] * 4), dict(arrays=[(*one[:4], f4(3, H), *one[5:])] + list(weights.arrays[1:]))):
-    refused(lambda: make(**sizes), ValueError, MemoryError)
+    rejected(lambda: make(**sizes), ValueError, MemoryError)
 for k, of in enumerate(weights.arrays):
     for j, array in enumerate(of):
         for wrong in (f4(1), None) if array is not None else (f4(H),):
@@ -144,30 +144,30 @@ for k, of in enumerate(weights.arrays):
                 continue  # biases may be None
             arrays = [list(of) for of in weights.arrays]
             arrays[k][j] = wrong
-            refused(lambda: make(arrays))
+            rejected(lambda: make(arrays))
 plain = lf.RNN(I, H, seed=0)._version.weights.arrays
 make(plain, L=1, D=1, cell="tanh")
 for options in (dict(peepholes=True), dict(cell_clip=1.0), dict(activation=("relu", 0, 0)), dict(coupled_gates=True), dict(proj_size=2)):
-    refused(lambda: make(plain, L=1, D=1, cell="tanh", **options))
+    rejected(lambda: make(plain, L=1, D=1, cell="tanh", **options))
 """
     )
 
 
-def test_objects_that_were_not_initialized_are_refused():
+def test_uninitialized_objects_raise():
     run(
         SIZES
         + """
 for kind in (_core.Weights, _core.Block, _core.Live):
-    refused(lambda: kind.__new__(kind), TypeError)
+    rejected(lambda: kind.__new__(kind), TypeError)
 for n, memory in ((-1, None), (2**62 + 1, None), (2**60, None), (10, np.zeros(9, np.uint8)), (10, np.zeros(80)), (10, bytearray(80)),
                   (10, np.zeros(160, np.uint8)[::2]), (10, np.frombuffer(bytes(80), np.uint8))):
-    refused(lambda: _core.Block(n, memory), ValueError, TypeError, MemoryError)
+    rejected(lambda: _core.Block(n, memory), ValueError, TypeError, MemoryError)
 block = _core.Block(10)
 before = block.data.ctypes.data
-refused(lambda: block.__init__(10**12), TypeError) if type(block).__init__ is not object.__init__ else None
+rejected(lambda: block.__init__(10**12), TypeError) if type(block).__init__ is not object.__init__ else None
 assert block.nbytes == 10 and block.data.ctypes.data == before
-refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), -5))
-refused(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError, MemoryError)
+rejected(lambda: _core.sort_lengths(np.zeros(3, np.int64), -5))
+rejected(lambda: _core.sort_lengths(np.zeros(3, np.int64), 2**63 - 1), ValueError, MemoryError)
 """
     )
 
@@ -190,14 +190,14 @@ calls = (lambda o: o(ones(2, 2, 3)), lambda o: o(ones(2, 2, 8)), lambda o: o(one
 attributes = [dict(input_size=3), dict(hidden_size=1), dict(hidden_size=64), dict(bidirectional=True), dict(num_layers=3), dict(proj_size=3),
               dict(batch_first=True), dict(dtype=np.dtype(np.float64)), dict(_is_cell=True)]
 attributes += [{"_" + name: value} for of in attributes for name, value in of.items()]
-n_refused = 0
+n_rejected = 0
 for of in attributes:
     for call in calls:
         try:
             call(lie(**of))
-        except Exception:  # an error is an error; what must not be is a crash
-            n_refused += 1
-assert n_refused
+        except Exception:  # any error is acceptable, a crash is not
+            n_rejected += 1
+assert n_rejected
 two = lf.LSTM(8, 8, 2, seed=0)
 assert _core.infer(two._version.weights, ones(2, 8), (ones(2, 8), ones(2, 8)), None, False, lambda: 1, True) is None
 """
@@ -208,12 +208,12 @@ def test_training_functions_check_every_shape():
     run(
         SIZES
         + """
-refused(lambda: _core.linear(f4(3, 4), None, f4(2, 5), 1))
-refused(lambda: _core.linear(f4(3, 4), f4(2), f4(2, 4), 1))
-refused(lambda: _core.linear(f4(3, 4), None, np.zeros((2, 4)), 1))
-refused(lambda: _core.linear(f4(12), None, f4(2, 4), 1))
-refused(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), f4(2, 2), 1))
-refused(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), None, 1), ValueError, TypeError)
+rejected(lambda: _core.linear(f4(3, 4), None, f4(2, 5), 1))
+rejected(lambda: _core.linear(f4(3, 4), f4(2), f4(2, 4), 1))
+rejected(lambda: _core.linear(f4(3, 4), None, np.zeros((2, 4)), 1))
+rejected(lambda: _core.linear(f4(12), None, f4(2, 4), 1))
+rejected(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), f4(2, 2), 1))
+rejected(lambda: _core.linear_backward(f4(3, 4), f4(2, 4), None, 1), ValueError, TypeError)
 class Liar(np.ndarray):
     shape, size = (100, 100), 10**6
 liar = f4(4, 4).view(Liar)
@@ -227,7 +227,7 @@ step = lambda p, g, first, second: _core.optimize(UpdateRule(0.0, 0.9, 0.9, 1e-8
 step(f4(4), f4(4), f4(4), f4(4))
 for arrays in ((f4(4), f4(3), None, None), (f4(4), None, None, None), (f4(4), f4(4), f4(3), None), (f4(4), f4(4), f4(4), f4(3)),
                (f4(4), f4(4), None, f4(4)), (f4(4), np.zeros(4), None, None), (f4(8)[::2], f4(4), None, None)):
-    refused(lambda: step(*arrays))
+    rejected(lambda: step(*arrays))
 """
     )
 

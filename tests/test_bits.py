@@ -42,7 +42,7 @@ def split(request):
     ],
     ids=str,
 )
-def test_threads_change_no_bit(some_isa, split, T, B, H, structure, dtype):
+def test_bits_do_not_depend_on_threads(some_isa, split, T, B, H, structure, dtype):
     def run(n, seed=5):  # a new module with the same seed draws the same dropout
         module = make("lstm", 16, H, dtype=dtype, seed=seed, **structure)
         return module, *train(module, a, training=True, num_threads=n)
@@ -56,7 +56,7 @@ def test_threads_change_no_bit(some_isa, split, T, B, H, structure, dtype):
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
-def test_threads_change_no_bit_of_a_plain_rnn(some_isa, split, kind):
+def test_rnn_bits_do_not_depend_on_threads(some_isa, split, kind):
     rnn = make(kind, 16, 80, num_layers=2, bidirectional=True, dtype=np.float32)
     a = draw(np.random.default_rng(80), rnn, 40, 7)
     want, _ = train(rnn, a, num_threads=1)
@@ -65,7 +65,7 @@ def test_threads_change_no_bit_of_a_plain_rnn(some_isa, split, kind):
 
 
 @pytest.mark.parametrize("structure", [dict(), dict(bidirectional=True)], ids=str)
-def test_racing_threads_change_no_bit(some_isa, split, structure):
+def test_bits_do_not_depend_on_racing_threads(some_isa, split, structure):
     lstm = make("lstm", 16, 48, num_layers=2, dtype=np.float32, **structure)
     a = draw(np.random.default_rng(48), lstm, 30, 9)
     want, _ = train(lstm, a, num_threads=1)
@@ -78,7 +78,7 @@ def test_racing_threads_change_no_bit(some_isa, split, structure):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_sequence_gives_the_same_alone_and_in_any_batch(isa, kind, dtype):
+def test_bits_do_not_depend_on_batch(isa, kind, dtype):
     for k, (B, I, H) in enumerate([(17, 3, 9), (33, 1, 17), (8, 20, 64), (7, 70, 128)]):
         module = make(kind, I, H, dtype=dtype, **STRUCTURES[(k + 1) % len(STRUCTURES)])
         a = draw(np.random.default_rng([B, I, H]), module, 4, B)
@@ -95,7 +95,7 @@ def test_each_sequence_gives_the_same_alone_and_in_any_batch(isa, kind, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_sequence_run_in_parts_with_carried_state_gives_the_same(isa, kind, dtype):
+def test_sequence_in_chunks_with_carried_state_is_bitwise_equal(isa, kind, dtype):
     for k, (T, B, I, H) in enumerate([(17, 2, 5, 9), (17, 1, 1, 16), (17, 3, 40, 33), (600, 1, 3, 65)]):
         module = make(kind, I, H, num_layers=1 + k % 3, dtype=dtype)
         a = draw(np.random.default_rng([T, B, I, H]), module, T, B)
@@ -126,7 +126,7 @@ def test_sequence_run_in_parts_with_carried_state_gives_the_same(isa, kind, dtyp
             assert_all_same_bits(got, whole, case, got)
 
 
-def test_training_gives_the_bits_of_inference(isa):
+def test_training_matches_inference_bitwise(isa):
     for kind, dtype, structure in itertools.product(KINDS, DTYPES, STRUCTURES):
         module = make(kind, 5, 17, dtype=dtype, **structure)
         a = draw(np.random.default_rng(17), module, 6, 7)
@@ -138,7 +138,7 @@ def test_training_gives_the_bits_of_inference(isa):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so(kind, dtype):
+def test_instruction_sets_with_fma_agree_bitwise_and_portable_closely(kind, dtype):
     available = _core.available_isas()
     assert available[0] == "portable" and len(set(available)) == len(available)
     before = _core.isa()
@@ -159,7 +159,7 @@ def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so(kin
                 assert error <= 100 * np.finfo(dtype).eps, f"{isa}: {name}"
 
 
-def test_weights_keep_the_instruction_set_that_they_were_packed_for():
+def test_packed_weights_keep_their_instruction_set():
     before = _core.isa()
     a = draw(np.random.default_rng(3), make("lstm", 3, 9), 4, 2)
     for isa in _core.available_isas():
@@ -174,7 +174,7 @@ def test_weights_keep_the_instruction_set_that_they_were_packed_for():
 
 
 @pytest.mark.parametrize("dtype, most", [(np.float32, 8), (np.float64, 4)])
-def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most):
+def test_small_models_use_narrower_vectors_with_the_same_bits(dtype, most):
     if "avx512" not in _core.available_isas():
         pytest.skip("this processor has no vectors of two widths with the same bits")
     for H, want in [(1, "avx2"), (most, "avx2"), (most + 1, _core.use_isa(None))]:
@@ -189,7 +189,7 @@ def test_models_of_few_units_use_narrower_vectors_with_the_same_bits(dtype, most
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_one_sequence_gives_the_same_for_every_number_of_panels(isa, dtype):
+def test_bits_do_not_depend_on_number_of_panels(isa, dtype):
     """Tiles of one row compared with those of several; steps process their panels in both directions."""
     for H in range(20, 148, 7):
         lstm = make("lstm", 3, H, dtype=dtype)
@@ -202,7 +202,7 @@ def test_one_sequence_gives_the_same_for_every_number_of_panels(isa, dtype):
 
 
 @pytest.mark.parametrize("B", [25, 49, 73, 169])
-def test_a_batch_that_leaves_a_remainder_group_gives_the_same_bits(isa, B):
+def test_bits_do_not_depend_on_remainder_rows(isa, B):
     """A step passes its rows to the cell in groups of up to 24; 73 and 169 rows would leave a group of one."""
     lstm = make("lstm", 3, 9, dtype=np.float32)
     a = draw(np.random.default_rng(B), lstm, 3, B)

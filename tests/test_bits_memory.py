@@ -22,7 +22,7 @@ def at_offset(array, n_bytes):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_alignment_changes_no_bit(isa, dtype):
+def test_bits_do_not_depend_on_alignment(isa, dtype):
     lstm = make("lstm", 5, 17, num_layers=2, bidirectional=True, dtype=dtype)
     a = draw(np.random.default_rng(64), lstm, 3, 4)
     want, _ = train(lstm, a)
@@ -64,7 +64,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layout_changes_no_bit_and_no_input(isa, layout, dtype):
+def test_layout_affects_neither_bits_nor_inputs(isa, layout, dtype):
     for kind, (T, B), structure in itertools.product(("lstm", "tanh"), ((5, 4), (1, 1), (40, 1)), STRUCTURES[:2]):
         module = make(kind, 5, 17, dtype=dtype, **structure)
         a = draw(np.random.default_rng([T, B]), module, T, B)
@@ -77,7 +77,7 @@ def test_layout_changes_no_bit_and_no_input(isa, layout, dtype):
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1), (0, 1, 2)], ids=str)
-def test_broadcast_arguments_change_no_bit(isa, axes):
+def test_broadcast_arguments_give_the_same_bits(isa, axes):
     lstm = make("lstm", 5, 9, num_layers=2, dtype=np.float32)
     a = draw(np.random.default_rng(5), lstm, 6, 4)
     first = tuple(slice(0, 1) if k in axes else slice(None) for k in range(3))

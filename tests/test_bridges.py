@@ -1,4 +1,4 @@
-"""docs/bridges.md: what each bridge accepts. Each cell of its tables stands for tests that ran.
+"""docs/bridges.md: what each bridge accepts. Each cell of its tables is backed by tests.
 
 python tests/test_bridges.py     runs the tests of all bridges and writes the tables, from those that passed
 """
@@ -20,7 +20,7 @@ LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL, QUANTIZED = (
     f"test_onnx_{name}.py::test_"
     for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external", "quantized")
 )
-# By feature and column: the beginning of the names of its tests, with "refused" in front if they expect an error that
+# By feature and column: a prefix of the names of its tests, after "refused" if they expect an error that
 # names what is not supported. A missing column means that the feature does not apply to it.
 OF_ONNX = {
     "`direction`: forward, bidirectional": {
@@ -59,7 +59,7 @@ OF_ONNX = {
         "Backend": BACKEND + "each_option[activations",
     },
     "other `activations` in the second direction": {
-        "load": "refused " + LOAD + "other_activations_of_the_second_direction",
+        "load": "refused " + LOAD + "different_activations_per_direction",
         "Backend": BACKEND + "other_activations_of_the_second_direction",
     },
     "`sequence_lens`": {
@@ -73,12 +73,12 @@ OF_ONNX = {
         "Backend": BACKEND + "each_option[initial",
     },
     "constant initial states (`learn_initial_state`)": {
-        "load": LOAD + "constant_states_are_learned",
+        "load": LOAD + "constant_states_become_learned",
         "save": SAVE + "lstm[learn",
         "Backend": BACKEND + "states_of_each_sequence",
     },
     "constant initial states that differ within the batch": {
-        "load": "refused " + LOAD + "constant_states_of_each_sequence",
+        "load": "refused " + LOAD + "constant_states_per_sequence",
         "Backend": BACKEND + "states_of_each_sequence",
     },
     "without biases": {
@@ -90,7 +90,7 @@ OF_ONNX = {
     "float64": {"load": LOAD + "float64", "save": SAVE + "float64", "Backend": BACKEND + "other_dtypes[float64"},
     "float16 (load: bfloat16 too; as float32)": {
         "load": LOAD + "other_dtypes",
-        "save": SAVE + "a_quantized_lstm_is_saved_with_the_values",
+        "save": SAVE + "quantized_lstm_is_saved_with_dequantized",
         "Backend": BACKEND + "other_dtypes[float16",
     },
     "opsets 1 to 22 (saved: 14)": {
@@ -106,23 +106,23 @@ OF_ONNX = {
     },
     "weights from DequantizeLinear": {"load": OPERATORS + "dequantized_weights"},
     "weights that the graph computes": {
-        "load": "refused " + OPERATORS + "weights_that_the_graph_computes_are_refused",
+        "load": "refused " + OPERATORS + "computed_weights_raise",
         "Backend": BACKEND + "states_of_each_sequence_and_weights_as_inputs",
     },
     "`com.microsoft.DynamicQuantizeLSTM` (load: as int8)": {
-        "load": QUANTIZED + "files_of_quantize_dynamic",
+        "load": QUANTIZED + "quantize_dynamic_files",
         "Backend": BACKEND + "dynamic_quantize_lstm",
     },
     "stacked nodes as `num_layers`": {
-        "load": STACK + "stacked_nodes_are_layers",
+        "load": STACK + "stacked_nodes_become_layers",
         "save": SAVE + "lstm[stacked",
         "Backend": SAVE + "float64[stacked",
     },
-    "files of both PyTorch exporters": {"load": TORCH + "exported_lstm", "Backend": TORCH + "a_model_around_an_lstm"},
+    "files of both PyTorch exporters": {"load": TORCH + "exported_lstm", "Backend": TORCH + "model_around_an_lstm"},
     "`SequenceModel` with its head": {"load": SAVE + "sequence_model", "save": SAVE + "sequence_model"},
     "RNN nodes": {"save": SAVE + "rnn", "Backend": BACKEND + "rnn_nodes"},
-    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "options_that_onnx_lacks_are_refused"},
-    "external data, with `external_data=True`": {"load": EXTERNAL + "external_data_are_read_on_request"},
+    "`proj_size`, `layer_norm`, `cell_clip`": {"save": "refused " + SAVE + "options_that_onnx_lacks_raise"},
+    "external data, with `external_data=True`": {"load": EXTERNAL + "external_data_are_read_only_on_request"},
 }
 
 MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STORAGE, ACCELERATE, COMPUTE_DTYPE = (
@@ -142,11 +142,11 @@ MODULES, AUTOGRAD, GRADIENTS, COMPILE, FALLBACK, PROCESSES, WEIGHTS, WRITES, STO
     )
 )
 OF_TORCH = {
-    "every input of PyTorch's own module tests, LSTM and LSTMCell": MODULES + "every_module_input",
-    "every error of PyTorch's own module tests": MODULES + "every_error_input",
+    "every input of PyTorch's own module tests, LSTM and LSTMCell": MODULES + "pytorch_module_inputs",
+    "every error of PyTorch's own module tests": MODULES + "pytorch_module_error_inputs",
     "layers, directions, projection, bias, `batch_first`, unbatched, float64, strides: 1,000 random cases": MODULES
-    + "a_thousand_random",
-    "`PackedSequence`, sorted or not": MODULES + "a_thousand_random",
+    + "thousand_random",
+    "`PackedSequence`, sorted or not": MODULES + "thousand_random",
     "dropout, seeded by `torch.manual_seed` (other masks than PyTorch's)": MODULES + "dropout",
     "first derivatives of every input": MODULES + "gradcheck",
     "second derivatives (PyTorch's kernel, with a warning)": AUTOGRAD + "second_derivatives",
@@ -157,19 +157,19 @@ OF_TORCH = {
     "`state_dict`, `repr`": "test_torch_accelerate_copies.py::test_state_dict_and_repr",
     "`accelerate` and `restore`: optimizers, hooks and sharing are kept": ACCELERATE,
     "parameters written in any way: eleven ways, `.data`, NumPy and another process among them": WRITES
-    + "no_write_is_missed",
+    + "writes_between_calls_are_detected",
     "`accelerate(frozen=True)`": ACCELERATE + "frozen",
     "`accelerate(format=...)`: inference in float16, bfloat16 or int8": "test_torch_formats.py::test_",
     "tensors stay resizable: `resize_`, `out=`, storages": STORAGE + "inputs_and_results_are_not_kept_alive",
     "another default device: `torch.device(...)`, `set_default_device`": STORAGE + "another_default_device",
     "`torch.compile`: one operator": COMPILE,
     "autocast to bfloat16: forward and backward, results of PyTorch's dtypes": COMPUTE_DTYPE + "autocast",
-    "`compute_dtype` of lf.torch.LSTM and LSTMCell": COMPUTE_DTYPE + "module_has_the_bits",
+    "`compute_dtype` of lf.torch.LSTM and LSTMCell": COMPUTE_DTYPE + "module_matches_numpy_layer",
     "autocast to float16, other devices and dtypes, `torch.func`, export (PyTorch's kernel, with a warning)": FALLBACK,
     "`torch.jit`": FALLBACK + "torch_jit",
     "DDP with gloo": PROCESSES + "ddp",
     "FSDP2, `fully_shard`": PROCESSES + "fully_sharded",
-    "DataLoader workers, fork": PROCESSES + "workers",
+    "DataLoader workers, fork": PROCESSES + "data_loader_workers",
     "threads that share a module": WEIGHTS + "threads",
 }
 
@@ -215,8 +215,8 @@ def prose():
 
 
 @needs("h5py", "keras")  # which the tests of Keras import
-def test_the_tables_name_tests_that_exist():
-    """Whether these pass is their own matter."""
+def test_tables_name_existing_tests():
+    """Whether they pass is not checked here."""
     starts = []
     assert PAGE.read_text(encoding="utf-8") == prose() + MARKER + markdown(lambda start: not starts.append(start))
     for start in starts:
@@ -249,8 +249,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("bridge", ["onnx", "keras", "explain"])
-def test_unknown_options_are_rejected_by_name(bridge, monkeypatch, tmp_path):
-    """An option added to LSTM must be supported by name, or is an error where it has another value than its default."""
+def test_unsupported_new_option_raises(bridge, monkeypatch, tmp_path):
+    """An option added to LSTM raises unless it is on the bridge's list of supported ones or has its default value."""
     if bridge != "explain":
         require(bridge)
     import lstm_fast as lf

@@ -1,8 +1,8 @@
-"""The core without Python, under sanitizers: no stray access, and the bits written down in data/bits.txt.
+"""The core without Python, under sanitizers: no invalid access, and the bits recorded in data/bits.txt.
 
 bits.txt holds a hash of every result bit (forward, inference, backward) per shape: one for the portable kernels and one
 for all instruction sets with fused multiply-add, which must agree with each other on every machine; and both again for
-sequences of different lengths (-ragged). (Packed ones are run too, for stray accesses and threads.) It was written by
+sequences of different lengths (-ragged). (Packed ones run too, to check memory accesses and threads.) It was written by
     driver > bits.txt
 with the columns of the instruction sets reduced to `portable` and `fused`. A change of bits must be deliberate and
 listed in CHANGELOG.md.
@@ -85,14 +85,14 @@ def test_core_reproduces_stored_bits_without_invalid_accesses(driver):
 
 @heavy
 def test_other_calls_give_finite_results_without_invalid_accesses(driver):
-    """The readout, optimizers, activations, 16-bit weights, interruption, sizes that are too large, single options."""
+    """The readout, optimizers, activations, 16-bit weights, interruption, oversized requests, single options."""
     assert "0 wrong" in run_program(driver.parent / "calls")
     assert "0 wrong" in run_program(driver.parent / "rare")
 
 
 @heavy
 @pytest.mark.parametrize("side", ["end", "begin"])
-def test_nothing_is_touched_beyond_any_array_or_workspace(driver, side):
+def test_no_access_outside_arrays_and_workspaces(driver, side):
     """Guard pages: sanitizers do not see masked loads and stores."""
     assert "0 wrong" in run_program(driver.parent / "calls", side)
     assert "0 wrong" in run_program(driver.parent / "rare", side)

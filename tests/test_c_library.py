@@ -1,4 +1,4 @@
-"""The C core as a library: built and installed by CMake, used from C and C++, silent in a step."""
+"""The C core as a library: built and installed by CMake, used from C and C++; a step makes no system calls."""
 
 import re
 import shutil
@@ -32,12 +32,12 @@ def test_header_has_the_version_of_the_package():
 @pytest.mark.parametrize(
     "path", [*(ROOT / "csrc" / name for name in HEADERS), EXAMPLES / "sequence.cpp"], ids=lambda path: path.name
 )
-def test_header_and_example_are_cpp_too(path):
+def test_header_and_example_compile_as_cpp(path):
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT}/csrc", "-x", "c++"]
     run("c++", *flags, path)
 
 
-def test_example_is_c_without_warnings():
+def test_example_compiles_as_c_without_warnings():
     run(*compiler(), "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT}/csrc", EXAMPLES / "step.c")
 
 
@@ -83,7 +83,7 @@ def test_examples_find_the_installed_library_and_agree_with_python(installed, tm
     )
 
 
-def test_pkg_config_links_the_shared_library_which_exports_the_header_alone(installed, tmp_path):
+def test_shared_library_exports_only_the_header(installed, tmp_path):
     library = installed / "lib"
     if shutil.which("pkg-config"):
         environment = {"PKG_CONFIG_PATH": str(library / "pkgconfig"), "PATH": "/usr/bin:/bin"}
@@ -102,7 +102,7 @@ def test_pkg_config_links_the_shared_library_which_exports_the_header_alone(inst
 
 
 @pytest.mark.skipif(target_machine() != "X86", reason="strict seccomp forbids the clock where it is a system call")
-def test_step_neither_allocates_nor_locks_nor_calls_the_system(installed, tmp_path):
+def test_step_makes_no_allocation_lock_or_system_call(installed, tmp_path):
     forbidden = re.findall(r"FORBID\((\w+)\)\n", (ROOT / "tests/c/quiet.c").read_text())
     wraps = [f"-Wl,--wrap={name}" for name in ("malloc", *forbidden)]
     source, library = ROOT / "tests/c/quiet.c", installed / "lib/liblstm_fast.a"

@@ -1,4 +1,4 @@
-"""Copies of the checkout hold its sources and nothing else that lies in the folder."""
+"""Copies of the checkout contain its sources and no other files of the folder."""
 
 import subprocess
 
@@ -25,7 +25,7 @@ def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_git_checkout_with_virtual_environments_of_any_name(tmp_path):
+def test_git_checkout_with_virtual_environments(tmp_path):
     root, to = tmp_path / "root", tmp_path / "to"
     tree(root, FILES)
     for words in (("init", "-q"), ("add", ".")):
@@ -37,7 +37,7 @@ def test_a_git_checkout_with_virtual_environments_of_any_name(tmp_path):
     assert files(to) == {*FILES, NEW} - {"README.md"}
 
 
-def test_an_unpacked_sdist_with_virtual_environments_of_any_name(tmp_path):
+def test_unpacked_sdist_with_virtual_environments(tmp_path):
     root, to = tmp_path / "root", tmp_path / "to"
     tree(root, (*FILES, *OTHER))
     listed = "lstm_fast.egg-info/SOURCES.txt"
@@ -47,7 +47,7 @@ def test_an_unpacked_sdist_with_virtual_environments_of_any_name(tmp_path):
     assert files(to) == {*FILES, listed}
 
 
-def test_the_sources_of_this_checkout():
+def test_sources_of_this_checkout():
     names = {str(path) for path in sources()}
     assert {"setup.py", "pyproject.toml", "MANIFEST.in", "lstm_fast/_binding/_core.pyx", "tests/data/bits.txt"} <= names
     assert not [name for name in names if name.endswith((".so", ".pyc"))] and all(

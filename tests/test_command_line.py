@@ -35,7 +35,7 @@ def test_wrong_arguments_are_named_on_stderr(arguments, message):
     assert process.returncode == 2 and message in process.stderr and not process.stdout
 
 
-def test_unwritable_folder_is_reported_in_one_line(tmp_path):
+def test_unwritable_folder_prints_one_line(tmp_path):
     require("matplotlib")
     (tmp_path / "taken").write_text("a file, not a folder")
     process = run("tour", "--out", str(tmp_path / "taken"))
@@ -55,7 +55,7 @@ def start_tour():
     return process, process.stdout.readline()
 
 
-def test_ctrl_c_ends_with_one_line():
+def test_ctrl_c_prints_one_line():
     process, first = start_tour()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_with_one_line():
     assert errors.endswith("\nInterrupted.\n") and "Traceback" not in errors
 
 
-def test_closed_pipe_is_quiet():
+def test_closed_pipe_prints_nothing():
     process, _ = start_tour()
     process.stdout.close()
     errors = process.stderr.read()

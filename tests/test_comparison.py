@@ -70,7 +70,7 @@ def test_models():
         lf.compare_formats(model, x, state=(None, None))
 
 
-def test_unsupported_formats_give_a_reason():
+def test_unsupported_formats_have_a_reason():
     rows = lf.compare_formats(lf.LSTM(5, 32, proj_size=4, seed=0), x)
     assert rows["int8"].reason.startswith("proj_size must be 0") and np.isnan(rows["int8"].max_error)
     assert rows["bfloat16"].reason is None
@@ -87,6 +87,6 @@ def test_unsupported_formats_give_a_reason():
         (lf.LSTM(4, 3), ValueError, "x must have shape"),
     ],
 )
-def test_wrong_arguments_are_refused(wrong, error, words):
+def test_wrong_arguments_raise(wrong, error, words):
     with pytest.raises(error, match=words):
         lf.compare_formats(wrong, x)

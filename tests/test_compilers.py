@@ -45,7 +45,7 @@ def test_c_core_compiles_without_a_warning(compiler):
 @heavy
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
 def test_each_file_of_the_c_core_compiles_alone(compiler):
-    """As an editor opens it: nothing included before, no flags but those of isas.h for what names its instructions."""
+    """As in an editor: nothing is included before, and only units of an instruction set get its flags."""
     folders = ("kernels", "kernels/formats")
     vectors = {ROOT / f"csrc/{folder}/vector/{isa.name}.h": isa for isa in read_isas() for folder in folders}
     sources = []
@@ -59,7 +59,7 @@ def test_each_file_of_the_c_core_compiles_alone(compiler):
     check_syntax(compiler, sources)
 
 
-def test_editors_learn_the_flags_of_every_unit(tmp_path):
+def test_compile_commands_lists_every_unit(tmp_path):
     copy_source(tmp_path)
     subprocess.run([sys.executable, "csrc/units.py"], cwd=tmp_path, check=True)
     commands = json.loads((tmp_path / "compile_commands.json").read_text())
@@ -80,8 +80,8 @@ X86_ISAS = {"portable", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf1
         ("linux-ppc64le", {"portable"}),
     ],
 )
-def test_kernels_are_those_of_the_platform_that_is_built_for(platform, expected):
-    """_PYTHON_HOST_PLATFORM is how a cross build names it; the machine that builds may be another one."""
+def test_kernels_match_the_target_platform(platform, expected):
+    """_PYTHON_HOST_PLATFORM names the target of a cross build."""
     code = "from units import isas; print(*[isa.name for isa in isas()])"
     environment = {**os.environ, "_PYTHON_HOST_PLATFORM": platform}
     command = [sys.executable, "-c", code]
@@ -92,7 +92,7 @@ def test_kernels_are_those_of_the_platform_that_is_built_for(platform, expected)
 @heavy
 @pytest.mark.skipif(target_machine() != "X86", reason="reads the assembly of AVX2 kernels")
 @pytest.mark.parametrize("compiler", COMPILERS, ids=str)
-def test_sums_of_a_tile_stay_in_registers(compiler):
+def test_tile_sums_stay_in_registers(compiler):
     """Both compilers must unroll loops of constant length: where Clang did not, it was five times slower."""
     (unit,) = (unit for unit in units() if unit.name == "kernels_avx2_f32")
     text = run_compiler(compiler, *unit.flags, "-S", unit.source, "-o", "-")

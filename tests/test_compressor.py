@@ -1,4 +1,4 @@
-"""examples/compressor.py: packed here, unpacked on another instruction set with two threads, equal to the byte."""
+"""examples/compressor.py: packed here, unpacked with another instruction set and two threads; the bytes are equal."""
 
 import importlib
 import math
@@ -19,18 +19,18 @@ def compressor(monkeypatch):
 
 
 @pytest.mark.parametrize("text", [b"", b"a", b"ab" * 9, bytes(range(256)), b"\0" * 100], ids=range(5))
-def test_any_bytes_come_back(compressor, text):
+def test_round_trip_of_any_bytes(compressor, text):
     packed = compressor.pack(text)
     assert compressor.unpack(packed) == text
 
 
-def test_the_demonstration(compressor, capsys):
+def test_demonstration(compressor, capsys):
     n, packed, xz, is_same = compressor.demonstrate(2000)
     assert is_same and n == 2000 and 0 < packed < n and 0 < xz < n
     assert "equal to the byte" in capsys.readouterr().out
 
 
-def test_damaged_data_and_other_kernels_are_detected(compressor):
+def test_damaged_data_and_different_kernels_are_detected(compressor):
     text = compressor.documentation(600)
     packed = compressor.pack(text)
     n = len(compressor.MAGIC)
@@ -51,7 +51,7 @@ def test_damaged_data_and_other_kernels_are_detected(compressor):
         _core.use_isa(before)
 
 
-def test_exponentials_are_those_of_mathematics_rounded_down(compressor):
+def test_exponentials_are_exact_values_rounded_down(compressor):
     values = compressor.EXPONENTIALS
     assert values[0] == 2**32 and np.all(np.diff(values) <= 0)
     errors = [2**32 * math.exp(-n / compressor.FRACTION) - int(values[n]) for n in range(len(values))]

@@ -43,7 +43,7 @@ def assert_bits_of_the_reference(isas, make, options, T, B, calls=({},)):
 
 
 @pytest.mark.parametrize("option", light(list(OPTIONS), [*list(OPTIONS)[::4], "plain", "all"]))
-def test_training_has_the_bits_of_the_reference(isas_with_fma, option):
+def test_training_matches_reference_bitwise(isas_with_fma, option):
     options = OPTIONS[option]
     new = functools.partial(make, 3, 9, options, seed=1, **STACK)
     assert not bfloat16_cases.has_softplus(new())
@@ -75,7 +75,7 @@ def test_training_over_several_products_of_weight_gradients(isas_with_fma, optio
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_inference_has_the_bits_of_the_quantized_copy(any_isa, options):
+def test_inference_matches_quantized_copy_bitwise(any_isa, options):
     module = make(3, 19, options, seed=1, num_layers=2)
     a = draw(np.random.default_rng(2), module, 8, 4, {*options, "given_h_0"})
     call = dict(lengths=a["lengths"], resets=a["resets"])
@@ -90,7 +90,7 @@ def test_inference_has_the_bits_of_the_quantized_copy(any_isa, options):
     assert_same_bits(module.trace(a["x"]).c, quantized.trace(a["x"]).c)
 
 
-def test_a_cell_has_the_bits_of_a_layer():
+def test_cell_matches_layer_bitwise():
     cell = lf.LSTMCell(5, 9, compute_dtype="bfloat16", seed=0)
     lstm = lf.LSTM(5, 9, compute_dtype="bfloat16", seed=0)
     x, d_h = np.random.default_rng(0).standard_normal((2, 4, 9)).astype(np.float32)
@@ -105,7 +105,7 @@ def test_a_cell_has_the_bits_of_a_layer():
 
 
 @pytest.mark.parametrize("split", ["rows", "directions", "units"])
-def test_threads_change_no_bit(any_isa, split):
+def test_bits_do_not_depend_on_threads(any_isa, split):
     _core.testing.use_split(split)
     try:
         for (T, B, H), structure in itertools.product([(30, 33, 65), (70, 1, 80)], ({}, STACK)):
@@ -118,7 +118,7 @@ def test_threads_change_no_bit(any_isa, split):
         _core.testing.use_split()
 
 
-def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so():
+def test_instruction_sets_with_fma_agree_bitwise_and_portable_closely():
     before, results = _core.isa(), {}
     try:
         for isa in _core.available_isas():
@@ -135,7 +135,7 @@ def test_instruction_sets_with_fma_give_the_same_bits_and_portable_nearly_so():
         assert difference < 0.01 * np.linalg.norm(portable[name].ravel()), name
 
 
-def test_each_sequence_gives_the_same_alone_and_in_any_batch(any_isa):
+def test_bits_do_not_depend_on_batch(any_isa):
     module = make(5, 17, (), seed=1, **STACK)
     a = draw(np.random.default_rng(4), module, 5, 33, ("given_h_0", "given_c_0"))
     together, _ = train(module, a)
@@ -147,7 +147,7 @@ def test_each_sequence_gives_the_same_alone_and_in_any_batch(any_isa):
             assert_same_bits(got[name], together[name][:, rows], f"{name}, {rows}")
 
 
-def test_parts_with_carried_state_give_the_same(any_isa):
+def test_chunks_with_carried_state_are_bitwise_equal(any_isa):
     module = make(5, 17, (), seed=1, num_layers=2)
     x = np.random.default_rng(5).standard_normal((20, 3, 5)).astype(np.float32)
     want, _ = module(x)
@@ -157,7 +157,7 @@ def test_parts_with_carried_state_give_the_same(any_isa):
     assert_same_bits(np.concatenate([first, second, third]), want)
 
 
-def test_subnormal_numbers_count_as_zero_and_nan_stays_in_its_sequence(any_isa):
+def test_subnormals_are_zero_and_nan_stays_in_its_sequence(any_isa):
     module = make(3, 9, (), seed=1)
     a = draw(np.random.default_rng(6), module, 4, 5, ())
     a["x"][1, 2] = 1e-42
@@ -179,10 +179,10 @@ def test_subnormal_numbers_count_as_zero_and_nan_stays_in_its_sequence(any_isa):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_gradients_are_within_1_percent_of_float32_in_norm(option):
-    """With initial weights, but norms at which gradients do not grow from step to step: errors would with them.
+def test_gradient_norms_are_within_1_percent_of_float32(option):
+    """With initial weights scaled so that gradients, and hence errors, do not grow from step to step.
 
-    Where gates are clipped, a unit may be on the other side of its bound: 2 %, as for float32 with rounded weights.
+    With clipped gates, units may fall on the other side of the bound: 2 %, as for float32 with rounded weights.
     """
     options, limit = OPTIONS[option], 0.02 if option in ("gate_clip", "all") else 0.01
     for structure in (dict(num_layers=1 + ("dropout" in options)), STACK):

@@ -26,12 +26,12 @@ def test_option_is_validated_shown_and_fixed(cls):
         network.compute_dtype = None
 
 
-def test_a_plain_rnn_does_not_have_it():
+def test_rnn_has_no_such_option():
     with pytest.raises(TypeError, match="compute_dtype"):
         lf.RNN(3, 4, compute_dtype="bfloat16")
 
 
-def test_copies_and_pickles_keep_it():
+def test_copies_and_pickles_keep_the_option():
     lstm = make(3, 9, (), seed=1)
     x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
     for other in (copy.copy(lstm), copy.deepcopy(lstm), pickle.loads(pickle.dumps(lstm))):
@@ -39,7 +39,7 @@ def test_copies_and_pickles_keep_it():
         assert_same_bits(other(x)[0], lstm(x)[0])
 
 
-def test_edited_parameters_are_rounded_again():
+def test_edited_parameters_are_rounded():
     lstm = make(3, 9, (), seed=1)
     x = np.ones((4, 2, 3), np.float32)
     before, (_, _, tape) = lstm(x)[0], lstm.forward(x)
@@ -48,17 +48,17 @@ def test_edited_parameters_are_rounded_again():
         p["weight_hh_l0"][...] *= 2
     assert (lstm(x)[0][1:] != before[1:]).any()
     assert_same_bits(lstm(x)[0], lstm.quantized("bfloat16")(x)[0])
-    assert_same_bits(lstm.backward(tape, np.ones_like(before)).flat, want.flat)  # with the weights of its forward call
+    assert_same_bits(lstm.backward(tape, np.ones_like(before)).flat, want.flat)  # uses the weights of its forward call
 
 
-def test_tapes_of_networks_with_and_without_it_are_told_apart():
+def test_tapes_with_and_without_the_option_are_not_interchangeable():
     plain = lf.LSTM(3, 9, seed=1)
     *_, tape = plain.forward(np.ones((2, 1, 3)))
     with pytest.raises(TypeError, match="tape must come from forward of this module"):
         make(3, 9, ()).backward(tape, None)
 
 
-def test_quantized_copies_do_not_have_it():
+def test_quantized_copies_lack_the_option():
     lstm = lf.LSTM(3, 9, compute_dtype="bfloat16")
     for format in ("float16", "bfloat16", "int8"):
         quantized = lstm.quantized(format)
@@ -68,7 +68,7 @@ def test_quantized_copies_do_not_have_it():
 
 
 @pytest.mark.parametrize("cell", [False, True])
-def test_files_keep_it(tmp_path, cell):
+def test_files_keep_the_option(tmp_path, cell):
     pytest.importorskip("safetensors")
     lstm = (lf.LSTMCell if cell else lf.LSTM)(3, 9, compute_dtype="bfloat16", seed=1)
     lf.weights.save(lstm, tmp_path / "x.safetensors")
@@ -80,13 +80,13 @@ def test_files_keep_it(tmp_path, cell):
         lf.weights.load(tmp_path / "x.safetensors", dtype=np.float64)
 
 
-def test_files_of_networks_without_it_do_not_mention_it(tmp_path):
+def test_files_omit_the_default(tmp_path):
     pytest.importorskip("safetensors")
     lf.weights.save(lf.LSTM(3, 9), tmp_path / "x.safetensors")
     assert b"compute_dtype" not in (tmp_path / "x.safetensors").read_bytes()
 
 
-def test_models_and_checkpoints_keep_it(tmp_path):
+def test_models_and_checkpoints_keep_the_option(tmp_path):
     pytest.importorskip("safetensors")
     model = lf.train.SequenceModel(make(3, 9, (), seed=1), 2, seed=0)
     x = np.random.default_rng(0).standard_normal((6, 4, 3)).astype(np.float32)
@@ -101,7 +101,7 @@ def test_models_and_checkpoints_keep_it(tmp_path):
     assert gradients["lstm.weight_hh_l0"].dtype == np.float32
 
 
-def test_estimators_pass_it_on():
+def test_estimators_pass_the_option():
     sklearn = pytest.importorskip("sklearn")
     from sklearn.base import clone
 
@@ -116,7 +116,7 @@ def test_estimators_pass_it_on():
     assert regressor.quantized("int8").predict(X).shape == y.shape
 
 
-def test_onnx_has_the_float32_network_and_remembers_it(tmp_path):
+def test_onnx_stores_float32_weights_and_the_option(tmp_path):
     require("onnx")
     lstm = make(3, 9, (), seed=1)
     lf.onnx.save(lstm, tmp_path / "x.onnx")

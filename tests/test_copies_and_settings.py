@@ -1,4 +1,4 @@
-"""Copies do not share what training or steps change; invalid settings of fit are refused by name."""
+"""Copies share no state that training or steps modify; invalid settings of fit raise."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ def model(seed=0):
 
 
 @pytest.mark.parametrize("make_copy", COPIES)
-def test_training_a_copy_of_a_model_leaves_the_original(make_copy):
+def test_training_a_copy_does_not_change_the_original(make_copy):
     original = model()
     expected, other = original.flat_parameters, make_copy(original)
     lf.train.fit(other, X, Y, epochs=1, seed=0)
@@ -30,7 +30,7 @@ def test_training_a_copy_of_a_model_leaves_the_original(make_copy):
 
 @pytest.mark.parametrize("make_copy", COPIES)
 @pytest.mark.parametrize("make", [model, lambda: model().lstm, lambda: model().quantized("int8")])
-def test_steps_of_a_copy_of_a_stream_leave_the_original(make, make_copy):
+def test_stepping_a_copied_stream_does_not_change_the_original(make, make_copy):
     stream, expected = make().stream(B), make().stream(B).block(X.swapaxes(0, 1))
     stream.step(X[:, 0])
     other = make_copy(stream)
@@ -38,7 +38,7 @@ def test_steps_of_a_copy_of_a_stream_leave_the_original(make, make_copy):
     np.testing.assert_array_equal(stream.step(X[:, 1]), expected[1])
 
 
-def test_a_run_resumes_only_with_or_without_validation_as_it_began(tmp_path):
+def test_resuming_requires_the_same_validation_setting(tmp_path):
     for first, second in ((None, 0.25), (0.25, None), (None, (X, Y))):
         settings = {"seed": 0, "checkpoint": tmp_path / f"{first}-{type(second)}"}
         lf.train.fit(model(), X, Y, epochs=2, validation=first, **settings)
@@ -55,20 +55,20 @@ def test_a_run_resumes_only_with_or_without_validation_as_it_began(tmp_path):
         *((name, one) for name in ("resume", "progress") for one in ("no", None, 1)),
     ],
 )
-def test_settings_are_refused_by_name(name, wrong):
+def test_invalid_settings_raise(name, wrong):
     fleet = lf.train.FleetModel(lf.Fleet([lf.LSTM(I, 3, batch_first=True, seed=0)]), 1, seed=0)
     for one, x, y in ((model(), X, Y), (fleet, X[None], Y[None])):
         with pytest.raises((TypeError, ValueError), match=f"^{name} must "):
             lf.train.fit(one, x, y, epochs=1, **{name: wrong})
 
 
-def test_seed_of_a_head_is_refused_by_name():
+def test_invalid_head_seed_raises():
     for wrong in (-1, 1.5, "text"):
         with pytest.raises((TypeError, ValueError), match="^seed must be"):
             model(wrong)
 
 
-def test_estimators_refuse_masked_arrays():
+def test_estimators_raise_on_masked_arrays():
     require("sklearn")
     from lstm_fast.sklearn import LSTMClassifier, LSTMRegressor
 
@@ -81,3 +81,27 @@ def test_estimators_refuse_masked_arrays():
                 estimator.fit(**good | {name: np.ma.masked_array(value, mask=value > 0)})
         with pytest.raises(TypeError, match="^X must be a plain array, got a masked array"):
             estimator.predict(np.ma.masked_array(X, mask=X > 0))
+
+
+def test_estimators_predict_as_before_after_a_fit_that_failed():
+    require("sklearn")
+    import pandas as pd
+
+    from lstm_fast.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor
+
+    settings = {"hidden_size": 3, "epochs": 1, "random_state": 0}
+    for cls, first, second in ((LSTMRegressor, Y, 1000 * Y), (LSTMClassifier, Y > 0, np.array(list("abcd")))):
+        estimator = cls(**settings).fit(X, first)
+        expected = estimator.predict(X)
+        for method in (estimator.set_params(hidden_size=-1).fit, estimator.set_params(lr=np.nan).partial_fit):
+            with pytest.raises(ValueError):
+                method(X[..., :1], second)
+            np.testing.assert_array_equal(estimator.predict(X), expected)
+
+    past = pd.DataFrame({"a": np.sin(np.arange(9.0)), "b": np.arange(9.0)})
+    for models in ("shared", "per_series"):
+        forecaster = LSTMForecaster(4, 2, **settings, models=models).fit(past["a"], past)
+        expected = forecaster.predict(X=past[:2])
+        with pytest.raises(ValueError, match="^y must have at least"):
+            forecaster.fit(past["b"][:3], past[["b", "a"]][:3])
+        np.testing.assert_array_equal(forecaster.predict(X=past[:2]), expected)

@@ -1,4 +1,4 @@
-"""lf.dask: predictions for arrays, bags and frames of Dask, and for iterators of frames, as without."""
+"""lf.dask: predictions for arrays, bags and frames of Dask, and for iterators of frames, are those without Dask."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def in_this_process():
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("has_lengths", [False, True])
 @pytest.mark.parametrize("is_path", [False, True])
-def test_arrays_are_predicted_in_their_chunks(tmp_path, readout, batch_first, has_lengths, is_path):
+def test_arrays_are_predicted_by_chunk(tmp_path, readout, batch_first, has_lengths, is_path):
     model = make(readout=readout, batch_first=batch_first)
     model.save(tmp_path / "m")
     x = rng.standard_normal((20, 6, 2)) if batch_first else rng.standard_normal((6, 20, 2))
@@ -41,7 +41,7 @@ def test_arrays_are_predicted_in_their_chunks(tmp_path, readout, batch_first, ha
     assert lazy.shape == expected.shape and lazy.dtype == expected.dtype
     assert (7, 7, 6) in lazy.chunks
     result = lazy.compute()
-    if readout == "all" and has_lengths:  # what stands in the padding depends on the batch
+    if readout == "all" and has_lengths:  # predictions in the padding depend on the batch
         padding = np.arange(6) >= lengths[:, None]
         for rows in (result, expected):
             (rows if batch_first else rows.swapaxes(0, 1))[padding] = 0
@@ -49,13 +49,13 @@ def test_arrays_are_predicted_in_their_chunks(tmp_path, readout, batch_first, ha
     assert_same_bits(lazy[11:13, :1].compute(), expected[11:13, :1])
 
 
-def test_arrays_of_unknown_chunks_are_predicted():
+def test_arrays_with_unknown_chunks():
     x = rng.standard_normal((20, 6, 2))
     lazy = da.from_array(x, (5, 6, 2))
     assert_same_bits(lf.dask.predict(make(), lazy[lazy[:, 0, 0] > 0]).compute(), make().predict(x[x[:, 0, 0] > 0]))
 
 
-def test_models_in_fewer_bits_predict_too(tmp_path):
+def test_quantized_models(tmp_path):
     x, model = rng.standard_normal((9, 6, 2)), make().quantized("int8")
     model.save(tmp_path / "m")
     for one in (model, tmp_path / "m"):
@@ -79,7 +79,7 @@ def long():
     return frame.set_index(pd.Index(rng.permutation(60) + 100, name="row"))
 
 
-def test_rows_that_are_sequences_keep_their_index():
+def test_rows_as_sequences_keep_their_index():
     frame, model = wide(), make()
     lazy = lf.dask.predict(model, dd.from_pandas(frame, npartitions=3, sort=False), keep=["site"])
     result = lazy.compute()
@@ -93,7 +93,7 @@ def test_rows_that_are_sequences_keep_their_index():
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "all"])
-def test_rows_of_one_series_are_its_steps(readout):
+def test_rows_as_steps_of_a_series(readout):
     frame, model = long(), make(out=1, readout=readout)
     predictor = lf.dask.frames(model, by="id", columns=["u", "v"], keep=["id"])
     result = predictor.predict(frame)
@@ -113,7 +113,7 @@ def test_rows_of_one_series_are_its_steps(readout):
     assert joined.equals(result.loc[joined.index]) and len(joined) == len(result)
 
 
-def test_series_may_have_several_keys():
+def test_series_with_several_keys():
     frame = long().assign(part=rng.integers(0, 2, 60))
     result = lf.dask.frames(make(out=1), by=["id", "part"], columns=["u", "v"]).predict(frame)
     assert result.index.names == ["id", "part"] and result.index.is_unique
@@ -122,7 +122,7 @@ def test_series_may_have_several_keys():
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])
-def test_frames_without_rows_give_frames_without_rows(readout):
+def test_empty_frames(readout):
     for by, one in ((None, wide()), ("id", long()[["id", "u", "v"]])):
         if by is not None or readout != "all":
             keep = ["site"] if by is None else []
@@ -130,13 +130,13 @@ def test_frames_without_rows_give_frames_without_rows(readout):
             assert len(result) == 0 and result.dtypes.iloc[-1] == np.float32
 
 
-def test_functions_of_iterators_of_frames_are_those_of_spark_and_ray(tmp_path):
+def test_iterator_functions_fit_spark_and_ray(tmp_path):
     """mapInPandas passes an iterator of frames and takes an iterator; functions are pickled on their way."""
     path, frame = saved(tmp_path), wide()
     function = pickle.loads(pickle.dumps(lf.dask.frames(path, keep=["site"])))
     frames = iter([frame[:9].reset_index(drop=True), frame[9:9], frame[9:]])
     results = function(frames)
-    assert iter(results) is results and next(frames).shape[0] == 9  # lazily: nothing was taken yet
+    assert iter(results) is results and next(frames).shape[0] == 9  # lazy: nothing has been consumed yet
     joined = pd.concat(results)
     assert_same_bits(joined.iloc[:, 1:].to_numpy(), function.predict(frame[9:]).iloc[:, 1:].to_numpy())
 
@@ -153,7 +153,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
     assert_same_bits(predictor.predict(frame).to_numpy(), other.predict(frame.to_numpy().reshape(20, 3, 2)))
 
 
-def test_symbols_are_predicted_too():
+def test_symbols():
     x = rng.integers(0, 5, (20, 6))
     for batch_first in (True, False):
         model = make(input_size=5, batch_first=batch_first, index_input=True)
@@ -175,7 +175,7 @@ def test_symbols_are_predicted_too():
 # ---- errors ----
 
 
-def test_arguments_that_do_not_fit_are_named(tmp_path):
+def test_invalid_arguments_raise(tmp_path):
     model, frame = make(), wide()
     lf.train.FleetModel(lf.Fleet([make().lstm, make().lstm]), 1).save(tmp_path / "fleet")
     for bad, error, words in [

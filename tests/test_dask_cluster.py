@@ -46,7 +46,7 @@ TIMEOUT = 60
 
 @heavy
 @pytest.mark.filterwarnings("ignore")
-def test_a_killed_worker_is_retried(cluster, tmp_path):
+def test_tasks_of_a_killed_worker_are_retried(cluster, tmp_path):
     path, marker, x = saved(tmp_path), tmp_path / "killed", rng.standard_normal((40, 6, 2))
 
     def deadly(block):
@@ -72,7 +72,7 @@ def test_models_reach_the_workers_and_tasks_take_one_thread(cluster):
     assert_same_bits(result.to_numpy(), model.predict(frame.to_numpy().reshape(20, 3, 2)))
     bag = lf.dask.predict(model, db.from_sequence(list(x), npartitions=4))
     assert_same_bits(np.stack(cluster.compute(bag).result(timeout=TIMEOUT)), model.predict(x))
-    threads = cluster.run(lf.get_num_threads)  # of calls in a worker that do not say
+    threads = cluster.run(lf.get_num_threads)  # the default number of threads in a worker
     assert set(threads.values()) == {1}
 
 

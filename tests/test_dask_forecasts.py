@@ -33,7 +33,7 @@ def frame(has_dates=True):
 @pytest.mark.parametrize("has_dates", [True, False])
 @pytest.mark.parametrize("quantiles", [None, (0.1, 0.5)])
 @pytest.mark.parametrize("npartitions", [1, 4])
-def test_forecasts_are_those_of_each_series_alone(has_dates, quantiles, npartitions):
+def test_forecasts_match_each_series_alone(has_dates, quantiles, npartitions):
     data, estimator = frame(has_dates), forecaster(quantiles=quantiles)
     lazy = lf.dask.forecast(dd.from_pandas(data.sample(frac=1, random_state=0), npartitions=npartitions), estimator)
     with dask.config.set(scheduler="sync"):

@@ -18,7 +18,7 @@ def test_sunspots_has_the_published_values():
     assert set(years[values == 0.0]) == {1711, 1712, 1810}
 
 
-def test_sunspots_gives_arrays_of_its_own_at_each_call():
+def test_sunspots_returns_new_arrays():
     _, values = datasets.sunspots()
     values[:] = -1
     assert datasets.sunspots()[1].min() == 0.0

@@ -1,4 +1,4 @@
-"""The dispatcher: which instruction sets this machine can run, asked in three ways; and units of other machines."""
+"""The dispatcher: the instruction sets of this machine, detected in three ways; and units of other machines."""
 
 import re
 import subprocess
@@ -12,11 +12,11 @@ from lstm_fast import _core
 FEATURES = re.findall(r"FEATURE\((\w+), +\d", (ROOT / "csrc/isas.h").read_text())
 
 
-def test_rows_name_features_of_the_table_alone():
+def test_rows_use_only_listed_features():
     assert set().union(*(isa.features for isa in read_isas())) == {name.lower() for name in FEATURES}
 
 
-def test_instruction_sets_are_those_of_proc_cpuinfo():
+def test_instruction_sets_match_proc_cpuinfo():
     """No more and no fewer: using an instruction set that the processor lacks would kill the process."""
     flags = processor_flags()
     if not flags:
@@ -26,8 +26,8 @@ def test_instruction_sets_are_those_of_proc_cpuinfo():
 
 
 @pytest.mark.skipif(target_machine() != "X86", reason="CPUID")
-def test_features_are_those_of_the_compilers_builtin(tmp_path):
-    """GCC's and Clang's; that of zig answers no to everything, hence our own."""
+def test_features_match_compiler_builtin(tmp_path):
+    """Those of GCC and Clang; zig's builtin always returns 0, hence our own detection."""
     spelling = {"AVX_VNNI": "avxvnni", "AVX512_VNNI": "avx512vnni", "AVX512_BF16": "avx512bf16"}
     lines = []
     for feature in FEATURES:
@@ -58,7 +58,7 @@ def test_features_are_those_of_the_compilers_builtin(tmp_path):
 
 @pytest.mark.parametrize("machine", ["X86", "ARM"])
 def test_units_of_another_machine_are_empty(machine, tmp_path):
-    """Without flags of that machine, which this compiler may not know: nothing but the guard is read."""
+    """Without flags of that machine, which this compiler may not support: the guard excludes the rest."""
     if machine == target_machine():
         pytest.skip("this machine")
     isa = next(isa for isa in read_isas() if isa.machine == machine)

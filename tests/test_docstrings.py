@@ -19,7 +19,7 @@ MODULES = sorted(one.name for one in pkgutil.walk_packages(lf.__path__, "lstm_fa
 # RT04), summaries with a plural noun (SS05), a named return value with its name (RT02).
 IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 
-# Users get these, but do not make them: arguments of their constructors are no part of the interface.
+# Users receive these but do not create them: their constructors are not public.
 RESULTS = {"Tape", "FleetTape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
 DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]
 DOCUMENTED += [getattr(lf, name) for name, package in NEEDS.items() if not missing([package])]
@@ -66,14 +66,14 @@ def public(module):
 
 @pytest.mark.parametrize("name", [name for module in DOCUMENTED for name in public(module)])
 @pytest.mark.filterwarnings("ignore")  # numpydoc's own
-def test_public_docstring_is_numpydocs(name):
+def test_public_docstring_passes_numpydoc_validation(name):
     ignored = IGNORED | {"PR01"} if name.rpartition(".")[2] in RESULTS else IGNORED
     errors = [error for error in require("numpydoc.validate").validate(name)["errors"] if error[0] not in ignored]
     assert not errors, f"{name}: {errors}"
 
 
 @pytest.mark.parametrize("name", [f"{m.__name__}.{name}" for m in DOCUMENTED for name in names(m)])
-def test_functions_and_classes_have_an_example_or_say_where_one_is(name):
+def test_functions_and_classes_have_or_reference_an_example(name):
     module, _, name = name.rpartition(".")
     doc = inspect.getdoc(getattr(importlib.import_module(module), name))
     assert ">>>" in doc or "See Also" in doc or name in RESULTS | {"FormatError", "Diverged"}

@@ -1,10 +1,10 @@
-"""Arrays that end, or begin, where a page begins that may not be touched: nothing is read or written beyond them."""
+"""Arrays next to protected pages: nothing is read or written outside them."""
 
 from scripts import run
 
 
-def test_nothing_is_touched_beyond_the_arrays():
-    """Arrays that end, or begin, where a page begins that may not be touched."""
+def test_no_access_outside_the_arrays():
+    """Each array ends, or begins, at a protected page."""
     run("""
     import ctypes, itertools, mmap
     from lstm_fast import _core

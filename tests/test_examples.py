@@ -1,4 +1,4 @@
-"""The examples on several seeds, in a quick setting where they are long, held to their scores.
+"""The examples reach their scores on several seeds; long ones run in a quick setting.
 
 examples/RESULTS.md has the full ones.
 """
@@ -19,12 +19,12 @@ SEEDS = (0, 1, 2) if MUST_HAVE_ALL else (0,)  # one in the light suite
 
 @pytest.fixture
 def example(monkeypatch):
-    """An example by name, imported as it is when run: with its folder on the path."""
+    """Import an example by name, with its folder on the path, as when it is run."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return importlib.import_module
 
 
-def test_a_unit_with_given_weights_tells_the_two_companies_and_learns_it_from_scratch(example, capsys):
+def test_unit_separates_companies_with_given_and_learned_weights(example, capsys):
     companies = example("two_companies")
     assert np.round(companies.predict(companies.given_unit()), 2).tolist() == [0.01, 0.97]
     assert companies.main([]) == 1
@@ -37,25 +37,25 @@ def test_untrained_unit_is_reported(example, monkeypatch, capsys):
     assert companies.main(["--seeds", "0"]) == 0 and "not learned" in capsys.readouterr().out
 
 
-def test_sunspots_are_forecast_better_than_by_persistence_and_as_well_as_by_ar(example, capsys):
+def test_sunspot_forecast_beats_persistence_and_matches_ar(example, capsys):
     sunspots = example("sunspots")
     assert np.round(sunspots.baselines(), 2).tolist() == [30.44, 17.78]
     assert 15 < sunspots.main([]) <= 19
     assert "AR(11) 17.78" in capsys.readouterr().out
-    assert sunspots.run(0, epochs=1)[0] > 30  # and it is the training that does it
+    assert sunspots.run(0, epochs=1)[0] > 30  # without training, the error is larger
 
 
 @needs("aeon")
 @pytest.mark.parametrize(
     "words, least", [([], 0.96), (["--bidirectional"], 0.97)], ids=["one direction", "two directions"]
 )
-def test_speakers_are_told_by_their_vowels(example, capsys, words, least):
+def test_speakers_are_classified_by_vowels(example, capsys, words, least):
     assert example("japanese_vowels").main(words) >= least
     assert "on 370 utterances" in capsys.readouterr().out
 
 
 @needs("vega_datasets")
-def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(example, capsys):
+def test_temperature_forecast_beats_persistence(example, capsys):
     temperatures = example("temperatures")
     baselines = temperatures.baselines()
     assert (
@@ -67,7 +67,7 @@ def test_temperatures_of_the_next_day_are_forecast_better_than_by_yesterday(exam
     assert "same hour yesterday 0.2023" in capsys.readouterr().out
 
 
-def test_a_fleet_forecasts_each_sensor_better_than_by_persistence(example, capsys):
+def test_fleet_forecast_beats_persistence_for_each_sensor(example, capsys):
     assert example("sensors").main(["--quick"]) < 0.9
     assert "40 sensors: error" in capsys.readouterr().out
 
@@ -90,11 +90,11 @@ def test_temperature_forecasts_do_not_use_the_future(example, monkeypatch):
 
 
 @pytest.mark.parametrize("T, seeds", light([(100, SEEDS), (200, SEEDS[:1]), (400, SEEDS[:1])], [(100, SEEDS)]))
-def test_an_lstm_adds_over_many_steps(example, T, seeds):
+def test_lstm_solves_the_adding_problem(example, T, seeds):
     assert max(example("adding_problem").run(seed, T)[0] for seed in seeds) < 0.01
 
 
-def test_a_plain_network_does_not_add_over_many_steps(example):
+def test_rnn_fails_the_adding_problem(example):
     for seed in SEEDS:
         error = example("adding_problem").run(seed, 100, lf.RNN(2, 32, batch_first=True, seed=seed), n=1000, epochs=8)[
             0
@@ -102,12 +102,12 @@ def test_a_plain_network_does_not_add_over_many_steps(example):
         assert 0.1 < error < 1
 
 
-def test_the_adding_problem_says_what_it_found(example, capsys):
+def test_adding_problem_prints_its_result(example, capsys):
     error = example("adding_problem").main(["--steps", "10", "--seeds", "0", "--epochs", "1"])
     assert 0 < error < 0.167 and "10 steps, seed 0, RNN" in capsys.readouterr().out
 
 
-def test_characters_are_predicted_better_than_by_counting(example):
+def test_character_model_beats_n_grams(example):
     characters = example("character_model")
     alphabet, train, held_out = characters.read(60_000)
     three = characters.n_gram_bits(train, held_out, len(alphabet), 3)
@@ -119,7 +119,7 @@ def test_characters_are_predicted_better_than_by_counting(example):
     assert text != characters.write(model, alphabet, 60, 0.7, seed=1) and set(text) <= set(alphabet)
 
 
-def test_n_grams_count(example):
+def test_n_gram_counts(example):
     characters = example("character_model")
     train = np.array([0, 1] * 500)
     assert abs(characters.n_gram_bits(train, train, 2, 1) - 1) < 1e-9  # half and half
@@ -127,7 +127,7 @@ def test_n_grams_count(example):
     assert characters.n_gram_bits(train[:0], train, 4, 3) == 2  # nothing counted: log2(4)
 
 
-def test_bits_of_a_text_equal_the_step_by_step_sum(example):
+def test_bits_per_text_equal_sum_over_steps(example):
     characters = example("character_model")
     model = lf.train.SequenceModel(lf.LSTM(3, 4, seed=0, index_input=True), 3, readout="all", seed=0)
     text = np.array([0, 2, 1, 1, 0, 2])
@@ -136,14 +136,14 @@ def test_bits_of_a_text_equal_the_step_by_step_sum(example):
     assert characters.bits(model, text) == pytest.approx(-np.log2(p[np.arange(5), text[1:]]).mean(), rel=1e-5)
 
 
-def test_a_gain_that_follows_a_slow_level_is_learned_in_windows(example, capsys):
+def test_optical_compressor_is_learned_in_windows(example, capsys):
     compressor = example("optical_compressor")
     assert compressor.main(["--quick"]) < 0.2 * compressor.constant_gain(0, 250_000)
     assert "seed 0: ESR" in capsys.readouterr().out
 
 
 @needs("aeon")
-def test_anomalies_are_found_one_sample_at_a_time(example, capsys):
+def test_anomalies_are_detected_online(example, capsys):
     anomaly = example("anomaly")
     assert anomaly.main([]) == 1
     out = capsys.readouterr().out
@@ -162,7 +162,7 @@ def test_nearby_alarms_are_merged_and_scored(example):
     assert anomaly.f1(1, 2, 1, 2) == 0.5 and anomaly.f1(0, 2, 0, 0) == 0
 
 
-def test_results_are_a_table_and_missed_bars_are_seen(example, monkeypatch, tmp_path):
+def test_results_table_marks_missed_bars(example, monkeypatch, tmp_path):
     results, threads = example("results"), lf.get_num_threads()
     try:
         assert results.main(["--only", "sunspots", "--out", str(tmp_path / "a.md")]) == 0
@@ -177,7 +177,7 @@ def test_results_are_a_table_and_missed_bars_are_seen(example, monkeypatch, tmp_
 # g2pM leaves its files open.
 @needs("aeon", "g2pM")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_scores_in_fewer_bits_are_nearly_those_of_float32(example, tmp_path):
+def test_quantized_scores_are_close_to_float32(example, tmp_path):
     """bfloat16 within 0.1 %, int8 within half a point, or half a percent of an error."""
     fewer_bits = example("fewer_bits")
     names = ["sunspots", "vowels", "bidirectional", "pinyin"]
@@ -206,7 +206,7 @@ def test_optuna_prunes_trials_and_finds_settings(example, capsys):
     assert n_epochs == sum(trial.last_step + 1 for trial in study.trials)
 
 
-def test_ranks_train_the_network_of_one_process(example, capsys):
+def test_ranks_match_one_process(example, capsys):
     parallel = example("data_parallel")
     alone, together = (on_ranks(n, lambda comm: parallel.main(["--quick"], comm)) for n in (1, 3))
     assert "3 processes" in capsys.readouterr().out

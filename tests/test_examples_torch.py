@@ -1,4 +1,4 @@
-"""Examples that need PyTorch; and the twin that examples/results.py times trains the same in PyTorch."""
+"""Examples that need PyTorch; the twin timed by examples/results.py trains the same model in PyTorch."""
 
 import importlib
 import sys
@@ -28,7 +28,7 @@ def losses(results, model, x, y, **settings):
     return recorder.call[-1].loss[-1], results.twin(sys.executable, recorder)["loss"]
 
 
-def test_one_batch_an_epoch_gives_the_same_losses(results):
+def test_one_batch_per_epoch_gives_the_same_losses(results):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 7, 3)), rng.standard_normal((20, 2))
     model = lf.train.SequenceModel(lf.LSTM(3, 5, 2, batch_first=True, bidirectional=True, seed=0), 2, seed=0)
@@ -38,7 +38,7 @@ def test_one_batch_an_epoch_gives_the_same_losses(results):
     assert ours == pytest.approx(other, rel=1e-3)
 
 
-def test_sequences_of_different_lengths_and_classes_of_every_step_train_alike(results):
+def test_ragged_sequences_and_per_step_classes_train_alike(results):
     rng = np.random.default_rng(1)
     ragged = [rng.standard_normal((n, 2)) for n in rng.integers(1, 12, 40)]
     model = lf.train.SequenceModel(lf.LSTM(2, 8, batch_first=True, seed=0), 2, seed=0)

@@ -1,4 +1,4 @@
-"""lf.explain: what the page consists of, its size, its arguments, and its formulas under node."""
+"""lf.explain: contents and size of the page, arguments, and its formulas under Node.js."""
 
 import base64
 import json
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ class Reader(HTMLParser):
         self.ids += [value for name, value in attributes if name == "id"]
 
 
-def test_page_is_one_file_that_asks_for_nothing(tmp_path):
+def test_page_is_one_file_without_requests(tmp_path):
     page = write(tmp_path, make_unit(), np.zeros((4, 1)))
     reader = Reader(page)
     assert not [pair for pair in reader.attributes if pair[0] in ("src", "srcset", "action")]
@@ -65,7 +66,7 @@ def test_page_is_one_file_that_asks_for_nothing(tmp_path):
     assert len(page.encode()) < 120_000, "a small unit has a small page"
 
 
-def test_ids_are_unique_and_scripts_find_what_they_look_for(tmp_path):
+def test_ids_are_unique_and_referenced_ids_exist(tmp_path):
     ids = Reader(write(tmp_path, make_unit(), np.zeros((4, 1)))).ids
     assert len(ids) == len(set(ids))
     scripts = "".join((PAGE / name).read_text() for name in _page.SCRIPTS)
@@ -73,13 +74,13 @@ def test_ids_are_unique_and_scripts_find_what_they_look_for(tmp_path):
     assert wanted and wanted <= set(ids), wanted - set(ids)
 
 
-def test_every_script_is_in_the_page_and_short():
+def test_scripts_are_included_and_short():
     assert sorted(_page.SCRIPTS) == sorted(path.name for path in PAGE.glob("*.js"))
     assert all(path.read_text().count("\n") < 300 for path in PAGE.iterdir())
 
 
 @pytest.mark.parametrize("options", [{}, {"dtype": np.float64}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
-def test_the_largest_layers_fit(options, tmp_path):
+def test_largest_layers_are_accepted(options, tmp_path):
     T, I = 200, 48 if "num_layers" in options or "bidirectional" in options else 64
     lstm = lf.LSTM(I, 64, seed=0, **options)
     page = write(tmp_path, lstm, np.random.default_rng(0).standard_normal((T, I)))
@@ -96,11 +97,11 @@ def test_text_is_escaped(tmp_path):
     assert written(page)["names"] == [evil]
 
 
-def test_the_same_arguments_give_the_same_bytes(tmp_path):
+def test_output_is_deterministic(tmp_path):
     assert write(tmp_path, make_unit(), np.ones((2, 1))) == write(tmp_path, make_unit(), np.ones((2, 1)))
 
 
-def test_parameters_and_x_are_inside_without_loss(tmp_path):
+def test_parameters_and_x_are_stored_exactly(tmp_path):
     lstm, x = explain_cases.make("all")
     data = written(write(tmp_path, lstm, x))
     for name, value in lstm.parameters().items():
@@ -108,7 +109,7 @@ def test_parameters_and_x_are_inside_without_loss(tmp_path):
     np.testing.assert_array_equal(array(data["x"]), x)
 
 
-def test_contrast_of_text_is_enough():
+def test_text_contrast_meets_wcag_aa():
     """WCAG AA: 4.5 for text, on both backgrounds, in light and dark."""
     style = (PAGE / "style.css").read_text()
 
@@ -126,7 +127,7 @@ def test_contrast_of_text_is_enough():
                 assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
-def test_the_command_writes_the_page_of_the_tours_unit(tmp_path):
+def test_command_writes_the_page_of_the_tour_unit(tmp_path):
     process = run("explain", "--out", "page.html", cwd=tmp_path)
     assert process.returncode == 0 and str(tmp_path / "page.html") in process.stdout, process.stderr
     data = written((tmp_path / "page.html").read_text("utf8"))
@@ -151,6 +152,8 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
     "lstm, x, options, error, message",
     [
         ("text", np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got str"),
+        (lf.train.SequenceModel(lf.LSTM(1, 1), 1), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute lstm\)"),
+        (SimpleNamespace(model_=None), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute model_.lstm\)"),
         (lf.RNN(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got RNN"),
         (lf.LSTMCell(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got LSTMCell"),
         (lf.LSTM(1, 1).quantized("int8"), np.zeros((4, 1)), {}, TypeError, "got lstm_fast.quantized.QuantizedLSTM"),
@@ -176,13 +179,13 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
         (lf.LSTM(64, 64, 3, seed=0), np.ones((200, 64)), {}, ValueError, "less than 500 kB, got .* parameters"),
     ],
 )
-def test_wrong_arguments_are_named_and_nothing_is_written(lstm, x, options, error, message, tmp_path):
+def test_wrong_arguments_raise_and_write_nothing(lstm, x, options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         lf.explain.html(lstm, x, tmp_path / "page.html", **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_activations_that_overflow_are_refused(tmp_path):
+def test_overflowing_activations_raise(tmp_path):
     lstm = lf.LSTM(1, 1, activation="affine", dtype=np.float64)
     with lstm.edit() as p:
         p["weight_ih_l0"][:] = 50
@@ -196,7 +199,7 @@ def test_x_is_read_in_the_dtype_of_the_lstm(tmp_path):
     assert array(written(write(tmp_path, make_unit(), x))["x"])[0] == 0.1
 
 
-def test_infinite_parameters_are_refused(tmp_path):
+def test_infinite_parameters_raise(tmp_path):
     lstm = lf.LSTM(1, 1)
     with lstm.edit() as p:
         p["bias_ih_l0"][0] = np.inf
@@ -204,7 +207,7 @@ def test_infinite_parameters_are_refused(tmp_path):
         lf.explain.html(lstm, np.zeros((4, 1)), tmp_path / "page.html")
 
 
-# ---- the formulas under node -----------------------------------------------------------------------------------------
+# ---- the formulas under Node.js --------------------------------------------------------------------------------------
 
 DRIVER = """
 const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -221,7 +224,7 @@ console.log(JSON.stringify(cases.map((written) => ({
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node: apt install nodejs")
-def test_core_computes_the_librarys_numbers_and_gradients(tmp_path):
+def test_core_matches_library_values_and_gradients(tmp_path):
     cases, lstms = [], []
     for name in explain_cases.VARIANTS:
         lstm, x = explain_cases.make(name)

@@ -1,4 +1,4 @@
-"""lf.explain in a headless Chromium: clicked and looked at; its numbers are compared with the library's."""
+"""lf.explain in a headless Chromium: interaction and appearance; its values are compared with the library's."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ VIEWS = ("far", "near", "hands", "fifty", "learn")
     "name",
     ["plain", *(pytest.param(n, marks=heavy) for n in ("all", "coupled", "clipped", "learned state", "parameters"))],
 )
-def test_page_reproduces_every_number(show, name):
+def test_page_reproduces_every_value(show, name):
     lstm, x = explain_cases.make(name, np.float32)
     browser = show(lstm, x)
     trace = lstm.trace(x)
@@ -30,7 +30,7 @@ def test_page_reproduces_every_number(show, name):
         np.testing.assert_allclose(values(browser, name), getattr(trace, name)[0, 0, :, 0], atol=1e-5)
 
 
-def test_page_reports_a_mismatch_of_its_numbers(browser, tmp_path):
+def test_page_reports_mismatched_values(browser, tmp_path):
     path = tmp_path / "page.html"
     lf.explain.companies(path)
     text = path.read_text()
@@ -41,17 +41,17 @@ def test_page_reports_a_mismatch_of_its_numbers(browser, tmp_path):
 
 
 @heavy
-def test_a_given_state_is_the_first_state(show):
+def test_given_state_is_the_initial_state(show):
     lstm, x = explain_cases.make("plain")
     state = np.random.default_rng(0).standard_normal((2, 1, 2, 4))
     browser = show(lstm, x, state=tuple(state))
     np.testing.assert_allclose(values(browser, "c"), lstm.trace(x, tuple(state)).c[0, 0, :, 0], atol=1e-12)
 
 
-# ---- from far to one multiplication ----------------------------------------------------------------------------------
+# ---- from the overview to one multiplication -------------------------------------------------------------------------
 
 
-def test_a_click_on_a_map_chooses_step_and_unit(show):
+def test_click_on_a_map_selects_step_and_unit(show):
     lstm, x = explain_cases.make("plain")
     browser = show(lstm, x)
     left, top, width, height = browser.evaluate(
@@ -67,7 +67,7 @@ def test_a_click_on_a_map_chooses_step_and_unit(show):
     assert browser.text("#step-name") == "step 4, unit 3"
 
 
-def test_the_diagram_shows_the_librarys_numbers(show):
+def test_diagram_shows_library_values(show):
     browser, trace = show(), make_unit().trace(company_values()[0])
     for sequence in (0, 1):
         browser.evaluate(f"lstmFast.choose({{sequence: {sequence}}})")
@@ -81,7 +81,7 @@ def test_the_diagram_shows_the_librarys_numbers(show):
             assert shown == pytest.approx(trace.f[0, 0, t, sequence, 0] * c_prev, abs=6e-4)
 
 
-def test_every_number_says_where_it_comes_from_down_to_one_product(show):
+def test_every_value_is_traced_to_single_products(show):
     lstm, x = explain_cases.make("plain")
     browser, p = show(lstm, x), lstm.parameters()
     set_step(browser, 3, 1)
@@ -110,7 +110,7 @@ def test_every_number_says_where_it_comes_from_down_to_one_product(show):
 
 @heavy
 @pytest.mark.parametrize("name", ["all", "coupled", "clipped", "projection", "no bias"])
-def test_formulas_of_variants_give_what_they_explain(show, name):
+def test_formulas_of_variants_evaluate_to_the_shown_value(show, name):
     """Each formula and each sum, recomputed from the numbers it shows."""
     lstm, x = explain_cases.make(name)
     browser = show(lstm, x)
@@ -141,10 +141,10 @@ EXPLAINED = """(() => {
 })()"""
 
 
-# ---- everyone --------------------------------------------------------------------------------------------------------
+# ---- accessibility ---------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_can_be_focused_has_a_name(show):
+def test_focusable_elements_have_names(show):
     lstm, x = explain_cases.make("all")
     browser = show(lstm, x)
     browser.call("Accessibility.enable")
@@ -158,7 +158,7 @@ def test_everything_that_can_be_focused_has_a_name(show):
 
 @heavy
 @pytest.mark.parametrize("name", ["companies", "all"])
-def test_a_phone_shows_the_whole_width(show, name):
+def test_page_fits_a_phone(show, name):
     browser = show(*(() if name == "companies" else explain_cases.make(name)))
     browser.resize(360, 740)
     browser.settle()
@@ -166,7 +166,7 @@ def test_a_phone_shows_the_whole_width(show, name):
 
 
 @heavy
-def test_dark_light_and_print(show):
+def test_dark_light_and_print_styles(show):
     browser, seen = show(), []
     for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
         browser.media(media, scheme)
@@ -179,8 +179,8 @@ def test_dark_light_and_print(show):
 
 
 @heavy
-def test_negative_cells_differ_from_positive_ones_in_grey(show):
-    """Hatching: along a negative cell lightness varies, along a positive one it does not."""
+def test_sign_is_visible_in_grayscale(show):
+    """Hatching: lightness varies along a negative cell, not along a positive one."""
     browser = show(lf.LSTM(1, 1, dtype=np.float64), np.zeros((4, 1)))
     spread = browser.evaluate("""(() => {
       lstmFast.setNumber({name: "c", t: 0, k: 0}, -1);
@@ -188,9 +188,9 @@ def test_negative_cells_differ_from_positive_ones_in_grey(show):
       return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
         const map = document.querySelector("#map-c"), pen = map.getContext("2d"), w = map.width / 4;
         done([0, 1].map((t) => {
-          const { data } = pen.getImageData(t * w + 6, 4, 12, 8), grey = [];
-          for (let k = 0; k < data.length; k += 4) grey.push(0.3 * data[k] + 0.59 * data[k + 1] + 0.11 * data[k + 2]);
-          return Math.max(...grey) - Math.min(...grey);
+          const { data } = pen.getImageData(t * w + 6, 4, 12, 8), gray = [];
+          for (let k = 0; k < data.length; k += 4) gray.push(0.3 * data[k] + 0.59 * data[k + 1] + 0.11 * data[k + 2]);
+          return Math.max(...gray) - Math.min(...gray);
         }));
       })));
     })()""")
@@ -198,7 +198,7 @@ def test_negative_cells_differ_from_positive_ones_in_grey(show):
 
 
 @heavy
-def test_screenshots_are_of_the_whole_page(show, tmp_path):
+def test_screenshots_show_the_whole_page(show, tmp_path):
     browser = show()
     browser.screenshot(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000

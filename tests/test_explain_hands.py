@@ -1,4 +1,4 @@
-"""Hands on lf.explain in a headless Chromium: dragged, held and trained as in the library."""
+"""Interactive edits of lf.explain in a headless Chromium: dragging, fixing and training match the library."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ from lstm_fast.tour.unit import company_values, make_unit
 pytestmark = needs_browser
 
 
-# ---- hands on --------------------------------------------------------------------------------------------------------
+# ---- edits -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_dragged_weight_changes_every_step_as_in_the_library(show):
+def test_dragging_a_weight_matches_the_library(show):
     browser, unit, (x, _) = show(), make_unit(), company_values()
     before = values(browser, "c")
     browser.drag(address("weight_hh", k=1, inside="#weights"), dx=60)  # of the forget gate
@@ -32,7 +32,7 @@ def test_a_dragged_weight_changes_every_step_as_in_the_library(show):
 
 
 @heavy
-def test_a_dragged_point_of_x_changes_later_steps_alone(show):
+def test_dragging_x_changes_only_later_steps(show):
     lstm, x = explain_cases.make("stack")
     browser = show(lstm, x)
     before = values(browser, "c")
@@ -47,7 +47,7 @@ def test_a_dragged_point_of_x_changes_later_steps_alone(show):
 
 @heavy
 @pytest.mark.parametrize("name", ["c", "h"])
-def test_a_dragged_memory_is_where_later_steps_start(show, name):
+def test_dragging_c_changes_the_start_of_later_steps(show, name):
     browser, unit, (x, _) = show(), make_unit(), company_values()
     browser.drag(address(name, 1, inside="#charts"), dy=-25)
     first = unit.trace(x[:2, 0])
@@ -81,7 +81,7 @@ def test_forget_gates_can_be_fixed(show, action, f):
     np.testing.assert_allclose(values(browser, "c"), lstm.trace(x).c[0, 0, :, 0], atol=1e-12)
 
 
-def test_keyboard_equals_mouse(show):
+def test_keyboard_matches_mouse(show):
     browser = show()
     selector = address("weight_ih", k=0, inside="#weights")
     browser.focus(selector)
@@ -99,13 +99,13 @@ def test_keyboard_equals_mouse(show):
 
 
 @heavy
-def test_the_gradient_that_reaches_step_1(show):
+def test_gradient_at_step_1(show):
     lstm, x = explain_cases.make("plain")
     browser = show(lstm, x[:, 0])
     set_step(browser, 0, 2)
     _, _, tape = lstm.forward(x[:, 0])
     d_c = np.eye(explain_cases.H)[2][None]
-    browser.evaluate("new Promise((done) => setTimeout(done, 200))")  # it follows when nothing is dragged
+    browser.evaluate("new Promise((done) => setTimeout(done, 200))")  # it updates when nothing is dragged
     assert number(browser.text("#reach-first")) == pytest.approx(
         lstm.backward(tape, None, (None, d_c)).d_c_0[0, 2], rel=6e-3
     )
@@ -116,7 +116,7 @@ def test_the_gradient_that_reaches_step_1(show):
 
 @heavy
 @pytest.mark.parametrize("weight", [2.0, 0.5])
-def test_fifty_steps_of_a_plain_rnn_and_an_lstm(show, weight):
+def test_fifty_steps_of_rnn_and_lstm(show, weight):
     browser = show()
     browser.click(f"[data-weight='{weight:g}']")
     assert number(browser.text("#rnn-gradient")) == pytest.approx(gradients.rnn_span(weight, 50).gradient, rel=5e-3)
@@ -129,7 +129,7 @@ def test_fifty_steps_of_a_plain_rnn_and_an_lstm(show, weight):
     assert number(browser.text("#rnn-gradient")) == pytest.approx((weight + 0.01) ** 50, rel=5e-3)
 
 
-def test_the_unit_learns_as_in_the_tour(show):
+def test_unit_learns_as_in_the_tour(show):
     browser, expected = show(), training.train_unit(0)
     for _ in range(20):
         browser.click("#learn-step")
@@ -144,7 +144,7 @@ def test_the_unit_learns_as_in_the_tour(show):
 
 
 @heavy
-def test_train_runs_until_it_has_learned_and_its_weights_fit_above(show):
+def test_training_stops_when_learned_and_updates_the_weights(show):
     browser = show()
     for _ in range(10):
         browser.click("#learn-run")

@@ -60,7 +60,7 @@ FEATURES = {
 }
 COLUMNS = ("forward", "backward", "lengths", "stream", "float64", "bfloat16 training", "float16", "bfloat16", "int8")
 OF_LSTM = COLUMNS[5:]  # columns that a plain RNN does not have
-# Cells that are not "yes"; their tests check that the rest is refused by name.
+# Cells that are not "yes"; their tests check that everything else raises.
 WORDS = {
     ("projection (`proj_size`)", "int8"): "refused",
     ("`recurrent_activation` of i, f, o", "int8"): "bounded",
@@ -164,7 +164,7 @@ def check_bfloat16_training(options):
 
 
 def in_range_of_int8(module, options):
-    """The network without the options that int8 does not support, after checking that they are errors."""
+    """The network without the options that int8 does not support, after checking that they raise."""
     config, limits = module.config(), {}
     if "projection" in options:
         limits["proj_size"] = 0
@@ -223,13 +223,13 @@ def table(cells):
     )
 
 
-def test_docs_show_the_table_of_these_tests():
+def test_docs_show_the_tested_table():
     page = (Path(__file__).resolve().parent.parent / "docs" / "features.md").read_text()
     assert table({(feature, column) for feature in FEATURES for column in COLUMNS}) in page
 
 
 class Passed:
-    """A pytest plugin that notes the cells of which a test passed and none failed."""
+    """A pytest plugin that collects the cells for which tests passed and none failed."""
 
     def __init__(self):
         self.passed, self.failed = set(), set()

@@ -83,7 +83,7 @@ def test_signals_during_saves_are_keyboard_interrupts(tmp_path):
                 while True:
                     lf.weights.save(small, "model")
             except KeyboardInterrupt:
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the next one may come during the print
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # another signal may arrive during the print
                 print(os.listdir("."))
         lf.weights.load("model")
         """
@@ -125,10 +125,10 @@ def test_missing_folder_is_reported_with_the_target_path(tmp_path):
         write_atomically(tmp_path, NEW)
 
 
-# ---- strays --------------------------------------------------------------------------------------------------------
+# ---- leftover temporary files --------------------------------------------------------------------------------------
 
 
-def test_leftovers_of_a_killed_save_are_removed_by_the_next(tmp_path):
+def test_next_save_removes_leftovers_of_a_killed_one(tmp_path):
     script = f"""
     import lstm_fast._files as files
     def replace(*_):
@@ -150,7 +150,7 @@ def test_leftovers_of_a_killed_save_are_removed_by_the_next(tmp_path):
     assert not (tmp_path / stray).exists() and (tmp_path / "model").read_bytes() == NEW
 
 
-def test_many_writers_of_one_file_each_succeed(tmp_path):
+def test_concurrent_writers_of_one_file_succeed(tmp_path):
     """No writer ever removes the temporary file of another."""
     path, errors = tmp_path / "model", []
 
@@ -200,7 +200,7 @@ def test_a_symbolic_link_is_followed(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o640, 0o755])
-def test_an_existing_file_keeps_its_mode(tmp_path, mode):
+def test_existing_file_keeps_its_mode(tmp_path, mode):
     path = tmp_path / "model"
     path.write_bytes(OLD)
     path.chmod(mode)
@@ -223,7 +223,7 @@ def test_new_file_mode_follows_the_umask_without_setting_it(tmp_path, monkeypatc
         assert stat.S_IMODE((tmp_path / f"{mask}").stat().st_mode) == 0o666 & ~mask
 
 
-def test_a_private_file_is_private_while_it_is_written(tmp_path, monkeypatch):
+def test_private_file_is_private_while_written(tmp_path, monkeypatch):
     path, modes, fsync = tmp_path / "model", [], os.fsync
     path.write_bytes(OLD)
     path.chmod(0o600)
@@ -243,7 +243,7 @@ def test_file_names_of_maximum_length_work(tmp_path):
         assert (tmp_path / name).read_bytes() == NEW
 
 
-def test_a_folder_that_may_be_written_but_not_read():
+def test_write_only_folder():
     """Run as an unprivileged user, since root can read every folder."""
     with tempfile.TemporaryDirectory() as outer:  # not tmp_path, whose parents are private
         blind = Path(outer, "blind")
@@ -282,7 +282,7 @@ def test_file_and_folder_are_flushed(tmp_path, monkeypatch):
     assert folder == (str(tmp_path), True), "the folder, after it"
 
 
-def test_a_pipe_or_device_is_written_to_and_stays(tmp_path):
+def test_pipes_and_devices_are_written_in_place(tmp_path):
     pipe, got = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))

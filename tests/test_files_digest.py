@@ -66,7 +66,7 @@ def is_found(data):
 
 
 def found(data):
-    """(number of single-bit flips that are found, number of truncations that are found)"""
+    """Return (number of detected single-bit flips, number of detected truncations)."""
     flips = 0
     for n in range(len(data)):
         for bit in range(8):
@@ -77,7 +77,7 @@ def found(data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_flipped_bit_and_every_truncation_is_found(tmp_path, kind):
+def test_every_bit_flip_and_truncation_is_detected(tmp_path, kind):
     path = tmp_path / "file"
     load = KINDS[kind](path)
     load()
@@ -94,7 +94,7 @@ def test_every_flipped_bit_and_every_truncation_is_found(tmp_path, kind):
             _safetensors.read(data + more)
 
 
-def test_damage_of_many_bytes_in_a_large_file(tmp_path):
+def test_damage_in_a_large_file_is_detected(tmp_path):
     path = tmp_path / "file"
     lf.weights.save(lf.LSTM(64, 100, seed=0), path)
     data, rng = path.read_bytes(), np.random.default_rng(0)
@@ -107,7 +107,7 @@ def test_damage_of_many_bytes_in_a_large_file(tmp_path):
                 _safetensors.read(bad)
 
 
-def test_the_digest_is_that_of_the_file_with_zeros_in_its_place(tmp_path):
+def test_digest_is_of_the_file_with_the_digest_zeroed(tmp_path):
     import hashlib
 
     path = tmp_path / "file"
@@ -117,13 +117,13 @@ def test_the_digest_is_that_of_the_file_with_zeros_in_its_place(tmp_path):
     assert hashlib.sha256(data.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
 
 
-def test_files_of_the_same_content_have_the_same_bytes(tmp_path):
+def test_same_content_gives_the_same_bytes(tmp_path):
     for name in "ab":
         lf.weights.save(lf.LSTM(3, 4, 2, bidirectional=True, seed=0), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_foreign_files_and_those_of_version_1_have_no_digest_and_load(tmp_path):
+def test_foreign_and_version_1_files_load_without_digest(tmp_path):
     lstm = lf.LSTM(2, 3, cell_clip=2.0, seed=0)
     config = json.dumps({"file": "weights", "prefix": "", "network": {"cell_clip": 2.0}})
     old = {"format": "lstm_fast", "version": "1", "config": config}
@@ -145,7 +145,7 @@ def test_foreign_files_and_those_of_version_1_have_no_digest_and_load(tmp_path):
         ({"format": "lstm_fast", "lstm_fast.sha256": "0" * 64, "config": "0" * 64}, "that occur once in its header"),
     ],
 )
-def test_metadata_that_contradict_themselves(metadata, words):
+def test_contradictory_metadata(metadata, words):
     data = bytes(_safetensors_format.compose({"a": np.zeros(3, np.float32)}, metadata))
     for read in (lf.weights.digest, lf.weights.load):
         with pytest.raises(lf.FormatError, match=words):

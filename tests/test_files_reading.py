@@ -1,4 +1,4 @@
-"""Which files are read at all: regular ones."""
+"""Only regular files are read."""
 
 import os
 import time
@@ -25,7 +25,7 @@ def readers():
 
 
 @pytest.mark.parametrize("name, read", list(readers()), ids=lambda value: value if isinstance(value, str) else "")
-def test_pipes_and_devices_are_format_errors_at_once(tmp_path, name, read):
+def test_pipes_and_devices_raise_format_error_immediately(tmp_path, name, read):
     os.mkfifo(tmp_path / "pipe")
     begin = time.monotonic()
     for path in (tmp_path / "pipe", "/dev/zero", "/dev/null"):

@@ -1,4 +1,4 @@
-"""Files on Windows, which has neither fcntl nor some of the flags and functions of os: played here in another process.
+"""Files on Windows, which lacks fcntl and some flags and functions of os: simulated here in another process.
 
 (docs/install.md says how the wheel itself was run.)
 """
@@ -26,7 +26,7 @@ def run(script):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_a_file_is_written_replaced_and_read(tmp_path):
+def test_write_replace_and_read(tmp_path):
     run(f"""{WINDOWS}
 model = lf.train.SequenceModel(lf.LSTM(2, 3, seed=0), 1, seed=0)
 stray = os.path.join({str(tmp_path)!r}, ".lstm_fast-0.tmp")
@@ -39,7 +39,7 @@ assert all((again[name] == value).all() for name, value in model.state_dict().it
 """)
 
 
-def test_a_file_that_is_open_elsewhere_is_waited_for(tmp_path):
+def test_save_waits_for_a_file_open_elsewhere(tmp_path):
     run(f"""{WINDOWS}
 replace, left = os.replace, 3
 def replace_later(source, target):
@@ -54,7 +54,7 @@ assert left == -1 and open({str(tmp_path / "model")!r}, "rb").read() == b"new"
 """)
 
 
-def test_a_file_that_stays_open_elsewhere_is_an_error_that_names_it(tmp_path):
+def test_save_raises_if_the_file_stays_open_elsewhere(tmp_path):
     run(f"""{WINDOWS}
 def replace(source, target):
     raise PermissionError(13, "sharing violation", source)
@@ -69,7 +69,7 @@ assert os.listdir({str(tmp_path)!r}) == []
 """)
 
 
-def test_a_temporary_file_that_was_removed_before_its_rename_is_written_again(tmp_path):
+def test_temporary_file_removed_before_rename_is_rewritten(tmp_path):
     run(f"""{WINDOWS}
 replace, left = os.replace, 1
 def replace_later(source, target):

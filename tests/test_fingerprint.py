@@ -43,7 +43,7 @@ def test_fingerprint_follows_its_definition():
     assert lf.fingerprint(lstm) == hashlib.sha256(text).hexdigest()
 
 
-def test_every_bit_name_shape_and_dtype_counts_and_neither_layout_nor_options_do():
+def test_fingerprint_covers_names_shapes_dtypes_and_bits_only():
     base = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(2)}
     first = lf.fingerprint(base)
     changed = [
@@ -63,7 +63,7 @@ def test_every_bit_name_shape_and_dtype_counts_and_neither_layout_nor_options_do
 
 
 @needs("torch")
-def test_modules_of_pytorch():
+def test_pytorch_modules():
     import torch
 
     module = torch.nn.LSTM(2, 3)
@@ -75,12 +75,12 @@ def test_modules_of_pytorch():
 
 
 @pytest.mark.parametrize("value", [3, None, "model", [1.0], {1: np.zeros(3)}, {"a": "text"}, {"a": np.array([None])}])
-def test_other_values_are_type_errors(value):
+def test_other_types_raise_type_error(value):
     with pytest.raises(TypeError, match="model must have parameters|a must be an array of numbers"):
         lf.fingerprint(value)
 
 
-def test_a_history_has_that_of_the_trained_model():
+def test_history_has_the_fingerprint_of_the_trained_model():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((12, 5, 2)), rng.standard_normal((12, 1))
     seen = []

@@ -50,7 +50,7 @@ SIZES_OF_LANES = [
     (33, 540, 1, 2, 2),  # several chunks of steps
     (16, 5, 3, 1, 2),  # groups and single models
     (19, 3, 2, 3, 8),
-    (16, 3, 7, 9, 12),  # four rows at a time, two and one; transposes with a rest
+    (16, 3, 7, 9, 12),  # blocks of four rows, two and one; transposes with a remainder
     (17, 2, 5, 17, 24),
     (18, 2, 9, 8, 16),
 ]
@@ -70,13 +70,13 @@ def test_lanes_across_models(isa, dtype):
             _core.testing.use_lanes(True)
 
 
-def test_few_units_with_the_default_instruction_set():
+def test_few_units_with_default_instruction_set():
     """Their weights are packed for narrower vectors."""
     for K, H, options in itertools.product((2, 19), (3, 8), ({}, {"bias": False}, {"num_layers": 2})):
         check([lf.LSTM(3, H, seed=k, **options) for k in range(K)], 6, 2)
 
 
-def test_splits_and_threads_do_not_matter():
+def test_bits_do_not_depend_on_splits_or_threads():
     fleet = lf.Fleet([lf.LSTM(4, 8, seed=k) for k in range(40)])
     x = np.random.default_rng(0).standard_normal((40, 9, 3, 4), np.float32)
     expected = fleet(x, num_threads=1)[0]
@@ -93,7 +93,7 @@ def test_splits_and_threads_do_not_matter():
 
 
 @pytest.mark.parametrize("batch_first,is_batch", [(True, True), (False, False), (True, False)])
-def test_axes(batch_first, is_batch):
+def test_layouts(batch_first, is_batch):
     models = [lf.LSTM(3, 5, batch_first=batch_first, bidirectional=True, seed=k) for k in range(3)]
     fleet, rng = lf.Fleet(models), np.random.default_rng(0)
     x = rng.standard_normal((3, 4, 6, 3) if is_batch else (3, 6, 3)).astype(np.float32)
@@ -107,7 +107,7 @@ def test_axes(batch_first, is_batch):
         assert same(d.d_x[k], g.d_x) and same(d.d_h_0[k], g.d_h_0) and same(d.flat[k], g.flat)
 
 
-def test_x_of_other_types_and_strides():
+def test_x_of_other_dtypes_and_strides():
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(2)])
     one = np.random.default_rng(0).standard_normal((4, 6, 3))
     shared = np.broadcast_to(one.astype(np.float32), (2, 4, 6, 3))

@@ -11,7 +11,7 @@ from lstm_fast import _core
     "name,value",
     [("hidden_size", 6), ("dtype", np.float64), ("peepholes", True), ("dropout", 0.5), ("batch_first", True)],
 )
-def test_models_that_differ(name, value):
+def test_incompatible_models_raise(name, value):
     first, other = lf.LSTM(3, 5, 2), {"input_size": 3, "hidden_size": 5, "num_layers": 2, name: value}
     with pytest.raises(ValueError, match=rf"{name} of models\[2\]"):
         lf.Fleet([first, first, lf.LSTM(**other)])
@@ -19,7 +19,7 @@ def test_models_that_differ(name, value):
         lf.Fleet([first])[0] = lf.LSTM(**other)
 
 
-def test_refused():
+def test_invalid_arguments_raise():
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k, forget_bias=[None, 1.0][k]) for k in range(2)])
     x = np.zeros((2, 4, 1, 3))
     output, _, tape = fleet.forward(x)
@@ -50,7 +50,7 @@ def test_refused():
         fleet[2]
 
 
-def test_the_binding_checks_shapes():
+def test_binding_checks_shapes():
     lstm = lf.LSTM(3, 5)
     w = _core.FleetWeights(lstm._version.weights, np.zeros((2, len(lstm.flat_parameters)), np.float32))
     x, output, h = (np.zeros(shape, np.float32) for shape in ((2, 4, 1, 3), (2, 4, 1, 5), (2, 1, 1, 5)))

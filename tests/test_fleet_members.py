@@ -15,7 +15,7 @@ def fleet_of(n=3, **options):
     return lf.Fleet([lf.LSTM(2, 4, seed=k, **options) for k in range(n)])
 
 
-def test_settings_of_a_member_are_those_of_the_fleet():
+def test_member_settings_match_the_fleet():
     fleet = fleet_of(num_layers=2, dropout=0.1, recurrent_dropout=0.2)
     for name in ("dropout", "recurrent_dropout"):
         with pytest.raises(AttributeError, match=f"{name} is an option of the whole fleet"):
@@ -26,7 +26,7 @@ def test_settings_of_a_member_are_those_of_the_fleet():
     assert alone.dropout == 0.5 and fleet[0].dropout == 0.1
 
 
-def test_member_has_the_seed_and_the_generator_of_the_model_that_replaced_it():
+def test_replaced_member_has_the_new_seed_and_generator():
     fleet = fleet_of(recurrent_dropout=0.3)
     member = fleet[1]
     fleet[1] = other = lf.LSTM(2, 4, seed=99, forget_bias=1.5, recurrent_dropout=0.3)
@@ -40,12 +40,12 @@ def test_member_has_the_seed_and_the_generator_of_the_model_that_replaced_it():
     assert member._rng is fleet[1]._rng is not other._rng
 
 
-def test_message_of_a_model_that_does_not_fit_speaks_of_the_fleet():
+def test_incompatible_model_message_mentions_the_fleet():
     with pytest.raises(ValueError, match="hidden_size of model must be 4, as in the models of the fleet, got 8"):
         fleet_of()[-1] = lf.LSTM(2, 8)
 
 
-def test_a_member_retries_only_when_another_model_has_changed(monkeypatch):
+def test_member_retries_only_if_another_model_changed(monkeypatch):
     fleet = fleet_of()
     install, calls = lf.Fleet._install, []
 
@@ -63,7 +63,7 @@ def test_a_member_retries_only_when_another_model_has_changed(monkeypatch):
     assert _fleet_lstm.FleetLSTM.saved_as is lf.LSTM
 
 
-def test_file_of_a_fleet_with_a_number_in_place_of_an_array_is_a_format_error(tmp_path):
+def test_number_instead_of_array_raises_format_error(tmp_path):
     path = tmp_path / "fleet.safetensors"
     fleet_of().save(path)
     file = _safetensors.read(path)

@@ -1,4 +1,4 @@
-"""Fleets whose calls differ from one to the next, and models put into a fleet: each has the bits it has alone."""
+"""Fleets with varying calls, and models put into a fleet: each matches the model alone bitwise."""
 
 import copy
 
@@ -8,7 +8,7 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.modules.reverse import ReverseLSTM
 
-K = 35  # two groups of lanes, and three models alone
+K = 35  # two vectors of models, and three that run alone
 
 
 def assert_alone(fleet, x, **options):
@@ -24,7 +24,7 @@ def assert_alone(fleet, x, **options):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_models_in_lanes_run_alone_in_later_calls(dtype):
+def test_models_run_alone_after_calls_in_lanes(dtype):
     rng = np.random.default_rng(0)
     fleet = lf.Fleet([lf.LSTM(3, 4, seed=k, dtype=dtype) for k in range(K)])
     x = rng.standard_normal((K, 6, 2, 3)).astype(dtype)
@@ -39,7 +39,7 @@ def test_models_in_lanes_run_alone_in_later_calls(dtype):
     assert all(steps[3][k].tobytes() == fleet[k](x[k, :4, 0])[0][3].tobytes() for k in range(K))
 
 
-def test_a_model_that_replaces_another_keeps_its_generator_seed_and_initial_weights():
+def test_replacement_keeps_its_generator_seed_and_initial_weights():
     fleet = lf.Fleet([lf.LSTM(3, 4, seed=k, recurrent_dropout=0.5, forget_bias=float(k)) for k in range(3)])
     assert [one.forget_bias for one in fleet] == [0.0, 1.0, 2.0]
     new = lf.LSTM(3, 4, seed=9, recurrent_dropout=0.5, forget_bias=7.0)
@@ -52,14 +52,14 @@ def test_a_model_that_replaces_another_keeps_its_generator_seed_and_initial_weig
         fleet[0:1] = new
 
 
-def test_the_models_of_a_file_draw_masks_of_their_own(tmp_path):
+def test_loaded_models_draw_independent_masks(tmp_path):
     same = lf.LSTM(3, 4, seed=0, recurrent_dropout=0.5)
     lf.Fleet([same, same]).save(tmp_path / "fleet.safetensors")
     output, *_ = lf.Fleet.load(tmp_path / "fleet.safetensors").forward(np.ones((2, 9, 2, 3), np.float32))
     assert output[0].tobytes() != output[1].tobytes()
 
 
-def test_subclasses_which_compute_otherwise_are_refused():
+def test_subclasses_that_override_computation_raise():
     fleet = lf.Fleet([lf.LSTM(3, 4, seed=0)])
     reverse = ReverseLSTM(3, 4, seed=0)
     with pytest.raises(TypeError, match=r"models\[0\] must be an LSTM, got ReverseLSTM"):

@@ -12,7 +12,7 @@ from fleet_cases import models_of, same
 # ---- parameters --------------------------------------------------------------------------------------------------
 
 
-def test_a_member_is_a_view_of_the_fleet():
+def test_member_is_a_view_of_the_fleet():
     models = [lf.LSTM(3, 5, seed=k) for k in range(3)]
     fleet, x = lf.Fleet(models), np.ones((4, 2, 3), np.float32)
     member, again = fleet[1], fleet[-2]
@@ -36,7 +36,7 @@ def test_a_member_is_a_view_of_the_fleet():
     assert fleet[1].flat_parameters.any()
 
 
-def test_members_are_saved_and_trained_as_lstms(tmp_path):
+def test_members_can_be_saved_and_trained(tmp_path):
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(3)])
     lf.weights.save(fleet[2], tmp_path / "one.safetensors")
     assert lf.fingerprint(lf.weights.load(tmp_path / "one.safetensors")) == lf.fingerprint(fleet[2])
@@ -48,7 +48,7 @@ def test_members_are_saved_and_trained_as_lstms(tmp_path):
     assert repr(fleet[0].stream()).startswith("<Stream") and fleet[0].quantized("int8").hidden_size == 5
 
 
-def test_parameters_of_all(tmp_path):
+def test_stacked_parameters(tmp_path):
     models = [lf.LSTM(3, 5, 2, seed=k, peepholes=True, cell_clip=2.0) for k in range(4)]
     fleet = lf.Fleet(models)
     for name, stacked in fleet.parameters().items():
@@ -118,3 +118,23 @@ def test_streams(options):
     assert same(stream.block(x[:, 3:7]), y)
     stream.refresh()
     assert not same(stream.step(x[:, 7]), pickled.step(x[:, 7]))
+
+
+def test_pickled_stream_has_parameters_and_states_of_the_same_moment():
+    fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(2)])
+    stream, x = fleet.stream(), np.ones((2, 3), np.float32)
+    other = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in (7, 8)]).stream()
+    other.step(x)
+
+    class LateLock:
+        """Another thread has changed the stream just before this one acquires the lock."""
+
+        def __enter__(self):
+            stream._version, stream._h, stream._c = other._version, other._h, other._c
+
+        def __exit__(self, *error):
+            pass
+
+    stream._lock = LateLock()
+    _, (_, _, flat, snapshot) = stream.__reduce__()
+    assert same(flat, other._version.flat) and same(snapshot.h, other._h)

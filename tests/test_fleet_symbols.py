@@ -66,7 +66,7 @@ def test_training():
         assert same(model.predict(x)[k], one.predict(x[k]))
 
 
-def test_invalid_symbols_are_named():
+def test_invalid_symbols_raise():
     fleet, x = fleet_of(), np.zeros((K, 4, 2), int)
     x[5, 3, 1] = 9
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Child processes of fork compute, whatever other threads did at the time. Scripts run in separate processes."""
+"""Forked child processes compute, whatever other threads were doing. Scripts run in separate processes."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def in_child(function):
 """
 
 
-def test_child_made_by_fork_after_a_threaded_call_computes_the_same():
+def test_fork_after_a_threaded_call():
     run(
         IN_CHILD
         + """
@@ -44,7 +44,7 @@ for turn in range(10):
     )
 
 
-def test_child_made_by_fork_says_how_many_threads_it_has():
+def test_forked_child_reports_its_number_of_threads():
     """With OpenMP one; a pool starts its workers again."""
     run(
         IN_CHILD
@@ -52,7 +52,7 @@ def test_child_made_by_fork_says_how_many_threads_it_has():
 n = lf.get_num_threads()
 of_child = 1 if lf.info()["threads"] == "openmp" else n
 assert in_child(lambda: lf.get_num_threads() == of_child)
-lf._core.testing.use_split("rows")  # a team, also while other processes keep the processors busy
+lf._core.testing.use_split("rows")  # a team, even if other processes keep the processors busy
 busy(3)
 n_tasks = lambda: len(os.listdir("/proc/self/task"))
 def uses_threads():
@@ -65,7 +65,7 @@ assert in_child(uses_threads)
     )
 
 
-def test_child_made_by_fork_before_any_call_computes_the_same():
+def test_fork_before_any_call():
     run(
         IN_CHILD
         + """
@@ -75,7 +75,7 @@ assert all(results), results
     )
 
 
-def test_child_made_by_fork_during_a_call_of_another_thread_computes_the_same():
+def test_fork_during_a_call_of_another_thread():
     run(
         IN_CHILD
         + """
@@ -118,13 +118,13 @@ def test_multiprocessing_pool_works_after_a_threaded_call(method, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_fork_during_the_first_backward_leaves_no_lock_behind():
+def test_fork_during_first_backward_leaves_no_lock_held():
     run(
         IN_CHILD
         + """
 results = []
 for turn in range(6):
-    lstm = lf.LSTM(1024, 1024, seed=turn)  # packing it for backward takes a while, without the GIL
+    lstm = lf.LSTM(1024, 1024, seed=turn)  # packing for backward takes a while and releases the GIL
     output, _, tape = lstm.forward(np.ones((1, 1, 1024), np.float32))
     backward = lambda: lstm.backward(tape, output, num_threads=1).flat
     other = threading.Thread(target=backward)
@@ -137,7 +137,7 @@ assert all(results), results
     )
 
 
-def test_threads_that_meet_at_the_first_backward_get_the_same_gradients():
+def test_concurrent_first_backward_gives_the_same_gradients():
     run("""
 for turn in range(10):
     lstm = lf.LSTM(64, 64, seed=turn)
@@ -153,7 +153,7 @@ for turn in range(10):
 """)
 
 
-def test_a_fork_while_tapes_come_and_go_leaves_no_lock_behind():
+def test_fork_while_tapes_are_created_leaves_no_lock_held():
     turns = 60 if MUST_HAVE_ALL else 20
     run(
         f"TURNS = {turns}"

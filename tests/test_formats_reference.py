@@ -1,4 +1,4 @@
-"""The reference of the formats: float32 arithmetic against fractions, rounding, products, layers against by-hand loops.
+"""The reference of the formats: float32 arithmetic against fractions, rounding, products, layers, explicit loops.
 
 That the library's kernels have these bits is tested in test_quantized.py; those of float32 and float16, here.
 """
@@ -38,13 +38,15 @@ def numbers(rng, n, exponents):
     return float32.flush(np.ldexp(rng.standard_normal(n), rng.integers(*exponents, n)).astype(np.float32))
 
 
-def test_fma_rounds_once_also_where_float64_makes_a_tie():
+def test_fma_rounds_once_even_at_float64_ties():
     rng = np.random.default_rng(0)
     a, b = numbers(rng, 4000, (-70, 50)), numbers(rng, 4000, (-70, 50))
     c = np.ldexp(a.astype(np.float64) * b, rng.integers(-40, 41, 4000)).clip(-1e38, 1e38)
     c = float32.flush(c)
     c[::3] = -float32.multiply(a, b)[::3]  # cancellation
-    a[1::5] = rng.integers(1, 2**24, 800)  # just above and below the middle between two float32, by 2^-47 of them
+    a[1::5] = rng.integers(
+        1, 2**24, 800
+    )  # just above and below the midpoint of two float32 numbers, by a relative 2^-47
     b[1::5] = 2.0**-24 * (1 + rng.integers(-1, 2, 800) * 2.0**-23)
     c[1::5] = rng.integers(2**23, 2**24, 800)
     as_fractions = [[Fraction(float(v)) for v in array] for array in (a, b, c)]
@@ -132,12 +134,12 @@ def test_bfloat16_amx_sum_is_blocks_of_two_chains(exponent):
         assert_same_bits(formats.product_bfloat16_amx(w, start, x) + np.float32(0), want + np.float32(0), K)
 
 
-def test_rows_have_their_own_scales():
+def test_each_row_has_its_scale():
     w = np.float32([[1.27, -0.635, 0.005], [0, 0, 0], [TINY * 50, TINY, 0], [3e38, -3e38, 1]])
     q, scale = reference.quantize_rows(w)
     assert q.dtype == np.int8 and scale.dtype == np.float32
     assert q.tolist() == [[127, -63, 0], [0, 0, 0], [0, 0, 0], [127, -127, 0]] or q[0].tolist() == [127, -64, 0]
-    assert scale[1] == 0 and scale[2] == 0  # of zeros; it would be subnormal
+    assert scale[1] == 0 and scale[2] == 0  # a row of zeros; a scale that would be subnormal
     rng = np.random.default_rng(3)
     w = rng.standard_normal((50, 70)).astype(np.float32)
     q, scale = reference.quantize_rows(w)
@@ -148,7 +150,7 @@ def test_rows_have_their_own_scales():
             reference.quantize_rows([[1.0, bad]])
 
 
-def test_inputs_have_a_scale_for_each_row_alone():
+def test_each_input_row_has_its_scale():
     x = np.float32([[63.5, -254], [0, 0], [1e-40, 0], [np.nan, 1], [1, np.inf], [1e-31, 0]])
     q, scale = reference.quantize_inputs(x)
     assert q.tolist() == [[32, -127], [0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
@@ -157,7 +159,7 @@ def test_inputs_have_a_scale_for_each_row_alone():
     assert (q == alone).all()
 
 
-def test_inputs_of_16_bits_are_multiplied_in_two_parts():
+def test_int16_inputs_are_multiplied_in_two_parts():
     rng = np.random.default_rng(6)
     x, rows = rng.standard_normal((3, 40)).astype(np.float32), reference.quantize_rows(rng.standard_normal((5, 40)))
     q, scale = reference.quantize_inputs(x, 16)
@@ -174,7 +176,7 @@ def test_a_nan_makes_the_sums_of_its_row_nan():
         assert np.isnan(got).tolist() == [[True] * 3, [False] * 3]
 
 
-def test_float32_sum_is_of_blocks():
+def test_float32_sum_is_blocked():
     rng = np.random.default_rng(5)
     K = 150
     start, x, w = rng.standard_normal(1), rng.standard_normal((1, K)), rng.standard_normal((1, K))
@@ -204,7 +206,7 @@ def test_int8_product_is_an_exact_sum_scaled_once():
 
 @pytest.mark.parametrize("with_state", [True, False])
 @pytest.mark.parametrize("format, options", [("float32", options) for options in OPTIONS] + CASES[: len(OPTIONS)])
-def test_kernels_of_float32_and_float16_have_these_bits(some_isa, format, options, with_state):
+def test_float32_and_float16_kernels_match_bitwise(some_isa, format, options, with_state):
     if not has_fma():
         pytest.skip("no fused multiply-add")
     lstm = make(OPTIONS[options])
@@ -253,7 +255,7 @@ def test_rounded_weights_give_the_same_results(format):
         assert_same_bits(got, want)
 
 
-def test_int8_refuses_what_it_cannot_hold():
+def test_int8_raises_on_unrepresentable_values():
     lstm = make({})
     x, *_ = arguments(lstm)
     p = {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}

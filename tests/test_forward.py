@@ -112,7 +112,7 @@ def test_forward_of_an_empty_input_passes_the_states_through(isa, poison, kind, 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_forward_gives_the_same_unbatched_and_batch_first(isa, dtype):
+def test_forward_layouts_give_the_same_results(isa, dtype):
     for k, kind in enumerate(KINDS):
         module = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype)
         batch_first = make(kind, 5, 9, num_layers=2, bidirectional=True, dtype=dtype, batch_first=True)
@@ -176,7 +176,7 @@ def test_inference_and_training_false_ignore_dropout(isa, p):
             assert_same_bits(got[name], want[name], name)
 
 
-def test_dropout_0_changes_no_bit_of_training(isa):
+def test_dropout_0_does_not_change_training(isa):
     lstm = make("lstm", 3, 9, num_layers=3, dropout=0.0)
     a = draw(np.random.default_rng(3), lstm, 6, 4)
     (got, _), (want, _) = train(lstm, a, training=True), train(lstm, a, training=False)

@@ -1,4 +1,4 @@
-"""Eight threads at once; under a free-threaded Python, without the GIL."""
+"""Eight concurrent threads; under a free-threaded Python, without the GIL."""
 
 import sys
 import threading
@@ -15,7 +15,7 @@ def trained():
     return model.predict(x)
 
 
-def test_eight_threads_get_the_bits_of_one():
+def test_eight_threads_match_one_bitwise():
     is_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
     x = np.random.default_rng(0).standard_normal((40, 8, 16), np.float32)
     lstm = lf.LSTM(16, 48, num_layers=2, seed=0)

@@ -135,7 +135,7 @@ def test_functions_compute_in_the_dtype_of_weight_hh(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_functions_give_the_same_bits_on_any_number_of_threads(mode):
+def test_function_bits_do_not_depend_on_threads(mode):
     forward, backward = functions(mode)
     rng, rows = np.random.default_rng(0), 256 if mode == "lstm" else 64
     shapes = {"x": (150, 33, 16), "h_0": (33, 64)} | ({"c_0": (33, 64)} if mode == "lstm" else {})

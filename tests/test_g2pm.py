@@ -22,7 +22,7 @@ def example():
     return module
 
 
-def test_the_same_words_one_by_one_and_in_one_batch(example, monkeypatch, capsys):
+def test_same_words_one_by_one_and_batched(example, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["g2pm.py", "--sentences", "100"])
     (wanted, readings), (one_by_one, readings_1), (batched, readings_n) = example.main()
     assert wanted[0] == example.PINYIN
@@ -33,8 +33,8 @@ def test_the_same_words_one_by_one_and_in_one_batch(example, monkeypatch, capsys
     assert capsys.readouterr().out.count("100 of 100 sentences the same") == 3
 
 
-def test_the_readings_come_from_the_network(example):
-    """Without its weights it says something else."""
+def test_readings_come_from_the_network(example):
+    """Without the weights, the readings differ."""
     fast = example.Fast()
     right = fast(example.EXAMPLE)
     with fast.lstm.edit() as p:
@@ -42,7 +42,7 @@ def test_the_readings_come_from_the_network(example):
     assert right == example.PINYIN != fast(example.EXAMPLE)
 
 
-def test_sentences_are_the_same_on_every_run(example):
+def test_sentences_are_reproducible(example):
     model = example.G2pM()
     sentences = example.draw(model, 20)
     assert sentences == example.draw(model, 40)[:20]

@@ -1,4 +1,4 @@
-"""Arguments of enormous sizes, which broadcasting makes from one number: an error at once, whatever their type."""
+"""Huge arguments, broadcast from one number: they raise immediately, whatever their type."""
 
 from scripts import run
 
@@ -63,5 +63,5 @@ assert same(lstm.forward(x)[0], output) and same(lstm.backward(tape, output).fla
 """
 
 
-def test_enormous_arguments_are_errors_within_100_ms():
+def test_huge_arguments_raise_within_100_ms():
     run(SCRIPT, timeout=100)

@@ -41,11 +41,11 @@ def fingerprint(order):
 
 @needs("torch", "sklearn", "onnxruntime")
 @pytest.mark.parametrize("orders", [TRIPLES if MUST_HAVE_ALL else [ORDERS[0], ORDERS[-1]]], ids=[""])
-def test_the_bits_do_not_depend_on_the_order_of_imports(orders):
+def test_bits_do_not_depend_on_import_order(orders):
     assert len({fingerprint(order) for order in orders}) == 1
 
 
-def test_six_orders_have_every_order_of_three():
+def test_six_orders_cover_all_orders_of_three():
     triples = {triple for order in TRIPLES for triple in itertools.combinations(order, 3)}
     assert triples == set(itertools.permutations(NAMES, 3))
 

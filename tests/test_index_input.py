@@ -23,7 +23,7 @@ def pair(kind, n, H, options, **arguments):
 
 
 def one_hot(x, n, dtype):
-    """Vectors of symbols; of those out of range, NaN."""
+    """One-hot vectors of symbols; NaN for those out of range."""
     vectors = np.full((*np.shape(x), n), np.nan, dtype)
     valid = (x >= 0) & (x < n)
     vectors[valid] = np.eye(n, dtype=dtype)[x[valid]]
@@ -45,7 +45,7 @@ def assert_same_training(network, twin, a, case, **call):
 
 @pytest.mark.filterwarnings("ignore:dropout acts between layers")
 @pytest.mark.parametrize("seed", range(30))
-def test_training_has_the_bits_of_one_hot_vectors(isa, seed):
+def test_training_matches_one_hot_vectors_bitwise(isa, seed):
     rng = np.random.default_rng(seed)
     kind = "lstm" if seed % 3 else "tanh"
     names = LSTM_OPTIONS if kind == "lstm" else RNN_OPTIONS
@@ -67,7 +67,7 @@ def test_training_has_the_bits_of_one_hot_vectors(isa, seed):
 
 
 @pytest.mark.parametrize("T", [1, 2, 30, 71])
-def test_training_in_bfloat16_adds_the_rows_of_a_symbol_in_the_order_of_pairs(T):
+def test_bfloat16_training_adds_rows_of_a_symbol_in_pair_order(T):
     """Gradients of all sizes: sums of similar bfloat16 numbers are exact in float32, in any order."""
     network, twin = pair("lstm", 3, 17, (), dtype=np.float32, compute_dtype="bfloat16")
     rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_training_in_bfloat16_adds_the_rows_of_a_symbol_in_the_order_of_pairs(T)
 
 
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
-def test_every_split_has_the_same_bits(split):
+def test_bits_do_not_depend_on_split(split):
     network, twin = pair("lstm", 70, 40, (), dtype=np.float32, num_layers=2)
     a = draw(np.random.default_rng(0), network, 90, 5, ())
     _core.testing.use_split(split)
@@ -90,7 +90,7 @@ def test_every_split_has_the_same_bits(split):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_formats_have_the_bits_of_one_hot_vectors(isa, name):
+def test_formats_match_one_hot_vectors_bitwise(isa, name):
     format, inputs = FORMATS[name]
     for n, H, options in ((5, 9, {"layer_norm"}), (130, 17, ()), (64, 40, {"peepholes", "no_bias"})):
         network, twin = pair("lstm", n, H, options, dtype=np.float32, num_layers=2)
@@ -104,7 +104,7 @@ def test_formats_have_the_bits_of_one_hot_vectors(isa, name):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_streams_have_the_bits_of_the_whole(isa, kind):
+def test_streams_match_whole_sequences_bitwise(isa, kind):
     network, twin = pair(kind, 70, 17, (), dtype=np.float32, num_layers=2)
     x = np.random.default_rng(0).integers(70, size=(12, 2))
     want = twin(one_hot(x, 70, np.float32))[0]
@@ -146,7 +146,7 @@ def test_only_the_rows_of_symbols_that_occur_are_read():
     assert np.isnan(network([2, 2])[0]).any()
 
 
-def test_the_tape_keeps_the_symbols_of_the_call():
+def test_tape_keeps_the_symbols():
     network = lf.LSTM(5, 8, seed=0, index_input=True)
     x = np.array([1, 2, 3])
     output, _, tape = network.forward(x)
@@ -156,7 +156,7 @@ def test_the_tape_keeps_the_symbols_of_the_call():
     assert want.d_x is None
 
 
-# ---- refusals ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_the_tape_keeps_the_symbols_of_the_call():
         (np.ma.masked_array([1, 2]), TypeError, "masked"),
     ],
 )
-def test_wrong_symbols_are_refused(x, error, words):
+def test_invalid_symbols_raise(x, error, words):
     network = lf.LSTM(5, 8, seed=0, index_input=True)
     for call in (network, network.forward, network.stream(np.shape(x)[1] if np.ndim(x) == 2 else 1).block):
         with pytest.raises(error, match=words):
             call(x)
 
 
-def test_error_positions_use_the_axes_of_the_caller():
+def test_error_positions_use_the_callers_axes():
     network = lf.LSTM(5, 8, seed=0, index_input=True, batch_first=True)
     with pytest.raises(ValueError, match=r"got 7 at \[0, 2\]"):
         network([[1, 2, 7], [1, 2, 3]])

@@ -1,4 +1,4 @@
-"""index_input in models, files and other libraries: supported, or refused by name."""
+"""index_input in models, files and other libraries: supported, or an error that names it."""
 
 import pickle
 
@@ -11,7 +11,7 @@ from tolerances import assert_same_bits
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_fit_has_the_bits_of_one_hot_vectors(tmp_path, batch_first):
+def test_fit_matches_one_hot_vectors_bitwise(tmp_path, batch_first):
     x = np.random.default_rng(0).integers(11, size=(20, 7))
     axes = (lambda a: a) if batch_first else (lambda a: a.swapaxes(0, 1))
     settings = dict(loss="cross_entropy", epochs=2, batch_size=6, seed=0, validation=0.2)
@@ -63,7 +63,7 @@ def test_files_and_repr(tmp_path):
         lstm.index_input = False
 
 
-def test_other_options_and_pages_refuse_it():
+def test_unsupported_combinations_raise():
     lstm = lf.LSTM(5, 8, index_input=True, seed=0)
     with pytest.raises(ValueError, match="index_input"):
         lf.explain.html(lstm, [1, 2], "unused.html")
@@ -72,20 +72,20 @@ def test_other_options_and_pages_refuse_it():
 
 
 @needs("keras")
-def test_keras_refuses_it():
+def test_keras_export_raises():
     with pytest.raises(ValueError, match="index_input must be False for Keras"):
         lf.keras.to_layer(lf.LSTM(5, 8, index_input=True, seed=0))
 
 
 @needs("matplotlib")
-def test_pictures_of_x_refuse_it():
+def test_plots_of_x_raise():
     lstm = lf.LSTM(5, 8, index_input=True, seed=0)
     with pytest.raises(ValueError, match="index_input=False"):
         lf.plot.unit(lstm, [1, 2])
 
 
 @needs("onnx", "onnxruntime")
-def test_onnx_runtime_looks_up_the_same_rows(tmp_path):
+def test_onnx_export_gathers_the_same_rows(tmp_path):
     import onnxruntime
 
     lstm = lf.LSTM(5, 8, num_layers=2, bidirectional=True, index_input=True, seed=0)

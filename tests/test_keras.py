@@ -26,7 +26,7 @@ from keras_cases import (
     model_of,
     numbers,
     outputs,
-    randomised,
+    randomized,
     saved,
 )
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings(
 def test_feature(tmp_path, feature, column):
     for make, unsaid in FEATURES[feature]:
         layer = make()
-        model = randomised(model_of(layer))
+        model = randomized(model_of(layer))
         x = inputs(layer.compute_dtype)
         if column == "to a layer":
             back = lf.keras.to_layer(lf.keras.from_layer(layer))
@@ -58,7 +58,7 @@ def test_feature(tmp_path, feature, column):
         assert_same(got(x)[0], outputs(layer, x))
 
 
-# ---- what a call of Keras returns ----
+# ---- results of a call ----
 
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
@@ -68,7 +68,7 @@ def test_sequences_and_last_states_with_a_mask(wrap, lengths):
     mask = None if lengths is None else np.arange(T) < np.array(lengths)[:, None]
     whole = wrap(lstm(return_state=True, zero_output_for_mask=True))
     whole.build(x.shape)
-    randomised(whole)
+    randomized(whole)
     last = wrap(lstm(return_sequences=False))
     last.build(x.shape)
     last.set_weights(whole.get_weights())
@@ -85,17 +85,17 @@ def test_sequences_and_last_states_with_a_mask(wrap, lengths):
 def test_stateful_layer_equals_passing_the_state():
     layer = lstm(stateful=True)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     got, state, x = lf.keras.from_layer(layer), None, inputs()
     for part in (x[:, :3], x[:, 3:]):
         output, state = got(part, state)
         assert_same(output, outputs(layer, part))
 
 
-def test_go_backwards_is_for_sequences_that_the_caller_reverses():
+def test_go_backwards_expects_reversed_input():
     layer = lstm(go_backwards=True)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     x = inputs()
     with pytest.raises(
         ValueError, match=r"go_backwards of layer 'lstm.*must be False.*pass go_backwards=False .*x\[:, ::-1"
@@ -105,10 +105,10 @@ def test_go_backwards_is_for_sequences_that_the_caller_reverses():
 
 
 @pytest.mark.parametrize("mode, merge", [("sum", np.add), ("mul", np.multiply), ("ave", lambda a, b: (a + b) / 2)])
-def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
+def test_merge_modes_follow_from_concatenated_directions(mode, merge):
     layer = layers.Bidirectional(lstm(), merge_mode=mode)
     layer.build((B, T, I))
-    randomised(layer)
+    randomized(layer)
     with pytest.raises(ValueError, match=rf"merge_mode.*got '{mode}'.*pass merge_mode='concat' .*output\[..., :H\]"):
         lf.keras.from_layer(layer)
     output, _ = lf.keras.from_layer(layer, merge_mode="concat")(inputs())
@@ -119,7 +119,7 @@ def test_other_merge_modes_are_of_the_two_directions_side_by_side(mode, merge):
 
 
 def nested():
-    """An LSTM at every place where Keras lets one be."""
+    """A model with an LSTM wherever Keras allows one."""
     sequence = layers.Input((None, I))
     h = lstm(name="first")(sequence)
     h = layers.Bidirectional(lstm(), name="two")(h)
@@ -134,7 +134,7 @@ def nested():
     h = layers.TimeDistributed(lstm(name="frame", return_sequences=False), name="each")(frames)
     pairs = keras.Sequential([layers.Input((H,)), layers.Reshape((2, H // 2)), lstm(name="deep")])
     h = layers.TimeDistributed(pairs, name="every")(h)
-    return randomised(keras.Model(sequence, h))
+    return randomized(keras.Model(sequence, h))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def files(tmp_path_factory):
 
 
 def lstm_layers(model):
-    """{name: layer} of a model's LSTMs, inner ones by their way."""
+    """{name: layer} of a model's LSTMs; inner ones have their path as name."""
     found = {}
     for layer in model.layers:
         if type(layer).__name__ in ("LSTM", "RNN", "Bidirectional"):
@@ -171,7 +171,7 @@ def test_every_layer_of_a_nested_model_is_found_by_its_name(files, ending):
     assert lf.keras.names(paths[".keras"]) == list(want)  # in the order of the model
 
 
-def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
+def test_unique_last_part_of_a_name_is_enough(files):
     _, paths = files
     assert lf.keras.load(paths[".keras"], "deep").input_size == H // 2
     assert lf.keras.load(paths[".keras"], "first").input_size == I  # the whole name goes first
@@ -184,9 +184,9 @@ def test_a_name_may_be_the_last_part_if_there_is_one_such(files):
 
 
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
-def test_layers_that_follow_each_other_are_one_lstm(tmp_path, wrap):
+def test_consecutive_layers_become_one_lstm(tmp_path, wrap):
     """From the tokens on, with the mask that Keras makes of them."""
-    model = randomised(
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((T,), dtype="int32"),
@@ -224,7 +224,7 @@ def test_layers_of_a_custom_model_class_have_keras_defaults(tmp_path):
 
     model = Own()
     model(inputs())
-    randomised(model)
+    randomized(model)
     for path in (saved(model, tmp_path / "own.keras"), saved(model, tmp_path / "own.weights.h5")):
         assert "encoder" in lf.keras.names(path) and "last" in lf.keras.names(path) and len(lf.keras.names(path)) == 3
         x = inputs()
@@ -263,7 +263,7 @@ def test_files_are_read_without_keras(files):
         ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
     ],
 )
-def test_a_missing_package_is_named(monkeypatch, package, call, words):
+def test_missing_package_is_named(monkeypatch, package, call, words):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=words):
         call()
@@ -272,8 +272,8 @@ def test_a_missing_package_is_named(monkeypatch, package, call, words):
 # ---- and back ----
 
 
-def test_to_a_layer_and_back_with_all_that_keras_has():
-    """Two biases become one: else the bits are the same."""
+def test_round_trip_with_every_keras_option():
+    """Two biases become one; apart from that, the bits are the same."""
     network = lf.LSTM(
         I,
         H,

@@ -1,4 +1,4 @@
-"""Damaged and hostile files of Keras: an LSTM or a FormatError."""
+"""Damaged and malicious Keras files give an LSTM or a FormatError."""
 
 import io
 
@@ -42,7 +42,7 @@ def huge(h5):
 
 
 def outside(h5):
-    """Numbers that lie in another file."""
+    """Data stored in another file."""
     del h5[CELL + "/0"]
     h5.create_dataset(CELL + "/0", (I, 4 * H), "f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
 
@@ -84,19 +84,19 @@ def circle(h5):
         ({"model.weights.h5": lambda data: b""}, "damaged"),
     ],
 )
-def test_files_that_do_not_fit_together_are_format_errors(tmp_path, changes, words):
+def test_inconsistent_files_raise_format_error(tmp_path, changes, words):
     path = saved(model_of(lstm()), tmp_path / "model.keras")
     with pytest.raises(lf.FormatError, match=words):
         lf.keras.load(rewrite(path, tmp_path / "damaged.keras", **changes))
 
 
-def test_a_group_within_itself_is_read_once(tmp_path):
+def test_recursive_group_is_read_once(tmp_path):
     path = saved(model_of(lstm(name="one")), tmp_path / "model.keras")
     assert lf.keras.names(rewrite(path, tmp_path / "circle.keras", **with_h5(circle))) == ["one"]
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x89HDF\r\n\x1a\n", b"pickle" * 100])
-def test_other_files_are_format_errors(tmp_path, data):
+def test_other_files_raise_format_error(tmp_path, data):
     path = tmp_path / "other.keras"
     path.write_bytes(data)
     for read in (lf.keras.names, lf.keras.load):
@@ -107,7 +107,7 @@ def test_other_files_are_format_errors(tmp_path, data):
 
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
-def test_bytes_that_changed_give_an_lstm_or_a_format_error(tmp_path, ending):
+def test_changed_bytes_give_an_lstm_or_a_format_error(tmp_path, ending):
     """In a .keras file also within its members, which no checksum covers."""
     good = saved(model_of(layers.Bidirectional(lstm(name="one"), name="two")), tmp_path / f"good{ending}")
     rng, path, damaged = np.random.default_rng(5), tmp_path / "damaged", 0

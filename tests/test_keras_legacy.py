@@ -9,7 +9,7 @@ import torch
 from keras import layers
 
 import lstm_fast as lf
-from keras_cases import H, I, assert_same, cells, edited, inputs, lstm, model_of, outputs, randomised, rewrite, saved
+from keras_cases import H, I, assert_same, cells, edited, inputs, lstm, model_of, outputs, randomized, rewrite, saved
 
 import keras  # isort: skip
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def as_keras_2(path, version, change=lambda config: config):
-    """Makes an .h5 file of Keras 3 one of Keras 2: names in bytes that end in :0, a changed configuration."""
+    """Convert an .h5 file of Keras 3 to Keras 2: names in bytes that end in :0, an older configuration."""
     with h5py.File(path, "r+") as h5:
         h5.attrs["keras_version"] = version
         h5.attrs["model_config"] = json.dumps(change(json.loads(h5.attrs["model_config"]))).encode()
@@ -56,16 +56,16 @@ def layers_as_list(config):
 
 
 def test_hard_sigmoid_of_keras_2_is_steeper(tmp_path):
-    path = saved(randomised(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
+    path = saved(randomized(model_of(lstm(recurrent_activation="hard_sigmoid"))), tmp_path / "model.keras")
     assert lf.keras.load(path).recurrent_activation == ("hard_sigmoid", 1 / 6, 0.5)
     rewrite(path, tmp_path / "2.keras", **{"metadata.json": lambda data: data.replace(b'"3.', b'"2.')})
     assert lf.keras.load(tmp_path / "2.keras").recurrent_activation == ("hard_sigmoid", 0.2, 0.5)
 
 
-def test_a_whole_model_by_keras_2(tmp_path):
+def test_whole_keras_2_model(tmp_path):
     """Its names end in :0, and its Bidirectional has no backward_layer."""
     layer = layers.Bidirectional(lstm(), name="two")
-    path = saved(randomised(model_of(layer)), tmp_path / "model.h5")
+    path = saved(randomized(model_of(layer)), tmp_path / "model.h5")
 
     def change(config):
         config["config"]["layers"][1]["config"].pop("backward_layer")
@@ -76,8 +76,8 @@ def test_a_whole_model_by_keras_2(tmp_path):
     assert_same(lf.keras.load(path)(inputs())[0], outputs(layer, inputs()))
 
 
-def test_a_sequential_whose_configuration_is_a_list(tmp_path):
-    model = randomised(
+def test_sequential_with_a_list_as_configuration(tmp_path):
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((None, I)),
@@ -102,7 +102,7 @@ def test_a_sequential_whose_configuration_is_a_list(tmp_path):
 def test_h5_files_have_nested_layers_too(tmp_path):
     """A whole model, and a file with only its weights, as Keras 2 wrote them."""
     inner = keras.Sequential([layers.Input((None, I)), lstm(name="a"), lstm(name="b")], name="inner")
-    model = randomised(
+    model = randomized(
         keras.Sequential(
             [
                 layers.Input((None, I)),
@@ -123,7 +123,7 @@ def test_h5_files_have_nested_layers_too(tmp_path):
             assert_same(lf.keras.load(path, name)(inputs(n=2 * H))[0], outputs(model.get_layer(name), inputs(n=2 * H)))
 
 
-def test_files_of_keras_1_name_what_reads_them(tmp_path):
+def test_keras_1_files_raise_with_a_way_to_convert(tmp_path):
     whole = as_keras_2(saved(model_of(lstm()), tmp_path / "model.h5"), "1.2.2")
     for path in (whole, alone(whole, tmp_path / "weights.h5", "1.0.8")):
         with pytest.raises(lf.FormatError, match=r"Keras 1.* must be read and saved by Keras 2.0 to 2.2"):
@@ -146,15 +146,15 @@ def test_files_of_keras_1_name_what_reads_them(tmp_path):
     ],
 )
 @pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional], ids=["LSTM", "Bidirectional"])
-def test_weights_alone_have_the_defaults_of_their_release(tmp_path, version, name, wrap):
-    whole = saved(randomised(model_of(wrap(lstm()))), tmp_path / "model.h5")
+def test_weights_only_files_use_the_defaults_of_their_release(tmp_path, version, name, wrap):
+    whole = saved(randomized(model_of(wrap(lstm()))), tmp_path / "model.h5")
     path = alone(whole, tmp_path / "weights.h5", version)
     expected = ("hard_sigmoid", 0.2, 0.5) if name == "hard_sigmoid" else "sigmoid"
     assert lf.keras.load(path).recurrent_activation == expected
     assert lf.keras.load(path, recurrent_activation="tanh").recurrent_activation == "tanh"
 
 
-def test_weights_alone_of_a_release_with_two_defaults_are_warned_of(tmp_path):
+def test_weights_only_files_with_ambiguous_defaults_warn(tmp_path):
     path = alone(saved(model_of(lstm(name="one")), tmp_path / "model.h5"), tmp_path / "weights.h5", "2.2.4-tf")
     with pytest.warns(UserWarning, match="'hard_sigmoid' .*or 'sigmoid' .*pass recurrent_activation"):
         lf.keras.load(path)
@@ -220,7 +220,7 @@ def test_cudnn_lstm(tmp_path, wrap, n_inputs):
     layer = wrap(lstm())
     sequence = layers.Input((None, n_inputs))
     path = as_keras_2(
-        saved(randomised(keras.Model(sequence, layer(sequence))), tmp_path / "model.h5"), "2.2.4", as_cudnn
+        saved(randomized(keras.Model(sequence, layer(sequence))), tmp_path / "model.h5"), "2.2.4", as_cudnn
     )
     with h5py.File(path, "r+") as h5:
         group = h5["model_weights"][layer.name]
@@ -232,7 +232,7 @@ def test_cudnn_lstm(tmp_path, wrap, n_inputs):
         assert_same(got(x)[0], outputs(layer, x))
 
 
-def test_cudnn_lstm_is_pytorchs_in_cudnns_own_order(tmp_path):
+def test_cudnn_lstm_matches_pytorch_in_cudnn_order(tmp_path):
     """cuDNN's buffer is that of PyTorch's flattened weights: matrices (4H, I) and (4H, H), row by row, then biases."""
     torch.manual_seed(0)
     lstm = torch.nn.LSTM(I, H, batch_first=True)
@@ -262,7 +262,7 @@ def test_cudnn_lstm_is_pytorchs_in_cudnns_own_order(tmp_path):
 
 
 @pytest.mark.parametrize("size", [5, 9])
-def test_another_number_of_biases_is_no_lstm(tmp_path, size):
+def test_wrong_number_of_biases_raises(tmp_path, size):
     path = saved(model_of(lstm(name="one")), tmp_path / "model.h5")
     with h5py.File(path, "r+") as h5:
         (name,) = (name for name in h5["model_weights/one"].attrs["weight_names"] if name.endswith("bias"))

@@ -5,94 +5,30 @@ LSTM_FAST_ALL_FLOATS=1 walks all 2^32 float32 values instead of every 257th, or 
 """
 
 import os
-from functools import partial
 
 import numpy as np
 import pytest
 
+from activation_checks import (
+    FUNCTIONS,
+    assert_accurate,
+    assert_monotone,
+    assert_monotone_neighbors,
+    exact,
+    is_clearly_accurate,
+    nearest_of_range,
+    special_points,
+)
 from conftest import BASES
 from lstm_fast import _core
 from lstm_fast.reference import activation
 from module_cases import DTYPES, make
 from optional import MUST_HAVE_ALL
-from tolerances import ACTIVATION_ULP, assert_same_bits
+from tolerances import assert_same_bits
 
-FUNCTIONS = {name: partial(_core.testing.activate, (name, 0, 0)) for name in ("sigmoid", "tanh")}
 sigmoid, tanh = FUNCTIONS.values()
 STRIDE = 257 if MUST_HAVE_ALL else 1021
 STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else STRIDE
-LOWEST = {"sigmoid": 0.0, "tanh": -1.0}
-
-
-def exact(name, x):
-    """In the next wider floating-point format: float64 for float32, extended precision for float64."""
-    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
-    if name == "tanh":
-        return np.tanh(wide)
-    with np.errstate(under="ignore"):
-        e = np.exp(-np.abs(wide))
-        return np.where(wide < 0, e, 1) / (1 + e)
-
-
-def has_fma():
-    return _core.isa() != "portable"
-
-
-def assert_accurate(name, x, got=None, want=None):
-    """At most ACTIVATION_ULP; where the exact value is no normal number of the dtype, 0 will do; never out of range.
-
-    want: exact(name, x), if it is known.
-    """
-    got = FUNCTIONS[name](x) if got is None else got
-    is_nan = np.isnan(x)
-    assert np.isnan(got[is_nan]).all()
-    if is_nan.all():
-        return
-    x, got = x[~is_nan], got[~is_nan]
-    want = exact(name, x) if want is None else want[~is_nan]
-    info = np.finfo(x.dtype)
-    # The ULP of the exact value, not of the rounded one: if that is a power of 2, its ULP is twice as large.
-    exponent = np.frexp(np.maximum(np.abs(want), info.tiny))[1] - 1
-    error = np.abs(got - want) / np.ldexp(want.dtype.type(info.eps), exponent)
-    error[(np.abs(want) < info.tiny) & (got == 0)] = 0
-    worst = error.argmax()
-    assert error[worst] <= ACTIVATION_ULP[has_fma()], f"{error[worst]:.3f} ULP at {name}({x[worst]!r}) = {got[worst]!r}"
-    assert (got >= LOWEST[name]).all() and (got <= 1).all()
-
-
-def assert_monotone(x, got):
-    """The result is monotone in x; without a fused multiply-add it may fall by one ULP."""
-    x, got = x[~np.isnan(x)], got[~np.isnan(x)]
-    rising = got[np.argsort(x, kind="stable")]
-    allowed = 0 if has_fma() else np.spacing(np.abs(rising[1:]))
-    assert (np.diff(rising) >= -allowed).all()
-
-
-def special_points(dtype):
-    """Numbers near points where something changes: powers of two, multiples of ln(2) / 2, saturation, the extremes."""
-    info = np.finfo(dtype)
-    points = [2.0**k for k in range(-30, 11)] + [k * np.log(2) / 2 for k in range(1, 300)]
-    points += [
-        info.tiny,
-        info.max,
-        0.58158,
-        9.01,
-        18.02,
-        17.33,
-        36.74,
-        87.34,
-        87.9,
-        88,
-        88.72,
-        103.97,
-        708.4,
-        709,
-        745.13,
-    ]
-    bits = np.array(points, dtype).view(f"i{info.dtype.itemsize}")[:, None] + np.arange(-200, 201)
-    near = bits.ravel().view(dtype)
-    near = np.concatenate([near[np.isfinite(near)], np.array([0, np.inf], dtype)])
-    return np.concatenate([near, -near])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -119,40 +55,6 @@ def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored
                     of_first = got
                 else:
                     assert np.array_equal(got.view(np.uint32), of_first.view(np.uint32)), isa
-
-
-def nearest_of_range(name, x):
-    """The float32 numbers nearest to the exact values, for x in the order of bits that are all tiny or all large."""
-    least, largest = abs(x[[0, -1]])
-    if np.signbit(x[0]) == np.signbit(x[-1]):
-        if least >= 128:  # exp(-128) is not a normal float32
-            return np.float32(max(LOWEST[name], np.sign(x[0])))
-        if largest < 2.0**-30:
-            return np.float32(0.5) if name == "sigmoid" else x
-    return None
-
-
-def is_clearly_accurate(name, got, want):
-    """Whether assert_accurate would pass, by few operations; False can mean that it needs a closer look."""
-    exponents = want.view(np.int64) & np.float64(np.inf).view(np.int64)
-    ulps = np.maximum(exponents.view(np.float64), np.finfo(np.float32).tiny) * np.finfo(np.float32).eps
-    difference = got - want
-    np.abs(difference, out=difference)
-    within = (difference <= ACTIVATION_ULP[has_fma()] * ulps).all()
-    return within and got.min() >= LOWEST[name] and got.max() <= 1
-
-
-def assert_monotone_neighbors(x, got):
-    """As assert_monotone, for numbers that rise or fall, as they do in the order of their bits; return the last."""
-    for before, after in ((0, 1), (1, 0)):
-        low, high = slice(before, len(x) - after), slice(after, len(x) - before)
-        if (x[high] > x[low]).all() and (got[high] >= got[low]).all():
-            return x[-1:], got[-1:]
-    x, got = x[~np.isnan(x)], got[~np.isnan(x)]
-    steps = np.where(x[1:] > x[:-1], np.diff(got), -np.diff(got))
-    allowed = 0 if has_fma() else np.spacing(np.abs(got[1:]))
-    assert (steps >= -allowed).all()
-    return x[-1:], got[-1:]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -211,7 +113,7 @@ def test_activation_is_monotone_near_special_points(isa, name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype):
+def test_activation_bits_do_not_depend_on_lane_or_tail(isa, name, dtype):
     rng = np.random.default_rng(70)
     x = (4 * rng.standard_normal(160)).astype(dtype)
     x[::13] = [np.nan, np.inf, -np.inf, 0, -0.0, 100, -100, 1e-30, -1e-30, 800, -800, 30, -30]
@@ -225,7 +127,7 @@ def test_activation_gives_the_same_bits_in_every_lane_and_tail(isa, name, dtype)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_activation_of_nothing_is_nothing(isa, name, dtype):
+def test_activation_of_empty_array(isa, name, dtype):
     assert FUNCTIONS[name](np.empty(0, dtype)).shape == (0,)
 
 
@@ -251,7 +153,7 @@ def test_activation_is_accurate_inside_a_cell(each_isa, dtype):
 
 
 @pytest.mark.parametrize("dtype, underflow", [(np.float32, -87.4), (np.float64, -708.5)])
-def test_cell_flushes_what_is_smaller_than_the_smallest_normal_number(isa, dtype, underflow):
+def test_cell_flushes_subnormals(isa, dtype, underflow):
     tiny = np.finfo(dtype).tiny
     x = np.array([underflow, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal, 1], dtype)
     i, f, g, o = gates_of(x)
@@ -282,7 +184,7 @@ def definition(spec):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtype):
+def test_other_activations_and_derivatives_match_reference(isa, spec, dtype):
     """Within 4 ULP, or 4 epsilon of the sizes that are added; alpha and beta are rounded to the dtype."""
     spec = (spec[0], *(float(dtype(p)) for p in spec[1:]))
     z = np.concatenate(
@@ -303,7 +205,7 @@ def test_other_activations_and_slopes_are_those_of_the_reference(isa, spec, dtyp
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec[0])
-def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
+def test_other_activations_propagate_nan_and_accept_infinity(isa, spec, dtype):
     z = np.array([np.nan, np.inf, -np.inf, np.nan], dtype)
     got = _core.testing.activate(spec, z)
     assert np.isnan(got[[0, 3]]).all()
@@ -313,7 +215,7 @@ def test_other_activations_keep_nan_and_take_infinity(isa, spec, dtype):
 
 
 @pytest.mark.parametrize("spec", [*OTHERS, ("tanh", 0, 0), ("sigmoid", 0, 0)], ids=lambda spec: spec[0])
-def test_bits_of_an_activation_do_not_depend_on_its_place_in_a_vector(isa, spec):
+def test_activation_bits_do_not_depend_on_position(isa, spec):
     z = np.random.default_rng(1).standard_normal(37).astype(np.float32)
     whole = _core.testing.activate(spec, z)
     for k in range(37):

@@ -8,7 +8,7 @@ from lstm_fast import _core, reference
 from module_cases import DTYPES, KINDS, STRUCTURES, draw, expect, infer, is_lstm, make, train
 from tolerances import FORWARD, assert_same_bits, assert_within, forward_error, gradient_error, gradient_tolerance
 
-# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product takes.
+# T, B, I, H: all tile sizes, several chunks of projections and of gradients, more rows than one gradient product.
 SHAPES = [
     (1, 1, 3, 5),
     (3, 2, 3, 7),
@@ -35,7 +35,7 @@ def padding(lengths, T):
 
 
 def poisoned(rng, a, lengths):
-    """The arguments with garbage in all padding."""
+    """The arguments with poisoned padding."""
     is_padding, changed = padding(lengths, len(a["x"])), dict(a)
     for name in ("x", "d_output"):
         changed[name] = a[name].copy()
@@ -50,7 +50,7 @@ def test_results_and_gradients_match_the_reference(isa, kind, dtype, shape):
     T, B, I, H = shape
     rng = np.random.default_rng([*shape, KINDS.index(kind)])
     if kind in ("relu", "identity") and T > 20:
-        T = 20  # such a network may overflow
+        T = 20  # longer sequences may overflow in such a network
     module = make(kind, I, H, dtype=dtype, **STRUCTURES[(T + B + KINDS.index(kind)) % len(STRUCTURES)])
     a, lengths = draw(rng, module, T, B), draw_lengths(rng, T, B)
     want = expect(module, a, lengths=lengths)
@@ -67,7 +67,7 @@ def test_results_and_gradients_match_the_reference(isa, kind, dtype, shape):
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
-def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
+def test_bits_match_each_sequence_alone(isa, kind, structure):
     T, B = 11, 7
     module = make(kind, 5, 18, dtype=np.float32, **structure)
     rng = np.random.default_rng(3)
@@ -88,7 +88,7 @@ def test_each_sequence_gives_the_same_bits_as_alone(isa, kind, structure):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("split", ["rows", "directions", "units"])
 @pytest.mark.parametrize("structure", STRUCTURES[1::2] + [dict(num_layers=3, dropout=0.4)], ids=str)
-def test_threads_change_no_bit(some_isa, split, structure, dtype):
+def test_bits_do_not_depend_on_threads(some_isa, split, structure, dtype):
     T, B = 23, 19
     rng = np.random.default_rng(5)
     lengths = draw_lengths(rng, T, B)
@@ -110,7 +110,7 @@ def test_threads_change_no_bit(some_isa, split, structure, dtype):
 
 
 @pytest.mark.parametrize("structure", [{}, dict(num_layers=3), dict(num_layers=2, bidirectional=True)], ids=str)
-def test_order_of_the_batch_changes_no_bit_of_any_sequence(isa, structure):
+def test_bits_do_not_depend_on_batch_order(isa, structure):
     """For a random order, and for descending lengths, where the core reads and writes in place instead of copying."""
     lstm = make("lstm", 3, 20, dtype=np.float32, **structure)
     rng = np.random.default_rng(8)
@@ -196,9 +196,9 @@ def test_empty_input(kind):
             assert_same_bits(got[f"d_{state}_0"], a[f"d_{state}_n"])
 
 
-def test_steps_of_an_empty_batch_take_no_time():
+def test_steps_of_an_empty_batch_are_skipped():
     lstm = make("lstm", 3, 5, num_layers=2, bidirectional=True, dropout=0.5)
-    x = np.zeros((10**12, 0, 3))  # a millisecond a step would be thirty years
+    x = np.zeros((10**12, 0, 3))  # at one millisecond per step this would take thirty years
     output, _, tape = lstm.forward(x)
     assert lstm(x)[0].shape == lstm(x, lengths=[])[0].shape == output.shape == (10**12, 0, 10)
     assert lstm.backward(tape, output).d_x.shape == x.shape
@@ -216,6 +216,6 @@ def test_steps_of_an_empty_batch_take_no_time():
         ([None, 1, 2], "lengths must be integers"),
     ],
 )
-def test_wrong_lengths_are_rejected_by_name(lengths, message):
+def test_invalid_lengths_raise(lengths, message):
     with pytest.raises(ValueError, match=message):
         make("lstm", 2, 3)(np.zeros((4, 3, 2)), lengths=lengths)

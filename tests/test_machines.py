@@ -1,4 +1,4 @@
-"""Other machines: the driver of the C core (tests/c) cross-compiled and run under an emulator gives the written bits.
+"""Other machines: the driver of the C core (tests/c), cross-compiled and emulated, gives the recorded bits.
 
 s390x stores the upper half of a word first. Each needs a compiler and an emulator, which Debian has:
     apt-get install gcc-aarch64-linux-gnu gcc-s390x-linux-gnu gcc-mingw-w64-x86-64 qemu-user-static wine64

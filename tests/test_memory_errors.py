@@ -38,7 +38,7 @@ def attempt(n, move, subject):
     try:
         arm(n)
         return move(subject), disarm()
-    except Exception as error:  # not always a MemoryError: NumPy and pickle have their own
+    except Exception as error:  # not always a MemoryError: NumPy and pickle raise their own
         kinds.add(type(error).__name__)
         return None, disarm()
     finally:
@@ -199,5 +199,5 @@ try_all(model, fit, check, most=150)
 
 @pytest.mark.skipif(sysconfig.get_config_var("Py_GIL_DISABLED"), reason="has no PYTHONMALLOC=malloc")
 @pytest.mark.parametrize("case", CASES)
-def test_a_failed_allocation_leaves_everything_as_it_was(failing_malloc, case):
+def test_failed_allocation_changes_nothing(failing_malloc, case):
     print(run(TRY_ALL + CASES[case], timeout=300, LD_PRELOAD=failing_malloc, PYTHONMALLOC="malloc"))

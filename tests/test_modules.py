@@ -15,7 +15,7 @@ from tolerances import FORWARD, assert_same_bits, assert_within, forward_error
 # ---- masks ----
 
 
-def test_rng_draws_the_masks_in_place_of_the_generator_of_the_module():
+def test_rng_argument_replaces_the_module_generator():
     lstm, other = (LSTM(3, 5, 2, dropout=0.5, zoneout=0.1, seed=0) for _ in range(2))
     x = np.random.default_rng(0).standard_normal((4, 2, 3))
     first, second = (lstm.forward(x, rng=np.random.default_rng(seed))[0] for seed in (1, 2))
@@ -29,7 +29,7 @@ def test_rng_draws_the_masks_in_place_of_the_generator_of_the_module():
 # ---- calls ----
 
 
-def test_states_are_never_batch_first_and_of_two_dimensions_without_a_batch():
+def test_states_are_never_batch_first_and_2d_if_unbatched():
     for module in (
         make("lstm", 3, 5, num_layers=2, bidirectional=True, batch_first=True),
         make("relu", 3, 5, num_layers=4),
@@ -127,13 +127,13 @@ def test_tape_repr_and_attributes():
     ],
     ids=repr,
 )
-def test_tape_of_another_module_is_refused(other):
+def test_tape_of_another_module_raises(other):
     *_, tape = other.forward(np.ones((4, 2, 3)))
     with pytest.raises(TypeError, match="^tape must"):
         make("lstm", 3, 5).backward(tape, None)
 
 
-def test_other_objects_are_refused_as_tapes():
+def test_other_objects_as_tapes_raise():
     lstm = make("lstm", 3, 5)
     *_, tape = lstm_fast.lstm_forward(np.ones((4, 2, 3)), None, None, *lstm.parameters().values())
     for not_a_tape in (tape, None, "tape", (1, 2)):
@@ -141,7 +141,7 @@ def test_other_objects_are_refused_as_tapes():
             lstm.backward(not_a_tape, None)
 
 
-def test_tape_of_another_function_is_refused():
+def test_tape_of_another_function_raises():
     x, state = np.ones((4, 2, 3)), np.zeros((2, 5))
     *_, lstm_tape = lstm_fast.lstm_forward(x, state, state, *make("lstm", 3, 5).parameters().values())
     *_, rnn_tape = lstm_fast.rnn_forward(x, state, *make("tanh", 3, 5).parameters().values())
@@ -160,7 +160,7 @@ def test_tape_of_another_function_is_refused():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("k", range(len(STRUCTURES)), ids=lambda k: str(STRUCTURES[k]))
-def test_trace_shows_what_the_reference_has_on_its_tape(isa, poison, k, dtype):
+def test_trace_matches_reference_tape(isa, poison, k, dtype):
     for H in (1, 9, 16):
         lstm = make("lstm", 3, H, dtype=dtype, **STRUCTURES[k])
         a = draw(np.random.default_rng([k, H]), lstm, 5, 2)
@@ -192,7 +192,7 @@ def test_trace_layout_does_not_depend_on_the_input_layout():
         assert {values.shape for values in lstm.trace(np.zeros((T, B, 3)))} == {(2, 1, T, B, 5)}
 
 
-def test_trace_is_without_dropout():
+def test_trace_ignores_dropout():
     lstm, plain = (make("lstm", 3, 5, num_layers=2, dropout=p) for p in (0.5, 0.0))
     x = np.random.default_rng(0).standard_normal((4, 2, 3))
     assert_same_bits(lstm.trace(x).h, plain.trace(x).h)
@@ -203,7 +203,7 @@ def test_trace_is_without_dropout():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [True, False])
-def test_cell_gives_the_bits_of_an_lstm_step_by_step(isa, bias, dtype):
+def test_cell_matches_lstm_step_by_step_bitwise(isa, bias, dtype):
     lstm, cell = make("lstm", 3, 9, dtype=dtype, bias=bias), LSTMCell(3, 9, bias, dtype=dtype)
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in lstm.parameters().items()})
     a = draw(np.random.default_rng(0), lstm, 5, 4)
@@ -228,7 +228,7 @@ def test_cell_gives_the_bits_of_an_lstm_step_by_step(isa, bias, dtype):
     assert_same_bits(d_c, want["d_c_0"][0])
 
 
-def test_cell_without_a_batch_gives_gradients_without_one():
+def test_unbatched_cell_has_unbatched_gradients():
     cell = LSTMCell(3, 9, dtype=np.float64, seed=0)
     rng = np.random.default_rng(0)
     x, h, c, d_h, d_c = rng.standard_normal(3), *rng.standard_normal((4, 9))

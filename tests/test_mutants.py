@@ -1,11 +1,12 @@
-"""A deliberately broken kernel must make the suite fail. mutate.py has many more."""
+"""A deliberately broken kernel must make the suite fail. mutants.py has many more."""
 
 import subprocess
 
 import pytest
 
 from checkout import ROOT, copy_source
-from mutate import MUTANTS, run_mutant
+from mutants import MUTANTS
+from mutate import run_mutant
 from optional import needs
 
 
@@ -15,7 +16,7 @@ def test_every_mutant_matches_once_in_its_file():
 
 
 @needs("Cython")  # without it pip would fetch it for the build
-def test_sign_flipped_in_a_derivative_turns_the_gradient_tests_red(tmp_path):
+def test_flipped_sign_in_a_derivative_fails_the_gradient_tests(tmp_path):
     copy_source(tmp_path)
     mutant = MUTANTS["sign in the derivative of tanh"]
     try:

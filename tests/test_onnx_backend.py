@@ -19,14 +19,14 @@ import lstm_fast as lf
 from onnx_cases import DIRECTIONS, OPTIONS, OUTPUTS, Case, assert_close, make_model, quantized_case, run
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of cases of other operators, which onnx makes on the way
+    warnings.simplefilter("ignore")  # from cases of other operators, which onnx also creates
     CONFORMANCE = {case.name: case for case in collect_testcases("LSTM")}
     node_cases._TargetOpType = "RNN"  # cases are collected as their modules are imported
     importlib.reload(node_cases.rnn)
     CONFORMANCE |= {case.name: case for case in node_cases._NodeTestCases}
 
 
-def test_conformance_cases_are_all_here():
+def test_conformance_cases_are_complete():
     assert {name for name in CONFORMANCE if "lstm" in name} == {
         f"test_lstm_{kind}"
         for kind in ("defaults", "with_initial_bias", "with_peepholes", "batchwise", "reverse", "bidirectional")
@@ -91,7 +91,7 @@ def test_states_of_each_sequence_and_weights_as_inputs():
     prepared = lf.onnx.Backend.prepare(model)
     for _ in range(2):
         assert_close(prepared.run(feeds), run(model, feeds))
-        feeds["W"] *= -0.5  # in place: the second run must not use what the first made of it
+        feeds["W"] *= -0.5  # in place: the second run must not reuse weights cached by the first
 
 
 @pytest.mark.parametrize("dtype", (np.float16, np.float64))
@@ -152,7 +152,7 @@ def test_interface():
 
 
 def test_dynamic_quantize_lstm():
-    """Against ONNX Runtime with the dequantized weights, and nearly its own operator, which rounds x and h too."""
+    """Compared with ONNX Runtime on dequantized weights and, loosely, its own operator, which rounds x and h too."""
     case, model = quantized_case(np.int8, True, "bidirectional")
     got = lf.onnx.Backend.run_model(model, case.feeds)
     assert_close(got, run(case.model(), case.feeds))
@@ -168,7 +168,7 @@ def test_omitted_outputs():
         assert_close(lf.onnx.Backend.run_model(model, case.feeds), run(model, case.feeds))
 
 
-def test_what_is_not_supported_is_refused_by_name():
+def test_unsupported_nodes_raise():
     case = Case(9, (), "forward")
     with pytest.raises(ValueError, match="activations"):
         lf.onnx.Backend.run_model(case.model(activations=["Sigmoid", "Cosine", "Tanh"]), case.feeds)
@@ -182,7 +182,7 @@ def test_what_is_not_supported_is_refused_by_name():
         lf.onnx.Backend.run_model(make_model([node], feeds, ["Y"]), feeds)
 
 
-def test_the_rest_of_a_model_runs_too():
+def test_the_rest_of_a_model_runs():
     """An LSTM between other operators, as exporters write them."""
     case = Case(10, {"bias"}, "bidirectional")
     nodes = [

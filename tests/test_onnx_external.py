@@ -27,7 +27,7 @@ def external(folder, **changes):
     return case, folder / "model.onnx"
 
 
-def test_external_data_are_read_on_request_only(tmp_path):
+def test_external_data_are_read_only_on_request(tmp_path):
     case, path = external(tmp_path)
     assert lf.onnx.names(path) == ["LSTM_0"]
     with pytest.raises(lf.FormatError, match="has its data in another file: pass external_data=True"):
@@ -56,7 +56,7 @@ def test_external_data_are_read_on_request_only(tmp_path):
         {"location": "out/weights.bin"},
     ),
 )
-def test_external_data_outside_the_folder_are_refused(changes, tmp_path):
+def test_external_data_outside_the_folder_raise(changes, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "a").mkdir()

@@ -26,14 +26,14 @@ def test_names_of_nodes():
     assert not isinstance(raised.value, lf.FormatError)
 
 
-def test_a_model_without_an_lstm():
+def test_model_without_an_lstm():
     model = make_model([helper.make_node("Relu", ["X"], ["y"])], {"X": np.zeros(3, np.float32)}, ["y"])
     assert lf.onnx.names(model) == []
     with pytest.raises(lf.FormatError, match="no LSTM node"):
         lf.onnx.load(model)
 
 
-def test_the_first_of_several_and_each_by_name(tmp_path):
+def test_first_of_several_and_each_by_name(tmp_path):
     a, b = Case(1, {"bias"}, "forward"), Case(2, {"bias", "peepholes"}, "bidirectional")
     nodes = [
         a.node("a", [f"{name}_a" for name in ("X", "W", "R", "B", "", "", "", "P")]),

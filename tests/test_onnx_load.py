@@ -1,4 +1,4 @@
-"""lf.onnx.load: what ONNX Runtime makes of a node is what the loaded LSTM makes of it."""
+"""lf.onnx.load: the loaded LSTM computes what ONNX Runtime computes for the node."""
 
 import subprocess
 import sys
@@ -53,11 +53,11 @@ def test_activations(activation):
 @pytest.mark.parametrize("activation", ("LeakyRelu", "HardSigmoid", "Elu"))
 def test_default_alpha_and_beta(activation):
     case = Case(3, {"bias"}, "forward")
-    case.attributes["activations"] = [activation, activation.upper(), "tanh"]  # in any case, as in ONNX Runtime
+    case.attributes["activations"] = [activation, activation.upper(), "tanh"]  # case-insensitive, as in ONNX Runtime
     assert_close(case.call(lf.onnx.load(case.model())), case.expected())
 
 
-def test_default_alpha_that_differs_in_onnxruntime():
+def test_default_alpha_that_onnxruntime_differs_in():
     """The specification: the default of the operator ThresholdedRelu is 1 (ONNX Runtime takes 0)."""
     lstm = lf.onnx.load(Case(0, (), "forward").model(activations=["Sigmoid", "ThresholdedRelu", "Tanh"]))
     assert lf.reference.activation(lstm.activation).parameters == (1.0,)
@@ -73,7 +73,7 @@ def test_layout_1_is_batch_first(direction):
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("layout", (0, 1))
-def test_constant_states_are_learned_ones(layout, direction):
+def test_constant_states_become_learned_states(layout, direction):
     case = Case(7, {"bias", "initial_h", "initial_c"}, direction)
     for name in ("initial_h", "initial_c"):
         case.feeds[name][:] = case.feeds[name][:, :1]
@@ -85,13 +85,13 @@ def test_constant_states_are_learned_ones(layout, direction):
     assert_close(case.call(lstm, with_states=False), want)
 
 
-def test_constant_states_of_zero_are_none():
+def test_constant_zero_states_are_dropped():
     case = Case(7, {"initial_h", "initial_c"})
     case.feeds |= {name: 0 * case.feeds[name] for name in ("initial_h", "initial_c")}
     assert not lf.onnx.load(case.model(constants=("initial_h", "initial_c"))).learn_initial_state
 
 
-def test_one_constant_state_and_one_given():
+def test_one_constant_and_one_given_state():
     case = Case(8, {"initial_h", "initial_c"}, "forward")
     case.feeds["initial_c"][:] = case.feeds["initial_c"][:, :1]
     lstm = lf.onnx.load(case.model(constants=("initial_c",)))
@@ -101,7 +101,7 @@ def test_one_constant_state_and_one_given():
     assert_close(case.call(lstm), case.expected())
 
 
-def test_constant_states_of_each_sequence_are_refused():
+def test_constant_states_per_sequence_raise():
     case = Case(4, {"initial_h"}, "forward")
     assert case.B > 1
     with pytest.raises(lf.FormatError, match="initial_h is a constant that differs between sequences"):
@@ -135,7 +135,7 @@ def test_float64_keeps_its_bits():
 @pytest.mark.parametrize("per_channel", (False, True))
 @pytest.mark.parametrize("dtype", (np.int8, np.uint8))
 def test_dynamic_quantize_lstm(dtype, per_channel, direction):
-    """By dequantized weights, in ONNX Runtime; and nearly what its own operator gives, which rounds x and h too."""
+    """Compared with ONNX Runtime on dequantized weights and, loosely, its own operator, which rounds x and h too."""
     case, model = quantized_case(dtype, per_channel, direction)
     assert lf.onnx.names(model) == ["quantized"]
     got = case.call(lf.onnx.load(model, dequantize=True))
@@ -144,7 +144,7 @@ def test_dynamic_quantize_lstm(dtype, per_channel, direction):
     assert_close(got, (y.swapaxes(1, 2).reshape(case.T, case.B, -1), y_h, y_c), 0.05)
 
 
-REFUSED = {
+UNSUPPORTED = {
     "activations": {"activations": ["Sigmoid", "Cosine", "Tanh"]},
     "activations ": {"activations": ["Sigmoid"]},
     "activation_alpha": {"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [-1.0]},
@@ -160,14 +160,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused_by_the_name_of_the_attribute(name):
-    model = Case(0, (), "forward").model(name="the_node", **REFUSED[name])
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_attributes_raise(name):
+    model = Case(0, (), "forward").model(name="the_node", **UNSUPPORTED[name])
     with pytest.raises(lf.FormatError, match=f"the_node.*{name.strip()}"):
         lf.onnx.load(model)
 
 
-def test_other_activations_of_the_second_direction_are_refused():
+def test_different_activations_per_direction_raise():
     case = Case(0, (), "bidirectional")
     with pytest.raises(lf.FormatError, match="activations"):
         lf.onnx.load(case.model(activations=["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Tanh", "Relu"]))
@@ -188,7 +188,7 @@ def test_other_activations_of_the_second_direction_are_refused():
         ("initial_h", (1, 2)),
     ),
 )
-def test_shapes_that_do_not_fit(name, shape):
+def test_mismatched_shapes_raise(name, shape):
     case = Case(0, {"bias", "peepholes", "initial_h"}, "forward")
     case.weights |= {
         "W": np.zeros((1, 8, 3), np.float32),
@@ -204,15 +204,15 @@ def test_shapes_that_do_not_fit(name, shape):
         lf.onnx.load(case.model(constants=("initial_h",)))
 
 
-def test_weights_of_integers_are_refused():
+def test_integer_weights_raise():
     case = Case(0, (), "forward")
     case.weights["W"] = case.weights["W"].astype(np.int32)
     with pytest.raises(lf.FormatError, match="W must be float16, bfloat16, float32 or float64, got int32"):
         lf.onnx.load(case.model())
 
 
-def test_a_reverse_lstm_is_an_lstm():
-    """Results are those of the second direction of a bidirectional one, with lengths, resets, batch_first."""
+def test_reverse_lstm_matches_second_direction():
+    """It equals the second direction of a bidirectional LSTM, with lengths, resets and batch_first."""
     rng = np.random.default_rng(0)
     for batch_first in (False, True):
         layer = lf.LSTM(3, 4, batch_first=batch_first, bidirectional=True, seed=1)

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: an LSTM or a FormatError, in little time and memory."""
+"""Damaged and malicious files give an LSTM or a FormatError, in little time and memory."""
 
 import resource
 import time
@@ -44,7 +44,7 @@ def samples(folder):
 
 
 def attempt(data):
-    """Reads all that there is; True if it went well."""
+    """Read every LSTM of a file; return whether that succeeded."""
     try:
         for name in [None, *lf.onnx.names(data)[:4]]:
             lf.onnx.load(data, name)
@@ -54,7 +54,7 @@ def attempt(data):
 
 
 def mutated(data, rng):
-    """A few bytes flipped, cut out, copied or put in, or the end cut off."""
+    """Flip, delete, copy or insert a few bytes, or truncate."""
     data = bytearray(data)
     for _ in range(rng.integers(1, 3)):
         if not data:
@@ -79,7 +79,7 @@ def test_flipped_bytes(tmp_path):
     assert all(attempt(data) or k >= 8 for k, data in enumerate(models))
     before, begin, n_good = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of numbers that overflow: the bytes of weights are any
+        warnings.simplefilter("ignore")  # about overflow: weights have arbitrary bytes
         for k in range(3000):
             data = mutated(models[k % len(models)], rng)
             n_good += attempt(data)
@@ -129,7 +129,7 @@ def mutate_message(message, rng):
         message.ClearField(field.name)
 
 
-def test_fields_with_wrong_values(tmp_path):
+def test_invalid_field_values(tmp_path):
     rng, models = np.random.default_rng(7), samples(tmp_path)
     before, n_good = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     with warnings.catch_warnings():
@@ -143,7 +143,7 @@ def test_fields_with_wrong_values(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
 
 
-def test_every_truncation():
+def test_truncated_files():
     data = Case(4, {"bias"}, "forward").model().SerializeToString()
     assert attempt(data)
     for n in range(0, len(data), 7):
@@ -170,7 +170,7 @@ def test_paths(tmp_path):
 
 
 def claims(**fields):
-    """The model of a case whose W claims this."""
+    """The model of a case whose W declares this shape and data."""
     case = Case(8, (), "forward")
     W = numpy_helper.from_array(case.weights["W"], "W")
     for name, value in fields.items():
@@ -206,7 +206,7 @@ def test_tensors_larger_than_their_data(fields):
 
 
 def bombs():
-    """Nodes that ask for a huge W from little."""
+    """Nodes that expand little data to a huge W."""
     node, big, one = helper.make_node, np.array([1, 2**22, 2**20]), np.ones((1, 1, 1), np.float32)
     yield [node("ConstantOfShape", ["sizes"], ["W"])], {"sizes": big}
     yield [node("Expand", ["one", "sizes"], ["W"])], {"one": one, "sizes": big}
@@ -224,7 +224,7 @@ def bombs():
 
 
 @pytest.mark.parametrize("k", range(5))
-def test_decompression_bombs_are_rejected(k):
+def test_decompression_bombs_raise(k):
     nodes, arrays = list(bombs())[k]
     case = Case(8, (), "forward")
     model = case.model(nodes=nodes, initializers=arrays | {"R": case.weights["R"]})
@@ -245,7 +245,7 @@ def test_long_chains():
         lf.onnx.load(model)
 
 
-def test_functions_that_call_themselves_or_too_many():
+def test_recursive_and_deeply_nested_functions():
     def model(bodies):
         functions = [
             helper.make_function(

@@ -38,7 +38,7 @@ def test_dequantized_weights(dtype, per_channel):
     assert_close(case.call(lf.onnx.load(model)), (y[:, 0], y_h, y_c))
 
 
-def test_weights_that_the_graph_computes_are_refused_by_the_operator():
+def test_computed_weights_raise_with_the_operator_name():
     case = Case(8, (), "forward")
     model = case.model(
         nodes=[helper.make_node("Erf", ["w"], ["W"], name="odd")],
@@ -68,7 +68,7 @@ def test_missing_weights():
         lf.onnx.load(model)
 
 
-def test_sparse_weights_are_refused_by_name():
+def test_sparse_weights_raise():
     case = Case(8, (), "forward")
     model = case.model(initializers={"R": case.weights["R"]})
     sparse = onnx.SparseTensorProto(
@@ -79,7 +79,7 @@ def test_sparse_weights_are_refused_by_name():
         lf.onnx.load(model)
 
 
-def test_constant_not_supported():
+def test_unsupported_constant():
     case = Case(8, (), "forward")
     model = case.model(nodes=[constant("W", None, value_string="much")], initializers={"R": case.weights["R"]})
     with pytest.raises(lf.FormatError, match="value_string is not supported"):

@@ -25,7 +25,7 @@ def quantized_by_onnxruntime(lstm, folder, **options):
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("weight_type", ["QInt8", "QUInt8"])
 @pytest.mark.parametrize("options", [{}, dict(num_layers=2, bidirectional=True, batch_first=True)])
-def test_files_of_quantize_dynamic(tmp_path, options, weight_type, per_channel):
+def test_quantize_dynamic_files(tmp_path, options, weight_type, per_channel):
     lstm = lf.LSTM(6, 40, seed=0, **options)
     kind = getattr(quantization.QuantType, weight_type)
     small = quantized_by_onnxruntime(lstm, tmp_path, weight_type=kind, per_channel=per_channel)
@@ -46,7 +46,7 @@ def test_files_of_quantize_dynamic(tmp_path, options, weight_type, per_channel):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("H", [64, 128, 256, 512])
 @pytest.mark.parametrize("gain", [1, 3])
-def test_error_is_at_most_half_of_onnxruntimes(tmp_path, H, gain):
+def test_error_is_at_most_half_of_onnxruntime(tmp_path, H, gain):
     lstm = lf.LSTM(H, H, seed=H)
     with lstm.edit() as p:
         p.flat[:] *= gain
@@ -61,7 +61,7 @@ def test_error_is_at_most_half_of_onnxruntimes(tmp_path, H, gain):
 @pytest.mark.parametrize("direction", ("forward", "bidirectional"))
 @pytest.mark.parametrize("per_channel", (False, True))
 @pytest.mark.parametrize("dtype", (np.int8, np.uint8))
-def test_integers_of_the_file_are_kept(dtype, per_channel, direction):
+def test_stored_integers_are_kept(dtype, per_channel, direction):
     case, model = quantized_case(dtype, per_channel, direction)
     network, wide = lf.onnx.load(model), lf.onnx.load(model, dequantize=True)
     assert network.peepholes and network.parameters()["weight_ih_l0"].dtype == np.int8
@@ -75,7 +75,7 @@ def test_integers_of_the_file_are_kept(dtype, per_channel, direction):
         assert (own[ours * case.H : (ours + 1) * case.H] == block.T).all()
 
 
-def test_rows_that_int8_does_not_have_are_rounded():
+def test_rows_not_representable_in_int8_are_rounded():
     _, model = quantized_case(np.uint8, True, "forward")
     for tensor in model.graph.initializer:
         if tensor.name == "R":
@@ -103,7 +103,7 @@ def test_rows_that_int8_does_not_have_are_rounded():
         ),
     ],
 )
-def test_what_int8_does_not_have_is_refused_with_the_way_out(change, message):
+def test_unsupported_by_int8_raises_with_an_alternative(change, message):
     _, model = quantized_case(np.int8, False, "forward")
     node = model.graph.node[0]
     if not any(a.name == "direction" for a in node.attribute):

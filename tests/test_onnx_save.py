@@ -41,7 +41,7 @@ LSTMS = {
 
 
 def filled(module, seed=0):
-    """Parameters that no initialization produces, -0 among them."""
+    """Set parameters to values that no initialization produces, including -0."""
     rng = np.random.default_rng(seed)
     with module.edit() as p:
         p.flat[:] = rng.uniform(-0.5, 0.5, p.flat.shape)
@@ -93,7 +93,7 @@ def test_lstm(name, tmp_path):
 
 @pytest.mark.parametrize("name", LSTMS)
 def test_float64(name, tmp_path):
-    """ONNX Runtime has no LSTM of float64; Backend has."""
+    """ONNX Runtime has no float64 LSTM; Backend has one."""
     lstm = filled(lf.LSTM(3, 5, dtype=np.float64, **LSTMS[name]))
     lf.onnx.save(lstm, tmp_path / "lstm.onnx")
     prepared = lf.onnx.Backend.prepare(onnx.load(tmp_path / "lstm.onnx"))
@@ -159,7 +159,7 @@ def test_sequence_model(readout, options, tmp_path):
         x, lengths, *_ = draw(module, T, B)
         assert_close(run(tmp_path / "model.onnx", {"x": x}), [model.predict(x)])
         got, want = run(tmp_path / "model.onnx", {"x": x, "lengths": lengths})[0], model.predict(x, lengths)
-        if readout == "all":  # what stands in the padding means nothing
+        if readout == "all":  # the padding is unspecified
             valid = np.arange(T)[:, None] < lengths
             valid = valid.T if module.batch_first else valid
             got, want = got[valid], want[valid]
@@ -170,7 +170,7 @@ def test_sequence_model(readout, options, tmp_path):
 
 
 @pytest.mark.parametrize("options", ({"proj_size": 2}, {"layer_norm": True}, {"cell_clip": 3.0}))
-def test_options_that_onnx_lacks_are_refused_by_name(options, tmp_path):
+def test_options_that_onnx_lacks_raise(options, tmp_path):
     for lstm in (lf.LSTM(3, 5, **options), lf.train.SequenceModel(lf.LSTM(3, 5, **options), 1)):
         with pytest.raises(ValueError, match=f"{next(iter(options))}=.*cannot be saved"):
             lf.onnx.save(lstm, tmp_path / "lstm.onnx")
@@ -178,13 +178,13 @@ def test_options_that_onnx_lacks_are_refused_by_name(options, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", (lf.LSTMCell(2, 3), "lstm", None))
-def test_other_types_are_rejected(wrong, tmp_path):
+def test_other_types_raise(wrong, tmp_path):
     with pytest.raises(TypeError, match="lstm_or_model must be an LSTM, an RNN or a SequenceModel"):
         lf.onnx.save(wrong, tmp_path / "lstm.onnx")
 
 
 @pytest.mark.parametrize("format", ["float16", "bfloat16", "int8"])
-def test_a_quantized_lstm_is_saved_with_the_values_of_its_weights(tmp_path, format):
+def test_quantized_lstm_is_saved_with_dequantized_weights(tmp_path, format):
     small = lf.LSTM(3, 5, 2, bidirectional=True, batch_first=True, seed=0).quantized(format)
     lf.onnx.save(small, tmp_path / "lstm.onnx")
     again, x = lf.onnx.load(tmp_path / "lstm.onnx"), draw(small)[0]
@@ -212,7 +212,7 @@ def test_files_are_written_atomically(tmp_path, monkeypatch):
         lf.onnx.save(lf.LSTM(3, 5, seed=1), tmp_path / "none" / "lstm.onnx")
 
 
-def test_the_same_lstm_gives_the_same_file(tmp_path):
+def test_files_are_reproducible(tmp_path):
     for name in "ab":
         lf.onnx.save(lf.LSTM(3, 5, 2, seed=0), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

@@ -10,7 +10,7 @@ from onnx_models import constant, stack_model, two_cases
 
 
 @pytest.mark.parametrize("direction", ("forward", "reverse", "bidirectional"))
-def test_stacked_nodes_are_layers(direction):
+def test_stacked_nodes_become_layers(direction):
     cases = two_cases(direction)
     model, feeds = stack_model(cases)
     y, y_h, y_c = run(model, feeds)
@@ -23,7 +23,7 @@ def test_stacked_nodes_are_layers(direction):
     assert lf.onnx.load(stack_model(cases, lengths=("lens", "lens"))[0]).num_layers == 2
 
 
-def test_nodes_that_are_not_a_stack():
+def test_nodes_that_do_not_form_a_stack():
     """Something in between, another kind of node, other lengths, a state passed on: only the first node is loaded."""
     cases = two_cases("bidirectional")
     D, H = cases[0].D, cases[0].H
@@ -59,7 +59,7 @@ def test_nodes_that_are_not_a_stack():
     assert one.H == H
 
 
-def test_stack_of_static_sizes():
+def test_stack_with_static_sizes():
     """T and B baked into the reshape, as exporters do without dynamic axes."""
     cases = two_cases("bidirectional")
     T, B, H = cases[0].T, cases[0].B, cases[0].H
@@ -75,8 +75,8 @@ def test_stack_of_static_sizes():
     assert lf.onnx.load(model).num_layers == 2
 
 
-def test_stack_of_layout_1():
-    """The output of a node with layout 1 is (B, T, D, H): one Reshape makes the next one's input of it."""
+def test_stack_in_layout_1():
+    """The output of a node with layout 1 is (B, T, D, H): one Reshape gives the input of the next node."""
     cases = two_cases("bidirectional")
     D, H, case = cases[0].D, cases[0].H, cases[0]
     between = [constant("sizes", np.array([0, 0, D * H])), helper.make_node("Reshape", ["Y0", "sizes"], ["X1"])]

@@ -1,4 +1,4 @@
-"""PyTorch's exporters and back: torch -> ONNX -> lstm_fast -> safetensors -> torch ends with the bits it began with."""
+"""Round trips with PyTorch's exporters: torch -> ONNX -> lstm_fast -> safetensors -> torch preserves every bit."""
 
 import io
 import logging
@@ -36,7 +36,7 @@ def export(module, x, dynamo, dynamic=True, **options):
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of exporters, of themselves
+            warnings.simplefilter("ignore")  # the exporters warn about themselves
             if dynamo:
                 torch.onnx.export(module.eval(), (x,), dynamo=True, verbose=False, **options).save(file)
             else:
@@ -102,7 +102,7 @@ def test_round_trip(dynamo, tmp_path):
 
 
 @pytest.mark.parametrize("dynamo", (True, False))
-def test_a_model_around_an_lstm(dynamo):
+def test_model_around_an_lstm(dynamo):
     """By Backend, and a learned initial state that the module expands to the batch."""
 
     class Tagger(torch.nn.Module):

@@ -19,7 +19,7 @@ def assert_same_parameters(module, want):
         assert_same_bits(got[name], want[name], name)
 
 
-def test_repr_is_a_call_that_makes_a_like_module():
+def test_repr_recreates_the_module():
     modules = [
         LSTM(3, 5),
         RNN(3, 5, 2, "relu", bias=False),
@@ -84,7 +84,7 @@ def test_options_are_read_only(module):
     assert repr(module) == before and (module(x)[0] == want).all()
 
 
-def test_settings_can_be_changed_and_are_checked():
+def test_settings_are_mutable_and_validated():
     lstm, x = LSTM(3, 5, 2, seed=0), np.random.default_rng(0).standard_normal((4, 2, 3))
     want = lstm(x)[0]
     lstm.batch_first, lstm.dropout, lstm.recurrent_dropout, lstm.zoneout = True, 0.5, 0.25, (0.1, 0.2)
@@ -107,7 +107,7 @@ def test_settings_can_be_changed_and_are_checked():
 
 
 @pytest.mark.parametrize("module", EVERY_KIND, ids=lambda module: type(module).__name__)
-def test_config_makes_a_like_module(module):
+def test_config_recreates_the_module(module):
     if not isinstance(module, lstm_fast.QuantizedLSTM):
         assert repr(type(module)(**module.config())) == repr(module)
 

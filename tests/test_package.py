@@ -47,7 +47,7 @@ def only(paths):
 # ---- sdist and wheel -----------------------------------------------------------------------------------------------
 
 
-def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
+def test_sdist_has_all_sources_and_no_generated_files(dist):
     with tarfile.open(only(dist.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     for name in (
@@ -77,7 +77,7 @@ def test_sdist_holds_all_sources_and_nothing_that_is_made_from_them(dist):
     assert sources <= names, f"MANIFEST.in leaves out {sources - names}"
 
 
-def test_sdist_is_the_same_bytes_whenever_it_is_built(dist):
+def test_sdist_is_reproducible(dist):
     path = only(dist.glob("*.tar.gz"))
     assert path.read_bytes()[4:8] == bytes(4), "the time in the header of gzip"
     with tarfile.open(path) as sdist:
@@ -87,7 +87,7 @@ def test_sdist_is_the_same_bytes_whenever_it_is_built(dist):
     assert {member.mode for member in members} <= {0o644, 0o755}
 
 
-def test_description_has_no_link_that_leads_nowhere_on_a_package_index(dist):
+def test_description_has_no_relative_links(dist):
     wheel = only(dist.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(only(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))
@@ -98,13 +98,15 @@ def test_description_has_no_link_that_leads_nowhere_on_a_package_index(dist):
     assert f"Classifier: Programming Language :: Python :: 3.{minor}\n" in headers or minor > 15
 
 
-def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
+def test_wheel_is_abi3_and_has_no_sources(dist):
     wheel = only(dist.glob("*.whl"))
     python, abi, _ = wheel.stem.split("-")[-3:]
     assert IS_FREE_THREADED or (python, abi) == ("cp311", "abi3")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        extension = zlib.compress(Path(_core.__file__).read_bytes())  # as shipped: the wheel's is not optimized
+        extension = zlib.compress(
+            Path(_core.__file__).read_bytes()
+        )  # the size as shipped: the test wheel is built without optimization
         size = len(extension) + sum(one.compress_size for one in archive.infolist() if not one.filename.endswith(".so"))
         metadata = archive.read(only(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     assert size < 1_500_000
@@ -124,7 +126,7 @@ def test_wheel_serves_every_python_from_3_11_and_holds_no_source(dist):
     assert [requirement.split(">")[0] for requirement in required] == ["numpy"], "the only dependency at run time"
 
 
-def test_wheel_works_where_it_is_installed(dist, tmp_path):
+def test_installed_wheel_works(dist, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*install, "--target", tmp_path / "site", only(dist.glob("*.whl"))], check=True)
     code = f"""if True:
@@ -141,7 +143,7 @@ def test_wheel_works_where_it_is_installed(dist, tmp_path):
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=tmp_path)
 
 
-def test_import_of_an_unbuilt_source_tree_says_what_to_do(tmp_path):
+def test_import_of_an_unbuilt_tree_explains_the_build(tmp_path):
     copy_source(tmp_path)
     # -S: without site-packages, where an editable install would find the missing part for it.
     command = [sys.executable, "-S", "-c", "import lstm_fast"]
@@ -155,7 +157,7 @@ def test_import_of_an_unbuilt_source_tree_says_what_to_do(tmp_path):
 
 
 class Elf:
-    """The little of a 64-bit little-endian ELF file that the tests ask for."""
+    """A minimal parser of 64-bit little-endian ELF files."""
 
     def __init__(self, data):
         assert data[:6] == b"\x7fELF\x02\x01"
@@ -173,7 +175,7 @@ class Elf:
                 self.exported.add(data[names + name : data.index(b"\0", names + name)].decode())
 
 
-def test_extension_exports_its_entry_alone_and_cannot_change_the_process():
+def test_extension_exports_only_its_init_and_keeps_process_state():
     with open(_core.__file__, "rb") as file:
         data = file.read()
     assert IS_FREE_THREADED or ".abi3." in _core.__file__

@@ -1,4 +1,4 @@
-"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, with the bits of padded ones."""
+"""Packed sequences, as in a PackedSequence: the core reads and writes them in place, bitwise equal to padded ones."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def train(module, a, lengths, run, num_threads, recompute_gates, pack):
 @pytest.mark.filterwarnings("ignore:dropout acts between layers")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", light(range(16), (0, 3, 5, 10, 15)))
-def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
+def test_packed_sequences_match_padded_bitwise(isa, dtype, seed):
     """All variants, layers and directions; few long and many short sequences; threads, and tapes without gates."""
     rng = np.random.default_rng(seed)
     kind = "tanh" if seed % 4 == 3 else "lstm"
@@ -109,7 +109,7 @@ def test_packed_sequences_give_the_bits_of_padded_ones(isa, dtype, seed):
         ([], [], 0, "steps and no empty rows"),
     ],
 )
-def test_inconsistent_packed_rows_are_rejected(lengths, first, n, message):
+def test_inconsistent_packed_rows_raise(lengths, first, n, message):
     module = make("lstm", 2, 3, set())
     x, output = np.zeros((1, n, 2)), np.zeros((1, n, 3))
     states = [np.zeros((1, len(lengths), 3)) for _ in range(2)]

@@ -67,7 +67,7 @@ def test_seed_fixes_parameters_and_dropout():
     assert (LSTM(3, 5).flat_parameters != LSTM(3, 5).flat_parameters).any(), "no seed, no two alike"
 
 
-def test_forget_bias_starts_every_forget_gate():
+def test_forget_bias_initializes_every_forget_gate():
     lstm = LSTM(3, 5, 2, bidirectional=True, seed=1, forget_bias=1.5)
     plain = LSTM(3, 5, 2, bidirectional=True, seed=1).parameters()
     forget = np.arange(20) // 5 == 1
@@ -146,7 +146,7 @@ def test_edit_that_raises_changes_nothing():
     assert_same_parameters(lstm, before)
 
 
-def test_state_dict_gives_copies_and_loads_into_another():
+def test_state_dict_copies_and_loads_into_another_module():
     one, other = make("lstm", 3, 5, num_layers=2, seed=1), make("lstm", 3, 5, num_layers=2, seed=2)
     want, state = one.flat_parameters.copy(), one.state_dict()
     other.load_state_dict(dict(reversed(state.items())))
@@ -165,6 +165,7 @@ def test_load_state_dict_is_all_or_nothing():
     bad = [
         ({name: good[name] for name in list(good)[:3]}, "missing .*bias_hh_l0"),
         (good | {"weight_hr_l0": np.zeros(1)}, "unexpected .*weight_hr_l0"),
+        ({f"a.lstm.{name}": good[name] for name in good}, r"pass the state_dict of a.lstm alone"),
         (good | {"bias_hh_l0": np.zeros(19)}, r"bias_hh_l0 must have shape .*\(20,\), got \(19,\)"),
         (good | {"bias_hh_l0": np.zeros((20, 1))}, "bias_hh_l0"),
         (good | {"bias_hh_l0": None}, "bias_hh_l0"),
@@ -201,7 +202,7 @@ def test_names_shapes_and_slices_of_parameters(module):
         module.unflatten(flat[1:])
 
 
-def test_flat_parameters_can_be_loaded():
+def test_load_flat_parameters():
     lstm, flat = LSTM(3, 5, seed=0), np.arange(200.0)
     lstm.load_flat_parameters(flat)
     flat[0] = -1

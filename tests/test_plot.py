@@ -72,7 +72,7 @@ def test_plots_follow_the_callers_style(drawn, name, style):
 
 
 @pytest.mark.parametrize("name", plots())
-def test_plots_without_axes_have_a_new_figure_and_leave_pyplot_alone(drawn, name, tmp_path):
+def test_plots_without_axes_create_a_figure_outside_pyplot(drawn, name, tmp_path):
     import matplotlib.pyplot as plt
 
     settings, figures = dict(matplotlib.rcParams), plt.get_fignums()

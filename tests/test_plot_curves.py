@@ -11,7 +11,7 @@ pytest_plugins = "plot_fixtures"
 # ---- history -------------------------------------------------------------------------------------------------------
 
 
-def test_history_draws_what_fit_returned(small, drawn):
+def test_history_draws_the_result_of_fit(small, drawn):
     h = trained(epochs=12, validation=0.3, lr_schedule="linear")
     assert lf.plot.history(h, title="A training", ax=small) is small
     texts = drawn(small)

@@ -120,7 +120,7 @@ def test_unit_is_legible_with_extreme_numbers(small, drawn, x, state):
     check_legible(small, drawn(small), least_points=5)
 
 
-def test_unit_rejects_other_cells_than_the_plain_one():
+def test_unit_raises_for_cell_variants():
     x = np.ones((3, 1))
     with pytest.raises(ValueError, match="plain cell.* at step 2 h is"):
         lf.plot.unit(lf.LSTM(1, 1, cell_activation="sigmoid", seed=0), x)
@@ -142,7 +142,7 @@ def test_unit_shows_the_sums_of_a_plain_cell_only(name, option):
 # ---- unrolled ------------------------------------------------------------------------------------------------------
 
 
-def test_unrolled_shows_the_states_of_every_day(small, drawn):
+def test_unrolled_shows_the_states_of_every_step(small, drawn):
     names = [f"day {k}" for k in range(1, 5)]
     assert lf.plot.unrolled(make_unit(), [0, 0.5, 0.25, 1], labels=names, ax=small) is small
     texts = drawn(small)
@@ -232,18 +232,18 @@ def test_gates_names_the_wrong_argument(wrong, error, message):
 
 
 @pytest.mark.parametrize("wrong", [None, "trace", np.ones((1, 1, 2, 1, 3)), lf.LSTM(1, 1)])
-def test_gates_rejects_other_objects_than_a_trace(wrong):
+def test_gates_raises_for_other_objects(wrong):
     with pytest.raises(TypeError, match=r"trace must be the result of lstm.trace\(x\)"):
         lf.plot.gates(wrong)
 
 
-def test_gates_rejects_numbers_that_are_not_finite():
+def test_gates_raises_for_nonfinite_values():
     trace = lf.LSTM(1, 2, seed=0).trace([[1.0], [np.nan]])
     with pytest.raises(ValueError, match="trace must hold finite numbers"):
         lf.plot.gates(trace)
 
 
 @pytest.mark.parametrize("name", [FRACTION_MAP, SIGNED_MAP])
-def test_colour_maps_increase_in_lightness(name):
+def test_color_maps_increase_in_lightness(name):
     gray = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3] @ [0.299, 0.587, 0.114]
     assert (np.diff(gray) > 0).all() and gray[-1] - gray[0] > 0.5

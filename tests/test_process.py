@@ -33,7 +33,7 @@ def denormals_work():
     return bool((np.full(32, 1e-40, np.float32) * np.float32(1)).all() and np.float64(1e-310) * np.float64(1))
 
 
-def test_mode_of_the_caller_is_as_before_after_a_call(isa):
+def test_mode_of_the_caller_is_restored(isa):
     lstm = make("lstm", 16, 65, dtype=np.float32)
     a = draw(np.random.default_rng(1), lstm, 40, 33)
     results = []
@@ -75,7 +75,7 @@ def in_mode(change, function):
 """
 
 
-def test_mode_of_the_caller_changes_no_bit():
+def test_mode_of_the_caller_does_not_affect_results():
     run(
         MODES
         + """
@@ -92,8 +92,8 @@ for n in (1, 3):
     )
 
 
-def test_denormal_numbers_cost_no_time():
-    """Unprotected they cost 45 times as much; bounds are wide, as machines are shared."""
+def test_denormal_numbers_are_not_slow():
+    """Without flushing they would take 45 times as long; bounds are wide because machines are shared."""
     lstm = make("lstm", 64, 64, dtype=np.float32)
     x = np.random.default_rng(0).standard_normal((100, 4, 64)).astype(np.float32)
 
@@ -144,7 +144,7 @@ def test_isa_comes_from_the_environment():
     assert status == 0 and _core.base_isa(best) == _core.base_isa(_core.available_isas()[-1])
 
 
-def test_what_starts_threads_comes_from_the_environment():
+def test_thread_backend_comes_from_the_environment():
     show = "import lstm_fast; print(lstm_fast.info()['threads'], lstm_fast.get_num_threads())"
     n = len(os.sched_getaffinity(0))
     default = "openmp" if _core.has_openmp() else "pthreads"
@@ -158,7 +158,7 @@ def test_what_starts_threads_comes_from_the_environment():
     assert status == 1 and "LSTM_FAST_THREADS must be one of openmp, pthreads, none, got 'tbb'" in errors
 
 
-def test_unknown_isa_in_the_environment_is_an_error_that_lists_the_choices():
+def test_unknown_isa_in_the_environment_raises_with_the_choices():
     for wrong in ("nonsense", "AVX2", "avx2 ", *(set(_core.compiled_isas()) - set(_core.available_isas()))):
         status, _, errors = run_bare("import lstm_fast", LSTM_FAST_ISA=wrong)
         assert status == 1
@@ -178,7 +178,7 @@ def test_default_number_of_threads_comes_from_openmp_and_affinity():
     assert run_bare(f"import os; os.sched_setaffinity(0, {{{first}}})\n{show}", OMP_NUM_THREADS="")[:2] == (0, "1")
 
 
-def test_info_tells_what_a_bug_report_needs():
+def test_info_has_what_a_bug_report_needs():
     info = lstm_fast.info()
     assert {"version", "isa", "isa_available", "openmp", "threads", "num_threads", "numpy", "compiler"} <= set(info)
     assert info["isa_available"] == _core.available_isas() and info["isa"] in info["isa_available"]

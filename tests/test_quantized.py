@@ -31,7 +31,7 @@ def assert_bits_of_the_reference(isas, lstm, format, inputs, *calls):
 
 
 @pytest.mark.parametrize("format, options", light(CASES, CASES[::5]))
-def test_bits_are_those_of_the_reference(isas_with_fma, format, options):
+def test_results_match_reference_bitwise(isas_with_fma, format, options):
     lstm = make(OPTIONS[options])
     x, state, lengths, resets = arguments(lstm)
     calls = (x, None, {}), (x, state, dict(lengths=lengths, resets=resets))
@@ -143,7 +143,7 @@ def test_nan_and_infinity_in_x_reach_the_output(format, inputs):
 
 
 @each_format
-def test_output_is_close_to_that_of_float32(format, inputs):
+def test_output_is_close_to_float32(format, inputs):
     of_int8 = 2e-2 if inputs == "float32" else 4e-2
     bound = {"float16": 1e-3, "bfloat16": 8e-3, "bfloat16_amx": 8e-3, "int8": of_int8}[format]
     for seed, (I, H, layers) in enumerate([(8, 64, 1), (64, 256, 1), (128, 512, 2)]):
@@ -155,7 +155,7 @@ def test_output_is_close_to_that_of_float32(format, inputs):
 
 @each_format
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_streams_threads_and_batches_give_the_same_bits(any_isa, n_threads, format, inputs):
+def test_bits_do_not_depend_on_streams_threads_or_batches(any_isa, n_threads, format, inputs):
     lstm = make(dict(num_layers=2), I=16, H=100, scale=0.1)
     quantized = lstm.quantized(format, inputs=inputs)
     x = np.random.default_rng(1).standard_normal((30, 5, 16)).astype(np.float32)
@@ -172,7 +172,7 @@ def test_streams_threads_and_batches_give_the_same_bits(any_isa, n_threads, form
 
 
 @each_format
-def test_axes_and_traces(format, inputs):
+def test_layouts_and_traces(format, inputs):
     lstm = make(dict(num_layers=2, batch_first=True))
     quantized = lstm.quantized(format, inputs=inputs)
     x, state, lengths, _ = arguments(lstm)

@@ -14,7 +14,7 @@ from tolerances import assert_same_bits
 
 
 @pytest.mark.parametrize("format, options", CASES)
-def test_file_gives_the_same_network_back(tmp_path, format, options):
+def test_round_trip_through_a_file(tmp_path, format, options):
     format, inputs = FORMATS[format]
     lstm = make(OPTIONS[options])
     lstm.batch_first = True
@@ -32,7 +32,7 @@ def test_file_gives_the_same_network_back(tmp_path, format, options):
     assert_same_bits(again(x, state, lengths=lengths)[0], small(x, state, lengths=lengths)[0])
 
 
-def test_tensors_have_the_types_of_the_format(tmp_path):
+def test_tensor_dtypes_match_the_format(tmp_path):
     torch, files = require("torch"), require("safetensors.torch")
     lstm, path = lf.LSTM(3, 5, 2, seed=0), tmp_path / "small.safetensors"
     types = {
@@ -56,7 +56,7 @@ def test_tensors_have_the_types_of_the_format(tmp_path):
             assert_same_bits(tensors["weight_ih_l0"].float().numpy(), reference.from_bfloat16(own))
 
 
-def test_options_of_a_call_replace_those_of_the_file(tmp_path):
+def test_options_of_the_call_override_the_file(tmp_path):
     path = tmp_path / "small.safetensors"
     lf.weights.save(lf.LSTM(3, 5, seed=0, cell_clip=2.0).quantized("int8"), path)
     assert lf.weights.load(path, batch_first=True, cell_clip=1.0).config()["cell_clip"] == 1.0
@@ -90,7 +90,7 @@ def edited(path, change, config_change=lambda config: None):
         (lambda t: t.pop("bias_hh_l0"), "bias_hh_l0"),
     ],
 )
-def test_damaged_tensors_are_format_errors(tmp_path, change, message):
+def test_damaged_tensors_raise_format_error(tmp_path, change, message):
     path = tmp_path / "small.safetensors"
     lf.weights.save(lf.LSTM(3, 5, seed=0, learn_initial_state=True).quantized("int8"), path)
     with np.errstate(invalid="ignore"):
@@ -110,7 +110,7 @@ def test_damaged_tensors_are_format_errors(tmp_path, change, message):
         (lambda c: c["network"].update(color="red"), "color"),
     ],
 )
-def test_damaged_configurations_are_format_errors(tmp_path, change, message):
+def test_damaged_configurations_raise_format_error(tmp_path, change, message):
     path = tmp_path / "small.safetensors"
     lf.weights.save(lf.LSTM(3, 5, seed=0).quantized("int8"), path)
     edited(path, lambda tensors: None, change)

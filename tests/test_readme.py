@@ -50,7 +50,7 @@ def test_readme_formulas_match_the_reference():
     assert re.search(r" {4}pre = .*\n", reference.__doc__).group() in README
 
 
-def test_first_page_is_short():
+def test_readme_is_short():
     assert len(README.splitlines()) < 150
 
 

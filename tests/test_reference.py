@@ -62,7 +62,7 @@ def test_lstm_forward_depends_on_the_order_of_the_gates(pair):
 
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
 @pytest.mark.parametrize("T1", [0, 1, 3, 5])
-def test_layer_run_in_two_parts_with_carried_state_gives_the_same(mode, T1):
+def test_layer_in_two_chunks_with_carried_state_is_equal(mode, T1):
     forward, backward = getattr(reference, mode + "_forward"), getattr(reference, mode + "_backward")
     arguments, incoming, _ = layer_arguments(mode, T=5)
     *want, tape = forward(**arguments)

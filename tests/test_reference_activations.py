@@ -42,7 +42,7 @@ def split(spec):
     return name, parameters
 
 
-def test_the_activations_are_the_eleven_of_onnx():
+def test_all_onnx_activations_are_supported():
     assert set(reference.ACTIVATIONS) == set(FORMULAS) and len(FORMULAS) == 11
 
 
@@ -120,6 +120,6 @@ def test_activation_reaches_its_limits_without_a_warning_and_propagates_nan(name
         (("scaled_tanh", 0), "`activation`: alpha of scaled_tanh must not be 0"),
     ],
 )
-def test_activation_names_what_it_rejects(spec, message):
+def test_invalid_activation_raises(spec, message):
     with pytest.raises(ValueError, match=message):
         reference.activation(spec)

@@ -16,7 +16,7 @@ from lstm_fast import reference
         ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
     ],
 )
-def test_philox_gives_the_known_answers_of_random123(counter, key, words):
+def test_philox_matches_random123_known_answers(counter, key, words):
     counter, key, words = ([int(word, 16) for word in text.split()] for text in (counter, key, words))
     assert reference.philox4x32(counter, key).tolist() == words
 

@@ -125,13 +125,13 @@ PEEPHOLES = dict(weight_peephole=np.array([1, -1, 0.5]))  # i = 3 + 3, f = 1 - 3
         ),
     ],
 )
-def test_step_of_a_variant(options, c, h):
+def test_one_step_of_each_variant(options, c, h):
     output, h_n, c_n, tape = reference.lstm_forward(**UNIT | options)
     np.testing.assert_allclose([c_n.item(), h_n.item()], [c, h], rtol=1e-9)
     assert output.item() == h_n.item() == tape.h.item() and c_n.item() == tape.c.item()
 
 
-def test_steps_of_a_plain_rnn():
+def test_rnn_steps():
     unit = dict(
         x=np.ones((1, 1, 1)),
         h_0=np.full((1, 1), 2.0),

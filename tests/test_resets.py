@@ -8,7 +8,7 @@ from option_cases import draw, make, train
 from tolerances import assert_same_bits
 
 
-def test_resets_are_sequences_of_their_own():
+def test_segments_match_separate_sequences():
     module = make("lstm", 3, 7, {"learned"}, num_layers=2)
     x = np.random.default_rng(0).standard_normal((9, 1, 3))
     resets = np.zeros((9, 1), bool)
@@ -20,7 +20,7 @@ def test_resets_are_sequences_of_their_own():
         assert_same_bits(got, state)
 
 
-def test_chunks_that_carry_the_state_give_the_bits_of_the_whole():
+def test_chunks_with_carried_state_match_the_whole_bitwise():
     module = make("lstm", 3, 7, {"peepholes", "resets", "learned"}, num_layers=2)
     a = draw(np.random.default_rng(0), module, 12, 4, {"resets"})
     want, last = module(a["x"], resets=a["resets"])
@@ -48,7 +48,7 @@ def test_no_gradient_crosses_a_reset():
     )
 
 
-def test_resets_come_in_the_layout_of_x():
+def test_resets_follow_the_layout_of_x():
     for options, turn in ((dict(batch_first=True), lambda a: a.swapaxes(0, 1)), ({}, lambda a: a)):
         module = lf.LSTM(3, 5, seed=0, **options)
         x, resets = np.random.default_rng(0).standard_normal((6, 2, 3)), np.random.default_rng(1).random((6, 2)) < 0.4
@@ -65,6 +65,6 @@ def test_resets_come_in_the_layout_of_x():
         (np.zeros((3, 4), bool), "resets must be boolean of shape (T, B) = (4, 3), got bool (3, 4)"),
     ],
 )
-def test_resets_are_refused(resets, words):
+def test_invalid_resets_raise(resets, words):
     with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
         lf.LSTM(2, 5)(np.zeros((4, 3, 2)), resets=resets)

@@ -1,4 +1,4 @@
-"""Resuming a run from every save point: the bits of the run that was not interrupted."""
+"""Resuming a run from every save point matches the uninterrupted run bitwise."""
 
 import sys
 
@@ -14,7 +14,7 @@ X, Y = rng.standard_normal((20, 6, 2)).astype(np.float32), rng.standard_normal((
 
 
 def fit(n_threads=1, resume=False, **options):
-    """Masks, shuffling, a schedule, clipping, validation and early stopping: all that a run has to remember."""
+    """A fit with all resumable state: masks, shuffling, a schedule, clipping, validation, early stopping."""
     seed = 9 if resume else 0  # parameters come from the file
     lstm = lf.LSTM(2, 4, 2, batch_first=True, dropout=0.2, recurrent_dropout=0.1, seed=seed)
     return lf.train.fit(
@@ -35,7 +35,7 @@ def fit(n_threads=1, resume=False, **options):
 
 
 def interrupted_at(step, path):
-    """Ctrl-C before a step; the checkpoint is at this path then."""
+    """Interrupt a run before a step; its checkpoint is written to this path."""
     train_batch, count = Trainer._train_batch, 0
 
     def interrupted(self, *arguments):
@@ -56,7 +56,7 @@ def interrupted_at(step, path):
 
 
 def check(steps, path):
-    """Number of save points from which the run does not end with the same bits."""
+    """Return the number of save points from which the resumed run ends with different bits."""
     want, wrong = fit(), 0
     for step in steps:
         path.unlink(missing_ok=True)
@@ -67,7 +67,7 @@ def check(steps, path):
     return wrong
 
 
-def test_a_run_is_resumed_bit_for_bit_from_any_point(tmp_path):
+def test_run_resumes_bitwise_from_any_point(tmp_path):
     steps = range(200) if MUST_HAVE_ALL else range(1, 200, 22)
     assert EPOCHS * N_BATCHES == 200 and check(steps, tmp_path / "run") == 0
 

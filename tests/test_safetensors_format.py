@@ -27,7 +27,7 @@ ARRAYS = {
 }
 
 
-def test_the_package_reads_what_we_write():
+def test_safetensors_reads_our_files():
     got = safetensors.numpy.load(bytes(compose(ARRAYS, {"key": "a value"})))
     assert got.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -35,7 +35,7 @@ def test_the_package_reads_what_we_write():
         assert got[name].tobytes() == array.tobytes(), name
 
 
-def test_we_read_what_the_package_writes():
+def test_our_reader_reads_safetensors_files():
     data = safetensors.numpy.save({name: np.array(a, order="C") for name, a in ARRAYS.items()}, {"key": "a value"})
     tensors, metadata, _ = parse(data)
     assert metadata == {"key": "a value"} and tensors.keys() == ARRAYS.keys()
@@ -44,7 +44,7 @@ def test_we_read_what_the_package_writes():
         assert got.shape == array.shape and got.tobytes() == array.tobytes(), name
 
 
-def test_numbers_are_aligned():
+def test_tensors_are_aligned():
     tensors, _, header = parse(bytes(compose(ARRAYS, {})))
     assert len(header) % 8 == 0
     for name, array in ARRAYS.items():
@@ -54,8 +54,8 @@ def test_numbers_are_aligned():
 @pytest.mark.parametrize(
     "dtype", ["BOOL", "U8", "F8_E4M3", "F8_E8M0", "I16", "U32", "I64", "U64", "C64", "F4", "F6_E2M3"]
 )
-def test_tensors_of_other_types_are_skipped(dtype):
-    """Both readers take them, with the same number of bytes."""
+def test_tensors_of_other_dtypes_are_skipped(dtype):
+    """Both readers accept them, with the same number of bytes."""
     bits = {"BOOL": 8, "U8": 8, "I16": 16, "U32": 32, "F4": 4, "F6_E2M3": 6}.get(dtype, 8 if "F8" in dtype else 64)
     data = raw({"a": entry(dtype, [8], 0, bits)}, bytes(bits))
     safetensors.deserialize(data)
@@ -122,7 +122,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_bytes_are_format_errors(name):
+def test_malformed_bytes_raise_format_error(name):
     with pytest.raises(lf.FormatError, match="source is not a safetensors file, or damaged: "):
         _safetensors.read(MALFORMED[name])
 
@@ -150,7 +150,7 @@ def test_reader_is_never_more_lenient_than_safetensors():
     assert both > 100
 
 
-def test_a_file_is_read_without_a_copy():
+def test_file_is_read_without_a_copy():
     data = bytes(compose({"a": np.zeros(2_500_000, np.float32)}, {}))
     tracemalloc.start()
     tensors = _safetensors.read(data).tensors
@@ -159,8 +159,8 @@ def test_a_file_is_read_without_a_copy():
     assert peak < 100_000 and len(tensors["a"].data) == 10_000_000
 
 
-def test_a_file_larger_than_the_memory_is_a_memory_error(tmp_path):
-    """The package ends the process here, or leaves it hanging."""
+def test_file_larger_than_memory_raises_memory_error(tmp_path):
+    """The safetensors package aborts or hangs in this case."""
     path = tmp_path / "large"
     path.write_bytes(compose({"a": np.zeros(25_000_000, np.float32)}, {}))
     script = """

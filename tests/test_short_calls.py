@@ -1,5 +1,4 @@
-"""Inference in one go: arrays as usual take the short way, with the bits of the long one; anything else takes the
-long one."""
+"""The fast path of inference: plain arrays take it and match the slow path bitwise; everything else falls back."""
 
 import numpy as np
 import pytest
@@ -33,11 +32,11 @@ def flat(result):
 
 
 @pytest.fixture
-def no_long_way(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("the long way")
+def slow_path_raises(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("the slow path")
 
-    return lambda: monkeypatch.setattr(_network, "forward", refuse)
+    return lambda: monkeypatch.setattr(_network, "forward", fail)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -55,17 +54,17 @@ def no_long_way(monkeypatch):
     ],
     ids=str,
 )
-def test_fast_path_gives_the_bits_of_the_slow_path(isa, kind, options, form, dtype, no_long_way):
+def test_fast_path_matches_slow_path_bitwise(isa, kind, options, form, dtype, slow_path_raises):
     module = make(kind, dtype, **options)
     x, state = arguments(np.random.default_rng(0), module, kind, form)
     states = [None, state] + ([(state[0], None), (None, state[1])] if kind != "rnn" else [])
     want = [module(x, s, num_threads=1) for s in states]
-    no_long_way()
+    slow_path_raises()
     for s, long in zip(states, want, strict=True):
         for got, value in zip(flat(module(x, s)), flat(long), strict=True):
             assert got.flags.c_contiguous and got.flags.owndata and got.shape == value.shape
             assert_same_bits(got, value)
-    strange = np.zeros((*x.shape[:-1], 7), dtype)[..., 2:5]  # rows apart, and not one after the other
+    strange = np.zeros((*x.shape[:-1], 7), dtype)[..., 2:5]  # rows that are not contiguous
     strange[...] = x
     strange.flags.writeable = False
     for got, value in zip(flat(module(strange, state)), flat(want[1]), strict=True):
@@ -77,12 +76,12 @@ LENGTHS = ([5, 0, 3, 5], [0, 0, 0, 0], [1, 2, 3, 4], [4, 3, 3, 1], [5, 5, 5, 5])
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("options", [{}, dict(bidirectional=True, batch_first=True)], ids=str)
-def test_lengths_use_the_fast_path(options, lengths, no_long_way):
+def test_lengths_use_the_fast_path(options, lengths, slow_path_raises):
     module = make("lstm", np.float32, **options)
     x, state = arguments(np.random.default_rng(0), module, "lstm", "batch")
     want = [flat(module(x, s, lengths=lengths)) for s in (None, state)]  # a list is not as usual
     strided = np.array(lengths * 2).reshape(2, 4).T.copy().T[1]
-    no_long_way()
+    slow_path_raises()
     for s, long in zip((None, state), want, strict=True):
         for given in (np.array(lengths), strided):
             for got, value in zip(flat(module(x, s, lengths=given)), long, strict=True):
@@ -109,10 +108,10 @@ def test_unusual_lengths_use_the_slow_path():
         module(x, lengths=np.array([5, 0, 3, 2**64 - 1], np.uint64))
     assert (
         _arguments.order_of_lengths(np.zeros(0, np.int64), 2**50, 0) is None
-    )  # no sequences: no memory for so many steps
+    )  # no sequences, so that many steps need no memory
 
 
-def test_the_order_of_lengths():
+def test_lengths_order():
     rng = np.random.default_rng(0)
     for B, T in ((1, 0), (1, 7), (40, 5), (5, 400)):
         lengths = rng.integers(0, T + 1, B)

@@ -1,8 +1,9 @@
-"""Signals during a call: handlers run, in the caller's floating-point mode, and what they raise is what the caller gets.
+"""Signals during a call: handlers run in the caller's floating-point mode, and their exceptions reach the caller.
 
 Scripts run in separate processes, so that a hang or a crash is a failure of one test.
 """
 
+import itertools
 import signal
 import time
 
@@ -24,7 +25,7 @@ LONG_CALLS = [
 
 
 @pytest.mark.parametrize("mode, n_threads, hidden_size, options, isa", light(LONG_CALLS, LONG_CALLS[1::2]))
-def test_interrupt_is_answered_at_once_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
+def test_interrupt_is_answered_promptly_and_leaves_the_object_usable(mode, n_threads, hidden_size, options, isa):
     process = start(
         long_call(mode, n_threads, hidden_size, options)
         + """
@@ -51,7 +52,7 @@ assert np.float32(1e-40) * np.float32(1) != 0
             assert answer not in ("", "finished\n"), f"no KeyboardInterrupt: {answer}{process.communicate()[1]}"
             latency = float(answer) - sent
             print(f"{mode} {n_threads} {hidden_size} {options} {isa}: answered after {1000 * latency:.0f} ms")
-            assert latency < 0.3  # the aim is 0.1 on a machine that does nothing else
+            assert latency < 0.3  # the target is 0.1 on an idle machine
         assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
     finally:
         process.kill()
@@ -105,10 +106,16 @@ ENTRY_POINTS = {
     "functions": "p = list(lf.LSTM(1, 512).parameters().values()); x = ones(1500, 8, 1); call = lambda: lf.lstm_forward(x, None, None, *p)",
     "linear": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear(w, None, x, 1)",
     "linear, backward": "w, x = ones(1024, 1024), ones(20000, 1024); call = lambda: lf._core.linear_backward(w, x, x, 1)",
+    "fleet": "fleet = lf.Fleet([lf.LSTM(1, 384)] * 2); x = ones(2, 1500, 8, 1); call = lambda: fleet(x)",
+    "fleet, backward": "fleet = lf.Fleet([lf.LSTM(1, 256)] * 2); o, _, t = fleet.forward(ones(2, 1500, 8, 1)); call = lambda: fleet.backward(t, o)",
+    "fleet, both": "fleet = lf.Fleet([lf.LSTM(1, 256)] * 2); x = ones(2, 1500, 8, 1); call = lambda: fleet.forward_backward(x, lambda m, o, s: o)",
+    "fleet, lanes": "fleet = lf.Fleet([lf.LSTM(1, 8)] * 16); x = ones(16, 20000, 8, 1); call = lambda: fleet(x)",
+    "fleet, stream": "s = lf.Fleet([lf.LSTM(1, 384)] * 2).stream(8); x = ones(2, 1500, 8, 1); call = lambda: s.block(x)",
+    "fleet, linear": "w, x = ones(2, 512, 1024), ones(2, 20000, 1024); call = lambda: lf._core.fleet_linear(w, None, x, 1)",
 }
 
 
-@pytest.mark.parametrize("entry", light(ENTRY_POINTS, ("call", "backward", "block", "step", "linear")))
+@pytest.mark.parametrize("entry", light(ENTRY_POINTS, ("call", "backward", "block", "step", "linear", "fleet")))
 def test_exceptions_survive_a_handler_that_clears_type_caches(entry):
     """After sys._clear_type_cache the interpreter looks attributes up again, and that lookup drops a pending exception."""
     run(
@@ -132,13 +139,61 @@ for turn in range(2):
     except Stop:
         continue
     raise AssertionError("no exception")
-assert spare() == before, (before, spare())  # what the call borrowed came back
+assert spare() == before, (before, spare())  # borrowed memory was returned
 """
     )
 
 
+# Calls of a fleet of long models, of which the second may have little to do: then a worker waits for another.
+FLEETS = {
+    "forward": "call = lambda: fleet.forward(x, lengths=lengths)",
+    "backward": "o, _, t = fleet.forward(x, lengths=lengths); call = lambda: fleet.backward(t, o)",
+    "forward_backward": "call = lambda: fleet.forward_backward(x, lambda m, o, s: o, lengths=lengths)",
+    "stream": "s = fleet.stream(8); call = lambda: s.block(x)",
+    "lanes": "fleet, x = lf.Fleet([lf.LSTM(1, 16)] * 16), ones(16, 100000, 1); call = lambda: fleet(x)",
+    "lanes, backward": "fleet, x = lf.Fleet([lf.LSTM(1, 8)] * 16), ones(16, 60000, 1); o, _, t = fleet.forward(x); call = lambda: fleet.backward(t, o, record_norms=True)",
+}
+FLEET_CALLS = [
+    *itertools.product(("forward", "backward", "forward_backward"), (4000, 2), (1, 2)),
+    *itertools.product(("stream", "lanes", "lanes, backward"), (4000,), (1, 2)),
+]
+
+
+@pytest.mark.parametrize("move,of_second,n_threads", light(FLEET_CALLS, [("backward", 4000, 1), ("backward", 2, 2)]))
+def test_fleets_answer_within_a_model(move, of_second, n_threads):
+    run(f"""
+lf.set_num_threads({n_threads})
+ones = lambda *shape: np.broadcast_to(np.float32(1), (*shape, 1))
+fleet, x, lengths = lf.Fleet([lf.LSTM(1, 256, seed=0)] * 2), ones(2, 4000, 8), np.full((2, 8), 4000)
+lengths[1] = {of_second}
+{FLEETS[move]}
+before = s.state if "s" in globals() else ()
+class Stop(Exception):
+    pass
+def handler(*_):
+    global at
+    at = time.monotonic()
+    raise Stop
+signal.signal(signal.SIGALRM, handler)
+for turn in range(2):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        begin = time.monotonic()
+        call()
+    except Stop:
+        print(at - begin)
+        assert at - begin < 0.25 and time.monotonic() - at < 0.25, (at - begin, time.monotonic() - at)
+        continue
+    raise AssertionError("no exception")
+assert all(same(got, want) for got, want in zip(s.state if before else (), before))
+got = lambda n: fleet(x[:, :n])[0]
+assert same(got(5), lf.Fleet([fleet[0]] * len(fleet))(x[:, :5])[0])
+assert np.float32(1e-40) * np.float32(1) != 0
+""")
+
+
 @needs("torch")
-def test_a_handler_that_clears_pythons_caches_and_tensors():
+def test_handler_that_clears_caches_and_tensors():
     run("""
 import torch
 torch.set_num_threads(1)
@@ -166,7 +221,7 @@ for call in (torch.no_grad()(lambda: lstm(x)), training):
 
 @pytest.mark.parametrize("mode", ["inference", "training", "backward"])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_handlers_compute_in_the_callers_floating_point_mode(mode, n_threads):
+def test_handlers_run_in_the_callers_floating_point_mode(mode, n_threads):
     run(
         long_call(mode, n_threads, duration=0.3)
         + """
@@ -177,12 +232,12 @@ signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
 got = long()
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(seen) > 3 and min(seen) > 0, seen
-assert mode == "training" or same(got, want)  # and the call's own mode came back
+assert mode == "training" or same(got, want)  # the mode of the call was restored
 """
     )
 
 
-def test_a_handler_may_use_tapes_while_one_is_made_or_dies():
+def test_handler_may_use_tapes_during_their_creation_and_deletion():
     run(
         """
 Memory, n = type(lstm.forward(x)[2]._memory), 0
@@ -206,7 +261,7 @@ MOVES = ["s.block(x)", "s.block(x, num_threads=1)", "s.step(wide)"]
 
 
 @pytest.mark.parametrize("move", light(MOVES, MOVES[:1]))
-def test_a_stream_whose_call_is_interrupted_is_as_before(move):
+def test_interrupted_stream_is_unchanged(move):
     run(f"""
 lf.set_num_threads(2)
 if "wide" in {move!r}:

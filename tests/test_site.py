@@ -49,7 +49,7 @@ def test_code_runs(page, tmp_path, monkeypatch):
             assert f"{names[name]:.{len(digits.partition('.')[2])}f}" == digits, name
 
 
-def test_first_page_prints_the_stated_number(capsys):
+def test_front_page_prints_the_stated_value(capsys):
     exec(compile(blocks("index.md")[0], "index.md", "exec"), {})
     printed = float(capsys.readouterr().out)
     assert f"prints {printed:.3f}," in (DOCS / "index.md").read_text(encoding="utf-8")

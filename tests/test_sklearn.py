@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's own suite, and sequences of any lengths, which it does not cover."""
+"""The estimators: scikit-learn's estimator checks, and ragged sequences, which they do not cover."""
 
 import pickle
 
@@ -25,12 +25,12 @@ BATCHES = {
     [LSTMRegressor(random_state=0, epochs=40), LSTMClassifier(random_state=0, epochs=40)],
     expected_failed_checks=lambda _: BATCHES,
 )
-def test_scikit_learns_own_suite(estimator, check):
+def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_the_checks_of_the_suite_that_apply_to_series():
-    """A series is not a table of samples, as the forecaster's tags say: one check of the suite applies."""
+def test_estimator_checks_that_apply_to_series():
+    """A series is not a table of samples, as the forecaster's tags declare, so only one check applies."""
     with pytest.warns(SkipTestWarning, match="one_d_array=True, two_d_array=False"):
         results = check_estimator(LSTMForecaster(random_state=0))
     assert results and all(result["status"] == "passed" for result in results)
@@ -47,7 +47,7 @@ def ragged(n=60, seed=0, n_features=2):
     return X, sums, np.where(sums > 0, "up", "down")
 
 
-def test_a_regressor_learns_sums_of_sequences_of_any_lengths_and_scales_them_back():
+def test_regressor_learns_scaled_sums_of_ragged_sequences():
     X, y, _ = ragged(300)
     model = LSTMRegressor(16, random_state=0, epochs=60).fit(X, 1000 * y + 5e4)
     X_new, y_new, _ = ragged(100, seed=1)
@@ -55,7 +55,7 @@ def test_a_regressor_learns_sums_of_sequences_of_any_lengths_and_scales_them_bac
     assert model.n_features_in_ == 2 and model.n_iter_ == 60 and len(model.history_) == 60
 
 
-def test_forms_of_the_same_sequences_give_the_same_model():
+def test_input_containers_give_the_same_model():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 6)), rng.standard_normal(20)
     objects = np.empty(20, object)
@@ -73,7 +73,7 @@ def test_forms_of_the_same_sequences_give_the_same_model():
     assert all(np.array_equal(predictions[0], one) for one in predictions)
 
 
-def test_a_classifier_gives_probabilities_in_the_order_of_its_classes():
+def test_classifier_probabilities_follow_classes():
     X, _, y = ragged(300)
     model = LSTMClassifier(16, random_state=0, epochs=30).fit(X, y)
     X_new, _, y_new = ragged(100, seed=1)
@@ -86,7 +86,7 @@ def test_a_classifier_gives_probabilities_in_the_order_of_its_classes():
     assert np.array_equal(each, p)
 
 
-def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
+def test_bits_depend_on_seed_not_on_threads():
     X, y, _ = ragged()
     one, two = (LSTMRegressor(8, epochs=3, random_state=3, n_jobs=n).fit(X, y).predict(X) for n in (1, 2))
     assert np.array_equal(one, two)
@@ -108,7 +108,7 @@ def test_partial_fit_continues():
         classifier.partial_fit(X, labels, classes=["a", "b"])
 
 
-def test_partial_fit_keeps_the_moments_of_the_optimizer():
+def test_partial_fit_keeps_optimizer_moments():
     """Two epochs of one batch equal a fit of two epochs; with new moments the second step would differ."""
     X, y, _ = ragged(20)
     model = LSTMRegressor(4, random_state=0, batch_size=20)
@@ -146,7 +146,7 @@ def test_quantiles_have_their_coverage():
         LSTMRegressor(epochs=1).fit(X, y).predict_quantiles(X)
 
 
-def test_several_outputs():
+def test_multioutput():
     X, y, _ = ragged(100)
     both = LSTMRegressor(8, epochs=3, random_state=0).fit(X, np.column_stack([y, -y])).predict(X)
     assert both.shape == (100, 2)
@@ -155,7 +155,7 @@ def test_several_outputs():
     ).shape == (100, 2, 2)
 
 
-def test_pipelines_searches_and_copies():
+def test_pipelines_searches_and_clones():
     X, y, labels = ragged(60)
     table = np.array([one[:3, 0] for one in X])
     search = GridSearchCV(LSTMClassifier(epochs=3, random_state=0), {"hidden_size": [2, 4]}, n_jobs=2, cv=2).fit(
@@ -182,7 +182,7 @@ def test_pipelines_searches_and_copies():
         (np.zeros((2, 3, 4, 5)), "dim"),
     ],
 )
-def test_invalid_sequences_are_refused_by_name(X, words):
+def test_invalid_sequences_raise(X, words):
     with pytest.raises(ValueError, match=words):
         LSTMRegressor(epochs=1).fit(X, [0.0, 1.0])
 
@@ -196,7 +196,7 @@ def test_prediction_requires_the_features_of_training():
         LSTMForecaster().predict()
 
 
-def test_a_sequence_of_length_zero_is_predicted():
+def test_sequence_of_length_zero_is_predicted():
     X, y, _ = ragged(10)
     model = LSTMRegressor(4, epochs=1, random_state=0).fit(X, y)
     assert np.isfinite(model.predict([X[0], np.zeros((0, 2))])).all()

@@ -31,7 +31,7 @@ def test_exogenous_columns_are_found_by_name(library):
         np.testing.assert_array_equal(model.predict(X=X[T:].to_numpy()), expected)
 
 
-def test_numbered_columns_are_columns_too():
+def test_numbered_columns():
     X = pd.DataFrame(np.column_stack([PRICE, RAIN]))
     model = forecaster().fit(VALUES[:T], X[:T])
     np.testing.assert_array_equal(model.predict(X=X[T:][[1, 0]]), model.predict(X=X[T:]))
@@ -66,7 +66,7 @@ def test_wide_columns_are_found_by_name(library):
         model.predict(y=wide[["u", "v"]].to_numpy())
 
 
-def test_columns_may_come_in_any_order_inside_one_fit():
+def test_columns_may_be_in_any_order_within_a_fit():
     wide = pd.DataFrame({"u": VALUES[:T], "v": -VALUES[:T] + PRICE[:T]})
     expected = forecaster().fit([wide, wide[20:].reset_index(drop=True)]).predict()
     mixed = forecaster().fit([wide, wide[20:][["v", "u"]].reset_index(drop=True)]).predict()

@@ -20,7 +20,7 @@ from table_cases import (
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_dates_as_text_are_refused(library):
+def test_dates_as_text_raise(library):
     text = long().assign(ds=DAYS[:T].strftime("%m/%d/%Y"))
     with pytest.raises(ValueError, match="ds of y must be dates"):
         forecaster().cross_validate(native(text, library), folds=1)
@@ -30,7 +30,7 @@ def test_dates_as_text_are_refused(library):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_rows_are_put_in_the_order_of_their_dates(library):
+def test_rows_are_sorted_by_date(library):
     answer = forecaster().fit(native(long().sample(frac=1, random_state=0), library)).predict()
     np.testing.assert_array_equal(np.asarray(answer["prediction"]), PLAIN)
     np.testing.assert_array_equal(np.asarray(answer["ds"]).astype("M8[ns]"), DAYS[T:].to_numpy().astype("M8[ns]"))
@@ -38,7 +38,7 @@ def test_rows_are_put_in_the_order_of_their_dates(library):
     np.testing.assert_array_equal(truth[0, 0, :, 0], VALUES[T - HORIZON : T])
 
 
-def test_a_series_is_put_in_the_order_of_its_index_and_answered_with_the_dates_that_follow():
+def test_series_are_sorted_by_index_and_forecasts_have_the_following_dates():
     y = pd.Series(VALUES[:T], DAYS[:T], name="sales")
     for one in (y, y[::-1], y.sample(frac=1, random_state=0)):
         answer = forecaster().fit(one).predict()
@@ -56,7 +56,7 @@ def test_a_series_is_put_in_the_order_of_its_index_and_answered_with_the_dates_t
     )
 
 
-def test_series_without_an_index_and_lists_of_series_are_answered_in_kind():
+def test_forecasts_have_the_container_of_y():
     pl, pa = require("polars"), require("pyarrow")
     answer = forecaster().fit(pl.Series("sales", VALUES[:T])).predict()
     assert isinstance(answer, pl.Series) and answer.name == "sales" and np.array_equal(answer.to_numpy(), PLAIN)
@@ -69,7 +69,7 @@ def test_series_without_an_index_and_lists_of_series_are_answered_in_kind():
     assert np.array_equal(first, arrays[0]) and np.array_equal(second, arrays[1])
 
 
-def test_wide_frames_are_put_in_the_order_of_their_index():
+def test_wide_frames_are_sorted_by_index():
     wide = pd.DataFrame({"u": VALUES[:T], "v": -VALUES[:T]}, DAYS[:T])
     expected = forecaster().fit(wide.to_numpy()).predict()
     answer = forecaster().fit(wide[::-1]).predict()
@@ -83,7 +83,7 @@ def test_wide_frames_are_put_in_the_order_of_their_index():
     assert np.array_equal(answer, expected)
 
 
-def test_unordered_numeric_index_is_rejected():
+def test_unordered_numeric_index_raises():
     y = pd.Series(VALUES[:T])
     for one in (y[::-1], y.sample(frac=1, random_state=0), y.to_frame("u")[::-1], long().drop(columns="ds")[::-1]):
         with pytest.raises(ValueError, match=r"the index of y must ascend, got .*sort_index.*reset_index"):
@@ -103,7 +103,7 @@ def test_index_levels_replace_columns(levels):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_repeated_and_missing_dates_are_refused(library):
+def test_repeated_and_missing_dates_raise(library):
     twice = pd.concat([long(), long()[5:7]])
     with pytest.raises(ValueError, match="ds of y must not repeat within a series, got 2024-01-27 00:00:00 2 times"):
         forecaster().fit(native(twice, library))
@@ -115,7 +115,7 @@ def test_repeated_and_missing_dates_are_refused(library):
         forecaster().fit(frame)
 
 
-def test_repeated_and_missing_entries_of_an_index_are_refused():
+def test_repeated_and_missing_index_entries_raise():
     y = pd.Series(VALUES[:T], DAYS[:T])
     with pytest.raises(ValueError, match="the index of y must not repeat"):
         forecaster().fit(pd.concat([y, y[:1]]))

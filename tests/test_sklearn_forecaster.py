@@ -20,7 +20,7 @@ def wave(n, noise=0.0, trend=0.0, seed=0):
 
 
 @pytest.mark.parametrize("scale", ["window", "series"])
-def test_a_season_is_learned_and_scaled_back(scale):
+def test_season_is_learned_on_the_original_scale(scale):
     y = wave(240)
     forecast = LSTMForecaster(24, 12, scale=scale, epochs=40, random_state=0).fit(1000 * y[:-12]).predict()
     np.testing.assert_allclose(forecast, 1000 * y[-12:], atol=400)  # of a swing of 6000
@@ -44,7 +44,7 @@ def test_exogenous_variables_predict_what_the_past_cannot():
         model.predict(X=X[-4:])
 
 
-def test_intervals_have_about_their_coverage():
+def test_intervals_have_approximately_their_coverage():
     result = LSTMForecaster(24, 6, quantiles=(0.1, 0.5, 0.9), epochs=40, random_state=0).cross_validate(
         wave(400, noise=1.0), folds=20, refit=False
     )
@@ -52,7 +52,7 @@ def test_intervals_have_about_their_coverage():
     assert result["quantiles"].shape == (20, 1, 6, 1, 3) and (np.diff(result["quantiles"]) >= 0).all()
 
 
-def test_forecasts_have_the_form_of_y():
+def test_forecasts_have_the_type_of_y():
     y = wave(40)
     one = LSTMForecaster(**SMALL).fit(y)
     assert one.predict().shape == (3,) and one.predict(7).shape == (7,)
@@ -146,7 +146,7 @@ def test_validation_windows_share_no_target_with_training(monkeypatch):
     assert targets.max() < validation.min() and len(validation) == round(50 * 0.25)
 
 
-def test_early_stopping_restores_the_best_and_copies_are_equal():
+def test_early_stopping_restores_best_and_clones_are_equal():
     y = wave(120, noise=1.0)
     model = LSTMForecaster(12, 4, epochs=60, early_stopping=3, validation_fraction=0.3, random_state=0).fit(y)
     assert len(model.history_) < 60 and model.history_.best_epoch is not None
@@ -164,19 +164,27 @@ def test_early_stopping_restores_the_best_and_copies_are_equal():
         ({}, np.full(20, np.nan), "y must have values in each column"),
         ({}, np.array(["a"] * 20), "y must be numbers"),
         ({}, np.zeros((20, 2, 2)), "y must have shape"),
-        ({"horizon": 0}, np.arange(30.0), "horizon == 0, must be >= 1"),
+        ({"horizon": 0}, np.arange(30.0), "horizon must be a positive integer, got 0"),
+        ({"horizon": "3"}, np.arange(30.0), "horizon must be a positive integer, got '3'"),
+        ({"input_size": 8.0}, np.arange(30.0), "input_size must be a positive integer, got 8.0"),
         ({"scale": "all"}, np.arange(30.0), "scale must be one of"),
         ({"early_stopping": 1, "validation_fraction": 0.99}, np.arange(30.0), "validation_fraction must leave windows"),
     ],
 )
-def test_errors_name_what_is_wrong(arguments, y, words):
+def test_invalid_arguments_raise(arguments, y, words):
     with pytest.raises(ValueError, match=words):
         LSTMForecaster(**SMALL | arguments).fit(y)
     with pytest.raises(ValueError, match="needs quantiles"):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
 
 
-def test_network_sees_a_future_flag_instead_of_values():
+def test_exogenous_variables_in_the_place_of_the_horizon_are_named():
+    fitted = LSTMForecaster(**SMALL).fit(wave(20), np.zeros((20, 1)))
+    with pytest.raises(TypeError, match=r"horizon must be a positive integer, got numpy.ndarray \(X=: exogenous"):
+        fitted.predict(np.zeros((3, 1)))
+
+
+def test_future_values_are_replaced_by_a_flag():
     seen = {}
     model = LSTMForecaster(**SMALL, scale=None)
     model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])

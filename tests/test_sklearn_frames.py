@@ -26,17 +26,21 @@ from table_cases import (
 @pytest.mark.parametrize(
     "fit", [forecaster().fit, lambda X: LSTMRegressor().fit(X, VALUES), lambda X: LSTMClassifier().fit([X], [0])]
 )
-def test_lazy_frames_are_named(fit):
+def test_lazy_frames_raise(fit):
     with pytest.raises(TypeError, match="must be an eager frame, got a lazy LazyFrame: call collect"):
         fit(require("polars").LazyFrame({"y": VALUES}))
 
 
-def test_frames_that_are_neither_long_nor_wide_are_named():
+def test_frames_neither_long_nor_wide_raise():
     for frame, words in [
         (pd.DataFrame({"unique_id": ["a"] * T, "u": VALUES[:T]}), "y must have a column y in addition to unique_id"),
         (pd.DataFrame({"ds": DAYS}), "y must have a column of numbers"),
         (pd.DataFrame(np.zeros((T, 2)), columns=["a", "a"]), "y must have unique column names"),
         (long(p="x"), "p of y must be numbers, got"),
+        (
+            pd.DataFrame({"date": DAYS, "value": VALUES[: len(DAYS)]}),
+            "date of y must be numbers.*; dates are the column ds",
+        ),
         (long(0), "y must hold at least one series"),
         ([long(), long()], r"y\[0\] must be an array, a series or a wide frame"),
     ]:
@@ -56,7 +60,7 @@ def test_estimators_predict_one_target_per_sequence(estimator):
             estimator().fit(X, y)
 
 
-def test_several_labels_are_several_classifiers():
+def test_multilabel_raises_and_suggests_several_classifiers():
     X, y = np.random.default_rng(1).standard_normal((6, 4, 2)), np.array([[0, 1], [1, 1], [0, 0]] * 2)
     with pytest.raises(
         ValueError, match=r"one class for each sequence, shape \(N,\), got \(6, 2\).*MultiOutputClassifier"
@@ -66,14 +70,14 @@ def test_several_labels_are_several_classifiers():
     assert model.predict(list(X)).shape == (6, 2)
 
 
-def test_a_fitted_forecaster_of_frames_can_be_pickled():
+def test_pickle_forecaster_fitted_on_frames():
     model = forecaster().fit(panel())
     coming = pd.concat([future(unique_id="a"), future(unique_id="b")])
     again = pickle.loads(pickle.dumps(model))
     pd.testing.assert_frame_equal(again.predict(X=coming), model.predict(X=coming))
 
 
-def test_a_fitted_forecaster_of_a_polars_frame_can_be_pickled():
+def test_pickle_forecaster_fitted_on_polars():
     pl = require("polars")
     dates = forecaster().fit(
         pl.DataFrame(
@@ -83,10 +87,10 @@ def test_a_fitted_forecaster_of_a_polars_frame_can_be_pickled():
     assert pickle.loads(pickle.dumps(dates)).predict().equals(dates.predict())
 
 
-# ---- what need not be installed ----
+# ---- optional dependencies ----
 
 
-def test_arrays_need_neither_pandas_nor_narwhals():
+def test_arrays_do_not_require_pandas_or_narwhals():
     run(
         """
         from lstm_fast.sklearn import LSTMForecaster
@@ -99,7 +103,7 @@ def test_arrays_need_neither_pandas_nor_narwhals():
 
 
 @needs("polars")
-def test_polars_needs_narwhals_and_pandas_for_dates_alone():
+def test_polars_requires_narwhals_and_pandas_only_for_dates():
     run(
         """
         import polars as pl

@@ -1,4 +1,4 @@
-"""Frequencies, time zones and types of the dates of a table, which come back with the forecast."""
+"""Frequencies, time zones and dtypes of dates are preserved in the forecast."""
 
 import datetime
 
@@ -162,4 +162,4 @@ def test_short_series_use_the_frequency_of_the_others():
     frame = pd.concat([long(unique_id="a").assign(ds=days[:T]), long(5, unique_id="b").assign(ds=days[:5])])
     model = forecaster(input_size=3, horizon=1).fit(frame)
     assert list(model.predict()["ds"]) == [days[T], days[5]]
-    assert model.predict(y=long(4).assign(ds=days[1:5]))["ds"][0] == days[5]  # what fit has seen counts, too
+    assert model.predict(y=long(4).assign(ds=days[1:5]))["ds"][0] == days[5]  # the data of fit count, too

@@ -37,7 +37,7 @@ from table_cases import (
         (lambda X: X.assign(p=[1, np.nan, 2]), r"p of X must be finite, got nan at \(1,\)"),
     ],
 )
-def test_the_future_must_be_the_steps_after_the_series(change, words):
+def test_future_must_follow_the_series(change, words):
     model = forecaster().fit(long(p=PRICE[:T]))
     expected = model.predict(X=future())
     pd.testing.assert_frame_equal(model.predict(X=future()[::-1]), expected)
@@ -50,7 +50,7 @@ def test_the_future_must_be_the_steps_after_the_series(change, words):
             by_index.predict(X=change(future()).set_index("ds"))
 
 
-def test_the_future_of_several_series_is_that_of_each():
+def test_future_of_several_series():
     model = forecaster().fit(panel())
     coming = pd.concat([future(unique_id="a"), future(unique_id="b")])
     with pytest.raises(ValueError, match=r"got none for \['b'\]"):
@@ -61,7 +61,7 @@ def test_the_future_of_several_series_is_that_of_each():
         model.predict(X=coming[:5])
 
 
-def test_exogenous_rows_are_those_of_the_same_dates():
+def test_exogenous_rows_are_matched_by_date():
     y, X = pd.Series(VALUES[:T], DAYS[:T]), pd.DataFrame({"p": PRICE}, DAYS)
     expected = forecaster().fit(VALUES[:T], PRICE[:T]).predict(X=PRICE[T:])
     for past, coming in [(X[:T], X[T:]), (X[:T][::-1], X[T:][::-1]), (X["p"][:T], X["p"][T:])]:
@@ -89,7 +89,7 @@ def test_exogenous_rows_are_those_of_the_same_dates():
         forecaster().fit(plain, default[:T]).predict(X=default[3:6])
 
 
-def test_exogenous_rows_of_another_library_are_those_of_the_same_dates():
+def test_exogenous_rows_of_another_library_are_matched_by_date():
     frame = require("polars").DataFrame({"ds": DAYS.to_numpy(), "p": PRICE})
     y = pd.Series(VALUES[:T], DAYS[:T])
     expected = forecaster().fit(VALUES[:T], PRICE[:T]).predict(X=PRICE[T:])

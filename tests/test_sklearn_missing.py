@@ -18,7 +18,7 @@ from table_cases import (
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_a_missing_id_is_named(library):
+def test_missing_id_raises(library):
     frame = panel().assign(unique_id=["a", "b", None, *["a"] * (2 * T - 3)])
     with pytest.raises(ValueError, match="unique_id of y must not be missing, got .* in row 2"):
         forecaster().fit(native(frame, library))
@@ -42,7 +42,7 @@ def test_id_dtypes_are_preserved(a, b, dtype):
 # ---- missing numbers ----
 
 
-def test_missing_numbers_are_counted_and_are_not_targets():
+def test_missing_values_are_counted_and_not_used_as_targets():
     y = VALUES[:T].copy()
     y[[5, 20, 39]] = np.nan
     with pytest.warns(UserWarning, match="y has 3 missing values of 40"):
@@ -57,7 +57,7 @@ def test_missing_numbers_are_counted_and_are_not_targets():
 
 
 @pytest.mark.filterwarnings("ignore:y has")
-def test_nulls_of_polars_are_missing_numbers():
+def test_polars_nulls_are_missing_values():
     y = [None if k in (5, 20, 39) else value for k, value in enumerate(VALUES[:T])]
     frame = require("polars").DataFrame({"ds": DAYS[:T].to_numpy(), "y": y})
     expected = forecaster().fit(np.array(y, float)).predict()
@@ -65,7 +65,7 @@ def test_nulls_of_polars_are_missing_numbers():
 
 
 @pytest.mark.filterwarnings("ignore:y has")
-def test_missing_numbers_become_flags_of_the_network_input():
+def test_missing_values_become_input_flags():
     seen = {}
     model = forecaster(scale=None, input_size=2, horizon=2)
     model._train = lambda network, x, y, loss, **kept: seen.update(x=x, y=y, mask=kept["mask"])
@@ -85,7 +85,7 @@ def test_missing_numbers_become_flags_of_the_network_input():
 
 @pytest.mark.filterwarnings("ignore:y has")
 @pytest.mark.parametrize("scale", ["window", "series", None])
-def test_level_is_learned_despite_missing_numbers(scale):
+def test_level_is_learned_despite_missing_values(scale):
     level = 1000.0 + np.arange(200) % 5
     level[np.arange(200) % 7 == 3] = np.nan
     level[:30] = np.nan
@@ -93,6 +93,6 @@ def test_level_is_learned_despite_missing_numbers(scale):
     assert np.abs(forecast - (1002 if scale else 2)).max() < 4
 
 
-def test_infinite_numbers_are_refused():
+def test_infinite_values_raise():
     with pytest.raises(ValueError, match="y must be finite, got inf"):
         forecaster().fit(long().assign(y=np.inf))

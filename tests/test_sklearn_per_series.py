@@ -40,7 +40,7 @@ def forecaster(**options):
         },
     ],
 )
-def test_each_series_has_the_bits_of_a_forecaster_of_its_own(options):
+def test_each_series_matches_a_separate_forecaster_bitwise(options):
     ys = series()
     with_missing = ys[2].copy()
     with_missing[5:8] = np.nan
@@ -64,7 +64,7 @@ def test_each_series_has_the_bits_of_a_forecaster_of_its_own(options):
                 assert together.predict_quantiles(horizon)[k].tobytes() == alone.predict_quantiles(horizon).tobytes()
 
 
-def test_a_generator_as_random_state_is_drawn_from_as_in_a_loop():
+def test_generator_as_random_state_matches_a_loop():
     ys = series()
     together = forecaster(models="per_series", random_state=np.random.RandomState(5)).fit(ys)
     rng = np.random.RandomState(5)
@@ -72,7 +72,7 @@ def test_a_generator_as_random_state_is_drawn_from_as_in_a_loop():
         assert got.tobytes() == forecaster(random_state=rng).fit(y).predict().tobytes()
 
 
-def test_frames_with_exogenous_variables_and_a_part_of_the_series():
+def test_frames_with_exogenous_variables_and_a_subset_of_series():
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(1)
     frames = [
@@ -119,7 +119,7 @@ def test_several_columns_and_one_series():
     assert one.tobytes() == together[0].tobytes()
 
 
-def test_errors_name_the_argument_and_the_series():
+def test_errors_name_argument_and_series():
     ys = series()
     with pytest.raises(ValueError, match=r"models must be one of \('shared', 'per_series'\), got 'each'"):
         forecaster(models="each").fit(ys)

@@ -21,7 +21,7 @@ def forecaster(scale):
 
 
 def numbers(*shape):
-    """From a seed: drawn one by one, most would be equal."""
+    """Draw numbers from a seed: drawn one by one, most would be equal."""
     return st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(10, 5, shape).round(2))
 
 
@@ -79,7 +79,7 @@ def shuffled(draw, frame):
 @fast
 @given(panels(), st.data())
 @pytest.mark.filterwarnings("ignore:y has")
-def test_the_layout_of_a_long_frame_changes_no_forecast(panel, data):
+def test_long_frame_layout_does_not_affect_forecasts(panel, data):
     past, future, n_exogenous = panel
     draw = data.draw
     scale = draw(st.sampled_from(["window", "series", None]))
@@ -94,14 +94,14 @@ def test_the_layout_of_a_long_frame_changes_no_forecast(panel, data):
         frame = frame.rename(columns=names).assign(unique_id=frame["unique_id"].map(ids))
         return into(library, shuffled(draw, frame.assign(ds=frame["ds"].dt.tz_convert(zone))), levels)
 
-    coming, refused = written(future) if n_exogenous else None, None
+    coming, rejected = written(future) if n_exogenous else None, None
     try:
         model = forecaster(scale).fit(written(past))
         answer, again = model.predict(X=coming), model.predict(y=written(past), X=coming)
     except ValueError as error:  # days of one time zone are not those of another
-        refused = str(error)
-    if refused is not None:
-        assert zone != "Europe/Berlin" and "ds of" in refused.replace("the index", "ds"), refused
+        rejected = str(error)
+    if rejected is not None:
+        assert zone != "Europe/Berlin" and "ds of" in rejected.replace("the index", "ds"), rejected
         return
     renamed = {(ids[one], instant): value for (one, instant), value in expected.items()}
     if zone == "Europe/Berlin":
@@ -113,7 +113,7 @@ def test_the_layout_of_a_long_frame_changes_no_forecast(panel, data):
 @fast
 @given(numbers(12, 3), st.data())
 @pytest.mark.filterwarnings("ignore:y has")
-def test_the_layout_of_a_wide_frame_changes_no_forecast(values, data):
+def test_wide_frame_layout_does_not_affect_forecasts(values, data):
     draw = data.draw
     if draw(st.booleans()):
         values[draw(st.integers(0, 11)), draw(st.integers(0, 2))] = np.nan
@@ -146,7 +146,7 @@ def test_the_layout_of_a_wide_frame_changes_no_forecast(values, data):
 
 @fast
 @given(panels(), st.data())
-def test_missing_repeated_and_renamed_entries_are_refused(panel, data):
+def test_missing_repeated_and_renamed_entries_raise(panel, data):
     past, future, n_exogenous = panel
     draw = data.draw
     past["y"] = past["y"].fillna(0)

@@ -34,7 +34,7 @@ def fitted(kind):
 
 @each_format
 @pytest.mark.parametrize("kind", ["regressor", "quantiles", "classifier", "forecaster"])
-def test_copy_predicts_nearly_the_same(kind, format, inputs):
+def test_quantized_predictions_are_close(kind, format, inputs):
     model, predict = fitted(kind)
     want = predict(model)
     small = model.quantized(format, inputs=inputs)
@@ -54,7 +54,7 @@ def test_scores_and_labels():
     assert abs(small.score(X, y) - model.score(X, y)) < 0.05
 
 
-def test_training_of_the_copy():
+def test_training_a_quantized_copy_raises():
     model, predict = fitted("regressor")
     small = model.quantized("int8")
     with pytest.raises(AttributeError, match="for inference"):
@@ -68,7 +68,7 @@ def test_training_of_the_copy():
         clone(model).quantized("int8")
 
 
-def test_what_cannot_be_quantized_is_refused():
+def test_unquantizable_options_raise():
     model = LSTMRegressor(4, epochs=1, dtype="float64", random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match="dtype must be float32"):
         model.quantized("int8")

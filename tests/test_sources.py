@@ -1,4 +1,4 @@
-"""Rules for the source: what the C core may use, its names and sizes, flags of the build, leftovers."""
+"""Rules for the source: what the C core may use, its names and sizes, build flags, TODO markers."""
 
 import io
 import re
@@ -29,7 +29,7 @@ def test_c_core_does_not_use_python_or_numpy():
         assert not re.search(r"#\s*include\s*[<\"](Python|numpy)", text), path
 
 
-def test_openmp_fork_and_instructions_are_each_in_one_place():
+def test_openmp_fork_and_intrinsics_are_each_in_one_file():
     places = {
         r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
         r"pthread": "system.",
@@ -40,7 +40,7 @@ def test_openmp_fork_and_instructions_are_each_in_one_place():
         assert found and all(path.startswith(place) for path in found), f"{pattern}: {found}"
 
 
-def test_c_core_names_are_not_built_by_macros():
+def test_c_core_names_are_not_generated_by_macros():
     """Tools can follow the names: macros form only the symbols that are linked once per dtype."""
     codes = "".join(code for _, code, _ in c_sources())
     assert len(re.findall(r"\bEXPORT\(", codes)) <= 12
@@ -85,12 +85,19 @@ def test_build_flags_are_portable_and_keep_ieee_arithmetic():
     assert all("-ffp-contract=off" in unit.flags for unit in units())
 
 
-def test_sources_have_no_leftovers():
+def test_sources_have_no_todo_markers():
     for path, _, text in c_sources():
         assert not re.search(r"#\s*if\s+0\b|TODO|FIXME|XXX", text), path
     for path in (*ROOT.glob("lstm_fast/**/*.py*"), *ROOT.glob("tests/*.py"), ROOT / "setup.py"):
         if path.suffix in (".py", ".pyi", ".pyx") and path.name != "test_sources.py":
             assert not re.search("TODO|FIXME|XXX", path.read_text()), path
+
+
+def test_lines_of_c_and_cython_have_at_most_120_columns():
+    for pattern in ("csrc/**/*.[ch]", "tests/c/*.[ch]", "examples/c/*.c", "lstm_fast/_binding/*.p*"):
+        for path in ROOT.glob(pattern):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                assert len(line) <= 120 or line.lstrip().startswith('"-m'), f"{path}:{number}"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")

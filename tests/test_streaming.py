@@ -19,7 +19,7 @@ def make(kind="lstm", I=3, H=5, L=2, dtype=np.float32, **options):
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_steps_and_blocks_give_the_bits_of_the_whole_sequence(isa, kind, dtype):
+def test_steps_and_blocks_match_the_whole_sequence_bitwise(isa, kind, dtype):
     rng = np.random.default_rng(1)
     for I, H, L, B in [(1, 1, 1, 1), (3, 5, 2, 4), (7, 16, 1, 1), (20, 33, 3, 9), (2, 64, 1, 2)]:
         module = make(kind, I, H, L, dtype)
@@ -33,7 +33,7 @@ def test_steps_and_blocks_give_the_bits_of_the_whole_sequence(isa, kind, dtype):
         assert np.array_equal(stream.state, want_state), (I, H, L, B)
 
 
-def test_one_sequence_may_come_without_batch_axis():
+def test_unbatched_sequence():
     stream, x = make().stream(), np.random.default_rng(2).standard_normal((4, 3)).astype(np.float32)
     want, _ = make()(x)
     assert np.array_equal(stream.step(x[0]), want[0]) and stream.step(x[1][None]).shape == (1, 5)
@@ -79,7 +79,9 @@ def test_step_allocates_nothing_with_out(options):
         blocks = sys.getallocatedblocks()
         for _ in range(1000):
             stream.step(x, out)
-        assert tracemalloc.get_traced_memory()[1] - before < 512  # the loop itself, not a kilobyte for 1000 steps
+        assert (
+            tracemalloc.get_traced_memory()[1] - before < 512
+        )  # only the loop itself: less than 512 bytes for 1000 steps
         assert sys.getallocatedblocks() - blocks < 20
     finally:
         tracemalloc.stop()
@@ -98,7 +100,7 @@ def test_reset_clears_the_chosen_sequences():
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_restore_goes_back_to_the_snapshot(kind):
+def test_restore_returns_to_the_snapshot(kind):
     stream, x = make(kind).stream(), np.random.default_rng(3).standard_normal((6, 3)).astype(np.float32)
     stream.block(x[:3])
     snapshot = stream.snapshot()
@@ -142,7 +144,7 @@ def test_stream_keeps_its_weights_until_refresh():
         (lambda s: setattr(s, "state", (np.zeros((2, 1, 5)), np.zeros((2, 1, 4)))), "c must have shape"),
     ],
 )
-def test_wrong_arguments_are_named_and_change_nothing(call, words):
+def test_wrong_arguments_raise_and_change_nothing(call, words):
     stream = make().stream()
     stream.step(np.ones(3))
     before = stream.state
@@ -151,21 +153,21 @@ def test_wrong_arguments_are_named_and_change_nothing(call, words):
     assert np.array_equal(stream.state, before)
 
 
-def test_invalid_streams_are_rejected():
+def test_invalid_streams_raise():
     with pytest.raises(ValueError, match="unidirectional"):
         make(bidirectional=True).stream()
     with pytest.raises(ValueError, match="batch_size"):
         make().stream(0)
 
 
-def test_thousands_of_streams_are_one_batched_step():
+def test_thousands_of_sequences_in_one_step():
     stream, x = make(H=16).stream(3000), np.random.default_rng(4).standard_normal((3000, 3)).astype(np.float32)
     got = stream.step(x)
     for b in (0, 1, 1499, 2999):
         assert np.array_equal(make(H=16).stream().step(x[b]), got[b])
 
 
-# ---- sequences that come and go, learned beginnings, pickles ---------------------------------------------------------
+# ---- adding and removing sequences, learned initial states, pickles --------------------------------------------------
 
 
 def moved(module, B, x):
@@ -188,7 +190,7 @@ def test_added_sequences_start_fresh_after_the_others(options):
     assert np.array_equal(fresh, module(x[3:, 2:])[0])
 
 
-def test_removed_sequences_leave_the_others_as_they_are():
+def test_removing_sequences_does_not_affect_the_others():
     module, x = make(), np.random.default_rng(6).standard_normal((6, 4, 3)).astype(np.float32)
     stream = moved(module, 4, x[:3])
     assert stream.remove(np.array([True, False, False, True])) == stream.batch_size == 2

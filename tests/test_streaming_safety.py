@@ -10,7 +10,7 @@ from test_streaming import make, moved
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_out_must_not_be_part_of_the_state(kind):
+def test_out_must_not_alias_the_state(kind):
     stream, x = make(kind).stream(), np.ones(3, np.float32)
     for out in (stream.h[0, 0], stream.h[1, 0], *([stream.c[1, 0]] if kind == "lstm" else [])):
         with pytest.raises(ValueError, match="no part of the stream's state"):
@@ -18,7 +18,7 @@ def test_out_must_not_be_part_of_the_state(kind):
     assert np.array_equal(stream.step(x), make(kind).stream().step(x))
 
 
-def test_x_may_be_the_state_or_out():
+def test_x_may_alias_the_state_or_out():
     """A network that reads its own output has the same bits as with copies."""
     module, start = make(I=5, L=3, H=5), np.random.default_rng(9).standard_normal((4, 5)).astype(np.float32)
     for pick in (lambda s: s.h[0], lambda s: s.h[1], lambda s: s.h[2], lambda s: s.c[1]):
@@ -35,14 +35,14 @@ def test_x_may_be_the_state_or_out():
         assert got_stream.step(buffer, buffer) is buffer and np.array_equal(buffer, want)
 
 
-def test_state_may_be_set_from_views_of_itself():
+def test_state_can_be_set_from_its_own_views():
     stream = moved(make(), 3, np.ones((2, 3, 3), np.float32))
     h, c = stream.state
     stream.state = stream.h[:, ::-1], stream.c[::-1]
     assert np.array_equal(stream.h, h[:, ::-1]) and np.array_equal(stream.c, c[::-1])
 
 
-def test_a_stream_that_was_not_initialized_is_an_error():
+def test_uninitialized_stream_raises():
     stream = Stream.__new__(Stream)
     stream._release()
     calls = [
@@ -68,7 +68,7 @@ def test_streams_keep_the_sizes_of_their_network():
         stream.__init__(make())
 
 
-def test_refresh_beside_steps_of_another_thread():
+def test_refresh_during_steps_of_another_thread():
     run("""
 module = lf.LSTM(512, 1024, seed=0)
 stream, x = module.stream(64), np.ones((64, 512), np.float32)
@@ -89,7 +89,7 @@ assert n > 20 and len(got) == 6 and all(map(same, got, want)), n
 """)
 
 
-def test_one_thread_at_a_time_uses_a_stream():
+def test_concurrent_steps_are_serialized():
     run("""
 stream, x = lf.LSTM(16, 256, seed=0).stream(20000), np.ones((20000, 16), np.float32)
 want = [stream.step(x), stream.step(x)]
@@ -101,7 +101,7 @@ other = threading.Thread(target=lambda: got.append(stream.step(x)))
 lf.set_num_threads(1)
 other.start()
 time.sleep(0.02)
-mask, refused = np.arange(20000) > 200, 0
+mask, rejected = np.arange(20000) > 200, 0
 for move in (lambda: stream.step(x), lambda: stream.block(x[None]), lambda: stream.block(x[None], num_threads=1),
              lambda: stream.add(3), lambda: stream.remove(mask), lambda: stream.reset(), lambda: stream.reset(mask),
              lambda: stream.snapshot(), lambda: stream.restore(snapshot), lambda: stream.state,
@@ -110,17 +110,17 @@ for move in (lambda: stream.step(x), lambda: stream.block(x[None]), lambda: stre
         move()
     except RuntimeError as error:
         assert "one thread at a time" in str(error), error
-        refused += 1
+        rejected += 1
 stream.refresh()
 assert other.is_alive(), "the step was over too early to tell"
 other.join()
-assert refused == 12, refused
+assert rejected == 12, rejected
 assert same(got[0], want[1]) and same(stream.h[0], want[1]) and stream.batch_size == 20000
 stream.step(x)
 """)
 
 
-def test_a_signal_handler_cannot_use_the_stream_that_it_interrupts():
+def test_use_in_a_signal_handler_of_the_interrupted_stream_raises():
     run("""
 lf.set_num_threads(1)
 stream, x, seen = lf.LSTM(16, 256, seed=0).stream(20000), np.ones((20000, 16), np.float32), []

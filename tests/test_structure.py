@@ -20,7 +20,7 @@ def no_spare_workspace():
 
 
 def peak(function):
-    """(result, bytes of the most memory that NumPy held for the call at a time)."""
+    """Return (result, peak memory in bytes that NumPy allocated for the call)."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -54,8 +54,8 @@ def test_weights_are_packed_once_for_forward_and_once_for_backward():
     ids=str,
 )
 @pytest.mark.parametrize("is_ragged", [False, True])
-def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is_ragged):
-    """But what one layer of two directions hands to the next: the second direction needs the end of the sequence."""
+def test_inference_memory_does_not_grow_with_steps(options, per_step, is_ragged):
+    """Except between bidirectional layers, since the reverse direction starts at the end of the sequence."""
     lstm = lstm_fast.LSTM(3, 40, **options)
 
     def beyond_output(T):
@@ -72,7 +72,7 @@ def test_inference_holds_nothing_that_grows_with_the_steps(options, per_step, is
 @pytest.mark.parametrize(
     "options, layers", [(dict(), 1), (dict(num_layers=3), 3), (dict(bidirectional=True), 2)], ids=str
 )
-def test_training_holds_six_numbers_a_unit_and_step(options, layers):
+def test_training_stores_six_values_per_unit_and_step(options, layers):
     T, B, H = 500, 8, 64
     lstm, x = lstm_fast.LSTM(16, H, **options), np.zeros((T, B, 16), np.float32)
     tape = lstm.forward(x)[2]

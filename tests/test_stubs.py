@@ -36,7 +36,7 @@ def test_user_code_runs(tmp_path):
 
 
 @pytest.mark.parametrize("module", [lf, lf.train], ids=lambda module: module.__name__)
-def test_user_code_touches_every_public_name(module):
+def test_user_code_uses_every_public_name(module):
     code = (TESTS / "typed_user_code.py").read_text()
     missing = [name for name in module.__all__ if not re.search(rf"\b{name}\b", code)]
     assert not missing

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no threads 
 
 
 @pytest.mark.parametrize("flags", light(SANITIZERS, SANITIZERS[:1]), ids=str)
-def test_teams_exchange_numbers_without_races(flags, tmp_path):
+def test_teams_have_no_data_races(flags, tmp_path):
     """The pool; OpenMP's own synchronization is invisible to ThreadSanitizer."""
     if not accepts(*flags):
         pytest.skip(f"{compiler()} has no {flags}")
@@ -50,7 +50,7 @@ def backend(request):
 
 @pytest.mark.parametrize("num_layers, T, B, dropout", [(2, 30, 7, 0), (3, 47, 40, 0.3), (4, 600, 1, 0)])
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])
-def test_every_back_end_gives_the_same_bits(backend, split, num_layers, T, B, dropout):
+def test_backends_agree_bitwise(backend, split, num_layers, T, B, dropout):
     """Chunks of one and of several blocks of steps, an odd length in the middle of which both directions meet."""
     lstm = make("lstm", 5, 33, num_layers=num_layers, bidirectional=split == "directions", dropout=dropout)
     a = draw(np.random.default_rng(3), lstm, T, B)
@@ -94,7 +94,7 @@ time.sleep(0.05)
 
 
 def test_step_of_a_stream_has_workspace_for_each_worker():
-    """Formats with per-worker operands: those of the second worker were out of bounds."""
+    """Regression test: with per-worker operands, those of the second worker were out of bounds."""
     run(
         """
 int8 = lf.LSTM(64, 700, seed=0).quantized("int8")
@@ -135,7 +135,8 @@ def split_of(T, B, H, n_threads, *, num_layers=1, bidirectional=False, is_backwa
         ((1, 1, 64), {}, ("rows", 1)),
         ((1, 1, 1024), {}, ("units", 2)),
         ((100, 32, 64), {}, ("rows", 2)),
-        ((50, 64, 256), {}, ("rows", 2)),
+        ((50, 64, 128), {}, ("rows", 2)),
+        ((50, 64, 512), {}, ("units", 2)),  # half of the weights fit in each core's cache, or nearly
         ((100, 1, 64), dict(num_layers=2), ("layers", 2)),
         ((400, 1, 64), dict(num_layers=4), ("layers", 2)),
         ((100, 1, 64), dict(bidirectional=True), ("directions", 2)),
@@ -186,7 +187,7 @@ def limit(kind, n):
 def virtual_bytes():
     with open("/proc/self/statm") as f:
         return int(f.read().split()[0]) * resource.getpagesize()
-if resource.getrlimit(resource.RLIMIT_STACK)[0] != 1 << 29:  # of threads too, from the start of a process on
+if resource.getrlimit(resource.RLIMIT_STACK)[0] != 1 << 29:  # also of threads, if set before the process starts
     limit(resource.RLIMIT_STACK, 1 << 29)
     os.execv(sys.executable, sys.orig_argv)
 want = busy(1)
@@ -224,7 +225,7 @@ def budget(tmp_path):
     ms = 1_000_000
 
     def calls(n, team_ms, has_spare_processors=False):
-        """Milliseconds that n calls take if a team takes team_ms, and how many had a team."""
+        """Return the milliseconds that n calls take if a team takes team_ms, and how many ran on a team."""
         total = n_teams = 0
         for _ in range(n):
             if core.lstm_is_oversubscribed():
@@ -249,7 +250,7 @@ def test_idle_machine_always_uses_teams(budget):
 def test_slow_teams_cost_at_most_five_percent(budget, team_ms, has_spare_processors):
     first, _ = budget(1000, team_ms)
     assert first < 1000 * 1.05 + 20 + 2 * team_ms, "the budget of 20 ms, then a twentieth"
-    trials = 9 * team_ms if has_spare_processors else 0  # whoever takes the processors does so only from teams
+    trials = 9 * team_ms if has_spare_processors else 0  # the competing load slows down only teams
     later, _ = budget(4000, team_ms, has_spare_processors)
     assert later < 4000 * 1.05 + 2 * team_ms + trials
 

@@ -1,4 +1,4 @@
-"""Python's threads: they share objects, edits of one object do not overlap, and num_threads holds where it was set."""
+"""Python threads: they share objects, edits of one object do not overlap, num_threads is scoped."""
 
 import copy
 import itertools
@@ -14,7 +14,7 @@ from scripts import long_call, run
 
 
 @pytest.mark.parametrize("n_threads, T, H, turns", [(1, 3, 5, 150), (2, 60, 33, 20)])
-def test_threads_share_an_object_while_one_swaps_its_weights(some_isa, n_threads, T, H, turns):
+def test_threads_share_an_object_while_its_weights_are_replaced(some_isa, n_threads, T, H, turns):
     lstm = make("lstm", 3, H, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(8), lstm, T, 9)
     sets = [make("lstm", 3, H, num_layers=2, bidirectional=True, seed=seed).state_dict() for seed in (1, 2)]
@@ -52,8 +52,8 @@ def test_threads_share_an_object_while_one_swaps_its_weights(some_isa, n_threads
     assert min(seen) > 0, f"results of each set of weights: {seen}"
 
 
-def test_edits_that_overlap_lose_nothing_silently():
-    lstm, n, applied, refused = make("lstm", 3, 5), 200, [], []
+def test_overlapping_edits_lose_nothing_silently():
+    lstm, n, applied, rejected = make("lstm", 3, 5), 200, [], []
     with lstm.edit() as p:
         p["bias_ih_l0"][:] = 0
 
@@ -66,14 +66,14 @@ def test_edits_that_overlap_lose_nothing_silently():
                 applied.append(1)
             except RuntimeError as error:
                 assert "must not overlap" in str(error)
-                refused.append(1)
+                rejected.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(applied) + len(refused) == 4 * n and (lstm.parameters()["bias_ih_l0"] == len(applied)).all()
+    assert len(applied) + len(rejected) == 4 * n and (lstm.parameters()["bias_ih_l0"] == len(applied)).all()
     with pytest.raises(RuntimeError, match="must not overlap"), lstm.edit() as outer:
         outer["bias_ih_l0"][:] = 7
         with lstm.edit() as inner:
@@ -84,7 +84,7 @@ def test_edits_that_overlap_lose_nothing_silently():
         lstm.load_state_dict(weights)
 
 
-def test_a_copy_draws_masks_of_its_own():
+def test_copies_draw_independent_masks():
     lstm, x = make("lstm", 3, 5, dropout=0.5, num_layers=2), np.ones((4, 2, 3), np.float32)
     twin, other = copy.copy(lstm), copy.copy(lstm)
     want = [lstm.forward(x)[0] for _ in range(3)]
@@ -111,7 +111,7 @@ assert len(ticks) > 20 and gap < duration / 2, (len(ticks), gap, duration)
     )
 
 
-def test_num_threads_holds_in_its_block_and_its_thread_alone():
+def test_num_threads_applies_to_its_block_and_thread_only():
     lstm_fast.set_num_threads(5)
     elsewhere = []
     with lstm_fast.num_threads(3):
@@ -129,7 +129,7 @@ def test_num_threads_holds_in_its_block_and_its_thread_alone():
     assert lstm_fast.info()["num_threads"] == 7
 
 
-def test_call_wakes_as_many_threads_as_it_was_allowed():
+def test_call_wakes_at_most_the_allowed_threads():
     run("""
     def n_tasks():
         return len(os.listdir("/proc/self/task"))

@@ -1,4 +1,4 @@
-"""accelerate and restore: the same objects with another class, and what else makes the modules PyTorch's own."""
+"""accelerate and restore: the same objects with another class, which behave like PyTorch's modules."""
 
 import copy
 
@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, prune
 import lstm_fast as lf
 
 
-class Initialised(nn.LSTM):
+class Initialized(nn.LSTM):
     """A subclass that changes no computation."""
 
     def __init__(self, *args, **kwargs):
@@ -34,7 +34,7 @@ class Model(nn.Module):
         self.rest = nn.ModuleDict(
             {
                 "cell": nn.LSTMCell(4, 5),
-                "subclass": Initialised(4, 5),
+                "subclass": Initialized(4, 5),
                 "own": Own(4, 5),
                 "parametrized": parametrizations.weight_norm(nn.LSTM(4, 5), "weight_hh_l0"),
                 "gru": nn.GRU(4, 4),
@@ -52,14 +52,14 @@ def classes(model):
     return {name: type(module) for name, module in model.named_modules()}
 
 
-def test_what_is_swapped_and_what_is_not():
+def test_which_modules_are_replaced():
     model = Model()
     before, objects, keys = classes(model), dict(model.named_modules()), list(model.state_dict())
     parameters = list(model.parameters())
     assert lf.torch.accelerate(model) is model
     after = classes(model)
     assert after["first"] is lf.torch.LSTM and after["rest.cell"] is lf.torch.LSTMCell and model.again is model.first
-    assert issubclass(after["rest.subclass"], lf.torch.LSTM) and issubclass(after["rest.subclass"], Initialised)
+    assert issubclass(after["rest.subclass"], lf.torch.LSTM) and issubclass(after["rest.subclass"], Initialized)
     assert model.rest["subclass"].reset() == "reset"
     assert {name for name in before if before[name] is not after[name]} == {"first", "rest.cell", "rest.subclass"}
     assert all(objects[name] is module for name, module in model.named_modules())
@@ -72,7 +72,7 @@ def test_what_is_swapped_and_what_is_not():
     assert lf.torch.restore(model) is model and classes(model) == before
 
 
-def test_a_model_computes_and_learns_as_before():
+def test_accelerated_model_computes_and_learns_as_before():
     torch.manual_seed(0)
     slow, x = Model(), torch.randn(2, 6, 3)
     fast = copy.deepcopy(slow)
@@ -108,7 +108,7 @@ def test_hooks_flags_and_sharing_are_kept():
     assert calls.count("forward") == 2
 
 
-def test_the_report_names_what_was_taken_and_what_was_left():
+def test_report_lists_replaced_and_skipped_modules():
     model = Model()
     before = lf.torch.report(model)
     assert not before.accelerated and before.left["first"] == "not accelerated yet"
@@ -120,13 +120,13 @@ def test_the_report_names_what_was_taken_and_what_was_left():
         "rest.gru": "lstm_fast computes LSTM and LSTMCell only",
     }
     assert str(report).splitlines()[0].split() == ["first", "LSTM", "accelerated"]
-    assert [one.kind for one in report] == ["LSTM", "LSTMCell", "Initialised", "Own", "ParametrizedLSTM", "GRU"]
+    assert [one.kind for one in report] == ["LSTM", "LSTMCell", "Initialized", "Own", "ParametrizedLSTM", "GRU"]
     assert all(isinstance(one, lf.torch.ModuleReport) and not one.is_frozen for one in report)
     assert str(lf.torch.report(nn.Linear(2, 3))) == "" and lf.torch.report(nn.Linear(2, 3)) == ()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_the_report_of_modules_of_other_kinds():
+def test_report_of_other_modules():
     class Called(nn.LSTM):
         def __call__(self, *args):
             return super().__call__(*args)
@@ -158,7 +158,7 @@ def test_the_report_of_modules_of_other_kinds():
     assert reasons["quantized"].startswith("torch.ao.nn.quantized")
 
 
-def test_a_model_without_any_is_a_warning():
+def test_model_without_lstms_warns():
     with pytest.warns(UserWarning, match="accelerate found no torch.nn.LSTM or LSTMCell to compute$"):
         lf.torch.accelerate(nn.Linear(2, 3))
     with pytest.warns(UserWarning, match=r"to compute:\n  0  Own  left: Own overrides forward") as caught:
@@ -205,7 +205,7 @@ def test_frozen_weights_are_not_checked_for_changes():
     assert not any(map(torch.equal, results(), got)), "no promise any more"
 
 
-def test_changing_frozen_weights_does_not_crash():
+def test_modifying_frozen_weights_does_not_crash():
     lstm = lf.torch.accelerate(nn.LSTM(3, 4), frozen=True)
     x = torch.randn(2, 2, 3)
     with torch.no_grad():
@@ -229,7 +229,7 @@ def test_quantize_dynamic_needs_restore_first():
     assert "quantized" in type(quantize(lf.torch.restore(model), {nn.LSTM})[0]).__module__
 
 
-def test_arguments_are_modules():
+def test_non_modules_raise():
     for function in (lf.torch.accelerate, lf.torch.restore):
         with pytest.raises(TypeError, match="module must be a torch.nn.Module, got list"):
             function([nn.LSTM(3, 4)])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import lstm_fast as lf
-from test_torch_accelerate import Initialised
+from test_torch_accelerate import Initialized
 
 
 def test_copies_of_frozen_modules_are_frozen_and_read_their_own_weights():
@@ -40,7 +40,7 @@ def copies(module):
     [
         lambda: lf.torch.LSTM(3, 4, 2, bidirectional=True),
         lambda: lf.torch.LSTMCell(3, 4),
-        lambda: lf.torch.accelerate(Initialised(3, 4)),
+        lambda: lf.torch.accelerate(Initialized(3, 4)),
         lambda: nn.Sequential(lf.torch.LSTM(3, 4)),
     ],
 )
@@ -74,7 +74,7 @@ def test_copies_and_files(make):
         ),
     ],
 )
-def test_state_dict_and_repr_are_pytorchs(options):
+def test_state_dict_and_repr_match_pytorch(options):
     torch.manual_seed(0)
     pytorch = nn.LSTM(3, 4, **options)
     torch.manual_seed(0)

@@ -25,7 +25,7 @@ def example(**options):
 
 
 @pytest.mark.parametrize("change", ["x", "h_0", "weight_hh_l0", "bias_ih_l1"])
-def test_a_change_in_place_before_backward_raises_pytorchs_error(change):
+def test_in_place_change_before_backward_raises_like_pytorch(change):
     pytorch, x = example()
     for module in (pytorch.float(), twin(pytorch)):
         x_now, h_0, c_0 = x.float().clone(), *(torch.zeros(2, 2, 5) for _ in range(2))
@@ -38,7 +38,7 @@ def test_a_change_in_place_before_backward_raises_pytorchs_error(change):
             output.sum().backward()
 
 
-def test_results_may_be_changed_in_place():
+def test_results_may_be_modified_in_place():
     """The tape copies its arrays: the gradient stays correct where PyTorch raises an error."""
     pytorch, x = example()
     ours = twin(pytorch)
@@ -68,7 +68,7 @@ def test_gradients_are_computed_only_where_required():
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_a_loss_of_one_result_alone(which):
+def test_loss_on_a_single_result(which):
     pytorch, x = example(bidirectional=True)
     gradients = []
     for module in (pytorch, twin(pytorch)):
@@ -100,7 +100,7 @@ def test_tape_is_freed_with_the_graph():
     assert not any(t() is not None and t().dtype is torch.uint8 for t in kept), "though output is alive"
 
 
-def test_saved_tensors_may_be_kept_elsewhere():
+def test_saved_tensor_hooks():
     pytorch, x = example()
     ours = twin(pytorch)
     want = torch.autograd.grad(ours(x)[0].square().sum(), [x, *ours.parameters()])
@@ -154,7 +154,7 @@ def test_second_derivatives_of_packed_sequences():
     assert_alike(second[1], second[0], 1e-12, "second derivatives")
 
 
-def test_second_derivatives_with_dropout_are_a_clear_error():
+def test_second_derivatives_with_dropout_raise():
     pytorch, x = example(dropout=0.5)
     with pytest.raises(RuntimeError, match="dropout does not support double backward"):
         torch.autograd.grad(twin(pytorch)(x)[0].sum(), x, create_graph=True)
@@ -162,7 +162,7 @@ def test_second_derivatives_with_dropout_are_a_clear_error():
 
 @pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
 def test_second_derivatives_where_x_depends_on_the_parameters():
-    """Each gradient is the partial derivative: what comes through x is counted once."""
+    """Each gradient is a partial derivative: the contribution through x is counted once."""
     torch.manual_seed(0)
     pytorch, x = nn.LSTM(5, 5, dtype=torch.float64), torch.randn(4, 2, 5, dtype=torch.float64)
     second = []
@@ -177,7 +177,7 @@ def test_second_derivatives_where_x_depends_on_the_parameters():
 @pytest.mark.parametrize(
     "optimizer", [torch.optim.SGD, torch.optim.Adam, lambda p, lr: torch.optim.Adam(p, lr, fused=True)]
 )
-def test_training_follows_pytorch(optimizer):
+def test_training_matches_pytorch(optimizer):
     """Also with a fused optimizer, which changes parameters without changing their version."""
     torch.manual_seed(0)
     x, y = torch.randn(6, 8, 3), torch.randn(6, 8, 16)
@@ -196,7 +196,7 @@ def test_training_follows_pytorch(optimizer):
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_gradient_by_the_parameters_is_no_view_of_another():
+def test_parameter_gradients_do_not_share_memory():
     ours, x = lf.torch.LSTM(3, 5), torch.randn(2, 2, 3)
     ours(x)[0].sum().backward()
     before = ours.bias_ih_l0.grad.clone()

@@ -60,7 +60,7 @@ def gradients(model, x):
 @pytest.mark.parametrize(
     "options", [dict(), dict(bidirectional=True, batch_first=True, bias=False)], ids=["plain", "options"]
 )
-def test_results_and_gradients_are_those_of_eager(backend, options, allow_rnn, calls):
+def test_results_and_gradients_match_eager(backend, options, allow_rnn, calls):
     slow, fast, x = make(**options)
     compiled = torch.compile(fast, backend=backend, fullgraph=allow_rnn)
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_results_and_gradients_are_those_of_eager(backend, options, allow_rnn, c
     assert calls.count("backward") == 2 * 2, "of the LSTM and of the cell"
 
 
-def test_one_graph_holds_one_operator(allow_rnn):
+def test_graph_has_one_operator(allow_rnn):
     _, fast, x = make()
     graphs = []
     compiled = torch.compile(fast, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
@@ -85,7 +85,7 @@ def test_one_graph_holds_one_operator(allow_rnn):
     assert not [name for name in operators if name.startswith("aten")]
 
 
-def test_sizes_that_change(allow_rnn):
+def test_dynamic_sizes(allow_rnn):
     slow, fast, _ = make()
     counter = CompileCounter()
     compiled = torch.compile(fast, backend=counter, dynamic=True, fullgraph=allow_rnn)
@@ -95,7 +95,7 @@ def test_sizes_that_change(allow_rnn):
     assert counter.frame_count <= 2 or not allow_rnn
 
 
-def test_states_are_arguments(allow_rnn):
+def test_states_are_passed_as_arguments(allow_rnn):
     slow, _, x = make()
     for module, input, state in (
         (slow.lstm, x, torch.rand(2, 2, 2, 4, dtype=torch.float64).unbind()),
@@ -122,7 +122,7 @@ def test_x_may_be_written_after_a_batch_first_call(backend, allow_rnn):
     assert_alike(results[1], results[0], 1e-13, backend)
 
 
-def test_dropout_has_masks_of_the_call(allow_rnn):
+def test_dropout_draws_new_masks_per_call(allow_rnn):
     _, fast, x = make(dropout=0.5)
     compiled = torch.compile(fast.lstm, backend="aot_eager", fullgraph=allow_rnn)
     results = []
@@ -140,7 +140,7 @@ def test_dropout_has_masks_of_the_call(allow_rnn):
     assert change == pytest.approx(1e-6 * a.grad.square().sum().item(), rel=1e-3)
 
 
-def test_unsupported_calls_stay_with_pytorch():
+def test_unsupported_calls_fall_back_to_pytorch():
     slow, fast, x = make()
     x = x.detach().bfloat16()
     with warnings.catch_warnings():
@@ -153,7 +153,7 @@ def test_unsupported_calls_stay_with_pytorch():
     torch.testing.assert_close(got, want)
 
 
-def test_operators_pass_pytorchs_own_checks(allow_rnn):
+def test_operators_pass_opcheck(allow_rnn):
     if not allow_rnn:
         return  # once is enough
     lstm = nn.LSTM(3, 4, 2, dtype=torch.float64)
@@ -183,7 +183,7 @@ def test_operators_pass_pytorchs_own_checks(allow_rnn):
             )
 
 
-def test_operators_refuse_shapes_that_do_not_fit():
+def test_operators_raise_on_mismatched_shapes():
     lstm = nn.LSTM(3, 4)
     x, h, parameters, rest = (
         torch.randn(5, 2, 3),

@@ -20,7 +20,7 @@ BFLOAT16, FLOAT32 = torch.bfloat16, torch.float32
 
 @pytest.fixture(autouse=True)
 def no_fallback():
-    """A fallback to PyTorch is a failure here."""
+    """Turn the warning of a fallback to PyTorch into a failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", lf.torch.FallbackWarning)
         yield
@@ -47,7 +47,7 @@ def assert_gradients_of(lstm, gradients, module, x=None):
 
 
 @pytest.mark.parametrize("options", [{}, dict(num_layers=2, bidirectional=True), dict(proj_size=5), dict(bias=False)])
-def test_module_has_the_bits_of_the_numpy_layer(options):
+def test_module_matches_numpy_layer_bitwise(options):
     torch.manual_seed(0)
     module = lf.torch.LSTM(3, 9, compute_dtype="bfloat16", **options)
     lstm = numpy_twin(module)
@@ -66,7 +66,7 @@ def test_module_has_the_bits_of_the_numpy_layer(options):
         assert_same_bits(module(x)[0].numpy(), numpy_twin(module)(x.numpy())[0])
 
 
-def test_cell_has_the_bits_of_the_numpy_cell():
+def test_cell_matches_numpy_cell_bitwise():
     torch.manual_seed(0)
     module = lf.torch.LSTMCell(3, 9, compute_dtype="bfloat16")
     cell = lf.LSTMCell(3, 9, compute_dtype="bfloat16")
@@ -92,7 +92,7 @@ def test_option_is_validated_shown_and_kept(cls):
     assert not torch.equal(flatten(lf.torch.restore(copy.deepcopy(module))(x))[0], want[0])
 
 
-def test_a_numpy_layer_made_from_a_module_has_its_option():
+def test_numpy_layer_from_a_module_keeps_the_option():
     for compute_dtype in (None, "bfloat16"):
         assert lf.weights.load(lf.torch.LSTM(3, 4, compute_dtype=compute_dtype)).compute_dtype == compute_dtype
 
@@ -150,7 +150,7 @@ CASES = [
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("kind, x_dtype, state_dtype, proj_size", CASES, ids=str)
-def test_autocast_gives_the_dtypes_of_pytorch_and_nearly_its_numbers(kind, x_dtype, state_dtype, proj_size):
+def test_autocast_matches_pytorch_dtypes_and_approximates_its_values(kind, x_dtype, state_dtype, proj_size):
     torch.manual_seed(0)
     pytorch = nn.LSTMCell(3, 8) if kind == "cell" else nn.LSTM(3, 8, proj_size=proj_size)
     ours = twin(pytorch)
@@ -172,7 +172,7 @@ def test_autocast_gives_the_dtypes_of_pytorch_and_nearly_its_numbers(kind, x_dty
                 assert (parameter.grad - expected).norm() <= 0.03 * expected.norm(), name
 
 
-def test_autocast_has_the_bits_of_compute_dtype():
+def test_autocast_matches_compute_dtype_bitwise():
     torch.manual_seed(0)
     module = lf.torch.LSTM(3, 9, num_layers=2, bidirectional=True)
     lstm = numpy_twin(module)
@@ -215,7 +215,7 @@ def test_gradients_reach_bfloat16_inputs_and_states():
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 2), (4, 4, 4, 3), (0, 4, 3)], ids=str)
-def test_wrong_shapes_raise_what_pytorch_raises(shape):
+def test_wrong_shapes_raise_like_pytorch(shape):
     pytorch = nn.LSTM(3, 9)
     x, errors = torch.randn(shape), []
     for module in (pytorch, twin(pytorch)):
@@ -234,7 +234,7 @@ def test_inference_format_overrides_autocast():
             assert torch.equal(module(x)[0], want.to(BFLOAT16))
 
 
-def test_a_model_learns_under_autocast():
+def test_model_learns_under_autocast():
     torch.manual_seed(0)
     lstm, head = lf.torch.LSTM(2, 16, batch_first=True), nn.Linear(16, 1)
     optimizer = torch.optim.Adam([*lstm.parameters(), *head.parameters()], lr=1e-2)

@@ -67,7 +67,7 @@ WAYS = {
 
 @pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("reason", WAYS)
-def test_pytorch_computes_and_one_warning_says_why(reason, grad):
+def test_fallback_warns_once_with_the_reason(reason, grad):
     torch.manual_seed(0)
     x = torch.randn(4, 2, 3)
 
@@ -96,7 +96,7 @@ def test_pytorch_computes_and_one_warning_says_why(reason, grad):
         assert type(a) is type(b) and a.dtype == b.dtype and torch.equal(a, b)
 
 
-def test_autocast_of_another_device_changes_nothing():
+def test_autocast_of_another_device_is_ignored():
     ours, x = lf.torch.LSTM(3, 5), torch.randn(4, 2, 3)
     want = ours(x)[0]
     with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def test_autocast_of_another_device_changes_nothing():
             assert torch.equal(ours(x)[0], want)
 
 
-def test_the_fallback_learns():
+def test_fallback_trains():
     pytorch = nn.LSTM(3, 5).bfloat16()
     x = torch.randn(4, 2, 3).bfloat16()
     ours = twin(pytorch)
@@ -151,7 +151,7 @@ def test_torch_export():
     torch.testing.assert_close(program.module()(x)[0], pytorch(x)[0])
 
 
-def test_torch_fx_takes_the_modules_as_leaves():
+def test_torch_fx_treats_modules_as_leaves():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()

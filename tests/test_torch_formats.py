@@ -34,7 +34,7 @@ x = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(1))
 
 @each_format
 @pytest.mark.parametrize("options", [{}, dict(num_layers=2, bidirectional=True), dict(bias=False, batch_first=True)])
-def test_inference_has_the_bits_of_quantized(format, inputs, options):
+def test_inference_matches_quantized_bitwise(format, inputs, options):
     module = lstm(**options)
     small = quantized(module, format, inputs)
     fast = lf.torch.accelerate(copy.deepcopy(module), format=format, inputs=inputs)
@@ -76,7 +76,7 @@ def test_packed_sequences_and_cells(format, inputs):
 
 
 @each_format
-def test_training_is_that_of_float32(format, inputs):
+def test_training_uses_float32(format, inputs):
     module = lstm(num_layers=2, dropout=0.25).train()
     plain = lf.torch.accelerate(copy.deepcopy(module))
     fast = lf.torch.accelerate(copy.deepcopy(module), format=format, inputs=inputs)
@@ -97,7 +97,7 @@ def test_training_is_that_of_float32(format, inputs):
 
 
 @each_format
-def test_changed_weights_are_rounded_again(format, inputs):
+def test_changed_weights_are_requantized(format, inputs):
     fast = lf.torch.accelerate(lstm(), format=format, inputs=inputs)
     with torch.no_grad():
         fast(x)
@@ -144,19 +144,21 @@ def test_copies_keep_the_format_and_restore_drops_it(format, inputs):
             assert torch.equal(other["lstm"](x)[0], want)
         assert str(lf.torch.report(fast)) == f"lstm  LSTM  accelerated ({format})"
         plain = lf.torch.accelerate(lstm())(x)[0]
-        assert torch.equal(lf.torch.accelerate(fast)["lstm"](x)[0], plain), "another call of accelerate decides anew"
+        assert torch.equal(lf.torch.accelerate(fast)["lstm"](x)[0], plain), (
+            "another call of accelerate resets the format"
+        )
         lf.torch.restore(lf.torch.accelerate(fast, format=format, inputs=inputs))
         assert type(fast["lstm"]) is nn.LSTM and "_quantization" not in vars(fast["lstm"])
 
 
-def test_float64_modules_compute_as_without_a_format():
+def test_float64_modules_ignore_the_format():
     module = lstm().double()
     fast = lf.torch.accelerate(copy.deepcopy(module), format="int8")
     with torch.no_grad():
         assert torch.equal(fast(x.double())[0], lf.torch.accelerate(module)(x.double())[0])
 
 
-def test_wrong_arguments_are_refused_before_anything_changes():
+def test_wrong_arguments_raise_before_any_change():
     model = nn.ModuleDict({"first": nn.LSTM(3, 4), "second": nn.LSTM(4, 4, proj_size=2)})
     for arguments, message in (
         (dict(format="int4"), "format must be 'float16', 'bfloat16', 'bfloat16_amx' or 'int8', got 'int4'"),
@@ -171,7 +173,7 @@ def test_wrong_arguments_are_refused_before_anything_changes():
         lf.torch.accelerate(3, format="int8")
 
 
-def test_what_int8_cannot_hold_is_refused_by_name():
+def test_options_unsupported_by_int8_raise():
     fast = lf.torch.accelerate(lstm(), format="int8")
     cell = lf.torch.accelerate(nn.LSTMCell(3, 20).eval(), format="int8")
     c = torch.zeros(1, 4, 20)

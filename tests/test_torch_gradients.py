@@ -82,7 +82,7 @@ def test_vmap_around_autograd_grad():
     torch.testing.assert_close(results[1], results[0])
 
 
-def test_batched_gradients_with_dropout_are_a_clear_error():
+def test_batched_gradients_with_dropout_raise():
     _, ours = both(4, 5, num_layers=2, dropout=0.5)
     x = torch.randn(3, 2, 4, dtype=F64, requires_grad=True)
     with pytest.raises(RuntimeError, match="with dropout does not support batched gradients"):
@@ -99,7 +99,7 @@ LAZY = {
 
 
 @pytest.mark.parametrize("kind", LAZY)
-def test_gradients_that_are_not_plain_memory(kind):
+def test_non_dense_gradients(kind):
     x, results = torch.randn(3, 2, 4, dtype=F64, requires_grad=True), []
     for module in both(4, 5):
         output, (h_n, c_n) = module(x)
@@ -124,7 +124,7 @@ def test_x_may_be_written_after_a_batch_first_call(requires_grad, layers):
     assert_alike(results[1], results[0], 1e-12, "written")
 
 
-def test_x_that_pytorch_refuses_to_have_written_is_refused():
+def test_in_place_write_that_pytorch_rejects_raises():
     for module in both(4, 4):
         z = torch.randn(5, 2, 4, dtype=F64) * 1
         z += module(z)[0]
@@ -132,7 +132,7 @@ def test_x_that_pytorch_refuses_to_have_written_is_refused():
             z.sum().backward()
 
 
-def test_packed_results_may_be_written():
+def test_packed_results_may_be_modified_in_place():
     _, ours = both(4, 4)
     x = torch.randn(5, 2, 4, dtype=F64, requires_grad=True)
     packed, _ = ours(pack_padded_sequence(x, torch.tensor([5, 3])))

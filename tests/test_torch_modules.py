@@ -41,7 +41,7 @@ def make(cls, module_input, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("cls, n", [(nn.LSTM, 32), (nn.LSTMCell, 2)])
-def test_every_module_input_of_pytorch(cls, n, dtype):
+def test_pytorch_module_inputs(cls, n, dtype):
     inputs = module_inputs(cls, dtype, True)
     assert len(inputs) >= n
     for k, one in enumerate(inputs):
@@ -56,7 +56,7 @@ def test_every_module_input_of_pytorch(cls, n, dtype):
 
 
 @pytest.mark.parametrize("cls, n", [(nn.LSTM, 14), (nn.LSTMCell, 4)])
-def test_every_error_input_of_pytorch(cls, n):
+def test_pytorch_module_error_inputs(cls, n):
     errors = INFOS[cls].module_error_inputs_func(
         INFOS[cls], device="cpu", dtype=torch.float64, requires_grad=True, training=True
     )
@@ -108,7 +108,7 @@ def test_gradgradcheck(cls):
 
 
 @pytest.mark.parametrize("part", range(10))
-def test_a_thousand_random_configurations(part):
+def test_thousand_random_configurations(part):
     for seed in range(part * 100, part * 100 + 100):
         pytorch, arguments = draw(seed)
         ours = twin(pytorch)
@@ -120,7 +120,7 @@ def test_a_thousand_random_configurations(part):
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (4, 0, 3), (4, 2, 0), (4, 2, 2, 3), (3,)])
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
-def test_empty_and_wrong_shapes_are_as_in_pytorch(shape, mode):
+def test_empty_and_wrong_shapes_match_pytorch(shape, mode):
     pytorch = nn.LSTM(3, 5, batch_first=False)
     ours = twin(pytorch)
     with mode():
@@ -150,7 +150,7 @@ WRONG_STATES = {
 
 @pytest.mark.parametrize("states", WRONG_STATES.values(), ids=WRONG_STATES)
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
-def test_wrong_states_raise_what_pytorch_raises(states, mode):
+def test_wrong_states_raise_like_pytorch(states, mode):
     pytorch, x = nn.LSTM(3, 5), torch.zeros(4, 2, 3)
     ours = twin(pytorch)
     with mode():
@@ -161,7 +161,7 @@ def test_wrong_states_raise_what_pytorch_raises(states, mode):
             ours(x, states)
 
 
-def test_packed_sequences_of_wrong_make_raise_what_pytorch_raises():
+def test_invalid_packed_sequences_raise_like_pytorch():
     pytorch = nn.LSTM(3, 5)
     ours = twin(pytorch)
     for sizes in ([2, 3], [3, 3], [2, 0], [5]):
@@ -179,7 +179,7 @@ def test_packed_sequences_of_wrong_make_raise_what_pytorch_raises():
 @pytest.mark.parametrize(
     "wrong", [(0, (2, 4, 5)), (0, (3, 3, 5)), (1, (2, 1, 5)), (1, (1, 3, 5)), (1, (2, 3, 6))], ids=str
 )
-def test_states_that_do_not_fit_a_packed_sequence_are_refused(wrong, is_grad):
+def test_mismatched_states_for_packed_sequences_raise(wrong, is_grad):
     """PyTorch's own module only checks them for padded sequences, and crashes for some of these."""
     ours = lf.torch.LSTM(4, 5, 2)
     packed = nn.utils.rnn.pack_sequence([torch.zeros(n, 4) for n in (3, 2, 1)])
@@ -229,7 +229,7 @@ def test_dropout_has_the_statistics_of_pytorch(p):
     torch.testing.assert_close(values[1], values[0])
     ours = kept[1].double()
     if p < 1:
-        for axis in range(3):  # masks of neighbours in time, batch and units are independent
+        for axis in range(3):  # masks of neighbors in time, batch and units are independent
             a, b = (
                 ours.narrow(axis, 1, ours.shape[axis] - 1).flatten(),
                 ours.narrow(axis, 0, ours.shape[axis] - 1).flatten(),
@@ -237,7 +237,7 @@ def test_dropout_has_the_statistics_of_pytorch(p):
             assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1].item()) < 0.02
 
 
-def test_gradients_with_dropout_are_those_of_the_masks_in_forward():
+def test_gradients_use_the_dropout_masks_of_forward():
     lstm = lf.torch.LSTM(3, 6, 3, dropout=0.4, dtype=torch.float64)
 
     def call(x, *weights):
@@ -249,7 +249,7 @@ def test_gradients_with_dropout_are_those_of_the_masks_in_forward():
     assert torch.autograd.gradcheck(call, (x, *weights), fast_mode=True)
 
 
-def test_tensors_that_require_grad_are_refused_by_the_numpy_layers():
+def test_numpy_layers_raise_on_tensors_that_require_grad():
     lstm, x = lf.LSTM(3, 4), torch.randn(2, 3)
     assert lstm(x)[0].shape == (2, 4)
     for call in (lstm, lstm.forward, lstm.stream(2).step):

@@ -51,7 +51,7 @@ def evaluate(policy, x, states, starts):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_rollouts_and_training_steps_are_those_of_sb3(options, share):
+def test_rollouts_and_training_steps_match_sb3(options, share):
     slow = make(**options)
     fast = lf.torch.accelerate(copy.deepcopy(slow))
     for T, B in ((9, 3), (1, 2), (6, 1)):

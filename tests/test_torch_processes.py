@@ -54,7 +54,7 @@ DDP = """if True:
 """
 
 
-def test_ddp_on_two_processes_is_one_process_with_the_whole_batch(tmp_path):
+def test_ddp_on_two_processes_matches_one_process(tmp_path):
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", DDP, str(rank), str(tmp_path)],
@@ -139,7 +139,7 @@ class Features(Dataset):
             return self.lstm(self.x[k][:, None])[0][-1, 0]
 
 
-def test_workers_of_a_data_loader():
+def test_data_loader_workers():
     torch.manual_seed(0)
     pytorch = nn.LSTM(3, 40)
     x = torch.randn(12, 30, 3)
@@ -150,11 +150,11 @@ def test_workers_of_a_data_loader():
     torch.testing.assert_close(got, pytorch(x.swapaxes(0, 1))[0][-1].detach())
 
 
-def test_a_child_made_by_fork_learns():
+def test_forked_child_trains():
     ours, x = lf.torch.LSTM(8, 64), torch.randn(50, 32, 8)
     torch.set_num_threads(2)
     try:
-        ours(x)[0].sum().backward()  # on threads, which do not come along
+        ours(x)[0].sum().backward()  # uses threads, which a fork does not copy
     finally:
         torch.set_num_threads(1)
     want = ours.weight_hh_l0.grad.clone()
@@ -186,6 +186,6 @@ def test_without_pytorch_the_error_says_what_to_install():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_lstm_fast_alone_does_not_import_pytorch():
+def test_lstm_fast_does_not_import_pytorch():
     code = "import sys, lstm_fast; lstm_fast.LSTM(2, 3); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

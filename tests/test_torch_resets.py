@@ -79,7 +79,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_results_and_gradients_are_those_of_pytorchs_loop(options, share):
+def test_results_and_gradients_match_pytorch_loop(options, share):
     lstm, x, state, resets = make(share=share, **options)
     want = run(lstm, (x, state), lambda m, x, s: loop(m, x, s, resets))
     got = run(twin(lstm), (x, state), lambda m, x, s: m(x, s, resets=resets))
@@ -88,14 +88,14 @@ def test_results_and_gradients_are_those_of_pytorchs_loop(options, share):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2, "proj_size": 2}], ids=["one", "two"])
-def test_a_reverse_direction_restarts_at_the_same_boundaries(options, share):
+def test_reverse_direction_resets_at_the_same_boundaries(options, share):
     lstm, x, state, resets = make(share=share, **options)
     want = run(lstm, (x, state), lambda m, x, s: by_episode(m, x, s, resets))
     got = run(twin(lstm), (x, state), lambda m, x, s: m(x, s, resets=resets))
     assert_equal_runs(got, want, F64, str(options))
 
 
-def test_resets_come_in_the_layout_of_x_and_states_may_be_left_out():
+def test_resets_follow_the_layout_of_x_and_states_are_optional():
     lstm, x, state, resets = make()
     ours = twin(lstm)
     zero = tuple(torch.zeros_like(one) for one in state)
@@ -138,7 +138,7 @@ def test_packed_sequences_in_the_callers_order(lengths, bidirectional):
 
     want = run(lstm, (x, state), one_by_one)
     assert_equal_runs(run(ours, (x, state), packed), want, F64, "core")
-    with pytest.MonkeyPatch.context() as patch:  # and so does PyTorch's kernel
+    with pytest.MonkeyPatch.context() as patch:  # PyTorch's kernel gives the same
         patch.setattr(type(ours), "_takes", lambda *_: False)
         patch.setattr(lf.torch.fallback, "warn", lambda reason: None)
         assert_equal_runs(run(ours, (x, state), packed), want, F64, "fallback")
@@ -196,7 +196,7 @@ def test_batched_gradients():
     assert_alike(results[1], results[0], 1e-12, "batched")
 
 
-def test_the_caller_may_overwrite_resets_before_backward():
+def test_resets_may_be_overwritten_before_backward():
     lstm, x, state, resets = make()
     want = run(lstm, (x, state), lambda m, x, s: loop(m, x, s, resets))
     buffer = resets.clone()
@@ -209,7 +209,7 @@ def test_the_caller_may_overwrite_resets_before_backward():
     assert_equal_runs(run(twin(lstm), (x, state), call), want, F64, "overwritten")
 
 
-def test_autocast_and_formats_take_resets():
+def test_autocast_and_formats_support_resets():
     lstm, x, state, resets = make(dtype=torch.float32)
     h_0 = state[0].detach().clamp(-1, 1)
     state = h_0, state[1].detach()
@@ -238,7 +238,7 @@ def test_dropout_keeps_its_masks_in_backward():
     assert change == pytest.approx(1e-6 * d.square().sum().item(), rel=1e-3)
 
 
-def test_a_state_that_is_not_finite_does_not_cross_a_reset():
+def test_nonfinite_state_does_not_cross_a_reset():
     lstm, x, _, resets = make(share=0)
     resets[3] = True
     with torch.no_grad():
@@ -256,14 +256,14 @@ def test_a_state_that_is_not_finite_does_not_cross_a_reset():
         (torch.zeros(T, B, dtype=bool, device="meta"), TypeError, "resets must be a plain tensor, got Tensor on meta"),
     ],
 )
-def test_resets_are_refused(resets, error, words):
+def test_invalid_resets_raise(resets, error, words):
     lstm, x, *_ = make()
     with pytest.raises(error) as raised:
         twin(lstm)(x, resets=resets)
     assert str(raised.value) == words
 
 
-def test_what_has_no_resets_says_so():
+def test_modules_without_resets_raise():
     cell = lf.torch.LSTMCell(I, H)
     with pytest.raises(TypeError, match="resets must be None for an LSTMCell"):
         cell(torch.zeros(B, I), resets=torch.zeros(B, dtype=bool))

@@ -48,7 +48,7 @@ def test_torch_compile(allow_rnn, options):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*CUDA.*", "ignore:.*allow_rnn.*")
 @pytest.mark.filterwarnings("ignore::lstm_fast.torch.FallbackWarning")
-def test_torch_compile_of_what_is_not_plain():
+def test_torch_compile_with_fallbacks():
     torch._dynamo.reset()
     lstm, x, _, resets = make(dtype=torch.float32)
     ours = twin(lstm)

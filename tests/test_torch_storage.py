@@ -52,7 +52,7 @@ def test_inputs_and_results_are_not_kept_alive(form, grad):
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-def test_a_buffer_that_grows():
+def test_growing_buffer():
     buffer, ours = torch.empty(0), lf.torch.LSTM(4, 5)
     with torch.no_grad():
         for n in (1, 2, 5):
@@ -60,7 +60,7 @@ def test_a_buffer_that_grows():
             assert ours(buffer)[0].shape == (n, 2, 5)
 
 
-def test_weights_that_are_freed_and_come_back():
+def test_freed_and_restored_weights():
     """Mimics FSDP between calls."""
     torch.manual_seed(0)
     pytorch, x = nn.LSTM(4, 5), torch.randn(3, 2, 4)

@@ -1,4 +1,4 @@
-"""The packed copies are those of the parameters as they are, however these were written."""
+"""Packed copies follow the parameters, however these were modified."""
 
 import copy
 import threading
@@ -66,7 +66,7 @@ WRITES = {
 @pytest.mark.parametrize("cls", [nn.LSTM, nn.LSTMCell])
 @pytest.mark.parametrize("shape", [(1, 1), (100, 3)], ids=["few steps", "many steps"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_every_write_is_noticed(write, shape, cls):
+def test_every_write_is_detected(write, shape, cls):
     torch.manual_seed(0)
     pytorch = cls(6, 8)
     ours = twin(pytorch)
@@ -118,7 +118,7 @@ def test_concurrent_writes_reach_later_calls():
         assert torch.equal(ours(x, state)[0], copy.deepcopy(ours)(x, state)[0])
 
 
-def test_weights_are_not_repacked_without_need(monkeypatch):
+def test_unchanged_weights_are_not_repacked(monkeypatch):
     made = []
     packed = lf.torch.weights.Packed
     monkeypatch.setattr(lf.torch.weights, "Packed", lambda *args: made.append(args) or packed(*args))
@@ -131,7 +131,7 @@ def test_weights_are_not_repacked_without_need(monkeypatch):
     assert len(made) == 2
 
 
-def test_weights_that_are_computed_from_parameters():
+def test_weights_computed_from_parameters():
     torch.manual_seed(0)
     x = torch.randn(4, 2, 3)
     for change in (
@@ -171,7 +171,7 @@ def test_functional_call_leaves_the_module_as_it_was():
         assert torch.equal(twice(x)[0], changed)
 
 
-def test_a_module_of_inference_tensors():
+def test_module_of_inference_tensors():
     with torch.inference_mode():
         ours, x = lf.torch.LSTM(3, 5), torch.randn(1, 1, 3)
         first = ours(x)[0]
@@ -205,7 +205,7 @@ def test_threads_share_a_module():
     assert all(torch.equal(result, want[k]) for (k, _), result in got.items())
 
 
-def test_num_threads_are_at_most_those_of_both_libraries():
+def test_num_threads_is_the_minimum_of_both_libraries():
     before = torch.get_num_threads()
     try:
         for ours, pytorch in ((3, 2), (2, 3), (1, 1)):

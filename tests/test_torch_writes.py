@@ -1,4 +1,4 @@
-"""A call computes with the parameters as they are when it is made, however they were written.
+"""A call uses the current parameters, however they were modified.
 
 python tests/test_torch_writes.py 1000 [way ...]     the whole proof: that many writes of one element in each case (of
                                                     all ways, or of these), and the number of those missed
@@ -175,12 +175,12 @@ def count_missed(way, form, H, n, rng):
 @pytest.mark.parametrize("H", SIZES)
 @pytest.mark.parametrize("form", ["step", "sequence", "packed", "cell"])
 @pytest.mark.parametrize("way", WAYS)
-def test_no_write_is_missed(way, form, H):
+def test_writes_between_calls_are_detected(way, form, H):
     assert count_missed(way, form, H, WRITES_EACH, random.Random(H)) == 0
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_calls_with_gradients_notice_every_write(way):
+def test_calls_with_gradients_detect_every_write(way):
     torch.manual_seed(0)
     pytorch = nn.LSTM(INPUT_SIZE, 16)
     both = pytorch, twin(pytorch)
@@ -198,7 +198,7 @@ def test_calls_with_gradients_notice_every_write(way):
     torch.testing.assert_close(results[1], results[0])
 
 
-def test_compiled_graph_notices_every_write():
+def test_compiled_graph_detects_every_write():
     torch.manual_seed(0)
     ours = lf.torch.LSTM(INPUT_SIZE, 16)
     x, state = _arguments("step", 16)
@@ -213,8 +213,8 @@ def test_compiled_graph_notices_every_write():
             before = after
 
 
-def test_writes_of_pruning_masks_are_noticed():
-    """PyTorch computes such a weight from a parameter of another name, which stays as it is."""
+def test_writes_of_pruning_masks_are_detected():
+    """PyTorch computes such a weight from a parameter of another name, which does not change."""
     torch.manual_seed(0)
     ours = lf.torch.LSTM(5, 5, bias=False)
     x, state = torch.rand(1, 1, 5), (torch.rand(1, 1, 5), torch.rand(1, 1, 5))

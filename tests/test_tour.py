@@ -25,7 +25,7 @@ def sections(text):
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory):
-    """The finished process and the folder of its pictures."""
+    """The completed process and the folder of its pictures."""
     out = tmp_path_factory.mktemp("tour") / "pictures" / "of the tour"
     process = run("tour", "--quick", "--out", str(out))
     assert process.returncode == 0, process.stderr
@@ -87,14 +87,14 @@ def test_activations(printed):
         ("output gate", "1*4.38 - 1*0.19 + 0.59", "4.78", "o", "sigmoid", "0.992"),
     ],
 )
-def test_gates_of_the_unit(printed, name, arithmetic, pre, letter, function, value):
+def test_unit_gates(printed, name, arithmetic, pre, letter, function, value):
     lines = printed[3].splitlines()
     (at,) = (k for k, line in enumerate(lines) if line.startswith(f"   {name} "))
     assert lines[at].split() == f"{name} pre_{letter} = {arithmetic} = {pre}".split()
     assert lines[at + 1].strip().startswith(f"{letter} = {function}(pre_{letter}) = {value}: ")
 
 
-def test_memories_of_the_unit(printed):
+def test_unit_cell_states(printed):
     assert "c_prev = 2, short-term memory h_prev = 1, input x = 1" in printed[3]
     assert "99.7% of the long-term memory is kept" in printed[3]
     assert "c = f * c_prev + i * g = 0.997*2 + 0.986*0.966 = 1.995 + 0.953 = 2.95\n" in printed[3]
@@ -126,7 +126,7 @@ def read_predictions(text):
         ("B", (1, 0.5, 0.25, 1), (0.500, 0.914, 1.481, 2.409), (0.276, 0.612, 0.867, 0.969)),
     ],
 )
-def test_memories_of_the_companies(printed, company, x, c, h):
+def test_company_cell_states(printed, company, x, c, h):
     days = read_days(printed[4])[company]
     assert (days["x"], days["c"], days["h"]) == (x, c, h)
     for letter in "fio":

@@ -17,7 +17,7 @@ def test_the_unit_learns_both_companies(seed):
     assert np.array_equal(h_n[0, :, 0], result.predictions)
 
 
-def test_training_on_a_plateau_starts_again_from_a_new_draw(monkeypatch):
+def test_training_restarts_on_a_plateau(monkeypatch):
     monkeypatch.setattr(training, "STEPS_PER_DRAW", 100)
     result = training.train_unit(0)
     assert result.is_done and len(result.losses) > 1

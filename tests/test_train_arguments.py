@@ -1,4 +1,4 @@
-"""Data and settings of fit that used to be taken for others: dtypes of lists and lengths, resumed calls, validation."""
+"""Data and settings of fit that used to be misread: dtypes of lists and lengths, resumed calls, validation."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def loss(x=X, y=Y, **options):
     return fit(make(), x, y, epochs=1, seed=0, shuffle=False, **options).loss[0]
 
 
-def test_lists_of_several_dtypes_keep_every_number():
+def test_lists_of_mixed_dtypes_keep_all_values():
     x = [np.round(3 * X[0]).astype(int), X[1]]
     assert loss(x, [Y[0], Y[1]], truncate=100) == pytest.approx(loss(x, [Y[0], Y[1]]), rel=1e-6)
     zeros = [np.zeros((12, 1), int), Y[1]]
@@ -29,12 +29,12 @@ def test_lists_of_several_dtypes_keep_every_number():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint32, np.uint64])
-def test_narrow_and_unsigned_lengths(dtype):
+def test_lengths_of_small_and_unsigned_dtypes(dtype):
     want = loss(lengths=np.array([12, 10]), truncate=4)
     assert loss(lengths=np.array([12, 10], dtype), truncate=np.int8(4), burn_in=np.uint8(0)) == want
 
 
-def test_masked_arrays_are_rejected_with_and_without_truncation():
+def test_masked_arrays_raise_with_and_without_truncation():
     for x, y, name in ((np.ma.masked_array(X, X > 1), Y, "x"), (X, np.ma.masked_array(Y, Y > 1), "y")):
         for truncate in (None, 4):
             with pytest.raises(TypeError, match=f"{name} must be a plain array, got a masked array"):
@@ -55,7 +55,7 @@ def test_validation_without_predictions(validation):
         fit(make(), X, Y, validation=lambda: iter(validation), epochs=1, seed=0)
 
 
-def test_one_pass_validation_is_rejected_for_several_epochs():
+def test_one_pass_validation_raises_for_several_epochs():
     with pytest.raises(ValueError, match="validation must be an iterable that can be read again"):
         fit(make(), X, Y, validation=iter([(X, Y)]), epochs=2, seed=0)
     assert len(fit(make(), X, Y, validation=iter([(X, Y)]), epochs=1, seed=0).validation_loss) == 1
@@ -100,7 +100,7 @@ def test_resuming_with_a_shorter_iterable(tmp_path):
         fit(make(), batches[:1], checkpoint=tmp_path / "run", resume=True, epochs=1)
 
 
-def test_sequences_held_out_without_a_seed_stay_held_out(tmp_path):
+def test_held_out_sequences_stay_held_out_without_a_seed(tmp_path):
     x = np.repeat(np.arange(20.0), 3).reshape(20, 3, 1)
     seen = []
 
@@ -118,7 +118,7 @@ def test_sequences_held_out_without_a_seed_stay_held_out(tmp_path):
     assert trained.isdisjoint(held_out) and all(one in (trained, held_out) for one in seen)
 
 
-def test_settings_are_checked_by_name():
+def test_invalid_settings_raise():
     for name, value in (("burn_in", None), ("burn_in", 0.0), ("validation", float("nan")), ("validation", np.inf)):
         with pytest.raises(ValueError, match=name):
             loss(**{name: value})
@@ -126,7 +126,7 @@ def test_settings_are_checked_by_name():
         loss(sample_weight=[1, np.inf])
 
 
-def test_nonfinite_numbers_in_the_burn_in_are_named():
+def test_nonfinite_values_in_the_burn_in_raise():
     x = X.copy()
     x[1, 2] = np.nan
     with pytest.raises(lf.train.Diverged, match="x of sequence 1 is not finite at step 2"):
@@ -134,7 +134,7 @@ def test_nonfinite_numbers_in_the_burn_in_are_named():
 
 
 @pytest.mark.parametrize("fleet", [False, True])
-def test_predictions_are_zero_in_the_padding_whatever_the_batch(fleet):
+def test_predictions_are_zero_in_the_padding(fleet):
     model = make()
     x, lengths = rng.standard_normal((4, 12, 1)), np.array([3, 12, 0, 7])
     if fleet:

@@ -18,7 +18,7 @@ pytestmark = needs("safetensors")
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, epochs):
+def test_resumed_run_matches_uninterrupted_run_bitwise(tmp_path, epochs):
     options = dict(num_layers=2, dropout=0.3)
     whole, parts = model(**options), model(**options)
     want = run(whole, epochs=5, validation=0.2)
@@ -35,7 +35,7 @@ def test_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, epochs):
     assert got.loss == want.loss and got.validation_loss == want.validation_loss and got.best_epoch == want.best_epoch
 
 
-def test_interrupted_run_is_resumed_bit_for_bit_by_another_process(tmp_path):
+def test_another_process_resumes_an_interrupted_run_bitwise(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys
         sys.path.insert(0, {os.path.dirname(__file__)!r})
@@ -66,7 +66,7 @@ def test_interrupted_run_is_resumed_bit_for_bit_by_another_process(tmp_path):
     assert bytes.fromhex(outputs[1][0]) == whole.flat_parameters.tobytes() != bytes.fromhex(outputs[0][1])
 
 
-def test_a_saved_model_predicts_the_same_bits(tmp_path):
+def test_saved_model_predicts_the_same_bits(tmp_path):
     x, _ = sums()
     for k, m in enumerate(
         [
@@ -92,7 +92,7 @@ def test_a_saved_model_predicts_the_same_bits(tmp_path):
     assert "lstm.weight_ih_l0" in load_file(tmp_path / "m.safetensors")
 
 
-def test_damaged_and_foreign_files_are_format_errors(tmp_path):
+def test_damaged_and_foreign_files_raise_format_error(tmp_path):
     path = tmp_path / "m.safetensors"
     model().save(path)
     data = path.read_bytes()
@@ -121,7 +121,7 @@ def test_damaged_and_foreign_files_are_format_errors(tmp_path):
         load(tmp_path / "none")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "m.safetensors"
     model().save(path)
     before = path.read_bytes()
@@ -131,7 +131,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.safetensors"]
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+def test_checkpoint_of_another_run_raises(tmp_path):
     run(model(), epochs=1, checkpoint=tmp_path / "run")
     with pytest.raises(ValueError, match="checkpoint .* must match the model"):
         run(model(num_layers=2), checkpoint=tmp_path / "run", resume=True)
@@ -143,7 +143,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         run(model(), resume=True)
 
 
-def test_a_subclass_is_not_saved_as_its_base(tmp_path):
+def test_saving_a_subclass_raises(tmp_path):
     class Mine(lf.LSTM):
         pass
 

@@ -53,7 +53,7 @@ def test_custom_mse_trains_like_mse(readout, dtype):
     np.testing.assert_allclose(got[1], want[1], atol=1e-6)
 
 
-def test_scalar_loss_is_that_of_the_counted_rows():
+def test_scalar_loss_uses_only_counted_rows():
     x, y, rng = data("all")
     mask = rng.random((9, 6)) < 0.7
     y[~mask] = np.nan  # which it never sees
@@ -64,7 +64,7 @@ def test_scalar_loss_is_that_of_the_counted_rows():
         model().loss_and_grads(x, y[:, 0], loss=mse_of_all, sample_weight=np.arange(1.0, 10))
 
 
-def test_gradients_of_the_model_are_difference_quotients():
+def test_model_gradients_match_finite_differences():
     x, y, rng = data()
     y, m, weight = rng.poisson(2.0, y.shape), model(), rng.random(9)
 
@@ -83,7 +83,7 @@ def test_gradients_of_the_model_are_difference_quotients():
         assert gradients[name].flat[1] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5, abs=1e-8)
 
 
-def test_targets_may_have_other_columns_than_predictions():
+def test_targets_may_have_a_different_number_of_columns():
     x, y, _ = data(O=1)
     scale = np.arange(1.0, 10)[:, None]
 
@@ -130,14 +130,14 @@ def test_result_of_a_custom_loss_is_checked(loss, error, words):
     assert str(raised.value) == words and np.array_equal(m.flat_parameters, before)
 
 
-def test_targets_that_do_not_fit_are_refused():
+def test_mismatched_targets_raise():
     x, y, _ = data()
     for wrong in (y[1:], y[:, :, None], y.astype(str)):
         with pytest.raises(ValueError, match=r"y must be numbers of shape \(9,\) or \(9, 'K'\)"):
             lf.train.fit(model(), x, wrong, loss=mse, **FIT)
 
 
-def test_a_loss_that_is_not_finite_is_divergence():
+def test_nonfinite_loss_is_divergence():
     x, y, _ = data()
     with pytest.raises(lf.train.Diverged, match="epoch 0, batch 0"):
         lf.train.fit(model(), x, y, loss=lambda p, y: (np.nan, p), **FIT)
@@ -154,7 +154,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_gradient_is_found_before_training(name):
+def test_wrong_gradient_is_detected_before_training(name):
     x, y, _ = data()
     m = model()
     before = m.flat_parameters.copy()
@@ -166,7 +166,7 @@ def test_a_wrong_gradient_is_found_before_training(name):
 @pytest.mark.parametrize("loss", [mse, mse_of_all, poisson, "mse", "huber", "bce"])
 @pytest.mark.parametrize("readout", ["last", "all"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_right_gradient_passes_and_changes_nothing(loss, readout, dtype):
+def test_correct_gradient_passes_and_changes_nothing(loss, readout, dtype):
     x, y, rng = data(readout)
     options = dict(mask=rng.random((9, 6)) < 0.7) if readout == "all" else {}
     y = np.abs(y) / np.abs(y).max()  # in the domain of each loss

@@ -1,4 +1,4 @@
-"""Damaged and hostile files of lf.train: FormatError, at once and before anything is built, and nothing else."""
+"""Damaged and hostile files of lf.train: FormatError, immediately and before anything is allocated."""
 
 import gc
 import json
@@ -15,7 +15,7 @@ import lstm_fast as lf
 from lstm_fast.train import SequenceModel
 from scripts import start
 
-DEEP = 100_000  # of brackets, which a recursive reader does not survive
+DEEP = 100_000  # nested brackets, too deep for a recursive parser
 
 
 def write(path, tensors, config):
@@ -32,9 +32,9 @@ def parts(path):
 
 @contextmanager
 def format_error_at_once(words=None):
-    gc.disable()  # a collection takes as long as the session has objects
+    gc.disable()  # the duration of a collection depends on the objects of the session
     try:
-        begin = time.thread_time()  # others may have the processor meanwhile
+        begin = time.thread_time()  # other processes may use the processor meanwhile
         with pytest.raises(lf.FormatError, match=words):
             yield
         assert time.thread_time() - begin < 0.1
@@ -46,7 +46,7 @@ def format_error_at_once(words=None):
 def good(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "model.safetensors"
     SequenceModel(getattr(lf, request.param)(2, 3, 2, bidirectional=True, seed=0), 2, seed=0).save(path)
-    lf.train.load(path)  # what is imported once is not counted
+    lf.train.load(path)  # do not count first imports
     return path
 
 
@@ -94,7 +94,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", SIZES | WRONG)
-def test_a_configuration_that_does_not_fit_the_tensors(tmp_path, good, change):
+def test_configuration_that_does_not_match_the_tensors(tmp_path, good, change):
     tensors, config = parts(good)
     (SIZES | WRONG)[change](config)
     write(tmp_path / "bad", tensors, config)
@@ -107,7 +107,7 @@ def test_a_configuration_that_does_not_fit_the_tensors(tmp_path, good, change):
     ["[" * DEEP, '{"file":' * DEEP, "[]", "3", '"model"', "null", "{", "", "{" + '"a":' + "9" * 5000 + "}"],
     ids=range(9),
 )
-def test_text_that_is_no_configuration(tmp_path, good, text):
+def test_text_that_is_not_a_configuration(tmp_path, good, text):
     write(tmp_path / "bad", parts(good)[0], text)
     for read in (lf.train.load, lf.weights.load, lf.weights.names):
         with format_error_at_once("is not a safetensors file, or damaged"):
@@ -115,7 +115,7 @@ def test_text_that_is_no_configuration(tmp_path, good, text):
 
 
 @pytest.mark.parametrize("depth", range(50, 1000, 50))
-def test_nesting_that_json_still_reads(tmp_path, good, depth):
+def test_deep_nesting_that_json_accepts(tmp_path, good, depth):
     tensors, config = parts(good)
     deep = "3"
     for _ in range(depth):
@@ -151,7 +151,7 @@ def test_nesting_that_json_still_reads(tmp_path, good, depth):
     ],
     ids=range(9),
 )
-def test_tensors_that_do_not_fit_together(tmp_path, good, change):
+def test_inconsistent_tensors(tmp_path, good, change):
     tensors, config = parts(good)
     change(tensors)
     write(tmp_path / "bad", tensors, config)
@@ -204,7 +204,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("change", RUNS)
-def test_a_damaged_checkpoint(tmp_path, change):
+def test_damaged_checkpoint(tmp_path, change):
     path = tmp_path / "run"
     fit(path, epochs=1)
     tensors, config = parts(path)
@@ -214,14 +214,14 @@ def test_a_damaged_checkpoint(tmp_path, change):
         fit(path, epochs=2, resume=True)
 
 
-def test_a_checkpoint_of_another_call_says_in_what_it_differs(tmp_path):
+def test_checkpoint_of_another_call_raises_with_the_difference(tmp_path):
     fit(tmp_path / "run", epochs=1)
     other = SequenceModel(lf.LSTM(2, 3, batch_first=True, gate_clip=1.0), 1)
     with pytest.raises(ValueError, match=r"the model of this call, {'gate_clip': 1.0}, got {'gate_clip': None}"):
         lf.train.fit(other, np.zeros((6, 4, 2)), np.zeros(6), checkpoint=tmp_path / "run", resume=True)
 
 
-def test_signals_during_fit_are_keyboard_interrupts_after_which_it_can_be_resumed(tmp_path):
+def test_fit_interrupted_by_signals_can_be_resumed(tmp_path):
     process = start(
         f"""
         os.chdir({str(tmp_path)!r})

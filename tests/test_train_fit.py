@@ -37,7 +37,7 @@ def test_the_loss_decreases(optimizer, readout):
     assert len(history) == len(history.gradient_norm) == len(history.seconds) == len(history.learning_rate) == 40
 
 
-def test_classes_are_learned():
+def test_classification_is_learned():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 90)
     x = [np.eye(3)[[k] * 4] + 0.3 * rng.standard_normal((4, 3)) for k in y]
@@ -46,7 +46,7 @@ def test_classes_are_learned():
     assert (m.predict(x).argmax(axis=1) == y).mean() > 0.97
 
 
-def test_quantiles_split_the_data():
+def test_predicted_quantiles_split_the_data():
     rng = np.random.default_rng(0)
     x, y = np.ones((400, 2, 2)), rng.standard_normal((400, 1))
     m = model(out=3)
@@ -58,7 +58,7 @@ def test_quantiles_split_the_data():
 # ---- bits ----
 
 
-def test_one_seed_gives_the_same_bits_on_any_threads():
+def test_bits_depend_on_seed_not_on_threads():
     options = dict(num_layers=2, dropout=0.3, recurrent_dropout=0.2, zoneout=0.1)
     results = []
     for n_threads in (1, 3):
@@ -92,7 +92,7 @@ def test_early_stopping_restores_the_best_parameters():
 @pytest.mark.parametrize(
     "where, words", [("x", "x of sequence 7 is not finite at step 2"), ("y", "y of sequence 7 is not finite")]
 )
-def test_nan_in_the_data_is_named_with_epoch_and_batch(where, words):
+def test_nan_in_the_data_raises_with_epoch_and_batch(where, words):
     x, y = sums()
     x[7] = np.ones((5, 2))
     if where == "x":
@@ -105,7 +105,22 @@ def test_nan_in_the_data_is_named_with_epoch_and_batch(where, words):
     assert np.isfinite(m.flat_parameters).all()
 
 
-def test_a_diverged_loss_is_named_and_the_model_stays_finite():
+@pytest.mark.parametrize("where", ["x", "y"])
+def test_a_validation_loss_that_is_not_finite_is_divergence(where):
+    x, y = sums()
+    held_out = {"x": [one.copy() for one in x[:4]], "y": y[:4].copy()}
+    held_out[where][3:] = [np.nan * held_out[where][3]]
+    for validation, cause in (
+        (tuple(held_out.values()), f". {where} of sequence 3 is not finite"),
+        ([tuple(held_out.values())], ""),
+    ):
+        m = model()
+        with pytest.raises(Diverged, match=f"epoch 0, validation: loss nan{cause}"):
+            fit(m, x, y, validation=validation, early_stopping=2, seed=0)
+        assert np.isfinite(m.flat_parameters).all()
+
+
+def test_divergence_raises_and_the_model_stays_finite():
     m = model()
     with pytest.raises(Diverged, match=r"epoch \d+, batch \d+"), np.errstate(all="ignore"):
         run(m, optimizer=SGD(1e30), clip_norm=None, epochs=5)
@@ -130,7 +145,7 @@ def test_schedules_scale_the_learning_rate():
         np.testing.assert_allclose(history.learning_rate[-1], 1e-2 * last)
 
 
-def test_batches_hold_each_sequence_once_and_similar_lengths():
+def test_batches_cover_each_sequence_once_with_similar_lengths():
     x, _ = sums(200)
     data = Sequences(lf.LSTM(2, 4, batch_first=True), x)
     groups = draw_groups(np.random.default_rng(0), data, 8, True)
@@ -140,8 +155,8 @@ def test_batches_hold_each_sequence_once_and_similar_lengths():
     assert not all(np.array_equal(a, b) for a, b in zip(groups, again))
 
 
-def test_batches_are_grouped_among_32_of_them():
-    """The number is part of what a seed means: another one would give other batches, and other bits."""
+def test_lengths_are_sorted_within_32_batches():
+    """The number is part of the meaning of a seed: another one would give different batches and bits."""
     lengths = np.random.default_rng(3).permutation(200)
     data = Sequences(model().lstm, np.zeros((200, 200, 2)), lengths)
     rng = np.random.default_rng(0)
@@ -153,7 +168,7 @@ def test_batches_are_grouped_among_32_of_them():
         assert np.array_equal(own, np.sort(lengths[list(part)])[::2])
 
 
-def test_parameters_that_a_callback_loads_do_not_replace_those_of_the_training():
+def test_parameters_loaded_by_a_callback_do_not_affect_training():
     plain, disturbed = model(), model()
     run(plain, epochs=1)
     history = run(disturbed, epochs=1, callbacks=[lambda one, _: one.load_flat_parameters(0 * one.flat_parameters)])
@@ -179,7 +194,7 @@ def test_parameters_that_a_callback_loads_do_not_replace_those_of_the_training()
         (dict(shuffle=1), "shuffle must be"),
     ],
 )
-def test_wrong_arguments_are_named_and_change_nothing(options, words):
+def test_wrong_arguments_raise_and_change_nothing(options, words):
     m = model()
     before = m.flat_parameters
     with pytest.raises((ValueError, TypeError), match=words):
@@ -201,7 +216,7 @@ def test_progress_shows_steps_their_rate_and_the_time_left(capsys):
     assert "70.0/70.0 [00:00<00:00" in shown and "step/s" in shown  # 7 epochs of 10 steps, padding not counted
 
 
-def test_validation_counts_the_steps_of_its_mask_alone():
+def test_validation_counts_only_masked_steps():
     rng = np.random.default_rng(0)
     x, y, mask = rng.standard_normal((6, 5, 2)), rng.standard_normal((6, 5, 1)), rng.random((6, 5)) < 0.5
     garbage = np.where(mask[:, :, None], y, 1e6)
@@ -219,7 +234,7 @@ def test_validation_counts_the_steps_of_its_mask_alone():
     assert losses[0] == losses[1] and losses[0][0] < 100
 
 
-def test_a_mask_of_one_sequence_without_an_axis_of_the_batch():
+def test_unbatched_mask():
     rng = np.random.default_rng(0)
     x, y, mask = rng.standard_normal((9, 2)), rng.standard_normal((9, 1)), rng.random(9) < 0.5
     models = [SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, "all", seed=0) for _ in range(2)]

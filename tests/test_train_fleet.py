@@ -1,4 +1,4 @@
-"""fit of a FleetModel: each model has the run, to the bit, that it has alone."""
+"""fit of a FleetModel: the training of each model is bitwise that of the model alone."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ K = 5
 
 
 def models(K=K, out=1, readout="last", seed=None, I=2, **options):
-    """Of seeds of their own, or of one seed of their heads."""
+    """Models with their own seeds, or with one seed for their heads."""
     options = {"batch_first": True} | options
     return [SequenceModel(lf.LSTM(I, 6, seed=k, **options), out, readout, seed=k) for k in range(K)]
 
@@ -23,7 +23,7 @@ def data(K=K, N=13, T=7, I=2, out=1, seed=0):
 
 
 def of(value, k):
-    """What belongs to model k."""
+    """Select the part of model k."""
     return None if value is None else value[k]
 
 
@@ -106,7 +106,7 @@ def test_validation_and_early_stopping():
     assert histories.stacked("loss").shape == (K, 3) and np.isnan(histories.stacked("loss")).any()
 
 
-def test_a_model_that_diverges_stops_alone():
+def test_diverging_model_stops_alone():
     x, y = data()
     x[3, 0, 0] = np.nan
     model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
@@ -116,7 +116,17 @@ def test_a_model_that_diverges_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
-def test_callbacks_see_the_current_parameters_and_may_stop():
+def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
+    (x, y), (held_out, targets) = data(), data(N=6, seed=1)
+    targets[3, 0] = np.nan
+    model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
+    with pytest.warns(RuntimeWarning, match="1 of 5 models diverged .* model 3: epoch 0, validation: loss nan"):
+        histories = fit(model, x, y, epochs=4, seed=0, validation=(held_out, targets), early_stopping=2)
+    assert list(histories.diverged) == [3] and len(histories[3]) == 0 and len(histories[4]) > 1
+    assert np.isfinite(model.flat_parameters).all()
+
+
+def test_callbacks_get_current_parameters_and_can_stop():
     seen, model = [], SequenceModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     assert isinstance(model, FleetModel)
 
@@ -128,7 +138,7 @@ def test_callbacks_see_the_current_parameters_and_may_stop():
     assert len(histories[0]) == 2 and len(set(seen)) == 2 and seen[-1] == lf.fingerprint(model)
 
 
-def test_an_interruption_leaves_finished_steps(monkeypatch):
+def test_interrupted_fit_keeps_finished_steps(monkeypatch):
     model, before = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0), []
 
     def callback(model, histories):
@@ -159,7 +169,7 @@ def test_models_files_and_parameters(tmp_path):
     assert [lf.fingerprint(one) for one in single] == [lf.fingerprint(one) for one in each]
 
 
-def test_refused():
+def test_invalid_arguments_raise():
     model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     x, y = data()
     for match, call in {

@@ -1,4 +1,4 @@
-"""fit of a FleetModel has the bits of a fit of each model, where sums and empty sequences make it hard."""
+"""fit of a FleetModel matches a fit of each model bitwise, in edge cases of sums and empty sequences."""
 
 import copy
 
@@ -55,7 +55,7 @@ def test_means_of_long_sequences():
     assert all(np.array_equal(fleet.predict(x)[k], model.predict(x[k])) for k, model in enumerate(alone))
 
 
-def test_a_model_that_does_not_fit_changes_nothing():
+def test_incompatible_model_changes_nothing():
     fleet = lf.train.FleetModel.from_models(models(1, 4, "last"))
     before = fleet.flat_parameters
     with pytest.raises(ValueError, match="hidden_size"):
@@ -66,7 +66,7 @@ def test_a_model_that_does_not_fit_changes_nothing():
     assert np.array_equal(fleet.flat_parameters, before) and not np.array_equal(copied.flat_parameters, before)
 
 
-def test_validation_without_a_prediction_that_counts():
+def test_validation_without_counted_predictions():
     fleet = lf.train.FleetModel.from_models(models(1, 4, "all"))
     x = np.ones((2, 3, 4, 1))
     with pytest.raises(ValueError, match="got none for model 0"):

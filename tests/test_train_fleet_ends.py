@@ -1,4 +1,4 @@
-"""Where a fleet's training ends: sequences without steps, models that diverge, shares of the data, histories."""
+"""Edge cases of fleet training: sequences without steps, diverging models, validation splits, histories."""
 
 import warnings
 
@@ -26,7 +26,7 @@ def test_sequences_without_steps_have_predictions(readout, hidden_size):
         assert (fleet.predict([steps, steps], lengths=[[0, 0, 0]] * 2)[1] == want).all()
 
 
-def test_model_that_diverges_keeps_its_last_parameters_as_alone_also_with_early_stopping():
+def test_diverging_model_keeps_its_last_parameters():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 24, 6, 1)), rng.standard_normal((2, 24, 1))
     models = [SequenceModel(lf.LSTM(1, 4, batch_first=True, seed=k, dtype="float64"), 1, seed=k) for k in range(2)]
@@ -43,13 +43,13 @@ def test_model_that_diverges_keeps_its_last_parameters_as_alone_also_with_early_
 
 
 @pytest.mark.parametrize("share", [float("nan"), float("inf"), 1.5, 0.0, -1])
-def test_share_of_validation_must_leave_both_sides(share):
+def test_validation_split_must_leave_both_parts(share):
     model = SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)
     with pytest.raises(ValueError, match="validation must leave sequences on both sides"):
         fit(FleetModel.from_models([model]), np.zeros((1, 8, 3, 1)), np.zeros((1, 8, 1)), validation=share, epochs=1)
 
 
-def test_stacked_names_what_it_can_stack():
+def test_stacked_lists_its_choices():
     model = SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)
     histories = fit(FleetModel.from_models([model]), np.zeros((1, 8, 3, 1)), np.zeros((1, 8, 1)), epochs=2, seed=0)
     assert histories.stacked("loss").shape == histories.stacked("seconds").shape == (1, 2)
@@ -57,7 +57,7 @@ def test_stacked_names_what_it_can_stack():
         histories.stacked("best_epoch")
 
 
-def test_data_of_models_are_a_sequence():
+def test_data_must_be_a_sequence_per_model():
     fleet = FleetModel.from_models([SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)] * 2)
     x = np.zeros((3, 4, 1))
     with pytest.raises(TypeError, match="x must be an array or a sequence with an entry for each model, got dict"):
@@ -72,7 +72,7 @@ def test_data_of_models_are_a_sequence():
         fit(fleet, [x, x], [np.zeros((3, 1))] * 2, epochs=1, seed=[[1, 2]])
 
 
-def test_predictions_of_many_models_are_made_in_blocks(monkeypatch):
+def test_predictions_of_many_models_are_blocked(monkeypatch):
     from lstm_fast.train import fleet_passes
 
     models = [SequenceModel(lf.LSTM(1, 4, batch_first=True, seed=k), 1, seed=k) for k in range(5)]

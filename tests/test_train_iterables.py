@@ -10,7 +10,7 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.train import Adam, SequenceModel, Trainer, fit
 from lstm_fast.train.prefetch import prefetched
-from optional import needs
+from optional import needs, require
 from tolerances import assert_same_bits
 
 pytestmark = needs("safetensors")
@@ -45,7 +45,7 @@ def no_thread_is_left():
 
 @pytest.mark.parametrize("form", ["list", "function", "loader"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
-def test_batches_of_an_iterable_have_the_bits_of_arrays(form, lengths):
+def test_iterable_batches_match_arrays_bitwise(form, lengths):
     class Loader:
         def __iter__(self):
             return iter(batches)
@@ -60,7 +60,7 @@ def test_batches_of_an_iterable_have_the_bits_of_arrays(form, lengths):
 
 
 @needs("torch")
-def test_batches_of_a_data_loader_have_the_bits_of_arrays():
+def test_data_loader_batches_match_arrays_bitwise():
     from torch import from_numpy
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -69,7 +69,24 @@ def test_batches_of_a_data_loader_have_the_bits_of_arrays():
     assert_same_bits(trained(loader, lr_schedule="cosine")[0], want)
 
 
-def test_a_batch_may_be_cut_into_windows():
+@pytest.mark.parametrize("of_batch", [np.asarray, list, lambda one: require("torch").from_numpy(one)])
+@pytest.mark.parametrize("options", [{}, {"truncate": 4}], ids=["whole", "windows"])
+def test_an_iterable_may_fill_the_same_arrays_for_every_batch(of_batch, options):
+    x, y, mask = np.empty((4, 9, 3), np.float32), np.empty((4, 9, 1)), np.empty((4, 9), bool)
+
+    def batches(copied):
+        for k in range(8):
+            x[...], y[...], mask[...] = X[k : k + 4], Y[k : k + 4], X[k : k + 4, :, 0] < 1
+            own = (x.copy(), y.copy()) if copied else (of_batch(x), of_batch(y))
+            yield *own, None, mask.copy() if copied else mask
+
+    want, history = trained(list(batches(True)), validation=list(batches(True)), **options)
+    got, other = trained(lambda: batches(False), validation=lambda: batches(False), **options)
+    assert_same_bits(got, want)
+    assert other.validation_loss == history.validation_loss
+
+
+def test_truncated_batches():
     want, history = trained(X, Y, batch_size=11, shuffle=False, truncate=4, burn_in=1, lengths=LENGTHS)
     got, other = trained([(X, Y, LENGTHS)], truncate=4, burn_in=1)
     assert_same_bits(got, want)
@@ -77,12 +94,12 @@ def test_a_batch_may_be_cut_into_windows():
     assert len(trained(WITH_LENGTHS, truncate=4)[1]) == 3
 
 
-def test_a_schedule_moves_with_the_epochs_where_their_length_is_unknown():
+def test_schedule_follows_epochs_of_unknown_length():
     _, history = trained(lambda: iter(BATCHES), lr_schedule="linear")
     np.testing.assert_allclose(history.learning_rate, [1e-2, 2e-2 / 3, 1e-2 / 3])
 
 
-def test_the_iterable_is_told_the_epoch():
+def test_iterable_receives_the_epoch():
     class Loader(list):
         epochs = ()
 
@@ -95,7 +112,7 @@ def test_the_iterable_is_told_the_epoch():
 
 
 @pytest.mark.parametrize("options", [{}, dict(truncate=4)], ids=["whole", "windows"])
-def test_a_run_over_an_iterable_is_resumed_bit_for_bit(tmp_path, monkeypatch, options):
+def test_run_over_an_iterable_resumes_bitwise(tmp_path, monkeypatch, options):
     want, history = trained(WITH_LENGTHS, **options)
     train_batch, path = Trainer._train_batch, tmp_path / "run"
     for at in (1, 5):
@@ -117,7 +134,7 @@ def test_a_run_over_an_iterable_is_resumed_bit_for_bit(tmp_path, monkeypatch, op
         assert other.loss == history.loss
 
 
-def test_an_exception_of_the_iterable_arrives_with_its_traceback():
+def test_iterable_exceptions_keep_their_traceback():
     def broken():
         yield BATCHES[0]
         raise OSError("disk gone")
@@ -129,7 +146,7 @@ def test_an_exception_of_the_iterable_arrives_with_its_traceback():
     assert np.isfinite(m.flat_parameters).all()
 
 
-def test_the_thread_is_ahead_by_at_most_two_items_and_ends_with_the_generator():
+def test_thread_reads_at_most_two_items_ahead_and_ends_with_the_generator():
     read, closed = [], []
 
     def endless():
@@ -162,13 +179,13 @@ def test_the_thread_is_ahead_by_at_most_two_items_and_ends_with_the_generator():
         (BATCHES, dict(truncate=4, burn_in=9), "x must yield series that are longer than burn_in"),
     ],
 )
-def test_wrong_iterables_are_named(x, options, words):
+def test_invalid_iterables_raise(x, options, words):
     m = model()
     with pytest.raises((TypeError, ValueError), match=words):
         fit(m, x, **OPTIONS | options)
 
 
-def test_one_pass_is_enough_for_one_epoch():
+def test_one_pass_suffices_for_one_epoch():
     want, _ = trained(BATCHES, epochs=1)
     assert_same_bits(trained(iter(BATCHES), epochs=1)[0], want)
 
@@ -183,7 +200,7 @@ def mapped(folder, name, array):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
 @pytest.mark.parametrize("options", [{}, dict(truncate=4, burn_in=1)], ids=["whole", "windows"])
-def test_mapped_arrays_have_the_bits_of_arrays_in_memory(tmp_path, dtype, options):
+def test_memory_mapped_arrays_match_arrays_bitwise(tmp_path, dtype, options):
     x, y = (100 * X).astype(dtype), Y.astype(np.float32)
     options = dict(options, lengths=LENGTHS, batch_size=4, validation=0.25)
     want, history = trained(x, y, **options)
@@ -197,7 +214,7 @@ def test_mapped_arrays_have_the_bits_of_arrays_in_memory(tmp_path, dtype, option
 
 
 @pytest.mark.parametrize("options", [{}, dict(truncate=64)], ids=["whole", "windows"])
-def test_mapped_arrays_are_never_copied_whole(tmp_path, options):
+def test_memory_mapped_arrays_are_never_fully_copied(tmp_path, options):
     x = mapped(tmp_path, "x.npy", np.zeros((3000, 200, 3), np.float64))
     y = mapped(tmp_path, "y.npy", np.zeros((3000, 200, 1), np.float64))
     m = SequenceModel(lf.LSTM(3, 1, batch_first=True, seed=0), 1, "all", seed=0)
@@ -207,7 +224,7 @@ def test_mapped_arrays_are_never_copied_whole(tmp_path, options):
     tracemalloc.stop()
 
 
-def test_an_iterator_with_a_close_is_closed_when_it_is_read_no_further():
+def test_abandoned_iterator_is_closed():
     class Endless:
         n_closed = 0
 

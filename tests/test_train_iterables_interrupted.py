@@ -1,4 +1,4 @@
-"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: answered at once, and no further item."""
+"""Ctrl-C while the thread that reads ahead waits in the caller's iterable: immediate, without reading another item."""
 
 import signal
 import time
@@ -30,7 +30,7 @@ def step(p, y):
 
 
 def interrupted(script):
-    """Seconds from SIGINT after "go" to the line that answers it, and to the end of the process."""
+    """Return seconds from SIGINT after "go" to the response, and to the end of the process."""
     process = start(PRELUDE + script)
     try:
         answer = process.stdout.readline()
@@ -47,7 +47,7 @@ def interrupted(script):
         process.wait()
 
 
-# The thread waits for the first batch, for the second while the first is used, or for one of the validation.
+# The thread waits for the first batch, for the second while the first is used, or for a validation batch.
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("moment", ["wait", "step", "validation"])
 def test_interrupt_does_not_wait_for_the_item_in_flight(wait, moment):
@@ -68,12 +68,12 @@ except KeyboardInterrupt:
 """
     )
     print(f"{moment}, {wait}: answered after {1000 * answered:.0f} ms, ended after {1000 * ended:.0f} ms")
-    assert answered < 0.3  # the aim is 0.1 on a machine that does nothing else
+    assert answered < 0.3  # the target is 0.1 on an idle machine
     assert ended < 2
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_an_abandoned_thread_reads_no_further_and_gives_nothing_to_a_later_call(tmp_path, resumed):
+def test_abandoned_thread_stops_reading(tmp_path, resumed):
     interrupted(
         f"""
 resumed, path = {resumed}, {str(tmp_path / "run")!r}
@@ -112,7 +112,7 @@ assert fit([(X, Y + 1)] * 3).loss == loss and np.isfinite(loss).all()
     )
 
 
-def test_a_call_within_the_handler_of_an_interrupt_ends_its_thread():
+def test_call_in_an_interrupt_handler_ends_its_thread():
     run(
         PRELUDE
         + """

@@ -1,4 +1,4 @@
-"""Losses: values by hand, gradients by difference quotients, rows of weight 0."""
+"""Losses: values computed by hand, gradients by finite differences, rows with weight 0."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def targets(rng, loss, shape, n_outputs):
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_gradient_of_a_loss_is_its_difference_quotient(loss, is_weighted):
+def test_loss_gradient_matches_finite_differences(loss, is_weighted):
     rng = np.random.default_rng(1)
     p, y = rng.standard_normal((7, 4)), targets(rng, loss, (7,), 4)
     weights = rng.integers(0, 3, 7).astype(float) if is_weighted else None
@@ -32,7 +32,7 @@ def test_gradient_of_a_loss_is_its_difference_quotient(loss, is_weighted):
         assert abs(quotient - gradient[k]) < 1e-8, k
 
 
-def test_losses_have_the_values_of_their_formulas():
+def test_losses_match_their_formulas():
     p, y = np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])
     assert Loss("mse")(p, y)[0] == 2.5 and Loss("mae")(p, y)[0] == 1.5 and Loss("huber")(p, y)[0] == (0.5 + 1.5) / 2
     assert Loss(("quantile", (0.25, 0.5)))(p, y[:, :1])[0] == (0.75 * 1 + 0.5 * 2) / 2
@@ -44,7 +44,7 @@ def test_losses_have_the_values_of_their_formulas():
     assert Loss("bce")(big, np.array([[1.0, 0.0]]))[0] == 0 and Loss("cross_entropy")(big, np.array([1]))[0] == 1600
 
 
-def test_rows_of_weight_zero_are_ignored():
+def test_rows_with_weight_zero_are_ignored():
     p, y = np.array([[1.0], [np.nan]]), np.array([[0.0], [np.inf]])
     loss, d = Loss("mse")(p, y, np.array([2.0, 0.0]))
     assert loss == 1 and d.tolist() == [[2.0], [0.0]]
@@ -58,12 +58,12 @@ def test_gradient_is_zero_where_prediction_equals_target():
 
 
 @pytest.mark.parametrize("spec", [("huber", 1.0, 2.0), ("quantile", (0.5,), 1), ("mse", 1.0)])
-def test_unknown_loss_parameters_are_rejected(spec):
+def test_unknown_loss_parameters_raise(spec):
     with pytest.raises(ValueError, match="takes no such parameters"):
         Loss(spec)
 
 
-def test_targets_outside_the_range_of_a_loss_are_rejected():
+def test_targets_outside_the_range_of_a_loss_raise():
     p = np.zeros((2, 1))
     for y in ([[0.0], [2.0]], [[-0.5], [1.0]]):
         with pytest.raises(ValueError, match=r"y must be from 0 to 1 for bce, got (2|-0.5)"):

@@ -1,4 +1,4 @@
-"""SequenceModel, losses, optimizers: gradients by differences, formulas written out, the same bits on any threads."""
+"""SequenceModel, losses, optimizers: finite differences, explicit formulas, the same bits on any number of threads."""
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ def flat_loss(model, flat, *args, **options):
 )
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_gradients_of_a_model_are_difference_quotients(readout, options, with_lengths, loss):
+def test_model_gradients_match_finite_differences(readout, options, with_lengths, loss):
     rng = np.random.default_rng(2)
     model = SequenceModel(network(**options), 4, readout, seed=1)
     layout = (4, 6) if model.lstm.batch_first else (6, 4)
@@ -63,7 +63,7 @@ def test_gradients_of_a_model_are_difference_quotients(readout, options, with_le
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "all"])
-def test_a_list_of_arrays_is_the_padded_array_with_lengths(readout):
+def test_list_of_arrays_equals_padded_array_with_lengths(readout):
     rng, lengths = np.random.default_rng(3), [5, 1, 3, 0]
     model = SequenceModel(network(batch_first=True), 2, readout, seed=1)
     arrays = [rng.standard_normal((n, 3)) for n in lengths]
@@ -94,7 +94,7 @@ def test_predictions_do_not_depend_on_batches_or_threads():
             assert_same_bits(got[row, :n], want[row, :n])
 
 
-def test_mask_chooses_the_steps_that_count():
+def test_mask_selects_the_counted_steps():
     rng = np.random.default_rng(5)
     model = SequenceModel(network(), 1, "all", seed=0)
     x, y, mask = rng.standard_normal((6, 4, 3)), rng.standard_normal((6, 4, 1)), rng.random((6, 4)) < 0.5
@@ -128,12 +128,12 @@ def test_mask_chooses_the_steps_that_count():
         (lambda m, x: SequenceModel(lf.LSTMCell(3, 5), 2), "lstm must be an LSTM or RNN"),
     ],
 )
-def test_wrong_arguments_are_named(call, words):
+def test_wrong_arguments_raise(call, words):
     with pytest.raises((ValueError, TypeError), match=words):
         call(SequenceModel(network(), 2, seed=0), np.zeros((6, 4, 3)))
 
 
-def test_a_model_can_be_edited_as_a_network():
+def test_model_can_be_edited_like_a_network():
     model = SequenceModel(network(), 2, seed=0)
     assert list(model.parameters()) == list(model.state_dict()) == list(model.parameter_names)
     with pytest.raises(ValueError, match="read-only"):
@@ -156,7 +156,7 @@ def test_parts_of_a_model_are_read_only():
             setattr(model, name, 3)
 
 
-def test_a_quantized_network_predicts_but_is_not_trained():
+def test_quantized_network_predicts_but_cannot_be_trained():
     lstm = network(dtype=np.float32)
     small, x = SequenceModel(lstm.quantized(), 2, seed=0), np.ones((4, 3, 3))
     assert np.abs(small.predict(x) - SequenceModel(lstm, 2, seed=0).predict(x)).max() < 2e-3
@@ -166,7 +166,7 @@ def test_a_quantized_network_predicts_but_is_not_trained():
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_data_frames_are_sequences(frame, batch_first):
+def test_data_frames_as_sequences(frame, batch_first):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((n, 2)) for n in (5, 3, 8)]
     frames = [frame({"a": one[:, 0], "b": one[:, 1]}) for one in arrays]
@@ -185,7 +185,7 @@ def test_data_frames_are_sequences(frame, batch_first):
 
 
 @pytest.mark.parametrize("proj_size", [0, 3])
-def test_a_stream_gives_the_bits_of_predict(proj_size):
+def test_stream_matches_predict_bitwise(proj_size):
     rng = np.random.default_rng(0)
     model = SequenceModel(lf.LSTM(2, 5, num_layers=2, proj_size=proj_size, seed=0), 3, "all", seed=0)
     x = rng.standard_normal((7, 4, 2), np.float32)

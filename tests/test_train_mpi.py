@@ -1,4 +1,4 @@
-"""fit(comm=MPI.COMM_WORLD) started by mpiexec: real processes on this machine, which may be killed."""
+"""fit(comm=MPI.COMM_WORLD) under mpiexec: real processes on this machine, some of which are killed."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 from mpi4py import MPI
 from test_train_mpi import train
 comm = MPI.COMM_WORLD
-def say(result):  # as one piece, which other ranks do not interrupt
+def say(result):  # in one write, which other ranks do not interleave
     os.write(1, (str(result) + "\\n").encode())
 """
 
@@ -67,26 +67,26 @@ def stop(process):
 
 
 @pytest.mark.parametrize("n, hidden_size", [(1, 8), (2, 8), (4, 8), (4, 40)], ids=str)
-def test_processes_have_the_bits_of_threads(n, hidden_size):
+def test_processes_match_threads_bitwise(n, hidden_size):
     code, output = mpiexec(n, f"say(train(comm, {hidden_size}))")
     assert code == 0, output
     expected = {str(result) for result in on_ranks(n, lambda comm: train(comm, hidden_size))}
     assert len(expected) == 1 and output.splitlines() == [*expected] * n
 
 
-def test_the_example_starts_with_its_documented_command():
+def test_example_runs_with_its_documented_command():
     example = TESTS.parent / "examples" / "data_parallel.py"
     begin = command(2, "")[:-2]
     process = subprocess.run([*begin, str(example), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
     assert process.returncode == 0 and process.stdout.startswith("2 processes"), process
 
 
-def test_an_error_on_one_rank_ends_all():
+def test_error_on_one_rank_stops_all():
     code, output = mpiexec(3, "train(comm, loss='mse' if comm.rank != 1 else 'none')")
     assert code != 0 and "loss must be one of" in output
 
 
-def test_an_error_is_raised_on_each_rank():
+def test_error_is_raised_on_each_rank():
     code, output = mpiexec(
         3,
         """
@@ -109,7 +109,7 @@ def resumed(n, path):
     return set(output.splitlines())
 
 
-def test_a_killed_rank_ends_all_and_the_checkpoint_continues(tmp_path):
+def test_killed_rank_stops_all_and_the_checkpoint_resumes(tmp_path):
     kill = f"""
 from lstm_fast.train import Trainer
 step, calls = Trainer._train_batch, []
@@ -128,7 +128,7 @@ train(comm, checkpoint={str(tmp_path / "run")!r})
     assert resumed(2, tmp_path / "run") == {str(result) for result in on_ranks(2, train)}
 
 
-def test_control_c_stops_all_and_the_checkpoint_continues(tmp_path):
+def test_ctrl_c_stops_all_and_the_checkpoint_resumes(tmp_path):
     slow = f"""
 def wait(model, history):
     print(len(history), flush=True)

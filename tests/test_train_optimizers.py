@@ -1,4 +1,4 @@
-"""Optimizers are their written formulas; the linear layer and the norm of the core."""
+"""Optimizers match their documented formulas; the linear layer and the norm of the core."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tolerances import assert_same_bits
 @pytest.mark.parametrize(
     "n, I, O", [(0, 3, 4), (1, 1, 1), (5, 3, 2), (3, 70, 130), (700, 17, 9), (1030, 64, 33), (2, 9, 1000)]
 )
-def test_linear_is_numpys_and_the_same_on_any_threads(isa, dtype, tolerance, n, I, O):
+def test_linear_matches_numpy_on_any_number_of_threads(isa, dtype, tolerance, n, I, O):
     rng = np.random.default_rng(n)
     weight, bias, x, d_y = (rng.standard_normal(shape).astype(dtype) for shape in ((O, I), (O,), (n, I), (n, O)))
     wants = x @ weight.T + bias, d_y @ weight, d_y.T @ x, d_y.sum(axis=0)
@@ -24,7 +24,7 @@ def test_linear_is_numpys_and_the_same_on_any_threads(isa, dtype, tolerance, n, 
         assert_same_bits(got, want)
 
 
-def test_norm_is_the_euclidean_length():
+def test_norm_is_euclidean():
     x = np.random.default_rng(0).standard_normal(1001)
     assert abs(_core.norm(x) / np.linalg.norm(x) - 1) < 1e-14 and _core.norm(x[:0].copy()) == 0
     assert abs(_core.norm(x.astype(np.float32)) / np.linalg.norm(x) - 1) < 1e-6 and np.isnan(
@@ -65,7 +65,7 @@ def written_out(optimizer, p, gradients):
     ids=repr,
 )
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 2e-6)])
-def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
+def test_steps_match_the_documented_formulas(optimizer, dtype, tolerance):
     rng = np.random.default_rng(6)
     p, gradients = rng.standard_normal(37).astype(dtype), rng.standard_normal((20, 37)).astype(dtype)
     want = written_out(optimizer, p.astype(np.float64), gradients.astype(np.float64))
@@ -88,6 +88,6 @@ def test_steps_are_the_written_formulas(optimizer, dtype, tolerance):
         (lambda: AdamW(weight_decay=-1), "weight_decay must be"),
     ],
 )
-def test_wrong_settings_are_named(make, words):
+def test_invalid_settings_raise(make, words):
     with pytest.raises(ValueError, match=words):
         make()

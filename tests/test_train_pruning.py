@@ -19,7 +19,7 @@ def test_each_epoch_is_reported(validation):
     assert values == dict(enumerate(history.validation_loss if validation else history.loss))
 
 
-def test_a_pruned_trial_ends_training():
+def test_pruned_trial_stops_training():
     epochs = []
 
     class Pruner(optuna.pruners.BasePruner):
@@ -37,6 +37,6 @@ def test_a_pruned_trial_ends_training():
     assert np.isfinite(study.trials[0].value)
 
 
-def test_a_trial_is_asked_for():
+def test_invalid_trial_raises():
     with pytest.raises(TypeError, match="trial must be a trial of Optuna, got .*int"):
         OptunaPruning(3)

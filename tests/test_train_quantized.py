@@ -1,4 +1,4 @@
-"""SequenceModel.quantized: predictions are the head on the QuantizedLSTM's output; streams, files, refusals."""
+"""SequenceModel.quantized: predictions are the head on the QuantizedLSTM's output; streams, files, errors."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ def model(readout="last", **options):
 
 @each_format
 @pytest.mark.parametrize("readout", ["last", "all", "mean"])
-def test_predictions_are_the_head_on_the_output_of_the_network(format, inputs, readout):
+def test_predictions_apply_the_head_to_the_network_output(format, inputs, readout):
     full = model(readout, bidirectional=readout == "mean")
     small = full.quantized(format, inputs=inputs)
     lengths = [6, 2, 4, 6, 1, 6, 3]
@@ -45,7 +45,7 @@ def test_predictions_are_the_head_on_the_output_of_the_network(format, inputs, r
 
 
 @each_format
-def test_stream_has_the_bits_of_predict(format, inputs):
+def test_stream_matches_predict_bitwise(format, inputs):
     small = model("all").quantized(format, inputs=inputs)
     want = small.predict(x)
     stream = small.stream(7)
@@ -57,7 +57,7 @@ def test_stream_has_the_bits_of_predict(format, inputs):
 
 @each_format
 @pytest.mark.parametrize("readout", ["last", "all", "mean"])
-def test_file_and_copies_give_the_same_model(tmp_path, format, inputs, readout):
+def test_files_and_copies_give_the_same_model(tmp_path, format, inputs, readout):
     path = tmp_path / "model.safetensors"
     small = model(readout, peepholes=True, cell_clip=2.0).quantized(format, inputs=inputs)
     small.save(path)
@@ -83,7 +83,7 @@ def test_bytes_options_and_repr():
             setattr(small, name, 3)
 
 
-def test_changes_of_the_original_do_not_reach_the_copy():
+def test_changes_of_the_original_do_not_affect_the_copy():
     full = model()
     small = full.quantized("bfloat16")
     before = small.predict(x)
@@ -92,7 +92,7 @@ def test_changes_of_the_original_do_not_reach_the_copy():
     assert_same_bits(small.predict(x), before)
 
 
-def test_training_is_refused():
+def test_training_raises():
     small = model().quantized("int8")
     for call in (
         lambda: small.loss_and_grads(x, np.zeros((7, 2))),
@@ -104,7 +104,7 @@ def test_training_is_refused():
             call()
 
 
-def test_what_cannot_be_quantized_is_refused():
+def test_unquantizable_options_raise():
     with pytest.raises(TypeError, match=r"model\.lstm must be an LSTM to be quantized, got RNN"):
         SequenceModel(lf.RNN(3, 4), 2).quantized("int8")
     with pytest.raises(ValueError, match="dtype must be float32"):
@@ -123,7 +123,7 @@ def test_what_cannot_be_quantized_is_refused():
         QuantizedModel(small.lstm, small.head, "first")
 
 
-def test_damaged_files_are_format_errors(tmp_path):
+def test_damaged_files_raise_format_error(tmp_path):
     path = tmp_path / "model.safetensors"
     model().quantized("int8").save(path)
     data = path.read_bytes()

@@ -20,7 +20,7 @@ pytestmark = needs("safetensors")
 # ---- the same run ----
 
 
-def test_one_rank_has_the_bits_of_no_communicator():
+def test_one_rank_matches_no_communicator_bitwise():
     options = dict(make=lambda: model(num_layers=2, dropout=0.3), validation=0.2, early_stopping=2)
     [(flat, history, _)] = run_on(1, **options)
     expected, plain = alone(**options)
@@ -44,13 +44,13 @@ def cases():
     yield "every step", double("all"), dict(x=padded, y=steps)
     yield "mask", double("all"), dict(x=padded, y=steps, lengths=lengths, mask=mask)
     yield "mask and weights", double("all"), dict(x=padded, y=steps, mask=mask, sample_weight=weight)
-    mask = mask & (np.arange(45) % 3 != 1)[:, None]  # one rank of three has no weight at all
+    mask = mask & (np.arange(45) % 3 != 1)[:, None]  # one of three ranks has zero weight
     yield "a shard without weight", double("all"), dict(x=padded, y=steps, mask=mask)
     yield "fewer than ranks", double(), dict(x=padded[:3], y=y[:3])
 
 
 @pytest.mark.parametrize("make, data", [pytest.param(*case, id=name) for name, *case in cases()])
-def test_sharded_training_equals_training_on_joined_batches(make, data):
+def test_sharded_training_matches_joined_batches(make, data):
     expected, plain = alone(data, make=make, shuffle=False)
     for size in (2, 3, 4):
         results = run_on(size, data, make=make, shuffle=False)
@@ -61,7 +61,7 @@ def test_sharded_training_equals_training_on_joined_batches(make, data):
             assert_same_bits(flat, results[0][0])
 
 
-def test_shuffled_batches_hold_all_sequences_once_and_are_those_of_one_process(monkeypatch):
+def test_shuffled_batches_match_one_process(monkeypatch):
     drawn, draw = {}, RankBatches.draw
 
     def record(self, rng, epoch):
@@ -104,7 +104,7 @@ def test_float32_ranks_are_about_as_accurate_as_one_process():
 
 
 @pytest.mark.parametrize("small, n_calls", [(2**30, 1), (0, 2)])
-def test_the_bits_are_those_of_the_number_of_ranks_whatever_the_exchange(monkeypatch, small, n_calls):
+def test_bits_depend_on_the_number_of_ranks_only(monkeypatch, small, n_calls):
     make = lambda: model(num_layers=2, dropout=0.3, recurrent_dropout=0.2)  # noqa: E731
     first = run_on(3, make=make, parts=lambda value, rank, size: shard(value, rank, size))
     monkeypatch.setattr(ranks, "SMALL", small)
@@ -118,7 +118,7 @@ def test_the_bits_are_those_of_the_number_of_ranks_whatever_the_exchange(monkeyp
 
 @pytest.mark.parametrize("small", [2**30, 0])
 @pytest.mark.parametrize("n", [1, 5, 20_000])
-def test_means_are_added_in_float64_in_the_order_of_the_ranks_and_rounded_once(monkeypatch, small, n):
+def test_means_are_summed_in_float64_in_rank_order(monkeypatch, small, n):
     monkeypatch.setattr(ranks, "SMALL", small)
     rng = np.random.default_rng(0)
     gradients, weights = rng.standard_normal((3, n)).astype(np.float32), [3.0, 0.0, 4.5]
@@ -145,7 +145,7 @@ def test_masks_differ_between_ranks():
     assert np.abs(one[0][0] - two[0][0]).max() > 1e-4
 
 
-def test_ranks_of_a_simulated_network_have_the_bits_of_threads(monkeypatch):
+def test_simulated_ranks_match_threads_bitwise(monkeypatch):
     """benchmarks/ranks.py: its collectives, message by message, and its model."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
     benchmark = importlib.import_module("ranks")
@@ -165,7 +165,7 @@ def train_on(comm, data):
     return m.flat_parameters
 
 
-def test_cuts_are_those_of_the_sorted_sequences():
+def test_batch_cuts_follow_the_global_order():
     rng = np.random.default_rng(0)
     for _ in range(100):
         sizes, batch_size = rng.integers(0, 30, rng.integers(1, 7)).tolist(), int(rng.integers(1, 12))

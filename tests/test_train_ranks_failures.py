@@ -41,7 +41,7 @@ def errors(results):
 
 
 def told(results, rank, kind, words):
-    """Whether this rank raised this error, and every other rank a RankError that names it."""
+    """Check that this rank raised this error, and every other rank a RankError that names it."""
     own = errors(results).pop(rank)
     assert type(own) is kind and words in str(own), own
     for one in errors(results)[:rank] + errors(results)[rank + 1 :]:
@@ -53,7 +53,7 @@ def told(results, rank, kind, words):
 # ---- errors ----
 
 
-def test_bad_data_on_one_rank_stop_all_before_anything_is_changed():
+def test_invalid_data_on_one_rank_stop_all_before_any_change():
     def change(comm, arguments):
         if comm.rank == 1:
             arguments["y"] = arguments["y"][:-1]
@@ -64,7 +64,7 @@ def test_bad_data_on_one_rank_stop_all_before_anything_is_changed():
         assert_same_bits(m.flat_parameters, before)
 
 
-def test_settings_that_one_rank_does_not_take_stop_all():
+def test_invalid_settings_on_one_rank_stop_all():
     assert told(run_on(2, lambda comm, arguments: arguments.update(epochs=4 - 4 * comm.rank)), 1, ValueError, "epochs")
 
 
@@ -80,13 +80,13 @@ def test_settings_that_one_rank_does_not_take_stop_all():
         ("early_stopping", 3, "early_stopping must be the same"),
     ],
 )
-def test_settings_that_differ_are_named(name, value, words):
+def test_different_settings_raise(name, value, words):
     results = run_on(3, lambda comm, arguments: arguments.update({name: value} if comm.rank == 2 else {}))
     for error in errors(results):
         assert isinstance(error, ValueError) and words in str(error)
 
 
-def test_models_that_differ_are_named():
+def test_different_models_raise():
     def train(comm):
         x, y = sums()
         return fit(model(num_layers=1 + comm.rank), shard(x, comm.rank, 2), shard(y, comm.rank, 2), comm=comm)
@@ -96,7 +96,7 @@ def test_models_that_differ_are_named():
 
 
 def failing(monkeypatch, name, rank, error, call=1, owner=DistributedTrainer):
-    """Let a method of the trainer fail in one of its calls on this rank."""
+    """Make a method of the trainer fail in one of its calls on this rank."""
     method, counts = getattr(owner, name), {}
 
     def replacement(self, *arguments):
@@ -130,12 +130,12 @@ def failing(monkeypatch, name, rank, error, call=1, owner=DistributedTrainer):
         (DistributedTrainer, "_is_out_of_patience", 2),
     ],
 )
-def test_an_error_anywhere_stops_all(monkeypatch, owner, name, call, size):
+def test_error_anywhere_stops_all(monkeypatch, owner, name, call, size):
     failing(monkeypatch, name, size - 1, MemoryError("no more"), call, owner)
     assert told(run_on(size, validation=0.2), size - 1, MemoryError, "no more")
 
 
-def test_an_error_in_the_passes_or_in_a_callback_stops_all(monkeypatch):
+def test_error_in_passes_or_callback_stops_all(monkeypatch):
     def callback(m, history):
         raise ZeroDivisionError("of the callback")
 
@@ -154,16 +154,16 @@ def test_an_error_in_the_passes_or_in_a_callback_stops_all(monkeypatch):
     assert sorted(type(one).__name__ for one in results) == ["RankError", "RankError", "RuntimeError"]
 
 
-def test_a_checkpoint_that_cannot_be_written_stops_all(tmp_path):
+def test_unwritable_checkpoint_stops_all(tmp_path):
     assert told(run_on(3, checkpoint=tmp_path / "no" / "folder"), 0, FileNotFoundError, "no/folder")
 
 
-def test_a_checkpoint_that_cannot_be_read_stops_all(tmp_path):
+def test_unreadable_checkpoint_stops_all(tmp_path):
     (tmp_path / "run").write_bytes(b"damaged")
     assert told(run_on(3, checkpoint=tmp_path / "run", resume=True), 0, lf.FormatError, "run")
 
 
-def test_data_that_are_not_finite_are_found_on_their_rank():
+def test_nonfinite_data_are_reported_with_their_rank():
     def change(comm, arguments):
         if comm.rank == 1:
             arguments["x"][5] = np.full_like(arguments["x"][5], np.nan)
@@ -207,7 +207,7 @@ def test_rank_errors_can_be_pickled():
 
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("call", [4, 12, 16])
-def test_an_interrupted_run_is_resumed_bit_for_bit(tmp_path, monkeypatch, size, call):
+def test_interrupted_run_resumes_bitwise(tmp_path, monkeypatch, size, call):
     whole = run_on(size, validation=0.2)
     with monkeypatch.context() as patch:
         failing(patch, "_train_batch", size - 1, KeyboardInterrupt("here"), call)
@@ -243,7 +243,7 @@ def test_any_number_of_ranks_resumes_a_checkpoint(tmp_path, monkeypatch, size):
         assert_same_bits(m.flat_parameters, final.flat)
 
 
-def test_a_run_of_one_process_goes_on_with_ranks(tmp_path):
+def test_run_of_one_process_continues_with_ranks(tmp_path):
     m, path = model(num_layers=2, dropout=0.3), tmp_path / "run"
     fit(m, *sums(), **OPTIONS | dict(epochs=2), checkpoint=path)
     whole = model(num_layers=2, dropout=0.3)
@@ -256,7 +256,7 @@ def test_a_run_of_one_process_goes_on_with_ranks(tmp_path):
         assert len(history) == 4
 
 
-def test_control_c_stops_after_the_step_and_the_handler_is_put_back(tmp_path):
+def test_ctrl_c_stops_after_the_step_and_restores_the_handler(tmp_path):
     """One rank in the main thread, which has the signals."""
     x, y = sums()
     m, calls = model(), []
@@ -275,7 +275,7 @@ def test_control_c_stops_after_the_step_and_the_handler_is_put_back(tmp_path):
     assert_same_bits(again.flat_parameters, whole.flat_parameters)
 
 
-def test_control_c_twice_does_not_wait():
+def test_second_ctrl_c_does_not_wait():
     def callback(trained, history):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -285,7 +285,7 @@ def test_control_c_twice_does_not_wait():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_what_ranks_cannot_do_is_refused():
+def test_unsupported_with_ranks_raises():
     m = model(readout="all")
     x, y = np.ones((4, 20, 2)), np.ones((4, 20, 1))
     for arguments, words in [

@@ -13,7 +13,7 @@ from training_cases import model, run, sums
 pytestmark = needs("safetensors")
 
 
-def test_validation_is_over_all_shards_and_may_be_on_some_ranks_alone():
+def test_validation_covers_all_shards():
     x, y = sums()
     held_out = sums(20, seed=5)
     _, plain = alone(make=double(), shuffle=False, validation=held_out)
@@ -36,7 +36,7 @@ def test_validation_is_over_all_shards_and_may_be_on_some_ranks_alone():
             np.testing.assert_allclose(history.validation_loss, plain.validation_loss, rtol=1e-12)
 
 
-def test_a_fraction_is_held_out_of_each_shard():
+def test_fraction_is_held_out_of_each_shard():
     results = run_on(4, parts=uneven, validation=0.25)
     assert len({tuple(history.validation_loss) for _, history, _ in results}) == 1
     assert len(results[0][1].validation_loss) == 3
@@ -44,7 +44,7 @@ def test_a_fraction_is_held_out_of_each_shard():
         assert isinstance(error, ValueError) and "validation must hold at least one sequence" in str(error)
 
 
-def test_early_stopping_is_decided_once_and_the_best_parameters_are_restored():
+def test_early_stopping_is_decided_once_and_restores_the_best_parameters():
     results = run_on(3, epochs=60, early_stopping=2, validation=0.3, optimizer=Adam(0.05))
     assert len({len(history) for _, history, _ in results}) == 1 and len(results[0][1]) < 60
     for flat, history, _ in results:
@@ -52,7 +52,7 @@ def test_early_stopping_is_decided_once_and_the_best_parameters_are_restored():
         assert history.fingerprint == results[0][1].fingerprint
 
 
-def test_callbacks_checkpoint_and_progress_are_those_of_rank_0(tmp_path, monkeypatch):
+def test_callbacks_checkpoints_and_progress_run_on_rank_0(tmp_path, monkeypatch):
     calls, bars = [], []
 
     def train(comm):
@@ -76,7 +76,7 @@ def test_callbacks_checkpoint_and_progress_are_those_of_rank_0(tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["0"] and sorted(bars) == [False, False, True]
 
 
-def test_all_start_from_the_parameters_of_rank_0_without_a_seed_too():
+def test_all_start_from_the_parameters_of_rank_0():
     def train(comm):
         x, y = sums()
         m = SequenceModel(lf.LSTM(2, 8, batch_first=True, dropout=0.2, num_layers=2), 1)
@@ -93,13 +93,13 @@ def test_all_start_from_the_parameters_of_rank_0_without_a_seed_too():
 def test_ranks_of_one_machine_share_its_processors(monkeypatch):
     monkeypatch.setattr(ranks.os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
     assert on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each()) == [3] * 4
-    monkeypatch.setattr(ranks.socket, "gethostname", lambda: str(id(object())))  # each on a machine of its own
+    monkeypatch.setattr(ranks.socket, "gethostname", lambda: str(id(object())))  # each rank on its own machine
     names = iter("aabc")
     monkeypatch.setattr(ranks.socket, "gethostname", lambda: next(names))
     assert sorted(on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each())) == [6, 6, 12, 12]
 
 
-def test_invalid_communicator_is_rejected():
+def test_invalid_communicator_raises():
     with pytest.raises(TypeError, match="comm must be a communicator of mpi4py .*, got builtins.int|got int"):
         run(model(), comm=3)
     assert isinstance(ThreadComm, type)

@@ -39,7 +39,7 @@ def test_windows_cover_each_series_once_in_order_and_carry_its_row():
 
 @pytest.mark.parametrize("rnn", [False, True])
 @pytest.mark.parametrize("truncate", [20, 100])
-def test_windows_of_whole_series_give_the_bits_of_the_ordinary_fit(rnn, truncate):
+def test_whole_series_windows_match_plain_fit_bitwise(rnn, truncate):
     options = dict(MASKS, rnn=rnn, learn_initial_state=True)
     want, history = trained(model(**options), validation=0.25, mask=X[:, :, 0] > 0)
     got, other = trained(model(**options), validation=0.25, mask=X[:, :, 0] > 0, truncate=truncate)
@@ -48,7 +48,7 @@ def test_windows_of_whole_series_give_the_bits_of_the_ordinary_fit(rnn, truncate
     assert other.validation_loss == history.validation_loss
 
 
-def test_lists_arrays_with_lengths_and_time_first_give_the_same_bits():
+def test_input_layouts_give_the_same_bits():
     want, history = trained(model(), lengths=LENGTHS, truncate=4, burn_in=5)
     x, y = ([one[:n] for one, n in zip(array, LENGTHS)] for array in (X, Y))
     got, other = trained(model(), x, y, truncate=4, burn_in=5)
@@ -66,7 +66,7 @@ def test_lists_arrays_with_lengths_and_time_first_give_the_same_bits():
     assert_same_bits(got, want)
 
 
-def test_the_learned_initial_state_gets_its_gradient_in_the_first_window_of_each_series():
+def test_learned_state_gets_gradients_in_first_windows_only():
     m = model(learn_initial_state=True)
     with m.edit() as p:
         p["lstm.h_0_l0"], p["lstm.c_0_l0"] = rng.uniform(-1, 1, 5), rng.uniform(-1, 1, 5)
@@ -107,7 +107,7 @@ def test_burn_in_is_inference_from_the_initial_state():
     )
 
 
-def test_validation_in_windows_is_that_of_whole_series_without_the_burn_in():
+def test_windowed_validation_matches_whole_series_without_burn_in():
     for burn_in in (0, 6):
         m = model()
         history = fit(
@@ -119,7 +119,7 @@ def test_validation_in_windows_is_that_of_whole_series_without_the_burn_in():
 
 
 @pytest.mark.parametrize("readout", ["all", "last", "mean"])
-def test_predictions_in_blocks_have_the_bits_of_whole_sequences(monkeypatch, readout):
+def test_blocked_predictions_match_whole_sequences_bitwise(monkeypatch, readout):
     from lstm_fast.train import blocks
 
     networks = [lf.LSTM(3, 5, 2, seed=0, proj_size=2), lf.RNN(3, 5, seed=0), lf.LSTM(3, 5, bidirectional=True, seed=0)]
@@ -149,7 +149,7 @@ def peak(T, **options):
         tracemalloc.stop()
 
 
-def test_memory_does_not_grow_with_the_length_of_the_series(monkeypatch):
+def test_memory_does_not_grow_with_series_length(monkeypatch):
     from lstm_fast.train import blocks
 
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 1 << 12)
@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_length_of_the_series(monkeypatch):
     assert many < few + 100_000  # x of the longer series has 3 MB
 
 
-def test_symbols_are_cut_as_one_hot_vectors_are():
+def test_windows_of_symbols_match_one_hot_vectors():
     symbols = rng.integers(0, 3, (8, 20))
     models = [
         SequenceModel(lf.LSTM(3, 5, batch_first=True, index_input=is_index, seed=0), 1, "all", seed=0)
@@ -186,25 +186,25 @@ def test_symbols_are_cut_as_one_hot_vectors_are():
         (lambda: SequenceModel(model().lstm, 1, "mean"), dict(truncate=4), "readout=\"all\".*got readout='mean'"),
     ],
 )
-def test_wrong_arguments_are_named(make, options, words):
+def test_wrong_arguments_raise(make, options, words):
     with pytest.raises(ValueError, match=words):
         trained(make(), **options)
 
 
-def test_a_step_that_is_not_finite_is_named():
+def test_nonfinite_step_raises():
     x = X.copy()
     x[5, 13] = np.nan
     with pytest.raises(lf.train.Diverged, match="x of sequence 5 is not finite at step 13"):
         trained(model(), x, truncate=4)
 
 
-def test_the_progress_bar_counts_the_steps_after_the_burn_in(capsys):
+def test_progress_bar_counts_steps_after_burn_in(capsys):
     trained(model(), lengths=LENGTHS, truncate=4, burn_in=5, progress=True)
     n = 2 * int(np.maximum(0, LENGTHS - 5).sum())
     assert f"{n}/{n}" in capsys.readouterr().err
 
 
-def test_losses_weights_and_early_stopping_are_those_of_an_ordinary_fit():
+def test_losses_weights_and_early_stopping_match_plain_fit():
     def loss(p, y):
         return ((p - y) ** 2).mean(axis=1), 2 * (p - y) / p.shape[1]
 

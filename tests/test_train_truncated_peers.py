@@ -1,4 +1,4 @@
-"""fit(truncate=): the loops that people write by hand in PyTorch (detach) and Keras (stateful=True)."""
+"""fit(truncate=) compared with manual loops in PyTorch (detach) and Keras (stateful=True)."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ N, T, I, H, LR = 5, 19, 3, 4, 0.3
 X, Y = rng.standard_normal((N, T, I)), rng.standard_normal((N, T, 1))
 
 
-def test_parameters_are_those_of_a_loop_with_detach():
+def test_parameters_match_a_loop_with_detach():
     """Rows of a batch process series of different lengths one after the other; in PyTorch each is a separate loop."""
     lengths, truncate, burn_in, n_rows = [19, 8, 13, 2, 16], 5, 2, 2
     model = SequenceModel(lf.LSTM(I, H, 2, batch_first=True, dtype=np.float64, seed=0), 1, "all", seed=0)
@@ -65,7 +65,7 @@ def test_parameters_are_those_of_a_loop_with_detach():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_parameters_are_those_of_a_stateful_layer_of_keras():
+def test_parameters_match_a_stateful_keras_layer():
     keras = require("keras")
     truncate = 6
 
@@ -75,7 +75,9 @@ def test_parameters_are_those_of_a_stateful_layer_of_keras():
             state = [torch.clone(one.value) for one in self.states]
             return super().call(sequences, state, mask, training)
 
-    layer = LSTM(H, return_sequences=True, stateful=True, use_bias=False)  # PyTorch's two biases learn twice as fast
+    layer = LSTM(
+        H, return_sequences=True, stateful=True, use_bias=False
+    )  # PyTorch has two biases, whose sum learns twice as fast
     inputs = keras.Input(batch_shape=(N, None, I))
     twin = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
     twin.compile(keras.optimizers.SGD(LR), "mse")

@@ -37,7 +37,7 @@ def interrupted_at(step, train):
 
 
 @pytest.mark.parametrize("rnn", [False, True])
-def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, rnn):
+def test_run_resumes_bitwise_within_series(tmp_path, rnn):
     options = dict(lengths=LENGTHS, truncate=4, burn_in=2, validation=(X[:2], Y[:2]), lr_schedule="cosine")
     want, history = trained(model(rnn=rnn, **MASKS), **options)
     n_windows = len(WindowPlan(LENGTHS, 3, 4, 2, np.arange(8)))
@@ -49,7 +49,7 @@ def test_a_run_is_resumed_bit_for_bit_in_the_middle_of_series(tmp_path, rnn):
         assert other.loss == history.loss and other.validation_loss == history.validation_loss
 
 
-def test_a_killed_run_is_resumed_bit_for_bit_from_its_last_checkpoint_within_the_epoch(tmp_path):
+def test_killed_run_resumes_bitwise_from_its_last_checkpoint(tmp_path):
     script = f"""
         os.chdir({str(tmp_path)!r})
         from lstm_fast.train import Adam, SequenceModel, fit, trainer
@@ -81,7 +81,7 @@ def test_a_killed_run_is_resumed_bit_for_bit_from_its_last_checkpoint_within_the
     assert turns > 1 and result[0] == result[1] and sorted(os.listdir(tmp_path)) == ["run"]
 
 
-def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
+def test_state_of_other_series_raises_and_changes_nothing(tmp_path):
     options = dict(lengths=LENGTHS, truncate=4, shuffle=False)
     path = tmp_path / "run"
     interrupted_at(3, lambda: trained(model(), **options, checkpoint=path))
@@ -91,3 +91,14 @@ def test_a_state_of_other_series_is_refused_and_changes_nothing(tmp_path):
         with pytest.raises(ValueError, match="must match the batches of this call"):
             trained(m, **options | other, checkpoint=path, resume=True)
         assert_same_bits(m.flat_parameters, before)
+
+
+def test_a_state_of_other_batches_is_refused_where_only_the_first_row_continues(tmp_path):
+    def batches(*lengths):
+        return [(X[: len(lengths)], Y[: len(lengths)], np.array(lengths))]
+
+    path, m = tmp_path / "run", model(9)
+    interrupted_at(1, lambda: trained(model(), x=batches(9, 4, 4), y=None, truncate=4, checkpoint=path))
+    with pytest.raises(ValueError, match="does not belong to the next batch"):
+        trained(m, x=batches(9, 4), y=None, truncate=4, checkpoint=path, resume=True)
+    trained(m, x=batches(9, 4, 4), y=None, truncate=4, checkpoint=path, resume=True)

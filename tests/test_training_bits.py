@@ -1,5 +1,4 @@
-"""Training has the same bits whatever instructions NumPy and its BLAS choose: no result of theirs that depends on these
-reaches a parameter."""
+"""Training has the same bits whatever instructions NumPy and its BLAS select: parameters use no result that varies."""
 
 import math
 import os
@@ -30,7 +29,7 @@ PROCESSES = [
 
 
 @needs("sklearn")
-def test_trainings_have_the_same_bits_with_other_instructions_in_numpy_and_its_blas():
+def test_training_bits_do_not_depend_on_numpy_or_blas_instructions():
     available = set(_core.available_isas())
     processes = [
         subprocess.Popen(
@@ -47,7 +46,7 @@ def test_trainings_have_the_same_bits_with_other_instructions_in_numpy_and_its_b
 
 
 @pytest.mark.parametrize("scale", [0.1, 1, 30, 400, 1000])
-def test_losses_have_the_bits_of_the_reference(scale):
+def test_losses_match_reference_bitwise(scale):
     rng = np.random.default_rng(int(scale))
     for m in (1, 2, 7, 8, 9, 16, 127, 128, 129, 136, 137, 257, 1025):
         p, y = rng.standard_normal((4, m)) * scale, rng.integers(0, m, 4)
@@ -79,7 +78,7 @@ def test_exp_and_log_of_losses_are_accurate():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_losses_of_numbers_that_are_not_finite(bad):
+def test_losses_of_nonfinite_values(bad):
     p = np.zeros((2, 11))
     p[0, 5] = bad
     loss, gradient = _core.cross_entropy(p, np.array([3, 3]))
@@ -91,7 +90,7 @@ def test_losses_of_numbers_that_are_not_finite(bad):
     assert np.isfinite(loss[1]).all()
 
 
-def test_losses_refuse_what_they_would_read_beyond():
+def test_losses_raise_on_out_of_range_targets():
     p = np.zeros((2, 3))
     for y in ([0, 3], [-1, 0]):
         with pytest.raises(ValueError, match="y must be classes 0 to 2, got"):
@@ -125,7 +124,7 @@ def test_mean_over_steps_does_not_depend_on_the_batch(batch_first, hidden_size):
             assert_same_bits(alone, together[k : k + 1])
 
 
-def test_steps_are_added_in_their_order():
+def test_steps_are_summed_in_order():
     values = np.random.default_rng(0).standard_normal((30, 2, 4)).astype(np.float32)
     want = np.zeros((2, 4), np.float32)
     for step in values:
@@ -136,7 +135,7 @@ def test_steps_are_added_in_their_order():
         assert_same_bits(step_sums(one[:, :1, :1]), want[:1, :1])
 
 
-def test_cosine_schedule_is_the_cosine():
+def test_cosine_schedule_matches_its_formula():
     for progress in np.linspace(0, 1, 1001):
         assert abs(half_cosine(progress) - (1 + math.cos(math.pi * progress)) / 2) < 1e-15
     assert (half_cosine(0), half_cosine(1)) == (1, 0)

@@ -1,4 +1,4 @@
-"""Every variant in the kernels: against the reference, complex steps and frozen results of others; bits; refusals."""
+"""Every variant in the kernels: against the reference, complex steps and stored results of other libraries."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ STRUCTURES = [
     dict(num_layers=3),
 ]
 
-# Parameters are several times those that training starts with, kinks are near and relu and its kin let states grow, so
-# rounding is carried on further than in tests/tolerances.py. Gradients relative to the largest of their array.
+# Parameters are several times larger than initial ones, values are near kinks, and states grow with relu and similar
+# activations, so rounding errors propagate further than in tests/tolerances.py. Gradients: relative to the largest.
 TOLERANCE = {np.float64: 1e-11, np.float32: 1e-4}
 
 
@@ -82,7 +82,7 @@ def test_a_probability_below_the_resolution_drops_nothing(isa):
     assert_same_bits(got, want)
 
 
-def test_masks_of_wide_layers_match_reference(isa):  # masks are made 256 numbers at a time
+def test_masks_of_wide_layers_match_reference(isa):  # masks are generated 256 numbers at a time
     check(
         "lstm",
         {"dropout", "recurrent_dropout", "zoneout_h", "zoneout_c"},
@@ -157,7 +157,7 @@ def test_float32_is_near_float64(isa, options):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_gradients_are_those_of_complex_steps(seed):
+def test_gradients_match_complex_steps(seed):
     """The derivative along a random direction of everything at once, from one complex evaluation of the definition."""
     rng = np.random.default_rng(seed)
     kind = "lstm" if seed % 4 else "tanh"
@@ -205,11 +205,11 @@ def test_gradients_are_those_of_complex_steps(seed):
     )
 
 
-# ---- frozen results of PyTorch and ONNX Runtime ----
+# ---- stored results of PyTorch and ONNX Runtime ----
 
 
 def module_of(arrays, config, dtype):
-    """The module that a frozen case describes, with its parameters."""
+    """The module of a stored case, with its parameters."""
     (H, R), bidirectional = (
         (len(arrays["weight_hh_l0"]), arrays["weight_hh_l0"].shape[1]),
         config.get("bidirectional", False),
@@ -233,7 +233,7 @@ def module_of(arrays, config, dtype):
 
 
 @pytest.mark.parametrize("file, case", cases(TORCH))
-def test_matches_frozen_pytorch(isa, file, case):
+def test_matches_stored_pytorch_results(isa, file, case):
     arrays, config = frozen(file, case)
     dtype = np.float32 if config.get("dtype") == "float32" else np.float64
     module = module_of(arrays, config, dtype)
@@ -247,7 +247,7 @@ def test_matches_frozen_pytorch(isa, file, case):
 
 
 @pytest.mark.parametrize("file, case", cases(ONNX))
-def test_matches_frozen_onnx_runtime(isa, file, case):
+def test_matches_stored_onnx_runtime_results(isa, file, case):
     arrays, config = frozen(file, case)
     module = module_of(arrays, config, np.float32)
     output, (h_n, c_n) = module(arrays["x"], (arrays.get("h_0"), arrays.get("c_0")), lengths=config.get("lengths"))

@@ -55,7 +55,7 @@ def test_bits_do_not_depend_on_threads_or_on_recomputed_gates(some_isa, dtype, s
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_each_sequence_alone_gives_the_bits_of_the_batch(isa, dtype):
+def test_bits_match_each_sequence_alone(isa, dtype):
     options = EVERYTHING - {"recurrent_dropout", "zoneout_h", "zoneout_c", "dropout"}
     module = make("lstm", 3, 9, options, dtype=dtype, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(0), module, 6, 5, options)
@@ -70,7 +70,7 @@ def test_each_sequence_alone_gives_the_bits_of_the_batch(isa, dtype):
             assert_same_bits(got[name], want[name][:, [b]], (b, name))
 
 
-def test_garbage_in_padding_changes_no_bit(isa):
+def test_padding_content_is_ignored(isa):
     module = make("lstm", 3, 9, EVERYTHING - {"dropout"}, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(0), module, 6, 5, EVERYTHING)
     want, tape = train(module, a)
@@ -82,7 +82,7 @@ def test_garbage_in_padding_changes_no_bit(isa):
 
 
 @pytest.mark.parametrize("option", [*LSTM_OPTIONS, "all"])
-def test_steps_and_blocks_of_a_stream_give_the_bits_of_the_whole(isa, option):
+def test_stream_steps_and_blocks_match_the_whole_bitwise(isa, option):
     options = EVERYTHING if option == "all" else {option}
     for dtype in (np.float32, np.float64):
         module = make("lstm", 3, 17, options, dtype=dtype, num_layers=2)

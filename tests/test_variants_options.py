@@ -20,7 +20,7 @@ def all_bits(got, want, case):
     "options", [(), ("projection", "layer_norm", "zoneout_h", "zoneout_c", "recurrent_dropout"), ("lengths",)]
 )
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_norms_are_those_of_the_gradients_that_reach_each_step(isa, options, bidirectional):
+def test_norms_match_gradients_at_each_step(isa, options, bidirectional):
     module = make("lstm", 3, 9, options, bidirectional=bidirectional)
     a = draw(np.random.default_rng(0), module, 6, 4, options)
     plain, tape = train(module, a)
@@ -29,7 +29,7 @@ def test_norms_are_those_of_the_gradients_that_reach_each_step(isa, options, bid
     all_bits(got, plain, "asking changes nothing")
     if options != ():
         return
-    # A sequence that is cut after step t, with what reaches its end as the gradient of its last state.
+    # A sequence cut after step t, with the gradient that reaches that step as the gradient of its last state.
     d_h, d_c = (a["d_h_n"][0], a["d_c_n"][0])
     for t in range(5, -1, -1):
         d_h = d_h + a["d_output"][t, :, :9]
@@ -43,7 +43,7 @@ def test_norms_are_those_of_the_gradients_that_reach_each_step(isa, options, bid
         d_h, d_c = step.d_h_0[0], step.d_c_0[0]
 
 
-def test_norms_of_a_plain_network_vanish_where_its_gradient_does():
+def test_rnn_norms_vanish_with_its_gradient():
     module = lf.RNN(2, 5, dtype=np.float64, seed=0)
     *_, tape = module.forward(np.ones((40, 1, 2)))
     d_output = np.zeros((40, 1, 5))
@@ -62,7 +62,7 @@ def test_masks_have_their_probability(p):
     assert abs(kept - p) <= 4 * np.sqrt(p * (1 - p) / output[1:].size) + 1e-12
 
 
-def test_calls_draw_new_masks_and_seeds_reproduce_them():
+def test_masks_differ_between_calls_and_are_reproducible():
     x = np.ones((4, 2, 3))
     for option in (dict(zoneout=0.5), dict(recurrent_dropout=0.5), dict(zoneout=(0.0, 0.5))):
         one, again = lf.LSTM(3, 8, seed=5, **option), lf.LSTM(3, 8, seed=5, **option)
@@ -73,7 +73,7 @@ def test_calls_draw_new_masks_and_seeds_reproduce_them():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_trace_is_that_of_the_reference(isa, seed):
+def test_trace_matches_reference(isa, seed):
     options = {name for name in LSTM_OPTIONS if np.random.default_rng(seed).random() < 0.5} - {
         "dropout",
         "given_h_0",
@@ -129,13 +129,13 @@ def test_tape_without_gates_takes_a_third_of_the_memory():
         (dict(bias=False, forget_bias=1.0), ValueError, "forget_bias must be None with bias=False"),
     ],
 )
-def test_constructor_refuses(arguments, error, words):
+def test_invalid_options_raise(arguments, error, words):
     with pytest.raises(error) as info:
         lf.LSTM(3, 5, **arguments)
     assert words in str(info.value)
 
 
-def test_rnn_refuses_a_pair_for_zoneout():
+def test_rnn_raises_on_a_pair_for_zoneout():
     with pytest.raises(ValueError, match="zoneout must be a number from 0 to 1, got"):
         lf.RNN(3, 5, zoneout=(0.1, 0.2))
 

@@ -14,7 +14,7 @@ from lstm_fast import _core, _vectors
 FILES = sorted(_vectors.folder().glob("*.json"))
 
 
-def test_this_build_gives_the_expected_bits():
+def test_this_build_passes():
     before = _core.isa()
     *rows, last = _vectors.table()
     assert last.startswith("All bits as expected: "), "\n".join([*rows, last])
@@ -23,8 +23,8 @@ def test_this_build_gives_the_expected_bits():
     assert sum(path.stat().st_size for path in FILES) < 60_000, "they are part of the wheel"
 
 
-def test_the_generator_writes_these_files(monkeypatch, tmp_path):
-    """Every case in the files is generated, too."""
+def test_generator_reproduces_the_files(monkeypatch, tmp_path):
+    """The generator covers every case in the files."""
     import importlib.util
 
     path = _vectors.folder().parent / "vectors.py"
@@ -48,7 +48,7 @@ def small(tmp_path, change=lambda text: text):
     return tmp_path / "small.json"
 
 
-def test_a_changed_bit_of_an_expected_array_is_found(tmp_path):
+def test_changed_bit_is_detected(tmp_path):
     assert all(not outcome.differences for outcome in _vectors.check(small(tmp_path)))
     text = small(tmp_path).read_text()
     kind, isa = ("fused", _core.isa()) if _vectors.kind_of(_core.isa()) == "fused" else ("portable", "portable")
@@ -83,7 +83,7 @@ def test_the_command(tmp_path):
     )
 
 
-def test_inputs_are_defined_by_integers():
+def test_inputs_are_derived_from_integers():
     def number(a, k):
         z = (k + 1 + a * 2**20) * 0x9E3779B9 % 2**32
         z = (z ^ z >> 16) * 0x21F0AAAD % 2**32

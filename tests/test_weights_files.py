@@ -11,7 +11,7 @@ import lstm_fast as lf
 from lstm_fast import weights
 
 x = np.random.default_rng(0).standard_normal((5, 3, 4))
-# The kernel that PyTorch warns about is its own matter.
+# PyTorch's warning about its own kernel is irrelevant here.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 FEATURES = {
     "LSTM": {},
@@ -82,7 +82,7 @@ def test_feature(tmp_path, feature, column):
     check(got, lstm)
 
 
-def test_torch_save_and_npz_are_mappings_too(tmp_path):
+def test_torch_save_and_npz_files_as_mappings(tmp_path):
     lstm = module("directions")
     torch.save(surroundings(lstm).state_dict(), tmp_path / "model.pt")
     check(weights.load(torch.load(tmp_path / "model.pt")), lstm)
@@ -93,7 +93,7 @@ def test_torch_save_and_npz_are_mappings_too(tmp_path):
         weights.load(tmp_path / "model.pt")
 
 
-def test_several_lstms_need_a_prefix(tmp_path):
+def test_several_lstms_require_a_prefix(tmp_path):
     model = torch.nn.ModuleDict({"a": module("LSTM"), "b": module("layers"), "c": torch.nn.LSTMCell(4, 6)})
     safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
     for source in (model.state_dict(), tmp_path / "model.safetensors"):
@@ -126,7 +126,7 @@ def test_a_cell_is_an_lstm_cell(tmp_path):
     assert repr(again) == repr(own) and all(np.array_equal(a, b) for a, b in zip(again(x[0]), own(x[0])))
 
 
-def test_save_keeps_all_that_lstm_has(tmp_path):
+def test_save_keeps_every_option(tmp_path):
     path = tmp_path / "all.safetensors"
     lstm = lf.LSTM(
         4,

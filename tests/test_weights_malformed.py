@@ -44,7 +44,7 @@ def broken(change, feature="all of these"):
         (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must be those of an LSTM of one size"),
     ],
 )
-def test_parameters_that_do_not_fit_together_are_named(tmp_path, change, words):
+def test_inconsistent_parameters_raise(tmp_path, change, words):
     state = broken(change)
     with pytest.raises(ValueError, match=words):
         weights.load(state)
@@ -77,18 +77,18 @@ def test_parameters_that_do_not_fit_together_are_named(tmp_path, change, words):
         (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
     ],
 )
-def test_wrong_arguments_are_named(call, error, words):
+def test_wrong_arguments_raise(call, error, words):
     with pytest.raises(error, match=words):
         call()
 
 
-def test_files_do_not_need_the_package_safetensors(tmp_path, monkeypatch):
+def test_files_do_not_require_safetensors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     weights.save(lf.LSTM(2, 3, seed=0), tmp_path / "model.safetensors")
     assert weights.load(tmp_path / "model.safetensors").hidden_size == 3
 
 
-def test_integer_weights_are_rejected(tmp_path):
+def test_integer_weights_raise(tmp_path):
     state = module("LSTM").state_dict() | {"weight_ih_l0": torch.ones(24, 4, dtype=torch.int8)}
     safetensors.torch.save_file(state, tmp_path / "int8.safetensors")
     with pytest.raises(lf.FormatError, match="weight_ih_l0 must be of type F64, F32, F16 or BF16, got I8"):
@@ -119,7 +119,7 @@ def with_metadata(**metadata):
     ],
     ids=range(10),
 )
-def test_other_files_are_format_errors(tmp_path, data):
+def test_other_files_raise_format_error(tmp_path, data):
     path = tmp_path / "other.safetensors"
     path.write_bytes(data)
     for read in (weights.names, weights.load):
@@ -127,7 +127,7 @@ def test_other_files_are_format_errors(tmp_path, data):
             read(path)
 
 
-def test_bytes_that_changed_give_a_format_error(tmp_path):
+def test_changed_bytes_give_a_format_error(tmp_path):
     weights.save(lf.LSTM(2, 2, 2, bidirectional=True, cell_clip=3.0, seed=0), tmp_path / "good.safetensors", "net.")
     data = (tmp_path / "good.safetensors").read_bytes()
     rng, path = np.random.default_rng(5), tmp_path / "damaged"

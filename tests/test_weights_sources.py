@@ -61,7 +61,7 @@ def test_module_options_that_shapes_do_not_determine():
     assert not weights.load(module()).dropout
 
 
-def test_the_only_mapping_with_an_lstm_inside_a_checkpoint():
+def test_single_mapping_with_an_lstm_in_a_checkpoint():
     lstm = module()
     optimizer = torch.optim.Adam(lstm.parameters())
     checkpoint = {"state_dict": lstm.state_dict(), "epoch": 3, "optimizer": optimizer.state_dict()}
@@ -73,14 +73,14 @@ def test_the_only_mapping_with_an_lstm_inside_a_checkpoint():
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_the_bytes_of_a_file(kind):
+def test_bytes_of_a_file(kind):
     lstm = module()
     data = kind(safetensors.torch.save({"net." + name: value for name, value in lstm.state_dict().items()}))
     assert weights.names(data) == ["net."]
     assert_equal(weights.load(data), lstm)
 
 
-# ---- refused, with the way out ----
+# ---- errors that suggest an alternative ----
 
 
 def weight_norm(lstm):
@@ -110,7 +110,7 @@ PARTS = {
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
 @pytest.mark.parametrize("prefix", ["", "net.lstm."])
 @pytest.mark.parametrize("kind", PARTS)
-def test_parametrized_weights_name_the_call_that_combines_them(tmp_path, kind, prefix):
+def test_parametrized_weights_raise_with_the_remedy(tmp_path, kind, prefix):
     change, part, cure = PARTS[kind]
     state = {prefix + name: value.contiguous() for name, value in change(module()).state_dict().items()}
     words = re.escape(f"{prefix}{part}, a part from which PyTorch computes it: call {cure}")
@@ -191,7 +191,7 @@ def test_other_file_formats_name_their_loader(tmp_path, kind, cure):
         (lambda: {1: 2, None: 3}, ValueError, "source must have the parameters of an LSTM"),
     ],
 )
-def test_other_sources_are_rejected_with_the_expected_types(source, error, words):
+def test_other_sources_raise_with_the_expected_types(source, error, words):
     with pytest.raises(error, match=words):
         weights.load(source())
 
@@ -206,7 +206,7 @@ def test_other_sources_are_rejected_with_the_expected_types(source, error, words
     ],
     ids=["weights.save", "SequenceModel", "onnx.save", "keras.to_layer"],
 )
-def test_pytorch_lstm_is_distinguished_from_ours(tmp_path, call, request):
+def test_pytorch_lstm_raises_with_the_remedy(tmp_path, call, request):
     if request.node.callspec.id == "onnx.save":
         require("onnx")
     with pytest.raises(

@@ -18,7 +18,7 @@ def wheel(tmp_path):
         archive.writestr("lstm_fast-0.1.0.dist-info/RECORD", "")
         archive.writestr("lstm_fast-0.1.0.dist-info/licenses/LICENSE", "MIT")
         archive.writestr("lstm_fast-0.1.0.dist-info/sboms/auditwheel.cdx.json", "has a time")
-        archive.writestr("lstm_fast/__init__.py", "")
+        archive.writestr("lstm_fast/_core.cpython-311-x86_64-linux-gnu.so", "")
     return path
 
 
@@ -26,7 +26,7 @@ def add_sbom(wheel, *bundled):
     wheel_files.add_files(wheel, {"sboms/lstm_fast.cdx.json": wheel_files.sbom(wheel, bundled)})
 
 
-def test_same_contents_give_the_same_bytes(wheel):
+def test_wheel_contents_are_reproducible(wheel):
     add_sbom(wheel)
     once = wheel.read_bytes()
     with zipfile.ZipFile(wheel) as archive:
@@ -61,7 +61,7 @@ def test_sbom_names_what_is_bundled(wheel):
     assert library["hashes"][0]["content"] == hashlib.sha256(b"code").hexdigest()
 
 
-def test_check_names_what_is_wrong(wheel):
+def test_check_reports_each_problem(wheel):
     assert wheels.check(wheel) == ["lacks sboms/lstm_fast.cdx.json"]
     add_sbom(wheel)
     assert wheels.check(wheel) == []
@@ -71,7 +71,22 @@ def test_check_names_what_is_wrong(wheel):
     assert wheels.check(wheel) == ["more than 1500000 bytes", "holds sources", "lacks the licence of libgomp"]
 
 
-def test_targets_are_platforms_that_csrc_knows(tmp_path):
+@pytest.mark.parametrize("tag, library, is_right", [
+    ("cp311-abi3-linux_x86_64", "_core.abi3.so", True),
+    ("cp311-abi3-win_amd64", "_core.pyd", True),
+    ("cp311-abi3-win_amd64", "_core.abi3.so", False),
+    ("cp313-cp313t-linux_x86_64", "_core.cpython-313t-x86_64-linux-gnu.so", True),
+    ("cp313-cp313t-linux_x86_64", "_core.cpython-313-x86_64-linux-gnu.so", False),
+    ("cp313-cp313t-linux_x86_64", "_core.abi3.so", False),
+])  # fmt: skip
+def test_check_compares_the_extension_with_the_tags(tmp_path, tag, library, is_right):
+    problems = wheels.tags_that_disagree(
+        f"lstm_fast-0.1.0-{tag}.whl", [f"lstm_fast/{library}", "lstm_fast/__init__.py"]
+    )
+    assert problems == ([] if is_right else [f"has no extension for {tag.split('-')[1]}"])
+
+
+def test_targets_are_platforms_known_to_csrc(tmp_path):
     names = [target.platform for target in wheels.TARGETS]
     assert len(set(names)) == len(names)
     page = (ROOT / "docs/install.md").read_text()

@@ -1,4 +1,4 @@
-"""Tolerances, each with its reason, and how errors are measured. A looser tolerance needs a reason here."""
+"""Tolerances, each with its reason, and error measures. Loosening a tolerance requires a reason here."""
 
 import numpy as np
 

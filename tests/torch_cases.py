@@ -13,7 +13,7 @@ from tolerances import EPSILON_F32, EPSILON_F64, assert_within, forward_error
 
 torch.set_num_threads(
     1
-)  # what is computed here is small: threads would wait for each other, especially on a busy machine
+)  # computations here are so small that threads would wait for each other, especially on a busy machine
 
 # Both sides round, so that they may differ by twice what one is off. Gradients: Frobenius norm of the difference
 # relative to that of the gradient of PyTorch, or to 1/16 a number if they are small: sums of a few numbers may cancel
@@ -68,7 +68,7 @@ def gradient_error(a, b):
 
 
 def assert_same(pytorch, ours, arguments, case, *, backward=True, mode=nullcontext, seed=0):
-    """Both modules give alike results, and gradients unless backward is False."""
+    """Check that both modules give the same results and, unless backward is False, gradients."""
     generator = torch.Generator().manual_seed(seed)
     both = leaves(arguments), leaves(arguments)
     with mode():

@@ -3,7 +3,7 @@
     python tests/uninitialized.py [--every N]
 
 Valgrind has AVX2 and no later instruction set, so portable and AVX2 kernels are built and run. (Clang's MemorySanitizer
-does not know what the intrinsics of the later ones store, and reports their results.) The driver runs every Nth of its
+does not model what newer intrinsics store, and reports their results.) The driver runs every Nth of its
 lines (17 by default: each shape and each kind; 1: all, for hours). Exits with status 1 after a report.
 """
 

@@ -1,4 +1,4 @@
-"""The files inside a wheel: adding some, in one order and without times, and the list of what it is made of.
+"""The files inside a wheel: adding some, in a fixed order and without times, and its bill of materials.
 
 Standard library only.
 """

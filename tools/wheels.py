@@ -2,19 +2,24 @@
 
     python tools/wheels.py sdist
     python tools/wheels.py manylinux_2_17_x86_64      # and the other names of TARGETS
+    python tools/wheels.py manylinux_2_17_x86_64 --python python3.13t      # for a free-threaded Python
     python tools/wheels.py check dist/*.whl           # size, tags, abi3audit, contents
 
+A free-threaded Python has no stable ABI: its wheel is built with its own headers, for one version, on the machine that
+it is for.
 `pip install -e ".[wheels]"` installs what it needs: PyPI's ziglang is the compiler of all but manylinux_2_34_x86_64,
 which is GCC's, with OpenMP. docs/install.md says which of them were run, and where.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +57,7 @@ class Target(NamedTuple):
         }
 
     def prepare(self, folder):
-        """The environment, once what it refers to is written."""
+        """Write the files that the environment refers to, and return it."""
         if self.zig and "windows" in self.zig:
             write_sdk(folder)
         return self.environment(folder)
@@ -78,7 +83,7 @@ def run(*words, **options):
 
 
 def copy_sources(to):
-    """What git tracks, so that nothing else of this folder gets in; an unpacked sdist has no more than that."""
+    """Copy what git tracks and nothing else of this folder; an unpacked sdist contains only that."""
     if not (ROOT / ".git").exists():
         shutil.copytree(ROOT, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "dist", "*.so"))
         return
@@ -88,17 +93,27 @@ def copy_sources(to):
             shutil.copyfile(ROOT / name, to / name)
 
 
-def build(kind, environment_in, dist):
-    """Run the build backend on a copy of the sources; the path of what it made."""
+def build(kind, environment_in, dist, python=None):
+    """Run the build backend on a copy of the sources, under this Python or another one; the path of what it made."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = environment_in(folder)
-        copy_sources(Path(folder, "source"))
-        out = Path(folder, "out")
-        run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, Path(folder, "source"),
-            env=environment)  # fmt: skip
+        environment, source, out = environment_in(folder), Path(folder, "source"), Path(folder, "out")
+        copy_sources(source)
+        if python is None:
+            run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source, env=environment)
+        else:
+            pip = [prepare_python(python, Path(folder, "venv")), "-m", "pip"]
+            run(*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", out, source, env=environment)
         (path,) = out.iterdir()
         dist.mkdir(parents=True, exist_ok=True)
         return Path(shutil.move(path, dist / path.name))
+
+
+def prepare_python(python, folder):
+    """A virtual environment of another Python with the versions of the build requirements that this one has."""
+    run(python, "-m", "venv", folder)
+    requirements = [f"{name}=={version(name)}" for name in ("setuptools", "cython")]
+    run(folder / "bin/python", "-m", "pip", "install", "--quiet", *requirements)
+    return folder / "bin/python"
 
 
 def repair(wheel, target, dist):
@@ -130,8 +145,8 @@ def licence_of_libgomp():
     return "\n".join(path.read_text() for path in paths)
 
 
-def build_wheel(target, dist):
-    wheel = repair(build("wheel", target.prepare, dist), target, dist)
+def build_wheel(target, dist, python):
+    wheel = repair(build("wheel", target.prepare, dist, python), target, dist)
     with zipfile.ZipFile(wheel) as archive:
         bundled = sorted(name for name in archive.namelist() if ".libs/" in name)
     files = {"sboms/lstm_fast.cdx.json": sbom(wheel, bundled)}
@@ -158,9 +173,25 @@ def check(wheel):
     for name in ("licenses/LICENSE", "sboms/lstm_fast.cdx.json"):
         if not any(name in entry for entry in names):
             problems.append(f"lacks {name}")
+    problems += tags_that_disagree(wheel.name, names)
     if any("libgomp" in name for name in names) and not any(name.endswith("licenses/libgomp.txt") for name in names):
         problems.append("lacks the licence of libgomp")
     return problems
+
+
+def tags_that_disagree(wheel, names):
+    """Problems of the extension's file name, which says what Python imports it."""
+    abi, platform = wheel.removesuffix(".whl").split("-")[3:]
+    want = (
+        r"_core\.pyd"
+        if platform.startswith("win")
+        else rf"_core\.({'abi3' if abi == 'abi3' else 'cpython-' + abi[2:]}\b.*)\.so"
+    )
+    return (
+        []
+        if sum(bool(re.fullmatch(f"lstm_fast/{want}", name)) for name in names) == 1
+        else [f"has no extension for {abi}"]
+    )
 
 
 def main():
@@ -169,7 +200,12 @@ def main():
     parser.add_argument("what", choices=["sdist", "check", *names])
     parser.add_argument("wheels", nargs="*", type=Path, help="with check")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where files go (default: dist)")
+    parser.add_argument(
+        "--python", help="a free-threaded interpreter, for a wheel of its version (default: this Python)"
+    )
     arguments = parser.parse_args()
+    if arguments.python and arguments.what not in (f"manylinux_2_{minor}_{os.uname().machine}" for minor in (17, 34)):
+        parser.error(f"--python builds manylinux wheels for {os.uname().machine}, got {arguments.what}")
     if arguments.what == "check":
         found = {wheel: check(wheel) for wheel in arguments.wheels}
         for wheel, problems in found.items():
@@ -178,7 +214,7 @@ def main():
     if arguments.what == "sdist":
         print(build("sdist", lambda folder: os.environ, arguments.dist))
         return
-    print(build_wheel(TARGETS[names.index(arguments.what)], arguments.dist))
+    print(build_wheel(TARGETS[names.index(arguments.what)], arguments.dist, arguments.python))
 
 
 if __name__ == "__main__":

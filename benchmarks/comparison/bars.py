@@ -59,14 +59,14 @@ BARS = (
     Bar("stack", "us", {128: 3.5}, formats=INT8, layers=range(2, 3), needs=VNNI),
     Bar("stack", "us", {128: 5.5}, formats="bfloat16", layers=range(2, 3), needs=BF16),
     Bar("stack", "tail", 1.3),
-    # float32: no shape behind a peer
+    # float32: no shape slower than a peer
     Bar(FLOAT32, "ahead", 1.05),
     Bar("stack", "ahead", 1.05, formats="float32"),
     Bar("step", "us", 1.5, H=range(1, 17)),
     Bar("sequence", "limit", {32: 0.50, 64: 0.79, 128: 0.71}, needs=AVX512),
     Bar("batch", "sgemm", 0.92, H=at_least(128)),
     Bar("training", "sgemm", 0.8, B=at_least(64)),
-    # other formats, instruction sets and sizes of ours
+    # lstm_fast compared with its other formats, instruction sets and sizes
     Bar("float16", "own", 1.7),
     Bar("float64 avx2", "own", 0.45),
     Bar("growth", "own", 0.9),

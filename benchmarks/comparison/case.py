@@ -8,7 +8,7 @@ IN_PEERS = {
     "float16": "float32",
     "int8-inputs16": "int8",
     "int8-inputs": "int8",
-}  # what peers compute in beside these of ours
+}  # formats of peers compared with each of ours
 
 
 class Entrant(NamedTuple):

@@ -2,7 +2,7 @@
  *
  * In float32, sigmoid is within 1.0 ULP of the exact value and tanh within 1.5, measured over all floats; both are
  * monotone. NaN stays NaN, the infinities saturate, tanh is odd to the bit. (Without a fused multiply-add: 1.4 and 1.9
- * ULP, and neighbours may fall by one ULP.) Both are built on one exponential:
+ * ULP, and neighbors may fall by one ULP.) Both are built on one exponential:
  *
  *     w = n ln 2 - r, |r| <= ln(2)/2;   exp(-w) = s (1 + p) with s = 2^-n, p = expm1(r) = r + r^2 P(r)
  *
@@ -27,25 +27,16 @@
 
 #include "../compiler.h"
 #include "../lstm_fast.h"
+#include "../exp_constants.h"
 #include "../real.h"
 #include "vector.h"
 
 /* EXP_MOST: exp(-w) is 0 from there on. EXP_LEAST: the smallest w for which 1 / exp(-w) is still a normal number. */
 #ifdef LSTM_DOUBLE
-static const real exp_coefficients[] = {0x1.1f730349868cep-29,
-                                        0x1.af4de97ca4194p-26,
-                                        0x1.27e4db646b17ep-22,
-                                        0x1.71de0231960ebp-19,
-                                        0x1.a01a01a6d889cp-16,
-                                        0x1.a01a01abe7fe1p-13,
-                                        0x1.6c16c16c162d4p-10,
-                                        0x1.11111111100dcp-7,
-                                        0x1.5555555555556p-5,
-                                        0x1.5555555555557p-3,
-                                        0x1p-1};
+static const real exp_coefficients[] = LSTM_EXP_COEFFICIENTS_F64;
 #define EXP_ROUND (0x1.8p52 + 1023)
-#define EXP_LN2_HIGH 0x1.62e42feep-1
-#define EXP_LN2_LOW 0x1.a39ef35793c76p-33
+#define EXP_LN2_HIGH LSTM_LN2_HIGH_F64
+#define EXP_LN2_LOW LSTM_LN2_LOW_F64
 #define EXP_LEAST (-709.)
 #define EXP_MOST 709.
 #define MANTISSA_BITS 52

@@ -115,15 +115,15 @@ ALWAYS_INLINE struct memory cell_memory(const struct lstm_variant *v, int64_t un
     return m;
 }
 
-/* o and the new h. The cell activation acts on c or, with layer norm, on its norm: normalised_c. */
+/* o and the new h. The cell activation acts on c or, with layer norm, on its norm: normalized_c. */
 ALWAYS_INLINE struct output cell_output(const struct lstm_variant *v, int64_t unit, vec sum_o, vec c,
-                                        vec normalised_c) {
+                                        vec normalized_c) {
     const vec pre_o = clip_gate(v, peep(v, PEEPHOLE_O, unit, sum_o, c));
     if (v && (v->recurrent_activation.kind || v->cell_activation.kind)) {
         const vec o = gate_activation(v, pre_o);
-        return (struct output){o, o * cell_activation(v, normalised_c)};
+        return (struct output){o, o * cell_activation(v, normalized_c)};
     }
-    return plain_output(pre_o, normalised_c);
+    return plain_output(pre_o, normalized_c);
 }
 
 /* ---- the LSTM backward ------------------------------------------------------------------------------------------- */

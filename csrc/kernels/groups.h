@@ -16,7 +16,8 @@
  * not grouped: its next tile, bound by reading weights, overlaps with the cell (grouping cost 6-9 % up to H = 64).
  * Tried: splitting deep panels into parts that stay in L1, with the sums kept in the group (-3 to 3 % for H >= 128);
  * prefetching the next panel of weights that fit the L2 (2-10 % slower); for one row, prefetching 4 or 8 KB of the next
- * tile before the cell, or a few steps ahead within a tile (no gain, and 5-13 % slower: the load ports are the limit). */
+ * tile before the cell, or a few steps ahead within a tile (no gain, and 5-13 % slower: the load ports are the
+ * limit). */
 #define GROUP_VECTORS 24
 struct group {
     const struct lstm_step *step;
@@ -56,8 +57,7 @@ ALWAYS_INLINE void step_in_groups(const tile_table table, const struct lstm_step
         for (int64_t rows; group.row < s->n_rows; group.row += rows) {
             const int64_t left_rows = s->n_rows - group.row;
             rows = left_rows < most_rows ? left_rows : most_rows;
-            if (left_rows == most_rows + 1)
-                rows = most_rows - 1; /* leave no single row, whose tiles do not use groups */
+            if (left_rows == most_rows + 1) rows = most_rows - 1; /* leave no single row, whose tiles are not grouped */
             if (s->h.offsets && s->n_rows > 4 * GROUP_VECTORS) prefetch_rows(s, &group, group.row + rows, done == 0);
             for_each_tile(table, &group, group.row, group.row + rows, group.panel, group.panel + group.panels,
                           s->descending, n_columns);

@@ -1,9 +1,9 @@
 /* The kernels of one instruction set and one dtype: compiled once for each pair (units.py), with -DLSTM_ISA=<name> and
- * the flags of that instruction set; empty on another machine. All is static but the table, so that nothing compiled for
- * a newer processor can be linked into the path of an older one. */
+ * the flags of that instruction set; empty on another machine. All is static but the table, so that nothing compiled
+ * for a newer processor can be linked into the path of an older one. */
 #include "../isas.h"
 #if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../plan.h"
 #include "../real.h"
 #include "activations.h"
@@ -18,7 +18,7 @@
 #include "tile.h"
 #include "vector.h"
 #if VECTOR_BYTES >= LSTM_LEAST_LANE_BYTES
-#include "lanes.h"
+#include "lanes_forward.h"
 #include "lanes_backward.h"
 #endif
 

@@ -1,15 +1,15 @@
-/* Lanes across models, backward (csrc/lanes.h): the operations of step_backward.h, product.h and outer.h. */
+/* Lanes across models, backward (csrc/lane_args.h): the operations of step_backward.h, product.h and outer.h. */
 #ifndef LSTM_KERNELS_LANES_BACKWARD_H
 #define LSTM_KERNELS_LANES_BACKWARD_H
 
 #include <string.h>
 
 #include "../compiler.h"
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../plan.h"
 #include "../real.h"
 #include "cell.h"
-#include "lanes.h"
+#include "lanes_forward.h"
 #include "vector.h"
 
 /* ---- products with the weights ----------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ NEVER_INLINE void lane_product_backward(int64_t n_rows, int64_t H, const real *d
 
 /* ---- weight gradients -------------------------------------------------------------------------------------------- */
 
-/* Rows that wait for their block to be complete: x and h_prev, and d_gates. */
+/* Rows buffered until their block is complete: x and h_prev, and d_gates. */
 struct lane_block {
     real *left;  /* (n, I + H) vectors */
     real *right; /* (H, LSTM_SUM_BLOCK, 4): the rows of a unit together, which L1 holds */
@@ -151,7 +151,7 @@ NEVER_INLINE void lane_norms(int64_t H, const real *d, double *norms, int64_t st
     }
 }
 
-/* The cells of a row: d_c of this step into that of the one before, and d_gates. */
+/* The cells of a row: replaces d_c by that of the previous step, and computes d_gates. */
 NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
                                       real *d_c, real *d_gates) {
     for (int64_t u = 0; u < H; u++) {
@@ -223,6 +223,7 @@ static void lanes_backward(const struct lstm_lanes *a) {
                 out_of_lanes(I, d_x + k * I * VL, lane_row(&a->d_x, t, b + k), a->d_x.model_stride);
         }
         if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
+        if (a->cancelled(a->worker, 4 * VL * B * G * (I + H))) return;
     }
     for (int64_t b = 0, n; b < B; b += n) {
         n = rows_at_once(B - b);

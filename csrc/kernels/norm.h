@@ -1,4 +1,4 @@
-/* Layer normalisation (Ba et al. 2016) of rows of gates or of units: n = (a - mean) / sqrt(variance + 1e-5).
+/* Layer normalization (Ba et al. 2016) of rows of gates or of units: n = (a - mean) / sqrt(variance + 1e-5).
  *
  * The sum over a row has the same bits for every vector length: unit k is added to the partial sum k % SUM_LANES, gate
  * by gate, and the partial sums are added pairwise at the end. Padding is excluded. */
@@ -66,7 +66,7 @@ ALWAYS_INLINE struct moments moments_of(const real *a, const int n_gates, int64_
     return (struct moments){mean, broadcast(1 / square_root(variance))};
 }
 
-ALWAYS_INLINE vec normalise(struct moments m, vec a) { return (a - m.mean) * m.scale; }
+ALWAYS_INLINE vec normalize(struct moments m, vec a) { return (a - m.mean) * m.scale; }
 
 /* The means of d_n and of d_n n over a row. */
 struct gradient_means {
@@ -78,7 +78,7 @@ ALWAYS_INLINE struct gradient_means gradient_means_of(struct partial_sums d_n, s
 }
 
 /* d_a from d_n. */
-ALWAYS_INLINE vec normalise_backward(struct moments m, struct gradient_means means, vec n, vec d_n) {
+ALWAYS_INLINE vec normalize_backward(struct moments m, struct gradient_means means, vec n, vec d_n) {
     return (d_n - means.d_n - n * means.d_n_n) * m.scale;
 }
 
@@ -94,7 +94,7 @@ static void norm(const struct lstm_norm *s) {
         real *y = s->y + r * s->y_stride;
         const struct moments moments = moments_of(a, LSTM_GATES, H);
         for (int64_t k = 0; k < gates_width(H); k += VL)
-            store(y + k, vfma(normalise(moments, load(a + k)), load(s->weight + k), load(start + k)));
+            store(y + k, vfma(normalize(moments, load(a + k)), load(s->weight + k), load(start + k)));
     }
 }
 
@@ -112,7 +112,7 @@ static void norm_backward(const struct lstm_norm_backward *s) {
                 if (unit >= H) break;
                 for (int gate = 0; gate < LSTM_GATES; gate++) {
                     const int64_t k = unit * LSTM_GATES + gate * VL;
-                    const vec d_n = load(d + k) * load(s->weight + k), n = normalise(moments, load(a + k));
+                    const vec d_n = load(d + k) * load(s->weight + k), n = normalize(moments, load(a + k));
                     sum_d_n.part[part] += without_padding(d_n, H - unit);
                     sum_d_n_n.part[part] += without_padding(d_n * n, H - unit);
                     store(terms + k, load(d + k) * n);
@@ -121,8 +121,8 @@ static void norm_backward(const struct lstm_norm_backward *s) {
         }
         const struct gradient_means means = gradient_means_of(sum_d_n, sum_d_n_n, (real)(H * LSTM_GATES));
         for (int64_t k = 0; k < gates_width(H); k += VL) {
-            const vec d_n = load(d + k) * load(s->weight + k), n = normalise(moments, load(a + k));
-            store(d_a + k, normalise_backward(moments, means, n, d_n));
+            const vec d_n = load(d + k) * load(s->weight + k), n = normalize(moments, load(a + k));
+            store(d_a + k, normalize_backward(moments, means, n, d_n));
         }
     }
 }

@@ -10,8 +10,8 @@
 #include "tiles.h"
 #include "vector.h"
 
-/* What is done with the sums of a tile, n vectors for each row, starting at a panel. (Through a pointer, so that products
- * that end in a cell share the tiles: with tiles of their own, the library was a fifth larger.) */
+/* What is done with the sums of a tile, n vectors for each row, starting at a panel. (Through a pointer, so that
+ * products that end in a cell share the tiles: with separate tiles, the library was a fifth larger.) */
 typedef void finish_tile(const void *context, int64_t row, int64_t panel, int rows, int n, const vec *sums);
 
 struct product_block {

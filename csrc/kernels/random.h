@@ -13,7 +13,7 @@
 #include "table.h"
 #include "vector.h"
 
-/* c1 and c3 in lanes 0 and 2, beside zeros. */
+/* c1 and c3 in lanes 0 and 2, zeros in the others. */
 ALWAYS_INLINE lanes_u32 move_odd(lanes_u32 x) {
     typedef uint64_t lanes_u64 VECTOR_OF(VECTOR_BYTES);
     return (lanes_u32)(LOW_HALF_FIRST ? (lanes_u64)x >> 32 : (lanes_u64)x << 32);

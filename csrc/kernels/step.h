@@ -66,10 +66,10 @@ ALWAYS_INLINE void update_units(const struct lstm_variant *v, const struct lstm_
         for (int p = 0; p < panels; p++, sums += LSTM_GATES) {
             const int64_t unit = (panel + p) * VL;
             const vec c = load(c_row + unit);
-            vec normalised_c = c;
+            vec normalized_c = c;
             if (v && v->layer_norm)
-                normalised_c = vfma(normalise(moments, c), load(v->norm_c + unit), load(v->norm_c_bias + unit));
-            const struct output output = cell_output(v, unit, sums[LSTM_GATE_O], c, normalised_c);
+                normalized_c = vfma(normalize(moments, c), load(v->norm_c + unit), load(v->norm_c_bias + unit));
+            const struct output output = cell_output(v, unit, sums[LSTM_GATE_O], c, normalized_c);
             if (s->keep_gates)
                 store(s->gates + (row + r) * s->gates_stride + unit * LSTM_GATES + LSTM_GATE_O * VL, output.o);
             store_lanes(s->h.data + row_offset(&s->h, row + r) + unit, output.h, s->hidden_size - unit);
@@ -164,7 +164,7 @@ static void lstm_step(const struct lstm_step *s) {
         step_in_groups(*step_tiles(s), s, update_sums);
 }
 
-/* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ------------------- */
+/* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ----------------- */
 
 NEVER_INLINE void update_rnn(const void *step, int64_t row, int64_t panel, int rows, int n, const vec *sums) {
     const struct lstm_step *s = step;

@@ -129,7 +129,7 @@ static void step_backward(const struct lstm_step_backward *s) {
 
 /* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------ */
 
-/* One row. Meanwhile, its terms of norm_c hold n, the normalised c, and those of norm_c_bias hold d_normed, the
+/* One row. Meanwhile, its terms of norm_c hold n, the normalized c, and those of norm_c_bias hold d_normed, the
  * gradient of the cell activation's argument. */
 static void norm_row_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b) {
     const int64_t H = s->hidden_size;
@@ -146,7 +146,7 @@ static void norm_row_backward(const struct lstm_variant *v, const struct lstm_st
         for (int part = 0; part < SUM_PARTS; part++) {
             const int64_t unit = first + part * VL;
             if (unit >= H) break;
-            const vec n = normalise(moments, load(n_row + unit)), weight = load(v->norm_c + unit);
+            const vec n = normalize(moments, load(n_row + unit)), weight = load(v->norm_c + unit);
             const vec tanh_c = cell_activation(v, vfma(n, weight, load(v->norm_c_bias + unit)));
             const vec o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL),
                       d_h = load_lanes(d_h_row + unit, H - unit);
@@ -162,7 +162,7 @@ static void norm_row_backward(const struct lstm_variant *v, const struct lstm_st
         const vec n = load(n_row + unit), weight = load(v->norm_c + unit), d_normed = load(d_normed_row + unit);
         const vec tanh_c = cell_activation(v, vfma(n, weight, load(v->norm_c_bias + unit)));
         const vec d_h = load_lanes(d_h_row + unit, H - unit), o = load(gates + unit * LSTM_GATES + LSTM_GATE_O * VL);
-        const vec d_c = load(d_c_row + unit) + normalise_backward(moments, means, n, d_normed * weight);
+        const vec d_c = load(d_c_row + unit) + normalize_backward(moments, means, n, d_normed * weight);
         const vec c_prev = load(c_prev_row + unit), c = recompute_c(v, gates + unit * LSTM_GATES, c_prev);
         if (s->unprojected) store_lanes(s->unprojected + b * H + unit, o * tanh_c, H - unit);
         store(n_row + unit, d_normed * n);

@@ -1,8 +1,8 @@
 /* The kernel table: the kernels of one instruction set and one dtype.
  *
  * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no global
- * state. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
- * kernels.c exports. */
+ * state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops reach kernels
+ * only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
 
@@ -98,7 +98,7 @@ struct lstm_step_backward {
     lstm_update_backward *update; /* for the kernels of formats/ */
 };
 
-/* Layer norm of rows of gates: y = start + n weight, where n is the normalised row. y may be a or start. */
+/* Layer norm of rows of gates: y = start + n weight, where n is the normalized row. y may be a or start. */
 struct lstm_norm {
     int64_t n_rows, hidden_size, a_stride, start_stride, y_stride;
     const real *a, *weight, *start;
@@ -161,7 +161,7 @@ struct lstm_random {
 /* Random words are generated in multiples of this number. */
 #define LSTM_RANDOM_BLOCK 64
 
-struct lstm_lanes; /* ../lanes.h */
+struct lstm_lanes; /* ../lane_args.h */
 
 struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */

@@ -1,6 +1,6 @@
 /* Backward with a team whose workers own whole layers, or whole directions. They take the recurrences side by side; the
  * weight gradients of a chunk follow, which all workers share as in any split. So d_gates of a chunk are kept once for
- * each layer or direction. The bits are those of one thread: chunks are the same, and so is each sum. */
+ * each layer or direction. The bits equal those of one thread: chunks are the same, and so is each sum. */
 #ifndef LSTM_BACKWARD_SPLITS_H
 #define LSTM_BACKWARD_SPLITS_H
 
@@ -40,9 +40,9 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
 
 /* ---- LSTM_SPLIT_LAYERS ------------------------------------------------------------------------------------------- */
 
-/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at those after them,
- * and waits for it alone. Layers share two buffers for d_x: where a layer writes, the one above has read what the one
- * above that wrote. False: interrupted. */
+/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at those after
+ * them, and waits for it alone. Layers share two buffers for d_x: where a layer writes, the one above has read what the
+ * one above that wrote. False: interrupted. */
 static bool backward_wavefront(const struct backward_run *run, struct lstm_worker *worker, int64_t begin, int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t L = call->model.num_layers, steps = lstm_wavefront_steps(call, true);

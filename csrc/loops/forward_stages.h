@@ -99,7 +99,7 @@ static void zoneout_rows(const struct forward_run *run, const struct forward_pas
     }
 }
 
-/* fused: the step as a plain cell would take it. (Not inlined, which would slow down the loop of plain cells.) */
+/* fused: the step as for a plain cell. (Not inlined, which would slow down the loop of plain cells.) */
 NEVER_INLINE bool run_stages(const struct forward_run *run, const struct forward_pass *p,
                              const struct block_limits *most, const struct lstm_step *fused, int64_t step,
                              int64_t gates_from) {

@@ -34,7 +34,7 @@ static bool is_worth_hoisting(const struct forward_run *run, const struct forwar
     const struct lstm_model *model = &run->args->call.model;
     if (p->looks_up) return true;       /* no product at all */
     if (!run->d.has_c) return true;     /* the step of a plain RNN multiplies h only */
-    if (model->layer_norm) return true; /* each product is normalised separately */
+    if (model->layer_norm) return true; /* each product is normalized separately */
     if (lstm_has_groups(model->format)) return !is_fused_in_blocks(run, p);
     const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
                                  * lstm_format_bytes(model->format, run->d.element_bytes);
@@ -43,8 +43,8 @@ static bool is_worth_hoisting(const struct forward_run *run, const struct forwar
            && (p->row_end - p->row_begin < kernels_of(&run->args->call)->tile_rows || weight_bytes > 384 << 10);
 }
 
-/* Normalises the input products `to` of steps [begin, end) into the gates. */
-static void normalise_inputs(const struct forward_run *run, const struct forward_pass *p,
+/* Normalizes the input products `to` of steps [begin, end) into the gates. */
+static void normalize_inputs(const struct forward_run *run, const struct forward_pass *p,
                              const struct directed_sequence *to, int64_t begin, int64_t end, int64_t gates_from) {
     const struct lstm_call *call = &run->args->call;
     for (int64_t step = begin; step < end; step++) {
@@ -98,7 +98,7 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
         }
         if (!run_product(p->worker, call, &run->d, product)) return false;
     }
-    if (call->model.layer_norm) normalise_inputs(run, p, to, begin, end, gates_from);
+    if (call->model.layer_norm) normalize_inputs(run, p, to, begin, end, gates_from);
     return true;
 }
 

@@ -3,7 +3,7 @@
 #include "loops.h"
 
 #include "../kernels/table.h"
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../lstm_fast.h"
 #include "../real.h"
 #include "../threads.h"

@@ -2,7 +2,7 @@
 #ifndef LSTM_LOOPS_H
 #define LSTM_LOOPS_H
 
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../lstm_fast.h"
 
 void lstm_pack_f32(const struct lstm_model *, const struct lstm_isa *, bool, const struct lstm_weights *, void *);

@@ -73,7 +73,7 @@ cdef inline int contiguous(c_bool writable) noexcept:
     return PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE if writable else PyBUF_C_CONTIGUOUS
 
 
-cdef int refuse(str name, object array, char code, c_bool writable, str shape) except -1:
+cdef int reject(str name, object array, char code, c_bool writable, str shape) except -1:
     raise ValueError(
         f"{name} must be an aligned{' writeable' if writable else ''} array of shape {shape} and dtype {DTYPES[code]}, "
         f"got {getattr(array, 'shape', type(array).__name__)} {getattr(array, 'dtype', '')}".rstrip())
@@ -93,7 +93,7 @@ cdef void *exact(str name, object array, char code, c_bool writable, int ndim, i
     for k in range(ndim if fits else 0):
         fits = fits and a.shape[k] == n[k]
     if not fits:
-        refuse(name, array, code, writable, str((n_0, n_1, n_2)[:ndim]))
+        reject(name, array, code, writable, str((n_0, n_1, n_2)[:ndim]))
     return a.data if n_0 and n_1 and n_2 else NULL
 
 
@@ -102,7 +102,7 @@ cdef void *numbers(str name, object array, char code, c_bool writable, int64_t *
     cdef Memory a
     cdef int k
     if not read_buffer(array, code, contiguous(writable), &a):
-        refuse(name, array, code, writable, "(any), C-contiguous,")
+        reject(name, array, code, writable, "(any), C-contiguous,")
     n[0] = 1
     for k in range(a.ndim):
         n[0] *= a.shape[k]
@@ -119,7 +119,7 @@ cdef lstm_sequence sequence(str name, object array, char code, c_bool writable, 
         return s
     if not (read_buffer(array, code, PyBUF_WRITABLE if writable else 0, &a) and a.ndim == 3 and a.shape[0] == n_0
             and a.shape[1] == n_1 and a.shape[2] == n_2 and (n_2 <= 1 or a.stride[2] == 1)):
-        refuse(name, array, code, writable, f"{n_0, n_1, n_2}, its last axis contiguous,")
+        reject(name, array, code, writable, f"{n_0, n_1, n_2}, its last axis contiguous,")
     s.data, s.step_stride, s.row_stride = a.data, a.stride[0], a.stride[1]
     return s
 
@@ -132,9 +132,9 @@ cdef void *read_rows(str name, array, char code, c_bool writable, int64_t n_stat
     if array is None:
         return NULL
     if not read_buffer(array, code, contiguous(writable), &a):
-        refuse(name, array, code, writable, str((n_states, B, n)))
+        reject(name, array, code, writable, str((n_states, B, n)))
     for k in range(a.ndim - 1):
         n_rows *= a.shape[k]
     if a.ndim < 1 or n_rows != n_states * B or a.shape[a.ndim - 1] != n:
-        refuse(name, array, code, writable, str((n_states, B, n)))
+        reject(name, array, code, writable, str((n_states, B, n)))
     return a.data if n_rows else NULL

@@ -11,7 +11,7 @@ cdef void *stacked(str name, object array, char code, c_bool writable, int64_t n
         return NULL
     if not (read_buffer(array, code, contiguous(writable), &a) and a.ndim == 4 and a.shape[0] == n_0
             and a.shape[1] == n_1 and a.shape[2] == n_2 and a.shape[3] == n_3):
-        refuse(name, array, code, writable, str((n_0, n_1, n_2, n_3)))
+        reject(name, array, code, writable, str((n_0, n_1, n_2, n_3)))
     return a.data if n_0 and n_1 and n_2 and n_3 else NULL
 
 
@@ -25,7 +25,7 @@ cdef lstm_sequence sequences(str name, object array, char code, c_bool writable,
         return s
     if not (read_buffer(array, code, PyBUF_WRITABLE if writable else 0, &a) and a.ndim == 4 and a.shape[0] == n_0
             and a.shape[1] == n_1 and a.shape[2] == n_2 and a.shape[3] == n_3 and (n_3 <= 1 or a.stride[3] == 1)):
-        refuse(name, array, code, writable, f"{n_0, n_1, n_2, n_3}, its last axis contiguous,")
+        reject(name, array, code, writable, f"{n_0, n_1, n_2, n_3}, its last axis contiguous,")
     s.data, model_stride[0], s.step_stride, s.row_stride = a.data, a.stride[0], a.stride[1], a.stride[2]
     return s
 
@@ -36,7 +36,7 @@ cdef char *rows_of(str name, object array, char code, c_bool writable, int64_t n
     cdef Memory a
     if not (read_buffer(array, code, PyBUF_WRITABLE if writable else 0, &a) and a.ndim == 2 and a.shape[0] == n_rows
             and a.shape[1] == n and (n <= 1 or a.stride[1] == 1) and (n_rows <= 1 or a.stride[0] >= n)):
-        refuse(name, array, code, writable, f"{n_rows, n}, its rows contiguous,")
+        reject(name, array, code, writable, f"{n_rows, n}, its rows contiguous,")
     stride[0] = a.stride[0]
     return <char *>a.data
 
@@ -75,7 +75,7 @@ cdef class FleetWeights:
         if pattern.in_flat == NULL:
             raise ValueError("pattern must have a flat array")
         if not read_buffer(flat, pattern.code, 0, &a) or a.ndim != 2:
-            refuse("flat", flat, pattern.code, False, f"(K, {pattern.n_flat})")
+            reject("flat", flat, pattern.code, False, f"(K, {pattern.n_flat})")
         self.n_models = a.shape[0]
         begin = rows_of("flat", flat, pattern.code, False, self.n_models, pattern.n_flat, &self.stride)
         self.weights = <lstm_weights *>allocate(pattern.n_entries * sizeof(lstm_weights))
@@ -99,7 +99,7 @@ cdef class FleetWeights:
         cdef int64_t K = self.n_models, I = numbers_of_x(&w.model)
         cdef char code = c'l' if w.model.index_input else w.code
         if x is None or not read_buffer(x, code, 0, &a) or a.ndim != 4:
-            refuse("x", x, code, False, f"({K}, T, B, {I})")
+            reject("x", x, code, False, f"({K}, T, B, {I})")
         if w.model.index_input:
             x = own(x)
         w.begin(c, a.shape[1], a.shape[2], run, num_threads)

@@ -5,7 +5,7 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     cdef lstm_linear_args a
     cdef lstm_fleet f
     cdef Memory of_weight, of_x, m
-    cdef int64_t K, n, I, O, workspace_bytes = 0, stride = 0
+    cdef int64_t K, n, I, O, workspace_bytes = 0, stride = 0, weight_stride
     cdef lstm_status status
     cdef char code = dtype_code(x.dtype)
     cdef Block workspace = None
@@ -23,6 +23,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     memset(&a, 0, sizeof(a))
     a.call.isa, a.call.n_threads, a.call.split = current_isa, num_threads, current_split
     a.call.model.dtype = LSTM_F32 if code == c'f' else LSTM_F64
+    if <double>K * n * I * O > INTERRUPTIBLE_WORK and is_main_thread():
+        a.call.interrupted = check_signals
     a.n, a.n_inputs, a.n_outputs, a.x = n, I, O, of_x.data
     memset(&f, 0, sizeof(f))
     f.n_models = K
@@ -33,7 +35,8 @@ cdef int run_fleet_linear(weight, bias, x, y, d_y, d_x, d_weight, d_bias, int nu
     if d_weight is not None:
         a.d_weight = part_of_rows("d_weight", d_weight, code, True, K, O, I, &f.gradients_stride)
         a.d_bias = part_of_rows("d_bias", d_bias, code, True, K, 1, O, &stride)
-    if K > 1 and (bias is not None or d_weight is not None) and stride != (f.gradients_stride if d_weight is not None else f.weights_stride):
+    weight_stride = f.weights_stride if d_weight is None else f.gradients_stride
+    if K > 1 and (bias is not None or d_weight is not None) and stride != weight_stride:
         raise ValueError("weight and bias must be parts of the same rows")
     a.y, a.d_y = exact("y", y, code, True, 3, K, n, O), exact("d_y", d_y, code, False, 3, K, n, O)
     a.d_x = exact("d_x", d_x, code, True, 3, K, n, I)
@@ -57,11 +60,11 @@ cdef void *part_of_rows(str name, array, char code, c_bool writable, int64_t K, 
     cdef Memory a
     cdef int last
     if not read_buffer(array, code, PyBUF_WRITABLE if writable else 0, &a) or a.ndim < 2 or a.ndim > 3:
-        refuse(name, array, code, writable, str((K, n, m)))
+        reject(name, array, code, writable, str((K, n, m)))
     last = a.ndim - 1
     if (a.shape[0] != K or a.shape[last] != m or (a.ndim == 3 and a.shape[1] != n) or (a.ndim == 2 and n != 1)
             or (m > 1 and a.stride[last] != 1) or (a.ndim == 3 and n > 1 and a.stride[1] != m)):
-        refuse(name, array, code, writable, str((K, n, m)))
+        reject(name, array, code, writable, str((K, n, m)))
     stride[0] = a.stride[0]
     return a.data
 
@@ -81,7 +84,7 @@ def fleet_linear_backward(weight, x, d_y, d_weight, d_bias, int num_threads):
 
 
 def optimize_rows(rule, parameters, gradients, first, second, step, lr, scale):
-    """optimize() for each row of contiguous arrays (K, P), with step (int64), lr and scale (float64) of its own, (K,)
+    """optimize() for each row of contiguous arrays (K, P), with its own step (int64), lr and scale (float64), (K,)
     each."""
     cdef lstm_optimizer o
     cdef Memory a
@@ -95,7 +98,7 @@ def optimize_rows(rule, parameters, gradients, first, second, step, lr, scale):
     cdef const double *rates
     cdef const double *scales
     if not read_buffer(parameters, code, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE, &a) or a.ndim != 2:
-        refuse("parameters", parameters, code, True, "(K, P)")
+        reject("parameters", parameters, code, True, "(K, P)")
     K, P, p = a.shape[0], a.shape[1], <char *>a.data
     g = <const char *>exact("gradients", gradients, code, False, 2, K, P)
     m_1, m_2 = <char *>exact("first", first, code, True, 2, K, P), <char *>exact("second", second, code, True, 2, K, P)
@@ -123,7 +126,7 @@ def norms(values):
     cdef int64_t k, n_bytes
     cdef double[::1] to
     if not read_buffer(values, code, PyBUF_C_CONTIGUOUS, &a) or a.ndim != 2:
-        refuse("values", values, code, False, "(K, P)")
+        reject("values", values, code, False, "(K, P)")
     result = numpy.empty(a.shape[0])
     to, n_bytes = result, a.shape[1] * number_bytes(code)
     with nogil:

@@ -152,7 +152,7 @@ cdef run_fast(Weights weights, FastCall *s, threads):
     if s.args.h_n == NULL:
         h_n = empty(state_shape(weights, s, h_size_of(&weights.model)), dtype)
         s.args.h_n = new_memory(h_n, weights.code)
-        if weights.model.cell == LSTM_CELL_LSTM:
+        if has_cell_state(&weights.model):
             c_n = empty(state_shape(weights, s, weights.model.hidden_size), dtype)
             s.args.c_n = new_memory(c_n, weights.code)
     compute_fast(weights, s, threads)
@@ -173,7 +173,7 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     cdef FastCall s
     cdef Memory at
     cdef Form form
-    cdef c_bool has_c = weights.model.cell == LSTM_CELL_LSTM
+    cdef c_bool has_c = has_cell_state(&weights.model)
     h_0, c_0 = state, None
     if has_c and state is not None:
         if type(state) is not tuple or len(<tuple>state) != 2:

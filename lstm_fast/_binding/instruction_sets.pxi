@@ -58,16 +58,18 @@ def use_isa(name=None):
     while (<bytes>lstm_isas[k].name).decode() != name:
         k += 1
     current_isa = &lstm_isas[k]
-    narrower_isa = NULL if is_chosen else lstm_narrower_isa(current_isa)
+    narrower_isa = NULL
+    if not is_chosen:
+        narrower_isa = lstm_narrower_isa(current_isa)
     return name
 
 
 cdef const lstm_isa *isa_of(const lstm_model *m) noexcept:
     """The instruction set of new weights."""
     cdef int64_t row_bytes = m.hidden_size * (4 if m.dtype == LSTM_F32 else 8)
-    if narrower_isa != NULL and m.format in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16) and row_bytes <= narrower_isa.vector_bytes:
-        return narrower_isa
-    return current_isa
+    if narrower_isa == NULL or m.format not in (LSTM_FORMAT_REAL, LSTM_FORMAT_FLOAT16):
+        return current_isa
+    return narrower_isa if row_bytes <= narrower_isa.vector_bytes else current_isa
 
 
 def isa():

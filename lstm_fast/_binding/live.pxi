@@ -65,7 +65,7 @@ cdef class Live:
         if self.c is not None:
             a.c_0, a.c_n = old + self.h_bytes, new + self.h_bytes
 
-    cdef int refuse_out(self, out, int ndim) except -1:
+    cdef int reject_out(self, out, int ndim) except -1:
         shape = self.one_shape if ndim == 1 else self.batch_shape
         got = f"{getattr(out, 'shape', None)}, {getattr(out, 'dtype', type(out).__name__)}"
         raise ValueError(f"out must be a contiguous writeable array of shape {shape} and dtype {self.dtype}, no part "
@@ -122,7 +122,7 @@ cdef c_bool same_sizes(const lstm_model *a, const lstm_model *b) noexcept:
     return (a.input_size == b.input_size and a.index_input == b.index_input and a.hidden_size == b.hidden_size
             and a.proj_size == b.proj_size
             and a.num_layers == b.num_layers and a.dtype == b.dtype
-            and (a.cell == LSTM_CELL_LSTM) == (b.cell == LSTM_CELL_LSTM))
+            and has_cell_state(a) == has_cell_state(b))
 
 
 cdef inline c_bool overlap(const void *a, int64_t a_bytes, const void *b, int64_t b_bytes) noexcept nogil:

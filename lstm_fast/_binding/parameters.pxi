@@ -39,6 +39,11 @@ cdef inline int64_t h_size_of(const lstm_model *m) noexcept:
     return m.proj_size if m.proj_size else m.hidden_size
 
 
+cdef inline c_bool has_cell_state(const lstm_model *m) noexcept:
+    """Whether the state is (h, c), as in an LSTM, or only h."""
+    return m.cell == LSTM_CELL_LSTM
+
+
 cdef int check_model(lstm_model *m, tuple arrays) except -1:
     """Raises unless the core supports this model; sets initial_state from the arrays. (The core itself rejects sizes
     that are too large.)"""
@@ -54,7 +59,7 @@ cdef int check_model(lstm_model *m, tuple arrays) except -1:
         raise ValueError(f"input_bits must be 0, or 8 or 16 with the format int8, got {m.input_bits}")
     has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
                    or m.activation.kind or m.recurrent_activation.kind or m.cell_activation.kind)
-    if m.cell != LSTM_CELL_LSTM and (has_options or m.format != LSTM_FORMAT_REAL):
+    if not has_cell_state(m) and (has_options or m.format != LSTM_FORMAT_REAL):
         raise ValueError("a plain RNN has none of the options of an LSTM, and no format but its dtype's")
     if m.format != LSTM_FORMAT_REAL and m.dtype != LSTM_F32:
         raise ValueError("format must be None unless the dtype is float32")
@@ -86,7 +91,7 @@ cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c
 cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_bool are_gradients=False) except -1:
     """Fills in the addresses of the arrays of every layer and direction; gradients must be writeable."""
     cdef lstm_weights *w = weights
-    cdef c_bool is_lstm = m.cell == LSTM_CELL_LSTM, g = are_gradients
+    cdef c_bool is_lstm = has_cell_state(m), g = are_gradients
     cdef int64_t n = m.num_layers * m.num_directions, k = 0
     cdef c_bool is_int8 = m.format == LSTM_FORMAT_INT8, has_scale_ih = is_int8 and m.input_bits != 0
     cdef int64_t H = m.hidden_size, R = h_size_of(m), G = H * (LSTM_GATES if is_lstm else 1), I = m.input_size

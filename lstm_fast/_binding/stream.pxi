@@ -1,5 +1,5 @@
-# The fast path of streaming.py: a step of live sequences takes about a microsecond from Python. It checks its arguments,
-# enters two pointers into the call of Live and calls the core.
+# The fast path of streaming.py: a step of live sequences takes about a microsecond from Python. It checks its
+# arguments, sets two pointers in the call of Live and calls the core.
 
 cdef class Stepper:
     """The state of B live sequences and its updates. The base of streaming.Stream.
@@ -173,7 +173,7 @@ cdef class Stepper:
                 out = live.empty(live.one_shape if at.ndim == 1 else live.batch_shape, live.dtype)
             if (not live.reads(out, live.h_size, PyBUF_WRITABLE, &to) or to.ndim != at.ndim
                     or overlap(to.data, live.output_bytes, live.state.address, live.state.n)):
-                live.refuse_out(out, at.ndim)
+                live.reject_out(out, at.ndim)
             if live.symbols is None and (overlap(at.data, live.x_bytes, to.data, live.output_bytes)
                                          or overlap(at.data, live.x_bytes, live.state.address, live.state.n)):
                 x = numpy.array(x)

@@ -62,7 +62,7 @@ cdef const double *matrix_of(str name, object values, int64_t *n, int64_t *m) ex
     """The memory and the shape of a contiguous float64 array (n, m)."""
     cdef Memory a
     if not read_buffer(values, c'd', PyBUF_C_CONTIGUOUS, &a) or a.ndim != 2:
-        refuse(name, values, c'd', False, "(n, m)")
+        reject(name, values, c'd', False, "(n, m)")
     n[0], m[0] = a.shape[0], a.shape[1]
     return <const double *>a.data if n[0] and m[0] else NULL
 

@@ -133,7 +133,7 @@ cdef class Weights:
         c.recompute_gates, c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed = False, 0, 0, 0, 0, 0
         if run is not None:
             c.dropout, c.recurrent_dropout, c.zoneout_h, c.zoneout_c, c.seed, c.recompute_gates = run
-            if c.zoneout_c != 0 and self.model.cell != LSTM_CELL_LSTM:
+            if c.zoneout_c != 0 and not has_cell_state(&self.model):
                 raise ValueError("a plain RNN has no c: zoneout_c must be 0")
         return 0
 
@@ -145,7 +145,7 @@ cdef class Weights:
         cdef int64_t T, B, n = numbers_of_x(&self.model)
         cdef char code = c'l' if self.model.index_input else self.code
         if x is None or not read_buffer(x, code, 0, &a) or a.ndim != 3:
-            refuse("x", x, code, False, f"(T, B, {n})")
+            reject("x", x, code, False, f"(T, B, {n})")
         if self.model.index_input:
             x = own(x)
         T, B = a.shape[0], a.shape[1]
@@ -201,7 +201,7 @@ cdef class Weights:
 
     @property
     def has_c(self):
-        return self.model.cell == LSTM_CELL_LSTM
+        return has_cell_state(&self.model)
 
     def tape_bytes(self, T, B, run=None):
         """The size of the tape of T steps of B sequences, a Block."""
@@ -221,7 +221,7 @@ cdef class Weights:
         """
         cdef lstm_forward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
-        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        cdef c_bool has_c = has_cell_state(&self.model)
         T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
         if output is None or h_n is None or (has_c and c_n is None):
             raise ValueError("output and the last states must be arrays, got None")
@@ -241,7 +241,7 @@ cdef class Weights:
         cdef lstm_backward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), n = 0, T, B
         cdef lstm_status status
-        cdef c_bool has_c = self.model.cell == LSTM_CELL_LSTM
+        cdef c_bool has_c = has_cell_state(&self.model)
         cdef Block packed, workspace = None
         if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise TypeError("weights in a format are for inference: there is no backward")
@@ -285,6 +285,6 @@ cdef class Weights:
         self.check_tape(&call, tape)
         if not (0 <= layer < self.model.num_layers and 0 <= direction < self.model.num_directions):
             raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
-        if self.model.cell != LSTM_CELL_LSTM or call.recompute_gates:
+        if not has_cell_state(&self.model) or call.recompute_gates:
             raise ValueError("this tape has no gates")
         return activations_of_tape(&call, tape, self.dtype, layer, direction)

@@ -1,4 +1,4 @@
-"""Forecasts of many series, each by a network of its own, partition by partition."""
+"""Forecasts of many series, each with its own network, partition by partition."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def forecast(data: Any, forecaster: LSTMForecaster, *, horizon: int | None = Non
     forecasts = SeriesForecasts(forecaster, horizon, num_threads)
     if not isinstance(data, dd.DataFrame):
         raise TypeError(f"data must be a Dask DataFrame, got {type(data).__name__}")
-    if set(data.columns) != {ID, TIME, TARGET}:  # ds: bringing series together does not keep the order of rows
+    if set(data.columns) != {ID, TIME, TARGET}:  # ds: grouping rows by series does not preserve their order
         raise ValueError(f"data must have the columns unique_id, ds and y, got {list(data.columns)!r:.300}")
     empty = forecasts._empty(meta_nonempty(data._meta))
     return data.shuffle(on=ID).map_partitions(forecasts._of_partition, empty, meta=empty)

@@ -1,4 +1,4 @@
-"""The unit that learns in the page: the tour's task, and the random weights from which the tour starts."""
+"""Data for training in the page: the tour's task and its initial weights."""
 
 from __future__ import annotations
 

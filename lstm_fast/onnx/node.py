@@ -189,7 +189,7 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
 
 
 def _number(value: float) -> float:
-    """The shortest number with this float32 value: attributes are stored as float32, so 0.2 would not come back."""
+    """The shortest number with this float32 value: attributes are float32, in which 0.2 is 0.200000003."""
     return float(str(np.float32(value)))
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 14, 8
 
-# Options that nodes and metadata hold, and those that have had their effect. All others must have their defaults: an
-# option that is missing here cannot be saved wrongly.
+# Options stored in nodes or metadata, and those that only affect initialization. All others must have their defaults:
+# an option that is missing here cannot be saved wrongly.
 SAVED = {
     *("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "dtype", "seed", "forget_bias"),
     *("peepholes", "coupled_gates", "gate_clip", "activation", "recurrent_activation", "cell_activation"),

@@ -1,7 +1,8 @@
 """Base of the estimators: building the network from their settings, training, low-precision copies."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -37,7 +38,7 @@ class Estimator(BaseEstimator):
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
 
-    model_: Any  # a SequenceModel, of a quantized copy a QuantizedModel, with a model for each series a FleetModel
+    model_: Any  # SequenceModel; QuantizedModel in a quantized copy; FleetModel with one model per series
     history_: Any  # a History, or a FleetHistory
     n_features_in_: int
 
@@ -88,6 +89,21 @@ class Estimator(BaseEstimator):
         other.model_ = self.model_.quantized(format, inputs=inputs)
         other._progress = None
         return other
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Restore the attributes if the block raises an exception.
+
+        What fit has read before it failed (scalings, classes, columns) would not belong to the network of the previous
+        fit, and predictions would be wrong. Ctrl-C keeps the new network, trained so far, and what belongs to it.
+        """
+        before = dict(vars(self))
+        try:
+            yield
+        except Exception:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

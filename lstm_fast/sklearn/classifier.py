@@ -170,10 +170,11 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         ValueError
             If X, y or a setting is not valid; the message names it.
         """
-        is_new = not (self.warm_start and hasattr(self, "model_"))
-        data = self._prepare(X, y, sample_weight, is_new, None if is_new else self.classes_)
-        self._train(self.model_, **data)
-        self.n_iter_ = len(self.history_)
+        with self._unchanged_on_error():
+            is_new = not (self.warm_start and hasattr(self, "model_"))
+            data = self._prepare(X, y, sample_weight, is_new, None if is_new else self.classes_)
+            self._train(self.model_, **data)
+            self.n_iter_ = len(self.history_)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -198,14 +199,15 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         LSTMClassifier
             The estimator itself.
         """
-        is_new = not hasattr(self, "model_")
-        if classes is not None:
-            classes = np.unique(classes)
-            if not is_new and not np.array_equal(classes, self.classes_):
-                raise ValueError(f"classes must be {self.classes_} as before, got {classes}")
-        data = self._prepare(X, y, sample_weight, is_new, classes if is_new else self.classes_)
-        self._train_one_epoch(self.model_, **data)
-        self.n_iter_ = len(self.history_)
+        with self._unchanged_on_error():
+            is_new = not hasattr(self, "model_")
+            if classes is not None:
+                classes = np.unique(classes)
+                if not is_new and not np.array_equal(classes, self.classes_):
+                    raise ValueError(f"classes must be {self.classes_} as before, got {classes}")
+            data = self._prepare(X, y, sample_weight, is_new, classes if is_new else self.classes_)
+            self._train_one_epoch(self.model_, **data)
+            self.n_iter_ = len(self.history_)
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, is_new: bool, classes: np.ndarray | None) -> dict[str, Any]:

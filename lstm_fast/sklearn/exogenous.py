@@ -59,7 +59,7 @@ def sorted_rows(table: Table) -> tuple[np.ndarray | None, tuple[str, Stamps] | N
 
 
 def require_order_of_rows(table: Table, labels: Stamps) -> None:
-    """Refuse an unsorted index of numbers: they may number rows or time steps, so the order is ambiguous."""
+    """Raise for an unsorted index of numbers: they may number rows or time steps, so the order is ambiguous."""
     if not is_ascending(labels):
         raise ValueError(
             f"the index of {table.name} must ascend, got {', '.join(map(str, labels[:4].tolist()))}, ...: call "

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils import check_scalar
 
+from .._arguments import positive_integer
 from ..train.losses import LossSpec
 from . import rolling_origin
 from .series import read, warn_of_missing
@@ -176,7 +176,7 @@ class LSTMForecaster(SeriesEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False  # a series is no table of samples
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False  # a series is not a table of samples
         tags.non_deterministic = self.random_state is None
         return tags
 
@@ -205,10 +205,11 @@ class LSTMForecaster(SeriesEstimator):
         UserWarning
             If values are missing in y; the message counts them.
         """
-        series, form = read(self, y, X, reset=True)
-        self._check(series)
-        warn_of_missing(series, stacklevel=3)
-        self._fit_series(series, form)
+        with self._unchanged_on_error():
+            series, form = read(self, y, X, reset=True)
+            self._check(series)
+            warn_of_missing(series, stacklevel=3)
+            self._fit_series(series, form)
         return self
 
     def cross_validate(
@@ -247,8 +248,8 @@ class LSTMForecaster(SeriesEstimator):
         >>> result["steps_seen"], result["mae"].shape
         (array([78, 81, 84, 87]), (4,))
         """
-        check_scalar(folds, "folds", int | np.integer, min_val=1)
+        positive_integer("folds", folds)
         if step is None:
             step = self.horizon
-        check_scalar(step, "step", int | np.integer, min_val=1)
+        positive_integer("step", step)
         return rolling_origin.cross_validate(self, y, X, folds=folds, step=step, refit=refit)

@@ -48,7 +48,7 @@ class Table:
     index: Any | None  # pandas' index of dates or numbers, if there is no column ds
     is_series: bool = False
     series_name: Hashable = None
-    has_row_labels: bool = False  # the index numbers the rows of several series: an order, but no time
+    has_row_labels: bool = False  # the index numbers the rows of several series: it orders them but is not a time
 
     @classmethod
     def read(cls, name: str, value: Any) -> "Table | None":
@@ -116,10 +116,11 @@ class Table:
 
     def values(self, columns: list[Hashable]) -> np.ndarray:
         """Convert columns to float64 (rows, columns), missing values to NaN."""
-        return numbers_of(self.name, self.frame, columns)
+        hint = "; dates are the column ds, names of series unique_id" if self.name != "X" else ""
+        return numbers_of(self.name, self.frame, columns, hint)
 
 
-def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
+def numbers_of(name: str, frame: Any, columns: list[Hashable], hint: str = "") -> np.ndarray:
     """Convert columns of a narwhals frame to float64 (rows, columns), missing values to NaN."""
     import narwhals.stable.v2 as nw
 
@@ -128,7 +129,7 @@ def numbers_of(name: str, frame: Any, columns: list[Hashable]) -> np.ndarray:
         series = frame[:, frame.columns.index(column)]  # not by name, which may be a number
         if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
             what = name if column == name else f"{column} of {name}"  # a series is a frame with one column of its name
-            raise ValueError(f"{what} must be numbers, got {series.dtype}")
+            raise ValueError(f"{what} must be numbers, got {series.dtype}{hint}")
         values[:, k] = series.cast(nw.Float64).to_numpy()
     return values
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def fit(estimator: SeriesEstimator, series: list[Series]) -> None:
-    """Set model_ and history_; each series has the windows, seeds and validation of a forecaster of its own."""
+    """Set model_ and history_; each series has the windows, seeds and validation of a separate forecaster."""
     models, configs, data, validations = [], [], [], []
     estimator._windowings = [estimator._make_windowing([one]) for one in series]
     estimator._windowing = estimator._windowings[0]

@@ -178,10 +178,11 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         ValueError
             If X, y or a setting is not valid; the message names it.
         """
-        is_new = not (self.warm_start and hasattr(self, "model_"))
-        data = self._prepare(X, y, sample_weight, is_new)
-        self._train(self.model_, **data)
-        self.n_iter_ = len(self.history_)
+        with self._unchanged_on_error():
+            is_new = not (self.warm_start and hasattr(self, "model_"))
+            data = self._prepare(X, y, sample_weight, is_new)
+            self._train(self.model_, **data)
+            self.n_iter_ = len(self.history_)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -204,9 +205,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         LSTMRegressor
             The estimator itself.
         """
-        data = self._prepare(X, y, sample_weight, not hasattr(self, "model_"))
-        self._train_one_epoch(self.model_, **data)
-        self.n_iter_ = len(self.history_)
+        with self._unchanged_on_error():
+            data = self._prepare(X, y, sample_weight, not hasattr(self, "model_"))
+            self._train_one_epoch(self.model_, **data)
+            self.n_iter_ = len(self.history_)
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, is_new: bool) -> dict[str, Any]:

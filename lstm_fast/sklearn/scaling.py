@@ -1,5 +1,6 @@
 """Standardisation of columns."""
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -21,11 +22,12 @@ class Scaling:
         if known.all():
             share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / total(weights)
             mean = column_sums(share[:, None] * rows)
-            return cls(mean, np.sqrt(column_sums(share[:, None] * (rows - mean) ** 2)))
+            return cls(mean, _root_mean_square(rows - mean, lambda squares: column_sums(share[:, None] * squares)))
         shares = known * (1.0 if weights is None else weights[:, None])
         shares = shares / np.maximum(column_sums(shares), np.finfo(np.float64).tiny)
         mean = column_sums(shares * np.where(known, rows, 0))
-        return cls(mean, np.sqrt(column_sums(shares * np.where(known, rows - mean, 0) ** 2)))
+        differences = np.where(known, rows - mean, 0)
+        return cls(mean, _root_mean_square(differences, lambda squares: column_sums(shares * squares)))
 
     @classmethod
     def of_windows(cls, windows: np.ndarray) -> Self:
@@ -39,7 +41,7 @@ class Scaling:
             return means
 
         mean = mean_of(np.where(known, windows, 0))
-        return cls(mean, np.sqrt(mean_of(np.where(known, windows - mean, 0) ** 2)))
+        return cls(mean, _root_mean_square(np.where(known, windows - mean, 0), mean_of, axis=1))
 
     @classmethod
     def none(cls, n: int) -> Self:
@@ -55,3 +57,18 @@ class Scaling:
         """Values in their own units."""
         in_own_units: np.ndarray = values * self.deviation + self.mean
         return in_own_units
+
+
+def _root_mean_square(
+    values: np.ndarray, mean_of: Callable[[np.ndarray], np.ndarray], axis: int | None = None
+) -> np.ndarray:
+    """Root of mean_of(squares), the mean over axis, kept if given, or over rows.
+
+    Values whose squares would overflow or underflow are divided by a power of two first, which rounds nothing.
+    """
+    largest = np.abs(values).max(axis=axis or 0, keepdims=axis is not None, initial=0)
+    is_extreme = (largest > 0) & ((largest < 1e-140) | (largest > 1e140))
+    if not is_extreme.any():
+        return np.sqrt(mean_of(values**2))
+    exponents = np.where(is_extreme, np.frexp(largest)[1], 0)
+    return np.ldexp(np.sqrt(mean_of(np.ldexp(values, -exponents) ** 2)), exponents)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from .._arguments import refuse_masked
+from .._arguments import reject_masked
 from .base import Estimator
 from .frames import wrap
 from .scaling import Scaling
@@ -41,8 +41,8 @@ class SequenceEstimator(Estimator):
                 f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
                 f"for each sequence. {ALTERNATIVES}"
             )
-        refuse_masked("y", y)
-        refuse_masked("sample_weight", sample_weight)
+        reject_masked("y", y)
+        reject_masked("sample_weight", sample_weight)
         _require_one_target(y)
         x, lengths = read_sequences(self, X, reset=reset)
         check_consistent_length(x, y)
@@ -72,7 +72,7 @@ class SequenceEstimator(Estimator):
 
 
 def _require_one_target(y: Any) -> None:
-    """Refuses lists of targets for each sequence, and arrays of more than two axes."""
+    """Reject lists of targets for each sequence, and arrays of more than two axes."""
     wrap("y", y)  # raises an error for lazy frames
     is_list = isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype == object)
     shapes = {np.shape(one) for one in y} if is_list else set()

@@ -7,7 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .. import _layout
-from .._arguments import array_of, refuse_masked
+from .._arguments import array_of, reject_masked
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tu
     `reset`: n_features_in_ (T of a table, else F) and feature_names_in_ are set; otherwise X is compared with them, and
     sequences with one feature may come as a table or not.
     """
-    refuse_masked("X", X)
+    reject_masked("X", X)
     wrap("X", X)  # raises an error for lazy frames
     parts, lengths = _listed(estimator, X, reset), None
     is_table = parts is None and getattr(X, "ndim", 2) != 3

@@ -1,12 +1,14 @@
 """Base class of the forecaster: training on windows, forecasts."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._arguments import positive_integer
+from .._errors import type_name
 from ..train import SequenceModel
 from ..train.losses import LossSpec
 from . import per_series
@@ -32,14 +34,14 @@ class SeriesEstimator(Estimator):
     models: str
 
     _targets: list[Any] | None  # columns of a wide frame
-    _windowing: Windowing  # of all series, or of the first
-    _windowings: list[Windowing]  # with a network for each series
+    _windowing: Windowing  # shared by all series, or that of the first one
+    _windowings: list[Windowing]  # one per series, if each has its own network
 
     # ---- training ----
 
     def _check(self, series: list[Series]) -> None:
         for name in ("input_size", "horizon", "window_step"):
-            check_scalar(getattr(self, name), name, int | np.integer, min_val=1)
+            positive_integer(name, getattr(self, name))
         if self.scale not in SCALES:
             raise ValueError(f"scale must be one of {SCALES}, got {self.scale!r}")
         if self.models not in MODELS:
@@ -230,8 +232,10 @@ class SeriesEstimator(Estimator):
         check_is_fitted(self, "model_")
         if horizon is None:
             horizon = self.horizon
+        elif isinstance(horizon, Integral):
+            positive_integer("horizon", horizon)
         else:
-            check_scalar(horizon, "horizon", int | np.integer, min_val=1)
+            raise TypeError(f"horizon must be a positive integer, got {type_name(horizon)} (X=: exogenous variables)")
         series, form = self._series, self._form
         if y is not None:
             known = [one.times.step for one in self._series if one.times is not None]

@@ -15,7 +15,7 @@ Kernel = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor, Tensor]]
 
 
 def check_resets(resets: Any, shape: tuple[int, ...], axes: str) -> None:
-    """Refuse anything but a bool tensor of this shape, for a sequence with these axes."""
+    """Raise unless this is a bool tensor of this shape, for a sequence with these axes."""
     if not isinstance(resets, Tensor):
         raise TypeError(f"resets must be a torch.Tensor of dtype bool, got {type(resets).__name__}")
     if resets.dtype is not torch.bool or tuple(resets.shape) != tuple(shape):

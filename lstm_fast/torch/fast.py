@@ -165,7 +165,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _check_resets(self, resets: Any, x: Any) -> None:
-        """Refuse resets that do not fit x, while a graph is traced."""
+        """Raise for resets that do not match x, while a graph is traced."""
         raise NotImplementedError
 
     def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:

@@ -20,7 +20,7 @@ class Gallery:
             except ImportError:
                 return
             self.pictures = pictures
-            self.out.mkdir(parents=True, exist_ok=True)  # first, so that an invalid path is reported at once
+            self.out.mkdir(parents=True, exist_ok=True)  # first, so that an invalid path is reported immediately
 
     def add(self, name: str, *data: Any) -> None:
         """Draw and save the picture called name."""

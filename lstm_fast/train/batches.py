@@ -39,7 +39,7 @@ class Batch(Protocol):
     def loss_and_gradients(
         self, model: SequenceModel, state: Any, rng: np.random.Generator, num_threads: int | None
     ) -> Step:
-        """Compute loss and gradients. state is that of the Step before in this epoch, None in the first one."""
+        """Compute loss and gradients. state: of the previous Step of this epoch; None in the first one."""
         ...
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 BLOCK_NUMBERS = 1 << 24  # numbers in the output of a block (64 MiB in float32)
-LEAST_STEPS, MEAN_STEPS = 64, 1 << 14  # of a block; of one for a mean, fixed because its bits depend on it
+LEAST_STEPS, MEAN_STEPS = 64, 1 << 14  # per block: at least, and for a mean, where the bits depend on it
 SEQUENCES = 256  # evaluated at a time
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
 ARRAYS = ("flat", "moments", "best", "history", "state")  # fields of Progress that are not stored with its counters
-STATE = ("state.h", "state.c")  # of the network, in the middle of series; a plain RNN has only h
+STATE = ("state.h", "state.c")  # state of the network within a series; a plain RNN has only h
 BATCHES = ("truncate", "burn_in", "batch_size", "shuffle")  # settings on which the next batch of an epoch depends
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 

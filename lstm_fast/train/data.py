@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _arguments, _layout
 from . import symbols
-from .storage import Storage, is_mapped, stand_in
+from .storage import Storage, is_mapped, owned, stand_in
 
 if TYPE_CHECKING:
     from .._inference import Network
@@ -129,6 +129,17 @@ class Sequences:
             has_axes = y.ndim > 1 or self.layout == _layout.UNBATCHED
             y = self.layout.to_rows(y) if has_axes and y.ndim else y
         return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
+
+    def own(self) -> None:
+        """Copy what may be a view of the caller's arrays, for data that are used after the caller goes on."""
+        if not self.is_list or isinstance(self.x.arrays, list):  # a padded list is a copy
+            self.x.own()
+        if isinstance(self.y, Storage):
+            self.y.own()
+        else:
+            self.y = owned(self.y)
+        if self.mask is not None:
+            self.mask.own()
 
     @property
     def has_weights(self) -> bool:

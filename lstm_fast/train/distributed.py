@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DistributedTrainer(Trainer):
-    """Trainer on the ranks of a communicator; its constructor is local, and `join` the first meeting."""
+    """Trainer on the ranks of a communicator; its constructor is local; `join` is the first collective call."""
 
     is_distributed = True
 

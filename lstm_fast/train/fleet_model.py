@@ -111,7 +111,7 @@ class FleetModel(EditableParameterized):
                         f"models must have one shape: {name} of models[{k}] must be {getattr(models[0], name)!r}, got "
                         f"{getattr(one, name)!r}"
                     )
-        fleet = Fleet([one.lstm for one in models])  # refuses an RNN
+        fleet = Fleet([one.lstm for one in models])  # raises for an RNN
         model = cls(fleet, models[0].out_features, models[0].readout, seed=0)
         model._set_up(fleet, np.stack([one.head.flat for one in models]))
         return model
@@ -157,7 +157,7 @@ class FleetModel(EditableParameterized):
             if getattr(model, name) != expected:
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         k = range(len(self))[operator.index(k)]
-        self._fleet.check_fits(model.lstm)  # refuses an RNN
+        self._fleet.check_fits(model.lstm)  # raises for an RNN
         heads = np.array(self._heads)
         heads[k] = model.head.flat
         self._fleet[k] = model.lstm

@@ -1,4 +1,4 @@
-"""Forward and backward pass of a fleet over one batch of each model. As passes.py, with an axis K."""
+"""Forward and backward pass of a fleet over one batch of each model. Like passes.py, with an axis K."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from .. import _core, _threads
 from .._fleet_calls import blocks as blocks_of
 from .._fleet_calls import draw_options, weights_of
-from .._fleet_layout import contiguous_rows
+from .._fleet_layout import contiguous_rows, longest_first
 from .._sums import row_sums, step_sums, total
 from .._tape import TapeMemory
 from .blocks import MEAN_STEPS, SEQUENCES
 from .fleet_data import groups_of
+from .head import mean_of_sums, read_out, read_out_backward
 from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -45,14 +46,6 @@ class Rows:
         return flat[:, self.n : self.n + O * I].reshape(self.parts), flat[:, self.n + O * I :]
 
 
-def order_of(lengths: Array | None, T: int) -> tuple[Array, Array] | None:
-    """Return lengths (G, B) in descending order and their rows; None if all are T."""
-    if lengths is None or (lengths == T).all():
-        return None
-    rows = np.argsort(-lengths, axis=1, kind="stable")
-    return np.take_along_axis(lengths, rows, axis=1), rows
-
-
 def run(
     rows: Rows, x: Array, order: Any, n_threads: int, tape: Any = None, masks: dict[str, Any] | None = None
 ) -> tuple[Array, Array]:
@@ -67,29 +60,6 @@ def run(
     h_n, c_n = (np.empty((G, n, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
     rows.weights.forward(x, None, None, output, h_n, c_n, tape, n_threads, order=order, **(masks or {}))
     return output, h_n[:, -lstm.num_directions :]
-
-
-def features_of(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
-    """Return features for the heads, (G, B, W) or for "all" (G, T * B, W)."""
-    G, T, B, W = output.shape
-    if readout == "all":
-        return output.reshape(G, T * B, W)
-    if readout == "last":
-        return np.ascontiguousarray(h_n.swapaxes(1, 2)).reshape(G, B, W)
-    return mean_of(step_sums(output, axis=1), output, lengths)
-
-
-def mean_of(sums: Array, output: Array, lengths: Array | None) -> Array:
-    """Return sums over the steps (G, B, W) divided by the lengths."""
-    features: Array = sums / counts_of(output, lengths)
-    return features
-
-
-def counts_of(output: Array, lengths: Array | None) -> Array:
-    """Return the length of each sequence, at least 1, as (G, B, 1)."""
-    G, T, B = output.shape[:3]
-    counts: Array = np.maximum(1, np.full((G, B), T) if lengths is None else lengths).astype(output.dtype)[..., None]
-    return counts
 
 
 def losses_of(loss: Loss, data: FleetData, models: Array, rows: Array, T: int, p: Array) -> tuple[Array, Array]:
@@ -143,23 +113,20 @@ def _gradients_of_block(
     """Return the losses of a block of models, and fill their gradients."""
     (models, batch, T), lstm, readout = group, rows.lstm, rows.readout
     x, lengths = data.batch(models, batch, T)
-    x, order, B = contiguous_rows(x), order_of(lengths, T), batch.shape[1]
+    x, order, B = contiguous_rows(x), longest_first(lengths, T), batch.shape[1]
     output, h_n = run(rows, x, order, n_threads, memory.block, masks)
-    features = features_of(readout, output, h_n, lengths)
-    p = _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)
+    features = read_out(readout, output, h_n, lengths)
+    inputs = features.reshape(len(models), -1, features.shape[-1])
+    p = _core.fleet_linear(rows.head_weight, rows.head_bias, inputs, n_threads)
     losses, d_p = losses_of(loss, data, models, batch, T, p)
     d_weight, d_bias = rows.head_of(gradients)
     d_p = np.ascontiguousarray(d_p, gradients.dtype)
-    d_features = _core.fleet_linear_backward(rows.head_weight, features, d_p, d_weight, d_bias, n_threads)
-    d_output, d_h_n = None, None
-    n, D, G = lstm.num_layers * lstm.num_directions, lstm.num_directions, len(models)
-    if readout == "last":
+    d_inputs = _core.fleet_linear_backward(rows.head_weight, inputs, d_p, d_weight, d_bias, n_threads)
+    d_output, d_last = read_out_backward(readout, d_inputs.reshape(features.shape), output, h_n, lengths)
+    n, G, d_h_n = lstm.num_layers * lstm.num_directions, len(models), None
+    if d_last is not None:
         d_h_n = np.zeros((G, n, B, lstm.h_size), gradients.dtype)
-        d_h_n[:, -D:] = d_features.reshape(G, B, D, -1).swapaxes(1, 2)
-    elif readout == "all":
-        d_output = d_features.reshape(output.shape)
-    else:
-        d_output = np.broadcast_to((d_features / counts_of(output, lengths))[:, None], output.shape)
+        d_h_n[:, -lstm.num_directions :] = d_last
     d_h_0, d_c_0 = (np.empty((G, n, B, size), gradients.dtype) for size in (lstm.h_size, lstm.hidden_size))
     rows.weights.backward(
         memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
@@ -173,14 +140,15 @@ def predictions(model: FleetModel, flat: Array, data: FleetData, group: Group, n
     models, batch, T = group
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
-    output, h_n = run(rows, contiguous_rows(x), order_of(lengths, T), n_threads)
+    output, h_n = run(rows, contiguous_rows(x), longest_first(lengths, T), n_threads)
     if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in blocks, as a single model
         sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
             sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
-        features = mean_of(sums, output, lengths)
+        features = mean_of_sums(sums, T, lengths)
     else:
-        features = features_of(model.readout, output, h_n, lengths)
+        features = read_out(model.readout, output, h_n, lengths)
+        features = features.reshape(len(models), -1, features.shape[-1])
     if not features.size:
         return np.zeros((*features.shape[:2], model.out_features), flat.dtype)
     return _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)

@@ -66,7 +66,7 @@ class FleetTrainer:
         self.best, self.best_epoch, self.best_loss = self.flat.copy(), np.full(K, -1), np.full(K, np.nan)
         self.active, self.step = np.arange(K), np.zeros(K, np.int64)
         self.diverged: dict[int, str] = {}
-        self.histories, self.epochs = [History() for _ in range(K)], list[Epoch]()  # the latter not yet in the former
+        self.histories, self.epochs = [History() for _ in range(K)], list[Epoch]()  # epochs: those in progress
 
     def _read_validation(self, validation: Any) -> FleetData | None:
         if validation is None:
@@ -128,7 +128,7 @@ class FleetTrainer:
     def _finish(self) -> FleetHistory:
         if self.config.early_stopping is not None:
             has_best = self.best_epoch >= 0
-            has_best[list(self.diverged)] = False  # as a single model: its last finite parameters
+            has_best[list(self.diverged)] = False  # like a single model, it keeps its last finite parameters
             self.model.load_flat_parameters(np.where(has_best[:, None], self.best, self.flat))
         prints = fingerprints(self.model.parameters())
         histories = [replace(one, fingerprint=own) for one, own in zip(self._histories(), prints)]
@@ -161,6 +161,11 @@ class FleetTrainer:
         if self.validation is not None and len(active):
             model, validation = self.model, self.validation
             of_validation = mean_losses(model, self.flat, self.loss, validation, active.tolist(), config.num_threads)
+            is_finite = np.isfinite(of_validation)
+            for k, loss_of_one in zip(active[~is_finite].tolist(), of_validation[~is_finite]):
+                self.diverged[k] = f"epoch {epoch}, validation: loss {loss_of_one}"
+            active, of_validation = active[is_finite], of_validation[is_finite]
+            self.active = active
         loss = self.losses[active] / self.n[active]
         n_batches, lr = self.n_batches[active], self._learning_rates(active, -1)
         seconds = time.monotonic() - begin
@@ -180,7 +185,7 @@ class FleetTrainer:
             self.active = self.active[epoch - self.best_epoch[self.active] < self.config.early_stopping]
 
     def _train_group(self, epoch: int, batch: int, group: Group) -> None:
-        """Take a step of the models of a group."""
+        """Train the models of a group for one step."""
         (models, rows, _), config = group, self.config
         is_all = len(models) == len(self.model)
         flat = self.flat.copy() if is_all else self.flat[models]

@@ -51,12 +51,16 @@ def last_h(model: Predictor, state: Any) -> Array:
 
 
 def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
-    """Return features for the head from output (T, B, W) and h_n (D, B, R): (B, W), for "all" (T, B, W)."""
+    """Return features (..., B, W) for the head from output (..., T, B, W) and h_n (..., D, B, R); for "all", output.
+
+    The leading axis, if any, is that of the models of a fleet.
+    """
     if readout == "all":
         return np.ascontiguousarray(output)
     if readout == "last":
-        return np.ascontiguousarray(h_n.swapaxes(0, 1)).reshape(h_n.shape[1], h_n.shape[0] * h_n.shape[2])
-    return mean_of_sums(step_sums(output), len(output), lengths)  # output is zero in the padding
+        *models, D, B, R = h_n.shape
+        return np.ascontiguousarray(h_n.swapaxes(-3, -2)).reshape(*models, B, D * R)
+    return mean_of_sums(step_sums(output, axis=-3), output.shape[-3], lengths)  # output is zero in the padding
 
 
 def read_out_backward(
@@ -66,13 +70,14 @@ def read_out_backward(
     if readout == "all":
         return d_features, None
     if readout == "last":
-        D, B, _ = h_n.shape
-        return None, d_features.reshape(B, D, -1).swapaxes(0, 1)
-    return np.broadcast_to(mean_of_sums(d_features, len(output), lengths), output.shape), None
+        *models, D, B, R = h_n.shape
+        return None, d_features.reshape(*models, B, D, R).swapaxes(-3, -2)
+    means = mean_of_sums(d_features, output.shape[-3], lengths)
+    return np.broadcast_to(means[..., None, :, :], output.shape), None
 
 
 def mean_of_sums(sums: Array, n_steps: int, lengths: Array | None) -> Array:
-    """Divide sums (B, W) by the number of steps of each sequence, at least 1."""
-    counts = np.maximum(1, np.full(len(sums), n_steps) if lengths is None else lengths)
-    means: Array = sums / counts.astype(sums.dtype)[:, None]
+    """Divide sums (..., B, W) by the number of steps of each sequence, at least 1."""
+    counts = np.maximum(1, np.full(sums.shape[:-1], n_steps) if lengths is None else lengths)
+    means: Array = sums / counts.astype(sums.dtype)[..., None]
     return means

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Diverged(FloatingPointError):
-    """A loss, gradient or parameter is not finite.
+    """A loss (of validation too), gradient or parameter is not finite.
 
     The message names the epoch and the batch. The model keeps the last finite parameters.
     """
@@ -77,8 +77,8 @@ class Progress:
     norms: float = 0.0
     n: float = 0.0
     best: Array | None = None
-    shuffle_state: dict[str, Any] | None = None  # of the generator at the start of shuffle_epoch
+    shuffle_state: dict[str, Any] | None = None  # state of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
-    split_state: dict[str, Any] | None = None  # of the generator before it drew the sequences held out for validation
+    split_state: dict[str, Any] | None = None  # state of the generator before it drew the validation split
     mask_state: dict[str, Any] | None = None  # of the generator of masks
-    state: tuple[Array, ...] | None = None  # of the network, carried between batches of truncated training
+    state: tuple[Array, ...] | None = None  # state of the network, carried between batches of truncated training

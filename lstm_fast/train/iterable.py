@@ -72,6 +72,8 @@ class Batches:
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"batch {k} of {self.name}: {error}") from error
+        if type(self.source) not in (list, tuple):
+            data.own()  # the next batch is read before this one is used: a generator may fill the same arrays again
         return data
 
     def weighted_losses(self, burn_in: int, num_threads: int | None) -> tuple[float, float]:
@@ -85,7 +87,7 @@ class Batches:
 
 
 class _Deferred:
-    """Iterable that makes its iterator when it is iterated over, in the thread that reads it."""
+    """Iterable that creates its iterator lazily, in the thread that reads it."""
 
     def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
         self.make = make

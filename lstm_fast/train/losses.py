@@ -1,7 +1,7 @@
 """Loss functions: loss (n,) and gradient (n, O) of each row of predictions (n, O), in float64.
 
 The loss of a row is the mean over its outputs; the loss of a batch is the weighted mean over its rows. Sums, exp
-and log are the core's, because NumPy's have other bits on other processors, or may have them in another version.
+and log are the core's, because NumPy's differ in their last bits between processors and may differ between versions.
 """
 
 from __future__ import annotations

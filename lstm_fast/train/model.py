@@ -74,7 +74,7 @@ class SequenceModel(Predictor, EditableParameterized):
     """
 
     lstm = Fixed("Recurrent network.", _network)
-    _of_fleet: ClassVar[Any] = None  # FleetModel, which is made of this class
+    _of_fleet: ClassVar[Any] = None  # FleetModel, which is built from this class
 
     def __new__(cls, lstm: Any = None, out_features: int = 0, readout: str = "last", *, seed: Any = None) -> Any:
         """Return a FleetModel for a Fleet: the models of a fleet are made as one is."""

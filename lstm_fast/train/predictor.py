@@ -29,7 +29,7 @@ def check_readout(name: str, value: Any) -> str:
 class Predictor:
     """Base class of SequenceModel and QuantizedModel: predictions, streams and files."""
 
-    _network_classes: tuple[type, ...] = (LSTM, RNN)  # of models that can be saved
+    _network_classes: tuple[type, ...] = (LSTM, RNN)  # networks that save supports
 
     lstm: Fixed[Any] = Fixed("Recurrent network.", _arguments.unchecked)
     out_features = Fixed("Number of outputs.", _arguments.positive_integer)

@@ -80,7 +80,7 @@ def prefetched(
     finally:
         is_closed.set()
         with suppress(queue.Empty):
-            ready.get_nowait()  # a thread that waits for room returns at once
+            ready.get_nowait()  # a thread waiting for space returns immediately
         if is_interrupted:
             thread.join(GRACE)
         while thread.is_alive() and not is_interrupted:

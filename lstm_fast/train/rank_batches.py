@@ -1,7 +1,7 @@
 """Batches that are divided among ranks.
 
 **Joined batches.** Batch k of all ranks together is batch k of one process: `batch_size` sequences, the last with the
-rest. Each rank goes through its shard in an order of its own, and sequence i of the n_r of rank r comes at the time
+rest. Each rank goes through its shard in its own order, and sequence i of the n_r of rank r comes at the time
 (i + 1/2) / n_r: the sequences of all ranks, sorted by time and then by rank, are cut into batches. So shards of any
 sizes end together, and shards x[rank::size] that are not shuffled give exactly the batches of one process on x.
 
@@ -73,7 +73,7 @@ class RankBatches:
         self.n_steps: int | None = data.n_steps()  # of this rank
         self.groups: list[Array] = []
         self.epoch = 0
-        self.state: dict[str, Any] = {}  # of the common generator at the beginning of the epoch
+        self.state: dict[str, Any] = {}  # state of the common generator at the beginning of the epoch
 
     def join(self) -> None:
         """Exchange the sizes of the shards."""

@@ -1,4 +1,4 @@
-"""Ranks: the processes of one training run, which meet in collective calls of an MPI communicator.
+"""Ranks: the processes of one training run, synchronized by collective calls of an MPI communicator.
 
 Every collective is entered by every rank, also by one that failed: with its error, which all others then raise.
 """
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "bcast")  # of mpi4py, which are all we call
+METHODS = (
+    "Get_rank",
+    "Get_size",
+    "Allgather",
+    "Alltoall",
+    "allgather",
+    "bcast",
+)  # the only methods of an mpi4py communicator that are called
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
 CHUNK = 2**14  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
@@ -147,7 +154,7 @@ class Ranks:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self._has_signal:  # a second time: at once, without the others
+        if self._has_signal:  # second signal: immediately, without the others
             self.is_over = True
             raise KeyboardInterrupt
         self._has_signal = True

@@ -26,6 +26,13 @@ class Storage:
         """Return some of the sequences, without copying them."""
         return Storage(self.arrays, rows if self._index is None else self._index[rows], self.dtype)
 
+    def own(self) -> None:
+        """Copy arrays in memory that others may change."""
+        if isinstance(self.arrays, np.ndarray):
+            self.arrays = owned(self.arrays)
+        else:
+            self.arrays = [owned(one) for one in self.arrays]
+
     def one(self, row: int) -> Array:
         """Return a view of one sequence."""
         return self.arrays[row if self._index is None else self._index[row]]
@@ -56,6 +63,11 @@ def is_mapped(value: Any) -> bool:
             return True
         value = value.obj if isinstance(value, memoryview) else getattr(value, "base", None)
     return False
+
+
+def owned(array: Array) -> Array:
+    """Return a copy of an array, or the array itself if it lies in a memory-mapped file."""
+    return array if is_mapped(array) else array.copy(order="K")
 
 
 def stand_in(value: Any, dtype: DType) -> Array:

@@ -16,6 +16,7 @@ from .. import _arguments, _core
 from .._fingerprint import fingerprint
 from . import checkpoint
 from .custom_loss import check_gradient
+from .data import Sequences
 from .history import Diverged, History, Progress
 from .losses import Loss
 from .progress_bar import progress_bar
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .._types import Array, ArrayLike
     from .batches import Batch, BatchSource
     from .config import FitConfig
-    from .data import Sequences
     from .iterable import Batches
     from .model import SequenceModel
     from .optimizers import Optimizer
@@ -251,6 +251,10 @@ class Trainer:
                 f"validation must have predictions that count in each epoch, got none in epoch {self.now.epoch}: no "
                 "sequences, all masked, or none longer than burn_in"
             )
+        if not math.isfinite(total):  # nothing is less than NaN: early stopping would restore the first epoch
+            data = self.validation
+            cause = f". {data.cause(np.arange(data.n))}" if isinstance(data, Sequences) else ""
+            raise Diverged(f"epoch {self.now.epoch}, validation: loss {total / weight}{cause}")
         return total / weight
 
     def _validation_losses(self) -> tuple[float, float]:

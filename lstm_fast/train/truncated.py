@@ -42,7 +42,7 @@ def state_sizes(model: SequenceModel) -> tuple[int, ...]:
 
 
 def check_state(model: SequenceModel, n: int, state: Any) -> None:
-    """Raise ValueError unless a state is that of n series, or None for none."""
+    """Raise ValueError unless this is the state of n series, or None."""
     shapes = None if state is None else [array.shape for array in state]
     if shapes != ([(model.lstm.num_layers, n, size) for size in state_sizes(model)] if n else None):
         raise ValueError(CHANGED)

@@ -71,7 +71,7 @@ class WindowPlan:
         return int(self._ends.max(initial=0))
 
     def active(self, number: int) -> Array:
-        """Return the places in the plan of the series that a window has, by row."""
+        """Return the positions in the plan of the series in a window, by row."""
         places = np.flatnonzero((self.first <= number) & (number < self._ends))
         return places[np.argsort(self.row[places])]
 

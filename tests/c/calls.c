@@ -1,4 +1,5 @@
-/* What driver.c does not call: operations.h, models with 16-bit weights, interruption, fleets, sizes that are too large,
+/* What driver.c does not call: operations.h, models with 16-bit weights, interruption, fleets, sizes that are too
+   large,
  * offsets into tapes. Every result must be finite and the same on all instruction sets with fused multiply-add; memory
  * is as in driver.c (`calls end`, `calls begin`). Exit status 1: a result is wrong. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
@@ -54,12 +55,12 @@ static uint64_t run_words(const struct lstm_isa *isa, enum lstm_format format, i
     return finish(&t);
 }
 
-/* A training call, twice interrupted: never by the wrong status. And its norms, and what is left out. */
+/* A training call, interrupted twice, which must return the right status; then with norms and optional outputs. */
 static uint64_t run_interrupted(const struct lstm_isa *isa, enum lstm_dtype dtype, enum lstm_split split) {
     const struct kind kind = {.name = "lstm", .cell = LSTM_CELL_LSTM};
     struct trial t = begin(isa, dtype);
     t.kind = &kind;
-    const int64_t T = split == LSTM_SPLIT_BEST ? 300 : 12; /* long enough for the clock to be looked at */
+    const int64_t T = split == LSTM_SPLIT_BEST ? 300 : 12; /* long enough for the clock to be read */
     t.s = (struct shape){T, 4, 3, 24, 2, 2};
     t.model = describe_model(&kind, dtype, t.s);
     t.LD = 4, t.R = 24, t.W = 48, t.gate_rows = 96;
@@ -180,7 +181,7 @@ static void run_sizes(const struct lstm_isa *isa, enum lstm_dtype dtype) {
             const enum lstm_status packs = lstm_packed_bytes(&call.model, isa, backward, &bytes);
             expect(packs == LSTM_TOO_LARGE || (double)bytes >= (double)H * (double)I * 4, "packed too small", isa);
             const struct lstm_forward f = {.call = call, .tape = backward ? &bytes : NULL};
-            if (lstm_forward_bytes(&call, backward, &bytes) != LSTM_OK) /* refused before anything is read */
+            if (lstm_forward_bytes(&call, backward, &bytes) != LSTM_OK) /* rejected before anything is read */
                 expect(lstm_forward(&f) == LSTM_TOO_LARGE, "forward of such a size", isa);
         }
         const struct lstm_backward b = {.call = call};
@@ -208,7 +209,7 @@ int main(int n_words, char **words) {
         for (int dtype = LSTM_F32; dtype <= LSTM_F64; dtype++) {
             uint64_t got[32] = {0};
             int n = 0;
-            if (strcmp(isa->name, isa->base) == 0) { /* else the kernels are those of the base */
+            if (strcmp(isa->name, isa->base) == 0) { /* else it uses the kernels of its base */
                 got[n++] = run_linear(isa, dtype, 1);
                 got[n++] = run_linear(isa, dtype, 3);
                 expect(got[0] == got[1], "threads change the readout", isa);

@@ -1,11 +1,12 @@
 /* The core without Python: runs forward and backward over awkward shapes on every instruction set of this machine and
  * prints one hash of all result bits per shape. Built with sanitizers it detects stray accesses, as every array,
- * packed weights, tapes and workspaces included, is a heap block of its own and of the exact size; run on two machines
+ * packed weights, tapes and workspaces included, is a separate heap block of the exact size; run on two machines
  * it shows whether they give the same bits.
  *
- * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits` runs every split of the
- * threads everywhere; `end` and `begin` put each array against a page that may not be touched (masked loads and stores
- * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add differ; 2: a call fails. */
+ * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits`
+ runs every split of the * threads everywhere; `end` and `begin` put each array against a page that may not be touched
+ (masked loads and stores * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add
+ differ; 2: a call fails. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static void run_trial(struct trial *t) {
     const int64_t h_size = t->LD * s.B * t->R, c_size = t->LD * s.B * s.H;
     struct lstm_weights weights[MOST_LAYERS];
     struct lstm_weight_gradients d_weights[MOST_LAYERS];
-    struct array d_bias_hh[MOST_LAYERS]; /* d_bias_ih again: compared, not hashed */
+    struct array d_bias_hh[MOST_LAYERS]; /* equal to d_bias_ih: compared, not hashed */
     for (int64_t k = 0; k < t->LD; k++) {
         make_weights(t, k, weights + k, d_weights + k);
         d_bias_hh[k] = t->blocks[t->n_blocks++] = make_array(t->dtype, t->gate_rows, true);
@@ -114,7 +115,7 @@ static int run_line(const struct kind *kind, enum lstm_dtype dtype, struct shape
         if (kind->format == LSTM_FORMAT_REAL && strcmp(isa->name, isa->base)) continue; /* the kernels of its base */
         for (int layout = PADDED; layout <= (s.T && s.B ? PACKED : RAGGED); layout++) {
             const uint64_t h = hash_of_run(isa, kind, dtype, s, LSTM_SPLIT_BEST, (enum layout)layout);
-            if (layout != PACKED) /* (whose bits are those of padded sequences: tests/test_packed.py) */
+            if (layout != PACKED) /* (bitwise equal to padded sequences: tests/test_packed.py) */
                 printf(" %s%s %016llx", isa->name, layout == RAGGED ? "-ragged" : "", (unsigned long long)h);
             const int n_splits = (layout == PACKED ? LSTM_SPLIT_DIRECTIONS : LSTM_SPLIT_LAYERS) - LSTM_SPLIT_ROWS + 1;
             for (int split = LSTM_SPLIT_ROWS; split < LSTM_SPLIT_ROWS + n_splits; split++) {
@@ -139,7 +140,7 @@ int main(int n_words, char **words) {
         {2, 13, 4, 17, 2, 1}, {3, 6, 3, 31, 1, 1},  {4, 5, 7, 33, 1, 2},  {2, 4, 8, 64, 2, 1},  {3, 2, 9, 65, 1, 1},
         {130, 1, 3, 8, 3, 1}, {3, 600, 2, 5, 1, 1}, {600, 2, 3, 4, 1, 2}, {2, 3, 65, 24, 1, 1},
     };
-    /* The names are those of data/bits.txt. */
+    /* Names as in data/bits.txt. */
     static const struct kind kinds[] = {
         {.name = "lstm", .cell = LSTM_CELL_LSTM},
         {.name = "tanh", .cell = LSTM_CELL_RNN_TANH},

@@ -1,4 +1,4 @@
-/* Preloaded: lets the n-th allocation of the calling thread fail, once. See test_memory_errors.py. */
+/* LD_PRELOADed: makes the n-th allocation of the calling thread fail, once. See test_memory_errors.py. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@ static __thread __attribute__((tls_model("initial-exec"))) long countdown;
 
 void failing_malloc_arm(long n) { countdown = n; }
 
-/* How many allocations were left: 0, one has failed. */
+/* The number of allocations left until the failure; 0: it has happened. */
 long failing_malloc_disarm(void) {
     const long left = countdown;
     countdown = 0;

@@ -117,7 +117,7 @@ static uint64_t run_activations(const struct lstm_isa *isa, enum lstm_dtype dtyp
     return finish(&t);
 }
 
-/* Losses of rows of all sizes, with and without classes; the sums by themselves. */
+/* Losses of rows of all sizes, with and without classes, and the sums. */
 static void run_losses(void) {
     for (int64_t m = 1; m < 300; m += m < 20 ? 1 : 47) {
         struct trial t = begin(lstm_isas, LSTM_F64);

@@ -22,12 +22,12 @@ static void expect(bool is_right, const char *what, const struct lstm_isa *isa, 
 struct wish {
     struct shape s;
     struct kind kind;
-    struct lstm_model options; /* taken over as far as they are set */
+    struct lstm_model options; /* options that override the defaults */
     struct lstm_call call;     /* likewise: dropout, recurrent_dropout, zoneout_h, zoneout_c, n_threads */
     bool has_resets, has_lengths, has_states, has_nan;
 };
 
-/* Says yes to the n-th question, never for 0. */
+/* Interrupts at the n-th call; never if n is 0. */
 struct questions {
     int n, asked;
 };
@@ -202,7 +202,7 @@ static int make_wishes(struct wish *w) {
         if (B % 2) v.kind.input_bits = (int)(B % 3) * 8, v.has_nan = true;
         w[n++] = v;
     }
-    static const struct shape large[] = {/* as many threads as pay off */
+    static const struct shape large[] = {/* as many threads as are worthwhile */
                                          {20, 32, 32, 48, 1, 1},
                                          {40, 1, 8, 192, 1, 1},
                                          {60, 2, 8, 64, 1, 2},

@@ -1,4 +1,4 @@
-/* Teams without Python and without OpenMP, for ThreadSanitizer: several callers at once, each with a team of its own
+/* Teams without Python and without OpenMP, for ThreadSanitizer: concurrent callers, each with its own team,
  * whose workers exchange numbers at barriers; an interrupted call; children made by fork in the middle of it. */
 #include "threads.h"
 
@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "system.h"
 
 enum { CALLERS = 3, CALLS = 60, BARRIERS = 20, MOST = 4 };
 
@@ -27,7 +29,7 @@ static void exchange(struct lstm_worker *worker, void *arguments) {
     }
 }
 
-/* A pipeline: each worker adds one to what the worker before it has left in one of `BUFFERS` places. */
+/* A pipeline: each worker adds one to what the previous worker has left in one of `BUFFERS` slots. */
 enum { STAGES = 40, BUFFERS = 4 };
 
 struct pipeline {
@@ -58,6 +60,12 @@ static void until_interrupted(struct lstm_worker *worker, void *arguments) {
     while (lstm_barrier(worker));
 }
 
+/* Rank 0 has nothing to do but to wait for the others. */
+static void late(struct lstm_worker *worker, void *arguments) {
+    (void)arguments;
+    while ((worker->rank || worker->size == 1) && !lstm_cancelled(worker, 1ll << 24)) lstm_relax();
+}
+
 static bool interrupt(void *context) { return ++*(int *)context == 2; }
 
 static int one_call(int n_threads) {
@@ -74,6 +82,8 @@ static void *caller(void *wrong) {
     int asked = 0;
     const struct lstm_call call = {.split = LSTM_SPLIT_UNITS, .interrupted = interrupt, .interrupted_context = &asked};
     *(int *)wrong += lstm_parallel(&call, 3, until_interrupted, NULL) != LSTM_INTERRUPTED;
+    asked = 0;
+    *(int *)wrong += lstm_parallel(&call, 3, late, NULL) != LSTM_INTERRUPTED;
     return NULL;
 }
 

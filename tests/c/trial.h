@@ -14,13 +14,13 @@ struct shape {
     int64_t T, B, I, H, L, D;
 };
 
-/* A network by name, and what its calls have. */
+/* A network by name, and the options of its calls. */
 struct kind {
     const char *name;
     enum lstm_cell cell;
-    bool has_units;  /* what acts on single units: peepholes, coupled gates, clips, activations */
-    bool has_rows;   /* what acts on whole rows: projection, layer norm */
-    bool has_states; /* what acts on states: recurrent dropout, zoneout, resets, a learned initial state */
+    bool has_units;  /* options of single units: peepholes, coupled gates, clips, activations */
+    bool has_rows;   /* options of whole rows: projection, layer norm */
+    bool has_states; /* options of states: recurrent dropout, zoneout, resets, a learned initial state */
     bool recomputes_gates;
     enum lstm_format format; /* BFLOAT16: weights of float32, training; INT8: inference */
     int input_bits;          /* of INT8 */
@@ -91,7 +91,7 @@ static void *whole_numbers_in(struct trial *t, int64_t n) {
     return a.data;
 }
 
-/* So that the weights are from -1/2 to 1/2. */
+/* Scales the weights to [-1/2, 1/2]. */
 static const float *scales_in(struct trial *t, int64_t n) {
     float *scales = in(t, n);
     for (int64_t k = 0; k < n; k++) scales[k] = (scales[k] + 1) / 512;
@@ -103,7 +103,7 @@ static void *out(struct trial *t, int64_t n) {
     return t->out[t->n_out++].data;
 }
 
-/* Of which get_memory says that it is 64-byte aligned; full of NaN, as its contents are irrelevant. */
+/* 64-byte aligned memory (get_memory), filled with NaN because its contents must not matter. */
 static void *block(struct trial *t, int64_t bytes) {
     struct array a = {get_memory((size_t)bytes), (size_t)bytes, 1};
     memset(a.data, 0xff, a.bytes);
@@ -113,7 +113,7 @@ static void *block(struct trial *t, int64_t bytes) {
 
 static int64_t *integers(struct trial *t, int64_t n) { return block(t, n * (int64_t)sizeof(int64_t)); }
 
-/* Of the bytes of each number, the lowest first wherever it lies in memory. */
+/* Hashes the bytes of each number in little-endian order on every machine. */
 static uint64_t hash(uint64_t h, struct array a) {
     const bool is_reversed = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
     const size_t flip = is_reversed ? a.size - 1 : 0;

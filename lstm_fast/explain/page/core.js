@@ -6,7 +6,7 @@
 const GATES = ["i", "f", "g", "o"];
 const NORM_EPSILON = 1e-5;
 
-/* Of each activation the function of z and the derivative as a function of the output y. */
+/* Each activation as a function of z, and its derivative as a function of the output y. */
 const ACTIVATIONS = {
   tanh: [Math.tanh, (y) => 1 - y * y],
   sigmoid: [(z) => 1 / (1 + Math.exp(-z)), (y) => y * (1 - y)],
@@ -70,7 +70,7 @@ function normBackward(d, a, weight, d_weight) {
   return d_n.map((v, k) => (v - m - n[k] * m_n) / deviation);
 }
 
-/* held: numbers that a reader holds, {f: Map(unit => value), ...}; they replace what the formulas give. */
+/* held: values fixed by the reader, {f: Map(unit => value), ...}; they override the formulas. */
 function stepForward(x, h_prev, c_prev, w, cell, held = {}) {
   const H = c_prev.length,
     p = w.weight_peephole;
@@ -172,7 +172,7 @@ function layerBackward(steps, d_h, d_c, w, cell, isReverse = false, d_w = zerosL
   return { d_xs, d_hs, d_cs, d_w, d_h_0: d_h, d_c_0: d_c };
 }
 
-/* A plain RNN of one unit, h = x + weight * h_prev: what becomes of a first value 1, and the gradient from the end. */
+/* A plain RNN of one unit, h = x + weight * h_prev: how a first value of 1 decays, and the gradient from the end. */
 function plainRnn(weight, n) {
   const h = [1],
     d = new Array(n + 1);

@@ -11,7 +11,7 @@ const wire = (points, attributes = {}) =>
 const arrow = (points, extra = "") => wire(points, { class: `wire ${extra}`, "marker-end": "url(#head)" });
 const svgText = (x, y, text, attributes = {}) => make("text", { x: px(x), y: px(y), ...attributes }, text);
 
-/* A number with its own place in the drawing. */
+/* A number at a fixed position in the drawing. */
 function svgNumber(x, y, a, prefix = "", extra = "", text = format(valueOf(a))) {
   const shown = prefix + text,
     half = (shown.length * (extra ? 0.285 : 0.265) + 0.3) * EM;
@@ -55,7 +55,7 @@ const node = (x, y, sign) =>
     svgText(x, y + 0.42, sign, { class: "sign" }),
   );
 
-/* How far a gate is open, as a bar: a shape, not a colour alone. */
+/* How far a gate is open, as a bar: a shape, not a color alone. */
 function meter(x, y, width, v) {
   const isSigned = v < 0 || v > 1,
     zero = isSigned ? 0.5 : 0,

@@ -14,7 +14,7 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-/* Replaces the children of a container; what had the focus has it again, found by its data-key. */
+/* Replaces the children of a container and restores the focus, by data-key. */
 function fill(container, ...nodes) {
   const key = container.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const scrolled = container.scrollTop;

@@ -67,7 +67,7 @@ const describeActivation = ([name, ...parameters]) => (parameters.length ? `${na
 const products = (name, r, n, value) =>
   Array.from({ length: n }, (_, j) => ({ weight: { name, k: r * n + j }, value: value(j) }));
 
-/* The sum in front of a gate: input, bias, the h of the step before, and with peepholes c. */
+/* The pre-activation of a gate: input, bias, h_prev and, with peepholes, c. */
 function explainSum({ t, k }, gate) {
   const { H, R, cell } = page.model,
     w = weights(),

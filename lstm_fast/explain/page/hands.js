@@ -24,7 +24,7 @@ function drawHands() {
   if (find("#far details").open) drawTable();
 }
 
-/* The gradient of the last c of the chosen unit by c of every step before it, from backpropagation. */
+/* The gradient of the chosen unit's last c with respect to c at every earlier step, by backpropagation. */
 function reach() {
   const { H, R, T, cell } = page.model,
     d_c = new Float64Array(H);

@@ -1,6 +1,6 @@
 /* Heat maps of the shown layer over time: x, then i, f, g, o, c, h. Steps go right, units go down.
 
-   Lightness shows the size and hatching the sign, so that the maps can be read in grey. */
+   Lightness shows the size and hatching the sign, so that the maps can be read in gray. */
 
 const MAPS = [
   ["f", "forget gate", "how much of c is kept"],
@@ -14,7 +14,7 @@ const MAPS = [
 const mapSize = (name) => (name === "h" ? page.model.R : page.model.H);
 const rgb = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
 
-/* The largest size of a number in the original run: colours keep their meaning while a reader drags. */
+/* The largest size of a number in the original run: colors keep their meaning while a reader drags. */
 const scales = new Map();
 
 function scaleOf(name) {
@@ -27,7 +27,7 @@ function scaleOf(name) {
   return scales.get(key);
 }
 
-/* From the colour of zero over a middle one to that of the scale's end. */
+/* From the color of zero over a middle one to that of the scale's end. */
 function colorOf(v, scale, colors) {
   const part = 2 * Math.min(1, Math.abs(v) / scale),
     stops = v < 0 ? colors.negative : colors.positive;
@@ -36,7 +36,7 @@ function colorOf(v, scale, colors) {
   return from.map((p, k) => Math.round(p + rest * (to[k] - p)));
 }
 
-/* The colours of 511 values from -scale to scale, as pixels. */
+/* The colors of 511 values from -scale to scale, as pixels. */
 const palettes = new Map();
 
 function palette(colors) {

@@ -1,4 +1,4 @@
-/* Fifty steps: a plain RNN beside an LSTM unit. Both keep a first value of 1 and read zeros; what is left of it after n
+/* Fifty steps: a plain RNN compared with an LSTM unit. Both keep a first value of 1 and read zeros; what is left of it after n
    steps, and the gradient of the last value by the first, from backpropagation through both. */
 
 const SPAN = 50;

@@ -1,4 +1,4 @@
-"""Refusals of LSTM.quantized and its copies: training, unknown formats, unsupported values and options."""
+"""Errors of LSTM.quantized and its copies: training, unknown formats, unsupported values and options."""
 
 from functools import partial
 
@@ -7,6 +7,7 @@ import pytest
 
 import lstm_fast
 from format_cases import FORMATS
+from lstm_fast._options import Fixed
 from test_quantized import each_format
 
 
@@ -21,13 +22,13 @@ from test_quantized import each_format
         lambda q, x: q.quantized(),
     ],
 )
-def test_training_is_refused(call, format, inputs):
+def test_training_raises(call, format, inputs):
     quantized = lstm_fast.LSTM(4, 5).quantized(format, inputs=inputs)
     with pytest.raises(AttributeError, match="for inference"):
         call(quantized, np.zeros((1, 1, 4), np.float32))
 
 
-def test_wrong_formats_are_refused():
+def test_unknown_formats_raise():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16', 'bfloat16_amx' or 'int8', got 'int4'"):
         lstm.quantized("int4")
@@ -43,7 +44,7 @@ def test_wrong_formats_are_refused():
 
 @each_format
 @pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
-def test_numbers_that_a_format_cannot_hold_are_refused(name, format, inputs):
+def test_unrepresentable_values_raise(name, format, inputs):
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     too_large = {"float16": [1e5], "bfloat16": [3.4e38], "bfloat16_amx": [3.4e38], "int8": []}[format]
     for bad in (np.inf, -np.inf, np.nan, *too_large):
@@ -64,14 +65,28 @@ def test_numbers_that_a_format_cannot_hold_are_refused(name, format, inputs):
     ],
     ids=str,
 )
-def test_options_that_let_h_leave_its_range_are_refused_in_int8(options, message):
+def test_options_with_unbounded_h_raise_in_int8(options, message):
     lstm = lstm_fast.LSTM(4, 5, seed=0, **options)
     with pytest.raises(ValueError, match=message):
         lstm.quantized("int8")
     lstm.quantized("bfloat16")
 
 
-def test_h_outside_its_range_is_refused_in_int8():
+@pytest.mark.parametrize("format", ["float16", "bfloat16", "int8"])
+def test_unsupported_new_option_raises(format, monkeypatch):
+    """An option added to LSTM raises unless it is listed as supported or has its default value."""
+    option = Fixed("A new option.", lambda name, value: value, default=False)
+    option.name, option.slot = "new_option", "_new_option"
+    monkeypatch.setattr(lstm_fast.LSTM, "new_option", option, raising=False)
+    monkeypatch.setattr(lstm_fast.LSTM, "_new_option", False, raising=False)
+    lstm = lstm_fast.LSTM(4, 5, seed=0)
+    lstm.quantized(format)
+    lstm._new_option = True
+    with pytest.raises(ValueError, match=f"new_option must be False with format='{format}', got True"):
+        lstm.quantized(format)
+
+
+def test_h_outside_its_range_raises_in_int8():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     quantized, x = lstm.quantized("int8"), np.zeros((2, 3, 4), np.float32)
     c = np.full((1, 3, 5), 7, np.float32)
@@ -104,7 +119,7 @@ def test_h_outside_its_range_is_refused_in_int8():
         learned.quantized("int8")
 
 
-def test_stored_parameters_cannot_be_loaded_as_weights():
+def test_loading_stored_parameters_as_weights_raises():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
     small = lstm.quantized("bfloat16")
     for call in (lstm.load_state_dict, lstm_fast.weights.load):

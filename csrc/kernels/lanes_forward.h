@@ -1,11 +1,11 @@
-/* Lanes across models, forward (csrc/lanes.h). Every array is transposed as it is read, so that a vector holds one number
- * of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model where these have
- * one of each unit: the same operations in the same order. */
-#ifndef LSTM_KERNELS_LANES_H
-#define LSTM_KERNELS_LANES_H
+/* Lanes across models, forward (csrc/lane_args.h). Every array is transposed as it is read, so that a vector holds one
+ * number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model where
+ * these have one of each unit: the same operations in the same order. */
+#ifndef LSTM_KERNELS_LANES_FORWARD_H
+#define LSTM_KERNELS_LANES_FORWARD_H
 
 #include "../compiler.h"
-#include "../lanes.h"
+#include "../lane_args.h"
 #include "../real.h"
 #include "cell.h"
 #include "vector.h"
@@ -85,7 +85,7 @@ struct lane_weights {
     real *ih, *hh, *bias; /* (4H, I), (4H, H), (4H) vectors */
 };
 
-/* Returns the end of what it has filled. */
+/* Returns the end of the filled memory. */
 static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weights *w) {
     const int64_t I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, stride = a->weights_stride;
     w->ih = to, w->hh = w->ih + G * I * VL, w->bias = w->hh + G * H * VL;
@@ -153,7 +153,7 @@ ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weig
     }
 }
 
-/* Of rows_at_once (4H is a multiple of 4). */
+/* The same for rows_at_once rows (4H is a multiple of 4). */
 static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, int64_t H, const real *x,
                      const real *h_prev, real *pre) {
     const int64_t G = LSTM_GATES * H;
@@ -243,6 +243,7 @@ static void lanes_forward(const struct lstm_lanes *a) {
         }
         real *last = h_prev;
         h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */
+        if (a->cancelled(a->worker, 2 * VL * B * G * (I + H))) return;
     }
     states_out_of_lanes(a, h_prev, a->h_n);
     states_out_of_lanes(a, c, a->c_n);

@@ -1,4 +1,4 @@
-"""Refusals of lf.keras, by name: unsupported layers, options that Keras lacks, masks that are not lengths."""
+"""Errors of lf.keras: unsupported layers, options that Keras lacks, masks that are not lengths."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def built(layer):
         (lambda: [built(lstm()), built(lstm())], "read the previous one's output"),
     ],
 )
-def test_unsupported_layers_are_rejected_by_name(layer, words):
+def test_unsupported_layers_raise(layer, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.from_layer(layer())
 
@@ -71,7 +71,7 @@ def test_unsupported_layers_are_rejected_by_name(layer, words):
         (lambda: lf.keras.to_layer(lf.RNN(2, 3)), "lstm must be an LSTM, got RNN"),
     ],
 )
-def test_wrong_types_are_type_errors(call, words):
+def test_wrong_types_raise_type_error(call, words):
     with pytest.raises(TypeError, match=words):
         call()
 
@@ -91,7 +91,7 @@ def test_wrong_types_are_type_errors(call, words):
         ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be supported by Keras"),
     ],
 )
-def test_options_that_keras_lacks_are_rejected_by_name(options, words):
+def test_options_that_keras_lacks_raise(options, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.to_layer(lf.LSTM(I, H, seed=0, **options))
 
@@ -105,7 +105,7 @@ def test_options_that_keras_lacks_are_rejected_by_name(options, words):
         ([[True, False, True]], "gap .*in sequence 0"),
     ],
 )
-def test_masks_that_are_not_lengths_are_refused(mask, words):
+def test_masks_that_are_not_lengths_raise(mask, words):
     with pytest.raises(ValueError, match=words):
         lf.keras.lengths(mask)
     assert lf.keras.lengths(np.zeros((2, 0), bool)).tolist() == [0, 0]
