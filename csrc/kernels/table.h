@@ -1,8 +1,8 @@
 /* The kernel table: the kernels of one instruction set and one dtype.
  *
- * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no global
- * state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops reach kernels
- * only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
+ * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no
+ * global state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops
+ * reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
 
