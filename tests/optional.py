@@ -66,7 +66,7 @@ def require(name):
 def imported(path):
     """Top-level packages that a module of tests/ imports when it is imported, helpers of tests/ included."""
     names = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
