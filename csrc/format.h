@@ -1,9 +1,9 @@
 /* Formats: how the weights that a tile multiplies are stored and grouped. A format is chosen per model (enum
  * lstm_format), in addition to the dtype of everything else; loops/pack.h converts weights to it.
  *
- * REAL and FLOAT16 weights are multiplied as `real` (kernels/tile.h). BFLOAT16 and INT8 have their own kernels
- * (kernels/formats/), which also round the left operand and process k in groups of 2 (BFLOAT16) or of 2 or 4 (INT8)
- * numbers that are adjacent for each column. */
+ * REAL and FLOAT16 weights are multiplied as `real` (kernels/tile.h). The others have their own kernels
+ * (kernels/formats/), which also round the left operand and process k in groups of 2 (both kinds of bfloat16) or of 2
+ * or 4 (INT8) numbers that are adjacent for each column. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
 
@@ -19,9 +19,14 @@ static inline bool lstm_looks_up(const struct lstm_model *model, int64_t layer) 
     return model->index_input && layer == 0;
 }
 
+/* Whether the numbers are bfloat16, whatever the order of their sums. */
+static inline bool lstm_is_bfloat16(enum lstm_format format) {
+    return format == LSTM_FORMAT_BFLOAT16 || format == LSTM_FORMAT_BFLOAT16_AMX;
+}
+
 /* Whether the format is handled by kernels/formats/. */
 static inline bool lstm_has_groups(enum lstm_format format) {
-    return format == LSTM_FORMAT_BFLOAT16 || format == LSTM_FORMAT_INT8;
+    return lstm_is_bfloat16(format) || format == LSTM_FORMAT_INT8;
 }
 
 /* Bytes of one stored weight. */
@@ -61,8 +66,20 @@ static inline uint16_t lstm_bfloat16_of(float x) {
 
 /* A depth rounded up to whole groups; the padding is zero. */
 static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) {
-    const int64_t group = format == LSTM_FORMAT_INT8 ? 4 : format == LSTM_FORMAT_BFLOAT16 ? 2 : 1;
+    const int64_t group = format == LSTM_FORMAT_INT8 ? 4 : lstm_is_bfloat16(format) ? 2 : 1;
     return (depth + group - 1) & -group;
+}
+
+/* Terms of a block of a BFLOAT16_AMX sum. A block is two chains of fused multiply-adds from zero, one over even and one
+ * over odd k; their sum is added to the total. The last block may be shorter, but consists of whole pairs. */
+#define LSTM_AMX_BLOCK 32
+
+/* Whether products of both depths can be summed in one pass over blocks of rows: their last blocks are full, or of the
+ * same length. */
+static inline bool lstm_depths_match(int64_t a, int64_t b) {
+    const int64_t rest_a = lstm_format_depth(LSTM_FORMAT_BFLOAT16_AMX, a) % LSTM_AMX_BLOCK;
+    const int64_t rest_b = lstm_format_depth(LSTM_FORMAT_BFLOAT16_AMX, b) % LSTM_AMX_BLOCK;
+    return rest_a == 0 || rest_b == 0 || rest_a == rest_b;
 }
 
 /* The integer that represents the largest magnitude of a row, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part

@@ -6,7 +6,8 @@
  * Rows run from the slowest to the fastest; the first runs on every machine. A row that is its own base has kernels of
  * its own, written in kernels/vector/<name>.h; the others extend their base by instructions for formats of fewer bits.
  * Every row has kernels for these, written in kernels/formats/vector/<name>.h. To add an instruction set of a
- * machine below, add its row here and these files; for a new machine, see CONTRIBUTING.md. */
+ * machine below, add its row here and these files; for a new machine, see CONTRIBUTING.md. (A compiler flag may be
+ * implied by another.) */
 #ifndef LSTM_ISAS_H
 #define LSTM_ISAS_H
 
@@ -39,9 +40,9 @@
         "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512 -mavx512vnni -mavx512bf16", \
         CPU_AVX512F | CPU_AVX512DQ | CPU_AVX512VL | CPU_AVX512BW | CPU_FMA | CPU_AVX512_VNNI | CPU_AVX512_BF16) \
     X86(amx, avx512, 64, \
-        "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512 -mavx512vnni -mamx-tile -mamx-int8", \
-        CPU_AVX512F | CPU_AVX512DQ | CPU_AVX512VL | CPU_AVX512BW | CPU_FMA | CPU_AVX512_VNNI \
-        | CPU_AMX_TILE | CPU_AMX_INT8) \
+        "-mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16", \
+        CPU_AVX512F | CPU_AVX512DQ | CPU_AVX512VL | CPU_AVX512BW | CPU_FMA | CPU_AVX512_VNNI | CPU_AVX512_BF16 \
+        | CPU_AMX_TILE | CPU_AMX_INT8 | CPU_AMX_BF16) \
     ARM(neon, neon, 16, "", 0) /* part of every aarch64 */
 
 /* The features named above, spelled as /proc/cpuinfo has them (in capitals), each
@@ -59,7 +60,8 @@
     FEATURE(AVX512_VNNI, 7, 0, c, 11, ZMM) \
     FEATURE(AVX512_BF16, 7, 1, a,  5, ZMM) \
     FEATURE(AMX_TILE,    7, 0, d, 24, TILES) \
-    FEATURE(AMX_INT8,    7, 0, d, 25, TILES)
+    FEATURE(AMX_INT8,    7, 0, d, 25, TILES) \
+    FEATURE(AMX_BF16,    7, 0, d, 22, TILES)
 /* clang-format on */
 
 #endif

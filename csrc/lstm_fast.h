@@ -36,13 +36,13 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
-/* How the weights of a model are stored and multiplied (format.h). All except REAL: float32, LSTM; of these, only
- * BFLOAT16 trains. */
+/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; of these, only BFLOAT16 trains. */
 enum lstm_format {
-    LSTM_FORMAT_REAL,     /* the dtype of the model */
-    LSTM_FORMAT_FLOAT16,  /* IEEE half precision, widened to float32 */
-    LSTM_FORMAT_BFLOAT16, /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
-    LSTM_FORMAT_INT8,     /* one scale per row of weights; x and h are rounded too; sums are int32 */
+    LSTM_FORMAT_REAL,         /* the dtype of the model */
+    LSTM_FORMAT_FLOAT16,      /* IEEE half precision, widened to float32 */
+    LSTM_FORMAT_BFLOAT16,     /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
+    LSTM_FORMAT_INT8,         /* one scale per row of weights; x and h are rounded too; sums are int32 */
+    LSTM_FORMAT_BFLOAT16_AMX, /* BFLOAT16 with the sums of Intel's AMX; does not train */
 };
 
 enum lstm_status {

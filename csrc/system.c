@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* sched_getcpu, cpu_set_t */
-#ifndef _WIN32
+#if !defined(_WIN32) && !defined(__wasi__)
 #include "system.h"
 
 #include <sched.h>

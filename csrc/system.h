@@ -1,5 +1,5 @@
 /* What the operating system provides: locks, threads, forks, clocks, processors. The only files that call it are
- * system.c, for POSIX, and system_windows.c; dispatch.c alone asks Linux for AMX. */
+ * system.c, for POSIX, system_windows.c and system_wasi.c; dispatch.c alone asks Linux for AMX. */
 #ifndef LSTM_SYSTEM_H
 #define LSTM_SYSTEM_H
 

@@ -15,6 +15,7 @@ SIZES = (64, 128, 256, 512)
 FORMATS = {
     "float16": ("float16", "float32"),
     "bfloat16": ("bfloat16", "float32"),
+    "bfloat16_amx": ("bfloat16_amx", "float32"),
     "int8": ("int8", "float32"),
     'int8, `inputs="int16"`': ("int8", "int16"),
     'int8, `inputs="int8"`': ("int8", "int8"),

@@ -1,4 +1,4 @@
-"""fingerprint: the SHA-256 of a model's parameters, by which two people compare them in one line."""
+"""fingerprint: the SHA-256 of a model's parameters, short enough to compare in a message."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Low-precision formats: how they store the parameters of an LSTM, and which networks they do not support.
 
     float16     all parameters in float16
-    bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32
+    bfloat16    matrices in bfloat16, as uint16: NumPy has no such dtype; all else in float32; so does bfloat16_amx,
+                whose sums are in another order
     int8        matrices in int8, with scale_ih and scale_hh, a float32 for each row; all else in float32, and with
                 inputs="float32" also weight_ih of the first layer (not with "int16" and "int8", bits of x)
 
@@ -23,7 +24,8 @@ from ._parameters import ParameterTable
 if TYPE_CHECKING:
     from ._types import Array, DType
 
-FORMATS = ("float16", "bfloat16", "int8")
+FORMATS = ("float16", "bfloat16", "bfloat16_amx", "int8")
+BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored alike
 INPUTS = ("float32", "int16", "int8")
 INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 
@@ -109,7 +111,7 @@ def table_of(shapes: Mapping[str, tuple[int, ...]], format: str, inputs: str) ->
     for name, shape in shapes.items():
         is_float32 = len(shape) < 2 or (format == "int8" and inputs == "float32" and _is_of_first_layer(name))
         stored[name] = shape
-        dtypes[name] = np.dtype(np.float32 if is_float32 else np.uint16 if format == "bfloat16" else np.int8)
+        dtypes[name] = np.dtype(np.float32 if is_float32 else np.uint16 if format in BFLOAT16 else np.int8)
         if dtypes[name] == np.int8:
             stored[scale_name(name)], dtypes[scale_name(name)] = shape[:1], np.dtype(np.float32)
     return StoredTable(stored, dtypes)
@@ -218,7 +220,7 @@ def check_parameters(format: str, parameters: Mapping[str, Array]) -> None:
         largest, words = float(np.finfo(np.float16).max), " and at most 65504"
     else:
         largest, words = float(np.finfo(np.float32).max), ""
-    if format == "bfloat16":
+    if format in BFLOAT16:
         largest, words = 2.0**127 * (2 - 2.0**-8), " and at most 3.39e38"  # the next bfloat16 is infinity
     for name, value in parameters.items():
         if not (np.abs(value) <= largest).all():

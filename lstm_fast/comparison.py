@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from .train import SequenceModel
 
 # Format and inputs of each row after the float32 one.
-CANDIDATES = (("float16", "float32"), ("bfloat16", "float32"), ("int8", "float32"), ("int8", "int16"), ("int8", "int8"))
+CANDIDATES = (
+    ("float16", "float32"),
+    ("bfloat16", "float32"),
+    ("bfloat16_amx", "float32"),
+    ("int8", "float32"),
+    ("int8", "int16"),
+    ("int8", "int8"),
+)
 ROUNDS, SECONDS_OF_ROUND = 5, 0.02
 
 
@@ -26,7 +33,7 @@ class FormatRow(NamedTuple):
     Parameters
     ----------
     format : str
-        "float32", "float16", "bfloat16" or "int8".
+        "float32", "float16", "bfloat16", "bfloat16_amx" or "int8".
     inputs : str
         With "int8": how the first layer multiplies x.
     max_error, rms_error : float
@@ -78,7 +85,7 @@ class FormatComparison(tuple[FormatRow, ...]):
     >>> import lstm_fast as lf
     >>> comparison = lf.compare_formats(lf.LSTM(3, 16, seed=0), np.ones((5, 2, 3)))
     >>> [row.name for row in comparison]
-    ['float32', 'float16', 'bfloat16', 'int8', "int8, inputs='int16'", "int8, inputs='int8'"]
+    ['float32', 'float16', 'bfloat16', 'bfloat16_amx', 'int8', "int8, inputs='int16'", "int8, inputs='int8'"]
     >>> comparison["float16"].nbytes * 2 == comparison["float32"].nbytes
     True
     """
@@ -202,40 +209,39 @@ def compare_formats(
         result: Array = one.predict(x, **options) if is_model else one(x, **options)[0]
         return result
 
-    candidates: list[Any] = [lstm]
-    reasons: list[str | None] = [None]
-    for format, inputs in CANDIDATES:
-        try:
-            candidates.append(lstm.quantized(format, inputs=inputs))  # type: ignore[arg-type]
-            reasons.append(None)
-        except ValueError as error:
-            candidates.append(None)
-            reasons.append(str(error))
-    outputs = [None if one is None else run(one) for one in candidates]
-    times = _times([None if one is None else lambda one=one: run(one) for one in candidates])  # type: ignore[misc]
+    copies, reasons = _quantized_copies(lstm)
+    outputs = [None if one is None else run(one) for one in (lstm, *copies)]
+    times = _times([None if one is None else lambda one=one: run(one) for one in (lstm, *copies)])  # type: ignore[misc]
     exact = outputs[0]
     assert exact is not None
     n_numbers = _count(exact, lengths)
+    sizes = [lstm.flat_parameters.nbytes, *(0 if one is None else one.nbytes for one in copies)]
     rows = []
-    for (format, inputs), one, output, seconds, reason in zip(
-        [("float32", "float32"), *CANDIDATES], candidates, outputs, times, reasons, strict=True
+    for name, output, size, seconds, reason in zip(
+        [("float32", "float32"), *CANDIDATES], outputs, sizes, times, [None, *reasons], strict=True
     ):
         if output is None:
-            rows.append(FormatRow(format, inputs, np.nan, np.nan, None, 0, np.nan, reason))
+            rows.append(FormatRow(*name, np.nan, np.nan, None, 0, np.nan, reason))
             continue
         differences = np.abs(output.astype(np.float64) - exact)
-        rows.append(
-            FormatRow(
-                format,
-                inputs,
-                float(differences.max(initial=0)),
-                float(np.sqrt(np.sum(differences**2) / max(1, n_numbers))),
-                None if metric is None else float(metric(output)),
-                one.flat_parameters.nbytes if one is lstm else one.nbytes,
-                seconds,
-            )
-        )
+        largest, rms = differences.max(initial=0), np.sqrt(np.sum(differences**2) / max(1, n_numbers))
+        merit = None if metric is None else float(metric(output))
+        rows.append(FormatRow(*name, float(largest), float(rms), merit, size, seconds))
     return FormatComparison(rows)
+
+
+def _quantized_copies(lstm: LSTM | SequenceModel) -> tuple[list[Any], list[str | None]]:
+    """A copy in each of CANDIDATES, or None and the reason why the format is not supported."""
+    copies: list[Any] = []
+    reasons: list[str | None] = []
+    for format, inputs in CANDIDATES:
+        try:
+            copies.append(lstm.quantized(format, inputs=inputs))  # type: ignore[arg-type]
+            reasons.append(None)
+        except ValueError as error:
+            copies.append(None)
+            reasons.append(str(error))
+    return copies, reasons
 
 
 def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:

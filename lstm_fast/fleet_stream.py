@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +45,7 @@ class FleetStream:
     Notes
     -----
     A stream uses the parameters that the fleet had when the stream was created, until `refresh`. A lock serializes
-    calls from several threads.
+    calls from several threads. A signal handler cannot use the stream whose call it interrupts: it gets a RuntimeError.
 
     Examples
     --------
@@ -64,7 +66,7 @@ class FleetStream:
                 "a stream needs models of one direction: the reverse one starts at the end of the sequence"
             )
         self.fleet, self.batch_size = fleet, _arguments.positive_integer("batch_size", batch_size)
-        self._version, self._lock = fleet._version, threading.Lock()
+        self._version, self._lock, self._is_in_use = fleet._version, threading.RLock(), False
         self._h, self._c = self._start()
 
     # ---- steps ----
@@ -135,13 +137,34 @@ class FleetStream:
             raise ValueError(f"x must have shape {words}{or_single} with K, B, I = {K}, {B}, {I}, got {x.shape}")
         return wide, is_single
 
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Wait for other threads; raise in a signal handler that has interrupted a call of this thread."""
+        with self._lock:  # reentrant, so that a signal handler does not wait for itself
+            self._check_is_free()
+            self._is_in_use = True
+            try:
+                yield
+            finally:
+                self._is_in_use = False
+
+    def _check_is_free(self) -> None:
+        if self._is_in_use:
+            raise RuntimeError("this stream is in use by the call that a signal handler interrupts")
+
     def _run(self, steps: Array, num_threads: int | None) -> Array:
         steps, n_threads = contiguous_rows(steps), _threads.resolve(num_threads)
         output = np.empty((*steps.shape[:3], self.fleet.output_size), self.fleet.dtype)
-        with self._lock:
-            h, c = np.empty_like(self._h), np.empty_like(self._c)
-            self._version.weights.forward(steps, self._h, self._c, output, h, c, None, n_threads)
-            self._h, self._c = h, c  # after an interruption the states are those before the call
+        with self._lock:  # _exclusive, whose generator would take a tenth of a step
+            if self._is_in_use:
+                self._check_is_free()
+            self._is_in_use = True
+            try:
+                h, c = np.empty_like(self._h), np.empty_like(self._c)
+                self._version.weights.forward(steps, self._h, self._c, output, h, c, None, n_threads)
+                self._h, self._c = h, c  # after an interruption the states are those before the call
+            finally:
+                self._is_in_use = False
         return output
 
     # ---- states ----
@@ -149,7 +172,7 @@ class FleetStream:
     @property
     def state(self) -> State:
         """States (h, c), each of shape (K, num_layers, B, size): reading gives copies; can be set."""
-        with self._lock:
+        with self._exclusive():
             return self._h.copy(), self._c.copy()
 
     @state.setter
@@ -160,7 +183,7 @@ class FleetStream:
             _arguments.shaped(name, _arguments.real_array(name, one, own.dtype), own.shape, "(K, num_layers, B, size)")
             for name, one, own in zip("hc", value, (self._h, self._c))
         )
-        with self._lock:
+        with self._exclusive():
             self._h, self._c = np.array(h, order="C"), np.array(c, order="C")
 
     def reset(self, mask: ArrayLike | None = None) -> None:
@@ -181,7 +204,7 @@ class FleetStream:
         if mask.dtype != bool or mask.shape != shape:
             raise ValueError(f"mask must be boolean of shape (K, B) = {shape}, got {mask.dtype} {mask.shape}")
         where = mask[:, None, :, None]
-        with self._lock:
+        with self._exclusive():
             h, c = self._start()
             self._h, self._c = np.where(where, h, self._h), np.where(where, c, self._c)
 
@@ -227,7 +250,7 @@ class FleetStream:
             self._version = self.fleet._version
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with self._lock:  # parameters and states of the same moment
+        with self._exclusive():  # parameters and states of the same moment
             version, snapshot = self._version, Snapshot(self._h.copy(), self._c.copy())
         return _restored, (self.fleet, self.batch_size, np.array(version.flat), snapshot)
 

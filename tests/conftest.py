@@ -28,8 +28,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # SIGINT is ignored in
 
 def processor_flags():
     """Words of the flags (x86) or Features (Arm) lines of /proc/cpuinfo: what the system lets programs use."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")  # (wine shows this file too: not what Windows lets programs use)
+    lines = cpuinfo.read_text().splitlines() if sys.platform == "linux" and cpuinfo.exists() else []
     words = {word for line in lines if line.startswith(("flags", "Features")) for word in line.split(":")[1].split()}
     return {word.replace("_", "") for word in words}  # avx512_vnni: the compiler's name is avx512vnni
 

@@ -11,6 +11,7 @@ FORMATS = {
     "int8": ("int8", "float32"),
     "int8 inputs": ("int8", "int8"),
     "int8, int16 inputs": ("int8", "int16"),
+    "bfloat16_amx": ("bfloat16_amx", "float32"),
 }
 OPTIONS = {
     "plain": {},

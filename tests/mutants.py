@@ -162,8 +162,8 @@ MUTANTS = {
     ),
     "floating-point mode not restored": Mutant(
         THREADS,
-        "(&worker, shared->arguments);\n    set_float_mode(worker.callers_mode);",
-        "(&worker, shared->arguments);",
+        "    set_float_mode(worker.callers_mode);\n}\n\nstatic void run_team",
+        "}\n\nstatic void run_team",
         "tests/test_process.py -k mode_of_the_caller",
     ),
     "threads in a forked child": Mutant(
@@ -210,6 +210,9 @@ MUTANTS = {
         "vfma(left.even, right.even, vfma(left.odd, right.odd, sum))",
         "vfma(left.odd, right.odd, vfma(left.even, right.even, sum))",
         "tests/test_quantized.py",
+    ),
+    "bfloat16_amx: blocks of 64": Mutant(
+        "csrc/format.h", "#define LSTM_AMX_BLOCK 32", "#define LSTM_AMX_BLOCK 64", "tests/test_quantized.py"
     ),
     "bfloat16: the last row of an odd number has a partner": Mutant(
         f"{FORMATS}/outer.h", "j + 1 < depth ?", "true ?", "tests/test_compute_dtype.py"

@@ -36,6 +36,10 @@ class ThreadComm:
     def allgather(self, value):
         return self._swap("allgather", value)
 
+    def gather(self, value, root=0):
+        values = self._swap("gather", value)
+        return values if self.rank == root else None
+
     def bcast(self, value, root=0):
         return self._swap("bcast", value)[root]
 

@@ -91,7 +91,7 @@ class Walk:
     def quantize(self, one):
         module, a = one["module"], one["a"]
         if isinstance(module, lf.LSTM) and module.dtype == np.float32:
-            format = str(self.rng.choice(("float16", "bfloat16", "int8")))
+            format = str(self.rng.choice(("float16", "bfloat16", "bfloat16_amx", "int8")))
             try:
                 quantized = module.quantized(format)
             except ValueError:

@@ -21,6 +21,7 @@ def test_rows_have_the_documented_fields():
         "float32",
         "float16",
         "bfloat16",
+        "bfloat16_amx",
         "int8",
         "int8, inputs='int16'",
         "int8, inputs='int8'",
@@ -41,7 +42,7 @@ def test_rows_have_the_documented_fields():
 def test_table():
     rows = lf.compare_formats(lf.LSTM(5, 32, seed=0), x, metric=lambda y: 0.5)
     header, *lines = str(rows).splitlines()
-    assert repr(rows) == str(rows) and len(lines) == 6
+    assert repr(rows) == str(rows) and len(lines) == 7
     assert header.split("  ")[0] == "format" and header.endswith("max error  rms error  metric")
     assert len({len(line) for line in (header, *lines)}) == 1, "aligned"
     assert lines[0].startswith("float32") and "100%" in lines[0] and " 50%" in lines[1]

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
 import lstm_fast as lf
 from fleet_cases import models_of, same
+from scripts import run
 
 # ---- parameters --------------------------------------------------------------------------------------------------
 
@@ -138,3 +140,26 @@ def test_pickled_stream_has_parameters_and_states_of_the_same_moment():
     stream._lock = LateLock()
     _, (_, _, flat, snapshot) = stream.__reduce__()
     assert same(flat, other._version.flat) and same(snapshot.h, other._h)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal.setitimer")
+def test_use_in_a_signal_handler_of_the_interrupted_stream_raises():
+    run("""
+fleet = lf.Fleet([lf.LSTM(8, 64, seed=k) for k in range(16)])
+stream, x, errors = fleet.stream(16), np.ones((16, 100, 16, 8), np.float32), []
+want = fleet.stream(16).block(x)
+def handler(*_):
+    for use in (lambda: stream.state, lambda: stream.step(x[:, 0]), stream.reset, stream.snapshot):
+        try:
+            use()
+        except RuntimeError as error:
+            errors.append(str(error))
+signal.signal(signal.SIGALRM, handler)
+while not errors:  # until a call is interrupted, not what is around it
+    stream.reset()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    got = stream.block(x)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+assert len(errors) == 4 and "signal handler" in errors[0], errors
+assert (got == want).all()
+""")

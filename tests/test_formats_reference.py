@@ -115,6 +115,25 @@ def test_bfloat16_sum_is_one_chain_with_odd_k_first():
         assert_same_bits(formats.product_bfloat16(w, start, x), want, K)
 
 
+@pytest.mark.parametrize("exponent", [0, -62], ids=["ordinary", "subnormal"])
+def test_bfloat16_amx_sum_is_blocks_of_two_chains(exponent):
+    rng = np.random.default_rng(4)
+    for K in (1, 2, 31, 32, 33, 67):
+        start = np.ldexp(rng.standard_normal(3), 2 * exponent).astype(np.float32)
+        x, w = (np.ldexp(rng.standard_normal((n, K)), exponent).astype(np.float32) for n in (2, 3))
+        want = float32.flush(np.broadcast_to(start, (2, 3))).copy()
+        for b, n in np.ndindex(2, 3):
+            for block in range(0, K, 32):
+                chains = [0.0, 0.0]  # even k, odd k
+                for k in range(block, min(block + 32, K)):
+                    product = Fraction(float(reference.round_bfloat16(x[b, k])))
+                    product *= Fraction(float(reference.round_bfloat16(w[n, k])))
+                    chains[k % 2] = rounded(Fraction(chains[k % 2]) + product)
+                both = rounded(Fraction(chains[0]) + Fraction(chains[1]))
+                want[b, n] = rounded(Fraction(float(want[b, n])) + Fraction(both))
+        assert_same_bits(formats.product_bfloat16_amx(w, start, x) + np.float32(0), want + np.float32(0), K)
+
+
 def test_each_row_has_its_scale():
     w = np.float32([[1.27, -0.635, 0.005], [0, 0, 0], [TINY * 50, TINY, 0], [3e38, -3e38, 1]])
     q, scale = reference.quantize_rows(w)
@@ -210,7 +229,7 @@ def test_results_are_close_to_float32(format, options):
         assert 0 < np.abs(one - other).max() < (2e-3 if format == "float16" else 0.1)
 
 
-@pytest.mark.parametrize("format", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("format", ["float32", "bfloat16", "bfloat16_amx", "int8"])
 @pytest.mark.parametrize("T, B, lengths", [(0, 3, None), (4, 0, None), (4, 2, [0, 2])], ids=str)
 def test_steps_without_sequences(format, T, B, lengths):
     lstm = make(dict(layer_norm=True, bidirectional=True))
@@ -220,14 +239,14 @@ def test_steps_without_sequences(format, T, B, lengths):
     assert lengths is None or (not output[2:].any() and not output[:, 0].any())
 
 
-@pytest.mark.parametrize("format", ["bfloat16", "int8"])
+@pytest.mark.parametrize("format", ["bfloat16", "bfloat16_amx", "int8"])
 def test_rounded_weights_give_the_same_results(format):
     lstm = make({})
     x, (h_0, c_0), *_ = arguments(lstm)
     p = {name.removesuffix("_l0"): value for name, value in lstm.parameters().items()}
     rounded_p, a = dict(p), (x, h_0[0], c_0[0])
-    if format == "bfloat16":
-        forward = reference.lstm_forward_bfloat16
+    if format.startswith("bfloat16"):
+        forward = getattr(reference, f"lstm_forward_{format}")
         rounded_p |= {name: reference.to_bfloat16(p[name]) for name in ("weight_ih", "weight_hh")}
     else:
         forward = reference.lstm_forward_int8

@@ -148,3 +148,9 @@ def test_function_bits_do_not_depend_on_threads(mode):
         *got, tape = forward(**a, num_threads=n)
         for array, expected in zip((*got, *backward(tape, d_output, num_threads=n)), (*want, *d_want), strict=True):
             assert_same_bits(array, expected, f"{n} threads")
+
+
+def test_an_unknown_nonlinearity_is_refused_by_name():
+    for wrong in ("sigmoid", "lstm", None, ["tanh"]):
+        with pytest.raises((TypeError, ValueError), match="^nonlinearity must be .*tanh.*, got"):
+            lstm_fast.rnn_forward(np.ones((3, 1, 1)), None, [[1.0]], [[0.5]], None, None, wrong)

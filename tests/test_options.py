@@ -8,6 +8,7 @@ import pytest
 
 import lstm_fast
 from lstm_fast import LSTM, RNN, LSTMCell
+from lstm_fast._options import options_of
 from module_cases import draw, make, train
 from tolerances import assert_same_bits
 
@@ -34,6 +35,21 @@ def test_repr_recreates_the_module():
         again = eval(repr(module), {"LSTM": LSTM, "RNN": RNN, "LSTMCell": LSTMCell, "float64": np.float64})
         assert repr(again) == repr(module) and list(again.parameters()) == list(module.parameters())
         assert again.dtype == module.dtype
+
+
+def test_options_are_documented():
+    classes = (
+        LSTM,
+        RNN,
+        LSTMCell,
+        lstm_fast.QuantizedLSTM,
+        lstm_fast.train.SequenceModel,
+        lstm_fast.train.QuantizedModel,
+    )
+    options = {f"{cls.__name__}.{name}": one for cls in classes for name, one in options_of(cls).items()}
+    assert len(options) > 60
+    for name, one in options.items():
+        assert isinstance(one.__doc__, str) and one.__doc__.endswith(".") and callable(one.check), name
 
 
 def test_constructor_arguments_are_attributes():

@@ -215,3 +215,13 @@ def test_load_flat_parameters():
     for wrong in (flat[1:], flat[:, None], ["a"] * 200, None):
         with pytest.raises((TypeError, ValueError), match="flat must"):
             lstm.load_flat_parameters(wrong)
+
+
+def test_forget_bias_sets_the_biases_of_the_forget_gates_alone():
+    options = dict(num_layers=2, bidirectional=True, seed=0)
+    plain, changed = (LSTM(3, 5, forget_bias=value, **options).parameters() for value in (None, 1.5))
+    for name in plain:
+        rows = np.zeros(len(plain[name]), bool)
+        rows[5:10] = name.startswith("bias_")
+        np.testing.assert_array_equal(changed[name][rows], 1.5 if name.startswith("bias_ih") else 0)
+        np.testing.assert_array_equal(changed[name][~rows], plain[name][~rows])

@@ -38,6 +38,17 @@ def test_results_match_reference_bitwise(isas_with_fma, format, options):
     assert_bits_of_the_reference(isas_with_fma, lstm, *FORMATS[format], *calls)
 
 
+@pytest.mark.parametrize("options", ["projection", "directions", "all", "peepholes, coupled gates, clips"])
+@pytest.mark.parametrize("I, H", [(20, 32), (64, 19), (11, 12)], ids=str)
+def test_bits_of_steps_of_whole_blocks_of_rows(isas_with_fma, options, I, H):
+    """AMX multiplies x and h together then, also once fewer sequences are left than a block has rows."""
+    lstm = make(OPTIONS[options], I, H)
+    x, state, _, resets = arguments(lstm, 3, 18)
+    lengths = [3] + [2] * 16 + [0]
+    calls = (x, state, {}), (x, state, dict(lengths=lengths, resets=resets))
+    assert_bits_of_the_reference(isas_with_fma, lstm, "bfloat16_amx", "float32", *calls)
+
+
 @each_format
 @pytest.mark.parametrize("bidirectional", light([False, True], [True]))
 @pytest.mark.parametrize(
@@ -103,6 +114,21 @@ def test_extreme_numbers(isas_with_fma, format, inputs):
     assert_bits_of_the_reference(isas_with_fma, lstm, format, inputs, (x, (h_0, np.zeros_like(h_0)), {}))
 
 
+@pytest.mark.parametrize("format", ["bfloat16", "bfloat16_amx"])
+@pytest.mark.parametrize("H, B", [(33, 1), (33, 5), (64, 17)])
+def test_sums_around_the_smallest_normal_number_are_flushed_alike(isas_with_fma, format, H, B):
+    """Products that are subnormal, or cancel to subnormal sums; an affine f shows them, multiplied by a large c."""
+    lstm = make(dict(bias=False, recurrent_activation=("affine", 1.0, 0.0)), I=H, H=H)
+    rng = np.random.default_rng(H)
+    with lstm.edit() as p:
+        p.flat[:] = np.ldexp(rng.choice([-1.5, -1, 1, 1.25], p.flat.size), rng.integers(-68, -58, p.flat.size))
+    x = np.ldexp(rng.choice([-1.5, -1, 1, 1.25], (1, B, H)), rng.integers(-68, -58, (1, B, H))).astype(np.float32)
+    state = x.copy(), np.full((1, B, H), 2.0**120, np.float32)
+    assert_bits_of_the_reference(isas_with_fma, lstm, format, "float32", (x, state, {}))
+    c_n = lstm.quantized(format)(x, state)[1][1]
+    assert (c_n != 0).any() and len(np.unique(np.abs(c_n))) > B
+
+
 @pytest.mark.parametrize("format, inputs", NEW.values(), ids=NEW)
 def test_nan_and_infinity_in_x_reach_the_output(format, inputs):
     lstm = make({})
@@ -118,7 +144,8 @@ def test_nan_and_infinity_in_x_reach_the_output(format, inputs):
 
 @each_format
 def test_output_is_close_to_float32(format, inputs):
-    bound = {"float16": 1e-3, "bfloat16": 8e-3, "int8": 2e-2 if inputs == "float32" else 4e-2}[format]
+    of_int8 = 2e-2 if inputs == "float32" else 4e-2
+    bound = {"float16": 1e-3, "bfloat16": 8e-3, "bfloat16_amx": 8e-3, "int8": of_int8}[format]
     for seed, (I, H, layers) in enumerate([(8, 64, 1), (64, 256, 1), (128, 512, 2)]):
         lstm = lstm_fast.LSTM(I, H, num_layers=layers, seed=seed)
         x = np.random.default_rng(seed).standard_normal((100, 2, I)).astype(np.float32)
@@ -180,14 +207,14 @@ def test_stored_parameters_and_their_bytes(n_layers):
     lstm = lstm_fast.LSTM(I, H, n_layers, seed=0)
     n_matrices = 4 * H * (I + H + (n_layers - 1) * 2 * H)
     vectors = 4 * 4 * H * 2 * n_layers
-    dtypes = {"float16": np.float16, "bfloat16": np.uint16, "int8": np.int8}
+    dtypes = {"float16": np.float16, "bfloat16": np.uint16, "bfloat16_amx": np.uint16, "int8": np.int8}
     for format, inputs in FORMATS.values():
         quantized = lstm.quantized(format, inputs=inputs)
         p = quantized.parameters()
         assert p["weight_hh_l0"].dtype == dtypes[format]
         if format == "float16":
             assert quantized.nbytes * 2 == lstm.flat_parameters.nbytes
-        elif format == "bfloat16":
+        elif format.startswith("bfloat16"):
             assert quantized.nbytes == 2 * n_matrices + vectors
             assert_same_bits(p["weight_hh_l0"], reference.to_bfloat16(lstm.parameters()["weight_hh_l0"]))
         else:
@@ -208,9 +235,20 @@ def test_stored_parameters_and_their_bytes(n_layers):
                 quantized.unflatten(quantized.flat_parameters.astype(float))
 
 
+def test_order_of_the_sums_is_all_that_distinguishes_the_two_kinds_of_bfloat16(any_isa):
+    lstm = make({}, I=40, H=64, scale=0.1)
+    chains, blocks = lstm.quantized("bfloat16"), lstm.quantized("bfloat16_amx")
+    for name, value in chains.parameters().items():
+        assert_same_bits(blocks.parameters()[name], value, name)
+    x, state, *_ = arguments(lstm, B=5)
+    one, other = chains(x, state)[0], blocks(x, state)[0]
+    assert 0 < np.abs(one - other).max() < 1e-5
+
+
 def test_repr_and_options():
     lstm = lstm_fast.LSTM(3, 5, num_layers=2, cell_clip=3.0, seed=0)
     assert repr(lstm.quantized("bfloat16")) == "QuantizedLSTM(3, 5, num_layers=2, cell_clip=3.0, format='bfloat16')"
+    assert repr(lstm.quantized("bfloat16_amx")).endswith("cell_clip=3.0, format='bfloat16_amx')")
     small = lstm.quantized("int8", inputs="int8")
     assert repr(small) == "QuantizedLSTM(3, 5, num_layers=2, cell_clip=3.0, format='int8', inputs='int8')"
     assert (small.format, small.inputs, small.cell_clip) == ("int8", "int8", 3.0)

@@ -30,11 +30,11 @@ def test_training_raises(call, format, inputs):
 
 def test_unknown_formats_raise():
     lstm = lstm_fast.LSTM(4, 5, seed=0)
-    with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16' or 'int8', got 'int4'"):
+    with pytest.raises(ValueError, match="format must be 'float16', 'bfloat16', 'bfloat16_amx' or 'int8', got 'int4'"):
         lstm.quantized("int4")
     with pytest.raises(ValueError, match="inputs must be 'float32', 'int16' or 'int8', got 'bfloat16'"):
         lstm.quantized("int8", inputs="bfloat16")
-    for format in ("float16", "bfloat16"):
+    for format in ("float16", "bfloat16", "bfloat16_amx"):
         with pytest.raises(ValueError, match=f"inputs must be 'float32' with format='{format}', got 'int8'"):
             lstm.quantized(format, inputs="int8")
     for format, inputs in FORMATS.values():
@@ -46,7 +46,7 @@ def test_unknown_formats_raise():
 @pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
 def test_unrepresentable_values_raise(name, format, inputs):
     lstm = lstm_fast.LSTM(4, 5, seed=0)
-    too_large = {"float16": [1e5], "bfloat16": [3.4e38], "int8": []}[format]
+    too_large = {"float16": [1e5], "bfloat16": [3.4e38], "bfloat16_amx": [3.4e38], "int8": []}[format]
     for bad in (np.inf, -np.inf, np.nan, *too_large):
         with lstm.edit() as p:
             p[name].ravel()[3] = bad

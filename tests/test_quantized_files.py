@@ -38,6 +38,7 @@ def test_tensor_dtypes_match_the_format(tmp_path):
     types = {
         "float16": [torch.float16] * 3,
         "bfloat16": [torch.bfloat16, torch.bfloat16, torch.float32],
+        "bfloat16_amx": [torch.bfloat16, torch.bfloat16, torch.float32],
         "int8": [torch.float32, torch.int8, torch.float32],
         "int8 inputs": [torch.int8, torch.int8, torch.float32],
         "int8, int16 inputs": [torch.int8, torch.int8, torch.float32],
@@ -48,7 +49,7 @@ def test_tensor_dtypes_match_the_format(tmp_path):
         tensors = files.load_file(path)
         assert [tensors[key].dtype for key in ("weight_ih_l0", "weight_hh_l1", "bias_ih_l0")] == types[name]
         assert ("scale_ih_l0" in tensors, "scale_hh_l1" in tensors) == (inputs != "float32", format == "int8")
-        if format == "bfloat16":
+        if format.startswith("bfloat16"):
             want = torch.tensor(lstm.parameters()["weight_ih_l0"]).to(torch.bfloat16)
             assert torch.equal(tensors["weight_ih_l0"], want)  # PyTorch rounds the same
             own = small.parameters()["weight_ih_l0"]

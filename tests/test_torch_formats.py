@@ -161,7 +161,7 @@ def test_float64_modules_ignore_the_format():
 def test_wrong_arguments_raise_before_any_change():
     model = nn.ModuleDict({"first": nn.LSTM(3, 4), "second": nn.LSTM(4, 4, proj_size=2)})
     for arguments, message in (
-        (dict(format="int4"), "format must be 'float16', 'bfloat16' or 'int8', got 'int4'"),
+        (dict(format="int4"), "format must be 'float16', 'bfloat16', 'bfloat16_amx' or 'int8', got 'int4'"),
         (dict(format="bfloat16", inputs="int8"), "inputs must be 'float32' with format='bfloat16'"),
         (dict(inputs="int8"), "inputs must be 'float32' without a format"),
         (dict(format="int8"), "proj_size of second must be 0 with format='int8'"),

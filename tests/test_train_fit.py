@@ -1,12 +1,15 @@
 """fit: it learns, is bitwise reproducible, stops early, reports divergence, validates its arguments."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, fit
+from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, Trainer, fit
 from lstm_fast.train.batches import draw_groups
 from lstm_fast.train.data import Sequences
+from lstm_fast.train.progress_bar import NoBar
 from optional import needs
 from tolerances import assert_same_bits
 from training_cases import model, run, sums
@@ -120,6 +123,23 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(where):
         assert np.isfinite(m.flat_parameters).all()
 
 
+def test_training_without_predictions_that_count_is_refused():
+    x, y, mask = np.ones((6, 5, 2)), np.ones((6, 5)), np.zeros((6, 5), bool)
+
+    def check(model, *data, **options):
+        with pytest.raises(ValueError, match="x must have predictions that count.*got none.* all are masked"):
+            fit(model, *data, seed=0, epochs=2, **options)
+
+    last, steps = (SequenceModel(lf.LSTM(2, 3, batch_first=True, seed=0), 1, one, seed=0) for one in ("last", "all"))
+    check(last, x, y[:, 0], sample_weight=np.zeros(6))
+    for nothing in ({"mask": mask}, {"sample_weight": np.zeros(6)}, {"lengths": np.zeros(6, int)}):
+        check(steps, x, y, **nothing)
+        fleet = SequenceModel(lf.Fleet([steps.lstm, last.lstm]), 1, "all", seed=0)
+        check(fleet, [x] * 2, [y] * 2, **{name: [None, value] for name, value in nothing.items()})
+    check(steps, x, y, mask=mask, truncate=2)
+    check(steps, [(x, y, None, mask)])
+
+
 def test_divergence_raises_and_the_model_stays_finite():
     m = model()
     with pytest.raises(Diverged, match=r"epoch \d+, batch \d+"), np.errstate(all="ignore"):
@@ -214,6 +234,33 @@ def test_progress_shows_steps_their_rate_and_the_time_left(capsys):
     )
     shown = capsys.readouterr().err
     assert "70.0/70.0 [00:00<00:00" in shown and "step/s" in shown  # 7 epochs of 10 steps, padding not counted
+
+
+def test_the_progress_of_a_resumed_run_begins_where_it_stopped(tmp_path, monkeypatch):
+    begins = []
+
+    def bar(is_shown, total, done):
+        begins.append((total, done))
+        return NoBar()
+
+    class Stopped(Exception):
+        pass
+
+    def stopped(trainer, *arguments):
+        if trainer.now.step == 5:  # two epochs of two batches, and one batch
+            trainer._save()
+            raise Stopped
+        return train_batch(trainer, *arguments)
+
+    x, options = np.ones((8, 3, 2)), dict(epochs=4, batch_size=4, seed=0, checkpoint=tmp_path / "run")
+    train_batch = Trainer._train_batch
+    monkeypatch.setattr("lstm_fast.train.trainer.progress_bar", bar)
+    for resume in (False, True):
+        with monkeypatch.context() as patch, pytest.raises(Stopped) if not resume else nullcontext():
+            if not resume:
+                patch.setattr(Trainer, "_train_batch", stopped)
+            fit(model(), x, np.zeros(8), resume=resume, **options)
+    assert begins == [(96, 0), (96, 60)]
 
 
 def test_validation_counts_only_masked_steps():

@@ -126,6 +126,11 @@ def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
+def test_a_model_of_a_fleet_needs_the_number_of_outputs():
+    with pytest.raises(ValueError, match="out_features must be a positive integer, got 0"):
+        SequenceModel(lf.Fleet([one.lstm for one in models()]))
+
+
 def test_callbacks_get_current_parameters_and_can_stop():
     seen, model = [], SequenceModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
     assert isinstance(model, FleetModel)
@@ -159,6 +164,8 @@ def test_models_files_and_parameters(tmp_path):
     assert isinstance(loaded, FleetModel) and lf.fingerprint(loaded) == lf.fingerprint(model)
     assert repr(loaded) == "FleetModel(Fleet of 5 LSTM(2, 6, batch_first=True), 2, readout='mean')"
     assert [lf.fingerprint(one) for one in loaded] == [lf.fingerprint(one) for one in each]
+    FleetModel.from_models(each[:1]).save(tmp_path / "one.safetensors")
+    assert lf.fingerprint(load(tmp_path / "one.safetensors")[0]) == lf.fingerprint(each[0])
     model[1] = each[3]
     assert lf.fingerprint(model[1]) == lf.fingerprint(each[3]) != lf.fingerprint(model[2])
     with model.edit() as p:

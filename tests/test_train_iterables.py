@@ -242,3 +242,20 @@ def test_abandoned_iterator_is_closed():
     assert next(read) == 2
     read.close()
     assert items.n_closed == 1
+
+
+@pytest.mark.parametrize("options", [{}, dict(truncate=4)], ids=["whole", "windows"])
+def test_a_run_is_not_resumed_with_fewer_batches(tmp_path, monkeypatch, options):
+    path, train_batch = tmp_path / "run", Trainer._train_batch
+    at = 3 if not options else 8  # windows: of nine steps, three for each batch
+
+    def interrupted(self, *arguments):
+        if self.now.batch == at - 1:
+            raise KeyboardInterrupt
+        train_batch(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_train_batch", interrupted)
+        trained(BATCHES, **options, checkpoint=path)
+    with pytest.raises(ValueError, match="the data must be those of the interrupted call"):
+        trained(BATCHES[:1], **options, checkpoint=path, resume=True)

@@ -204,3 +204,17 @@ def test_stream_matches_predict_bitwise(proj_size):
     assert_same_bits(one.block(x[:, 0]), model.predict(x)[:, 0])
     with pytest.raises(ValueError, match='got "mean"'):
         SequenceModel(lf.LSTM(2, 3), 1, "mean").stream()
+
+
+def test_the_head_starts_uniform_within_the_bound_of_pytorch():
+    for lstm in (lf.LSTM(3, 25, seed=0), lf.LSTM(3, 8, bidirectional=True, proj_size=2, seed=0)):
+        bound, flat = lstm.output_size**-0.5, SequenceModel(lstm, 40, seed=0).head.flat
+        assert -bound <= flat.min() < -0.9 * bound and 0.9 * bound < flat.max() <= bound
+        assert abs(flat.mean()) < 0.1 * bound and len(np.unique(flat)) > 0.9 * len(flat)
+
+
+@pytest.mark.parametrize("index_input", [False, True])
+def test_an_empty_list_has_no_predictions(index_input):
+    lstm = lf.LSTM(3, 4, index_input=index_input, seed=0)
+    assert SequenceModel(lstm, 2, seed=0).predict([]).shape == (0, 2)
+    assert SequenceModel(lstm, 2, "all", seed=0).predict([]).shape[-1] == 2

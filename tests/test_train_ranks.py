@@ -8,7 +8,7 @@ import pytest
 
 from lstm_fast.train import SGD, fit, ranks
 from lstm_fast.train.batches import SequenceBatches
-from lstm_fast.train.rank_batches import RankBatches, batch_cuts
+from lstm_fast.train.rank_shards import RankSequences, batch_cuts
 from optional import needs
 from rank_cases import alone, double, on_ranks, run_on, shard, uneven
 from tolerances import assert_same_bits
@@ -62,16 +62,15 @@ def test_sharded_training_matches_joined_batches(make, data):
 
 
 def test_shuffled_batches_match_one_process(monkeypatch):
-    drawn, draw = {}, RankBatches.draw
+    drawn, draw = {}, RankSequences.draw
 
     def record(self, rng, epoch):
         n = draw(self, rng, epoch)
         begin = [0, 31, 31, 40][self.ranks.rank]
         drawn.setdefault(epoch, {})[self.ranks.rank] = [begin + rows for rows in self.groups]
-        assert self.sizes_of_batches == [4 if size == 4 else 8 for size in self.sizes_of_batches]
         return n
 
-    monkeypatch.setattr(RankBatches, "draw", record)
+    monkeypatch.setattr(RankSequences, "draw", record)
     results = run_on(4, make=double(), parts=uneven)
     joined = [
         [np.concatenate(parts) for parts in zip(*(one[rank] for rank in range(4)))] for _, one in sorted(drawn.items())
@@ -127,11 +126,12 @@ def test_means_are_summed_in_float64_in_rank_order(monkeypatch, small, n):
     def mean(comm):
         own = ranks.Ranks(comm)
         own.prepare(n, np.dtype(np.float32))
-        return [own.mean(lambda: (0.5 + comm.rank, weights[comm.rank], gradients[comm.rank])) for _ in range(2)]
+        part = ranks.Part(0.5 + comm.rank, weights[comm.rank], gradients[comm.rank])
+        return [own.mean(lambda: part) for _ in range(2)]
 
     expected = gradients[0].astype(float) * (3 / 7.5) + gradients[2].astype(float) * (4.5 / 7.5)
     for results in on_ranks(3, mean):
-        for loss, weight, gradient in results:
+        for loss, weight, gradient, *_ in results:
             assert_same_bits(gradient, expected.astype(np.float32))
             assert loss == 3 / 7.5 * 0.5 + 4.5 / 7.5 * 2.5 and weight == 7.5
 

@@ -9,7 +9,8 @@ import pytest
 import lstm_fast as lf
 from lstm_fast.train import Adam, Diverged, FitConfig, RankError, Trainer, batches, checkpoint, fit
 from lstm_fast.train.distributed import DistributedTrainer
-from lstm_fast.train.rank_batches import RankBatch, RankBatches
+from lstm_fast.train.rank_batches import RankBatch
+from lstm_fast.train.rank_shards import RankSequences
 from optional import needs
 from rank_cases import ThreadComm, on_ranks, shard, shared_by
 from tolerances import assert_same_bits
@@ -115,13 +116,13 @@ def failing(monkeypatch, name, rank, error, call=1, owner=DistributedTrainer):
         (DistributedTrainer, "_check_settings", 1),
         (DistributedTrainer, "_join_validation", 1),
         (DistributedTrainer, "_progress_bar", 1),
-        (RankBatches, "draw", 2),
-        (RankBatches, "batches", 1),
-        (RankBatches, "generator", 2),
+        (RankSequences, "draw", 2),
+        (RankSequences, "batches", 1),
+        (RankSequences, "generator", 2),
         (RankBatch, "loss_and_gradients", 1),
         (RankBatch, "loss_and_gradients", 8),
         (RankBatch, "loss_and_gradients", 12),
-        (RankBatch, "load", 5),
+        (RankSequences, "own_batches", 2),
         (DistributedTrainer, "_train_batch", 9),
         (DistributedTrainer, "_learning_rate", 6),  # the last batch of an epoch
         (DistributedTrainer, "_validate", 2),
@@ -283,15 +284,3 @@ def test_second_ctrl_c_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
         fit(model(), *sums(), **OPTIONS, comm=ThreadComm(0, shared_by()), callbacks=[callback])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_unsupported_with_ranks_raises():
-    m = model(readout="all")
-    x, y = np.ones((4, 20, 2)), np.ones((4, 20, 1))
-    for arguments, words in [
-        (dict(x=x, y=y, truncate=5), "comm must be None for truncated training, got truncate=5"),
-        (dict(x=x, y=y, burn_in=5), "comm must be None for truncated training"),
-        (dict(x=[(x, y)]), "comm must be None where y is None"),
-    ]:
-        [error] = on_ranks(1, lambda comm, arguments=arguments: fit(m, **arguments, comm=comm))
-        assert isinstance(error, ValueError) and words in str(error)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, SequenceModel, fit, ranks
+from lstm_fast.train import SGD, Adam, FleetModel, SequenceModel, fit, ranks
 from optional import needs
-from rank_cases import ThreadComm, alone, double, on_ranks, run_on, shard, uneven
+from rank_cases import ThreadComm, alone, double, on_ranks, run_on, shard, shared_by, uneven
 from tolerances import assert_same_bits
 from training_cases import model, run, sums
 
@@ -97,6 +97,32 @@ def test_ranks_of_one_machine_share_its_processors(monkeypatch):
     names = iter("aabc")
     monkeypatch.setattr(ranks.socket, "gethostname", lambda: next(names))
     assert sorted(on_ranks(4, lambda comm: ranks.Ranks(comm).processors_of_each())) == [6, 6, 12, 12]
+
+
+def test_fleet_with_comm_raises_and_fleets_per_rank_match_one_fleet_bitwise():
+    """The recipe of docs/machines.md."""
+    K, rng = 5, np.random.default_rng(0)
+    x, y = rng.standard_normal((K, 12, 6, 1)), rng.standard_normal((K, 12, 1))
+
+    def trained(own):
+        fleet = lf.Fleet([lf.LSTM(1, 3, batch_first=True, dropout=0.2, num_layers=2, seed=k) for k in own])
+        fleet_model = FleetModel(fleet, 1, seed=own)
+        options = dict(epochs=2, batch_size=4, seed=own, validation=0.25, num_threads=1)
+        fit(fleet_model, x[own], y[own], **options)
+        return fleet_model
+
+    def on_rank(comm):
+        own = list(range(K)[comm.rank :: comm.Get_size()])
+        parts = comm.gather(dict(zip(own, trained(own))))
+        if comm.rank == 0:
+            models = {k: one for part in parts for k, one in part.items()}
+            return FleetModel.from_models([models[k] for k in range(K)]).flat_parameters
+
+    whole = trained(list(range(K)))
+    for size in (1, 2, 4):
+        assert_same_bits(on_ranks(size, on_rank)[0], whole.flat_parameters)
+    with pytest.raises(ValueError, match="comm must be None for a FleetModel, .* fit a FleetModel .* on each rank"):
+        fit(whole, x, y, comm=ThreadComm(0, shared_by()))
 
 
 def test_invalid_communicator_raises():

@@ -45,7 +45,7 @@ def write_headers(folder):
 
 
 def stable_abi():
-    """The lines of a .def file for python3.dll: what it exports since OLDEST or longer."""
+    """The lines of a .def file for python3.dll: the exports of OLDEST and earlier versions."""
     from abi3info import DATAS, FUNCTIONS
     from abi3info.models import PyVersion
 

@@ -1,8 +1,8 @@
 /* The kernel table: the kernels of one instruction set and one dtype.
  *
  * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no global
- * state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops reach kernels
- * only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
+ * state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops reach
+ * kernels only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
 
@@ -184,11 +184,13 @@ struct lstm_kernels {
     void (*lanes_backward)(const struct lstm_lanes *);
 };
 
-/* The kernels of the formats with groups, float32: steps without x, backward steps with d_gates_next, and outer
- * products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
+/* The kernels of the formats with groups, float32: steps without x (but see fused_rows), backward steps with
+ * d_gates_next, and outer products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
 struct lstm_format_kernels {
     int64_t int8_group; /* adjacent k of each column of INT8 weights: 4 or 2 */
     bool int8_offset;   /* the left operand is stored with an offset of 128, which the corrections remove */
+    int64_t
+        fused_rows; /* of BFLOAT16_AMX, from which steps with x are worthwhile, if lstm_depths_match; 0: without x */
     void (*step)(const struct lstm_step *);
     void (*product)(const struct lstm_product *);
     void (*step_backward)(const struct lstm_step_backward *);

@@ -94,7 +94,7 @@ static real input_weight(const struct lstm_model *m, const struct lstm_weights *
     if (format == LSTM_FORMAT_INT8)
         return (float)(((const int8_t *)w->weight_ih)[at] * lstm_largest_integer(m->input_bits)) * w->scale_ih[row];
     if (format == LSTM_FORMAT_FLOAT16) return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
-    if (format != LSTM_FORMAT_BFLOAT16) return ((const real *)w->weight_ih)[at];
+    if (!lstm_is_bfloat16(format)) return ((const real *)w->weight_ih)[at];
     return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
                                                     : ((const uint16_t *)w->weight_ih)[at]);
 }

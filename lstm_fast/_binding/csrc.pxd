@@ -34,6 +34,7 @@ cdef extern from "lstm_fast.h" nogil:
         LSTM_FORMAT_FLOAT16
         LSTM_FORMAT_BFLOAT16
         LSTM_FORMAT_INT8
+        LSTM_FORMAT_BFLOAT16_AMX
     enum lstm_status:
         LSTM_OK
         LSTM_TOO_LARGE

@@ -15,8 +15,8 @@ PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weig
 
 # Formats of the weight matrices, and the item type of their arrays: bfloat16 numbers are the upper halves of float32.
 FORMATS = {None: LSTM_FORMAT_REAL, "float16": LSTM_FORMAT_FLOAT16, "bfloat16": LSTM_FORMAT_BFLOAT16,
-           "int8": LSTM_FORMAT_INT8}
-cdef char *FORMAT_CODES = b" eHb"
+           "int8": LSTM_FORMAT_INT8, "bfloat16_amx": LSTM_FORMAT_BFLOAT16_AMX}
+cdef char *FORMAT_CODES = b" eHbH"
 
 
 cdef lstm_activation activation_of(spec) except *:

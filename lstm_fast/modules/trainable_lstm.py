@@ -174,7 +174,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
 
     def quantized(
         self,
-        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] = "float16",
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedLSTM:
@@ -182,8 +182,9 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
 
         Parameters
         ----------
-        format : {"float16", "bfloat16", "int8"}, default "float16"
+        format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
             Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
+            "bfloat16_amx" is bfloat16 with the order of sums that is fast on Intel processors with AMX.
         inputs : {"float32", "int16", "int8"}, default "float32"
             With "int8": whether the first layer multiplies x in float32, which is most accurate, or with W_ih in int8
             and x in 16 or 8 bits.

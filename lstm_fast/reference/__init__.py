@@ -72,7 +72,7 @@ from .formats import (
 from .gates import GATES, gate_rows
 from .lstm import lstm_backward, lstm_forward
 from .masks import dropout_mask, philox4x32, recurrent_dropout_mask, zoneout_mask
-from .quantized import lstm_forward_bfloat16, lstm_forward_float32, lstm_forward_int8
+from .quantized import lstm_forward_bfloat16, lstm_forward_bfloat16_amx, lstm_forward_float32, lstm_forward_int8
 from .quantized_cell import exact_activation
 from .quantized_stack import quantized_forward
 from .rnn import NONLINEARITIES, rnn_backward, rnn_forward
@@ -93,6 +93,7 @@ __all__ = [
     "StackTape",
     "lstm_forward_float32",
     "lstm_forward_bfloat16",
+    "lstm_forward_bfloat16_amx",
     "lstm_forward_int8",
     "quantized_forward",
     "lstm_tape_bfloat16",

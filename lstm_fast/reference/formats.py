@@ -1,7 +1,9 @@
 """Low-precision formats: rounding, and products of numbers in them.
 
     bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
-                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS.
+                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS. In
+                bfloat16_amx, a sum adds blocks of AMX_BLOCK k, like TDPBF16PS: each is the sum of two chains from zero,
+                one over its even k and one over its odd k.
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
                 multiplied by it. A sum is an exact integer, so its order does not matter. A vector that contains a NaN,
                 which integers cannot represent, makes all its sums NaN.
@@ -17,6 +19,7 @@ from numpy.typing import ArrayLike
 from ._types import Array
 from .float32 import add, divide, flush, fma, multiply
 
+AMX_BLOCK = 32  # terms of a block of a sum of the instruction TDPBF16PS
 LARGEST = 127  # of an int8, in either direction
 LARGEST_INT16 = 127 * 256  # so that its upper part is LARGEST
 SUM_BLOCK = 64  # terms of a block of a float32 sum
@@ -100,10 +103,24 @@ def round_bfloat16(z: ArrayLike) -> Array:
 
 def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
     """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: each sum is one chain, odd k first."""
-    K = x.shape[1]
-    x, weight = (np.pad(round_bfloat16(matrix), ((0, 0), (0, K % 2))) for matrix in (x, weight))
-    order = np.arange(K + K % 2).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
+    x, weight = _in_pairs(x), _in_pairs(weight)
+    order = np.arange(x.shape[1]).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
     return chain(start, x, weight, order)
+
+
+def product_bfloat16_amx(weight: Array, start: Array, x: Array) -> Array:
+    """The same with two chains per block of k, over even and over odd k: their sum is added to the total."""
+    x, weight = _in_pairs(x), _in_pairs(weight)
+    total, zero = np.broadcast_to(flush(start), (len(x), len(weight))), np.zeros(1, np.float32)
+    for begin in range(0, x.shape[1], AMX_BLOCK):
+        block = np.arange(begin, min(begin + AMX_BLOCK, x.shape[1]))
+        total = add(total, add(chain(zero, x, weight, block[::2]), chain(zero, x, weight, block[1::2])))
+    return total
+
+
+def _in_pairs(matrix: Array) -> Array:
+    """A matrix rounded to bfloat16, with a zero after an odd number of columns."""
+    return np.pad(round_bfloat16(matrix), ((0, 0), (0, matrix.shape[1] % 2)))
 
 
 # ---- float32 ---------------------------------------------------------------------------------------------------------

@@ -9,10 +9,16 @@ from numpy.typing import ArrayLike
 from . import _sequence
 from ._types import Array
 from .formats import QuantizedRows
-from .quantized import lstm_forward_bfloat16, lstm_forward_float32, lstm_forward_int8
+from .quantized import lstm_forward_bfloat16, lstm_forward_bfloat16_amx, lstm_forward_float32, lstm_forward_int8
 from .stack import DIRECTIONS, PARAMETERS
 
-FORMATS = ("float32", "float16", "bfloat16", "int8")
+FORMATS = ("float32", "float16", "bfloat16", "bfloat16_amx", "int8")
+FORWARD = {
+    "float32": lstm_forward_float32,
+    "float16": lstm_forward_float32,
+    "bfloat16": lstm_forward_bfloat16,
+    "bfloat16_amx": lstm_forward_bfloat16_amx,
+}
 
 
 def quantized_forward(
@@ -39,7 +45,7 @@ def quantized_forward(
         Initial states, layer by layer, forward before reverse.
     parameters : mapping of str to array_like
         Parameters of a float32 LSTM, by PyTorch's names, or of its quantized copy.
-    format : {"float32", "float16", "bfloat16", "int8"}
+    format : {"float32", "float16", "bfloat16", "bfloat16_amx", "int8"}
         "float16" rounds all parameters and then computes like "float32".
     num_layers : int
         L, the number of layers.
@@ -103,8 +109,7 @@ def quantized_forward(
             if format == "int8":
                 h_of_layer, h, c = lstm_forward_int8(**a, lengths=lengths, inputs="hidden" if layer else inputs)
             else:
-                forward = lstm_forward_bfloat16 if format == "bfloat16" else lstm_forward_float32
-                h_of_layer, h, c = forward(**a, lengths=lengths)
+                h_of_layer, h, c = FORWARD[format](**a, lengths=lengths)
             outputs.append(h_of_layer[order, np.arange(B)])  # the order is its own inverse
             h_n.append(h)
             c_n.append(c)

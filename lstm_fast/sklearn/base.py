@@ -44,7 +44,7 @@ class Estimator(BaseEstimator):
 
     def quantized(
         self,
-        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] = "float16",
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> Self:
@@ -55,7 +55,7 @@ class Estimator(BaseEstimator):
 
         Parameters
         ----------
-        format : {"float16", "bfloat16", "int8"}, default "float16"
+        format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
             Format of the network, as in `lstm_fast.LSTM.quantized`.
         inputs : {"float32", "int16", "int8"}, default "float32"
             With "int8": how the first layer multiplies its input.
@@ -97,12 +97,12 @@ class Estimator(BaseEstimator):
         What fit has read before it failed (scalings, classes, columns) would not belong to the network of the previous
         fit, and predictions would be wrong. Ctrl-C keeps the new network, trained so far, and what belongs to it.
         """
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             yield
         except Exception:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _seed(self) -> int:

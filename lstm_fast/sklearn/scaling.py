@@ -69,6 +69,8 @@ def _root_mean_square(
     largest = np.abs(values).max(axis=axis or 0, keepdims=axis is not None, initial=0)
     is_extreme = (largest > 0) & ((largest < 1e-140) | (largest > 1e140))
     if not is_extreme.any():
-        return np.sqrt(mean_of(values**2))
+        root: np.ndarray = np.sqrt(mean_of(values**2))
+        return root
     exponents = np.where(is_extreme, np.frexp(largest)[1], 0)
-    return np.ldexp(np.sqrt(mean_of(np.ldexp(values, -exponents) ** 2)), exponents)
+    scaled_back: np.ndarray = np.ldexp(np.sqrt(mean_of(np.ldexp(values, -exponents) ** 2)), exponents)
+    return scaled_back

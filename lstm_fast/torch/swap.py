@@ -19,7 +19,7 @@ def accelerate(
     module: Module,
     *,
     frozen: bool = False,
-    format: Literal["float16", "bfloat16", "int8"] | None = None,
+    format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] | None = None,
     inputs: Literal["float32", "int16", "int8"] = "float32",
 ) -> Module:
     """Accelerate every torch.nn.LSTM and torch.nn.LSTMCell of a model, in place.
@@ -43,7 +43,7 @@ def accelerate(
         that it detects every change; with frozen=True it does not read them. `flatten_parameters()` of a module,
         `load_state_dict`, `to` and another call of accelerate make the next call read the weights again regardless.
         Graphs of torch.compile always read the weights.
-    format : {"float16", "bfloat16", "int8"}, optional
+    format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, optional
         Format of the weights in inference, as in `lstm_fast.LSTM.quantized`: in calls of float32 modules in eval mode
         that compute no gradient (under torch.no_grad() or torch.inference_mode(), or if nothing requires one). The
         weights are rounded again when they change. (Comparing them takes longer than a single step of a large layer:

@@ -29,7 +29,9 @@
     sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
     ranks.py          Ranks: the processes of a run and their collectives; RankError
-    rank_batches.py   batches that are divided among ranks
+    rank_batches.py   joined batches: those of all ranks at one step
+    rank_shards.py    whole sequences, divided among ranks
+    rank_steps.py     windows and iterables of each rank
     distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
     fleet_batches.py  the batches of an epoch of many models
     fleet_history.py  FleetHistory: the histories of many models

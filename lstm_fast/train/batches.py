@@ -26,6 +26,10 @@ CHANGED = (
 )
 
 
+class Changed(ValueError):
+    """The data or settings are not those of the interrupted call."""
+
+
 class Batch(Protocol):
     """One step of training.
 
@@ -42,12 +46,16 @@ class Batch(Protocol):
         """Compute loss and gradients. state: of the previous Step of this epoch; None in the first one."""
         ...
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions (n, O), targets and weights, to check the gradient of a loss."""
-        ...
-
     def cause(self) -> str:
         """Describe what is not finite in the data of the batch."""
+        ...
+
+
+class LocalBatch(Batch, Protocol):
+    """Batch whose data are all of this process."""
+
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
+        """Return predictions (n, O), targets and weights, to check the gradient of a loss."""
         ...
 
 
@@ -68,8 +76,8 @@ class BatchSource(Protocol):
         """Yield the batches of the drawn epoch from number `first`. The Trainer closes the iterator."""
         ...
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of a first batch."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of a first batch, None if there is none."""
         ...
 
     def check_state(self, k: int, state: Any) -> None:
@@ -137,7 +145,7 @@ class SequenceBatches:
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError if there is a state, which only truncated training carries."""
         if state is not None:
-            raise ValueError(CHANGED)
+            raise Changed(CHANGED)
 
 
 def draw_groups(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:

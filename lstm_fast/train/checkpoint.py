@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
-ARRAYS = ("flat", "moments", "best", "history", "state")  # fields of Progress that are not stored with its counters
+APART = ("flat", "moments", "best", "history", "state", "rows")  # fields of Progress not stored with its counters
 STATE = ("state.h", "state.c")  # state of the network within a series; a plain RNN has only h
 BATCHES = ("truncate", "burn_in", "batch_size", "shuffle")  # settings on which the next batch of an epoch depends
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
@@ -146,14 +146,15 @@ def save_run(
     tensors |= {f"optimizer.moment_{k}": moment for k, moment in enumerate(now.moments)}
     tensors |= {} if now.best is None else {"best": now.best}
     tensors |= {} if now.state is None else dict(zip(STATE, now.state))
-    config = {
+    config: dict[str, Any] = {
         "file": "run",
         "model": model.description(),
         "optimizer": optimizer.config(),
         "batches": _batches(settings),
-        "progress": {name: value for name, value in vars(now).items() if name not in ARRAYS},
+        "progress": {name: value for name, value in vars(now).items() if name not in APART},
         "history": {name: value for name, value in vars(now.history).items() if name != "fingerprint"},
     }
+    config |= {} if now.rows is None else {"rows": now.rows}
     _safetensors.write(path, tensors, config)
 
 
@@ -162,7 +163,12 @@ def _batches(settings: FitConfig) -> dict[str, Any]:
 
 
 def load_run(
-    path: str | PathLike[str], model: SequenceModel, optimizer: Optimizer, settings: FitConfig, now: Progress
+    path: str | PathLike[str],
+    model: SequenceModel,
+    optimizer: Optimizer,
+    settings: FitConfig,
+    now: Progress,
+    n_ranks: int = 1,
 ) -> Progress | None:
     """Read a checkpoint of a run.
 
@@ -174,6 +180,8 @@ def load_run(
         Values of the current call, which the checkpoint must match: within an epoch, the settings of the batches too.
     now : Progress
         Progress of a new run, whose shapes and types the file must match.
+    n_ranks : int, default 1
+        Number of ranks with batches of their own, which the checkpoint must match within an epoch.
 
     Returns
     -------
@@ -209,11 +217,16 @@ def load_run(
     try:
         _fill(arrays, file.tensors)
         history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
+        rows = _rows(config.get("rows"), state)
         if len(history) != progress["epoch"] or (history.best_epoch is None) != (best is None):
             raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
-        return replace(now, flat=flat, moments=moments, best=best, history=history, state=state, **progress)
+        loaded = replace(now, flat=flat, moments=moments, best=best, state=state, rows=rows, **progress)
     except MISFITS as error:
         raise _misfit(path, error) from None
+    n = 1 if rows is None else len(rows)
+    if loaded.batch and n != n_ranks:
+        raise ValueError(f"the number of ranks must be {n}, as in the unfinished epoch of {path}, got {n_ranks}")
+    return replace(loaded, history=history)
 
 
 def _check_same(path: str | PathLike[str], name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -236,9 +249,21 @@ def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
         array[...] = value
 
 
+def _rows(values: Any, state: tuple[Array, ...] | None) -> list[int] | None:
+    """Numbers of rows of the state of each of several ranks; None for one process."""
+    if values is None:
+        return None
+    arrays = [np.empty((0, 0))] if state is None else state
+    is_list = isinstance(values, list) and len(values) > 1 and all(type(n) is int and n >= 0 for n in values)
+    if not is_list or any(array.shape[1:2] != (sum(values),) for array in arrays):
+        raise ValueError(f"rows must be those of the state on each of several ranks, got {values!r:.100}")
+    rows: list[int] = values
+    return rows
+
+
 def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
     """Counters and states of generators (None before first use), of the same types as in the pattern."""
-    names = [name for name in vars(pattern) if name not in ARRAYS]
+    names = [name for name in vars(pattern) if name not in APART]
     if set(values) != set(names):
         raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
     for name in names:

@@ -11,11 +11,15 @@ from .. import _arguments, _layout
 from . import symbols
 from .storage import Storage, is_mapped, owned, stand_in
 
+NOTHING_COUNTS = "all are masked, of sample_weight 0 or in sequences of length 0"
+
 if TYPE_CHECKING:
     from .._inference import Network
     from .._types import Array, ArrayLike
     from .losses import Loss
     from .model import SequenceModel
+
+FINITE = "The data of the batch are finite: try a lower learning rate or clip_norm"
 
 
 class Sequences:
@@ -131,7 +135,7 @@ class Sequences:
         return Storage(loss.check_targets(y, (self.n, self.T), n_outputs))
 
     def own(self) -> None:
-        """Copy what may be a view of the caller's arrays, for data that are used after the caller goes on."""
+        """Copy views of the caller's arrays, which it may modify before they are used."""
         if not self.is_list or isinstance(self.x.arrays, list):  # a padded list is a copy
             self.x.own()
         if isinstance(self.y, Storage):
@@ -146,6 +150,15 @@ class Sequences:
         """Whether the loss weights sequences or steps."""
         has_padding = self.is_by_step and self.lengths is not None
         return has_padding or self.mask is not None or self.sample_weight is not None
+
+    def counts(self) -> bool:
+        """Return whether any prediction counts: has a step and a weight."""
+        if not self.has_weights:
+            return self.n > 0
+        if not self.is_by_step:
+            return self.sample_weight is None or bool(self.sample_weight.any())
+        each = (self.weights(np.array([row]), None, self.T) for row in range(self.n))
+        return any(weights is None or weights.any() for weights in each)
 
     # ---- parts ----
 
@@ -231,7 +244,7 @@ class Sequences:
                 return f"x of sequence {row} is not finite at step {begin + int(np.argmin(is_finite))}"
             if not np.isfinite(self.y.one(row)[steps] if self.is_by_step else self.y[row]).all():
                 return f"y of sequence {row} is not finite"
-        return "The data of the batch are finite: try a lower learning rate or clip_norm"
+        return FINITE
 
 
 def _read_vectors(network: Network, x: Any, is_lazy: bool) -> list[Array]:

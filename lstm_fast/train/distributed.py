@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import _threads
 from .data import Sequences
+from .iterable import Batches, IterableBatches
 from .rank_batches import RankBatches
+from .rank_shards import RankSequences
+from .rank_steps import RankSteps, joined_state, own_state
 from .ranks import Ranks
 from .trainer import Trainer
+from .truncated import TruncatedBatches
 
 if TYPE_CHECKING:
     from .batches import Batch, BatchSource
@@ -29,16 +31,17 @@ class DistributedTrainer(Trainer):
     is_distributed = True
 
     def __init__(self, ranks: Ranks, model: SequenceModel, x: Any, y: Any, config: FitConfig, **options: Any) -> None:
-        self.ranks = ranks
+        self.ranks, self.is_running = ranks, False
         super().__init__(model, x, y, config, **options)
 
     def _make_source(self) -> BatchSource:
-        truncate, burn_in = self.config.truncate, self.config.burn_in
-        if self.config.is_truncated:
-            raise ValueError(f"comm must be None for truncated training, got truncate={truncate}, burn_in={burn_in}")
-        if not isinstance(self.data, Sequences):
-            raise ValueError("comm must be None where y is None and x an iterable of batches")
-        return RankBatches(self.ranks, self.data, self.config)
+        config, data = self.config, self.data
+        if isinstance(data, Sequences) and not config.is_truncated:
+            return RankSequences(self.ranks, data, config)
+        self.n_ranks = self.ranks.size
+        if isinstance(data, Batches):
+            return RankSteps(self.ranks, IterableBatches(self.model, data, config), config)
+        return RankSteps(self.ranks, TruncatedBatches(self.model, data, config, config.batch_size), config)
 
     def join(self, resume: bool = False) -> None:
         """Agree with the other ranks on settings, sizes, initial parameters and generators."""
@@ -60,7 +63,8 @@ class DistributedTrainer(Trainer):
     def _check_settings(self, resume: bool) -> None:
         """Compare what must be the same on every rank."""
         config, names = self.config, ("epochs", "batch_size", "clip_norm", "early_stopping", "shuffle", "seed")
-        own = {name: getattr(config, name) for name in names}
+        own: dict[str, Any] = {name: getattr(config, name) for name in (*names, "truncate", "burn_in")}
+        own["the kind of x"] = "arrays" if isinstance(self.data, Sequences) else "an iterable of batches"
         own |= {"model": f"{self.model!r} of {self.model.dtype}", "optimizer": repr(self.optimizer)}
         own |= {"loss": self.loss.name, "loss parameters": self.loss.parameters}
         own["resume"] = bool(resume)
@@ -87,12 +91,17 @@ class DistributedTrainer(Trainer):
         if counts and not sum(counts):
             raise ValueError("validation must hold at least one sequence, on one of the ranks")
         if counts and self.validation is None:
-            assert isinstance(self.data, Sequences)
-            self.validation = self.data.subset(np.arange(0))
+            self.validation = Batches("validation", (), self.model, self.loss)
 
     # ---- the run ----
 
+    def run(self, progress: bool = False) -> History:
+        """Train on all ranks; return the history on each."""
+        self.is_running = True
+        return super().run(progress)
+
     def _train_batch(self, batch: Batch, n_batches: int | None) -> None:
+        self.ranks.proposes_save = super()._is_save_due()
         super()._train_batch(batch, n_batches)
         self.ranks.raise_if_interrupted()  # once the step is complete
 
@@ -119,13 +128,45 @@ class DistributedTrainer(Trainer):
 
     # ---- files ----
 
+    def _is_save_due(self) -> bool:
+        return self.ranks.saves  # by the clock of rank 0
+
     def _save(self) -> None:
-        if self.ranks.rank == 0:
+        if self.now.batch:
+            self._save_states()
+        elif self.ranks.rank == 0:
             super()._save()
 
+    def _save_states(self) -> None:
+        """Write a checkpoint with the states of all ranks, unless one of them is at another step."""
+        now = self.now
+        parts = self.ranks.collect(lambda: ((self.is_running, now.epoch, now.batch), now.state))
+        if self.ranks.rank or not self.is_running:
+            return
+        if self.n_ranks > 1:
+            if len({step for step, _ in parts}) > 1:
+                return  # a rank was interrupted in the middle of a step: the checkpoint before it remains
+            if now.batch:
+                state, rows = joined_state([state for _, state in parts])
+                now = replace(now, state=state, rows=rows)
+        self._write(now)
+
+    def _save_interrupted(self) -> None:
+        """Wait for `save_stopped`: other ranks may not know of the interruption yet."""
+
+    def save_stopped(self) -> None:
+        """Write a checkpoint after an interruption of which all ranks know; if not, rank 0 writes what it can."""
+        if self.ranks.is_interrupted:
+            self._save_states()
+        elif self.is_running and self.n_ranks == 1 and not self.ranks.rank:
+            self._write(self.now)
+
     def _load(self) -> Progress | None:
-        loaded = self.ranks.together(super()._load if self.ranks.rank == 0 else lambda: None)
-        return self.ranks.broadcast(loaded)  # type: ignore[no-any-return]
+        read = self.ranks.together(super()._load if self.ranks.rank == 0 else lambda: None)
+        loaded: Progress | None = self.ranks.broadcast(read)
+        if loaded is None or loaded.rows is None:
+            return loaded
+        return replace(loaded, state=own_state(loaded.state, loaded.rows, self.ranks.rank), rows=None)
 
 
 def run_on_ranks(comm: Any, make: Callable[[Callable[..., Any]], Any], resume: bool, progress: bool) -> History:
@@ -133,7 +174,13 @@ def run_on_ranks(comm: Any, make: Callable[[Callable[..., Any]], Any], resume: b
     ranks = Ranks(comm)
     with ranks.running():
         trainer: DistributedTrainer = ranks.together(lambda: make(partial(DistributedTrainer, ranks)))
-        trainer.join(resume)
-        if resume:
-            trainer.resume()
-        return trainer.run(progress and ranks.rank == 0)
+        try:
+            trainer.join(resume)
+            if resume:
+                trainer.resume()
+            history = trainer.run(progress and ranks.rank == 0)
+            return ranks.together(lambda: history)  # an error on one of them is raised on all until then
+        except KeyboardInterrupt as error:
+            ranks.tell(error)
+            trainer.save_stopped()
+            raise

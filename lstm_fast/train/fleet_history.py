@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .._types import Array
 
 
-PER_EPOCH = ("loss", "validation_loss", "gradient_norm", "learning_rate")  # and seconds, which models share
+PER_EPOCH = ("loss", "validation_loss", "gradient_norm", "learning_rate")  # seconds are shared by all models
 
 
 class FleetHistory(list[History]):

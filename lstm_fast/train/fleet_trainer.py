@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _arguments, _core
 from .._fingerprint import fingerprints
+from .data import NOTHING_COUNTS
 from .fleet_batches import draw_epoch
 from .fleet_data import FleetData
 from .fleet_history import Epoch, FleetHistory
@@ -57,6 +58,8 @@ class FleetTrainer:
         for k, one in enumerate(self.data.each):
             if not one.n:
                 raise ValueError(f"model {k}: x must hold at least one sequence to train on")
+            if not one.counts():
+                raise ValueError(f"model {k}: x must have predictions that count, got none: {NOTHING_COUNTS}")
         self.data.stack()
         if self.validation is not None:
             self.validation.stack()

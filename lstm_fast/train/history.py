@@ -82,3 +82,4 @@ class Progress:
     split_state: dict[str, Any] | None = None  # state of the generator before it drew the validation split
     mask_state: dict[str, Any] | None = None  # of the generator of masks
     state: tuple[Array, ...] | None = None  # state of the network, carried between batches of truncated training
+    rows: list[int] | None = None  # rows of the state of each of several ranks; only in checkpoints within an epoch

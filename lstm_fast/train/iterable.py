@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .batches import CHANGED, SequenceBatch
+from .batches import CHANGED, Changed, SequenceBatch
 from .blocks import weighted_losses
 from .data import Sequences
 from .prefetch import prefetched
@@ -17,7 +17,7 @@ from .truncated import TruncatedBatches
 
 if TYPE_CHECKING:
     from .._types import Array
-    from .batches import Batch
+    from .batches import LocalBatch
     from .config import FitConfig
     from .losses import Loss
     from .model import SequenceModel
@@ -56,7 +56,7 @@ class Batches:
 
         with closing(prefetched(_Deferred(items), convert)) as batches:
             if sum(1 for _ in islice(batches, first)) < first:
-                raise ValueError(CHANGED)
+                raise Changed(CHANGED)
             yield from batches
 
     def _sequences(self, k: int, item: Any) -> Sequences:
@@ -120,42 +120,34 @@ class IterableBatches:
         except TypeError:
             return None
 
-    def batches(self, first: int) -> Generator[Batch, None, None]:
+    def batches(self, first: int) -> Generator[LocalBatch, None, None]:
         """Yield the batches from number `first`; those before it are read and skipped."""
         if not self.config.is_truncated:
             with closing(self.data.read(first)) as batches:
                 for data in batches:
                     yield SequenceBatch(data, np.arange(data.n))
             return
-        n_read = n_used = 0
         with closing(self.data.read()) as batches:
             for data in batches:
-                n_read += 1
                 longest = data.T if data.lengths is None else data.lengths.max(initial=0)
                 if longest <= self.config.burn_in:
                     continue
-                n_used += 1
                 windows = TruncatedBatches(self.model, data, self.config, data.n)
                 n = len(windows.plan)
                 if first < n:
                     yield from windows.batches(first)
                 first = max(0, first - n)
         if first:
-            raise ValueError(CHANGED)
-        if n_read and not n_used:
-            raise ValueError(
-                "x must yield series that are longer than burn_in, to leave steps to train on, got none, "
-                f"burn_in={self.config.burn_in}"
-            )
+            raise Changed(CHANGED)
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of the first batch."""
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of the first batch, None if there is none."""
         with closing(self.batches(0)) as batches:
             for batch in batches:
                 return batch.sample(model, num_threads)
-        raise ValueError("x must yield at least one batch")
+        return None
 
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError if there is a state without truncation. Otherwise batch k checks it, when it is read."""
         if state is not None and not self.config.is_truncated:
-            raise ValueError(CHANGED)
+            raise Changed(CHANGED)

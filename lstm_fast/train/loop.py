@@ -160,12 +160,19 @@ def fit(  # type: ignore[misc]
     machine share its processors. If a loss function returns a single number, it is taken as the mean over the sequences
     of its rank.
 
+    With truncate or burn_in, the batch_size rows are divided among the ranks, each of which processes its own series
+    with its rows. With y None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has
+    fewer windows or batches than others, or none, takes part with weight zero until all have finished. In both cases
+    the same number of ranks must continue a checkpoint that was written within an epoch; at the end of an epoch, any
+    number can.
+
     **Fleets.** A FleetModel trains K models in one call, each with the same bits as a separate run. x, y, lengths,
     sample_weight, mask and the parts of validation have a leading axis K, or are lists of K of what a single run takes;
     seed may be one integer for all or one per model. Each model has its own order of batches, masks, clipping and early
     stopping, and is no longer computed once it has stopped. The result is a `FleetHistory`, a list of K histories. A
     model that diverges keeps its last finite parameters and issues a RuntimeWarning; the others continue. checkpoint,
-    resume, check_loss, truncate, burn_in, comm and iterables of batches are only available for single models.
+    resume, check_loss, truncate, burn_in, comm and iterables of batches are only available for single models. To train
+    a fleet on several processes, let each call fit without comm for some of the models.
 
     Examples
     --------
@@ -213,7 +220,10 @@ def fit(  # type: ignore[misc]
         if y is None:
             raise ValueError("y must be targets for each model: iterables of batches are for single models")
         if comm is not None:
-            raise ValueError("comm must be None for a FleetModel")
+            raise ValueError(
+                "comm must be None for a FleetModel, whose models are independent: fit a FleetModel of a part of the "
+                "models on each rank without comm, and gather them; the page 'More than one machine' shows how"
+            )
         of_all: FleetHistory = make(FleetTrainer).run(progress)
         return of_all
     if comm is not None:

@@ -183,7 +183,7 @@ class SequenceModel(Predictor, EditableParameterized):
 
     def quantized(
         self,
-        format: Literal["float16", "bfloat16", "int8"] = "float16",
+        format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] = "float16",
         *,
         inputs: Literal["float32", "int16", "int8"] = "float32",
     ) -> QuantizedModel:
@@ -191,7 +191,7 @@ class SequenceModel(Predictor, EditableParameterized):
 
         Parameters
         ----------
-        format : {"float16", "bfloat16", "int8"}, default "float16"
+        format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
             Format of the LSTM, as in `LSTM.quantized`. The head stays float32.
         inputs : {"float32", "int16", "int8"}, default "float32"
             With "int8": how the first layer multiplies x.

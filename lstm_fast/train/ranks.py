@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-METHODS = (
-    "Get_rank",
-    "Get_size",
-    "Allgather",
-    "Alltoall",
-    "allgather",
-    "bcast",
-)  # the only methods of an mpi4py communicator that are called
+METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "gather", "bcast")  # of mpi4py
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
 CHUNK = 2**14  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
@@ -64,6 +57,21 @@ class RankError(RuntimeError):
         return RankError, (self.rank, str(self).partition(": ")[2])
 
 
+class Part(NamedTuple):
+    """Contribution of a rank to a step, or the mean over all ranks.
+
+    loss, weight, gradient : as in `Step`; the gradient is None if the rank has no batch at this step.
+    n : weight in the mean loss of the epoch; that of the mean is the sum.
+    has_next : whether the rank has a batch at a later step; that of the mean, whether any rank has.
+    """
+
+    loss: float = 0.0
+    weight: float = 0.0
+    gradient: Array | None = None
+    n: float = 0.0
+    has_next: bool = False
+
+
 class Ranks:
     """The ranks of a communicator of mpi4py, or of any object with the methods `METHODS`."""
 
@@ -78,8 +86,11 @@ class Ranks:
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
         self.interrupted: int | None = None  # the rank that was
         self.is_over = False  # an error has been sent to all ranks
+        self.is_interrupted = False  # all ranks raise KeyboardInterrupt
+        self.proposes_save = False  # of this rank, sent with its gradient
+        self.saves = False  # of rank 0, received with the last gradient: a `collect` comes next
         self._has_signal = False
-        self._remaining = 0  # means to come: what the next collective is, for a rank that fails before it
+        self._expects_mean = False  # whether ranks exchange another gradient, for a rank that fails before it
         self._buffers: tuple[Array, Array] | None = None
 
     # ---- meetings ----
@@ -95,6 +106,12 @@ class Ranks:
         """Return the value of rank 0."""
         return self._call("bcast", value if self.rank == 0 else None)
 
+    def collect(self, action: Callable[[], Result]) -> list[Result]:
+        """Run an action on every rank and return the results of all on rank 0, an empty list on others."""
+        result = self.together(action)
+        self.saves = False
+        return self._call("gather", result) or []
+
     def together(self, action: Callable[[], Result]) -> Result:
         """Run an action on every rank and return its result here. If one rank fails, all do."""
         result: Result = self._meet(action, lambda _: None)[0]
@@ -105,7 +122,7 @@ class Ranks:
         return self._meet(action, lambda result: result)[1]
 
     def _meet(self, action: Callable[[], Any], shown: Callable[[Any], Any]) -> tuple[Any, list[Any]]:
-        error, result, status = None, None, INTERRUPTED if self._has_signal else OK
+        error, result, status = None, None, self._status()
         try:
             result = action()
         except BaseException as caught:
@@ -119,9 +136,13 @@ class Ranks:
             self.raise_if_interrupted()
         return result, [answer for _, answer in answers]
 
+    def _status(self) -> float:
+        return INTERRUPTED if self._has_signal and not self.is_interrupted else OK
+
     def _stop(self, error: BaseException | None, texts: list[str | None]) -> None:
         """Raise the error of this rank, or that of the first rank that has one."""
         self.is_over = True
+        self.is_interrupted = all(text is None or text.startswith(KeyboardInterrupt.__name__) for text in texts)
         if error is not None:
             raise error
         rank, text = next((rank, text) for rank, text in enumerate(texts) if text is not None)
@@ -132,7 +153,7 @@ class Ranks:
     def raise_if_interrupted(self) -> None:
         """Raise KeyboardInterrupt, on every rank, if one of them has received a signal."""
         if self.interrupted is not None:
-            self.is_over = True
+            self.is_over = self.is_interrupted = True
             raise KeyboardInterrupt(f"rank {self.interrupted} was interrupted")
 
     @contextmanager
@@ -145,7 +166,7 @@ class Ranks:
         try:
             yield
         except BaseException as error:
-            self._fail(error)
+            self.tell(error)
             raise
         finally:
             if is_ours:
@@ -159,7 +180,7 @@ class Ranks:
             raise KeyboardInterrupt
         self._has_signal = True
 
-    def _fail(self, error: BaseException) -> None:
+    def tell(self, error: BaseException) -> None:
         """Enter the collective that the other ranks are waiting in, unless they know of the error."""
         if self.is_over:
             return
@@ -167,8 +188,9 @@ class Ranks:
         def action() -> Any:
             raise error
 
+        is_mean = self._expects_mean and self.interrupted is None and not self.saves
         try:
-            self.mean(action) if self._remaining else self.together(action)
+            self.mean(action) if is_mean else self.together(action)
         except BaseException as caught:
             if caught is not error:
                 raise
@@ -179,19 +201,17 @@ class Ranks:
         """Allocate the buffers of gradients of n numbers."""
         n_blocks = 1 if n * dtype.itemsize * self.size <= SMALL else self.size
         block = -(-n // n_blocks)
-        numbers = [(name, np.float64) for name in ("status", "loss", "weight")]
-        message = np.dtype([*numbers, ("gradient", dtype, (block,))], align=True)
+        message = np.dtype([("numbers", np.float64, (6,)), ("gradient", dtype, (block,))], align=True)
         self._n = n
         self._buffers = np.zeros(n_blocks, message), np.zeros(self.size, message)
 
-    def expect(self, n_means: int) -> None:
-        """Announce that the next n collectives are means."""
-        self._remaining = n_means
+    def expect(self, is_mean: bool) -> None:
+        """Announce whether the next collective is a mean; each mean announces whether another follows."""
+        self._expects_mean = is_mean
 
-    def mean(self, action: Callable[[], tuple[float, float, Array] | None]) -> tuple[float, float, Array]:
-        """Return the loss, weight and gradient of a batch that is divided among the ranks.
+    def mean(self, action: Callable[[], Part]) -> Part:
+        """Return the mean over the parts of all ranks, which the action returns on each.
 
-        The action returns those of this rank's part; None if it has none.
         The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
         so that its bits depend only on the number of ranks, not on the MPI library or the network, whose Allreduce may
         add in any order. Each rank sums one block of the gradient and sends it to all others, which moves as much data
@@ -199,37 +219,28 @@ class Ranks:
         """
         assert self._buffers is not None
         send, receive = self._buffers
-        error, status = None, INTERRUPTED if self._has_signal else OK
+        part, error, status = Part(), None, self._status()
         try:
-            self._pack(send, action())
+            part = action()
+            if part.gradient is not None:
+                _pack(send["gradient"], part.gradient)
         except BaseException as caught:
             error, status = caught, FAILED
-        send["status"] = status
-        self._remaining -= 1
+        send["numbers"] = status, part.loss, part.weight, part.n, part.has_next, self.proposes_save
         self._call("Allgather" if len(send) == 1 else "Alltoall", send.view(np.uint8), receive.view(np.uint8))
-        statuses = receive["status"].tolist()
-        if FAILED in statuses:
-            self._stop(error, self._call("allgather", None if error is None else _text(error)))
-        if INTERRUPTED in statuses:
+        numbers = receive["numbers"]
+        any_status, _, _, n, n_with_next, _ = numbers.sum(axis=0).tolist()
+        if any_status:
+            statuses = numbers[:, 0].tolist()
+            if FAILED in statuses:
+                self._stop(error, self._call("allgather", None if error is None else _text(error)))
             self.interrupted = statuses.index(INTERRUPTED)
-        loss, weight, block = _weighted_mean(receive)
-        if len(send) == 1:
-            return loss, weight, block
-        flat = np.empty(self.size * len(block), block.dtype)
-        self._call("Allgather", block, flat)
-        return loss, weight, flat[: self._n]
-
-    @staticmethod
-    def _pack(send: Array, part: tuple[float, float, Array] | None) -> None:
-        if part is None:
-            send["weight"] = 0
-            return
-        send["loss"], send["weight"], flat = part
-        blocks = send["gradient"]
-        n_whole, n_rest = divmod(len(flat), blocks.shape[1])  # the last blocks may be short, or empty
-        blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
-        if n_rest:
-            blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
+        self.saves, self._expects_mean = bool(numbers[0, 5]), n_with_next > 0
+        loss, weight, flat = _weighted_mean(numbers[:, 1], numbers[:, 2], receive["gradient"])
+        if len(send) > 1:
+            block, flat = flat, np.empty(self.size * len(flat), flat.dtype)
+            self._call("Allgather", block, flat)
+        return Part(loss, weight, flat[: self._n], n, self._expects_mean)
 
     # ---- processors ----
 
@@ -246,21 +257,29 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _weighted_mean(parts: Array) -> tuple[float, float, Array]:
+def _pack(blocks: Array, flat: Array) -> None:
+    """Copy a gradient into blocks, the last of which may be short, or empty."""
+    n_whole, n_rest = divmod(len(flat), blocks.shape[1])
+    blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
+    if n_rest:
+        blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
+
+
+def _weighted_mean(losses: Array, weights: Array, gradients: Array) -> tuple[float, float, Array]:
     """Return the mean of losses and gradients, and the sum of the weights."""
-    counts = parts["weight"] > 0  # others may hold NaN
-    parts = parts if counts.all() else parts[counts]
-    gradients = parts["gradient"]
+    counts = weights > 0  # others may hold NaN
+    if not counts.all():
+        losses, weights, gradients = losses[counts], weights[counts], gradients[counts]
     mean = np.zeros(gradients.shape[1], gradients.dtype)
-    if not len(parts):
+    if not len(weights):
         return 0.0, 0.0, mean
-    total = float(_sum_in_order(parts["weight"]))
-    shares = parts["weight"] / total
-    step = max(1, CHUNK // len(parts))
+    total = float(_sum_in_order(weights))
+    shares = weights / total
+    step = max(1, CHUNK // len(weights))
     for begin in range(0, len(mean), step):
         columns = slice(begin, begin + step)
         mean[columns] = _sum_in_order(np.multiply(gradients[:, columns], shares[:, None], dtype=np.float64))
-    return float(_sum_in_order(shares * parts["loss"])), total, mean
+    return float(_sum_in_order(shares * losses)), total, mean
 
 
 def _sum_in_order(terms: Array) -> Array:

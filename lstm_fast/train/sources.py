@@ -9,7 +9,7 @@ from .batches import SequenceBatches
 from .blocks import weighted_losses
 from .data import Sequences
 from .iterable import Batches, IterableBatches
-from .truncated import TruncatedBatches, check_model
+from .truncated import NO_STEPS, TruncatedBatches, check_model
 
 if TYPE_CHECKING:
     from .batches import BatchSource
@@ -84,7 +84,10 @@ def make_source(model: SequenceModel, data: Sequences | Batches, config: FitConf
     if not data.n:
         raise ValueError("x must hold at least one sequence to train on")
     if config.is_truncated:
-        return TruncatedBatches(model, data, config, config.batch_size)
+        windows = TruncatedBatches(model, data, config, config.batch_size)
+        if not windows.n_steps:
+            raise ValueError(NO_STEPS.format(data.T, config.burn_in))
+        return windows
     return SequenceBatches(data, config.batch_size, config.shuffle)
 
 

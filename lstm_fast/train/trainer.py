@@ -16,7 +16,7 @@ from .. import _arguments, _core
 from .._fingerprint import fingerprint
 from . import checkpoint
 from .custom_loss import check_gradient
-from .data import Sequences
+from .data import NOTHING_COUNTS, Sequences
 from .history import Diverged, History, Progress
 from .losses import Loss
 from .progress_bar import progress_bar
@@ -66,6 +66,7 @@ class Trainer:
     """
 
     is_distributed = False  # whether the data are a shard, which may be empty
+    n_ranks = 1  # that must continue an epoch: those that have batches of their own
 
     def __init__(
         self,
@@ -106,8 +107,10 @@ class Trainer:
 
     def _check_loss(self) -> None:
         """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
-        p, y, weights = self.source.sample(self.model, self.config.num_threads)
-        check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
+        sample = self.source.sample(self.model, self.config.num_threads)
+        if sample is not None:
+            p, y, weights = sample
+            check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
 
     # ---- the run ----
 
@@ -137,7 +140,7 @@ class Trainer:
                 if self._is_stopped():
                     break
         except KeyboardInterrupt:
-            self._save()
+            self._save_interrupted()
             raise
         finally:
             bar.close()
@@ -181,17 +184,24 @@ class Trainer:
             state = self.order_rng.bit_generator.state
             self.now = replace(self.now, shuffle_state=dict(state), shuffle_epoch=self.now.epoch)
         n_batches = self.source.draw(self.order_rng, self.now.epoch)
+        is_whole, self._weight = self.now.batch == 0, 0.0
         with closing(self.source.batches(self.now.batch)) as batches:
             for batch in batches:
                 self._train_batch(batch, n_batches)
                 loss = self.now.losses / (self.now.n or 1.0)
                 bar.set_postfix(epoch=self.now.epoch, loss=f"{loss:.4g}", refresh=False)
                 bar.update(batch.n_steps)
-                if time.monotonic() - self._saved > SAVE_SECONDS:
+                if self._is_save_due():
                     self._save()
         now, before = self.now, self.now.history
         if not now.batch:
-            raise ValueError(f"x must yield at least one batch in each epoch, got none in epoch {now.epoch}")
+            burn_in = self.config.burn_in
+            what = f"series that are longer than burn_in, {burn_in}," if burn_in else "at least one batch"
+            raise ValueError(f"x must yield {what} in each epoch, got none in epoch {now.epoch}")
+        if is_whole and not self._weight:
+            raise ValueError(
+                f"x must have predictions that count in each epoch, got none in epoch {now.epoch}: {NOTHING_COUNTS}"
+            )
         validation_loss = [] if self.validation is None else [self._validate()]
         history = History(
             loss=[*before.loss, now.losses / (now.n or 1.0)],
@@ -217,9 +227,10 @@ class Trainer:
 
     def _train_batch(self, batch: Batch, n_batches: int | None) -> None:
         now, clip_norm = self.now, self.config.clip_norm
-        loss, _, gradients, state = batch.loss_and_gradients(
+        loss, weight, gradients, state = batch.loss_and_gradients(
             self.model, now.state, self.mask_rng, self.config.num_threads
         )
+        self._weight += weight
         norm = _core.norm(gradients.flat)
         where = f"epoch {now.epoch}, batch {now.batch}"
         if not math.isfinite(loss) or not math.isfinite(norm):
@@ -271,12 +282,24 @@ class Trainer:
 
     def _load(self) -> Progress | None:
         assert self.config.checkpoint is not None
-        return checkpoint.load_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+        run = self.model, self.optimizer, self.config, self.now, self.n_ranks
+        return checkpoint.load_run(self.config.checkpoint, *run)
+
+    def _is_save_due(self) -> bool:
+        """Whether to write a checkpoint within the epoch."""
+        return self.config.checkpoint is not None and time.monotonic() - self._saved > SAVE_SECONDS
 
     def _save(self) -> None:
+        self._write(self.now)
+
+    def _save_interrupted(self) -> None:
+        """Write a checkpoint on Ctrl-C."""
+        self._save()
+
+    def _write(self, now: Progress) -> None:
         self._saved = time.monotonic()
         if self.config.checkpoint is not None:
-            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, self.now)
+            checkpoint.save_run(self.config.checkpoint, self.model, self.optimizer, self.config, now)
 
     def resume(self) -> None:
         """Continue from the checkpoint if the file exists.

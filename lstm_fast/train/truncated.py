@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .batches import CHANGED
+from .batches import CHANGED, Changed
 from .passes import Step, loss_and_gradients, predictions
 from .prefetch import prefetched
 from .windows import Window, WindowPlan
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data import Sequences
     from .model import SequenceModel
 
+NO_STEPS = "burn_in must be below the length of the longest series, {}, to leave steps to train on, got {}"
 CHUNK = 1024  # steps of burn-in per call, which bounds its memory
 
 
@@ -45,7 +46,7 @@ def check_state(model: SequenceModel, n: int, state: Any) -> None:
     """Raise ValueError unless this is the state of n series, or None."""
     shapes = None if state is None else [array.shape for array in state]
     if shapes != ([(model.lstm.num_layers, n, size) for size in state_sizes(model)] if n else None):
-        raise ValueError(CHANGED)
+        raise Changed(CHANGED)
 
 
 def warm_up(model: SequenceModel, data: Sequences, series: Array, n: int, num_threads: int | None) -> tuple[Array, ...]:
@@ -142,18 +143,14 @@ class WindowBatch:
 
 
 class TruncatedBatches:
-    """Source of windows of the series of one data set."""
+    """Source of windows of the series of one data set, which may be none."""
 
     def __init__(self, model: SequenceModel, data: Sequences, config: FitConfig, n_rows: int) -> None:
         self.model, self.data, self.config, self.n_rows = model, data, config, n_rows
         self.lengths = np.full(data.n, data.T) if data.lengths is None else data.lengths
         self.n_steps: int | None = int(np.maximum(0, self.lengths - config.burn_in).sum())
         self.n: float | None = self.n_steps
-        if not self.n_steps:
-            raise ValueError(
-                f"burn_in must be below the length of the longest series, {data.T}, to leave steps to train on, "
-                f"got {config.burn_in}"
-            )
+        self.n_series = int((self.lengths > config.burn_in).sum())  # others have no step that counts
         self.plan = self._plan(np.arange(data.n))
 
     def _plan(self, order: Array) -> WindowPlan:
@@ -170,10 +167,12 @@ class TruncatedBatches:
         batches = (WindowBatch(self.data, window, self.config.burn_in) for window in self.plan.windows(first))
         return prefetched(batches, WindowBatch.load) if self.data.is_mapped else batches
 
-    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
-        """Return predictions, targets and weights of the first window."""
-        window = next(self._plan(np.arange(self.data.n)).windows())
-        return WindowBatch(self.data, window, self.config.burn_in).sample(model, num_threads)
+    def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None] | None:
+        """Return predictions, targets and weights of the first window, None if there is none."""
+        window = next(self._plan(np.arange(self.data.n)).windows(), None)
+        return (
+            None if window is None else WindowBatch(self.data, window, self.config.burn_in).sample(model, num_threads)
+        )
 
     def check_state(self, k: int, state: Any) -> None:
         """Raise ValueError unless window k of the drawn epoch can start from the state of a checkpoint."""

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #ifdef _WIN32
 #include <malloc.h>
-#else
+#elif !defined(__wasi__)
 #include <sys/mman.h>
 #endif
 
@@ -25,6 +25,17 @@ static void *get_memory(size_t bytes) {
 static void free_memory(void *memory, size_t bytes) {
     (void)bytes;
     _aligned_free(memory);
+}
+#elif defined(__wasi__)
+static void *get_memory(size_t bytes) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, 64, bytes ? bytes : 1)) exit(2);
+    return memory;
+}
+
+static void free_memory(void *memory, size_t bytes) {
+    (void)bytes;
+    free(memory);
 }
 #else
 enum { PAGE = 16384 /* or a divisor of it */ };

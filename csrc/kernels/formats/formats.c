@@ -20,6 +20,9 @@ static void round_pairs(int64_t n, float *numbers) { BFLOAT16_KERNELS.round_pair
 const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .int8_group = INT8_GROUP,
     .int8_offset = INT8_OFFSET,
+#ifdef HAS_BLOCKS
+    .fused_rows = BLOCK_ROWS,
+#endif
     .step = format_step,
     .product = format_product,
     .step_backward = format_step_backward,

@@ -7,7 +7,7 @@
 #include "../../format.h"
 #include "../table.h"
 #include "../tiles.h"
-#include "int8_blocks.h"
+#include "blocks.h"
 #include "operand.h"
 #include "tile.h"
 #include "vector.h"
@@ -58,12 +58,18 @@ ALWAYS_INLINE void bfloat16_product_tile(const struct tile_shape shape, const vo
 }
 TILE_FULL_TABLE(bfloat16_product_tile, bfloat16_product_tiles)
 
+ALWAYS_INLINE void bfloat16_amx_product_tile(const struct tile_shape shape, const void *block, int64_t row,
+                                             int64_t panel) {
+    format_product_tile(shape, LSTM_FORMAT_BFLOAT16_AMX, block, row, panel);
+}
+TILE_FULL_TABLE(bfloat16_amx_product_tile, bfloat16_amx_product_tiles)
+
 ALWAYS_INLINE void int8_product_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
     format_product_tile(shape, LSTM_FORMAT_INT8, block, row, panel);
 }
 TILE_FULL_TABLE(int8_product_tile, int8_product_tiles)
 
-#ifdef HAS_INT8_BLOCKS
+#ifdef HAS_BLOCKS
 static void store_panel(const void *product, int64_t row, int64_t panel, int rows, const vec *sums) {
     store_format_sums(product, row, panel * LSTM_PANEL_VECTORS * VL, rows, LSTM_PANEL_VECTORS, sums);
 }
@@ -72,12 +78,14 @@ static void store_panel(const void *product, int64_t row, int64_t panel, int row
 /* All tiles of one part of the left operand. */
 static void multiply_part(const struct format_product *p) {
     const struct lstm_product *s = p->s;
-#ifdef HAS_INT8_BLOCKS
-    multiply_in_blocks(&p->block, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
+#ifdef HAS_BLOCKS
+    multiply_in_blocks(&p->block, 1, s->n_rows, s->panel_begin, s->panel_end, (struct sums){(real *)s->bias, 0},
                        store_panel, s);
 #else
-    for_each_tile(is_int8(s->format) ? int8_product_tiles : bfloat16_product_tiles, p, 0,
-                  p->has_both_parts ? 2 : s->n_rows, s->panel_begin, s->panel_end, false,
+    const tile_table *tiles = is_int8(s->format)              ? &int8_product_tiles
+                              : is_in_order_of_amx(s->format) ? &bfloat16_amx_product_tiles
+                                                              : &bfloat16_product_tiles;
+    for_each_tile(*tiles, p, 0, p->has_both_parts ? 2 : s->n_rows, s->panel_begin, s->panel_end, false,
                   s->panel_end * LSTM_PANEL_VECTORS);
 #endif
 }
@@ -116,18 +124,11 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
 
 /* The kernel. */
 static void format_product(const struct lstm_product *s) {
-#ifdef BFLOAT16_OF
-    if (s->format != LSTM_FORMAT_INT8) {
-        BFLOAT16_KERNELS.product(s);
+    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, s->n_rows);
+    if (others) {
+        others->product(s);
         return;
     }
-#endif
-#ifdef INT8_OF
-    if (s->format == LSTM_FORMAT_INT8 && s->n_rows < INT8_BLOCKS_FROM) {
-        INT8_KERNELS.product(s);
-        return;
-    }
-#endif
     const bool of_gates = s->gates_per_unit > 1;
     const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
     struct format_product p = {

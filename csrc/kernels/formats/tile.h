@@ -3,6 +3,8 @@
  * BFLOAT16: a sum is one chain of float32 fused multiply-adds that begins at its start; within each pair of k, the odd
  * one comes first. (With 8-bit significands, blocked sums would not reduce the error.)
  *
+ * BFLOAT16_AMX: the operands are the same, but a sum consists of blocks (LSTM_AMX_BLOCK), as TDPBF16PS computes them.
+ *
  * INT8: int32 sums are exact. The result is start + sum * scale, a fused multiply-add, or start + (sum * scale) *
  * row_scale if the rows of the left operand have scales too. With 16 bits, sum is 256 times that of the upper parts
  * plus that of the lower parts; the latter is computed first and stored where the result goes. */
@@ -60,6 +62,47 @@ ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_
     for (int r = 0; r < shape.rows; r++) {
         UNROLL
         for (int v = 0; v < n; v++) store(sums.first + r * sums.stride + v * VL, acc[r * n + v]);
+    }
+}
+
+/* One chain from zero over the even or the odd numbers of n pairs of k. */
+ALWAYS_INLINE void chain_of_block(const struct tile_shape shape, const struct bfloat16_operands *p, int64_t n,
+                                  const bool is_odd, vec *acc) {
+    const int width = shape.panels * shape.width;
+    const bfloat16_number *left = p->left;
+    const uint16_t *right = p->right;
+    UNROLL
+    for (int k = 0; k < shape.rows * width; k++) acc[k] = broadcast(0);
+    for (int64_t k = 0; k < n; k++, left += p->left_step, right += 2 * shape.width * VL) {
+        vec a[TILE_ROWS];
+        UNROLL
+        for (int r = 0; r < shape.rows; r++) a[r] = number_of_pair(bfloat16_left(left + r * p->left_stride), is_odd);
+        UNROLL
+        for (int v = 0; v < width; v++) {
+            const uint16_t *at = right + v / shape.width * p->panel + v % shape.width * 2 * VL;
+            const vec b = number_of_pair(bfloat16_right(at), is_odd);
+            UNROLL
+            for (int r = 0; r < shape.rows; r++) acc[r * width + v] = vfma(a[r], b, acc[r * width + v]);
+        }
+    }
+}
+
+/* One chain at a time, so that its accumulators stay in registers. */
+ALWAYS_INLINE void bfloat16_amx_tile(const struct tile_shape shape, struct bfloat16_operands p, struct sums start,
+                                     struct sums sums) {
+    const int n = shape.panels * shape.width;
+    for (int64_t k = 0; k < p.depth; k += LSTM_AMX_BLOCK) {
+        const int64_t pairs = (p.depth - k < LSTM_AMX_BLOCK ? p.depth - k : LSTM_AMX_BLOCK) / 2;
+        vec even[TILE_VECTORS], odd[TILE_VECTORS];
+        chain_of_block(shape, &p, pairs, false, even);
+        chain_of_block(shape, &p, pairs, true, odd);
+        for (int r = 0; r < shape.rows; r++)
+            for (int v = 0; v < n; v++)
+                store(sums.first + r * sums.stride + v * VL,
+                      load(start.first + r * start.stride + v * VL) + (even[r * n + v] + odd[r * n + v]));
+        start = sums;
+        p.left += pairs * p.left_step;
+        p.right += pairs * 2 * shape.width * VL;
     }
 }
 
@@ -142,7 +185,10 @@ ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enu
                                             .left_step = 2,
                                             .depth = depth,
                                             .panel = depth * LSTM_PANEL_VECTORS * VL};
-        bfloat16_tile(shape, p, start, sums);
+        if (format == LSTM_FORMAT_BFLOAT16_AMX)
+            bfloat16_amx_tile(shape, p, start, sums);
+        else
+            bfloat16_tile(shape, p, start, sums);
     }
 }
 

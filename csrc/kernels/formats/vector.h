@@ -6,15 +6,18 @@
  *               pair_bfloat16(even, odd)              two rounded weights for each of VL columns
  *               bfloat16_left(p), bfloat16_right(p)   two numbers for all columns; two weights for each of VL columns
  *               multiply_bfloat16(left, right, sum)   sum + odd products, then + even ones: two fused multiply-adds
+ *               number_of_pair(pair, is_odd)          one number of a left or right pair, as float32
  *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels
  *               int8_number, store_int8(p, q)         the left operand; q: integers from -127 to 127
  *               int8_left(p), int8_right(p)           INT8_GROUP numbers for all columns, and weights for each of VL
  *               multiply_int8(left, right, sum)       sum + all products, exact
- *     BFLOAT16_OF, INT8_OF                            the instruction set whose kernels of that format serve here too;
- *                                                     with INT8 blocks: those of fewer rows than INT8_BLOCKS_FROM
- *     and, with HAS_INT8_BLOCKS, for up to INT8_BLOCK_ROWS rows by a panel:
- *               begin_int8_blocks(rows, depth), end_int8_blocks()
- *               multiply_int8_block(left, stride, right, depth, sums)   all products, (rows, 4) vectors */
+ *     BFLOAT16_OF, BFLOAT16_AMX_OF, INT8_OF           the instruction set whose kernels of that format serve here too;
+ *                                                     with blocks: those of fewer rows than <format>_BLOCKS_FROM
+ *     and, with HAS_BLOCKS, for up to BLOCK_ROWS rows by a panel, strides and depth in bytes:
+ *               begin_blocks(rows, rest), end_blocks()     rest: that of all depths that are not whole BLOCK_BYTES
+ *               start_block(start)                         sets the sums; of INT8: to zero
+ *               add_int8_products(left, stride, right, depth), add_bfloat16_products(...)
+ *               store_block(sums)                          (rows, 4) vectors */
 #ifndef LSTM_FORMATS_VECTOR_H
 #define LSTM_FORMATS_VECTOR_H
 
@@ -33,31 +36,64 @@
 #include "vector/portable.h"
 #endif
 
+/* Rows from which a call computes blocks. */
+#ifdef HAS_BLOCKS
+#define BFLOAT16_AMX_BLOCKS_FROM 2
+#define INT8_BLOCKS_FROM 4
+#else
+#define BFLOAT16_AMX_BLOCKS_FROM INT64_MAX
+#define INT8_BLOCKS_FROM INT64_MAX
+#endif
+
+/* The kernels of another unit that serve a call here, or NULL; and the formats of which calls remain (constants, so
+ * that nothing is compiled for the others). */
 #ifdef BFLOAT16_OF
 #define BFLOAT16_KERNELS JOIN(lstm_formats, BFLOAT16_OF)
 extern const struct lstm_format_kernels BFLOAT16_KERNELS;
+#endif
+#ifdef BFLOAT16_AMX_OF
+#define BFLOAT16_AMX_KERNELS JOIN(lstm_formats, BFLOAT16_AMX_OF)
+extern const struct lstm_format_kernels BFLOAT16_AMX_KERNELS;
 #endif
 #ifdef INT8_OF
 #define INT8_KERNELS JOIN(lstm_formats, INT8_OF)
 extern const struct lstm_format_kernels INT8_KERNELS;
 #endif
 
-/* INT8 rows from which a call computes blocks. */
-#ifdef HAS_INT8_BLOCKS
-#define INT8_BLOCKS_FROM 4
-#else
-#define INT8_BLOCKS_FROM INT64_MAX
+ALWAYS_INLINE const struct lstm_format_kernels *kernels_elsewhere(enum lstm_format format, int64_t n_rows) {
+#ifdef BFLOAT16_OF
+    if (format == LSTM_FORMAT_BFLOAT16) return &BFLOAT16_KERNELS;
 #endif
+#ifdef BFLOAT16_AMX_OF
+    if (format == LSTM_FORMAT_BFLOAT16_AMX && n_rows < BFLOAT16_AMX_BLOCKS_FROM) return &BFLOAT16_AMX_KERNELS;
+#endif
+#ifdef INT8_OF
+    if (format == LSTM_FORMAT_INT8 && n_rows < INT8_BLOCKS_FROM) return &INT8_KERNELS;
+#endif
+    return NULL;
+}
 
-/* Whether the kernels of this unit compute in INT8, once calls in formats of another unit have been passed on. */
-ALWAYS_INLINE bool is_int8(enum lstm_format format) {
-#if defined(BFLOAT16_OF)
-    return (void)format, true;
-#elif defined(INT8_OF)
-    return (void)format, false;
-#else
-    return format == LSTM_FORMAT_INT8;
+ALWAYS_INLINE bool remains(enum lstm_format format) {
+#ifdef BFLOAT16_OF
+    if (format == LSTM_FORMAT_BFLOAT16) return false;
 #endif
+#if defined(BFLOAT16_AMX_OF) && !defined(HAS_BLOCKS)
+    if (format == LSTM_FORMAT_BFLOAT16_AMX) return false;
+#endif
+#if defined(INT8_OF) && !defined(HAS_BLOCKS)
+    if (format == LSTM_FORMAT_INT8) return false;
+#endif
+    return true;
+}
+
+ALWAYS_INLINE bool is_int8(enum lstm_format format) {
+    const bool has_others = remains(LSTM_FORMAT_BFLOAT16) || remains(LSTM_FORMAT_BFLOAT16_AMX);
+    return remains(LSTM_FORMAT_INT8) && (!has_others || format == LSTM_FORMAT_INT8);
+}
+
+/* Of the formats that are not INT8. */
+ALWAYS_INLINE bool is_in_order_of_amx(enum lstm_format format) {
+    return remains(LSTM_FORMAT_BFLOAT16_AMX) && (!remains(LSTM_FORMAT_BFLOAT16) || format == LSTM_FORMAT_BFLOAT16_AMX);
 }
 
 #endif

@@ -1,22 +1,24 @@
-/* AVX-512 with VNNI and AMX: int8 products of up to 16 rows by the four vectors of a panel in tile registers. A packed
- * panel, [k / 4][4][16][4], is what tiles of the right operand hold: 16 rows of 64 bytes, one for each four k. (Not
- * TDPBF16PS for bfloat16: it adds in a different order from VDPBF16PS.) Only Linux lets
- * a process use them; elsewhere this is its base. */
+/* AVX-512 with VNNI, BF16 and AMX: int8 and bfloat16 products of up to 16 rows by the four vectors of a panel in tile
+ * registers. In both formats a packed panel, [k / group][4][16][group], is what tiles of the right operand hold: 16
+ * rows of 64 bytes, one for each group of k. (Sums of BFLOAT16, whose order is that of VDPBF16PS, cannot be computed by
+ * TDPBF16PS.) Only Linux lets a process use tiles; elsewhere this is its base. Tried without gain: blocks of 32 rows by
+ * two vectors; prefetching the weights; three tiles for the right operand; storing products without a copy. */
 #ifndef LSTM_FORMATS_AMX_H
 #define LSTM_FORMATS_AMX_H
 
 #include <immintrin.h>
 
 #include "../../../compiler.h"
+#include "../../tile.h"
 #include "../../vector.h"
-#include "avx512_vnni.h"
+#include "avx512_bf16.h"
 
-#define INT8_OF avx512_vnni
+#define BFLOAT16_OF avx512
 
 #ifdef __linux__
-#define HAS_INT8_BLOCKS
-#define INT8_BLOCK_ROWS 16
-#define TILE_DEPTH 64 /* k of a tile */
+#define HAS_BLOCKS
+#define BLOCK_ROWS 16
+#define BLOCK_BYTES 64
 
 /* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
@@ -25,48 +27,64 @@ struct tile_config {
     uint8_t rows[16];
 };
 
-static void begin_int8_blocks(int64_t rows, int64_t depth) {
-    const int64_t rest = depth % TILE_DEPTH;
+static void begin_blocks(int64_t rows, int64_t rest) {
     struct tile_config config = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) config.rows[tile] = (uint8_t)rows, config.bytes[tile] = 64;
-    config.rows[5] = TILE_DEPTH / 4;
+    for (int tile = 0; tile < 8; tile++) config.rows[tile] = (uint8_t)rows, config.bytes[tile] = BLOCK_BYTES;
+    config.rows[5] = BLOCK_BYTES / 4;
     if (rest) config.bytes[6] = (uint16_t)rest, config.rows[7] = (uint8_t)(rest / 4);
     _tile_loadconfig(&config);
 }
 
-static void end_int8_blocks(void) { _tile_release(); }
+static void end_blocks(void) { _tile_release(); }
 
-#define MULTIPLY_BY_PANEL(left_tile, right_tile) \
+#define FOUR_TILES(do, at, stride) \
+    do (0, at, stride); \
+    do (1, at + 16, stride); \
+    do (2, at + 32, stride); \
+    do (3, at + 48, stride);
+
+#define MULTIPLY_BY_PANEL(multiply, left_tile, right_tile) \
     _tile_loadd(left_tile, left + k, stride); \
     _tile_loadd(right_tile, right, panel_row); \
-    _tile_dpbusd(0, left_tile, right_tile); \
+    multiply(0, left_tile, right_tile); \
     _tile_loadd(right_tile, right + 64, panel_row); \
-    _tile_dpbusd(1, left_tile, right_tile); \
+    multiply(1, left_tile, right_tile); \
     _tile_loadd(right_tile, right + 128, panel_row); \
-    _tile_dpbusd(2, left_tile, right_tile); \
+    multiply(2, left_tile, right_tile); \
     _tile_loadd(right_tile, right + 192, panel_row); \
-    _tile_dpbusd(3, left_tile, right_tile);
+    multiply(3, left_tile, right_tile);
 
-static void multiply_int8_block(const int8_number *left, int64_t stride, const int8_t *right, int64_t depth,
-                                bits *sums) {
-    const int64_t panel_row = 4 * 64;
-    int32_t *to = (int32_t *)sums;
-    int64_t k = 0;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (; k + TILE_DEPTH <= depth; k += TILE_DEPTH, right += TILE_DEPTH / 4 * panel_row) {
-        MULTIPLY_BY_PANEL(4, 5)
+/* Adds all products to tiles 0-3. */
+#define ADD_PRODUCTS(multiply) \
+    const int64_t panel_row = 4 * 64; \
+    int64_t k = 0; \
+    for (; k + BLOCK_BYTES <= depth; k += BLOCK_BYTES, right += BLOCK_BYTES / 4 * panel_row) { \
+        MULTIPLY_BY_PANEL(multiply, 4, 5) \
+    } \
+    if (k < depth) { \
+        MULTIPLY_BY_PANEL(multiply, 6, 7) \
     }
-    if (k < depth) {
-        MULTIPLY_BY_PANEL(6, 7)
+
+static void start_block(struct sums start) {
+    if (start.first) {
+        FOUR_TILES(_tile_loadd, start.first, start.stride * (int64_t)sizeof(float))
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
     }
-    _tile_stored(0, to, panel_row);
-    _tile_stored(1, to + 16, panel_row);
-    _tile_stored(2, to + 32, panel_row);
-    _tile_stored(3, to + 48, panel_row);
 }
+
+static void add_int8_products(const char *left, int64_t stride, const char *right, int64_t depth) {
+    ADD_PRODUCTS(_tile_dpbusd)
+}
+
+static void add_bfloat16_products(const char *left, int64_t stride, const char *right, int64_t depth) {
+    ADD_PRODUCTS(_tile_dpbf16ps)
+}
+
+static void store_block(void *sums) { FOUR_TILES(_tile_stored, (float *)sums, 4 * 64) }
 
 #endif
 

@@ -9,6 +9,7 @@
 #include "../../vector.h"
 #include "int8_by_quads.h"
 
+#define BFLOAT16_AMX_OF avx512
 #define INT8_OF avx512_vnni
 
 ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
@@ -35,6 +36,10 @@ ALWAYS_INLINE bits bfloat16_left(const bfloat16_number *p) {
 }
 
 ALWAYS_INLINE bits bfloat16_right(const uint16_t *p) { return *(const unaligned_bits *)p; }
+
+ALWAYS_INLINE vec number_of_pair(bits pair, bool is_odd) {
+    return is_odd ? (vec)(pair & broadcast_bits(-65536)) : (vec)(pair << 16);
+}
 
 ALWAYS_INLINE vec multiply_bfloat16(bits left, bits right, vec sum) {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)left, (__m512bh)right);

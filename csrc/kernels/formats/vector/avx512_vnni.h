@@ -10,6 +10,7 @@
 #include "int8_by_quads.h"
 
 #define BFLOAT16_OF avx512
+#define BFLOAT16_AMX_OF avx512
 
 ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
     return (bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);

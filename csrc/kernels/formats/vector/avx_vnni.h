@@ -10,6 +10,7 @@
 #include "int8_by_quads.h"
 
 #define BFLOAT16_OF avx2
+#define BFLOAT16_AMX_OF avx2
 
 ALWAYS_INLINE bits multiply_int8(bits a, bits b, bits sum) {
     return (bits)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);

@@ -40,6 +40,8 @@ ALWAYS_INLINE struct bfloat16_pair bfloat16_right(const uint16_t *p) {
     return LOW_HALF_FIRST ? (struct bfloat16_pair){low, high} : (struct bfloat16_pair){high, low};
 }
 
+ALWAYS_INLINE vec number_of_pair(struct bfloat16_pair pair, bool is_odd) { return is_odd ? pair.odd : pair.even; }
+
 ALWAYS_INLINE vec multiply_bfloat16(struct bfloat16_pair left, struct bfloat16_pair right, vec sum) {
     return vfma(left.even, right.even, vfma(left.odd, right.odd, sum));
 }
