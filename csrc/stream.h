@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compiler.h"
+
 /* Both addresses and n are multiples of 64. Where there are such stores, they do not read a line from memory before
  * they write it, which takes two thirds of the time. */
 static inline void lstm_stream(void *to, const void *from, int64_t n) {
