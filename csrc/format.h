@@ -2,8 +2,8 @@
  * lstm_format), in addition to the dtype of everything else; loops/pack.h converts weights to it.
  *
  * REAL and FLOAT16 weights are multiplied as `real` (kernels/tile.h). The others have their own kernels
- * (kernels/formats/), which also round the left operand and process k in groups of 2 (both kinds of bfloat16) or of 2 or
- * 4 (INT8) numbers that are adjacent for each column. */
+ * (kernels/formats/), which also round the left operand and process k in groups of 2 (both kinds of bfloat16) or of 2
+ * or 4 (INT8) numbers that are adjacent for each column. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
 

@@ -36,8 +36,7 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
-/* How the weights of a model are stored and multiplied (format.h). All except REAL: float32, LSTM; of these, only
- * BFLOAT16 trains. */
+/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; of these, only BFLOAT16 trains. */
 enum lstm_format {
     LSTM_FORMAT_REAL,         /* the dtype of the model */
     LSTM_FORMAT_FLOAT16,      /* IEEE half precision, widened to float32 */

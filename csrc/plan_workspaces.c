@@ -55,8 +55,8 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / (weight_ih_bytes > LARGE_MATRIX_BYTES ? 2 : 4));
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
-    /* Products of formats with groups read W_ih for LSTM_OPERAND_ROWS rows at a time, so that longer chunks only push the
-     * recurrent weights out of the L2 (H = 1024, B = 32: 5-8 % in bfloat16_amx, up to 17 % in int8). */
+    /* Products of formats with groups read W_ih for LSTM_OPERAND_ROWS rows at a time, so that longer chunks only push
+     * the recurrent weights out of the L2 (H = 1024, B = 32: 5-8 % in bfloat16_amx, up to 17 % in int8). */
     if (lstm_has_groups(m->format))
         p->chunk_steps = at_most(p->chunk_steps, at_least(1, LSTM_OPERAND_ROWS / at_least(1, call->B)));
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);

@@ -8,8 +8,8 @@
 #include <emmintrin.h>
 #endif
 
-/* Both addresses and n are multiples of 64. Where there are such stores, they do not read a line from memory before they
- * write it, which takes two thirds of the time. */
+/* Both addresses and n are multiples of 64. Where there are such stores, they do not read a line from memory before
+ * they write it, which takes two thirds of the time. */
 static inline void lstm_stream(void *to, const void *from, int64_t n) {
 #ifdef __SSE2__
     __m128i *t = to;

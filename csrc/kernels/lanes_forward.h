@@ -35,8 +35,8 @@ ALWAYS_INLINE void transpose(vec *rows) {
 }
 #endif
 
-/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more streams
- * than hardware prefetches: the next numbers will be those `next` further on (0: none). */
+/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more
+ * streams than hardware prefetches: the next numbers will be those `next` further on (0: none). */
 NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_t next, real *to) {
     int64_t begin = 0;
     for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
@@ -82,8 +82,8 @@ static real *lane_row(const struct lstm_lane_sequence *s, int64_t t, int64_t b) 
     return (real *)s->data + t * s->step_stride + b * s->row_stride;
 }
 
-/* Rows b .. b + n of step t, `width` numbers each: at once if they follow one another, so that vectors are full. sign: -1
- * if the rows before these come next. */
+/* Rows b .. b + n of step t, `width` numbers each: at once if they follow one another, so that vectors are full. sign:
+ * -1 if the rows before these come next. */
 static void rows_into_lanes(const struct lstm_lane_sequence *s, int64_t t, int64_t b, int64_t n, int64_t width,
                             int sign, real *to) {
     const int64_t at_once = s->row_stride == width ? n : 1;

@@ -184,8 +184,8 @@ struct lstm_kernels {
     void (*lanes_backward)(const struct lstm_lanes *);
 };
 
-/* The kernels of the formats with groups, float32: steps without x (but see fused_rows), backward steps with d_gates_next, and outer
- * products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
+/* The kernels of the formats with groups, float32: steps without x (but see fused_rows), backward steps with
+ * d_gates_next, and outer products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
 struct lstm_format_kernels {
     int64_t int8_group; /* adjacent k of each column of INT8 weights: 4 or 2 */
     bool int8_offset;   /* the left operand is stored with an offset of 128, which the corrections remove */

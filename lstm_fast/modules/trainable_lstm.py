@@ -184,6 +184,7 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         ----------
         format : {"float16", "bfloat16", "bfloat16_amx", "int8"}, default "float16"
             Format of the weights; see `QuantizedLSTM` for what is rounded, `compare_formats` for accuracy and speed.
+            "bfloat16_amx" is bfloat16 with the order of sums that is fast on Intel processors with AMX.
         inputs : {"float32", "int16", "int8"}, default "float32"
             With "int8": whether the first layer multiplies x in float32, which is most accurate, or with W_ih in int8
             and x in 16 or 8 bits.

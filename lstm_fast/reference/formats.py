@@ -1,9 +1,9 @@
 """Low-precision formats: rounding, and products of numbers in them.
 
     bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
-                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS. With "amx", a
-                sum adds blocks of AMX_BLOCK k, like TDPBF16PS: each is the sum of two such chains from zero, one over
-                its even k and one over its odd k.
+                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS. In
+                bfloat16_amx, a sum adds blocks of AMX_BLOCK k, like TDPBF16PS: each is the sum of two chains from zero,
+                one over its even k and one over its odd k.
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
                 multiplied by it. A sum is an exact integer, so its order does not matter. A vector that contains a NaN,
                 which integers cannot represent, makes all its sums NaN.

@@ -45,8 +45,8 @@
 #define INT8_BLOCKS_FROM INT64_MAX
 #endif
 
-/* The kernels of another unit that serve a call here, or NULL; and the formats of which calls remain (constants, so that
- * nothing is compiled for the others). */
+/* The kernels of another unit that serve a call here, or NULL; and the formats of which calls remain (constants, so
+ * that nothing is compiled for the others). */
 #ifdef BFLOAT16_OF
 #define BFLOAT16_KERNELS JOIN(lstm_formats, BFLOAT16_OF)
 extern const struct lstm_format_kernels BFLOAT16_KERNELS;
