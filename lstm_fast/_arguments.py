@@ -77,9 +77,10 @@ def floating_dtype(name: str, value: Any) -> DType:
 
 def reject_masked(name: str, value: Any) -> None:
     """Raise for a masked array, or a list of them: NumPy would silently drop the mask."""
-    masked = sys.modules.get("numpy.ma")  # not imported: nobody can have one
+    # Not imported, or still being imported by another thread: no masked array exists.
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     kinds = {type(value), *map(type, value)} if isinstance(value, (list, tuple)) else {type(value)}
-    if masked is not None and any(issubclass(kind, masked.MaskedArray) for kind in kinds):
+    if masked is not None and any(issubclass(kind, masked) for kind in kinds):
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it first")
 
 

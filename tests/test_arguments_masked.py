@@ -64,3 +64,11 @@ def test_forecasters_raise_on_masked_and_empty_series():
     for empty in (np.zeros(0), np.zeros((0, 2)), [y, np.zeros(0)]):
         with pytest.raises(ValueError, match=r"^y must have at least input_size \+ horizon = 6 steps, got 0"):
             forecaster.fit(empty)
+
+
+def test_numpy_ma_that_another_thread_is_importing_is_ignored(monkeypatch):
+    import sys
+    from types import ModuleType
+
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
+    assert lf.LSTM(3, 4, seed=0)(np.ones((5, 2, 3)))[0].shape == (5, 2, 4)

@@ -361,7 +361,9 @@ def test_check_loss_skips_ranks_without_data():
 
     options = dict(OPTIONS, make=model, parts=some, check_loss=True)
     for truncation in ({}, dict(truncate=None, burn_in=0)):
-        for flat, _, _ in run_on(3, DATA, **options | truncation, loss=loss):
+        results = run_on(3, DATA, **options | truncation, loss=loss)
+        assert not any(isinstance(one, Exception) for one in results), results
+        for flat, _, _ in results:
             assert np.isfinite(flat).all()
         results = run_on(3, DATA, **options | truncation, loss=wrong)
         assert all("is not the gradient of its loss" in str(one) for one in results)
