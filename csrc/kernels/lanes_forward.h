@@ -54,6 +54,8 @@ NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_
             if (k < count) store(to + (begin + k) * VL, rows[k]);
         if (count < VL) return;
     }
+#else
+    (void)next;
 #endif
     for (int64_t lane = 0; lane < VL; lane++)
         for (int64_t k = begin; k < n; k++) to[k * VL + lane] = from[lane * stride + k];
@@ -73,6 +75,8 @@ NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t st
         for (int64_t lane = 0; next && lane < VL; lane++) __builtin_prefetch(to + lane * stride + begin + next, 1);
         if (count < VL) return;
     }
+#else
+    (void)next;
 #endif
     for (int64_t lane = 0; lane < VL; lane++)
         for (int64_t k = begin; k < n; k++) to[lane * stride + k] = from[k * VL + lane];

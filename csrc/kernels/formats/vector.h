@@ -70,6 +70,7 @@ ALWAYS_INLINE const struct lstm_format_kernels *kernels_elsewhere(enum lstm_form
 #ifdef INT8_OF
     if (format == LSTM_FORMAT_INT8 && n_rows < INT8_BLOCKS_FROM) return &INT8_KERNELS;
 #endif
+    (void)format, (void)n_rows; /* where none is elsewhere */
     return NULL;
 }
 
@@ -83,6 +84,7 @@ ALWAYS_INLINE bool remains(enum lstm_format format) {
 #if defined(INT8_OF) && !defined(HAS_BLOCKS)
     if (format == LSTM_FORMAT_INT8) return false;
 #endif
+    (void)format; /* where all remain */
     return true;
 }
 
