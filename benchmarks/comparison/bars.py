@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-VNNI, BF16, AVX512 = ("avx512_vnni", "avx_vnni"), ("avx512_bf16",), ("avx512f",)
+VNNI, BF16, AVX512, AMX = ("avx512_vnni", "avx_vnni"), ("avx512_bf16",), ("avx512f",), ("amx_bf16",)
 ANY, ONE, SEVERAL, BATCHES = range(1, 1 << 20), range(1, 2), range(2, 1 << 20), range(16, 65)
 FLOAT32 = (
     "step sequence batch float16 training-1 training float64 deepbench deepbench-training benchdnn odd odd-training"
@@ -31,7 +31,7 @@ class Bar(NamedTuple):
     H: range = ANY
     T: range = ANY
     kinds: str = "step block forward training"
-    formats: str = "float64 float32 float16 bfloat16 int8 int8-inputs16 int8-inputs"
+    formats: str = "float64 float32 float16 bfloat16 bfloat16-amx int8 int8-inputs16 int8-inputs"
     layers: range = ANY
     needs: tuple = ()
 
@@ -48,7 +48,9 @@ BARS = (
     Bar("bfloat16", "peers", ALONE, B=ONE, needs=BF16),
     Bar("bfloat16", "peers", 1.15, B=BATCHES, H=range(64, 1025), needs=BF16),
     Bar("bfloat16", "own", 1.7, B=BATCHES, H=range(64, 1025), needs=BF16),
-    Bar("bfloat16", "error/openvino", 1, H=range(64, 513), T=range(100, 101)),
+    Bar("bfloat16-amx", "peers", 1.15, B=BATCHES, H=range(64, 1025), needs=AMX),
+    Bar("bfloat16-amx", "own", 1.7, B=BATCHES, H=range(64, 1025), needs=AMX),
+    Bar("bfloat16 bfloat16-amx", "error/openvino", 1, H=range(64, 513), T=range(100, 101)),
     Bar("formats-avx2", "own", 0.98, B=ONE, H=at_least(128)),  # no slower, within the noise
     Bar("formats-avx2", "own", 1.3, B=SEVERAL, formats=INT8),
     # training in bfloat16

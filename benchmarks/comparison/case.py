@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
-# Formats whose error is reported. int8-inputs16 and int8-inputs: also x of the first layer has 16 or 8 bits.
-FEWER_BITS = "bfloat16", "int8", "int8-inputs16", "int8-inputs"
+# Formats whose error is reported. bfloat16-amx: sums in the order of AMX. int8-inputs16 and int8-inputs: also x of the
+# first layer has 16 or 8 bits.
+FEWER_BITS = "bfloat16", "bfloat16-amx", "int8", "int8-inputs16", "int8-inputs"
 IN_PEERS = {
     "float16": "float32",
+    "bfloat16-amx": "bfloat16",
     "int8-inputs16": "int8",
     "int8-inputs": "int8",
 }  # formats of peers compared with each of ours

@@ -16,6 +16,7 @@ KINDS = {"step": "one `step` of a `stream`", "training": "forward and backward"}
 FLOAT32 = "step", "sequence", "batch", "training-1", "training"
 FORMATS = {  # regimes with their heading
     "bfloat16": "bfloat16, inference",
+    "bfloat16-amx": "bfloat16_amx, inference",
     "int8": "int8, inference",
     "int8-inputs16": 'int8 with inputs="int16", inference',
     "int8-inputs": 'int8 with inputs="int8", inference',

@@ -22,7 +22,14 @@ from .frameworks.common import Unsupported
 
 SAMPLE_SECONDS = 100e-6  # shorter calls are timed in groups
 CHOICE_SECONDS = 0.03  # for timing each way before the fastest is chosen
-TOLERANCES = {"float16": 2e-3, "bfloat16": 5e-2, "int8": 2e-1, "int8-inputs16": 2e-1, "int8-inputs": 2e-1}  # else 1e-4
+TOLERANCES = {
+    "float16": 2e-3,
+    "bfloat16": 5e-2,
+    "bfloat16-amx": 5e-2,
+    "int8": 2e-1,
+    "int8-inputs16": 2e-1,
+    "int8-inputs": 2e-1,
+}  # else 1e-4
 
 
 class Server:

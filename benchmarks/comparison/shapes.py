@@ -9,6 +9,7 @@ REGIMES = {
     "sequence": "whole sequence, batch 1",
     "batch": "whole sequence, batch 16-64",
     "bfloat16": "bfloat16, inference, baseline: float32",
+    "bfloat16-amx": "bfloat16 with the sums of AMX, inference, baseline: float32",
     "int8": "int8, the first layer's x in float32; inference, baseline: float32",
     "int8-inputs16": "int8, the first layer's x in 16 bits; inference, baseline: float32",
     "int8-inputs": "int8, the first layer's x too; inference, baseline: float32",

@@ -7,6 +7,7 @@ INFERENCE_PEERS = {
     "bfloat16": ("torch", "openvino", "jax", "onnxruntime"),
     "int8": ("torch", "onnxruntime", "openvino"),
 }
+INFERENCE_PEERS["bfloat16-amx"] = INFERENCE_PEERS["bfloat16"]
 INFERENCE_PEERS["int8-inputs16"] = INFERENCE_PEERS["int8-inputs"] = INFERENCE_PEERS["int8"]
 SIZES = 64, 128, 256, 512, 1024
 BENCHDNN = (  # tests/benchdnn/inputs/rnn/ of oneDNN: shapes_inference, option_set_rnnt, perf_rnn_inference_lb

@@ -7,6 +7,7 @@ from .common import Job, Unsupported, layers
 QUANTIZED = {  # the arguments of LSTM.quantized
     "float16": {"format": "float16"},
     "bfloat16": {"format": "bfloat16"},
+    "bfloat16-amx": {"format": "bfloat16_amx"},
     "int8": {"format": "int8"},
     "int8-inputs16": {"format": "int8", "inputs": "int16"},
     "int8-inputs": {"format": "int8", "inputs": "int8"},
