@@ -124,6 +124,7 @@ def test_show_prints_what_a_run_wrote(tmp_path):
     assert [(row["regime"], row["format"], row["layers"]) for row in results["rows"]] == [
         ("stack", "float32", 2),
         ("stack", "bfloat16", 2),
+        ("stack", "bfloat16-amx", 2),
         ("stack", "int8", 2),
         ("stack", "int8-inputs16", 2),
         ("stack", "int8-inputs", 2),
@@ -133,8 +134,8 @@ def test_show_prints_what_a_run_wrote(tmp_path):
     assert {"instructions", "onednn_max_cpu_isa", "cpu", "isa"} <= set(results["host"])
     shown = compare("--show", path)
     assert "\n".join(shown).startswith("\n".join(table.all_lines(results)))
-    measured = [text.split("   [")[0] for text in lines if text.endswith("/6]")]
-    assert len(measured) == 6 and set(measured) <= set(shown)
+    measured = [text.split("   [")[0] for text in lines if text.endswith("/7]")]
+    assert len(measured) == 7 and set(measured) <= set(shown)
 
 
 def test_a_shape_is_four_integers():
