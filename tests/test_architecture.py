@@ -14,7 +14,10 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 # Packages whose __init__.py has a map of all files, in one direction.
 FOLDERS = {
     "lstm_fast": ROOT,
-    **{f"lstm_fast.{name}": ROOT / name for name in ("train", "sklearn", "onnx", "keras", "explain", "dask")},
+    **{
+        f"lstm_fast.{name}": ROOT / name
+        for name in ("train", "sklearn", "onnx", "keras", "explain", "dask", "torch", "plot", "tour")
+    },
 }
 # Lazy imports: the importing class is built from it, or each creates the other.
 LATER = {("lstm_fast.train", "predictor", "streaming"), ("lstm_fast", "quantized", "modules")}

@@ -5,6 +5,7 @@
     weights.py      packed copies of parameters, and when they are out of date
     call.py         one call of the core on tensors
     fallback.py     conditions for falling back to PyTorch's own kernels, and the warning
+    autocast.py     calls under torch.autocast to bfloat16
     episodes.py     resets, and episodes for PyTorch's kernel
     autograd.py     the gradient
     compiled.py     opaque operators for torch.compile
