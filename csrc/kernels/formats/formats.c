@@ -13,11 +13,11 @@
 #include "step_backward.h"
 #else
 static void format_step_backward(const struct lstm_step_backward *s) {
-    kernels_elsewhere(s->format, s->n_rows)->step_backward(s);
+    kernels_elsewhere(s->format, s->n_rows, 0)->step_backward(s);
 }
-static void format_outer(const struct lstm_outer *s) { kernels_elsewhere(s->format, LSTM_OPERAND_ROWS)->outer(s); }
+static void format_outer(const struct lstm_outer *s) { kernels_elsewhere(s->format, LSTM_OPERAND_ROWS, 0)->outer(s); }
 static void round_pairs(enum lstm_format format, int64_t n, float *numbers) {
-    kernels_elsewhere(format, LSTM_OPERAND_ROWS)->round_pairs(format, n, numbers);
+    kernels_elsewhere(format, LSTM_OPERAND_ROWS, 0)->round_pairs(format, n, numbers);
 }
 #endif
 

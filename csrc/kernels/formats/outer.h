@@ -211,7 +211,7 @@ static void add_products_of_rows(const struct lstm_outer *s, const struct lstm_o
 
 /* The kernel. Panels of four vectors; the remainder as single vectors. */
 static void format_outer(const struct lstm_outer *s) {
-    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, LSTM_OPERAND_ROWS);
+    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, LSTM_OPERAND_ROWS, 0);
     if (others) {
         others->outer(s);
         return;
@@ -239,7 +239,7 @@ static void format_outer(const struct lstm_outer *s) {
 /* In place, which is safe because a rounded number is no larger than a float: none is stored beyond the position from
  * which it was read. */
 static void round_pairs(enum lstm_format format, int64_t n, float *numbers) {
-    const struct lstm_format_kernels *others = kernels_elsewhere(format, LSTM_OPERAND_ROWS);
+    const struct lstm_format_kernels *others = kernels_elsewhere(format, LSTM_OPERAND_ROWS, 0);
     if (others) {
         others->round_pairs(format, n, numbers);
         return;

@@ -55,13 +55,14 @@ static void update_panel_backward(const void *step, int64_t row, int64_t panel, 
 
 /* The kernel. */
 static void format_step_backward(const struct lstm_step_backward *s) {
-    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, s->n_rows);
+    const int64_t depth = lstm_gates_depth(LSTM_GATES, s->hidden_size);
+    const struct lstm_format_kernels *others = kernels_elsewhere(
+        s->format, s->n_rows, depth * (s->panel_end - s->panel_begin) * LSTM_PANEL_VECTORS * VL);
     if (others) {
         others->step_backward(s);
         return;
     }
     const struct lstm_rows d_gates = {(real *)s->d_gates_next, s->d_gates_stride, NULL};
-    const int64_t depth = lstm_gates_depth(LSTM_GATES, s->hidden_size);
     round_gates_bfloat16(&d_gates, s->n_rows, s->hidden_size, s->groups.operands);
     const struct format_step_backward p = {.s = s,
                                            .block = {.format = s->format,
