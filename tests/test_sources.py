@@ -32,7 +32,7 @@ def test_c_core_does_not_use_python_or_numpy():
 def test_openmp_fork_and_intrinsics_are_each_in_one_file():
     places = {
         r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
-        r"pthread": "system.",
+        r"pthread|\bv?fork\s*\(|\bclone\s*\(": "system.",
         r"immintrin|arm_neon|_mm\d*_|\b_tile_|\bv\w+q_f(32|64)\b": ("kernels/vector/", "kernels/formats/vector/"),
     }
     for pattern, place in places.items():
