@@ -55,6 +55,7 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
     cdef int64_t I = numbers_of_x(&weights.model), T, B
     cdef int time = 1 if batch_first else 0, last
     kept = None
+    memset(s, 0, sizeof(FastCall))
     if at.ndim < 1 or (form == CELL and weights.n_entries != 1):
         raise ValueError
     last = at.ndim - 1
@@ -80,7 +81,6 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
     s.form, s.batch_first, s.ndim, s.n_rows = form, batch_first, at.ndim, at.shape[0] if form == PACKED else T * B
     weights.begin(&s.args.call, T, B, None, 1)
     s.args.call.lengths, s.args.call.rows, s.args.call.packed_rows = order.lengths, order.rows, order.packed_rows
-    s.args.h_0, s.args.c_0, s.args.h_n, s.args.c_n = NULL, NULL, NULL, NULL
     return kept
 
 
