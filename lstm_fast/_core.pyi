@@ -15,6 +15,8 @@ PARAMETERS: tuple[str, ...]
 FORMATS: dict[str | None, int]
 BACKENDS: dict[str, int]
 
+class SlowPath(ValueError): ...
+
 _Activation: TypeAlias = tuple[str, float, float]
 _Order: TypeAlias = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, None, np.ndarray]
 _Layer: TypeAlias = tuple[np.ndarray | None, ...]
