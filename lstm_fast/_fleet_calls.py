@@ -10,7 +10,7 @@ import numpy as np
 from . import _core
 from ._fleet_layout import FleetLayout
 from ._parameters import Version
-from ._tape import TapeMemory
+from ._tape import BackwardArrays, TapeMemory
 
 if TYPE_CHECKING:
     from ._tape import TrainingOptions
@@ -132,10 +132,8 @@ def backward(
 ) -> None:
     """Fill the results."""
     flat, d_x, d_h_0, d_c_0, d_h_norms, d_c_norms = results
-    weights.backward(
-        memory.block, a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, num_threads,
-        d_h_norms=d_h_norms, d_c_norms=d_c_norms, **a.keywords(),
-    )  # fmt: skip
+    arrays = BackwardArrays(a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, d_h_norms, d_c_norms)
+    weights.backward(memory.block, arrays, num_threads, **a.keywords())
 
 
 def blocks(

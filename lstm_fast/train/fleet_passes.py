@@ -11,7 +11,7 @@ from .._fleet_calls import blocks as blocks_of
 from .._fleet_calls import draw_options, weights_of
 from .._fleet_layout import contiguous_rows, longest_first
 from .._sums import row_sums, step_sums, total
-from .._tape import TapeMemory
+from .._tape import BackwardArrays, TapeMemory
 from .blocks import MEAN_STEPS, SEQUENCES
 from .fleet_data import groups_of
 from .head import mean_of_sums, read_out, read_out_backward
@@ -128,10 +128,8 @@ def _gradients_of_block(
         d_h_n = np.zeros((G, n, B, lstm.h_size), gradients.dtype)
         d_h_n[:, -lstm.num_directions :] = d_last
     d_h_0, d_c_0 = (np.empty((G, n, B, size), gradients.dtype) for size in (lstm.h_size, lstm.hidden_size))
-    rows.weights.backward(
-        memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
-        order=order, **masks,
-    )  # fmt: skip
+    arrays = BackwardArrays(x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n])
+    rows.weights.backward(memory.block, arrays, n_threads, order=order, **masks)
     return losses
 
 

@@ -27,10 +27,7 @@
 #include "../vector.h"
 
 #ifdef LSTM_EXTENSION
-/* clang-format off */
-#define FORMAT_HEADER(name) QUOTE(vector/name.h)
-/* clang-format on */
-#include FORMAT_HEADER(LSTM_EXTENSION)
+#include VECTOR_HEADER(LSTM_EXTENSION)
 #else
 #define LSTM_EXTENSION portable
 #include "vector/portable.h"
