@@ -34,17 +34,8 @@
     _functional.py   forward and backward pass of the functional API
     functional.py    functional API with explicit weights
 
-    _architecture.py    sizes and options of a network from names and shapes of its parameters
-    _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
-    _fleet_calls.py     forward and backward of fleets on validated arguments; blocks of models
-    _fleet_options.py   options of a fleet: those of its models
-    _fleet_tape.py      FleetTape
-    _fleet_files.py     files of fleets
-    _fleet_lstm.py      FleetLSTM: one model of a fleet
-    _fleet_models.py    FleetModels: the models of a fleet, their parameters and files
-    _fleet_network.py   FleetNetwork: arguments and results of calls
-    fleet_stream.py     FleetStream: live sequences of every model
-    fleet.py            Fleet: many LSTMs of one shape in one call
+    _architecture.py  sizes and options of a network from names and shapes of its parameters
+    fleet/           Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
@@ -103,11 +94,9 @@ if TYPE_CHECKING:
     from . import train as train
     from . import weights as weights
     from ._fingerprint import fingerprint
-    from ._fleet_tape import FleetTape
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
-    from .fleet import Fleet
-    from .fleet_stream import FleetStream
+    from .fleet import Fleet, FleetStream, FleetTape
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -144,8 +133,8 @@ __all__ = [
 # Imported on first use.
 _LATER = {
     "Fleet": "fleet",
-    "FleetStream": "fleet_stream",
-    "FleetTape": "_fleet_tape",
+    "FleetStream": "fleet",
+    "FleetTape": "fleet",
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",

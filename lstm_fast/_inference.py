@@ -136,3 +136,6 @@ class Network(Structure):
         from .streaming import Stream
 
         return Stream(self, batch_size)
+
+
+read_states = Network._read_states  # fleets have a layout of their own

@@ -115,3 +115,6 @@ class Recurrent(Network, EditableParameterized):
             d_h_norms=d_h_norms,
             d_c_norms=d_c_norms,
         )
+
+
+draw_training_options = Recurrent._training_options  # fleets draw those of each model

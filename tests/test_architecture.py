@@ -16,8 +16,9 @@ FOLDERS = {
     "lstm_fast": ROOT,
     **{
         f"lstm_fast.{name}": ROOT / name
-        for name in ("train", "sklearn", "onnx", "keras", "explain", "dask", "torch", "plot", "tour")
+        for name in ("train", "sklearn", "onnx", "keras", "explain", "dask", "torch", "plot", "tour", "fleet")
     },
+    **{f"lstm_fast.train.{name}": ROOT / "train" / name for name in ("fleets", "ranks")},
 }
 # Lazy imports: the importing class is built from it, or each creates the other.
 LATER = {("lstm_fast.train", "predictor", "streaming"), ("lstm_fast", "quantized", "modules")}
@@ -40,7 +41,7 @@ def entries(folder):
 def modules(folder):
     """Modules and subpackages in a folder, and their files."""
     files = {path.stem: [path] for path in folder.glob("*.py") if path.stem != "__init__"}
-    return files | {path.parent.name: sorted(path.parent.glob("*.py")) for path in folder.glob("*/__init__.py")}
+    return files | {path.parent.name: sorted(path.parent.rglob("*.py")) for path in folder.glob("*/__init__.py")}
 
 
 def is_for_types(node):
@@ -99,7 +100,7 @@ def private_names(path):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_do_not_use_private_attributes_of_others(package):
-    own_files = sorted((ROOT / package).glob("*.py"))
+    own_files = sorted((ROOT / package).rglob("*.py"))
     others = set(ROOT.rglob("*.py")) - set(own_files)
     foreign = set().union(*map(private_names, others)) - set().union(*map(private_names, own_files))
     for path in own_files:

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core, _threads
-from .._fleet_calls import blocks as blocks_of
-from .._fleet_calls import draw_options, weights_of
-from .._fleet_layout import contiguous_rows, longest_first
-from .._sums import row_sums, step_sums, total
-from .._tape import TapeMemory
-from .blocks import MEAN_STEPS, SEQUENCES
-from .fleet_data import groups_of
-from .head import mean_of_sums, read_out, read_out_backward
-from .losses import LOSSES, Loss
+from ... import _core, _threads
+from ..._sums import row_sums, step_sums, total
+from ..._tape import TapeMemory
+from ...fleet.calls import blocks as blocks_of
+from ...fleet.calls import draw_options, weights_of
+from ...fleet.layout import contiguous_rows, longest_first
+from ..blocks import MEAN_STEPS, SEQUENCES
+from ..head import mean_of_sums, read_out, read_out_backward
+from ..losses import LOSSES, Loss
+from .data import groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._types import Array
-    from .fleet_data import FleetData, Group
-    from .fleet_model import FleetModel
+    from ..._types import Array
+    from .data import FleetData, Group
+    from .model import FleetModel
 
 
 VALIDATION_BATCH = SEQUENCES

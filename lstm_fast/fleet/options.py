@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .modules import LSTM
+    from ..modules import LSTM
 
 PER_MODEL = ("seed", "forget_bias")  # may differ: they determine initial parameters and masks
 

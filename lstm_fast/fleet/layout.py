@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _layout
-from ._arguments import array_of, integer_array, real_array, shaped
-from ._layout import Layout
-from ._parameters import ParameterTable
+from .. import _layout
+from .._arguments import array_of, integer_array, real_array, shaped
+from .._layout import Layout
+from .._parameters import ParameterTable
 
 if TYPE_CHECKING:
-    from ._types import Array, DType
+    from .._types import Array, DType
 
 
 class FleetTable(ParameterTable):
