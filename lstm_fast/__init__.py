@@ -12,7 +12,8 @@
     _safetensors.py  safetensors files with a configuration and a digest
     _arguments.py    validation of arguments and conversion to arrays
     _options.py      constructor options as read-only attributes
-    _layout.py       axis layouts: time-first, batch-first, unbatched, cell, lists, packed
+    _layout.py       axis layouts: time-first, batch-first, unbatched, cell; after an axis of models
+    _packing.py      sequences of different lengths: padded lists, packed rows
     _variants.py     cell variants: validation of their options, shapes of their parameters
     _threads.py      number of threads of a call
     _parameters.py   named parameters in one flat buffer; Gradients

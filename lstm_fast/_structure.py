@@ -160,7 +160,7 @@ class Structure(Parameterized):
     @property
     def layout(self) -> Layout:
         """Axis layout of batches."""
-        return _layout.BATCH_FIRST if self._batch_first else _layout.STEPS
+        return _layout.layout_of(False, self._batch_first)
 
     # ---- parameters ----
 

@@ -115,3 +115,13 @@ def test_packages_do_not_use_private_attributes_of_others(package):
 
 def test_only_the_extension_has_a_stub():
     assert {path.name for path in ROOT.rglob("*.pyi")} == {"_core.pyi"}
+
+
+def test_only_the_layout_decides_on_batch_first():
+    converts_nodes_of_a_graph = ROOT / "onnx" / "saving.py"
+    for path in set(ROOT.rglob("*.py")) - {ROOT / "_layout.py", converts_nodes_of_a_graph}:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, (ast.If, ast.IfExp)):
+                for inner in ast.walk(node.test):
+                    name = getattr(inner, "attr", getattr(inner, "id", ""))
+                    assert name.strip("_") != "batch_first", f"{path.relative_to(ROOT)}:{inner.lineno}"

@@ -1,6 +1,7 @@
 """Fleets: many LSTMs of one shape that run in one call.
 
-    layout.py    axes of fleets; parameters of all models as rows of one array
+    layout.py    axes of fleets
+    table.py     parameters of all models as rows of one array
     calls.py     forward and backward on validated arguments; blocks of models
     options.py   options of a fleet: those of its models
     tape.py      FleetTape

@@ -15,9 +15,9 @@ from .._parameters import EditableParameterized, changed_meanwhile
 from ..modules import LSTM
 from . import files
 from .calls import FleetVersion, weights_of
-from .layout import FleetTable
 from .lstm import FleetLSTM
 from .options import PER_MODEL, Options, check_same
+from .table import FleetTable
 
 if TYPE_CHECKING:
     from .._types import Array

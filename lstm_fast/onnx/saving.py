@@ -122,9 +122,9 @@ class _Nodes:
         self.graph, self.network = graph, network
         self.kind = "LSTM" if network.has_cell_state else "RNN"
         self.D, self.H, self.L = network.num_directions, network.hidden_size, network.num_layers
-        self.axes = ["B", "T"] if network.batch_first else ["T", "B"]
+        self.axes = list(network.layout.axes[:2])
         x = self._input()
-        sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if network.batch_first else x
+        sequence = self.in_layout(x)  # a transposition is its own inverse
         sizes = graph.add("Shape", [sequence])
         self.B = graph.add("Slice", [sizes, np.array([1]), np.array([2])])
         T = graph.add("Cast", [graph.add("Slice", [sizes, np.array([0]), np.array([1])])], to=TensorProto.INT32)

@@ -15,7 +15,7 @@ from ... import _arguments, _safetensors
 from ..._errors import type_name
 from ..._parameters import EditableParameterized, changed_meanwhile
 from ...fleet import Fleet
-from ...fleet.layout import FleetTable
+from ...fleet.table import FleetTable
 from ..model import SequenceModel
 from .data import FleetData
 from .passes import predict_all
