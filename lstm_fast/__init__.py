@@ -16,7 +16,8 @@
     _packing.py      sequences of different lengths: padded lists, packed rows
     _variants.py     cell variants: validation of their options, shapes of their parameters
     _threads.py      number of threads of a call
-    _parameters.py   named parameters in one flat buffer; Gradients
+    _parameter_arrays.py  named views of one flat buffer; Gradients
+    _parameters.py   base classes of objects with parameters
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
     _sums.py         sums in a fixed order
@@ -77,7 +78,7 @@ except ImportError as error:
 
 from . import _network
 from ._errors import FormatError
-from ._parameters import Gradients
+from ._parameter_arrays import Gradients
 from ._tape import Tape
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .modules import LSTM, RNN, LSTMCell

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _core
 from ._options import options_of
-from ._parameters import ParameterTable
+from ._parameter_arrays import ParameterTable
 
 if TYPE_CHECKING:
     from ._types import Array, DType

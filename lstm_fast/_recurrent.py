@@ -8,7 +8,8 @@ import numpy as np
 
 from . import _arguments, _network, _threads, _variants
 from ._inference import Network
-from ._parameters import EditableParameterized, Gradients
+from ._parameter_arrays import Gradients
+from ._parameters import EditableParameterized
 from ._tape import Tape, TrainingOptions
 
 if TYPE_CHECKING:

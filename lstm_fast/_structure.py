@@ -10,7 +10,8 @@ import numpy as np
 
 from . import _arguments, _core, _layout, _variants
 from ._options import Fixed, Setting, options_of
-from ._parameters import Parameterized, ParameterTable, Version, changed_meanwhile
+from ._parameter_arrays import ParameterTable, Version
+from ._parameters import Parameterized, changed_meanwhile
 
 if TYPE_CHECKING:
     from ._layout import Layout

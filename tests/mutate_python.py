@@ -37,6 +37,7 @@ TESTS = {
     "_lstm": "variants_options compute_dtype_option modules",
     "_network": "modules binding lengths resets threads",
     "_options": "options modules",
+    "_parameter_arrays": "parameters modules",
     "_parameters": "parameters modules",
     "_recurrent": "modules edges backward variants_options",
     "_safetensors": "weights_files files_digest weights_malformed",

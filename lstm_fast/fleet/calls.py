@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .. import _core
-from .._parameters import Version
+from .._parameter_arrays import Version
 from .._recurrent import draw_training_options
 from .._tape import TapeMemory
 from .layout import FleetLayout

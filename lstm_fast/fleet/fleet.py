@@ -14,7 +14,7 @@ from .stream import FleetStream
 from .tape import FleetTape
 
 if TYPE_CHECKING:
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._types import Array, ArrayLike, State, StateLike
     from .layout import FleetLayout
 

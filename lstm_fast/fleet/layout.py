@@ -85,8 +85,9 @@ def read_symbols(x: Any, batch_first: bool, n_models: int) -> tuple[Array, Fleet
     """Validate x of a fleet with index_input; return a copy as steps (K, T, B, 1), not yet checked, and its layout."""
     x = integer_array("x", x)
     if x.ndim not in (2, 3) or x.shape[0] != n_models:
+        axes = ", ".join(layout_of(False, batch_first).axes[:2])
         raise ValueError(
-            f"x must have shape {'(K, B, T)' if batch_first else '(K, T, B)'} or, unbatched, (K, T), with index_input "
+            f"x must have shape (K, {axes}) or, unbatched, (K, T), with index_input "
             f"and K = {n_models} models, got {x.shape}"
         )
     layout = FleetLayout(layout_of(x.ndim == 2, batch_first), n_models)
@@ -97,8 +98,9 @@ def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, n_model
     """Validate x of a fleet; return its steps (K, T, B, I) and its layout."""
     x = real_array("x", x, dtype)
     if x.ndim not in (3, 4) or x.shape[-1] != input_size or x.shape[0] != n_models:
+        axes = ", ".join(layout_of(False, batch_first).axes)
         raise ValueError(
-            f"x must have shape {'(K, B, T, I)' if batch_first else '(K, T, B, I)'} or, unbatched, (K, T, I), with "
+            f"x must have shape (K, {axes}) or, unbatched, (K, T, I), with "
             f"K = {n_models} models and I = input_size = {input_size}, got {x.shape}"
         )
     layout = FleetLayout(layout_of(x.ndim == 3, batch_first), n_models)

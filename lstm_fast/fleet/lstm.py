@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .._options import Setting
-from .._parameters import ChangedMeanwhile, Version, changed_meanwhile
+from .._parameter_arrays import Version
+from .._parameters import ChangedMeanwhile, changed_meanwhile
 from ..modules import LSTM
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _arguments, _threads
 from .._inference import read_states
-from .._parameters import Gradients
+from .._parameter_arrays import Gradients
 from .calls import Arguments, Results, draw_options
 from .layout import read_input, read_symbols
 from .models import FleetModels

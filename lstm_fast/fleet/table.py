@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._parameters import ParameterTable
+from .._parameter_arrays import ParameterTable
 
 if TYPE_CHECKING:
     from .._types import Array

@@ -12,7 +12,7 @@ from .._recurrent import Recurrent
 from .._variants import zoneout_of_lstm
 
 if TYPE_CHECKING:
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._tape import Tape
     from .._trace import Trace
     from .._types import Array, ArrayLike, State, StateLike
