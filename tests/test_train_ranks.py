@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_fast.train import SGD, fit, ranks
+from lstm_fast.train import SGD, fit
 from lstm_fast.train.batches import SequenceBatches
+from lstm_fast.train.ranks import ranks
 from lstm_fast.train.ranks.shards import RankSequences, batch_cuts
 from optional import needs
 from rank_cases import alone, double, on_ranks, run_on, shard, uneven
