@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class TrainableLSTM(LSTMNetwork, Recurrent):
     """Methods of LSTM other than inference."""
 
-    zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
+    zoneout = Setting(
+        "Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0, supported_by=("formats", "onnx", "page")
+    )
 
     def forward(
         self,

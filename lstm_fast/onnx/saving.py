@@ -13,7 +13,7 @@ from onnx import TensorProto, checker, helper
 from .._errors import network_type
 from .._files import write_atomically
 from .._inference import Network
-from .._options import options_of
+from .._options import not_supported
 from ..modules import LSTM, LSTMCell
 from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..quantized import QuantizedLSTM
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from ..train.quantized import QuantizedModel
 
 OPSET, IR_VERSION = 14, 8
-
-# Options stored in nodes or metadata, and those that only affect initialization. All others must have their defaults:
-# an option that is missing here cannot be saved wrongly.
-SAVED = {
-    *("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "dtype", "seed", "forget_bias"),
-    *("peepholes", "coupled_gates", "gate_clip", "activation", "recurrent_activation", "cell_activation"),
-    *REMEMBERED,
-    *UNLESS_DEFAULT,
-}
 
 
 def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedModel, path: str | PathLike[str]) -> None:
@@ -88,9 +79,8 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
         network = network.dequantized()
     if not isinstance(network, Network) or isinstance(network, LSTMCell):
         raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
-    for name, option in options_of(LSTM).items():
-        if name not in SAVED and (value := getattr(network, name, option.default)) != option.default:
-            raise ValueError(f"{name}={value!r} cannot be saved: ONNX's LSTM does not have it")
+    for name, _, value in not_supported("onnx", network, LSTM):
+        raise ValueError(f"{name}={value!r} cannot be saved: ONNX's LSTM does not have it")
     graph = Graph(network.dtype)
     nodes = _Nodes(graph, network, has_states=not is_model)
     if isinstance(lstm_or_model, Predictor):
