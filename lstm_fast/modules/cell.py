@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._layout import Layout
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._tape import Tape
     from .._types import Activation, Array, ArrayLike, ComputeDType, DTypeLike, Seed, State, StateLike
 

@@ -8,7 +8,8 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
 
 from .. import _variants
-from .._layout import Layout, PackedLayout
+from .._layout import Layout
+from .._packing import PackedLayout
 from . import autocast, autograd, call, compiled, fallback, memory, weights
 from .forms import Form, Sizes, parameter_shapes
 

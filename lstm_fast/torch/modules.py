@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from .._layout import Layout
+from .._layout import Layout, layout_of
 from . import compiled, fallback
 from .episodes import Episodes, check_resets, read_resets
 from .fast import Fast
@@ -98,7 +98,7 @@ class LSTM(Fast, nn.LSTM):
         return [getattr(self, name) for name in self._flat_weights_names]
 
     def _axes(self, x: Any) -> str:
-        return "TI" if isinstance(x, Tensor) and x.dim() == 2 else "BTI" if self.batch_first else "TBI"
+        return layout_of(isinstance(x, Tensor) and x.dim() == 2, self.batch_first).axes
 
     def _dropout_now(self) -> float:
         return self.dropout if self.training and self.num_layers > 1 else 0.0
