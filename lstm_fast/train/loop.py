@@ -103,7 +103,8 @@ def fit(  # type: ignore[misc]
     resume : bool, default False
         Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
     callbacks : iterable of callable, default ()
-        Functions called with (model, history) after each epoch; a true result stops training.
+        Functions called with (model, history) after each epoch; a true result stops training. Parameters that they
+        load into the model are those of the next epoch.
     num_threads : int, optional
         Maximum number of threads; None: `get_num_threads()`.
     check_loss : bool, default False
