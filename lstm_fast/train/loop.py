@@ -162,7 +162,7 @@ def fit(  # type: ignore[misc]
     of its rank.
 
     With truncate or burn_in, the batch_size rows are divided among the ranks, each of which processes its own series
-    with its rows. With y None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has
+    with its rows: series of different lengths meet in other windows than in one process, and the steps differ. With y None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has
     fewer windows or batches than others, or none, takes part with weight zero until all have finished. In both cases
     the same number of ranks must continue a checkpoint that was written within an epoch; at the end of an epoch, any
     number can.
