@@ -162,10 +162,10 @@ def fit(  # type: ignore[misc]
     of its rank.
 
     With truncate or burn_in, the batch_size rows are divided among the ranks, each of which processes its own series
-    with its rows: series of different lengths meet in other windows than in one process, and the steps differ. With y None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has
-    fewer windows or batches than others, or none, takes part with weight zero until all have finished. In both cases
-    the same number of ranks must continue a checkpoint that was written within an epoch; at the end of an epoch, any
-    number can.
+    with its rows: series of different lengths meet in other windows than in one process, and the steps differ. With y
+    None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has fewer windows or batches
+    than others, or none, takes part with weight zero until all have finished. In both cases the same number of ranks
+    must continue a checkpoint that was written within an epoch; at the end of an epoch, any number can.
 
     **Fleets.** A FleetModel trains K models in one call, each with the same bits as a separate run. x, y, lengths,
     sample_weight, mask and the parts of validation have a leading axis K, or are lists of K of what a single run takes;
