@@ -222,6 +222,12 @@ class Structure(Parameterized):
             raise changed_meanwhile()
         self._version: Version[_core.Weights] = version
 
+    def _at(self, version: Version[_core.Weights]) -> Any:
+        """Return this network with a version of its parameters that later changes do not affect; all else is shared."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _version=version)
+        return other
+
     # ---- objects ----
 
     def config(self) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     True
     """
     is_model = isinstance(lstm_or_model, Predictor)
+    if isinstance(lstm_or_model, Predictor):
+        lstm_or_model = lstm_or_model._frozen()  # type: ignore[assignment]  # network and head of one moment
     network: Any = lstm_or_model.lstm if isinstance(lstm_or_model, Predictor) else lstm_or_model
     if isinstance(network, QuantizedLSTM) and network.format != "float16":
         network = network.dequantized()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .. import _arguments
 from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
-from .._parameters import EditableParameterized, ParameterTable
+from .._parameters import EditableParameterized, ParameterTable, changed_meanwhile
 from ..fleet import Fleet
 from ..modules import LSTM, RNN
 from .data import Sequences
@@ -24,6 +24,8 @@ from .quantized import QuantizedModel
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike, Seed
 
+    Pairs: TypeAlias = tuple[tuple[Any, Head], ...]
+
 
 def _network(name: str, value: Any) -> LSTM | RNN:
     if not isinstance(value, Network) or value.parameter_suffixes == ("",):
@@ -34,6 +36,13 @@ def _network(name: str, value: Any) -> LSTM | RNN:
             "from, and call model.quantized(format)"
         )
     return value  # type: ignore[return-value]
+
+
+class Frozen(Predictor):
+    """A SequenceModel for one call: the parameters of one moment."""
+
+    if TYPE_CHECKING:
+        _table: ParameterTable
 
 
 class SequenceModel(Predictor, EditableParameterized):
@@ -89,28 +98,74 @@ class SequenceModel(Predictor, EditableParameterized):
         bound = n_inputs**-0.5
         rng = _arguments.seeded(np.random.default_rng, seed)
         flat = rng.uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
-        self._head = Head(flat, n_inputs, O)
+        self._pairs: Pairs = ((None, Head(flat, n_inputs, O)),)
         shapes = {f"lstm.{name}": shape for name, shape in lstm.parameter_shapes.items()}
         self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
 
     # ---- parameters ----
 
+    # Another thread may load parameters during any call: network and head must be of one moment. The head of a version
+    # of the network is the one beside it in _pairs, else the last: that of the version to come, or of the network
+    # after it was changed alone. _pairs is replaced as a whole, before and after the network's version. Contents are
+    # compared, because a model of a fleet may have several objects for one version.
+
+    def _moment(self) -> tuple[Any, Head]:
+        while True:
+            pairs, version = self._pairs, self._lstm._version
+            for of_network, head in pairs:
+                if of_network is version or (of_network and of_network.flat.tobytes() == version.flat.tobytes()):
+                    return version, head
+            if self._pairs is pairs:
+                return version, pairs[-1][1]
+
+    @property
+    def _head(self) -> Head:  # type: ignore[override]
+        return self._moment()[1]
+
+    def _frozen(self) -> Frozen:
+        frozen = object.__new__(Frozen)
+        own, (version, head) = self.__dict__, self._moment()
+        frozen.__dict__.update(own, _lstm=own["_lstm"]._at(version), _head=head)
+        return frozen
+
     @property
     def flat_parameters(self) -> Array:
         """Copy of all parameters in one array: network, weight of the head, bias of the head."""
-        return np.concatenate([self._lstm.flat_parameters, self._head.flat])
+        version, head = self._moment()
+        return np.concatenate([version.flat, head.flat])
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
         """Opaque objects that identify the current parameters: other objects after each change."""
-        return (*self._lstm.parameter_version, self._head)
+        return self._moment()
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
-        n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
+        n, (O, n_inputs) = self._lstm._table.size, self._head.weight.shape
         head = Head(flat[n:], n_inputs, O)  # may raise: before anything is modified
-        of_lstm = None if expected_version is None else expected_version[:-1]
-        self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=of_lstm)
-        self._head = head
+        while True:
+            before = self._moment()
+            if expected_version is not None and before[1] is not expected_version[1]:
+                raise changed_meanwhile()
+            self._pairs = pairs = (before, (None, head))
+            try:
+                self._lstm.load_flat_parameters(
+                    flat[:n], copy=False, expected_version=expected_version and expected_version[:1]
+                )
+            except BaseException:
+                self._pairs = ((None, before[1]),)
+                raise
+            if self._pairs is pairs:  # else another thread has loaded parameters meanwhile: the last one wins
+                self._pairs = ((None, head),)
+                return
+
+    def __getstate__(self) -> dict[str, Any]:
+        frozen = self._frozen()
+        return self.__dict__ | {"_lstm": frozen._lstm, "_pairs": ((None, frozen._head),)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_head" in state:  # pickled before there were pairs
+            state["_pairs"] = ((None, state.pop("_head")),)
+        self.__dict__.update(state)
 
     def __copy__(self) -> SequenceModel:
         return copy.deepcopy(self)  # training changes the network in place: a copy has its own
@@ -169,13 +224,13 @@ class SequenceModel(Predictor, EditableParameterized):
         ValueError, TypeError
             If a shape or dtype is wrong; the message names the argument.
         """
-        data = Sequences(self._lstm, x, lengths)
+        data, model = Sequences(self._lstm, x, lengths), self._frozen()
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
         assert data.loss is not None
         rows = np.arange(data.n)
         (steps, lengths), targets = data.batch(rows), data.targets(rows)
         step = loss_and_gradients(
-            self, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
+            model, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
         )
         return step.loss, step.gradients
 
@@ -216,4 +271,5 @@ class SequenceModel(Predictor, EditableParameterized):
         """
         if not isinstance(self._lstm, LSTM):
             raise TypeError(f"model.lstm must be an LSTM to be quantized, got {type(self._lstm).__name__}")
-        return QuantizedModel(self._lstm.quantized(format, inputs=inputs), self._head, self._readout)
+        model = self._frozen()
+        return QuantizedModel(model._lstm.quantized(format, inputs=inputs), model._head, self._readout)
