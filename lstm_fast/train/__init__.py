@@ -4,6 +4,7 @@
     losses.py         loss functions and their gradients
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
+    installed.py      the parameters that a run has given its model, and whether another has changed them
     config.py         FitConfig: validated settings of a run
     storage.py        sequences in memory or memory-mapped, read batch by batch
     symbols.py        the same for symbols, for networks with index_input

@@ -12,6 +12,7 @@ from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
 from .._parameters import EditableParameterized, ParameterTable, changed_meanwhile
+from .._structure import at_version
 from ..fleet import Fleet
 from ..modules import LSTM, RNN
 from .data import Sequences
@@ -124,8 +125,8 @@ class SequenceModel(Predictor, EditableParameterized):
 
     def _frozen(self) -> Frozen:
         frozen = object.__new__(Frozen)
-        own, (version, head) = self.__dict__, self._moment()
-        frozen.__dict__.update(own, _lstm=own["_lstm"]._at(version), _head=head)
+        version, head = self._moment()
+        frozen.__dict__.update(self.__dict__, _lstm=at_version(self._lstm, version), _head=head)
         return frozen
 
     @property

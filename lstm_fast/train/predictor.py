@@ -59,7 +59,7 @@ class Predictor:
         return self._lstm._version, self._head
 
     def _frozen(self) -> Predictor:
-        """Return a model for one call, whose parameters another thread does not change meanwhile."""
+        """See frozen."""
         return self
 
     def predict(
@@ -158,3 +158,8 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._lstm!r}, {self._out_features}, readout={self._readout!r})"
+
+
+def frozen(model: Predictor) -> Predictor:
+    """Return a model for one call, whose parameters another thread does not change meanwhile."""
+    return model._frozen()
