@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SequenceModel
+from lstm_fast.train import FleetModel, SequenceModel
 from optional import needs
 from training_cases import model, sums
 
@@ -44,17 +44,12 @@ def switching():
     sys.setswitchinterval(interval)
 
 
-@pytest.mark.parametrize("of_fleet", [False, True])
-@pytest.mark.parametrize("what", [pytest.param(what, marks=needs("safetensors")) if what == "save" else what
-                                  for what in CALLS])  # fmt: skip
-def test_calls_have_the_parameters_of_one_moment(what, of_fleet, tmp_path, switching):
-    call, m = CALLS[what], model(readout="all" if "all" in what else "last")
-    if of_fleet:
-        m = SequenceModel(lf.Fleet([m.lstm, m.lstm])[0], 1, m.readout, seed=0)
+def same_after(call, m, folder):
+    """The results of a call while another thread replaces the parameters are those of one set or the other."""
     sets, wants = [m.flat_parameters, -m.flat_parameters], []
     for flat in sets:
         m.load_flat_parameters(flat)
-        wants.append(call(m, tmp_path / "model").tobytes())
+        wants.append(call(m, folder / "model").tobytes())
     stop = threading.Event()
 
     def replace():
@@ -66,11 +61,21 @@ def test_calls_have_the_parameters_of_one_moment(what, of_fleet, tmp_path, switc
     other = threading.Thread(target=replace)
     other.start()
     try:
-        results = {call(m, tmp_path / "model").tobytes() for _ in range(60)}
+        results = {call(m, folder / "model").tobytes() for _ in range(60)}
     finally:
         stop.set()
         other.join()
     assert results <= set(wants)
+
+
+@pytest.mark.parametrize("of_fleet", [False, True])
+@pytest.mark.parametrize("what", [pytest.param(what, marks=needs("safetensors")) if what == "save" else what
+                                  for what in CALLS])  # fmt: skip
+def test_calls_have_the_parameters_of_one_moment(what, of_fleet, tmp_path, switching):
+    call, m = CALLS[what], model(readout="all" if "all" in what else "last")
+    if of_fleet:
+        m = SequenceModel(lf.Fleet([m.lstm, m.lstm])[0], 1, m.readout, seed=0)
+    same_after(call, m, tmp_path)
 
 
 def test_threads_that_load_parameters_leave_those_of_one_of_them(switching):
@@ -111,10 +116,19 @@ def test_failed_loads_keep_network_and_head(monkeypatch):
     assert np.array_equal(m.flat_parameters, before)
 
 
-def test_models_pickled_with_a_head_are_read():
-    m = model()
-    state = m.__getstate__() | {"_head": m.head}
-    del state["_pairs"]
-    old = SequenceModel.__new__(SequenceModel)
-    old.__setstate__(state)
-    assert np.array_equal(old.predict(X), m.predict(X))
+@pytest.mark.parametrize("what", ["predict", "flat_parameters", "copy", "pickle", "save", "entry"])
+def test_fleets_have_the_parameters_of_one_moment(what, tmp_path, switching):
+    m = FleetModel(lf.Fleet([lf.LSTM(2, 8, batch_first=True, seed=k) for k in range(3)]), 1, seed=0)
+    calls = CALLS | {"predict": lambda m, _: m.predict(np.stack([X] * 3)), "entry": lambda m, _: m[1].flat_parameters}
+    same_after(calls[what], m, tmp_path)
+
+
+def test_entries_of_a_fleet_are_replaced_with_their_head():
+    m = FleetModel(lf.Fleet([lf.LSTM(2, 8, batch_first=True, seed=k) for k in range(3)]), 1, seed=0)
+    m[1] = other = model(seed=7)
+    assert np.array_equal(m.flat_parameters[1], other.flat_parameters)
+    m.fleet[0].load_flat_parameters(other.lstm.flat_parameters)
+    assert np.array_equal(m.flat_parameters[0, :-9], other.flat_parameters[:-9])
+    copied = copy.deepcopy(m)
+    copied.load_flat_parameters(0 * m.flat_parameters)
+    assert m.flat_parameters.any() and not copied.fleet.flat_parameters.any()

@@ -10,6 +10,7 @@
     symbols.py        the same for symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
+    moments.py        which head belongs to which version of the network, for other threads
     passes.py         forward and backward pass over one batch; ModelGradients
     blocks.py         predictions of long sequences, block by block
     predictor.py      Predictor: predictions, streams and files of both models

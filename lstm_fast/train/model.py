@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,21 +11,20 @@ from .. import _arguments
 from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
-from .._parameters import EditableParameterized, ParameterTable, changed_meanwhile
+from .._parameters import EditableParameterized, ParameterTable
 from .._structure import at_version
 from ..fleet import Fleet
 from ..modules import LSTM, RNN
 from .data import Sequences
 from .head import Head
 from .losses import Loss, LossSpec
+from .moments import Moments
 from .passes import ModelGradients, loss_and_gradients
 from .predictor import Predictor, check_readout
 from .quantized import QuantizedModel
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike, Seed
-
-    Pairs: TypeAlias = tuple[tuple[Any, Head], ...]
 
 
 def _network(name: str, value: Any) -> LSTM | RNN:
@@ -99,25 +98,14 @@ class SequenceModel(Predictor, EditableParameterized):
         bound = n_inputs**-0.5
         rng = _arguments.seeded(np.random.default_rng, seed)
         flat = rng.uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
-        self._pairs: Pairs = ((None, Head(flat, n_inputs, O)),)
+        self._moments = Moments(lstm, Head(flat, n_inputs, O))
         shapes = {f"lstm.{name}": shape for name, shape in lstm.parameter_shapes.items()}
         self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
 
     # ---- parameters ----
 
-    # Another thread may load parameters during any call: network and head must be of one moment. The head of a version
-    # of the network is the one beside it in _pairs, else the last: that of the version to come, or of the network
-    # after it was changed alone. _pairs is replaced as a whole, before and after the network's version. Contents are
-    # compared, because a model of a fleet may have several objects for one version.
-
     def _moment(self) -> tuple[Any, Head]:
-        while True:
-            pairs, version = self._pairs, self._lstm._version
-            for of_network, head in pairs:
-                if of_network is version or (of_network and of_network.flat.tobytes() == version.flat.tobytes()):
-                    return version, head
-            if self._pairs is pairs:
-                return version, pairs[-1][1]
+        return self._moments.now()
 
     @property
     def _head(self) -> Head:  # type: ignore[override]
@@ -143,30 +131,20 @@ class SequenceModel(Predictor, EditableParameterized):
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
         n, (O, n_inputs) = self._lstm._table.size, self._head.weight.shape
         head = Head(flat[n:], n_inputs, O)  # may raise: before anything is modified
-        while True:
-            before = self._moment()
-            if expected_version is not None and before[1] is not expected_version[1]:
-                raise changed_meanwhile()
-            self._pairs = pairs = (before, (None, head))
-            try:
-                self._lstm.load_flat_parameters(
-                    flat[:n], copy=False, expected_version=expected_version and expected_version[:1]
-                )
-            except BaseException:
-                self._pairs = ((None, before[1]),)
-                raise
-            if self._pairs is pairs:  # else another thread has loaded parameters meanwhile: the last one wins
-                self._pairs = ((None, head),)
-                return
+        self._moments.replace(
+            head,
+            lambda expected: self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=expected),
+            expected_version,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        frozen = self._frozen()
-        return self.__dict__ | {"_lstm": frozen._lstm, "_pairs": ((None, frozen._head),)}
+        state = self.__dict__ | {"_lstm": (frozen := self._frozen())._lstm, "_head": frozen._head}
+        del state["_moments"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_head" in state:  # pickled before there were pairs
-            state["_pairs"] = ((None, state.pop("_head")),)
-        self.__dict__.update(state)
+        head = state.pop("_head")
+        self.__dict__.update(state, _moments=Moments(state["_lstm"], head))
 
     def __copy__(self) -> SequenceModel:
         return copy.deepcopy(self)  # training changes the network in place: a copy has its own
