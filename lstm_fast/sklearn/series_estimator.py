@@ -24,6 +24,8 @@ MODELS = ("shared", "per_series")
 class SeriesEstimator(Estimator):
     """An LSTM and a linear head over windows of series."""
 
+    _of_network = (*Estimator._of_network, "input_size", "quantiles", "models")
+
     input_size: int
     horizon: int
     loss: LossSpec
@@ -230,6 +232,7 @@ class SeriesEstimator(Estimator):
     def _levels(self, horizon: int | None, X: Any, y: Any, y_X: Any) -> tuple[list[Series], Form, list[np.ndarray]]:
         """Series, form and forecasts (horizon, S, levels) of a call of predict."""
         check_is_fitted(self, "model_")
+        self._require_settings_of_fit("input_size", "quantiles", "models")
         if horizon is None:
             horizon = self.horizon
         elif isinstance(horizon, Integral):
