@@ -22,6 +22,8 @@ ALTERNATIVES = (
 class SequenceEstimator(Estimator):
     """An LSTM and a linear head over whole sequences."""
 
+    _of_network = (*Estimator._of_network, "bidirectional", "readout")
+
     bidirectional: bool
     readout: str
     scale: bool
@@ -42,6 +44,8 @@ class SequenceEstimator(Estimator):
                 f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
                 f"for each sequence. {ALTERNATIVES}"
             )
+        if not reset:
+            self._require_settings_of_fit()
         reject_masked("y", y)
         reject_masked("sample_weight", sample_weight)
         _require_one_target(y)

@@ -25,6 +25,8 @@ SCALED = {
 class SeriesReader(Estimator):
     """Base of the forecaster that reads the arguments of its calls."""
 
+    _of_network = (*Estimator._of_network, "input_size", "quantiles", "models")
+
     input_size: int
     horizon: int
     scale: str | None
@@ -102,6 +104,7 @@ class SeriesReader(Estimator):
     ) -> tuple[list[Series], Form, list[np.ndarray]]:
         """Series, form and future exogenous variables of a call. `stacklevel`: of warn_of_missing."""
         check_is_fitted(self, "model_")
+        self._require_settings_of_fit("input_size", "quantiles", "models")
         if horizon is None:
             horizon = self.horizon
         elif isinstance(horizon, Integral):
