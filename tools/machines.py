@@ -252,7 +252,7 @@ def verify(machine, wheel, arguments):
     yield facts[-1]
     vectors, status = python("-m", "lstm_fast", "check-vectors")
     yield f"check-vectors: {vectors[-1]}" + (f" (exit status {status})" if status else "")
-    options = ["-q", "-p", "no:cacheprovider", "--tb=short", *arguments.tests]
+    options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--continue-on-collection-errors", *arguments.tests]
     options += ["-n", machine.workers] if machine.workers and "pytest-xdist>=3.6" in machine.packages else []
     environment |= {"LSTM_FAST_TEST_EVERY": str(arguments.every), "LSTM_FAST_TEST_PATIENCE": str(machine.patience)}
     tests, status = python("-m", "pytest", *options, cwd=tree)
