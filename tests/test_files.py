@@ -206,7 +206,7 @@ def test_a_symbolic_link_is_followed(tmp_path):
         assert link.is_symlink() and os.listdir(tmp_path / "there") == ["model"]
         assert (tmp_path / "there" / "model").read_bytes() == data
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match="(?i)symbolic link"):
         write_atomically(tmp_path / "loop", NEW)
 
 

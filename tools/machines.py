@@ -56,6 +56,7 @@ class Here:
 
     def prepare(self):
         """Set up what is not there yet."""
+        self.work.mkdir(parents=True, exist_ok=True)
         if not (self.work / "venv").exists():
             run(self.command(self.work, "-m", "venv", self.inside(self.work / "venv"), python=self.python))
 
@@ -99,7 +100,6 @@ class Chroot(Here):
         if not (self.root / "proc/self").exists():
             run(["mount", "-t", "proc", "proc", self.root / "proc"])
             run(["mount", "--bind", "/dev", self.root / "dev"])
-        self.work.mkdir(exist_ok=True)
         super().prepare()
 
     def inside(self, path):
