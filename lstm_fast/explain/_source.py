@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._layout import layout_of
 from ..train import FleetModel, QuantizedModel, SequenceModel
 
 
@@ -47,7 +48,7 @@ def _array(sequences: Any, batch_first: bool) -> Any:
     arrays = [np.asarray(one) for one in sequences]
     if len({one.shape for one in arrays}) != 1:
         raise ValueError(f"x must be sequences of one length, got lengths {_few(len(one) for one in arrays)}")
-    return np.stack(arrays, axis=0 if batch_first else 1)
+    return layout_of(False, batch_first).from_steps(np.stack(arrays, axis=1))
 
 
 def _few(lengths: Any) -> str:
