@@ -9,32 +9,10 @@
 #include "../real.h"
 #include "cell.h"
 #include "table.h"
+#include "transpose.h"
 #include "vector.h"
 
 /* ---- transposition ----------------------------------------------------------------------------------------------- */
-
-#ifdef permute_two
-/* Exchanges one bit of the indices, of row and lane. */
-ALWAYS_INLINE void transpose_bit(const int bit, vec *rows) {
-    bits low, high;
-    UNROLL
-    for (int k = 0; k < (int)VL; k++) {
-        low[k] = k & bit ? (int)VL + k - bit : k;
-        high[k] = k & bit ? (int)VL + k : k + bit;
-    }
-    UNROLL
-    for (int r = 0; r < (int)VL; r++) {
-        if (r & bit) continue;
-        const vec a = rows[r], b = rows[r + bit];
-        rows[r] = permute_two(a, low, b), rows[r + bit] = permute_two(a, high, b);
-    }
-}
-
-/* The transpose of VL x VL numbers. */
-ALWAYS_INLINE void transpose(vec *rows) {
-    transpose_bit(1, rows), transpose_bit(2, rows), transpose_bit(4, rows), transpose_bit(8, rows);
-}
-#endif
 
 /* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more
  * streams than hardware prefetches: the next numbers will be those `next` further on (0: none). */

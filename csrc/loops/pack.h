@@ -226,7 +226,7 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, c
         memcpy(packed + offsets->h_0, w->h_0, (size_t)R * sizeof(real));
         if (w->c_0) pack_row(&units, H, w->c_0, (real *)(packed + offsets->c_0));
     }
-    if (backward && m->format == LSTM_FORMAT_BFLOAT16) {
+    if (backward && lstm_is_bfloat16(m->format)) {
         if (!looks_up) pack_row_pairs(d, H, I, w->weight_ih, weight_ih);
         pack_row_pairs(d, H, R, w->weight_hh, weight_hh);
         if (m->proj_size) pack_row_pairs(&outputs, R, H, w->weight_hr, weight_hr);

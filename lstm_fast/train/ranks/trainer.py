@@ -8,21 +8,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import _threads
-from .data import Sequences
-from .iterable import Batches, IterableBatches
-from .rank_batches import RankBatches
-from .rank_shards import RankSequences
-from .rank_steps import RankSteps, joined_state, own_state
+from ... import _threads
+from ..data import Sequences
+from ..iterable import Batches, IterableBatches
+from ..trainer import Trainer
+from ..truncated import TruncatedBatches
+from .batches import RankBatches
 from .ranks import Ranks
-from .trainer import Trainer
-from .truncated import TruncatedBatches
+from .shards import RankSequences
+from .steps import RankSteps, joined_state, own_state
 
 if TYPE_CHECKING:
-    from .batches import Batch, BatchSource
-    from .config import FitConfig
-    from .history import History, Progress
-    from .model import SequenceModel
+    from ..batches import Batch, BatchSource
+    from ..config import FitConfig
+    from ..history import History, Progress
+    from ..model import SequenceModel
 
 
 class DistributedTrainer(Trainer):
@@ -111,16 +111,22 @@ class DistributedTrainer(Trainer):
 
     def _is_stopped(self) -> bool:
         """Decide on rank 0, whose callbacks are called; all ranks must have the same parameters by now."""
+        before = self.now.flat
 
-        def report() -> tuple[str, bool]:
-            digest = hashlib.sha256(self.now.flat).hexdigest()
-            return digest, self.ranks.rank == 0 and super(DistributedTrainer, self)._is_stopped()
+        def report() -> tuple[str, bool, bool]:
+            digest = hashlib.sha256(before).hexdigest()
+            is_stopped = self.ranks.rank == 0 and super(DistributedTrainer, self)._is_stopped()
+            return digest, is_stopped, self.now.flat is not before
 
         reports = self.ranks.gather(report)
-        for rank, (digest, _) in enumerate(reports):
+        for rank, (digest, _, _) in enumerate(reports):
             if digest != reports[0][0]:
                 raise RuntimeError(f"rank {rank} has different parameters from rank 0 after epoch {self.now.epoch - 1}")
-        return reports[0][1]
+        _, is_stopped, is_changed = reports[0]
+        if is_changed:  # by a callback
+            self.now = replace(self.now, flat=self.ranks.broadcast(self.now.flat))
+            self._install(self.now.flat)
+        return is_stopped
 
     def _split_again(self, state: dict[str, Any]) -> None:
         if self.config.seed is None:  # each rank has used its own generator
