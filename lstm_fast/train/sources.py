@@ -6,7 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .batches import SequenceBatches
-from .blocks import weighted_losses
+from .chunks import weighted_losses
 from .data import Sequences
 from .iterable import Batches, IterableBatches
 from .truncated import NO_STEPS, TruncatedBatches, check_model
