@@ -245,6 +245,12 @@ class Structure(Parameterized):
             raise changed_meanwhile()
         self._version: Version[_core.Weights] = version
 
+    def _at(self, version: Version[_core.Weights]) -> Any:
+        """See at_version."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _version=version)
+        return other
+
     # ---- objects ----
 
     def config(self) -> dict[str, Any]:
@@ -276,3 +282,8 @@ class Structure(Parameterized):
         flat = state.pop("_version")
         self.__dict__.update(state)
         self._install(flat)
+
+
+def at_version(network: Structure, version: Version[_core.Weights]) -> Any:
+    """Return a network with a version of its parameters that later changes do not affect; all else is shared."""
+    return network._at(version)

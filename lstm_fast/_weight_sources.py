@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """Contents of a source, and its description in errors.
 
-    shapes: of the tensors with parameter names; lstms: by prefix, the parameters of each LSTM among them. config comes from a file of lstm_fast, module is the torch.nn.Module that was given.
+    shapes: of the tensors with parameter names; lstms: by prefix, the parameters of each LSTM among them. config comes
+    from a file of lstm_fast, module is the torch.nn.Module that was given.
     """
 
     name: str

@@ -65,13 +65,15 @@ TESTS = {
     "train/history": "train_fit train_checkpoint",
     "train/iterable": "train_iterables",
     "train/losses": "train_losses training_bits train_arguments",
-    "train/model": "train_model train_files train_arguments train_fleet options",
+    "train/installed": "train_changed",
+    "train/model": "train_model train_files train_arguments train_fleet options train_replaced",
     "train/optimizers": "train_optimizers train_arguments",
     "train/passes": "train_model train_fit train_truncated",
-    "train/predictor": "train_model train_quantized",
+    "train/predictor": "train_model train_quantized train_replaced",
     "train/prefetch": "train_iterables",
     "train/sources": "train_fit train_iterables train_arguments train_truncated",
-    "train/trainer": "train_fit train_iterables train_truncated train_checkpoint train_custom_loss copies_and_settings",
+    "train/trainer": "train_fit train_changed train_iterables train_truncated train_checkpoint train_custom_loss "
+    "copies_and_settings",
     "train/truncated": "train_truncated train_truncated_resume",
     "train/windows": "train_truncated train_truncated_resume",
 }

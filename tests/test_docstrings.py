@@ -20,7 +20,17 @@ MODULES = sorted(one.name for one in pkgutil.walk_packages(lf.__path__, "lstm_fa
 IGNORED = {"GL01", "ES01", "SA01", "EX01", "PR08", "RT04", "SS05", "RT02"}
 
 # Users receive these but do not create them: their constructors are not public.
-RESULTS = {"Tape", "FleetTape", "Gradients", "Trace", "ModelGradients", "LSTMGradients", "RNNGradients", "History"}
+RESULTS = {
+    "Tape",
+    "FleetTape",
+    "Gradients",
+    "Trace",
+    "ModelGradients",
+    "NetworkInput",
+    "LSTMGradients",
+    "RNNGradients",
+    "History",
+}
 DOCUMENTED = [lf, lf.train, lf.datasets, lf.weights, lf.reference, lf.explain]
 DOCUMENTED += [getattr(lf, name) for name, package in NEEDS.items() if not missing([package])]
 

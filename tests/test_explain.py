@@ -140,8 +140,9 @@ def test_command_writes_the_page_of_the_tour_unit(tmp_path):
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="needs the source tree")
 def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    variables = {}
     for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "explain.md").read_text(), re.DOTALL):
-        exec(code, {})
+        exec(code, variables)
     assert (tmp_path / "page.html").exists()
 
 
@@ -152,7 +153,6 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
     "lstm, x, options, error, message",
     [
         ("text", np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got str"),
-        (lf.train.SequenceModel(lf.LSTM(1, 1), 1), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute lstm\)"),
         (SimpleNamespace(model_=None), np.zeros((4, 1)), {}, TypeError, r"\(pass its attribute model_.lstm\)"),
         (lf.RNN(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got RNN"),
         (lf.LSTMCell(1, 1), np.zeros((4, 1)), {}, TypeError, "lstm must be a lstm_fast.LSTM, got LSTMCell"),
@@ -175,6 +175,7 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
         (make_unit(), np.zeros((4, 1)), {"state": ([[np.inf]], None)}, ValueError, "state must be finite.*h_0"),
         (make_unit(), np.zeros((4, 1)), {"names": ["a", "b"]}, ValueError, "names must be 1 strings"),
         (make_unit(), np.zeros((4, 1)), {"names": "a"}, ValueError, "names must be 1 strings"),
+        (make_unit(), np.zeros((4, 1)), {"features": ["a", "b"]}, ValueError, "features must be 1 strings"),
         (make_unit(), np.zeros((4, 1)), {"title": None}, TypeError, "title must be a string, got NoneType"),
         (lf.LSTM(64, 64, 3, seed=0), np.ones((200, 64)), {}, ValueError, "less than 500 kB, got .* parameters"),
     ],

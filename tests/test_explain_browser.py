@@ -48,6 +48,15 @@ def test_given_state_is_the_initial_state(show):
     np.testing.assert_allclose(values(browser, "c"), lstm.trace(x, tuple(state)).c[0, 0, :, 0], atol=1e-12)
 
 
+def test_features_have_the_names_of_the_caller(show):
+    lstm, x = explain_cases.make("plain")
+    browser = show(lstm, x, features=["temperature", "wind", "rain"])
+    assert browser.text("#feature") == "temperaturewindrain"
+    browser.evaluate("lstmFast.choose({feature: 1, focus: {name: 'x', t: 2, k: 1}})")
+    assert "input x, step 3, wind" in browser.text("#sources") and "input, wind" in browser.text("#charts")
+    assert "rain" in browser.text("#weights")
+
+
 # ---- from the overview to one multiplication -------------------------------------------------------------------------
 
 

@@ -175,3 +175,28 @@ for other in others: other.join()
 assert all(results), results
 """
     )
+
+
+def test_fork_during_a_call_of_a_fleet_stream_of_another_thread():
+    run(
+        IN_CHILD
+        + """
+fleet = lf.Fleet([lf.LSTM(8, 64, seed=k) for k in range(8)])
+x = np.ones((8, 400, 8), np.float32)
+stream, want = fleet.stream(), fleet(x)[0]
+def in_fork():
+    stream.reset()
+    return same(stream.block(x, num_threads=1), want)
+results = []
+for turn in range(10):
+    stop = threading.Event()
+    other = threading.Thread(target=lambda: [stream.block(x, num_threads=1) for _ in iter(stop.is_set, True)])
+    other.start()
+    time.sleep(0.003 * turn)
+    results.append(in_child(in_fork))
+    stop.set()
+    other.join()
+assert all(results), results
+assert in_child(in_fork) and in_fork()
+"""
+    )

@@ -2,9 +2,10 @@
 
     _arrays.py      arrays and text as JSON inside HTML
     _model.py       an LSTM and its sequences as data; what a page can show
+    _source.py      the LSTM, input and names of a model or an estimator
     _page.py        template, style, scripts and data in one file
     learning.py     the unit that learns in the page
-    pages.py        html: the page of any small LSTM
+    pages.py        html: the page of any small LSTM, model or estimator
     companies.py    the page of the tour's unit and its two companies
 
 Each file uses only those above it. The page itself is in page/: template.html, style.css and scripts, of which core.js

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from .._parameter_arrays import Version
 from .._recurrent import draw_training_options
-from .._tape import TapeMemory
+from .._tape import BackwardArrays, TapeMemory
 from .layout import FleetLayout
 
 if TYPE_CHECKING:
@@ -133,10 +133,8 @@ def backward(
 ) -> None:
     """Fill the results."""
     flat, d_x, d_h_0, d_c_0, d_h_norms, d_c_norms = results
-    weights.backward(
-        memory.block, a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, num_threads,
-        d_h_norms=d_h_norms, d_c_norms=d_c_norms, **a.keywords(),
-    )  # fmt: skip
+    arrays = BackwardArrays(a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, d_h_norms, d_c_norms)
+    weights.backward(memory.block, arrays, num_threads, **a.keywords())
 
 
 def chunks(

@@ -90,9 +90,17 @@ class FleetLSTM(LSTM):
             except ChangedMeanwhile:  # another model has changed meanwhile: retry
                 continue
 
+    def _at(self, version: Version[Any]) -> LSTM:
+        other = object.__new__(LSTM)
+        of_model = {name: getattr(self, name) for name in OF_MODEL}
+        other.__dict__.update(self._state() | of_model | {"_version": version})
+        return other
+
+    def _state(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_fleet", "_k", "_latest")}
+
     def __reduce__(self) -> tuple[Any, ...]:
-        own = ("_fleet", "_k", "_latest")
-        state = {name: value for name, value in vars(self).items() if name not in own}
+        state = self._state()
         of_model = {name: copy.deepcopy(getattr(self, name)) for name in OF_MODEL}
         return _detached, (state | of_model | {"_version": np.array(self._version.flat)},)
 

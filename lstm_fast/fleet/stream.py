@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,7 @@ class FleetStream:
     -----
     A stream uses the parameters that the fleet had when the stream was created, until `refresh`. A lock serializes
     calls from several threads. A signal handler cannot use the stream whose call it interrupts: it gets a RuntimeError.
+    In a child made by fork, the states are those before the calls that other threads were making.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class FleetStream:
         self.fleet, self.batch_size = fleet, _arguments.positive_integer("batch_size", batch_size)
         self._version, self._lock, self._is_in_use = fleet._version, threading.RLock(), False
         self._h, self._c = self._start()
+        _streams.add(self)
 
     # ---- steps ----
 
@@ -147,6 +151,13 @@ class FleetStream:
                 yield
             finally:
                 self._is_in_use = False
+
+    def _release_of_vanished_thread(self) -> None:
+        """Free the lock, in a child made by fork, if another thread held it: that thread does not exist here."""
+        if self._lock.acquire(blocking=False):  # free, or held by this thread
+            self._lock.release()
+        else:
+            self._lock, self._is_in_use = threading.RLock(), False
 
     def _check_is_free(self) -> None:
         if self._is_in_use:
@@ -256,6 +267,18 @@ class FleetStream:
 
     def __repr__(self) -> str:
         return f"<FleetStream of {self.batch_size} live sequences of each model of {self.fleet!r}>"
+
+
+_streams: weakref.WeakSet[FleetStream] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for stream in _streams:
+        stream._release_of_vanished_thread()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _restored(fleet: Fleet, batch_size: int, flat: Array, snapshot: Snapshot) -> FleetStream:

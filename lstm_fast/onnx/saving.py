@@ -18,7 +18,7 @@ from ..modules import LSTM, LSTMCell
 from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..quantized import QuantizedLSTM
 from ..reference.activations import activation
-from ..train.predictor import Predictor
+from ..train.predictor import Predictor, frozen
 from .builder import Graph
 from .layout import ACTIVATIONS, TO_ONNX, rows
 from .loading import METADATA, REMEMBERED, UNLESS_DEFAULT
@@ -74,6 +74,8 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     True
     """
     is_model = isinstance(lstm_or_model, Predictor)
+    if isinstance(lstm_or_model, Predictor):
+        lstm_or_model = frozen(lstm_or_model)  # type: ignore[assignment]  # network and head of one moment
     network: Any = lstm_or_model.lstm if isinstance(lstm_or_model, Predictor) else lstm_or_model
     if isinstance(network, QuantizedLSTM) and network.format != "float16":
         network = network.dequantized()

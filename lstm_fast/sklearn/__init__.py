@@ -1,5 +1,6 @@
 """scikit-learn estimators for sequences and time series (pip install "lstm_fast[sklearn]").
 
+    network_input.py         what the network of a fitted estimator reads
     times.py                 time stamps: order, gaps, frequencies, the dates that follow
     stamps.py                time stamps from columns and indices of each data frame library, and back
     frames.py                data frames and series: columns by name and by role
@@ -15,6 +16,7 @@
     regressor.py             LSTMRegressor: numbers from sequences
     classifier.py            LSTMClassifier: classes of sequences
     per_series.py            a network for each series: models="per_series"
+    series_reader.py         series, future exogenous variables and inputs of the network in a call
     series_estimator.py      base class of the forecaster: training on windows, forecasts
     rolling_origin.py        cross-validation over time
     forecaster.py            LSTMForecaster: multi-step time-series forecasting
@@ -29,6 +31,7 @@ except ImportError:
 
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
+from .network_input import NetworkInput
 from .regressor import LSTMRegressor
 
-__all__ = ["LSTMRegressor", "LSTMClassifier", "LSTMForecaster"]
+__all__ = ["LSTMRegressor", "LSTMClassifier", "LSTMForecaster", "NetworkInput"]

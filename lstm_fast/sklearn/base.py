@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..modules import LSTM
-from ..train import Adam, FitConfig, FleetModel, SequenceModel, Trainer
+from ..train import Adam, FitConfig, FleetModel, History, SequenceModel, Trainer
 
 
 class Estimator(BaseEstimator):
@@ -34,6 +34,10 @@ class Estimator(BaseEstimator):
     random_state: Any
     n_jobs: int | None
     verbose: bool
+
+    # Settings that the network was made with: a later set_params cannot change them without a new fit.
+    _of_network: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers", "dropout", "lstm_options", "dtype", "scale")
+    _in_fit: dict[str, Any] | None = None  # their values
 
     _columns: list[Any] | None  # of data frames given as X
     _progress: Any = None  # of partial_fit
@@ -97,19 +101,32 @@ class Estimator(BaseEstimator):
         What fit has read before it failed (scalings, classes, columns) would not belong to the network of the previous
         fit, and predictions would be wrong. Ctrl-C keeps the new network, trained so far, and what belongs to it.
         """
-        before = dict(self.__dict__)
+        before, model = dict(self.__dict__), self.__dict__.get("model_")
+        flat = model.flat_parameters if isinstance(model, SequenceModel) else None  # trained in place by warm starts
         try:
             yield
         except Exception:
             self.__dict__.clear()
             self.__dict__.update(before)
+            if flat is not None:
+                self.model_.load_flat_parameters(flat, copy=False)
             raise
+
+    def _require_settings_of_fit(self, *names: str) -> None:
+        """Raise ValueError if one of these settings, by default any of the network's, was changed after fit."""
+        for name in names or self._of_network:
+            now = getattr(self, name)
+            if self._in_fit is not None and not _are_same(now, before := self._in_fit[name]):
+                raise ValueError(
+                    f"{name} must be {before!r}, as it was when the network was created, got {now!r}: fit a new one"
+                )
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _make_model(self, n_inputs: int, n_outputs: int, readout: str, *, bidirectional: bool = False) -> SequenceModel:
         seed = self._seed()
+        self._in_fit = {name: copy.deepcopy(getattr(self, name)) for name in self._of_network}
         lstm = LSTM(
             n_inputs,
             self.hidden_size,
@@ -176,11 +193,24 @@ class Estimator(BaseEstimator):
             trainer.warm_start(before)
         history = trainer.run(self.verbose)
         self._progress = replace(trainer.now, flat=np.empty(0), best=None, epoch=0)
-        if before is None and not hasattr(self, "history_"):
-            self.history_ = history
-            return
-        for name in ("loss", "gradient_norm", "learning_rate", "seconds"):
-            getattr(self.history_, name).extend(getattr(history, name))
+        self.history_ = joined(self.history_, history) if hasattr(self, "history_") else history
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    if isinstance(one, (list, tuple, np.ndarray)) and isinstance(other, (list, tuple, np.ndarray)):
+        return np.array_equal(one, other)
+    return bool(one == other)
+
+
+def joined(before: History, last: History) -> History:
+    """The history of a run and of one more epoch, which has no validation."""
+    names = ("loss", "gradient_norm", "learning_rate", "seconds")
+    history = replace(last, **{name: getattr(before, name) + getattr(last, name) for name in names})
+    if before.validation_loss:
+        history.validation_loss, history.best_epoch = [*before.validation_loss, np.nan], before.best_epoch
+    else:
+        history.best_epoch = int(np.argmin(history.loss))
+    return history
 
 
 def index_of_median(quantiles: Any) -> int:

@@ -12,7 +12,7 @@ from .templates import Template
 from .times import Stamps, is_ascending, require_equal, sort
 
 if TYPE_CHECKING:
-    from .series_estimator import SeriesEstimator
+    from .series_reader import SeriesReader
 
 
 @dataclass
@@ -67,7 +67,7 @@ def require_order_of_rows(table: Table, labels: Stamps) -> None:
         )
 
 
-def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
+def read_exogenous(estimator: "SeriesReader", name: str, X: Any, y: Part, reset: bool) -> np.ndarray:
     """Return the exogenous variables (T, E) of the steps of y, sorted by its time stamps."""
     if X is None:
         if reset:
@@ -98,7 +98,7 @@ def read_exogenous(estimator: "SeriesEstimator", name: str, X: Any, y: Part, res
     return part.values
 
 
-def read_columns(estimator: "SeriesEstimator", name: str, X: Any, reset: bool) -> Part:
+def read_columns(estimator: "SeriesReader", name: str, X: Any, reset: bool) -> Part:
     """Read exogenous variables: rows sorted by time, columns in the order of fit."""
     table = Table.read(name, X)
     if table is None:
@@ -113,7 +113,7 @@ def read_columns(estimator: "SeriesEstimator", name: str, X: Any, reset: bool) -
 
 
 def exogenous_values(
-    estimator: "SeriesEstimator", name: str, table: Table, columns: list[Hashable], reset: bool
+    estimator: "SeriesReader", name: str, table: Table, columns: list[Hashable], reset: bool
 ) -> np.ndarray:
     frame = table.frame[:, [table.frame.columns.index(column) for column in columns]]
     order = order_of_columns(estimator, name, _array_if_unnamed(table, frame), reset=reset)

@@ -10,12 +10,10 @@ from .series import Form, Series, groups_of, require_one_order
 from .times import require_equal
 
 if TYPE_CHECKING:
-    from .series_estimator import SeriesEstimator
+    from .series_reader import SeriesReader
 
 
-def read_future(
-    estimator: "SeriesEstimator", X: Any, series: list[Series], form: Form, horizon: int
-) -> list[np.ndarray]:
+def read_future(estimator: "SeriesReader", X: Any, series: list[Series], form: Form, horizon: int) -> list[np.ndarray]:
     """The exogenous variables of the steps to forecast: (horizon, E) for each series."""
     n = series[0].X.shape[1]
     if not n:
@@ -68,7 +66,7 @@ def _counts_rows(one: Series) -> bool:
     return isinstance(one.times.stamps, np.ndarray) and one.times.stamps[0] == 0 and one.times.step == 1
 
 
-def _read_long_future(estimator: "SeriesEstimator", X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
+def _read_long_future(estimator: "SeriesReader", X: Any, series: list[Series], horizon: int) -> list[np.ndarray]:
     table = Table.read("X", X)
     assert table is not None
     values = exogenous_values(estimator, "X", table, table.numbers, False)

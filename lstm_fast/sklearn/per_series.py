@@ -13,6 +13,7 @@ from .series import Series
 
 if TYPE_CHECKING:
     from .series_estimator import SeriesEstimator
+    from .series_reader import SeriesReader
 
 
 def fit(estimator: SeriesEstimator, series: list[Series]) -> None:
@@ -44,17 +45,12 @@ def fit(estimator: SeriesEstimator, series: list[Series]) -> None:
 
 def forecast(estimator: SeriesEstimator, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
     """Forecast (horizon, S, levels) after each series with its own network."""
-    known = {_key(k, one): k for k, one in enumerate(estimator._series)}
+    known = indices(estimator)
     steps = estimator.input_size + len(future[0])
     inputs = [np.zeros((0, steps, one.n_inputs), one.dtype) for one in estimator._windowings]
     places, scalings = [], []
     for k, (one, exogenous) in enumerate(zip(series, future)):
-        place = known.get(_key(k, one))
-        if place is None:
-            raise ValueError(
-                f'y must hold series of fit with models="per_series", which have a network each, got another one: '
-                f"{_key(k, one)!r}"
-            )
+        place = index_of(known, k, one)
         inputs[place], by = estimator._windowings[place].forecast_inputs([one], [exogenous])
         places.append(place)
         scalings.append(by)
@@ -63,6 +59,21 @@ def forecast(estimator: SeriesEstimator, series: list[Series], future: list[np.n
         estimator._windowings[place].forecasts(estimator._outputs(p[place]), [one], by)[0]
         for one, place, by in zip(series, places, scalings)
     ]
+
+
+def indices(estimator: SeriesReader) -> dict[object, int]:
+    """Index of the network of each series of fit, by its id or position."""
+    return {_key(k, one): k for k, one in enumerate(estimator._series)}
+
+
+def index_of(known: dict[object, int], k: int, one: Series) -> int:
+    """Index of the network of the k-th series of a call."""
+    key = _key(k, one)
+    if key not in known:
+        raise ValueError(
+            f'y must hold series of fit with models="per_series", which have a network each, got another one: {key!r}'
+        )
+    return known[key]
 
 
 def _key(k: int, one: Series) -> object:

@@ -103,6 +103,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     True
     """
 
+    _of_network = (*SequenceEstimator._of_network, "quantiles")
+
     _is_flat: bool
     _y_scaling: Scaling
 
@@ -247,6 +249,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         ndarray of shape (N,) or (N, outputs)
             As y was in `fit`.
         """
+        self._require_settings_of_fit("quantiles")
         if self.quantiles is not None:
             return self.predict_quantiles(X)[..., index_of_median(self.quantiles)]
         outputs = self._outputs(X)
@@ -283,6 +286,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         check_is_fitted(self, "model_")
         if self.quantiles is None:
             raise ValueError("predict_quantiles needs quantiles, levels such as (0.1, 0.5, 0.9), got None")
+        self._require_settings_of_fit("quantiles")
         p = self._outputs(X)
         p = p.reshape(len(p), -1, len(self.quantiles))
         y = sort_levels(self._y_scaling.undo(p.swapaxes(1, 2)).swapaxes(1, 2), self.quantiles)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from .._arguments import reject_masked
 from .base import Estimator
 from .frames import wrap
+from .network_input import NetworkInput
 from .scaling import Scaling
 from .sequences import read_sequences, valid_steps
 
@@ -20,6 +21,8 @@ ALTERNATIVES = (
 
 class SequenceEstimator(Estimator):
     """An LSTM and a linear head over whole sequences."""
+
+    _of_network = (*Estimator._of_network, "bidirectional", "readout")
 
     bidirectional: bool
     readout: str
@@ -41,6 +44,8 @@ class SequenceEstimator(Estimator):
                 f'readout must be "last" or "mean", got {self.readout!r}: {type(self).__name__} predicts one target '
                 f"for each sequence. {ALTERNATIVES}"
             )
+        if not reset:
+            self._require_settings_of_fit()
         reject_masked("y", y)
         reject_masked("sample_weight", sample_weight)
         _require_one_target(y)
@@ -56,6 +61,42 @@ class SequenceEstimator(Estimator):
         rows = valid_steps(x[counts], None if lengths is None else lengths[counts])
         self._x_scaling = Scaling.of(rows) if self.scale and len(rows) else Scaling.none(x.shape[2])
         self.model_ = self._make_model(x.shape[2], n_outputs, self.readout, bidirectional=self.bidirectional)
+
+    def network_input(self, X: Any) -> NetworkInput:
+        """Return what the network reads when it predicts X.
+
+        Parameters
+        ----------
+        X : array_like of shape (N, T) or (N, T, F), or list of array_like or data frames
+            Sequences, as in `predict`.
+
+        Returns
+        -------
+        NetworkInput
+            The network, its scaled input, and names of features, as `lstm_fast.explain.html` shows them.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstm_fast.sklearn import LSTMRegressor
+        >>> X, y = np.random.default_rng(0).standard_normal((30, 5)), np.arange(30.0)
+        >>> found = LSTMRegressor(8, epochs=2, random_state=0).fit(X, y).network_input(X[:3])
+        >>> found.x.shape
+        (3, 5, 1)
+        >>> gates = found.lstm.trace(found.x)
+        """
+        check_is_fitted(self, "model_")
+        x, lengths = read_sequences(self, X, reset=False)
+        features = None
+        if not self._is_table and hasattr(self, "feature_names_in_"):
+            features = [str(name) for name in self.feature_names_in_]
+        text = f"An {type(self).__name__} reads these sequences{', each feature standardized' if self.scale else ''}."
+        return NetworkInput(self.model_.lstm, self._x_scaling.apply(x), lengths, features, None, text)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Outputs of the head for each sequence, (N, outputs) float64."""

@@ -26,7 +26,7 @@ from .templates import Template
 from .times import Stamps, Times, regular, sort
 
 if TYPE_CHECKING:
-    from .series_estimator import SeriesEstimator
+    from .series_reader import SeriesReader
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Form:
 
 
 def read(
-    estimator: "SeriesEstimator", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
+    estimator: "SeriesReader", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
 ) -> tuple[list[Series], Form]:
     """Series and form of y and X.
 
@@ -106,13 +106,13 @@ def require_one_order(name: str, values: Sequence[Any], known: list[Hashable] | 
         raise ValueError(f"{name} must have the same columns in each of its parts, got {sorted(orders, key=str)}")
 
 
-def _regular(estimator: "SeriesEstimator", stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
+def _regular(estimator: "SeriesReader", stamps: list[tuple[str, Stamps]], known: Iterable[Any]) -> list[Times]:
     if estimator.freq is not None and not stamps:
         raise ValueError(f"freq must be None for y without dates (ds or an index of dates), got {estimator.freq!r}")
     return regular(stamps, estimator.freq, known)
 
 
-def _read_single(estimator: "SeriesEstimator", name: str, value: Any, reset: bool) -> Part:
+def _read_single(estimator: "SeriesReader", name: str, value: Any, reset: bool) -> Part:
     """Read an array, series or wide frame; sort its rows by time."""
     table = Table.read(name, value)
     if table is None:
@@ -184,9 +184,7 @@ def groups_of(table: Table) -> dict[Hashable, tuple[np.ndarray, tuple[str, Stamp
     return groups
 
 
-def _read_long(
-    estimator: "SeriesEstimator", table: Table, reset: bool, known: Iterable[Any]
-) -> tuple[list[Series], Form]:
+def _read_long(estimator: "SeriesReader", table: Table, reset: bool, known: Iterable[Any]) -> tuple[list[Series], Form]:
     exogenous = [column for column in table.numbers if column != TARGET]
     if reset:
         estimator._targets = None

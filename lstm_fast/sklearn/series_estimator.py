@@ -1,41 +1,29 @@
 """Base class of the forecaster: training on windows, forecasts."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._arguments import positive_integer
-from .._errors import type_name
 from ..train import SequenceModel
 from ..train.losses import LossSpec
 from . import per_series
-from .base import Estimator, index_of_median, sort_levels
-from .future import read_future
-from .series import Form, Series, answer, read, warn_of_missing
+from .base import index_of_median, sort_levels
+from .series import Form, Series, answer
+from .series_reader import SeriesReader
 from .windows import Batch, Windowing
 
 SCALES = ("series", "window", None)
 MODELS = ("shared", "per_series")
 
 
-class SeriesEstimator(Estimator):
+class SeriesEstimator(SeriesReader):
     """An LSTM and a linear head over windows of series."""
 
-    input_size: int
-    horizon: int
     loss: LossSpec
     quantiles: Sequence[float] | None
     window_step: int
-    freq: Any
-    scale: str | None
-    models: str
-
-    _targets: list[Any] | None  # columns of a wide frame
-    _windowing: Windowing  # shared by all series, or that of the first one
-    _windowings: list[Windowing]  # one per series, if each has its own network
 
     # ---- training ----
 
@@ -47,14 +35,6 @@ class SeriesEstimator(Estimator):
         if self.models not in MODELS:
             raise ValueError(f"models must be one of {MODELS}, got {self.models!r}")
         self._require_steps(series, self.input_size + self.horizon, "input_size + horizon")
-
-    def _require_steps(self, series: list[Series], least: int, words: str) -> None:
-        for k, one in enumerate(series):
-            where = f" in series {k if one.id is None else one.id}" if len(series) > 1 else ""
-            if len(one.y) < least:
-                raise ValueError(f"y must have at least {words} = {least} steps, got {len(one.y)}{where}")
-            if np.isnan(one.y).all(axis=0).any():
-                raise ValueError(f"y must have values in each column, got only missing ones{where}")
 
     def _fit_series(self, series: list[Series], form: Form) -> None:
         self._series, self._form = series, form
@@ -229,28 +209,8 @@ class SeriesEstimator(Estimator):
 
     def _levels(self, horizon: int | None, X: Any, y: Any, y_X: Any) -> tuple[list[Series], Form, list[np.ndarray]]:
         """Series, form and forecasts (horizon, S, levels) of a call of predict."""
-        check_is_fitted(self, "model_")
-        if horizon is None:
-            horizon = self.horizon
-        elif isinstance(horizon, Integral):
-            positive_integer("horizon", horizon)
-        else:
-            raise TypeError(f"horizon must be a positive integer, got {type_name(horizon)} (X=: exogenous variables)")
-        series, form = self._series, self._form
-        if y is not None:
-            known = [one.times.step for one in self._series if one.times is not None]
-            series, form = read(self, y, y_X, reset=False, known=known)
-            warn_of_missing(series, stacklevel=4)
-            self._require_columns_of_fit(series)
-            self._require_steps(series, self.input_size, "input_size")
-        return series, form, self._forecast(series, read_future(self, X, series, form, horizon))
-
-    def _require_columns_of_fit(self, series: list[Series]) -> None:
-        expected = (self._windowing.n_targets, self._windowing.n_exogenous)
-        for one in series:
-            given = (one.y.shape[1], one.X.shape[1])
-            if given != expected:
-                raise ValueError(f"y and y_X must have {expected} columns as in fit, got {given}")
+        series, form, future = self._read_call(horizon, X, y, y_X, stacklevel=5)
+        return series, form, self._forecast(series, future)
 
     def _forecast(self, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
         """(horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""

@@ -5,12 +5,13 @@ of y (zeros in the horizon), a flag (1 in the horizon, 0 before) and the E exoge
 network.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from .network_input import numbered
 from .scaling import Scaling
 from .series import Series
 
@@ -86,6 +87,12 @@ class Windowing:
     def n_inputs(self) -> int:
         """Input size of the network."""
         return int(self.n_targets + 1 + self.n_exogenous)
+
+    def feature_names(self, y: Sequence[Hashable] | None, X: Sequence[Hashable] | None) -> list[str]:
+        """Names of the network's inputs from those of the columns of y and of the exogenous variables, if any."""
+        of_y = numbered("y", self.n_targets) if y is None else [str(name) for name in y]
+        of_X = numbered("X", self.n_exogenous) if X is None else [str(name) for name in X]
+        return [*(of_y[k] for k in self.order.y), "is forecast", *(of_X[k] for k in self.order.X)]
 
     def _key(self, k: int, one: Series) -> Hashable:
         return k if one.id is None else one.id

@@ -4,11 +4,13 @@
     losses.py         loss functions and their gradients
     optimizers.py     SGD, Adam, AdamW, each step one native pass over the flat parameters
     history.py        results and state of a run: History, Progress, Diverged
+    installed.py      the parameters that a run has given its model, and whether another has changed them
     config.py         FitConfig: validated settings of a run
     storage.py        sequences in memory or memory-mapped, read batch by batch
     symbols.py        the same for symbols, for networks with index_input
     data.py           arrays, lists and frames as sequences, with targets and weights
     head.py           linear head and readout of the network
+    moments.py        which head belongs to which version of the network, for other threads
     passes.py         forward and backward pass over one batch; ModelGradients
     chunks.py         predictions of long sequences, chunk by chunk
     predictor.py      Predictor: predictions, streams and files of both models

@@ -101,7 +101,8 @@ def fit(  # type: ignore[misc]
     resume : bool, default False
         Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
     callbacks : iterable of callable, default ()
-        Functions called with (model, history) after each epoch; a true result stops training.
+        Functions called with (model, history) after each epoch; a true result stops training. Parameters that they
+        load into the model are those of the next epoch.
     num_threads : int, optional
         Maximum number of threads; None: `get_num_threads()`.
     check_loss : bool, default False
@@ -159,10 +160,10 @@ def fit(  # type: ignore[misc]
     of its rank.
 
     With truncate or burn_in, the batch_size rows are divided among the ranks, each of which processes its own series
-    with its rows. With y None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has
-    fewer windows or batches than others, or none, takes part with weight zero until all have finished. In both cases
-    the same number of ranks must continue a checkpoint that was written within an epoch; at the end of an epoch, any
-    number can.
+    with its rows: series of different lengths meet in other windows than in one process, and the steps differ. With y
+    None, x is the iterable of the rank, and batch k of all ranks is one step. A rank that has fewer windows or batches
+    than others, or none, takes part with weight zero until all have finished. In both cases the same number of ranks
+    must continue a checkpoint that was written within an epoch; at the end of an epoch, any number can.
 
     **Fleets.** A FleetModel trains K models in one call, each with the same bits as a separate run. x, y, lengths,
     sample_weight, mask and the parts of validation have a leading axis K, or are lists of K of what a single run takes;

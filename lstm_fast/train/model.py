@@ -13,11 +13,13 @@ from .._inference import Network
 from .._options import Fixed
 from .._parameter_arrays import ParameterTable
 from .._parameters import EditableParameterized
+from .._structure import at_version
 from ..fleet import Fleet
 from ..modules import LSTM, RNN
 from .data import Sequences
 from .head import Head
 from .losses import Loss, LossSpec
+from .moments import Moments
 from .passes import ModelGradients, loss_and_gradients
 from .predictor import Predictor, check_readout
 from .quantized import QuantizedModel
@@ -35,6 +37,13 @@ def _network(name: str, value: Any) -> LSTM | RNN:
             "from, and call model.quantized(format)"
         )
     return value  # type: ignore[return-value]
+
+
+class Frozen(Predictor):
+    """A SequenceModel for one call: the parameters of one moment."""
+
+    if TYPE_CHECKING:
+        _table: ParameterTable
 
 
 class SequenceModel(Predictor, EditableParameterized):
@@ -90,28 +99,53 @@ class SequenceModel(Predictor, EditableParameterized):
         bound = n_inputs**-0.5
         rng = _arguments.seeded(np.random.default_rng, seed)
         flat = rng.uniform(-bound, bound, (n_inputs + 1) * O).astype(self._dtype)
-        self._head = Head(flat, n_inputs, O)
+        self._moments = Moments(lstm, Head(flat, n_inputs, O))
         shapes = {f"lstm.{name}": shape for name, shape in lstm.parameter_shapes.items()}
         self._table = ParameterTable(shapes | {"head.weight": (O, n_inputs), "head.bias": (O,)})
 
     # ---- parameters ----
 
+    def _moment(self) -> tuple[Any, Head]:
+        return self._moments.now()
+
+    @property
+    def _head(self) -> Head:  # type: ignore[override]
+        return self._moment()[1]
+
+    def _frozen(self) -> Frozen:
+        frozen = object.__new__(Frozen)
+        version, head = self._moment()
+        frozen.__dict__.update(self.__dict__, _lstm=at_version(self._lstm, version), _head=head)
+        return frozen
+
     @property
     def flat_parameters(self) -> Array:
         """Copy of all parameters in one array: network, weight of the head, bias of the head."""
-        return np.concatenate([self._lstm.flat_parameters, self._head.flat])
+        version, head = self._moment()
+        return np.concatenate([version.flat, head.flat])
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
         """Opaque objects that identify the current parameters: other objects after each change."""
-        return (*self._lstm.parameter_version, self._head)
+        return self._moment()
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
-        n, (O, n_inputs) = len(self._lstm.flat_parameters), self._head.weight.shape
+        n, (O, n_inputs) = self._lstm._table.size, self._head.weight.shape
         head = Head(flat[n:], n_inputs, O)  # may raise: before anything is modified
-        of_lstm = None if expected_version is None else expected_version[:-1]
-        self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=of_lstm)
-        self._head = head
+        self._moments.replace(
+            head,
+            lambda expected: self._lstm.load_flat_parameters(flat[:n], copy=False, expected_version=expected),
+            expected_version,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__ | {"_lstm": (frozen := self._frozen())._lstm, "_head": frozen._head}
+        del state["_moments"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        head = state.pop("_head")
+        self.__dict__.update(state, _moments=Moments(state["_lstm"], head))
 
     def __copy__(self) -> SequenceModel:
         return copy.deepcopy(self)  # training changes the network in place: a copy has its own
@@ -170,13 +204,13 @@ class SequenceModel(Predictor, EditableParameterized):
         ValueError, TypeError
             If a shape or dtype is wrong; the message names the argument.
         """
-        data = Sequences(self._lstm, x, lengths)
+        data, model = Sequences(self._lstm, x, lengths), self._frozen()
         data.read_targets(self, Loss(loss), y, sample_weight, mask)
         assert data.loss is not None
         rows = np.arange(data.n)
         (steps, lengths), targets = data.batch(rows), data.targets(rows)
         step = loss_and_gradients(
-            self, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
+            model, data.loss, steps, *targets, lengths=lengths, training=training, num_threads=num_threads
         )
         return step.loss, step.gradients
 
@@ -217,4 +251,5 @@ class SequenceModel(Predictor, EditableParameterized):
         """
         if not isinstance(self._lstm, LSTM):
             raise TypeError(f"model.lstm must be an LSTM to be quantized, got {type(self._lstm).__name__}")
-        return QuantizedModel(self._lstm.quantized(format, inputs=inputs), self._head, self._readout)
+        model = self._frozen()
+        return QuantizedModel(model._lstm.quantized(format, inputs=inputs), model._head, self._readout)

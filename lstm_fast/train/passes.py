@@ -14,7 +14,7 @@ from .head import last_h, read_out, read_out_backward
 if TYPE_CHECKING:
     from .._types import Array
     from .losses import Loss
-    from .model import SequenceModel
+    from .model import Frozen, SequenceModel
     from .predictor import Predictor
 
 
@@ -55,7 +55,7 @@ class Step(NamedTuple):
 
 
 def loss_and_gradients(
-    model: SequenceModel,
+    model: SequenceModel | Frozen,
     loss: Loss,
     x: Array,
     y: Array,

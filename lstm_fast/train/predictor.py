@@ -54,6 +54,14 @@ class Predictor:
         """Type of predictions: float32 or float64."""
         return self._dtype
 
+    def _moment(self) -> tuple[Any, Head]:
+        """Return the version of the network's parameters, and the head that belongs to it."""
+        return self._lstm._version, self._head
+
+    def _frozen(self) -> Predictor:
+        """See frozen."""
+        return self
+
     def predict(
         self, x: Any, lengths: ArrayLike | None = None, *, batch_size: int = 256, num_threads: int | None = None
     ) -> Array:
@@ -81,7 +89,7 @@ class Predictor:
         ValueError, TypeError
             If a shape or dtype is wrong; the message names the argument.
         """
-        data = Sequences(self._lstm, x, lengths)
+        data, model = Sequences(self._lstm, x, lengths), self._frozen()
         batch_size = _arguments.positive_integer("batch_size", batch_size)
         is_all = self._readout == "all"
         shape = (data.n, data.T, self._out_features) if is_all else (data.n, self._out_features)
@@ -89,9 +97,9 @@ class Predictor:
         for begin in range(0, data.n, batch_size):
             batch = np.arange(begin, min(begin + batch_size, data.n))
             if not is_all:
-                rows[batch] = predicted_ends(self, data, batch, num_threads)
+                rows[batch] = predicted_ends(model, data, batch, num_threads)
                 continue
-            for step, part in predicted_steps(self, data, batch, num_threads):
+            for step, part in predicted_steps(model, data, batch, num_threads):
                 rows[begin : begin + len(batch), step : step + len(part)] = part.swapaxes(0, 1)
         if is_all:
             data.clear_padding(rows)
@@ -150,3 +158,8 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._lstm!r}, {self._out_features}, readout={self._readout!r})"
+
+
+def frozen(model: Predictor) -> Predictor:
+    """Return a model for one call, whose parameters another thread does not change meanwhile."""
+    return model._frozen()

@@ -54,8 +54,8 @@ class ModelStream:
 
     def refresh(self) -> None:
         """Continue with the current parameters of the model, from the same state."""
-        self.stream.refresh()
-        self._head = self.model.head
+        version, self._head = self.model._moment()
+        self.stream._use_version(version)
 
     def step(self, x: Any) -> Array:
         """Process one step.

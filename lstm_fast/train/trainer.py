@@ -18,6 +18,7 @@ from . import checkpoint
 from .custom_loss import check_gradient
 from .data import NOTHING_COUNTS, Sequences
 from .history import Diverged, History, Progress
+from .installed import Installed
 from .losses import Loss
 from .progress_bar import progress_bar
 from .sources import make_source, read_data, read_validation, validation_losses
@@ -89,7 +90,7 @@ class Trainer:
         self._split(data, validation, np.random.default_rng(share))
         if config.check_loss:
             self._check_loss()
-        flat = model.flat_parameters
+        flat, self._installed = model.flat_parameters, Installed(model)
         self.now = Progress(flat, self.optimizer.moments(flat), History(), split_state=self._split_state)
 
     def _split(self, data: Sequences | Batches, validation: Any, rng: np.random.Generator) -> None:
@@ -132,6 +133,7 @@ class Trainer:
         Diverged
             If a loss, gradient or parameter is not finite.
         """
+        self._adopt_changes()  # since the trainer was created
         config, bar = self.config, self._progress_bar(progress)
         self._saved = time.monotonic()
         try:
@@ -144,7 +146,8 @@ class Trainer:
             raise
         finally:
             bar.close()
-            self._install(self.now.flat)
+            if not self._installed.is_changed():
+                self._install(self.now.flat)
         if config.early_stopping is not None and self.now.best is not None:
             self._install(self.now.best)
         self.now = replace(self.now, history=replace(self.now.history, fingerprint=fingerprint(self.model)))
@@ -171,12 +174,24 @@ class Trainer:
         return patience is not None and best is not None and len(self.now.history) - 1 - best >= patience
 
     def _is_stopped(self) -> bool:
-        """Whether a callback returns true; all of them are called."""
+        """Whether a callback returns true; all of them are called, and may load other parameters."""
         answers = [callback(self.model, self.now.history) for callback in self.config.callbacks]
+        if self._adopt_changes():
+            self._save()
         return any(answers)
 
+    def _adopt_changes(self) -> bool:
+        """Continue with the parameters that were loaded since the last `_install`; whether there were any."""
+        flat = self._installed.changed()
+        if flat is None:
+            return False
+        if not math.isfinite(_core.norm(flat)):
+            raise Diverged(f"epoch {self.now.epoch}: the parameters that were loaded into the model are not finite")
+        self.now = replace(self.now, flat=flat)
+        return True
+
     def _install(self, flat: Array) -> None:
-        self.model.load_flat_parameters(flat, copy=False)
+        self._installed.install(flat)
 
     def _train_epoch(self, bar: Any) -> None:
         begin = time.monotonic()

@@ -102,7 +102,7 @@ function drawCharts() {
     chart(
       "x",
       Math.min(view.feature, inputSize() - 1),
-      inputSize() > 1 ? `input, feature ${view.feature + 1}` : "input",
+      inputSize() > 1 || featureName(0) ? `input, ${featureWords(view.feature)}` : "input",
     ),
     chart("c", k, `long-term memory${of}`),
     k < R ? chart("h", k, `short-term memory${of}`) : undefined,

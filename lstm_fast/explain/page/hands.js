@@ -62,7 +62,7 @@ function drawWeights() {
     GATES.map((_, gate) => make("td", {}, number({ name, k: (gate * H + k) * n + j }, "table/")));
   const add = (words, tds) => rows.push(make("tr", {}, make("th", { scope: "row" }, words), tds));
   for (let j = 0; j < inputSize(); j++)
-    add(inputSize() > 1 ? `× x[${j + 1}]` : "× x", cells("weight_ih", inputSize(), j));
+    add(["× x", inputSize() > 1 ? `[${j + 1}]` : "", ` ${featureName(j) ?? ""}`].join(""), cells("weight_ih", inputSize(), j));
   for (let j = 0; j < R; j++) add(R > 1 ? `× h[${j + 1}]` : "× h", cells("weight_hh", R, j));
   if (w.bias_ih) add("+ bias_ih", cells("bias_ih", 1, 0));
   if (w.bias_hh) add("+ bias_hh", cells("bias_hh", 1, 0));

@@ -47,7 +47,7 @@ function drawControls() {
     const select = find(`#${id}`);
     select.value = view[id];
     select.parentElement.hidden = n < 2;
-    if (id === "feature" && select.options.length !== n) fillOptions(id, n, (k) => `${k + 1}`);
+    if (id === "feature" && select.dataset.layer !== String(view.layer)) fillFeatures();
   }
   find("#unit").parentElement.hidden = H < 2;
   find("#step-name").textContent = `${stepName(view.step)}${H > 1 ? `, ${unitName(view.unit)}` : ""}`;
@@ -58,12 +58,17 @@ function fillOptions(id, n, name) {
   find(`#${id}`).value = view[id];
 }
 
+function fillFeatures() {
+  fillOptions("feature", inputSize(), (k) => featureName(k) ?? `${k + 1}`);
+  find("#feature").dataset.layer = view.layer;
+}
+
 function buildControls() {
   const { L, D, H, T, B } = page.model;
   fillOptions("sequence", B, (k) => page.names[k]);
   fillOptions("layer", L, (k) => `${k + 1}`);
   fillOptions("direction", D, (k) => ["forward", "reverse"][k]);
-  fillOptions("feature", inputSize(), (k) => `${k + 1}`);
+  fillFeatures();
   find("#step").max = T;
   find("#unit").max = H;
   for (const id of ["sequence", "layer", "direction", "feature"])
@@ -95,7 +100,7 @@ function sayVerified(result, written) {
 
 function start() {
   const written = JSON.parse(find("#written").textContent);
-  Object.assign(page, { names: written.names, suffixes: written.suffixes, learning: written.learning });
+  Object.assign(page, { names: written.names, features: written.features, suffixes: written.suffixes, learning: written.learning });
   page.original = loadModel(written);
   page.model = page.original;
   page.verified = verify(page.original, written);

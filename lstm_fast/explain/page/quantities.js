@@ -59,6 +59,9 @@ const valueOf = (a) => valueIn(a, page.model, page.run);
 const originalOf = (a) => valueIn(a, page.original, page.originalRun);
 
 const sub = (n) => [...String(n)].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit] ?? digit).join("");
+/* The caller's name of an input of the first layer, if it has one. */
+const featureName = (k) => (view.layer === 0 ? page.features?.[k] : undefined);
+const featureWords = (k) => featureName(k) ?? `feature ${k + 1}`;
 const stepName = (t) => `step ${t + 1}`;
 const unitName = (k) => `unit ${k + 1}`;
 
@@ -99,7 +102,7 @@ const symbol = (a) =>
 function wordsOf(a) {
   if (PARAMETERS.test(a.name))
     return `weight ${symbolOf(a).replace("_", " ")} of ${a.name}${page.suffixes[layerIndex()]}`;
-  const of = a.name === "x" ? `feature ${a.k + 1}` : unitName(a.k),
+  const of = a.name === "x" ? featureWords(a.k) : unitName(a.k),
     name = a.name.replace(/_(prev|0)$/, "");
   const words = name.startsWith("pre_") ? `sum of the ${NAMES[name.slice(4)]}` : (NAMES[name] ?? name);
   const { t } = resolve(a),

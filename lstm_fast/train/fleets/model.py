@@ -13,10 +13,11 @@ import numpy as np
 
 from ... import _arguments, _safetensors
 from ..._errors import type_name
-from ..._parameters import EditableParameterized, changed_meanwhile
+from ..._parameters import EditableParameterized
 from ...fleet import Fleet
 from ...fleet.table import FleetTable
 from ..model import SequenceModel
+from ..moments import Moments
 from .data import FleetData
 from .passes import predict_all
 
@@ -74,13 +75,9 @@ class FleetModel(EditableParameterized):
         seeds = seeds_of(seed, len(fleet))
         heads = [SequenceModel(fleet._lstm, out_features, readout, seed=one) for one in seeds]
         self._pattern = heads[0]
-        self._set_up(fleet, np.stack([one.head.flat for one in heads]))
-
-    def _set_up(self, fleet: Fleet, heads: Array) -> None:
         self._fleet, self._dtype = fleet, fleet.dtype
         self._table = FleetTable(self._pattern._table, len(fleet))
-        self._heads = heads
-        self._heads.flags.writeable = False
+        self._moments = Moments(fleet, _read_only(np.stack([one.head.flat for one in heads])))
 
     @classmethod
     def from_models(cls, models: Iterable[SequenceModel]) -> FleetModel:
@@ -113,7 +110,7 @@ class FleetModel(EditableParameterized):
                     )
         fleet = Fleet([one.lstm for one in models])  # raises for an RNN
         model = cls(fleet, models[0].out_features, models[0].readout, seed=0)
-        model._set_up(fleet, np.stack([one.head.flat for one in models]))
+        model._moments = Moments(fleet, _read_only(np.stack([one.head.flat for one in models])))
         return model
 
     # ---- models ----
@@ -158,30 +155,37 @@ class FleetModel(EditableParameterized):
                 raise ValueError(f"{name} of the model must be {expected!r}, got {getattr(model, name)!r}")
         k = range(len(self))[operator.index(k)]
         self._fleet.check_fits(model.lstm)  # raises for an RNN
-        heads = np.array(self._heads)
+        _, heads = self._moments.now()
+        heads = np.array(heads)
         heads[k] = model.head.flat
-        self._fleet[k] = model.lstm
-        self._set_up(self._fleet, heads)
+        self._moments.replace(_read_only(heads), lambda _: self._fleet.__setitem__(k, model.lstm), None)
 
     # ---- parameters ----
 
     @property
     def flat_parameters(self) -> Array:
         """Copy of all parameters in one array (K, P): row k is the `flat_parameters` of model k."""
-        return np.concatenate([self._fleet.flat_parameters, self._heads], axis=1)
+        version, heads = self._moments.now()
+        return np.concatenate([version.flat, heads], axis=1)
 
     @property
     def parameter_version(self) -> tuple[object, ...]:
         """Opaque objects that identify the current parameters: other objects after each change."""
-        return (*self._fleet.parameter_version, self._heads)
+        return self._moments.now()
 
     def _install(self, flat: Array, expected_version: tuple[object, ...] | None = None) -> None:
-        n = self._fleet._table.size
-        if expected_version is not None and self._heads is not expected_version[-1]:
-            raise changed_meanwhile()
-        heads = np.array(flat[:, n:])
-        self._fleet._install(np.array(flat[:, :n]), None if expected_version is None else expected_version[:-1])
-        self._set_up(self._fleet, heads)
+        n = self._fleet.flat_parameters.shape[1]
+        self._moments.replace(
+            _read_only(np.array(flat[:, n:])),
+            lambda expected: self._fleet.load_flat_parameters(flat[:, :n], expected_version=expected),
+            expected_version,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        version, heads = self._moments.now()
+        fleet = copy.copy(self._fleet)
+        fleet.load_flat_parameters(version.flat)
+        return self.__dict__ | {"_fleet": fleet, "_moments": Moments(fleet, heads)}
 
     def __copy__(self) -> FleetModel:
         return copy.deepcopy(self)
@@ -236,6 +240,11 @@ class FleetModel(EditableParameterized):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._fleet!r}, {self.out_features}, readout={self.readout!r})"
+
+
+def _read_only(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
 
 
 def seeds_of(seed: int | Sequence[int] | None, n_models: int) -> list[int | None]:

@@ -9,7 +9,7 @@ import numpy as np
 from ... import _core, _threads
 from ..._layout import STEPS
 from ..._sums import row_sums, step_sums, total
-from ..._tape import TapeMemory
+from ..._tape import BackwardArrays, TapeMemory
 from ...fleet.calls import chunks, draw_options, weights_of
 from ...fleet.layout import FleetLayout, contiguous_rows, longest_first
 from ..chunks import MEAN_STEPS, SEQUENCES
@@ -126,10 +126,8 @@ def _gradients_of_chunk(
         d_h_n = np.zeros((G, n, B, lstm.h_size), gradients.dtype)
         d_h_n[:, -lstm.num_directions :] = d_last
     d_h_0, d_c_0 = (np.empty((G, n, B, size), gradients.dtype) for size in (lstm.h_size, lstm.hidden_size))
-    rows.weights.backward(
-        memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
-        order=order, **masks,
-    )  # fmt: skip
+    arrays = BackwardArrays(x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n])
+    rows.weights.backward(memory.block, arrays, n_threads, order=order, **masks)
     return losses
 
 

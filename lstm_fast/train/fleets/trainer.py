@@ -14,6 +14,7 @@ from ... import _arguments, _core
 from ..._fingerprint import fingerprints
 from ..data import NOTHING_COUNTS
 from ..history import History
+from ..installed import Installed
 from ..losses import Loss
 from ..progress_bar import progress_bar
 from .batches import draw_epoch
@@ -64,7 +65,7 @@ class FleetTrainer:
         if self.validation is not None:
             self.validation.stack()
         K = len(model)
-        self.flat = model.flat_parameters
+        self.flat, self._installed = model.flat_parameters, Installed(model)
         self.moments = self.optimizer.moments(self.flat)
         self.best, self.best_epoch, self.best_loss = self.flat.copy(), np.full(K, -1), np.full(K, np.nan)
         self.active, self.step = np.arange(K), np.zeros(K, np.int64)
@@ -107,18 +108,22 @@ class FleetTrainer:
         try:
             for epoch in range(config.epochs):
                 self._train_epoch(epoch, bar)
-                if config.callbacks:
-                    self.model.load_flat_parameters(self.flat)
-                    histories = FleetHistory(self._histories(), self.diverged)
-                    answers = [callback(self.model, histories) for callback in config.callbacks]  # type: ignore[arg-type]
-                    if any(answers):  # all of them are called
-                        break
-                if not len(self.active):
+                if (config.callbacks and self._is_stopped()) or not len(self.active):
                     break
         finally:
             bar.close()
-            self.model.load_flat_parameters(self.flat)
+            if not self._installed.is_changed():
+                self._installed.install(self.flat.copy())
         return self._finish()
+
+    def _is_stopped(self) -> bool:
+        """Whether a callback returns true; all of them are called, and may load other parameters."""
+        self._installed.install(self.flat.copy())
+        histories = FleetHistory(self._histories(), self.diverged)
+        answers = [callback(self.model, histories) for callback in self.config.callbacks]  # type: ignore[arg-type]
+        flat = self._installed.changed()
+        self.flat = self.flat if flat is None else flat
+        return any(answers)
 
     def _histories(self) -> list[History]:
         """Return copies of the histories of all models, up to the last complete epoch."""
@@ -129,6 +134,7 @@ class FleetTrainer:
         return [replace(one, best_epoch=epoch) for one, epoch in zip(self.histories, best)]
 
     def _finish(self) -> FleetHistory:
+        self._installed.check()
         if self.config.early_stopping is not None:
             has_best = self.best_epoch >= 0
             has_best[list(self.diverged)] = False  # like a single model, it keeps its last finite parameters

@@ -111,16 +111,22 @@ class DistributedTrainer(Trainer):
 
     def _is_stopped(self) -> bool:
         """Decide on rank 0, whose callbacks are called; all ranks must have the same parameters by now."""
+        before = self.now.flat
 
-        def report() -> tuple[str, bool]:
-            digest = hashlib.sha256(self.now.flat).hexdigest()
-            return digest, self.ranks.rank == 0 and super(DistributedTrainer, self)._is_stopped()
+        def report() -> tuple[str, bool, bool]:
+            digest = hashlib.sha256(before).hexdigest()
+            is_stopped = self.ranks.rank == 0 and super(DistributedTrainer, self)._is_stopped()
+            return digest, is_stopped, self.now.flat is not before
 
         reports = self.ranks.gather(report)
-        for rank, (digest, _) in enumerate(reports):
+        for rank, (digest, _, _) in enumerate(reports):
             if digest != reports[0][0]:
                 raise RuntimeError(f"rank {rank} has different parameters from rank 0 after epoch {self.now.epoch - 1}")
-        return reports[0][1]
+        _, is_stopped, is_changed = reports[0]
+        if is_changed:  # by a callback
+            self.now = replace(self.now, flat=self.ranks.broadcast(self.now.flat))
+            self._install(self.now.flat)
+        return is_stopped
 
     def _split_again(self, state: dict[str, Any]) -> None:
         if self.config.seed is None:  # each rank has used its own generator
