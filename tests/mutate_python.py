@@ -56,7 +56,7 @@ TESTS = {
     "streaming": "streaming streaming_safety resets",
     "weights": "weights_files weights_sources files_digest",
     "train/batches": "train_fit train_model train_iterables train_checkpoint train_custom_loss",
-    "train/blocks": "train_model train_fit train_truncated training_bits",
+    "train/chunks": "train_model train_fit train_truncated training_bits",
     "train/checkpoint": "train_checkpoint train_files train_fit train_fleet train_quantized",
     "train/config": "train_arguments train_fit training_bits",
     "train/custom_loss": "train_custom_loss",
@@ -98,7 +98,7 @@ EQUIVALENT = {
         "n is None and n_steps is None",
     ): "a source knows both or neither",
     ("train/predictor", "part.swapaxes(0, 1)", "part.swapaxes(1, 0)"): "the same",
-    ("train/blocks", "n >= T", "n > T"): "one block of all steps, read as a whole or from its first step",
+    ("train/chunks", "n >= T", "n > T"): "one chunk of all steps, read as a whole or from its first step",
     ("train/passes", "-1", "-2"): "reshape takes any negative number for -1",
     ("train/prefetch", "ready.get_nowait()", "pass"): "the thread finds out a moment later",
     (
