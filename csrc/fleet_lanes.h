@@ -64,9 +64,7 @@ static struct lstm_lanes lanes_at(const struct fleet_run *run, struct lstm_worke
                            .workspace = workspace,
                            .cancelled = is_group_cancelled,
                            .worker = worker};
-    const int64_t bytes = model * a.weights_stride * element_bytes(call);
-#define MOVE_LANES(name) a.weights.name = after(a.weights.name, bytes);
-    FOR_EACH_WEIGHT(MOVE_LANES)
+    lstm_move_weights(&a.weights, model * a.weights_stride * element_bytes(call));
     return a;
 }
 
@@ -110,8 +108,7 @@ static void backward_group(const struct fleet_run *run, struct lstm_worker *work
     a.d_h_0 = after_out(b->d_h_0, state), a.d_c_0 = after_out(b->d_c_0, state);
     a.d_h_norms = after_out(b->d_h_norms, norms), a.d_c_norms = after_out(b->d_c_norms, norms);
     a.d_weights = *b->d_weights;
-#define MOVE_LANE_GRADIENT(name) a.d_weights.d_##name = after_out(a.d_weights.d_##name, gradients);
-    FOR_EACH_WEIGHT(MOVE_LANE_GRADIENT)
+    lstm_move_gradients(&a.d_weights, gradients);
     a.tape = (void *)after(b->tape, model * run->tape_bytes);
     run_lanes(run, &a, true);
 }

@@ -9,6 +9,7 @@
 #include "sizes.h"
 #include "stream.h"
 #include "threads.h"
+#include "weight_list.h"
 
 /* The workspace of one worker: what one model needs. */
 struct fleet_workspace {
@@ -91,20 +92,13 @@ static int64_t state_bytes(const struct lstm_call *call, bool is_h) {
     return n_entries(call) * call->B * size * element_bytes(call);
 }
 
-/* clang-format off */
-#define FOR_EACH_WEIGHT(DO) \
-    DO(weight_ih) DO(weight_hh) DO(bias_ih) DO(bias_hh) DO(weight_hr) DO(weight_peephole) \
-    DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)
-/* clang-format on */
-
 static void pack_model(const struct fleet_run *run, int64_t model, bool backward, struct lstm_weights *weights,
                        void *packed) {
     const struct lstm_model *m = &run->call->model;
     const int64_t bytes = model * run->fleet->weights_stride * element_bytes(run->call);
     for (int64_t k = 0; k < n_entries(run->call); k++) {
         weights[k] = run->fleet->weights[k];
-#define MOVE(name) weights[k].name = after(weights[k].name, bytes);
-        FOR_EACH_WEIGHT(MOVE)
+        lstm_move_weights(&weights[k], bytes);
     }
     lstm_pack(m, run->call->isa, backward, weights, packed);
 }
@@ -157,8 +151,7 @@ static void backward_of(const struct fleet_run *run, struct lstm_worker *worker,
     struct lstm_weight_gradients *d = (struct lstm_weight_gradients *)(workspace + run->plan.d_weights);
     for (int64_t k = 0; k < entries; k++) {
         d[k] = a.d_weights[k];
-#define MOVE_GRADIENT(name) d[k].d_##name = after_out(d[k].d_##name, model * fleet->gradients_stride * element);
-        FOR_EACH_WEIGHT(MOVE_GRADIENT)
+        lstm_move_gradients(&d[k], model * fleet->gradients_stride * element);
     }
     a.d_weights = d;
     a.packed = packed_of(run, model, true, a.packed, fleet->packs, weights, workspace + run->plan.packed_backward);

@@ -82,6 +82,17 @@ static inline bool lstm_depths_match(int64_t a, int64_t b) {
     return rest_a == 0 || rest_b == 0 || rest_a == rest_b;
 }
 
+/* Rows of a block of a weight gradient's sum. */
+static inline int64_t lstm_sum_block(enum lstm_format format) {
+    return format == LSTM_FORMAT_BFLOAT16_AMX ? LSTM_AMX_BLOCK : LSTM_SUM_BLOCK;
+}
+
+/* Left operands of weight gradients that are packed in blocks: one row of 16-bit numbers for each of their columns,
+ * padded to whole blocks, and one block apart, so that 16 rows do not meet in the same sets of the cache. */
+static inline int64_t lstm_left_stride(int64_t depth) {
+    return (depth + LSTM_AMX_BLOCK - 1) / LSTM_AMX_BLOCK * LSTM_AMX_BLOCK + LSTM_AMX_BLOCK;
+}
+
 /* The integer that represents the largest magnitude of a row, in INT8 rows of 8 or 16 bits. (127 * 256: the upper part
  * of a 16-bit number is at most 127.) */
 static inline int lstm_largest_integer(int bits_of_row) { return bits_of_row == 16 ? 32512 : 127; }

@@ -11,6 +11,8 @@
 #ifndef LSTM_ISAS_H
 #define LSTM_ISAS_H
 
+#include "compiler.h"
+
 /* The target machine. Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
 #define LSTM_ON_ANY 1
 #if defined(__x86_64__) || defined(__i386__)
@@ -23,8 +25,7 @@
 #else
 #define LSTM_ON_ARM 0
 #endif
-#define LSTM_JOINED(a, b) a##b
-#define LSTM_ON(machine) LSTM_JOINED(LSTM_ON_, machine)
+#define LSTM_ON(machine) JOIN(LSTM_ON, machine)
 
 /* clang-format off */
 #define LSTM_ISAS(ANY, X86, ARM) \

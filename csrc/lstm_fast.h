@@ -36,13 +36,14 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
-/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; of these, only BFLOAT16 trains. */
+/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; of these, both kinds of BFLOAT16
+ * train. */
 enum lstm_format {
     LSTM_FORMAT_REAL,         /* the dtype of the model */
     LSTM_FORMAT_FLOAT16,      /* IEEE half precision, widened to float32 */
     LSTM_FORMAT_BFLOAT16,     /* the upper half of a float32; x and h are rounded to it too; sums are float32 */
     LSTM_FORMAT_INT8,         /* one scale per row of weights; x and h are rounded too; sums are int32 */
-    LSTM_FORMAT_BFLOAT16_AMX, /* BFLOAT16 with the sums of Intel's AMX; does not train */
+    LSTM_FORMAT_BFLOAT16_AMX, /* BFLOAT16 with the sums of Intel's AMX */
 };
 
 enum lstm_status {
@@ -89,11 +90,12 @@ struct lstm_model {
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
     enum lstm_format format;
-    bool rounds_weights; /* with BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
-    int input_bits;      /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
-    bool initial_state;  /* a learned state: where sequences begin if the caller gives none, and where they restart */
-    bool index_input;    /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
-    int64_t proj_size;   /* P; 0: none */
+    bool
+        rounds_weights; /* with either BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
+    int input_bits;     /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
+    bool initial_state; /* a learned state: where sequences begin if the caller gives none, and where they restart */
+    bool index_input;   /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
+    int64_t proj_size;  /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;
     double cell_clip, gate_clip;                                              /* 0: none */
     struct lstm_activation activation, recurrent_activation, cell_activation; /* of g; of i, f and o; of c */

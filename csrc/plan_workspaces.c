@@ -145,7 +145,9 @@ enum lstm_status lstm_plan_backward(const struct lstm_call *call, struct lstm_ba
     const int64_t h_rows = times(&t, times(&t, B, d.R), d.element_bytes);
     const int64_t c_rows = times(&t, times(&t, B, d.H_padded), d.element_bytes);
     const int64_t between_rows = times(&t, p->segment_steps, B);
-    const int64_t column_bytes = times(&t, lstm_format_depth(m->format, p->depth), d.element_bytes);
+    const int64_t column = m->format == LSTM_FORMAT_BFLOAT16_AMX ? lstm_left_stride(p->depth)
+                                                                 : lstm_format_depth(m->format, p->depth);
+    const int64_t column_bytes = times(&t, column, d.element_bytes);
     const int64_t partial_tile = LSTM_LARGEST_TILE - 1;
     const struct lstm_team team = lstm_plan_team(call, true, lstm_has_stages(call));
     const int64_t n_chunks = team.split == LSTM_SPLIT_LAYERS       ? m->num_layers

@@ -49,7 +49,7 @@ def graph():
     found |= {part(path.parent.name): set() for path in ROOT.glob("*/__init__.py")}
     for path in ROOT.rglob("*.py"):
         if path != ROOT / "__init__.py":
-            source = part(path.parent.name if path.parent.parent == ROOT else path.stem)
+            source = part(path.relative_to(ROOT).parts[0].removesuffix(".py"))
             found[source] |= {part(name) for name in top_level(path) if part(name) in found} - {source}
 
     def reach(name):

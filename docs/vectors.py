@@ -67,6 +67,23 @@ def formats():
     yield case("training in bfloat16, projection", compute_dtype="bfloat16", proj_size=7, num_layers=2)
 
 
+def bfloat16_amx():
+    words = dict(format="bfloat16_amx", inputs="float32")
+    for name, shape, options in (
+        ("one layer", [5, 3], dict()),
+        ("two layers", [5, 9], dict(num_layers=2, hidden_size=37)),
+        ("both directions, odd sizes", [4, 17], dict(bidirectional=True, input_size=33, hidden_size=67)),
+    ):
+        yield case(f"bfloat16_amx, {name}", call=dict(shape=shape, call="forward", **words), **options)
+        yield case(
+            f"training in bfloat16_amx, {name}",
+            call=dict(shape=shape, call="backward"),
+            compute_dtype="bfloat16_amx",
+            **options,
+        )
+    yield case("training in bfloat16_amx, projection", compute_dtype="bfloat16_amx", proj_size=7, num_layers=2)
+
+
 def dropout():
     masks = CALL | dict(mask_seed=7)
     yield case("dropout between layers", num_layers=2, dropout=0.4, call=masks)
@@ -93,7 +110,7 @@ def training():
         yield case(name, call=call, **options)
 
 
-GROUPS = (layers, variants, formats, dropout, training)
+GROUPS = (layers, variants, formats, bfloat16_amx, dropout, training)
 
 
 def expected(one):

@@ -12,10 +12,12 @@
     _safetensors.py  safetensors files with a configuration and a digest
     _arguments.py    validation of arguments and conversion to arrays
     _options.py      constructor options as read-only attributes
-    _layout.py       axis layouts: time-first, batch-first, unbatched, cell, lists, packed
+    _layout.py       axis layouts: time-first, batch-first, unbatched, cell; after an axis of models
+    _packing.py      sequences of different lengths: padded lists, packed rows
     _variants.py     cell variants: validation of their options, shapes of their parameters
     _threads.py      number of threads of a call
-    _parameters.py   named parameters in one flat buffer; Gradients
+    _parameter_arrays.py  named views of one flat buffer; Gradients
+    _parameters.py   base classes of objects with parameters
     _tape.py         Tape: activations kept for backward
     _network.py      one call of the core on validated arrays
     _sums.py         sums in a fixed order
@@ -34,17 +36,8 @@
     _functional.py   forward and backward pass of the functional API
     functional.py    functional API with explicit weights
 
-    _architecture.py    sizes and options of a network from names and shapes of its parameters
-    _fleet_layout.py    axes of fleets; parameters of all models as rows of one array
-    _fleet_calls.py     forward and backward of fleets on validated arguments; blocks of models
-    _fleet_options.py   options of a fleet: those of its models
-    _fleet_tape.py      FleetTape
-    _fleet_files.py     files of fleets
-    _fleet_lstm.py      FleetLSTM: one model of a fleet
-    _fleet_models.py    FleetModels: the models of a fleet, their parameters and files
-    _fleet_network.py   FleetNetwork: arguments and results of calls
-    fleet_stream.py     FleetStream: live sequences of every model
-    fleet.py            Fleet: many LSTMs of one shape in one call
+    _architecture.py  sizes and options of a network from names and shapes of its parameters
+    fleet/           Fleet: many LSTMs of one shape in one call
     _weight_sources.py  files, mappings and modules with parameters under PyTorch's names
     datasets.py      small datasets
     train/           models with a head, losses, optimizers, fit, checkpoints
@@ -85,7 +78,7 @@ except ImportError as error:
 
 from . import _network
 from ._errors import FormatError
-from ._parameters import Gradients
+from ._parameter_arrays import Gradients
 from ._tape import Tape
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .modules import LSTM, RNN, LSTMCell
@@ -103,11 +96,9 @@ if TYPE_CHECKING:
     from . import train as train
     from . import weights as weights
     from ._fingerprint import fingerprint
-    from ._fleet_tape import FleetTape
     from ._trace import Trace
     from .comparison import FormatComparison, FormatRow, compare_formats
-    from .fleet import Fleet
-    from .fleet_stream import FleetStream
+    from .fleet import Fleet, FleetStream, FleetTape
     from .functional import lstm_backward, lstm_forward, rnn_backward, rnn_forward
     from .quantized import QuantizedLSTM
     from .streaming import Stream
@@ -144,8 +135,8 @@ __all__ = [
 # Imported on first use.
 _LATER = {
     "Fleet": "fleet",
-    "FleetStream": "fleet_stream",
-    "FleetTape": "_fleet_tape",
+    "FleetStream": "fleet",
+    "FleetTape": "fleet",
     "Stream": "streaming",
     "QuantizedLSTM": "quantized",
     "compare_formats": "comparison",

@@ -15,6 +15,8 @@ PARAMETERS: tuple[str, ...]
 FORMATS: dict[str | None, int]
 BACKENDS: dict[str, int]
 
+class SlowPath(ValueError): ...
+
 _Activation: TypeAlias = tuple[str, float, float]
 _Order: TypeAlias = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, None, np.ndarray]
 _Layer: TypeAlias = tuple[np.ndarray | None, ...]
@@ -161,23 +163,12 @@ class FleetWeights:
     def backward(
         self,
         tape: Block,
-        x: np.ndarray,
-        h_0: np.ndarray | None,
-        c_0: np.ndarray | None,
-        d_output: np.ndarray | None,
-        d_h_n: np.ndarray | None,
-        d_c_n: np.ndarray | None,
-        d_x: np.ndarray | None,
-        d_h_0: np.ndarray,
-        d_c_0: np.ndarray | None,
-        gradients: np.ndarray,
+        arrays: BackwardArrays,
         num_threads: int,
         run: tuple | None = None,
         order: tuple[np.ndarray, np.ndarray] | None = None,
         resets: np.ndarray | None = None,
         seeds: np.ndarray | None = None,
-        d_h_norms: np.ndarray | None = None,
-        d_c_norms: np.ndarray | None = None,
     ) -> None: ...
 
 def fleet_linear(weight: np.ndarray, bias: np.ndarray | None, x: np.ndarray, num_threads: int) -> np.ndarray: ...

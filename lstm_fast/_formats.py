@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
-from ._options import options_of
-from ._parameters import ParameterTable
+from ._options import not_supported
+from ._parameter_arrays import ParameterTable
 
 if TYPE_CHECKING:
     from ._types import Array, DType
@@ -30,25 +30,6 @@ INPUTS = ("float32", "int16", "int8")
 INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 
 ALIGNMENT = 4  # bytes; parameters begin at multiples of the size of a float32
-
-# Options that all formats support; check_network restricts some in int8. All others must have their defaults: an option
-# that is missing here cannot be computed wrongly.
-SUPPORTED = {
-    *(
-        "input_size",
-        "hidden_size",
-        "num_layers",
-        "bias",
-        "batch_first",
-        "bidirectional",
-        "dtype",
-        "seed",
-        "forget_bias",
-    ),
-    *("proj_size", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", "learn_initial_state"),
-    *("activation", "recurrent_activation", "cell_activation", "index_input"),
-    *("dropout", "recurrent_dropout", "zoneout", "compute_dtype"),  # without effect on inference in a format
-}
 
 # Activations with values from -1 to 1; scaled_tanh has |alpha|.
 BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
@@ -193,9 +174,8 @@ def check_network(format: str, network: Any) -> None:
     """Raise an error for a network with options that the format does not support."""
     if network.dtype != np.float32:
         raise ValueError(f"dtype must be float32 to be quantized, got {network.dtype.name}")
-    for name, option in options_of(type(network)).items():
-        if name not in SUPPORTED and (value := getattr(network, name)) != option.default:
-            raise ValueError(f"{name} must be {option.default!r} with format={format!r}, got {value!r}")
+    for name, default, value in not_supported("formats", network, type(network)):
+        raise ValueError(f"{name} must be {default!r} with format={format!r}, got {value!r}")
     if format != "int8":
         return
     if network.proj_size:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import _core, _layout, _network, _threads
 from ._structure import Structure
 
@@ -45,10 +43,7 @@ class Network(Structure):
         x, layout = self._read_x(x)
         T, B, _ = x.shape
         h_0, c_0 = self._read_states(layout, state, B, ("h_0", "c_0"))
-        if resets is not None:
-            # Copied before they are searched: for a huge broadcast array, the copy fails immediately.
-            resets = np.ascontiguousarray(layout.read_flags("resets", resets, T, B), np.uint8)
-            resets = resets if resets.any() else None
+        resets = None if resets is None else layout.read_resets(resets, T, B)
         if lengths is not None:
             lengths = layout.read_lengths(lengths)
         if self._index_input:
@@ -136,3 +131,6 @@ class Network(Structure):
         from .streaming import Stream
 
         return Stream(self, batch_size)
+
+
+read_states = Network._read_states  # fleets have a layout of their own

@@ -6,7 +6,6 @@ and results back, and describes shapes in error messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 class Layout:
     """Axes of a sequence: "TBI", "BTI" (batch first), "TI" (unbatched), "BI" (cell) or "I" (cell, unbatched).
 
+    "KTBI", "KBTI" and "KTI" are those of a fleet (`FleetLayout`): K models, whose axes are the same on both sides.
     Conversions return views, and work for arrays and for PyTorch tensors.
     """
 
@@ -42,12 +42,16 @@ class Layout:
     def to_steps(self, sequence: Any) -> Any:
         """Convert a sequence, or one value for each of its steps, to axes (T, B, ...)."""
         match self.axes:
-            case "TBI":
+            case "TBI" | "KTBI":
                 return sequence
             case "BTI":
                 return sequence.swapaxes(0, 1)
+            case "KBTI":
+                return sequence.swapaxes(1, 2)
             case "TI":
                 return sequence[:, None]
+            case "KTI":
+                return sequence[:, :, None]
             case "BI":
                 return sequence[None]
             case _:
@@ -56,12 +60,16 @@ class Layout:
     def from_steps(self, steps: Any) -> Any:
         """Invert to_steps."""
         match self.axes:
-            case "TBI":
+            case "TBI" | "KTBI":
                 return steps
             case "BTI":
                 return steps.swapaxes(0, 1)
+            case "KBTI":
+                return steps.swapaxes(1, 2)
             case "TI":
                 return steps[:, 0]
+            case "KTI":
+                return steps[:, :, 0]
             case "BI":
                 return steps[0]
             case _:
@@ -78,11 +86,11 @@ class Layout:
     def sequence_shape(self, T: int, B: int, n: int) -> tuple[int, ...]:
         """Return the shape of a sequence with n features."""
         match self.axes:
-            case "TBI":
+            case "TBI" | "KTBI":
                 return T, B, n
-            case "BTI":
+            case "BTI" | "KBTI":
                 return B, T, n
-            case "TI":
+            case "TI" | "KTI":
                 return T, n
             case "BI":
                 return B, n
@@ -101,10 +109,12 @@ class Layout:
     def to_states(self, state: Any) -> Any:
         """Convert a state to axes (L * D, B, n)."""
         match self.axes:
-            case "TBI" | "BTI":
+            case "TBI" | "BTI" | "KTBI" | "KBTI":
                 return state
             case "TI":
                 return state[:, None]
+            case "KTI":
+                return state[:, :, None]
             case "BI":
                 return state[None]
             case _:
@@ -115,10 +125,12 @@ class Layout:
         if state is None:
             return None
         match self.axes:
-            case "TBI" | "BTI":
+            case "TBI" | "BTI" | "KTBI" | "KBTI":
                 return state
             case "TI":
                 return state[:, 0]
+            case "KTI":
+                return state[:, :, 0]
             case "BI":
                 return state[0]
             case _:
@@ -133,9 +145,9 @@ class Layout:
     def state_shape(self, n_states: int, B: int, n: int) -> tuple[int, ...]:
         """Return the shape of a state of size n; n_states = L * D."""
         match self.axes:
-            case "TBI" | "BTI":
+            case "TBI" | "BTI" | "KTBI" | "KBTI":
                 return n_states, B, n
-            case "TI":
+            case "TI" | "KTI":
                 return n_states, n
             case "BI":
                 return B, n
@@ -160,7 +172,8 @@ class Layout:
             "TI": f"(num_layers * D, {letter})",
             "BI": f"(B, {letter})",
             "I": f"({letter},)",
-        }.get(self.axes, f"(num_layers * D, B, {letter})")
+            "KTI": f"(K, num_layers * D, {letter})",
+        }.get(self.axes, f"({'K, ' * ('K' in self.axes)}num_layers * D, B, {letter})")
         array = shaped(name, real_array(name, value, dtype), self.state_shape(n_states, B, n), words)
         state: Array = self.to_states(array)
         return state
@@ -173,6 +186,12 @@ class Layout:
             raise ValueError(f"{name} must be boolean of shape {words} = {shape}, got {flags.dtype} {flags.shape}")
         steps: Array = self.to_steps(flags)
         return steps
+
+    def read_resets(self, value: Any, T: int, B: int) -> Array | None:
+        """Validate one bool per step; return them as contiguous uint8 (T, B), or None if all are False."""
+        # Copied before they are searched: for a huge broadcast array, the copy fails immediately.
+        steps = np.ascontiguousarray(self.read_flags("resets", value, T, B), np.uint8)
+        return steps if steps.any() else None
 
     def check_symbols(self, x: Array, n_symbols: int, lengths: Any = None, name: str = "x") -> None:
         """Raise unless the symbols x (T, B, 1), outside the padding, are from 0 to n_symbols - 1."""
@@ -201,6 +220,11 @@ STEPS, BATCH_FIRST, UNBATCHED = Layout("TBI"), Layout("BTI"), Layout("TI")
 CELL, UNBATCHED_CELL = Layout("BI"), Layout("I")
 
 
+def layout_of(is_unbatched: bool, batch_first: bool) -> Layout:
+    """Return the layout of a sequence of a network."""
+    return UNBATCHED if is_unbatched else BATCH_FIRST if batch_first else STEPS
+
+
 def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, or_else: str = "") -> tuple[Array, Layout]:
     """Validate x of a network; return its steps and its layout. or_else: alternatives to mention in the error."""
     x = real_array("x", x, dtype)
@@ -211,7 +235,7 @@ def read_input(x: Any, dtype: DType, input_size: int, batch_first: bool, or_else
         )
     if x.ndim == 3 and not batch_first:
         return x, STEPS
-    layout = UNBATCHED if x.ndim == 2 else BATCH_FIRST
+    layout = layout_of(x.ndim == 2, batch_first)
     return layout.to_steps(x), layout
 
 
@@ -223,7 +247,7 @@ def read_symbols(x: Any, batch_first: bool, or_else: str = "") -> tuple[Array, L
             f"x must have shape {'(B, T)' if batch_first else '(T, B)'} or, unbatched, (T,), with index_input"
             f"{or_else}, got {x.shape}"
         )
-    layout = UNBATCHED if x.ndim == 1 else BATCH_FIRST if batch_first else STEPS
+    layout = layout_of(x.ndim == 1, batch_first)
     return layout.to_steps(x[..., None]), layout
 
 
@@ -234,44 +258,3 @@ def read_cell_input(x: Any, dtype: DType, input_size: int) -> tuple[Array, Layou
         raise ValueError(f"x must have shape (B, I) or (I,), with I = input_size = {input_size}, got {x.shape}")
     layout = UNBATCHED_CELL if x.ndim == 1 else CELL
     return layout.to_steps(x), layout
-
-
-def pad(sequences: Sequence[Array], n_steps: int | None = None) -> tuple[Array, Array]:
-    """Pad arrays (T_i, ...) with zeros to one array (N, T, ...); return it and the lengths (N,).
-
-    T is n_steps or the largest length. There must be at least one sequence.
-    """
-    lengths = np.array([len(one) for one in sequences], np.int64)
-    T = int(lengths.max()) if n_steps is None else n_steps
-    rows = np.zeros((len(sequences), T, *sequences[0].shape[1:]), np.result_type(*sequences))
-    for row, one in zip(rows, sequences):
-        row[: len(one)] = one
-    return rows, lengths
-
-
-class PackedLayout:
-    """Layout of a PackedSequence: all rows of step 0, then of step 1, ..., longest sequence first.
-
-    batch_sizes (T,) are the rows of each step, in descending order. T, B and n are the numbers of steps, sequences and
-    rows; order describes them to the core, and is None without padding.
-    """
-
-    def __init__(self, batch_sizes: Array) -> None:
-        self.T, self.B, self.n = len(batch_sizes), int(batch_sizes[0]), int(batch_sizes.sum())
-        self.order: tuple[Array, None, Array] | None = None
-        if self.n < self.T * self.B:
-            lengths = self.T - np.searchsorted(batch_sizes[::-1], np.arange(self.B), side="right")
-            self.order = lengths, None, np.cumsum(batch_sizes) - batch_sizes
-
-    def to_steps(self, data: Array) -> Array:
-        """Convert data (n, I) to the form of the core: a view if they are contiguous."""
-        shape = (self.T, self.B, -1) if self.order is None else (1, self.n, -1)
-        return np.ascontiguousarray(data).reshape(shape)
-
-    @staticmethod
-    def is_valid(batch_sizes: Array, n_rows: int) -> bool:
-        """Return whether batch_sizes describe data with n_rows rows."""
-        if batch_sizes.ndim != 1 or not len(batch_sizes):
-            return False
-        falls = (batch_sizes[1:] <= batch_sizes[:-1]).all()
-        return bool(batch_sizes[-1] > 0 and batch_sizes.sum() == n_rows and falls)

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _arguments, _core, _variants
 from ._inference import Network
-from ._options import Fixed
+from ._options import PARTS, Fixed
 
 if TYPE_CHECKING:
     from ._types import Array
@@ -23,22 +23,72 @@ def _forget_bias(name: str, value: Any) -> float | None:
     return value  # type: ignore[return-value]
 
 
+def _unchanged(name: str, value: Any) -> Any:
+    return value
+
+
+def _zero_for_none(name: str, value: float | None) -> float:
+    return value or 0
+
+
 class LSTMNetwork(Network):
     """Base class of LSTM, LSTMCell and QuantizedLSTM."""
 
-    forget_bias = Fixed("Initial bias of the forget gates; None: uniform.", _forget_bias)
-    peepholes = Fixed("Whether the gates read the cell state.", _arguments.flag, False)
-    layer_norm = Fixed("Whether products and cell state are normalized.", _arguments.flag, False)
-    coupled_gates = Fixed("Whether f = 1 - i.", _arguments.flag, False)
-    cell_clip = Fixed("Bound of the cell state, or None.", _variants.clip)
-    gate_clip = Fixed("Bound of the pre-activations, or None.", _variants.clip)
-    activation = Fixed("Activation of g.", _variants.checked_activation, PLAIN["activation"])
-    recurrent_activation = Fixed(
-        "Activation of i, f and o.", _variants.checked_activation, PLAIN["recurrent_activation"]
+    forget_bias = Fixed("Initial bias of the forget gates; None: uniform.", _forget_bias, supported_by=PARTS)
+    compute_dtype = Fixed(
+        "Format to which operands of products are rounded, or None.",
+        _variants.compute_dtype,
+        supported_by=("formats", "onnx", "keras"),  # without effect on their results
     )
-    cell_activation = Fixed("Activation of the cell state.", _variants.checked_activation, PLAIN["cell_activation"])
 
-    compute_dtype = Fixed("Format to which operands of products are rounded, or None.", _variants.compute_dtype)
+    # Options of the cell. Each changes one of the formulas of lstm_fast.reference.
+    peepholes = Fixed(
+        "Whether the gates read the cell state.",
+        _arguments.flag,
+        False,
+        supported_by=("formats", "onnx", "page"),
+        to_core=_unchanged,
+    )
+    layer_norm = Fixed(
+        "Whether products and cell state are normalized.",
+        _arguments.flag,
+        False,
+        supported_by=("formats", "page"),
+        to_core=_unchanged,
+    )
+    coupled_gates = Fixed(
+        "Whether f = 1 - i.", _arguments.flag, False, supported_by=("formats", "onnx", "page"), to_core=_unchanged
+    )
+    cell_clip = Fixed(
+        "Bound of the cell state, or None.", _variants.clip, supported_by=("formats", "page"), to_core=_zero_for_none
+    )
+    gate_clip = Fixed(
+        "Bound of the pre-activations, or None.",
+        _variants.clip,
+        supported_by=("formats", "onnx", "page"),
+        to_core=_zero_for_none,
+    )
+    activation = Fixed(
+        "Activation of g.",
+        _variants.checked_activation,
+        PLAIN["activation"],
+        supported_by=PARTS,
+        to_core=_variants.activation,
+    )
+    recurrent_activation = Fixed(
+        "Activation of i, f and o.",
+        _variants.checked_activation,
+        PLAIN["recurrent_activation"],
+        supported_by=PARTS,
+        to_core=_variants.activation,
+    )
+    cell_activation = Fixed(
+        "Activation of the cell state.",
+        _variants.checked_activation,
+        PLAIN["cell_activation"],
+        supported_by=PARTS,
+        to_core=_variants.activation,
+    )
 
     if TYPE_CHECKING:
         _forget_bias: float | None
@@ -67,15 +117,7 @@ class LSTMNetwork(Network):
         return "lstm"
 
     def _cell_options(self) -> dict[str, Any]:
-        return {
-            "proj_size": self._proj_size,
-            "peepholes": self._peepholes,
-            "layer_norm": self._layer_norm,
-            "coupled_gates": self._coupled_gates,
-            "cell_clip": self._cell_clip or 0,
-            "gate_clip": self._gate_clip or 0,
-            **{name: _variants.activation(name, getattr(self, f"_{name}")) for name in PLAIN},
-        }
+        return {"proj_size": self._proj_size, **super()._cell_options()}
 
     def _lay_out(self) -> None:
         super()._lay_out()

@@ -1,11 +1,19 @@
-"""Constructor options as attributes: fixed ones, which are read-only, and settings, which can be changed."""
+"""Constructor options as attributes: fixed ones, which are read-only, and settings, which can be changed.
+
+The declaration of an option, a Fixed or Setting in a class body, is the only list of it: the configuration of a
+network, the arguments of the core, the options of a fleet, and what formats and bridges support follow from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
+
+# Parts of the package that do not take every option: low-precision formats, files of ONNX, layers of Keras, and the
+# page of lstm_fast.explain. A network with an option that a part does not support is refused by name.
+PARTS = ("formats", "onnx", "keras", "page")
 
 
 class Fixed(Generic[T]):
@@ -14,10 +22,22 @@ class Fixed(Generic[T]):
     check(name, value) returns the value to store, in the attribute _name, or raises. default is the value that repr
     omits, and the value in classes whose constructor does not have the option. Code of the package reads _name, which
     avoids a Python call.
+
+    supported_by lists those of PARTS that take the option, or whose results it does not affect. to_core(name, value)
+    returns the argument of the core for an option of the cell; None for any other option.
     """
 
-    def __init__(self, doc: str, check: Callable[[str, Any], T], default: Any = None) -> None:
+    def __init__(
+        self,
+        doc: str,
+        check: Callable[[str, Any], T],
+        default: Any = None,
+        *,
+        supported_by: tuple[str, ...] = (),
+        to_core: Callable[[str, T], Any] | None = None,
+    ) -> None:
         self.__doc__, self.check, self.default = doc, check, default
+        self.supported_by, self.to_core = supported_by, to_core
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.slot = name, f"_{name}"
@@ -51,3 +71,11 @@ def options_of(cls: type) -> dict[str, Fixed[Any]]:
     """Return the options of a class and its bases, by name."""
     bases = reversed(cls.__mro__)
     return {name: option for base in bases for name, option in vars(base).items() if isinstance(option, Fixed)}
+
+
+def not_supported(part: str, network: Any, cls: type) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, default and value of each option of a class that a network has set and a part does not support."""
+    for name, option in options_of(cls).items():
+        value = getattr(network, name, option.default)
+        if part not in option.supported_by and value != option.default:
+            yield name, option.default, value

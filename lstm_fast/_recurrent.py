@@ -8,7 +8,8 @@ import numpy as np
 
 from . import _arguments, _network, _threads, _variants
 from ._inference import Network
-from ._parameters import EditableParameterized, Gradients
+from ._parameter_arrays import Gradients
+from ._parameters import EditableParameterized
 from ._tape import Tape, TrainingOptions
 
 if TYPE_CHECKING:
@@ -115,3 +116,6 @@ class Recurrent(Network, EditableParameterized):
             d_h_norms=d_h_norms,
             d_c_norms=d_c_norms,
         )
+
+
+draw_training_options = Recurrent._training_options  # fleets draw those of each model

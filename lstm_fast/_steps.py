@@ -46,4 +46,5 @@ def read_block(network: Network, B: int, x: Any) -> tuple[Array, bool]:
     if x.ndim < 2 or (x.shape[1:] != (B, I) and (B > 1 or x.shape[1:] != (I,))):
         words = f"(T, B, I) = (T, {B}, {I})" + (f" or (T, I) = (T, {I})" if B == 1 else "")
         raise ValueError(f"x must have shape {words}, got {x.shape}")
-    return _arguments.sequence(x if x.ndim == 3 else x[:, None]), x.ndim == 3
+    layout = _layout.layout_of(x.ndim == 2, batch_first=False)
+    return _arguments.sequence(layout.to_steps(x)), layout == _layout.STEPS

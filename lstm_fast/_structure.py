@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from . import _arguments, _core, _layout, _variants
-from ._options import Fixed, Setting, options_of
-from ._parameters import Parameterized, ParameterTable, Version, changed_meanwhile
+from ._options import PARTS, Fixed, Setting, options_of
+from ._parameter_arrays import ParameterTable, Version
+from ._parameters import Parameterized, changed_meanwhile
 
 if TYPE_CHECKING:
     from ._layout import Layout
@@ -24,22 +25,43 @@ class Structure(Parameterized):
     _has_c = True
     _is_cell = False  # one step, without a time axis
 
-    input_size = Fixed("Number of input features, I.", _arguments.positive_integer)
-    hidden_size = Fixed("Number of units, H.", _arguments.positive_integer)
-    num_layers = Fixed("Number of layers, L.", _arguments.number_of_layers, 1)
-    bias = Fixed("Whether the cell has biases.", _arguments.flag, True)
-    batch_first = Setting("Whether sequences are (B, T, n) instead of (T, B, n).", _arguments.flag, False)
-    dropout = Setting("Dropout between layers, in training.", _arguments.probability, 0.0)
-    bidirectional = Fixed("Whether a second direction processes sequences in reverse.", _arguments.flag, False)
-    proj_size = Fixed("Size of the projection of h, P; 0 for none.", _arguments.unchecked, 0)
-    dtype = Fixed(
-        "Type of parameters and results: float32 or float64.", _arguments.floating_dtype, np.dtype(np.float32)
+    input_size = Fixed("Number of input features, I.", _arguments.positive_integer, supported_by=PARTS)
+    hidden_size = Fixed("Number of units, H.", _arguments.positive_integer, supported_by=PARTS)
+    num_layers = Fixed("Number of layers, L.", _arguments.number_of_layers, 1, supported_by=PARTS)
+    bias = Fixed("Whether the cell has biases.", _arguments.flag, True, supported_by=PARTS)
+    batch_first = Setting(
+        "Whether sequences are (B, T, n) instead of (T, B, n).", _arguments.flag, False, supported_by=PARTS
     )
-    seed = Fixed("Seed of the initial parameters and of the dropout masks.", _arguments.unchecked)
-    recurrent_dropout = Setting("Dropout of h_prev, in training.", _arguments.probability, 0.0)
-    zoneout: Setting[Any] = Setting("Zoneout of h, in training.", _arguments.probability, 0.0)
-    index_input = Fixed("Whether x are symbols, integers instead of vectors.", _arguments.flag, False)
-    learn_initial_state = Fixed("Whether the initial state is a parameter.", _arguments.flag, False)
+    dropout = Setting("Dropout between layers, in training.", _arguments.probability, 0.0, supported_by=PARTS)
+    bidirectional = Fixed(
+        "Whether a second direction processes sequences in reverse.", _arguments.flag, False, supported_by=PARTS
+    )
+    proj_size = Fixed(
+        "Size of the projection of h, P; 0 for none.", _arguments.unchecked, 0, supported_by=("formats", "page")
+    )
+    dtype = Fixed(
+        "Type of parameters and results: float32 or float64.",
+        _arguments.floating_dtype,
+        np.dtype(np.float32),
+        supported_by=PARTS,
+    )
+    seed = Fixed("Seed of the initial parameters and of the dropout masks.", _arguments.unchecked, supported_by=PARTS)
+    recurrent_dropout = Setting("Dropout of h_prev, in training.", _arguments.probability, 0.0, supported_by=PARTS)
+    zoneout: Setting[Any] = Setting(
+        "Zoneout of h, in training.", _arguments.probability, 0.0, supported_by=("formats", "onnx", "page")
+    )
+    index_input = Fixed(
+        "Whether x are symbols, integers instead of vectors.",
+        _arguments.flag,
+        False,
+        supported_by=("formats", "onnx"),
+    )
+    learn_initial_state = Fixed(
+        "Whether the initial state is a parameter.",
+        _arguments.flag,
+        False,
+        supported_by=("formats", "onnx", "page"),
+    )
 
     if TYPE_CHECKING:  # values of the options, see Fixed
         _input_size: int
@@ -116,7 +138,8 @@ class Structure(Parameterized):
 
     def _cell_options(self) -> dict[str, Any]:
         """Return the core's options of the cell, except sizes."""
-        return {}
+        options = self._declared_options.items()
+        return {name: one.to_core(name, getattr(self, one.slot)) for name, one in options if one.to_core is not None}
 
     def _initialize(self, parameters: dict[str, Array]) -> None:
         """Overwrite parameters whose initial values are not uniform random numbers."""
@@ -160,7 +183,7 @@ class Structure(Parameterized):
     @property
     def layout(self) -> Layout:
         """Axis layout of batches."""
-        return _layout.BATCH_FIRST if self._batch_first else _layout.STEPS
+        return _layout.layout_of(False, self._batch_first)
 
     # ---- parameters ----
 

@@ -87,8 +87,8 @@ def checked_activation(name: str, value: Any) -> Activation:
 
 def compute_dtype(name: str, value: Any) -> str | None:
     """Validate the format of the operands of products, or None."""
-    if value is not None and value != "bfloat16":
-        raise ValueError(f"{name} must be None or 'bfloat16', got {value!r}")
+    if value is not None and value not in ("bfloat16", "bfloat16_amx"):
+        raise ValueError(f"{name} must be None, 'bfloat16' or 'bfloat16_amx', got {value!r}")
     return value  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from . import _core, _formats
 from ._lstm import LSTMNetwork
 from ._options import Fixed
-from ._parameters import Version
+from ._parameter_arrays import Version
 from ._trace import Trace, trace
 
 if TYPE_CHECKING:

@@ -5,12 +5,15 @@ from lstm_fast import _core, reference
 from option_cases import masks
 
 
-def expect(module, a, run, *, activate=_core.testing.activate):
-    """The results and gradients that option_cases.train should give, by default with the library's activations."""
+def expect(module, a, run, *, activate=_core.testing.activate, format=None):
+    """The results and gradients that option_cases.train should give, by default with the library's activations.
+
+    format: None for the module's compute_dtype.
+    """
     T, B = a["x"].shape[:2]
     options = {"num_layers": module.num_layers, "bidirectional": module.bidirectional, "activate": activate}
     options |= {name: getattr(module, name) for name in OF_CELL} | masks(module, run, T, B)
-    options |= {"lengths": a["lengths"], "resets": a["resets"]}
+    options |= {"lengths": a["lengths"], "resets": a["resets"], "format": format or module.compute_dtype}
     *results, tape = reference.stack_tape_bfloat16(a["x"], a["h_0"], a["c_0"], module.parameters(), **options)
     d_x, d_h_0, d_c_0, d_parameters = reference.stack_backward_bfloat16(tape, a["d_output"], a["d_h_n"], a["d_c_n"])
     want = dict(zip(("output", "h_n", "c_n"), results, strict=True)) | {"d_x": d_x, "d_h_0": d_h_0, "d_c_0": d_c_0}

@@ -18,7 +18,8 @@ sys.path.append(str(ROOT.parent))
 
 import lstm_fast as lf  # noqa: E402
 from fuzzing import main  # noqa: E402
-from lstm_fast import _core, _fleet_calls  # noqa: E402
+from lstm_fast import _core  # noqa: E402
+from lstm_fast.fleet import calls  # noqa: E402
 from option_cases import LSTM_OPTIONS, draw, make  # noqa: E402
 from tolerances import assert_same_bits  # noqa: E402
 
@@ -87,11 +88,11 @@ class Case:
                 d_state = [None if a[name] is None else a[name][models] for name in ("d_h_n", "d_c_n")]
                 return None if a["d_output"] is None else a["d_output"][models], tuple(d_state)
 
-            before, _fleet_calls.BLOCK_BYTES = _fleet_calls.BLOCK_BYTES, block_bytes
+            before, calls.BLOCK_BYTES = calls.BLOCK_BYTES, block_bytes
             try:
                 d = self.fleet.forward_backward(a["x"], gradient_of, (a["h_0"], a["c_0"]), **given)
             finally:
-                _fleet_calls.BLOCK_BYTES = before
+                calls.BLOCK_BYTES = before
             results = {name: np.concatenate(parts) for name, parts in zip(("output", "h_n", "c_n"), zip(*outputs))}
             return results | {"d_x": d.d_x, "d_h_0": d.d_h_0, **d}
 

@@ -215,7 +215,16 @@ MUTANTS = {
         "csrc/format.h", "#define LSTM_AMX_BLOCK 32", "#define LSTM_AMX_BLOCK 64", "tests/test_quantized.py"
     ),
     "bfloat16: the last row of an odd number has a partner": Mutant(
-        f"{FORMATS}/outer.h", "j + 1 < depth ?", "true ?", "tests/test_compute_dtype.py"
+        f"{FORMATS}/outer.h", "has_even && j + 1 < p->depth;", "has_even;", "tests/test_compute_dtype.py"
+    ),
+    "bfloat16_amx: rows of a symbol in blocks of 64": Mutant(
+        "csrc/format.h",
+        "format == LSTM_FORMAT_BFLOAT16_AMX ? LSTM_AMX_BLOCK : LSTM_SUM_BLOCK",
+        "LSTM_SUM_BLOCK",
+        "tests/test_index_input.py",
+    ),
+    "bfloat16_amx: the rest of a block of rows is not cleared": Mutant(
+        f"{FORMATS}/outer.h", "j < p->depth || j % ROWS_OF_BLOCK", "j < p->depth", "tests/test_compute_dtype.py"
     ),
     "int8: the offset of the left operand left in": Mutant(
         PACK, "has_offset ? -128 * sum : 0", "0", "tests/test_quantized.py"

@@ -11,13 +11,11 @@ import lstm_fast as lf
 
 ROOT = Path(lf.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
-# Packages whose __init__.py has a map of all files, in one direction.
+# Packages with a map of all files, in one direction.
 FOLDERS = {
     "lstm_fast": ROOT,
-    **{
-        f"lstm_fast.{name}": ROOT / name
-        for name in ("train", "sklearn", "onnx", "keras", "explain", "dask", "torch", "plot", "tour")
-    },
+    **{f"lstm_fast.{name}": ROOT / name for name in PACKAGES},
+    **{f"lstm_fast.train.{name}": ROOT / "train" / name for name in ("fleets", "ranks")},
 }
 # Lazy imports: the importing class is built from it, or each creates the other.
 LATER = {("lstm_fast.train", "predictor", "streaming"), ("lstm_fast", "quantized", "modules")}
@@ -32,7 +30,7 @@ def entries(folder):
     """Modules and subpackages in the order of the map of a folder."""
     found = []
     for line in ast.get_docstring(parsed(folder / "__init__.py"), clean=False).splitlines():
-        match = re.match(r" {4}((?:[\w./]+ )*[\w./]+) {2,}\S", line)
+        match = re.match(r" {4}((?:\w+(?:\.py|/) )*\w+(?:\.py|/)) {2,}\S", line)
         found += match[1].split() if match else []
     return [re.sub(r"(\.py|/)$", "", name) for name in found]
 
@@ -40,7 +38,7 @@ def entries(folder):
 def modules(folder):
     """Modules and subpackages in a folder, and their files."""
     files = {path.stem: [path] for path in folder.glob("*.py") if path.stem != "__init__"}
-    return files | {path.parent.name: sorted(path.parent.glob("*.py")) for path in folder.glob("*/__init__.py")}
+    return files | {path.parent.name: sorted(path.parent.rglob("*.py")) for path in folder.glob("*/__init__.py")}
 
 
 def is_for_types(node):
@@ -66,8 +64,7 @@ def imported(path, folder):
 @pytest.mark.parametrize("name", FOLDERS)
 def test_map_lists_every_module(name):
     folder = FOLDERS[name]
-    in_map = [entry for entry in entries(folder) if not entry.startswith("csrc") and entry != "_core"]
-    assert sorted(in_map) == sorted(modules(folder))
+    assert sorted(entries(folder)) == sorted(modules(folder))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -99,7 +96,7 @@ def private_names(path):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_do_not_use_private_attributes_of_others(package):
-    own_files = sorted((ROOT / package).glob("*.py"))
+    own_files = sorted((ROOT / package).rglob("*.py"))
     others = set(ROOT.rglob("*.py")) - set(own_files)
     foreign = set().union(*map(private_names, others)) - set().union(*map(private_names, own_files))
     for path in own_files:
@@ -114,3 +111,13 @@ def test_packages_do_not_use_private_attributes_of_others(package):
 
 def test_only_the_extension_has_a_stub():
     assert {path.name for path in ROOT.rglob("*.pyi")} == {"_core.pyi"}
+
+
+def test_only_the_layout_decides_on_batch_first():
+    converts_nodes_of_a_graph = ROOT / "onnx" / "saving.py"
+    for path in set(ROOT.rglob("*.py")) - {ROOT / "_layout.py", converts_nodes_of_a_graph}:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, (ast.If, ast.IfExp)):
+                for inner in ast.walk(node.test):
+                    name = getattr(inner, "attr", getattr(inner, "id", ""))
+                    assert name.strip("_") != "batch_first", f"{path.relative_to(ROOT)}:{inner.lineno}"

@@ -9,7 +9,7 @@ import pytest
 import bfloat16_cases
 from format_cases import has_fma
 from lstm_fast import _core, reference
-from lstm_fast.reference import bfloat16_cell, bfloat16_layer, bfloat16_sums
+from lstm_fast.reference import bfloat16_cell, bfloat16_sums, formats
 from lstm_fast.reference.float32_slopes import SLOPES, slope
 from lstm_fast.reference.formats import chain, product_float32
 from option_cases import LSTM_OPTIONS, draw, expect, make, train
@@ -32,13 +32,14 @@ def norm_of_difference(got, want):
     return np.linalg.norm((got - want).ravel()) / np.linalg.norm(want.ravel())
 
 
+@pytest.mark.parametrize("format", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("option", light(SINGLE, SINGLE[::4]))
-def test_gradients_are_close_to_those_in_float64(option):
+def test_gradients_are_close_to_those_in_float64(option, format):
     options = OPTIONS[option]
     module = make("lstm", 4, 17, options, dtype=np.float32, seed=3, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(4), module, 6, 5, options)
     run = train(module, a)[1].options
-    got = bfloat16_cases.expect(module, a, run, activate=reference.exact_activation)
+    got = bfloat16_cases.expect(module, a, run, activate=reference.exact_activation, format=format)
     for name, want in expect(module, a, run).items():
         assert got[name].dtype == np.float32
         # Units near a bound may fall on its other side; norms of small rows amplify errors.
@@ -50,12 +51,11 @@ def test_gradients_are_close_to_those_in_float64(option):
 def float32_products(monkeypatch):
     """The reference with bfloat16 products replaced by those of the float32 kernels; nothing else changes."""
 
-    def product_of_gates(d, weight):
+    def product_of_gates(d, weight, format):
         order = np.arange(d.shape[1]).reshape(4, -1).T.ravel()  # unit by unit
         return product_float32(weight.T[:, order], np.zeros(1, np.float32), d[:, order])
 
-    monkeypatch.setattr(bfloat16_layer, "product_bfloat16", product_float32)
-    monkeypatch.setattr(bfloat16_cell, "product_bfloat16", product_float32)
+    monkeypatch.setitem(formats.PRODUCTS, "bfloat16", product_float32)
     monkeypatch.setattr(bfloat16_cell, "_product_of_gates", product_of_gates)
     monkeypatch.setattr(
         bfloat16_sums, "product_bfloat16", lambda weight, start, x: chain(start, x, weight, np.arange(x.shape[1]))
@@ -68,7 +68,7 @@ def assert_bits_of_float32_kernels(options, T, B, I, H, seed=1, **structure):
     module = make("lstm", I, H, options, dtype=np.float32, seed=seed, **structure)
     a = draw(np.random.default_rng(2), module, T, B, options)
     got, tape = train(module, a)
-    for name, want in bfloat16_cases.expect(module, a, tape.options).items():
+    for name, want in bfloat16_cases.expect(module, a, tape.options, format="bfloat16").items():
         assert_same_bits(got[name], want, name)
 
 

@@ -252,6 +252,13 @@ def test_every_struct_member_of_the_header_is_declared():
         assert names(in_pxd[name]) == names(body), name
 
 
+def test_binding_reads_every_parameter():
+    """A member that the binding leaves out would be NULL. (The C core checks the list against both structs.)"""
+    source = (Path(__file__).resolve().parent.parent / "lstm_fast/_binding/parameters.pxi").read_text()
+    read = re.findall(r"\bw\.(\w+) = .*\bparameter\(m, entry, LSTM_AT_(\w+),", source)
+    assert read == [(name, name) for name in _core.PARAMETERS]
+
+
 def test_binding_has_no_list_comprehension():
     """Cython 3.3 frees a new element twice when the list of a comprehension cannot grow (limited API)."""
     for path in (Path(__file__).resolve().parent.parent / "lstm_fast/_binding").glob("*.p[xy]*"):

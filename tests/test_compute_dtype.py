@@ -1,4 +1,4 @@
-"""compute_dtype="bfloat16": bits of the reference forward and backward, close to float32, copies and files."""
+"""compute_dtype: bits of the reference forward and backward, and close to float32."""
 
 import functools
 import itertools
@@ -8,15 +8,24 @@ import pytest
 
 import bfloat16_cases
 import lstm_fast as lf
+import option_cases
 from lstm_fast import _core
-from option_cases import LSTM_OPTIONS, draw, make, train
+from option_cases import LSTM_OPTIONS, draw, train
 from optional import light
 from tolerances import assert_same_bits
 
-make = functools.partial(make, "lstm", dtype=np.float32, compute_dtype="bfloat16")
-
 OPTIONS = {**{name: (name,) for name in LSTM_OPTIONS}, "plain": (), "all": LSTM_OPTIONS}
 STACK = dict(num_layers=2, bidirectional=True)
+
+
+@pytest.fixture(params=["bfloat16", "bfloat16_amx"])
+def compute_dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def make(compute_dtype):
+    return functools.partial(option_cases.make, "lstm", dtype=np.float32, compute_dtype=compute_dtype)
 
 
 def assert_all_same_bits(got, want, case=""):
@@ -43,7 +52,7 @@ def assert_bits_of_the_reference(isas, make, options, T, B, calls=({},)):
 
 
 @pytest.mark.parametrize("option", light(list(OPTIONS), [*list(OPTIONS)[::4], "plain", "all"]))
-def test_training_matches_reference_bitwise(isas_with_fma, option):
+def test_training_matches_reference_bitwise(isas_with_fma, option, make):
     options = OPTIONS[option]
     new = functools.partial(make, 3, 9, options, seed=1, **STACK)
     assert not bfloat16_cases.has_softplus(new())
@@ -64,22 +73,22 @@ def test_training_matches_reference_bitwise(isas_with_fma, option):
     ],
     ids=str,
 )
-def test_training_at_the_edges_of_vectors_tiles_and_blocks(isas_with_fma, T, B, I, H, structure):
+def test_training_at_the_edges_of_vectors_tiles_and_blocks(isas_with_fma, T, B, I, H, structure, make):
     assert_bits_of_the_reference(isas_with_fma, functools.partial(make, I, H, (), seed=1, **structure), (), T, B)
 
 
 @pytest.mark.parametrize("T, B, H", [(70, 8, 5), (3, 600, 3), (35, 30, 4)], ids=str)
 @pytest.mark.parametrize("options", [(), ("lengths", "peepholes", "layer_norm")], ids=str)
-def test_training_over_several_products_of_weight_gradients(isas_with_fma, options, T, B, H):
+def test_training_over_several_products_of_weight_gradients(isas_with_fma, options, T, B, H, make):
     assert_bits_of_the_reference(isas_with_fma, functools.partial(make, 2, H, options, seed=1), options, T, B)
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_inference_matches_quantized_copy_bitwise(any_isa, options):
+def test_inference_matches_quantized_copy_bitwise(any_isa, options, make):
     module = make(3, 19, options, seed=1, num_layers=2)
     a = draw(np.random.default_rng(2), module, 8, 4, {*options, "given_h_0"})
     call = dict(lengths=a["lengths"], resets=a["resets"])
-    quantized = module.quantized("bfloat16")
+    quantized = module.quantized(module.compute_dtype)
     want, (h_n, c_n) = quantized(a["x"], (a["h_0"], a["c_0"]), **call)
     output, state, _ = module.forward(a["x"], (a["h_0"], a["c_0"]), training=False, **call)
     for got in (module(a["x"], (a["h_0"], a["c_0"]), **call), (output, state)):
@@ -90,9 +99,9 @@ def test_inference_matches_quantized_copy_bitwise(any_isa, options):
     assert_same_bits(module.trace(a["x"]).c, quantized.trace(a["x"]).c)
 
 
-def test_cell_matches_layer_bitwise():
-    cell = lf.LSTMCell(5, 9, compute_dtype="bfloat16", seed=0)
-    lstm = lf.LSTM(5, 9, compute_dtype="bfloat16", seed=0)
+def test_cell_matches_layer_bitwise(compute_dtype):
+    cell = lf.LSTMCell(5, 9, compute_dtype=compute_dtype, seed=0)
+    lstm = lf.LSTM(5, 9, compute_dtype=compute_dtype, seed=0)
     x, d_h = np.random.default_rng(0).standard_normal((2, 4, 9)).astype(np.float32)
     x = x[:, :5]
     state, tape = cell.forward(x)
@@ -105,7 +114,7 @@ def test_cell_matches_layer_bitwise():
 
 
 @pytest.mark.parametrize("split", ["rows", "directions", "units"])
-def test_bits_do_not_depend_on_threads(any_isa, split):
+def test_bits_do_not_depend_on_threads(any_isa, split, make):
     _core.testing.use_split(split)
     try:
         for (T, B, H), structure in itertools.product([(30, 33, 65), (70, 1, 80)], ({}, STACK)):
@@ -118,7 +127,7 @@ def test_bits_do_not_depend_on_threads(any_isa, split):
         _core.testing.use_split()
 
 
-def test_instruction_sets_with_fma_agree_bitwise_and_portable_closely():
+def test_instruction_sets_with_fma_agree_bitwise_and_portable_closely(make):
     before, results = _core.isa(), {}
     try:
         for isa in _core.available_isas():
@@ -135,7 +144,7 @@ def test_instruction_sets_with_fma_agree_bitwise_and_portable_closely():
         assert difference < 0.01 * np.linalg.norm(portable[name].ravel()), name
 
 
-def test_bits_do_not_depend_on_batch(any_isa):
+def test_bits_do_not_depend_on_batch(any_isa, make):
     module = make(5, 17, (), seed=1, **STACK)
     a = draw(np.random.default_rng(4), module, 5, 33, ("given_h_0", "given_c_0"))
     together, _ = train(module, a)
@@ -147,7 +156,7 @@ def test_bits_do_not_depend_on_batch(any_isa):
             assert_same_bits(got[name], together[name][:, rows], f"{name}, {rows}")
 
 
-def test_chunks_with_carried_state_are_bitwise_equal(any_isa):
+def test_chunks_with_carried_state_are_bitwise_equal(any_isa, make):
     module = make(5, 17, (), seed=1, num_layers=2)
     x = np.random.default_rng(5).standard_normal((20, 3, 5)).astype(np.float32)
     want, _ = module(x)
@@ -157,7 +166,7 @@ def test_chunks_with_carried_state_are_bitwise_equal(any_isa):
     assert_same_bits(np.concatenate([first, second, third]), want)
 
 
-def test_subnormals_are_zero_and_nan_stays_in_its_sequence(any_isa):
+def test_subnormals_are_zero_and_nan_stays_in_its_sequence(any_isa, make):
     module = make(3, 9, (), seed=1)
     a = draw(np.random.default_rng(6), module, 4, 5, ())
     a["x"][1, 2] = 1e-42
@@ -179,7 +188,7 @@ def test_subnormals_are_zero_and_nan_stays_in_its_sequence(any_isa):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_gradient_norms_are_within_1_percent_of_float32(option):
+def test_gradient_norms_are_within_1_percent_of_float32(option, make):
     """With initial weights scaled so that gradients, and hence errors, do not grow from step to step.
 
     With clipped gates, units may fall on the other side of the bound: 2 %, as for float32 with rounded weights.
@@ -207,17 +216,18 @@ def test_fit_lowers_the_loss_as_in_float32():
     x = rng.standard_normal((128, 12, 3)).astype(np.float32)
     y = np.cumsum(x[..., 0], axis=1)[:, -1:].clip(-2, 2)
     losses = {}
-    for compute_dtype in (None, "bfloat16"):
+    for compute_dtype in (None, "bfloat16", "bfloat16_amx"):
         lstm = lf.LSTM(3, 32, batch_first=True, compute_dtype=compute_dtype, seed=0)
         model = lf.train.SequenceModel(lstm, 1, seed=0)
         config = dict(epochs=25, optimizer=lf.train.Adam(lr=1e-2), seed=0)
         losses[compute_dtype] = lf.train.fit(model, x, y, **config).loss
-    first, last = losses["bfloat16"][0], losses["bfloat16"][-1]
-    assert last < 0.1 * first
-    assert abs(last - losses[None][-1]) < 0.02 * first
+    want = losses.pop(None)
+    for loss in losses.values():
+        assert loss[-1] < 0.1 * loss[0]
+        assert abs(loss[-1] - want[-1]) < 0.02 * loss[0]
 
 
-def test_overflowing_weights_are_rounded_to_infinity():
+def test_overflowing_weights_are_rounded_to_infinity(make):
     lstm = make(3, 9, (), seed=1)
     with lstm.edit() as p:
         p["weight_ih_l0"][0, 0] = 3.4e38  # above the largest bfloat16

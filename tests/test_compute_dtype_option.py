@@ -1,6 +1,7 @@
 """The option compute_dtype: validated, shown, kept by copies, files, models, estimators and ONNX."""
 
 import copy
+import functools
 import pickle
 
 import numpy as np
@@ -8,20 +9,23 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast.modules.reverse import ReverseLSTM
+from option_cases import make
 from optional import require
-from test_compute_dtype import make
 from tolerances import assert_same_bits
+
+make = functools.partial(make, "lstm", dtype=np.float32, compute_dtype="bfloat16")
 
 
 @pytest.mark.parametrize("cls", [lf.LSTM, lf.LSTMCell, ReverseLSTM])
 def test_option_is_validated_shown_and_fixed(cls):
-    with pytest.raises(ValueError, match=r"compute_dtype must be None or 'bfloat16', got 'float16'"):
+    with pytest.raises(ValueError, match=r"compute_dtype must be None, 'bfloat16' or 'bfloat16_amx', got 'float16'"):
         cls(3, 4, compute_dtype="float16")
     with pytest.raises(ValueError, match="compute_dtype must be None with dtype float64, got 'bfloat16'"):
         cls(3, 4, dtype=np.float64, compute_dtype="bfloat16")
-    network = cls(3, 4, compute_dtype="bfloat16")
-    assert network.compute_dtype == "bfloat16" and network.dtype == np.float32
-    assert "compute_dtype='bfloat16'" in repr(network) and "compute_dtype" not in repr(cls(3, 4))
+    for compute_dtype in ("bfloat16", "bfloat16_amx"):
+        network = cls(3, 4, compute_dtype=compute_dtype)
+        assert network.compute_dtype == compute_dtype and network.dtype == np.float32
+        assert f"compute_dtype={compute_dtype!r}" in repr(network) and "compute_dtype" not in repr(cls(3, 4))
     with pytest.raises(AttributeError, match="compute_dtype is fixed"):
         network.compute_dtype = None
 
@@ -60,7 +64,7 @@ def test_tapes_with_and_without_the_option_are_not_interchangeable():
 
 def test_quantized_copies_lack_the_option():
     lstm = lf.LSTM(3, 9, compute_dtype="bfloat16")
-    for format in ("float16", "bfloat16", "int8"):
+    for format in ("float16", "bfloat16", "bfloat16_amx", "int8"):
         quantized = lstm.quantized(format)
         assert repr(quantized) == f"QuantizedLSTM(3, 9, format={format!r})"
         assert pickle.loads(pickle.dumps(quantized)).format == format
@@ -70,7 +74,7 @@ def test_quantized_copies_lack_the_option():
 @pytest.mark.parametrize("cell", [False, True])
 def test_files_keep_the_option(tmp_path, cell):
     pytest.importorskip("safetensors")
-    lstm = (lf.LSTMCell if cell else lf.LSTM)(3, 9, compute_dtype="bfloat16", seed=1)
+    lstm = (lf.LSTMCell if cell else lf.LSTM)(3, 9, compute_dtype="bfloat16_amx", seed=1)
     lf.weights.save(lstm, tmp_path / "x.safetensors")
     loaded = lf.weights.load(tmp_path / "x.safetensors")
     assert repr(loaded) == repr(lstm)

@@ -24,7 +24,7 @@ def test_no_access_outside_the_arrays():
         array = np.frombuffer(memory, np.uint8)[begin:begin + n].view(dtype).reshape(shape)
         array[...] = rng.standard_normal(shape) if dtype != np.uint8 else rng.integers(0, 2, shape)
         return array
-    def check(cell, G, is_variant, dtype, at_end, T, B, I, H, L=2, D=2, in_bfloat16=False):
+    def check(cell, G, is_variant, dtype, at_end, T, B, I, H, L=2, D=2, compute_dtype=None):
         maps.clear()
         def new(*shape):
             return guarded(shape, dtype, at_end)
@@ -34,8 +34,8 @@ def test_no_access_outside_the_arrays():
             extra = [new(R, H), new(3 * H), new(4 * H), new(4 * H), new(H), new(H)] if R < H else [None] * 6
             return [(new(G * H, I if k < D else D * R), new(G * H, R), new(G * H), new(G * H), *extra,
                      *((new(R), new(H)) if is_variant else (None, None)), None, None) for k in range(L * D)]
-        if in_bfloat16:
-            options["compute_dtype"] = "bfloat16"
+        if compute_dtype:
+            options["compute_dtype"] = compute_dtype
         weights = _core.Weights(cell, dtype, I, H, L, D, new_weights(), **(options if cell == "lstm" else {}))
         x, output, h_0, h_n, c_0, c_n = new(T, B, I), new(T, B, D * R), *(new(L * D, B, n) for n in (R, R, H, H))
         resets = guarded((T, B), np.uint8, at_end) if is_variant else None
@@ -65,7 +65,8 @@ def test_no_access_outside_the_arrays():
             check("lstm", 4, True, dtype, at_end, *shape)
             check("relu", 1, False, dtype, at_end, *shape)
             if dtype == np.float32:
-                check("lstm", 4, False, dtype, at_end, *shape, in_bfloat16=True)
-                check("lstm", 4, True, dtype, at_end, *shape, in_bfloat16=True)
+                for compute_dtype in ("bfloat16", "bfloat16_amx"):
+                    check("lstm", 4, False, dtype, at_end, *shape, compute_dtype=compute_dtype)
+                    check("lstm", 4, True, dtype, at_end, *shape, compute_dtype=compute_dtype)
                 check_int8(at_end, *shape)
     """)

@@ -153,14 +153,15 @@ def check_bfloat16_training(options):
         with pytest.raises(TypeError, match="compute_dtype"):
             network(options, np.float32, compute_dtype="bfloat16")
         return
-    module = network(options, np.float32, num_layers=2, bidirectional=True, compute_dtype="bfloat16")
-    a = draw(np.random.default_rng(2), module, 6, 4, {*options, "given_h_0", "lengths"})
-    got, tape = train(module, a, recompute_gates="recompute_gates" in options)
-    for name, expected in bfloat16_cases.expect(module, a, tape.options).items():
-        if format_cases.has_fma():
-            assert_same_bits(got[name], expected, name)
-        else:
-            assert np.linalg.norm(got[name] - expected) <= 0.1 * np.linalg.norm(expected), name
+    for compute_dtype in ("bfloat16", "bfloat16_amx"):
+        module = network(options, np.float32, num_layers=2, bidirectional=True, compute_dtype=compute_dtype)
+        a = draw(np.random.default_rng(2), module, 6, 4, {*options, "given_h_0", "lengths"})
+        got, tape = train(module, a, recompute_gates="recompute_gates" in options)
+        for name, expected in bfloat16_cases.expect(module, a, tape.options).items():
+            if format_cases.has_fma():
+                assert_same_bits(got[name], expected, name)
+            else:
+                assert np.linalg.norm(got[name] - expected) <= 0.1 * np.linalg.norm(expected), name
 
 
 def in_range_of_int8(module, options):

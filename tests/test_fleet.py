@@ -13,14 +13,14 @@ from option_cases import LSTM_OPTIONS
 # ---- bits --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", [*LSTM_OPTIONS, "recompute_gates", "reverse", "layers", "bfloat16"])
+@pytest.mark.parametrize("option", [*LSTM_OPTIONS, "recompute_gates", "reverse", "layers", "bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_each_option(option, dtype):
     structure = {"num_layers": 2, "bidirectional": option == "reverse", "dtype": dtype}
-    if option == "bfloat16":
+    if option.startswith("bfloat16"):
         if dtype == np.float64:
             return
-        models = [lf.LSTM(3, 5, 2, compute_dtype="bfloat16", seed=k) for k in range(3)]
+        models = [lf.LSTM(3, 5, 2, compute_dtype=option, seed=k) for k in range(3)]
         return check(models, 4, 4)
     check(models_of(3, 3, 5, {option}, **structure), 4, 4, {option}, recompute_gates=option == "recompute_gates")
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast import _fleet_calls
+from lstm_fast.fleet import calls
 
 K = 35
 
 
 @pytest.fixture(params=[1, 40_000, 1 << 30])
 def block_bytes(request, monkeypatch):
-    monkeypatch.setattr(_fleet_calls, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(calls, "BLOCK_BYTES", request.param)
 
 
 def fleet_of(H=4, **options):

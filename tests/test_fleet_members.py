@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast import _fleet_lstm, _safetensors
+from lstm_fast import _safetensors
 from lstm_fast._parameters import changed_meanwhile
+from lstm_fast.fleet.lstm import FleetLSTM
 
 
 def fleet_of(n=3, **options):
@@ -60,7 +61,7 @@ def test_member_retries_only_if_another_model_changed(monkeypatch):
     monkeypatch.setattr(lf.Fleet, "_install", install)
     fleet[0].load_flat_parameters(np.zeros_like(fleet[0].flat_parameters))
     assert not fleet.flat_parameters[0].any() and fleet.flat_parameters[1].any()
-    assert _fleet_lstm.FleetLSTM.saved_as is lf.LSTM
+    assert FleetLSTM.saved_as is lf.LSTM
 
 
 def test_number_instead_of_array_raises_format_error(tmp_path):

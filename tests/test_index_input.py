@@ -53,7 +53,7 @@ def test_training_matches_one_hot_vectors_bitwise(isa, seed):
     structure = dict(num_layers=int(rng.integers(1, 4)), bidirectional=bool(rng.random() < 0.4))
     dtype = (np.float32, np.float64)[seed % 2]
     if kind == "lstm" and dtype == np.float32 and seed % 4 == 0:
-        structure["compute_dtype"] = "bfloat16"
+        structure["compute_dtype"] = "bfloat16_amx" if seed % 8 else "bfloat16"
     n, H = int(rng.choice([1, 2, 5, 63, 64, 65, 200])), int(rng.choice([1, 3, 8, 17, 33]))
     T, B = int(rng.choice([0, 1, 7, 70])), int(rng.choice([0, 1, 4, 9]))
     network, twin = pair(kind, n, H, options, seed=seed, dtype=dtype, **structure)
@@ -66,14 +66,16 @@ def test_training_matches_one_hot_vectors_bitwise(isa, seed):
         assert_same_training(network, twin, a, case, **call)
 
 
+@pytest.mark.parametrize("compute_dtype", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("T", [1, 2, 30, 71])
-def test_bfloat16_training_adds_rows_of_a_symbol_in_pair_order(T):
+def test_bfloat16_training_adds_rows_of_a_symbol_in_the_order_of_its_sums(isas_with_fma, T, compute_dtype):
     """Gradients of all sizes: sums of similar bfloat16 numbers are exact in float32, in any order."""
-    network, twin = pair("lstm", 3, 17, (), dtype=np.float32, compute_dtype="bfloat16")
-    rng = np.random.default_rng(0)
-    a = draw(rng, network, T, 5, ())
-    a["d_output"] *= np.exp(rng.uniform(-12, 12, a["d_output"].shape)).astype(np.float32)
-    assert_same_training(network, twin, a, T)
+    for isa in isas_with_fma:
+        network, twin = pair("lstm", 3, 17, (), dtype=np.float32, compute_dtype=compute_dtype)
+        rng = np.random.default_rng(0)
+        a = draw(rng, network, T, 5, ())
+        a["d_output"] *= np.exp(rng.uniform(-12, 12, a["d_output"].shape)).astype(np.float32)
+        assert_same_training(network, twin, a, (T, isa))
 
 
 @pytest.mark.parametrize("split", ["rows", "directions", "units", "layers"])

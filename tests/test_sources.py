@@ -32,7 +32,7 @@ def test_c_core_does_not_use_python_or_numpy():
 def test_openmp_fork_and_intrinsics_are_each_in_one_file():
     places = {
         r"#\s*pragma\s+omp|\bomp_|<omp\.h>": "threads.c",
-        r"pthread": "system.",
+        r"pthread|\bv?fork\s*\(|\bclone\s*\(": "system.",
         r"immintrin|arm_neon|_mm\d*_|\b_tile_|\bv\w+q_f(32|64)\b": ("kernels/vector/", "kernels/formats/vector/"),
     }
     for pattern, place in places.items():
@@ -70,7 +70,7 @@ def test_functions_of_the_c_core_have_few_parameters():
         for name, parameters in function.findall(code):
             found[f"{path}:{name}"] = parameters.count(",") + 1
     assert len(found) > 200
-    assert not {name: n for name, n in found.items() if n >= 12}
+    assert not {name: n for name, n in found.items() if n > 8}
 
 
 def test_build_flags_are_portable_and_keep_ieee_arithmetic():

@@ -31,8 +31,8 @@ def autocast():
 
 
 def numpy_twin(module):
-    """lf.LSTM with the parameters of a module."""
-    return lf.weights.load(module, "", compute_dtype="bfloat16")
+    """lf.LSTM with the parameters of a module, and its compute_dtype or that of autocast."""
+    return lf.weights.load(module, "", compute_dtype=getattr(module, "_compute_dtype", None) or "bfloat16")
 
 
 def assert_gradients_of(lstm, gradients, module, x=None):
@@ -46,10 +46,11 @@ def assert_gradients_of(lstm, gradients, module, x=None):
 # ---- the option ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("compute_dtype", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("options", [{}, dict(num_layers=2, bidirectional=True), dict(proj_size=5), dict(bias=False)])
-def test_module_matches_numpy_layer_bitwise(options):
+def test_module_matches_numpy_layer_bitwise(options, compute_dtype):
     torch.manual_seed(0)
-    module = lf.torch.LSTM(3, 9, compute_dtype="bfloat16", **options)
+    module = lf.torch.LSTM(3, 37, compute_dtype=compute_dtype, **options)
     lstm = numpy_twin(module)
     x, d = torch.randn(6, 4, 3, requires_grad=True), torch.randn(6, 4, lstm.output_size)
     want, state, tape = lstm.forward(x.detach().numpy())
@@ -80,7 +81,7 @@ def test_cell_matches_numpy_cell_bitwise():
 
 @pytest.mark.parametrize("cls", [lf.torch.LSTM, lf.torch.LSTMCell])
 def test_option_is_validated_shown_and_kept(cls):
-    with pytest.raises(ValueError, match="compute_dtype must be None or 'bfloat16', got 'half'"):
+    with pytest.raises(ValueError, match="compute_dtype must be None, 'bfloat16' or 'bfloat16_amx', got 'half'"):
         cls(3, 4, compute_dtype="half")
     with pytest.raises(ValueError, match="compute_dtype must be None with dtype float64"):
         cls(3, 4, dtype=torch.float64, compute_dtype="bfloat16")
@@ -192,6 +193,29 @@ def test_autocast_matches_compute_dtype_bitwise():
             assert torch.equal(module(x)[0], output)
             with torch.autocast("cpu", enabled=False):
                 assert torch.equal(module(x)[0], plain)
+
+
+def test_accelerate_sets_the_option_and_restore_removes_it():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.LSTM(3, 70), torch.nn.Linear(1, 1))
+    x = torch.randn(6, 4, 3)
+    plain = model[0](x)[0].detach()
+    lf.torch.accelerate(model, compute_dtype="bfloat16_amx")
+    want = numpy_twin(model[0])(x.numpy())[0]
+    assert_same_bits(model[0](x)[0].detach().numpy(), want)
+    with autocast():
+        assert torch.equal(model[0](x)[0], torch.from_numpy(want).to(BFLOAT16))
+    lf.torch.accelerate(model)  # keeps it
+    assert_same_bits(model[0](x)[0].detach().numpy(), want)
+    lf.torch.accelerate(model, format="int8")  # for inference without gradients
+    with torch.no_grad():
+        quantized = model.eval()[0](x)[0].numpy()
+    assert_same_bits(quantized, numpy_twin(model[0]).quantized("int8")(x.numpy())[0])
+    lf.torch.restore(model)
+    assert torch.equal(model[0](x)[0], plain)
+    assert torch.allclose(lf.torch.accelerate(model)[0](x)[0], plain, atol=1e-6)
+    with pytest.raises(ValueError, match="compute_dtype must be None, 'bfloat16' or 'bfloat16_amx', got 'amx'"):
+        lf.torch.accelerate(model, compute_dtype="amx")
 
 
 def test_parameters_written_between_calls_under_autocast_are_noticed():

@@ -73,7 +73,7 @@ def test_data_must_be_a_sequence_per_model():
 
 
 def test_predictions_of_many_models_are_blocked(monkeypatch):
-    from lstm_fast.train import fleet_passes
+    from lstm_fast.train.fleets import passes as fleet_passes
 
     models = [SequenceModel(lf.LSTM(1, 4, batch_first=True, seed=k), 1, seed=k) for k in range(5)]
     x = np.random.default_rng(0).standard_normal((5, 7, 6, 1), np.float32)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_fast.train import SGD, fit, ranks
+from lstm_fast.train import SGD, fit
 from lstm_fast.train.batches import SequenceBatches
-from lstm_fast.train.rank_shards import RankSequences, batch_cuts
+from lstm_fast.train.ranks import ranks
+from lstm_fast.train.ranks.shards import RankSequences, batch_cuts
 from optional import needs
 from rank_cases import alone, double, on_ranks, run_on, shard, uneven
 from tolerances import assert_same_bits

@@ -8,9 +8,9 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast.train import Adam, Diverged, FitConfig, RankError, Trainer, batches, checkpoint, fit
-from lstm_fast.train.distributed import DistributedTrainer
-from lstm_fast.train.rank_batches import RankBatch
-from lstm_fast.train.rank_shards import RankSequences
+from lstm_fast.train.ranks import DistributedTrainer
+from lstm_fast.train.ranks.batches import RankBatch
+from lstm_fast.train.ranks.shards import RankSequences
 from optional import needs
 from rank_cases import ThreadComm, on_ranks, shard, shared_by
 from tolerances import assert_same_bits

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_fast.train import RankError, fit, trainer
-from lstm_fast.train.distributed import DistributedTrainer
+from lstm_fast.train.ranks import DistributedTrainer
 from optional import needs
 from rank_cases import alone, on_ranks, run_on
 from tolerances import assert_same_bits

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, Adam, FleetModel, SequenceModel, fit, ranks
+from lstm_fast.train import SGD, Adam, FleetModel, SequenceModel, fit
+from lstm_fast.train.ranks import ranks
 from optional import needs
 from rank_cases import ThreadComm, alone, double, on_ranks, run_on, shard, shared_by, uneven
 from tolerances import assert_same_bits

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from lstm_fast.train import Diverged, RankError, SequenceModel, Trainer, trainer
-from lstm_fast.train.distributed import DistributedTrainer
-from lstm_fast.train.rank_batches import RankBatch
-from lstm_fast.train.rank_steps import RankSteps, divided_rows
-from lstm_fast.train.ranks import Ranks
+from lstm_fast.train.ranks import DistributedTrainer, Ranks
+from lstm_fast.train.ranks.batches import RankBatch
+from lstm_fast.train.ranks.steps import RankSteps, divided_rows
 from optional import needs
 from rank_cases import alone, run_on, shard
 from tolerances import assert_same_bits

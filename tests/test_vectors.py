@@ -18,9 +18,9 @@ def test_this_build_passes():
     before = _core.isa()
     *rows, last = _vectors.table()
     assert last.startswith("All bits as expected: "), "\n".join([*rows, last])
-    assert len(rows) == 1 + len(FILES) == 6 and _core.isa() == before
+    assert len(rows) == 1 + len(FILES) == 7 and _core.isa() == before
     assert rows[0].split() == _core.available_isas()
-    assert sum(path.stat().st_size for path in FILES) < 60_000, "they are part of the wheel"
+    assert sum(path.stat().st_size for path in FILES) < 70_000, "they are part of the wheel"
 
 
 def test_generator_reproduces_the_files(monkeypatch, tmp_path):

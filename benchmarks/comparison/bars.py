@@ -56,7 +56,9 @@ BARS = (
     # training in bfloat16
     Bar("bfloat16-training", "peers", 1.15, B=at_least(16), H=at_least(64), needs=BF16),
     Bar("bfloat16-training", "own", 1.5, B=at_least(16), H=at_least(64), needs=BF16),
-    Bar("bfloat16-training", "gradients", 0.01),
+    Bar("bfloat16-amx-training", "peers", 1.15, B=at_least(16), H=at_least(64), needs=AMX),
+    Bar("bfloat16-amx-training", "own", 1.5, B=at_least(16), H=at_least(64), needs=AMX),
+    Bar("bfloat16-training bfloat16-amx-training", "gradients", 0.01),
     # one step of a stack
     Bar("stack", "us", {128: 3.5}, formats=INT8, layers=range(2, 3), needs=VNNI),
     Bar("stack", "us", {128: 5.5}, formats="bfloat16", layers=range(2, 3), needs=BF16),

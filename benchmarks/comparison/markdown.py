@@ -21,6 +21,7 @@ FORMATS = {  # regimes with their heading
     "int8-inputs16": 'int8 with inputs="int16", inference',
     "int8-inputs": 'int8 with inputs="int8", inference',
     "bfloat16-training": "bfloat16, forward and backward",
+    "bfloat16-amx-training": "bfloat16_amx, forward and backward",
 }
 
 
@@ -57,7 +58,7 @@ def float32_table(results):
 
 def format_table(results, regime):
     """A format compared with float32 and the fastest peer in the same format, with the errors of both."""
-    kind = "gradients" if regime == "bfloat16-training" else "error"
+    kind = "gradients" if regime.endswith("-training") else "error"
     yield f"| T, B, I, H | | lstm_fast | float32 | best peer | {kind} | peer's {kind} | spread |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in (row for row in results["rows"] if row["regime"] == regime and ours(row)):

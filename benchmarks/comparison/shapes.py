@@ -14,6 +14,7 @@ REGIMES = {
     "int8-inputs16": "int8, the first layer's x in 16 bits; inference, baseline: float32",
     "int8-inputs": "int8, the first layer's x too; inference, baseline: float32",
     "bfloat16-training": "bfloat16, training (forward + backward), baseline: float32",
+    "bfloat16-amx-training": "bfloat16 with the sums of AMX, training (forward + backward), baseline: float32",
     "formats-avx2": "formats with AVX2 forced, baseline: float32 with AVX2",
     "stack": "one step of several layers from Python, batch 1",
     "float16": "weights stored as float16, baseline: float32",

@@ -51,8 +51,8 @@ def _inference(format):
         yield Case(format, "forward", T, B, I, H, f"benchdnn: {reason}", *common)
 
 
-def _training():
-    ours = Entrant("lstm_fast", format="bfloat16")
+def _training(format):
+    ours = Entrant("lstm_fast", format=format)
     for T, B, H in (
         (100, 1, 256),
         (100, 16, 64),
@@ -63,7 +63,7 @@ def _training():
         (8, 64, 1024),
         (50, 256, 128),
     ):
-        yield Case("bfloat16-training", "training", T, B, H, H, "a typical training job", ours, OURS, ("torch", "jax"))
+        yield Case(f"{format}-training", "training", T, B, H, H, "a typical training job", ours, OURS, ("torch", "jax"))
 
 
 def _without_instructions():
@@ -103,7 +103,8 @@ def _benchdnn():
 def format_cases():
     for format in FEWER_BITS:
         yield from _inference(format)
-    yield from _training()
+    for format in "bfloat16", "bfloat16-amx":
+        yield from _training(format)
     yield from _without_instructions()
     yield from _stacks()
     yield from _benchdnn()

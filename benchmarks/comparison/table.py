@@ -39,9 +39,7 @@ SIGNS = {
 OF_SEVERAL_FORMATS = "stack", "formats-avx2"
 WIDTHS = {
     "stack": 25,
-    **dict.fromkeys(
-        ("bfloat16", "bfloat16-amx", "int8", "int8-inputs16", "int8-inputs", "bfloat16-training", "formats-avx2"), 17
-    ),
+    **dict.fromkeys((*FEWER_BITS, "bfloat16-training", "bfloat16-amx-training", "formats-avx2"), 17),
 }  # of a time; else 9
 
 

@@ -8,32 +8,10 @@
 #include "../lane_args.h"
 #include "../real.h"
 #include "cell.h"
+#include "transpose.h"
 #include "vector.h"
 
 /* ---- transposition ----------------------------------------------------------------------------------------------- */
-
-#ifdef permute_two
-/* Exchanges one bit of the indices, of row and lane. */
-ALWAYS_INLINE void transpose_bit(const int bit, vec *rows) {
-    bits low, high;
-    UNROLL
-    for (int k = 0; k < (int)VL; k++) {
-        low[k] = k & bit ? (int)VL + k - bit : k;
-        high[k] = k & bit ? (int)VL + k : k + bit;
-    }
-    UNROLL
-    for (int r = 0; r < (int)VL; r++) {
-        if (r & bit) continue;
-        const vec a = rows[r], b = rows[r + bit];
-        rows[r] = permute_two(a, low, b), rows[r + bit] = permute_two(a, high, b);
-    }
-}
-
-/* The transpose of VL x VL numbers. */
-ALWAYS_INLINE void transpose(vec *rows) {
-    transpose_bit(1, rows), transpose_bit(2, rows), transpose_bit(4, rows), transpose_bit(8, rows);
-}
-#endif
 
 /* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more
  * streams than hardware prefetches: the next numbers will be those `next` further on (0: none). */
@@ -104,12 +82,14 @@ static void rows_out_of_lanes(const struct lstm_lane_sequence *s, int64_t t, int
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 struct lane_weights {
+    int64_t I, H;
     real *ih, *hh, *bias; /* (4H, I), (4H, H), (4H) vectors */
 };
 
 /* Returns the end of the filled memory. */
 static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weights *w) {
     const int64_t I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, stride = a->weights_stride;
+    w->I = I, w->H = H;
     w->ih = to, w->hh = w->ih + G * I * VL, w->bias = w->hh + G * H * VL;
     into_lanes(G * I, a->weights.weight_ih, stride, VL, w->ih);
     into_lanes(G * H, a->weights.weight_hh, stride, VL, w->hh);
@@ -155,8 +135,9 @@ ALWAYS_INLINE void lane_products(const int rows, const int n, int64_t depth, con
 }
 
 /* The pre-activations of `rows` rows, (4H) vectors each: eight chains or more at a time, for their latency. */
-ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weights *w, int64_t I, int64_t H, int64_t j,
-                             const real *x, const real *h_prev, real *pre) {
+ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weights *w, int64_t j, const real *x,
+                             const real *h_prev, real *pre) {
+    const int64_t I = w->I, H = w->H;
     vec sums[MOST_SUMS];
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -176,17 +157,15 @@ ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weig
 }
 
 /* The same for rows_at_once rows (4H is a multiple of 4). */
-static void lane_pre(int64_t n_rows, const struct lane_weights *w, int64_t I, int64_t H, const real *x,
-                     const real *h_prev, real *pre) {
-    const int64_t G = LSTM_GATES * H;
-    for (int64_t j = 0; LANE_ROWS == 4 && n_rows == 4 && j < G; j += 4)
-        lane_rows(LANE_ROWS, 4, w, I, H, j, x, h_prev, pre);
-    for (int64_t j = 0; n_rows == 2 && j < G; j += 4) lane_rows(2, 4, w, I, H, j, x, h_prev, pre);
+static void lane_pre(int64_t n_rows, const struct lane_weights *w, const real *x, const real *h_prev, real *pre) {
+    const int64_t G = LSTM_GATES * w->H;
+    for (int64_t j = 0; LANE_ROWS == 4 && n_rows == 4 && j < G; j += 4) lane_rows(LANE_ROWS, 4, w, j, x, h_prev, pre);
+    for (int64_t j = 0; n_rows == 2 && j < G; j += 4) lane_rows(2, 4, w, j, x, h_prev, pre);
     for (int64_t j = 0; n_rows == 1 && j < G; j += G - j < 8 ? 4 : 8) {
         if (G - j < 8)
-            lane_rows(1, 4, w, I, H, j, x, h_prev, pre);
+            lane_rows(1, 4, w, j, x, h_prev, pre);
         else
-            lane_rows(1, 8, w, I, H, j, x, h_prev, pre);
+            lane_rows(1, 8, w, j, x, h_prev, pre);
     }
 }
 
@@ -255,7 +234,7 @@ static void lanes_forward(const struct lstm_lanes *a) {
         for (int64_t b = 0, n; b < B; b += n) {
             n = rows_at_once(B - b);
             rows_into_lanes(&a->x, t, b, n, I, 1, x);
-            lane_pre(n, &w, I, H, x, h_prev + b * H * VL, pre);
+            lane_pre(n, &w, x, h_prev + b * H * VL, pre);
             for (int64_t r = 0; r < n; r++) {
                 const int64_t row = (b + r) * H * VL;
                 lane_cells(H, pre + r * G * VL, c + row, c_new + row, h + row,

@@ -94,6 +94,7 @@ struct lstm_step_backward {
     int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
     bool descending;
     int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
+    enum lstm_format format;                   /* of weight_hh */
     struct lstm_groups groups;
     lstm_update_backward *update; /* for the kernels of formats/ */
 };
@@ -131,11 +132,19 @@ struct lstm_symbol_row {
     int64_t symbol, row;
 };
 
+/* Rows [k, k + n) of the `depth` rows of a left operand of outer, to be packed in tiles [tile_begin, tile_end) of its
+ * n_columns columns. n is at most 16; the rest of these 16 rows becomes zero. */
+struct lstm_left_rows {
+    const real *const *rows; /* row k and the following */
+    int64_t n, k, depth, n_columns, tile_begin, tile_end;
+    real *to;
+};
+
 /* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
  * weights with n_rows for their depth. */
 struct lstm_outer_sum {
-    const real *a; /* packed in tiles, (tiles, depth, tile_rows) or, in pairs of k, (tiles, depth / 2, tile_rows, 2);
-                    * NULL: one row of ones */
+    const real *a; /* packed in tiles, (tiles, depth, tile_rows) or, in pairs of k, (tiles, depth / 2, tile_rows, 2) or,
+                    * in blocks, rows of lstm_left_stride (format.h); NULL: one row of ones */
     int64_t n_rows;
     real *y;
     const struct lstm_symbol_row *symbols; /* in place of one-hot rows of a: those of each block sorted by symbol, equal
@@ -143,6 +152,7 @@ struct lstm_outer_sum {
 };
 
 struct lstm_outer {
+    enum lstm_format format; /* of both operands */
     int64_t depth, n_vectors, panel_begin, panel_end;
     const real *b; /* row k, of n_vectors vectors, lies at b + k * b_stride */
     int64_t b_stride;
@@ -184,18 +194,21 @@ struct lstm_kernels {
     void (*lanes_backward)(const struct lstm_lanes *);
 };
 
-/* The kernels of the formats with groups, float32: steps without x (but see fused_rows), backward steps with
- * d_gates_next, and outer products whose left operands have been rounded by round_pairs. Backward: BFLOAT16 only. */
+/* The kernels of the formats with groups, float32: steps without x (but see block_rows), backward steps with
+ * d_gates_next, and outer products whose left operands have been rounded by round_pairs or pack_left. Backward: both
+ * kinds of BFLOAT16. */
 struct lstm_format_kernels {
     int64_t int8_group; /* adjacent k of each column of INT8 weights: 4 or 2 */
     bool int8_offset;   /* the left operand is stored with an offset of 128, which the corrections remove */
     int64_t
-        fused_rows; /* of BFLOAT16_AMX, from which steps with x are worthwhile, if lstm_depths_match; 0: without x */
+        block_rows; /* of BFLOAT16_AMX; 0: there are no blocks. From as many rows on, steps with x are worthwhile, if
+                         * lstm_depths_match; and left operands of outer are packed by pack_left, in tiles of as many */
     void (*step)(const struct lstm_step *);
     void (*product)(const struct lstm_product *);
     void (*step_backward)(const struct lstm_step_backward *);
     void (*outer)(const struct lstm_outer *);
-    void (*round_pairs)(int64_t n, float *numbers); /* in place: a tile of a packed left operand of outer */
+    void (*round_pairs)(enum lstm_format, int64_t n, float *numbers); /* in place: a tile of a left operand of outer */
+    void (*pack_left)(const struct lstm_left_rows *);                 /* in blocks */
 };
 
 #endif

@@ -9,12 +9,16 @@
 #include "tile.h"
 #include "vector.h"
 
-/* A tile function, and a table of one per shape: [rows - 1][0] takes TILE_PANELS(rows) full panels, [rows - 1][width]
- * one panel of that width, [0][TILE_PAIR] two full panels of one row and [0][TILE_PAIR + 1] three; this one is NULL in
- * most tables. */
+/* A tile function, and a table of one per shape, [rows - 1][slot]. Slots from 1 to LSTM_PANEL_VECTORS take one panel of
+ * that width. */
 typedef void tile_function(const void *block, int64_t row, int64_t panel);
-typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 3];
-#define TILE_PAIR (LSTM_PANEL_VECTORS + 1)
+enum {
+    TILE_FULL,                          /* TILE_PANELS(rows) full panels */
+    TILE_PAIR = LSTM_PANEL_VECTORS + 1, /* two full panels of one row */
+    TILE_TRIPLE,                        /* three; NULL in most tables */
+    N_TILE_SLOTS
+};
+typedef tile_function *tile_table[TILE_ROWS][N_TILE_SLOTS];
 
 /* clang-format off */
 /* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
@@ -48,19 +52,21 @@ typedef tile_function *tile_table[TILE_ROWS][LSTM_PANEL_VECTORS + 3];
     TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 1) TILE_FUNCTION(body, rows, 2) \
     TILE_FUNCTION(body, rows, 3) TILE_FUNCTION(body, rows, 4)
 #define TILE_ENTRIES(body, rows) \
-    {body##_##rows##_0, body##_##rows##_1, body##_##rows##_2, body##_##rows##_3, body##_##rows##_4, \
-     rows == 1 ? body##_pair : NULL},
+    {[TILE_FULL] = body##_##rows##_0, [1] = body##_##rows##_1, [2] = body##_##rows##_2, [3] = body##_##rows##_3, \
+     [4] = body##_##rows##_4, [TILE_PAIR] = rows == 1 ? body##_pair : NULL},
 #define TILE_FULL_FUNCTIONS(body, rows) TILE_FUNCTION(body, rows, 0) TILE_FUNCTION(body, rows, 4)
 #define TILE_FULL_ENTRIES(body, rows) \
-    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL},
+    {[TILE_FULL] = body##_##rows##_0, [4] = body##_##rows##_4, [TILE_PAIR] = rows == 1 ? body##_pair : NULL},
 #define TILE_TRIPLE_ENTRIES(body, rows) \
-    {body##_##rows##_0, NULL, NULL, NULL, body##_##rows##_4, rows == 1 ? body##_pair : NULL, \
-     rows == 1 ? body##_triple : NULL},
+    {[TILE_FULL] = body##_##rows##_0, [4] = body##_##rows##_4, [TILE_PAIR] = rows == 1 ? body##_pair : NULL, \
+     [TILE_TRIPLE] = rows == 1 ? body##_triple : NULL},
 
 #if TILE_ROWS == 6
 #define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3) DO(x, 4) DO(x, 5) DO(x, 6)
 #elif TILE_ROWS == 3
 #define FOR_EACH_TILE_ROWS(DO, x) DO(x, 1) DO(x, 2) DO(x, 3)
+#else
+#error "FOR_EACH_TILE_ROWS has no list for this TILE_ROWS"
 #endif
 /* clang-format on */
 
@@ -94,11 +100,11 @@ static void for_each_tile(const tile_table table, const void *block, int64_t row
         const int64_t full = left - (has_narrow && !descending);
         taken = descending && has_narrow && done == 0
                     ? 1
-                    : panels_of_next_tile(n_rows, n_panels, full, table[0][TILE_PAIR + 1] != NULL);
+                    : panels_of_next_tile(n_rows, n_panels, full, table[0][TILE_TRIPLE] != NULL);
         const int64_t panel = descending ? panel_begin + left - taken : panel_begin + done;
         const int64_t width = panel_width(panel, n_vectors);
         const int64_t most = n_rows <= 2 ? TILE_PANELS(n_rows) : 1;
-        const int64_t shape = taken == 1 ? width : taken < most ? TILE_PAIR + taken - 2 : 0;
+        const int64_t shape = taken == 1 ? width : taken >= most ? TILE_FULL : taken == 2 ? TILE_PAIR : TILE_TRIPLE;
         for (int64_t row = row_begin, rows; row < row_end; row += rows) {
             const int64_t rows_left = row_end - row, tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
             rows = (rows_left + tiles - 1) / tiles;

@@ -3,7 +3,8 @@
  *
  * From vector/<isa>.h:
  *     VECTOR_BYTES, vec, bits, lanes_u32      the types: vectors of real, of integers as wide, of 32-bit words
- *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h
+ *     TILE_ROWS, TILE_PANELS(rows)            the register tile, see tile.h; a constant expression,
+ *                                             or tiles that are equal would not be merged (2 % of the library)
  *     PAIRS_BELOW                             fewer panels of one row are taken in pairs instead of TILE_PANELS(1)
  *     broadcast(s)
  *     vfma(a, b, c)                           a * b + c, rounded once (portable: twice)
@@ -12,7 +13,7 @@
  *     load_first(p, n), store_first(p, v, n)  the first n lanes, n < VL; the rest is zero and not accessed in memory
  *     load_half(p)                            float32: VL numbers of IEEE half precision, widened exactly, subnormals
  *                                             included, in any floating-point mode
- *     HOLD(v)                                 keeps v in a register; GCC would otherwise load it again for each use
+ *     hold(v)                                 v, kept in a register; GCC would otherwise load it again for each use
  *     permute_two(a, indices, b)              optional, 16 lanes: those of a (indices below VL) and b
  *     multiply_even(a, b), reverse_fours(v)   64-bit products of the even lanes; each four lanes in reverse */
 #ifndef LSTM_VECTOR_H

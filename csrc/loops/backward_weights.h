@@ -42,42 +42,61 @@ struct chunk_rows {
     int64_t begin, last_row, depth;
 };
 
-/* Packs a worker's tiles of the source as (tile, depth, tile_rows), a few rows at a time for locality of the writes.
- * (Each worker packing its own rows instead, which are in its cache, was up to 2 % slower on two threads.) */
+/* Rows of a packed tile. */
+static int64_t left_tile_rows(const struct lstm_call *call) {
+    const int64_t block_rows = format_kernels_of(call)->block_rows;
+    return block_rows && call->model.format == LSTM_FORMAT_BFLOAT16_AMX ? block_rows : kernels_of(call)->tile_rows;
+}
+
+/* Packs some tiles of rows that are all given. */
+static void pack_tiles(const struct lstm_call *call, const struct lstm_left_rows *s) {
+    const int64_t tile_rows = kernels_of(call)->tile_rows, depth = lstm_format_depth(call->model.format, s->depth);
+    const bool in_pairs = lstm_has_groups(call->model.format);
+    for (int64_t tile = s->tile_begin; tile < s->tile_end; tile++) {
+        const int64_t column = tile * tile_rows, left = s->n_columns - column;
+        real *at = s->to + (tile * depth + s->k) * tile_rows;
+        const int64_t present = left < tile_rows ? left : tile_rows;
+        if (in_pairs && tile_rows == 6 && present == 6)
+            pack_tile_of_pairs(s->n, s->rows, column, 6, 6, at);
+        else if (in_pairs)
+            pack_tile_of_pairs(s->n, s->rows, column, tile_rows, present, at);
+        else
+            pack_tile(s->n, s->rows, column, tile_rows, present, at);
+    }
+}
+
+/* Packs a worker's tiles of the source, a few rows at a time for locality of the writes. (Each worker packing its own
+ * rows instead, which are in its cache, was up to 2 % slower on two threads.) */
 static void pack_left(const struct backward_run *run, const struct backward_pass *p, const struct left_source *from,
                       const struct chunk_rows *rows, real *to) {
     const struct lstm_call *call = &run->args->call;
-    const int64_t tile_rows = kernels_of(call)->tile_rows, n_columns = from->n_columns, begin = rows->begin;
-    const int64_t depth = lstm_format_depth(call->model.format, rows->depth);
-    const bool in_pairs = lstm_has_groups(call->model.format);
-    int64_t tile_begin, tile_end, step = begin, r;
-    lstm_share(p->worker, (n_columns + tile_rows - 1) / tile_rows, &tile_begin, &tile_end);
-    if (tile_begin == tile_end) return;
+    const int64_t tile_rows = left_tile_rows(call), begin = rows->begin;
+    const bool in_blocks = tile_rows != kernels_of(call)->tile_rows;
+    const real *source[PACK_ROWS];
+    struct lstm_left_rows packed = {.rows = source, .depth = rows->depth, .n_columns = from->n_columns, .to = to};
+    int64_t step = begin, r;
+    lstm_share(p->worker, (from->n_columns + tile_rows - 1) / tile_rows, &packed.tile_begin, &packed.tile_end);
+    if (packed.tile_begin == packed.tile_end) return;
     while (p->first_row[step + 1 - begin] <= rows->last_row) step++;
     r = rows->last_row - p->first_row[step - begin];
-    for (int64_t k = 0, n; k < rows->depth; k += n) {
-        const real *source[PACK_ROWS];
-        for (n = 0; n < PACK_ROWS && k + n < rows->depth; n++) {
-            source[n] = from->chunk      ? from->chunk + (rows->last_row - k - n) * n_columns
-                        : !from->initial ? row_at(from->x, step, r)
-                        : step == 0      ? from->initial + batch_row(call, r) * n_columns
-                                         : row_at(from->x, step - 1, r);
+    for (; packed.k < rows->depth || (in_blocks && packed.k % LSTM_AMX_BLOCK); packed.k += PACK_ROWS) {
+        for (packed.n = 0; packed.n < PACK_ROWS && packed.k + packed.n < rows->depth; packed.n++) {
+            const int64_t k = packed.k + packed.n;
+            source[packed.n] = from->chunk      ? from->chunk + (rows->last_row - k) * from->n_columns
+                               : !from->initial ? row_at(from->x, step, r)
+                               : step == 0      ? from->initial + batch_row(call, r) * from->n_columns
+                                                : row_at(from->x, step - 1, r);
             if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
         }
-        for (int64_t tile = tile_begin; tile < tile_end; tile++) {
-            const int64_t column = tile * tile_rows, left = n_columns - column;
-            real *at = to + (tile * depth + k) * tile_rows;
-            const int64_t present = left < tile_rows ? left : tile_rows;
-            if (in_pairs && tile_rows == 6 && present == 6)
-                pack_tile_of_pairs(n, source, column, 6, 6, at);
-            else if (in_pairs)
-                pack_tile_of_pairs(n, source, column, tile_rows, present, at);
-            else
-                pack_tile(n, source, column, tile_rows, present, at);
-        }
+        if (in_blocks)
+            format_kernels_of(call)->pack_left(&packed);
+        else
+            pack_tiles(call, &packed);
     }
-    for (int64_t tile = tile_begin; in_pairs && tile < tile_end; tile++)
-        format_kernels_of(call)->round_pairs(depth * tile_rows, (float *)to + tile * depth * tile_rows);
+    const int64_t of_tile = lstm_format_depth(call->model.format, rows->depth) * tile_rows;
+    for (int64_t tile = packed.tile_begin; !in_blocks && lstm_has_groups(call->model.format) && tile < packed.tile_end;
+         tile++)
+        format_kernels_of(call)->round_pairs(call->model.format, of_tile, (float *)to + tile * of_tile);
 }
 
 /* ---- symbols in place of a left operand of one-hot rows ---------------------------------------------------------- */
@@ -88,20 +107,20 @@ static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in
 /* Sorts the rows of each block by symbol, stably (by insertion: there are at most LSTM_SUM_BLOCK). */
 static void sort_symbols(const struct backward_run *run, const struct backward_pass *p, const struct chunk_rows *rows,
                          struct lstm_symbol_row *to) {
-    const int64_t begin = rows->begin;
+    const int64_t begin = rows->begin, block = lstm_sum_block(run->args->call.model.format);
     const bool in_pairs = lstm_has_groups(run->args->call.model.format);
     int64_t step = begin, r;
     while (p->first_row[step + 1 - begin] <= rows->last_row) step++;
     r = rows->last_row - p->first_row[step - begin];
     for (int64_t k = 0; k < rows->depth; k++) {
         to[place_in_sum(k, rows->depth, in_pairs)] = (struct lstm_symbol_row){
-            .symbol = *(const int64_t *)row_at(&p->x, step, r), .row = k % LSTM_SUM_BLOCK};
+            .symbol = *(const int64_t *)row_at(&p->x, step, r), .row = k % block};
         if (r-- == 0 && step-- > begin) r = p->first_row[step + 1 - begin] - p->first_row[step - begin] - 1;
     }
     for (int64_t k = 1; k < rows->depth; k++) {
         const struct lstm_symbol_row moved = to[k];
         int64_t at = k;
-        for (; at % LSTM_SUM_BLOCK && to[at - 1].symbol > moved.symbol; at--) to[at] = to[at - 1];
+        for (; at % block && to[at - 1].symbol > moved.symbol; at--) to[at] = to[at - 1];
         to[at] = moved;
     }
 }
@@ -130,7 +149,8 @@ static bool add_sums(const struct backward_run *run, const struct backward_pass 
     lstm_share(p->worker, n_panels(&run->d, right->n_columns), &panel_begin, &panel_end);
     const int64_t panel_flops = 2 * rows->depth * n_rows * LSTM_PANEL_VECTORS * run->d.vector;
     const int64_t panel_step = block_size(panel_end - panel_begin, panel_flops);
-    struct lstm_outer outer = {.depth = rows->depth,
+    struct lstm_outer outer = {.format = run->args->call.model.format,
+                               .depth = rows->depth,
                                .n_vectors = right->n_columns / run->d.vector,
                                .b = right->rows + rows->last_row * right->stride,
                                .b_stride = -right->stride,

@@ -20,7 +20,7 @@
  * take blocks of rows: both products of BFLOAT16_AMX are then summed in one pass. With full blocks, and unless the step
  * would read W_ih from the L2, this is faster (H = 64: 1.2 x; H = 128: 1.1 x; I = H = 256: 0.8 x). */
 static bool is_fused_in_blocks(const struct forward_run *run, const struct forward_pass *p) {
-    const int64_t rows = format_kernels_of(&run->args->call)->fused_rows;
+    const int64_t rows = format_kernels_of(&run->args->call)->block_rows;
     return rows && run->args->call.model.format == LSTM_FORMAT_BFLOAT16_AMX && p->row_end - p->row_begin >= rows
            && lstm_depths_match(p->input_size, run->d.R)
            && run->d.gates_width * p->input_size * (int64_t)sizeof(uint16_t) <= 128 << 10;

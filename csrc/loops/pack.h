@@ -226,7 +226,7 @@ static void pack_layer(const struct lstm_model *m, const struct lstm_isa *isa, c
         memcpy(packed + offsets->h_0, w->h_0, (size_t)R * sizeof(real));
         if (w->c_0) pack_row(&units, H, w->c_0, (real *)(packed + offsets->c_0));
     }
-    if (backward && m->format == LSTM_FORMAT_BFLOAT16) {
+    if (backward && lstm_is_bfloat16(m->format)) {
         if (!looks_up) pack_row_pairs(d, H, I, w->weight_ih, weight_ih);
         pack_row_pairs(d, H, R, w->weight_hh, weight_hh);
         if (m->proj_size) pack_row_pairs(&outputs, R, H, w->weight_hr, weight_hr);
@@ -279,19 +279,12 @@ ALWAYS_INLINE void pack_tile_of(int64_t n, const real *const *rows, int64_t colu
  * takes three times as long.) */
 static void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
                       real *to) {
-#define PACK_TILE(tile, numbers) \
-    case 8 * (tile) + (numbers): pack_tile_of(n, rows, column, tile, numbers, to); return;
-    switch (8 * tile_rows + present) {
-        PACK_TILE(6, 1)
-        PACK_TILE(6, 2)
-        PACK_TILE(6, 3)
-        PACK_TILE(6, 4)
-        PACK_TILE(6, 5)
-        PACK_TILE(6, 6)
-        PACK_TILE(3, 1)
-        PACK_TILE(3, 2)
-        PACK_TILE(3, 3)
-    }
+    UNROLL
+    for (int numbers = 1; numbers <= 6; numbers++)
+        if (tile_rows == 6 && present == numbers) pack_tile_of(n, rows, column, 6, numbers, to);
+    UNROLL
+    for (int numbers = 1; numbers <= 3; numbers++)
+        if (tile_rows == 3 && present == numbers) pack_tile_of(n, rows, column, 3, numbers, to);
 }
 
 #endif

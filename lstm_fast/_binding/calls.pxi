@@ -22,6 +22,12 @@ cdef extern from "Python.h":
 
 cdef lstm_split current_split = LSTM_SPLIT_BEST  # see testing.pxi
 
+
+class SlowPath(ValueError):
+    """The fast path does not cover these arguments. Functions that return None then make their caller take the slow
+    path, which converts the arguments or explains what is wrong."""
+
+
 # Calls with fewer multiplications are too short to check for signals, or to release the GIL.
 cdef double INTERRUPTIBLE_WORK = 1e6, SHORT_WORK = 37500
 

@@ -213,6 +213,15 @@ cdef extern from "lstm_fast.h" nogil:
     int lstm_max_threads()
     void lstm_watch_forks()
 
+cdef extern from "weight_list.h" nogil:
+    enum:
+        LSTM_AT_weight_ih, LSTM_AT_weight_hh, LSTM_AT_bias_ih, LSTM_AT_bias_hh, LSTM_AT_weight_hr
+        LSTM_AT_weight_peephole, LSTM_AT_norm_ih_weight, LSTM_AT_norm_hh_weight, LSTM_AT_norm_c_weight
+        LSTM_AT_norm_c_bias, LSTM_AT_h_0, LSTM_AT_c_0, LSTM_AT_scale_ih, LSTM_AT_scale_hh
+    const char *LSTM_PARAMETER_NAMES
+    void lstm_move_weights(lstm_weights *, int64_t nbytes)
+    void lstm_gradients_after(const lstm_weights *, int64_t nbytes, lstm_weight_gradients *)
+
 cdef extern from "losses.h" nogil:
     void lstm_row_sums(int64_t n, int64_t m, const double *x, double *sums)
     void lstm_cross_entropy(int64_t n, int64_t m, const double *p, const int64_t *y, double *loss, double *gradient)

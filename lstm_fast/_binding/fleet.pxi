@@ -41,17 +41,6 @@ cdef char *rows_of(str name, object array, char code, c_bool writable, int64_t n
     return <char *>a.data
 
 
-cdef void move_weights(const lstm_weights *w, ptrdiff_t offset, lstm_weights *to) noexcept nogil:
-    """The addresses `offset` bytes after those in w; NULL stays NULL."""
-    to.weight_ih, to.weight_hh = moved(w.weight_ih, offset), moved(w.weight_hh, offset)
-    to.bias_ih, to.bias_hh = moved(w.bias_ih, offset), moved(w.bias_hh, offset)
-    to.weight_hr, to.weight_peephole = moved(w.weight_hr, offset), moved(w.weight_peephole, offset)
-    to.norm_ih_weight, to.norm_hh_weight = moved(w.norm_ih_weight, offset), moved(w.norm_hh_weight, offset)
-    to.norm_c_weight, to.norm_c_bias = moved(w.norm_c_weight, offset), moved(w.norm_c_bias, offset)
-    to.h_0, to.c_0 = moved(w.h_0, offset), moved(w.c_0, offset)
-    to.scale_ih = to.scale_hh = NULL
-
-
 cdef class FleetWeights:
     """One immutable version of the weights of K models of one shape.
 
@@ -80,7 +69,8 @@ cdef class FleetWeights:
         begin = rows_of("flat", flat, pattern.code, False, self.n_models, pattern.n_flat, &self.stride)
         self.weights = <lstm_weights *>allocate(pattern.n_entries * sizeof(lstm_weights))
         for k in range(pattern.n_entries):
-            move_weights(&pattern.in_flat[k], begin - pattern.flat_begin, &self.weights[k])
+            self.weights[k] = pattern.in_flat[k]
+            lstm_move_weights(&self.weights[k], begin - pattern.flat_begin)
         self.pattern, self.flat = pattern, flat
         self.lanes = current_isa if pattern.isa == narrower_isa else pattern.isa
 
@@ -179,6 +169,7 @@ cdef class FleetWeights:
     def tape_bytes(self, T, B, run=None):
         """The size of the tapes of all models."""
         cdef lstm_call call
+        memset(&call, 0, sizeof(call))
         self.pattern.begin(&call, T, B, run, 1)
         return self.n_models * self.one_tape_bytes(&call)
 
@@ -188,6 +179,8 @@ cdef class FleetWeights:
         cdef lstm_call call
         cdef int64_t one = 1
         cdef uint8_t flag = 1
+        memset(&f, 0, sizeof(f))
+        memset(&call, 0, sizeof(call))
         self.pattern.begin(&call, T, B, run, 1)
         call.lengths, call.resets = &one if has_lengths else NULL, &flag if has_resets else NULL
         f.n_models, f.lanes = self.n_models, self.lanes if lanes_are_used else NULL
@@ -208,6 +201,8 @@ cdef class FleetWeights:
         cdef int64_t LD = w.n_entries
         cdef lstm_status status
         cdef Block packed, workspace = None
+        memset(&a, 0, sizeof(a))
+        memset(&f, 0, sizeof(f))
         kept = self.begin(&f, &a.call, &a.x, x, run, num_threads, order, resets, seeds)
         if output is None or h_n is None or (w.has_c and c_n is None):
             raise ValueError("output and the last states must be arrays, got None")
@@ -233,9 +228,9 @@ cdef class FleetWeights:
         finally:
             return_workspace(workspace)
 
-    def backward(self, Block tape not None, x, h_0, c_0, d_output, d_h_n, d_c_n, d_x, d_h_0, d_c_0, gradients,
-                 int num_threads, run=None, order=None, resets=None, seeds=None, d_h_norms=None, d_c_norms=None):
-        """gradients: (K, P), a row for each model like flat. d_output, d_h_n, d_c_n, d_x may be None."""
+    def backward(self, Block tape not None, arrays, int num_threads, run=None, order=None, resets=None, seeds=None):
+        """arrays: a BackwardArrays, by name. gradients: (K, P), a row for each model like flat. d_output, d_h_n, d_c_n,
+        d_x may be None."""
         cdef lstm_backward_args a
         cdef lstm_fleet f
         cdef Weights w = self.pattern
@@ -247,23 +242,26 @@ cdef class FleetWeights:
         cdef Block packed, workspace = None, packed_forward
         with cython.critical_section(self):
             packed_forward = self.packed_forward
-        kept = self.begin(&f, &a.call, &a.x, x, run, num_threads, order, resets, seeds)
+        memset(&a, 0, sizeof(a))
+        memset(&f, 0, sizeof(f))
+        kept = self.begin(&f, &a.call, &a.x, arrays.x, run, num_threads, order, resets, seeds)
         cdef int64_t T = a.call.T, B = a.call.B
-        if d_h_0 is None or (w.has_c and d_c_0 is None) or tape.n < K * self.one_tape_bytes(&a.call):
+        if arrays.d_h_0 is None or (w.has_c and arrays.d_c_0 is None) or tape.n < K * self.one_tape_bytes(&a.call):
             raise ValueError("d_h_0 and d_c_0 must be arrays, and the tape that of this call")
-        a.d_output = sequences("d_output", d_output, w.code, False, K, T, B, w.model.num_directions * R,
+        a.d_output = sequences("d_output", arrays.d_output, w.code, False, K, T, B, w.model.num_directions * R,
                                &f.d_output_stride)
-        if d_x is not None and w.model.index_input:
+        if arrays.d_x is not None and w.model.index_input:
             raise ValueError("d_x must be None with index_input")
-        a.d_x = sequences("d_x", d_x, w.code, True, K, T, B, w.model.input_size, &f.d_x_stride)
-        a.h_0, a.c_0 = stacked("h_0", h_0, w.code, False, K, LD, B, R), stacked("c_0", c_0, w.code, False, K, LD, B, H)
-        a.d_h_n = stacked("d_h_n", d_h_n, w.code, False, K, LD, B, R)
-        a.d_c_n = stacked("d_c_n", d_c_n, w.code, False, K, LD, B, H)
-        a.d_h_0 = stacked("d_h_0", d_h_0, w.code, True, K, LD, B, R)
-        a.d_c_0 = stacked("d_c_0", d_c_0, w.code, True, K, LD, B, H)
-        a.d_h_norms = <double *>stacked("d_h_norms", d_h_norms, c'd', True, K, LD, T, B)
-        a.d_c_norms = <double *>stacked("d_c_norms", d_c_norms, c'd', True, K, LD, T, B)
-        to = rows_of("gradients", gradients, w.code, True, K, w.n_flat, &f.gradients_stride)
+        a.d_x = sequences("d_x", arrays.d_x, w.code, True, K, T, B, w.model.input_size, &f.d_x_stride)
+        a.h_0 = stacked("h_0", arrays.h_0, w.code, False, K, LD, B, R)
+        a.c_0 = stacked("c_0", arrays.c_0, w.code, False, K, LD, B, H)
+        a.d_h_n = stacked("d_h_n", arrays.d_h_n, w.code, False, K, LD, B, R)
+        a.d_c_n = stacked("d_c_n", arrays.d_c_n, w.code, False, K, LD, B, H)
+        a.d_h_0 = stacked("d_h_0", arrays.d_h_0, w.code, True, K, LD, B, R)
+        a.d_c_0 = stacked("d_c_0", arrays.d_c_0, w.code, True, K, LD, B, H)
+        a.d_h_norms = <double *>stacked("d_h_norms", arrays.d_h_norms, c'd', True, K, LD, T, B)
+        a.d_c_norms = <double *>stacked("d_c_norms", arrays.d_c_norms, c'd', True, K, LD, T, B)
+        to = rows_of("gradients", arrays.gradients, w.code, True, K, w.n_flat, &f.gradients_stride)
         packed = self.packed(&f, True)
         a.packed = packed.address if packed is not None else NULL
         a.packed_forward = packed_forward.address if packed_forward is not None else NULL
@@ -272,7 +270,7 @@ cdef class FleetWeights:
         d_weights = <lstm_weight_gradients *>allocate(w.n_entries * sizeof(lstm_weight_gradients))
         try:
             for k in range(w.n_entries):
-                fill_gradients(&w.in_flat[k], to - w.flat_begin, &d_weights[k])
+                lstm_gradients_after(&w.in_flat[k], to - w.flat_begin, &d_weights[k])
             workspace = borrow_workspace(n)
             a.d_weights, a.workspace = d_weights, workspace.address
             with nogil:

@@ -14,19 +14,19 @@ cdef read_batch_sizes(batch_sizes, int64_t n, Order *order):
     cdef int64_t T = sizes.shape[0], t, b, before = 0
     cdef int64_t[::1] memory
     if T < 1 or not 1 <= sizes[0] <= n:
-        raise ValueError
+        raise SlowPath
     order.T, order.B = T, sizes[0]
     kept = numpy.empty(order.B + T, numpy.int64)
     memory = kept
     for t in range(T):
         if sizes[t] < 1 or (t and sizes[t] > sizes[t - 1]):
-            raise ValueError
+            raise SlowPath
         memory[order.B + t] = before
         before += sizes[t]
         for b in range(sizes[t + 1] if t + 1 < T else 0, sizes[t]):
             memory[b] = t + 1
     if before != n:
-        raise ValueError
+        raise SlowPath
     if before < T * order.B:
         order.lengths, order.packed_rows = &memory[0], &memory[order.B]
     return kept
@@ -39,7 +39,7 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
     cdef int64_t B = lengths.shape[0], b, n, place = 0, after
     cdef c_bool is_sorted = True
     if T < 0:
-        raise ValueError
+        raise SlowPath
     kept = numpy.empty(3 * B + T + 1, numpy.int64)
     cdef int64_t[::1] memory = kept
     cdef int64_t *given = &memory[0]  # a copy, which other threads cannot change
@@ -48,7 +48,7 @@ cdef sort_by_length(const int64_t[:] lengths, int64_t T, Order *order):
     for b in range(B):
         given[b] = lengths[b]
         if not 0 <= given[b] <= T:
-            raise ValueError
+            raise SlowPath
         starts[given[b]] += 1
     for n in range(T, -1, -1):
         after = place + starts[n]
@@ -66,10 +66,10 @@ cdef read_lengths(lengths, int64_t T, int64_t B, Order *order):
     """The order of B sequences of at most T steps from their lengths, an int64 array; returns the array that holds it.
     """
     if type(lengths) is not plain_array:
-        raise ValueError
+        raise SlowPath
     kept = sort_by_length(lengths, T, order)
     if order.B != B:
-        raise ValueError
+        raise SlowPath
     if order.lengths[B - 1] == T:
         order.lengths = order.rows = NULL
     return kept

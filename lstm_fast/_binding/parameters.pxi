@@ -10,8 +10,8 @@ ACTIVATIONS = {
 }
 
 # Names of the parameters of one layer and direction, in the order in which Weights expects arrays and gradients.
-PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole", "norm_ih_weight",
-              "norm_hh_weight", "norm_c_weight", "norm_c_bias", "h_0", "c_0", "scale_ih", "scale_hh")
+cdef tuple parameter_names = tuple((<bytes>LSTM_PARAMETER_NAMES).decode().split())
+PARAMETERS = parameter_names
 
 # Formats of the weight matrices, and the item type of their arrays: bfloat16 numbers are the upper halves of float32.
 FORMATS = {None: LSTM_FORMAT_REAL, "float16": LSTM_FORMAT_FLOAT16, "bfloat16": LSTM_FORMAT_BFLOAT16,
@@ -54,7 +54,7 @@ cdef int check_model(lstm_model *m, tuple arrays) except -1:
     if len(arrays) % m.num_directions or len(arrays) // m.num_directions != m.num_layers:
         raise ValueError(f"arrays must have an entry for each layer and direction, got {len(arrays)}")
     check_entry(arrays[0])
-    m.initial_state = arrays[0][PARAMETERS.index("h_0")] is not None
+    m.initial_state = arrays[0][LSTM_AT_h_0] is not None
     if m.input_bits not in (0, 8, 16) or (m.input_bits and m.format != LSTM_FORMAT_INT8):
         raise ValueError(f"input_bits must be 0, or 8 or 16 with the format int8, got {m.input_bits}")
     has_options = (m.proj_size or m.peepholes or m.layer_norm or m.coupled_gates or m.cell_clip or m.gate_clip
@@ -74,10 +74,11 @@ cdef int check_entry(entry) except -1:
     return 0
 
 
-cdef void *parameter(const lstm_model *m, str name, array, c_bool is_in_model, c_bool is_gradient, int64_t rows,
+cdef void *parameter(const lstm_model *m, tuple entry, int at, c_bool is_in_model, c_bool is_gradient, int64_t rows,
                      int64_t columns=0, lstm_format format=LSTM_FORMAT_REAL) except? NULL:
-    """The memory of a parameter or its gradient, a matrix if columns is not 0; NULL if the model has no such parameter.
-    """
+    """The memory of the parameter or gradient at this position of an entry, a matrix if columns is not 0; NULL if the
+    model has no such parameter."""
+    name, array = <str>parameter_names[at], entry[at]
     cdef char code = c'f' if m.dtype == LSTM_F32 else c'd'
     if format != LSTM_FORMAT_REAL and not m.rounds_weights:
         code = FORMAT_CODES[<int>format]
@@ -97,46 +98,31 @@ cdef int read_parameters(const lstm_model *m, entries, lstm_weights *weights, c_
     cdef int64_t H = m.hidden_size, R = h_size_of(m), G = H * (LSTM_GATES if is_lstm else 1), I = m.input_size
     if len(entries) != n:
         raise ValueError(f"there must be {n} entries, one for each layer and direction, got {len(entries)}")
-    for entry in entries:
+    for given in entries:
+        entry = tuple(given)
         check_entry(entry)
-        (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, weight_peephole, norm_ih_weight, norm_hh_weight,
-         norm_c_weight, norm_c_bias, h_0, c_0, scale_ih, scale_hh) = entry
         if k == m.num_directions:
             I, has_scale_ih = m.num_directions * R, is_int8
         w = &weights[k]
-        w.weight_ih = parameter(m, "weight_ih", weight_ih, True, g, G, I, lstm_input_format(m, k // m.num_directions))
-        w.weight_hh = parameter(m, "weight_hh", weight_hh, True, g, G, R, m.format)
-        w.bias_ih = parameter(m, "bias_ih", bias_ih, True, g, G)
-        w.bias_hh = parameter(m, "bias_hh", bias_hh, True, g, G)
-        w.weight_hr = parameter(m, "weight_hr", weight_hr, m.proj_size != 0, g, R, H, m.format)
-        w.weight_peephole = parameter(m, "weight_peephole", weight_peephole, m.peepholes, g, 3 * H)
-        w.norm_ih_weight = parameter(m, "norm_ih_weight", norm_ih_weight, m.layer_norm, g, G)
-        w.norm_hh_weight = parameter(m, "norm_hh_weight", norm_hh_weight, m.layer_norm, g, G)
-        w.norm_c_weight = parameter(m, "norm_c_weight", norm_c_weight, m.layer_norm, g, H)
-        w.norm_c_bias = parameter(m, "norm_c_bias", norm_c_bias, m.layer_norm, g, H)
-        w.h_0 = parameter(m, "h_0", h_0, m.initial_state, g, R)
-        w.c_0 = parameter(m, "c_0", c_0, m.initial_state and is_lstm, g, H)
-        w.scale_ih = <const float *>parameter(m, "scale_ih", scale_ih, has_scale_ih, g, G)
-        w.scale_hh = <const float *>parameter(m, "scale_hh", scale_hh, is_int8, g, G)
+        memset(w, 0, sizeof(lstm_weights))
+        w.weight_ih = parameter(m, entry, LSTM_AT_weight_ih, True, g, G, I,
+                                lstm_input_format(m, k // m.num_directions))
+        w.weight_hh = parameter(m, entry, LSTM_AT_weight_hh, True, g, G, R, m.format)
+        w.bias_ih = parameter(m, entry, LSTM_AT_bias_ih, True, g, G)
+        w.bias_hh = parameter(m, entry, LSTM_AT_bias_hh, True, g, G)
+        w.weight_hr = parameter(m, entry, LSTM_AT_weight_hr, m.proj_size != 0, g, R, H, m.format)
+        w.weight_peephole = parameter(m, entry, LSTM_AT_weight_peephole, m.peepholes, g, 3 * H)
+        w.norm_ih_weight = parameter(m, entry, LSTM_AT_norm_ih_weight, m.layer_norm, g, G)
+        w.norm_hh_weight = parameter(m, entry, LSTM_AT_norm_hh_weight, m.layer_norm, g, G)
+        w.norm_c_weight = parameter(m, entry, LSTM_AT_norm_c_weight, m.layer_norm, g, H)
+        w.norm_c_bias = parameter(m, entry, LSTM_AT_norm_c_bias, m.layer_norm, g, H)
+        w.h_0 = parameter(m, entry, LSTM_AT_h_0, m.initial_state, g, R)
+        w.c_0 = parameter(m, entry, LSTM_AT_c_0, m.initial_state and is_lstm, g, H)
+        w.scale_ih = <const float *>parameter(m, entry, LSTM_AT_scale_ih, has_scale_ih, g, G)
+        w.scale_hh = <const float *>parameter(m, entry, LSTM_AT_scale_hh, is_int8, g, G)
         k += 1
     return 0
 
 
 cdef inline void *moved(const void *at, ptrdiff_t offset) noexcept nogil:
     return NULL if at == NULL else <char *>at + offset
-
-
-cdef void fill_gradients(const lstm_weights *w, ptrdiff_t offset, lstm_weight_gradients *d) noexcept nogil:
-    """Places each gradient `offset` bytes after the address of its parameter in w; NULL stays NULL."""
-    d.d_weight_ih = moved(w.weight_ih, offset)
-    d.d_weight_hh = moved(w.weight_hh, offset)
-    d.d_bias_ih = moved(w.bias_ih, offset)
-    d.d_bias_hh = moved(w.bias_hh, offset)
-    d.d_weight_hr = moved(w.weight_hr, offset)
-    d.d_weight_peephole = moved(w.weight_peephole, offset)
-    d.d_norm_ih_weight = moved(w.norm_ih_weight, offset)
-    d.d_norm_hh_weight = moved(w.norm_hh_weight, offset)
-    d.d_norm_c_weight = moved(w.norm_c_weight, offset)
-    d.d_norm_c_bias = moved(w.norm_c_bias, offset)
-    d.d_h_0 = moved(w.h_0, offset)
-    d.d_c_0 = moved(w.c_0, offset)

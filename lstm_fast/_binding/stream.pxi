@@ -121,7 +121,7 @@ cdef class Stepper:
             try:
                 x = read_x(live.weights, x, &at)
                 begin_fast(live.weights, &at, STEPS if at.ndim == 3 else UNBATCHED, False, None, &s)
-            except ValueError:
+            except ValueError:  # SlowPath, mostly
                 return None
             if s.args.call.B != live.batch_size:
                 return None

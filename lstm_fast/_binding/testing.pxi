@@ -22,6 +22,7 @@ class testing:
     def split_of(Weights weights not None, int64_t T, int64_t B, int n_threads, c_bool is_backward=False):
         """How a call would be shared: (split, threads, nanoseconds by the model)."""
         cdef lstm_call call
+        memset(&call, 0, sizeof(call))
         weights.begin(&call, T, B, None, n_threads)
         cdef lstm_team team = lstm_plan_team(&call, is_backward, lstm_has_stages(&call))
         name = next(name for name, split in testing.SPLITS.items() if split == team.split)

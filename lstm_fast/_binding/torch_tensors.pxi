@@ -65,21 +65,21 @@ cdef class TensorReader:
                 self.read_object = api.read_object
 
     cdef int read(self, object tensor, Memory *memory, char *code) except -1:
-        """Describes the memory of a tensor of one to three axes. Raises ValueError, or an exception of the tensor's
+        """Describes the memory of a tensor of one to three axes. Raises SlowPath, or an exception of the tensor's
         methods, unless it is plain."""
         cdef lstm_dl_tensor dl
         cdef int64_t n = 1
         cdef int k
         if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
-            raise ValueError
+            raise SlowPath
         if self.read_object == NULL:
             self.read_by_methods(tensor, memory, code)
         else:
             if self.read_object(<void *>tensor, &dl) != 0:
                 PyErr_Clear()
-                raise ValueError
+                raise SlowPath
             if dl.device_type != 1 or dl.type_lanes != 1 or not 1 <= dl.ndim <= 3:
-                raise ValueError
+                raise SlowPath
             code[0] = code_of(dl.type_code, dl.type_bits)
             memory.data, memory.ndim = <char *>dl.data + dl.byte_offset, dl.ndim
             for k in range(dl.ndim):
@@ -87,13 +87,13 @@ cdef class TensorReader:
         for k in range(memory.ndim):
             n *= memory.shape[k]
         if memory.data == NULL and n > 0:  # a ZeroTensor, or a storage that was resized to 0
-            raise ValueError
+            raise SlowPath
         return 0
 
     cdef int read_by_methods(self, object tensor, Memory *memory, char *code) except -1:
         shape, strides = tensor.shape, tensor.stride()
         if not tensor.is_cpu or not 1 <= len(shape) <= 3 or tensor.dtype not in self.codes:
-            raise ValueError
+            raise SlowPath
         code[0] = ord(self.codes[tensor.dtype])
         memory.data, memory.ndim = <void *><uintptr_t>tensor.data_ptr(), len(shape)
         for k in range(memory.ndim):
@@ -105,7 +105,7 @@ cdef class TensorReader:
         cdef char found
         self.read(tensor, memory, &found)
         if found != code or <uintptr_t>memory.data % <uintptr_t>number_bytes(code) or tensor.is_neg():
-            raise ValueError
+            raise SlowPath
         return 0
 
     def array(self, tensor):
@@ -147,7 +147,7 @@ cdef char code_of(int type_code, int bits) except 0:
         return c'l'
     if type_code == 1 and bits == 8:
         return c'B'
-    raise ValueError
+    raise SlowPath
 
 
 cdef int64_t MANY_BYTES = 1 << 18  # take over 5 us to compare
@@ -243,12 +243,12 @@ cdef class TensorCalls:
                 self.templates[shape] = tensor.new_empty(shape)
         self.reader.read(tensor, &at, &code)
         if code != self.code:
-            raise ValueError
+            raise SlowPath
         memory[0] = at.data
         return tensor
 
     cdef object begin(self, parameters, names, x, hx, c_bool batch_first, c_bool is_cell, batch_sizes, FastCall *s):
-        """Prepares the call. Raises ValueError, or an exception of a tensor's methods, unless all tensors are plain and
+        """Prepares the call. Raises SlowPath, or an exception of a tensor's methods, unless all tensors are plain and
         the weights current.
 
         Returns the uninitialized results, and objects to keep alive during the call.
@@ -257,7 +257,7 @@ cdef class TensorCalls:
         cdef Memory at
         cdef Form form
         if parameters is not None and not self.are_current(list(map(parameters.__getitem__, names))):
-            raise ValueError
+            raise SlowPath
         self.reader.read_numbers(x, self.code, &at)
         form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
         of_steps = self.reader.array(batch_sizes) if form == PACKED else None

@@ -118,7 +118,8 @@ def binary_cross_entropy(p, y):
 
 
 cdef int read_rule(rule, parameters, lstm_optimizer *o) except -1:
-    """Enters what is the same in every step: the dtype, and an UpdateRule (train/optimizers.py)."""
+    """Begins with what is the same in every step: the dtype, and an UpdateRule (train/optimizers.py)."""
+    memset(o, 0, sizeof(lstm_optimizer))
     o.dtype = LSTM_F32 if dtype_code(parameters.dtype) == c'f' else LSTM_F64
     o.beta_1, o.beta_2, o.epsilon, o.weight_decay = rule.beta_1, rule.beta_2, rule.epsilon, rule.weight_decay
     o.nesterov, o.decoupled = rule.nesterov, rule.decoupled

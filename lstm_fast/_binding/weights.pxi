@@ -40,8 +40,9 @@ cdef class Weights:
         m.recurrent_activation = activation_of(recurrent_activation)
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
-        if compute_dtype not in (None, "bfloat16") or (compute_dtype is not None and format is not None):
-            raise ValueError(f"compute_dtype must be None or 'bfloat16', and None with a format, got {compute_dtype!r}")
+        if compute_dtype not in (None, "bfloat16", "bfloat16_amx") or (compute_dtype is not None and format is not None):
+            raise ValueError(f"compute_dtype must be None, 'bfloat16' or 'bfloat16_amx', and None with a format, got "
+                             f"{compute_dtype!r}")
         m.input_bits, m.index_input = input_bits, index_input
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None
         check_model(m, self.arrays)
@@ -114,7 +115,7 @@ cdef class Weights:
             if self.in_flat == NULL:
                 read_parameters(&self.model, gradients, weights, True)
             for k in range(self.n_entries):
-                fill_gradients(&weights[k], offset, &d_weights[k])
+                lstm_gradients_after(&weights[k], offset, &d_weights[k])
         finally:
             if self.in_flat == NULL:
                 free(weights)
@@ -207,6 +208,7 @@ cdef class Weights:
         """The size of the tape of T steps of B sequences, a Block."""
         cdef lstm_call call
         cdef int64_t n = 0
+        memset(&call, 0, sizeof(call))
         self.begin(&call, T, B, run, 1)
         raise_status(lstm_tape_bytes(&call, &n))
         return n
@@ -222,6 +224,7 @@ cdef class Weights:
         cdef lstm_forward_args a
         cdef int64_t H = self.model.hidden_size, R = h_size_of(&self.model), T, B
         cdef c_bool has_c = has_cell_state(&self.model)
+        memset(&a, 0, sizeof(a))
         T, B, kept = self.begin_sequences(&a.call, &a.x, x, run, num_threads, order, resets)
         if output is None or h_n is None or (has_c and c_n is None):
             raise ValueError("output and the last states must be arrays, got None")
@@ -245,6 +248,7 @@ cdef class Weights:
         cdef Block packed, workspace = None
         if self.model.format != LSTM_FORMAT_REAL and not self.model.rounds_weights:
             raise TypeError("weights in a format are for inference: there is no backward")
+        memset(&a, 0, sizeof(a))
         T, B, kept = self.begin_sequences(&a.call, &a.x, arrays.x, run, num_threads, order, resets)
         if arrays.d_h_0 is None or (has_c and arrays.d_c_0 is None) or (arrays.d_c_norms is not None and not has_c):
             raise ValueError("d_h_0 must be an array, d_c_0 one of an LSTM, and d_c_norms None for a plain RNN")
@@ -281,6 +285,7 @@ cdef class Weights:
         """Views of a tape with gates: gates (T, B, 4, H) and c (T + 1, B, H) in the order of steps, h (T, B, D * R) in
         time order."""
         cdef lstm_call call
+        memset(&call, 0, sizeof(call))
         self.begin(&call, T, B, run, 1)
         self.check_tape(&call, tape)
         if not (0 <= layer < self.model.num_layers and 0 <= direction < self.model.num_directions):

@@ -107,18 +107,18 @@ def _of_array(model: Model, shared: Any, x: Any, lengths: Any, options: dict[str
         raise ValueError(f"collection must have 2 axes for a network with index_input, got {x.shape}")
     if not lstm.index_input and (x.ndim != 3 or x.shape[2] != lstm.input_size):
         raise ValueError(f"collection must have 3 axes, the last of input_size = {lstm.input_size}, got {x.shape}")
-    axes, steps = ("nti", 1) if lstm.batch_first else ("tni", 0)
-    axes = axes[: x.ndim]
+    axes = lstm.layout.axes.lower()[: x.ndim]
+    steps, rows = axes.index("t"), axes.index("b")
     x = x.rechunk({steps: -1} if lstm.index_input else {steps: -1, 2: -1})
-    results = axes[:2] + "o" if model.readout == "all" else "no"
+    results = axes[:2] + "o" if model.readout == "all" else "bo"
     pairs: list[Any] = [x, axes]
     if lengths is not None:
         lengths = (
             lengths if isinstance(lengths, dask.array.Array) else _arguments.array_of("lengths", lengths, "integers")
         )
-        if lengths.shape != x.shape[1 - steps : 2 - steps]:
-            raise ValueError(f"lengths must have shape (N,) = ({x.shape[1 - steps]},), got {lengths.shape}")
-        pairs += [dask.array.asarray(lengths).rechunk((x.chunks[1 - steps],)), "n"]
+        if lengths.shape != (x.shape[rows],):
+            raise ValueError(f"lengths must have shape (N,) = ({x.shape[rows]},), got {lengths.shape}")
+        pairs += [dask.array.asarray(lengths).rechunk((x.chunks[rows],)), "b"]
     return dask.array.blockwise(
         _of_block,
         results,

@@ -130,7 +130,7 @@ class FramePredictor:
                 "column of their series: by="
             )
         x = values if model.lstm.index_input else values.reshape(len(values), n_columns // I, I)
-        x = x if model.lstm.batch_first else x.swapaxes(0, 1)
+        x = model.lstm.layout.from_rows(x)
         return model.predict(x, batch_size=self.batch_size, num_threads=self.num_threads)
 
     def _of_series(self, model: Model, series: list[Array]) -> Array:

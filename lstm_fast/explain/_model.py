@@ -8,21 +8,13 @@ import numpy as np
 
 from .. import _layout
 from .._errors import network_type
-from .._options import options_of
+from .._options import not_supported
 from ..modules import LSTM
 from ._arrays import Array, encode
 
 MAX_UNITS, MAX_STEPS = 64, 200
 ACTIVATIONS = ("activation", "recurrent_activation", "cell_activation")
 NUMBERS = "ifgoch"
-
-# Options that the page reproduces or that have no effect on inference. All others must have their defaults: an option
-# that is missing here cannot be shown wrongly.
-ON_PAGE = {
-    *("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "dtype", "seed"),
-    *("proj_size", "peepholes", "layer_norm", "coupled_gates", "cell_clip", "gate_clip", *ACTIVATIONS),
-    *("learn_initial_state", "forget_bias", "dropout", "recurrent_dropout", "zoneout"),
-}
 
 
 class Subject(NamedTuple):
@@ -41,9 +33,8 @@ def check(lstm: Any) -> LSTM:
         raise TypeError(f"lstm must be a lstm_fast.LSTM, got {network_type(lstm)}")
     if getattr(type(lstm), "saved_as", type(lstm)) is not LSTM:
         raise TypeError(f"lstm must be a lstm_fast.LSTM itself, got its subclass {network_type(lstm)}")
-    for name, option in options_of(LSTM).items():
-        if name not in ON_PAGE and (value := getattr(lstm, name)) != option.default:
-            raise ValueError(f"lstm must have {name}={option.default!r}, got {value!r}: the page does not support it")
+    for name, default, value in not_supported("page", lstm, LSTM):
+        raise ValueError(f"lstm must have {name}={default!r}, got {value!r}: the page does not support it")
     if lstm.hidden_size > MAX_UNITS:
         raise ValueError(f"lstm must have a hidden_size of at most {MAX_UNITS}, got {lstm.hidden_size}")
     if not np.isfinite(lstm.flat_parameters).all():

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _variants
 from .._errors import network_type
-from .._options import options_of
+from .._options import not_supported
 from ..modules import LSTM
 from ..quantized import QuantizedLSTM
 from ..reference.gates import GATES
@@ -16,23 +16,6 @@ from .layers import ACTIVATIONS, KERAS_GATES
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
-
-# Options that Keras layers have or that do not change the result. All others must have their defaults: an option
-# that is missing here cannot be lost.
-IN_KERAS = {
-    *(
-        "input_size",
-        "hidden_size",
-        "num_layers",
-        "bias",
-        "batch_first",
-        "bidirectional",
-        "dtype",
-        "seed",
-        "forget_bias",
-    ),
-    *("dropout", "recurrent_dropout", "activation", "recurrent_activation", "cell_activation", "compute_dtype"),
-}
 
 
 def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any) -> Any:
@@ -111,11 +94,11 @@ def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
     """Return the arguments activation and recurrent_activation; raise if Keras lacks an option of the LSTM."""
     if not isinstance(lstm, (LSTM, QuantizedLSTM)):
         raise TypeError(f"lstm must be an LSTM, got {network_type(lstm)}")
-    for name, option in options_of(LSTM).items():
-        if name not in {*IN_KERAS, "zoneout"} and (value := getattr(lstm, name, option.default)) != option.default:
-            raise ValueError(f"{name} must be {option.default!r} for Keras, got {value!r}")
-    if any(_variants.zoneout(lstm.zoneout)):
-        raise ValueError(f"zoneout must be 0 for Keras, got {lstm.zoneout!r}")
+    for name, default, value in not_supported("keras", lstm, LSTM):
+        if name != "zoneout":
+            raise ValueError(f"{name} must be {default!r} for Keras, got {value!r}")
+        if any(_variants.zoneout(value)):
+            raise ValueError(f"zoneout must be 0 for Keras, got {value!r}")
     names = {name: _activation(name, getattr(lstm, name)) for name in ("activation", "recurrent_activation")}
     if _activation("cell_activation", lstm.cell_activation) != names["activation"]:
         raise ValueError(

@@ -1,7 +1,12 @@
-"""The layers: LSTM, RNN and LSTMCell. Their base classes are in _inference.py, _recurrent.py and _lstm.py, and
-trainable_lstm.py for the methods of LSTM other than inference.
+"""The layers. Their base classes are in _inference.py, _recurrent.py and _lstm.py.
 
-reverse.py has the LSTM and the RNN of ONNX's direction "reverse".
+    trainable_lstm.py  methods of LSTM other than inference
+    lstm.py            LSTM
+    cell.py            LSTMCell
+    rnn.py             RNN
+    reverse.py         the LSTM and the RNN of ONNX's direction "reverse"
+
+Each module uses only those above it.
 """
 
 from .cell import LSTMCell

@@ -11,12 +11,12 @@ from .._lstm import LSTMNetwork
 from .._recurrent import Recurrent
 
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Any
 
     from .._layout import Layout
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._tape import Tape
-    from .._types import Activation, Array, ArrayLike, DTypeLike, Seed, State, StateLike
+    from .._types import Activation, Array, ArrayLike, ComputeDType, DTypeLike, Seed, State, StateLike
 
 
 class LSTMCell(LSTMNetwork, Recurrent):
@@ -35,7 +35,7 @@ class LSTMCell(LSTMNetwork, Recurrent):
         Whether the cell has biases.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
-    compute_dtype : {None, "bfloat16"}, default None
+    compute_dtype : {None, "bfloat16", "bfloat16_amx"}, default None
         As for LSTM.
     seed : int, optional
         Seed of the initial parameters.
@@ -90,7 +90,7 @@ class LSTMCell(LSTMNetwork, Recurrent):
         bias: bool = True,
         *,
         dtype: DTypeLike = np.float32,
-        compute_dtype: Literal["bfloat16"] | None = None,
+        compute_dtype: ComputeDType | None = None,
         seed: Seed = None,
         forget_bias: float | None = None,
         peepholes: bool = False,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .trainable_lstm import TrainableLSTM
 
 if TYPE_CHECKING:
-    from .._types import Activation, Array, ArrayLike, DTypeLike, Seed, State, StateLike
+    from .._types import Activation, Array, ArrayLike, ComputeDType, DTypeLike, Seed, State, StateLike
 
 
 class LSTM(TrainableLSTM):
@@ -53,9 +53,10 @@ class LSTM(TrainableLSTM):
         Size P of a projection of the hidden state, ``h = (o * tanh(c)) W_hr^T``, as in PyTorch; 0 for none.
     dtype : {float32, float64}, default float32
         Type of parameters and results.
-    compute_dtype : {None, "bfloat16"}, default None
+    compute_dtype : {None, "bfloat16", "bfloat16_amx"}, default None
         Format to which the operands of matrix products are rounded, in training and inference; None: dtype. Requires
-        dtype float32. See Notes.
+        dtype float32. "bfloat16_amx" is bfloat16 with the order of sums that is fast on Intel processors with AMX. See
+        Notes.
     seed : int, optional
         Seed of the initial parameters, uniform within ``hidden_size ** -0.5`` as in PyTorch, and of the masks of
         dropout and zoneout.
@@ -116,9 +117,11 @@ class LSTM(TrainableLSTM):
     `lstm_fast.reference` defines each with one formula. Options are read-only attributes, except batch_first, dropout,
     recurrent_dropout and zoneout, which can be set.
 
-    With compute_dtype="bfloat16", x, h and the matrices are rounded to bfloat16 (8 bits of precision) in forward, and
-    in backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
-    float32. Calls give the same bits as ``lstm.quantized("bfloat16")``.
+    With a compute_dtype, x, h and the matrices are rounded to bfloat16 (8 bits of precision) in forward, and in
+    backward also the gradients that are multiplied; parameters, gradients, states, the tape, sums and the cell stay
+    float32. Calls give the same bits as ``lstm.quantized(compute_dtype)``. Which one is faster depends on the
+    processor: with batches, "bfloat16_amx" on Intel's with AMX (under Linux), "bfloat16" on AMD's with AVX512_BF16,
+    neither on those that lack both.
 
     With index_input, forward and backward give the same bits as with one-hot vectors, with two exceptions: nothing is
     multiplied by zero, so an infinite weight or gradient of another symbol does not cause NaN; and the sign of a sum
@@ -167,7 +170,7 @@ class LSTM(TrainableLSTM):
         bidirectional: bool = False,
         proj_size: int = 0,
         dtype: DTypeLike = np.float32,
-        compute_dtype: Literal["bfloat16"] | None = None,
+        compute_dtype: ComputeDType | None = None,
         seed: Seed = None,
         forget_bias: float | None = None,
         peepholes: bool = False,

@@ -11,7 +11,7 @@ from .._recurrent import Recurrent
 from .._variants import nonlinearity as _nonlinearity
 
 if TYPE_CHECKING:
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._tape import Tape
     from .._types import Array, ArrayLike, DTypeLike, Nonlinearity, Seed
 

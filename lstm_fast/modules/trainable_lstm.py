@@ -12,7 +12,7 @@ from .._recurrent import Recurrent
 from .._variants import zoneout_of_lstm
 
 if TYPE_CHECKING:
-    from .._parameters import Gradients
+    from .._parameter_arrays import Gradients
     from .._tape import Tape
     from .._trace import Trace
     from .._types import Array, ArrayLike, State, StateLike
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class TrainableLSTM(LSTMNetwork, Recurrent):
     """Methods of LSTM other than inference."""
 
-    zoneout = Setting("Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0)
+    zoneout = Setting(
+        "Zoneout of h, or (of h, of c), in training.", zoneout_of_lstm, 0.0, supported_by=("formats", "onnx", "page")
+    )
 
     def forward(
         self,

@@ -13,7 +13,7 @@ from onnx import TensorProto, checker, helper
 from .._errors import network_type
 from .._files import write_atomically
 from .._inference import Network
-from .._options import options_of
+from .._options import not_supported
 from ..modules import LSTM, LSTMCell
 from ..modules.reverse import ReverseLSTM, ReverseRNN
 from ..quantized import QuantizedLSTM
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from ..train.quantized import QuantizedModel
 
 OPSET, IR_VERSION = 14, 8
-
-# Options stored in nodes or metadata, and those that only affect initialization. All others must have their defaults:
-# an option that is missing here cannot be saved wrongly.
-SAVED = {
-    *("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "dtype", "seed", "forget_bias"),
-    *("peepholes", "coupled_gates", "gate_clip", "activation", "recurrent_activation", "cell_activation"),
-    *REMEMBERED,
-    *UNLESS_DEFAULT,
-}
 
 
 def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedModel, path: str | PathLike[str]) -> None:
@@ -90,9 +81,8 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
         network = network.dequantized()
     if not isinstance(network, Network) or isinstance(network, LSTMCell):
         raise TypeError(f"lstm_or_model must be an LSTM, an RNN or a SequenceModel, got {network_type(lstm_or_model)}")
-    for name, option in options_of(LSTM).items():
-        if name not in SAVED and (value := getattr(network, name, option.default)) != option.default:
-            raise ValueError(f"{name}={value!r} cannot be saved: ONNX's LSTM does not have it")
+    for name, _, value in not_supported("onnx", network, LSTM):
+        raise ValueError(f"{name}={value!r} cannot be saved: ONNX's LSTM does not have it")
     graph = Graph(network.dtype)
     nodes = _Nodes(graph, network, has_states=not is_model)
     if isinstance(lstm_or_model, Predictor):
@@ -124,9 +114,9 @@ class _Nodes:
         self.graph, self.network = graph, network
         self.kind = "LSTM" if network.has_cell_state else "RNN"
         self.D, self.H, self.L = network.num_directions, network.hidden_size, network.num_layers
-        self.axes = ["B", "T"] if network.batch_first else ["T", "B"]
+        self.axes = list(network.layout.axes[:2])
         x = self._input()
-        sequence = graph.add("Transpose", [x], perm=[1, 0, 2]) if network.batch_first else x
+        sequence = self.in_layout(x)  # a transposition is its own inverse
         sizes = graph.add("Shape", [sequence])
         self.B = graph.add("Slice", [sizes, np.array([1]), np.array([2])])
         T = graph.add("Cast", [graph.add("Slice", [sizes, np.array([0]), np.array([1])])], to=TensorProto.INT32)

@@ -36,25 +36,31 @@ the gradient of the loss with respect to <name>. Everything works in float32, fl
 a number or compares imaginary parts, so that complex-step differentiation works: after a tiny imaginary step in an
 argument, the imaginary parts of the results are derivatives. Tapes refer to their arrays and do not copy them.
 
+    _types.py           type aliases
     gates.py            the gate order i, f, g, o
     activations.py      ONNX's eleven activation functions and their derivatives
     operations.py       operations that variants add to a step: clipping, peepholes, layer norm, projection, zoneout
     cell.py             one step: the lines above, forward and backward
     tapes.py            results of forward and backward passes
     _sequence.py        argument checks, lengths, resets, initial states, directions
-    lstm.py, rnn.py     one layer in one direction
+    lstm.py             one layer of an LSTM in one direction
+    rnn.py              one layer of a plain RNN in one direction
     stack.py            layers and directions
     float32.py          float32 arithmetic with the rounding of the kernels: each operation is rounded once
     formats.py          bfloat16 and int8: rounding, products
-    quantized_cell.py, quantized_layer.py, quantized.py, quantized_stack.py   a step, a layer and a stack with the
-                        rounding of the kernels, in each format
+    quantized_cell.py   a step with the rounding of the kernels
+    quantized_layer.py  a layer with it, and its tape
+    quantized.py        a layer in each format: float32, bfloat16, int8
+    quantized_stack.py  layers and directions in each format
     float32_slopes.py   derivatives of the activations with the rounding of the kernels
-    bfloat16_cell.py, bfloat16_sums.py, bfloat16_layer.py, bfloat16_stack.py   training in bfloat16: a backward step,
-                        the gradients of the parameters, a layer and a stack
+    bfloat16_cell.py    training in bfloat16: a backward step
+    bfloat16_sums.py    training in bfloat16: the gradients of the parameters
+    bfloat16_layer.py   training in bfloat16: a layer, forward with a tape and backward
+    bfloat16_stack.py   training in bfloat16: layers and directions
     masks.py            dropout, recurrent dropout and zoneout masks from counter-based random numbers
     losses.py           exp, log, sums and the losses of classes, each operation in a fixed order
 
-Each file uses only those above it (and the type aliases in _types.py).
+Each module uses only those above it.
 """
 
 from .activations import ACTIVATIONS, Activation, activation, sigmoid

@@ -11,7 +11,7 @@ import numpy as np
 from ._types import Array
 from .float32 import add, divide, fma, multiply, subtract
 from .float32_slopes import slope
-from .formats import product_bfloat16
+from .formats import PRODUCTS
 from .gates import GATES, split_gates
 from .operations import split_peepholes, zoneout_backward
 from .quantized_cell import BoundActivation, Layer, Step, standardize, sum_of_rows
@@ -38,8 +38,8 @@ class StepGradients(NamedTuple):
     terms: dict[str, Array]  # sum to the gradients of the variants' vectors
 
 
-def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer) -> StepGradients:
-    """The chain rule through a step, from d_h (B,R) and d_c (B,H)."""
+def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer, format: str) -> StepGradients:
+    """The chain rule through a step, from d_h (B,R) and d_c (B,H). format: that of the products."""
     masks, c_prev, c, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
     p_i, p_f, p_o = split_peepholes(layer.weight_peephole)
@@ -47,7 +47,7 @@ def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer)
 
     d_h_old, d_h_new = zoneout_backward(d_h, masks.zoneout_h)
     d_c_old, d_c = zoneout_backward(d_c, masks.zoneout_c)
-    d_unprojected = d_h_new if w.weight_hr is None else _product(d_h_new, w.weight_hr)
+    d_unprojected = d_h_new if w.weight_hr is None else _product(d_h_new, w.weight_hr, format)
     if layer.norm_c_weight is None:
         d_c = fma(multiply(d_unprojected, o), slope(layer.cell_activation.spec, tanh_c), d_c)
     else:
@@ -76,24 +76,25 @@ def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer)
         assert step.a_x is not None and step.a_h is not None
         d_a_x, terms["norm_ih_weight"] = _norm_backward(d_gates, step.a_x, layer.norm_ih_weight, len(GATES))
         d_a_h, terms["norm_hh_weight"] = _norm_backward(d_gates, step.a_h, layer.norm_hh_weight, len(GATES))
-    d_x, d_h_prev = _product_of_gates(d_a_x, w.weight_ih), _product_of_gates(d_a_h, w.weight_hh)
+    d_x = _product_of_gates(d_a_x, w.weight_ih, format)
+    d_h_prev = _product_of_gates(d_a_h, w.weight_hh, format)
     d_h_prev = d_h_prev if masks.recurrent is None else multiply(d_h_prev, masks.recurrent)
     d_h_prev = d_h_prev if masks.zoneout_h is None else add(d_h_prev, d_h_old)
     d_c_prev = d_c_prev if masks.zoneout_c is None else add(d_c_prev, d_c_old)
     return StepGradients(d_x, d_h_prev, d_c_prev, d_a_x, d_a_h, d_h_new, d_gates, terms)
 
 
-def _product(d: Array, weight: Array) -> Array:
-    """D W with bfloat16 operands: each sum is a chain from zero over pairs of rows of W, the odd one first."""
-    return product_bfloat16(weight.T, np.zeros(1, np.float32), d)
+def _product(d: Array, weight: Array, format: str) -> Array:
+    """D W with bfloat16 operands: each sum runs from zero over pairs of rows of W, in the order of the format."""
+    return PRODUCTS[format](weight.T, np.zeros(1, np.float32), d)
 
 
-def _product_of_gates(d: Array, weight: Array) -> Array:
+def _product_of_gates(d: Array, weight: Array, format: str) -> Array:
     """D W for rows of gates, one gate after the other: no pair spans two gates."""
     d_gates, rows = split_gates(d), split_gates(weight.T)
     odd = d_gates[0].shape[1] % 2
     d = np.concatenate([np.pad(gate, ((0, 0), (0, odd))) for gate in d_gates], axis=1)
-    return _product(d, np.concatenate([np.pad(gate, ((0, 0), (0, odd))) for gate in rows], axis=1).T)
+    return _product(d, np.concatenate([np.pad(gate, ((0, 0), (0, odd))) for gate in rows], axis=1).T, format)
 
 
 def _gate_slope(layer: Layer, activation: BoundActivation, y: Array) -> Array:

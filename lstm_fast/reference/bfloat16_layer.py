@@ -4,7 +4,8 @@ Parameters, states, gates, gradients and sums are float32; only the operands of 
 
     forward     x, h and the matrices, as in quantized.py
     d_x         d_gates W_ih, d_h_prev = d_gates W_hh, d_unprojected = d_h W_hr: each number is one chain from zero over
-                pairs of k, the odd one first; gates are processed one after the other, each padded to whole pairs
+                pairs of k, the odd one first, or blocks of k as in bfloat16_amx; gates are processed one after the
+                other, each padded to whole pairs
     d_W         sums over steps and sequences, see bfloat16_sums.py
 
 With layer norm, d_gates is replaced by the gradients of the products before the norm.
@@ -21,7 +22,7 @@ from ._types import Array
 from .bfloat16_cell import Matrices, StepGradients, step_backward
 from .bfloat16_sums import blocks_of_rows, sum_of_products, sum_of_vectors
 from .float32 import add
-from .formats import product_bfloat16
+from .formats import PRODUCTS
 from .quantized import float32_matrix
 from .quantized_cell import Activate, exact_activation
 from .quantized_layer import LayerTape, layer_forward
@@ -39,6 +40,8 @@ class BFloat16Tape(NamedTuple):
         Everything else.
     has_bias_ih, has_bias_hh : bool
         Whether the biases were given.
+    format : {"bfloat16", "bfloat16_amx"}
+        Order of the sums.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class BFloat16Tape(NamedTuple):
     of_layer: LayerTape
     has_bias_ih: bool
     has_bias_hh: bool
+    format: str
 
 
 def lstm_tape_bfloat16(
@@ -68,6 +72,7 @@ def lstm_tape_bfloat16(
     *,
     weight_hr: ArrayLike | None = None,
     activate: Activate = exact_activation,
+    format: str = "bfloat16",
     **options: Any,
 ) -> tuple[Array, Array, Array, BFloat16Tape]:
     """Run one LSTM layer in one direction in bfloat16, for training.
@@ -78,13 +83,15 @@ def lstm_tape_bfloat16(
         As in `lstm_forward_bfloat16`.
     activate : callable, default exact_activation
         As in `lstm_forward_bfloat16`.
+    format : {"bfloat16", "bfloat16_amx"}, default "bfloat16"
+        Order of the sums, forward and backward.
     **options
         As in `lstm_forward_bfloat16`, and recurrent_mask, zoneout_h_mask and zoneout_c_mask, as in `lstm_forward`.
 
     Returns
     -------
     output, h_n, c_n : ndarray of float32
-        Without masks, the bits of `lstm_forward_bfloat16`.
+        Without masks, the bits of `lstm_forward_bfloat16` or `lstm_forward_bfloat16_amx`.
     tape : BFloat16Tape
         For `lstm_backward_bfloat16`.
 
@@ -100,12 +107,12 @@ def lstm_tape_bfloat16(
     """
     projection = None if weight_hr is None else float32_matrix(weight_hr)
     matrices = Matrices(float32_matrix(weight_ih), float32_matrix(weight_hh), projection)
-    products = [None if w is None else partial(product_bfloat16, w) for w in matrices]
+    products = [None if w is None else partial(PRODUCTS[format], w) for w in matrices]
     sizes = matrices.weight_ih.shape[1], matrices.weight_hh.shape
     output, h_n, c_n, tape = layer_forward(
         products, *sizes, x, h_0, c_0, bias_ih, bias_hh, lengths, activate, **options
     )
-    return output, h_n, c_n, BFloat16Tape(matrices, tape, bias_ih is not None, bias_hh is not None)
+    return output, h_n, c_n, BFloat16Tape(matrices, tape, bias_ih is not None, bias_hh is not None, format)
 
 
 def lstm_backward_bfloat16(
@@ -151,7 +158,7 @@ def lstm_backward_bfloat16(
     d_x, d_learned_h, d_learned_c = np.zeros_like(a["x"]), np.zeros_like(d_h), np.zeros_like(d_c)
     d_steps: list[StepGradients] = []
     for t, on in reversed(list(enumerate(rows))):
-        d_step = step_backward(tape.of_layer.steps[t], add(d_h[on], d_outputs[t, on]), d_c[on], w, layer)
+        d_step = step_backward(tape.of_layer.steps[t], add(d_h[on], d_outputs[t, on]), d_c[on], w, layer, tape.format)
         d_steps.insert(0, d_step)
         d_x[t, on] = d_step.d_x
         d_h, d_c = _sequence.replace_rows(d_h, on, d_step.d_h_prev), _sequence.replace_rows(d_c, on, d_step.d_c_prev)
@@ -160,12 +167,13 @@ def lstm_backward_bfloat16(
 
     blocks = blocks_of_rows(rows, np.sum([_is_active(on, B) for on in rows], axis=0, dtype=int, initial=0) + [0] * B)
     steps = tape.of_layer.steps
-    d_weight_ih = sum_of_products(blocks, [d.d_a_x for d in d_steps], [step.x for step in steps], w.weight_ih)
-    d_weight_hh = sum_of_products(blocks, [d.d_a_h for d in d_steps], [step.h_masked for step in steps], w.weight_hh)
+    left_x, left_h = [d.d_a_x for d in d_steps], [d.d_a_h for d in d_steps]
+    d_weight_ih = sum_of_products(blocks, left_x, [step.x for step in steps], w.weight_ih, tape.format)
+    d_weight_hh = sum_of_products(blocks, left_h, [step.h_masked for step in steps], w.weight_hh, tape.format)
     d_weight_hr = w.weight_hr
     if w.weight_hr is not None:
         left, right = [d.d_h_new for d in d_steps], [step.unprojected for step in steps]
-        d_weight_hr = sum_of_products(blocks, left, right, w.weight_hr)
+        d_weight_hr = sum_of_products(blocks, left, right, w.weight_hr, tape.format)
     d_bias = sum_of_vectors(blocks, [d.d_gates for d in d_steps], layer.bias)
     d_vectors = {
         name: None if a[name] is None else sum_of_vectors(blocks, [d.terms[name] for d in d_steps], a[name])

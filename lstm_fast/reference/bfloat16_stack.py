@@ -77,7 +77,7 @@ def stack_tape_bfloat16(
     recurrent_masks, zoneout_h_masks, zoneout_c_masks : sequence of L*D array_like, optional
         Recurrent dropout and zoneout.
     **variant
-        The other keyword arguments of `lstm_tape_bfloat16`, the same for all layers and directions.
+        The other keyword arguments of `lstm_tape_bfloat16`, format among them, the same for all layers and directions.
 
     Returns
     -------

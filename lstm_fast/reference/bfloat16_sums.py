@@ -3,7 +3,8 @@
 The rows (t, b) of PRODUCT_ROWS // B steps at a time, starting with the last steps, form one product; a larger batch is
 split into several. Rows are numbered backward. Blocks of SUM_BLOCK rows are summed from zero and added in order:
 
-    matrices    one chain of fused multiply-adds over pairs of rows, the odd one first, both operands in bfloat16
+    matrices    one chain of fused multiply-adds over pairs of rows, the odd one first, both operands in bfloat16; in
+                bfloat16_amx, the rows of a block are added to the sum so far in that format's own blocks
     vectors     one chain of float32 additions
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ._types import Array, Rows
 from .float32 import add
-from .formats import SUM_BLOCK, product_bfloat16
+from .formats import SUM_BLOCK, product_bfloat16, product_bfloat16_amx
 
 PRODUCT_ROWS = 512
 
@@ -40,12 +41,15 @@ def blocks_of_rows(rows: Sequence[Rows], lengths: Array) -> list[list[tuple[int,
 
 
 def sum_of_products(
-    blocks: list[list[tuple[int, int]]], left: Sequence[Array], right: Sequence[Array], matrix: Array
+    blocks: list[list[tuple[int, int]]], left: Sequence[Array], right: Sequence[Array], matrix: Array, format: str
 ) -> Array:
     """The sum of left^T right over all rows, with left (B,M) and right (B,N) for each step; a matrix (M,N)."""
     start, total = np.zeros(1, np.float32), np.zeros_like(matrix)
     for n, block in enumerate(blocks):
         a, b = (np.stack([of[t][row] for t, row in block]) for of in (left, right))
+        if format == "bfloat16_amx":
+            total = product_bfloat16_amx(b.T, total, a.T)
+            continue
         of_block = product_bfloat16(b.T, start, a.T)
         total = add(of_block, total) if n else of_block
     return total

@@ -118,6 +118,9 @@ def product_bfloat16_amx(weight: Array, start: Array, x: Array) -> Array:
     return total
 
 
+PRODUCTS = {"bfloat16": product_bfloat16, "bfloat16_amx": product_bfloat16_amx}
+
+
 def _in_pairs(matrix: Array) -> Array:
     """A matrix rounded to bfloat16, with a zero after an odd number of columns."""
     return np.pad(round_bfloat16(matrix), ((0, 0), (0, matrix.shape[1] % 2)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..train import FleetModel
-from ..train.fleet_trainer import FleetTrainer
+from ..train.fleets import FleetTrainer
 from .series import Series
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from .. import _layout
 from .._arguments import array_of, reject_masked
+from .._packing import pad
 from .frames import numbers_of, order_of_columns, require_columns, wrap
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         )
     if not any(len(part) for part in parts):
         raise ValueError(f"X must hold at least one step, got {len(parts)} empty sequences")
-    return _layout.pad(parts)
+    return pad(parts)
 
 
 def read_sequences(estimator: "SequenceEstimator", X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray | None]:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from .. import _core
 from .._arguments import sequence
-from .._layout import STEPS, Layout, PackedLayout
+from .._layout import STEPS, Layout
+from .._packing import PackedLayout
 from .._tape import BackwardArrays, TrainingOptions
 from . import memory
 from .forms import Form

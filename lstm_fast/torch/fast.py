@@ -8,7 +8,8 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.compiler import is_compiling
 
 from .. import _variants
-from .._layout import Layout, PackedLayout
+from .._layout import Layout
+from .._packing import PackedLayout
 from . import autocast, autograd, call, compiled, fallback, memory, weights
 from .forms import Form, Sizes, parameter_shapes
 
@@ -110,8 +111,10 @@ class Fast(nn.Module):
         if isinstance(self, nn.RNNBase):
             super().flatten_parameters()  # type: ignore[misc]
 
-    def _set_options(self, is_frozen: bool, quantization: weights.Quantization | None) -> None:
-        """Set the options of accelerate."""
+    def _set_options(
+        self, is_frozen: bool, quantization: weights.Quantization | None, compute_dtype: str | None
+    ) -> None:
+        """Set the options of accelerate. Without a compute_dtype, that of the constructor remains."""
         self._forget()
         for name in ("_is_frozen", "_quantization"):
             self.__dict__.pop(name, None)
@@ -119,6 +122,8 @@ class Fast(nn.Module):
             self._is_frozen = True
         if quantization is not None:
             self._quantization = quantization
+        if compute_dtype is not None:
+            self._compute_dtype = compute_dtype
 
     def _set_compute_dtype(self, compute_dtype: str | None) -> None:
         """Validate and set the constructor argument."""
@@ -137,7 +142,8 @@ class Fast(nn.Module):
 
     def _restore(self) -> nn.Module:
         """Turn this object back into PyTorch's class, for restore()."""
-        self._set_options(False, None)
+        self._set_options(False, None, None)
+        self.__dict__.pop("_compute_dtype", None)
         self.__class__ = self._pytorch_class  # type: ignore[assignment]
         return self
 

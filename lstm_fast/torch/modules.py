@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from .._layout import Layout
+from .._layout import Layout, layout_of
 from . import compiled, fallback
 from .episodes import Episodes, check_resets, read_resets
 from .fast import Fast
@@ -27,7 +27,7 @@ class LSTM(Fast, nn.LSTM):
     ----------
     *args
         Arguments of `torch.nn.LSTM`: input_size, hidden_size and num_layers.
-    compute_dtype : {None, "bfloat16"}, default None
+    compute_dtype : {None, "bfloat16", "bfloat16_amx"}, default None
         Format to which the operands of products are rounded in float32 calls, as in `lstm_fast.LSTM`. Parameters,
         results and gradients stay float32.
     **kwargs
@@ -46,7 +46,8 @@ class LSTM(Fast, nn.LSTM):
     -----
     lstm_fast computes float32 and float64 on the CPU, with at most min(lstm_fast.get_num_threads(),
     torch.get_num_threads()) threads. Under torch.autocast("cpu", dtype=torch.bfloat16), modules with float32 parameters
-    compute as with compute_dtype="bfloat16", for float32 or bfloat16 inputs, and return the same dtypes as PyTorch.
+    compute with their compute_dtype or else "bfloat16", for float32 or bfloat16 inputs, and return the same dtypes as
+    PyTorch.
     Anything else (other devices and dtypes, autocast to float16, torch.jit, torch.export, torch.func, forward-mode
     differentiation, subclasses of Tensor) falls back to PyTorch's kernel, as do higher-order and batched gradients,
     which raise a RuntimeError with dropout. Dropout uses the generator of torch.manual_seed, but its masks differ from
@@ -72,7 +73,9 @@ class LSTM(Fast, nn.LSTM):
 
     _pytorch_class = nn.LSTM
 
-    def __init__(self, *args: Any, compute_dtype: Literal["bfloat16"] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, compute_dtype: Literal["bfloat16", "bfloat16_amx"] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._set_compute_dtype(compute_dtype)
 
@@ -95,7 +98,7 @@ class LSTM(Fast, nn.LSTM):
         return [getattr(self, name) for name in self._flat_weights_names]
 
     def _axes(self, x: Any) -> str:
-        return "TI" if isinstance(x, Tensor) and x.dim() == 2 else "BTI" if self.batch_first else "TBI"
+        return layout_of(isinstance(x, Tensor) and x.dim() == 2, self.batch_first).axes
 
     def _dropout_now(self) -> float:
         return self.dropout if self.training and self.num_layers > 1 else 0.0
@@ -188,7 +191,7 @@ class LSTMCell(Fast, nn.LSTMCell):
         Whether to add bias_ih and bias_hh.
     device, dtype : optional
         Device and dtype of the parameters.
-    compute_dtype : {None, "bfloat16"}, default None
+    compute_dtype : {None, "bfloat16", "bfloat16_amx"}, default None
         See `LSTM`.
 
     Examples
@@ -211,7 +214,7 @@ class LSTMCell(Fast, nn.LSTMCell):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
-        compute_dtype: Literal["bfloat16"] | None = None,
+        compute_dtype: Literal["bfloat16", "bfloat16_amx"] | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self._set_compute_dtype(compute_dtype)

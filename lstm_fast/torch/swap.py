@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from torch import nn
 
-from .. import _formats
+from .. import _formats, _variants
 from . import policies
 from .classes import fast_class, modules_of, reason_to_leave
 from .modules import LSTM, LSTMCell
@@ -21,6 +21,7 @@ def accelerate(
     frozen: bool = False,
     format: Literal["float16", "bfloat16", "bfloat16_amx", "int8"] | None = None,
     inputs: Literal["float32", "int16", "int8"] = "float32",
+    compute_dtype: Literal["bfloat16", "bfloat16_amx"] | None = None,
 ) -> Module:
     """Accelerate every torch.nn.LSTM and torch.nn.LSTMCell of a model, in place.
 
@@ -50,6 +51,10 @@ def accelerate(
         use frozen=True there.) All other calls ignore the format. None: float32.
     inputs : {"float32", "int16", "int8"}, default "float32"
         With "int8": how the first layer multiplies its input.
+    compute_dtype : {None, "bfloat16", "bfloat16_amx"}, default None
+        Format to which the operands of products are rounded in all float32 calls that format does not apply to, in
+        training and inference, as in `lstm_fast.LSTM`. It also replaces "bfloat16" under torch.autocast. None: what the
+        modules were constructed with.
 
     Returns
     -------
@@ -61,8 +66,8 @@ def accelerate(
     TypeError
         If module is not a torch.nn.Module.
     ValueError
-        For an unknown format, or an LSTM that the format does not support: "int8" excludes proj_size. The model is
-        then unchanged.
+        For an unknown format or compute_dtype, or an LSTM that the format does not support: "int8" excludes proj_size.
+        The model is then unchanged.
 
     Warns
     -----
@@ -79,12 +84,13 @@ def accelerate(
     1  GRU   left: lstm_fast computes LSTM and LSTMCell only
     """
     quantization = _quantization(module, format, inputs)
+    _variants.compute_dtype("compute_dtype", compute_dtype)
     for one in modules_of(module):
         fast = fast_class(type(one))
         if fast is not None and reason_to_leave(one) is None:
             one.__class__ = fast
         if isinstance(one, (LSTM, LSTMCell)):
-            one._set_options(frozen, quantization)
+            one._set_options(frozen, quantization, compute_dtype)
         if policies.is_policy(one):
             policies.accelerate_policy(one)
     done = report(module)

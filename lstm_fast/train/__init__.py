@@ -16,28 +16,19 @@
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head
-    fleet_data.py     data of many models, stacked
-    fleet_passes.py   forward and backward pass of many models
-    fleet_model.py    FleetModel: a fleet of LSTMs, a head for each
-    streaming.py      ModelStream: predictions for live sequences
-    checkpoint.py     safetensors files, written atomically
     progress_bar.py   progress bar (tqdm)
-    pruning.py        OptunaPruning: a callback that lets Optuna prune trials
     prefetch.py       a prefetching thread
     batches.py        the batches of a run, with their loss and gradients
+    fleets/           many models in one call
+    streaming.py      ModelStream: predictions for live sequences
+    checkpoint.py     safetensors files, written atomically
+    pruning.py        OptunaPruning: a callback that lets Optuna prune trials
     windows.py        the windows of truncated training
     truncated.py      truncated backpropagation through time
     iterable.py       batches from an iterable
     sources.py        the data of a run from its arguments
     trainer.py        Trainer: epochs, batches, validation, checkpoints
-    ranks.py          Ranks: the processes of a run and their collectives; RankError
-    rank_batches.py   joined batches: those of all ranks at one step
-    rank_shards.py    whole sequences, divided among ranks
-    rank_steps.py     windows and iterables of each rank
-    distributed.py    DistributedTrainer: a Trainer on several ranks, each with its shard of the data
-    fleet_batches.py  the batches of an epoch of many models
-    fleet_history.py  FleetHistory: the histories of many models
-    fleet_trainer.py  FleetTrainer: the training loop of many models
+    ranks/            several processes
     loop.py           fit
 
 Each module uses only those above it; `stream` of a model imports its module when called.
@@ -45,8 +36,7 @@ Each module uses only those above it; `stream` of a model imports its module whe
 
 from .checkpoint import load
 from .config import FitConfig
-from .fleet_history import FleetHistory
-from .fleet_model import FleetModel
+from .fleets import FleetHistory, FleetModel
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES

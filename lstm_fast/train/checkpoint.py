@@ -20,7 +20,7 @@ from .._errors import FormatError
 from .._safetensors_format import Tensor
 from ..modules import LSTM, RNN
 from ..quantized import QuantizedLSTM
-from .fleet_model import FleetModel
+from .fleets import FleetModel
 from .head import Head
 from .model import SequenceModel
 from .quantized import QuantizedModel

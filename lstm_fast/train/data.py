@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arguments, _layout
+from .._packing import pad
 from . import symbols
 from .storage import Storage, is_mapped, owned, stand_in
 
@@ -78,7 +79,7 @@ class Sequences:
             return Storage(empty), np.zeros(0, np.int64)
         if is_lazy:
             return Storage(arrays), np.array([len(one) for one in arrays], np.int64)
-        padded, n_steps = _layout.pad(arrays)
+        padded, n_steps = pad(arrays)
         return Storage(padded), n_steps
 
     def _read_lengths(self, lengths: ArrayLike | None) -> Array | None:
@@ -127,7 +128,7 @@ class Sequences:
                 raise ValueError("y must be a list with one target for each step of each sequence of x")
             if not isinstance(self.x.arrays, np.ndarray):
                 return Storage([loss.check_targets(one, (len(one),), n_outputs) for one in arrays])
-            y = _layout.pad(arrays, self.T)[0] if arrays else np.zeros((0, 0))
+            y = pad(arrays, self.T)[0] if arrays else np.zeros((0, 0))
         else:
             y = _arguments.array_of("y", y)
             has_axes = y.ndim > 1 or self.layout == _layout.UNBATCHED

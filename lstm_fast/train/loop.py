@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 from .. import _arguments
 from ..fleet import Fleet
 from .config import Callback, FitConfig, Schedule
-from .distributed import run_on_ranks
-from .fleet_history import FleetHistory
-from .fleet_model import FleetModel
-from .fleet_trainer import FleetTrainer
+from .fleets import FleetHistory, FleetModel, FleetTrainer
+from .ranks import run_on_ranks
 from .trainer import Trainer
 
 if TYPE_CHECKING:

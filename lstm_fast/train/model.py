@@ -11,7 +11,8 @@ from .. import _arguments
 from .._errors import network_type
 from .._inference import Network
 from .._options import Fixed
-from .._parameters import EditableParameterized, ParameterTable
+from .._parameter_arrays import ParameterTable
+from .._parameters import EditableParameterized
 from .._structure import at_version
 from ..fleet import Fleet
 from ..modules import LSTM, RNN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _core, _threads
-from .._parameters import NamedArrays
+from .._parameter_arrays import NamedArrays
 from .._sums import total
 from .head import last_h, read_out, read_out_backward
 

@@ -4,9 +4,9 @@
  * it shows whether they give the same bits.
  *
  * test_c_driver.py builds and runs it. `driver quick` runs a third of the lines, `driver every=N` one in N; `splits`
- runs every split of the * threads everywhere; `end` and `begin` put each array against a page that may not be touched
- (masked loads and stores * are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add
- differ; 2: a call fails. */
+ * runs every split of the threads everywhere; `end` and `begin` put each array against a page that may not be touched
+ * (masked loads and stores are invisible to sanitizers). Exit status 1: instruction sets with fused multiply-add
+ * differ; 2: a call fails. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +165,9 @@ int main(int n_words, char **words) {
         {.name = "lstm-int8-inputs", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 8},
         {.name = "lstm-int8-inputs16", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_INT8, .input_bits = 16},
         {.name = "lstm-int8-states", .cell = LSTM_CELL_LSTM, .has_states = true, .format = LSTM_FORMAT_INT8},
+        {.name = "lstm-bfloat16-amx", .cell = LSTM_CELL_LSTM, .format = LSTM_FORMAT_BFLOAT16_AMX},
+        {"lstm-bfloat16-amx-all", LSTM_CELL_LSTM, .has_units = true, .has_rows = true, .has_states = true,
+         .format = LSTM_FORMAT_BFLOAT16_AMX},
     };
     int every = 1; /* one of so many pairs; quick: a third of them, with every shape and every kind */
     for (int k = 1; k < n_words; k++) {

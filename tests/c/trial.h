@@ -22,7 +22,7 @@ struct kind {
     bool has_rows;   /* options of whole rows: projection, layer norm */
     bool has_states; /* options of states: recurrent dropout, zoneout, resets, a learned initial state */
     bool recomputes_gates;
-    enum lstm_format format; /* BFLOAT16: weights of float32, training; INT8: inference */
+    enum lstm_format format; /* either BFLOAT16: weights of float32, training; INT8: inference */
     int input_bits;          /* of INT8 */
 };
 
@@ -138,7 +138,8 @@ static struct lstm_model describe_model(const struct kind *kind, enum lstm_dtype
                            .num_directions = s.D,
                            .initial_state = kind->has_states,
                            .format = kind->format,
-                           .rounds_weights = kind->format == LSTM_FORMAT_BFLOAT16,
+                           .rounds_weights = kind->format == LSTM_FORMAT_BFLOAT16
+                                             || kind->format == LSTM_FORMAT_BFLOAT16_AMX,
                            .input_bits = kind->input_bits};
     if (kind->has_units) {
         m.peepholes = m.coupled_gates = true;

@@ -35,7 +35,7 @@ class Framework:
         sizes = x.shape[2], d_output.shape[2], len(parameters)
         state = {f"{name}_l{k}": array for k, layer in enumerate(parameters) for name, array in layer.items()}
         if kind == "training" and format in QUANTIZED:
-            lstm = self._made(lambda: self.lf.LSTM(*sizes, compute_dtype=format))
+            lstm = self._made(lambda: self.lf.LSTM(*sizes, compute_dtype=QUANTIZED[format]["format"]))
             lstm.load_state_dict(state)
         else:
             lstm = self.lf.LSTM(*sizes, dtype=dtype)

@@ -8,20 +8,25 @@
 #include "step.h"
 #include "vector.h"
 
-#ifndef BFLOAT16_OF
+#if !defined(BFLOAT16_OF) || defined(HAS_BLOCKS)
 #include "outer.h"
 #include "step_backward.h"
 #else
-static void format_step_backward(const struct lstm_step_backward *s) { BFLOAT16_KERNELS.step_backward(s); }
-static void format_outer(const struct lstm_outer *s) { BFLOAT16_KERNELS.outer(s); }
-static void round_pairs(int64_t n, float *numbers) { BFLOAT16_KERNELS.round_pairs(n, numbers); }
+static void format_step_backward(const struct lstm_step_backward *s) {
+    kernels_elsewhere(s->format, s->n_rows, 0)->step_backward(s);
+}
+static void format_outer(const struct lstm_outer *s) { kernels_elsewhere(s->format, LSTM_OPERAND_ROWS, 0)->outer(s); }
+static void round_pairs(enum lstm_format format, int64_t n, float *numbers) {
+    kernels_elsewhere(format, LSTM_OPERAND_ROWS, 0)->round_pairs(format, n, numbers);
+}
 #endif
 
 const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
     .int8_group = INT8_GROUP,
     .int8_offset = INT8_OFFSET,
 #ifdef HAS_BLOCKS
-    .fused_rows = BLOCK_ROWS,
+    .block_rows = BLOCK_ROWS,
+    .pack_left = pack_left,
 #endif
     .step = format_step,
     .product = format_product,

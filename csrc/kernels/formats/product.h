@@ -124,13 +124,14 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
 
 /* The kernel. */
 static void format_product(const struct lstm_product *s) {
-    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, s->n_rows);
+    const bool of_gates = s->gates_per_unit > 1;
+    const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
+    const struct lstm_format_kernels *others = kernels_elsewhere(
+        s->format, s->n_rows, depth * (s->panel_end - s->panel_begin) * LSTM_PANEL_VECTORS * VL);
     if (others) {
         others->product(s);
         return;
     }
-    const bool of_gates = s->gates_per_unit > 1;
-    const int64_t depth = of_gates ? lstm_gates_depth(s->gates_per_unit, s->depth) : s->depth;
     struct format_product p = {
         .s = s,
         .block = {.format = s->format,

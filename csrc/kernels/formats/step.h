@@ -82,7 +82,8 @@ static void step_in_blocks(const struct lstm_step *s) {
 
 /* The kernel. */
 static void format_step(const struct lstm_step *s) {
-    const struct lstm_format_kernels *others = kernels_elsewhere(s->format, s->n_rows);
+    const struct lstm_format_kernels *others = kernels_elsewhere(
+        s->format, s->n_rows, s->h_size * (s->panel_end - s->panel_begin) * LSTM_PANEL_VECTORS * VL);
     if (others && !s->x.data) {
         others->step(s);
         return;

@@ -131,7 +131,7 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
         UNROLL
         for (int v = 0; v < n; v++) {
             bits right = int8_right(p.right + v / shape.width * p.panel + v % shape.width * INT8_GROUP * VL);
-            if (shape.rows > 1) HOLD(right);
+            if (shape.rows > 1) right = (bits)hold((vec)right);
             UNROLL
             for (int r = 0; r < shape.rows; r++) acc[r * n + v] = multiply_int8(left[r], right, acc[r * n + v]);
         }

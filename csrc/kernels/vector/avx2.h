@@ -17,7 +17,10 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 #define TILE_PANELS(rows) ((rows) == 1 ? 3 : 1)
 #define PAIRS_BELOW 0
 
-#define HOLD(v) __asm__("" : "+x"(v))
+ALWAYS_INLINE vec hold(vec v) {
+    __asm__("" : "+x"(v));
+    return v;
+}
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec broadcast(real s) { return _mm256_set1_pd(s); }

@@ -25,7 +25,10 @@ typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 #define PAIRS_BELOW 7
 #endif
 
-#define HOLD(v) __asm__("" : "+v"(v))
+ALWAYS_INLINE vec hold(vec v) {
+    __asm__("" : "+v"(v));
+    return v;
+}
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec broadcast(real s) { return _mm512_set1_pd(s); }

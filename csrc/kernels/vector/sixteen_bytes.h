@@ -10,7 +10,7 @@ typedef real vec VECTOR_OF(VECTOR_BYTES);
 typedef real_bits bits VECTOR_OF(VECTOR_BYTES);
 typedef uint32_t lanes_u32 VECTOR_OF(VECTOR_BYTES);
 
-#define HOLD(v) (void)(v)
+ALWAYS_INLINE vec hold(vec v) { return v; }
 
 #ifdef LSTM_DOUBLE
 ALWAYS_INLINE vec broadcast(real s) { return (vec){s, s}; }

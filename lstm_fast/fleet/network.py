@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _arguments, _threads
-from ._fleet_calls import Arguments, Results, draw_options
-from ._fleet_layout import read_input, read_symbols
-from ._fleet_models import FleetModels
-from ._parameters import Gradients
+from .. import _arguments, _threads
+from .._inference import read_states
+from .._parameter_arrays import Gradients
+from .calls import Arguments, Results, draw_options
+from .layout import read_input, read_symbols
+from .models import FleetModels
 
 if TYPE_CHECKING:
-    from ._fleet_calls import OutputGradients
-    from ._fleet_layout import FleetLayout
+    from .calls import OutputGradients
+    from .layout import FleetLayout
 
 
 class FleetNetwork(FleetModels):
@@ -40,8 +41,8 @@ class FleetNetwork(FleetModels):
         else:
             x, layout = read_input(x, self._dtype, lstm.input_size, lstm.batch_first, len(self))
         T, B = x.shape[1:3]
-        h_0, c_0 = lstm._read_states(layout, state, B, ("h_0", "c_0"))  # type: ignore[arg-type]
-        order = None if lengths is None else layout.read_lengths(lengths, T, B)
+        h_0, c_0 = read_states(lstm, layout, state, B, ("h_0", "c_0"))
+        order = None if lengths is None else layout.order_of_lengths(lengths, T, B)
         if lstm.index_input:
             layout.check_symbols(x, lstm.input_size, lengths)
         resets = None if resets is None else layout.read_resets(resets, T, B)
@@ -60,7 +61,7 @@ class FleetNetwork(FleetModels):
     def _read_gradients(self, layout: FleetLayout, a: Arguments, d_output: Any, d_state: Any) -> OutputGradients:
         """Validate d_output, d_h_n and d_c_n of models whose call had these arguments."""
         T, B = a.x.shape[1:3]
-        d_h_n, d_c_n = self._lstm._read_states(layout, d_state, B, ("d_h_n", "d_c_n"))  # type: ignore[arg-type]
+        d_h_n, d_c_n = read_states(self._lstm, layout, d_state, B, ("d_h_n", "d_c_n"))
         if d_output is not None:
             d_output = layout.read_sequence("d_output", d_output, self._dtype, T, B, self._lstm.output_size)
         return d_output, d_h_n, d_c_n

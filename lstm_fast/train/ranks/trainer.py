@@ -8,21 +8,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import _threads
-from .data import Sequences
-from .iterable import Batches, IterableBatches
-from .rank_batches import RankBatches
-from .rank_shards import RankSequences
-from .rank_steps import RankSteps, joined_state, own_state
+from ... import _threads
+from ..data import Sequences
+from ..iterable import Batches, IterableBatches
+from ..trainer import Trainer
+from ..truncated import TruncatedBatches
+from .batches import RankBatches
 from .ranks import Ranks
-from .trainer import Trainer
-from .truncated import TruncatedBatches
+from .shards import RankSequences
+from .steps import RankSteps, joined_state, own_state
 
 if TYPE_CHECKING:
-    from .batches import Batch, BatchSource
-    from .config import FitConfig
-    from .history import History, Progress
-    from .model import SequenceModel
+    from ..batches import Batch, BatchSource
+    from ..config import FitConfig
+    from ..history import History, Progress
+    from ..model import SequenceModel
 
 
 class DistributedTrainer(Trainer):

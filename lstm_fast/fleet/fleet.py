@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _arguments, _fleet_calls, _threads
-from ._fleet_calls import Results
-from ._fleet_network import FleetNetwork
-from ._fleet_tape import FleetTape
-from ._tape import TapeMemory
-from .fleet_stream import FleetStream
+from .. import _arguments, _threads
+from .._tape import TapeMemory
+from . import calls
+from .calls import Results
+from .network import FleetNetwork
+from .stream import FleetStream
+from .tape import FleetTape
 
 if TYPE_CHECKING:
-    from ._fleet_layout import FleetLayout
-    from ._parameters import Gradients
-    from ._types import Array, ArrayLike, State, StateLike
+    from .._parameter_arrays import Gradients
+    from .._types import Array, ArrayLike, State, StateLike
+    from .layout import FleetLayout
 
 
 class Fleet(FleetNetwork):
@@ -103,7 +104,7 @@ class Fleet(FleetNetwork):
             If a shape or dtype is wrong; the message names the argument.
         """
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads)
-        made = _fleet_calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
+        made = calls.forward(self._lstm, self._version.weights, layout, a, None, num_threads)
         output, h_n, c_n = layout.from_core(*made)
         return output, (h_n, c_n)
 
@@ -148,7 +149,7 @@ class Fleet(FleetNetwork):
         version = self._version
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, recompute_gates))
         memory = TapeMemory(version.weights.tape_bytes(a.x.shape[1], a.x.shape[2], a.options))
-        results = _fleet_calls.forward(self._lstm, version.weights, layout, a, memory, num_threads)
+        results = calls.forward(self._lstm, version.weights, layout, a, memory, num_threads)
         output, h_n, c_n = layout.from_core(*results)
         h_0, c_0 = (None if one is None else one.copy() for one in (a.h_0, a.c_0))
         tape = FleetTape(version.weights, memory, layout, a._replace(h_0=h_0, c_0=c_0), self._signature)
@@ -203,7 +204,7 @@ class Fleet(FleetNetwork):
         record_norms = _arguments.flag("record_norms", record_norms)
         num_threads = _threads.resolve(num_threads)
         results = Results.empty(self._lstm, layout, a, compute_d_x, record_norms)
-        _fleet_calls.backward(tape._weights, a, tape._memory, d, results, num_threads)
+        calls.backward(tape._weights, a, tape._memory, d, results, num_threads)
         return self._gradients(layout, results)
 
     def forward_backward(
@@ -275,7 +276,7 @@ class Fleet(FleetNetwork):
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
             return self._read_gradients(of_block, a, d_output, d_state)
 
-        _fleet_calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
+        calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)
 
     def stream(self, batch_size: int = 1) -> FleetStream:

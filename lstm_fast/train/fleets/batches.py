@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .batches import draw_groups
-from .fleet_data import groups_of
+from ..batches import draw_groups
+from .data import groups_of
 
 if TYPE_CHECKING:
-    from .fleet_data import FleetData, Group
+    from .data import FleetData, Group
 
 
 def draw_epoch(

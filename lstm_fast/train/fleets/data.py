@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .data import Sequences
+from ..data import Sequences
 
 if TYPE_CHECKING:
-    from .._types import Array
-    from .fleet_model import FleetModel
-    from .losses import Loss
+    from ..._types import Array
+    from ..losses import Loss
+    from .model import FleetModel
 
 Group: TypeAlias = "tuple[Array, Array, int]"  # models (G,), the rows of their batches (G, B), and T
 

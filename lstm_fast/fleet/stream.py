@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arguments, _threads
-from ._fleet_layout import contiguous_rows
-from .streaming import Snapshot
+from .. import _arguments, _threads
+from ..streaming import Snapshot
+from .layout import contiguous_rows
 
 if TYPE_CHECKING:
-    from ._types import Array, ArrayLike, State
+    from .._types import Array, ArrayLike, State
     from .fleet import Fleet
 
 

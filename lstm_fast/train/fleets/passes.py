@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core, _threads
-from .._fleet_calls import blocks as blocks_of
-from .._fleet_calls import draw_options, weights_of
-from .._fleet_layout import contiguous_rows, longest_first
-from .._sums import row_sums, step_sums, total
-from .._tape import TapeMemory
-from .blocks import MEAN_STEPS, SEQUENCES
-from .fleet_data import groups_of
-from .head import mean_of_sums, read_out, read_out_backward
-from .losses import LOSSES, Loss
+from ... import _core, _threads
+from ..._layout import STEPS
+from ..._sums import row_sums, step_sums, total
+from ..._tape import BackwardArrays, TapeMemory
+from ...fleet.calls import blocks as blocks_of
+from ...fleet.calls import draw_options, weights_of
+from ...fleet.layout import FleetLayout, contiguous_rows, longest_first
+from ..blocks import MEAN_STEPS, SEQUENCES
+from ..head import mean_of_sums, read_out, read_out_backward
+from ..losses import LOSSES, Loss
+from .data import groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._types import Array
-    from .fleet_data import FleetData, Group
-    from .fleet_model import FleetModel
+    from ..._types import Array
+    from .data import FleetData, Group
+    from .model import FleetModel
 
 
 VALIDATION_BATCH = SEQUENCES
@@ -51,11 +52,9 @@ def run(
 ) -> tuple[Array, Array]:
     """Run the networks; return output (G, T, B, W) and h_n of the last layer (G, D, B, R)."""
     lstm, (G, T, B) = rows.lstm, x.shape[:3]
-    W = lstm.output_size  # in memory as that of a single model: sums over steps have its bits
-    if lstm.batch_first and rows.readout == "mean":
-        output = np.empty((G, B, T, W), lstm.dtype).swapaxes(1, 2)
-    else:
-        output = np.empty((G, T, B, W), lstm.dtype)
+    # In memory as that of a single model: sums over steps have its bits.
+    layout = FleetLayout(lstm.layout if rows.readout == "mean" else STEPS, G)
+    output = layout.empty_steps(T, B, lstm.output_size, lstm.dtype)
     n = lstm.num_layers * lstm.num_directions
     h_n, c_n = (np.empty((G, n, B, size), lstm.dtype) for size in (lstm.h_size, lstm.hidden_size))
     rows.weights.forward(x, None, None, output, h_n, c_n, tape, n_threads, order=order, **(masks or {}))
@@ -128,10 +127,8 @@ def _gradients_of_block(
         d_h_n = np.zeros((G, n, B, lstm.h_size), gradients.dtype)
         d_h_n[:, -lstm.num_directions :] = d_last
     d_h_0, d_c_0 = (np.empty((G, n, B, size), gradients.dtype) for size in (lstm.h_size, lstm.hidden_size))
-    rows.weights.backward(
-        memory.block, x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n], n_threads,
-        order=order, **masks,
-    )  # fmt: skip
+    arrays = BackwardArrays(x, None, None, d_output, d_h_n, None, None, d_h_0, d_c_0, gradients[:, : rows.n])
+    rows.weights.backward(memory.block, arrays, n_threads, order=order, **masks)
     return losses
 
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arguments, _safetensors
-from .._errors import type_name
-from .._fleet_layout import FleetTable
-from .._parameters import EditableParameterized
-from ..fleet import Fleet
-from .fleet_data import FleetData
-from .fleet_passes import predict_all
-from .model import SequenceModel
-from .moments import Moments
+from ... import _arguments, _safetensors
+from ..._errors import type_name
+from ..._parameters import EditableParameterized
+from ...fleet import Fleet
+from ...fleet.table import FleetTable
+from ..model import SequenceModel
+from ..moments import Moments
+from .data import FleetData
+from .passes import predict_all
 
 if TYPE_CHECKING:
-    from .._types import Array, DType
+    from ..._types import Array, DType
 
 
 class FleetModel(EditableParameterized):

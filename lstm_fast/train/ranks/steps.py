@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .iterable import IterableBatches
-from .rank_batches import RankBatches
-from .truncated import NO_STEPS
+from ..iterable import IterableBatches
+from ..truncated import NO_STEPS
+from .batches import RankBatches
 
 if TYPE_CHECKING:
-    from .._types import Array
-    from .batches import LocalBatch
-    from .config import FitConfig
-    from .model import SequenceModel
+    from ..._types import Array
+    from ..batches import LocalBatch
+    from ..config import FitConfig
+    from ..model import SequenceModel
+    from ..truncated import TruncatedBatches
     from .ranks import Part, Ranks
-    from .truncated import TruncatedBatches
 
 
 class RankSteps(RankBatches):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ._options import Setting
-from ._parameters import ChangedMeanwhile, Version, changed_meanwhile
-from .modules import LSTM
+from .._options import Setting
+from .._parameter_arrays import Version
+from .._parameters import ChangedMeanwhile, changed_meanwhile
+from ..modules import LSTM
 
 if TYPE_CHECKING:
-    from ._fleet_models import FleetModels
-    from ._types import Array
+    from .._types import Array
+    from .models import FleetModels
 
 
 OF_MODEL = ("_rng", "_seed", "_forget_bias")

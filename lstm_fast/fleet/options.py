@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from .modules import LSTM
+from .._options import options_of
+from ..modules import LSTM
 
 PER_MODEL = ("seed", "forget_bias")  # may differ: they determine initial parameters and masks
 
@@ -13,9 +13,8 @@ PER_MODEL = ("seed", "forget_bias")  # may differ: they determine initial parame
 class Option:
     """A read-only option that all models share."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-        self.__doc__ = f"The {name} of every model."
+    def __init__(self, name: str) -> None:
+        self.name, self.__doc__ = name, f"The {name} of every model."
 
     def __get__(self, owner: Any, cls: type) -> Any:
         return self if owner is None else getattr(owner._lstm, self.name)
@@ -25,14 +24,16 @@ class Option:
 
 
 class Options:
-    """The options of the models, as attributes."""
+    """The options of the models, as attributes: those of an LSTM, except PER_MODEL, and its derived sizes."""
 
-    input_size, hidden_size, num_layers, bias, batch_first = Option(), Option(), Option(), Option(), Option()
-    dropout, bidirectional, proj_size, dtype, compute_dtype = Option(), Option(), Option(), Option(), Option()
-    peepholes, layer_norm, coupled_gates, cell_clip, gate_clip = Option(), Option(), Option(), Option(), Option()
-    activation, recurrent_activation, cell_activation = Option(), Option(), Option()
-    recurrent_dropout, zoneout, learn_initial_state, index_input = Option(), Option(), Option(), Option()
-    num_directions, h_size, output_size = Option(), Option(), Option()
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+for _name in (*options_of(LSTM), "num_directions", "h_size", "output_size"):
+    if _name not in PER_MODEL:
+        setattr(Options, _name, Option(_name))
 
 
 def check_same(what: str, model: LSTM, other: LSTM, of_other: str) -> None:

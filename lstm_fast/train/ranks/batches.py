@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .batches import CHANGED, Changed
-from .data import FINITE
-from .passes import ModelGradients, Step
+from ..batches import CHANGED, Changed
+from ..data import FINITE
+from ..passes import ModelGradients, Step
 from .ranks import Part
 
 if TYPE_CHECKING:
-    from .._types import Array
-    from .batches import Batch
-    from .model import SequenceModel
+    from ..._types import Array
+    from ..batches import Batch
+    from ..model import SequenceModel
     from .ranks import Ranks
 
 END: Any = object()  # of the batches of a rank

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import _core
-    from ._fleet_calls import Arguments
-    from ._fleet_layout import FleetLayout
-    from ._tape import TapeMemory
+    from .. import _core
+    from .._tape import TapeMemory
+    from .calls import Arguments
+    from .layout import FleetLayout
 
 
 class FleetTape:

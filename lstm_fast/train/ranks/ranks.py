@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .. import _threads
-from .._errors import type_name
+from ... import _threads
+from ..._errors import type_name
 
 if TYPE_CHECKING:
-    from .._types import Array, DType
+    from ..._types import Array, DType
 
 Result = TypeVar("Result")
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from . import _core
-from ._fleet_layout import FleetLayout
-from ._parameters import Version
-from ._tape import TapeMemory
+from .. import _core
+from .._parameter_arrays import Version
+from .._recurrent import draw_training_options
+from .._tape import BackwardArrays, TapeMemory
+from .layout import FleetLayout
 
 if TYPE_CHECKING:
-    from ._tape import TrainingOptions
-    from ._types import Array
-    from .modules import LSTM
+    from .._tape import TrainingOptions
+    from .._types import Array
+    from ..modules import LSTM
 
 OutputGradients: TypeAlias = "tuple[Array | None, Array | None, Array | None]"  # d_output, d_h_n, d_c_n
 
@@ -32,10 +33,10 @@ def draw_options(
 ) -> tuple[TrainingOptions | None, Array | None]:
     """Return the options of a training call and the seed of each model's masks, drawn from its generator; None without
     masks and with a full tape."""
-    first = lstm._training_options(training, recompute_gates, rngs[0])
+    first = draw_training_options(lstm, training, recompute_gates, rngs[0])
     if first is None:
         return None, None
-    drawn = [lstm._training_options(training, recompute_gates, rng) for rng in rngs[1:]]
+    drawn = [draw_training_options(lstm, training, recompute_gates, rng) for rng in rngs[1:]]
     return first, np.array([first.seed, *(one.seed for one in drawn if one is not None)], np.uint64).view(np.int64)
 
 
@@ -132,10 +133,8 @@ def backward(
 ) -> None:
     """Fill the results."""
     flat, d_x, d_h_0, d_c_0, d_h_norms, d_c_norms = results
-    weights.backward(
-        memory.block, a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, num_threads,
-        d_h_norms=d_h_norms, d_c_norms=d_c_norms, **a.keywords(),
-    )  # fmt: skip
+    arrays = BackwardArrays(a.x, a.h_0, a.c_0, *d, d_x, d_h_0, d_c_0, flat, d_h_norms, d_c_norms)
+    weights.backward(memory.block, arrays, num_threads, **a.keywords())
 
 
 def blocks(

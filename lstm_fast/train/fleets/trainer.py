@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arguments, _core
-from .._fingerprint import fingerprints
-from .data import NOTHING_COUNTS
-from .fleet_batches import draw_epoch
-from .fleet_data import FleetData
-from .fleet_history import Epoch, FleetHistory
-from .fleet_model import seeds_of
-from .fleet_passes import losses_and_gradients, mean_losses
-from .history import History
-from .installed import Installed
-from .losses import Loss
-from .progress_bar import progress_bar
+from ... import _arguments, _core
+from ..._fingerprint import fingerprints
+from ..data import NOTHING_COUNTS
+from ..history import History
+from ..installed import Installed
+from ..losses import Loss
+from ..progress_bar import progress_bar
+from .batches import draw_epoch
+from .data import FleetData
+from .history import Epoch, FleetHistory
+from .model import seeds_of
+from .passes import losses_and_gradients, mean_losses
 
 if TYPE_CHECKING:
-    from .._types import Array
-    from .config import FitConfig
-    from .fleet_data import Group
-    from .fleet_model import FleetModel
+    from ..._types import Array
+    from ..config import FitConfig
+    from .data import Group
+    from .model import FleetModel
 
 
 class FleetTrainer:

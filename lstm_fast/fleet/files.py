@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _architecture, _safetensors
-from ._errors import FormatError
-from .modules import LSTM
+from .. import _architecture, _safetensors
+from .._errors import FormatError
+from ..modules import LSTM
 
 if TYPE_CHECKING:
-    from ._types import Array
+    from .._types import Array
 
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
 

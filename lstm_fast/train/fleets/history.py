@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .history import History
+from ..history import History
 
 if TYPE_CHECKING:
-    from .._types import Array
+    from ..._types import Array
 
 
 PER_EPOCH = ("loss", "validation_loss", "gradient_norm", "learning_rate")  # seconds are shared by all models

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from . import _fleet_files as files
-from ._architecture import check_type
-from ._fleet_calls import FleetVersion, weights_of
-from ._fleet_layout import FleetTable
-from ._fleet_lstm import FleetLSTM
-from ._fleet_options import PER_MODEL, Options, check_same
-from ._parameters import EditableParameterized, changed_meanwhile
-from .modules import LSTM
+from .._architecture import check_type
+from .._parameters import EditableParameterized, changed_meanwhile
+from ..modules import LSTM
+from . import files
+from .calls import FleetVersion, weights_of
+from .lstm import FleetLSTM
+from .options import PER_MODEL, Options, check_same
+from .table import FleetTable
 
 if TYPE_CHECKING:
-    from ._types import Array
+    from .._types import Array
 
 
 class FleetModels(Options, EditableParameterized):

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .batches import CHANGED, Changed, SequenceBatch
-from .prefetch import prefetched
-from .rank_batches import RankBatches
+from ..batches import CHANGED, Changed, SequenceBatch
+from ..prefetch import prefetched
+from .batches import RankBatches
 
 if TYPE_CHECKING:
-    from .._types import Array
-    from .config import FitConfig
-    from .data import Sequences
-    from .model import SequenceModel
+    from ..._types import Array
+    from ..config import FitConfig
+    from ..data import Sequences
+    from ..model import SequenceModel
     from .ranks import Ranks
 
 
