@@ -45,7 +45,7 @@ TESTS = {
     "_steps": "streaming streaming_safety",
     "_structure": "modules options parameters variants_options",
     "_sums": "training_bits",
-    "_tape": "modules backward bits_memory",
+    "_tape": "modules backward bits_memory lengths",
     "_threads": "fork threads process",
     "_trace": "modules features",
     "_variants": "variants_options options variants",
