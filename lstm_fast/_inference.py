@@ -133,4 +133,4 @@ class Network(Structure):
         return Stream(self, batch_size)
 
 
-read_states = Network._read_states  # fleets have a layout of their own
+read_states = Network._read_states  # for fleets, with their own layout

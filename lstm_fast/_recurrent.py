@@ -118,4 +118,4 @@ class Recurrent(Network, EditableParameterized):
         )
 
 
-draw_training_options = Recurrent._training_options  # fleets draw those of each model
+draw_training_options = Recurrent._training_options  # for fleets, which draw options for each model

@@ -246,7 +246,7 @@ class QuantizedLSTM(LSTMNetwork):
             As for LSTM; with "int8" also if h_0 is not within [-1, 1].
         """
         if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
-            self._check_h("h_0", state[0])  # what the fast path accepts, and does not look at
+            self._check_h("h_0", state[0])  # the fast path accepts any h_0
         return self._infer(x, state, lengths, resets, num_threads)
 
     def trace(

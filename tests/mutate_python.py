@@ -110,7 +110,7 @@ EQUIVALENT = {
 
 
 def changes(node):
-    """Names of the ways in which a node can be changed."""
+    """Names of the possible mutations of a node."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         yield "comparison"
     if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:

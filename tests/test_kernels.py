@@ -145,7 +145,7 @@ def gates_of(x):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_activation_is_accurate_inside_a_cell(each_isa, dtype):
     x = np.concatenate([special_points(dtype), np.linspace(-20, 20, 3000).astype(dtype)])
-    x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # what is smaller is flushed: below
+    x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # smaller numbers are flushed: see below
     want = {name: exact(name, x) for name in FUNCTIONS}
     for _ in each_isa():
         for name, gate in zip(("sigmoid", "sigmoid", "tanh", "sigmoid"), gates_of(x), strict=True):

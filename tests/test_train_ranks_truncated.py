@@ -64,7 +64,7 @@ def test_sharded_windows_match_joined_windows(data, options, start):
 
 
 def test_uneven_and_empty_shards_use_each_step_once(monkeypatch):
-    """Ranks of 5, 0 and 3 series, two of them too short: each trains on all of its steps, and all end together."""
+    """Ranks of 5, 0 and 3 series, two of them too short: each trains on all of its steps, and all finish at the same time."""
     trained, step = {}, RankBatch.loss_and_gradients
 
     def record(self, *arguments):
@@ -154,7 +154,7 @@ def test_resume_within_series_is_bitwise(tmp_path, monkeypatch, rank, error):
 
 @pytest.mark.parametrize("rnn", [False, True])
 def test_clock_of_rank_0_decides_when_all_ranks_save(tmp_path, monkeypatch, rnn):
-    """Killed after any step, a run goes on from the checkpoint of that step, whatever the clocks of other ranks."""
+    """A run killed after any step resumes from the checkpoint of that step, whatever the clocks of other ranks."""
     monkeypatch.setattr(Trainer, "_is_save_due", lambda self: self.ranks.rank != 1)
     options = dict(OPTIONS, make=lambda: model(rnn=rnn, **MASKS), parts=some)
     expected, saved, write = run_on(3, DATA, **options), [], Trainer._write

@@ -42,7 +42,7 @@ class SeriesReader(Estimator):
     def network_input(
         self, y: Any = None, X: Any = None, *, y_X: Any = None, horizon: int | None = None
     ) -> NetworkInput:
-        """Return what the network reads when it forecasts.
+        """Return the input of the network for a forecast.
 
         Parameters
         ----------

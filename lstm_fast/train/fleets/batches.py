@@ -25,7 +25,7 @@ def draw_epoch(
             joint_batches(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)})
             for n in range(n_batches)
         ]
-    alike: dict[tuple[int, int], list[int]] = {}  # models with as many sequences and steps have batches of one size
+    alike: dict[tuple[int, int], list[int]] = {}  # models with equal numbers of sequences and steps
     for k in models:
         alike.setdefault((data.each[k].n, data.each[k].T), []).append(k)
     epoch: list[list[FleetBatch]] = [[] for _ in range(n_batches)]
