@@ -18,7 +18,7 @@ class Network(Structure):
     """Base class of LSTM, RNN, LSTMCell and QuantizedLSTM."""
 
     def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
-        """Return output and last state; arguments are those of the caller, not validated yet."""
+        """Return output and last state; arguments come from the caller, not validated yet."""
         if resets is None and num_threads is None:
             # Fast path: the core validates plain arrays itself; it returns None for anything else.
             short = _core.infer(

@@ -287,6 +287,6 @@ def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
         prefix, network = "lstm.", config["model"]["network"]
     inferred = _architecture.INFERRED
     options = {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
-    if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
+    if "nonlinearity" not in network:  # of a plain RNN, which is not read
         LSTM(1, 2, 2, **options)  # raises if they are wrong
     return prefix, options

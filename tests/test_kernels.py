@@ -34,7 +34,7 @@ STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored, name):
     """All instruction sets with a fused multiply-add have the bits of the first of them, which is compared with the
-    exact values. (Those that extend another have its kernels.)"""
+    exact values. (An extension of another set uses its kernels.)"""
     compared = BASES[:2]  # portable, and the first of them
     last = dict.fromkeys(compared, (np.empty(0, np.float32),) * 2)
     chunk = 1 << 17  # numbers: their 64-bit values fit a core's cache

@@ -64,7 +64,7 @@ def test_sharded_windows_match_joined_windows(data, options, start):
 
 
 def test_uneven_and_empty_shards_use_each_step_once(monkeypatch):
-    """Ranks of 5, 0 and 3 series, two of them too short: each trains on all of its steps, and all finish at the same time."""
+    """Ranks of 5, 0 and 3 series, two of them too short: each trains on all of its steps, and all finish together."""
     trained, step = {}, RankBatch.loss_and_gradients
 
     def record(self, *arguments):

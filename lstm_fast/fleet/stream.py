@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class FleetStream:
     """Live sequences of a fleet, batch_size for every model, like a `Stream` with an axis K first.
 
-    Created by ``fleet.stream(batch_size)``. Results are bitwise equal to those of the streams of the single models.
+    Created by ``fleet.stream(batch_size)``. Results are bitwise equal to separate streams of the models.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ class Scope:
         return results[list(node.output).index(name)]
 
     def attributes(self, node: NodeProto) -> dict[str, Any]:
-        """Attributes by name as Python values, tensors as arrays; in a function they may refer to those of the call."""
+        """Attributes by name as Python values and arrays; in a function they may refer to attributes of the call."""
         values = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -36,7 +36,7 @@ class SeriesReader(Estimator):
     _series: list[Series]  # of fit
     _form: Form
     _targets: list[Any] | None  # columns of a wide frame
-    _windowing: Windowing  # shared by all series, or that of the first one
+    _windowing: Windowing  # shared by all series, or of the first one
     _windowings: list[Windowing]  # one per series, if each has its own network
 
     def network_input(

@@ -282,8 +282,8 @@ def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
 
 
 def _history(values: dict[str, Any], pattern: History) -> History:
-    """A History of whole epochs: lists with one number for each; that of the validation loss may be empty."""
-    names = {name for name in vars(pattern) if name != "fingerprint"}  # that of the end of a run
+    """A History of whole epochs: lists with one number for each; the list of validation losses may be empty."""
+    names = {name for name in vars(pattern) if name != "fingerprint"}  # set at the end of a run
     if set(values) != names:
         raise ValueError(f"history must have {', '.join(sorted(names))}, got {', '.join(values):.300}")
     n, best = len(values["loss"]), values["best_epoch"]

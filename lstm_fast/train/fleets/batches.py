@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def draw_epoch(
     data: FleetData, models: list[int], rngs: Sequence[np.random.Generator], batch_size: int, shuffle: bool
 ) -> list[list[FleetBatch]]:
-    """Draw the batches of an epoch: for each number of a batch, those that models run together."""
+    """Draw the batches of an epoch: for each number of a batch, the joint batches of the models."""
     drawn = {k: draw_batches(rngs[k], data.each[k], batch_size, shuffle) for k in models}
     n_batches = max(map(len, drawn.values()), default=0)
     if data.has_lengths:

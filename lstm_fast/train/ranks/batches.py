@@ -45,7 +45,7 @@ class RankBatch:
     def loss_and_gradients(
         self, model: SequenceModel, state: Any, rng: np.random.Generator, num_threads: int | None
     ) -> Step:
-        """Compute loss and gradients of the joined batch; the state is that of this rank."""
+        """Compute loss and gradients of the joined batch; the state belongs to this rank."""
         own, after = self.own, None
 
         def of_own() -> Part:
