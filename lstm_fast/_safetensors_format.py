@@ -1,4 +1,4 @@
-"""Reader and writer of the safetensors format: a length, a header of JSON, the bytes of the tensors.
+"""Reader and writer of the safetensors format: a length, a JSON header, the bytes of the tensors.
 
 The library of that name does not return from a failed allocation: its reader raises a PanicException, which is no
 Exception, its writer aborts or hangs (version 0.8 under RLIMIT_AS). Here it is a MemoryError. Everything is checked

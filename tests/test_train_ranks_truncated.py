@@ -328,7 +328,7 @@ def test_interruption_of_one_rank_within_a_step_keeps_the_previous_checkpoint(tm
 
 @pytest.mark.parametrize("error", [ValueError("other"), MemoryError("other")])
 def test_error_on_one_rank_and_interruption_of_another_stop_all(tmp_path, monkeypatch, error):
-    """One rank is interrupted, and another fails at the same step: nobody waits for a checkpoint."""
+    """One rank is interrupted, and another fails at the same step: no rank waits for a checkpoint."""
     step, calls = RankBatch.loss_and_gradients, {}
 
     def replacement(self, *arguments):
