@@ -48,8 +48,6 @@ static struct lstm_lane_sequence lane_sequence(struct lstm_sequence s, int64_t m
                                        s.row_stride};
 }
 
-static bool is_group_cancelled(void *worker, int64_t flops) { return lstm_cancelled(worker, flops); }
-
 /* What forward and backward have in common: the group that begins with this model. */
 static struct lstm_lanes lanes_at(const struct fleet_run *run, struct lstm_worker *worker, int64_t model,
                                   char *workspace) {
@@ -62,7 +60,6 @@ static struct lstm_lanes lanes_at(const struct fleet_run *run, struct lstm_worke
                            .weights_stride = run->fleet->weights_stride,
                            .gradients_stride = run->fleet->gradients_stride,
                            .workspace = workspace,
-                           .cancelled = is_group_cancelled,
                            .worker = worker};
     lstm_move_weights(&a.weights, model * a.weights_stride * element_bytes(call));
     return a;

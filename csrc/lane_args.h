@@ -1,6 +1,6 @@
 /* Lanes across models: a fleet's models in the lanes of a vector, one model each, for layers of few units, which leave
- * vectors of units partly empty. Filled by fleet_lanes.h, computed by kernels/lanes_forward.h. The plain LSTM with one
- * layer and one direction. */
+ * vectors of units partly empty. Filled by fleet_lanes.h, computed by loops/lanes.h. The plain LSTM with one layer and
+ * one direction. */
 #ifndef LSTM_LANE_ARGS_H
 #define LSTM_LANE_ARGS_H
 
@@ -29,9 +29,7 @@ struct lstm_lanes {
     void *h_n, *c_n;
     void *tape;      /* gates (T, B, H, 4), c (T + 1, B, H) and h (T, B, H) of vectors; NULL: inference */
     void *workspace; /* lstm_lanes_vectors */
-    /* Takes the work done since it was last called; true: leave, with incomplete results. */
-    bool (*cancelled)(void *worker, int64_t flops);
-    void *worker;
+    struct lstm_worker *worker;
     /* Backward: */
     struct lstm_lane_sequence d_output, d_x; /* data NULL: zero; not computed */
     const void *d_h_n, *d_c_n;

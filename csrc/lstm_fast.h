@@ -36,8 +36,7 @@ enum lstm_cell { LSTM_CELL_LSTM, LSTM_CELL_RNN_TANH, LSTM_CELL_RNN_RELU, LSTM_CE
 
 enum lstm_dtype { LSTM_F32, LSTM_F64 };
 
-/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; of these, both kinds of BFLOAT16
- * train. */
+/* How the weights are stored and multiplied (format.h). All but REAL: float32, LSTM; both kinds of BFLOAT16 train. */
 enum lstm_format {
     LSTM_FORMAT_REAL,         /* the dtype of the model */
     LSTM_FORMAT_FLOAT16,      /* IEEE half precision, widened to float32 */
@@ -90,12 +89,11 @@ struct lstm_model {
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
     enum lstm_format format;
-    bool
-        rounds_weights; /* with either BFLOAT16: the matrices are given as float32 and rounded when packed; may train */
-    int input_bits;     /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
-    bool initial_state; /* a learned state: where sequences begin if the caller gives none, and where they restart */
-    bool index_input;   /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
-    int64_t proj_size;  /* P; 0: none */
+    bool rounds_weights; /* with either BFLOAT16: matrices are given as float32 and rounded when packed; may train */
+    int input_bits;      /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
+    bool initial_state;  /* a learned state: where sequences begin if the caller gives none, and where they restart */
+    bool index_input;    /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
+    int64_t proj_size;   /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;
     double cell_clip, gate_clip;                                              /* 0: none */
     struct lstm_activation activation, recurrent_activation, cell_activation; /* of g; of i, f and o; of c */

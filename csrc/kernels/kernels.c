@@ -27,6 +27,17 @@ enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");
 _Static_assert(TILE_ROWS <= LSTM_LARGEST_TILE, "plan.c reserves too little for packed tiles");
 
+#if VECTOR_BYTES >= LSTM_LEAST_LANE_BYTES
+static const struct lstm_lane_kernels lane_kernels = {
+    .pack = pack_lanes,
+    .into_lanes = into_lanes,
+    .out_of_lanes = out_of_lanes,
+    .step = lane_step,
+    .step_backward = lane_step_backward,
+    .end_backward = end_lanes_backward,
+};
+#endif
+
 const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .tile_rows = TILE_ROWS,
     .step = step,
@@ -43,8 +54,7 @@ const struct lstm_kernels JOIN(EXPORT(lstm_kernels), LSTM_ISA) = {
     .random_words = random_words,
     .activate = activate_array,
 #if VECTOR_BYTES >= LSTM_LEAST_LANE_BYTES
-    .lanes_forward = lanes_forward,
-    .lanes_backward = lanes_backward,
+    .lanes = &lane_kernels,
 #endif
 };
 

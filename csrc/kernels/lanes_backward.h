@@ -1,4 +1,5 @@
-/* Lanes across models, backward (csrc/lane_args.h): the operations of step_backward.h, product.h and outer.h. */
+/* A backward step with one model in each lane (csrc/lane_args.h): the operations of step_backward.h, product.h and
+ * outer.h. */
 #ifndef LSTM_KERNELS_LANES_BACKWARD_H
 #define LSTM_KERNELS_LANES_BACKWARD_H
 
@@ -6,10 +7,10 @@
 
 #include "../compiler.h"
 #include "../lane_args.h"
-#include "../plan.h"
 #include "../real.h"
 #include "cell.h"
 #include "lanes_forward.h"
+#include "table.h"
 #include "vector.h"
 
 /* ---- products with the weights ----------------------------------------------------------------------------------- */
@@ -67,17 +68,8 @@ NEVER_INLINE void lane_product_backward(int64_t n_rows, int64_t H, const real *d
 
 /* ---- weight gradients -------------------------------------------------------------------------------------------- */
 
-/* Rows buffered until their block is complete: x and h_prev, and d_gates. */
-struct lane_block {
-    real *left;  /* (n, I + H) vectors */
-    real *right; /* (H, LSTM_SUM_BLOCK, 4): the rows of a unit together, which L1 holds */
-    int64_t n;
-    bool is_first; /* nothing in the sums yet */
-    real *sums;    /* (H, 4, I + H + 1) vectors, the bias last */
-};
-
 /* rows x columns sums of a block. */
-ALWAYS_INLINE void lane_outer(const int columns, const struct lane_block *s, const real *left, const real *right,
+ALWAYS_INLINE void lane_outer(const int columns, const struct lstm_lane_sums *s, const real *left, const real *right,
                               int64_t left_step, int64_t right_step, real *y, int64_t y_row) {
     vec acc[LSTM_GATES * 4];
     UNROLL
@@ -106,7 +98,7 @@ ALWAYS_INLINE void lane_outer(const int columns, const struct lane_block *s, con
 }
 
 /* Adds the block to the sums. */
-NEVER_INLINE void add_lane_block(struct lane_block *s, int64_t columns, int64_t H) {
+NEVER_INLINE void add_lane_block(struct lstm_lane_sums *s, int64_t columns, int64_t H) {
     const int64_t left_step = columns * VL, right_step = LSTM_GATES * VL, row = (columns + 1) * VL;
     for (int64_t u = 0; s->n && u < H; u++) {
         const real *right = s->right + u * LSTM_SUM_BLOCK * right_step;
@@ -157,8 +149,8 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     for (int64_t u = 0; u < H; u++) {
         const vec new_c = load(c + u * VL), tanh_c = cell_activation(NULL, new_c), d = load(d_h + u * VL);
         const vec o = load(gates + (u * LSTM_GATES + LSTM_GATE_O) * VL);
-        for (int g = 0; g < LSTM_GATES; g++) PREFETCH_TAPE(gates + ((u - H) * LSTM_GATES + g) * VL, 0);
-        PREFETCH_TAPE(c_prev + (u - H) * VL, 0);
+        for (int g = 0; g < LSTM_GATES; g++) __builtin_prefetch(gates + ((u - H) * LSTM_GATES + g) * VL, 0);
+        __builtin_prefetch(c_prev + (u - H) * VL, 0);
         const struct unit_gradients states = {
             .c = new_c,
             .c_prev = load(c_prev + u * VL),
@@ -170,14 +162,15 @@ NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *
     }
 }
 
-/* Adds row r, number b of step t, to the block of the weight gradients; x: its inputs in lanes. */
-static void take_row(const struct lstm_lanes *a, const struct lane_tape *tape, int64_t t, int64_t b, const real *x,
-                     const real *d_gates, struct lane_block *block) {
-    const int64_t I = a->input_size, H = a->hidden_size, r = t * a->B + b;
-    real *to = block->left + block->n * (I + H) * VL, *right = block->right + block->n * LSTM_GATES * VL;
+/* Adds row b to the block of the weight gradients; x: its inputs in lanes. */
+static void take_row(const struct lstm_lane_step_backward *s, int64_t b, const real *x, const real *d_gates) {
+    const struct lstm_lanes *a = s->lanes;
+    struct lstm_lane_sums *sums = s->sums;
+    const int64_t I = a->input_size, H = a->hidden_size;
+    real *to = sums->left + sums->n * (I + H) * VL, *right = sums->right + sums->n * LSTM_GATES * VL;
     memcpy(to, x, (size_t)(I * VL) * sizeof(real));
-    if (t)
-        memcpy(to + I * VL, tape->h + (r - a->B) * H * VL, (size_t)(H * VL) * sizeof(real));
+    if (s->h_prev)
+        memcpy(to + I * VL, s->h_prev + b * H * VL, (size_t)(H * VL) * sizeof(real));
     else
         into_lanes(H, a->h_0 ? (const real *)a->h_0 + b * H : NULL, a->B * H, 0, to + I * VL);
     for (int64_t u = 0; u < H; u++) {
@@ -185,53 +178,46 @@ static void take_row(const struct lstm_lanes *a, const struct lane_tape *tape, i
         for (int g = 0; g < LSTM_GATES; g++)
             store(right + (u * LSTM_SUM_BLOCK * LSTM_GATES + g) * VL, load(d_gates + (u * LSTM_GATES + g) * VL));
     }
-    if (++block->n == LSTM_SUM_BLOCK) add_lane_block(block, I + H, H);
+    if (++sums->n == LSTM_SUM_BLOCK) add_lane_block(sums, I + H, H);
 }
 
-/* The kernel. The blocks of the weight gradients begin with the last row, and again with each chunk of backward.h. */
-static void lanes_backward(const struct lstm_lanes *a) {
-    const int64_t T = a->T, B = a->B, I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, state = B * H * VL;
-    const int64_t most = LSTM_GRADIENT_ROWS / B > 1 ? LSTM_GRADIENT_ROWS / B : 1, chunk = T < most ? T : most;
-    const struct lane_tape tape = lane_tape_of(a);
-    struct lane_weights w;
-    real *d_c = pack_lanes(a, a->workspace, &w), *d_next = d_c + state, *d_hs = d_next + B * G * VL;
-    real *d_output = d_hs + LANE_ROWS * H * VL, *d_x = d_output + LANE_ROWS * H * VL;
-    real *x = d_x; /* (of the rows whose d_x are next) */
-    struct lane_block block = {.left = d_x + LANE_ROWS * I * VL, .is_first = true};
-    block.right = block.left + LSTM_SUM_BLOCK * (I + H) * VL, block.sums = block.right + LSTM_SUM_BLOCK * G * VL;
-    states_into_lanes(a, a->d_c_n, d_c);
-    for (int64_t t = T - 1, left = chunk; t >= 0; t--) {
-        for (int64_t b = B, n; b > 0;) {
-            n = rows_at_once(b), b -= n;
-            if (t < T - 1) lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
-            if (a->d_output.data) rows_into_lanes(&a->d_output, t, b, n, H, -1, d_output);
-            rows_into_lanes(&a->x, t, b, n, I, -1, x);
-            for (int64_t k = n - 1; k >= 0; k--) {
-                const int64_t row = b + k, r = t * B + row;
-                real *d_h = d_hs + k * H * VL, *d_gates = d_next + row * G * VL;
-                if (t == T - 1) into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + row * H : NULL, B * H, 0, d_h);
-                for (int64_t u = 0; a->d_output.data && u < H; u++)
-                    store(d_h + u * VL, load(d_h + u * VL) + load(d_output + (k * H + u) * VL));
-                lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
-                lane_norms(H, d_c + row * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
-                lane_cells_backward(H, tape.gates + r * G * VL, tape.c + r * H * VL, tape.c + (r + B) * H * VL, d_h,
-                                    d_c + row * H * VL, d_gates);
-                take_row(a, &tape, t, row, x + k * I * VL, d_gates, &block);
-            }
-            if (!a->d_x.data) continue;
-            lane_product_backward(n, H, d_next + b * G * VL, w.ih, I, d_x);
-            rows_out_of_lanes(&a->d_x, t, b, n, I, -1, d_x);
+/* The kernel. Rows from the last to the first, as in the sums of weight gradients. */
+static void lane_step_backward(const struct lstm_lane_step_backward *s) {
+    const struct lstm_lanes *a = s->lanes;
+    const int64_t T = a->T, B = a->B, I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, t = s->t;
+    for (int64_t b = B, n; b > 0;) {
+        n = rows_at_once(b), b -= n;
+        if (t < T - 1) lane_product_backward(n, H, s->d_gates + b * G * VL, s->weights.hh, H, s->d_h);
+        if (a->d_output.data) rows_into_lanes(&a->d_output, t, b, n, H, -1, s->d_output);
+        rows_into_lanes(&a->x, t, b, n, I, -1, s->x);
+        for (int64_t k = n - 1; k >= 0; k--) {
+            const int64_t row = b + k, r = t * B + row;
+            real *d_h = s->d_h + k * H * VL, *d_gates = s->d_gates + row * G * VL;
+            if (t == T - 1) into_lanes(H, a->d_h_n ? (const real *)a->d_h_n + row * H : NULL, B * H, 0, d_h);
+            for (int64_t u = 0; a->d_output.data && u < H; u++)
+                store(d_h + u * VL, load(d_h + u * VL) + load(s->d_output + (k * H + u) * VL));
+            lane_norms(H, d_h, a->d_h_norms ? a->d_h_norms + r : NULL, T * B);
+            lane_norms(H, s->d_c + row * H * VL, a->d_c_norms ? a->d_c_norms + r : NULL, T * B);
+            lane_cells_backward(H, s->gates + row * G * VL, s->c_prev + row * H * VL, s->c + row * H * VL, d_h,
+                                s->d_c + row * H * VL, d_gates);
+            take_row(s, row, s->x + k * I * VL, d_gates);
         }
-        if (--left == 0 || t == 0) add_lane_block(&block, I + H, H), left = chunk;
-        if (a->cancelled(a->worker, 4 * VL * B * G * (I + H))) return;
+        if (!a->d_x.data) continue;
+        lane_product_backward(n, H, s->d_gates + b * G * VL, s->weights.ih, I, s->x);
+        rows_out_of_lanes(&a->d_x, t, b, n, I, -1, s->x);
     }
+    if (s->ends_chunk) add_lane_block(s->sums, I + H, H);
+}
+
+static void end_lanes_backward(const struct lstm_lane_step_backward *s) {
+    const struct lstm_lanes *a = s->lanes;
+    const int64_t B = a->B, H = a->hidden_size, G = LSTM_GATES * H;
     for (int64_t b = 0, n; b < B; b += n) {
         n = rows_at_once(B - b);
-        lane_product_backward(n, H, d_next + b * G * VL, w.hh, H, d_hs);
-        for (int64_t k = 0; k < n; k++) out_of_lanes(H, d_hs + k * H * VL, (real *)a->d_h_0 + (b + k) * H, B * H, 0);
+        lane_product_backward(n, H, s->d_gates + b * G * VL, s->weights.hh, H, s->d_h);
+        for (int64_t k = 0; k < n; k++) out_of_lanes(H, s->d_h + k * H * VL, (real *)a->d_h_0 + (b + k) * H, B * H, 0);
     }
-    states_out_of_lanes(a, d_c, a->d_c_0);
-    unpack_lanes(a, block.sums);
+    unpack_lanes(a, s->sums->sums);
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* Lanes across models, forward (csrc/lane_args.h). Every array is transposed as it is read, so that a vector holds one
- * number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model where
- * these have one of each unit: the same operations in the same order. */
+/* A step with one model in each lane (csrc/lane_args.h). Every array is transposed as it is read, so that a vector
+ * holds one number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model
+ * where these have one of each unit: the same operations in the same order. */
 #ifndef LSTM_KERNELS_LANES_FORWARD_H
 #define LSTM_KERNELS_LANES_FORWARD_H
 
@@ -8,6 +8,7 @@
 #include "../lane_args.h"
 #include "../real.h"
 #include "cell.h"
+#include "table.h"
 #include "transpose.h"
 #include "vector.h"
 
@@ -81,13 +82,8 @@ static void rows_out_of_lanes(const struct lstm_lane_sequence *s, int64_t t, int
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
-struct lane_weights {
-    int64_t I, H;
-    real *ih, *hh, *bias; /* (4H, I), (4H, H), (4H) vectors */
-};
-
 /* Returns the end of the filled memory. */
-static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lane_weights *w) {
+static real *pack_lanes(const struct lstm_lanes *a, real *to, struct lstm_lane_weights *w) {
     const int64_t I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H, stride = a->weights_stride;
     w->I = I, w->H = H;
     w->ih = to, w->hh = w->ih + G * I * VL, w->bias = w->hh + G * H * VL;
@@ -135,7 +131,7 @@ ALWAYS_INLINE void lane_products(const int rows, const int n, int64_t depth, con
 }
 
 /* The pre-activations of `rows` rows, (4H) vectors each: eight chains or more at a time, for their latency. */
-ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weights *w, int64_t j, const real *x,
+ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lstm_lane_weights *w, int64_t j, const real *x,
                              const real *h_prev, real *pre) {
     const int64_t I = w->I, H = w->H;
     vec sums[MOST_SUMS];
@@ -157,7 +153,7 @@ ALWAYS_INLINE void lane_rows(const int rows, const int n, const struct lane_weig
 }
 
 /* The same for rows_at_once rows (4H is a multiple of 4). */
-static void lane_pre(int64_t n_rows, const struct lane_weights *w, const real *x, const real *h_prev, real *pre) {
+static void lane_pre(int64_t n_rows, const struct lstm_lane_weights *w, const real *x, const real *h_prev, real *pre) {
     const int64_t G = LSTM_GATES * w->H;
     for (int64_t j = 0; LANE_ROWS == 4 && n_rows == 4 && j < G; j += 4) lane_rows(LANE_ROWS, 4, w, j, x, h_prev, pre);
     for (int64_t j = 0; n_rows == 2 && j < G; j += 4) lane_rows(2, 4, w, j, x, h_prev, pre);
@@ -171,10 +167,8 @@ static void lane_pre(int64_t n_rows, const struct lane_weights *w, const real *x
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
 
-/* The tape of a group fills L2, and a row of it one page: hardware prefetches no further. */
-#define PREFETCH_TAPE(address, is_written) __builtin_prefetch(address, is_written)
-
-/* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. */
+/* The cells of a row. gates NULL: not kept. Two loops as in step.h, whose iterations overlap. (The tape of a group
+ * fills L2, and a row of it one page, beyond which the hardware does not prefetch.) */
 NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, real *c, real *h, real *gates) {
     for (int64_t u = 0; u < H; u++) {
         const vec sums[LSTM_GATES] = {[LSTM_GATE_I] = load(pre + (LSTM_GATE_I * H + u) * VL),
@@ -184,8 +178,8 @@ NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, rea
         const struct memory m = cell_memory(NULL, 0, sums, load(c_prev + u * VL));
         store(c + u * VL, m.c);
         if (!gates) continue;
-        for (int g = 0; g < LSTM_GATES; g++) PREFETCH_TAPE(gates + ((H + u) * LSTM_GATES + g) * VL, 1);
-        PREFETCH_TAPE(c + (H + u) * VL, 1), PREFETCH_TAPE(h + (H + u) * VL, 1);
+        for (int g = 0; g < LSTM_GATES; g++) __builtin_prefetch(gates + ((H + u) * LSTM_GATES + g) * VL, 1);
+        __builtin_prefetch(c + (H + u) * VL, 1), __builtin_prefetch(h + (H + u) * VL, 1);
         store(gates + (u * LSTM_GATES + LSTM_GATE_I) * VL, m.i);
         store(gates + (u * LSTM_GATES + LSTM_GATE_F) * VL, m.f);
         store(gates + (u * LSTM_GATES + LSTM_GATE_G) * VL, m.g);
@@ -198,56 +192,21 @@ NEVER_INLINE void lane_cells(int64_t H, const real *pre, const real *c_prev, rea
     }
 }
 
-/* The states of all rows from arrays (B, H) of each model, and back. */
-static void states_into_lanes(const struct lstm_lanes *a, const void *from, real *to) {
-    into_lanes(a->B * a->hidden_size, from, a->B * a->hidden_size, 0, to);
-}
-static void states_out_of_lanes(const struct lstm_lanes *a, const real *from, void *to) {
-    out_of_lanes(a->B * a->hidden_size, from, to, a->B * a->hidden_size, 0);
-}
-
-/* The parts of a tape. */
-struct lane_tape {
-    real *gates, *c, *h;
-};
-static struct lane_tape lane_tape_of(const struct lstm_lanes *a) {
-    const int64_t rows = a->T * a->B, H = a->hidden_size;
-    struct lane_tape tape = {.gates = a->tape};
-    tape.c = tape.gates + rows * LSTM_GATES * H * VL;
-    tape.h = tape.c + (rows + a->B) * H * VL;
-    return tape;
-}
-
 /* The kernel. */
-static void lanes_forward(const struct lstm_lanes *a) {
-    const int64_t B = a->B, I = a->input_size, H = a->hidden_size, state = B * H * VL;
-    const int64_t G = LSTM_GATES * H;
-    struct lane_weights w;
-    real *x = pack_lanes(a, a->workspace, &w), *pre = x + LANE_ROWS * I * VL, *h_0 = pre + LANE_ROWS * G * VL;
-    const struct lane_tape tape = lane_tape_of(a);
-    real *h_prev = h_0, *h = h_0 + state, *c = a->tape ? tape.c : h + state;
-    states_into_lanes(a, a->h_0, h_0);
-    states_into_lanes(a, a->c_0, c);
-    for (int64_t t = 0; t < a->T; t++) {
-        real *c_new = a->tape ? c + state : c;
-        if (a->tape) h = tape.h + t * state;
-        for (int64_t b = 0, n; b < B; b += n) {
-            n = rows_at_once(B - b);
-            rows_into_lanes(&a->x, t, b, n, I, 1, x);
-            lane_pre(n, &w, x, h_prev + b * H * VL, pre);
-            for (int64_t r = 0; r < n; r++) {
-                const int64_t row = (b + r) * H * VL;
-                lane_cells(H, pre + r * G * VL, c + row, c_new + row, h + row,
-                           a->tape ? tape.gates + (t * B + b + r) * G * VL : NULL);
-            }
-            rows_out_of_lanes(&a->output, t, b, n, H, 1, h + b * H * VL);
+static void lane_step(const struct lstm_lane_step *s) {
+    const struct lstm_lanes *a = s->lanes;
+    const int64_t B = a->B, I = a->input_size, H = a->hidden_size, G = LSTM_GATES * H;
+    for (int64_t b = 0, n; b < B; b += n) {
+        n = rows_at_once(B - b);
+        rows_into_lanes(&a->x, s->t, b, n, I, 1, s->x);
+        lane_pre(n, &s->weights, s->x, s->h_prev + b * H * VL, s->pre);
+        for (int64_t r = 0; r < n; r++) {
+            const int64_t row = (b + r) * H * VL;
+            lane_cells(H, s->pre + r * G * VL, s->c_prev + row, s->c + row, s->h + row,
+                       s->gates ? s->gates + (b + r) * G * VL : NULL);
         }
-        real *last = h_prev;
-        h_prev = h, h = last, c = c_new; /* (with a tape, h is set at each step) */
-        if (a->cancelled(a->worker, 2 * VL * B * G * (I + H))) return;
+        rows_out_of_lanes(&a->output, s->t, b, n, H, 1, s->h + b * H * VL);
     }
-    states_out_of_lanes(a, h_prev, a->h_n);
-    states_out_of_lanes(a, c, a->c_n);
 }
 
 #endif

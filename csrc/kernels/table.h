@@ -1,8 +1,8 @@
 /* The kernel table: the kernels of one instruction set and one dtype.
  *
  * A kernel is a pure function on a block of one time step, described by a struct: no threads, no allocation, no global
- * state. (Except for lanes_forward and lanes_backward: whole sequences, one model in each lane.) The loops reach
- * kernels only through `struct lstm_kernels`, whose instances are the only symbols that kernels.c exports. */
+ * state. The loops reach kernels only through `struct lstm_kernels`, whose instances are the only symbols that
+ * kernels.c exports. */
 #ifndef LSTM_TABLE_H
 #define LSTM_TABLE_H
 
@@ -171,7 +171,61 @@ struct lstm_random {
 /* Random words are generated in multiples of this number. */
 #define LSTM_RANDOM_BLOCK 64
 
-struct lstm_lanes; /* ../lane_args.h */
+/* ---- one model in each lane (../lane_args.h) --------------------------------------------------------------------- */
+
+struct lstm_lanes;
+
+/* Arrays of vectors, which hold one number of each model: (4H, I), (4H, H) and (4H). */
+struct lstm_lane_weights {
+    int64_t I, H;
+    real *ih, *hh, *bias;
+};
+
+/* Step t of all B rows. c may be c_prev; h may not be h_prev. */
+struct lstm_lane_step {
+    const struct lstm_lanes *lanes;
+    struct lstm_lane_weights weights;
+    int64_t t;
+    const real *h_prev, *c_prev; /* (B, H) */
+    real *h, *c;
+    real *gates;   /* OUT (B, H, 4) or NULL */
+    real *x, *pre; /* workspace: LSTM_MOST_LANE_ROWS rows */
+};
+
+/* Weight gradients: rows buffered until their block is complete, and the sums of blocks. */
+struct lstm_lane_sums {
+    real *left;  /* (n, I + H) vectors: x and h_prev */
+    real *right; /* (H, LSTM_SUM_BLOCK, 4): d_gates, the rows of a unit together, which L1 holds */
+    int64_t n;
+    bool is_first; /* nothing in the sums yet */
+    real *sums;    /* (H, 4, I + H + 1) vectors, the bias last */
+};
+
+/* Step t of all B rows, backward. */
+struct lstm_lane_step_backward {
+    const struct lstm_lanes *lanes;
+    struct lstm_lane_weights weights;
+    int64_t t;
+    const real *gates, *c, *c_prev; /* from the tape */
+    const real *h_prev;             /* NULL at the first step */
+    real *d_c;                      /* INOUT (B, H) */
+    real *d_gates;                  /* INOUT (B, H, 4): of the following step, then of this one */
+    real *d_h, *d_output, *x;       /* workspace: LSTM_MOST_LANE_ROWS rows; x: also those of d_x */
+    struct lstm_lane_sums *sums;
+    bool ends_chunk; /* of weight gradients: the block ends here, whether or not it is complete */
+};
+
+struct lstm_lane_kernels {
+    /* Vectors of the weights of all models, from `to` on; returns their end. */
+    real *(*pack)(const struct lstm_lanes *, real *to, struct lstm_lane_weights *);
+    /* n numbers of each model, `stride` apart, into n vectors, and back. from NULL: zeros. Those `next` further on are
+     * prefetched (0: none). */
+    void (*into_lanes)(int64_t n, const real *from, int64_t stride, int64_t next, real *to);
+    void (*out_of_lanes)(int64_t n, const real *from, real *to, int64_t stride, int64_t next);
+    void (*step)(const struct lstm_lane_step *);
+    void (*step_backward)(const struct lstm_lane_step_backward *);
+    void (*end_backward)(const struct lstm_lane_step_backward *); /* after the first step: d_h_0, weight gradients */
+};
 
 struct lstm_kernels {
     int64_t tile_rows; /* rows of the largest register tile */
@@ -190,8 +244,7 @@ struct lstm_kernels {
     void (*outer)(const struct lstm_outer *);
     void (*random_words)(const struct lstm_random *, uint32_t first, int64_t n, uint32_t *words);
     void (*activate)(struct lstm_activation, bool slope, int64_t n, const real *x, real *y);
-    void (*lanes_forward)(const struct lstm_lanes *);
-    void (*lanes_backward)(const struct lstm_lanes *);
+    const struct lstm_lane_kernels *lanes; /* NULL: the vectors are too short */
 };
 
 /* The kernels of the formats with groups, float32: steps without x (but see block_rows), backward steps with

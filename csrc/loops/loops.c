@@ -10,6 +10,7 @@
 #include "backward.h"
 #include "blocks.h"
 #include "forward.h"
+#include "lanes.h"
 #include "linear.h"
 #include "optimizer.h"
 #include "pack.h"
@@ -30,8 +31,7 @@ void EXPORT(lstm_optimize)(const struct lstm_optimizer *o) { optimize(o); }
 double EXPORT(lstm_square_sum)(int64_t n, const void *values) { return square_sum(n, values); }
 
 void EXPORT(lstm_lanes)(const struct lstm_isa *isa, const struct lstm_lanes *lanes, bool backward) {
-    const struct lstm_kernels *kernels = isa->kernels[REAL_DTYPE];
-    (backward ? kernels->lanes_backward : kernels->lanes_forward)(lanes);
+    (backward ? lanes_backward : lanes_forward)(isa, lanes);
 }
 
 /* ---- one activation ---------------------------------------------------------------------------------------------- */

@@ -40,8 +40,8 @@ cdef class Weights:
         m.recurrent_activation = activation_of(recurrent_activation)
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
-        if compute_dtype not in (None, "bfloat16", "bfloat16_amx") or (compute_dtype is not None and format is not None):
-            raise ValueError(f"compute_dtype must be None, 'bfloat16' or 'bfloat16_amx', and None with a format, got "
+        if compute_dtype not in (None, *COMPUTE_DTYPES) or (compute_dtype is not None and format is not None):
+            raise ValueError(f"compute_dtype must be None or one of {COMPUTE_DTYPES}, and None with a format, got "
                              f"{compute_dtype!r}")
         m.input_bits, m.index_input = input_bits, index_input
         m.format, m.rounds_weights = FORMATS[compute_dtype or format], compute_dtype is not None

@@ -1,5 +1,5 @@
-/* The weight gradients in both kinds of BFLOAT16, see kernels/outer.h: a block (lstm_sum_block) is processed in pairs of
- * rows. The right operand is rounded as it is copied; left operands are already rounded. */
+/* The weight gradients in both kinds of BFLOAT16, see kernels/outer.h: a block (lstm_sum_block) is processed in pairs
+ * of rows. The right operand is rounded as it is copied; left operands are already rounded. */
 #ifndef LSTM_FORMATS_OUTER_H
 #define LSTM_FORMATS_OUTER_H
 
