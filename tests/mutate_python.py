@@ -57,6 +57,7 @@ TESTS = {
     "weights": "weights_files weights_sources files_digest torch_compute_dtype",
     "train/batches": "train_fit train_model train_iterables train_checkpoint train_custom_loss",
     "train/chunks": "train_model train_fit train_truncated training_bits",
+    "train/model_files": "train_files train_model train_fleet train_quantized",
     "train/checkpoint": "train_checkpoint train_files train_fit train_fleet train_quantized",
     "train/config": "train_arguments train_fit training_bits",
     "train/custom_loss": "train_custom_loss",
