@@ -65,7 +65,7 @@ def test_one_pass_validation_raises_for_several_epochs():
 
 
 def interrupted(path, after, **options):
-    """A run that ends after some batches, with a checkpoint; the model that goes on has other weights until it does."""
+    """A run that ends after some batches, with a checkpoint, and a model with other weights to resume it."""
     n = 0
 
     def stop(p, y):

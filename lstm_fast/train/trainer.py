@@ -66,7 +66,7 @@ class Trainer:
     """
 
     is_distributed = False  # whether the data are a shard, which may be empty
-    n_ranks = 1  # that must continue an epoch: those that have batches of their own
+    n_ranks = 1  # with batches of their own: as many must continue an epoch
 
     def __init__(
         self,
