@@ -1,6 +1,6 @@
 /* A step with one model in each lane (csrc/lane_args.h). Every array is transposed as it is read, so that a vector
- * holds one number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each model
- * where these have one of each unit: the same operations in the same order. */
+ * holds one number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each
+ * model where these have one of each unit: the same operations in the same order. */
 #ifndef LSTM_KERNELS_LANES_FORWARD_H
 #define LSTM_KERNELS_LANES_FORWARD_H
 
