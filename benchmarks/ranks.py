@@ -10,7 +10,7 @@ message, a bandwidth, the time `add` to pack and add one number, and the time `e
 
     exchange(R) = (1 + log2 R) latency + 2 (R - 1) / R * P * size / bandwidth + P * add + R * each
 
-for Alltoall, in which each rank sends R - 1 blocks of P / R numbers at once, and Allgather by recursive doubling; and
+for Alltoall, in which each rank sends R - 1 slices of P / R numbers at once, and Allgather by recursive doubling; and
 for small gradients, P * size * R <= 64 KiB, which one Allgather exchanges,
 
     exchange(R) = log2 R * latency + (R - 1) * P * size / bandwidth + R * P * add + R * each

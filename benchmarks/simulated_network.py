@@ -76,7 +76,7 @@ class SlowComm:
         return self.size
 
     def _gathered(self, value, n_bytes):
-        """Recursive doubling: in each round a rank sends all blocks that it has to a partner."""
+        """Recursive doubling: in each round a rank sends all values that it has to a partner."""
         have, distance = {self.rank: value}, 1
         while distance < self.size:
             partner = self.rank ^ distance
@@ -99,11 +99,11 @@ class SlowComm:
         receive.reshape(self.size, -1)[...] = [part.ravel() for part in self._gathered(send.copy(), send.nbytes)]
 
     def Alltoall(self, send, receive):
-        blocks, results = send.reshape(self.size, -1), receive.reshape(self.size, -1)
-        results[self.rank] = blocks[self.rank]
+        slices, results = send.reshape(self.size, -1), receive.reshape(self.size, -1)
+        results[self.rank] = slices[self.rank]
         for k in range(1, self.size):
             target = (self.rank + k) % self.size
-            self.network.send(self.rank, target, blocks[target].copy(), blocks[target].nbytes)
+            self.network.send(self.rank, target, slices[target].copy(), slices[target].nbytes)
         for k in range(1, self.size):
             source = (self.rank - k) % self.size
             results[source] = self.network.receive(source, self.rank)

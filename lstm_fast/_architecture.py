@@ -64,17 +64,17 @@ def is_parameter_name(name: object) -> bool:
     return isinstance(name, str) and NAME.fullmatch(name) is not None
 
 
-def group(names: Iterable[object]) -> dict[str, dict[Key, str]]:
+def by_prefix(names: Iterable[object]) -> dict[str, dict[Key, str]]:
     """{prefix: {(kind, suffix): name}} of the names that a parameter of a network can have."""
-    groups: dict[str, dict[Key, str]] = defaultdict(dict)
+    found: dict[str, dict[Key, str]] = defaultdict(dict)
     for name in names:
         if isinstance(name, str) and (match := NAME.fullmatch(name)):
-            groups[match["prefix"]][match["kind"], match["suffix"]] = name
-    return dict(groups)
+            found[match["prefix"]][match["kind"], match["suffix"]] = name
+    return dict(found)
 
 
 def is_lstm(parameters: Mapping[Key, str], shapes: Shapes) -> bool:
-    """Whether a group is an LSTM's. A GRU or a plain RNN has the same names with other shapes."""
+    """Whether parameters under one prefix are an LSTM's. A GRU or a plain RNN has the same names with other shapes."""
     first = next((suffix for kind, suffix in parameters if kind == "weight_hh"), None)
     if first is None:
         return any(kind == "weight_ih" for kind, _ in parameters)  # an LSTM without it raises a separate error
@@ -96,7 +96,7 @@ def infer(
     prefix : str
         What the names have before the kind; for messages.
     parameters : {(kind, suffix): name}
-        One value of group().
+        One value of by_prefix().
     shapes : {name: shape}
     n_gates : int
         4 for an LSTM, 1 for a plain RNN.
@@ -154,7 +154,7 @@ def infer(
 
 
 def _complete(prefix: str, parameters: Mapping[Key, str], is_lstm: bool) -> tuple[list[str], list[str]]:
-    """Suffixes, layer by layer, and kinds of a group in which each kind has all suffixes."""
+    """Suffixes, layer by layer, and kinds of parameters in which each kind has all suffixes."""
     have = {"weight_ih", *(kind for kind, _ in parameters)}
     kinds = [kind for together in TOGETHER if have & set(together) for kind in together if is_lstm or kind != "c_0"]
     layers = {int(suffix[2:].split("_")[0]) for _, suffix in parameters if suffix}

@@ -43,7 +43,7 @@ class BackwardArrays(NamedTuple):
 class TapeMemory:
     """Memory of a tape.
 
-    Large blocks are pooled: the next training step needs one of the same size, and page faults on fresh memory cost up
+    Large arrays are pooled: the next training step needs one of the same size, and page faults on fresh memory cost up
     to 5 % of a step. (The C library pools small ones.)
     """
 
@@ -55,7 +55,7 @@ class TapeMemory:
     _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
 
     def __init__(self, n: int) -> None:
-        self.has_views = True  # nothing to pool if the allocation of the block fails
+        self.has_views = True  # nothing to pool if the allocation fails
         self.block = _core.Block(n, self._borrow(n) if n >= self._least_bytes else None)
         self.has_views = False
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """Contents of a source, and its description in errors.
 
-    shapes: of the tensors with parameter names; lstms are the groups of them that are an LSTM's,
-    by prefix. config comes from a file of lstm_fast, module is the torch.nn.Module that was given.
+    shapes: of the tensors with parameter names; lstms: by prefix, the parameters of each LSTM among them. config comes
+    from a file of lstm_fast, module is the torch.nn.Module that was given.
     """
 
     name: str
@@ -70,8 +70,8 @@ def read(source: Any) -> Source:
 def _of_mapping(tensors: Mapping[Any, Any]) -> Source:
     """A mapping, or the only one inside it that has an LSTM: {"state_dict": {...}, "epoch": 3}."""
     shapes = {name: _shape(name, tensors[name]) for name in tensors if _architecture.is_parameter_name(name)}
-    groups = _architecture.group(shapes)
-    lstms = {prefix: one for prefix, one in groups.items() if _architecture.is_lstm(one, shapes)}
+    prefixes = _architecture.by_prefix(shapes)
+    lstms = {prefix: one for prefix, one in prefixes.items() if _architecture.is_lstm(one, shapes)}
     result = Source("source", tensors, shapes, lstms)
     if lstms or not isinstance(tensors, dict):
         return result

@@ -80,7 +80,7 @@ class Case:
             d = network.backward(tape, a["d_output"], (a["d_h_n"], a["d_c_n"]), num_threads=n)
             return {"output": output, "h_n": last[0], "c_n": last[1], "d_x": d.d_x, "d_h_0": d.d_h_0, **d}
 
-        def run_fused(a, block_bytes):
+        def run_fused(a, chunk_bytes):
             outputs, given = [], dict(lengths=a["lengths"], resets=a["resets"], num_threads=n)
 
             def gradient_of(models, output, state):
@@ -88,11 +88,11 @@ class Case:
                 d_state = [None if a[name] is None else a[name][models] for name in ("d_h_n", "d_c_n")]
                 return None if a["d_output"] is None else a["d_output"][models], tuple(d_state)
 
-            before, calls.BLOCK_BYTES = calls.BLOCK_BYTES, block_bytes
+            before, calls.CHUNK_BYTES = calls.CHUNK_BYTES, chunk_bytes
             try:
                 d = self.fleet.forward_backward(a["x"], gradient_of, (a["h_0"], a["c_0"]), **given)
             finally:
-                calls.BLOCK_BYTES = before
+                calls.CHUNK_BYTES = before
             results = {name: np.concatenate(parts) for name, parts in zip(("output", "h_n", "c_n"), zip(*outputs))}
             return results | {"d_x": d.d_x, "d_h_0": d.d_h_0, **d}
 

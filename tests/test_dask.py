@@ -141,6 +141,37 @@ def test_iterator_functions_fit_spark_and_ray(tmp_path):
     assert_same_bits(joined.iloc[:, 1:].to_numpy(), function.predict(frame[9:]).iloc[:, 1:].to_numpy())
 
 
+@pytest.mark.parametrize("collection", ["array", "bag", "frame"])
+def test_predictions_are_of_the_model_of_the_call(collection):
+    x, model = rng.standard_normal((8, 3, 2)), make()
+    data = {
+        "array": lambda: da.from_array(x, (4, 3, 2)),
+        "bag": lambda: db.from_sequence(list(x), npartitions=2),
+        "frame": lambda: dd.from_pandas(pd.DataFrame(x.reshape(8, 6)), npartitions=2),
+    }[collection]()
+    lazy, expected = lf.dask.predict(model, data), model.predict(x)
+    function = lf.dask.frames(model)
+    model.load_flat_parameters(2 * model.flat_parameters)
+    again = lf.dask.predict(model, data)
+    for one, want in zip(dask.compute(lazy, again), (expected, model.predict(x))):
+        assert_same_bits(np.asarray(one, np.float32), want)
+    assert_same_bits(function.predict(pd.DataFrame(x.reshape(8, 6))).to_numpy(), expected)
+
+
+def test_files_that_change_before_the_computation_are_an_error(tmp_path):
+    path, x = saved(tmp_path), da.zeros((8, 3, 2), chunks=(4, 3, 2))
+    first = lf.dask.predict(path, x)
+    expected = first.compute()
+    other = make()
+    other.load_flat_parameters(2 * other.flat_parameters)
+    other.save(path)
+    second = lf.dask.predict(path, x)
+    assert first.name != second.name  # a cluster that keeps the first result would give it again
+    assert not np.array_equal(second.compute(), expected)
+    with pytest.raises(ValueError, match="must be the file from the call of predict until the result is computed"):
+        first.compute()
+
+
 def test_a_file_that_changes_is_read_again(tmp_path):
     path, frame = saved(tmp_path), wide().drop(columns="site")
     predictor = lf.dask.frames(path)

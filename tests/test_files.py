@@ -44,11 +44,22 @@ class Interrupt:
         return self
 
 
+def trace_once(path):
+    """From Python 3.13 on, the first call that asks for bytecodes may not report them."""
+    before = sys.gettrace()
+    sys.settrace(Interrupt(sys.maxsize))
+    try:
+        write_atomically(path, NEW)
+    finally:
+        sys.settrace(before)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that the interrupt left open
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("has_old", [False, True])
 def test_interrupts_propagate_and_leave_a_complete_file(tmp_path, has_old):
     path, done, before = tmp_path / "model", False, sys.gettrace()
+    trace_once(path)
     n = 0
     while not done:
         n += 1
@@ -195,7 +206,7 @@ def test_a_symbolic_link_is_followed(tmp_path):
         assert link.is_symlink() and os.listdir(tmp_path / "there") == ["model"]
         assert (tmp_path / "there" / "model").read_bytes() == data
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match="(?i)symbolic link"):
         write_atomically(tmp_path / "loop", NEW)
 
 

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+from scripts import patience
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the other tests of files run there")
 
 WINDOWS = """
-import os, sys, numpy
+import os, shutil, sys, numpy  # shutil looks for modules of Windows there
 for name in ("O_NONBLOCK", "O_NOFOLLOW", "fchown", "fchmod"):
     delattr(os, name)
 sys.modules["fcntl"] = None
@@ -22,7 +24,7 @@ from lstm_fast import _files
 
 
 def run(script):
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=patience(60))
     assert done.returncode == 0, done.stderr[-3000:]
 
 

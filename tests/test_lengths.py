@@ -219,3 +219,9 @@ def test_steps_of_an_empty_batch_are_skipped():
 def test_invalid_lengths_raise(lengths, message):
     with pytest.raises(ValueError, match=message):
         make("lstm", 2, 3)(np.zeros((4, 3, 2)), lengths=lengths)
+
+
+def test_tapes_know_the_lengths_of_their_sequences():
+    lstm, x = lstm_fast.LSTM(2, 3, seed=0), np.zeros((5, 4, 2), np.float32)
+    assert lstm.forward(x)[2].lengths.tolist() == [5, 5, 5, 5]
+    assert lstm.forward(x, lengths=[2, 5, 0, 3])[2].lengths.tolist() == [2, 5, 0, 3]

@@ -229,7 +229,9 @@ tiny, seen = np.full(8, 1e-40, np.float32), []
 signal.signal(signal.SIGALRM, lambda *_: seen.append(float((tiny * np.float32(1)).min())))
 want = long()
 signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
-got = long()
+end = time.monotonic() + 20
+while len(seen) <= 3 and time.monotonic() < end:  # a busy machine delays signals
+    got = long()
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(seen) > 3 and min(seen) > 0, seen
 assert mode == "training" or same(got, want)  # the mode of the call was restored

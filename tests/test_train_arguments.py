@@ -1,10 +1,13 @@
 """Data and settings of fit that used to be misread: dtypes of lists and lengths, resumed calls, validation."""
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, fit
+from lstm_fast.train import SGD, FitConfig, fit
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 
@@ -143,3 +146,9 @@ def test_predictions_are_zero_in_the_padding(fleet):
     assert np.array_equal(model.predict(x, lengths=lengths, batch_size=1), together)
     is_padding = np.arange(12) >= lengths[..., None]
     assert not together[is_padding].any() and together[~is_padding].all()
+
+
+def test_defaults_of_a_configuration_are_those_of_fit():
+    of_fit = {name: one.default for name, one in inspect.signature(fit).parameters.items()}
+    fields = {one.name: one.default for one in dataclasses.fields(FitConfig)}
+    assert {name: of_fit[name] for name in fields} == fields

@@ -7,7 +7,7 @@ import pytest
 
 import lstm_fast as lf
 from lstm_fast.train import SGD, Adam, AdamW, Diverged, SequenceModel, Trainer, fit
-from lstm_fast.train.batches import draw_groups
+from lstm_fast.train.batches import draw_batches
 from lstm_fast.train.data import Sequences
 from lstm_fast.train.progress_bar import NoBar
 from optional import needs
@@ -168,11 +168,11 @@ def test_schedules_scale_the_learning_rate():
 def test_batches_cover_each_sequence_once_with_similar_lengths():
     x, _ = sums(200)
     data = Sequences(lf.LSTM(2, 4, batch_first=True), x)
-    groups = draw_groups(np.random.default_rng(0), data, 8, True)
-    assert sorted(np.concatenate(groups)) == list(range(200))
-    assert np.mean([np.ptp(data.lengths[group]) for group in groups]) < 2
-    again = draw_groups(np.random.default_rng(1), data, 8, True)
-    assert not all(np.array_equal(a, b) for a, b in zip(groups, again))
+    batches = draw_batches(np.random.default_rng(0), data, 8, True)
+    assert sorted(np.concatenate(batches)) == list(range(200))
+    assert np.mean([np.ptp(data.lengths[batch]) for batch in batches]) < 2
+    again = draw_batches(np.random.default_rng(1), data, 8, True)
+    assert not all(np.array_equal(a, b) for a, b in zip(batches, again))
 
 
 def test_lengths_are_sorted_within_32_batches():
@@ -180,11 +180,11 @@ def test_lengths_are_sorted_within_32_batches():
     lengths = np.random.default_rng(3).permutation(200)
     data = Sequences(model().lstm, np.zeros((200, 200, 2)), lengths)
     rng = np.random.default_rng(0)
-    rows, groups = rng.permutation(200), draw_groups(np.random.default_rng(0), data, 2, True)
+    rows, batches = rng.permutation(200), draw_batches(np.random.default_rng(0), data, 2, True)
     for begin in range(0, 200, 64):
         part = set(rows[begin : begin + 64])
-        assert all(part.isdisjoint(group) or part.issuperset(group) for group in groups)
-        own = np.sort([lengths[group[0]] for group in groups if group[0] in part])
+        assert all(part.isdisjoint(batch) or part.issuperset(batch) for batch in batches)
+        own = np.sort([lengths[batch[0]] for batch in batches if batch[0] in part])
         assert np.array_equal(own, np.sort(lengths[list(part)])[::2])
 
 

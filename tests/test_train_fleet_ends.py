@@ -72,14 +72,14 @@ def test_data_must_be_a_sequence_per_model():
         fit(fleet, [x, x], [np.zeros((3, 1))] * 2, epochs=1, seed=[[1, 2]])
 
 
-def test_predictions_of_many_models_are_blocked(monkeypatch):
+def test_predictions_of_many_models_run_in_chunks(monkeypatch):
     from lstm_fast.train.fleets import passes as fleet_passes
 
     models = [SequenceModel(lf.LSTM(1, 4, batch_first=True, seed=k), 1, seed=k) for k in range(5)]
     x = np.random.default_rng(0).standard_normal((5, 7, 6, 1), np.float32)
     calls, run = [], fleet_passes.predictions
     monkeypatch.setattr(fleet_passes, "predictions", lambda *a: calls.append(len(a[3][0])) or run(*a))
-    monkeypatch.setattr(fleet_passes, "BLOCK_BYTES", 2 * 7 * 6 * (1 + 4) * 4)
+    monkeypatch.setattr(fleet_passes, "OUTPUT_BYTES", 2 * 7 * 6 * (1 + 4) * 4)
     got = FleetModel.from_models(models).predict(x)
     assert calls == [2, 2, 1]
     assert all((own == model.predict(one)).all() for own, model, one in zip(got, models, x))

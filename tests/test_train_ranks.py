@@ -68,7 +68,7 @@ def test_shuffled_batches_match_one_process(monkeypatch):
     def record(self, rng, epoch):
         n = draw(self, rng, epoch)
         begin = [0, 31, 31, 40][self.ranks.rank]
-        drawn.setdefault(epoch, {})[self.ranks.rank] = [begin + rows for rows in self.groups]
+        drawn.setdefault(epoch, {})[self.ranks.rank] = [begin + rows for rows in self.batch_rows]
         return n
 
     monkeypatch.setattr(RankSequences, "draw", record)
@@ -78,16 +78,16 @@ def test_shuffled_batches_match_one_process(monkeypatch):
     ]
     x, _ = sums()
     lengths = np.array([len(one) for one in x])
-    for groups in joined:
-        assert sorted(map(len, groups)) == [4] + [8] * 7
-        assert sorted(np.concatenate(groups)) == list(range(60))
-        spread = [np.ptp(lengths[rows]) for rows in groups]
+    for batches in joined:
+        assert sorted(map(len, batches)) == [4] + [8] * 7
+        assert sorted(np.concatenate(batches)) == list(range(60))
+        spread = [np.ptp(lengths[rows]) for rows in batches]
         assert np.mean(spread) < 4  # similar lengths at the same time on all ranks
     assert not np.array_equal(joined[0][0], joined[1][0])
 
     def draw_joined(self, rng, epoch):
-        self.groups = joined[epoch]
-        return len(self.groups)
+        self.batch_rows = joined[epoch]
+        return len(self.batch_rows)
 
     monkeypatch.setattr(SequenceBatches, "draw", draw_joined)
     expected, plain = alone(make=double())

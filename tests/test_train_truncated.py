@@ -120,15 +120,15 @@ def test_windowed_validation_matches_whole_series_without_burn_in():
 
 @pytest.mark.parametrize("readout", ["all", "last", "mean"])
 def test_blocked_predictions_match_whole_sequences_bitwise(monkeypatch, readout):
-    from lstm_fast.train import blocks
+    from lstm_fast.train import chunks
 
     networks = [lf.LSTM(3, 5, 2, seed=0, proj_size=2), lf.RNN(3, 5, seed=0), lf.LSTM(3, 5, bidirectional=True, seed=0)]
     models = [SequenceModel(network, 2, readout, seed=0) for network in networks]
     models.append(SequenceModel(lf.LSTM(3, 5, 2, seed=0), 2, readout, seed=0).quantized("int8"))
     x, lengths = X.swapaxes(0, 1), LENGTHS
     whole = [(m.predict(x), m.predict(x, lengths)) for m in models]
-    for name, value in (("BLOCK_NUMBERS", 1), ("LEAST_STEPS", 3), ("MEAN_STEPS", 3)):
-        monkeypatch.setattr(blocks, name, value)
+    for name, value in (("CHUNK_NUMBERS", 1), ("LEAST_STEPS", 3), ("MEAN_STEPS", 3)):
+        monkeypatch.setattr(chunks, name, value)
     for m, want in zip(models, whole):
         same = np.testing.assert_array_equal
         if readout == "mean":  # the sum of sums
@@ -150,9 +150,9 @@ def peak(T, **options):
 
 
 def test_memory_does_not_grow_with_series_length(monkeypatch):
-    from lstm_fast.train import blocks
+    from lstm_fast.train import chunks
 
-    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 1 << 12)
+    monkeypatch.setattr(chunks, "CHUNK_NUMBERS", 1 << 12)
     few, many = peak(4_000), peak(64_000)
     assert many < few + 100_000  # x of the longer series has 3 MB
 

@@ -48,6 +48,7 @@ class Here:
 
     packages = light()
     workers = 2
+    patience = 1  # factor of the time limits of tests
 
     def __init__(self, folder, python):
         self.python = python or sys.executable
@@ -55,6 +56,7 @@ class Here:
 
     def prepare(self):
         """Set up what is not there yet."""
+        self.work.mkdir(parents=True, exist_ok=True)
         if not (self.work / "venv").exists():
             run(self.command(self.work, "-m", "venv", self.inside(self.work / "venv"), python=self.python))
 
@@ -98,7 +100,6 @@ class Chroot(Here):
         if not (self.root / "proc/self").exists():
             run(["mount", "-t", "proc", "proc", self.root / "proc"])
             run(["mount", "--bind", "/dev", self.root / "dev"])
-        self.work.mkdir(exist_ok=True)
         super().prepare()
 
     def inside(self, path):
@@ -110,6 +111,7 @@ class Chroot(Here):
 
 
 class Arm(Chroot):
+    patience = 10
     suite, architecture, python = "bookworm", "arm64", "python3.11"
     packages = FEW
 
@@ -148,6 +150,7 @@ class Windows(Musl):
     tags = ("--platform", "win_amd64")
     version = "3.11"
     workers = 0
+    patience = 3
 
     def prepare(self):
         self.work.mkdir(parents=True, exist_ok=True)
@@ -249,9 +252,9 @@ def verify(machine, wheel, arguments):
     yield facts[-1]
     vectors, status = python("-m", "lstm_fast", "check-vectors")
     yield f"check-vectors: {vectors[-1]}" + (f" (exit status {status})" if status else "")
-    options = ["-q", "-p", "no:cacheprovider", "--tb=short", *arguments.tests]
+    options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--continue-on-collection-errors", *arguments.tests]
     options += ["-n", machine.workers] if machine.workers and "pytest-xdist>=3.6" in machine.packages else []
-    environment["LSTM_FAST_TEST_EVERY"] = str(arguments.every)
+    environment |= {"LSTM_FAST_TEST_EVERY": str(arguments.every), "LSTM_FAST_TEST_PATIENCE": str(machine.patience)}
     tests, status = python("-m", "pytest", *options, cwd=tree)
     every = f", every {arguments.every}th test" if arguments.every > 1 else ""
     yield f"pytest {' '.join(arguments.tests)}{every}: {tests[-1].strip('= ')}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _arguments
 from .._errors import type_name
-from .model_files import Model, read_model
+from .model_files import Model, read_model, snapshot
 from .of_frames import FramePredictor
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def predict(
     Parameters
     ----------
     model : SequenceModel, QuantizedModel or path
-        Model, or its file, which every worker must be able to read. Each process reads a file once; a model is sent to
-        each worker once.
+        Model, or its file, which every worker must be able to read. Each process reads a file once; a model is copied,
+        and sent to each worker once. Changes of the model after this call have no effect; a file that has changed by
+        the time of the computation is a ValueError.
     collection : dask.array.Array, dask.bag.Bag or dask.dataframe.DataFrame
         Sequences: an array (N, T, I), or (T, N, I) unless the network has batch_first, divided along N; a bag of arrays
         (T, I); or a data frame, as in `frames`. Symbols (index_input) have no last axis, or one column per step.
@@ -75,7 +76,8 @@ def predict(
         import dask.bag
     except ImportError:
         raise ImportError('lstm_fast.dask.predict needs Dask: pip install "lstm_fast[dask]"') from None
-    read = read_model(model)
+    kept = snapshot(model)
+    read = read_model(kept)
     options: dict[str, Any] = {
         "batch_size": _arguments.positive_integer("batch_size", batch_size),
         "num_threads": _arguments.positive_integer("num_threads", num_threads),
@@ -86,14 +88,14 @@ def predict(
             raise ValueError(f"{name} must be left out unless collection is a frame, got {type_name(collection)}")
     if lengths is not None and not isinstance(collection, dask.array.Array):
         raise ValueError(f"lengths must be None unless collection is an array, got {type_name(collection)}")
-    shared: Any = dask.delayed(model) if isinstance(model, Model) else os.path.abspath(model)  # one copy for all tasks
+    shared: Any = dask.delayed(kept) if isinstance(kept, Model) else kept  # one copy for all tasks
     if isinstance(collection, dask.array.Array):
         return _of_array(read, shared, collection, lengths, options)
     if isinstance(collection, dask.bag.Bag):
         return collection.map_partitions(_of_list, shared, **options)
     if is_frame:
         options |= {"by": by, "columns": columns, "keep": keep}
-        meta = _of_frame(collection._meta, model, **options)
+        meta = _of_frame(collection._meta, kept, **options)
         result = collection.map_partitions(_of_frame, shared, **options, meta=meta)
         return result if by is None or read.readout == "all" else result.clear_divisions()
     raise TypeError(f"collection must be an array, bag or data frame of Dask, got {type_name(collection)}")

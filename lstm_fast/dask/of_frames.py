@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -196,7 +197,8 @@ def frames(
     Parameters
     ----------
     model : SequenceModel, QuantizedModel or path
-        Model, or its file, which every worker must be able to read; it is read once in each process.
+        Model, which is copied, or its file, which every worker must be able to read; each process reads it again only
+        after it has changed.
     by : column name or list of column names, optional
         Columns that identify the series of a row: the rows of a series are its steps, in order, and must be in one
         frame. None: each row is a sequence, whose columns are the features of step 0, then those of step 1, and so on.
@@ -230,4 +232,5 @@ def frames(
     >>> list(result.index), list(result.columns)
     (['a', 'b'], ['prediction'])
     """
+    model = copy.deepcopy(model) if isinstance(model, Model) else model  # what it is when the function is made
     return FramePredictor(model, by=by, columns=columns, keep=keep, batch_size=batch_size, num_threads=num_threads)

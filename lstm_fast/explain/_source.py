@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._layout import layout_of
 from ..train import FleetModel, QuantizedModel, SequenceModel
 
 
@@ -31,7 +30,7 @@ def read_source(model: Any, x: Any) -> Source:
         raise TypeError(f"lstm must be one model, got a FleetModel of {len(model)} models (pass one of them, model[k])")
     if isinstance(model, SequenceModel | QuantizedModel):
         lstm = model.lstm
-        return Source(lstm, _array(x, lstm.batch_first) if isinstance(x, list | tuple) else x, _columns(x))
+        return Source(lstm, _array(x, lstm) if isinstance(x, list | tuple) else x, _columns(x))
     return Source(model, x, _columns(x))
 
 
@@ -43,12 +42,12 @@ def _input_of(estimator: Any, x: Any) -> Any:
         raise
 
 
-def _array(sequences: Any, batch_first: bool) -> Any:
+def _array(sequences: Any, lstm: Any) -> Any:
     """A list of (T, I) arrays with the axes of the network."""
     arrays = [np.asarray(one) for one in sequences]
     if len({one.shape for one in arrays}) != 1:
         raise ValueError(f"x must be sequences of one length, got lengths {_few(len(one) for one in arrays)}")
-    return layout_of(False, batch_first).from_steps(np.stack(arrays, axis=1))
+    return lstm.layout.from_rows(np.stack(arrays))
 
 
 def _few(lengths: Any) -> str:

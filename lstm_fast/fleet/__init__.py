@@ -2,7 +2,7 @@
 
     layout.py    axes of fleets
     table.py     parameters of all models as rows of one array
-    calls.py     forward and backward on validated arguments; blocks of models
+    calls.py     forward and backward on validated arguments; chunks of models
     options.py   options of a fleet: those of its models
     tape.py      FleetTape
     files.py     files of fleets

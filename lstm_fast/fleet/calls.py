@@ -1,4 +1,4 @@
-"""Calls of a fleet on validated arguments: forward, backward, and both in one pass over blocks of models."""
+"""Calls of a fleet on validated arguments: forward, backward, and both in one pass over chunks of models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OutputGradients: TypeAlias = "tuple[Array | None, Array | None, Array | None]"  # d_output, d_h_n, d_c_n
 
-BLOCK_BYTES = 4 << 20  # tapes of the models of one thread: 3 to 6 MB are fastest with an L2 cache of 2 MB
+CHUNK_BYTES = 4 << 20  # tapes of the models of one thread: 3 to 6 MB are fastest with an L2 cache of 2 MB
 
 
 def weights_of(lstm: LSTM, flat: Array) -> _core.FleetWeights:
@@ -41,16 +41,16 @@ def draw_options(
 
 
 class FleetVersion(Version[_core.FleetWeights]):
-    """Immutable version of the parameters of a fleet, with the weights of its blocks of models."""
+    """Immutable version of the parameters of a fleet, with the weights of its chunks of models."""
 
-    _blocks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # their size, and the weights of each
+    _chunks: tuple[int, dict[tuple[int, int], _core.FleetWeights]] = (0, {})  # their size, and the weights of each
 
-    def block(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
-        """Return the weights of a block, which cache packed weights for later calls with blocks of this size."""
-        own_size, weights = self._blocks
+    def chunk(self, lstm: LSTM, models: slice, size: int) -> _core.FleetWeights:
+        """Return the weights of a chunk, which cache packed weights for later calls with chunks of this size."""
+        own_size, weights = self._chunks
         if own_size != size:
             weights = {}
-            self._blocks = size, weights  # one assignment, so that no other thread sees weights of another size
+            self._chunks = size, weights  # one assignment, so that no other thread sees weights of another size
         return weights.setdefault((models.start, models.stop), weights_of(lstm, self.flat[models]))
 
 
@@ -70,7 +70,7 @@ class Arguments(NamedTuple):
         return {"run": self.options, "order": self.order, "resets": self.resets, "seeds": self.seeds}
 
     def of(self, models: slice) -> Arguments:
-        """Return the arguments of a block of models."""
+        """Return the arguments of a chunk of models."""
 
         def part(array: Array | None) -> Array | None:
             return None if array is None else array[models]
@@ -101,7 +101,7 @@ class Results(NamedTuple):
         return cls(flat, d_x, *states, *(np.zeros((K, n, T, B)) if record_norms else None for _ in range(2)))
 
     def of(self, models: slice) -> Results:
-        """Return views of the results of a block of models."""
+        """Return views of the results of a chunk of models."""
         return Results._make(None if array is None else array[models] for array in self)
 
 
@@ -137,7 +137,7 @@ def backward(
     weights.backward(memory.block, arrays, num_threads, **a.keywords())
 
 
-def blocks(
+def chunks(
     weights: _core.FleetWeights,
     n_models: int,
     T: int,
@@ -147,8 +147,8 @@ def blocks(
     has_lengths: bool = False,
     has_resets: bool = False,
 ) -> list[slice]:
-    """Divide the models into blocks whose tapes stay in the caches from forward to backward."""
-    at_once = BLOCK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(T, B, options))
+    """Divide the models into chunks whose tapes stay in the caches from forward to backward."""
+    at_once = CHUNK_BYTES * num_threads * n_models // max(1, weights.tape_bytes(T, B, options))
     group = weights.group_size(T, B, options, has_lengths, has_resets)
     at_once = max(1, num_threads, at_once)
     if group:  # models in the lanes of a vector
@@ -165,16 +165,16 @@ def forward_backward(
     results: Results,
     num_threads: int,
 ) -> None:
-    """Fill the results, block by block of models.
+    """Fill the results, one chunk of models after the other.
 
-    gradient_of(models, layout, (output, h_n, c_n)) returns the gradients of a block.
+    gradient_of(models, layout, (output, h_n, c_n)) returns the gradients of a chunk.
     """
     (K, T, B), memory = a.x.shape[:3], None
     has = a.order is not None, a.resets is not None
-    for models in (each := blocks(version.weights, K, T, B, a.options, num_threads, *has)):
-        of_block, own = version.block(lstm, models, each[0].stop), a.of(models)
-        if memory is None:  # the first block is the largest
-            memory = TapeMemory(of_block.tape_bytes(T, B, a.options))
+    for models in (each := chunks(version.weights, K, T, B, a.options, num_threads, *has)):
+        of_chunk, own = version.chunk(lstm, models, each[0].stop), a.of(models)
+        if memory is None:  # the first chunk is the largest
+            memory = TapeMemory(of_chunk.tape_bytes(T, B, a.options))
         own_layout = FleetLayout(layout.layout, len(own.x))
-        d = gradient_of(models, own_layout, forward(lstm, of_block, own_layout, own, memory, num_threads))
-        backward(of_block, own, memory, d, results.of(models), num_threads)
+        d = gradient_of(models, own_layout, forward(lstm, of_chunk, own_layout, own, memory, num_threads))
+        backward(of_chunk, own, memory, d, results.of(models), num_threads)

@@ -41,7 +41,7 @@ def _network(
     tensors: dict[str, Any], shapes: dict[str, tuple[int, ...]], options: dict[str, Any]
 ) -> tuple[LSTM, dict[str, Array]]:
     """The shapes decide the sizes, before anything is allocated."""
-    sizes, names = _architecture.infer("", _architecture.group(shapes).get("", {}), shapes)
+    sizes, names = _architecture.infer("", _architecture.by_prefix(shapes).get("", {}), shapes)
     given = {name: _safetensors.values(value) for name, value in options.items()}
     for name, size in sizes.items():
         if given.get(name) != size:

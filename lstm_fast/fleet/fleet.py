@@ -219,9 +219,9 @@ class Fleet(FleetNetwork):
         compute_d_x: bool | None = None,
         num_threads: int | None = None,
     ) -> Gradients:
-        """Run forward and backward in one pass, block by block of models.
+        """Run forward and backward in one pass, one chunk of models after the other.
 
-        The tapes of one block stay in the cache between forward and backward, those of a whole fleet often do not.
+        The tapes of one chunk stay in the cache between forward and backward, those of a whole fleet often do not.
         Gradients are bitwise equal to those of `forward` and `backward`.
 
         Parameters
@@ -229,8 +229,8 @@ class Fleet(FleetNetwork):
         x : array_like of shape (K, T, B, input_size)
             As in `forward`.
         gradient_of : callable
-            Called as ``gradient_of(models, output, (h_n, c_n))`` once for each block, in order. models is the slice of
-            the block's models; output and states are theirs, (n, ...). It returns d_output, or a pair
+            Called as ``gradient_of(models, output, (h_n, c_n))`` once for each chunk, in order. models is the slice of
+            the chunk's models; output and states are theirs, (n, ...). It returns d_output, or a pair
             (d_output, d_state), as in `backward`.
         state, lengths, resets, training : optional
             As in `forward`.
@@ -270,11 +270,11 @@ class Fleet(FleetNetwork):
         layout, a, num_threads = self._read(x, state, lengths, resets, num_threads, (training, False))
         results = Results.empty(self._lstm, layout, a, compute_d_x, False)
 
-        def between(models: slice, of_block: FleetLayout, made: tuple[Array, Array, Array]) -> Any:
-            output, h_n, c_n = of_block.from_core(*made)
+        def between(models: slice, of_chunk: FleetLayout, made: tuple[Array, Array, Array]) -> Any:
+            output, h_n, c_n = of_chunk.from_core(*made)
             d = gradient_of(models, output, (h_n, c_n))
             d_output, d_state = d if isinstance(d, tuple) and len(d) == 2 else (d, None)
-            return self._read_gradients(of_block, a, d_output, d_state)
+            return self._read_gradients(of_chunk, a, d_output, d_state)
 
         calls.forward_backward(self._lstm, version, layout, a, between, results, num_threads)
         return self._gradients(layout, results)

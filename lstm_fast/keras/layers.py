@@ -218,8 +218,8 @@ def _parameters(cell: Sequence[Array]) -> tuple[Any, Any, Any, Any]:
     kernel, recurrent, *bias = cell
 
     def gates(array: Array) -> list[Array]:
-        blocks = dict(zip(KERAS_GATES, np.split(array, len(KERAS_GATES), axis=-1), strict=True))
-        return [blocks[gate] for gate in GATES]
+        by_gate = dict(zip(KERAS_GATES, np.split(array, len(KERAS_GATES), axis=-1), strict=True))
+        return [by_gate[gate] for gate in GATES]
 
     def weight(array: Array) -> Array:
         if is_cudnn(cell):

@@ -31,7 +31,7 @@ class LSTM(TrainableLSTM):
         c = f * c_prev + i * g     cell state, the long-term memory
         h = o * tanh(c)            hidden state, the short-term memory
 
-    where pre_i, pre_f, pre_g and pre_o are the four blocks of ``pre = x W_ih^T + b_ih + h_prev W_hh^T + b_hh``.
+    where pre_i, pre_f, pre_g and pre_o are the four slices of ``pre = x W_ih^T + b_ih + h_prev W_hh^T + b_hh``.
 
     Parameters
     ----------

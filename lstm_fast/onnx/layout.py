@@ -26,7 +26,7 @@ def _without_candidate(names: Sequence[str]) -> list[str]:
     return [name for name in names if name != "g"]
 
 
-# For 4 blocks (the gates), 3 (the peepholes) and 1 (a plain RNN): the positions of our blocks among ONNX's, and back.
+# For 4 gates, 3 (those with peepholes) and 1 (a plain RNN): the positions of our gates among ONNX's, and back.
 FROM_ONNX = {
     4: _positions(list(GATES), ONNX_GATES),
     3: _positions(_without_candidate(list(GATES)), _without_candidate(ONNX_GATES)),
@@ -55,7 +55,7 @@ ACTIVATIONS = {
 FROM_ACTIVATION = {theirs.lower(): ours for ours, theirs in ACTIVATIONS.items()}
 
 
-def rows(array: Array, n_blocks: int, order: Sequence[int]) -> Array:
-    """The array with its n_blocks blocks of H rows along the first axis in this order."""
-    blocks = array.reshape(n_blocks, len(array) // n_blocks, *array.shape[1:])
-    return blocks[list(order)].reshape(array.shape)
+def rows(array: Array, n_gates: int, order: Sequence[int]) -> Array:
+    """The array with the H rows of each gate along the first axis in this order."""
+    by_gate = array.reshape(n_gates, len(array) // n_gates, *array.shape[1:])
+    return by_gate[list(order)].reshape(array.shape)

@@ -166,7 +166,7 @@ class _Nodes:
             *biases,
             self.lengths,
             *initial,
-            *([self._stacked(f"{name}.P", layer, "weight_peephole", n_blocks=3)] if has_peepholes else []),
+            *([self._stacked(f"{name}.P", layer, "weight_peephole", n_gates=3)] if has_peepholes else []),
         ]
         y, h, *c = graph.add_all(self.kind, inputs, 1 + len(states), name=name, **self._attributes())
         self.h_n.append(h)
@@ -175,9 +175,9 @@ class _Nodes:
             return graph.add("Squeeze", [y, np.array([1])])
         return graph.add("Reshape", [graph.add("Transpose", [y], perm=[0, 2, 1, 3]), np.array([0, 0, D * H])])
 
-    def _stacked(self, name: str, layer: int, *kinds: str, n_blocks: int | None = None) -> str:
+    def _stacked(self, name: str, layer: int, *kinds: str, n_gates: int | None = None) -> str:
         """A constant with the concatenated parameters of these kinds, in ONNX's order, for each direction."""
-        n, p = n_blocks or self.network.num_gates, self.network.parameters()
+        n, p = n_gates or self.network.num_gates, self.network.parameters()
         suffixes = self.network.parameter_suffixes[layer * self.D : (layer + 1) * self.D]
         by_direction = [
             np.concatenate([rows(p[kind + suffix], n, TO_ONNX[n]) for kind in kinds]) for suffix in suffixes

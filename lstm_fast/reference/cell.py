@@ -36,8 +36,8 @@ from .operations import (
 )
 
 
-class Weights(NamedTuple):
-    """The weights of a layer, or their gradients, in the order of lstm_forward; None if absent."""
+class Parameters(NamedTuple):
+    """The parameters of a layer, or their gradients, in the order of lstm_forward; None if absent."""
 
     weight_ih: Array
     weight_hh: Array
@@ -94,7 +94,7 @@ class Step(NamedTuple):
     h: Array
 
 
-def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Weights, cell: Cell, masks: Masks) -> Step:
+def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Parameters, cell: Cell, masks: Masks) -> Step:
     """One step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation
@@ -146,8 +146,8 @@ def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Weights, cell: Cell,
 
 
 def step_backward(
-    step: Step, d_h: Array, d_c: Array, w: Weights, cell: Cell
-) -> tuple[Array | None, Array, Array, Weights]:
+    step: Step, d_h: Array, d_c: Array, w: Parameters, cell: Cell
+) -> tuple[Array | None, Array, Array, Parameters]:
     """The chain rule through a step: d_x, d_h_prev, d_c_prev and the gradients of w, from d_h (B,R) and d_c (B,H)."""
     masks, c_prev, c_new, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
@@ -184,7 +184,7 @@ def step_backward(
     d_h_prev = d_h_old + (d_h_masked if masks.recurrent is None else d_h_masked * masks.recurrent)
     d_bias = d_pre.sum(axis=0)
     d_peepholes = [d_p for d_p in (d_p_i, d_p_f, d_p_o) if d_p is not None]
-    d_w = Weights(
+    d_w = Parameters(
         d_weight_ih,
         d_a_h.T @ step.h_masked,
         d_bias,

@@ -9,7 +9,7 @@ from . import _sequence
 from ._types import Array, Rows
 from .activations import ActivationSpec
 from .activations import activation as activation_of
-from .cell import Cell, Masks, Step, Weights, step_backward, step_forward
+from .cell import Cell, Masks, Parameters, Step, step_backward, step_forward
 from .tapes import LSTMGradients, LSTMTape
 
 MASKS = ("recurrent_mask", "zoneout_h_mask", "zoneout_c_mask")
@@ -156,7 +156,7 @@ def lstm_forward(
         activation_of(recurrent_activation, "recurrent_activation"),
         activation_of(cell_activation, "cell_activation"),
     )
-    w, dtype = Weights(*(a[name] for name in Weights._fields)), a["weight_ih"].dtype
+    w, dtype = Parameters(*(a[name] for name in Parameters._fields)), a["weight_ih"].dtype
     valid = _sequence.valid_steps(lengths, T, B)
     if of_symbols:
         a["x"] = _sequence.read_symbols(x, I, valid)
@@ -210,7 +210,7 @@ def lstm_backward(
     >>> d.d_x.ravel().round(3)  # the gradient fades with the distance in time
     array([0.098, 0.132, 0.209])
     """
-    a, w = tape.arguments, Weights(*(tape.arguments[name] for name in Weights._fields))
+    a, w = tape.arguments, Parameters(*(tape.arguments[name] for name in Parameters._fields))
     d_outputs = _sequence.or_zeros(d_output, "d_output", tape.h)
     d_h = _sequence.or_zeros(d_h_n, "d_h_n", np.empty(tape.h.shape[1:], tape.h.dtype))
     d_c = _sequence.or_zeros(d_c_n, "d_c_n", np.empty(tape.c.shape[1:], tape.c.dtype))

@@ -172,11 +172,11 @@ def sum_of_rows(a: Array, n_gates: int) -> Array:
     """The sum of each row. Unit k is added to partial sum k % SUM_LANES, gate by gate; these are added pairwise."""
     B, H = len(a), a.shape[1] // n_gates
     padding = ((0, 0), (0, 0), (0, -H % SUM_LANES))
-    blocks = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)
+    units = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)
     lanes = np.zeros((B, SUM_LANES), np.float32)
-    for block in range(blocks.shape[2]):
+    for k in range(units.shape[2]):
         for gate in range(n_gates):
-            lanes = add(lanes, blocks[:, gate, block])
+            lanes = add(lanes, units[:, gate, k])
     while lanes.shape[1] > 1:
         half = lanes.shape[1] // 2
         lanes = add(lanes[:, :half], lanes[:, half:])

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from . import _sequence
 from ._types import Array
-from .cell import Weights
+from .cell import Parameters
 from .lstm import lstm_backward, lstm_forward
 from .rnn import rnn_backward, rnn_forward
 from .tapes import LSTMTape, RNNTape
@@ -16,7 +16,7 @@ from .tapes import LSTMTape, RNNTape
 DIRECTIONS = (("", 1), ("_reverse", -1))  # suffix of the parameters' names, step through time
 # The array arguments of a layer that are parameters, and their names in a stack, to which a suffix such as _l0 is
 # added.
-PARAMETERS = {name: name for name in Weights._fields} | {"learned_h_0": "h_0", "learned_c_0": "c_0"}
+PARAMETERS = {name: name for name in Parameters._fields} | {"learned_h_0": "h_0", "learned_c_0": "c_0"}
 
 
 class StackTape(NamedTuple):

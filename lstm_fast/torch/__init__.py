@@ -1,6 +1,6 @@
 """PyTorch: drop-in replacements for torch.nn.LSTM and torch.nn.LSTMCell, computed by lstm_fast.
 
-    forms.py        sizes of a network, shapes of its parameters
+    shapes.py       sizes of a network, shapes of its parameters, layout of its input
     memory.py       reading and allocating tensor memory
     weights.py      packed copies of parameters, and when they are out of date
     call.py         one call of the core on tensors

@@ -7,7 +7,7 @@ import torch
 from torch import _VF, Tensor
 
 from .._layout import STEPS, Layout
-from . import call, fallback, forms, weights
+from . import call, fallback, shapes, weights
 from .episodes import Episodes
 
 OptionalTensors = Sequence[Tensor | None]
@@ -20,7 +20,7 @@ def saved(x: Tensor, axes: str) -> Tensor:
 
 class Options(NamedTuple):
     packed: weights.Packed
-    form: forms.Form
+    tensor_layout: shapes.TensorLayout
     dropout: float
     seed: int
 
@@ -28,7 +28,7 @@ class Options(NamedTuple):
 def apply(
     options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """output, h_n and c_n with a gradient, for arguments of the shapes of options.form; states may be None."""
+    """output, h_n and c_n with a gradient, for arguments of the shapes of options.tensor_layout; states may be None."""
     results: tuple[Tensor, Tensor, Tensor]
     results = LSTMFunction.apply(options, x, h_0, c_0, *parameters)  # type: ignore[no-untyped-call]
     return results
@@ -46,7 +46,7 @@ class LSTMFunction(torch.autograd.Function):
         ctx: Any, options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, *parameters: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         output, h_n, c_n, tape = call.forward(
-            options.packed, x, h_0, c_0, options.form, dropout=options.dropout, seed=options.seed, keep=True
+            options.packed, x, h_0, c_0, options.tensor_layout, dropout=options.dropout, seed=options.seed, keep=True
         )
         ctx.options = options
         ctx.set_materialize_grads(False)
@@ -72,7 +72,7 @@ class LSTMFunction(torch.autograd.Function):
             d_output,
             d_h_n,
             d_c_n,
-            options.form,
+            options.tensor_layout,
             dropout=options.dropout,
             seed=options.seed,
             compute_d_x=needed[1],
@@ -94,7 +94,7 @@ def _by_pytorch(
     with torch.enable_grad():
         # Views: x may depend on the parameters, and each gradient is the partial derivative.
         views = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
-        results = _forward_by_pytorch(options.packed.sizes, options.form, views)
+        results = _forward_by_pytorch(options.packed.sizes, options.tensor_layout, views)
     pairs = [(result, d) for result, d in zip(results, d_results, strict=True) if d is not None]
     gradients = iter(
         torch.autograd.grad(
@@ -108,30 +108,34 @@ def _by_pytorch(
     return [next(gradients) if is_needed else None for is_needed in needed]
 
 
-def _forward_by_pytorch(sizes: forms.Sizes, form: forms.Form, inputs: OptionalTensors) -> tuple[Tensor, Tensor, Tensor]:
+def _forward_by_pytorch(
+    sizes: shapes.Sizes, tensor_layout: shapes.TensorLayout, inputs: OptionalTensors
+) -> tuple[Tensor, Tensor, Tensor]:
     """output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
     x, h_0, c_0, *rest = inputs
     parameters = [tensor for tensor in rest if tensor is not None]  # none is None
     assert x is not None
-    layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
+    layout = STEPS if tensor_layout.batch_sizes is not None else Layout(tensor_layout.axes)
     steps = layout.to_steps(x)
     options = sizes.bias, sizes.num_layers, 0.0, False, sizes.num_directions == 2  # dropout and training
-    B = steps.shape[1] if form.batch_sizes is None else int(form.batch_sizes[0])
+    B = steps.shape[1] if tensor_layout.batch_sizes is None else int(tensor_layout.batch_sizes[0])
     states = [
         x.new_zeros(sizes.num_states, B, n) if state is None else layout.to_states(state)
         for state, n in zip((h_0, c_0), sizes.state_sizes, strict=True)
     ]
-    if form.resets is not None:
+    if tensor_layout.resets is not None:
 
         def kernel(data: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
             results: tuple[Tensor, Tensor, Tensor] = _VF.lstm(data, batch_sizes, states, parameters, *options)
             return results
 
-        rows = x if form.batch_sizes is not None else steps.flatten(0, 1)
-        output, h_n, c_n = Episodes(form.resets, form.batch_sizes).run(kernel, rows, states, sizes.num_directions)
-        output = output if form.batch_sizes is not None else output.reshape(*steps.shape[:2], -1)
-    elif form.batch_sizes is not None:
-        output, h_n, c_n = _VF.lstm(x, form.batch_sizes, states, parameters, *options)
+        rows = x if tensor_layout.batch_sizes is not None else steps.flatten(0, 1)
+        output, h_n, c_n = Episodes(tensor_layout.resets, tensor_layout.batch_sizes).run(
+            kernel, rows, states, sizes.num_directions
+        )
+        output = output if tensor_layout.batch_sizes is not None else output.reshape(*steps.shape[:2], -1)
+    elif tensor_layout.batch_sizes is not None:
+        output, h_n, c_n = _VF.lstm(x, tensor_layout.batch_sizes, states, parameters, *options)
     else:
         output, h_n, c_n = _VF.lstm(steps, states, parameters, *options, False)
     return layout.from_core(output, h_n, c_n)

@@ -9,8 +9,8 @@ from .._layout import STEPS, Layout
 from .._packing import PackedLayout
 from .._tape import BackwardArrays, TrainingOptions
 from . import memory
-from .forms import Form
 from .memory import array
+from .shapes import TensorLayout
 from .weights import Packed, num_threads
 
 
@@ -19,11 +19,11 @@ def _options(dropout: float, seed: int) -> TrainingOptions | None:
 
 
 class _Steps:
-    """T, B and x in the layout of the core, from a sequence of any form; converts other sequences of the same form."""
+    """T, B and x in the layout of the core, from a sequence of any layout; converts other sequences like it."""
 
-    def __init__(self, x: Tensor, form: Form) -> None:
-        self.layout = STEPS if form.batch_sizes is not None else Layout(form.axes)
-        self.packed = None if form.batch_sizes is None else PackedLayout(array(form.batch_sizes))
+    def __init__(self, x: Tensor, tensor_layout: TensorLayout) -> None:
+        self.layout = STEPS if tensor_layout.batch_sizes is not None else Layout(tensor_layout.axes)
+        self.packed = None if tensor_layout.batch_sizes is None else PackedLayout(array(tensor_layout.batch_sizes))
         self.to_steps = (self.packed or self.layout).to_steps
         self.like, self.x = x, self.read(x)
         self.T, self.B = self.x.shape[:2] if self.packed is None else (self.packed.T, self.packed.B)
@@ -54,7 +54,7 @@ def forward(
     x: Tensor,
     h_0: Tensor | None,
     c_0: Tensor | None,
-    form: Form,
+    tensor_layout: TensorLayout,
     *,
     dropout: float = 0.0,
     seed: int = 0,
@@ -67,7 +67,7 @@ def forward(
     memory.empty_tape.
     """
     core = packed.core
-    steps, run = _Steps(x, form), _options(dropout, seed)
+    steps, run = _Steps(x, tensor_layout), _options(dropout, seed)
     output, output_steps = steps.empty(core.num_directions * core.h_size)
     h_n, c_n = steps.empty_states(core)
     block = None
@@ -86,7 +86,7 @@ def forward(
         num_threads(),
         run,
         steps.order,
-        form.resets,
+        tensor_layout.resets,
     )
     return output, h_n, c_n, tape if keep else None
 
@@ -100,7 +100,7 @@ def backward(
     d_output: Tensor | None,
     d_h_n: Tensor | None,
     d_c_n: Tensor | None,
-    form: Form,
+    tensor_layout: TensorLayout,
     *,
     dropout: float = 0.0,
     seed: int = 0,
@@ -108,7 +108,7 @@ def backward(
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
     """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for the arguments of forward."""
     core = packed.core
-    steps, run, n = _Steps(x, form), _options(dropout, seed), core.n_states
+    steps, run, n = _Steps(x, tensor_layout), _options(dropout, seed), core.n_states
     if tape.data_ptr() % memory.ALIGNMENT:  # a copy, returned by a hook of saved tensors
         tape = memory.empty_tape(x, len(tape)).copy_(tape)
     d_x, d_x_steps = steps.empty(steps.x.shape[2]) if compute_d_x else (None, None)
@@ -127,5 +127,5 @@ def backward(
         gradients=packed.by_direction([array(d) for d in d_weights]),
     )
     block = _core.Block(core.tape_bytes(steps.T, steps.B, run), array(tape))
-    core.backward(block, arrays, num_threads(), run, steps.order, form.resets)
+    core.backward(block, arrays, num_threads(), run, steps.order, tensor_layout.resets)
     return d_x, d_h_0, d_c_0, d_weights

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .._layout import Layout
 from . import autograd, call, episodes, memory, weights
-from .forms import Form, Sizes, parameter_shapes
+from .shapes import Sizes, TensorLayout, parameter_shapes
 
 if TYPE_CHECKING:  # the one import from below: for annotations
     from .fast import Fast
@@ -126,7 +126,7 @@ def lstm(
         x,
         h_0,
         c_0,
-        Form(axes, resets=_read_resets(resets, x, axes)),
+        TensorLayout(axes, resets=_read_resets(resets, x, axes)),
         dropout=dropout,
         seed=_read_seed(seed),
         keep=keep,
@@ -187,7 +187,7 @@ def lstm_backward(
         d_output,
         d_h_n,
         d_c_n,
-        Form(axes, resets=_read_resets(resets, x, axes)),
+        TensorLayout(axes, resets=_read_resets(resets, x, axes)),
         dropout=dropout,
         seed=_read_seed(seed),
     )

@@ -11,7 +11,7 @@ from .. import _variants
 from .._layout import Layout
 from .._packing import PackedLayout
 from . import autocast, autograd, call, compiled, fallback, memory, weights
-from .forms import Form, Sizes, parameter_shapes
+from .shapes import Sizes, TensorLayout, parameter_shapes
 
 Self = TypeVar("Self", bound="Fast")
 Results = tuple[Tensor, Tensor, Tensor]  # output, h_n, c_n
@@ -229,7 +229,7 @@ class Fast(nn.Module):
         x: Tensor,
         states: Sequence[Tensor],
         tensors: Sequence[Tensor],
-        form: Form,
+        tensor_layout: TensorLayout,
         dropout: float,
         compute_dtype: str | None = None,
     ) -> Results:
@@ -244,13 +244,13 @@ class Fast(nn.Module):
                 self._quantized, self._sizes(), tensors, self._quantization, is_frozen=self._is_frozen
             )
             self.__dict__["_quantized"] = quantized
-            return call.forward(quantized, x, h_0, c_0, form)[:3]
+            return call.forward(quantized, x, h_0, c_0, tensor_layout)[:3]
         packed = self._pack(tensors, compute_dtype if x.dtype is torch.float32 else None)
         seed = memory.random_seed() if dropout else 0
         if has_gradient:
-            options = autograd.Options(packed, form, dropout, seed)
-            return autograd.apply(options, autograd.saved(x, form.axes), h_0, c_0, tensors)
-        return call.forward(packed, x, h_0, c_0, form, dropout=dropout, seed=seed)[:3]
+            options = autograd.Options(packed, tensor_layout, dropout, seed)
+            return autograd.apply(options, autograd.saved(x, tensor_layout.axes), h_0, c_0, tensors)
+        return call.forward(packed, x, h_0, c_0, tensor_layout, dropout=dropout, seed=seed)[:3]
 
     def _pack(self, tensors: Sequence[Tensor], compute_dtype: str | None) -> weights.Packed:
         """The packed copy for this call: that with the module's own compute_dtype, or that for autocast."""

@@ -12,7 +12,7 @@ from .._layout import Layout, layout_of
 from . import compiled, fallback
 from .episodes import Episodes, check_resets, read_resets
 from .fast import Fast
-from .forms import Form, Sizes
+from .shapes import Sizes, TensorLayout
 
 CELL_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
@@ -150,8 +150,8 @@ class LSTM(Fast, nn.LSTM):
                 return self._by_pytorch(input, hx, (x, *states, *tensors))
             return self._episodes_by_pytorch(input, states, flags, (x, *states, *tensors))
         states = self.permute_hidden(states, sorted_indices) if states else ()
-        form, dropout = Form(axes, batch_sizes, flags), self._dropout_now()
-        output, h_n, c_n = self._compute(x, states, tensors, form, dropout, compute_dtype)
+        tensor_layout, dropout = TensorLayout(axes, batch_sizes, flags), self._dropout_now()
+        output, h_n, c_n = self._compute(x, states, tensors, tensor_layout, dropout, compute_dtype)
         state = self.permute_hidden((h_n, c_n), unsorted_indices)
         if batch_sizes is not None:
             return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), state
@@ -263,4 +263,4 @@ class LSTMCell(Fast, nn.LSTMCell):
         axes = self._axes(input)
         if fallback.reason_now() or not self._takes(input, states, tensors, axes):
             return self._by_pytorch(input, hx, (input, *states, *tensors))
-        return self._arrange(*self._compute(input, states, tensors, Form(axes), 0.0, compute_dtype))
+        return self._arrange(*self._compute(input, states, tensors, TensorLayout(axes), 0.0, compute_dtype))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .. import _core, _formats, _threads
-from .forms import Sizes
 from .memory import ALIGNMENT, array, reader
+from .shapes import Sizes
 
 Entry = TypeVar("Entry")
 
@@ -54,7 +54,7 @@ class Quantization(NamedTuple):
 class Packed:
     """Tensors packed for the core, with copies for comparison. Immutable.
 
-    tensors: plain tensors with forms.parameter_shapes(sizes), all of the same dtype; float32 with a quantization or
+    tensors: plain tensors with shapes.parameter_shapes(sizes), all of the same dtype; float32 with a quantization or
     compute_dtype, which exclude each other.
     """
 

@@ -12,7 +12,7 @@
     head.py           linear head and readout of the network
     moments.py        which head belongs to which version of the network, for other threads
     passes.py         forward and backward pass over one batch; ModelGradients
-    blocks.py         predictions of long sequences, block by block
+    chunks.py         predictions of long sequences, chunk by chunk
     predictor.py      Predictor: predictions, streams and files of both models
     quantized.py      QuantizedModel: a low-precision copy for inference
     model.py          SequenceModel: an LSTM or RNN and a head

@@ -126,16 +126,16 @@ class SequenceBatches:
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
         self.n: float | None = data.n
         self.n_steps: int | None = data.n_steps()
-        self.groups: list[Array] = []
+        self.batch_rows: list[Array] = []
 
     def draw(self, rng: np.random.Generator, epoch: int) -> int | None:
         """Draw the order of an epoch; return the number of its batches."""
-        self.groups = draw_groups(rng, self.data, self.batch_size, self.shuffle)
-        return len(self.groups)
+        self.batch_rows = draw_batches(rng, self.data, self.batch_size, self.shuffle)
+        return len(self.batch_rows)
 
     def batches(self, first: int) -> Generator[SequenceBatch, None, None]:
         """Yield the batches of the drawn epoch from number `first`."""
-        batches = (SequenceBatch(self.data, rows) for rows in self.groups[first:])
+        batches = (SequenceBatch(self.data, rows) for rows in self.batch_rows[first:])
         return prefetched(batches, SequenceBatch.load) if self.data.is_mapped else batches
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
@@ -148,14 +148,14 @@ class SequenceBatches:
             raise Changed(CHANGED)
 
 
-def draw_groups(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Draw the batches of an epoch. If lengths vary, group similar ones, since the longest determines the cost."""
+def draw_batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
+    """Draw the batches of an epoch. If lengths vary, those of a batch are similar: the longest determines the cost."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
         return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]
-    pool, groups = 32 * batch_size, []
+    pool, batches = 32 * batch_size, []
     for begin in range(0, data.n, pool):
         part = rows[begin : begin + pool]
         part = part[np.argsort(data.lengths[part], kind="stable")]
-        groups += [part[k : k + batch_size] for k in range(0, len(part), batch_size)]
-    return [groups[k] for k in rng.permutation(len(groups))]
+        batches += [part[k : k + batch_size] for k in range(0, len(part), batch_size)]
+    return [batches[k] for k in rng.permutation(len(batches))]

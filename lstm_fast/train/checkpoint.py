@@ -77,7 +77,7 @@ def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceM
     """A model with the sizes of the tensors, which the description must have too."""
     cls, n_gates = CLASSES[description["kind"]]
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    parameters = _architecture.group(name for name in shapes if name.startswith("lstm."))
+    parameters = _architecture.by_prefix(name for name in shapes if name.startswith("lstm."))
     sizes, _ = _architecture.infer("lstm.", parameters.get("lstm.", {}), shapes, n_gates)
     (n_outputs,) = shapes["head.bias"]
     network = {name: _safetensors.values(value) for name, value in description["network"].items()}

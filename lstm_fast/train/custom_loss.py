@@ -77,3 +77,10 @@ def check_gradient(loss: Callable[[Array], tuple[float, Array]], p: Array, *, mo
                 f"loss returns a d_prediction that is not the gradient of its loss: {where} it is {given:.6g}, finite "
                 f"differences give {numeric:.6g}"
             )
+
+
+def check_on_batch(loss: Callable[..., Any], sample: tuple[Array, Array, Array | None] | None) -> None:
+    """Check the gradient of a loss for the predictions, targets and weights of a batch, if there is one."""
+    if sample is not None:
+        p, y, weights = sample
+        check_gradient(lambda p: loss(p, y, weights), p.astype(np.float64))

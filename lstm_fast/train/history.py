@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,3 +83,78 @@ class Progress:
     mask_state: dict[str, Any] | None = None  # of the generator of masks
     state: tuple[Array, ...] | None = None  # state of the network, carried between batches of truncated training
     rows: list[int] | None = None  # rows of the state of each of several ranks; only in checkpoints within an epoch
+
+    def after_batch(
+        self, flat: Array, moments: tuple[Array, ...], loss: float, n: float, norm: float, **states: Any
+    ) -> Progress:
+        """Return the state after one more step of the optimizer.
+
+        Parameters
+        ----------
+        flat, moments : ndarray, tuple of ndarray
+            Parameters, and state of the optimizer.
+        loss, n : float
+            Mean loss of the batch, and its weight in that of the epoch.
+        norm : float
+            Norm of the gradient.
+        **states
+            mask_state and state.
+
+        Returns
+        -------
+        Progress
+            Within the same epoch.
+        """
+        losses, norms = self.losses + loss * n, self.norms + norm
+        return replace(
+            self,
+            flat=flat,
+            moments=moments,
+            step=self.step + 1,
+            batch=self.batch + 1,
+            losses=losses,
+            norms=norms,
+            n=self.n + n,
+            **states,
+        )
+
+    def after_epoch(self, validation_loss: float | None, learning_rate: float, seconds: float) -> Progress:
+        """Return the state at the start of the next epoch.
+
+        Parameters
+        ----------
+        validation_loss : float or None
+            None without validation.
+        learning_rate : float
+            That of the last batch.
+        seconds : float
+            Duration of the epoch.
+
+        Returns
+        -------
+        Progress
+            With a longer history, and with these parameters as the best if the monitored loss is the lowest so far.
+        """
+        before = self.history
+        history = History(
+            loss=[*before.loss, self.losses / (self.n or 1.0)],
+            validation_loss=before.validation_loss + ([] if validation_loss is None else [validation_loss]),
+            gradient_norm=[*before.gradient_norm, self.norms / self.batch],
+            learning_rate=[*before.learning_rate, learning_rate],
+            seconds=[*before.seconds, seconds],
+            best_epoch=before.best_epoch,
+        )
+        best, watched = self.best, history.watched()
+        if history.best_epoch is None or watched[-1] < watched[history.best_epoch]:
+            history.best_epoch, best = len(history) - 1, self.flat
+        return replace(
+            self,
+            history=history,
+            epoch=self.epoch + 1,
+            batch=0,
+            losses=0.0,
+            norms=0.0,
+            n=0.0,
+            best=best,
+            state=None,
+        )

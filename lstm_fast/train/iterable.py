@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .batches import CHANGED, Changed, SequenceBatch
-from .blocks import weighted_losses
+from .chunks import weighted_losses
 from .data import Sequences
 from .prefetch import prefetched
 from .truncated import TruncatedBatches

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _architecture, _arguments, _safetensors
 from .._options import Fixed
 from ..modules import LSTM, RNN
-from .blocks import predicted_ends, predicted_steps
+from .chunks import predicted_ends, predicted_steps
 from .data import Sequences
 from .head import READOUTS, Head
 

@@ -1,19 +1,24 @@
-"""Data of a run: what its arguments x, y and validation are."""
+"""Data of a run: its arguments x, y and validation, and errors about data without predictions that count."""
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .batches import SequenceBatches
-from .blocks import weighted_losses
-from .data import Sequences
+from .chunks import weighted_losses
+from .data import NOTHING_COUNTS, Sequences
+from .history import Diverged
 from .iterable import Batches, IterableBatches
 from .truncated import NO_STEPS, TruncatedBatches, check_model
 
 if TYPE_CHECKING:
     from .batches import BatchSource
     from .config import FitConfig
+    from .history import History
     from .losses import Loss
     from .model import SequenceModel
 
@@ -98,3 +103,36 @@ def validation_losses(
     if isinstance(data, Batches):
         return data.weighted_losses(config.burn_in, config.num_threads)
     return weighted_losses(model, loss, data, config.burn_in, config.num_threads)
+
+
+def mean_validation_loss(total: float, weight: float, data: Sequences | Batches, epoch: int) -> float:
+    """Return the mean of validation losses, given their weighted sum; raise if nothing counts or it is not finite."""
+    if not weight:
+        raise ValueError(
+            f"validation must have predictions that count in each epoch, got none in epoch {epoch}: no sequences, all "
+            "masked, or none longer than burn_in"
+        )
+    if not math.isfinite(total):  # nothing is less than NaN: early stopping would restore the first epoch
+        cause = f". {data.cause(np.arange(data.n))}" if isinstance(data, Sequences) else ""
+        raise Diverged(f"epoch {epoch}, validation: loss {total / weight}{cause}")
+    return total / weight
+
+
+def check_epoch(config: FitConfig, epoch: int, n_batches: int, counts: bool) -> None:
+    """Raise if an epoch had no batch, or no prediction that counts."""
+    if not n_batches:
+        what = f"series that are longer than burn_in, {config.burn_in}," if config.burn_in else "at least one batch"
+        raise ValueError(f"x must yield {what} in each epoch, got none in epoch {epoch}")
+    if not counts:
+        raise ValueError(
+            f"x must have predictions that count in each epoch, got none in epoch {epoch}: {NOTHING_COUNTS}"
+        )
+
+
+def check_same_validation(data: Sequences | Batches | None, history: History, config: FitConfig) -> None:
+    """Raise unless there are validation data in a resumed run just if there were some in the run of its checkpoint."""
+    if len(history) and bool(history.validation_loss) != (data is not None):
+        raise ValueError(
+            f"validation must be {'data' if history.validation_loss else 'None'}, as in the run of checkpoint "
+            f"{config.checkpoint}, got {'None' if data is None else 'data'}"
+        )

@@ -14,14 +14,13 @@ import numpy as np
 
 from .. import _arguments, _core
 from .._fingerprint import fingerprint
-from . import checkpoint
-from .custom_loss import check_gradient
-from .data import NOTHING_COUNTS, Sequences
+from . import checkpoint, sources
+from .custom_loss import check_on_batch
+from .data import Sequences
 from .history import Diverged, History, Progress
 from .installed import Installed
 from .losses import Loss
 from .progress_bar import progress_bar
-from .sources import make_source, read_data, read_validation, validation_losses
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike
@@ -86,10 +85,12 @@ class Trainer:
         self.optimizer: Optimizer = config.make_optimizer()
         order, masks, share = _arguments.seeded(np.random.SeedSequence, config.seed).spawn(3)
         self.order_rng, self.mask_rng = np.random.default_rng(order), np.random.default_rng(masks)
-        data = read_data(model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask)
+        data = sources.read_data(
+            model, self.loss, x, y, config, lengths=lengths, sample_weight=sample_weight, mask=mask
+        )
         self._split(data, validation, np.random.default_rng(share))
         if config.check_loss:
-            self._check_loss()
+            check_on_batch(self.loss, self.source.sample(model, config.num_threads))
         flat, self._installed = model.flat_parameters, Installed(model)
         self.now = Progress(flat, self.optimizer.moments(flat), History(), split_state=self._split_state)
 
@@ -98,20 +99,13 @@ class Trainer:
         is_drawn = isinstance(validation, Real)
         self._unsplit = data, validation
         self._split_state = dict(rng.bit_generator.state) if is_drawn else None
-        self.validation, self.data = read_validation(
+        self.validation, self.data = sources.read_validation(
             self.model, self.loss, validation, data, self.config, rng, self.is_distributed
         )
         self.source: BatchSource = self._make_source()
 
     def _make_source(self) -> BatchSource:
-        return make_source(self.model, self.data, self.config)
-
-    def _check_loss(self) -> None:
-        """Compare the gradient of the loss with finite differences, for the predictions of a first batch."""
-        sample = self.source.sample(self.model, self.config.num_threads)
-        if sample is not None:
-            p, y, weights = sample
-            check_gradient(lambda p: self.loss(p, y, weights), p.astype(np.float64))
+        return sources.make_source(self.model, self.data, self.config)
 
     # ---- the run ----
 
@@ -208,30 +202,10 @@ class Trainer:
                 bar.update(batch.n_steps)
                 if self._is_save_due():
                     self._save()
-        now, before = self.now, self.now.history
-        if not now.batch:
-            burn_in = self.config.burn_in
-            what = f"series that are longer than burn_in, {burn_in}," if burn_in else "at least one batch"
-            raise ValueError(f"x must yield {what} in each epoch, got none in epoch {now.epoch}")
-        if is_whole and not self._weight:
-            raise ValueError(
-                f"x must have predictions that count in each epoch, got none in epoch {now.epoch}: {NOTHING_COUNTS}"
-            )
-        validation_loss = [] if self.validation is None else [self._validate()]
-        history = History(
-            loss=[*before.loss, now.losses / (now.n or 1.0)],
-            validation_loss=before.validation_loss + validation_loss,
-            gradient_norm=[*before.gradient_norm, now.norms / now.batch],
-            learning_rate=[*before.learning_rate, self._learning_rate(now.batch - 1, n_batches)],
-            seconds=[*before.seconds, time.monotonic() - begin],
-            best_epoch=before.best_epoch,
-        )
-        best, watched = now.best, history.watched()
-        if history.best_epoch is None or watched[-1] < watched[history.best_epoch]:
-            history.best_epoch, best = len(history) - 1, now.flat
-        self.now = replace(
-            now, history=history, epoch=now.epoch + 1, batch=0, losses=0.0, norms=0.0, n=0.0, best=best, state=None
-        )
+        sources.check_epoch(self.config, self.now.epoch, self.now.batch, counts=not is_whole or self._weight > 0)
+        validation_loss = None if self.validation is None else self._validate()
+        lr = self._learning_rate(self.now.batch - 1, n_batches)
+        self.now = self.now.after_epoch(validation_loss, lr, time.monotonic() - begin)
         self._save()
 
     def _learning_rate(self, batch: int, n_batches: int | None) -> float:
@@ -256,36 +230,17 @@ class Trainer:
         self.optimizer.step(flat, gradients.flat, moments, now.step + 1, lr, scale)
         if not math.isfinite(_core.norm(flat)):
             raise Diverged(f"{where}: a step with learning rate {lr:g} produced non-finite parameters")
-        self.now = replace(
-            now,
-            flat=flat,
-            moments=moments,
-            step=now.step + 1,
-            batch=now.batch + 1,
-            losses=now.losses + loss * batch.n,
-            norms=now.norms + norm,
-            n=now.n + batch.n,
-            mask_state=dict(self.mask_rng.bit_generator.state),
-            state=state,
-        )
+        masks = dict(self.mask_rng.bit_generator.state)
+        self.now = now.after_batch(flat, moments, loss, batch.n, norm, mask_state=masks, state=state)
         self._install(flat)
 
     def _validate(self) -> float:
-        total, weight = self._validation_losses()
-        if not weight:
-            raise ValueError(
-                f"validation must have predictions that count in each epoch, got none in epoch {self.now.epoch}: no "
-                "sequences, all masked, or none longer than burn_in"
-            )
-        if not math.isfinite(total):  # nothing is less than NaN: early stopping would restore the first epoch
-            data = self.validation
-            cause = f". {data.cause(np.arange(data.n))}" if isinstance(data, Sequences) else ""
-            raise Diverged(f"epoch {self.now.epoch}, validation: loss {total / weight}{cause}")
-        return total / weight
+        assert self.validation is not None
+        return sources.mean_validation_loss(*self._validation_losses(), self.validation, self.now.epoch)
 
     def _validation_losses(self) -> tuple[float, float]:
         assert self.validation is not None
-        return validation_losses(self.model, self.loss, self.validation, self.config)
+        return sources.validation_losses(self.model, self.loss, self.validation, self.config)
 
     def _split_again(self, state: dict[str, Any]) -> None:
         """Hold out the sequences of the interrupted call, whose seed was None."""
@@ -327,12 +282,7 @@ class Trainer:
         loaded = self._load()
         if loaded is None:
             return
-        if len(loaded.history) and bool(loaded.history.validation_loss) != (self.validation is not None):
-            had = "data" if loaded.history.validation_loss else "None"
-            raise ValueError(
-                f"validation must be {had}, as in the run of checkpoint {self.config.checkpoint}, got "
-                f"{'None' if self.validation is None else 'data'}"
-            )
+        sources.check_same_validation(self.validation, loaded.history, self.config)
         if loaded.split_state is not None and loaded.split_state != self._split_state:
             self._split_again(loaded.split_state)
         order_rng = np.random.default_rng()

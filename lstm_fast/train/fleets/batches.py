@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..batches import draw_groups
-from .data import groups_of
+from ..batches import draw_batches
+from .data import joint_batches
 
 if TYPE_CHECKING:
-    from .data import FleetData, Group
+    from .data import FleetBatch, FleetData
 
 
 def draw_epoch(
     data: FleetData, models: list[int], rngs: Sequence[np.random.Generator], batch_size: int, shuffle: bool
-) -> list[list[Group]]:
-    """Draw the batches of an epoch: for each number of a batch, the groups of models that run it together."""
-    drawn = {k: draw_groups(rngs[k], data.each[k], batch_size, shuffle) for k in models}
+) -> list[list[FleetBatch]]:
+    """Draw the batches of an epoch: for each number of a batch, those that models run together."""
+    drawn = {k: draw_batches(rngs[k], data.each[k], batch_size, shuffle) for k in models}
     n_batches = max(map(len, drawn.values()), default=0)
     if data.has_lengths:
         return [
-            groups_of(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)}) for n in range(n_batches)
+            joint_batches(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)})
+            for n in range(n_batches)
         ]
     alike: dict[tuple[int, int], list[int]] = {}  # models with as many sequences and steps have batches of one size
     for k in models:
         alike.setdefault((data.each[k].n, data.each[k].T), []).append(k)
-    epoch: list[list[Group]] = [[] for _ in range(n_batches)]
+    epoch: list[list[FleetBatch]] = [[] for _ in range(n_batches)]
     for (n, T), ks in alike.items():
         rows, of = np.stack([np.concatenate(drawn[k]) for k in ks]), np.array(ks)
         for number, begin in enumerate(range(0, n, batch_size)):

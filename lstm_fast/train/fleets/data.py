@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from .model import FleetModel
 
-Group: TypeAlias = "tuple[Array, Array, int]"  # models (G,), the rows of their batches (G, B), and T
+FleetBatch: TypeAlias = "tuple[Array, Array, int]"  # models (G,), the rows of their batches (G, B), and T
 
 
 def each_of(name: str, value: Any, n_models: int) -> list[Any]:
@@ -111,9 +111,9 @@ class FleetData:
         return y
 
 
-def groups_of(data: FleetData, models: Sequence[int], batches: dict[int, Array]) -> list[Group]:
-    """Group the batches of models that have the same numbers of sequences and steps."""
-    groups: dict[tuple[int, int], list[int]] = {}
+def joint_batches(data: FleetData, models: Sequence[int], batches: dict[int, Array]) -> list[FleetBatch]:
+    """Join the batches of models that have the same numbers of sequences and steps."""
+    alike: dict[tuple[int, int], list[int]] = {}
     for k in (k for k in models if k in batches):
-        groups.setdefault((len(batches[k]), data.steps(k, batches[k])), []).append(k)
-    return [(np.array(ks), np.stack([batches[k] for k in ks]), T) for (_, T), ks in groups.items()]
+        alike.setdefault((len(batches[k]), data.steps(k, batches[k])), []).append(k)
+    return [(np.array(ks), np.stack([batches[k] for k in ks]), T) for (_, T), ks in alike.items()]

@@ -10,24 +10,23 @@ from ... import _core, _threads
 from ..._layout import STEPS
 from ..._sums import row_sums, step_sums, total
 from ..._tape import BackwardArrays, TapeMemory
-from ...fleet.calls import blocks as blocks_of
-from ...fleet.calls import draw_options, weights_of
+from ...fleet.calls import chunks, draw_options, weights_of
 from ...fleet.layout import FleetLayout, contiguous_rows, longest_first
-from ..blocks import MEAN_STEPS, SEQUENCES
+from ..chunks import MEAN_STEPS, SEQUENCES
 from ..head import mean_of_sums, read_out, read_out_backward
 from ..losses import LOSSES, Loss
-from .data import groups_of
+from .data import joint_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._types import Array
-    from .data import FleetData, Group
+    from .data import FleetBatch, FleetData
     from .model import FleetModel
 
 
 VALIDATION_BATCH = SEQUENCES
-BLOCK_BYTES = 64 << 20  # of x and the output in a call outside of training
+OUTPUT_BYTES = 64 << 20  # of x and the output in a call outside of training
 
 
 class Rows:
@@ -78,39 +77,39 @@ def losses_and_gradients(
     flat: Array,
     loss: Loss,
     data: FleetData,
-    group: Group,
+    fleet_batch: FleetBatch,
     rngs: list[np.random.Generator],
     num_threads: int | None = None,
 ) -> tuple[Array, Array]:
-    """Compute the losses (G,) and gradients (G, P) of models with parameters flat (G, P), block by block of models.
+    """Compute the losses (G,) and gradients (G, P) of models with parameters flat (G, P), chunk by chunk.
 
     rngs draw the masks of each model.
     """
-    (models, batch, T), lstm, n_threads = group, model.fleet._lstm, _threads.resolve(num_threads)
+    (models, batch, T), lstm, n_threads = fleet_batch, model.fleet._lstm, _threads.resolve(num_threads)
     options, seeds = draw_options(lstm, True, False, rngs)
     losses, gradients = np.empty(len(flat)), np.empty_like(flat)
     weights, memory = Rows(model, flat).weights, None
-    for part in blocks_of(weights, len(flat), T, batch.shape[1], options, n_threads, data.has_lengths):
+    for part in chunks(weights, len(flat), T, batch.shape[1], options, n_threads, data.has_lengths):
         rows = Rows(model, flat[part])
         memory = memory or TapeMemory(rows.weights.tape_bytes(T, batch.shape[1], options))  # the first is the largest
         masks = {"run": options, "seeds": None if seeds is None else seeds[part]}
         of_part = models[part], batch[part], T
-        losses[part] = _gradients_of_block(rows, loss, data, of_part, memory, masks, gradients[part], n_threads)
+        losses[part] = _gradients_of_chunk(rows, loss, data, of_part, memory, masks, gradients[part], n_threads)
     return losses, gradients
 
 
-def _gradients_of_block(
+def _gradients_of_chunk(
     rows: Rows,
     loss: Loss,
     data: FleetData,
-    group: Group,
+    fleet_batch: FleetBatch,
     memory: TapeMemory,
     masks: dict[str, Any],
     gradients: Array,
     n_threads: int,
 ) -> Array:
-    """Return the losses of a block of models, and fill their gradients."""
-    (models, batch, T), lstm, readout = group, rows.lstm, rows.readout
+    """Return the losses of a chunk of models, and fill their gradients."""
+    (models, batch, T), lstm, readout = fleet_batch, rows.lstm, rows.readout
     x, lengths = data.batch(models, batch, T)
     x, order, B = contiguous_rows(x), longest_first(lengths, T), batch.shape[1]
     output, h_n = run(rows, x, order, n_threads, memory.block, masks)
@@ -132,13 +131,15 @@ def _gradients_of_block(
     return losses
 
 
-def predictions(model: FleetModel, flat: Array, data: FleetData, group: Group, num_threads: int | None) -> Array:
+def predictions(
+    model: FleetModel, flat: Array, data: FleetData, fleet_batch: FleetBatch, num_threads: int | None
+) -> Array:
     """Return predictions (G, n, O) of models with parameters flat (G, P)."""
-    models, batch, T = group
+    models, batch, T = fleet_batch
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), longest_first(lengths, T), n_threads)
-    if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in blocks, as a single model
+    if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in chunks, as a single model
         sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
             sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
@@ -151,21 +152,21 @@ def predictions(model: FleetModel, flat: Array, data: FleetData, group: Group, n
     return _core.fleet_linear(rows.head_weight, rows.head_bias, features, n_threads)
 
 
-def blocks(data: FleetData, models: list[int], size: int) -> list[Group]:
-    """Group the sequences of models, `size` at a time, in their order."""
-    groups = []
+def batches_in_order(data: FleetData, models: list[int], size: int) -> list[FleetBatch]:
+    """Batches of `size` sequences of each model, in their order."""
+    batches = []
     for begin in range(0, max(data.each[k].n for k in models), size):
         left = {k: np.arange(begin, min(begin + size, data.each[k].n)) for k in models if begin < data.each[k].n}
-        groups += groups_of(data, list(left), left)
-    return [part for group in groups for part in parts_of(data, group)]
+        batches += joint_batches(data, list(left), left)
+    return [part for batch in batches for part in parts_of(data, batch)]
 
 
-def parts_of(data: FleetData, group: Group) -> Iterator[Group]:
-    """Split a group into some models each, whose outputs take BLOCK_BYTES: memory must not grow with the fleet."""
-    models, rows, T = group
+def parts_of(data: FleetData, batch: FleetBatch) -> Iterator[FleetBatch]:
+    """Split a batch into some models each, whose outputs take OUTPUT_BYTES: memory must not grow with the fleet."""
+    models, rows, T = batch
     lstm = data.model.fleet._lstm
     one = rows.shape[1] * T * (lstm.input_size + lstm.output_size) * lstm.dtype.itemsize
-    n = max(1, BLOCK_BYTES // max(1, one))
+    n = max(1, OUTPUT_BYTES // max(1, one))
     for begin in range(0, len(models), n):
         yield models[begin : begin + n], rows[begin : begin + n], T
 
@@ -175,7 +176,7 @@ def mean_losses(
 ) -> Array:
     """Return the mean loss of some models over all of their data, VALIDATION_BATCH sequences at a time."""
     sums, weight = np.zeros((2, len(model)))
-    for some, batch, T in blocks(data, models, VALIDATION_BATCH):
+    for some, batch, T in batches_in_order(data, models, VALIDATION_BATCH):
         p = predictions(model, flat[some], data, (some, batch, T), num_threads)
         losses, _ = losses_of(loss, data, some, batch, T, p)
         share = np.full(len(some), float(p.shape[1]))
@@ -197,7 +198,7 @@ def predict_all(model: FleetModel, data: FleetData, batch_size: int, num_threads
     results = [np.zeros((one.n, one.T, O) if is_all else (one.n, O), model.dtype) for one in data.each]
     data.stack()
     flat = model.flat_parameters
-    for models, batch, T in blocks(data, list(range(len(model))), batch_size):
+    for models, batch, T in batches_in_order(data, list(range(len(model))), batch_size):
         p = predictions(model, flat[models], data, (models, batch, T), num_threads)
         for k, rows, own in zip(models, batch, p):
             if is_all:

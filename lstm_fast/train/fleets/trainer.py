@@ -26,7 +26,7 @@ from .passes import losses_and_gradients, mean_losses
 if TYPE_CHECKING:
     from ..._types import Array
     from ..config import FitConfig
-    from .data import Group
+    from .data import FleetBatch
     from .model import FleetModel
 
 
@@ -153,16 +153,16 @@ class FleetTrainer:
 
     def _train_epoch(self, epoch: int, bar: Any) -> None:
         begin, config, K = time.monotonic(), self.config, len(self.model)
-        groups = draw_epoch(self.data, self.active.tolist(), self.order_rngs, config.batch_size, config.shuffle)
+        batches = draw_epoch(self.data, self.active.tolist(), self.order_rngs, config.batch_size, config.shuffle)
         self.n_batches = np.zeros(K, np.int64)  # of this epoch
-        for models, _, _ in (group for of_batch in groups for group in of_batch):
+        for models, _, _ in (one for of_batch in batches for one in of_batch):
             self.n_batches[models] += 1
         self.losses, self.norms, self.n = np.zeros((3, K))  # sums over the batches of this epoch
-        for batch, of_batch in enumerate(groups):
+        for batch, of_batch in enumerate(batches):
             for models, rows, T in of_batch:
                 stays = np.array([k not in self.diverged for k in models.tolist()]) if self.diverged else slice(None)
                 if len(models[stays]):
-                    self._train_group(epoch, batch, (models[stays], rows[stays], T))
+                    self._train_batch(epoch, batch, (models[stays], rows[stays], T))
                     if self.has_bar:
                         n_steps = (self.data.each[k].n_steps(own) for k, own in zip(models[stays], rows[stays]))
                         bar.update(sum(n_steps))
@@ -193,14 +193,14 @@ class FleetTrainer:
         if self.config.early_stopping is not None:
             self.active = self.active[epoch - self.best_epoch[self.active] < self.config.early_stopping]
 
-    def _train_group(self, epoch: int, batch: int, group: Group) -> None:
-        """Train the models of a group for one step."""
-        (models, rows, _), config = group, self.config
+    def _train_batch(self, epoch: int, batch: int, fleet_batch: FleetBatch) -> None:
+        """Train the models of a batch for one step."""
+        (models, rows, _), config = fleet_batch, self.config
         is_all = len(models) == len(self.model)
         flat = self.flat.copy() if is_all else self.flat[models]
         rngs = [self.mask_rngs[k] for k in models.tolist()]
         losses, gradients = losses_and_gradients(
-            self.model, flat, self.loss, self.data, group, rngs, config.num_threads
+            self.model, flat, self.loss, self.data, fleet_batch, rngs, config.num_threads
         )
         norms = _core.norms(gradients)
         moments = tuple([moment.copy() if is_all else moment[models] for moment in self.moments])

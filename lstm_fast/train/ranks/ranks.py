@@ -158,7 +158,7 @@ class Ranks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run a block whose errors on one rank are raised on all, and in which Ctrl-C waits for the step to end."""
+        """Raise an error of one rank on all; Ctrl-C waits until the ``with`` block, a step, ends."""
         is_ours = threading.current_thread() is threading.main_thread()
         is_ours = is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if is_ours:
@@ -199,11 +199,11 @@ class Ranks:
 
     def prepare(self, n: int, dtype: DType) -> None:
         """Allocate the buffers of gradients of n numbers."""
-        n_blocks = 1 if n * dtype.itemsize * self.size <= SMALL else self.size
-        block = -(-n // n_blocks)
-        message = np.dtype([("numbers", np.float64, (6,)), ("gradient", dtype, (block,))], align=True)
+        n_slices = 1 if n * dtype.itemsize * self.size <= SMALL else self.size
+        n_of_slice = -(-n // n_slices)
+        message = np.dtype([("numbers", np.float64, (6,)), ("gradient", dtype, (n_of_slice,))], align=True)
         self._n = n
-        self._buffers = np.zeros(n_blocks, message), np.zeros(self.size, message)
+        self._buffers = np.zeros(n_slices, message), np.zeros(self.size, message)
 
     def expect(self, is_mean: bool) -> None:
         """Announce whether the next collective is a mean; each mean announces whether another follows."""
@@ -214,7 +214,7 @@ class Ranks:
 
         The mean is sum_r (weight_r / weight) gradient_r, added in float64 in the order of the ranks and rounded once,
         so that its bits depend only on the number of ranks, not on the MPI library or the network, whose Allreduce may
-        add in any order. Each rank sums one block of the gradient and sends it to all others, which moves as much data
+        add in any order. Each rank sums one slice of the gradient and sends it to all others, which moves as much data
         as an Allreduce. Of small gradients every rank sums everything, which takes one call instead of two.
         """
         assert self._buffers is not None
@@ -238,8 +238,8 @@ class Ranks:
         self.saves, self._expects_mean = bool(numbers[0, 5]), n_with_next > 0
         loss, weight, flat = _weighted_mean(numbers[:, 1], numbers[:, 2], receive["gradient"])
         if len(send) > 1:
-            block, flat = flat, np.empty(self.size * len(flat), flat.dtype)
-            self._call("Allgather", block, flat)
+            own_slice, flat = flat, np.empty(self.size * len(flat), flat.dtype)
+            self._call("Allgather", own_slice, flat)
         return Part(loss, weight, flat[: self._n], n, self._expects_mean)
 
     # ---- processors ----
@@ -257,12 +257,12 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _pack(blocks: Array, flat: Array) -> None:
-    """Copy a gradient into blocks, the last of which may be short, or empty."""
-    n_whole, n_rest = divmod(len(flat), blocks.shape[1])
-    blocks[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
+def _pack(slices: Array, flat: Array) -> None:
+    """Copy a gradient into slices of equal length, the last of which may be padded, or unused."""
+    n_whole, n_rest = divmod(len(flat), slices.shape[1])
+    slices[:n_whole] = flat[: len(flat) - n_rest].reshape(n_whole, -1)
     if n_rest:
-        blocks[n_whole, :n_rest] = flat[len(flat) - n_rest :]
+        slices[n_whole, :n_rest] = flat[len(flat) - n_rest :]
 
 
 def _weighted_mean(losses: Array, weights: Array, gradients: Array) -> tuple[float, float, Array]:

@@ -32,7 +32,7 @@ class RankSequences(RankBatches):
         super().__init__(ranks)
         self.data, self.batch_size, self.shuffle = data, config.batch_size, config.shuffle
         self.n_steps = data.n_steps()
-        self.groups: list[Array] = []
+        self.batch_rows: list[Array] = []
 
     def join(self) -> None:
         """Exchange the sizes of the shards."""
@@ -56,12 +56,12 @@ class RankSequences(RankBatches):
                 if self.data.lengths is not None:
                     pool[:] = pool[np.argsort(self.data.lengths[pool], kind="stable")]
             order = rng.permutation(n_batches)
-        self.groups = [rows[self.cuts[k] : self.cuts[k + 1]] for k in order]
+        self.batch_rows = [rows[self.cuts[k] : self.cuts[k + 1]] for k in order]
         return n_batches
 
     def own_batches(self, first: int) -> Generator[SequenceBatch | None, None, None]:
         """Return the parts of this rank in the batches from number `first`."""
-        batches = (SequenceBatch(self.data, rows) if len(rows) else None for rows in self.groups[first:])
+        batches = (SequenceBatch(self.data, rows) if len(rows) else None for rows in self.batch_rows[first:])
         return prefetched(batches, lambda batch: batch and batch.load()) if self.data.is_mapped else batches
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:

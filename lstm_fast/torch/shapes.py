@@ -1,4 +1,4 @@
-"""Sizes of a network and shapes of its parameters, as in PyTorch's modules."""
+"""Sizes of a network and shapes of its parameters, as in PyTorch's modules, and the layout of its input."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Sizes(NamedTuple):
         return self.num_directions * (self.proj_size or self.hidden_size)
 
 
-class Form(NamedTuple):
+class TensorLayout(NamedTuple):
     """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
 
     resets: uint8 (T, B), where sequences restart, in the order of the core; the caller may overwrite what it passed.

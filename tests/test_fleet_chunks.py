@@ -1,4 +1,4 @@
-"""Fleet.forward_backward: the gradients of forward and backward, whatever the blocks of models."""
+"""Fleet.forward_backward: the gradients of forward and backward, whatever the chunks of models."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ K = 35
 
 
 @pytest.fixture(params=[1, 40_000, 1 << 30])
-def block_bytes(request, monkeypatch):
-    monkeypatch.setattr(calls, "BLOCK_BYTES", request.param)
+def chunk_bytes(request, monkeypatch):
+    monkeypatch.setattr(calls, "CHUNK_BYTES", request.param)
 
 
 def fleet_of(H=4, **options):
@@ -28,7 +28,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("H", [4, 20])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("num_threads", [1, 2])
-def test_gradients_match_forward_and_backward(block_bytes, H, batch_first, num_threads):
+def test_gradients_match_forward_and_backward(chunk_bytes, H, batch_first, num_threads):
     fleet, rng = fleet_of(H, batch_first=batch_first), np.random.default_rng(0)
     for call in range(3):  # the second call and those after it use packed weights of the first
         x = rng.standard_normal((K, 6, 3, 3)).astype(np.float32)
@@ -53,7 +53,7 @@ def test_gradients_match_forward_and_backward(block_bytes, H, batch_first, num_t
             p["weight_hh_l0"][...] *= 0.9
 
 
-def test_masks_match_forward(block_bytes):
+def test_masks_match_forward(chunk_bytes):
     x = np.ones((K, 5, 2, 3), np.float32)
     one, other = fleet_of(recurrent_dropout=0.5, zoneout=0.2), fleet_of(recurrent_dropout=0.5, zoneout=0.2)
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_masks_match_forward(block_bytes):
         assert_same(other.forward_backward(x, lambda models, own, state: own), one.backward(tape, output))
 
 
-def test_unbatched_sequences_and_state_gradient_only(block_bytes):
+def test_unbatched_sequences_and_state_gradient_only(chunk_bytes):
     fleet, x = fleet_of(), np.random.default_rng(0).standard_normal((K, 5, 3), np.float32)
     _, (h_n, _), tape = fleet.forward(x)
     got = fleet.forward_backward(x, lambda models, output, state: (None, (state[0], None)))
@@ -69,7 +69,7 @@ def test_unbatched_sequences_and_state_gradient_only(block_bytes):
     assert got.d_x.shape == x.shape
 
 
-def test_invalid_gradients_raise_and_change_nothing(block_bytes):
+def test_invalid_gradients_raise_and_change_nothing(chunk_bytes):
     fleet, x = fleet_of(), np.ones((K, 5, 2, 3), np.float32)
     before = fleet.flat_parameters.tobytes()
     with pytest.raises(ValueError, match="d_output must have shape of the output"):

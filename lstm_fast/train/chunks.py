@@ -1,4 +1,4 @@
-"""Predictions of long sequences block by block, with the state carried: the memory does not grow with their length."""
+"""Predictions of long sequences chunk by chunk, with the state carried: the memory does not grow with their length."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .predictor import Predictor
 
-BLOCK_NUMBERS = 1 << 24  # numbers in the output of a block (64 MiB in float32)
-LEAST_STEPS, MEAN_STEPS = 64, 1 << 14  # per block: at least, and for a mean, where the bits depend on it
+CHUNK_NUMBERS = 1 << 24  # numbers in the output of a chunk (64 MiB in float32)
+LEAST_STEPS, MEAN_STEPS = 64, 1 << 14  # per chunk: at least, and for a mean, where the bits depend on it
 SEQUENCES = 256  # evaluated at a time
 
 
 def _outputs(
     model: Predictor, data: Sequences, rows: Array, n: int, num_threads: int | None
 ) -> Iterator[tuple[int, Array, Any]]:
-    """Yield the first step of each block of n steps, the output of the network (t, B, W), and the state after it."""
+    """Yield the first step of each chunk of n steps, the output of the network (t, B, W), and the state after it."""
     lstm, state = model.lstm, None
     T = data.T if data.lengths is None else int(data.lengths[rows].max(initial=0))
     is_whole = n >= T or lstm.bidirectional  # the reverse direction starts at the end
@@ -40,9 +40,9 @@ def _outputs(
 def predicted_steps(
     model: Predictor, data: Sequences, rows: Array, num_threads: int | None
 ) -> Iterator[tuple[int, Array]]:
-    """Yield the first step and the predictions (t, B, O) of each block of some sequences, for readout "all"."""
+    """Yield the first step and the predictions (t, B, O) of each chunk of some sequences, for readout "all"."""
     n_threads = _threads.resolve(num_threads)
-    for begin, output, _ in _outputs(model, data, rows, _block_size(model, rows), num_threads):
+    for begin, output, _ in _outputs(model, data, rows, _chunk_size(model, rows), num_threads):
         yield begin, model.head.apply(np.ascontiguousarray(output), n_threads)
 
 
@@ -55,14 +55,14 @@ def predicted_ends(model: Predictor, data: Sequences, rows: Array, num_threads: 
             features = sums if features is None else features + sums
         features = mean_of_sums(features, data.T, None if data.lengths is None else data.lengths[rows])
     else:
-        *_, (_, output, state) = _outputs(model, data, rows, _block_size(model, rows), num_threads)
+        *_, (_, output, state) = _outputs(model, data, rows, _chunk_size(model, rows), num_threads)
         features = read_out("last", output, last_h(model, state), None)
     return model.head.apply(features, _threads.resolve(num_threads))
 
 
-def _block_size(model: Predictor, rows: Array) -> int:
+def _chunk_size(model: Predictor, rows: Array) -> int:
     width: int = model.lstm.output_size
-    return max(LEAST_STEPS, BLOCK_NUMBERS // max(1, len(rows) * width))
+    return max(LEAST_STEPS, CHUNK_NUMBERS // max(1, len(rows) * width))
 
 
 def weighted_losses(
@@ -82,7 +82,7 @@ def weighted_losses(
 def _with_targets(
     model: Predictor, data: Sequences, rows: Array, burn_in: int, num_threads: int | None
 ) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Yield predictions, targets and weights of some sequences, block by block."""
+    """Yield predictions, targets and weights of some sequences, chunk by chunk."""
     if model.readout != "all":
         yield predicted_ends(model, data, rows, num_threads), *data.targets(rows)
         return
