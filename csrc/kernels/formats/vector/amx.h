@@ -37,6 +37,7 @@ static void begin_blocks(int64_t rows, int64_t rest) {
 
 static void end_blocks(void) { _tile_release(); }
 
+/* Macros, as the numbers of tiles must be literals. */
 #define FOUR_TILES(do, at, stride) \
     do (0, at, stride); \
     do (1, at + 16, stride); \
