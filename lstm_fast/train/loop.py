@@ -133,6 +133,9 @@ def fit(  # type: ignore[misc]
 
     Notes
     -----
+    **Data.** Arrays in memory are not copied, except lengths: they must not be modified until fit returns. A callback
+    gets a copy of the history.
+
     **Truncation.** Each of the batch_size rows of a batch processes a series window by window, and then the next
     series. A series starts from the learned initial state, whose gradient comes from the first window, or from zero;
     with burn_in, from the state after inference over its first steps, which has no gradient. Gradients stop at the
