@@ -36,8 +36,8 @@ cdef struct Memory:
 
 
 cdef inline c_bool has_code(const Py_buffer *view, char code) noexcept:
-    """Whether the items have this code. "l" means int64, whose code is "q" for longlong arrays, and on Windows, where "l"
-    has four bytes.
+    """Whether the items have this code. "l" means int64, whose code is "q" for longlong arrays, and for all arrays on
+    Windows, where "l" has four bytes.
     """
     cdef char given = view.format[0]
     return ((given == code or (code == c'l' and given == c'q')) and view.format[1] == 0
