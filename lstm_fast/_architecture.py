@@ -123,7 +123,7 @@ def infer(
     own: dict[str, Any] = {"input_size": I, "hidden_size": G // n_gates, "bias": "bias_ih" in kinds}
     of_lstm = {"peepholes": "weight_peephole" in kinds, "layer_norm": "norm_c_bias" in kinds} if is_lstm else {}
     own |= of_lstm
-    if suffixes != [""]:  # of an LSTMCell
+    if suffixes != [""]:  # not an LSTMCell
         own |= {"num_layers": len(suffixes) // D, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
         own |= {"proj_size": R if "weight_hr" in kinds else 0} if is_lstm else {}
     expected: dict[Key, tuple[int, ...]] = {}

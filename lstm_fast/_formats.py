@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 FORMATS = ("float16", "bfloat16", "bfloat16_amx", "int8")
-BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored alike
+BFLOAT16 = ("bfloat16", "bfloat16_amx")  # same storage, different order of sums
 INPUTS = ("float32", "int16", "int8")
-INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
+INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # values of the core's option input_bits
 
 ALIGNMENT = 4  # bytes; parameters begin at multiples of the size of a float32
 

@@ -117,9 +117,9 @@ def _what_it_is(data: bytes, path: str) -> str:
             return f"torch.save wrote it: pass torch.load({path})"
         if any(member.endswith(".npy") for member in members):
             return f"numpy.savez wrote it: pass numpy.load({path})"
-        return f"for a file of Keras use lstm_fast.keras.load({path})" if "config.json" in members else ""
+        return f"for a Keras file use lstm_fast.keras.load({path})" if "config.json" in members else ""
     if data.startswith(b"\x89HDF"):
-        return f"for a file of Keras use lstm_fast.keras.load({path})"
+        return f"for a Keras file use lstm_fast.keras.load({path})"
     if data[:1] == b"\x80" and data[1:2] in b"\2\3\4\5":
         return f"it is a pickle: if torch.save wrote it, pass torch.load({path})"
     if data.lstrip()[:1] in (b"{", b"["):

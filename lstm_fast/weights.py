@@ -99,7 +99,7 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     ValueError
         If there is no LSTM, or several and no prefix (the message lists them), or the parameters do not fit together.
     FormatError
-        The same for a file (it is a ValueError); or the file is damaged or not a safetensors file.
+        A subclass of ValueError: if a file has these faults, is damaged, or is not a safetensors file.
 
     Examples
     --------

@@ -277,7 +277,7 @@ def test_agreement_lists_rows_that_differ():
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("benchmarks/results/*.json")), ids=lambda path: path.stem)
-def test_committed_results_are_shown_with_current_bars(path):
+def test_committed_results_are_shown_with_current_targets(path):
     results = json.loads(path.read_text())
     lines = list(table.all_lines(results))
     assert len([text for text in lines if text.startswith(("forward", "step", "training", "block"))]) >= min(

@@ -197,7 +197,7 @@ def test_symbols():
     )
     frame = pd.DataFrame({"id": np.repeat(np.arange(20), 6), "symbol": x.ravel()})
     assert_same_bits(lf.dask.frames(model, by="id").predict(frame).to_numpy(), model.predict(list(x)))
-    with pytest.raises(ValueError, match="column 'symbol' must be of integers"):
+    with pytest.raises(ValueError, match="column 'symbol' must contain integers"):
         lf.dask.frames(model, by="id").predict(frame.astype(float))
     with pytest.raises(ValueError, match="collection must have 2 axes"):
         lf.dask.predict(model, da.ones((2, 3, 5)))
@@ -225,7 +225,7 @@ def test_invalid_arguments_raise(tmp_path):
         (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), num_threads=0), ValueError, "num_threads"),
         (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), by="id"), ValueError, "by must be left out"),
         (lambda: lf.dask.frames(model, batch_size=0), ValueError, "batch_size"),
-        (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must be of numbers"),
+        (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must contain numbers"),
         (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of 2 columns"),
         (lambda: lf.dask.frames(model, keep="site"), TypeError, "keep must be a list of column names"),
         (

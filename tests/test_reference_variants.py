@@ -193,7 +193,7 @@ def test_layer_names_the_argument_when_its_shape_is_wrong(kind, features):
         (dict(cell_activation="sine"), "`cell_activation` must be one of tanh, sigmoid, .*, got 'sine'"),
     ],
 )
-def test_lstm_forward_names_the_wrong_argument(options, message):
+def test_lstm_forward_error_names_the_invalid_argument(options, message):
     arguments, _, _ = layer_arguments("lstm")
     with pytest.raises(ValueError, match=message):
         reference.lstm_forward(**arguments, **options)

@@ -156,7 +156,9 @@ def _numbers(frame: Any, dtype: Any) -> Array:
     for name, kind in frame.dtypes.items():
         if kind.kind not in ("biu" if dtype.kind == "i" else "biuf"):
             what = "integers" if dtype.kind == "i" else "numbers"
-            raise ValueError(f"column {name!r} must be of {what}, got {kind}: name the columns of features: columns=")
+            raise ValueError(
+                f"column {name!r} must contain {what}, got {kind}: select the feature columns with columns="
+            )
     missing = {} if dtype.kind == "i" else {"na_value": np.nan}
     return np.ascontiguousarray(frame.to_numpy(dtype, **missing))
 

@@ -1,4 +1,4 @@
-"""Calls of a fleet on validated arguments: forward, backward, and both in one pass over chunks of models."""
+"""Forward and backward pass of a fleet on validated arguments, separately or chunk of models by chunk of models."""
 
 from __future__ import annotations
 

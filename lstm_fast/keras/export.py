@@ -28,7 +28,7 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
     name : str, optional
         Name of the layer or model.
     **config
-        Further arguments of keras.layers.LSTM; return_sequences is True by default.
+        Additional keyword arguments for keras.layers.LSTM; return_sequences is True by default.
 
     Returns
     -------

@@ -64,7 +64,7 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Parameters
     ----------
     path : str or path
-        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. Keras 2 defines hard_sigmoid differently; a .weights.h5
+        A Keras 3 or Keras 2 file: .keras, .weights.h5 or .h5. Keras 2 defines hard_sigmoid differently; a .weights.h5
         file does not record the version of Keras, and is assumed to be from Keras 3.
     name : str or list of str, optional
         One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. A list of consecutive

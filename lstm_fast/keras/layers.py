@@ -279,7 +279,7 @@ def from_layer(layer: Any, **config: Any) -> LSTM:
 
 
 def _read(layer: Any) -> Layer:
-    """A layer of Keras 3 in memory."""
+    """Read a Keras 3 layer in memory."""
     class_name, config = type(layer).__name__, layer.get_config()
     name = config.get("name", class_name)
     cells: list[list[Array]] = []

@@ -86,12 +86,12 @@ def _version(h5: h5py.File) -> str:
     version = h5.attrs.get("keras_version", "")
     version = version.decode() if isinstance(version, bytes) else str(version)
     if version.startswith(("0", "1")):
-        raise FormatError(f"a file of Keras {version} must be read and saved by Keras 2.0 to 2.2, which converts it")
+        raise FormatError(f"a Keras {version} file must be read and saved by Keras 2.0 to 2.2, which converts it")
     return version
 
 
 def _default_recurrent_activation(version: str) -> tuple[str, bool]:
-    """Default of LSTM in a release, and whether it is ambiguous: Keras 2.3 and TensorFlow 2.0 changed it."""
+    """Return the default of a Keras version, and whether it is ambiguous: Keras 2.3 and TensorFlow 2.0 changed it."""
     release = tuple(map(int, re.findall(r"\d+", version)[:2]))
     is_uncertain = version == "2.2.4-tf"  # TensorFlow 1.13 to 2.1
     return "hard_sigmoid" if (2, 0) <= release < (2, 3) and not is_uncertain else "sigmoid", is_uncertain

@@ -75,7 +75,7 @@ class ReverseLSTM(_Reverse, LSTM):
     forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : see LSTM
         The cell.
     activation, recurrent_activation, cell_activation : see LSTM
-        Its activations.
+        Activations of the cell.
     recurrent_dropout, zoneout, learn_initial_state, index_input : see LSTM
         Training, the initial state, and the form of x.
 

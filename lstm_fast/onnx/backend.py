@@ -197,7 +197,7 @@ class Backend(_Backend):
         outputs_info: Any = None,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
-        """Run one node.
+        """Run a single node.
 
         Parameters
         ----------

@@ -182,7 +182,9 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
     for name in names:
         ours = FROM_ACTIVATION.get(str(name).lower())
         if ours is None:
-            raise FormatError(f"attribute activations must be of {', '.join(ACTIVATION_NAMES.values())}, got {name!r}")
+            raise FormatError(
+                f"attribute activations must contain only {', '.join(ACTIVATION_NAMES.values())}, got {name!r}"
+            )
         n_parameters = len(ACTIVATIONS[ours].parameters)
         specs.append(_activation(ours, [next(values[name], None) for name in tuple(values)[:n_parameters]]))
     return specs
@@ -223,7 +225,7 @@ def build(
     """Build a network from one Description per layer, which differ only in weights and input size.
 
     initial: the learned initial state, {"h_0": (H,), "c_0": (H,)}, of each layer and direction; None: not learned.
-    options: further constructor arguments.
+    options: additional constructor arguments.
     """
     first = layers[0]
     directions = first.directions

@@ -116,7 +116,7 @@ class Layer:
 
 
 def layers_from(first: Found, nodes: Sequence[Found]) -> list[Layer]:
-    """A node and those stacked on it as further layers of one LSTM."""
+    """A node and those stacked on it as additional layers of one LSTM."""
     layers = [Layer(first)]
     while (upper := _stacked_on(layers[-1], nodes)) and layers[0].fits(layer := Layer(upper)):
         layers.append(layer)

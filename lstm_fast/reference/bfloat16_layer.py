@@ -4,8 +4,8 @@ Parameters, states, gates, gradients and sums are float32; only the operands of 
 
     forward     x, h and the matrices, as in quantized.py
     d_x         d_gates W_ih, d_h_prev = d_gates W_hh, d_unprojected = d_h W_hr: each number is one chain from zero over
-                pairs of k, the odd one first, or blocks of k as in bfloat16_amx; gates are processed one after the
-                other, each padded to whole pairs
+                pairs of terms, the one with odd index first, or blocks of terms as in bfloat16_amx; gates are
+                processed one after the other, each padded to whole pairs
     d_W         sums over steps and sequences, see bfloat16_sums.py
 
 With layer norm, d_gates is replaced by the gradients of the products before the norm.

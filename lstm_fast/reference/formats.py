@@ -1,14 +1,15 @@
 """Low-precision formats: rounding, and products of numbers in them.
 
-    bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
-                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS. In
-                bfloat16_amx, a sum adds blocks of AMX_BLOCK k, like TDPBF16PS: each is the sum of two chains from zero,
-                one over its even k and one over its odd k.
+    bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum over k is one chain of
+                float32 fused multiply-adds. Terms are added in pairs, in order of their index k, the term with odd
+                index first, like the instruction VDPBF16PS. In bfloat16_amx, a sum adds blocks of AMX_BLOCK terms, like
+                TDPBF16PS: each is the sum of two chains from zero, one over the terms with even index and one over
+                those with odd index.
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
                 multiplied by it. A sum is an exact integer, so its order does not matter. A vector that contains a NaN,
                 which integers cannot represent, makes all its sums NaN.
 
-Float32 sums, as in the first layer of an int8 network, add blocks of SUM_BLOCK k to their start.
+Float32 sums, as in the first layer of an int8 network, add blocks of SUM_BLOCK terms to the start value.
 """
 
 from typing import NamedTuple
@@ -68,7 +69,7 @@ def from_bfloat16(bits: ArrayLike) -> Array:
     Returns
     -------
     ndarray of float32
-        The same numbers.
+        The numbers in float32.
 
     Examples
     --------
@@ -102,14 +103,14 @@ def round_bfloat16(z: ArrayLike) -> Array:
 
 
 def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: each sum is one chain, odd k first."""
+    """start + x W^T for x (B,K) and W (N,K), rounded to bfloat16: each sum is one chain, terms with odd index first."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     order = np.arange(x.shape[1]).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
     return chain(start, x, weight, order)
 
 
 def product_bfloat16_amx(weight: Array, start: Array, x: Array) -> Array:
-    """The same with two chains per block of k, over even and over odd k: their sum is added to the total."""
+    """start + x W^T as above, with two chains per block of terms, one for even and one for odd index, added to the sum."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     total, zero = np.broadcast_to(flush(start), (len(x), len(weight))), np.zeros(1, np.float32)
     for begin in range(0, x.shape[1], AMX_BLOCK):
@@ -130,7 +131,7 @@ def _in_pairs(matrix: Array) -> Array:
 
 
 def product_float32(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, added to the start in order."""
+    """start + x W^T for x (B,K) and W (N,K): blocks of terms, each a chain from zero, added to the start in order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for begin in range(0, x.shape[1], SUM_BLOCK):
         block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))

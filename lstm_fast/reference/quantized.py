@@ -1,8 +1,8 @@
 """One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels match bit for bit.
 
-    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
+    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of terms
     bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain, or in
-                blocks of k, as Intel's AMX adds (lstm_forward_bfloat16_amx)
+                blocks of terms, as Intel's AMX adds (lstm_forward_bfloat16_amx)
     int8        h and W_hh are rounded to int8; pre = start + (h W_hh^T) * scales, rounded once
                 start: in the first layer bias + x W_ih^T in float32, or with W_ih in int8 and x in 16 or 8 bits; in
                 the layers above, whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once

@@ -33,7 +33,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
-        Further arguments of `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
+        Additional keyword arguments for `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
         or zoneout.
     epochs : int, default 100
         Passes over the training data.
@@ -295,5 +295,5 @@ def _indices_of_classes(y: Any, classes: np.ndarray | None) -> tuple[np.ndarray,
         return indices, classes
     indices = np.searchsorted(classes, y)
     if not (classes[np.minimum(indices, len(classes) - 1)] == y).all():
-        raise ValueError(f"y must be of the classes {classes}, got {np.setdiff1d(y, classes)} as well")
+        raise ValueError(f"y must contain only the classes {classes}, got {np.setdiff1d(y, classes)} as well")
     return indices, classes

@@ -68,7 +68,7 @@ class Table:
             if index.nlevels > 1 or roles == [ID]:
                 if len(roles) < index.nlevels and not (TIME in wrapped.columns and not roles):
                     raise ValueError(
-                        f"the index of {name} must be of dates, of numbers or of the levels unique_id and ds, got "
+                        f"the index of {name} must hold dates or numbers, or have the levels unique_id and ds, got "
                         f"levels {list(index.names)}: rename them, or use reset_index"
                     )
                 if roles:

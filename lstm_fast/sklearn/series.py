@@ -71,7 +71,7 @@ def read(
     table = Table.read("y", y)
     if table is not None and not table.is_series and TARGET in table.frame.columns:
         if X is not None:
-            raise ValueError("X must be None if y is a long frame: its further columns are the exogenous variables")
+            raise ValueError("X must be None if y is a long frame: its additional columns are the exogenous variables")
         return _read_long(estimator, table, reset, known)
     if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
         names, ys = [f"y[{k}]" for k in range(len(y))], y

@@ -17,7 +17,7 @@ Step = Any  # a number, a time delta or a pandas offset
 
 @dataclass(frozen=True)
 class Times:
-    """Stamps of consecutive steps, one `step` apart."""
+    """Index values (dates or numbers) of consecutive time steps, spaced by `step`."""
 
     stamps: Stamps
     step: Step

@@ -17,7 +17,7 @@ from .series import Series
 
 
 class Batch(NamedTuple):
-    """Windows of series."""
+    """A batch of windows cut from series."""
 
     x: np.ndarray  # (n, input_size + horizon, S + 1 + E)
     targets: np.ndarray  # (n, input_size + horizon, S)

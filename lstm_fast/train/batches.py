@@ -86,7 +86,7 @@ class BatchSource(Protocol):
 
 
 class SequenceBatch:
-    """Some whole sequences."""
+    """A batch of complete sequences."""
 
     def __init__(self, data: Sequences, rows: Array) -> None:
         self.data, self.rows = data, rows

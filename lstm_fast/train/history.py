@@ -87,7 +87,7 @@ class Progress:
     def after_batch(
         self, flat: Array, moments: tuple[Array, ...], loss: float, n: float, norm: float, **states: Any
     ) -> Progress:
-        """Return the state after one more step of the optimizer.
+        """Return the state after the next step of the optimizer.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Progress:
         validation_loss : float or None
             None without validation.
         learning_rate : float
-            That of the last batch.
+            Learning rate of the last batch.
         seconds : float
             Duration of the epoch.
 

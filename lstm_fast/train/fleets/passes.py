@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 VALIDATION_BATCH = SEQUENCES
-OUTPUT_BYTES = 64 << 20  # of x and the output in a call outside of training
+OUTPUT_BYTES = 64 << 20  # maximum size of x and the output in a call outside of training
 
 
 class Rows:
-    """Some models of a FleetModel: the core's weights of their networks, and their heads."""
+    """Selected models of a FleetModel, by row: packed weights of the networks, and parameters of the heads."""
 
     def __init__(self, model: FleetModel, flat: Array) -> None:
         lstm = model.fleet._lstm
