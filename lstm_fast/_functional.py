@@ -59,7 +59,7 @@ def forward(
 
 
 def in_order(*parameters: Array | None) -> tuple[Array | None, ...]:
-    """Return weights and biases as the parameters of a layer for the core; None for optional parameters."""
+    """Return the weights and biases as the parameters of a layer for the core; None for optional parameters."""
     return (*parameters, *(None,) * (len(_core.PARAMETERS) - len(parameters)))
 
 

@@ -104,7 +104,7 @@ def layer_shapes(
     layer_norm: bool = False,
     learn_initial_state: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of the parameters of one layer and direction: PyTorch's first, in its order."""
+    """Return the names and shapes of the parameters of one layer and direction: PyTorch's first, in its order."""
     H, R, G = hidden_size, h_size, num_gates * hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, input_size), "weight_hh": (G, R)}
     if bias:

@@ -229,7 +229,7 @@ def _load_quantized(found: Source, prefix: str, format: Any, inputs: Any, option
 
 
 def _choose(found: Source, prefix: str | None) -> str:
-    """The prefix of the requested LSTM."""
+    """Return the prefix of the requested LSTM."""
     parts: dict[str, re.Match[str]] = {}
     for name in found.tensors:
         if isinstance(name, str) and (match := PART.fullmatch(name)):
@@ -260,7 +260,7 @@ def _raise_for_part(found: Source, match: re.Match[str]) -> None:
 
 
 def _options(found: Source, prefix: str) -> dict[str, Any]:
-    """Options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
+    """Return options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
     if found.config is not None:
         try:
             own, options = _options_of(found.config)
@@ -280,7 +280,7 @@ def _options(found: Source, prefix: str) -> dict[str, Any]:
 
 
 def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
-    """The prefix and the options in the configuration of a file of weights or of a model of lstm_fast.train."""
+    """Return the prefix and the options in the configuration of a file of weights or of a model of lstm_fast.train."""
     if config["file"] == "weights":
         prefix, network = config["prefix"], config["network"]
     else:

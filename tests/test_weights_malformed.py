@@ -37,11 +37,11 @@ def broken(change, feature="all of these"):
         (lambda s: s.update(norm_ih_weight_l0=np.zeros(24)), "there must also be norm_hh_weight_l0, norm_c_weight_l0"),
         (lambda s: s.update(h_0_l0=np.zeros(24)), "there must also be c_0_l0"),
         (lambda s: s.update(weight_ih_l1=s["weight_ih_l1"].T), r"weight_ih_l1 \(4, 24\) instead of \(24, 4\)"),
-        (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must be those of an LSTM of one size"),
-        (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must be those of an LSTM of one size"),
+        (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must match an LSTM of one size"),
+        (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must match an LSTM of one size"),
     ],
 )
 def test_inconsistent_parameters_raise(tmp_path, change, words):

@@ -43,7 +43,7 @@ def _input_of(estimator: Any, x: Any) -> Any:
 
 
 def _array(sequences: Any, lstm: Any) -> Any:
-    """A list of (T, I) arrays with the axes of the network."""
+    """Return a list of (T, I) arrays with the axes of the network."""
     arrays = [np.asarray(one) for one in sequences]
     if len({one.shape for one in arrays}) != 1:
         raise ValueError(f"x must be sequences of one length, got lengths {_few(len(one) for one in arrays)}")
@@ -56,5 +56,5 @@ def _few(lengths: Any) -> str:
 
 
 def _columns(x: Any) -> list[str] | None:
-    """Names of the columns of a data frame."""
+    """Return the names of the columns of a data frame."""
     return [str(name) for name in x.columns] if hasattr(x, "columns") else None

@@ -40,7 +40,7 @@ def load(path: str | PathLike[str]) -> tuple[LSTM, dict[str, Array]]:
 def _network(
     tensors: dict[str, Any], shapes: dict[str, tuple[int, ...]], options: dict[str, Any]
 ) -> tuple[LSTM, dict[str, Array]]:
-    """The shapes decide the sizes, before anything is allocated."""
+    """Determine the options; the shapes decide the sizes, before anything is allocated."""
     sizes, names = _architecture.infer("", _architecture.by_prefix(shapes).get("", {}), shapes)
     given = {name: _safetensors.values(value) for name, value in options.items()}
     for name, size in sizes.items():

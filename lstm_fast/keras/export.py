@@ -108,7 +108,7 @@ def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
 
 
 def _activation(argument: str, value: Any) -> str:
-    """Name of an activation in Keras."""
+    """Return the name of an activation in Keras."""
     for name, ours in ACTIVATIONS.items():
         if _variants.activation(argument, ours) == _variants.activation(argument, value):
             return name
@@ -118,7 +118,7 @@ def _activation(argument: str, value: Any) -> str:
 
 
 def _variables(p: dict[str, Array], suffix: str) -> list[Array]:
-    """kernel, recurrent_kernel and optional bias of a direction."""
+    """Return kernel, recurrent_kernel and optional bias of a direction."""
 
     def columns(array: Array) -> Array:
         gates = dict(zip(GATES, np.split(array, len(GATES)), strict=True))

@@ -132,7 +132,7 @@ def _choose(layers: list[Layer], name: str | None, path: str | PathLike[str]) ->
 
 
 def _read(path: str | PathLike[str]) -> list[Layer]:
-    """The LSTM layers of a file, with their weights."""
+    """Return the LSTM layers of a file, with their weights."""
     try:
         import h5py
     except ImportError:
@@ -156,7 +156,7 @@ def _read(path: str | PathLike[str]) -> list[Layer]:
 
 
 def _unzip(file: IO[bytes]) -> tuple[io.BytesIO, Config, str]:
-    """The weights, the configuration and the version of Keras in a .keras file."""
+    """Return the weights, the configuration and the version of Keras in a .keras file."""
     with zipfile.ZipFile(file) as archive:
 
         def member(name: str) -> bytes:

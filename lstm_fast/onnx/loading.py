@@ -130,7 +130,7 @@ def load(
 
 
 def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
-    """The quantized network, with the integers of its nodes where int8 can represent them."""
+    """Return the quantized network, with the integers of its nodes where int8 can represent them."""
     try:
         stored = network.quantized("int8", inputs="int8").state_dict()
         for k, layer in enumerate(layers):
@@ -144,12 +144,12 @@ def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
 
 
 def _with_zeros(state: Initial, H: int) -> list[dict[str, Any]]:
-    """The initial states of a layer, zero if they are not constant."""
+    """Return the initial states of a layer, zero if they are not constant."""
     return [{name: np.zeros(H) if value is None else value for name, value in one.items()} for one in state]
 
 
 def _remembered(model: onnx.ModelProto) -> dict[str, Any]:
-    """Constructor arguments that save stored in the metadata."""
+    """Return constructor arguments that save stored in the metadata."""
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA]
     if not texts:
         return {}

@@ -116,7 +116,7 @@ def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Desc
 def _weights(
     W: Array | None, R: Array | None, B: Array | None = None, P: Array | None = None
 ) -> tuple[Array, Array, Array | None, Array | None]:
-    """The weights in float64 if any of them is, else in float32, which represents 16-bit numbers exactly."""
+    """Return the weights in float64 if any of them is, else in float32, which represents 16-bit numbers exactly."""
     given = {"W": W, "R": R, "B": B, "P": P}
     for name, array in given.items():
         if array is not None and array.dtype.kind != "f" and array.dtype.name != "bfloat16":
@@ -133,7 +133,7 @@ def _weights(
 
 
 def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
-    """Constructor arguments for each direction."""
+    """Return constructor arguments for each direction."""
     clip, coupled = attributes.get("clip"), attributes.get("input_forget", 0)
     if clip is not None and not clip > 0:
         raise FormatError(f"attribute clip must be a positive number, got {clip!r}")
@@ -166,7 +166,7 @@ def _nonlinearity(spec: Activation) -> str:
 
 
 def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
-    """Our activation of each gate and direction. alpha and beta are consumed in order by those with parameters."""
+    """Return the activation of each gate and direction; those with parameters consume alpha and beta in order."""
     n = D * len(PLAIN_ACTIVATIONS[kind])
     names = attributes.get("activations") or list(PLAIN_ACTIVATIONS[kind]) * D
     names = names[:D] if kind == "RNN" else names  # by default an RNN has two, whatever its direction
@@ -191,12 +191,12 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
 
 
 def _number(value: float) -> float:
-    """The shortest number with this float32 value: attributes are float32, in which 0.2 is 0.200000003."""
+    """Return the shortest number with this float32 value: attributes are float32, in which 0.2 is 0.200000003."""
     return float(str(np.float32(value)))
 
 
 def _activation(name: str, given: Sequence[float | None]) -> Activation:
-    """An activation for our constructor.
+    """Convert an activation for the constructor.
 
     The default of a missing parameter is that of ONNX's operator of the same name, which is ours too; two activations
     have no such operator.

@@ -29,7 +29,7 @@ class NotConstantHere(Exception):
 
 
 def _given(inputs: Inputs, k: int, attributes: Attributes, name: str, default: Any = None) -> Any:
-    """The integers of input k, which is an attribute in older versions."""
+    """Return the integers of input k, which is an attribute in older versions."""
     if len(inputs) > k and inputs[k] is not None:
         return [int(value) for value in inputs[k].ravel()] if inputs[k].size <= MAX_AXES else _raise_too_many(name)
     return attributes.get(name, default)
@@ -137,7 +137,7 @@ def cast(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
 
 
 def dequantize(quantized: Array, scale: Array, zero_point: Array | None, axis: int) -> Array:
-    """(quantized - zero_point) * scale; scale and zero_point are one number or one per position on the axis."""
+    """Return (quantized - zero_point) * scale; scale and zero_point are one number or one per position on the axis."""
     if scale.ndim > 1 or (scale.ndim == 1 and scale.size not in (1, quantized.shape[axis])):
         raise ValueError(f"x_scale must be one number or one for each position on axis {axis}, got {scale.shape}")
     along = [1] * quantized.ndim
@@ -169,7 +169,7 @@ def dropout(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Arr
 
 
 def elementwise(function: Callable[..., Any]) -> Operator:
-    """The operator of a NumPy function."""
+    """Return the operator of a NumPy function."""
 
     def run(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
         allowance.spend(np.broadcast_shapes(*(array.shape for array in inputs)), inputs[0].dtype)

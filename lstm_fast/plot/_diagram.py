@@ -38,7 +38,7 @@ class ScaledText(Text):
         super().draw(renderer)
 
     def get_window_extent(self, *arguments: Any, **options: Any) -> Bbox:
-        """Bounding box in pixels at the current size of the Axes."""
+        """Return the bounding box in pixels at the current size of the Axes."""
         self._resize()
         return super().get_window_extent(*arguments, **options)
 

@@ -204,13 +204,13 @@ def _is_active(on: Any, B: int) -> Array:
 
 
 def _restart_backward(d_state: Array, resets: Array, d_learned: Array) -> tuple[Array, Array]:
-    """d_state before the restart, and the rows of d_learned with the contributions of the restarted sequences."""
+    """Return d_state before the restart, and the rows that restarted sequences contribute to d_learned."""
     d_learned = np.where(resets[:, None], add(d_learned, d_state), d_learned)
     return _sequence.restart(d_state, resets, None), d_learned
 
 
 def _learned(learned: Array | None, d_0: Array | None, d_restarts: Array) -> Array | None:
-    """The gradient of the learned state: the sum over the batch of its gradients at the start and at restarts."""
+    """Return the gradient of the learned state: the sum over the batch of its gradients at start and restarts."""
     if learned is None:
         return None
     total = np.zeros_like(learned)

@@ -148,7 +148,7 @@ def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Parameters, cell: Ce
 def step_backward(
     step: Step, d_h: Array, d_c: Array, w: Parameters, cell: Cell
 ) -> tuple[Array | None, Array, Array, Parameters]:
-    """The chain rule through a step: d_x, d_h_prev, d_c_prev and the gradients of w, from d_h (B,R) and d_c (B,H)."""
+    """Compute d_x, d_h_prev, d_c_prev and the gradients of w from d_h (B,R) and d_c (B,H), by the chain rule."""
     masks, c_prev, c_new, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation

@@ -16,7 +16,7 @@ SMALLEST_ROUNDED_UP = SMALLEST * (1 - 2.0**-25)
 
 
 def flush(z: ArrayLike) -> Array:
-    """z as float32, with a signed zero in place of each subnormal number."""
+    """Return z as float32, with a signed zero in place of each subnormal number."""
     narrow = np.asarray(z, np.float32)
     return np.where(np.abs(narrow) < np.float32(SMALLEST), np.copysign(np.float32(0), narrow), narrow)
 
@@ -49,7 +49,7 @@ def divide(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def square_root(a: ArrayLike) -> Array:
-    """The square root of a."""
+    """Return the square root of a."""
     return flush(np.sqrt(flush(a)))
 
 
@@ -72,7 +72,7 @@ def _narrow(z: Array) -> Array:
 
 
 def _add_to_odd(p: Array, c: Array) -> Array:
-    """p + c in float64, rounded to odd: of the two neighbors of an inexact sum, the one whose last bit is 1.
+    """Return p + c in float64, rounded to odd: of the two neighbors of an inexact sum, the one whose last bit is 1.
 
     Rounding a sum to nearest in float64 and then to nearest in float32 gives a wrong result if the first rounding
     produces a tie for the second. The odd last bit records that the sum was inexact, and in which direction; with two

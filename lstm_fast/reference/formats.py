@@ -103,14 +103,14 @@ def round_bfloat16(z: ArrayLike) -> Array:
 
 
 def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K), rounded to bfloat16: each sum is one chain, terms with odd index first."""
+    """Return start + x W^T in bfloat16, x (B,K) and W (N,K): each sum is one chain, terms with odd index first."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     order = np.arange(x.shape[1]).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
     return chain(start, x, weight, order)
 
 
 def product_bfloat16_amx(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T as above, with two chains per block of terms, one for even and one for odd index, added to the sum."""
+    """Return start + x W^T as above, but sum blocks of terms: one chain for even, one for odd index per block."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     total, zero = np.broadcast_to(flush(start), (len(x), len(weight))), np.zeros(1, np.float32)
     for begin in range(0, x.shape[1], AMX_BLOCK):
@@ -123,7 +123,7 @@ PRODUCTS = {"bfloat16": product_bfloat16, "bfloat16_amx": product_bfloat16_amx}
 
 
 def _in_pairs(matrix: Array) -> Array:
-    """A matrix rounded to bfloat16, with a zero after an odd number of columns."""
+    """Return a matrix rounded to bfloat16, with a zero after an odd number of columns."""
     return np.pad(round_bfloat16(matrix), ((0, 0), (0, matrix.shape[1] % 2)))
 
 
@@ -131,7 +131,7 @@ def _in_pairs(matrix: Array) -> Array:
 
 
 def product_float32(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K): blocks of terms, each a chain from zero, added to the start in order."""
+    """Return start + x W^T, x (B,K) and W (N,K): blocks of terms, each a chain from zero, added in order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for begin in range(0, x.shape[1], SUM_BLOCK):
         block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))
@@ -140,7 +140,7 @@ def product_float32(weight: Array, start: Array, x: Array) -> Array:
 
 
 def chain(start: Array, x: Array, weight: Array, order: Array) -> Array:
-    """start + x W^T, where each sum is one chain of fused multiply-adds over k in the given order."""
+    """Return start + x W^T, where each sum is one chain of fused multiply-adds over k in the given order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for k in order:
         total = fma(x[:, k, None], weight[None, :, k], total)
@@ -268,14 +268,14 @@ def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
 
 
 def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
-    """start + h W^T for the hidden state of this layer or of the layer below."""
+    """Return start + h W^T for the hidden state of this layer or of the layer below."""
     scale = flush((rows.scale.astype(np.float64) / LARGEST).astype(np.float32))
     result = fma(_sum(quantize_hidden(h), rows.q), scale, start)
     return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
 
 
 def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -> Array:
-    """start + x W^T for an 8-bit or 16-bit input of the first layer.
+    """Return start + x W^T for an 8-bit or 16-bit input of the first layer.
 
     With 16 bits, q = 256 upper + lower with lower from -128 to 127: each part has an exact sum.
     """
@@ -289,7 +289,7 @@ def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -
 
 
 def _integers(z: Array) -> Array:
-    """z rounded to the nearest integers, ties to even, clamped to -127..127; NaN becomes 0."""
+    """Return z rounded to the nearest integers, ties to even, clamped to -127..127; NaN becomes 0."""
     q: Array = np.nan_to_num(np.rint(z), nan=0).clip(-LARGEST, LARGEST).astype(np.int8)
     return q
 

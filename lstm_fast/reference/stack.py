@@ -244,5 +244,5 @@ def stack_backward(
 
 
 def _item(arrays: Any, k: int) -> Any:
-    """The item for layer and direction k = layer * D + direction; None stays None."""
+    """Return the item for layer and direction k = layer * D + direction; None stays None."""
     return None if arrays is None else arrays[k]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_future(estimator: "SeriesReader", X: Any, series: list[Series], form: Form, horizon: int) -> list[np.ndarray]:
-    """The exogenous variables of the steps to forecast: (horizon, E) for each series."""
+    """Return the exogenous variables of the steps to forecast: (horizon, E) for each series."""
     n = series[0].X.shape[1]
     if not n:
         if X is not None:

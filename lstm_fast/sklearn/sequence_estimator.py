@@ -36,7 +36,7 @@ class SequenceEstimator(Estimator):
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """(x, lengths, weights), after the checks that both estimators have in common."""
+        """Return (x, lengths, weights), after the checks that both estimators have in common."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if self.readout not in ("last", "mean"):
@@ -99,7 +99,7 @@ class SequenceEstimator(Estimator):
         return NetworkInput(self.model_.lstm, self._x_scaling.apply(x), lengths, features, None, text)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Outputs of the head for each sequence, (N, outputs) float64."""
+        """Return outputs of the head for each sequence, (N, outputs) float64."""
         check_is_fitted(self, "model_")
         x, lengths = read_sequences(self, X, reset=False)
         outputs: np.ndarray = self.model_.predict(self._x_scaling.apply(x), lengths, num_threads=self.n_jobs)

@@ -41,7 +41,7 @@ class Series:
     label: str = "y"
 
     def until(self, end: int) -> "Series":
-        """Its first `end` steps."""
+        """Return the first `end` steps."""
         times = None if self.times is None else self.times.until(end)
         return Series(self.y[:end], self.X[:end], times, self.id, self.columns, self.label)
 
@@ -63,7 +63,7 @@ class Form:
 def read(
     estimator: "SeriesReader", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
 ) -> tuple[list[Series], Form]:
-    """Series and form of y and X.
+    """Return series and form of y and X.
 
     `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
     steps of time that the dates of a short series may have.

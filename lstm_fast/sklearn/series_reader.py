@@ -102,7 +102,7 @@ class SeriesReader(Estimator):
     def _read_call(
         self, horizon: int | None, X: Any, y: Any, y_X: Any, *, stacklevel: int
     ) -> tuple[list[Series], Form, list[np.ndarray]]:
-        """Series, form and future exogenous variables of a call. `stacklevel`: of warn_of_missing."""
+        """Return series, form and future exogenous variables of a call. `stacklevel`: of warn_of_missing."""
         check_is_fitted(self, "model_")
         self._require_settings_of_fit("input_size", "quantiles", "models")
         if horizon is None:

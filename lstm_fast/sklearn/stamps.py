@@ -63,7 +63,7 @@ def stamps_of_column(name: str, series: Any) -> Stamps:
 
 
 def _unit_and_zone(dtype: Any) -> tuple[Any, str | None]:
-    """Of narwhals' Datetime, or of the Datetime that a Date becomes."""
+    """Return the time unit of narwhals' Datetime, or of the Datetime that a Date becomes."""
     return getattr(dtype, "time_unit", "us"), getattr(dtype, "time_zone", None)
 
 

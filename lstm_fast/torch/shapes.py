@@ -40,7 +40,7 @@ class TensorLayout(NamedTuple):
 
 
 def parameter_shapes(sizes: Sizes) -> list[tuple[int, ...]]:
-    """Shapes of all parameters, in PyTorch's order."""
+    """Return the shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H
     return [

@@ -45,7 +45,7 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 
 
 def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span]) -> Figure:
-    """Gradients over 1, 2, ... steps, of plain RNNs with different feedback weights and of an LSTM."""
+    """Draw the gradients over 1, 2, ... steps, of plain RNNs with different feedback weights and of an LSTM."""
     figure, ax = _figure(9, 5)
     gradients = {f"LSTM, f = {lstm_spans[0].factor:.2f}": [span.gradient for span in lstm_spans]}
     gradients |= {f"plain RNN, weight {weight:g}": values for weight, values in rnn_gradients.items()}
@@ -58,7 +58,7 @@ def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span
 def activations(
     sigmoid: Callable[[Any], Array], tanh: Callable[[Any], Array], points: Sequence[tuple[Any, float, int]]
 ) -> Figure:
-    """Both functions; points (function, x, decimals) are marked with their rounded values."""
+    """Draw both functions; points (function, x, decimals) are marked with their rounded values."""
     figure, axes = _figure(10, 4.2, 1, 2)
     x = np.linspace(-11, 11, 441)
     titles = "sigmoid: how far a gate is open", "tanh: a value from -1 to 1"
@@ -117,7 +117,7 @@ def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Fi
 
 
 def loss(training: Training, bound: float) -> Figure:
-    """The loss at every step, one line for each draw of random weights."""
+    """Draw the loss at every step, one line for each draw of random weights."""
     figure, ax = _figure(8, 4.5)
     draws = training.losses
     for number, losses in enumerate(draws, start=1):

@@ -100,7 +100,7 @@ def _set_threads(library: str, n: int) -> None:
 
 
 def _median_seconds(call: Call, seconds: float) -> float:
-    """Median of at least three runs, after a warm-up."""
+    """Return the median of at least three runs, after a warm-up."""
     end = perf_counter() + seconds / 4
     call()
     while perf_counter() < end:
@@ -124,7 +124,7 @@ def _main(library: str, n_threads: str, seconds: str) -> None:
 
 
 def _environment(n_threads: int) -> dict[str, str]:
-    """An environment in which children import this lstm_fast and every BLAS uses the same number of threads."""
+    """Return an environment in which children import this lstm_fast and every BLAS uses the same number of threads."""
     package_root = str(Path(lf.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(n_threads))
@@ -132,7 +132,7 @@ def _environment(n_threads: int) -> dict[str, str]:
 
 
 def measure(library: str, n_threads: int, seconds: float = SECONDS) -> list[float] | str:
-    """Median seconds of each of CASES, or the reason why there are none."""
+    """Return the median seconds of each of CASES, or the reason why there are none."""
     if library == "torch" and importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed: its column is missing."
     command = [sys.executable, "-P", "-m", __name__, library, str(n_threads), str(seconds)]

@@ -62,7 +62,7 @@ def tell_activations(gallery: Gallery) -> None:
 
 
 def _sum_text(weights: unit.GateWeights, h_prev: float, x: float) -> str:
-    """A pre-activation, written out as a sum."""
+    """Return a pre-activation, written out as a sum."""
     text = f"{h_prev:g}*{weights.h:.2f}"
     for factor, value in ((f"{x:g}*", weights.x), ("", weights.bias)):
         text += f" {'-' if value < 0 else '+'} {factor}{abs(value):.2f}"

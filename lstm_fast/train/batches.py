@@ -52,7 +52,7 @@ class Batch(Protocol):
 
 
 class LocalBatch(Batch, Protocol):
-    """Batch whose data are all of this process."""
+    """A batch whose data are all in this process."""
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
         """Return predictions (n, O), targets and weights, to check the gradient of a loss."""

@@ -74,7 +74,7 @@ def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel | FleetMod
 
 
 def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceModel | QuantizedModel:
-    """A model with the sizes of the tensors, which the description must have too."""
+    """Return a model with the sizes of the tensors, which the description must have too."""
     cls, n_gates = CLASSES[description["kind"]]
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     parameters = _architecture.by_prefix(name for name in shapes if name.startswith("lstm."))
@@ -97,7 +97,7 @@ def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceM
 
 
 def _build_fleet(tensors: dict[str, Tensor], config: dict[str, Any]) -> FleetModel:
-    """A fleet of models like the first, with the parameters of each."""
+    """Return a fleet of models like the first, with the parameters of each."""
     K = config["n_models"]
     if type(K) is not int or K < 1 or any(not one.shape or one.shape[0] != K for one in tensors.values()):
         raise ValueError(f"the first axis of all tensors must be the number of models, {K!r:.100}")

@@ -12,7 +12,7 @@ class Installed:
         self._model, self._version = model, model.parameter_version
 
     def is_changed(self) -> bool:
-        """Whether the model has other parameters than those installed last."""
+        """Return whether the model has other parameters than those installed last."""
         now = self._model.parameter_version
         return any(one is not other for one, other in zip(self._version, now, strict=True))
 

@@ -59,13 +59,13 @@ def quantile(p: Array, y: Array, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> t
 
 
 def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
-    """-log softmax(p)[y], y the index of the class"""
+    """Return -log softmax(p)[y], y the index of the class"""
     loss, gradient = _core.cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
     return loss, gradient
 
 
 def bce(p: Array, y: Array) -> tuple[Array, Array]:
-    """-y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
+    """Return -y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
     if (outside := (y < 0) | (y > 1)).any():  # the loss would have no lower bound
         raise ValueError(f"y must be from 0 to 1 for bce, got {y[outside][0]:g}")
     loss, d = _core.binary_cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))

@@ -88,7 +88,7 @@ def prefetched(
 
 
 def _is_interruption(error: BaseException, handled: BaseException | None) -> bool:
-    """Whether an error is due to a signal: raised during the wait, or in the caller, which then closes the generator.
+    """Test if an error is due to a signal: raised during the wait, or in the caller, which then closes the generator.
 
     The context of GeneratorExit is the exception that the caller is handling, `handled` if it was before.
     """

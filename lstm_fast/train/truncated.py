@@ -69,7 +69,7 @@ class WindowBatch:
         self._arrays: Any = None
 
     def _counts(self) -> bool:
-        """Whether a step of the window has a weight; without one, the window has no loss, and no part in the mean."""
+        """Return whether a step of the window has a weight; otherwise it contributes neither loss nor weight."""
         if self.data.mask is None and self.data.sample_weight is None:
             return True
         weights = self.data.weights(self.window.series, self.window.begins, self.window.n)

@@ -153,7 +153,7 @@ def predictions(
 
 
 def batches_in_order(data: FleetData, models: list[int], size: int) -> list[FleetBatch]:
-    """Batches of `size` sequences of each model, in their order."""
+    """Return batches of `size` sequences of each model, in their order."""
     batches = []
     for begin in range(0, max(data.each[k].n for k in models), size):
         left = {k: np.arange(begin, min(begin + size, data.each[k].n)) for k in models if begin < data.each[k].n}

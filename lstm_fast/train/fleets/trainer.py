@@ -117,7 +117,7 @@ class FleetTrainer:
         return self._finish()
 
     def _is_stopped(self) -> bool:
-        """Whether a callback returns true; all of them are called, and may load other parameters."""
+        """Call all callbacks, which may load other parameters; return whether any of them returned true."""
         self._installed.install(self.flat.copy())
         histories = FleetHistory(self._histories(), self.diverged)
         answers = [callback(self.model, histories) for callback in self.config.callbacks]  # type: ignore[arg-type]

@@ -61,8 +61,8 @@ class Part(NamedTuple):
     """Contribution of a rank to a step, or the mean over all ranks.
 
     loss, weight, gradient : as in `Step`; the gradient is None if the rank has no batch at this step.
-    n : weight in the mean loss of the epoch; that of the mean is the sum.
-    has_next : whether the rank has a batch at a later step; that of the mean, whether any rank has.
+    n : weight in the mean loss of the epoch; for the mean, the sum of the weights.
+    has_next : whether the rank has a batch at a later step; for the mean, whether any rank has.
     """
 
     loss: float = 0.0
