@@ -68,7 +68,8 @@ def backward(tape: Any, name: str, d_output: Any, d_h_n: Any, d_c_n: Any, num_th
     is_lstm = name == "lstm_forward"
     if not isinstance(tape, Tape) or tape._signature is not None or (tape._weights.cell == "lstm") != is_lstm:
         raise TypeError(
-            f"tape must come from {name}, got {type(tape).__name__}" + (" of another" if isinstance(tape, Tape) else "")
+            f"tape must come from {name}, got {type(tape).__name__}"
+            + (" of another function" if isinstance(tape, Tape) else "")
         )
     weights, T, B = tape._weights, tape.steps, tape.batch_size
     parameters = weights.arrays[0][:4]

@@ -44,14 +44,14 @@ class Tensor(NamedTuple):
         if self.dtype == "BF16":
             return (np.frombuffer(self.data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
         if self.dtype not in DTYPES:
-            raise FormatError(f"{name} must be of type {', '.join(DTYPES)} or BF16, got {self.dtype}")
+            raise FormatError(f"{name} must have dtype {', '.join(DTYPES)} or BF16, got {self.dtype}")
         array = np.frombuffer(self.data, DTYPES[self.dtype]).reshape(self.shape)
         return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
     def stored(self, name: str) -> np.ndarray:
         """Return the numbers in the type of the file; bfloat16 as uint16, which NumPy has."""
         if self.dtype not in STORED:
-            raise FormatError(f"{name} must be of type {', '.join(STORED)}, got {self.dtype}")
+            raise FormatError(f"{name} must have dtype {', '.join(STORED)}, got {self.dtype}")
         return np.frombuffer(self.data, STORED[self.dtype]).reshape(self.shape)
 
 

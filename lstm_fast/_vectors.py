@@ -124,14 +124,14 @@ def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
             raise ValueError("it must have cases with expected results")
         return cases
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"{path} is not a file of vectors, or damaged: {error!r:.200}") from None
+        raise FormatError(f"{path} is not a vector file, or is damaged: {error!r:.200}") from None
 
 
 def check(path: str | PathLike[str]) -> Iterator[Outcome]:
     """Run the cases of a file, or of the files of a folder, on every instruction set of this machine."""
     paths = sorted(Path(path).glob("*.json")) if Path(path).is_dir() else [Path(path)]
     if not paths:
-        raise FormatError(f"{path} must hold vectors, *.json, got none")
+        raise FormatError(f"{path} must contain files of vectors, *.json, got none")
     before = _core.isa()
     try:
         for one in paths:

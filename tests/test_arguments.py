@@ -239,7 +239,7 @@ def test_memory_mapped_input_works(isa, tmp_path):
     assert_same_bits(lstm(odd)[0], lstm(a["x"])[0])
 
 
-def test_a_tensor_that_requires_grad_is_named():
+def test_tensor_that_requires_grad_raises_with_its_name():
     torch = require("torch")
     module, x = lstm_fast.LSTM(3, 5), torch.ones(2, 2, 3, requires_grad=True)
     for call in (lambda: module(x), lambda: module.forward(x), lambda: module.stream(2).block(x)):

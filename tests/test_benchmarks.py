@@ -110,7 +110,7 @@ def test_flops_and_weight_bytes_count_layers():
     )
 
 
-def test_every_bar_applies_to_a_shape():
+def test_every_target_applies_to_a_shape():
     everything = [as_row(case) for case in shapes.cases()]
     for bar in bars.BARS:
         assert set(bar.regimes.split()) <= set(shapes.REGIMES)
@@ -142,7 +142,7 @@ def test_format_bars():
     assert required("bfloat16-training", "training", B=1, H=256) == {"gradients": 0.01}
 
 
-def test_float32_and_two_thread_bars():
+def test_float32_and_two_thread_targets():
     assert required("deepbench", B=4, H=2048) == {"ahead": 1.05}
     assert required("sequence") == {"ahead": 1.05, "limit": 0.79}
     assert required("stack", "step", 1, H=128, layers=2) == {"tail": 1.3, "ahead": 1.05}
@@ -164,7 +164,7 @@ def test_float32_and_two_thread_bars():
         (1.0, ZEN3, ">=1.25x met; >=2.50x baseline met (2.60)"),
     ],
 )
-def test_bars_name_required_instructions(seconds, facts, text):
+def test_targets_name_required_instructions(seconds, facts, text):
     measured = row("int8", "int8", shape=(50, 32, 128, 128), own=2.6, peers={"torch": 1.3}, seconds=seconds)
     assert "; ".join(map(table.bar_text, verdict.verdicts(measured, facts))) == text
 
@@ -188,7 +188,7 @@ def test_equal_to_the_best_peer_passes_at_the_hardware_limit(ratio, share, text)
     assert [verdict.text for verdict in verdict.verdicts(measured, ZEN5)] == ["not measured"]
 
 
-def test_error_tail_and_gradient_bars():
+def test_error_tail_and_gradient_targets():
     result = {"seconds": 4e-6, "rounds": [4e-6] * 3, "error": 8e-3}
     measured = row("int8", "int8", own=1e-5, peers={"onnxruntime": result}, seconds=1e-6, error=3.9e-3)
     assert [table.bar_text(v) for v in verdict.verdicts(measured, ZEN5)][-1] == "<=0.50x error of ORT met (0.49)"

@@ -111,7 +111,7 @@ def test_derivatives_match_kernels_bitwise(isa, spec):
         assert_same_bits(got, want)
 
 
-def test_an_empty_sequence_has_zero_gradients():
+def test_empty_sequence_has_zero_gradients():
     weights = {"weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2)), "bias_ih": np.ones(8), "bias_hh": None}
     *_, tape = reference.lstm_tape_bfloat16(np.ones((0, 4, 3)), None, None, **weights)
     d = reference.lstm_backward_bfloat16(tape, None, np.ones((4, 2)))

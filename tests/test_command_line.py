@@ -30,7 +30,7 @@ def test_info_prints_every_entry():
         (["detour"], "invalid choice: 'detour'"),
     ],
 )
-def test_wrong_arguments_are_named_on_stderr(arguments, message):
+def test_invalid_arguments_are_named_on_stderr(arguments, message):
     process = run(*arguments)
     assert process.returncode == 2 and message in process.stderr and not process.stdout
 

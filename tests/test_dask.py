@@ -142,7 +142,7 @@ def test_iterator_functions_fit_spark_and_ray(tmp_path):
 
 
 @pytest.mark.parametrize("collection", ["array", "bag", "frame"])
-def test_predictions_are_of_the_model_of_the_call(collection):
+def test_predictions_use_the_model_passed_to_the_call(collection):
     x, model = rng.standard_normal((8, 3, 2)), make()
     data = {
         "array": lambda: da.from_array(x, (4, 3, 2)),
@@ -158,7 +158,7 @@ def test_predictions_are_of_the_model_of_the_call(collection):
     assert_same_bits(function.predict(pd.DataFrame(x.reshape(8, 6))).to_numpy(), expected)
 
 
-def test_files_that_change_before_the_computation_are_an_error(tmp_path):
+def test_files_changed_before_the_computation_raise(tmp_path):
     path, x = saved(tmp_path), da.zeros((8, 3, 2), chunks=(4, 3, 2))
     first = lf.dask.predict(path, x)
     expected = first.compute()
@@ -172,7 +172,7 @@ def test_files_that_change_before_the_computation_are_an_error(tmp_path):
         first.compute()
 
 
-def test_a_file_that_changes_is_read_again(tmp_path):
+def test_changed_file_is_read_again(tmp_path):
     path, frame = saved(tmp_path), wide().drop(columns="site")
     predictor = lf.dask.frames(path)
     before = predictor.predict(frame)

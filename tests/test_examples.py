@@ -162,7 +162,7 @@ def test_nearby_alarms_are_merged_and_scored(example):
     assert anomaly.f1(1, 2, 1, 2) == 0.5 and anomaly.f1(0, 2, 0, 0) == 0
 
 
-def test_results_table_marks_missed_bars(example, monkeypatch, tmp_path):
+def test_results_table_marks_missed_targets(example, monkeypatch, tmp_path):
     results, threads = example("results"), lf.get_num_threads()
     try:
         assert results.main(["--only", "sunspots", "--out", str(tmp_path / "a.md")]) == 0

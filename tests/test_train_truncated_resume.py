@@ -93,7 +93,7 @@ def test_state_of_other_series_raises_and_changes_nothing(tmp_path):
         assert_same_bits(m.flat_parameters, before)
 
 
-def test_a_state_of_other_batches_is_refused_where_only_the_first_row_continues(tmp_path):
+def test_state_of_other_batches_raises_even_if_the_first_row_continues(tmp_path):
     def batches(*lengths):
         return [(X[: len(lengths)], Y[: len(lengths)], np.array(lengths))]
 

@@ -77,7 +77,7 @@ def test_inconsistent_parameters_raise(tmp_path, change, words):
         (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
     ],
 )
-def test_wrong_arguments_raise(call, error, words):
+def test_invalid_arguments_raise(call, error, words):
     with pytest.raises(error, match=words):
         call()
 
@@ -91,7 +91,7 @@ def test_files_do_not_require_safetensors(tmp_path, monkeypatch):
 def test_integer_weights_raise(tmp_path):
     state = module("LSTM").state_dict() | {"weight_ih_l0": torch.ones(24, 4, dtype=torch.int8)}
     safetensors.torch.save_file(state, tmp_path / "int8.safetensors")
-    with pytest.raises(lf.FormatError, match="weight_ih_l0 must be of type F64, F32, F16 or BF16, got I8"):
+    with pytest.raises(lf.FormatError, match="weight_ih_l0 must have dtype F64, F32, F16 or BF16, got I8"):
         weights.load(tmp_path / "int8.safetensors")
 
 

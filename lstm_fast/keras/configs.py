@@ -47,7 +47,7 @@ def walk(
         config = {"layers": config}
     if not isinstance(config, dict):
         if not path:
-            raise FormatError(f"the configuration must be that of a model, got {layer!r:.100}")
+            raise FormatError(f"the configuration must describe a model, got {layer!r:.100}")
         return  # an operation, not a layer
     used: dict[str, int] = defaultdict(int)
     inner: list[tuple[tuple[str, ...], Config]] = []

@@ -102,7 +102,7 @@ def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
     names = {name: _activation(name, getattr(lstm, name)) for name in ("activation", "recurrent_activation")}
     if _activation("cell_activation", lstm.cell_activation) != names["activation"]:
         raise ValueError(
-            f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
+            f"cell_activation must equal activation for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
         )
     return names
 

@@ -166,7 +166,7 @@ def _check_order_of_steps(layer: Layer, cells: list[Config], D: int, given: Conf
     backwards = [bool(cell.get("go_backwards", False) if own is None else own) for cell in cells]
     if backwards != ([False, True] if D == 2 else [False] * len(cells)):
         raise ValueError(
-            f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
+            f"go_backwards of layer {layer.name!r} must be False (in Bidirectional, of the forward layer): "
             "pass go_backwards=False and reverse each sequence before the call, x[:, ::-1]"
         )
 

@@ -106,7 +106,7 @@ class Scope:
     def _run(self, node: NodeProto, name: str) -> Array:
         """Return the value of one output of a node."""
         what = f"{node.op_type} {node.name!r}" if node.name else node.op_type
-        not_constant = NotConstant(f"{name}, which is made by {what}")
+        not_constant = NotConstant(f"{name}, which is computed by {what}")
         attributes = self.attributes(node)
         if node.domain not in ("", "ai.onnx") or node.op_type not in {*OPERATORS, "Constant"}:
             raise not_constant

@@ -175,7 +175,7 @@ def _read(source: Source, external_data: bool = False) -> Reader:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise FormatError(f"{name} is not an ONNX model, or damaged: {error}") from None
+        raise FormatError(f"{name} is not an ONNX model, or is damaged: {error}") from None
     return _reader(model, len(data), folder, external_data)
 
 
@@ -183,5 +183,5 @@ def _reader(model: onnx.ModelProto, n_bytes: int, folder: Path | None, external_
     if external_data and folder is None:
         raise ValueError("external_data=True needs the path of a file: external data are in its folder")
     if not model.HasField("graph"):
-        raise FormatError("the data is not an ONNX model, or damaged: it has no graph")
+        raise FormatError("the data is not an ONNX model, or is damaged: it has no graph")
     return Reader(model, n_bytes, folder if external_data else None)

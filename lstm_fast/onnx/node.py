@@ -76,7 +76,7 @@ def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Desc
         if name not in ATTRIBUTES:
             raise FormatError(f"attribute {name} of {kind} is not supported")
         if type(value) is not ATTRIBUTES[name]:
-            raise FormatError(f"attribute {name} must be of type {ATTRIBUTES[name].__name__}, got {value!r}")
+            raise FormatError(f"attribute {name} must have type {ATTRIBUTES[name].__name__}, got {value!r}")
     direction, layout = attributes.get("direction", "forward"), attributes.get("layout", 0)
     if direction not in DIRECTIONS:
         raise FormatError(f"attribute direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")

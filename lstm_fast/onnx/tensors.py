@@ -25,7 +25,7 @@ def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
     """Return the array of a tensor. folder: directory of external data; None: not allowed."""
     name = tensor.name or "a constant"
     if any(size < 0 for size in tensor.dims):
-        raise FormatError(f"tensor {name} must have sizes of 0 or more, got {list(tensor.dims)}")
+        raise FormatError(f"tensor {name} must have nonnegative sizes, got {list(tensor.dims)}")
     if tensor.data_type in (TensorProto.UNDEFINED, TensorProto.STRING) or tensor.HasField("segment"):
         raise FormatError(f"tensor {name} must hold numbers, got data_type {tensor.data_type}")
     if tensor.data_location == TensorProto.EXTERNAL:
@@ -35,7 +35,7 @@ def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
     except Exception as error:  # onnx may raise any exception for a damaged tensor
         raise FormatError(f"tensor {name} of sizes {list(tensor.dims)} does not fit its data: {error}") from None
     if array.shape != tuple(tensor.dims):
-        raise FormatError(f"tensor {name} must have the sizes {list(tensor.dims)}, its data have {list(array.shape)}")
+        raise FormatError(f"tensor {name} must have sizes {list(tensor.dims)}, got data of sizes {list(array.shape)}")
     return array
 
 

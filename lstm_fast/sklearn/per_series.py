@@ -71,7 +71,7 @@ def index_of(known: dict[object, int], k: int, one: Series) -> int:
     key = _key(k, one)
     if key not in known:
         raise ValueError(
-            f'y must hold series of fit with models="per_series", which have a network each, got another one: {key!r}'
+            f'y must hold series of fit with models="per_series", where each has its own network, got {key!r}'
         )
     return known[key]
 

@@ -84,7 +84,7 @@ class SeriesReader(Estimator):
         if lstm is None:
             if len(series) > 1:
                 raise ValueError(
-                    f'y must be one series with models="per_series", which have a network each, got {len(series)}'
+                    f'y must be one series with models="per_series", where each has its own network, got {len(series)}'
                 )
             k = per_series.index_of(per_series.indices(self), 0, series[0])
             windowing, lstm = self._windowings[k], self.model_[k].lstm

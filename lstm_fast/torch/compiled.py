@@ -177,7 +177,7 @@ def lstm_backward(
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0), ("output", d_output), ("h", d_h_n), ("c", d_c_n))
     if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes(x, of, axes):
-        raise ValueError("tape must be that of lstm_fast::lstm")
+        raise ValueError("tape must come from lstm_fast::lstm")
     d_x, d_h_0, d_c_0, d_parameters = call.backward(
         _packed_copies(of, parameters, None, compute_dtype or None),
         tape,

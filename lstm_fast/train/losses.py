@@ -110,7 +110,7 @@ class Loss:
         """Return the number of targets per row; 0: a class index."""
         if self.name == "quantile" and n_outputs % len(self.levels):
             raise ValueError(
-                f"loss: quantile with {len(self.levels)} levels needs out_features a multiple of that, got {n_outputs}"
+                f"loss: quantile with {len(self.levels)} levels needs a multiple as out_features, got {n_outputs}"
             )
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
