@@ -18,7 +18,7 @@ def is_torch_module(value: object) -> bool:
 
 
 def network_type(value: object) -> str:
-    """type_name for an argument that must be a network, with how to get that from a value that has one."""
+    """Return type_name for an argument that must be a network, and advice if the value has a network."""
     hint = ""
     if is_torch_module(value):
         hint = " (a PyTorch module: pass lstm_fast.weights.load(module))"

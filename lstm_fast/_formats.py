@@ -135,7 +135,7 @@ def by_direction(stored: Mapping[str, Array], suffixes: Sequence[str], format: s
     arrays = [tuple([stored.get(name + suffix) for name in _core.PARAMETERS]) for suffix in suffixes]
     if format != "float16":
         return arrays
-    return [  # its vectors are stored in 16 bits, but the core takes them in float32
+    return [  # vectors are stored in 16 bits; the core expects float32
         tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
         for of in arrays
     ]

@@ -29,7 +29,7 @@ BITS = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
 HEADER_LIMIT = 100_000_000  # bytes, from the specification
-AXES_LIMIT = 64  # those of a NumPy array
+AXES_LIMIT = 64  # maximum of a NumPy array
 
 
 class Tensor(NamedTuple):

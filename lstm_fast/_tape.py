@@ -35,7 +35,7 @@ class BackwardArrays(NamedTuple):
     d_x: Array | None  # results from here on
     d_h_0: Array
     d_c_0: Array | None
-    gradients: Any  # of the parameters
+    gradients: Any  # gradients of the parameters
     d_h_norms: Array | None = None
     d_c_norms: Array | None = None
 

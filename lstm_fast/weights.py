@@ -273,7 +273,7 @@ def _options(found: Source, prefix: str) -> dict[str, Any]:
     if not isinstance(getattr(module, "batch_first", None), bool):
         return {}
     options = {"dropout": module.dropout} if module.num_layers > 1 else {}
-    compute_dtype = getattr(module, "_compute_dtype", None)  # of lstm_fast.torch.LSTM, for float32
+    compute_dtype = getattr(module, "_compute_dtype", None)  # attribute of lstm_fast.torch.LSTM
     if compute_dtype is not None and str(module.weight_ih_l0.dtype) == "torch.float32":
         options["compute_dtype"] = compute_dtype
     return {"batch_first": module.batch_first, **options}
@@ -287,6 +287,6 @@ def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
         prefix, network = "lstm.", config["model"]["network"]
     inferred = _architecture.INFERRED
     options = {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
-    if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
+    if "nonlinearity" not in network:  # nothing is read from the options of a plain RNN
         LSTM(1, 2, 2, **options)  # raises if they are wrong
     return prefix, options

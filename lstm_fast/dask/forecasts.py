@@ -51,7 +51,7 @@ class SeriesForecasts:
                 "random_state of the forecaster must be an integer or None: a generator would be copied to each "
                 f"partition, got {type(forecaster.random_state).__name__}"
             )
-        self.forecaster, self.horizon = clone(forecaster), horizon  # with the settings of now, not of the computation
+        self.forecaster, self.horizon = clone(forecaster), horizon  # settings are copied now, not at the computation
         self.num_threads = _arguments.positive_integer("num_threads", num_threads)
 
     def __call__(self, frames: Iterable[Any]) -> Iterator[Any]:

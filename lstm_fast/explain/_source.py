@@ -21,7 +21,7 @@ class Source(NamedTuple):
 
 def read_source(model: Any, x: Any) -> Source:
     """Find the LSTM of a model and what it reads when the model is given x."""
-    if hasattr(model, "network_input") and not isinstance(model, type):  # of lstm_fast.sklearn
+    if hasattr(model, "network_input") and not isinstance(model, type):  # an estimator of lstm_fast.sklearn
         found = x if hasattr(x, "features") else _input_of(model, x)
         if found.lengths is not None and len(set(found.lengths)) > 1:
             raise ValueError(f"x must be sequences of one length, got lengths {_few(found.lengths)}")

@@ -27,7 +27,7 @@ class _Reverse(Recurrent):
         self, x: Array, h_0: Array | None, c_0: Array | None, lengths: Any, resets: Array | None, *call: Any
     ) -> tuple[Any, ...]:
         T, B = x.shape[:2]
-        order_of_lengths(lengths, T, B)  # for its errors
+        order_of_lengths(lengths, T, B)  # raises if lengths are invalid
         order = _order(T, np.full(B, T) if lengths is None else np.asarray(lengths).astype(np.int64))
         if resets is not None:
             resets = _reversed_resets(resets, order, lengths)

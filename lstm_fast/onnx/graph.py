@@ -85,7 +85,7 @@ class Scope:
         return value
 
     def _find(self, name: str) -> Array:
-        if name in self.initializers:  # for an input, its default
+        if name in self.initializers:  # an input has its default there
             return to_array(self.initializers[name], self.reader.folder)
         if name in self.producers:
             return self._run(self.producers[name], name)

@@ -159,7 +159,7 @@ def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
 
 
 def _nonlinearity(spec: Activation) -> str:
-    name = "identity" if spec == "affine" else spec  # with other parameters it is a tuple
+    name = "identity" if spec == "affine" else spec  # a tuple if its parameters differ
     if name not in ("tanh", "relu", "identity"):
         raise FormatError(f"attribute activations of RNN: {spec} is not supported; expected Tanh, Relu or Affine(1, 0)")
     return str(name)
@@ -169,7 +169,7 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
     """Return the activation of each gate and direction; those with parameters consume alpha and beta in order."""
     n = D * len(PLAIN_ACTIVATIONS[kind])
     names = attributes.get("activations") or list(PLAIN_ACTIVATIONS[kind]) * D
-    names = names[:D] if kind == "RNN" else names  # by default an RNN has two, whatever its direction
+    names = names[:D] if kind == "RNN" else names  # the default of an RNN has two names even with one direction
     if len(names) != n:
         raise FormatError(f"attribute activations must have {n} names, got {names!r}")
     values = {}

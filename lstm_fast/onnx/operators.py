@@ -164,7 +164,7 @@ def dequantize_linear(inputs: Inputs, attributes: Attributes, allowance: Allowan
 
 def dropout(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
     if len(inputs) > 2 and inputs[2] is not None and inputs[2].any():
-        raise NotConstantHere  # in training
+        raise NotConstantHere  # training mode
     return identity(inputs, attributes, allowance)
 
 

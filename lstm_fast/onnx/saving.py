@@ -132,7 +132,7 @@ class _Nodes:
         self.output = sequence
 
     def _input(self) -> str:
-        """x (T, B, I); symbols (T, B) as one-hot vectors."""
+        """Return x (T, B, I); symbols (T, B) as one-hot vectors."""
         I = self.network.input_size
         if not self.network.index_input:
             return self.graph.input("x", [*self.axes, I])

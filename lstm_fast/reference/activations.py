@@ -69,7 +69,7 @@ class Activation(NamedTuple):
 
 
 def sigmoid(z: Array) -> Array:
-    """Logistic function 1 / (1 + exp(-z)).
+    """Compute the logistic function 1 / (1 + exp(-z)).
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def sigmoid(z: Array) -> Array:
 
 
 def relu(z: Array) -> Array:
-    """0 for z <= 0, else z."""
+    """Return 0 for z <= 0, else z."""
     return np.where(z.real <= 0, 0, z)
 
 

@@ -95,7 +95,7 @@ class Step(NamedTuple):
 
 
 def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Parameters, cell: Cell, masks: Masks) -> Step:
-    """One step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
+    """Compute one step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation
     b_ih, b_hh = (0 if bias is None else bias for bias in (w.bias_ih, w.bias_hh))

@@ -21,7 +21,7 @@ from ._types import Array
 from .float32 import add, divide, flush, fma, multiply
 
 AMX_BLOCK = 32  # terms of a block of a sum of the instruction TDPBF16PS
-LARGEST = 127  # of an int8, in either direction
+LARGEST = 127  # largest absolute value of an int8
 LARGEST_INT16 = 127 * 256  # so that its upper part is LARGEST
 SUM_BLOCK = 64  # terms of a block of a float32 sum
 SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers are zero in int8, since 127 / a could overflow
@@ -295,5 +295,5 @@ def _integers(z: Array) -> Array:
 
 
 def _sum(x: Array, weight: Array) -> Array:
-    """x W^T of integers, exact, then rounded to float32."""
+    """Return x W^T of integers, exact, then rounded to float32."""
     return (x.astype(np.int64) @ weight.astype(np.int64).T).astype(np.float32)

@@ -15,7 +15,7 @@ NORM_EPSILON = 1e-5  # as in haste and in PyTorch's LayerNorm
 
 
 def input_product(x: Array, weight_ih: Array) -> Array:
-    """x W_ih^T. Symbols (B,) instead of numbers (B,I) select columns of W_ih, as one-hot vectors would."""
+    """Return x W_ih^T. Symbols (B,) instead of numbers (B,I) select columns of W_ih, as one-hot vectors would."""
     return weight_ih.T[x] if x.ndim == 1 else x @ weight_ih.T
 
 
@@ -66,14 +66,14 @@ def peep_backward(d_pre: Array, p: Array | None, c: Array) -> tuple[Array | int,
 
 
 def standardize(a: Array) -> tuple[Array, Array]:
-    """Each row of a shifted to mean 0 and scaled to variance 1, and the standard deviations it was divided by."""
+    """Shift each row of a to mean 0 and scale it to variance 1; return it and the standard deviations."""
     centered = a - a.mean(axis=1, keepdims=True)
     deviation: Array = np.sqrt((centered * centered).mean(axis=1, keepdims=True) + NORM_EPSILON)
     return centered / deviation, deviation
 
 
 def norm(a: Array, weight: Array | None, bias: Array | None = None) -> Array:
-    """Layer normalization over the columns."""
+    """Apply layer normalization over the columns."""
     if weight is None:
         return a
     n, _ = standardize(a)

@@ -108,7 +108,7 @@ class Step(NamedTuple):
 
 
 def step_forward(layer: Layer, x: Array, h_prev: Array, c_prev: Array, masks: Masks) -> Step:
-    """One step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
+    """Compute one step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = layer.recurrent_activation, layer.activation, layer.cell_activation
     p_i, p_f, p_o = split_peepholes(layer.weight_peephole)

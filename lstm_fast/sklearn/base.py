@@ -39,8 +39,8 @@ class Estimator(BaseEstimator):
     _of_network: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers", "dropout", "lstm_options", "dtype", "scale")
     _in_fit: dict[str, Any] | None = None  # their values
 
-    _columns: list[Any] | None  # of data frames given as X
-    _progress: Any = None  # of partial_fit
+    _columns: list[Any] | None  # column names if X is a data frame
+    _progress: Any = None  # state kept between calls of partial_fit
 
     model_: Any  # SequenceModel; QuantizedModel in a quantized copy; FleetModel with one model per series
     history_: Any  # a History, or a FleetHistory

@@ -45,7 +45,7 @@ class Scaling:
 
     @classmethod
     def none(cls, n: int) -> Self:
-        """Identity for n columns."""
+        """Return the identity for n columns."""
         return cls(np.zeros(n), np.ones(n))
 
     def apply(self, values: np.ndarray) -> np.ndarray:

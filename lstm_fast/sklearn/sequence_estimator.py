@@ -56,7 +56,7 @@ class SequenceEstimator(Estimator):
         return x, lengths, _check_sample_weight(sample_weight, x, ensure_non_negative=True)
 
     def _start(self, x: np.ndarray, lengths: np.ndarray | None, weights: np.ndarray | None, n_outputs: int) -> None:
-        """A new network, and the scaling of its inputs. Sequences of weight 0 do not count."""
+        """Return a new network, and the scaling of its inputs. Sequences of weight 0 are ignored."""
         counts = slice(None) if weights is None else weights > 0
         rows = valid_steps(x[counts], None if lengths is None else lengths[counts])
         self._x_scaling = Scaling.of(rows) if self.scale and len(rows) else Scaling.none(x.shape[2])

@@ -36,8 +36,8 @@ class Series:
     y: np.ndarray  # (T, S) float64; NaN is missing
     X: np.ndarray  # (T, E) float64: the exogenous variables; E may be 0
     times: Times | None = None
-    id: Hashable = None  # of a long frame
-    columns: list[Hashable] | None = None  # of a wide frame
+    id: Hashable = None  # unique_id in a long frame
+    columns: list[Hashable] | None = None  # column names in a wide frame
     label: str = "y"
 
     def until(self, end: int) -> "Series":
@@ -53,7 +53,7 @@ class Form:
     kind: str  # "single", "several" or "long"
     is_flat: bool  # (T,) and not (T, S)
     templates: list[Template | None] = field(default_factory=list)  # None for arrays
-    has_times: bool = False  # of a long frame
+    has_times: bool = False  # whether a long frame has ds
     has_ids: bool = False
 
 

@@ -33,7 +33,7 @@ class SeriesReader(Estimator):
     models: str
     freq: Any
 
-    _series: list[Series]  # of fit
+    _series: list[Series]  # series passed to fit
     _form: Form
     _targets: list[Any] | None  # columns of a wide frame
     _windowing: Windowing  # shared by all series, or that of the first one

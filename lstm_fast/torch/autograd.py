@@ -14,7 +14,7 @@ OptionalTensors = Sequence[Tensor | None]
 
 
 def saved(x: Tensor, axes: str) -> Tensor:
-    """x as saved for backward: a copy where PyTorch makes one too, which permits z += lstm(z)[0]."""
+    """Return x to save for backward: a copy where PyTorch copies, which permits z += lstm(z)[0]."""
     return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
 
 

@@ -59,7 +59,7 @@ class Episodes:
     def __init__(self, resets: np.ndarray, batch_sizes: Tensor | None = None) -> None:
         T, B = resets.shape
         sizes = np.full(T, B) if batch_sizes is None else batch_sizes.numpy(force=True)
-        offsets = np.cumsum(sizes) - sizes  # of the rows of each step
+        offsets = np.cumsum(sizes) - sizes  # first row of each step
         begins = (np.arange(B) < sizes[:, None]) & (resets.astype(bool) | (np.arange(T) == 0)[:, None])
         sequence, begin = np.nonzero(begins.T)
         is_last = np.append(sequence[1:] != sequence[:-1], True)

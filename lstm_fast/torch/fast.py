@@ -29,7 +29,7 @@ class Fast(nn.Module):
     _pytorch_class: type[nn.Module]
     _packed: weights.Packed | None = None  # set by the first call
     _is_frozen = False  # parameters are declared constant: accelerate(frozen=True)
-    _quantization: weights.Quantization | None = None  # for inference: accelerate(format=...)
+    _quantization: weights.Quantization | None = None  # inference format: accelerate(format=...)
     _quantized: weights.Packed | None = None  # set by the first call that uses it
     _compute_dtype: str | None = None  # the constructor argument
     _rounded: weights.Packed | None = None  # set by the first call under autocast that uses it
@@ -175,7 +175,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:
-        """Any call. compute_dtype: used if the module has none."""
+        """Run any call. compute_dtype: used if the module has none."""
         raise NotImplementedError
 
     # Dispatch to the core.

@@ -17,7 +17,7 @@ reader = _core.TensorReader(
     (Tensor, nn.Parameter), {torch.float32: "f", torch.float64: "d", torch.int64: "l", torch.uint8: "B"}
 )
 
-ALIGNMENT = 64  # of a tape: bytes of a cache line
+ALIGNMENT = 64  # bytes: a tape starts at a cache line
 
 
 def array(tensor: Tensor) -> np.ndarray:

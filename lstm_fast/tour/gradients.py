@@ -13,7 +13,7 @@ class Span(NamedTuple):
 
     factor: float  # multiplier of each step
     memory: float  # remainder of the input
-    gradient: float  # of memory with respect to the input
+    gradient: float  # gradient of memory with respect to the input
 
 
 def rnn_span(weight_hh: float, steps: int) -> Span:

@@ -83,7 +83,7 @@ def activations(
 
 
 def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Figure:
-    """Small multiples of x, c and h by day; the last h is the prediction for day 5, shown next to the truth."""
+    """Draw small multiples of x, c and h by day; the last h is the prediction for day 5, shown next to the truth."""
     figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
     rows = (
         ("x", "input x\n(value of the company)", "s"),
@@ -140,7 +140,7 @@ def loss(training: Training, bound: float) -> Figure:
 
 
 def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str, float]) -> Figure:
-    """Top: the whole series with the split. Bottom: the forecast years."""
+    """Draw the whole series with the split (top) and the forecast years (bottom)."""
     figure, (whole, test) = _figure(11, 7.5, 2, 1)
     whole.plot(years, values, color=BLACK, linewidth=1)
     split = forecasts.years[0] - 0.5
@@ -172,7 +172,7 @@ def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str
 
 
 def unit(an_lstm: lf.LSTM, x: float, h_prev: float, c_prev: float) -> Figure:
-    """One step of the unit as a diagram."""
+    """Draw one step of the unit as a diagram."""
     return cast(Figure, lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure)
 
 

@@ -40,7 +40,7 @@ CASES = [
     Case(100, 32, 64, 64, False),
     Case(100, 32, 64, 64, True),
 ]
-SECONDS = 0.4  # of repeated runs for each case
+SECONDS = 0.4  # duration of the repeated runs of each case
 TIME_LIMIT_S = 120
 
 
@@ -48,7 +48,7 @@ TIME_LIMIT_S = 120
 
 
 def _data(T: int, B: int, I: int, H: int) -> tuple[Any, Any]:
-    """x and d_output."""
+    """Return x and d_output."""
     rng = np.random.default_rng(0)
     return rng.standard_normal((T, B, I), np.float32), rng.standard_normal((T, B, H), np.float32)
 

@@ -33,12 +33,12 @@ COMPANIES = {"A": ((0.0, 0.5, 0.25, 1.0), 0.0), "B": ((1.0, 0.5, 0.25, 1.0), 1.0
 
 
 def sigmoid(values: ArrayLike) -> Array:
-    """sigmoid of the values (n,), elementwise, computed by the gate of an LSTM."""
+    """Return the sigmoid of the values (n,), elementwise, computed by the gate of an LSTM."""
     return _gates_of_one_step(values).i[0, 0, 0, :, 0]
 
 
 def tanh(values: ArrayLike) -> Array:
-    """tanh of the values (n,), elementwise, computed by the candidate of an LSTM."""
+    """Return tanh of the values (n,), elementwise, computed by the candidate of an LSTM."""
     return _gates_of_one_step(values).g[0, 0, 0, :, 0]
 
 

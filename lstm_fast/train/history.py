@@ -80,7 +80,7 @@ class Progress:
     shuffle_state: dict[str, Any] | None = None  # state of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
     split_state: dict[str, Any] | None = None  # state of the generator before it drew the validation split
-    mask_state: dict[str, Any] | None = None  # of the generator of masks
+    mask_state: dict[str, Any] | None = None  # state of the mask generator
     state: tuple[Array, ...] | None = None  # state of the network, carried between batches of truncated training
     rows: list[int] | None = None  # rows of the state of each of several ranks; only in checkpoints within an epoch
 

@@ -139,7 +139,9 @@ def predictions(
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), longest_first(lengths, T), n_threads)
-    if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in chunks, as a single model
+    if (
+        model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional
+    ):  # chunk by chunk, like a single model
         sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
             sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
