@@ -111,7 +111,7 @@ def infer(
     Raises
     ------
     ValueError
-        For a parameter that is missing or does not fit the others.
+        If a parameter is missing or does not fit the others.
     """
     is_lstm = n_gates == 4
     suffixes, kinds = _complete(prefix, parameters, is_lstm)

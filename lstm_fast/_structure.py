@@ -246,7 +246,7 @@ class Structure(Parameterized):
         self._version: Version[_core.Weights] = version
 
     def _at(self, version: Version[_core.Weights]) -> Any:
-        """See at_version."""
+        """Implement `at_version`."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _version=version)
         return other

@@ -14,7 +14,7 @@ ID, TIME, TARGET = "unique_id", "ds", "y"
 
 
 class SeriesForecasts:
-    """Fits a forecaster to the series of a pandas frame and forecasts them; a picklable function, also for Spark.
+    """Picklable callable that fits a forecaster to the series of a pandas frame and forecasts them, also for Spark.
 
     With Spark: ``data.groupBy("store").applyInPandas(SeriesForecasts(forecaster).forecast, schema)``.
 

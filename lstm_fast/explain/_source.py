@@ -10,7 +10,7 @@ from ..train import FleetModel, QuantizedModel, SequenceModel
 
 
 class Source(NamedTuple):
-    """What a page shows; None where nothing is known."""
+    """Contents of a page; None for what is unknown."""
 
     lstm: Any
     x: Any

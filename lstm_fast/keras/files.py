@@ -44,7 +44,7 @@ def names(path: str | PathLike[str]) -> list[str]:
     Raises
     ------
     FormatError
-        If the file is damaged or of another kind.
+        If the file is damaged or not a Keras file.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Raises
     ------
     FormatError
-        If the file is damaged or of another kind.
+        If the file is damaged or not a Keras file.
     ValueError
         If no such layer exists or lf.LSTM does not support it; the message gives the reason and the alternative.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Recurrent(OpRun):
-    """One node. Its networks are rebuilt only when the weights or attributes change."""
+    """Executable node. Its networks are rebuilt only when the weights or attributes change."""
 
     def __init__(self, onnx_node: NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema)
@@ -229,7 +229,7 @@ class Backend(_Backend):
         Parameters
         ----------
         device : str
-            For instance "CPU" or "CPU:0".
+            Name of a device, such as "CPU" or "CPU:0".
 
         Returns
         -------

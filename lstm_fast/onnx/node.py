@@ -51,7 +51,7 @@ CLASSES: dict[str, tuple[type[LSTM] | type[RNN], type[ReverseLSTM] | type[Revers
 
 
 class Direction(NamedTuple):
-    """One direction of a node: constructor options, and parameters by name without _l0."""
+    """Direction of a node: constructor options, and parameters by name without _l0."""
 
     is_reverse: bool
     options: Options

@@ -56,7 +56,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     Raises
     ------
     ValueError
-        For options that ONNX's LSTM does not support: proj_size, layer_norm, cell_clip.
+        If ONNX's LSTM does not support an option: proj_size, layer_norm, cell_clip.
 
     Examples
     --------

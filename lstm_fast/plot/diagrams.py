@@ -27,7 +27,7 @@ Sums: TypeAlias = dict[str, Sum]
 
 
 class Numbers(NamedTuple):
-    """One unit in one step."""
+    """Values of a single unit at a single step."""
 
     i: float
     f: float

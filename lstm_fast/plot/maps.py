@@ -73,7 +73,7 @@ def gates(
     TypeError
         If trace is not a Trace or ax not an Axes.
     ValueError
-        For an index out of range, wrong lengths, a sequence without steps, or numbers that are not finite.
+        If an index is out of range, lengths are invalid, a sequence has no steps, or numbers are not finite.
 
     Examples
     --------

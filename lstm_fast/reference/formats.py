@@ -191,7 +191,7 @@ def quantize_rows(weight: ArrayLike) -> QuantizedRows:
     Raises
     ------
     ValueError
-        For an infinite number or NaN.
+        If a number is infinite or NaN.
 
     Examples
     --------

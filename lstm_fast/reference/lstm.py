@@ -92,12 +92,12 @@ def lstm_forward(
     h_n, c_n : ndarray of shape (B,R), (B,H)
         Final states.
     tape : LSTMTape
-        For lstm_backward.
+        Argument of lstm_backward.
 
     Raises
     ------
     ValueError
-        For a wrong shape, length, mask, bound or activation; the message names the argument.
+        If a shape, length, mask, bound or activation is invalid; the message names the argument.
 
     Notes
     -----

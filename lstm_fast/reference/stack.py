@@ -109,7 +109,7 @@ def stack_forward(
     h_n, c_n : ndarray of shape (L*D,B,R), (L*D,B,H)
         Final states; c_n is None for an RNN.
     tape : StackTape
-        For stack_backward.
+        Argument of stack_backward.
 
     Raises
     ------

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Series:
-    """One series, sorted by time."""
+    """Time series, sorted by time."""
 
     y: np.ndarray  # (T, S) float64; NaN is missing
     X: np.ndarray  # (T, E) float64: the exogenous variables; E may be 0

@@ -60,7 +60,7 @@ class Fast(nn.Module):
         Raises
         ------
         RuntimeError, ValueError or TypeError
-            For invalid arguments, as PyTorch's class does. ValueError or TypeError for resets of another dtype
+            If an argument is invalid, as in PyTorch's class. ValueError or TypeError for resets of another dtype
             or shape, and for any under torch.export, torch.jit.trace and transforms of torch.func.
 
         Examples

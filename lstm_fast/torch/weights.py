@@ -34,7 +34,7 @@ def _aligned_copy(values: np.ndarray) -> np.ndarray:
 
 
 class Quantization(NamedTuple):
-    """How weights are stored for inference: the arguments of lstm_fast.LSTM.quantized."""
+    """Storage format of weights for inference: the arguments of lstm_fast.LSTM.quantized."""
 
     format: str
     inputs: str = "float32"

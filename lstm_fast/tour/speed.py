@@ -25,7 +25,7 @@ Call: TypeAlias = Callable[[], Any]
 
 
 class Case(NamedTuple):
-    """One shape: steps, batch, input size, hidden size; training includes the backward pass."""
+    """Benchmark case: steps, batch, input size, hidden size; training includes the backward pass."""
 
     T: int
     B: int

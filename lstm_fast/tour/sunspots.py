@@ -18,7 +18,7 @@ STEPS = 100
 
 
 class Examples(NamedTuple):
-    """Windows and the values that follow them."""
+    """Training examples: windows and the values that follow them."""
 
     windows: Array  # (N, WINDOW)
     values: Array  # (N,), the value after each window

@@ -31,7 +31,7 @@ class Changed(ValueError):
 
 
 class Batch(Protocol):
-    """One step of training.
+    """The data of a training step.
 
     n : weight of the batch in the mean loss of its epoch, at least 0.
     n_steps : number of steps without padding, for the progress bar.

@@ -59,7 +59,7 @@ def warm_up(model: SequenceModel, data: Sequences, series: Array, n: int, num_th
 
 
 class WindowBatch:
-    """One window of some series."""
+    """A batch of windows at the same position of several series."""
 
     def __init__(self, data: Sequences, window: Window, burn_in: int) -> None:
         self.data, self.window, self.burn_in = data, window, burn_in
