@@ -127,7 +127,7 @@ def test_bars_are_unique_per_shape():
         assert len(set(names)) == len(names), case
 
 
-def test_format_bars():
+def test_format_targets():
     assert [required("int8", H=H)["peers"] for H in (64, 128, 256, 512, 1024)] == [2.5, 2, 1.5, 1.5, 1.5]
     assert [required("bfloat16", "step", 1, H=H)["peers"] for H in (64, 128, 256)] == [2.5, 2, 1.5]
     assert "own" not in required("int8", H=128) and required("int8", H=256)["own"] == 2.5
@@ -169,7 +169,7 @@ def test_targets_name_required_instructions(seconds, facts, text):
     assert "; ".join(map(table.bar_text, verdict.verdicts(measured, facts))) == text
 
 
-def test_files_without_a_list_of_instructions_have_those_of_their_kernels():
+def test_files_without_instructions_list_those_of_their_kernels():
     measured = {**row("sequence", peers={"torch": 2.0}, seconds=1.0)}
     measured["limits"] = {"flops_per_s": 16e6, "bytes_per_s": 1.0, "bytes": 0.0}
     texts = [[v.text for v in verdict.verdicts(measured, {"isa": isa})] for isa in ("avx512", "avx2")]
@@ -238,7 +238,7 @@ def test_unavailable_entrants_are_listed_with_reasons():
     assert "Bars: 0 met, 0 missed, 2 not measured; Zen 5, avx512." in "\n".join(lines)
 
 
-def test_peers_that_may_have_used_amx_are_named():
+def test_report_names_peers_that_may_have_used_amx():
     peers = {"torch": {"seconds": 1.0, "rounds": [1.0] * 3, "error": 1e-3, "has_amx": True}}
     measured = row("bfloat16", "bfloat16", own=1.0, peers=peers, seconds=1.0, error=1e-3)
     results = {"host": {**ZEN5}, "rows": [measured], "settings": {"peers": PEERS}}

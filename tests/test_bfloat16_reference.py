@@ -34,7 +34,7 @@ def norm_of_difference(got, want):
 
 @pytest.mark.parametrize("format", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("option", light(SINGLE, SINGLE[::4]))
-def test_gradients_are_close_to_those_in_float64(option, format):
+def test_gradients_are_close_to_float64_gradients(option, format):
     options = OPTIONS[option]
     module = make("lstm", 4, 17, options, dtype=np.float32, seed=3, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(4), module, 6, 5, options)

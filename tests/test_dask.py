@@ -79,7 +79,7 @@ def long():
     return frame.set_index(pd.Index(rng.permutation(60) + 100, name="row"))
 
 
-def test_rows_as_sequences_keep_their_index():
+def test_sequence_per_row_frames_keep_their_index():
     frame, model = wide(), make()
     lazy = lf.dask.predict(model, dd.from_pandas(frame, npartitions=3, sort=False), keep=["site"])
     result = lazy.compute()
@@ -130,7 +130,7 @@ def test_empty_frames(readout):
             assert len(result) == 0 and result.dtypes.iloc[-1] == np.float32
 
 
-def test_iterator_functions_fit_spark_and_ray(tmp_path):
+def test_iterator_functions_work_with_spark_and_ray(tmp_path):
     """mapInPandas passes an iterator of frames and takes an iterator; functions are pickled on their way."""
     path, frame = saved(tmp_path), wide()
     function = pickle.loads(pickle.dumps(lf.dask.frames(path, keep=["site"])))

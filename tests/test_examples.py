@@ -189,7 +189,7 @@ def test_quantized_scores_are_close_to_float32(example, tmp_path):
         assert max(map(abs, (float16, bfloat16))) <= 0.001 * full and max(map(abs, int8)) <= most, line
 
 
-def test_missing_data_package_is_named(example):
+def test_error_names_the_missing_data_package(example):
     with pytest.raises(SystemExit, match="no_such_package.*lstm_fast\\[examples\\]"):
         example("installed").folder("no_such_package")
 

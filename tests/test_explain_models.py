@@ -119,7 +119,7 @@ def test_sequence_models_show_their_network(batch_first, tmp_path):
         (lambda: lf.train.SequenceModel(lf.RNN(1, 1), 1), TypeError, "lstm must be a lstm_fast.LSTM, got RNN"),
     ],
 )
-def test_models_that_cannot_be_shown(make, error, message, tmp_path):
+def test_unsupported_models_raise(make, error, message, tmp_path):
     with pytest.raises(error, match=message):
         lf.explain.html(make(), None if "ore" in message else SERIES[:, None], tmp_path / "page.html")
     assert not list(tmp_path.iterdir())

@@ -133,7 +133,7 @@ def test_tape_of_another_module_raises(other):
         make("lstm", 3, 5).backward(tape, None)
 
 
-def test_other_objects_as_tapes_raise():
+def test_invalid_tape_types_raise():
     lstm = make("lstm", 3, 5)
     *_, tape = lstm_fast.lstm_forward(np.ones((4, 2, 3)), None, None, *lstm.parameters().values())
     for not_a_tape in (tape, None, "tape", (1, 2)):

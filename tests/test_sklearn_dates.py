@@ -138,7 +138,7 @@ def test_repeated_and_missing_index_entries_raise():
     ],
     ids=["days", "hours", "months", "business days", "periods", "integers", "numbers"],
 )
-def test_the_first_gap_is_named(times, words):
+def test_error_names_the_first_gap(times, words):
     frame = long().assign(ds=times[:T]).drop(index=[20, 30])
     with pytest.raises(ValueError, match=f"ds of y has a {words}"):
         forecaster().fit(frame)

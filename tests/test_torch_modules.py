@@ -120,7 +120,7 @@ def test_thousand_random_configurations(part):
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (4, 0, 3), (4, 2, 0), (4, 2, 2, 3), (3,)])
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
-def test_empty_and_wrong_shapes_match_pytorch(shape, mode):
+def test_empty_and_invalid_shapes_match_pytorch(shape, mode):
     pytorch = nn.LSTM(3, 5, batch_first=False)
     ours = twin(pytorch)
     with mode():

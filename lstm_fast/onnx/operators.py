@@ -31,12 +31,16 @@ class NotConstantHere(Exception):
 def _given(inputs: Inputs, k: int, attributes: Attributes, name: str, default: Any = None) -> Any:
     """Return the integers of input k, which is an attribute in older versions."""
     if len(inputs) > k and inputs[k] is not None:
-        return [int(value) for value in inputs[k].ravel()] if inputs[k].size <= MAX_AXES else _raise_too_many(name)
+        return (
+            [int(value) for value in inputs[k].ravel()]
+            if inputs[k].size <= MAX_AXES
+            else _raise_too_many(name, inputs[k].size)
+        )
     return attributes.get(name, default)
 
 
-def _raise_too_many(name: str) -> NoReturn:
-    raise FormatError(f"{name} must have at most {MAX_AXES} numbers")
+def _raise_too_many(name: str, n: int) -> NoReturn:
+    raise FormatError(f"{name} must have at most {MAX_AXES} numbers, got {n}")
 
 
 def identity(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:

@@ -223,7 +223,9 @@ def _read_band(band: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
             raise ValueError(f"interval must be a tuple (low, high) or an array of shape {shapes}, got {both.shape}")
         low, high = np.moveaxis(both.reshape(*shape, 2), -1, 0)
     if (low > high).any():
-        raise ValueError("interval: low must not be above high")
+        raise ValueError(
+            f"interval: low must not be above high, got {low[low > high][0]:g} and {high[low > high][0]:g}"
+        )
     return low, high
 
 

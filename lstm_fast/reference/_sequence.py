@@ -20,7 +20,7 @@ def read_arrays(masks: Iterable[str] = (), **given: tuple[ArrayLike | None, tupl
         if array is not None and array.shape != given[name][1]:
             raise ValueError(f"`{name}` must have shape {given[name][1]}, got {array.shape}")
         if array is not None and name.startswith("zoneout") and not np.isin(array, (0, 1)).all():
-            raise ValueError(f"`{name}` must contain only 0 and 1")
+            raise ValueError(f"`{name}` must contain only 0 and 1, got {array[~np.isin(array, (0, 1))][0]}")
     dtypes = (array.dtype for name, array in arrays.items() if array is not None and name not in masks)
     dtype = np.result_type(np.float32, *dtypes)
     return {name: None if array is None else array.astype(dtype, copy=False) for name, array in arrays.items()}

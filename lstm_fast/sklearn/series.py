@@ -76,7 +76,8 @@ def read(
     if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
         names, ys = [f"y[{k}]" for k in range(len(y))], y
         if X is not None and (not isinstance(X, list | tuple) or len(X) != len(y)):
-            raise ValueError(f"X must be a list with one array or frame for each of the {len(y)} series")
+            got = len(X) if isinstance(X, list | tuple) else type(X).__name__
+            raise ValueError(f"X must be a list with one array or frame for each of the {len(y)} series, got {got}")
         Xs, kind = [None] * len(y) if X is None else X, "several"
     else:
         names, ys, Xs, kind = ["y"], [y], [X], "single"
@@ -92,8 +93,9 @@ def read(
     require_one_order("X", Xs, estimator._columns)
     for k, times in zip(stamps, _regular(estimator, list(stamps.values()), known)):
         series[k].times = times
-    if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
-        raise ValueError("y and X must have the same number of columns in every series")
+    widths = {(one.y.shape[1], one.X.shape[1]) for one in series}
+    if len(widths) > 1:
+        raise ValueError(f"y and X must have the same number of columns in every series, got {sorted(widths)}")
     is_flat = all(np.ndim(one) == 1 if part.is_array else part.columns is None for one, part in zip(ys, parts))
     return series, Form(kind, is_flat, [part.template for part in parts])
 

@@ -29,7 +29,7 @@ class Sizes(NamedTuple):
 
 
 class TensorLayout(NamedTuple):
-    """Layout of a sequence from the caller: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
+    """Layout of a sequence in a call: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
 
     resets: uint8 (T, B), where sequences restart, in the order of the core; the caller may overwrite what it passed.
     """
