@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, 1 for wrong bits or unusable files, 128 + signal for Ctrl-C or a closed pipe."""
+    """Return the exit code: 0, 1 for wrong bits or unusable files, 128 + signal for Ctrl-C or a closed pipe."""
     words = sys.argv[1:] if argv is None else list(argv)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "tour")

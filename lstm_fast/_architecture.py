@@ -50,7 +50,7 @@ def check_type(name: str, network: object, classes: tuple[type, ...]) -> None:
 
 
 def options(network: Network) -> dict[str, Any]:
-    """Arguments of the constructor that make a network of the same architecture."""
+    """Return the arguments of the constructor that make a network of the same architecture."""
     config = {name: value for name, value in network.config().items() if name not in INITIAL}
     if config.get("compute_dtype", "") is None:
         del config["compute_dtype"]  # so that files are readable by older versions, and equal to theirs
@@ -60,12 +60,12 @@ def options(network: Network) -> dict[str, Any]:
 
 
 def is_parameter_name(name: object) -> bool:
-    """Whether a parameter of a network can have this name, under some prefix."""
+    """Return whether a parameter of a network can have this name, under some prefix."""
     return isinstance(name, str) and NAME.fullmatch(name) is not None
 
 
 def by_prefix(names: Iterable[object]) -> dict[str, dict[Key, str]]:
-    """{prefix: {(kind, suffix): name}} of the names that a parameter of a network can have."""
+    """Return {prefix: {(kind, suffix): name}} of the names that a parameter of a network can have."""
     found: dict[str, dict[Key, str]] = defaultdict(dict)
     for name in names:
         if isinstance(name, str) and (match := NAME.fullmatch(name)):
@@ -74,7 +74,7 @@ def by_prefix(names: Iterable[object]) -> dict[str, dict[Key, str]]:
 
 
 def is_lstm(parameters: Mapping[Key, str], shapes: Shapes) -> bool:
-    """Whether parameters under one prefix are an LSTM's. A GRU or a plain RNN has the same names with other shapes."""
+    """Return whether parameters are those of an LSTM. A GRU or a plain RNN has the same names with other shapes."""
     first = next((suffix for kind, suffix in parameters if kind == "weight_hh"), None)
     if first is None:
         return any(kind == "weight_ih" for kind, _ in parameters)  # an LSTM without it raises a separate error
@@ -89,7 +89,7 @@ def is_lstm(parameters: Mapping[Key, str], shapes: Shapes) -> bool:
 def infer(
     prefix: str, parameters: Mapping[Key, str], shapes: Shapes, n_gates: int = 4
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Sizes and options of a network from the shapes of its parameters, before anything is allocated.
+    """Return the sizes and options of a network from the shapes of its parameters, before anything is allocated.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def infer(
     Returns
     -------
     options : dict
-        The INFERRED arguments of the class; without layers (no _l0 in the names), of LSTMCell.
+        The arguments INFERRED that the class has; without layers (no _l0 in the names), the arguments of LSTMCell.
     names : dict
         The network's own name of each parameter: its name in shapes.
 
     Raises
     ------
     ValueError
-        For a parameter that is missing or does not fit the others.
+        If a parameter is missing or does not fit the others.
     """
     is_lstm = n_gates == 4
     suffixes, kinds = _complete(prefix, parameters, is_lstm)
@@ -123,7 +123,7 @@ def infer(
     own: dict[str, Any] = {"input_size": I, "hidden_size": G // n_gates, "bias": "bias_ih" in kinds}
     of_lstm = {"peepholes": "weight_peephole" in kinds, "layer_norm": "norm_c_bias" in kinds} if is_lstm else {}
     own |= of_lstm
-    if suffixes != [""]:  # of an LSTMCell
+    if suffixes != [""]:  # not an LSTMCell
         own |= {"num_layers": len(suffixes) // D, "bidirectional": D == 2, "learn_initial_state": "h_0" in kinds}
         own |= {"proj_size": R if "weight_hr" in kinds else 0} if is_lstm else {}
     expected: dict[Key, tuple[int, ...]] = {}
@@ -147,14 +147,14 @@ def infer(
     if not I * (G // n_gates) * R or wrong or len(expected) != len(ordered) or len(ordered) != len(parameters):
         what, G_words = ("an LSTM", "4H") if is_lstm else ("an RNN", "H")
         raise ValueError(
-            f"shapes must be those of {what} of one size, weight_ih ({G_words}, I), weight_hh ({G_words}, H), ..., got "
+            f"shapes must match {what} of one size, weight_ih ({G_words}, I), weight_hh ({G_words}, H), ..., got "
             + ", ".join(wrong or (f"{name} {shapes[name]}" for name in parameters.values()))
         )
     return own, {kind + suffix: name for (kind, suffix), name in ordered.items()}
 
 
 def _complete(prefix: str, parameters: Mapping[Key, str], is_lstm: bool) -> tuple[list[str], list[str]]:
-    """Suffixes, layer by layer, and kinds of parameters in which each kind has all suffixes."""
+    """Return suffixes, layer by layer, and kinds of parameters in which each kind has all suffixes."""
     have = {"weight_ih", *(kind for kind, _ in parameters)}
     kinds = [kind for together in TOGETHER if have & set(together) for kind in together if is_lstm or kind != "c_0"]
     layers = {int(suffix[2:].split("_")[0]) for _, suffix in parameters if suffix}

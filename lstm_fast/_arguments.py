@@ -89,7 +89,7 @@ def array_of(name: str, value: Any, what: str = "numbers") -> Array:
     reject_masked(name, value)
     try:
         return np.asarray(value)
-    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a tensor of PyTorch that requires grad
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: a PyTorch tensor that requires grad
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{name} must be an array of {what}, got {type(value).__name__} ({error})") from None
 

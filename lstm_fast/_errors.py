@@ -6,19 +6,19 @@ class FormatError(ValueError):
 
 
 def type_name(value: object) -> str:
-    """Name of the type of a value; with its module (torch.nn.LSTM is not our LSTM), unless ours or built in."""
+    """Return name of the type of a value; with its module (torch.nn.LSTM is not our LSTM), unless ours or built in."""
     cls = type(value)
     is_plain = cls.__module__.startswith(("builtins", "lstm_fast.modules"))
     return cls.__name__ if is_plain else f"{cls.__module__}.{cls.__name__}"
 
 
 def is_torch_module(value: object) -> bool:
-    """Whether a value is a torch.nn.Module, without importing PyTorch."""
+    """Return whether a value is a torch.nn.Module, without importing PyTorch."""
     return hasattr(value, "named_modules") and hasattr(value, "state_dict")
 
 
 def network_type(value: object) -> str:
-    """type_name for an argument that must be a network, with how to get that from a value that has one."""
+    """Return type_name for an argument that must be a network, and advice if the value has a network."""
     hint = ""
     if is_torch_module(value):
         hint = " (a PyTorch module: pass lstm_fast.weights.load(module))"

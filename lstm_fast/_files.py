@@ -55,7 +55,7 @@ def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
 
 
 def _write_and_rename(temporary: str, target: str, data: bytes | bytearray, before: os.stat_result | None) -> bool:
-    """False if another process removed the temporary file, which it could between its creation and its lock."""
+    """Lock the temporary file; return False if another process removed it between its creation and its lock."""
     mode = 0o666 if before is None else 0o600  # a private file is private while it is written, too
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 FORMATS = ("float16", "bfloat16", "bfloat16_amx", "int8")
-BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored in the same way
+BFLOAT16 = ("bfloat16", "bfloat16_amx")  # same storage, different order of sums
 INPUTS = ("float32", "int16", "int8")
-INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
+INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # values of the core's option input_bits
 
 ALIGNMENT = 4  # bytes; parameters begin at multiples of the size of a float32
 
@@ -84,7 +84,7 @@ class StoredTable(ParameterTable):
 
 
 def table_of(shapes: Mapping[str, tuple[int, ...]], format: str, inputs: str) -> ParameterTable:
-    """The table of a network with parameters of these shapes, in a format."""
+    """Return the table of a network with parameters of these shapes, in a format."""
     if format == "float16":
         return ParameterTable(shapes)
     stored: dict[str, tuple[int, ...]] = {}
@@ -103,7 +103,7 @@ def _is_of_first_layer(name: str) -> bool:
 
 
 def scale_name(name: str) -> str:
-    """The name of the scales of a matrix."""
+    """Return the name of the scales of a matrix."""
     return name.replace("weight_", "scale_", 1)
 
 
@@ -126,16 +126,16 @@ def encode(table: ParameterTable, format: str, parameters: Mapping[str, Array]) 
 
 
 def core_options(format: str, inputs: str) -> dict[str, Any]:
-    """Arguments of _core.Weights for a format."""
+    """Return the arguments of _core.Weights for a format."""
     return {"format": format, "input_bits": INPUT_BITS[inputs]}
 
 
 def by_direction(stored: Mapping[str, Array], suffixes: Sequence[str], format: str) -> list[tuple[Array | None, ...]]:
-    """Stored parameters as the core takes them: a tuple for each suffix, in the order of _core.PARAMETERS."""
+    """Return stored parameters as the core takes them: a tuple for each suffix, in the order of _core.PARAMETERS."""
     arrays = [tuple([stored.get(name + suffix) for name in _core.PARAMETERS]) for suffix in suffixes]
     if format != "float16":
         return arrays
-    return [  # its vectors are stored in 16 bits, but the core takes them in float32
+    return [  # vectors are stored in 16 bits; the core expects float32
         tuple([array if array is None or array.ndim == 2 else array.astype(np.float32) for array in of])
         for of in arrays
     ]
@@ -151,7 +151,7 @@ def arrays_in_format(
 
 
 def decode(stored: Mapping[str, Array]) -> dict[str, Array]:
-    """Stored parameters as float32, without the scales."""
+    """Return stored parameters as float32, without the scales."""
     from .reference.formats import from_bfloat16
 
     result: dict[str, Array] = {}

@@ -59,16 +59,17 @@ def forward(
 
 
 def in_order(*parameters: Array | None) -> tuple[Array | None, ...]:
-    """Return weights and biases as the parameters of a layer for the core, without its optional ones."""
+    """Return the weights and biases as the parameters of a layer for the core; None for optional parameters."""
     return (*parameters, *(None,) * (len(_core.PARAMETERS) - len(parameters)))
 
 
 def backward(tape: Any, name: str, d_output: Any, d_h_n: Any, d_c_n: Any, num_threads: int | None) -> list[Any]:
-    """Return the fields of LSTMGradients or RNNGradients; name: the function that must have returned the tape."""
+    """Return the fields of LSTMGradients or RNNGradients. name: the function that must have recorded the tape."""
     is_lstm = name == "lstm_forward"
     if not isinstance(tape, Tape) or tape._signature is not None or (tape._weights.cell == "lstm") != is_lstm:
         raise TypeError(
-            f"tape must come from {name}, got {type(tape).__name__}" + (" of another" if isinstance(tape, Tape) else "")
+            f"tape must come from {name}, got {type(tape).__name__}"
+            + (" of another function" if isinstance(tape, Tape) else "")
         )
     weights, T, B = tape._weights, tape.steps, tape.batch_size
     parameters = weights.arrays[0][:4]

@@ -121,7 +121,7 @@ class Network(Structure):
         Returns
         -------
         Stream
-            In the initial state, with the current parameters.
+            A stream in the initial state, with the current parameters.
 
         Raises
         ------

@@ -200,7 +200,7 @@ class Layout:
         T, B = x.shape[:2]
         wrong = (x[..., 0] < 0) | (x[..., 0] >= n_symbols)
         if lengths is not None:
-            order_of_lengths(lengths, T, B)  # for its errors
+            order_of_lengths(lengths, T, B)  # raises if lengths are invalid
             wrong &= np.arange(T)[:, None] < np.asarray(lengths)
         if wrong.any():
             t, b = np.argwhere(wrong)[0]

@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
-# Parts of the package that do not take every option: low-precision formats, files of ONNX, layers of Keras, and the
-# page of lstm_fast.explain. A network with an option that a part does not support is refused by name.
+# Parts of the package that do not support every option: low-precision formats, ONNX export, Keras export, and the
+# page of lstm_fast.explain. They reject a network with an unsupported option; the error names the option.
 PARTS = ("formats", "onnx", "keras", "page")
 
 
@@ -74,7 +74,7 @@ def options_of(cls: type) -> dict[str, Fixed[Any]]:
 
 
 def not_supported(part: str, network: Any, cls: type) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, default and value of each option of a class that a network has set and a part does not support."""
+    """Yield (name, default, value) of each option that a network has set and a part, one of PARTS, does not support."""
     for name, option in options_of(cls).items():
         value = getattr(network, name, option.default)
         if part not in option.supported_by and value != option.default:

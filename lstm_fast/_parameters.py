@@ -18,7 +18,7 @@ class ChangedMeanwhile(RuntimeError):
 
 
 def changed_meanwhile() -> ChangedMeanwhile:
-    """The error to raise for ChangedMeanwhile."""
+    """Return the error to raise for ChangedMeanwhile."""
     return ChangedMeanwhile(
         "the parameters were changed during this edit() block, which was therefore not applied: edits of one object "
         "must not overlap"

@@ -67,7 +67,7 @@ class Recurrent(Network, EditableParameterized):
         if not isinstance(tape, Tape) or tape._signature != self._signature:
             raise TypeError(
                 f"tape must come from forward of this module, got {type(tape).__name__}"
-                + (" of another" if isinstance(tape, Tape) else "")
+                + (" of another module" if isinstance(tape, Tape) else "")
             )
         layout, T, B = tape._layout, tape.steps, tape.batch_size
         d_h_n, d_c_n = self._read_states(layout, d_state, B, ("d_h_n", "d_c_n"))

@@ -1,4 +1,4 @@
-"""Safetensors files: tensors by name; files of lstm_fast also have a configuration and a digest in their metadata."""
+"""Safetensors files: tensors by name; files of lstm_fast have a configuration and a digest in their metadata."""
 
 import hashlib
 import io
@@ -60,7 +60,7 @@ def write(path: str | PathLike[str], tensors: Mapping[str, np.ndarray], config: 
 
 
 def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header: memoryview) -> str | None:
-    """The verified SHA-256 of a file, computed with zeros in place of the digest; None if it has none."""
+    """Return the verified SHA-256 of a file, computed with zeros in place of the digest; None if it has none."""
     claimed = metadata.get(DIGEST)
     if claimed is None:
         return None
@@ -80,12 +80,12 @@ def _checked_digest(name: str, data: bytes, metadata: Mapping[str, str], header:
 
 
 def values(json_value: Any) -> Any:
-    """A value of a configuration as a constructor takes it: tuples, which JSON does not have, for lists."""
+    """Return a value of a configuration as a constructor takes it: tuples, which JSON does not have, for lists."""
     return tuple(json_value) if isinstance(json_value, list) else json_value
 
 
 def damaged(name: str, why: str) -> FormatError:
-    """The error to raise for a file that cannot be used."""
+    """Return the error to raise for a file that cannot be used."""
     return FormatError(f"{name} is not a safetensors file, or damaged: {why}")
 
 
@@ -107,7 +107,7 @@ def _config(name: str, metadata: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _what_it_is(data: bytes, path: str) -> str:
-    """Advice for bytes of another well-known format; "" if none is recognized."""
+    """Return advice for bytes of another well-known format; "" if none is recognized."""
     if data.startswith(b"PK\3\4"):
         try:
             members = zipfile.ZipFile(io.BytesIO(data)).namelist()
@@ -117,9 +117,9 @@ def _what_it_is(data: bytes, path: str) -> str:
             return f"torch.save wrote it: pass torch.load({path})"
         if any(member.endswith(".npy") for member in members):
             return f"numpy.savez wrote it: pass numpy.load({path})"
-        return f"for a file of Keras use lstm_fast.keras.load({path})" if "config.json" in members else ""
+        return f"for a Keras file use lstm_fast.keras.load({path})" if "config.json" in members else ""
     if data.startswith(b"\x89HDF"):
-        return f"for a file of Keras use lstm_fast.keras.load({path})"
+        return f"for a Keras file use lstm_fast.keras.load({path})"
     if data[:1] == b"\x80" and data[1:2] in b"\2\3\4\5":
         return f"it is a pickle: if torch.save wrote it, pass torch.load({path})"
     if data.lstrip()[:1] in (b"{", b"["):

@@ -29,7 +29,7 @@ BITS = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
 HEADER_LIMIT = 100_000_000  # bytes, from the specification
-AXES_LIMIT = 64  # as in a NumPy array
+AXES_LIMIT = 64  # maximum of a NumPy array
 
 
 class Tensor(NamedTuple):
@@ -40,23 +40,23 @@ class Tensor(NamedTuple):
     data: memoryview
 
     def array(self, name: str) -> np.ndarray:
-        """The numbers; float16 and bfloat16 widened to float32, which is exact."""
+        """Return the numbers; float16 and bfloat16 widened to float32, which is exact."""
         if self.dtype == "BF16":
             return (np.frombuffer(self.data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
         if self.dtype not in DTYPES:
-            raise FormatError(f"{name} must be of type {', '.join(DTYPES)} or BF16, got {self.dtype}")
+            raise FormatError(f"{name} must have dtype {', '.join(DTYPES)} or BF16, got {self.dtype}")
         array = np.frombuffer(self.data, DTYPES[self.dtype]).reshape(self.shape)
         return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
     def stored(self, name: str) -> np.ndarray:
-        """The numbers in the type of the file; bfloat16 as uint16, which NumPy has."""
+        """Return the numbers in the type of the file; bfloat16 as uint16, which NumPy has."""
         if self.dtype not in STORED:
-            raise FormatError(f"{name} must be of type {', '.join(STORED)}, got {self.dtype}")
+            raise FormatError(f"{name} must have dtype {', '.join(STORED)}, got {self.dtype}")
         return np.frombuffer(self.data, STORED[self.dtype]).reshape(self.shape)
 
 
 def parse(data: bytes) -> tuple[dict[str, Tensor], dict[str, str], memoryview]:
-    """Tensors, metadata and header of the bytes of a file. ValueError if they are not of this format."""
+    """Return tensors, metadata and header of the bytes of a file. ValueError if they are not of this format."""
     view = memoryview(data)
     n = int.from_bytes(view[:8], "little")
     if len(view) < 8 or n > len(view) - 8:
@@ -81,7 +81,7 @@ def parse(data: bytes) -> tuple[dict[str, Tensor], dict[str, str], memoryview]:
 
 
 def compose(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytearray:
-    """The bytes of a file, always the same for the same content. An array of uint16 is a tensor of bfloat16."""
+    """Return the bytes of a file, always the same for the same content. An array of uint16 is a tensor of bfloat16."""
     # Wide types first, so that each tensor is aligned to the size of its numbers.
     arrays = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
@@ -124,7 +124,7 @@ def _json_object(header: memoryview) -> dict[str, Any]:
 
 
 def _located(name: str, entry: Any) -> tuple[str, str, tuple[int, ...], int, int]:
-    """Name, dtype, shape, begin and end of a tensor; the number of bytes agrees with dtype and shape."""
+    """Return name, dtype, shape, begin and end of a tensor whose bytes are as many as its dtype and shape have."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{_short(name)} must have dtype, shape and data_offsets, and nothing else")
     dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]

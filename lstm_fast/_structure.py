@@ -246,7 +246,7 @@ class Structure(Parameterized):
         self._version: Version[_core.Weights] = version
 
     def _at(self, version: Version[_core.Weights]) -> Any:
-        """See at_version."""
+        """Implement `at_version`."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _version=version)
         return other
@@ -274,7 +274,7 @@ class Structure(Parameterized):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__ | {"_version": self._version.flat.copy()}
-        if "_rng" in state:  # for copy.copy: two objects must not draw from one generator
+        if "_rng" in state:  # copy.copy: two objects must not share a generator
             state["_rng"] = copy.deepcopy(self._rng)
         return state
 

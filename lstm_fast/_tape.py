@@ -35,7 +35,7 @@ class BackwardArrays(NamedTuple):
     d_x: Array | None  # results from here on
     d_h_0: Array
     d_c_0: Array | None
-    gradients: Any  # of the parameters
+    gradients: Any  # gradients of the parameters
     d_h_norms: Array | None = None
     d_c_norms: Array | None = None
 
@@ -52,7 +52,7 @@ class TapeMemory:
     _spare: list[Array] = []  # noqa: RUF012  (shared by all tapes, newest last)
     # The limit is deliberate: the pool keeps its memory until the process ends, and the larger a tape, the less its
     # page faults weigh (of a step of 2 s with a tape of 375 MiB, less than the noise of 5 %).
-    _least_bytes, _most_bytes = 16 << 20, 256 << 20  # of one array, of all
+    _least_bytes, _most_bytes = 16 << 20, 256 << 20  # minimum size of a pooled array, maximum size of the pool
 
     def __init__(self, n: int) -> None:
         self.has_views = True  # nothing to pool if the allocation fails

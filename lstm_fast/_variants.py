@@ -62,7 +62,7 @@ def nonlinearity(name: str, value: Any) -> str:
 
 
 def activation(name: str, value: Any) -> tuple[str, float, float] | None:
-    """Convert an activation to (kind, alpha, beta) for the core; None for the activation of the plain cell."""
+    """Convert an activation to (kind, alpha, beta) for the core; None for the default activation."""
     if value == PLAIN[name]:
         return None
     if not isinstance(value, str) and not (
@@ -104,7 +104,7 @@ def layer_shapes(
     layer_norm: bool = False,
     learn_initial_state: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of the parameters of one layer and direction: PyTorch's first, in its order."""
+    """Return the names and shapes of the parameters of one layer and direction: PyTorch's first, in its order."""
     H, R, G = hidden_size, h_size, num_gates * hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, input_size), "weight_hh": (G, R)}
     if bias:

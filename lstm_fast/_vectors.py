@@ -22,13 +22,13 @@ THREADS = (1, 3)
 
 
 def folder() -> Path:
-    """The files of this version, in the installed package or in its source tree."""
+    """Return the files of this version, in the installed package or in its source tree."""
     package = Path(__file__).resolve().parent
     return package / "vectors" if (package / "vectors").is_dir() else package.parent / "docs" / "vectors"
 
 
 def numbers(index: int, shape: Iterable[int], dtype: Any) -> np.ndarray:
-    """Array number `index` of a case: multiples of 2^-16 from -1/2 to 1/2, which every format of numbers has."""
+    """Return array number `index` of a case: multiples of 2^-16 from -1/2 to 1/2, which every format of numbers has."""
     shape = tuple(shape)
     z = np.arange(1, 1 + int(np.prod(shape)), dtype=np.uint64) + np.uint64(index << 20)
     mask = np.uint64(2**32 - 1)
@@ -39,7 +39,7 @@ def numbers(index: int, shape: Iterable[int], dtype: Any) -> np.ndarray:
 
 
 def record(array: np.ndarray) -> str:
-    """Expected array in a file: dtype, shape, 32 digits of its SHA-256, its first numbers as words."""
+    """Describe an array as in the files: dtype, shape, 32 digits of its SHA-256, its first numbers as words."""
     words = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     size = array.dtype.itemsize
     first = [f"{int(one):0{2 * size}x}" for one in words[:N_FIRST].view(f"<u{size}")]
@@ -48,12 +48,12 @@ def record(array: np.ndarray) -> str:
 
 
 def kind_of(isa: str) -> str:
-    """The set of expected bits for an instruction set: with fused multiply-adds, or with rounded products."""
+    """Return the kind of results of an instruction set: "fused" multiply-adds, or "portable", rounding each product."""
     return "portable" if _core.base_isa(isa) == "portable" else "fused"
 
 
 def compute(case: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays that a case gives, by name."""
+    """Compute the results of a case: arrays by name."""
     options = {name: values(value) for name, value in case["options"].items()}
     network = {"LSTM": LSTM, "RNN": RNN}[case["network"]](**options)
     network.load_flat_parameters(numbers(0, network.flat_parameters.shape, network.dtype))
@@ -117,21 +117,21 @@ class Outcome(NamedTuple):
 
 
 def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """The cases of a file. FormatError if it is damaged."""
+    """Read the cases of a file. FormatError if it is damaged."""
     try:
         cases: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cases"]
         if not isinstance(cases, list) or not all(isinstance(case["expected"], dict) for case in cases) or not cases:
             raise ValueError("it must have cases with expected results")
         return cases
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"{path} is not a file of vectors, or damaged: {error!r:.200}") from None
+        raise FormatError(f"{path} is not a vector file, or is damaged: {error!r:.200}") from None
 
 
 def check(path: str | PathLike[str]) -> Iterator[Outcome]:
     """Run the cases of a file, or of the files of a folder, on every instruction set of this machine."""
     paths = sorted(Path(path).glob("*.json")) if Path(path).is_dir() else [Path(path)]
     if not paths:
-        raise FormatError(f"{path} must hold vectors, *.json, got none")
+        raise FormatError(f"{path} must contain files of vectors, *.json, got none")
     before = _core.isa()
     try:
         for one in paths:
@@ -160,7 +160,7 @@ def _differences(case: dict[str, Any]) -> Iterator[str]:
 
 
 def table(path: str | PathLike[str] | None = None) -> Iterator[str]:
-    """Lines of a report; the last one starts with "All" if every case matched."""
+    """Return the lines of a report; the last one starts with "All" if every case matched."""
     rows: dict[str, dict[str, Outcome]] = {}
     isas = _core.available_isas()
     widths = [max(12, len(isa)) for isa in isas]

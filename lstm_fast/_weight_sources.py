@@ -33,7 +33,7 @@ class Source(NamedTuple):
     error: type[ValueError] = ValueError
 
     def array(self, name: str) -> Array:
-        """A tensor as an array; float16 and bfloat16 are widened to float32."""
+        """Return a tensor as an array; float16 and bfloat16 are widened to float32."""
         value = self.tensors[name]
         if isinstance(value, Tensor):
             return value.array(name)
@@ -68,7 +68,7 @@ def read(source: Any) -> Source:
 
 
 def _of_mapping(tensors: Mapping[Any, Any]) -> Source:
-    """A mapping, or the only one inside it that has an LSTM: {"state_dict": {...}, "epoch": 3}."""
+    """Return a mapping, or the only one inside it that has an LSTM: {"state_dict": {...}, "epoch": 3}."""
     shapes = {name: _shape(name, tensors[name]) for name in tensors if _architecture.is_parameter_name(name)}
     prefixes = _architecture.by_prefix(shapes)
     lstms = {prefix: one for prefix, one in prefixes.items() if _architecture.is_lstm(one, shapes)}

@@ -231,7 +231,7 @@ def compare_formats(
 
 
 def _quantized_copies(lstm: LSTM | SequenceModel) -> tuple[list[Any], list[str | None]]:
-    """A copy in each of CANDIDATES, or None and the reason why the format is not supported."""
+    """Return a copy in each of CANDIDATES, or None and the reason why the format is not supported."""
     copies: list[Any] = []
     reasons: list[str | None] = []
     for format, inputs in CANDIDATES:
@@ -245,7 +245,7 @@ def _quantized_copies(lstm: LSTM | SequenceModel) -> tuple[list[Any], list[str |
 
 
 def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
-    """A copy of a network or model without its compute_dtype."""
+    """Return a copy of a network or model without its compute_dtype."""
     if isinstance(lstm, LSTM):
         copy: Any = type(lstm)(**lstm.config() | {"compute_dtype": None})
     else:
@@ -255,14 +255,14 @@ def _in_float32(lstm: LSTM | SequenceModel) -> LSTM | SequenceModel:
 
 
 def _count(output: Array, lengths: ArrayLike | None) -> int:
-    """Number of output values outside the padding."""
+    """Return the number of output values outside the padding."""
     if lengths is None or (output.ndim == 2 and np.ndim(lengths) > 0):  # one number, or one row, for each sequence
         return output.size
     return int(np.sum(lengths)) * int(output.shape[-1])
 
 
 def _times(calls: list[Callable[[], Any] | None]) -> list[float]:
-    """The shortest time of each call, over rounds of many calls."""
+    """Return the shortest time of each call, over rounds of many calls."""
     repeats = [0 if call is None else max(1, int(SECONDS_OF_ROUND / max(_time(call, 1), 1e-7))) for call in calls]
     shortest = [np.inf] * len(calls)
     for _ in range(ROUNDS):

@@ -14,7 +14,7 @@ __all__ = ["sunspots"]
 
 
 def sunspots() -> tuple[Array, Array]:
-    """Yearly mean sunspot numbers, 1700 to 2008.
+    """Return yearly mean sunspot numbers, 1700 to 2008.
 
     A standard benchmark series with a cycle of about eleven years.
 

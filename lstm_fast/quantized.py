@@ -142,7 +142,7 @@ class QuantizedLSTM(LSTMNetwork):
                 raise ValueError(f"{name} must be {to.dtype} {to.shape}, got {value.dtype} {value.shape}")
             to[...] = value
             if name.startswith("scale_") and not (value >= 0).all():
-                raise ValueError(f"{name} must not be negative")
+                raise ValueError(f"{name} must not be negative or NaN, got {value[~(value >= 0)][0]}")
             if value.dtype == np.int8 and (value == -128).any():
                 raise ValueError(f"{name} must be from -127 to 127, got -128")
         _formats.check_parameters(format, _formats.decode(own))

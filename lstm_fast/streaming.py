@@ -65,7 +65,7 @@ class Stream(_core.Stepper):
     Raises
     ------
     ValueError
-        For a bidirectional network: the reverse direction starts at the end of the sequence.
+        If the network is bidirectional: the reverse direction starts at the end of the sequence.
 
     Notes
     -----
@@ -116,7 +116,7 @@ class Stream(_core.Stepper):
         Raises
         ------
         ValueError
-            For another shape.
+            If a shape does not match.
         """
         short = self._fast_block(x) if num_threads is None else None
         return self._any_block(x, num_threads) if short is None else short
@@ -180,7 +180,7 @@ class Stream(_core.Stepper):
         Raises
         ------
         ValueError
-            For a mask of another type or shape.
+            If mask has another dtype or shape.
         """
         self._set_state(*self._start(self._live, slice(None) if mask is None else self._boolean(mask)))
 
@@ -224,7 +224,7 @@ class Stream(_core.Stepper):
         Raises
         ------
         ValueError
-            For a mask of another type or shape, or of all sequences.
+            If mask has another dtype or shape, or selects all sequences.
         """
         mask = self._boolean(mask, " and leave a sequence")
         if mask.all():
@@ -259,7 +259,7 @@ class Stream(_core.Stepper):
         Raises
         ------
         TypeError, ValueError
-            For anything else; the state is unchanged then.
+            If it does not come from `snapshot`; the state is unchanged.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"snapshot must come from snapshot(), got {type(snapshot).__name__}")

@@ -99,7 +99,7 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     ValueError
         If there is no LSTM, or several and no prefix (the message lists them), or the parameters do not fit together.
     FormatError
-        In the same cases for a file, or if it is damaged or not a safetensors file.
+        A subclass of ValueError: if a file has these faults, is damaged, or is not a safetensors file.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def _load_quantized(found: Source, prefix: str, format: Any, inputs: Any, option
 
 
 def _choose(found: Source, prefix: str | None) -> str:
-    """The prefix of the requested LSTM."""
+    """Return the prefix of the requested LSTM."""
     parts: dict[str, re.Match[str]] = {}
     for name in found.tensors:
         if isinstance(name, str) and (match := PART.fullmatch(name)):
@@ -260,7 +260,7 @@ def _raise_for_part(found: Source, match: re.Match[str]) -> None:
 
 
 def _options(found: Source, prefix: str) -> dict[str, Any]:
-    """Options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
+    """Return options stored in a file of lstm_fast, or in a PyTorch module, in addition to the parameters."""
     if found.config is not None:
         try:
             own, options = _options_of(found.config)
@@ -273,20 +273,20 @@ def _options(found: Source, prefix: str) -> dict[str, Any]:
     if not isinstance(getattr(module, "batch_first", None), bool):
         return {}
     options = {"dropout": module.dropout} if module.num_layers > 1 else {}
-    compute_dtype = getattr(module, "_compute_dtype", None)  # of lstm_fast.torch.LSTM, for float32
+    compute_dtype = getattr(module, "_compute_dtype", None)  # attribute of lstm_fast.torch.LSTM
     if compute_dtype is not None and str(module.weight_ih_l0.dtype) == "torch.float32":
         options["compute_dtype"] = compute_dtype
     return {"batch_first": module.batch_first, **options}
 
 
 def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
-    """The prefix and the options in the configuration of a file of weights or of a model of lstm_fast.train."""
+    """Return the prefix and the options in the configuration of a file of weights or of a model of lstm_fast.train."""
     if config["file"] == "weights":
         prefix, network = config["prefix"], config["network"]
     else:
         prefix, network = "lstm.", config["model"]["network"]
     inferred = _architecture.INFERRED
     options = {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
-    if "nonlinearity" not in network:  # of a plain RNN, which is not read
+    if "nonlinearity" not in network:  # nothing is read from the options of a plain RNN
         LSTM(1, 2, 2, **options)  # raises if they are wrong
     return prefix, options

@@ -6,7 +6,7 @@ Each case draws a network with any options, sizes and a format from its seed, an
 backward, byte for byte, with the same on another instruction set, number of threads and split of the work; with some
 of its rows alone, in another order, next to rows of NaN and infinity; with more, poisoned padding; and with
 arrays of other strides and alignment; symbols also with one-hot vectors. No reference is needed, so a case takes a
-millisecond or two. (fuzz_fits.py does the same for whole trainings, fuzz_fleets.py for fleets.)
+millisecond or two. (fuzz_fits.py does the same for whole training runs, fuzz_fleets.py for fleets.)
 """
 
 import copy

@@ -68,7 +68,7 @@ def test_map_lists_every_module(name):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_modules_import_only_those_above_them_in_the_map(name):
+def test_modules_import_only_modules_above_them_in_the_map(name):
     folder = FOLDERS[name]
     order = entries(folder)
     for module, paths in modules(folder).items():

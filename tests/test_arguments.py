@@ -43,7 +43,7 @@ def wrong_shapes(shape, free):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_wrong_shape_raises_with_expected_and_given_shape(kind):
+def test_invalid_shape_raises_with_expected_and_given_shape(kind):
     module = make(kind, I, H, num_layers=2, bidirectional=True)
     a = arguments(module)
     for name, value in a.items():
@@ -57,7 +57,7 @@ def test_wrong_shape_raises_with_expected_and_given_shape(kind):
             assert message.startswith(f"{name} must have shape") and f"got {shape}" in message, (shape, message)
 
 
-def test_wrong_shape_raises_without_batch_axis():
+def test_invalid_shape_raises_without_batch_axis():
     lstm = make("lstm", I, H)
     a = {name: value[:, 0] for name, value in arguments(lstm).items()}
     for name in set(a) - {"x"}:
@@ -68,7 +68,7 @@ def test_wrong_shape_raises_without_batch_axis():
 
 
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
-def test_functions_raise_on_wrong_shapes(mode):
+def test_functions_raise_on_invalid_shapes(mode):
     module = make("lstm" if mode == "lstm" else "tanh", I, H)
     a = arguments(module)
     weights = {name.removesuffix("_l0"): value for name, value in module.parameters().items()}
@@ -93,7 +93,7 @@ def test_functions_raise_on_wrong_shapes(mode):
                     backward(tape, **{"d_output": None, name: np.ones(shape)})
 
 
-def test_lstm_cell_raises_on_wrong_shapes():
+def test_lstm_cell_raises_on_invalid_shapes():
     cell = LSTMCell(I, H)
     for shape in ((), (I + 1,), (B, I + 1), (1, B, I)):
         with pytest.raises(ValueError, match=r"^x must have shape \(B, I\) or \(I,\)"):
@@ -239,7 +239,7 @@ def test_memory_mapped_input_works(isa, tmp_path):
     assert_same_bits(lstm(odd)[0], lstm(a["x"])[0])
 
 
-def test_a_tensor_that_requires_grad_is_named():
+def test_tensor_that_requires_grad_raises_with_its_name():
     torch = require("torch")
     module, x = lstm_fast.LSTM(3, 5), torch.ones(2, 2, 3, requires_grad=True)
     for call in (lambda: module(x), lambda: module.forward(x), lambda: module.stream(2).block(x)):

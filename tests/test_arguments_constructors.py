@@ -24,7 +24,7 @@ def test_sizes_must_be_positive_integers(name):
                 cls(**{"input_size": I, "hidden_size": H, name: wrong})
 
 
-def test_the_largest_size_is_accepted():
+def test_largest_size_is_accepted():
     for most in (_arguments.LARGEST_SIZE, 10_000, 1):
         assert _arguments.positive_integer("size", most, most) == most
         with pytest.raises(ValueError, match=f"^size must be at most {most}, got {most + 1}"):
@@ -64,7 +64,7 @@ def test_invalid_call_and_rnn_options_raise():
         LSTM(I, H).forward(np.ones((T, B, I)), training=1)
 
 
-def test_the_largest_sizes_are_allowed():
+def test_largest_sizes_are_allowed():
     assert _arguments.positive_integer("n", 2**40) == 2**40 == _arguments.LARGEST_SIZE
     assert _arguments.positive_integer("n", 5, most=5) == 5
     with pytest.raises(ValueError, match=f"n must be at most {2**40}, got {2**40 + 1}"):
@@ -74,7 +74,7 @@ def test_the_largest_sizes_are_allowed():
         LSTM(1, 1, 10_001)
 
 
-def test_number_of_threads_must_be_a_positive_integer():
+def test_num_threads_must_be_a_positive_integer():
     lstm, x = make("lstm", I, H), np.ones((T, B, I))
     *_, tape = lstm.forward(x)
     for wrong in (0, -1, 1.5, "2", True):

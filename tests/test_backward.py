@@ -173,7 +173,7 @@ def test_backward_takes_a_missing_gradient_as_zero(isa, poison, kind):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tape_can_be_used_twice_and_is_independent_of_arrays_that_the_caller_overwrites(isa, poison, kind, dropout):
+def test_tape_is_reusable_and_independent_of_overwritten_arrays(isa, poison, kind, dropout):
     module = make(kind, 3, 9, num_layers=2, bidirectional=True, dropout=dropout)
     a = draw(np.random.default_rng(9), module, 7, 3)
     want, tape = train(module, a, training=True)

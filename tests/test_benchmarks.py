@@ -110,7 +110,7 @@ def test_flops_and_weight_bytes_count_layers():
     )
 
 
-def test_every_bar_applies_to_a_shape():
+def test_every_target_applies_to_a_shape():
     everything = [as_row(case) for case in shapes.cases()]
     for bar in bars.BARS:
         assert set(bar.regimes.split()) <= set(shapes.REGIMES)
@@ -127,7 +127,7 @@ def test_bars_are_unique_per_shape():
         assert len(set(names)) == len(names), case
 
 
-def test_format_bars():
+def test_format_targets():
     assert [required("int8", H=H)["peers"] for H in (64, 128, 256, 512, 1024)] == [2.5, 2, 1.5, 1.5, 1.5]
     assert [required("bfloat16", "step", 1, H=H)["peers"] for H in (64, 128, 256)] == [2.5, 2, 1.5]
     assert "own" not in required("int8", H=128) and required("int8", H=256)["own"] == 2.5
@@ -142,7 +142,7 @@ def test_format_bars():
     assert required("bfloat16-training", "training", B=1, H=256) == {"gradients": 0.01}
 
 
-def test_float32_and_two_thread_bars():
+def test_float32_and_two_thread_targets():
     assert required("deepbench", B=4, H=2048) == {"ahead": 1.05}
     assert required("sequence") == {"ahead": 1.05, "limit": 0.79}
     assert required("stack", "step", 1, H=128, layers=2) == {"tail": 1.3, "ahead": 1.05}
@@ -164,12 +164,12 @@ def test_float32_and_two_thread_bars():
         (1.0, ZEN3, ">=1.25x met; >=2.50x baseline met (2.60)"),
     ],
 )
-def test_bars_name_required_instructions(seconds, facts, text):
+def test_targets_name_required_instructions(seconds, facts, text):
     measured = row("int8", "int8", shape=(50, 32, 128, 128), own=2.6, peers={"torch": 1.3}, seconds=seconds)
     assert "; ".join(map(table.bar_text, verdict.verdicts(measured, facts))) == text
 
 
-def test_files_without_a_list_of_instructions_have_those_of_their_kernels():
+def test_files_without_instructions_list_those_of_their_kernels():
     measured = {**row("sequence", peers={"torch": 2.0}, seconds=1.0)}
     measured["limits"] = {"flops_per_s": 16e6, "bytes_per_s": 1.0, "bytes": 0.0}
     texts = [[v.text for v in verdict.verdicts(measured, {"isa": isa})] for isa in ("avx512", "avx2")]
@@ -188,7 +188,7 @@ def test_equal_to_the_best_peer_passes_at_the_hardware_limit(ratio, share, text)
     assert [verdict.text for verdict in verdict.verdicts(measured, ZEN5)] == ["not measured"]
 
 
-def test_error_tail_and_gradient_bars():
+def test_error_tail_and_gradient_targets():
     result = {"seconds": 4e-6, "rounds": [4e-6] * 3, "error": 8e-3}
     measured = row("int8", "int8", own=1e-5, peers={"onnxruntime": result}, seconds=1e-6, error=3.9e-3)
     assert [table.bar_text(v) for v in verdict.verdicts(measured, ZEN5)][-1] == "<=0.50x error of ORT met (0.49)"
@@ -238,7 +238,7 @@ def test_unavailable_entrants_are_listed_with_reasons():
     assert "Bars: 0 met, 0 missed, 2 not measured; Zen 5, avx512." in "\n".join(lines)
 
 
-def test_peers_that_may_have_used_amx_are_named():
+def test_report_names_peers_that_may_have_used_amx():
     peers = {"torch": {"seconds": 1.0, "rounds": [1.0] * 3, "error": 1e-3, "has_amx": True}}
     measured = row("bfloat16", "bfloat16", own=1.0, peers=peers, seconds=1.0, error=1e-3)
     results = {"host": {**ZEN5}, "rows": [measured], "settings": {"peers": PEERS}}
@@ -277,7 +277,7 @@ def test_agreement_lists_rows_that_differ():
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("benchmarks/results/*.json")), ids=lambda path: path.stem)
-def test_committed_results_are_shown_with_current_bars(path):
+def test_committed_results_are_shown_with_current_targets(path):
     results = json.loads(path.read_text())
     lines = list(table.all_lines(results))
     assert len([text for text in lines if text.startswith(("forward", "step", "training", "block"))]) >= min(

@@ -34,7 +34,7 @@ def norm_of_difference(got, want):
 
 @pytest.mark.parametrize("format", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("option", light(SINGLE, SINGLE[::4]))
-def test_gradients_are_close_to_those_in_float64(option, format):
+def test_gradients_are_close_to_float64_gradients(option, format):
     options = OPTIONS[option]
     module = make("lstm", 4, 17, options, dtype=np.float32, seed=3, num_layers=2, bidirectional=True)
     a = draw(np.random.default_rng(4), module, 6, 5, options)
@@ -111,7 +111,7 @@ def test_derivatives_match_kernels_bitwise(isa, spec):
         assert_same_bits(got, want)
 
 
-def test_an_empty_sequence_has_zero_gradients():
+def test_empty_sequence_has_zero_gradients():
     weights = {"weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2)), "bias_ih": np.ones(8), "bias_hh": None}
     *_, tape = reference.lstm_tape_bfloat16(np.ones((0, 4, 3)), None, None, **weights)
     d = reference.lstm_backward_bfloat16(tape, None, np.ones((4, 2)))

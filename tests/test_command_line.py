@@ -30,7 +30,7 @@ def test_info_prints_every_entry():
         (["detour"], "invalid choice: 'detour'"),
     ],
 )
-def test_wrong_arguments_are_named_on_stderr(arguments, message):
+def test_error_on_stderr_names_the_invalid_argument(arguments, message):
     process = run(*arguments)
     assert process.returncode == 2 and message in process.stderr and not process.stdout
 
@@ -73,6 +73,6 @@ def test_closed_pipe_prints_nothing():
     assert "Error" not in errors and "Traceback" not in errors
 
 
-def test_the_library_does_not_import_the_tour():
+def test_library_does_not_import_the_tour():
     code = "import lstm_fast, sys; print([m for m in sys.modules if 'tour' in m or m in ('matplotlib', 'tqdm')])"
     assert run(python=("-c", code)).stdout == "[]\n"

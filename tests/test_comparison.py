@@ -87,6 +87,6 @@ def test_unsupported_formats_have_a_reason():
         (lf.LSTM(4, 3), ValueError, "x must have shape"),
     ],
 )
-def test_wrong_arguments_raise(wrong, error, words):
+def test_invalid_arguments_raise(wrong, error, words):
     with pytest.raises(error, match=words):
         lf.compare_formats(wrong, x)

@@ -83,7 +83,7 @@ def test_estimators_raise_on_masked_arrays():
             estimator.predict(np.ma.masked_array(X, mask=X > 0))
 
 
-def test_estimators_predict_as_before_after_a_fit_that_failed():
+def test_failed_fit_leaves_predictions_unchanged():
     require("sklearn")
     import pandas as pd
 

@@ -79,7 +79,7 @@ def long():
     return frame.set_index(pd.Index(rng.permutation(60) + 100, name="row"))
 
 
-def test_rows_as_sequences_keep_their_index():
+def test_sequence_per_row_frames_keep_their_index():
     frame, model = wide(), make()
     lazy = lf.dask.predict(model, dd.from_pandas(frame, npartitions=3, sort=False), keep=["site"])
     result = lazy.compute()
@@ -130,7 +130,7 @@ def test_empty_frames(readout):
             assert len(result) == 0 and result.dtypes.iloc[-1] == np.float32
 
 
-def test_iterator_functions_fit_spark_and_ray(tmp_path):
+def test_iterator_functions_work_with_spark_and_ray(tmp_path):
     """mapInPandas passes an iterator of frames and takes an iterator; functions are pickled on their way."""
     path, frame = saved(tmp_path), wide()
     function = pickle.loads(pickle.dumps(lf.dask.frames(path, keep=["site"])))
@@ -142,7 +142,7 @@ def test_iterator_functions_fit_spark_and_ray(tmp_path):
 
 
 @pytest.mark.parametrize("collection", ["array", "bag", "frame"])
-def test_predictions_are_of_the_model_of_the_call(collection):
+def test_predictions_use_the_model_passed_to_the_call(collection):
     x, model = rng.standard_normal((8, 3, 2)), make()
     data = {
         "array": lambda: da.from_array(x, (4, 3, 2)),
@@ -158,7 +158,7 @@ def test_predictions_are_of_the_model_of_the_call(collection):
     assert_same_bits(function.predict(pd.DataFrame(x.reshape(8, 6))).to_numpy(), expected)
 
 
-def test_files_that_change_before_the_computation_are_an_error(tmp_path):
+def test_files_changed_before_the_computation_raise(tmp_path):
     path, x = saved(tmp_path), da.zeros((8, 3, 2), chunks=(4, 3, 2))
     first = lf.dask.predict(path, x)
     expected = first.compute()
@@ -172,7 +172,7 @@ def test_files_that_change_before_the_computation_are_an_error(tmp_path):
         first.compute()
 
 
-def test_a_file_that_changes_is_read_again(tmp_path):
+def test_changed_file_is_read_again(tmp_path):
     path, frame = saved(tmp_path), wide().drop(columns="site")
     predictor = lf.dask.frames(path)
     before = predictor.predict(frame)
@@ -197,7 +197,7 @@ def test_symbols():
     )
     frame = pd.DataFrame({"id": np.repeat(np.arange(20), 6), "symbol": x.ravel()})
     assert_same_bits(lf.dask.frames(model, by="id").predict(frame).to_numpy(), model.predict(list(x)))
-    with pytest.raises(ValueError, match="column 'symbol' must be of integers"):
+    with pytest.raises(ValueError, match="column 'symbol' must contain integers"):
         lf.dask.frames(model, by="id").predict(frame.astype(float))
     with pytest.raises(ValueError, match="collection must have 2 axes"):
         lf.dask.predict(model, da.ones((2, 3, 5)))
@@ -225,7 +225,7 @@ def test_invalid_arguments_raise(tmp_path):
         (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), num_threads=0), ValueError, "num_threads"),
         (lambda: lf.dask.predict(model, da.ones((2, 3, 2)), by="id"), ValueError, "by must be left out"),
         (lambda: lf.dask.frames(model, batch_size=0), ValueError, "batch_size"),
-        (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must be of numbers"),
+        (lambda: lf.dask.frames(model).predict(frame), ValueError, "column 'site' must contain numbers"),
         (lambda: lf.dask.frames(model, columns=["a"]).predict(frame), ValueError, "a multiple of 2 columns"),
         (lambda: lf.dask.frames(model, keep="site"), TypeError, "keep must be a list of column names"),
         (

@@ -162,7 +162,7 @@ def test_nearby_alarms_are_merged_and_scored(example):
     assert anomaly.f1(1, 2, 1, 2) == 0.5 and anomaly.f1(0, 2, 0, 0) == 0
 
 
-def test_results_table_marks_missed_bars(example, monkeypatch, tmp_path):
+def test_results_table_marks_missed_targets(example, monkeypatch, tmp_path):
     results, threads = example("results"), lf.get_num_threads()
     try:
         assert results.main(["--only", "sunspots", "--out", str(tmp_path / "a.md")]) == 0
@@ -189,7 +189,7 @@ def test_quantized_scores_are_close_to_float32(example, tmp_path):
         assert max(map(abs, (float16, bfloat16))) <= 0.001 * full and max(map(abs, int8)) <= most, line
 
 
-def test_missing_data_package_is_named(example):
+def test_error_names_the_missing_data_package(example):
     with pytest.raises(SystemExit, match="no_such_package.*lstm_fast\\[examples\\]"):
         example("installed").folder("no_such_package")
 

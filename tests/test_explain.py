@@ -180,7 +180,7 @@ def test_code_of_the_documentation_runs(tmp_path, monkeypatch):
         (lf.LSTM(64, 64, 3, seed=0), np.ones((200, 64)), {}, ValueError, "less than 500 kB, got .* parameters"),
     ],
 )
-def test_wrong_arguments_raise_and_write_nothing(lstm, x, options, error, message, tmp_path):
+def test_invalid_arguments_raise_and_write_nothing(lstm, x, options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         lf.explain.html(lstm, x, tmp_path / "page.html", **options)
     assert not list(tmp_path.iterdir())

@@ -33,7 +33,7 @@ def test_forecaster_shows_its_next_forecast(tmp_path):
     np.testing.assert_array_equal(array(other["x"])[:8, 0, 0], SERIES[32:40].astype(np.float32))
 
 
-def test_forecaster_says_what_it_reads(tmp_path):
+def test_forecaster_describes_its_inputs(tmp_path):
     page = write(tmp_path, forecaster().fit(SERIES), None)
     assert (
         "reads 8 steps of a series, standardized by their own mean and deviation. It then continues over the 3" in page
@@ -41,7 +41,7 @@ def test_forecaster_says_what_it_reads(tmp_path):
     assert "standardized" not in write(tmp_path, forecaster().fit(SERIES), None, text="Sales")
 
 
-def test_names_are_those_of_series_and_columns(tmp_path):
+def test_names_match_series_and_columns(tmp_path):
     long = pd.concat([frame(40, 1.0).assign(unique_id=name) for name in ("north", "south")])
     model = forecaster().fit(long)
     future = pd.concat([frame(3, 0.0, 40).drop(columns="y").assign(unique_id=name) for name in ("north", "south")])
@@ -53,7 +53,7 @@ def test_names_are_those_of_series_and_columns(tmp_path):
     assert "x may also be estimator.network_input" in caught.value.__notes__[0]
 
 
-def test_columns_are_named_in_the_order_of_the_network():
+def test_column_names_follow_the_network_input_order():
     wide = pd.DataFrame({"b": SERIES, "a": SERIES[::-1] - 100})
     one, other = forecaster(scale=None).fit(wide), forecaster(scale=None).fit(wide[["a", "b"]])
     for found in (one.network_input(), other.network_input()):
@@ -63,7 +63,7 @@ def test_columns_are_named_in_the_order_of_the_network():
     assert forecaster().fit(np.column_stack([SERIES, SERIES])).network_input().features == ["y 1", "y 2", "is forecast"]
 
 
-def test_one_series_of_a_forecaster_with_a_network_for_each(tmp_path):
+def test_series_of_a_forecaster_with_per_series_networks(tmp_path):
     model = forecaster(models="per_series").fit([SERIES, SERIES[:50] * 2])
     with pytest.raises(ValueError, match='y must be one series with models="per_series".*got 2'):
         write(tmp_path, model, None)
@@ -87,7 +87,7 @@ def test_estimators_scale_their_sequences(estimator, tmp_path):
         write(tmp_path, model, [parts[0], parts[1][:4]])
 
 
-def test_tables_have_no_names_of_features(tmp_path):
+def test_arrays_have_no_feature_names(tmp_path):
     table = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 5)), columns=list("abcde"))
     model = LSTMRegressor(**SMALL).fit(table, np.arange(20.0))
     assert written(write(tmp_path, model, table[:1]))["features"] is None
@@ -119,7 +119,7 @@ def test_sequence_models_show_their_network(batch_first, tmp_path):
         (lambda: lf.train.SequenceModel(lf.RNN(1, 1), 1), TypeError, "lstm must be a lstm_fast.LSTM, got RNN"),
     ],
 )
-def test_models_that_cannot_be_shown(make, error, message, tmp_path):
+def test_unsupported_models_raise(make, error, message, tmp_path):
     with pytest.raises(error, match=message):
         lf.explain.html(make(), None if "ore" in message else SERIES[:, None], tmp_path / "page.html")
     assert not list(tmp_path.iterdir())

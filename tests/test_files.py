@@ -197,7 +197,7 @@ def test_temporary_file_removed_as_a_leftover_is_rewritten(tmp_path, monkeypatch
 # ---- the target ----------------------------------------------------------------------------------------------------
 
 
-def test_a_symbolic_link_is_followed(tmp_path):
+def test_symbolic_links_are_followed(tmp_path):
     (tmp_path / "there").mkdir()
     link = tmp_path / "link"
     link.symlink_to("there/model")

@@ -107,7 +107,7 @@ def test_damage_in_a_large_file_is_detected(tmp_path):
                 _safetensors.read(bad)
 
 
-def test_digest_is_of_the_file_with_the_digest_zeroed(tmp_path):
+def test_digest_covers_the_file_with_a_zeroed_digest(tmp_path):
     import hashlib
 
     path = tmp_path / "file"

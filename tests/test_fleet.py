@@ -71,7 +71,7 @@ def test_lanes_across_models(isa, dtype):
 
 
 @pytest.mark.parametrize("B", [1, 7])
-def test_lanes_of_strided_sequences(isa, B):
+def test_lanes_with_strided_sequences(isa, B):
     """Rows of a step do not follow one another with the batch first."""
     models = [lf.LSTM(3, 6, batch_first=True, seed=k) for k in range(17)]
     fleet, rng = lf.Fleet(models), np.random.default_rng(0)
@@ -133,7 +133,7 @@ def test_layouts(batch_first, is_batch):
         assert same(d.d_x[k], g.d_x) and same(d.d_h_0[k], g.d_h_0) and same(d.flat[k], g.flat)
 
 
-def test_x_of_other_dtypes_and_strides():
+def test_x_with_other_dtypes_and_strides():
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(2)])
     one = np.random.default_rng(0).standard_normal((4, 6, 3))
     shared = np.broadcast_to(one.astype(np.float32), (2, 4, 6, 3))

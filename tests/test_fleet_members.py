@@ -16,7 +16,7 @@ def fleet_of(n=3, **options):
     return lf.Fleet([lf.LSTM(2, 4, seed=k, **options) for k in range(n)])
 
 
-def test_member_settings_match_the_fleet():
+def test_model_settings_match_the_fleet():
     fleet = fleet_of(num_layers=2, dropout=0.1, recurrent_dropout=0.2)
     for name in ("dropout", "recurrent_dropout"):
         with pytest.raises(AttributeError, match=f"{name} is an option of the whole fleet"):
@@ -27,7 +27,7 @@ def test_member_settings_match_the_fleet():
     assert alone.dropout == 0.5 and fleet[0].dropout == 0.1
 
 
-def test_replaced_member_has_the_new_seed_and_generator():
+def test_replaced_model_has_the_new_seed_and_generator():
     fleet = fleet_of(recurrent_dropout=0.3)
     member = fleet[1]
     fleet[1] = other = lf.LSTM(2, 4, seed=99, forget_bias=1.5, recurrent_dropout=0.3)
@@ -46,7 +46,7 @@ def test_incompatible_model_message_mentions_the_fleet():
         fleet_of()[-1] = lf.LSTM(2, 8)
 
 
-def test_member_retries_only_if_another_model_changed(monkeypatch):
+def test_fleet_model_retries_only_if_another_model_changed(monkeypatch):
     fleet = fleet_of()
     install, calls = lf.Fleet._install, []
 

@@ -24,7 +24,7 @@ def assert_alone(fleet, x, **options):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_models_run_alone_after_calls_in_lanes(dtype):
+def test_models_run_separately_after_calls_in_lanes(dtype):
     rng = np.random.default_rng(0)
     fleet = lf.Fleet([lf.LSTM(3, 4, seed=k, dtype=dtype) for k in range(K)])
     x = rng.standard_normal((K, 6, 2, 3)).astype(dtype)

@@ -14,7 +14,7 @@ from scripts import run
 # ---- parameters --------------------------------------------------------------------------------------------------
 
 
-def test_member_is_a_view_of_the_fleet():
+def test_fleet_model_is_a_view_of_the_fleet():
     models = [lf.LSTM(3, 5, seed=k) for k in range(3)]
     fleet, x = lf.Fleet(models), np.ones((4, 2, 3), np.float32)
     member, again = fleet[1], fleet[-2]
@@ -38,7 +38,7 @@ def test_member_is_a_view_of_the_fleet():
     assert fleet[1].flat_parameters.any()
 
 
-def test_members_can_be_saved_and_trained(tmp_path):
+def test_fleet_models_can_be_saved_and_trained(tmp_path):
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(3)])
     lf.weights.save(fleet[2], tmp_path / "one.safetensors")
     assert lf.fingerprint(lf.weights.load(tmp_path / "one.safetensors")) == lf.fingerprint(fleet[2])
@@ -87,7 +87,7 @@ def test_damaged_files(tmp_path):
         lf.Fleet.load(tmp_path / "bad.safetensors")
     fewer = fleet.state_dict() | {"bias_hh_l0": np.zeros((3, 20), np.float32)}
     lf._safetensors.write(tmp_path / "bad.safetensors", fewer, config)
-    with pytest.raises(lf.FormatError, match="one number of models"):
+    with pytest.raises(lf.FormatError, match="the number of models"):
         lf.Fleet.load(tmp_path / "bad.safetensors")
 
 
@@ -122,7 +122,7 @@ def test_streams(options):
     assert not same(stream.step(x[:, 7]), pickled.step(x[:, 7]))
 
 
-def test_pickled_stream_has_parameters_and_states_of_the_same_moment():
+def test_pickled_stream_has_consistent_parameters_and_states():
     fleet = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in range(2)])
     stream, x = fleet.stream(), np.ones((2, 3), np.float32)
     other = lf.Fleet([lf.LSTM(3, 5, seed=k) for k in (7, 8)]).stream()
@@ -143,7 +143,7 @@ def test_pickled_stream_has_parameters_and_states_of_the_same_moment():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal.setitimer")
-def test_use_in_a_signal_handler_of_the_interrupted_stream_raises():
+def test_signal_handler_using_the_interrupted_stream_raises():
     run("""
 fleet = lf.Fleet([lf.LSTM(8, 64, seed=k) for k in range(16)])
 stream, x, errors = fleet.stream(16), np.ones((16, 100, 16, 8), np.float32), []

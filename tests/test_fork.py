@@ -75,7 +75,7 @@ assert all(results), results
     )
 
 
-def test_fork_during_a_call_of_another_thread():
+def test_fork_while_another_thread_is_in_a_call():
     run(
         IN_CHILD
         + """
@@ -177,7 +177,7 @@ assert all(results), results
     )
 
 
-def test_fork_during_a_call_of_a_fleet_stream_of_another_thread():
+def test_fork_while_another_thread_calls_a_fleet_stream():
     run(
         IN_CHILD
         + """

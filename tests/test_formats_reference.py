@@ -99,7 +99,7 @@ def test_bfloat16_of_special_numbers():
     assert reference.to_bfloat16(1.0).shape == () and reference.to_bfloat16(np.zeros((0, 3))).shape == (0, 3)
 
 
-def test_bfloat16_sum_is_one_chain_with_odd_k_first():
+def test_bfloat16_sum_is_one_chain_with_odd_terms_first():
     rng = np.random.default_rng(2)
     for K in (1, 2, 5):
         start = rng.standard_normal(3).astype(np.float32)
@@ -169,7 +169,7 @@ def test_int16_inputs_are_multiplied_in_two_parts():
     assert np.abs(got / exact - 1).max() < 1e-6 and np.abs(q * scale[:, None] - x).max() < 1e-4
 
 
-def test_a_nan_makes_the_sums_of_its_row_nan():
+def test_nan_in_a_row_makes_its_sums_nan():
     h, rows = np.float32([[0.5, np.nan], [0.5, 1]]), reference.quantize_rows(np.ones((3, 2)))
     for product in (formats.product_hidden, formats.product_inputs):
         got = product(rows, np.zeros(3, np.float32), h)

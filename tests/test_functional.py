@@ -82,7 +82,7 @@ def test_backward_function_takes_none_for_zero(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_functional_tape_ignores_later_changes_of_the_arguments(mode):
+def test_functional_tape_ignores_later_changes_to_the_arguments(mode):
     a, incoming = arguments(mode)
     forward, backward = functions(mode)
     *results, tape = forward(**a)
@@ -150,7 +150,7 @@ def test_function_bits_do_not_depend_on_threads(mode):
             assert_same_bits(array, expected, f"{n} threads")
 
 
-def test_an_unknown_nonlinearity_is_refused_by_name():
+def test_unknown_nonlinearity_raises_with_its_name():
     for wrong in ("sigmoid", "lstm", None, ["tanh"]):
         with pytest.raises((TypeError, ValueError), match="^nonlinearity must be .*tanh.*, got"):
             lstm_fast.rnn_forward(np.ones((3, 1, 1)), None, [[1.0]], [[0.5]], None, None, wrong)

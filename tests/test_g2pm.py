@@ -22,7 +22,7 @@ def example():
     return module
 
 
-def test_same_words_one_by_one_and_batched(example, monkeypatch, capsys):
+def test_words_match_one_by_one_and_batched(example, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["g2pm.py", "--sentences", "100"])
     (wanted, readings), (one_by_one, readings_1), (batched, readings_n) = example.main()
     assert wanted[0] == example.PINYIN

@@ -68,7 +68,7 @@ def test_training_matches_one_hot_vectors_bitwise(isa, seed):
 
 @pytest.mark.parametrize("compute_dtype", ["bfloat16", "bfloat16_amx"])
 @pytest.mark.parametrize("T", [1, 2, 30, 71])
-def test_bfloat16_training_adds_rows_of_a_symbol_in_the_order_of_its_sums(isas_with_fma, T, compute_dtype):
+def test_bfloat16_training_sums_rows_of_a_symbol_in_the_documented_order(isas_with_fma, T, compute_dtype):
     """Gradients of all sizes: sums of similar bfloat16 numbers are exact in float32, in any order."""
     for isa in isas_with_fma:
         network, twin = pair("lstm", 3, 17, (), dtype=np.float32, compute_dtype=compute_dtype)

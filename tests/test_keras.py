@@ -263,7 +263,7 @@ def test_files_are_read_without_keras(files):
         ("keras", lambda: lf.keras.to_layer(lf.LSTM(I, H, seed=0)), "pip install keras"),
     ],
 )
-def test_missing_package_is_named(monkeypatch, package, call, words):
+def test_error_names_the_missing_package(monkeypatch, package, call, words):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=words):
         call()

@@ -78,7 +78,7 @@ def circle(h5):
             {"config.json": lambda data: b'{"class_name": "A", "config": {"layers": [' * 200 + b"]}}" * 200},
             "damaged|nested",
         ),
-        ({"config.json": lambda data: b'{"config": 0}'}, "must be that of a model"),
+        ({"config.json": lambda data: b'{"config": 0}'}, "must describe a model"),
         ({"config.json": lambda data: b" " * (20 << 20)}, "compressed size"),
         ({"model.weights.h5": lambda data: bytes(20 << 20)}, "compressed size"),
         ({"model.weights.h5": lambda data: b""}, "damaged"),

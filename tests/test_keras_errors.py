@@ -71,7 +71,7 @@ def test_unsupported_layers_raise(layer, words):
         (lambda: lf.keras.to_layer(lf.RNN(2, 3)), "lstm must be an LSTM, got RNN"),
     ],
 )
-def test_wrong_types_raise_type_error(call, words):
+def test_invalid_types_raise_type_error(call, words):
     with pytest.raises(TypeError, match=words):
         call()
 
@@ -87,7 +87,7 @@ def test_wrong_types_raise_type_error(call, words):
         ({"gate_clip": 3.0}, "gate_clip"),
         ({"learn_initial_state": True}, "learn_initial_state"),
         ({"zoneout": (0.0, 0.1)}, "zoneout"),
-        ({"activation": "relu"}, "cell_activation must be that of g for Keras, 'relu', got 'tanh'"),
+        ({"activation": "relu"}, "cell_activation must equal activation for Keras, 'relu', got 'tanh'"),
         ({"recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}, "recurrent_activation must be supported by Keras"),
     ],
 )

@@ -262,7 +262,7 @@ def test_cudnn_lstm_matches_pytorch_in_cudnn_order(tmp_path):
 
 
 @pytest.mark.parametrize("size", [5, 9])
-def test_wrong_number_of_biases_raises(tmp_path, size):
+def test_invalid_number_of_biases_raises(tmp_path, size):
     path = saved(model_of(lstm(name="one")), tmp_path / "model.h5")
     with h5py.File(path, "r+") as h5:
         (name,) = (name for name in h5["model_weights/one"].attrs["weight_names"] if name.endswith("bias"))

@@ -39,7 +39,7 @@ def units_of(platform):
 
 @pytest.mark.skipif(not os.environ.get("LSTM_FAST_TEST_MACHINES"), reason="a minute each: LSTM_FAST_TEST_MACHINES=1")
 @pytest.mark.parametrize("platform", MACHINES)
-def test_core_reproduces_stored_bits_on_other_machines(platform, tmp_path):
+def test_core_reproduces_stored_bits_on_emulated_machines(platform, tmp_path):
     compiler, emulator = MACHINES[platform]
     if missing := [words[0] for words in (compiler, emulator) if words and not shutil.which(words[0])]:
         pytest.skip(f"no {', '.join(missing)}")

@@ -182,7 +182,7 @@ def test_unsupported_nodes_raise():
         lf.onnx.Backend.run_model(make_model([node], feeds, ["Y"]), feeds)
 
 
-def test_the_rest_of_a_model_runs():
+def test_rest_of_a_model_runs():
     """An LSTM between other operators, as exporters write them."""
     case = Case(10, {"bias"}, "bidirectional")
     nodes = [

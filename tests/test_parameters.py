@@ -15,7 +15,7 @@ def assert_same_parameters(module, want):
         assert_same_bits(got[name], want[name], name)
 
 
-def test_parameters_have_the_names_shapes_and_order_of_pytorch():
+def test_parameter_names_shapes_and_order_match_pytorch():
     shapes = {name: value.shape for name, value in LSTM(3, 5, 2, bidirectional=True).parameters().items()}
     assert list(shapes.items()) == [
         ("weight_ih_l0", (20, 3)),

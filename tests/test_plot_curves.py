@@ -62,7 +62,7 @@ def test_history_is_legible_for_extreme_losses(small, drawn, loss, scale):
     check_clear(panels(small)["loss"], texts)
 
 
-def test_history_names_the_wrong_argument():
+def test_history_error_names_the_invalid_argument():
     with pytest.raises(ValueError, match="at least one epoch"):
         lf.plot.history(lf.train.History())
     with pytest.raises(TypeError, match="history must be a History, got list"):
@@ -177,7 +177,7 @@ def test_forecast_is_legible_for_several_series_with_long_numbers(small, drawn):
         (dict(ylabel=["a", "b"]), "ylabel must have one entry for each"),
     ],
 )
-def test_forecast_names_the_wrong_argument(change, message):
+def test_forecast_error_names_the_invalid_argument(change, message):
     with pytest.raises(ValueError, match=message):
         lf.plot.forecast(**{"y_past": np.ones(5), "prediction": np.ones(3)} | change)
 
@@ -264,7 +264,7 @@ def test_gradient_flow_is_legible_for_extreme_norms(small, drawn, norms):
         ({"a": None}, TypeError, "NoneType|shape"),
     ],
 )
-def test_gradient_flow_names_the_wrong_argument(flows, error, message):
+def test_gradient_flow_error_names_the_invalid_argument(flows, error, message):
     with pytest.raises(error, match=message):
         lf.plot.gradient_flow(flows)
     lstm = lf.LSTM(1, 1, seed=0)

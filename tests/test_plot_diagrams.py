@@ -176,7 +176,7 @@ def test_unrolled_reverse_direction_runs_from_the_right(drawn):
     assert left[first] < left["step 0"], "the final state is at the left end"
 
 
-def test_unrolled_names_the_wrong_argument():
+def test_unrolled_error_names_the_invalid_argument():
     with pytest.raises(ValueError, match="labels must have one entry for each of the 2 steps, got 3"):
         lf.plot.unrolled(make_unit(), [1, 2], labels="abc")
     for wrong in (2, 3.5, True):
@@ -225,7 +225,7 @@ def test_gates_omits_padding_and_shows_all_units_of_a_projection():
         (dict(ax="here"), TypeError, "ax must be a matplotlib Axes or None, got str"),
     ],
 )
-def test_gates_names_the_wrong_argument(wrong, error, message):
+def test_gates_error_names_the_invalid_argument(wrong, error, message):
     trace = lf.LSTM(1, 2, seed=0).trace(np.ones((5, 1)))
     with pytest.raises(error, match=message):
         lf.plot.gates(trace, **wrong)

@@ -33,7 +33,7 @@ def denormals_work():
     return bool((np.full(32, 1e-40, np.float32) * np.float32(1)).all() and np.float64(1e-310) * np.float64(1))
 
 
-def test_mode_of_the_caller_is_restored(isa):
+def test_floating_point_mode_of_the_caller_is_restored(isa):
     lstm = make("lstm", 16, 65, dtype=np.float32)
     a = draw(np.random.default_rng(1), lstm, 40, 33)
     results = []
@@ -75,7 +75,7 @@ def in_mode(change, function):
 """
 
 
-def test_mode_of_the_caller_does_not_affect_results():
+def test_floating_point_mode_of_the_caller_does_not_affect_results():
     run(
         MODES
         + """

@@ -40,7 +40,7 @@ def test_results_match_reference_bitwise(isas_with_fma, format, options):
 
 @pytest.mark.parametrize("options", ["projection", "directions", "all", "peepholes, coupled gates, clips"])
 @pytest.mark.parametrize("I, H", [(20, 32), (64, 19), (11, 12)], ids=str)
-def test_bits_of_steps_of_whole_blocks_of_rows(isas_with_fma, options, I, H):
+def test_step_bits_with_full_row_blocks(isas_with_fma, options, I, H):
     """AMX multiplies x and h together then, also once fewer sequences are left than a block has rows."""
     lstm = make(OPTIONS[options], I, H)
     x, state, _, resets = arguments(lstm, 3, 18)
@@ -235,7 +235,7 @@ def test_stored_parameters_and_their_bytes(n_layers):
                 quantized.unflatten(quantized.flat_parameters.astype(float))
 
 
-def test_order_of_the_sums_is_all_that_distinguishes_the_two_kinds_of_bfloat16(any_isa):
+def test_bfloat16_formats_differ_only_in_the_order_of_sums(any_isa):
     lstm = make({}, I=40, H=64, scale=0.1)
     chains, blocks = lstm.quantized("bfloat16"), lstm.quantized("bfloat16_amx")
     for name, value in chains.parameters().items():

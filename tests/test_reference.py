@@ -153,7 +153,7 @@ def test_stack_works_when_arguments_are_read_only():
 
 @pytest.mark.parametrize("T", [0, 3])
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
-def test_layer_backward_does_not_depend_on_results_that_the_caller_overwrites(mode, T):
+def test_layer_backward_is_independent_of_overwritten_results(mode, T):
     forward, backward = getattr(reference, mode + "_forward"), getattr(reference, mode + "_backward")
     arguments, incoming, _ = layer_arguments(mode, T=T)
     *results, tape = forward(**arguments)
@@ -166,7 +166,7 @@ def test_layer_backward_does_not_depend_on_results_that_the_caller_overwrites(mo
 
 
 @pytest.mark.parametrize("mode", ["lstm", "rnn"])
-def test_layer_names_the_argument_when_its_shape_is_wrong(mode):
+def test_layer_error_names_the_argument_with_an_invalid_shape(mode):
     forward, backward = getattr(reference, mode + "_forward"), getattr(reference, mode + "_backward")
     arguments, incoming, _ = layer_arguments(mode, T=3)
     for name in set(arguments) - {"x", "weight_hh"}:  # these two define the sizes

@@ -142,7 +142,7 @@ def segments(resets):
 
 @pytest.mark.parametrize("learned", [(), ("learned_h_0", "learned_c_0")], ids=["zero", "learned"])
 @pytest.mark.parametrize("seed", range(6))
-def test_segments_between_resets_match_each_segment_alone(seed, learned):
+def test_segments_between_resets_match_separate_calls(seed, learned):
     arguments, _, options = stack_arguments("lstm", 1, True, ("peepholes", *learned), seed=seed)
     resets = np.random.default_rng(seed).random((T, B)) < 0.4
     output, h_n, c_n, _ = stack_forward(arguments, options | {"resets": resets})

@@ -132,7 +132,7 @@ def test_layer_with_any_activation_keeps_float32(spec):
     assert {a.dtype for a in (*results, *layer_backward("lstm", tape, incoming).values())} == {np.dtype(np.float32)}
 
 
-def test_layer_backward_does_not_depend_on_results_that_the_caller_overwrites():
+def test_layer_backward_is_independent_of_overwritten_results():
     arguments, incoming, options = layer_arguments("lstm", ALL)
     *results, tape = layer_forward("lstm", arguments, options)
     want = layer_backward("lstm", tape, incoming)
@@ -166,7 +166,7 @@ def test_stack_with_every_feature_works_when_T_or_B_is_0(kind, T, B):
 
 
 @pytest.mark.parametrize("kind, features", [("lstm", ALL), ("rnn", ("recurrent_dropout", "zoneout_h", "learned_h_0"))])
-def test_layer_names_the_argument_when_its_shape_is_wrong(kind, features):
+def test_layer_error_names_the_argument_with_an_invalid_shape(kind, features):
     arguments, _, options = layer_arguments(kind, features)
     given = arguments | {name: value for name, value in options.items() if name.endswith("_mask")}
     for name in set(given) - {"x", "weight_hh", "weight_hr"}:  # these define the sizes
@@ -193,7 +193,7 @@ def test_layer_names_the_argument_when_its_shape_is_wrong(kind, features):
         (dict(cell_activation="sine"), "`cell_activation` must be one of tanh, sigmoid, .*, got 'sine'"),
     ],
 )
-def test_lstm_forward_names_the_wrong_argument(options, message):
+def test_lstm_forward_error_names_the_invalid_argument(options, message):
     arguments, _, _ = layer_arguments("lstm")
     with pytest.raises(ValueError, match=message):
         reference.lstm_forward(**arguments, **options)

@@ -160,7 +160,7 @@ FLEET_CALLS = [
 
 
 @pytest.mark.parametrize("move,of_second,n_threads", light(FLEET_CALLS, [("backward", 4000, 1), ("backward", 2, 2)]))
-def test_fleets_answer_within_a_model(move, of_second, n_threads):
+def test_fleet_calls_are_interruptible_within_a_model(move, of_second, n_threads):
     run(f"""
 lf.set_num_threads({n_threads})
 ones = lambda *shape: np.broadcast_to(np.float32(1), (*shape, 1))

@@ -102,7 +102,7 @@ def test_partial_fit_continues():
     for _ in range(20):
         classifier.partial_fit(X, labels)
     assert classifier.score(X, labels) > 0.85
-    with pytest.raises(ValueError, match="y must be of the classes"):
+    with pytest.raises(ValueError, match="y must contain only the classes"):
         classifier.partial_fit(X[:1], ["sideways"])
     with pytest.raises(ValueError, match="classes must be"):
         classifier.partial_fit(X, labels, classes=["a", "b"])

@@ -117,7 +117,7 @@ def test_frames_as_sequences_have_named_columns(estimator, library):
         np.testing.assert_array_equal(model.predict([one.to_numpy() for one in X]), expected)
 
 
-def test_the_steps_of_sequences_follow_their_index():
+def test_steps_of_sequences_are_ordered_by_index():
     X = [pd.DataFrame({"a": VALUES[:5]}, index=DAYS[:5]) for _ in range(3)]
     model = LSTMRegressor(4, epochs=1).fit(X, [0.0, 1, 2])
     with pytest.raises(ValueError, match=r"the index of X\[1\] must ascend, got 2024-01-26"):

@@ -61,7 +61,7 @@ def test_failed_training_leaves_the_parameters_unchanged(how):
         dict(quantiles=(0.1, 0.9)),
     ],
 )
-def test_networks_are_not_continued_with_other_settings(setting):
+def test_continuing_with_changed_network_settings_raises(setting):
     (name,) = setting
     model = regressor(num_layers=2, warm_start=True).fit(X, y).set_params(**setting)
     for method in (model.fit, model.partial_fit):
@@ -70,12 +70,12 @@ def test_networks_are_not_continued_with_other_settings(setting):
     model.set_params(warm_start=False).fit(X, y)
 
 
-def test_settings_of_training_can_change():
+def test_training_settings_can_change():
     model = regressor(warm_start=True).fit(X, y).set_params(lr=0.1, epochs=1, loss="mae", dtype=np.dtype("float32"))
     assert len(model.fit(X, y).history_) == 1
 
 
-def test_predictions_are_not_read_with_the_quantiles_of_later_settings():
+def test_predictions_use_the_quantiles_of_fit():
     model = regressor(quantiles=(0.1, 0.5, 0.9)).fit(X, y)
     for quantiles in ((0.9, 0.5, 0.1), (0.5,), None):
         changed = copy.deepcopy(model).set_params(quantiles=quantiles)
@@ -86,7 +86,7 @@ def test_predictions_are_not_read_with_the_quantiles_of_later_settings():
 
 
 @pytest.mark.parametrize("setting", [dict(input_size=3), dict(quantiles=(0.1, 0.9)), dict(models="per_series")])
-def test_forecasts_are_not_read_with_later_settings(setting):
+def test_forecasts_use_the_settings_of_fit(setting):
     (name,) = setting
     model = lf.sklearn.LSTMForecaster(6, 2, epochs=1, random_state=0).fit(np.sin(np.arange(60.0)))
     with pytest.raises(ValueError, match=f"^{name} must be .*, as it was when the network was created"):

@@ -22,10 +22,10 @@ from table_cases import (
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_dates_as_text_raise(library):
     text = long().assign(ds=DAYS[:T].strftime("%m/%d/%Y"))
-    with pytest.raises(ValueError, match="ds of y must be dates"):
+    with pytest.raises(ValueError, match="ds of y must hold dates"):
         forecaster().cross_validate(native(text, library), folds=1)
     if library == "pandas":
-        with pytest.raises(ValueError, match="the index of y must be dates.*reset_index"):
+        with pytest.raises(ValueError, match="the index of y must hold dates.*reset_index"):
             forecaster().fit(text.set_index("ds")["y"])
 
 
@@ -98,7 +98,7 @@ def test_index_levels_replace_columns(levels):
     expected = forecaster().fit(frame).predict().set_index(levels)
     answer = forecaster().fit(frame.set_index(levels)).predict()
     pd.testing.assert_frame_equal(answer.sort_index(), expected.sort_index())
-    with pytest.raises(ValueError, match="of the levels unique_id and ds, got levels"):
+    with pytest.raises(ValueError, match="the levels unique_id and ds, got levels"):
         forecaster().fit(frame.set_index(["unique_id", "ds"]).rename_axis(["store", "day"]))
 
 
@@ -138,7 +138,7 @@ def test_repeated_and_missing_index_entries_raise():
     ],
     ids=["days", "hours", "months", "business days", "periods", "integers", "numbers"],
 )
-def test_the_first_gap_is_named(times, words):
+def test_error_names_the_first_gap(times, words):
     frame = long().assign(ds=times[:T]).drop(index=[20, 30])
     with pytest.raises(ValueError, match=f"ds of y has a {words}"):
         forecaster().fit(frame)

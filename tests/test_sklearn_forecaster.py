@@ -178,7 +178,7 @@ def test_invalid_arguments_raise(arguments, y, words):
         LSTMForecaster(**SMALL).fit(wave(20)).predict_interval()
 
 
-def test_exogenous_variables_in_the_place_of_the_horizon_are_named():
+def test_exogenous_variables_passed_as_horizon_raise():
     fitted = LSTMForecaster(**SMALL).fit(wave(20), np.zeros((20, 1)))
     with pytest.raises(TypeError, match=r"horizon must be a positive integer, got numpy.ndarray \(X=: exogenous"):
         fitted.predict(np.zeros((3, 1)))

@@ -17,7 +17,7 @@ FACTORS = (2.0**-700, 2.0**10, 2.0**520)  # exact, and so are the results
 @pytest.mark.parametrize("has_missing", [False, True])
 @pytest.mark.parametrize("scale", ["series", "window"])
 @pytest.mark.filterwarnings("ignore:y has .* missing values")
-def test_a_forecast_scales_with_its_series(factor, has_missing, scale):
+def test_forecasts_scale_with_their_series(factor, has_missing, scale):
     y = np.stack([np.sin(np.arange(40.0)), 1e-3 * np.cos(np.arange(40.0))], axis=1)
     if has_missing:
         y[::7, 0] = np.nan
@@ -29,7 +29,7 @@ def test_a_forecast_scales_with_its_series(factor, has_missing, scale):
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_a_regressor_does_not_depend_on_the_unit_of_its_inputs(factor):
+def test_regressor_is_invariant_to_input_units(factor):
     X = rng.standard_normal((20, 6, 2))
     y, weights = X[:, :, 0].sum(1), rng.uniform(0, 1, 20)
     model, other = (LSTMRegressor(3, epochs=2, random_state=0) for _ in range(2))

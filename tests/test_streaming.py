@@ -144,7 +144,7 @@ def test_stream_keeps_its_weights_until_refresh():
         (lambda s: setattr(s, "state", (np.zeros((2, 1, 5)), np.zeros((2, 1, 4)))), "c must have shape"),
     ],
 )
-def test_wrong_arguments_raise_and_change_nothing(call, words):
+def test_invalid_arguments_raise_and_change_nothing(call, words):
     stream = make().stream()
     stream.step(np.ones(3))
     before = stream.state

@@ -120,7 +120,7 @@ stream.step(x)
 """)
 
 
-def test_use_in_a_signal_handler_of_the_interrupted_stream_raises():
+def test_signal_handler_using_the_interrupted_stream_raises():
     run("""
 lf.set_num_threads(1)
 stream, x, seen = lf.LSTM(16, 256, seed=0).stream(20000), np.ones((20000, 16), np.float32), []

@@ -90,7 +90,7 @@ def test_training_stores_six_values_per_unit_and_step(options, layers):
     )
 
 
-def test_a_call_has_one_parallel_region():
+def test_call_has_one_parallel_region():
     """There is one in the whole core, and each entry point goes there once."""
     sources = {path.relative_to(CSRC).as_posix(): path.read_text() for path in CSRC.rglob("*.[ch]")}
     regions = {name: len(re.findall(r"#\s*pragma omp parallel", text)) for name, text in sources.items()}

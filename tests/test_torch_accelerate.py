@@ -52,7 +52,7 @@ def classes(model):
     return {name: type(module) for name, module in model.named_modules()}
 
 
-def test_which_modules_are_replaced():
+def test_accelerate_replaces_only_supported_modules():
     model = Model()
     before, objects, keys = classes(model), dict(model.named_modules()), list(model.state_dict())
     parameters = list(model.parameters())

@@ -239,7 +239,7 @@ def test_gradients_reach_bfloat16_inputs_and_states():
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 2), (4, 4, 4, 3), (0, 4, 3)], ids=str)
-def test_wrong_shapes_raise_like_pytorch(shape):
+def test_invalid_shapes_raise_like_pytorch(shape):
     pytorch = nn.LSTM(3, 9)
     x, errors = torch.randn(shape), []
     for module in (pytorch, twin(pytorch)):

@@ -158,7 +158,7 @@ def test_float64_modules_ignore_the_format():
         assert torch.equal(fast(x.double())[0], lf.torch.accelerate(module)(x.double())[0])
 
 
-def test_wrong_arguments_raise_before_any_change():
+def test_invalid_arguments_raise_before_any_change():
     model = nn.ModuleDict({"first": nn.LSTM(3, 4), "second": nn.LSTM(4, 4, proj_size=2)})
     for arguments, message in (
         (dict(format="int4"), "format must be 'float16', 'bfloat16', 'bfloat16_amx' or 'int8', got 'int4'"),

@@ -120,7 +120,7 @@ def test_thousand_random_configurations(part):
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (4, 0, 3), (4, 2, 0), (4, 2, 2, 3), (3,)])
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
-def test_empty_and_wrong_shapes_match_pytorch(shape, mode):
+def test_empty_and_invalid_shapes_match_pytorch(shape, mode):
     pytorch = nn.LSTM(3, 5, batch_first=False)
     ours = twin(pytorch)
     with mode():
@@ -150,7 +150,7 @@ WRONG_STATES = {
 
 @pytest.mark.parametrize("states", WRONG_STATES.values(), ids=WRONG_STATES)
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
-def test_wrong_states_raise_like_pytorch(states, mode):
+def test_invalid_states_raise_like_pytorch(states, mode):
     pytorch, x = nn.LSTM(3, 5), torch.zeros(4, 2, 3)
     ours = twin(pytorch)
     with mode():
@@ -196,7 +196,7 @@ def test_mismatched_states_for_packed_sequences_raise(wrong, is_grad):
 # ---- dropout --------------------------------------------------------------------------------------------------------
 
 
-def test_dropout_comes_from_the_generator_of_pytorch():
+def test_dropout_uses_the_pytorch_generator():
     lstm, x = lf.torch.LSTM(4, 50, 2, dropout=0.5), torch.randn(30, 20, 4)
     results = []
     for seed in (1, 1, 2):
@@ -212,7 +212,7 @@ def test_dropout_comes_from_the_generator_of_pytorch():
 
 
 @pytest.mark.parametrize("p", [0.25, 1.0])
-def test_dropout_has_the_statistics_of_pytorch(p):
+def test_dropout_statistics_match_pytorch(p):
     """The second layer gets a constant from the first, dropped or scaled; each of its units shows one of them."""
     pytorch = nn.LSTM(1, 64, 2, dropout=p)
     with torch.no_grad():

@@ -213,7 +213,7 @@ def test_compiled_graph_detects_every_write():
             before = after
 
 
-def test_writes_of_pruning_masks_are_detected():
+def test_pruning_mask_writes_are_detected():
     """PyTorch computes such a weight from a parameter of another name, which does not change."""
     torch.manual_seed(0)
     ours = lf.torch.LSTM(5, 5, bias=False)

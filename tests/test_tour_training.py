@@ -8,7 +8,7 @@ from lstm_fast.tour import sunspots, training
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_unit_learns_both_companies(seed):
+def test_unit_learns_both_companies(seed):
     result = training.train_unit(seed)
     assert result.is_done
     x, truth = training.company_values()
@@ -24,7 +24,7 @@ def test_training_restarts_on_a_plateau(monkeypatch):
     assert [len(losses) for losses in result.losses[:-1]] == [100] * (len(result.losses) - 1)
 
 
-def test_the_forecast_of_sunspots_beats_persistence():
+def test_sunspot_forecasts_of_the_tour_beat_persistence():
     result = sunspots.forecast(seed=1)
     assert np.array_equal(result.years, np.arange(1921, 2009))
     assert result.losses[-1] < 0.2 * result.losses[0]

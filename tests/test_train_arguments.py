@@ -24,7 +24,7 @@ def loss(x=X, y=Y, **options):
     return fit(make(), x, y, epochs=1, seed=0, shuffle=False, **options).loss[0]
 
 
-def test_lists_of_mixed_dtypes_keep_all_values():
+def test_lists_of_mixed_dtypes_preserve_all_values():
     x = [np.round(3 * X[0]).astype(int), X[1]]
     assert loss(x, [Y[0], Y[1]], truncate=100) == pytest.approx(loss(x, [Y[0], Y[1]]), rel=1e-6)
     zeros = [np.zeros((12, 1), int), Y[1]]
@@ -148,7 +148,7 @@ def test_predictions_are_zero_in_the_padding(fleet):
     assert not together[is_padding].any() and together[~is_padding].all()
 
 
-def test_defaults_of_a_configuration_are_those_of_fit():
+def test_configuration_defaults_match_fit():
     of_fit = {name: one.default for name, one in inspect.signature(fit).parameters.items()}
     fields = {one.name: one.default for one in dataclasses.fields(FitConfig)}
     assert {name: of_fit[name] for name in fields} == fields

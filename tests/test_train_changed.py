@@ -35,7 +35,7 @@ def test_training_continues_with_parameters_that_a_callback_loads():
     assert history.fingerprint == lf.fingerprint(expected)
 
 
-def test_edits_and_changes_of_the_network_alone_count_too():
+def test_edits_and_loads_on_the_network_itself_count():
     def edit(model, history):
         with model.lstm.edit() as p:
             p.flat *= 0.5
@@ -58,7 +58,7 @@ def test_fleets_continue_with_them():
     assert_same_bits(m.flat_parameters, expected.flat_parameters)
 
 
-def test_all_ranks_continue_with_them():
+def test_all_ranks_continue_with_the_loaded_parameters():
     def train(comm):
         x, y = sums()
         m = model()
@@ -85,7 +85,7 @@ def test_checkpoints_hold_them(tmp_path):
     assert_same_bits(m.flat_parameters, whole.flat_parameters)
 
 
-def test_an_error_of_the_callback_keeps_them():
+def test_loaded_parameters_survive_an_error_in_the_callback():
     m = model()
 
     def fail(model, history):
@@ -97,7 +97,7 @@ def test_an_error_of_the_callback_keeps_them():
     assert (m.flat_parameters == 1).all()
 
 
-def test_early_stopping_restores_the_parameters_that_had_the_best_loss():
+def test_early_stopping_restores_the_parameters_with_the_best_loss():
     m, at_best = model(), []
 
     def callback(model, history):
@@ -108,7 +108,7 @@ def test_early_stopping_restores_the_parameters_that_had_the_best_loss():
     assert_same_bits(m.flat_parameters, at_best[history.best_epoch])
 
 
-def test_parameters_that_are_not_finite_are_reported():
+def test_nonfinite_parameters_are_reported():
     with pytest.raises(Diverged, match="epoch 1: the parameters that were loaded into the model are not finite"):
         run(model(), epochs=2, callbacks=[lambda m, _: m.load_flat_parameters(np.nan * m.flat_parameters)])
 
@@ -124,7 +124,7 @@ def test_parameters_loaded_before_the_run_count():
 
 
 @pytest.mark.parametrize("is_fleet", [False, True])
-def test_changes_within_an_epoch_are_an_error(is_fleet):
+def test_parameter_changes_within_an_epoch_raise(is_fleet):
     fleet = lf.Fleet([lf.LSTM(2, 3, batch_first=True, seed=k) for k in range(3)])
     m = FleetModel(fleet, 1, seed=0) if is_fleet else model()
     x, y = ([one] * 3 for one in sums()) if is_fleet else sums()
@@ -138,7 +138,7 @@ def test_changes_within_an_epoch_are_an_error(is_fleet):
     assert (m.flat_parameters == 1).all()
 
 
-def test_two_runs_that_train_one_network_at_once_are_an_error():
+def test_concurrent_runs_on_one_network_raise():
     lstm, errors, gate = lf.LSTM(2, 3, batch_first=True, seed=0), [], threading.Barrier(2)
 
     def train():

@@ -98,7 +98,7 @@ def test_targets_may_have_a_different_number_of_columns():
     assert one == pytest.approx(((p - y) ** 2).mean(), rel=1e-12)
 
 
-def test_arguments_of_a_custom_loss_are_read_only():
+def test_custom_loss_arguments_are_read_only():
     def writes(p, y):
         y[:] = 0
         return mse(p, y)
@@ -121,7 +121,7 @@ def test_arguments_of_a_custom_loss_are_read_only():
         ),
     ],
 )
-def test_result_of_a_custom_loss_is_checked(loss, error, words):
+def test_custom_loss_results_are_validated(loss, error, words):
     x, y, _ = data()
     m = model()
     before = m.flat_parameters.copy()

@@ -94,7 +94,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", SIZES | WRONG)
-def test_configuration_that_does_not_match_the_tensors(tmp_path, good, change):
+def test_configuration_not_matching_the_tensors_raises(tmp_path, good, change):
     tensors, config = parts(good)
     (SIZES | WRONG)[change](config)
     write(tmp_path / "bad", tensors, config)
@@ -107,7 +107,7 @@ def test_configuration_that_does_not_match_the_tensors(tmp_path, good, change):
     ["[" * DEEP, '{"file":' * DEEP, "[]", "3", '"model"', "null", "{", "", "{" + '"a":' + "9" * 5000 + "}"],
     ids=range(9),
 )
-def test_text_that_is_not_a_configuration(tmp_path, good, text):
+def test_text_other_than_a_configuration_raises(tmp_path, good, text):
     write(tmp_path / "bad", parts(good)[0], text)
     for read in (lf.train.load, lf.weights.load, lf.weights.names):
         with format_error_at_once("is not a safetensors file, or damaged"):

@@ -109,7 +109,7 @@ def test_nan_in_the_data_raises_with_epoch_and_batch(where, words):
 
 
 @pytest.mark.parametrize("where", ["x", "y"])
-def test_a_validation_loss_that_is_not_finite_is_divergence(where):
+def test_nonfinite_validation_loss_is_divergence(where):
     x, y = sums()
     held_out = {"x": [one.copy() for one in x[:4]], "y": y[:4].copy()}
     held_out[where][3:] = [np.nan * held_out[where][3]]
@@ -123,7 +123,7 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(where):
         assert np.isfinite(m.flat_parameters).all()
 
 
-def test_training_without_predictions_that_count_is_refused():
+def test_training_without_counted_predictions_raises():
     x, y, mask = np.ones((6, 5, 2)), np.ones((6, 5)), np.zeros((6, 5), bool)
 
     def check(model, *data, **options):
@@ -206,7 +206,7 @@ def test_lengths_are_sorted_within_32_batches():
         (dict(shuffle=1), "shuffle must be"),
     ],
 )
-def test_wrong_arguments_raise_and_change_nothing(options, words):
+def test_invalid_arguments_raise_and_change_nothing(options, words):
     m = model()
     before = m.flat_parameters
     with pytest.raises((ValueError, TypeError), match=words):
@@ -228,7 +228,7 @@ def test_progress_shows_steps_their_rate_and_the_time_left(capsys):
     assert "70.0/70.0 [00:00<00:00" in shown and "step/s" in shown  # 7 epochs of 10 steps, padding not counted
 
 
-def test_the_progress_of_a_resumed_run_begins_where_it_stopped(tmp_path, monkeypatch):
+def test_progress_of_a_resumed_run_starts_where_it_stopped(tmp_path, monkeypatch):
     begins = []
 
     def bar(is_shown, total, done):

@@ -116,7 +116,7 @@ def test_diverging_model_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
-def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
+def test_model_with_nonfinite_validation_loss_stops_alone():
     (x, y), (held_out, targets) = data(), data(N=6, seed=1)
     targets[3, 0] = np.nan
     model = FleetModel(lf.Fleet([one.lstm for one in models()]), 1, seed=0)
@@ -126,7 +126,7 @@ def test_a_model_whose_validation_loss_is_not_finite_stops_alone():
     assert np.isfinite(model.flat_parameters).all()
 
 
-def test_a_model_of_a_fleet_needs_the_number_of_outputs():
+def test_fleet_model_requires_out_features():
     with pytest.raises(ValueError, match="out_features must be a positive integer, got 0"):
         SequenceModel(lf.Fleet([one.lstm for one in models()]))
 

@@ -43,7 +43,7 @@ def test_diverging_model_keeps_its_last_parameters():
 
 
 @pytest.mark.parametrize("share", [float("nan"), float("inf"), 1.5, 0.0, -1])
-def test_validation_split_must_leave_both_parts(share):
+def test_validation_split_must_leave_data_on_both_sides(share):
     model = SequenceModel(lf.LSTM(1, 2, batch_first=True, seed=0), 1, seed=0)
     with pytest.raises(ValueError, match="validation must leave sequences on both sides"):
         fit(FleetModel.from_models([model]), np.zeros((1, 8, 3, 1)), np.zeros((1, 8, 1)), validation=share, epochs=1)

@@ -72,7 +72,7 @@ def test_data_loader_batches_match_arrays_bitwise():
 
 @pytest.mark.parametrize("of_batch", [np.asarray, list, lambda one: require("torch").from_numpy(one)])
 @pytest.mark.parametrize("options", [{}, {"truncate": 4}], ids=["whole", "windows"])
-def test_an_iterable_may_fill_the_same_arrays_for_every_batch(of_batch, options):
+def test_iterable_may_reuse_its_arrays_for_every_batch(of_batch, options):
     x, y, mask = np.empty((4, 9, 3), np.float32), np.empty((4, 9, 1)), np.empty((4, 9), bool)
 
     def batches(copied):
@@ -246,7 +246,7 @@ def test_abandoned_iterator_is_closed():
 
 
 @pytest.mark.parametrize("options", [{}, dict(truncate=4)], ids=["whole", "windows"])
-def test_a_run_is_not_resumed_with_fewer_batches(tmp_path, monkeypatch, options):
+def test_resuming_with_fewer_batches_raises(tmp_path, monkeypatch, options):
     path, train_batch = tmp_path / "run", Trainer._train_batch
     at = 3 if not options else 8  # windows: of nine steps, three for each batch
 

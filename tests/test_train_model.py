@@ -128,7 +128,7 @@ def test_mask_selects_the_counted_steps():
         (lambda m, x: SequenceModel(lf.LSTMCell(3, 5), 2), "lstm must be an LSTM or RNN"),
     ],
 )
-def test_wrong_arguments_raise(call, words):
+def test_invalid_arguments_raise(call, words):
     with pytest.raises((ValueError, TypeError), match=words):
         call(SequenceModel(network(), 2, seed=0), np.zeros((6, 4, 3)))
 
@@ -206,7 +206,7 @@ def test_stream_matches_predict_bitwise(proj_size):
         SequenceModel(lf.LSTM(2, 3), 1, "mean").stream()
 
 
-def test_the_head_starts_uniform_within_the_bound_of_pytorch():
+def test_initial_head_is_uniform_within_pytorch_bounds():
     for lstm in (lf.LSTM(3, 25, seed=0), lf.LSTM(3, 8, bidirectional=True, proj_size=2, seed=0)):
         bound, flat = lstm.output_size**-0.5, SequenceModel(lstm, 40, seed=0).head.flat
         assert -bound <= flat.min() < -0.9 * bound and 0.9 * bound < flat.max() <= bound
@@ -214,7 +214,7 @@ def test_the_head_starts_uniform_within_the_bound_of_pytorch():
 
 
 @pytest.mark.parametrize("index_input", [False, True])
-def test_an_empty_list_has_no_predictions(index_input):
+def test_predict_on_an_empty_list_is_empty(index_input):
     lstm = lf.LSTM(3, 4, index_input=index_input, seed=0)
     assert SequenceModel(lstm, 2, seed=0).predict([]).shape == (0, 2)
     assert SequenceModel(lstm, 2, "all", seed=0).predict([]).shape[-1] == 2

@@ -83,7 +83,7 @@ def test_bytes_options_and_repr():
             setattr(small, name, 3)
 
 
-def test_changes_of_the_original_do_not_affect_the_copy():
+def test_changes_to_the_original_do_not_affect_the_copy():
     full = model()
     small = full.quantized("bfloat16")
     before = small.predict(x)

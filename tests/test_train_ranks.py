@@ -104,7 +104,7 @@ def test_float32_ranks_are_about_as_accurate_as_one_process():
 
 
 @pytest.mark.parametrize("small, n_calls", [(2**30, 1), (0, 2)])
-def test_bits_depend_on_the_number_of_ranks_only(monkeypatch, small, n_calls):
+def test_bits_depend_only_on_the_number_of_ranks(monkeypatch, small, n_calls):
     make = lambda: model(num_layers=2, dropout=0.3, recurrent_dropout=0.2)  # noqa: E731
     first = run_on(3, make=make, parts=lambda value, rank, size: shard(value, rank, size))
     monkeypatch.setattr(ranks, "SMALL", small)

@@ -71,14 +71,14 @@ def same_after(call, m, folder):
 @pytest.mark.parametrize("of_fleet", [False, True])
 @pytest.mark.parametrize("what", [pytest.param(what, marks=needs("safetensors")) if what == "save" else what
                                   for what in CALLS])  # fmt: skip
-def test_calls_have_the_parameters_of_one_moment(what, of_fleet, tmp_path, switching):
+def test_calls_use_one_version_of_the_parameters(what, of_fleet, tmp_path, switching):
     call, m = CALLS[what], model(readout="all" if "all" in what else "last")
     if of_fleet:
         m = SequenceModel(lf.Fleet([m.lstm, m.lstm])[0], 1, m.readout, seed=0)
     same_after(call, m, tmp_path)
 
 
-def test_threads_that_load_parameters_leave_those_of_one_of_them(switching):
+def test_concurrent_loads_leave_the_parameters_of_one_thread(switching):
     m = model()
     sets = [k * np.ones_like(m.flat_parameters) for k in range(4)]
 
@@ -117,7 +117,7 @@ def test_failed_loads_keep_network_and_head(monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["predict", "flat_parameters", "copy", "pickle", "save", "entry"])
-def test_fleets_have_the_parameters_of_one_moment(what, tmp_path, switching):
+def test_fleet_calls_use_one_version_of_the_parameters(what, tmp_path, switching):
     m = FleetModel(lf.Fleet([lf.LSTM(2, 8, batch_first=True, seed=k) for k in range(3)]), 1, seed=0)
     calls = CALLS | {"predict": lambda m, _: m.predict(np.stack([X] * 3)), "entry": lambda m, _: m[1].flat_parameters}
     same_after(calls[what], m, tmp_path)

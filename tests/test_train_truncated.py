@@ -186,7 +186,7 @@ def test_windows_of_symbols_match_one_hot_vectors():
         (lambda: SequenceModel(model().lstm, 1, "mean"), dict(truncate=4), "readout=\"all\".*got readout='mean'"),
     ],
 )
-def test_wrong_arguments_raise(make, options, words):
+def test_invalid_arguments_raise(make, options, words):
     with pytest.raises(ValueError, match=words):
         trained(make(), **options)
 

@@ -81,7 +81,7 @@ def test_killed_run_resumes_bitwise_from_its_last_checkpoint(tmp_path):
     assert turns > 1 and result[0] == result[1] and sorted(os.listdir(tmp_path)) == ["run"]
 
 
-def test_state_of_other_series_raises_and_changes_nothing(tmp_path):
+def test_state_of_different_series_raises_and_changes_nothing(tmp_path):
     options = dict(lengths=LENGTHS, truncate=4, shuffle=False)
     path = tmp_path / "run"
     interrupted_at(3, lambda: trained(model(), **options, checkpoint=path))
@@ -93,7 +93,7 @@ def test_state_of_other_series_raises_and_changes_nothing(tmp_path):
         assert_same_bits(m.flat_parameters, before)
 
 
-def test_a_state_of_other_batches_is_refused_where_only_the_first_row_continues(tmp_path):
+def test_state_of_different_batches_raises_even_if_the_first_row_continues(tmp_path):
     def batches(*lengths):
         return [(X[: len(lengths)], Y[: len(lengths)], np.array(lengths))]
 

@@ -76,7 +76,7 @@ def test_random_combinations_match_reference(isa, seed):
     check(kind, options, sizes, structure, seed, recompute_gates=seed % 3 == 0)
 
 
-def test_a_probability_below_the_resolution_drops_nothing(isa):
+def test_probability_below_the_resolution_drops_nothing(isa):
     x = np.random.default_rng(0).standard_normal((5, 4, 3))
     got, want = (lf.LSTM(3, 9, seed=0, dtype=np.float64, zoneout=p).forward(x)[0] for p in (1e-10, 0.0))
     assert_same_bits(got, want)

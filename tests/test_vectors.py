@@ -73,14 +73,12 @@ def test_the_command(tmp_path):
     for text in ("{", "[]", '{"cases": []}', '{"cases": [3]}', "[" * 100_000, '{"cases": [{"expected": 3}]}'):
         tmp_path.mkdir(exist_ok=True)
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(lf.FormatError, match="bad.json is not a file of vectors, or damaged"):
+        with pytest.raises(lf.FormatError, match="bad.json is not a vector file, or is damaged"):
             list(_vectors.table(tmp_path / "bad.json"))
     done = command_line.run("check-vectors", str(tmp_path / "none.json"))
     assert done.returncode == 1 and "none.json" in done.stderr
     done = command_line.run("check-vectors", str(tmp_path / "bad.json"))
-    assert (
-        done.returncode == 1 and "bad.json is not a file of vectors" in done.stderr and "Traceback" not in done.stderr
-    )
+    assert done.returncode == 1 and "bad.json is not a vector file" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_inputs_are_derived_from_integers():

@@ -167,7 +167,7 @@ def test_save_keeps_every_option(tmp_path):
     )
 
 
-def test_the_lstm_of_a_trained_model(tmp_path):
+def test_weights_of_a_trained_model_load_as_lstm(tmp_path):
     model = lf.train.SequenceModel(lf.LSTM(4, 6, batch_first=True, gate_clip=1.0, seed=0), 2, seed=0)
     model.save(tmp_path / "model.safetensors")
     assert weights.names(tmp_path / "model.safetensors") == ["lstm."]

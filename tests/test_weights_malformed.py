@@ -37,11 +37,11 @@ def broken(change, feature="all of these"):
         (lambda s: s.update(norm_ih_weight_l0=np.zeros(24)), "there must also be norm_hh_weight_l0, norm_c_weight_l0"),
         (lambda s: s.update(h_0_l0=np.zeros(24)), "there must also be c_0_l0"),
         (lambda s: s.update(weight_ih_l1=s["weight_ih_l1"].T), r"weight_ih_l1 \(4, 24\) instead of \(24, 4\)"),
-        (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must be those of an LSTM of one size"),
-        (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must be those of an LSTM of one size"),
-        (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must be those of an LSTM of one size"),
+        (lambda s: s.update(weight_hh_l0=np.zeros((24, 5))), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_hh_l0=np.zeros(24)), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((23, 4))), "shapes must match an LSTM of one size"),
+        (lambda s: s.update(weight_ih_l0=np.zeros((24, 0))), "shapes must match an LSTM of one size"),
+        (lambda s: [s.pop(name) for name in list(s) if "hr" in name], "shapes must match an LSTM of one size"),
     ],
 )
 def test_inconsistent_parameters_raise(tmp_path, change, words):
@@ -77,7 +77,7 @@ def test_inconsistent_parameters_raise(tmp_path, change, words):
         (lambda: weights.save(lf.LSTM(2, 3, seed=0), "x", 3), TypeError, "prefix must be a string, got 3"),
     ],
 )
-def test_wrong_arguments_raise(call, error, words):
+def test_invalid_arguments_raise(call, error, words):
     with pytest.raises(error, match=words):
         call()
 
@@ -91,7 +91,7 @@ def test_files_do_not_require_safetensors(tmp_path, monkeypatch):
 def test_integer_weights_raise(tmp_path):
     state = module("LSTM").state_dict() | {"weight_ih_l0": torch.ones(24, 4, dtype=torch.int8)}
     safetensors.torch.save_file(state, tmp_path / "int8.safetensors")
-    with pytest.raises(lf.FormatError, match="weight_ih_l0 must be of type F64, F32, F16 or BF16, got I8"):
+    with pytest.raises(lf.FormatError, match="weight_ih_l0 must have dtype F64, F32, F16 or BF16, got I8"):
         weights.load(tmp_path / "int8.safetensors")
 
 

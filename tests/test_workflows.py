@@ -48,7 +48,7 @@ def test_commands_name_files_that_exist():
                 assert (ROOT / path).exists(), f"{name}: {path}"
 
 
-def test_the_whole_gate_runs():
+def test_complete_gate_runs():
     assert "bash .ci/run" in steps("tests.yml", "run")
 
 

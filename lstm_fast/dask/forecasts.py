@@ -14,7 +14,7 @@ ID, TIME, TARGET = "unique_id", "ds", "y"
 
 
 class SeriesForecasts:
-    """Fits a forecaster to the series of a pandas frame and forecasts them; a picklable function, also for Spark.
+    """Picklable callable that fits a forecaster to the series of a pandas frame and forecasts them, also for Spark.
 
     With Spark: ``data.groupBy("store").applyInPandas(SeriesForecasts(forecaster).forecast, schema)``.
 
@@ -23,7 +23,7 @@ class SeriesForecasts:
     forecaster : LSTMForecaster
         With models="per_series", so that no forecast depends on the other series of the frame; it is not changed.
     horizon : int, optional
-        Steps to forecast; None: the horizon of the forecaster.
+        Steps to forecast; None: the forecaster's horizon.
     num_threads : int, default 1
         Maximum number of threads of a task.
 
@@ -51,7 +51,7 @@ class SeriesForecasts:
                 "random_state of the forecaster must be an integer or None: a generator would be copied to each "
                 f"partition, got {type(forecaster.random_state).__name__}"
             )
-        self.forecaster, self.horizon = clone(forecaster), horizon  # with the settings of now, not of the computation
+        self.forecaster, self.horizon = clone(forecaster), horizon  # settings are copied now, not at the computation
         self.num_threads = _arguments.positive_integer("num_threads", num_threads)
 
     def __call__(self, frames: Iterable[Any]) -> Iterator[Any]:
@@ -119,7 +119,7 @@ def forecast(data: Any, forecaster: LSTMForecaster, *, horizon: int | None = Non
     forecaster : LSTMForecaster
         With models="per_series"; it is not changed.
     horizon : int, optional
-        Steps to forecast; None: the horizon of the forecaster.
+        Steps to forecast; None: the forecaster's horizon.
     num_threads : int, default 1
         Maximum number of threads of a task.
 

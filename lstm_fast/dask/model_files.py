@@ -1,4 +1,4 @@
-"""Models of tasks: passed as objects, or as files that each process reads once."""
+"""Models used by tasks: passed as objects, or as files that each process reads once."""
 
 from __future__ import annotations
 

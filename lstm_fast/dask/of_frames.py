@@ -122,7 +122,7 @@ class FramePredictor:
         return pandas.concat([kept, predictions], axis=1) if self.keep else predictions
 
     def _of_rows(self, model: Model, values: Array) -> Array:
-        """Predictions for rows that are sequences."""
+        """Return predictions for rows that are sequences."""
         I, n_columns = _n_features(model), values.shape[1]
         if n_columns % I or model.readout == "all":
             raise ValueError(
@@ -135,7 +135,7 @@ class FramePredictor:
         return model.predict(x, batch_size=self.batch_size, num_threads=self.num_threads)
 
     def _of_series(self, model: Model, series: list[Array]) -> Array:
-        """Predictions for series: one row per series, or with readout "all" one row per step."""
+        """Return predictions for series: one row per series, or with readout "all" one row per step."""
         if series and series[0].shape[1] != _n_features(model):
             raise ValueError(f"columns must name {_n_features(model)} features, got {series[0].shape[1]}")
         series = [one[:, 0] for one in series] if model.lstm.index_input else series
@@ -147,7 +147,7 @@ class FramePredictor:
 
 
 def _n_features(model: Model) -> int:
-    """Number of columns per step: input_size, or one for symbols."""
+    """Return the number of columns per step: input_size, or one for symbols."""
     n: int = 1 if model.lstm.index_input else model.lstm.input_size
     return n
 
@@ -156,7 +156,9 @@ def _numbers(frame: Any, dtype: Any) -> Array:
     for name, kind in frame.dtypes.items():
         if kind.kind not in ("biu" if dtype.kind == "i" else "biuf"):
             what = "integers" if dtype.kind == "i" else "numbers"
-            raise ValueError(f"column {name!r} must be of {what}, got {kind}: name the columns of features: columns=")
+            raise ValueError(
+                f"column {name!r} must contain {what}, got {kind}: select the feature columns with columns="
+            )
     missing = {} if dtype.kind == "i" else {"na_value": np.nan}
     return np.ascontiguousarray(frame.to_numpy(dtype, **missing))
 
@@ -174,7 +176,7 @@ def _codes(keys: Any) -> tuple[Array, Any]:
 
 
 def prediction_columns(model: Model) -> list[str]:
-    """Names of the columns of predictions."""
+    """Return the names of the columns of predictions."""
     O = model.out_features
     return ["prediction"] if O == 1 else [f"prediction_{k}" for k in range(O)]
 

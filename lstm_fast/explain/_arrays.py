@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 def encode(array: Array, *, may_round: bool = False) -> dict[str, Any]:
-    """Shape, dtype and base85 of the little-endian bytes: float32 where that loses nothing or may_round, else float64.
+    """Return shape, dtype and base85 of the little-endian bytes: float32 if exact or may_round, else float64.
 
     page/data.js reads it. "/" stands for base85's "<", which HTML would have to escape.
     """
@@ -29,5 +29,5 @@ def encode(array: Array, *, may_round: bool = False) -> dict[str, Any]:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the <script> element around it."""
+    """Return JSON that cannot end the <script> element around it."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -43,7 +43,7 @@ def check(lstm: Any) -> LSTM:
 
 
 def in_double(lstm: LSTM, *, rounded: bool) -> LSTM:
-    """The LSTM in float64, for inference; with rounded, its parameters rounded to float32.
+    """Return the LSTM in float64, for inference; with rounded, its parameters rounded to float32.
 
     The page computes in float64, so its numbers are compared with those of this LSTM: float32 rounding would hide a
     wrong formula, or look like one.

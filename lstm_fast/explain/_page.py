@@ -31,12 +31,12 @@ SCRIPTS = (
 
 @cache
 def read(name: str) -> str:
-    """The text of a file of page/."""
+    """Return the text of a file of page/."""
     return files(__package__).joinpath("page", name).read_text("utf8")
 
 
 def assemble(data: dict[str, Any], title: str, text: str) -> bytes:
-    """The page as UTF-8."""
+    """Return the page as UTF-8."""
     script = "\n".join(read(name) for name in SCRIPTS)
     parts = {
         "TITLE": escape(title),

@@ -10,7 +10,7 @@ from ..train import FleetModel, QuantizedModel, SequenceModel
 
 
 class Source(NamedTuple):
-    """What a page shows; None where nothing is known."""
+    """Contents of a page; None for what is unknown."""
 
     lstm: Any
     x: Any
@@ -20,8 +20,8 @@ class Source(NamedTuple):
 
 
 def read_source(model: Any, x: Any) -> Source:
-    """Find the LSTM of a model, and its input when the model is given x."""
-    if hasattr(model, "network_input") and not isinstance(model, type):  # of lstm_fast.sklearn
+    """Find the LSTM of a model and what it reads when the model is given x."""
+    if hasattr(model, "network_input") and not isinstance(model, type):  # an estimator of lstm_fast.sklearn
         found = x if hasattr(x, "features") else _input_of(model, x)
         if found.lengths is not None and len(set(found.lengths)) > 1:
             raise ValueError(f"x must be sequences of one length, got lengths {_few(found.lengths)}")
@@ -43,7 +43,7 @@ def _input_of(estimator: Any, x: Any) -> Any:
 
 
 def _array(sequences: Any, lstm: Any) -> Any:
-    """A list of (T, I) arrays with the axes of the network."""
+    """Return a list of (T, I) arrays with the axes of the network."""
     arrays = [np.asarray(one) for one in sequences]
     if len({one.shape for one in arrays}) != 1:
         raise ValueError(f"x must be sequences of one length, got lengths {_few(len(one) for one in arrays)}")
@@ -56,5 +56,5 @@ def _few(lengths: Any) -> str:
 
 
 def _columns(x: Any) -> list[str] | None:
-    """Names of the columns of a data frame."""
+    """Return the names of the columns of a data frame."""
     return [str(name) for name in x.columns] if hasattr(x, "columns") else None

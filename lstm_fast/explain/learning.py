@@ -15,7 +15,7 @@ LEARNING_RATE = 0.05
 
 
 def learning_data(seed: int = 0) -> dict[str, Any]:
-    """Companies, settings and first weights, as in lstm_fast.tour.training.train_unit(seed)."""
+    """Return companies, settings and first weights, as in lstm_fast.tour.training.train_unit(seed)."""
     rng = np.random.default_rng(seed)
     units = [LSTM(1, 1, dtype=np.float64, seed=int(rng.integers(2**32))) for _ in range(DRAWS)]
     return {

@@ -1,4 +1,4 @@
-"""Calls of a fleet on validated arguments: forward, backward, and both in one pass over chunks of models."""
+"""Forward and backward pass of a fleet on validated arguments, separately or chunk of models by chunk of models."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Arguments(NamedTuple):
 
     x: Array
     h_0: Array | None
-    c_0: Array | None  # in backward only its presence matters
+    c_0: Array | None  # backward only checks whether it is None
     options: TrainingOptions | None = None
     order: tuple[Array, Array] | None = None
     resets: Array | None = None

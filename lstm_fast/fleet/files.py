@@ -31,7 +31,7 @@ def load(path: str | PathLike[str]) -> tuple[LSTM, dict[str, Array]]:
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
         counts = {shape[0] if shape else 0 for shape in shapes.values()}
         if len(counts) != 1 or not min(counts):
-            raise ValueError(f"all tensors must have one number of models as their first axis, got {sorted(counts)}")
+            raise ValueError(f"all tensors must have the same first axis, the number of models, got {sorted(counts)}")
         return _network(file.tensors, {name: shape[1:] for name, shape in shapes.items()}, file.config["network"])
     except MISFITS as error:
         raise FormatError(f"{file.name} does not hold a fleet: {error!r:.300}") from None
@@ -40,7 +40,7 @@ def load(path: str | PathLike[str]) -> tuple[LSTM, dict[str, Array]]:
 def _network(
     tensors: dict[str, Any], shapes: dict[str, tuple[int, ...]], options: dict[str, Any]
 ) -> tuple[LSTM, dict[str, Array]]:
-    """The shapes decide the sizes, before anything is allocated."""
+    """Determine the options; the shapes decide the sizes, before anything is allocated."""
     sizes, names = _architecture.infer("", _architecture.by_prefix(shapes).get("", {}), shapes)
     given = {name: _safetensors.values(value) for name, value in options.items()}
     for name, size in sizes.items():

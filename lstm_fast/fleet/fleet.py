@@ -290,7 +290,7 @@ class Fleet(FleetNetwork):
         Returns
         -------
         FleetStream
-            In the initial state, with the current parameters.
+            A stream in the initial state, with the current parameters.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Axes of fleets: an axis K of the models, followed by the axes of one model."""
+"""Axis layouts of fleets: an axis K for the models, followed by the axes of one model."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class FleetLSTM(LSTM):
     A change to either is visible in both. Copies and pickles are independent LSTMs.
     """
 
-    saved_as: ClassVar[type] = LSTM  # in files
+    saved_as: ClassVar[type] = LSTM  # class name in files
 
     if TYPE_CHECKING:
         _fleet: FleetModels

@@ -140,7 +140,7 @@ class FleetModels(Options, EditableParameterized):
         Returns
         -------
         Fleet
-            With the same options and parameters.
+            Fleet with the options and parameters of the file.
 
         Raises
         ------

@@ -24,7 +24,7 @@ class Option:
 
 
 class Options:
-    """The options of the models, as attributes: those of an LSTM, except PER_MODEL, and its derived sizes."""
+    """The options of the models, as attributes: all options of an LSTM except PER_MODEL, and the derived sizes."""
 
     if TYPE_CHECKING:
 

@@ -13,7 +13,7 @@ MAX_DEPTH = 100
 
 
 def cells_of(layer: Config) -> tuple[list[Config], int] | None:
-    """Configurations of the LSTM cells in a serialized layer, and its number of directions; None for other layers."""
+    """Return the configurations of the LSTM cells in a serialized layer, and its directions; None for other layers."""
     class_name, config = layer["class_name"], layer["config"]
     if class_name in ("LSTM", "CuDNNLSTM"):
         return [config], 1
@@ -47,7 +47,7 @@ def walk(
         config = {"layers": config}
     if not isinstance(config, dict):
         if not path:
-            raise FormatError(f"the configuration must be that of a model, got {layer!r:.100}")
+            raise FormatError(f"the configuration must describe a model, got {layer!r:.100}")
         return  # an operation, not a layer
     used: dict[str, int] = defaultdict(int)
     inner: list[tuple[tuple[str, ...], Config]] = []
@@ -63,7 +63,7 @@ def walk(
 
 
 def _key(class_name: str, used: dict[str, int]) -> str:
-    """Name of a layer's group among its siblings, following Keras: lstm, lstm_1, time_distributed."""
+    """Return the name of a layer's group among its siblings, following Keras: lstm, lstm_1, time_distributed."""
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))
     key = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     used[key] += 1
@@ -71,7 +71,7 @@ def _key(class_name: str, used: dict[str, int]) -> str:
 
 
 def default_config(class_name: str, n_cells: int, **config: Any) -> Config:
-    """Serialized layer for weights without a configuration; config: the known entries of its cells."""
+    """Return serialized layer for weights without a configuration; config: the known entries of its cells."""
     lstm = {"class_name": "LSTM", "config": config}
     if class_name == "Bidirectional":
         return {"class_name": class_name, "config": {"layer": lstm}}

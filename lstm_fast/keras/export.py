@@ -28,7 +28,7 @@ def to_layer(lstm: LSTM | QuantizedLSTM, name: str | None = None, **config: Any)
     name : str, optional
         Name of the layer or model.
     **config
-        Further arguments of keras.layers.LSTM; return_sequences is True by default.
+        Additional keyword arguments for keras.layers.LSTM; return_sequences is True by default.
 
     Returns
     -------
@@ -102,13 +102,13 @@ def _check(lstm: LSTM | QuantizedLSTM) -> dict[str, str]:
     names = {name: _activation(name, getattr(lstm, name)) for name in ("activation", "recurrent_activation")}
     if _activation("cell_activation", lstm.cell_activation) != names["activation"]:
         raise ValueError(
-            f"cell_activation must be that of g for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
+            f"cell_activation must equal activation for Keras, {lstm.activation!r}, got {lstm.cell_activation!r}"
         )
     return names
 
 
 def _activation(argument: str, value: Any) -> str:
-    """Name of an activation in Keras."""
+    """Return the name of an activation in Keras."""
     for name, ours in ACTIVATIONS.items():
         if _variants.activation(argument, ours) == _variants.activation(argument, value):
             return name
@@ -118,7 +118,7 @@ def _activation(argument: str, value: Any) -> str:
 
 
 def _variables(p: dict[str, Array], suffix: str) -> list[Array]:
-    """kernel, recurrent_kernel and optional bias of a direction."""
+    """Return kernel, recurrent_kernel and optional bias of a direction."""
 
     def columns(array: Array) -> Array:
         gates = dict(zip(GATES, np.split(array, len(GATES)), strict=True))

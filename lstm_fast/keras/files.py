@@ -44,7 +44,7 @@ def names(path: str | PathLike[str]) -> list[str]:
     Raises
     ------
     FormatError
-        If the file is damaged or of another kind.
+        If the file is damaged or not a Keras file.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Parameters
     ----------
     path : str or path
-        A .keras, .weights.h5 or .h5 file of Keras 3 or Keras 2. Keras 2 defines hard_sigmoid differently; a .weights.h5
+        A Keras 3 or Keras 2 file: .keras, .weights.h5 or .h5. Keras 2 defines hard_sigmoid differently; a .weights.h5
         file does not record the version of Keras, and is assumed to be from Keras 3.
     name : str or list of str, optional
         One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. A list of consecutive
@@ -84,7 +84,7 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
     Raises
     ------
     FormatError
-        If the file is damaged or of another kind.
+        If the file is damaged or not a Keras file.
     ValueError
         If no such layer exists or lf.LSTM does not support it; the message gives the reason and the alternative.
 
@@ -132,7 +132,7 @@ def _choose(layers: list[Layer], name: str | None, path: str | PathLike[str]) ->
 
 
 def _read(path: str | PathLike[str]) -> list[Layer]:
-    """The LSTM layers of a file, with their weights."""
+    """Return the LSTM layers of a file, with their weights."""
     try:
         import h5py
     except ImportError:
@@ -156,7 +156,7 @@ def _read(path: str | PathLike[str]) -> list[Layer]:
 
 
 def _unzip(file: IO[bytes]) -> tuple[io.BytesIO, Config, str]:
-    """The weights, the configuration and the version of Keras in a .keras file."""
+    """Return the weights, the configuration and the version of Keras in a .keras file."""
     with zipfile.ZipFile(file) as archive:
 
         def member(name: str) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def array(dataset: h5py.Dataset) -> Array:
-    """The numbers of a dataset; float16 and bfloat16 are widened to float32."""
+    """Return the numbers of a dataset; float16 and bfloat16 are widened to float32."""
     if dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
         raise FormatError(
             f"{dataset.name} must be stored plainly, as Keras does, got {dataset.nbytes} bytes of which "
@@ -34,7 +34,7 @@ def array(dataset: h5py.Dataset) -> Array:
 
 
 def is_cell(datasets: Sequence[h5py.Dataset]) -> bool:
-    """Whether datasets are the variables of an LSTM. A GRU's have 3H columns, a plain RNN's H."""
+    """Return whether datasets are the variables of an LSTM. A GRU's have 3H columns, a plain RNN's H."""
     kernel, recurrent, *bias = datasets
     if len(kernel.shape) != 2 or len(recurrent.shape) != 2 or len(bias) > 1:
         return False
@@ -43,7 +43,7 @@ def is_cell(datasets: Sequence[h5py.Dataset]) -> bool:
 
 
 def children(group: h5py.Group) -> dict[str, Any]:
-    """Groups and datasets in a group; soft and external links are skipped."""
+    """Return groups and datasets in a group; soft and external links are skipped."""
     import h5py
 
     return {key: group[key] for key in group if isinstance(group.get(key, getlink=True), h5py.HardLink)}
@@ -57,7 +57,7 @@ def follow(group: h5py.Group, path: str) -> Any:
 
 
 def strings(group: h5py.Group, name: str) -> list[str]:
-    """An attribute that is a list of strings. Keras splits a long one into several attributes."""
+    """Return an attribute that is a list of strings. Keras splits a long one into several attributes."""
     parts = [group.attrs[name]] if name in group.attrs else []
     while f"{name}{len(parts)}" in group.attrs:
         parts.append(group.attrs[f"{name}{len(parts)}"])

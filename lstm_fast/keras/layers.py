@@ -77,25 +77,25 @@ class Part(NamedTuple):
 
 
 def is_cudnn(cell: Sequence[Array]) -> bool:
-    """Whether a cell belongs to a CuDNNLSTM, which has two biases, (8H,)."""
+    """Return whether a cell belongs to a CuDNNLSTM, which has two biases, (8H,)."""
     return len(cell) == 3 and cell[2].shape == (2 * cell[1].shape[1],)
 
 
 def with_unique_names(layers: list[Layer], paths: list[str]) -> list[Layer]:
-    """Layers, with ambiguous names replaced by their paths."""
+    """Return layers, with ambiguous names replaced by their paths."""
     have = [layer.name for layer in layers]
     return [layer if have.count(layer.name) == 1 else layer._replace(name=path) for layer, path in zip(layers, paths)]
 
 
 def check_config(given: Config) -> None:
-    """TypeError for an entry that DEFAULTS does not have."""
+    """Raise a TypeError if an entry is not in DEFAULTS."""
     unknown = [name for name in given if name not in DEFAULTS]
     if unknown:
         raise TypeError(f"an entry of the configuration must be one of {', '.join(DEFAULTS)}, got {', '.join(unknown)}")
 
 
 def network(layers: Sequence[Layer], given: Config) -> LSTM:
-    """The LSTM of Keras layers that follow each other; given: entries of the configuration that replace theirs."""
+    """Build the LSTM of consecutive Keras layers; given: entries that replace those of their configurations."""
     parts = [part for layer in layers for part in _parts(layer, given)]
     first = parts[0]
     H, D = first.hidden_size, len(first.directions)
@@ -128,7 +128,7 @@ def network(layers: Sequence[Layer], given: Config) -> LSTM:
 
 
 def _parts(layer: Layer, given: Config) -> list[Part]:
-    """The layers of an LSTM that one Keras layer is."""
+    """Return the layers of an LSTM that one Keras layer is."""
     read = cells_of({"class_name": layer.class_name, "config": layer.config})
     if read is None:
         raise ValueError(
@@ -166,13 +166,13 @@ def _check_order_of_steps(layer: Layer, cells: list[Config], D: int, given: Conf
     backwards = [bool(cell.get("go_backwards", False) if own is None else own) for cell in cells]
     if backwards != ([False, True] if D == 2 else [False] * len(cells)):
         raise ValueError(
-            f"go_backwards of layer {layer.name!r} must be False, in Bidirectional that of the forward layer: "
+            f"go_backwards of layer {layer.name!r} must be False (in Bidirectional, of the forward layer): "
             "pass go_backwards=False and reverse each sequence before the call, x[:, ::-1]"
         )
 
 
 def _sizes(layer: Layer, cell: Config, arrays: list[Array]) -> tuple[int, int]:
-    """(I, H) of a cell; its configuration and weights must agree."""
+    """Return (I, H) of a cell; its configuration and weights must agree."""
     kernel, recurrent, *bias = arrays
     H = cell.get("units", recurrent.shape[-1] // 4)
     has_bias = cell.get("use_bias", bool(bias))
@@ -191,7 +191,7 @@ def _sizes(layer: Layer, cell: Config, arrays: list[Array]) -> tuple[int, int]:
 
 
 def _options(layer: Layer, cell: Config) -> Options:
-    """Arguments of LSTM from the configuration of a cell. Keras has one activation for g and c."""
+    """Return the arguments of LSTM from the configuration of a cell. Keras has one activation for g and c."""
     activation = _activation(layer, cell, "activation")
     return {
         "activation": activation,
@@ -211,7 +211,7 @@ def _activation(layer: Layer, cell: Config, argument: str) -> Activation:
 
 
 def _parameters(cell: Sequence[Array]) -> tuple[Any, Any, Any, Any]:
-    """weight_ih, weight_hh, bias_ih and bias_hh of a cell.
+    """Return weight_ih, weight_hh, bias_ih and bias_hh of a cell.
 
     CuDNNLSTM stores the matrix of each gate in cuDNN's layout, (H, I) and (H, H), in arrays with the shapes of LSTM.
     """
@@ -279,7 +279,7 @@ def from_layer(layer: Any, **config: Any) -> LSTM:
 
 
 def _read(layer: Any) -> Layer:
-    """A layer of Keras 3 in memory."""
+    """Read a Keras 3 layer in memory."""
     class_name, config = type(layer).__name__, layer.get_config()
     name = config.get("name", class_name)
     cells: list[list[Array]] = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def layers_of_model(h5: h5py.File) -> list[Layer]:
-    """The LSTM layers of a whole model, in the order of its configuration.
+    """Return the LSTM layers of a whole model, in the order of its configuration.
 
     A layer's cells are the weights of its outermost layer whose path contains the layer's name.
     """
@@ -49,7 +49,7 @@ def layers_of_model(h5: h5py.File) -> list[Layer]:
 
 
 def layers_of_weights(h5: h5py.File) -> list[Layer]:
-    """LSTM layers of a file without a configuration, by the paths of their cells."""
+    """Return LSTM layers of a file without a configuration, by the paths of their cells."""
     activation, is_uncertain = _default_recurrent_activation(_version(h5))
     layers = []
     for top in hdf5.strings(h5, "layer_names"):
@@ -69,7 +69,7 @@ def layers_of_weights(h5: h5py.File) -> list[Layer]:
 
 
 def _cells(group: h5py.Group) -> dict[str, list[Array]]:
-    """LSTM cells in weight_names by path: kernel, recurrent_kernel and optional bias."""
+    """Return LSTM cells in weight_names by path: kernel, recurrent_kernel and optional bias."""
     found: dict[str, dict[str, h5py.Dataset]] = defaultdict(dict)
     for name in hdf5.strings(group, "weight_names"):
         path, _, variable = name.rpartition("/")
@@ -86,12 +86,12 @@ def _version(h5: h5py.File) -> str:
     version = h5.attrs.get("keras_version", "")
     version = version.decode() if isinstance(version, bytes) else str(version)
     if version.startswith(("0", "1")):
-        raise FormatError(f"a file of Keras {version} must be read and saved by Keras 2.0 to 2.2, which converts it")
+        raise FormatError(f"a Keras {version} file must be read and saved by Keras 2.0 to 2.2, which converts it")
     return version
 
 
 def _default_recurrent_activation(version: str) -> tuple[str, bool]:
-    """Default of LSTM in a release, and whether it is ambiguous: Keras 2.3 and TensorFlow 2.0 changed it."""
+    """Return the default of a Keras version, and whether it is ambiguous: Keras 2.3 and TensorFlow 2.0 changed it."""
     release = tuple(map(int, re.findall(r"\d+", version)[:2]))
     is_uncertain = version == "2.2.4-tf"  # TensorFlow 1.13 to 2.1
     return "hard_sigmoid" if (2, 0) <= release < (2, 3) and not is_uncertain else "sigmoid", is_uncertain

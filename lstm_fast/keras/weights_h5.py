@@ -23,7 +23,7 @@ Cells: TypeAlias = "dict[str, list[Array]]"  # variables of each cell, by the pa
 
 
 def layers_of(h5: h5py.File, config: Config | None, is_keras_2: bool) -> list[Layer]:
-    """LSTM layers of a file, in the order of the configuration if present, else of their paths."""
+    """Return LSTM layers of a file, in the order of the configuration if present, else of their paths."""
     cells, labels = _find(h5)
     configs = {path: (name, layer) for path, name, layer in walk(config)} if config is not None else {}
     layers = {}
@@ -39,7 +39,7 @@ def layers_of(h5: h5py.File, config: Config | None, is_keras_2: bool) -> list[La
 
 
 def _find(h5: h5py.File) -> tuple[Cells, dict[str, str]]:
-    """The cells in a file, and the names of its layers, by path."""
+    """Return the cells in a file, and the names of its layers, by path."""
     import h5py
 
     cells, labels, seen, todo = {}, {}, set(), [("", h5)]
@@ -63,12 +63,12 @@ def _find(h5: h5py.File) -> tuple[Cells, dict[str, str]]:
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    """Natural sort key: lstm_2 before lstm_10."""
+    """Return the natural sort key: lstm_2 before lstm_10."""
     return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", path)]
 
 
 def _by_layer(cells: Cells) -> dict[str, tuple[str, list[list[Array]]]]:
-    """{path of a layer: (class, its cells)}."""
+    """Return {path of a layer: (class, its cells)}."""
     layers: dict[str, tuple[str, list[list[Array]]]] = {}
     for path in sorted(cells, key=_natural):
         if two := re.fullmatch(r"(.*?)/?(forward|backward)_layer/cell", path):
@@ -84,7 +84,7 @@ def _by_layer(cells: Cells) -> dict[str, tuple[str, list[list[Array]]]]:
 
 
 def _names(path: str, labels: dict[str, str]) -> list[str]:
-    """Names of the enclosing layers and of the layer itself, which defaults to its key."""
+    """Return the names of the enclosing layers and of the layer itself, which defaults to its key."""
     parts = path.split("/")
     outer = ("/".join(parts[: k + 1]) for k in range(len(parts) - 1))
     return [labels[one] for one in outer if one in labels] + [labels.get(path, parts[-1])]

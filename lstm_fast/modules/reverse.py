@@ -27,7 +27,7 @@ class _Reverse(Recurrent):
         self, x: Array, h_0: Array | None, c_0: Array | None, lengths: Any, resets: Array | None, *call: Any
     ) -> tuple[Any, ...]:
         T, B = x.shape[:2]
-        order_of_lengths(lengths, T, B)  # for its errors
+        order_of_lengths(lengths, T, B)  # raises if lengths are invalid
         order = _order(T, np.full(B, T) if lengths is None else np.asarray(lengths).astype(np.int64))
         if resets is not None:
             resets = _reversed_resets(resets, order, lengths)
@@ -75,7 +75,7 @@ class ReverseLSTM(_Reverse, LSTM):
     forget_bias, peepholes, layer_norm, coupled_gates, cell_clip, gate_clip : see LSTM
         The cell.
     activation, recurrent_activation, cell_activation : see LSTM
-        Its activations.
+        Activations of the cell.
     recurrent_dropout, zoneout, learn_initial_state, index_input : see LSTM
         Training, the initial state, and the form of x.
 
@@ -99,7 +99,7 @@ class ReverseLSTM(_Reverse, LSTM):
         resets: ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> Trace:
-        """Gates and states of every step, in the order of time.
+        """Return gates and states of every step, in the order of time.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class ReverseRNN(_Reverse, RNN):
 
 
 def _reversed_resets(resets: Array, order: Array, lengths: Any) -> Array:
-    """Resets in the order of reading: a sequence that restarts before step t ends, in reverse, with step t."""
+    """Return resets in the order of reading: a sequence that restarts before step t ends, in reverse, with step t."""
     if lengths is not None:
         resets = resets & (np.arange(len(order))[:, None] < np.asarray(lengths))
     ends = np.concatenate([resets[1:], np.zeros_like(resets[:1])])[: len(order)]
@@ -163,13 +163,13 @@ def _reversed_resets(resets: Array, order: Array, lengths: Any) -> Array:
 
 
 def _order(T: int, lengths: Array) -> Array:
-    """(T, B): the step to read at t, with the first lengths[b] steps reversed and the padding in place."""
+    """Return (T, B): the step to read at t, with the first lengths[b] steps reversed and the padding in place."""
     t = np.arange(T)[:, None]
     return np.where(t < lengths, lengths - 1 - t, t)
 
 
 def _reordered(array: Array, order: Array, axis: int = 0) -> Array:
-    """The array with its axes (axis, axis + 1) = (T, B) in this order."""
+    """Return the array with its axes (axis, axis + 1) = (T, B) in this order."""
     index: tuple[Any, ...] = (slice(None),) * axis + (order, np.arange(order.shape[1]))
     result: Array = array[index]
     return result

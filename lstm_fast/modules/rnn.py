@@ -199,9 +199,9 @@ class RNN(Recurrent):
         Returns
         -------
         output : ndarray of shape (T, B, D * H)
-            Same as for a plain call.
+            As from a plain call.
         h_n : ndarray of shape (num_layers * D, B, H)
-            Same as for a plain call.
+            As from a plain call.
         tape : Tape
             Input of `backward`.
         """

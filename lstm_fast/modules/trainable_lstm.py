@@ -65,9 +65,9 @@ class TrainableLSTM(LSTMNetwork, Recurrent):
         Returns
         -------
         output : ndarray of shape (T, B, D * R)
-            Same as for a plain call.
+            As from a plain call.
         state : (h_n, c_n)
-            Same as for a plain call.
+            As from a plain call.
         tape : Tape
             Input of `backward`.
 

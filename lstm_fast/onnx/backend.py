@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Recurrent(OpRun):
-    """One node. Its networks are rebuilt only when the weights or attributes change."""
+    """Executable node. Its networks are rebuilt only when the weights or attributes change."""
 
     def __init__(self, onnx_node: NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema)
@@ -50,7 +50,7 @@ class _Recurrent(OpRun):
     def _build(
         self, op: str, attributes: dict[str, Any], weights: dict[str, Array | None]
     ) -> list[LSTMNetwork | RNNNetwork]:
-        """A network for each direction, since their activations may differ."""
+        """Return a network for each direction, since their activations may differ."""
         weights = dict(weights)
         if op == "DynamicQuantizeLSTM":
             scales = [weights.pop(name) for name in _node.INPUTS[op][8:]]
@@ -61,7 +61,7 @@ class _Recurrent(OpRun):
     def _compute(
         self, X: Array, lengths: Array | None, states: tuple[Array | None, Array | None], layout: int
     ) -> list[Array]:
-        """Y, Y_h and, for an LSTM, Y_c."""
+        """Return Y, Y_h and, for an LSTM, Y_c."""
         axes = (0, 1, 2) if layout == 0 else (1, 0, 2)
         x = X.transpose(axes)
         has_c = self._networks[0].has_cell_state
@@ -181,7 +181,7 @@ class Backend(_Backend):
         Returns
         -------
         Prepared
-            Its run method takes the inputs and returns the outputs.
+            Prepared model; its run method takes the inputs and returns the outputs.
         """
         if not cls.supports_device(device):
             raise ValueError(f"device must be CPU, got {device!r}")
@@ -197,7 +197,7 @@ class Backend(_Backend):
         outputs_info: Any = None,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
-        """Run one node.
+        """Run a single node.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class Backend(_Backend):
         Returns
         -------
         tuple of ndarray
-            Its outputs.
+            Outputs of the node.
         """
         super().run_node(node, inputs, device, outputs_info, **kwargs)
         names = [name for name in node.input if name]
@@ -224,12 +224,12 @@ class Backend(_Backend):
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
-        """Whether models can run on a device.
+        """Return whether models can run on a device.
 
         Parameters
         ----------
         device : str
-            For instance "CPU" or "CPU:0".
+            Name of a device, such as "CPU" or "CPU:0".
 
         Returns
         -------

@@ -64,5 +64,5 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, self.type, shape))
 
     def proto(self) -> GraphProto:
-        """The graph."""
+        """Return the graph."""
         return helper.make_graph(self._nodes, "lstm_fast", self._inputs, self._outputs, self._initializers)

@@ -59,7 +59,7 @@ class Scope:
             self._values[name] = NotConstant(f"sparse_initializer {name}, which is not supported")
 
     def with_values(self, values: Mapping[str, Array]) -> Scope:
-        """The same scope with these values for these names, and a separate allowance."""
+        """Return the same scope with these values for these names, and a separate allowance."""
         scope = copy.copy(self)
         scope.reader = copy.copy(self.reader)
         scope.reader.allowance = Allowance(sum(value.nbytes for value in values.values()))
@@ -67,7 +67,7 @@ class Scope:
         return scope
 
     def value(self, name: str) -> Array:
-        """The constant of this name. Raises NotConstant if it depends on more than the file."""
+        """Return the constant of this name. Raises NotConstant if it depends on more than the file."""
         if name not in self._values:
             self._values[name] = NotConstant(f"{name}, which depends on itself")
             self.reader.chain += 1
@@ -85,7 +85,7 @@ class Scope:
         return value
 
     def _find(self, name: str) -> Array:
-        if name in self.initializers:  # for an input, its default
+        if name in self.initializers:  # an input has its default there
             return to_array(self.initializers[name], self.reader.folder)
         if name in self.producers:
             return self._run(self.producers[name], name)
@@ -104,7 +104,7 @@ class Scope:
         raise NotConstant(f"the input {name}")
 
     def _run(self, node: NodeProto, name: str) -> Array:
-        """The value of one output of a node."""
+        """Return the value of one output of a node."""
         what = f"{node.op_type} {node.name!r}" if node.name else node.op_type
         not_constant = NotConstant(f"{name}, which is computed by {what}")
         attributes = self.attributes(node)
@@ -143,7 +143,7 @@ class Scope:
         return results[list(node.output).index(name)]
 
     def attributes(self, node: NodeProto) -> dict[str, Any]:
-        """Attributes by name as Python values and arrays; in a function they may refer to attributes of the call."""
+        """Return attributes by name as Python values, tensors as arrays; in functions they may refer to the call."""
         values = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -170,7 +170,7 @@ class Scope:
 
 
 def _constant(attributes: Mapping[str, Any]) -> Array:
-    """The value of a Constant node."""
+    """Return the value of a Constant node."""
     dtypes = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     for kind, dtype in dtypes.items():
         if kind in attributes:
@@ -195,7 +195,7 @@ class Reader:
         self._n_nodes = 0
 
     def nodes(self, operators: Collection[tuple[str, str]] = OURS) -> list[Found]:
-        """All LSTM nodes in the order of the file; nodes nested in another node are at its position.
+        """Return all LSTM nodes in the order of the file; nodes nested in another node are at its position.
 
         A node without a name is named after its operator and its position in this list, for instance "LSTM_0".
         Repeated names (if a function is called twice) get the suffixes ":1", ":2", ...

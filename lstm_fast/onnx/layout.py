@@ -22,7 +22,7 @@ def _positions(names: Sequence[str], among: Sequence[str]) -> tuple[int, ...]:
 
 
 def _without_candidate(names: Sequence[str]) -> list[str]:
-    """The gates that have peepholes."""
+    """Return the gates that have peepholes."""
     return [name for name in names if name != "g"]
 
 
@@ -56,6 +56,6 @@ FROM_ACTIVATION = {theirs.lower(): ours for ours, theirs in ACTIVATIONS.items()}
 
 
 def rows(array: Array, n_gates: int, order: Sequence[int]) -> Array:
-    """The array with the H rows of each gate along the first axis in this order."""
+    """Return the array with the H rows of each gate along the first axis in this order."""
     by_gate = array.reshape(n_gates, len(array) // n_gates, *array.shape[1:])
     return by_gate[list(order)].reshape(array.shape)

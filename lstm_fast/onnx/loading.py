@@ -130,7 +130,7 @@ def load(
 
 
 def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
-    """The quantized network, with the integers of its nodes where int8 can represent them."""
+    """Return the quantized network, with the integers of its nodes where int8 can represent them."""
     try:
         stored = network.quantized("int8", inputs="int8").state_dict()
         for k, layer in enumerate(layers):
@@ -144,12 +144,12 @@ def _in_int8(network: LSTM, layers: list[Layer]) -> QuantizedLSTM:
 
 
 def _with_zeros(state: Initial, H: int) -> list[dict[str, Any]]:
-    """The initial states of a layer, zero if they are not constant."""
+    """Return the initial states of a layer, zero if they are not constant."""
     return [{name: np.zeros(H) if value is None else value for name, value in one.items()} for one in state]
 
 
 def _remembered(model: onnx.ModelProto) -> dict[str, Any]:
-    """Constructor arguments that save stored in the metadata."""
+    """Return constructor arguments that save stored in the metadata."""
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA]
     if not texts:
         return {}
@@ -175,7 +175,7 @@ def _read(source: Source, external_data: bool = False) -> Reader:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise FormatError(f"{name} is not an ONNX model, or damaged: {error}") from None
+        raise FormatError(f"{name} is not an ONNX model, or is damaged: {error}") from None
     return _reader(model, len(data), folder, external_data)
 
 
@@ -183,5 +183,5 @@ def _reader(model: onnx.ModelProto, n_bytes: int, folder: Path | None, external_
     if external_data and folder is None:
         raise ValueError("external_data=True needs the path of a file: external data are in its folder")
     if not model.HasField("graph"):
-        raise FormatError("the data is not an ONNX model, or damaged: it has no graph")
+        raise FormatError("the data is not an ONNX model, or is damaged: it has no graph")
     return Reader(model, n_bytes, folder if external_data else None)

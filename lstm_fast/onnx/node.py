@@ -51,7 +51,7 @@ CLASSES: dict[str, tuple[type[LSTM] | type[RNN], type[ReverseLSTM] | type[Revers
 
 
 class Direction(NamedTuple):
-    """One direction of a node: constructor options, and parameters by name without _l0."""
+    """Direction of a node: constructor options, and parameters by name without _l0."""
 
     is_reverse: bool
     options: Options
@@ -76,7 +76,7 @@ def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Desc
         if name not in ATTRIBUTES:
             raise FormatError(f"attribute {name} of {kind} is not supported")
         if type(value) is not ATTRIBUTES[name]:
-            raise FormatError(f"attribute {name} must be of type {ATTRIBUTES[name].__name__}, got {value!r}")
+            raise FormatError(f"attribute {name} must have type {ATTRIBUTES[name].__name__}, got {value!r}")
     direction, layout = attributes.get("direction", "forward"), attributes.get("layout", 0)
     if direction not in DIRECTIONS:
         raise FormatError(f"attribute direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
@@ -116,7 +116,7 @@ def describe(kind: str, attributes: Attributes, **weights: Array | None) -> Desc
 def _weights(
     W: Array | None, R: Array | None, B: Array | None = None, P: Array | None = None
 ) -> tuple[Array, Array, Array | None, Array | None]:
-    """The weights in float64 if any of them is, else in float32, which represents 16-bit numbers exactly."""
+    """Return the weights in float64 if any of them is, else in float32, which represents 16-bit numbers exactly."""
     given = {"W": W, "R": R, "B": B, "P": P}
     for name, array in given.items():
         if array is not None and array.dtype.kind != "f" and array.dtype.name != "bfloat16":
@@ -133,7 +133,7 @@ def _weights(
 
 
 def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
-    """Constructor arguments for each direction."""
+    """Return constructor arguments for each direction."""
     clip, coupled = attributes.get("clip"), attributes.get("input_forget", 0)
     if clip is not None and not clip > 0:
         raise FormatError(f"attribute clip must be a positive number, got {clip!r}")
@@ -159,17 +159,17 @@ def _options(kind: str, attributes: Attributes, D: int) -> list[Options]:
 
 
 def _nonlinearity(spec: Activation) -> str:
-    name = "identity" if spec == "affine" else spec  # with other parameters it is a tuple
+    name = "identity" if spec == "affine" else spec  # a tuple if its parameters differ
     if name not in ("tanh", "relu", "identity"):
         raise FormatError(f"attribute activations of RNN: {spec} is not supported; expected Tanh, Relu or Affine(1, 0)")
     return str(name)
 
 
 def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
-    """Our activation of each gate and direction. alpha and beta are consumed in order by those with parameters."""
+    """Return the activation of each gate and direction; those with parameters consume alpha and beta in order."""
     n = D * len(PLAIN_ACTIVATIONS[kind])
     names = attributes.get("activations") or list(PLAIN_ACTIVATIONS[kind]) * D
-    names = names[:D] if kind == "RNN" else names  # by default an RNN has two, whatever its direction
+    names = names[:D] if kind == "RNN" else names  # the default of an RNN has two names even with one direction
     if len(names) != n:
         raise FormatError(f"attribute activations must have {n} names, got {names!r}")
     values = {}
@@ -182,19 +182,21 @@ def _activations(kind: str, attributes: Attributes, D: int) -> list[Activation]:
     for name in names:
         ours = FROM_ACTIVATION.get(str(name).lower())
         if ours is None:
-            raise FormatError(f"attribute activations must be of {', '.join(ACTIVATION_NAMES.values())}, got {name!r}")
+            raise FormatError(
+                f"attribute activations must contain only {', '.join(ACTIVATION_NAMES.values())}, got {name!r}"
+            )
         n_parameters = len(ACTIVATIONS[ours].parameters)
         specs.append(_activation(ours, [next(values[name], None) for name in tuple(values)[:n_parameters]]))
     return specs
 
 
 def _number(value: float) -> float:
-    """The shortest number with this float32 value: attributes are float32, in which 0.2 is 0.200000003."""
+    """Return the shortest number with this float32 value: attributes are float32, in which 0.2 is 0.200000003."""
     return float(str(np.float32(value)))
 
 
 def _activation(name: str, given: Sequence[float | None]) -> Activation:
-    """An activation for our constructor.
+    """Convert an activation for the constructor.
 
     Missing parameters have the defaults of ONNX's operator of the same name, which are also ours; two activations
     have no such operator.
@@ -223,7 +225,7 @@ def build(
     """Build a network from one Description per layer, which differ only in weights and input size.
 
     initial: the learned initial state, {"h_0": (H,), "c_0": (H,)}, of each layer and direction; None: not learned.
-    options: further constructor arguments.
+    options: additional constructor arguments.
     """
     first = layers[0]
     directions = first.directions

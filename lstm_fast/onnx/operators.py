@@ -29,14 +29,18 @@ class NotConstantHere(Exception):
 
 
 def _given(inputs: Inputs, k: int, attributes: Attributes, name: str, default: Any = None) -> Any:
-    """The integers of input k, which is an attribute in older versions."""
+    """Return the integers of input k, which is an attribute in older versions."""
     if len(inputs) > k and inputs[k] is not None:
-        return [int(value) for value in inputs[k].ravel()] if inputs[k].size <= MAX_AXES else _raise_too_many(name)
+        return (
+            [int(value) for value in inputs[k].ravel()]
+            if inputs[k].size <= MAX_AXES
+            else _raise_too_many(name, inputs[k].size)
+        )
     return attributes.get(name, default)
 
 
-def _raise_too_many(name: str) -> NoReturn:
-    raise FormatError(f"{name} must have at most {MAX_AXES} numbers")
+def _raise_too_many(name: str, n: int) -> NoReturn:
+    raise FormatError(f"{name} must have at most {MAX_AXES} numbers, got {n}")
 
 
 def identity(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
@@ -137,7 +141,7 @@ def cast(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
 
 
 def dequantize(quantized: Array, scale: Array, zero_point: Array | None, axis: int) -> Array:
-    """(quantized - zero_point) * scale; scale and zero_point are one number or one per position on the axis."""
+    """Return (quantized - zero_point) * scale; scale and zero_point are one number or one per position on the axis."""
     if scale.ndim > 1 or (scale.ndim == 1 and scale.size not in (1, quantized.shape[axis])):
         raise ValueError(f"x_scale must be one number or one for each position on axis {axis}, got {scale.shape}")
     along = [1] * quantized.ndim
@@ -164,12 +168,12 @@ def dequantize_linear(inputs: Inputs, attributes: Attributes, allowance: Allowan
 
 def dropout(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
     if len(inputs) > 2 and inputs[2] is not None and inputs[2].any():
-        raise NotConstantHere  # in training
+        raise NotConstantHere  # training mode
     return identity(inputs, attributes, allowance)
 
 
 def elementwise(function: Callable[..., Any]) -> Operator:
-    """The operator of a NumPy function."""
+    """Return the operator of a NumPy function."""
 
     def run(inputs: Inputs, attributes: Attributes, allowance: Allowance) -> Array:
         allowance.spend(np.broadcast_shapes(*(array.shape for array in inputs)), inputs[0].dtype)

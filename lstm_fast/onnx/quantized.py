@@ -22,7 +22,7 @@ def dequantized(
     R_scale: Array | None,
     R_zero_point: Array | None,
 ) -> tuple[Array, Array]:
-    """Convert 8-bit W and R of a DynamicQuantizeLSTM, (D, I, 4H), to the layout of an LSTM, (D, 4H, I).
+    """Convert 8-bit W and R of a DynamicQuantizeLSTM, (D, I, 4H), to float32 in the layout of an LSTM, (D, 4H, I).
 
     Scales and zero points have the shape (D,) or (D, 4H).
     """
@@ -46,7 +46,7 @@ def _dequantized(name: str, array: Array | None, scale: Array | None, zero_point
 
 
 def exact_rows(integers: Array, scale: Array, zero_point: Array | None) -> list[tuple[Array, Array, Array]]:
-    """For each direction of W or R: which of our rows int8 represents exactly, these rows, and their scales.
+    """Return, per direction of W or R, which rows int8 represents exactly, these rows, and their scales.
 
     A row with a zero point may have integers from -255 to 255, which int8 can only approximate.
     """

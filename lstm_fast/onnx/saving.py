@@ -56,7 +56,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
     Raises
     ------
     ValueError
-        For options that ONNX's LSTM does not support: proj_size, layer_norm, cell_clip.
+        If ONNX's LSTM does not support an option: proj_size, layer_norm, cell_clip.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
 class _Nodes:
     """The nodes of a network, layer by layer, from x to output (T, B, D * H).
 
-    h_n and c_n: lists of the states (D, B, H) of each layer. axes: of x.
+    h_n and c_n: lists of the states (D, B, H) of each layer. axes: axes of x.
     """
 
     def __init__(self, graph: Graph, network: Network, has_states: bool) -> None:
@@ -132,7 +132,7 @@ class _Nodes:
         self.output = sequence
 
     def _input(self) -> str:
-        """x (T, B, I); symbols (T, B) as one-hot vectors."""
+        """Return x (T, B, I); symbols (T, B) as one-hot vectors."""
         I = self.network.input_size
         if not self.network.index_input:
             return self.graph.input("x", [*self.axes, I])
@@ -140,7 +140,7 @@ class _Nodes:
         return self.graph.add("OneHot", [symbols, np.array(I), np.array([0, 1], self.graph.dtype)], axis=-1)
 
     def _states(self, are_inputs: bool) -> list[str]:
-        """Names of the initial states (L * D, 1 or B, H): learned, given or zero."""
+        """Return the names of the initial states (L * D, 1 or B, H): learned, given or zero."""
         p, names = self.network.parameters(), []
         for name in ("h_0", "c_0")[: 1 + self.network.has_cell_state]:
             state = np.zeros((self.L * self.D, 1, self.H), self.graph.dtype)
@@ -176,7 +176,7 @@ class _Nodes:
         return graph.add("Reshape", [graph.add("Transpose", [y], perm=[0, 2, 1, 3]), np.array([0, 0, D * H])])
 
     def _stacked(self, name: str, layer: int, *kinds: str, n_gates: int | None = None) -> str:
-        """A constant with the concatenated parameters of these kinds, in ONNX's order, for each direction."""
+        """Return a constant with the concatenated parameters of these kinds, in ONNX's order, for each direction."""
         n, p = n_gates or self.network.num_gates, self.network.parameters()
         suffixes = self.network.parameter_suffixes[layer * self.D : (layer + 1) * self.D]
         by_direction = [
@@ -205,7 +205,7 @@ class _Nodes:
         return {name: value for name, value in attributes.items() if value}
 
     def in_layout(self, sequence: str) -> str:
-        """A sequence (T, B, n) in the layout of x."""
+        """Return a sequence (T, B, n) in the layout of x."""
         return self.graph.add("Transpose", [sequence], perm=[1, 0, 2]) if self.network.batch_first else sequence
 
     def add_outputs(self) -> None:

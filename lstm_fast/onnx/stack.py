@@ -54,7 +54,7 @@ class Layer:
             raise FormatError(f"node {self.found.name}: input {name} must be a constant, got {error}") from None
 
     def initial(self) -> Initial:
-        """The initial states; None if not constant."""
+        """Return the initial states; None for those that are not constant."""
         D, H = len(self.description.directions), self.description.hidden_size
         result: Initial = [{"h_0": None, "c_0": None} for _ in range(D)]
         for name, ours in (("initial_h", "h_0"), ("initial_c", "c_0")):
@@ -81,7 +81,7 @@ class Layer:
         return result
 
     def sizes(self) -> tuple[int, int]:
-        """T and B declared for X or Y in the file, else those of EXAMPLE."""
+        """Return T and B declared for X or Y in the file, else those of EXAMPLE."""
         T, B = EXAMPLE
         axes = {
             self.inputs.get("X"): (0, 1),
@@ -98,14 +98,14 @@ class Layer:
         return T, B
 
     def example(self, T: int, B: int) -> tuple[Array, Array]:
-        """An example of Y, and the same data as (T, B, D * H), in the layout of the node."""
+        """Return an example of Y, and the same data as (T, B, D * H), in the layout of the node."""
         D, H = len(self.description.directions), self.description.hidden_size
         output = np.arange(T * B * D * H, dtype=np.float32).reshape(T, B, D, H)
         y, whole = output.swapaxes(1, 2), output.reshape(T, B, -1)
         return (output.swapaxes(0, 1), whole.swapaxes(0, 1)) if self.description.layout else (y, whole)
 
     def fits(self, upper: Layer) -> bool:
-        """Whether upper can be the next layer of the same LSTM."""
+        """Return whether upper can be the next layer of the same LSTM."""
         mine, other = self.description, upper.description
         return (
             other._replace(input_size=0, directions=[]) == mine._replace(input_size=0, directions=[])
@@ -116,7 +116,7 @@ class Layer:
 
 
 def layers_from(first: Found, nodes: Sequence[Found]) -> list[Layer]:
-    """A node and those stacked on it as further layers of one LSTM."""
+    """Return a node and those stacked on it as additional layers of one LSTM."""
     layers = [Layer(first)]
     while (upper := _stacked_on(layers[-1], nodes)) and layers[0].fits(layer := Layer(upper)):
         layers.append(layer)
@@ -124,7 +124,7 @@ def layers_from(first: Found, nodes: Sequence[Found]) -> list[Layer]:
 
 
 def _stacked_on(layer: Layer, nodes: Sequence[Found]) -> Found | None:
-    """The node that reads the whole output of `layer`, (T, B, D * H), but none of its final states."""
+    """Return the node that reads the whole output of `layer`, (T, B, D * H), but none of its final states."""
     node = layer.found.node
     here = [found for found in nodes if found.scope is layer.scope and found.node is not node and found.node.input]
     outputs = {name for name in node.output if name}
@@ -147,7 +147,7 @@ def _stacked_on(layer: Layer, nodes: Sequence[Found]) -> Found | None:
 
 
 def _depends(scope: Scope, name: str, sources: Collection[str]) -> bool:
-    """Whether the value of this name in this body depends on one of the sources."""
+    """Return whether the value of this name in this body depends on one of the sources."""
     seen, todo = set(), [name]
     while todo:
         name = todo.pop()

@@ -22,10 +22,10 @@ MAX_GROWTH, FREE_BYTES = 32, 64 << 20
 
 
 def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
-    """The array of a tensor. folder: directory of external data; None: not allowed."""
+    """Return the array of a tensor. folder: directory of external data; None: not allowed."""
     name = tensor.name or "a constant"
     if any(size < 0 for size in tensor.dims):
-        raise FormatError(f"tensor {name} must have sizes of 0 or more, got {list(tensor.dims)}")
+        raise FormatError(f"tensor {name} must have nonnegative sizes, got {list(tensor.dims)}")
     if tensor.data_type in (TensorProto.UNDEFINED, TensorProto.STRING) or tensor.HasField("segment"):
         raise FormatError(f"tensor {name} must hold numbers, got data_type {tensor.data_type}")
     if tensor.data_location == TensorProto.EXTERNAL:
@@ -35,12 +35,12 @@ def to_array(tensor: TensorProto, folder: Path | None = None) -> Array:
     except Exception as error:  # onnx may raise any exception for a damaged tensor
         raise FormatError(f"tensor {name} of sizes {list(tensor.dims)} does not fit its data: {error}") from None
     if array.shape != tuple(tensor.dims):
-        raise FormatError(f"tensor {name} must have the sizes {list(tensor.dims)}, its data have {list(array.shape)}")
+        raise FormatError(f"tensor {name} must have sizes {list(tensor.dims)}, got data of sizes {list(array.shape)}")
     return array
 
 
 def with_external_data(tensor: TensorProto, folder: Path | None) -> TensorProto:
-    """A copy of the tensor with the bytes of its file, which must be a regular file in or below the folder."""
+    """Return a copy of the tensor with the bytes of its file, which must be a regular file in or below the folder."""
     if folder is None:
         raise FormatError(f"tensor {tensor.name} has its data in another file: pass external_data=True to read it")
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -68,7 +68,7 @@ def with_external_data(tensor: TensorProto, folder: Path | None) -> TensorProto:
 
 
 def numpy_dtype(data_type: int) -> DType:
-    """The NumPy dtype for an ONNX type code."""
+    """Return the NumPy dtype for an ONNX type code."""
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(cast(Any, data_type)))
     except KeyError:

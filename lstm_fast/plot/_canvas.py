@@ -47,7 +47,7 @@ def new_or_given_axes(
 
 
 def size_in_points(ax: Axes) -> tuple[float, float]:
-    """Current width and height of the Axes."""
+    """Return current width and height of the Axes."""
     locator = ax.get_axes_locator()
     if locator is None:
         box: Any = ax.get_window_extent()
@@ -76,7 +76,7 @@ def plain_ticks(axis: XAxis | YAxis, *, integer: bool = False) -> None:
 
 
 def needs_log_scale(values: NDArray[Any]) -> bool:
-    """Whether the values are positive and span so wide a range that a linear scale would hide the small ones."""
+    """Return whether the values are positive and span so wide a range that a linear scale would hide the small ones."""
     return bool(values.size > 0 and np.min(values) > 0 and np.max(values) > 30 * np.min(values))
 
 
@@ -114,5 +114,5 @@ def legend(ax: Axes) -> Legend:
 
 
 def ink() -> str:
-    """The color of text: black, except in a dark style."""
+    """Return the color of text: black, except in a dark style."""
     return str(rcParams["text.color"])

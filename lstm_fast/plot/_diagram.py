@@ -38,7 +38,7 @@ class ScaledText(Text):
         super().draw(renderer)
 
     def get_window_extent(self, *arguments: Any, **options: Any) -> Bbox:
-        """Bounding box in pixels at the current size of the Axes."""
+        """Return the bounding box in pixels at the current size of the Axes."""
         self._resize()
         return super().get_window_extent(*arguments, **options)
 
@@ -74,7 +74,7 @@ class Diagram:
             )
 
     def box(self, x: float, y: float, width: float, height: float, text: str) -> None:
-        """A rounded box with text."""
+        """Draw a rounded box with text."""
         self.ax.add_patch(
             FancyBboxPatch(
                 (x - width / 2, y - height / 2),
@@ -90,12 +90,12 @@ class Diagram:
         self.text(x, y, text, width - 0.7)
 
     def node(self, x: float, y: float, sign: str, radius: float = 0.85) -> None:
-        """A circle with the sign of an operation."""
+        """Draw a circle with the sign of an operation."""
         self.ax.add_patch(Circle((x, y), radius, facecolor=self.paper, edgecolor=self.ink, linewidth=1.1, zorder=3))
         self.text(x, y, sign, ems=1.3)
 
     def line(self, *points: tuple[float, float], style: LineStyle = "-") -> None:
-        """A line through the points."""
+        """Draw a line through the points."""
         self.ax.plot(
             *zip(*points),
             color=self.ink,
@@ -110,7 +110,7 @@ class Diagram:
         )
 
     def arrow(self, *points: tuple[float, float], style: LineStyle = "-") -> None:
-        """A line through the points that ends in an arrowhead."""
+        """Draw a line through the points that ends in an arrowhead."""
         if len(points) > 2:
             self.line(*points[:-1], style=style)
         self.ax.add_patch(

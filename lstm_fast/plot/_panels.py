@@ -48,7 +48,7 @@ class PanelLocator:
 
 
 def _widest(texts: Iterable[Text], renderer: RendererBase | None) -> float:
-    """Width in pixels of the widest of the texts, 0 if all are empty."""
+    """Return the width in pixels of the widest of the texts, 0 if all are empty."""
     return max((text.get_window_extent(renderer).width for text in texts if text.get_text()), default=0)
 
 

@@ -50,7 +50,7 @@ def within(name: str, value: Any, n: int) -> int:
 
 
 def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
-    """i, f, g, o, c and h, each (T, H), of the chosen sequence without padding; and the validated choice."""
+    """Return i, f, g, o, c and h, each (T, H), of the chosen sequence without padding; and the validated choice."""
     arrays = {name: np.asarray(getattr(trace, name, None)) for name in NAMES}
     shape = arrays["c"].shape
     if (
@@ -77,7 +77,7 @@ def read_trace(trace: Any, choice: Choice) -> tuple[dict[str, Array], Choice]:
 
 
 def read_steps(source: Network | Trace, x: ArrayLike | None, state: Any, choice: Choice) -> Steps:
-    """Steps of an LSTM run over x from state, or of a Trace with, optionally, the x and state of the sequence."""
+    """Return the steps of an LSTM run over x from state, or of a Trace, optionally with its x and state."""
     if isinstance(source, Network):
         arrays, sequence, first, is_reverse = _from_lstm(source, x, state, choice)
     else:

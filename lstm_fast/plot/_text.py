@@ -7,12 +7,12 @@ SMALL = "small"  # relative to the caller's font size
 
 
 def font_points(size: float | str) -> float:
-    """A named font size of matplotlib, such as "small", in points."""
+    """Return a named font size of matplotlib, such as "small", in points."""
     return float(FontProperties(size=size).get_size_in_points())
 
 
 def text_width(text: str, size: float | str) -> float:
-    """Width in points of the longest line."""
+    """Return the width in points of the longest line."""
     font = FontProperties(size=size)
     widths = (text_to_path.get_text_width_height_descent(line or " ", font, False)[0] for line in str(text).split("\n"))
     return float(max(widths))

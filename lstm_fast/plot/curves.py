@@ -129,7 +129,7 @@ def gradient_flow(
     title: str | None = "How far the gradient of the last step reaches",
     ax: Axes | None = None,
 ) -> Axes:
-    """Norm of the gradient that reaches each step, against the distance to the last step; log scale.
+    """Plot the norm of the gradient that reaches each step, against the distance to the last step; log scale.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def gradient_flow(
 
 
 def _norms(name: str, flow: Any, x: ArrayLike | None, layer: int, direction: int) -> Array:
-    """The norms (T,) of a flow."""
+    """Return the norms (T,) of a flow."""
     flow = getattr(flow, "lstm", flow)
     if isinstance(flow, (LSTM, RNN)):
         flow = _gradients(name, flow, x)
@@ -232,7 +232,7 @@ def _norms(name: str, flow: Any, x: ArrayLike | None, layer: int, direction: int
 
 
 def _gradients(name: str, module: LSTM | RNN, x: ArrayLike | None) -> Gradients:
-    """Gradients of a module run over x, from a gradient of norm 1 at the last output of each direction."""
+    """Return gradients of a module run over x, from a gradient of norm 1 at the last output of each direction."""
     if x is None:
         raise ValueError(f"x must be given: {name!r} is a module, to be run over it")
     output, _, tape = module.forward(x, training=False)

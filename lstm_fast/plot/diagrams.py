@@ -27,7 +27,7 @@ Sums: TypeAlias = dict[str, Sum]
 
 
 class Numbers(NamedTuple):
-    """One unit in one step."""
+    """Values of a single unit at a single step."""
 
     i: float
     f: float
@@ -42,7 +42,7 @@ class Numbers(NamedTuple):
 
 
 def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
-    """The numbers of one unit in one step, checked to satisfy the formulas in the diagram."""
+    """Return the numbers of one unit in one step, checked to satisfy the formulas in the diagram."""
     if steps.h.shape != steps.c.shape:
         raise ValueError(f"unit draws a cell without projection, got {steps.h.shape[1]} h for {steps.c.shape[1]} c")
     t, k = within("step", step, len(steps.c)), within("unit", unit, steps.c.shape[1])
@@ -60,7 +60,7 @@ def _numbers(steps: Steps, step: int, unit: int) -> Numbers:
 
 
 def _sums(lstm: Network | Trace, n: Numbers) -> Sums | None:
-    """The sum in front of each gate, for a plain LSTM of one unit and one input; None for others."""
+    """Return the sum in front of each gate, for a plain LSTM of one unit and one input; None for others."""
     if not isinstance(lstm, Network) or not lstm.has_plain_cell or n.x is None:
         return None
     if (lstm.input_size, lstm.hidden_size, lstm.num_layers) != (1, 1, 1):
@@ -89,7 +89,7 @@ def unit(
     title: str | None = "One step of an LSTM unit",
     ax: Axes | None = None,
 ) -> Axes:
-    """Diagram of one step of one LSTM unit with its numbers, which can be checked by hand.
+    """Draw a diagram of one step of one LSTM unit with its numbers, which can be checked by hand.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def forecast(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The observations, the forecast with its prediction interval, and the truth.
+    """Plot the observations, the forecast with its prediction interval, and the truth.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _draw(ax: Axes, index: Array, past: Array, lines: dict[str, Array], truth: A
 
 
 def _read_prediction(prediction: ArrayLike) -> Array:
-    """The forecast as an array (horizon, n_series)."""
+    """Return the forecast as an array (horizon, n_series)."""
     y: Array = _arguments.real_array("prediction", prediction, FLOAT64)
     if y.ndim not in (1, 2) or not y.size:
         raise ValueError(f"prediction must have shape (horizon,) or (horizon, n_series), not empty, got {y.shape}")
@@ -199,7 +199,7 @@ def _columns(
 
 
 def _read_interval(interval: Any, shape: tuple[int, ...]) -> _Bands:
-    """(low, high) by level, the widest first; the level is None if it is not known."""
+    """Return (low, high) by level, the widest first; the level is None if it is not known."""
     if not isinstance(interval, Mapping):
         return {} if interval is None else {None: _read_band(interval, shape)}
     for level in interval:
@@ -209,7 +209,7 @@ def _read_interval(interval: Any, shape: tuple[int, ...]) -> _Bands:
 
 
 def _read_band(band: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """low and high, each (horizon, n_series)."""
+    """Return low and high, each (horizon, n_series)."""
     horizon, n_series = shape
     if isinstance(band, tuple) and len(band) == 2:
         low, high = (
@@ -223,7 +223,9 @@ def _read_band(band: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
             raise ValueError(f"interval must be a tuple (low, high) or an array of shape {shapes}, got {both.shape}")
         low, high = np.moveaxis(both.reshape(*shape, 2), -1, 0)
     if (low > high).any():
-        raise ValueError("interval: low must not be above high")
+        raise ValueError(
+            f"interval: low must not be above high, got {low[low > high][0]:g} and {high[low > high][0]:g}"
+        )
     return low, high
 
 

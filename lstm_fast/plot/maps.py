@@ -25,7 +25,7 @@ PANELS = (
 
 
 def _limits(name: str, values: Array) -> tuple[float, float]:
-    """Color limits: 0 to 1 for gates, -1 to 1 for g (wider for unbounded activations), the range of c and of h."""
+    """Return color limits: 0 to 1 for gates, -1 to 1 for g (wider if unbounded), the range of c and of h."""
     if name in "ifo":
         return min(0.0, float(values.min())), max(1.0, float(values.max()))
     largest = float(np.abs(values).max())
@@ -47,7 +47,7 @@ def gates(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Heat maps of i, f and o (left) and of g, c and h (right).
+    """Draw heat maps of i, f and o (left) and of g, c and h (right).
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def gates(
     TypeError
         If trace is not a Trace or ax not an Axes.
     ValueError
-        For an index out of range, wrong lengths, a sequence without steps, or numbers that are not finite.
+        If an index is out of range, lengths are invalid, a sequence has no steps, or numbers are not finite.
 
     Examples
     --------

@@ -31,7 +31,7 @@ def unrolled(
     title: str | None = "The network unrolled: the same weights at every step",
     ax: Axes | None = None,
 ) -> Axes:
-    """Diagram of the unrolled network: inputs from below, c and h of one unit from step to step, gates in percent.
+    """Draw the unrolled network: inputs from below, c and h of one unit from step to step, gates in percent.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class _Unrolled:
         self.margin = (width - LEFT - PITCH * len(order) - 0.8) / 2
 
     def at(self, x: float) -> float:
-        """Position of a point x ems along the direction of the network."""
+        """Return the position of a point x ems along the direction of the network."""
         return self.width - self.margin - x if self.steps.is_reverse else self.margin + x
 
     def value(self, name: str, t: int) -> str:

@@ -50,7 +50,7 @@ class Activation(NamedTuple):
         return self.function(z, *self.parameters)
 
     def backward(self, d_y: Array, y: Array) -> Array:
-        """Gradient with respect to the input z.
+        """Return the gradient with respect to the input z.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Activation(NamedTuple):
 
 
 def sigmoid(z: Array) -> Array:
-    """Logistic function 1 / (1 + exp(-z)).
+    """Compute the logistic function 1 / (1 + exp(-z)).
 
     Parameters
     ----------
@@ -94,17 +94,17 @@ def sigmoid(z: Array) -> Array:
 
 
 def relu(z: Array) -> Array:
-    """0 for z <= 0, else z."""
+    """Return 0 for z <= 0, else z."""
     return np.where(z.real <= 0, 0, z)
 
 
 def magnitude(z: Array) -> Array:
-    """|z|, taking the sign from the real part: unlike abs, differentiable by complex steps."""
+    """Return |z|, taking the sign from the real part: unlike abs, differentiable by complex steps."""
     return np.where(z.real < 0, -z, z)
 
 
 def hard_sigmoid(z: Array, alpha: float, beta: float) -> Array:
-    """alpha * z + beta, clamped to [0, 1]."""
+    """Return alpha * z + beta, clamped to [0, 1]."""
     y = alpha * z + beta
     return np.where(y.real <= 0, 0, np.where(y.real >= 1, 1, y))
 

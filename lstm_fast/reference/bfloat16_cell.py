@@ -39,7 +39,7 @@ class StepGradients(NamedTuple):
 
 
 def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer, format: str) -> StepGradients:
-    """The chain rule through a step, from d_h (B,R) and d_c (B,H). format: of the products."""
+    """Apply the chain rule through a step, from d_h (B,R) and d_c (B,H). format: format of the products."""
     masks, c_prev, c, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
     p_i, p_f, p_o = split_peepholes(layer.weight_peephole)
@@ -85,12 +85,12 @@ def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer,
 
 
 def _product(d: Array, weight: Array, format: str) -> Array:
-    """D W with bfloat16 operands: each sum runs from zero over pairs of rows of W, in the order of the format."""
+    """Return D W with bfloat16 operands: sums start at zero and run over pairs of rows of W, in the format's order."""
     return PRODUCTS[format](weight.T, np.zeros(1, np.float32), d)
 
 
 def _product_of_gates(d: Array, weight: Array, format: str) -> Array:
-    """D W for rows of gates, one gate after the other: no pair spans two gates."""
+    """Return D W for rows of gates, one gate after the other: no pair spans two gates."""
     d_gates, rows = split_gates(d), split_gates(weight.T)
     odd = d_gates[0].shape[1] % 2
     d = np.concatenate([np.pad(gate, ((0, 0), (0, odd))) for gate in d_gates], axis=1)
@@ -98,7 +98,7 @@ def _product_of_gates(d: Array, weight: Array, format: str) -> Array:
 
 
 def _gate_slope(layer: Layer, activation: BoundActivation, y: Array) -> Array:
-    """The slope of a gate with output y; 0 where gate_clip is active, so that y is the smallest or largest value."""
+    """Return the slope of a gate with output y; 0 where gate_clip is active: y is the smallest or largest value."""
     slopes = slope(activation.spec, y)
     if layer.gate_clip is None:
         return slopes
@@ -111,12 +111,12 @@ def _unclipped(low: float, high: float, y: Array, d: Array) -> Array:
 
 
 def _peep_backward(d_pre: Array, p: Array | None, d_c: Array) -> Array:
-    """d_c plus the gradient through a peephole."""
+    """Return d_c plus the gradient through a peephole."""
     return d_c if p is None else fma(d_pre, p, d_c)
 
 
 def _norm_backward(d: Array, a: Array, weight: Array, n_gates: int) -> tuple[Array, Array]:
-    """d_a and the terms of d_weight, for rows of n_gates * H numbers."""
+    """Return d_a and the terms of d_weight, for rows of n_gates * H numbers."""
     n, scale = standardize(a, n_gates)
     d_n, count = multiply(d, weight), np.float32(a.shape[1])
     mean, mean_of_product = (divide(sum_of_rows(terms, n_gates), count)[:, None] for terms in (d_n, multiply(d_n, n)))

@@ -4,8 +4,8 @@ Parameters, states, gates, gradients and sums are float32; only the operands of 
 
     forward     x, h and the matrices, as in quantized.py
     d_x         d_gates W_ih, d_h_prev = d_gates W_hh, d_unprojected = d_h W_hr: each number is one chain from zero over
-                pairs of k, the odd one first, or blocks of k as in bfloat16_amx; gates are processed one after the
-                other, each padded to whole pairs
+                pairs of terms, the one with odd index first, or blocks of terms as in bfloat16_amx; gates are
+                processed one after the other, each padded to whole pairs
     d_W         sums over steps and sequences, see bfloat16_sums.py
 
 With layer norm, d_gates is replaced by the gradients of the products before the norm.
@@ -204,13 +204,13 @@ def _is_active(on: Any, B: int) -> Array:
 
 
 def _restart_backward(d_state: Array, resets: Array, d_learned: Array) -> tuple[Array, Array]:
-    """d_state before the restart, and the rows of d_learned with the contributions of the restarted sequences."""
+    """Return d_state before the restart, and the rows that restarted sequences contribute to d_learned."""
     d_learned = np.where(resets[:, None], add(d_learned, d_state), d_learned)
     return _sequence.restart(d_state, resets, None), d_learned
 
 
 def _learned(learned: Array | None, d_0: Array | None, d_restarts: Array) -> Array | None:
-    """The gradient of the learned state: the sum over the batch of its gradients at the start and at restarts."""
+    """Return the gradient of the learned state: the sum over the batch of its gradients at start and restarts."""
     if learned is None:
         return None
     total = np.zeros_like(learned)

@@ -20,7 +20,7 @@ PRODUCT_ROWS = 512
 
 
 def blocks_of_rows(rows: Sequence[Rows], lengths: Array) -> list[list[tuple[int, int]]]:
-    """The blocks in the order in which they are added, each a list of (step, active row) in the order of its sum.
+    """Return the blocks in the order in which they are added, each a list of (step, active row) in order.
 
     rows: the sequences that are active at each step, longest first, in the order of the batch if equal.
     """
@@ -43,7 +43,7 @@ def blocks_of_rows(rows: Sequence[Rows], lengths: Array) -> list[list[tuple[int,
 def sum_of_products(
     blocks: list[list[tuple[int, int]]], left: Sequence[Array], right: Sequence[Array], matrix: Array, format: str
 ) -> Array:
-    """The sum of left^T right over all rows, with left (B,M) and right (B,N) for each step; a matrix (M,N)."""
+    """Return the sum of left^T right over all rows, with left (B,M) and right (B,N) for each step; a matrix (M,N)."""
     start, total = np.zeros(1, np.float32), np.zeros_like(matrix)
     for n, block in enumerate(blocks):
         a, b = (np.stack([of[t][row] for t, row in block]) for of in (left, right))
@@ -56,7 +56,7 @@ def sum_of_products(
 
 
 def sum_of_vectors(blocks: list[list[tuple[int, int]]], terms: Sequence[Array], vector: Array) -> Array:
-    """The sum over all rows of the arrays (B,N) of each step; a vector (N,)."""
+    """Return the sum over all rows of the arrays (B,N) of each step; a vector (N,)."""
     total = np.zeros_like(vector)
     for n, block in enumerate(blocks):
         of_block = np.zeros_like(total)

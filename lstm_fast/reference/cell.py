@@ -95,7 +95,7 @@ class Step(NamedTuple):
 
 
 def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Parameters, cell: Cell, masks: Masks) -> Step:
-    """One step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
+    """Compute one step from x (B,I), or symbols (B,), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation
     b_ih, b_hh = (0 if bias is None else bias for bias in (w.bias_ih, w.bias_hh))
@@ -148,7 +148,7 @@ def step_forward(x: Array, h_prev: Array, c_prev: Array, w: Parameters, cell: Ce
 def step_backward(
     step: Step, d_h: Array, d_c: Array, w: Parameters, cell: Cell
 ) -> tuple[Array | None, Array, Array, Parameters]:
-    """The chain rule through a step: d_x, d_h_prev, d_c_prev and the gradients of w, from d_h (B,R) and d_c (B,H)."""
+    """Compute d_x, d_h_prev, d_c_prev and the gradients of w from d_h (B,R) and d_c (B,H), by the chain rule."""
     masks, c_prev, c_new, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
     sigmoid, tanh, tanh_of_c = cell.recurrent_activation, cell.activation, cell.cell_activation

@@ -16,40 +16,40 @@ SMALLEST_ROUNDED_UP = SMALLEST * (1 - 2.0**-25)
 
 
 def flush(z: ArrayLike) -> Array:
-    """z as float32, with a signed zero in place of each subnormal number."""
+    """Return z as float32, with a signed zero in place of each subnormal number."""
     narrow = np.asarray(z, np.float32)
     return np.where(np.abs(narrow) < np.float32(SMALLEST), np.copysign(np.float32(0), narrow), narrow)
 
 
 def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
-    """a * b + c, rounded once."""
+    """Return a * b + c, rounded once."""
     return _narrow(_add_to_odd(_product(a, b), _wide(c)))
 
 
 def multiply(a: ArrayLike, b: ArrayLike) -> Array:
-    """a * b."""
+    """Return a * b."""
     return _narrow(_product(a, b))
 
 
 def add(a: ArrayLike, b: ArrayLike) -> Array:
-    """a + b."""
+    """Return a + b."""
     return _narrow(_add_to_odd(_wide(a), _wide(b)))
 
 
 def subtract(a: ArrayLike, b: ArrayLike) -> Array:
-    """a - b."""
+    """Return a - b."""
     return _narrow(_add_to_odd(_wide(a), -_wide(b)))
 
 
 def divide(a: ArrayLike, b: ArrayLike) -> Array:
-    """a / b."""
+    """Return a / b."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Rounding the quotient first to 53 bits is harmless: that is more than 2 * 24 + 1 of them (Figueroa 1995).
         return _narrow(_wide(a) / _wide(b))
 
 
 def square_root(a: ArrayLike) -> Array:
-    """The square root of a."""
+    """Return the square root of a."""
     return flush(np.sqrt(flush(a)))
 
 
@@ -58,21 +58,21 @@ def _wide(z: ArrayLike) -> Array:
 
 
 def _product(a: ArrayLike, b: ArrayLike) -> Array:
-    """a * b in float64, exact: 24 + 24 bits."""
+    """Return a * b in float64, exact: 24 + 24 bits."""
     with np.errstate(invalid="ignore"):
         product: Array = _wide(a) * _wide(b)
     return product
 
 
 def _narrow(z: Array) -> Array:
-    """Float64 rounded to float32; to zero if it is subnormal after rounding with an unbounded exponent."""
+    """Round float64 to float32; to zero if it is subnormal after rounding with an unbounded exponent."""
     with np.errstate(over="ignore", under="ignore"):
         narrow = z.astype(np.float32)
     return np.where(np.abs(z) < SMALLEST_ROUNDED_UP, np.copysign(np.float32(0), narrow), narrow)
 
 
 def _add_to_odd(p: Array, c: Array) -> Array:
-    """p + c in float64, rounded to odd: of the two neighbors of an inexact sum, the one whose last bit is 1.
+    """Return p + c in float64, rounded to odd: of the two neighbors of an inexact sum, the one whose last bit is 1.
 
     Rounding a sum to nearest in float64 and then to nearest in float32 gives a wrong result if the first rounding
     produces a tie for the second. The odd last bit records that the sum was inexact, and in which direction; with two

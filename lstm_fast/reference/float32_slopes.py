@@ -11,7 +11,7 @@ ONE = np.float32(1)
 
 
 def slope(spec: tuple[str, float, float], y: Array) -> Array:
-    """dy/dz of the activation (name, alpha, beta) for the output y."""
+    """Return dy/dz of the activation (name, alpha, beta) for the output y."""
     name, *parameters = spec
     alpha, beta = map(np.float32, parameters)
     return np.broadcast_to(SLOPES[name](flush(y), alpha, beta), y.shape)

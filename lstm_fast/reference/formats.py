@@ -1,14 +1,15 @@
 """Low-precision formats: rounding, and products of numbers in them.
 
-    bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum is one chain of float32 fused
-                multiply-adds over pairs of k, the odd k of each pair first, like the instruction VDPBF16PS. In
-                bfloat16_amx, a sum adds blocks of AMX_BLOCK k, like TDPBF16PS: each is the sum of two chains from zero,
-                one over its even k and one over its odd k.
+    bfloat16    the upper half of a float32: 8 bits of exponent, 8 of precision. A sum over k is one chain of
+                float32 fused multiply-adds. Terms are added in pairs, in order of their index k, the term with odd
+                index first, like the instruction VDPBF16PS. In bfloat16_amx, a sum adds blocks of AMX_BLOCK terms, like
+                TDPBF16PS: each is the sum of two chains from zero, one over the terms with even index and one over
+                those with odd index.
     int8        integers from -127 to 127, with a float32 scale for each row of a matrix and for each vector that is
                 multiplied by it. A sum is an exact integer, so its order does not matter. A vector that contains a NaN,
                 which integers cannot represent, makes all its sums NaN.
 
-Float32 sums, as in the first layer of an int8 network, add blocks of SUM_BLOCK k to their start.
+Float32 sums, as in the first layer of an int8 network, add blocks of SUM_BLOCK terms to the start value.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from ._types import Array
 from .float32 import add, divide, flush, fma, multiply
 
 AMX_BLOCK = 32  # terms of a block of a sum of the instruction TDPBF16PS
-LARGEST = 127  # of an int8, in either direction
+LARGEST = 127  # largest absolute value of an int8
 LARGEST_INT16 = 127 * 256  # so that its upper part is LARGEST
 SUM_BLOCK = 64  # terms of a block of a float32 sum
 SMALLEST_INPUTS = 2.0**-100  # vectors of smaller numbers are zero in int8, since 127 / a could overflow
@@ -68,7 +69,7 @@ def from_bfloat16(bits: ArrayLike) -> Array:
     Returns
     -------
     ndarray of float32
-        The same numbers.
+        The numbers in float32.
 
     Examples
     --------
@@ -102,14 +103,14 @@ def round_bfloat16(z: ArrayLike) -> Array:
 
 
 def product_bfloat16(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K), both rounded to bfloat16: each sum is one chain, odd k first."""
+    """Return start + x W^T in bfloat16, x (B,K) and W (N,K): each sum is one chain, terms with odd index first."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     order = np.arange(x.shape[1]).reshape(-1, 2)[:, ::-1].ravel()  # 1, 0, 3, 2, ...
     return chain(start, x, weight, order)
 
 
 def product_bfloat16_amx(weight: Array, start: Array, x: Array) -> Array:
-    """The same with two chains per block of k, over even and over odd k: their sum is added to the total."""
+    """Return start + x W^T as above, but sum blocks of terms: one chain for even, one for odd index per block."""
     x, weight = _in_pairs(x), _in_pairs(weight)
     total, zero = np.broadcast_to(flush(start), (len(x), len(weight))), np.zeros(1, np.float32)
     for begin in range(0, x.shape[1], AMX_BLOCK):
@@ -122,7 +123,7 @@ PRODUCTS = {"bfloat16": product_bfloat16, "bfloat16_amx": product_bfloat16_amx}
 
 
 def _in_pairs(matrix: Array) -> Array:
-    """A matrix rounded to bfloat16, with a zero after an odd number of columns."""
+    """Return a matrix rounded to bfloat16, with a zero after an odd number of columns."""
     return np.pad(round_bfloat16(matrix), ((0, 0), (0, matrix.shape[1] % 2)))
 
 
@@ -130,7 +131,7 @@ def _in_pairs(matrix: Array) -> Array:
 
 
 def product_float32(weight: Array, start: Array, x: Array) -> Array:
-    """start + x W^T for x (B,K) and W (N,K): blocks of k, each a chain from zero, added to the start in order."""
+    """Return start + x W^T, x (B,K) and W (N,K): blocks of terms, each a chain from zero, added in order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for begin in range(0, x.shape[1], SUM_BLOCK):
         block = np.arange(begin, min(begin + SUM_BLOCK, x.shape[1]))
@@ -139,7 +140,7 @@ def product_float32(weight: Array, start: Array, x: Array) -> Array:
 
 
 def chain(start: Array, x: Array, weight: Array, order: Array) -> Array:
-    """start + x W^T, where each sum is one chain of fused multiply-adds over k in the given order."""
+    """Return start + x W^T, where each sum is one chain of fused multiply-adds over k in the given order."""
     total = np.broadcast_to(flush(start), (len(x), len(weight)))
     for k in order:
         total = fma(x[:, k, None], weight[None, :, k], total)
@@ -190,7 +191,7 @@ def quantize_rows(weight: ArrayLike) -> QuantizedRows:
     Raises
     ------
     ValueError
-        For an infinite number or NaN.
+        If a number is infinite or NaN.
 
     Examples
     --------
@@ -267,14 +268,14 @@ def quantize_inputs(x: ArrayLike, bits: int = 8) -> tuple[Array, Array]:
 
 
 def product_hidden(rows: QuantizedRows, start: Array, h: Array) -> Array:
-    """start + h W^T for the hidden state of this layer or of the layer below."""
+    """Return start + h W^T for the hidden state of this layer or of the layer below."""
     scale = flush((rows.scale.astype(np.float64) / LARGEST).astype(np.float32))
     result = fma(_sum(quantize_hidden(h), rows.q), scale, start)
     return np.where(np.isnan(h).any(axis=1, keepdims=True), np.float32(np.nan), result)
 
 
 def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -> Array:
-    """start + x W^T for an 8-bit or 16-bit input of the first layer.
+    """Return start + x W^T for an 8-bit or 16-bit input of the first layer.
 
     With 16 bits, q = 256 upper + lower with lower from -128 to 127: each part has an exact sum.
     """
@@ -288,11 +289,11 @@ def product_inputs(rows: QuantizedRows, start: Array, x: Array, bits: int = 8) -
 
 
 def _integers(z: Array) -> Array:
-    """z rounded to the nearest integers, ties to even, clamped to -127..127; NaN becomes 0."""
+    """Return z rounded to the nearest integers, ties to even, clamped to -127..127; NaN becomes 0."""
     q: Array = np.nan_to_num(np.rint(z), nan=0).clip(-LARGEST, LARGEST).astype(np.int8)
     return q
 
 
 def _sum(x: Array, weight: Array) -> Array:
-    """x W^T of integers, exact, then rounded to float32."""
+    """Return x W^T of integers, exact, then rounded to float32."""
     return (x.astype(np.int64) @ weight.astype(np.int64).T).astype(np.float32)

@@ -10,7 +10,7 @@ GATES = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output g
 
 
 def gate_rows(gate: str, hidden_size: int) -> slice:
-    """Rows of one gate in weight_ih (4H,I), weight_hh (4H,R), bias_ih (4H,) and bias_hh (4H,).
+    """Return the rows of one gate in weight_ih (4H,I), weight_hh (4H,R), bias_ih (4H,) and bias_hh (4H,).
 
     Parameters
     ----------
@@ -40,6 +40,6 @@ def gate_rows(gate: str, hidden_size: int) -> slice:
 
 
 def split_gates(stacked: Array) -> tuple[Array, Array, Array, Array]:
-    """Views of the parts i, f, g, o of an array whose last axis has length 4H."""
+    """Return views of the parts i, f, g, o of an array whose last axis has length 4H."""
     i, f, g, o = (stacked[..., gate_rows(gate, stacked.shape[-1] // len(GATES))] for gate in GATES)
     return i, f, g, o

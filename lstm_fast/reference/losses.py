@@ -53,7 +53,7 @@ def row_sums(values: Array) -> Array:
 
 
 def exp_of_negative(x: Array) -> Array:
-    """exp(x) for x <= 0: with x = n ln 2 + r, 2^n (1 + r + r^2 P(r))."""
+    """Return exp(x) for x <= 0: with x = n ln 2 + r, 2^n (1 + r + r^2 P(r))."""
     with np.errstate(invalid="ignore"):
         inside = np.where(x < EXP_LEAST, EXP_LEAST, x)  # the others are 0
     shift = 1.5 * 2.0**52  # adding it rounds to an integer
@@ -67,7 +67,7 @@ def exp_of_negative(x: Array) -> Array:
 
 
 def log_from_one(x: Array) -> Array:
-    """log(x) for x >= 1: with x = 2^k (1 + f), 1 + f between sqrt(1/2) and sqrt(2), k ln 2 + 2 atanh(f / (2 + f))."""
+    """Compute log(x), x >= 1: x = 2^k (1 + f), 1 + f from sqrt(1/2) to sqrt(2), k ln 2 + 2 atanh(f / (2 + f))."""
     is_nan = np.isnan(x)
     bits = np.where(is_nan, 1.0, x).view(np.int64)
     k = (bits - BITS_OF_ROOT_HALF) >> 52
@@ -81,14 +81,14 @@ def log_from_one(x: Array) -> Array:
 
 
 def log1p_to_one(x: Array) -> Array:
-    """log(1 + x) for x between 0 and 1."""
+    """Return log(1 + x) for x between 0 and 1."""
     y = 1 + x
     logarithm: Array = log_from_one(y) + (x - (y - 1)) / y
     return logarithm
 
 
 def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
-    """-log softmax(p)[y] of rows p (n, C) and classes y (n,), and its gradient (n, C)."""
+    """Return -log softmax(p)[y] of rows p (n, C) and classes y (n,), and its gradient (n, C)."""
     most = p.max(axis=1, keepdims=True)
     e = exp_of_negative(p - most)
     total, rows = row_sums(e), np.arange(len(p))
@@ -98,7 +98,7 @@ def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
 
 
 def binary_cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
-    """-y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)) of each number of p, and its derivative."""
+    """Return -y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)) of each number of p, and its derivative."""
     e = exp_of_negative(-np.abs(p))
     loss = np.maximum(p, 0) - y * p + log1p_to_one(e)
     return loss, np.where(p >= 0, 1, e) / (1 + e) - y

@@ -92,12 +92,12 @@ def lstm_forward(
     h_n, c_n : ndarray of shape (B,R), (B,H)
         Final states.
     tape : LSTMTape
-        For lstm_backward.
+        Argument of lstm_backward.
 
     Raises
     ------
     ValueError
-        For a wrong shape, length, mask, bound or activation; the message names the argument.
+        If a shape, length, mask, bound or activation is invalid; the message names the argument.
 
     Notes
     -----
@@ -238,7 +238,7 @@ def _zeros_like(array: Array | None) -> Array | None:
 
 
 def masks_at(arguments: dict[str, Any], t: int, on: Rows) -> Masks:
-    """The masks of step t, for the active sequences."""
+    """Return the masks of step t, for the active sequences."""
     recurrent, zoneout_h, zoneout_c = (arguments[name] for name in MASKS)
     return Masks(
         None if recurrent is None else recurrent[on],
@@ -248,7 +248,7 @@ def masks_at(arguments: dict[str, Any], t: int, on: Rows) -> Masks:
 
 
 def _positive(name: str, bound: float | None) -> float | None:
-    """A clipping bound as a float, or None."""
+    """Return a clipping bound as a float, or None."""
     if bound is not None and not bound > 0:
         raise ValueError(f"`{name}` must be positive or None, got {bound}")
     return None if bound is None else float(bound)

@@ -152,7 +152,7 @@ def zoneout_mask(
 
 
 def _below_p(seed: int, stream: int, shape: tuple[int, int, int], p: float) -> Array:
-    """Whether the word of each element is less than floor(p * 2**32): true with probability p."""
+    """Return whether the word of each element is less than floor(p * 2**32): true with probability p."""
     (T, B, F), p, seed = shape, float(p), int(seed)
     counter = (np.arange((F + 3) // 4), np.arange(B)[:, None], np.arange(T)[:, None, None], stream)
     words = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF))

@@ -15,12 +15,12 @@ NORM_EPSILON = 1e-5  # as in haste and in PyTorch's LayerNorm
 
 
 def input_product(x: Array, weight_ih: Array) -> Array:
-    """x W_ih^T. Symbols (B,) instead of numbers (B,I) select columns of W_ih, as one-hot vectors would."""
+    """Return x W_ih^T. Symbols (B,) instead of numbers (B,I) select columns of W_ih, as one-hot vectors would."""
     return weight_ih.T[x] if x.ndim == 1 else x @ weight_ih.T
 
 
 def input_product_backward(d: Array, x: Array, weight_ih: Array) -> tuple[Array | None, Array]:
-    """d_x, None for symbols, and d_weight_ih."""
+    """Return d_x, None for symbols, and d_weight_ih."""
     if x.ndim > 1:
         return d @ weight_ih, d.T @ x
     d_weight_ih = np.zeros_like(weight_ih)
@@ -32,12 +32,12 @@ def input_product_backward(d: Array, x: Array, weight_ih: Array) -> tuple[Array 
 
 
 def clip(z: Array, bound: float | None) -> Array:
-    """z clipped to [-bound, bound]."""
+    """Return z clipped to [-bound, bound]."""
     return z if bound is None else np.where(z.real < -bound, -bound, np.where(z.real > bound, bound, z))
 
 
 def clip_backward(d: Array, z: Array, bound: float | None) -> Array:
-    """d_z: zero where z, before or after clipping, has reached the bound."""
+    """Return d_z, zero where z, before or after clipping, has reached the bound."""
     return d if bound is None else np.where(np.abs(z.real) >= bound, 0, d)
 
 
@@ -45,7 +45,7 @@ def clip_backward(d: Array, z: Array, bound: float | None) -> Array:
 
 
 def split_peepholes(weight_peephole: Array | None) -> tuple[Array | None, Array | None, Array | None]:
-    """The weights of i, f and o, each (H,)."""
+    """Return the weights of i, f and o, each (H,)."""
     if weight_peephole is None:
         return None, None, None
     p_i, p_f, p_o = np.split(weight_peephole, 3)
@@ -53,12 +53,12 @@ def split_peepholes(weight_peephole: Array | None) -> tuple[Array | None, Array 
 
 
 def peep(pre: Array, p: Array | None, c: Array) -> Array:
-    """The pre-activation of a gate with a peephole to the cell state c."""
+    """Return the pre-activation of a gate with a peephole to the cell state c."""
     return pre if p is None else pre + p * c
 
 
 def peep_backward(d_pre: Array, p: Array | None, c: Array) -> tuple[Array | int, Array | None]:
-    """d_c and d_p."""
+    """Return d_c and d_p."""
     return (0, None) if p is None else (d_pre * p, (d_pre * c).sum(axis=0))
 
 
@@ -66,14 +66,14 @@ def peep_backward(d_pre: Array, p: Array | None, c: Array) -> tuple[Array | int,
 
 
 def standardize(a: Array) -> tuple[Array, Array]:
-    """Each row of a shifted to mean 0 and scaled to variance 1, and the standard deviations it was divided by."""
+    """Shift each row of a to mean 0 and scale it to variance 1; return it and the standard deviations."""
     centered = a - a.mean(axis=1, keepdims=True)
     deviation: Array = np.sqrt((centered * centered).mean(axis=1, keepdims=True) + NORM_EPSILON)
     return centered / deviation, deviation
 
 
 def norm(a: Array, weight: Array | None, bias: Array | None = None) -> Array:
-    """Layer normalization over the columns."""
+    """Apply layer normalization over the columns."""
     if weight is None:
         return a
     n, _ = standardize(a)
@@ -81,7 +81,7 @@ def norm(a: Array, weight: Array | None, bias: Array | None = None) -> Array:
 
 
 def norm_backward(d: Array, a: Array, weight: Array | None) -> tuple[Array, Array | None]:
-    """d_a and d_weight."""
+    """Return d_a and d_weight."""
     if weight is None:
         return d, None
     n, deviation = standardize(a)
@@ -94,12 +94,12 @@ def norm_backward(d: Array, a: Array, weight: Array | None) -> tuple[Array, Arra
 
 
 def project(unprojected: Array, weight_hr: Array | None) -> Array:
-    """The hidden state (B,R) from its H values before the projection."""
+    """Return the hidden state (B,R) from its H values before the projection."""
     return unprojected if weight_hr is None else unprojected @ weight_hr.T
 
 
 def project_backward(d_h: Array, unprojected: Array, weight_hr: Array | None) -> tuple[Array, Array | None]:
-    """d_unprojected and d_weight_hr."""
+    """Return d_unprojected and d_weight_hr."""
     return (d_h, None) if weight_hr is None else (d_h @ weight_hr, d_h.T @ unprojected)
 
 
@@ -107,10 +107,10 @@ def project_backward(d_h: Array, unprojected: Array, weight_hr: Array | None) ->
 
 
 def zoneout(old: Array, new: Array, mask: Array | None) -> Array:
-    """The old state where the mask is 1, else the new one."""
+    """Return the old state where the mask is 1, else the new one."""
     return new if mask is None else np.where(mask != 0, old, new)
 
 
 def zoneout_backward(d: Array, mask: Array | None) -> tuple[Array | int, Array]:
-    """d_old and d_new."""
+    """Return d_old and d_new."""
     return (0, d) if mask is None else (np.where(mask != 0, d, 0), np.where(mask != 0, 0, d))

@@ -1,8 +1,8 @@
 """One LSTM layer in one direction in float32, bfloat16 and int8: the definition that the kernels match bit for bit.
 
-    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of k
+    float32     pre = (bias + x W_ih^T) + h W_hh^T, in blocks of terms
     bfloat16    x, h and the matrices are rounded to bfloat16; pre = (bias + x W_ih^T) + h W_hh^T in one chain, or in
-                blocks of k, as Intel's AMX adds (lstm_forward_bfloat16_amx)
+                blocks of terms, as Intel's AMX adds (lstm_forward_bfloat16_amx)
     int8        h and W_hh are rounded to int8; pre = start + (h W_hh^T) * scales, rounded once
                 start: in the first layer bias + x W_ih^T in float32, or with W_ih in int8 and x in 16 or 8 bits; in
                 the layers above, whose x is the h of the layer below, bias + (x W_ih^T) * scales, rounded once
@@ -82,7 +82,7 @@ def lstm_forward_float32(
 def _forward_with(
     product: Callable[..., Array], matrices: tuple[Any, ...], *arguments: Any, **options: Any
 ) -> tuple[Array, Array, Array]:
-    """A layer with the same kind of product for all its matrices: of x, of h and of the projection."""
+    """Return a layer with the same kind of product for all its matrices, those of x and h and the projection."""
     products = [None if matrix is None else partial(product, float32_matrix(matrix)) for matrix in matrices]
     shape_ih, shape_hh, _ = map(np.shape, matrices)
     return layer_forward(products, shape_ih[1], shape_hh, *arguments, **options)[:3]
@@ -194,7 +194,7 @@ def lstm_forward_bfloat16_amx(
 
 
 def float32_matrix(matrix: ArrayLike) -> Array:
-    """A float32 or bfloat16 matrix as float32."""
+    """Return a float32 or bfloat16 matrix as float32."""
     matrix = np.asarray(matrix)
     return from_bfloat16(matrix) if matrix.dtype == np.uint16 else matrix.astype(np.float32)
 

@@ -56,12 +56,12 @@ class BoundActivation(NamedTuple):
     spec: tuple[str, float, float]
 
     def __call__(self, z: Array) -> Array:
-        """The activation of z."""
+        """Return the activation of z."""
         return self.activate(self.spec, np.ascontiguousarray(z))
 
 
 def bind(activate: Activate, spec: ActivationSpec) -> BoundActivation:
-    """The activation with its parameters, 0 for absent ones."""
+    """Return the activation with its parameters; 0 for those that it lacks."""
     name = spec if isinstance(spec, str) else str(spec[0])
     alpha, beta = (*activation_of(spec).parameters, 0.0, 0.0)[:2]
     return BoundActivation(activate, (name, alpha, beta))
@@ -108,7 +108,7 @@ class Step(NamedTuple):
 
 
 def step_forward(layer: Layer, x: Array, h_prev: Array, c_prev: Array, masks: Masks) -> Step:
-    """One step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
+    """Compute one step from x (B,I), h_prev (B,R) and c_prev (B,H)."""
     # Under the names of the plain LSTM's activations, whatever they are.
     sigmoid, tanh, tanh_of_c = layer.recurrent_activation, layer.activation, layer.cell_activation
     p_i, p_f, p_o = split_peepholes(layer.weight_peephole)
@@ -160,7 +160,7 @@ def _peep(pre: Array, p: Array | None, c: Array) -> Array:
 
 
 def standardize(a: Array, n_gates: int) -> tuple[Array, Array]:
-    """Rows of n_gates * H numbers shifted to mean 0 and scaled to variance 1, and the factors of that scaling."""
+    """Standardize rows of n_gates * H numbers to mean 0 and variance 1; return them and the factors of the scaling."""
     count = np.float32(a.shape[1])
     centered = subtract(a, divide(sum_of_rows(a, n_gates), count)[:, None])
     variance = add(divide(sum_of_rows(multiply(centered, centered), n_gates), count), np.float32(NORM_EPSILON))
@@ -169,7 +169,7 @@ def standardize(a: Array, n_gates: int) -> tuple[Array, Array]:
 
 
 def sum_of_rows(a: Array, n_gates: int) -> Array:
-    """The sum of each row. Unit k is added to partial sum k % SUM_LANES, gate by gate; these are added pairwise."""
+    """Sum each row. Unit k is added to partial sum k % SUM_LANES, gate by gate; these are added pairwise."""
     B, H = len(a), a.shape[1] // n_gates
     padding = ((0, 0), (0, 0), (0, -H % SUM_LANES))
     units = np.pad(a.reshape(B, n_gates, H), padding).reshape(B, n_gates, -(-H // SUM_LANES), SUM_LANES)

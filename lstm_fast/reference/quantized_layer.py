@@ -55,7 +55,7 @@ def layer_forward(
     learned_h_0: ArrayLike | None = None,
     learned_c_0: ArrayLike | None = None,
 ) -> tuple[Array, Array, Array, LayerTape]:
-    """The steps of a layer, as in lstm_forward. products: with W_ih, W_hh and W_hr."""
+    """Run the steps of a layer, as in lstm_forward. products: with W_ih, W_hh and W_hr."""
     (T, B), (G, R) = np.shape(x)[:2], shape_hh
     H = G // len(GATES)
     a = _sequence.read_arrays(

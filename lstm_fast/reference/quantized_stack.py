@@ -70,7 +70,7 @@ def quantized_forward(
     Raises
     ------
     ValueError
-        For an unknown format, and as in the functions of one layer.
+        If the format is unknown, and as in the functions of one layer.
 
     Examples
     --------

@@ -67,12 +67,12 @@ def rnn_forward(
     h_n : ndarray of shape (B,H)
         Final state.
     tape : RNNTape
-        For rnn_backward.
+        Argument of rnn_backward.
 
     Raises
     ------
     ValueError
-        For a wrong shape, length, mask or nonlinearity; the message names the argument.
+        If a shape, length, mask or nonlinearity is invalid; the message names the argument.
 
     Notes
     -----

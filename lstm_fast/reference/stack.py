@@ -109,7 +109,7 @@ def stack_forward(
     h_n, c_n : ndarray of shape (L*D,B,R), (L*D,B,H)
         Final states; c_n is None for an RNN.
     tape : StackTape
-        For stack_backward.
+        Argument of stack_backward.
 
     Raises
     ------
@@ -244,5 +244,5 @@ def stack_backward(
 
 
 def _item(arrays: Any, k: int) -> Any:
-    """The item for layer and direction k = layer * D + direction; None stays None."""
+    """Return the item for layer and direction k = layer * D + direction; None stays None."""
     return None if arrays is None else arrays[k]

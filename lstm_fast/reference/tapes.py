@@ -58,13 +58,13 @@ class LSTMGradients(NamedTuple):
     Parameters
     ----------
     d_x, d_h_0, d_c_0 : ndarray or None
-        With respect to the input and the initial states.
+        Gradients with respect to the input and the initial states.
     d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, d_weight_hr, d_weight_peephole : ndarray or None
-        With respect to the weights.
+        Gradients with respect to the weights.
     d_norm_ih_weight, d_norm_hh_weight, d_norm_c_weight, d_norm_c_bias : ndarray or None
-        With respect to the parameters of layer normalization.
+        Gradients with respect to the parameters of layer normalization.
     d_learned_h_0, d_learned_c_0 : ndarray or None
-        With respect to the learned initial state.
+        Gradients with respect to the learned initial state.
 
     Notes
     -----

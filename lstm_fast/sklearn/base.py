@@ -39,8 +39,8 @@ class Estimator(BaseEstimator):
     _of_network: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers", "dropout", "lstm_options", "dtype", "scale")
     _in_fit: dict[str, Any] | None = None  # their values
 
-    _columns: list[Any] | None  # of data frames given as X
-    _progress: Any = None  # of partial_fit
+    _columns: list[Any] | None  # column names if X is a data frame
+    _progress: Any = None  # state kept between calls of partial_fit
 
     model_: Any  # SequenceModel; QuantizedModel in a quantized copy; FleetModel with one model per series
     history_: Any  # a History, or a FleetHistory
@@ -141,7 +141,7 @@ class Estimator(BaseEstimator):
         return SequenceModel(lstm, n_outputs, readout, seed=seed)
 
     def _config(self, loss: Any, *, epochs: int, step: int = 0, **settings: Any) -> FitConfig:
-        """Settings of a training run. `step`: of the optimizer, when it continues."""
+        """Return the settings of a training run. `step`: of the optimizer, when it continues."""
         return FitConfig(
             loss=loss,
             optimizer=Adam(self.lr, weight_decay=self.weight_decay),
@@ -185,7 +185,7 @@ class Estimator(BaseEstimator):
         lengths: np.ndarray | None = None,
         weights: np.ndarray | None = None,
     ) -> None:
-        """One more epoch with the optimizer's moments of the one before; extends history_."""
+        """Train for one more epoch with the moments of the previous one; extend history_."""
         before = self._progress
         config = self._config(loss, epochs=1, step=0 if before is None else before.step)
         trainer = Trainer(model, x, y, config, lengths=lengths, sample_weight=weights)
@@ -203,7 +203,7 @@ def _are_same(one: Any, other: Any) -> bool:
 
 
 def joined(before: History, last: History) -> History:
-    """The history of a run and of one more epoch, which has no validation."""
+    """Return the history of a run and of one more epoch, which has no validation."""
     names = ("loss", "gradient_norm", "learning_rate", "seconds")
     history = replace(last, **{name: getattr(before, name) + getattr(last, name) for name in names})
     if before.validation_loss:
@@ -214,11 +214,11 @@ def joined(before: History, last: History) -> History:
 
 
 def index_of_median(quantiles: Any) -> int:
-    """Index of the level nearest to 0.5."""
+    """Return the index of the level nearest to 0.5."""
     return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
 
 
 def sort_levels(values: np.ndarray, quantiles: Any) -> np.ndarray:
-    """Values (..., levels) in ascending order of their levels, so that levels cannot cross."""
+    """Return values (..., levels) in ascending order of their levels, so that levels cannot cross."""
     rank = np.argsort(np.argsort(quantiles))
     return np.sort(values, axis=-1)[..., rank]

@@ -33,7 +33,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
-        Further arguments of `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
+        Additional keyword arguments for `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
         or zoneout.
     epochs : int, default 100
         Passes over the training data.
@@ -211,7 +211,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, is_new: bool, classes: np.ndarray | None) -> dict[str, Any]:
-        """Scaled training data; a new network and a new scaling if `is_new`."""
+        """Return scaled training data; a new network and a new scaling if `is_new`."""
         x, lengths, weights = self._read(X, y, sample_weight, reset=is_new)
         indices, self.classes_ = _indices_of_classes(y, classes)
         if is_new:
@@ -239,7 +239,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         ndarray of shape (N, classes)
-            In the order of `classes_`.
+            Columns are in the order of `classes_`.
         """
         z = self._outputs(X)
         log_sums, _ = _core.cross_entropy(z)
@@ -258,7 +258,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         ndarray of shape (N, classes)
-            In the order of `classes_`.
+            Columns are in the order of `classes_`.
         """
         _, p = _core.cross_entropy(self._outputs(X))
         return p
@@ -295,5 +295,5 @@ def _indices_of_classes(y: Any, classes: np.ndarray | None) -> tuple[np.ndarray,
         return indices, classes
     indices = np.searchsorted(classes, y)
     if not (classes[np.minimum(indices, len(classes) - 1)] == y).all():
-        raise ValueError(f"y must be of the classes {classes}, got {np.setdiff1d(y, classes)} as well")
+        raise ValueError(f"y must contain only the classes {classes}, got {np.setdiff1d(y, classes)} as well")
     return indices, classes

@@ -23,7 +23,7 @@ class Part:
     stamps: tuple[str, Stamps] | None = None
     is_default: bool = False  # the stamps are mere row numbers
     is_array: bool = True
-    order: np.ndarray | None = None  # in the original order of the rows
+    order: np.ndarray | None = None  # original order of the rows
     template: Template | None = None
     columns: list[Hashable] | None = None
 

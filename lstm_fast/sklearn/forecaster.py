@@ -49,7 +49,7 @@ class LSTMForecaster(SeriesEstimator):
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
-        Further arguments of `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
+        Additional keyword arguments for `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
         or zoneout.
     epochs : int, default 50
         Passes over the training data.

@@ -68,7 +68,7 @@ class Table:
             if index.nlevels > 1 or roles == [ID]:
                 if len(roles) < index.nlevels and not (TIME in wrapped.columns and not roles):
                     raise ValueError(
-                        f"the index of {name} must be of dates, of numbers or of the levels unique_id and ds, got "
+                        f"the index of {name} must hold dates or numbers, or have the levels unique_id and ds, got "
                         f"levels {list(index.names)}: rename them, or use reset_index"
                     )
                 if roles:
@@ -97,7 +97,7 @@ class Table:
         return np.array_equal(self.index, np.arange(len(self.index)))
 
     def ids(self) -> list[Hashable] | None:
-        """The id of each row; None without an id column."""
+        """Return the id of each row; None without an id column."""
         if ID not in self.frame.columns:
             return None
         ids: list[Hashable] = self.frame[ID].to_list()
@@ -107,7 +107,7 @@ class Table:
         return ids
 
     def stamps(self) -> tuple[str, Stamps] | None:
-        """The time stamps of the rows, after their name in error messages; None if there are none."""
+        """Return the time stamps of the rows, after their name in error messages; None if there are none."""
         if TIME in self.frame.columns:
             return f"ds of {self.name}", stamps_of_column(f"ds of {self.name}", self.frame[TIME])
         if self.index is None:

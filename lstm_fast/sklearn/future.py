@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_future(estimator: "SeriesReader", X: Any, series: list[Series], form: Form, horizon: int) -> list[np.ndarray]:
-    """The exogenous variables of the steps to forecast: (horizon, E) for each series."""
+    """Return the exogenous variables of the steps to forecast: (horizon, E) for each series."""
     n = series[0].X.shape[1]
     if not n:
         if X is not None:
@@ -28,7 +28,8 @@ def read_future(estimator: "SeriesReader", X: Any, series: list[Series], form: F
         return _read_long_future(estimator, X, series, horizon)
     is_list = form.kind == "several"
     if (is_list or form.has_ids) and (not isinstance(X, list | tuple) or len(X) != len(series)):
-        raise ValueError(f"X must have one part for each of {len(series)} series")
+        got = len(X) if isinstance(X, list | tuple) else type(X).__name__
+        raise ValueError(f"X must have one part for each of {len(series)} series, got {got}")
     if is_list:
         require_one_order("X", X, estimator._columns)
     parts = []
@@ -52,7 +53,7 @@ def _require_future(name: str, part: Part, one: Series, horizon: int) -> None:
             f"{one.times.after(horizon)[0]} on; pass an array if its rows are in order"
         )
     elif part.order is not None and not (np.diff(part.order) == 1).all():
-        raise ValueError(f"{name} must be in order of time, because y has no time stamps")
+        raise ValueError(f"{name} must be in chronological order, because y has no time stamps")
     if len(part.values) != horizon:
         raise ValueError(
             f"{name} must have shape (horizon, columns) = ({horizon}, {part.values.shape[1]}) for each series, got "

@@ -35,5 +35,5 @@ class NetworkInput(NamedTuple):
 
 
 def numbered(name: str, n: int) -> list[str]:
-    """Names of n columns that have none."""
+    """Return the names of n columns that have none."""
     return [name] if n == 1 else [f"{name} {k + 1}" for k in range(n)]

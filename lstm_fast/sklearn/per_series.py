@@ -62,16 +62,16 @@ def forecast(estimator: SeriesEstimator, series: list[Series], future: list[np.n
 
 
 def indices(estimator: SeriesReader) -> dict[object, int]:
-    """Index of the network of each series of fit, by its id or position."""
+    """Return the index of the network of each series of fit, by its id or position."""
     return {_key(k, one): k for k, one in enumerate(estimator._series)}
 
 
 def index_of(known: dict[object, int], k: int, one: Series) -> int:
-    """Index of the network of the k-th series of a call."""
+    """Return the index of the network of the k-th series of a call."""
     key = _key(k, one)
     if key not in known:
         raise ValueError(
-            f'y must hold series of fit with models="per_series", which have a network each, got another one: {key!r}'
+            f'y must hold series of fit with models="per_series", where each has its own network, got {key!r}'
         )
     return known[key]
 

@@ -38,7 +38,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     dropout : float, default 0.0
         Dropout between LSTM layers.
     lstm_options : dict, optional
-        Further arguments of `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
+        Additional keyword arguments for `lstm_fast.LSTM`, such as proj_size, peepholes, layer_norm, recurrent_dropout
         or zoneout.
     epochs : int, default 100
         Passes over the training data.
@@ -214,7 +214,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, is_new: bool) -> dict[str, Any]:
-        """Scaled training data; a new network and new scalings if `is_new`."""
+        """Return scaled training data; a new network and new scalings if `is_new`."""
         x, lengths, weights = self._read(X, y, sample_weight, reset=is_new)
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if y.ndim > 2:

@@ -15,7 +15,7 @@ from .windows import carry_forward
 def cross_validate(
     estimator: SeriesEstimator, y: Any, X: Any, *, folds: int, step: int, refit: bool
 ) -> dict[str, np.ndarray]:
-    """The result of LSTMForecaster.cross_validate; `estimator` is not changed."""
+    """Return the result of LSTMForecaster.cross_validate; `estimator` is not changed."""
     series, form = read(clone(estimator), y, X, reset=True)
     warn_of_missing(series, stacklevel=4)
     results: list[dict[str, Any]] = []

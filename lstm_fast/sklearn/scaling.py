@@ -45,16 +45,16 @@ class Scaling:
 
     @classmethod
     def none(cls, n: int) -> Self:
-        """Identity for n columns."""
+        """Return the identity for n columns."""
         return cls(np.zeros(n), np.ones(n))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Values with mean 0 and deviation 1."""
+        """Return values with mean 0 and deviation 1."""
         scaled: np.ndarray = (values - self.mean) / self.deviation
         return scaled
 
     def undo(self, values: np.ndarray) -> np.ndarray:
-        """Values in their own units."""
+        """Return values in their own units."""
         in_own_units: np.ndarray = values * self.deviation + self.mean
         return in_own_units
 
@@ -62,7 +62,7 @@ class Scaling:
 def _root_mean_square(
     values: np.ndarray, mean_of: Callable[[np.ndarray], np.ndarray], axis: int | None = None
 ) -> np.ndarray:
-    """Root of mean_of(squares), the mean over axis, kept if given, or over rows.
+    """Return the root of mean_of(squares), the mean over axis, kept if given, or over rows.
 
     Values whose squares would overflow or underflow are divided by a power of two first, which rounds nothing.
     """

@@ -36,7 +36,7 @@ class SequenceEstimator(Estimator):
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """(x, lengths, weights), after the checks that both estimators have in common."""
+        """Return (x, lengths, weights), after the checks that both estimators have in common."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if self.readout not in ("last", "mean"):
@@ -56,7 +56,7 @@ class SequenceEstimator(Estimator):
         return x, lengths, _check_sample_weight(sample_weight, x, ensure_non_negative=True)
 
     def _start(self, x: np.ndarray, lengths: np.ndarray | None, weights: np.ndarray | None, n_outputs: int) -> None:
-        """A new network, and the scaling of its inputs. Sequences of weight 0 do not count."""
+        """Return a new network, and the scaling of its inputs. Sequences of weight 0 are ignored."""
         counts = slice(None) if weights is None else weights > 0
         rows = valid_steps(x[counts], None if lengths is None else lengths[counts])
         self._x_scaling = Scaling.of(rows) if self.scale and len(rows) else Scaling.none(x.shape[2])
@@ -99,7 +99,7 @@ class SequenceEstimator(Estimator):
         return NetworkInput(self.model_.lstm, self._x_scaling.apply(x), lengths, features, None, text)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Outputs of the head for each sequence, (N, outputs) float64."""
+        """Return outputs of the head for each sequence, (N, outputs) float64."""
         check_is_fitted(self, "model_")
         x, lengths = read_sequences(self, X, reset=False)
         outputs: np.ndarray = self.model_.predict(self._x_scaling.apply(x), lengths, num_threads=self.n_jobs)

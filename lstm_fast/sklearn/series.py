@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Series:
-    """One series, sorted by time."""
+    """Time series, sorted by time."""
 
     y: np.ndarray  # (T, S) float64; NaN is missing
     X: np.ndarray  # (T, E) float64: the exogenous variables; E may be 0
     times: Times | None = None
-    id: Hashable = None  # of a long frame
-    columns: list[Hashable] | None = None  # of a wide frame
+    id: Hashable = None  # unique_id in a long frame
+    columns: list[Hashable] | None = None  # column names in a wide frame
     label: str = "y"
 
     def until(self, end: int) -> "Series":
-        """Its first `end` steps."""
+        """Return the first `end` steps."""
         times = None if self.times is None else self.times.until(end)
         return Series(self.y[:end], self.X[:end], times, self.id, self.columns, self.label)
 
@@ -53,7 +53,7 @@ class Form:
     kind: str  # "single", "several" or "long"
     is_flat: bool  # (T,) and not (T, S)
     templates: list[Template | None] = field(default_factory=list)  # None for arrays
-    has_times: bool = False  # of a long frame
+    has_times: bool = False  # whether a long frame has ds
     has_ids: bool = False
 
 
@@ -63,7 +63,7 @@ class Form:
 def read(
     estimator: "SeriesReader", y: Any, X: Any = None, *, reset: bool, known: Iterable[Any] = ()
 ) -> tuple[list[Series], Form]:
-    """Series and form of y and X.
+    """Return series and form of y and X.
 
     `reset`: the columns of X and of wide frames are recorded, as in fit; otherwise they are matched by name. `known`:
     steps of time that the dates of a short series may have.
@@ -71,12 +71,13 @@ def read(
     table = Table.read("y", y)
     if table is not None and not table.is_series and TARGET in table.frame.columns:
         if X is not None:
-            raise ValueError("X must be None if y is a long frame: its further columns are the exogenous variables")
+            raise ValueError("X must be None if y is a long frame: its additional columns are the exogenous variables")
         return _read_long(estimator, table, reset, known)
     if table is None and isinstance(y, list | tuple) and any(wrap("y", one) is not None or np.ndim(one) for one in y):
         names, ys = [f"y[{k}]" for k in range(len(y))], y
         if X is not None and (not isinstance(X, list | tuple) or len(X) != len(y)):
-            raise ValueError(f"X must be a list with one array or frame for each of the {len(y)} series")
+            got = len(X) if isinstance(X, list | tuple) else type(X).__name__
+            raise ValueError(f"X must be a list with one array or frame for each of the {len(y)} series, got {got}")
         Xs, kind = [None] * len(y) if X is None else X, "several"
     else:
         names, ys, Xs, kind = ["y"], [y], [X], "single"
@@ -92,8 +93,9 @@ def read(
     require_one_order("X", Xs, estimator._columns)
     for k, times in zip(stamps, _regular(estimator, list(stamps.values()), known)):
         series[k].times = times
-    if len({(one.y.shape[1], one.X.shape[1]) for one in series}) > 1:
-        raise ValueError("y and X must have the same number of columns in every series")
+    widths = {(one.y.shape[1], one.X.shape[1]) for one in series}
+    if len(widths) > 1:
+        raise ValueError(f"y and X must have the same number of columns in every series, got {sorted(widths)}")
     is_flat = all(np.ndim(one) == 1 if part.is_array else part.columns is None for one, part in zip(ys, parts))
     return series, Form(kind, is_flat, [part.template for part in parts])
 

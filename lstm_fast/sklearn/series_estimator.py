@@ -65,7 +65,7 @@ class SeriesEstimator(SeriesReader):
         return self.loss if self.quantiles is None else ("quantile", tuple(self.quantiles))
 
     def _training_data(self, windowing: Windowing, series: list[Series], where: str = "") -> tuple[Batch, Any]:
-        """Windows to train on, and validation data if early_stopping needs them. `where`: for errors."""
+        """Return windows to train on, and validation data if early_stopping needs them. `where`: for errors."""
         held_out = 0.0 if self.early_stopping is None else self.validation_fraction
         train, later = windowing.training(series, held_out)
         validation = None
@@ -208,12 +208,12 @@ class SeriesEstimator(SeriesReader):
         return parts if form.kind == "several" or form.has_ids else parts[0]
 
     def _levels(self, horizon: int | None, X: Any, y: Any, y_X: Any) -> tuple[list[Series], Form, list[np.ndarray]]:
-        """Series, form and forecasts (horizon, S, levels) of a call of predict."""
+        """Return series, form and forecasts (horizon, S, levels) of a call of predict."""
         series, form, future = self._read_call(horizon, X, y, y_X, stacklevel=5)
         return series, form, self._forecast(series, future)
 
     def _forecast(self, series: list[Series], future: list[np.ndarray]) -> list[np.ndarray]:
-        """(horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""
+        """Return (horizon, S, levels) after each series, from the exogenous variables of the steps to forecast."""
         if self.models == "per_series":
             return per_series.forecast(self, series, future)
         x, by = self._windowing.forecast_inputs(series, future)
@@ -221,7 +221,7 @@ class SeriesEstimator(SeriesReader):
         return self._windowing.forecasts(p, series, by)
 
     def _outputs(self, p: np.ndarray) -> np.ndarray:
-        """(n, horizon, S, levels) from predictions for all steps of windows."""
+        """Return (n, horizon, S, levels) from predictions for all steps of windows."""
         p = p[:, self.input_size :].astype(np.float64)
         p = p.reshape(*p.shape[:2], self._windowing.n_targets, -1)
         return p if self.quantiles is None else sort_levels(p, self.quantiles)

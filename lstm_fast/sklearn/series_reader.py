@@ -33,7 +33,7 @@ class SeriesReader(Estimator):
     models: str
     freq: Any
 
-    _series: list[Series]  # of fit
+    _series: list[Series]  # series passed to fit
     _form: Form
     _targets: list[Any] | None  # columns of a wide frame
     _windowing: Windowing  # shared by all series, or of the first one
@@ -84,7 +84,7 @@ class SeriesReader(Estimator):
         if lstm is None:
             if len(series) > 1:
                 raise ValueError(
-                    f'y must be one series with models="per_series", which have a network each, got {len(series)}'
+                    f'y must be one series with models="per_series", where each has its own network, got {len(series)}'
                 )
             k = per_series.index_of(per_series.indices(self), 0, series[0])
             windowing, lstm = self._windowings[k], self.model_[k].lstm
@@ -102,7 +102,7 @@ class SeriesReader(Estimator):
     def _read_call(
         self, horizon: int | None, X: Any, y: Any, y_X: Any, *, stacklevel: int
     ) -> tuple[list[Series], Form, list[np.ndarray]]:
-        """Series, form and future exogenous variables of a call. `stacklevel`: of warn_of_missing."""
+        """Return series, form and future exogenous variables of a call. `stacklevel`: of warn_of_missing."""
         check_is_fitted(self, "model_")
         self._require_settings_of_fit("input_size", "quantiles", "models")
         if horizon is None:

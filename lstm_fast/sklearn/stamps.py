@@ -34,8 +34,8 @@ def stamps_of_pandas(name: str, values: Any) -> Stamps:
     if pd.api.types.infer_dtype(values, skipna=True) in ("date", "datetime"):
         return pd.DatetimeIndex(pd.to_datetime(values))
     raise ValueError(
-        f"{name} must be dates, periods or numbers, got {values.dtype} such as {values[:1].tolist()}. Convert text to "
-        "dates first, for example with pandas.to_datetime(..., format=...)"
+        f"{name} must hold dates, periods or numbers, got {values.dtype} such as {values[:1].tolist()}. Convert text "
+        "to dates first, for example with pandas.to_datetime(..., format=...)"
         + (", or call reset_index(drop=True) if the rows are in order" if "index" in name else "")
     )
 
@@ -59,11 +59,11 @@ def stamps_of_column(name: str, series: Any) -> Stamps:
         return series.cast(nw.Float64).to_numpy()
     if series.dtype == nw.Duration:
         return series.to_numpy()
-    raise ValueError(f"{name} must be dates or numbers, got {series.dtype}: convert text to dates first")
+    raise ValueError(f"{name} must hold dates or numbers, got {series.dtype}: convert text to dates first")
 
 
 def _unit_and_zone(dtype: Any) -> tuple[Any, str | None]:
-    """Of narwhals' Datetime, or of the Datetime that a Date becomes."""
+    """Return the time unit of narwhals' Datetime, or of the Datetime that a Date becomes."""
     return getattr(dtype, "time_unit", "us"), getattr(dtype, "time_zone", None)
 
 

@@ -30,7 +30,7 @@ class Template:
         )
 
     def fill(self, columns: Mapping[Any, Any], ids: list[Hashable] | None, stamps: Stamps | None) -> Any:
-        """A native frame, or a series of the first of `columns`, with ids and time stamps if the form has them."""
+        """Build a native frame, or a series of the first of `columns`, with ids and stamps if the form has them."""
         import narwhals.stable.v2 as nw
 
         like = nw.from_native(self.like)

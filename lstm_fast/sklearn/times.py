@@ -17,17 +17,17 @@ Step = Any  # a number, a time delta or a pandas offset
 
 @dataclass(frozen=True)
 class Times:
-    """Stamps of consecutive steps, one `step` apart."""
+    """Index values (dates or numbers) of consecutive time steps, spaced by `step`."""
 
     stamps: Stamps
     step: Step
 
     def until(self, end: int) -> "Times":
-        """The first `end` stamps."""
+        """Return the first `end` stamps."""
         return Times(self.stamps[:end], self.step)
 
     def after(self, n: int) -> Stamps:
-        """The `n` stamps that follow."""
+        """Return the `n` stamps that follow."""
         if _counts_from_first(self.step):
             return _consecutive(self.stamps, self.step, len(self.stamps) + n)[len(self.stamps) :]
         return _consecutive(self.stamps[-1:], self.step, n + 1)[1:]
@@ -54,7 +54,7 @@ def _count(stamps: Stamps, value: Any) -> int:
 
 
 def is_ascending(stamps: Stamps) -> bool:
-    """Whether each stamp is later than the one before."""
+    """Return whether the stamps are strictly ascending."""
     numbers = _numbers(stamps)
     return bool((numbers[1:] > numbers[:-1]).all())
 
@@ -65,7 +65,7 @@ def _numbers(stamps: Stamps) -> np.ndarray:
 
 
 def first_difference(given: Stamps, expected: Stamps) -> int | None:
-    """The first row where two sets of stamps differ; None if they are equal. Time zones are compared by instant."""
+    """Return the first row where stamps differ; None if equal. Time zones are compared by instant."""
     n = min(len(given), len(expected))
     if isinstance(given, np.ndarray) != isinstance(expected, np.ndarray):
         return 0
@@ -94,7 +94,7 @@ def require_equal(name: str, given: Stamps, expected: Stamps, what: str) -> None
 
 
 def regular(series: Sequence[tuple[str, Stamps]], freq: Any = None, known: Iterable[Step] = ()) -> list[Times]:
-    """Times of several series from their (name, ascending stamps).
+    """Return times of several series from their (name, ascending stamps).
 
     The step is `freq`, or that of the index, or one of `known`, or one that a longer series has, or inferred. Thus a
     series from Monday to Friday is daily or of business days as the others are.
@@ -118,7 +118,7 @@ def regular(series: Sequence[tuple[str, Stamps]], freq: Any = None, known: Itera
 
 
 def _extended(times: Times, series: Sequence[Stamps]) -> Times:
-    """Times that continue to the end of all series, so that pandas generates business days once for all of them."""
+    """Extend times to the end of all series, so that pandas generates business days once for all of them."""
     last = max(_numbers(one)[-1] for one in series if len(one) and one.dtype == times.stamps.dtype)
     while _numbers(times.stamps)[-1] < last and len(times.stamps) < 100_000:
         times = Times(_consecutive(times.stamps, times.step, 2 * len(times.stamps)), times.step)
@@ -188,7 +188,7 @@ def _require_step(name: str, stamps: Stamps, step: Step, source: str) -> None:
 def _step_of_numbers(
     name: str, numbers: np.ndarray, freq: Any, known: Sequence[Step], shown: Stamps | None = None
 ) -> Step:
-    """The step of equally spaced numbers; a step of periods is a number of them."""
+    """Return the step of equally spaced numbers; a step of periods is a number of them."""
     shown = numbers if shown is None else shown
     steps = np.diff(numbers)
     if freq is not None:
@@ -211,7 +211,7 @@ def _step_of_numbers(
 
 
 def _consecutive(stamps: Stamps, step: Step, n: int) -> Stamps:
-    """`n` stamps, starting with the first of `stamps`."""
+    """Return `n` stamps, starting with the first of `stamps`."""
     if isinstance(stamps, np.ndarray):
         return stamps[:1] + step * np.arange(n)
     import pandas as pd
@@ -230,12 +230,12 @@ def _consecutive(stamps: Stamps, step: Step, n: int) -> Stamps:
 
 
 def _counts_from_first(step: Step) -> bool:
-    """Whether a date is `first + k * step` and not `previous + step`: the 31st, 28th, 31st of months, and numbers."""
+    """Test if a date is `first + k * step` and not `previous + step`: the 31st, 28th, 31st of months, and numbers."""
     return np.isscalar(step) or type(step).__name__ == "DateOffset"
 
 
 def _inferred(stamps: Stamps) -> list[Step]:
-    """Candidates for the frequency: the one that pandas infers, else the same day every n months."""
+    """Return candidates for the frequency: the one that pandas infers, else the same day every n months."""
     import pandas as pd
 
     if len(stamps) < 3:
@@ -251,7 +251,7 @@ def _inferred(stamps: Stamps) -> list[Step]:
 
 
 def _likely(stamps: Stamps) -> Step | None:
-    """The likely frequency, to locate the first gap: the frequency of the longest regular run found."""
+    """Return the likely frequency, to locate the first gap: the frequency of the longest regular run."""
     for size in (64, 32, 16, 8, 4, 3):
         for begin in range(0, len(stamps) - size + 1, max(size // 2, len(stamps) // 64)):
             part = stamps[begin : begin + size]

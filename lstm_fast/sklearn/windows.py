@@ -17,7 +17,7 @@ from .series import Series
 
 
 class Batch(NamedTuple):
-    """Windows of series."""
+    """A batch of windows cut from series."""
 
     x: np.ndarray  # (n, input_size + horizon, S + 1 + E)
     targets: np.ndarray  # (n, input_size + horizon, S)
@@ -53,16 +53,16 @@ class Order:
         )
 
     def apply(self, one: Series) -> Series:
-        """A series with its columns in this order."""
+        """Return a series with its columns in this order."""
         return replace(one, y=columns_of(one.y, self.y), X=columns_of(one.X, self.X))
 
     def undo(self, values: np.ndarray) -> np.ndarray:
-        """Values (steps, S, ...) with the columns of y in their original order."""
+        """Return values (steps, S, ...) with the columns of y in their original order."""
         return columns_of(values, np.argsort(self.y)) if len(self.y) > 1 else values
 
 
 def columns_of(values: np.ndarray, order: list[int] | np.ndarray) -> np.ndarray:
-    """Values (steps, columns, ...) with their columns in this order; a single column without a copy."""
+    """Return values (steps, columns, ...) with their columns in this order; a single column without a copy."""
     return values[:, order] if len(order) > 1 else values
 
 
@@ -89,7 +89,7 @@ class Windowing:
         return int(self.n_targets + 1 + self.n_exogenous)
 
     def feature_names(self, y: Sequence[Hashable] | None, X: Sequence[Hashable] | None) -> list[str]:
-        """Names of the network's inputs from those of the columns of y and of the exogenous variables, if any."""
+        """Return the names of the network's inputs, given the names of the columns of y and of X, if any."""
         of_y = numbered("y", self.n_targets) if y is None else [str(name) for name in y]
         of_X = numbered("X", self.n_exogenous) if X is None else [str(name) for name in X]
         return [*(of_y[k] for k in self.order.y), "is forecast", *(of_X[k] for k in self.order.X)]
@@ -98,7 +98,7 @@ class Windowing:
         return k if one.id is None else one.id
 
     def _scaling(self, k: int, one: Series) -> Scaling:
-        """The scaling of the same id or position in fit; an unknown series gets its own."""
+        """Return the scaling of the same id or position in fit; an unknown series gets its own."""
         known = self._scalings.get(self._key(k, one))
         if known is not None:
             return known
@@ -107,7 +107,7 @@ class Windowing:
     # ---- training ----
 
     def training(self, series: list[Series], held_out: float) -> tuple[Batch, Batch]:
-        """Windows to train on, and the last `held_out` share of each series. Windows without a target are left out."""
+        """Return training windows, and the last `held_out` share of each series; omit windows without a target."""
         parts, later = [], []
         for k in self.order.series:
             batch = self._windows(k, series[k])
@@ -133,12 +133,12 @@ class Windowing:
         return Batch(self._inputs(np.nan_to_num(past), X), np.where(is_known, targets, 0), mask)
 
     def _cut(self, table: np.ndarray) -> np.ndarray:
-        """Windows (n, input_size + horizon, columns) of a table (T, columns), `step` apart."""
+        """Return windows (n, input_size + horizon, columns) of a table (T, columns), `step` apart."""
         windows = np.lib.stride_tricks.sliding_window_view(table, self.input_size + self.horizon, axis=0)
         return windows[:: self.step].swapaxes(1, 2)
 
     def _inputs(self, past: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """past (n, input_size, S), X (n, steps, E): (n, steps, S + 1 + E)."""
+        """Join past (n, input_size, S) and X (n, steps, E) to the inputs (n, steps, S + 1 + E)."""
         n, steps, _ = X.shape
         x = np.zeros((n, steps, self.n_inputs), self.dtype)
         x[:, : self.input_size, : self.n_targets] = past
@@ -149,7 +149,7 @@ class Windowing:
     # ---- forecasts ----
 
     def forecast_inputs(self, series: list[Series], future: list[np.ndarray]) -> tuple[np.ndarray, Scaling]:
-        """Inputs of the steps after each series, and the scaling of each window.
+        """Return inputs of the steps after each series, and the scaling of each window.
 
         `future`: the exogenous variables of those steps, (steps, E) for each series.
         """
@@ -164,11 +164,11 @@ class Windowing:
         return self._inputs(np.nan_to_num(past) if is_missing else past, X), by
 
     def _past(self, k: int, one: Series, y: np.ndarray) -> np.ndarray:
-        """The last input_size steps of y, scaled and ordered."""
+        """Return the last input_size steps of y, scaled and ordered."""
         return self._scaling(k, one).apply(columns_of(y[-self.input_size :], self.order.y))
 
     def forecasts(self, outputs: np.ndarray, series: list[Series], by: Scaling) -> list[np.ndarray]:
-        """Outputs (n, steps, S, levels) of the network in units of y: (steps, S, levels) for each series."""
+        """Return outputs (n, steps, S, levels) of the network in units of y: (steps, S, levels) for each series."""
         outputs = outputs * np.expand_dims(by.deviation, -1) + np.expand_dims(by.mean, -1)
         return [
             self.order.undo(self._scaling(k, one).undo(part.swapaxes(1, 2)).swapaxes(1, 2))
@@ -186,7 +186,7 @@ def carry_forward(y: np.ndarray) -> np.ndarray:
 
 
 def _joined(parts: list[Batch]) -> Batch:
-    """Windows of all series, except those without a target."""
+    """Return windows of all series, except those without a target."""
     batch = Batch(*map(np.concatenate, zip(*parts)))
     keep = batch.mask.any(axis=1)
     return batch if keep.all() else Batch(*(part[keep] for part in batch))

@@ -16,7 +16,7 @@ NARROW = torch.float32, torch.bfloat16
 
 
 def takes(module: "Fast", input: Any, hx: Any) -> bool:
-    """Whether `call` can compute a call: under autocast to bfloat16, with float32 parameters on the CPU."""
+    """Return whether `call` can compute a call: under autocast to bfloat16, with float32 parameters on the CPU."""
     if not _is_any_autocast_enabled():  # the cheapest test
         return False
     if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
@@ -32,7 +32,7 @@ def takes(module: "Fast", input: Any, hx: Any) -> bool:
 
 
 def call(module: "Fast", input: Any, hx: Any, resets: Any = None) -> Any:
-    """The results of a call accepted by `takes`. x, the states and all gradients are treated as float32."""
+    """Return the results of a call accepted by `takes`. x, the states and all gradients are treated as float32."""
     x = input.data if isinstance(input, PackedSequence) else input
     of_states: torch.dtype = x.dtype if hx is None else hx[1].dtype
     states = None if hx is None else tuple(state.float() for state in hx)

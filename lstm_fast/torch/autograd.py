@@ -14,7 +14,7 @@ OptionalTensors = Sequence[Tensor | None]
 
 
 def saved(x: Tensor, axes: str) -> Tensor:
-    """x as saved for backward: a copy where PyTorch makes one too, which permits z += lstm(z)[0]."""
+    """Return x to save for backward: a copy where PyTorch copies, which permits z += lstm(z)[0]."""
     return x.clone() if axes == "BTI" and x.shape[0] > 1 and x.shape[1] > 1 else x
 
 
@@ -28,7 +28,7 @@ class Options(NamedTuple):
 def apply(
     options: Options, x: Tensor, h_0: Tensor | None, c_0: Tensor | None, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """output, h_n and c_n with a gradient, for arguments of the shapes of options.tensor_layout; states may be None."""
+    """Return output, h_n and c_n with a gradient, for arguments shaped as options.tensor_layout; states may be None."""
     results: tuple[Tensor, Tensor, Tensor]
     results = LSTMFunction.apply(options, x, h_0, c_0, *parameters)  # type: ignore[no-untyped-call]
     return results
@@ -84,7 +84,7 @@ class LSTMFunction(torch.autograd.Function):
 def _by_pytorch(
     options: Options, reason: str, needed: Sequence[bool], inputs: OptionalTensors, d_results: OptionalTensors
 ) -> list[Tensor | None]:
-    """The gradients as PyTorch functions of the inputs and d_results, which can be differentiated and batched."""
+    """Compute the gradients as PyTorch functions of inputs and d_results, so that they can be differentiated."""
     if options.dropout:
         raise RuntimeError(
             f"lstm_fast.torch.LSTM with dropout does not support {reason}: PyTorch's kernel draws different masks. "
@@ -111,7 +111,7 @@ def _by_pytorch(
 def _forward_by_pytorch(
     sizes: shapes.Sizes, tensor_layout: shapes.TensorLayout, inputs: OptionalTensors
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
+    """Return output, h_n, c_n of PyTorch's own kernel for x, h_0, c_0 and the parameters."""
     x, h_0, c_0, *rest = inputs
     parameters = [tensor for tensor in rest if tensor is not None]  # none is None
     assert x is not None

@@ -30,21 +30,21 @@ class _Steps:
         self.order = None if self.packed is None else self.packed.order
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        """A sequence or its gradient, as steps."""
+        """Return a sequence or its gradient, as steps."""
         return sequence(self.to_steps(array(tensor)))
 
     def empty(self, n: int) -> tuple[Tensor, np.ndarray]:
-        """An uninitialized sequence of n numbers per step: the tensor for the caller and its steps for the core."""
+        """Allocate a sequence of n numbers per step: the tensor for the caller and its steps for the core."""
         shape = self.layout.sequence_shape(self.T, self.B, n) if self.packed is None else (self.packed.n, n)
         tensor = self.like.new_empty(shape)
         return tensor, self.to_steps(array(tensor))
 
     def state(self, tensor: Tensor | None, n_states: int) -> np.ndarray | None:
-        """A state in the layout of the core; None stays None."""
+        """Return a state in the layout of the core; None stays None."""
         return None if tensor is None else np.ascontiguousarray(array(tensor)).reshape(n_states, self.B, -1)
 
     def empty_states(self, core: _core.Weights) -> tuple[Tensor, Tensor]:
-        """Uninitialized h and c for the caller."""
+        """Return uninitialized h and c for the caller."""
         h, c = (self.layout.state_shape(core.n_states, self.B, n) for n in (core.h_size, core.hidden_size))
         return self.like.new_empty(h), self.like.new_empty(c)
 
@@ -61,7 +61,7 @@ def forward(
     keep: bool = False,
     tape: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """output, h_n, c_n and the tape (uint8; None unless keep) from tensors that may require gradients.
+    """Return output, h_n, c_n and the tape (uint8; None unless keep) from tensors that may require gradients.
 
     h_0 and c_0: None for zero. dropout: between layers, with masks drawn from seed. tape: a large enough tensor from
     memory.empty_tape.
@@ -106,7 +106,7 @@ def backward(
     seed: int = 0,
     compute_d_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor]]:
-    """d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters, for the arguments of forward."""
+    """Return d_x (None unless compute_d_x), d_h_0, d_c_0 and the gradients of the parameters."""
     core = packed.core
     steps, run, n = _Steps(x, tensor_layout), _options(dropout, seed), core.n_states
     if tape.data_ptr() % memory.ALIGNMENT:  # a copy, returned by a hook of saved tensors

@@ -39,7 +39,7 @@ def _has_own_forward(cls: type) -> bool:
 
 
 def fast_class(cls: type[nn.Module]) -> type[nn.Module] | None:
-    """The accelerated class for instances of cls; None if they must be left unchanged."""
+    """Return the accelerated class for instances of cls; None if they must be left unchanged."""
     if cls not in _fast_classes:
         _fast_classes[cls] = _make_fast_class(cls)
     return _fast_classes[cls]

@@ -55,7 +55,7 @@ def _check(
 
 
 def _result_shapes(x: Tensor, sizes: Sizes, axes: str) -> list[tuple[int, ...]]:
-    """The shapes of output, h_n and c_n."""
+    """Return the shapes of output, h_n and c_n."""
     layout = Layout(axes)
     T, B, _ = layout.to_steps(x).shape
     states = [layout.state_shape(sizes.num_states, B, n) for n in sizes.state_sizes]
@@ -78,7 +78,7 @@ def _packed_copies(
 
 
 def _tape_bytes(x: Tensor, sizes: Sizes, axes: str) -> int:
-    """An upper bound for the tape on any instruction set, with and without dropout, in traceable arithmetic."""
+    """Return an upper bound for the tape on any instruction set, with and without dropout, in traceable arithmetic."""
     _, H, L, D, _, P = sizes
     T, B, _ = Layout(axes).to_steps(x).shape
     element_bytes = x.element_size()
@@ -112,7 +112,7 @@ def lstm(
     compute_dtype: str,
     resets: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype: see the modules; "" for none.
+    """Return output, h_n, c_n and the tape, empty unless keep. format, inputs, compute_dtype: as in the modules, or "".
 
     resets: bool, of the shape of x without its last axis.
     """
@@ -173,11 +173,11 @@ def lstm_backward(
     compute_dtype: str,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    """d_x, d_h_0, d_c_0 and the gradients of the parameters."""
+    """Return d_x, d_h_0, d_c_0 and the gradients of the parameters."""
     of = _read_sizes(sizes)
     _check(x, of, axes, parameters, ("h", h_0), ("c", c_0), ("output", d_output), ("h", d_h_n), ("c", d_c_n))
     if tape.dtype is not torch.uint8 or len(tape) != _tape_bytes(x, of, axes):
-        raise ValueError("tape must be that of lstm_fast::lstm")
+        raise ValueError("tape must come from lstm_fast::lstm")
     d_x, d_h_0, d_c_0, d_parameters = call.backward(
         _packed_copies(of, parameters, None, compute_dtype or None),
         tape,
@@ -235,7 +235,7 @@ lstm.register_autograd(_differentiate, setup_context=_save)
 
 
 def forward(module: "Fast", input: Any, hx: Any, resets: Any) -> Any:
-    """forward as traced by torch.compile or torch.export. Export, and anything not plain, uses PyTorch's own."""
+    """Run forward as traced by torch.compile or torch.export. Export, and anything not plain, uses PyTorch's own."""
     if resets is not None and torch.compiler.is_exporting():
         raise ValueError("resets must be None under torch.export: PyTorch's LSTM, which it records, has no resets")
     tensors, states = module._tensors(), () if hx is None else tuple(hx)

@@ -26,7 +26,7 @@ def check_resets(resets: Any, shape: tuple[int, ...], axes: str) -> None:
 def read_resets(
     resets: Any, x: Any, axes: str, batch_sizes: Tensor | None = None, sorted_indices: Tensor | None = None
 ) -> np.ndarray | None:
-    """A copy of the resets as uint8 (T, B) in the order of the core; None if there are none, or if x is no sequence."""
+    """Copy the resets to uint8 (T, B) in the core's order; None if all are False, or if x is not a sequence."""
     if not isinstance(x, Tensor) or x.dim() != len(axes):  # PyTorch raises the error
         return None
     if batch_sizes is None:
@@ -59,7 +59,7 @@ class Episodes:
     def __init__(self, resets: np.ndarray, batch_sizes: Tensor | None = None) -> None:
         T, B = resets.shape
         sizes = np.full(T, B) if batch_sizes is None else batch_sizes.numpy(force=True)
-        offsets = np.cumsum(sizes) - sizes  # of the rows of each step
+        offsets = np.cumsum(sizes) - sizes  # first row of each step
         begins = (np.arange(B) < sizes[:, None]) & (resets.astype(bool) | (np.arange(T) == 0)[:, None])
         sequence, begin = np.nonzero(begins.T)
         is_last = np.append(sequence[1:] != sequence[:-1], True)
@@ -81,13 +81,13 @@ class Episodes:
     def run(
         self, kernel: Kernel, rows: Tensor, states: Sequence[Tensor], num_directions: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """output, h_n, c_n of all sequences. rows: their steps (n, I). states: h_0 and c_0, or none for zero."""
+        """Return output, h_n, c_n of all sequences. rows: their steps (n, I). states: h_0 and c_0, or none for zero."""
 
         def index(values: np.ndarray) -> Tensor:
             return torch.from_numpy(values).to(rows.device)
 
         def pick(state: Tensor) -> Tensor:
-            """The last state of each sequence: in reverse, of its first episode."""
+            """Return the last state of each sequence: in reverse, of its first episode."""
             ways = state.reshape(-1, num_directions, *state.shape[1:]).unbind(1)
             ends = (self.last, self.first)[:num_directions]
             return torch.stack([way.index_select(1, index(e)) for way, e in zip(ways, ends, strict=True)], 1).flatten(

@@ -44,7 +44,7 @@ def warn(reason: str | None) -> None:
 
 
 def is_plain_eager() -> bool:
-    """Whether calls are plain eager computations: not recorded, not transformed, without autocast."""
+    """Return whether calls are plain eager computations: not recorded, not transformed, without autocast."""
     return (
         peek_interpreter_stack() is None
         and not _is_any_autocast_enabled()
@@ -55,7 +55,7 @@ def is_plain_eager() -> bool:
 
 
 def reason_now() -> str | None:
-    """Why calls in the current context fall back, or None."""
+    """Return why calls in the current context fall back, or None."""
     reason = reason_but_autocast()
     if reason is not None or not torch.is_autocast_enabled("cpu"):
         return reason
@@ -64,7 +64,7 @@ def reason_now() -> str | None:
 
 
 def reason_but_autocast() -> str | None:
-    """Why calls in the current context fall back for reasons other than autocast, or None."""
+    """Return why calls in the current context fall back for reasons other than autocast, or None."""
     if peek_interpreter_stack() is not None:
         return "transforms of torch.func (vmap, grad, jvp, ...)"
     if _get_tracing_state() is not None:
@@ -77,7 +77,7 @@ def reason_but_autocast() -> str | None:
 
 
 def is_plain(tensor: Any, dtypes: Iterable[torch.dtype]) -> bool:
-    """Whether this is a strided CPU tensor of one of the dtypes, without lazy negation."""
+    """Return whether this is a strided CPU tensor of one of the dtypes, without lazy negation."""
     return (
         type(tensor) in PLAIN_TYPES
         and tensor.is_cpu
@@ -88,7 +88,7 @@ def is_plain(tensor: Any, dtypes: Iterable[torch.dtype]) -> bool:
 
 
 def reason_of(tensor: Tensor) -> str | None:
-    """Why a call with this tensor falls back, or None."""
+    """Return why a call with this tensor falls back, or None."""
     if type(tensor) not in PLAIN_TYPES:
         return f"the tensor class {type(tensor).__name__}"
     if not tensor.is_cpu:
@@ -101,7 +101,7 @@ def reason_of(tensor: Tensor) -> str | None:
 
 
 def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
-    """Why backward with these gradients falls back, or None."""
+    """Return why backward with these gradients falls back, or None."""
     given = [tensor for tensor in gradients if tensor is not None]
     if torch.is_grad_enabled():
         return "double backward (create_graph=True)"
@@ -111,7 +111,7 @@ def reason_of_gradients(gradients: Iterable[Tensor | None]) -> str | None:
 
 
 def as_memory(gradient: Tensor) -> Tensor:
-    """The gradient in plain memory: sparse, lazily negated and zero tensors are materialized."""
+    """Return the gradient in plain memory: sparse, lazily negated and zero tensors are materialized."""
     if gradient.layout is not torch.strided:
         return gradient.to_dense()
     return torch.zeros_like(gradient) if gradient._is_zerotensor() else gradient.resolve_neg()

@@ -19,7 +19,7 @@ COPIES = "_packed", "_quantized", "_rounded"  # attributes with packed copies of
 
 
 def _options(resets: Any) -> dict[str, Any]:
-    """Keyword arguments of a call; none without resets, which PyTorch's class does not have."""
+    """Return keyword arguments of a call; none without resets, which PyTorch's class does not have."""
     return {} if resets is None else {"resets": resets}
 
 
@@ -29,7 +29,7 @@ class Fast(nn.Module):
     _pytorch_class: type[nn.Module]
     _packed: weights.Packed | None = None  # set by the first call
     _is_frozen = False  # parameters are declared constant: accelerate(frozen=True)
-    _quantization: weights.Quantization | None = None  # for inference: accelerate(format=...)
+    _quantization: weights.Quantization | None = None  # inference format: accelerate(format=...)
     _quantized: weights.Packed | None = None  # set by the first call that uses it
     _compute_dtype: str | None = None  # the constructor argument
     _rounded: weights.Packed | None = None  # set by the first call under autocast that uses it
@@ -60,7 +60,7 @@ class Fast(nn.Module):
         Raises
         ------
         RuntimeError, ValueError or TypeError
-            For invalid arguments, as PyTorch's class does. ValueError or TypeError for resets of another dtype
+            If an argument is invalid, as in PyTorch's class. ValueError or TypeError for resets of another dtype
             or shape, and for any under torch.export, torch.jit.trace and transforms of torch.func.
 
         Examples
@@ -114,7 +114,7 @@ class Fast(nn.Module):
     def _set_options(
         self, is_frozen: bool, quantization: weights.Quantization | None, compute_dtype: str | None
     ) -> None:
-        """Set the options of accelerate. Without a compute_dtype, the constructor's remains."""
+        """Set the options of accelerate. Without a compute_dtype, the argument of the constructor applies."""
         self._forget()
         for name in ("_is_frozen", "_quantization"):
             self.__dict__.pop(name, None)
@@ -153,7 +153,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _tensors(self) -> list[Tensor]:
-        """The parameters that PyTorch would use now, in its order."""
+        """Return the parameters that PyTorch would use now, in its order."""
         raise NotImplementedError
 
     def _axes(self, x: Any) -> str:
@@ -163,11 +163,11 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _arrange(self, output: Tensor, h_n: Tensor, c_n: Tensor) -> Any:
-        """The results in the form returned to the caller."""
+        """Return the results in the form returned to the caller."""
         raise NotImplementedError
 
     def _fast_path(self, call: Callable[..., Any], input: Any, hx: Any) -> Any:
-        """A plain call without gradients, with as little overhead as possible; None if the call is anything else."""
+        """Run a plain call without gradients, with minimal overhead; return None if the call is anything else."""
         raise NotImplementedError
 
     def _check_resets(self, resets: Any, x: Any) -> None:
@@ -175,7 +175,7 @@ class Fast(nn.Module):
         raise NotImplementedError
 
     def _any_call(self, input: Any, hx: Any, compute_dtype: str | None = None, resets: Any = None) -> Any:
-        """Any call. compute_dtype: used if the module has none."""
+        """Run any call. compute_dtype: used if the module has none."""
         raise NotImplementedError
 
     # Dispatch to the core.
@@ -188,7 +188,7 @@ class Fast(nn.Module):
         axes: str,
         batch_sizes: Tensor | None = None,
     ) -> bool:
-        """Whether all shapes are valid and nothing is empty."""
+        """Return whether all shapes are valid and nothing is empty."""
         sizes = self._sizes()
         if (
             [t.shape for t in tensors] != parameter_shapes(sizes)
@@ -214,14 +214,14 @@ class Fast(nn.Module):
         axes: str,
         batch_sizes: Tensor | None = None,
     ) -> bool:
-        """Whether the core computes this call; otherwise PyTorch does, or raises an error."""
+        """Return whether the core computes this call; otherwise PyTorch does, or raises an error."""
         return all(
             isinstance(t, Tensor) and fallback.reason_of(t) is None and t.dtype is x.dtype
             for t in (x, *states, *tensors)
         ) and self._fits(x, states, tensors, axes, batch_sizes)
 
     def _quantizes(self, x: Tensor) -> bool:
-        """Whether a call on x without gradients uses the format given to accelerate."""
+        """Return whether a call on x without gradients uses the format given to accelerate."""
         return self._quantization is not None and not self.training and x.dtype is torch.float32
 
     def _compute(
@@ -233,7 +233,7 @@ class Fast(nn.Module):
         dropout: float,
         compute_dtype: str | None = None,
     ) -> Results:
-        """The results for arguments supported by the core, with gradients where required."""
+        """Return the results for arguments supported by the core, with gradients where required."""
         h_0, c_0 = states or (None, None)
         has_gradient = is_grad_enabled() and any(t.requires_grad for t in (x, *states, *tensors))
         if not has_gradient and self._quantizes(x):
@@ -253,7 +253,7 @@ class Fast(nn.Module):
         return call.forward(packed, x, h_0, c_0, tensor_layout, dropout=dropout, seed=seed)[:3]
 
     def _pack(self, tensors: Sequence[Tensor], compute_dtype: str | None) -> weights.Packed:
-        """The packed copy for this call: that with the module's own compute_dtype, or that for autocast."""
+        """Return the packed copy for this call: that with the module's own compute_dtype, or that for autocast."""
         own = self._compute_dtype if tensors[0].dtype is torch.float32 else None
         name, compute_dtype = ("_packed", own) if compute_dtype in (None, own) else ("_rounded", compute_dtype)
         packed = weights.packed(
@@ -263,7 +263,7 @@ class Fast(nn.Module):
         return packed
 
     def _by_pytorch(self, input: Any, hx: Any, tensors: Sequence[Any]) -> Any:
-        """PyTorch's own forward. Unless it raises, a warning explains why it was called."""
+        """Run PyTorch's own forward. Unless it raises, a warning explains why it was called."""
         result = super().forward(input, hx)
         fallback.warn(fallback.reason_now() or next(filter(None, map(fallback.reason_of, tensors)), None))
         return result

@@ -17,21 +17,21 @@ reader = _core.TensorReader(
     (Tensor, nn.Parameter), {torch.float32: "f", torch.float64: "d", torch.int64: "l", torch.uint8: "B"}
 )
 
-ALIGNMENT = 64  # of a tape: bytes of a cache line
+ALIGNMENT = 64  # bytes: a tape starts at a cache line
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """The memory of a plain tensor. Must not outlive the calling function, as the storage may be resized later."""
+    """View the memory of a plain tensor. Must not outlive the caller: the storage may be resized later."""
     return reader.array(tensor)
 
 
 def empty_tape(like: Tensor, n_bytes: int) -> Tensor:
-    """An uninitialized tape on the device of `like`, not on the default device."""
+    """Return an uninitialized tape on the device of `like`, not on the default device."""
     memory = like.new_empty(n_bytes + ALIGNMENT - 1, dtype=torch.uint8)
     skip = -memory.data_ptr() % ALIGNMENT
     return memory[skip : skip + n_bytes]
 
 
 def random_seed() -> int:
-    """A seed from the generator of torch.manual_seed."""
+    """Return a seed from the generator of torch.manual_seed."""
     return int(torch.randint(2**62, (), device="cpu"))

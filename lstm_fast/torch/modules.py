@@ -80,7 +80,7 @@ class LSTM(Fast, nn.LSTM):
         self._set_compute_dtype(compute_dtype)
 
     def extra_repr(self) -> str:
-        """Arguments of the constructor, for repr.
+        """Return the arguments of the constructor, for repr.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class LSTM(Fast, nn.LSTM):
         return output, state
 
     def _episodes_by_pytorch(self, input: Any, states: Sequence[Tensor], flags: np.ndarray, tensors: Any) -> Any:
-        """PyTorch's own forward over the episodes between resets, as separate sequences."""
+        """Run PyTorch's own forward over the episodes between resets, as separate sequences."""
 
         def kernel(data: Tensor, batch_sizes: Tensor, states: Any) -> tuple[Tensor, Tensor, Tensor]:
             packed, (h_n, c_n) = self._by_pytorch(PackedSequence(data, batch_sizes), states, tensors)
@@ -220,7 +220,7 @@ class LSTMCell(Fast, nn.LSTMCell):
         self._set_compute_dtype(compute_dtype)
 
     def extra_repr(self) -> str:
-        """Arguments of the constructor, for repr.
+        """Return the arguments of the constructor, for repr.
 
         Returns
         -------

@@ -12,7 +12,7 @@ METHOD, ARGUMENTS = "_process_sequence", ["features", "lstm_states", "episode_st
 
 
 def policy_class() -> type[nn.Module] | None:
-    """RecurrentActorCriticPolicy, if sb3-contrib is imported: otherwise no module can be one."""
+    """Return RecurrentActorCriticPolicy, if sb3-contrib is imported: otherwise no module can be one."""
     module = sys.modules.get("sb3_contrib.common.recurrent.policies")
     return None if module is None else module.RecurrentActorCriticPolicy
 

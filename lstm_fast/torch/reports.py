@@ -149,7 +149,7 @@ def report(module: nn.Module) -> Report:
 
 def _reports(module: nn.Module) -> Iterator[ModuleReport]:
     for name, one in module.named_modules():
-        kind = getattr(one, "original_name", type(one).__name__)  # of a module compiled by torch.jit
+        kind = getattr(one, "original_name", type(one).__name__)  # set if torch.jit compiled the module
         if policies.is_policy(one):
             is_accelerated = policies.is_accelerated(one)
             reason = None if is_accelerated else policies.reason_to_leave_policy(one) or "not accelerated yet"

@@ -29,7 +29,7 @@ class Sizes(NamedTuple):
 
 
 class TensorLayout(NamedTuple):
-    """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
+    """Layout of a sequence in a call: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
 
     resets: uint8 (T, B), where sequences restart, in the order of the core; a copy of the argument.
     """
@@ -40,7 +40,7 @@ class TensorLayout(NamedTuple):
 
 
 def parameter_shapes(sizes: Sizes) -> list[tuple[int, ...]]:
-    """Shapes of all parameters, in PyTorch's order."""
+    """Return the shapes of all parameters, in PyTorch's order."""
     I, H, L, D, bias, P = sizes
     R = P or H
     return [

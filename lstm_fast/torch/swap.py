@@ -59,7 +59,7 @@ def accelerate(
     Returns
     -------
     torch.nn.Module
-        The same object.
+        `module` itself.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def restore(module: Module) -> Module:
     Returns
     -------
     torch.nn.Module
-        The same object.
+        `module` itself.
 
     Raises
     ------

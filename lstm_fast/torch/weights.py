@@ -20,12 +20,12 @@ Entry = TypeVar("Entry")
 
 
 def num_threads() -> int:
-    """The smaller of the two libraries' limits."""
+    """Return the smaller of the two libraries' limits."""
     return min(_threads.get_num_threads(), torch.get_num_threads())
 
 
 def _aligned_copy(values: np.ndarray) -> np.ndarray:
-    """A copy aligned to a cache line, like PyTorch's tensors: otherwise comparing a vector reads two lines."""
+    """Return a copy aligned to a cache line, like PyTorch's tensors: otherwise comparing a vector reads two lines."""
     memory = np.empty(values.nbytes + ALIGNMENT - 1, np.uint8)
     skip = -memory.ctypes.data % ALIGNMENT
     copy = memory[skip : skip + values.nbytes].view(values.dtype).reshape(values.shape)
@@ -34,7 +34,7 @@ def _aligned_copy(values: np.ndarray) -> np.ndarray:
 
 
 class Quantization(NamedTuple):
-    """How weights are stored for inference: the arguments of lstm_fast.LSTM.quantized."""
+    """Storage format of weights for inference: the arguments of lstm_fast.LSTM.quantized."""
 
     format: str
     inputs: str = "float32"
@@ -79,7 +79,7 @@ class Packed:
         self.calls = _core.TensorCalls(self.core, reader, self.copies, num_threads, torch.empty_like)
 
     def by_direction(self, entries: Sequence[Entry]) -> list[tuple[Entry | None, ...]]:
-        """Entries in PyTorch's order of parameters, converted to the core's: a tuple for each layer and direction."""
+        """Convert entries from PyTorch's order of parameters to the core's: a tuple per layer and direction."""
         names = [
             "weight_ih",
             "weight_hh",
@@ -95,7 +95,7 @@ class Packed:
 def _quantized(
     sizes: Sizes, arrays: Sequence[tuple[Any, ...]], quantization: Quantization
 ) -> list[tuple[np.ndarray | None, ...]]:
-    """Float32 arrays converted to another format, with scales if it has any. Rejects unsupported options."""
+    """Return float32 arrays converted to another format, with scales if it has any. Rejects unsupported options."""
     _formats.check_options(*quantization)
     if arrays[0][0].dtype != np.float32 or (sizes.proj_size and quantization.format == "int8"):
         raise ValueError(f"parameters in {quantization.format} must be float32, in int8 without a projection")
@@ -119,7 +119,7 @@ def packed(
     *,
     is_frozen: bool = False,
 ) -> Packed:
-    """old if it holds the current values of these tensors (is_frozen: assumed without comparing), else a new Packed."""
+    """Return old if it holds the current values of the tensors (is_frozen: not compared), else a new Packed."""
     if old is not None:
         options = sizes, tensors[0].dtype, quantization, compute_dtype
         is_alike = (old.sizes, old.dtype, old.quantization, old.compute_dtype) == options

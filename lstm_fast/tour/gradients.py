@@ -13,11 +13,11 @@ class Span(NamedTuple):
 
     factor: float  # multiplier of each step
     memory: float  # remainder of the input
-    gradient: float  # of memory with respect to the input
+    gradient: float  # gradient of memory with respect to the input
 
 
 def rnn_span(weight_hh: float, steps: int) -> Span:
-    """A plain RNN, h = x + weight_hh * h_prev. The input 1 enters as h_0; all later inputs are 0."""
+    """Run a plain RNN, h = x + weight_hh * h_prev. The input 1 enters as h_0; all later inputs are 0."""
     rnn = lf.RNN(1, 1, nonlinearity="identity", bias=False, dtype=np.float64)
     rnn.load_state_dict({"weight_ih_l0": [[1.0]], "weight_hh_l0": [[weight_hh]]})
     one = np.ones((1, 1))
@@ -27,7 +27,7 @@ def rnn_span(weight_hh: float, steps: int) -> Span:
 
 
 def lstm_span(forget_bias: float, steps: int) -> Span:
-    """An LSTM unit with a forget-gate bias as its only parameter. The input 1 enters as c_0; later inputs are 0."""
+    """Run an LSTM unit with a forget-gate bias as its only parameter. The input 1 enters as c_0; later inputs are 0."""
     lstm = lf.LSTM(1, 1, dtype=np.float64)
     with lstm.edit() as p:
         for name in p:

@@ -23,7 +23,7 @@ def _say_weights(before: dict[str, unit.GateWeights], after: dict[str, unit.Gate
 
 
 def tell_training(gallery: Gallery, seed: int) -> None:
-    """Section 5."""
+    """Print section 5."""
     heading(5, "Where do such weights come from? The unit learns them")
     say(
         "Now the unit starts from random weights and learns both companies by\n"
@@ -50,7 +50,7 @@ def tell_training(gallery: Gallery, seed: int) -> None:
 
 
 def tell_sunspots(gallery: Gallery, seed: int, steps: int) -> None:
-    """Section 6."""
+    """Print section 6."""
     heading(6, "A real series: sunspots, one year ahead")
     years, values = lf.datasets.sunspots()
     window, last_year = sunspots.WINDOW, sunspots.LAST_TRAINING_YEAR
@@ -80,7 +80,7 @@ def tell_sunspots(gallery: Gallery, seed: int, steps: int) -> None:
 
 
 def tell_speed(seconds: float) -> None:
-    """Section 7."""
+    """Print section 7."""
     heading(7, "How fast is that?")
     say("One LSTM layer. Each library runs in its own process for a few seconds.\n")
     for line in speed.table(seconds=seconds):

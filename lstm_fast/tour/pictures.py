@@ -45,7 +45,7 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 
 
 def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span]) -> Figure:
-    """Gradients over 1, 2, ... steps, of plain RNNs with different feedback weights and of an LSTM."""
+    """Draw the gradients over 1, 2, ... steps, of plain RNNs with different feedback weights and of an LSTM."""
     figure, ax = _figure(9, 5)
     gradients = {f"LSTM, f = {lstm_spans[0].factor:.2f}": [span.gradient for span in lstm_spans]}
     gradients |= {f"plain RNN, weight {weight:g}": values for weight, values in rnn_gradients.items()}
@@ -58,7 +58,7 @@ def gradient_flow(rnn_gradients: dict[float, list[float]], lstm_spans: list[Span
 def activations(
     sigmoid: Callable[[Any], Array], tanh: Callable[[Any], Array], points: Sequence[tuple[Any, float, int]]
 ) -> Figure:
-    """Both functions; points (function, x, decimals) are marked with their rounded values."""
+    """Draw both functions; points (function, x, decimals) are marked with their rounded values."""
     figure, axes = _figure(10, 4.2, 1, 2)
     x = np.linspace(-11, 11, 441)
     titles = "sigmoid: how far a gate is open", "tanh: a value from -1 to 1"
@@ -83,7 +83,7 @@ def activations(
 
 
 def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Figure:
-    """Small multiples of x, c and h by day; the last h is the prediction for day 5, shown next to the truth."""
+    """Draw small multiples of x, c and h by day; the last h is the prediction for day 5, shown next to the truth."""
     figure, axes = _figure(9, 7.5, 3, len(days), sharex=True, sharey="row")
     rows = (
         ("x", "input x\n(value of the company)", "s"),
@@ -117,7 +117,7 @@ def companies(days: dict[str, dict[str, Array]], truths: dict[str, float]) -> Fi
 
 
 def loss(training: Training, bound: float) -> Figure:
-    """The loss at every step, one line for each draw of random weights."""
+    """Draw the loss at every step, one line for each draw of random weights."""
     figure, ax = _figure(8, 4.5)
     draws = training.losses
     for number, losses in enumerate(draws, start=1):
@@ -140,7 +140,7 @@ def loss(training: Training, bound: float) -> Figure:
 
 
 def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str, float]) -> Figure:
-    """Top: the whole series with the split. Bottom: the forecast years."""
+    """Draw the whole series with the split (top) and the forecast years (bottom)."""
     figure, (whole, test) = _figure(11, 7.5, 2, 1)
     whole.plot(years, values, color=BLACK, linewidth=1)
     split = forecasts.years[0] - 0.5
@@ -172,7 +172,7 @@ def sunspots(years: Array, values: Array, forecasts: Forecasts, errors: dict[str
 
 
 def unit(an_lstm: lf.LSTM, x: float, h_prev: float, c_prev: float) -> Figure:
-    """One step of the unit as a diagram."""
+    """Draw one step of the unit as a diagram."""
     return cast(Figure, lf.plot.unit(an_lstm, x, (h_prev, c_prev), title="One step of the LSTM unit").figure)
 
 

@@ -25,7 +25,7 @@ Call: TypeAlias = Callable[[], Any]
 
 
 class Case(NamedTuple):
-    """One shape: steps, batch, input size, hidden size; training includes the backward pass."""
+    """Benchmark case: steps, batch, input size, hidden size; training includes the backward pass."""
 
     T: int
     B: int
@@ -40,7 +40,7 @@ CASES = [
     Case(100, 32, 64, 64, False),
     Case(100, 32, 64, 64, True),
 ]
-SECONDS = 0.4  # of repeated runs for each case
+SECONDS = 0.4  # duration of the repeated runs of each case
 TIME_LIMIT_S = 120
 
 
@@ -48,7 +48,7 @@ TIME_LIMIT_S = 120
 
 
 def _data(T: int, B: int, I: int, H: int) -> tuple[Any, Any]:
-    """x and d_output."""
+    """Return x and d_output."""
     rng = np.random.default_rng(0)
     return rng.standard_normal((T, B, I), np.float32), rng.standard_normal((T, B, H), np.float32)
 
@@ -100,7 +100,7 @@ def _set_threads(library: str, n: int) -> None:
 
 
 def _median_seconds(call: Call, seconds: float) -> float:
-    """Median of at least three runs, after a warm-up."""
+    """Return the median of at least three runs, after a warm-up."""
     end = perf_counter() + seconds / 4
     call()
     while perf_counter() < end:
@@ -124,7 +124,7 @@ def _main(library: str, n_threads: str, seconds: str) -> None:
 
 
 def _environment(n_threads: int) -> dict[str, str]:
-    """An environment in which children import this lstm_fast and every BLAS uses the same number of threads."""
+    """Return an environment in which children import this lstm_fast and every BLAS uses the same number of threads."""
     package_root = str(Path(lf.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(n_threads))
@@ -132,7 +132,7 @@ def _environment(n_threads: int) -> dict[str, str]:
 
 
 def measure(library: str, n_threads: int, seconds: float = SECONDS) -> list[float] | str:
-    """Median seconds of each of CASES, or the reason why there are none."""
+    """Return the median seconds of each of CASES, or the reason why there are none."""
     if library == "torch" and importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed: its column is missing."
     command = [sys.executable, "-P", "-m", __name__, library, str(n_threads), str(seconds)]

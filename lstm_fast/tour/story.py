@@ -15,7 +15,7 @@ POINTS = ((unit.sigmoid, 10, 5), (unit.sigmoid, -5, 2), (unit.tanh, 2, 2), (unit
 
 
 def tell_gradients(gallery: Gallery) -> None:
-    """Section 1."""
+    """Print section 1."""
     heading(1, f"Why a plain RNN cannot learn over {SPAN} steps, and an LSTM can")
     say(
         "A plain RNN feeds its last value back through a weight. Unrolled over "
@@ -49,7 +49,7 @@ def tell_gradients(gallery: Gallery) -> None:
 
 
 def tell_activations(gallery: Gallery) -> None:
-    """Section 2."""
+    """Print section 2."""
     heading(2, "The two activation functions inside the unit")
     say(
         "sigmoid maps any number to the range from 0 to 1: how far a gate is open.\n"
@@ -62,7 +62,7 @@ def tell_activations(gallery: Gallery) -> None:
 
 
 def _sum_text(weights: unit.GateWeights, h_prev: float, x: float) -> str:
-    """A pre-activation, written out as a sum."""
+    """Return a pre-activation, written out as a sum."""
     text = f"{h_prev:g}*{weights.h:.2f}"
     for factor, value in ((f"{x:g}*", weights.x), ("", weights.bias)):
         text += f" {'-' if value < 0 else '+'} {factor}{abs(value):.2f}"
@@ -70,7 +70,7 @@ def _sum_text(weights: unit.GateWeights, h_prev: float, x: float) -> str:
 
 
 def tell_unit(gallery: Gallery, x: float = 1.0, h_prev: float = 1.0, c_prev: float = 2.0) -> None:
-    """Section 3."""
+    """Print section 3."""
     heading(3, "One step of one LSTM unit, by hand")
     say(
         f"long-term memory c_prev = {c_prev:g}, short-term memory h_prev = {h_prev:g}, input x = {x:g}\n"
@@ -116,7 +116,7 @@ def say_predictions(days: dict[str, dict[str, unit.Array]]) -> None:
 
 
 def tell_companies(gallery: Gallery) -> None:
-    """Section 4."""
+    """Print section 4."""
     heading(4, "The same unit reads four days of two companies")
     say(
         "Both companies have the same values on days 2, 3 and 4. Only day 1 differs, and\n"

@@ -18,7 +18,7 @@ STEPS = 100
 
 
 class Examples(NamedTuple):
-    """Windows and the values that follow them."""
+    """Training examples: windows and the values that follow them."""
 
     windows: Array  # (N, WINDOW)
     values: Array  # (N,), the value after each window
@@ -37,7 +37,7 @@ class Forecasts(NamedTuple):
 
 
 def examples() -> tuple[Examples, Examples]:
-    """The training examples and the test examples."""
+    """Return the training examples and the test examples."""
     years, values = lf.datasets.sunspots()
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[:-1]
     both = Examples(windows, values[WINDOW:], years[WINDOW:])
@@ -46,7 +46,7 @@ def examples() -> tuple[Examples, Examples]:
 
 
 def rmse(forecast: Array, truth: Array) -> float:
-    """Root mean squared error."""
+    """Return the root mean squared error."""
     return float(np.sqrt(np.mean((forecast - truth) ** 2)))
 
 
@@ -63,7 +63,7 @@ class Forecaster:
         return scaled.astype(np.float32)
 
     def predict(self, windows: Array) -> Array:
-        """The value that follows each window."""
+        """Return the value that follows each window."""
         prediction: Array = self.model.predict(self._scaled(windows)[:, :, None])[:, 0] * self.spread + self.mean
         return prediction
 
@@ -86,7 +86,7 @@ class Forecaster:
 
 
 def fit_ar(windows: Array, values: Array) -> Array:
-    """Least-squares coefficients of an autoregression on the window, constant first."""
+    """Return least-squares coefficients of an autoregression on the window, constant first."""
     coefficients: Array = np.linalg.lstsq(np.column_stack([np.ones(len(windows)), windows]), values, rcond=None)[0]
     return coefficients
 

@@ -20,7 +20,7 @@ class Training(NamedTuple):
     unit: lf.LSTM
     first_weights: dict[str, GateWeights]  # before training
     losses: list[list[float]]  # one list for each draw of random weights
-    predictions: Array  # of both companies
+    predictions: Array  # predictions for both companies
     is_done: bool  # whether the last draw reached the bound
 
 

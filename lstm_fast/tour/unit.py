@@ -33,23 +33,23 @@ COMPANIES = {"A": ((0.0, 0.5, 0.25, 1.0), 0.0), "B": ((1.0, 0.5, 0.25, 1.0), 1.0
 
 
 def sigmoid(values: ArrayLike) -> Array:
-    """sigmoid of the values (n,), elementwise, computed by the gate of an LSTM."""
+    """Return the sigmoid of the values (n,), elementwise, computed by the gate of an LSTM."""
     return _gates_of_one_step(values).i[0, 0, 0, :, 0]
 
 
 def tanh(values: ArrayLike) -> Array:
-    """tanh of the values (n,), elementwise, computed by the candidate of an LSTM."""
+    """Return tanh of the values (n,), elementwise, computed by the candidate of an LSTM."""
     return _gates_of_one_step(values).g[0, 0, 0, :, 0]
 
 
 def _gates_of_one_step(values: ArrayLike) -> Trace:
-    """Trace of one step of a unit with the values as its pre-activations."""
+    """Return the trace of one step of a unit with the values as its pre-activations."""
     unit = make_unit(dict.fromkeys(GATES, GateWeights(0.0, 1.0, 0.0)))
     return unit.trace(np.reshape(np.asarray(values, np.float64), (1, -1, 1)))
 
 
 def make_unit(weights: Mapping[str, GateWeights] = WEIGHTS) -> lf.LSTM:
-    """LSTM with one unit and one input; weights by gate."""
+    """Return LSTM with one unit and one input; weights by gate."""
     unit = lf.LSTM(1, 1, dtype=np.float64)
     rows = [weights[gate] for gate in GATES]
     unit.load_state_dict(
@@ -64,7 +64,7 @@ def make_unit(weights: Mapping[str, GateWeights] = WEIGHTS) -> lf.LSTM:
 
 
 def gate_weights(unit: lf.LSTM) -> dict[str, GateWeights]:
-    """Weights of a unit by gate; its two biases are added."""
+    """Return the weights of a unit by gate; its two biases are added."""
     p = unit.parameters()
     bias = p["bias_ih_l0"] + p["bias_hh_l0"]
     rows = zip(p["weight_hh_l0"][:, 0], p["weight_ih_l0"][:, 0], bias)
@@ -72,7 +72,7 @@ def gate_weights(unit: lf.LSTM) -> dict[str, GateWeights]:
 
 
 def step(unit: lf.LSTM, x: float, h_prev: float, c_prev: float) -> dict[str, float]:
-    """The numbers of one step of the unit: i, f, g, o, c, h and the pre-activations pre_i, pre_f, pre_g, pre_o."""
+    """Compute one step of the unit: i, f, g, o, c, h and the pre-activations pre_i, pre_f, pre_g, pre_o."""
     trace = unit.trace([[x]], ([[h_prev]], [[c_prev]]))
     numbers = {name: values.item() for name, values in trace._asdict().items()}
     for gate in GATES:  # recovered from the activations, so that they too come from the unit
@@ -88,7 +88,7 @@ def company_values() -> tuple[Array, Array]:
 
 
 def company_days(unit: lf.LSTM) -> dict[str, dict[str, Array]]:
-    """x, f, i, g, o, c and h of each company, one number per day. The last h is the prediction."""
+    """Return x, f, i, g, o, c and h of each company, one number per day. The last h is the prediction."""
     x, _ = company_values()
     trace = unit.trace(x)
     return {

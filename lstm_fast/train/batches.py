@@ -31,7 +31,7 @@ class Changed(ValueError):
 
 
 class Batch(Protocol):
-    """One step of training.
+    """The data of a training step.
 
     n : weight of the batch in the mean loss of its epoch, at least 0.
     n_steps : number of steps without padding, for the progress bar.
@@ -52,7 +52,7 @@ class Batch(Protocol):
 
 
 class LocalBatch(Batch, Protocol):
-    """Batch whose data are all of this process."""
+    """A batch whose data are all in this process."""
 
     def sample(self, model: SequenceModel, num_threads: int | None) -> tuple[Array, Array, Array | None]:
         """Return predictions (n, O), targets and weights, to check the gradient of a loss."""
@@ -86,7 +86,7 @@ class BatchSource(Protocol):
 
 
 class SequenceBatch:
-    """Some whole sequences."""
+    """A batch of complete sequences."""
 
     def __init__(self, data: Sequences, rows: Array) -> None:
         self.data, self.rows = data, rows

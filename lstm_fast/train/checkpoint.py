@@ -116,7 +116,7 @@ def load_run(
         history, progress = _history(config["history"], now.history), _progress(config["progress"], now)
         rows = _rows(config.get("rows"), state)
         if len(history) != progress["epoch"] or (history.best_epoch is None) != (best is None):
-            raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
+            raise ValueError(f"its history must have {progress['epoch']} epochs, got {len(history)}")
         loaded = replace(now, flat=flat, moments=moments, best=best, state=state, rows=rows, **progress)
     except MISFITS as error:
         raise misfit(path, error) from None
@@ -147,19 +147,19 @@ def _fill(arrays: dict[str, Array], tensors: dict[str, Tensor]) -> None:
 
 
 def _rows(values: Any, state: tuple[Array, ...] | None) -> list[int] | None:
-    """Numbers of rows of the state of each of several ranks; None for one process."""
+    """Return the number of rows of the state on each rank; None for one process."""
     if values is None:
         return None
     arrays = [np.empty((0, 0))] if state is None else state
     is_list = isinstance(values, list) and len(values) > 1 and all(type(n) is int and n >= 0 for n in values)
     if not is_list or any(array.shape[1:2] != (sum(values),) for array in arrays):
-        raise ValueError(f"rows must be those of the state on each of several ranks, got {values!r:.100}")
+        raise ValueError(f"rows must hold the number of rows of the state on each rank, got {values!r:.100}")
     rows: list[int] = values
     return rows
 
 
 def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
-    """Counters and states of generators (None before first use), of the same types as in the pattern."""
+    """Validate counters and states of generators (None before first use), with the types of the pattern."""
     names = [name for name in vars(pattern) if name not in APART]
     if set(values) != set(names):
         raise ValueError(f"progress must have {', '.join(names)}, got {', '.join(values)}")
@@ -174,12 +174,14 @@ def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
             np.random.default_rng().bit_generator.state = value  # raises if it is not a state
     step, epoch, batch, n = (values[name] for name in ("step", "epoch", "batch", "n"))
     if (n > 0 and not batch) or n < 0 or step < batch or values["shuffle_epoch"] > epoch:
-        raise ValueError(f"step, epoch, batch and n must be those of one run, got {step}, {epoch}, {batch}, {n}")
+        raise ValueError(
+            f"step, epoch, batch and n must be consistent with each other, got {step}, {epoch}, {batch}, {n}"
+        )
     return values
 
 
 def _history(values: dict[str, Any], pattern: History) -> History:
-    """A History of whole epochs: lists with one number for each; the list of validation losses may be empty."""
+    """Return a History of complete epochs: lists with one number per epoch; validation_loss may be empty."""
     names = {name for name in vars(pattern) if name != "fingerprint"}  # set at the end of a run
     if set(values) != names:
         raise ValueError(f"history must have {', '.join(sorted(names))}, got {', '.join(values):.300}")

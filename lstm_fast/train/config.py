@@ -142,7 +142,7 @@ class FitConfig:
         Returns
         -------
         Optimizer
-            That of the configuration, or Adam().
+            Optimizer of the configuration, or Adam().
         """
         return Adam() if self.optimizer is None else self.optimizer
 

@@ -181,7 +181,7 @@ class Sequences:
             return np.ascontiguousarray(x, self.x_dtype), lengths
 
     def _has_all(self, begins: Array, n: int) -> bool:
-        """Whether n steps from begins are within sequences of T steps."""
+        """Return whether n steps from begins are within sequences of T steps."""
         return int(begins.max(initial=0)) + n <= self.T
 
     def targets(self, rows: Array, begins: Array | None = None, n: int | None = None) -> tuple[Array, Array | None]:
@@ -196,7 +196,7 @@ class Sequences:
         return self.loss.convert(y.reshape(-1, *y.shape[2:])), None if weights is None else weights.T.ravel()
 
     def weights(self, rows: Array, begins: Array | None, n: int) -> Array | None:
-        """Return weights (B, n), 0 for steps that do not contribute to the loss; None if all are 1."""
+        """Return the weights (B, n), 0 for steps that do not contribute to the loss; None if all are 1."""
         ends: Any = self.lengths
         if ends is None and begins is not None and not self._has_all(begins, n):
             ends = np.full(self.n, self.T)

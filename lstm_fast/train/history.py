@@ -80,14 +80,14 @@ class Progress:
     shuffle_state: dict[str, Any] | None = None  # state of the generator at the start of shuffle_epoch
     shuffle_epoch: int = 0
     split_state: dict[str, Any] | None = None  # state of the generator before it drew the validation split
-    mask_state: dict[str, Any] | None = None  # of the generator of masks
+    mask_state: dict[str, Any] | None = None  # state of the mask generator
     state: tuple[Array, ...] | None = None  # state of the network, carried between batches of truncated training
     rows: list[int] | None = None  # rows of the state of each of several ranks; only in checkpoints within an epoch
 
     def after_batch(
         self, flat: Array, moments: tuple[Array, ...], loss: float, n: float, norm: float, **states: Any
     ) -> Progress:
-        """Return the state after one more step of the optimizer.
+        """Return the state after the next step of the optimizer.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Progress:
         validation_loss : float or None
             None without validation.
         learning_rate : float
-            That of the last batch.
+            Learning rate of the last batch.
         seconds : float
             Duration of the epoch.
 

@@ -6,13 +6,13 @@ from typing import Any
 
 
 class Installed:
-    """Gives parameters to a model, and detects whether a callback, a loss or another thread has loaded others since."""
+    """Installs parameters in a model, and detects any loaded since by a callback, a loss or another thread."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._version = model, model.parameter_version
 
     def is_changed(self) -> bool:
-        """Whether the model has other parameters than those installed last."""
+        """Return whether the model has other parameters than those installed last."""
         now = self._model.parameter_version
         return any(one is not other for one, other in zip(self._version, now, strict=True))
 

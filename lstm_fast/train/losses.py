@@ -59,13 +59,13 @@ def quantile(p: Array, y: Array, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> t
 
 
 def cross_entropy(p: Array, y: Array) -> tuple[Array, Array]:
-    """-log softmax(p)[y], y the index of the class"""
+    """Return -log softmax(p)[y], y the index of the class"""
     loss, gradient = _core.cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
     return loss, gradient
 
 
 def bce(p: Array, y: Array) -> tuple[Array, Array]:
-    """-y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
+    """Return -y log sigmoid(p) - (1 - y) log(1 - sigmoid(p)), y from 0 to 1"""
     if (outside := (y < 0) | (y > 1)).any():  # the loss would have no lower bound
         raise ValueError(f"y must be from 0 to 1 for bce, got {y[outside][0]:g}")
     loss, d = _core.binary_cross_entropy(np.ascontiguousarray(p), np.ascontiguousarray(y))
@@ -110,7 +110,7 @@ class Loss:
         """Return the number of targets per row; 0: a class index."""
         if self.name == "quantile" and n_outputs % len(self.levels):
             raise ValueError(
-                f"loss: quantile with {len(self.levels)} levels needs out_features a multiple of that, got {n_outputs}"
+                f"loss: quantile with {len(self.levels)} levels needs a multiple as out_features, got {n_outputs}"
             )
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 

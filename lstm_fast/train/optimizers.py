@@ -53,7 +53,7 @@ class Optimizer:
         self.weight_decay = _number("weight_decay", weight_decay, 0, np.inf)
 
     def config(self) -> dict[str, Any]:
-        """Return name and settings, for checkpoints.
+        """Return the name and settings, for checkpoints.
 
         Returns
         -------

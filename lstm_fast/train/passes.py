@@ -34,7 +34,7 @@ class ModelGradients(NamedArrays):
 def predictions(
     model: Predictor, x: Array, lengths: Array | None, num_threads: int | None, state: Any = None
 ) -> tuple[Array, Any]:
-    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I), and the last state. state: the one before."""
+    """Return predictions (B, O), for "all" (T, B, O), for x (T, B, I), and the last state. state: initial state."""
     lstm, layout = model.lstm, model.lstm.layout
     output, state = lstm(layout.from_steps(x), state, lengths=lengths, num_threads=num_threads)
     features = read_out(model.readout, layout.to_steps(output), last_h(model, state), lengths)
@@ -70,8 +70,8 @@ def loss_and_gradients(
 ) -> Step:
     """Compute loss and gradients for x (T, B, I), and targets and weights with one row for each prediction.
 
-    state: before the first step; None: the initial state. resets: bool (T, B). rng draws the masks; None: that of
-    the network.
+    state: state before the first step; None: the initial state. resets: bool (T, B). rng: generator of the masks; None:
+    the network's generator.
     """
     lstm, layout, head = model.lstm, model.lstm.layout, model.head
     n_threads = _threads.resolve(num_threads)

@@ -59,7 +59,7 @@ class Predictor:
         return self._lstm._version, self._head
 
     def _frozen(self) -> Predictor:
-        """See frozen."""
+        """Implement `frozen`."""
         return self
 
     def predict(

@@ -27,7 +27,7 @@ def prefetched(
     thread, when the item that it reads is complete. Ctrl-C does not wait for that item: the thread is abandoned, and
     ends after it.
     """
-    handled = sys.exc_info()[1]  # by the caller
+    handled = sys.exc_info()[1]  # exception that the caller handles
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth - 1)
     is_closed = threading.Event()
 
@@ -88,7 +88,7 @@ def prefetched(
 
 
 def _is_interruption(error: BaseException, handled: BaseException | None) -> bool:
-    """Whether an error is due to a signal: raised during the wait, or in the caller, which then closes the generator.
+    """Test if an error is due to a signal: raised during the wait, or in the caller, which then closes the generator.
 
     The context of GeneratorExit is the exception that the caller is handling, `handled` if it was before.
     """

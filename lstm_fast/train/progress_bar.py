@@ -9,13 +9,13 @@ class NoBar:
     """Disabled progress bar."""
 
     def set_postfix(self, **_: Any) -> None:
-        """Shows nothing."""
+        """Do nothing."""
 
     def update(self, _: int) -> None:
-        """Shows nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Shows nothing."""
+        """Do nothing."""
 
 
 def progress_bar(is_shown: bool, total: int | None, done: int) -> Any:

@@ -168,7 +168,7 @@ class Trainer:
         return patience is not None and best is not None and len(self.now.history) - 1 - best >= patience
 
     def _is_stopped(self) -> bool:
-        """Whether a callback returns true; all of them are called, and may load other parameters."""
+        """Call all callbacks, which may load other parameters; return whether any of them returned true."""
         history = deepcopy(self.now.history)  # early stopping reads that of the run, which callbacks must not change
         answers = [callback(self.model, history) for callback in self.config.callbacks]
         if self._adopt_changes():
@@ -257,7 +257,7 @@ class Trainer:
         return checkpoint.load_run(self.config.checkpoint, *run)
 
     def _is_save_due(self) -> bool:
-        """Whether to write a checkpoint within the epoch."""
+        """Return whether to write a checkpoint within the epoch."""
         return self.config.checkpoint is not None and time.monotonic() - self._saved > SAVE_SECONDS
 
     def _save(self) -> None:

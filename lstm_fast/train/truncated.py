@@ -59,7 +59,7 @@ def warm_up(model: SequenceModel, data: Sequences, series: Array, n: int, num_th
 
 
 class WindowBatch:
-    """One window of some series."""
+    """A batch of windows at the same position of several series."""
 
     def __init__(self, data: Sequences, window: Window, burn_in: int) -> None:
         self.data, self.window, self.burn_in = data, window, burn_in
@@ -69,7 +69,7 @@ class WindowBatch:
         self._arrays: Any = None
 
     def _counts(self) -> bool:
-        """Whether a step of the window has a weight; without one, the window has no loss, and no part in the mean."""
+        """Return whether a step of the window has a weight; otherwise it contributes neither loss nor weight."""
         if self.data.mask is None and self.data.sample_weight is None:
             return True
         weights = self.data.weights(self.window.series, self.window.begins, self.window.n)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Window(NamedTuple):
-    """One window of each active row.
+    """A window for each active row.
 
     series, begins : ndarray of shape (B,)
         Series of each row, and the step at which its window begins.
@@ -39,7 +39,7 @@ class Window(NamedTuple):
 
 
 class WindowPlan:
-    """Windows of an epoch, in order.
+    """Ordered windows of an epoch.
 
     Parameters
     ----------

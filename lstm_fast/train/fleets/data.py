@@ -97,7 +97,7 @@ class FleetData:
         return x, np.stack(lengths)
 
     def steps(self, k: int, rows: Array) -> int:
-        """Return the number of steps of a batch of model k: the longest length."""
+        """Return the number of steps of a batch of model k: the length of its longest sequence."""
         lengths = self.each[k].lengths
         return int(self.each[k].T if lengths is None else lengths[rows].max(initial=0))
 

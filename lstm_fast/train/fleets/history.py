@@ -69,7 +69,7 @@ class FleetHistory(list[History]):
 
 
 class Epoch(NamedTuple):
-    """What an epoch adds to the histories of the models that were active: one number each."""
+    """Entries of an epoch in the histories of the active models: one number per model."""
 
     models: Array
     loss: Array

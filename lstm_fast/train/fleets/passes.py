@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 VALIDATION_BATCH = SEQUENCES
-OUTPUT_BYTES = 64 << 20  # of x and the output in a call outside of training
+OUTPUT_BYTES = 64 << 20  # maximum size of x and the output in a call outside of training
 
 
 class Rows:
-    """Some models of a FleetModel: the core's weights of their networks, and their heads."""
+    """Selected models of a FleetModel, by row: packed weights of the networks, and parameters of the heads."""
 
     def __init__(self, model: FleetModel, flat: Array) -> None:
         lstm = model.fleet._lstm
@@ -139,7 +139,9 @@ def predictions(
     rows, n_threads = Rows(model, flat), _threads.resolve(num_threads)
     x, lengths = data.batch(models, batch, T)
     output, h_n = run(rows, contiguous_rows(x), longest_first(lengths, T), n_threads)
-    if model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional:  # in chunks, as a single model
+    if (
+        model.readout == "mean" and T > MEAN_STEPS and not rows.lstm.bidirectional
+    ):  # chunk by chunk, like a single model
         sums = step_sums(output[:, :MEAN_STEPS], axis=1)
         for begin in range(MEAN_STEPS, T, MEAN_STEPS):
             sums = sums + step_sums(output[:, begin : begin + MEAN_STEPS], axis=1)
@@ -153,7 +155,7 @@ def predictions(
 
 
 def batches_in_order(data: FleetData, models: list[int], size: int) -> list[FleetBatch]:
-    """Batches of `size` sequences of each model, in their order."""
+    """Return batches of `size` sequences of each model, in their order."""
     batches = []
     for begin in range(0, max(data.each[k].n for k in models), size):
         left = {k: np.arange(begin, min(begin + size, data.each[k].n)) for k in models if begin < data.each[k].n}

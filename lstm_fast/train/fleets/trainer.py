@@ -117,7 +117,7 @@ class FleetTrainer:
         return self._finish()
 
     def _is_stopped(self) -> bool:
-        """Whether a callback returns true; all of them are called, and may load other parameters."""
+        """Call all callbacks, which may load other parameters; return whether any of them returned true."""
         self._installed.install(self.flat.copy())
         histories = FleetHistory(self._histories(), self.diverged)
         answers = [callback(self.model, histories) for callback in self.config.callbacks]  # type: ignore[arg-type]
@@ -154,7 +154,7 @@ class FleetTrainer:
     def _train_epoch(self, epoch: int, bar: Any) -> None:
         begin, config, K = time.monotonic(), self.config, len(self.model)
         batches = draw_epoch(self.data, self.active.tolist(), self.order_rngs, config.batch_size, config.shuffle)
-        self.n_batches = np.zeros(K, np.int64)  # of this epoch
+        self.n_batches = np.zeros(K, np.int64)  # batches run in this epoch
         for models, _, _ in (one for of_batch in batches for one in of_batch):
             self.n_batches[models] += 1
         self.losses, self.norms, self.n = np.zeros((3, K))  # sums over the batches of this epoch

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..model import SequenceModel
     from .ranks import Ranks
 
-END: Any = object()  # of the batches of a rank
+END: Any = object()  # marks the end of the batches of a rank
 
 
 class RankBatch:
@@ -38,7 +38,7 @@ class RankBatch:
     def __init__(self, source: RankBatches, k: int, own: Batch | None, rest: Iterator[Batch | None]) -> None:
         self.source, self.ranks, self.k, self.own, self.rest = source, source.ranks, k, own, rest
         self.n_steps = own.n_steps if own is not None else 0
-        self.n = 0.0  # of all ranks, once they have exchanged it
+        self.n = 0.0  # weight of the joined batch, once the ranks have exchanged it
         self.next: Batch | None = END
         self.has_next = False  # any rank
 
@@ -74,7 +74,7 @@ class RankBatches(ABC):
     """Source of joined batches; its constructor is local, and `join` its first meeting."""
 
     n: float | None = None
-    n_steps: int | None = None  # of this rank
+    n_steps: int | None = None  # steps of this rank
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks

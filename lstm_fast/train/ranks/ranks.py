@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "allgather", "gather", "bcast")  # of mpi4py
+METHODS = (
+    "Get_rank",
+    "Get_size",
+    "Allgather",
+    "Alltoall",
+    "allgather",
+    "gather",
+    "bcast",
+)  # required methods of an mpi4py communicator
 OK, INTERRUPTED, FAILED = 0.0, 1.0, 2.0
 CHUNK = 2**14  # numbers that are added at a time, in a core's cache
 SMALL = 2**16  # bytes that a rank receives when every rank sends its whole gradient to every other
@@ -61,8 +69,8 @@ class Part(NamedTuple):
     """Contribution of a rank to a step, or the mean over all ranks.
 
     loss, weight, gradient : as in `Step`; the gradient is None if the rank has no batch at this step.
-    n : weight in the mean loss of the epoch; for the mean, the sum.
-    has_next : whether the rank has a batch at a later step; for the mean, whether any rank has one.
+    n : weight in the mean loss of the epoch; for the mean, the sum of the weights.
+    has_next : whether the rank has a batch at a later step; for the mean, whether any rank has.
     """
 
     loss: float = 0.0
@@ -87,8 +95,8 @@ class Ranks:
         self.interrupted: int | None = None  # the rank that was
         self.is_over = False  # an error has been sent to all ranks
         self.is_interrupted = False  # all ranks raise KeyboardInterrupt
-        self.proposes_save = False  # of this rank, sent with its gradient
-        self.saves = False  # of rank 0, received with the last gradient: a `collect` comes next
+        self.proposes_save = False  # proposal of this rank, sent with its gradient
+        self.saves = False  # decision of rank 0, received with the last gradient: a `collect` comes next
         self._has_signal = False
         self._expects_mean = False  # whether ranks exchange another gradient, for a rank that fails before it
         self._buffers: tuple[Array, Array] | None = None

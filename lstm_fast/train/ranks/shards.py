@@ -48,7 +48,7 @@ class RankSequences(RankBatches):
         self.state, self.epoch, n_batches = dict(rng.bit_generator.state), epoch, len(self.cuts) - 1
         rows, order = np.arange(self.data.n), np.arange(n_batches)
         if self.shuffle:
-            first = rng.permutation(self.sizes[0])  # on every rank, which keeps the generators equal
+            first = rng.permutation(self.sizes[0])  # drawn on every rank to keep the generators equal
             rows = first if self.ranks.rank == 0 else self.generator(0).permutation(self.data.n)
         if self.shuffle and self.have_lengths:  # similar lengths in each batch, on all ranks at the same time
             for begin in range(0, n_batches, 32):

@@ -123,7 +123,7 @@ class DistributedTrainer(Trainer):
             if digest != reports[0][0]:
                 raise RuntimeError(f"rank {rank} has different parameters from rank 0 after epoch {self.now.epoch - 1}")
         _, is_stopped, is_changed = reports[0]
-        if is_changed:  # by a callback
+        if is_changed:  # a callback loaded parameters
             self.now = replace(self.now, flat=self.ranks.broadcast(self.now.flat))
             self._install(self.now.flat)
         return is_stopped
@@ -135,7 +135,7 @@ class DistributedTrainer(Trainer):
     # ---- files ----
 
     def _is_save_due(self) -> bool:
-        return self.ranks.saves  # by the clock of rank 0
+        return self.ranks.saves  # rank 0 decides by its clock
 
     def _save(self) -> None:
         if self.now.batch:
