@@ -90,13 +90,17 @@ static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, boo
 
 /* A weight of W_ih as the products read it, multiplied by the integer of a one-hot row's 1 in INT8. */
 static real input_weight(const struct lstm_model *m, const struct lstm_weights *w, int64_t row, int64_t at) {
-    const enum lstm_format format = lstm_input_format(m, 0);
-    if (format == LSTM_FORMAT_INT8)
+    switch (lstm_input_format(m, 0)) {
+    case LSTM_FORMAT_REAL: break;
+    case LSTM_FORMAT_FLOAT16: return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
+    case LSTM_FORMAT_BFLOAT16:
+    case LSTM_FORMAT_BFLOAT16_AMX:
+        return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
+                                                        : ((const uint16_t *)w->weight_ih)[at]);
+    case LSTM_FORMAT_INT8:
         return (float)(((const int8_t *)w->weight_ih)[at] * lstm_largest_integer(m->input_bits)) * w->scale_ih[row];
-    if (format == LSTM_FORMAT_FLOAT16) return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
-    if (!lstm_is_bfloat16(format)) return ((const real *)w->weight_ih)[at];
-    return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
-                                                    : ((const uint16_t *)w->weight_ih)[at]);
+    }
+    return ((const real *)w->weight_ih)[at];
 }
 
 /* W_ih of a first layer that looks up: a row of gates for each of n symbols. A piece of the symbols at a time, as in
