@@ -81,10 +81,10 @@ static int64_t rounded_tape_bytes(const struct lstm_call *call) {
     return lstm_tape_bytes(call, &bytes) ? 0 : round_up(bytes, 64);
 }
 
-/* Tapes of that many bytes in all do not stay in a cache until backward reads them. That of one model is then staged in
- * the workspace, if it fits the caches of the worker, and goes to memory by faster stores than those of the kernels
- * (stream.h; lanes prefetch instead). Measured on a Xeon with L2 caches of 2 MB, forward of layers of 32 units: tapes
- * of 246 MB in all, 1.2 or 6 MB each, take 0.76 and 0.88 of the time; 123 MB 0.92; 18 MB 1.25. */
+/* Tapes of MANY_TAPE_BYTES in all do not stay in a cache until backward reads them. The tape of one model is then
+ * staged in the workspace, if it fits the caches of the worker, and copied to memory by faster stores than the kernels
+ * use (stream.h; lanes prefetch instead). Measured on a Xeon with L2 caches of 2 MB, forward of layers of 32 units:
+ * tapes of 246 MB in all, 1.2 or 6 MB each, take 0.76 and 0.88 of the time; 123 MB 0.92; 18 MB 1.25. */
 #define MANY_TAPE_BYTES (128 << 20)
 #define STAGED_BYTES (8 << 20)
 

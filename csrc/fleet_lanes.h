@@ -10,7 +10,7 @@
 #include "plan.h"
 #include "sizes.h"
 
-/* Where the tapes of a group are larger, those of one model at a time stay in the caches and lanes gain less. */
+/* Where the tapes of a group are larger, only single models keep their tapes in the caches, and lanes gain less. */
 #define LANES_WIDE_BYTES (2 << 20)
 
 /* Models of a group, which share a vector; 0: each model runs alone. The same for forward with a tape and backward.
@@ -70,8 +70,8 @@ static void run_lanes(const struct fleet_run *run, const struct lstm_lanes *lane
     (is_float ? lstm_lanes_f32 : lstm_lanes_f64)(run->fleet->lanes, lanes, backward);
 }
 
-/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. Their workspace
- * is used before that of the lanes, which is the same memory. */
+/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. They use their
+ * workspace before the lanes use theirs, which is the same memory. */
 static void pack_group(const struct fleet_run *run, int64_t model, bool backward, const void *packed, char *workspace) {
     if (!run->fleet->packs || !packed) return;
     struct lstm_weights *weights = (struct lstm_weights *)(workspace + run->plan.weights);

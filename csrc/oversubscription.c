@@ -21,7 +21,7 @@
 #define MOST_PATIENCE_NS 2000000000ll
 
 static atomic_llong budget_ns = BUDGET_NS; /* races between teams may lose an entry */
-static atomic_llong spare_ns;              /* of calls on one thread: how long there have been processors to spare */
+static atomic_llong spare_ns;              /* time for which calls on one thread have had idle processors around */
 static atomic_llong patience_ns = LEAST_PATIENCE_NS;
 
 static int64_t get(const atomic_llong *ns) { return atomic_load_explicit(ns, memory_order_relaxed); }

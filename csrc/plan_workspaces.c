@@ -1,5 +1,5 @@
-/* Sizes and offsets of the workspaces. The lengths of chunks depend only on sizes, not on caches or threads; those of
- * backward determine where the blocks of sums over rows begin, and so the bits of the weight gradients. */
+/* Sizes and offsets of the workspaces. The lengths of chunks depend only on sizes, not on caches or threads; in
+ * backward they determine where the blocks of sums over rows begin, and so the bits of the weight gradients. */
 #include "format.h"
 #include "plan.h"
 #include "sizes.h"

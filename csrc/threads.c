@@ -97,7 +97,7 @@ static size_t omp_stack_bytes(void) {
 }
 
 static int affordable_team(int n_threads) {
-    static _Thread_local int team = 1; /* of this calling thread */
+    static _Thread_local int team = 1; /* largest team that this calling thread has had */
     if (n_threads > team) {
         const int64_t since = atomic_load_explicit(&shortage_ns, memory_order_relaxed);
         const int least = atomic_load_explicit(&team_in_shortage, memory_order_relaxed);

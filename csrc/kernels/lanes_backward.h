@@ -143,7 +143,7 @@ NEVER_INLINE void lane_norms(int64_t H, const real *d, double *norms, int64_t st
     }
 }
 
-/* The cells of a row: replaces d_c by that of the previous step, and computes d_gates. */
+/* The cells of a row: computes d_gates, and replaces d_c by the gradient of the previous step's c. */
 NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
                                       real *d_c, real *d_gates) {
     for (int64_t u = 0; u < H; u++) {

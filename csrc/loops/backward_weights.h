@@ -18,8 +18,8 @@
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
 
-/* n rows of a tile of `tile_rows` columns, of which `present` exist, in pairs, for formats with groups:
- * (n / 2, tile_rows, 2); an odd n is padded with a row of zeros. */
+/* Packs n rows of a tile in pairs, for formats with groups: (n / 2, tile_rows, 2), with zeros in the columns after
+ * `present`; an odd n is padded with a row of zeros. */
 static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows,
                                       int64_t present, real *to) {
     for (int64_t k = 0; k < n; k += 2, to += 2 * tile_rows) {
@@ -101,7 +101,8 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
 
 /* ---- symbols in place of a left operand of one-hot rows ---------------------------------------------------------- */
 
-/* The place of row k of a product in the order of its sum: formats with groups add the odd row of each pair first. */
+/* The position of row k in the order in which a product adds its rows: formats with groups add the odd row of each pair
+ * first. */
 static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in_pairs && (k | 1) < depth ? k ^ 1 : k; }
 
 /* Sorts the rows of each block by symbol, stably (by insertion: there are at most LSTM_SUM_BLOCK). */
@@ -130,7 +131,7 @@ static void sort_symbols(const struct backward_run *run, const struct backward_p
  * computed together. */
 
 struct right_rows {
-    const real *rows;          /* of the chunk's first row */
+    const real *rows;          /* first row of the chunk */
     int64_t stride, n_columns; /* padded */
 };
 

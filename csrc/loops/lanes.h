@@ -12,8 +12,8 @@
 struct lane_run {
     const struct lstm_lane_kernels *kernels;
     const struct lstm_lanes *lanes;
-    int64_t vector, state; /* numbers of a vector and of (B, H) vectors */
-    int64_t step_flops;    /* of forward */
+    int64_t vector, state; /* numbers in a vector and in (B, H) vectors */
+    int64_t step_flops;    /* operations of a forward step */
 };
 
 static struct lane_run lane_run_of(const struct lstm_isa *isa, const struct lstm_lanes *a) {
@@ -64,7 +64,7 @@ static void lanes_forward(const struct lstm_isa *isa, const struct lstm_lanes *a
         run.kernels->step(&s);
         real *last = h_prev;
         h_prev = h, h = last, c = s.c;                         /* (with a tape, h is set at each step) */
-        if (lstm_cancelled(a->worker, run.step_flops)) return; /* with incomplete results */
+        if (lstm_cancelled(a->worker, run.step_flops)) return; /* the results are incomplete */
     }
     states_out_of_lanes(&run, h_prev, a->h_n);
     states_out_of_lanes(&run, c, a->c_n);

@@ -49,7 +49,7 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
     }
 }
 
-/* The same in groups: packed[k / group][c][k % group], all panels full. */
+/* The same for formats with groups: packed[k / group][c][k % group], all panels full. */
 static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, int64_t group,
                         bool rounds, const void *weight, void *packed) {
     const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
@@ -269,7 +269,7 @@ static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool ba
 
 /* ---- left operands of weight gradients ------------------------------------------------------------------------- */
 
-#define PACK_ROWS 16 /* at a time */
+#define PACK_ROWS 16 /* rows packed at a time */
 
 ALWAYS_INLINE void pack_tile_of(int64_t n, const real *const *rows, int64_t column, const int tile_rows,
                                 const int present, real *to) {
@@ -279,8 +279,8 @@ ALWAYS_INLINE void pack_tile_of(int64_t n, const real *const *rows, int64_t colu
     }
 }
 
-/* n rows of a tile of `tile_rows` columns, of which `present` exist. (With constants, as a call of memcpy for each row
- * takes three times as long.) */
+/* Packs n rows of a tile of `tile_rows` columns, with zeros in the columns after `present`. (With constants, as a call
+ * of memcpy for each row takes three times as long.) */
 static void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
                       real *to) {
     UNROLL

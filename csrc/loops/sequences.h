@@ -93,7 +93,7 @@ struct directed_sequence {
 };
 
 /* A sequence starting at `column`, either the caller's (in batch order, or packed) or sorted. offsets: space for 2 B
- * offsets, of which those of rows [row_begin, row_end) are written. */
+ * offsets, which are written for rows [row_begin, row_end). */
 static struct directed_sequence directed_sequence_of(const struct lstm_call *call, const struct lstm_sequence *x,
                                                      int64_t direction, int64_t column, bool is_callers,
                                                      int64_t row_begin, int64_t row_end, int64_t *offsets) {

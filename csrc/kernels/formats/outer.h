@@ -17,7 +17,7 @@
 struct format_outer_block {
     const bfloat16_number *a; /* (pairs, TILE_ROWS, 2) of a tile */
     const uint16_t *b;        /* (pairs, width, VL, 2) */
-    real *y;                  /* of the first row */
+    real *y;                  /* first row */
     int64_t depth, y_stride;
     bool add;
 };

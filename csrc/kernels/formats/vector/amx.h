@@ -23,7 +23,7 @@
 /* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
-    uint16_t bytes[16]; /* of a row */
+    uint16_t bytes[16]; /* bytes of a row */
     uint8_t rows[16];
 };
 
