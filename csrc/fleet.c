@@ -1,5 +1,5 @@
-/* Fleets: one call for many models of one shape. Its threads share the models. Each model has the bits of a call on one
- * thread, and runs as one, or with others in the lanes of vectors (fleet_lanes.h). */
+/* Fleets: one call for many models of one shape. Its threads share the models. Each result is bitwise equal to a call
+ * on one thread. A model runs as such a call, or with others in the lanes of vectors (fleet_lanes.h). */
 #include "lstm_fleet.h"
 
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ static void run_models(struct lstm_worker *worker, void *arguments) {
         }
 }
 
-/* serial_ns: of all models on one thread, estimated. */
+/* serial_ns: estimated time of all models on one thread. */
 static enum lstm_status run_fleet(struct fleet_run *run, double serial_ns) {
     const struct lstm_call *call = run->call;
     const int64_t n = run->fleet->n_models, most = at_most(call->n_threads, n);
@@ -42,7 +42,7 @@ static enum lstm_status run_fleet(struct fleet_run *run, double serial_ns) {
 
 /* Time of a linear layer: packing and startup, then arithmetic. */
 #define LINEAR_NS 300.0
-#define LINEAR_FLOPS 10.0 /* per ns */
+#define LINEAR_FLOPS 10.0 /* operations per ns */
 
 /* One model of a recurrent call, by the model of split.c. */
 static double model_ns(const struct lstm_call *call, bool is_backward) {

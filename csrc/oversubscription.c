@@ -14,8 +14,8 @@
 
 #include <stdatomic.h>
 
-#define BUDGET_NS 20000000ll /* when full: a few time slices of a neighbor */
-#define DEBT_NS 500000000ll  /* the most, ten seconds on one thread: a virtual machine may have been paused */
+#define BUDGET_NS 20000000ll /* a full budget: a few time slices of another process */
+#define DEBT_NS 500000000ll  /* largest debt, ten seconds on one thread: a virtual machine may have been paused */
 #define SERIAL_CALLS_PER_LOSS 20
 #define LEAST_PATIENCE_NS 5000000ll
 #define MOST_PATIENCE_NS 2000000000ll

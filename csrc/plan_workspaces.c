@@ -10,7 +10,7 @@
  * % slower at H = 512). */
 #define CHUNK_BYTES (256 << 10)
 #define LARGE_MATRIX_BYTES (8 << 20)
-/* Bytes between two layers in a segment. */
+/* Bytes that flow between two layers in a segment. */
 #define BETWEEN_BYTES (128 << 10)
 
 /* The largest I of a layer that multiplies its input. */

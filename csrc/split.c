@@ -11,7 +11,7 @@
  * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two
  * in them rarely changes a split. */
 struct rates {
-    double flops, l2_bytes, l3_bytes; /* per ns */
+    double flops, l2_bytes, l3_bytes; /* operations and bytes per ns */
 };
 
 static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) {
@@ -30,7 +30,7 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 #define START_NS 20000.0 /* waking a team: 5 us if its threads still spin, 35 if they sleep */
 #define BARRIER_NS 900.0 /* two workers meet: the hop between caches is 200, the rest are unequal shares */
 #define HOP_NS 60.0      /* each additional worker: its flag is read by all */
-#define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
+#define LEAST_GAIN 1.15  /* least predicted gain over one thread, because the model is not exact */
 
 /* Wavefronts: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24
@@ -42,7 +42,7 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 struct work {
     struct lstm_dims d;
     struct rates rates;
-    double T, B, H, I, L, D, bytes_per_weight, speedup; /* I: of a layer, on average; speedup: of formats */
+    double T, B, H, I, L, D, bytes_per_weight, speedup; /* I: mean over layers; speedup: of the format */
     bool is_backward;
 };
 
@@ -163,7 +163,7 @@ struct lstm_team lstm_plan_team(const struct lstm_call *call, bool is_backward, 
     const double serial = lstm_team_ns(call, is_backward, alone);
     if (serial < LEAST_GAIN * START_NS) return alone;
 
-    /* The most workers that each split can use, itself no more than is asked for. */
+    /* The most workers that each split can use, limited by n_threads of the call. */
     const struct work w = work_of(call, is_backward);
     const struct lstm_team candidates[] = {
         {(int)at_most(call->n_threads, is_backward ? 2 * call->B : call->B), LSTM_SPLIT_ROWS},

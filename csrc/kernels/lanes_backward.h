@@ -52,7 +52,7 @@ ALWAYS_INLINE void lane_columns(const int rows, const int n, int64_t H, const re
     }
 }
 
-/* Of rows_at_once. */
+/* The product d_gates w, for d_h and d_x; n_rows: of rows_at_once. */
 NEVER_INLINE void lane_product_backward(int64_t n_rows, int64_t H, const real *d_gates, const real *w, int64_t columns,
                                         real *to) {
     int64_t c = 0;

@@ -66,7 +66,7 @@ static real *lane_row(const struct lstm_lane_sequence *s, int64_t t, int64_t b) 
 }
 
 /* Rows b .. b + n of step t, `width` numbers each: at once if they follow one another, so that vectors are full. sign:
- * -1 if the rows before these come next. */
+ * -1 if the preceding rows are read next, else 1. */
 static void rows_into_lanes(const struct lstm_lane_sequence *s, int64_t t, int64_t b, int64_t n, int64_t width,
                             int sign, real *to) {
     const int64_t at_once = s->row_stride == width ? n : 1;

@@ -99,7 +99,7 @@ ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
 
 /* ---- the inner loop ---------------------------------------------------------------------------------------------- */
 
-/* One k: a_k is the number of row 0, b_k the vector 0. */
+/* One step over k. a_k: its number of row 0; b_k: its vector 0. */
 ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm_format format, const real *a_k,
                                   const int64_t *apart, const char *b_k, int64_t panel_step, vec *acc) {
     const int n = shape.panels * shape.width;

@@ -32,7 +32,7 @@ static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_
 /* The rows of a left operand: the first of these three that is not NULL. */
 struct left_source {
     const real *chunk;   /* rows of the chunk, one after the other */
-    const real *initial; /* the step before x's; before step 0, this array (B, n_columns) in batch order */
+    const real *initial; /* rows of the previous step; before step 0, this array (B, n_columns) in batch order */
     const struct directed_sequence *x;
     int64_t n_columns;
 };
@@ -135,14 +135,14 @@ struct right_rows {
     int64_t stride, n_columns; /* padded */
 };
 
-/* Sums whose left operand is a row of ones are not rounded to a format. */
+/* The kernel for a sum: sums whose left operand is a row of ones are not rounded to a format. */
 typedef void outer_kernel(const struct lstm_outer *);
 static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
     return lstm_has_groups(call->model.format) && (sum->a || sum->symbols) ? format_kernels_of(call)->outer
                                                                            : kernels_of(call)->outer;
 }
 
-/* False: interrupted. */
+/* Computes n sums with the same right operand. False: interrupted. */
 static bool add_sums(const struct backward_run *run, const struct backward_pass *p, const struct right_rows *right,
                      const struct lstm_outer_sum *sums, int n_sums, const struct chunk_rows *rows) {
     int64_t panel_begin, panel_end, n_rows = 0;

@@ -1,4 +1,4 @@
-/* Whole sequences of as many models as a vector has lanes, one in each (csrc/lane_args.h): the loops over time. */
+/* The loops over time for a group of models, one in each lane of a vector (csrc/lane_args.h). */
 #ifndef LSTM_LOOPS_LANES_H
 #define LSTM_LOOPS_LANES_H
 
@@ -36,7 +36,7 @@ static struct lane_tape lane_tape_of(const struct lane_run *run) {
     return tape;
 }
 
-/* The states of all rows from arrays (B, H) of each model, and back. */
+/* Transposes the states (B, H) of all models into lanes, and back. */
 static void states_into_lanes(const struct lane_run *run, const void *from, real *to) {
     const int64_t n = run->lanes->B * run->lanes->hidden_size;
     run->kernels->into_lanes(n, from, n, 0, to);

@@ -74,7 +74,7 @@ static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enu
         }
 }
 
-/* The scales of an INT8 matrix, multiplied by that of the left operand unless its rows have scales, and the
+/* The scales of an INT8 matrix, multiplied by the left operand's scale unless its rows have their own, and the
  * corrections: what the offset of the left operand adds to each sum. */
 static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, bool by_row, bool has_offset,
                         const int8_t *weight, const float *scale, float *packed) {
@@ -88,7 +88,7 @@ static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, boo
     }
 }
 
-/* A weight of W_ih as the products read it, multiplied by the integer of a one-hot row's 1 in INT8. */
+/* A weight of W_ih as the products read it; in INT8 times the integer that represents the 1 of a one-hot row. */
 static real input_weight(const struct lstm_model *m, const struct lstm_weights *w, int64_t row, int64_t at) {
     switch (lstm_input_format(m, 0)) {
     case LSTM_FORMAT_REAL: break;

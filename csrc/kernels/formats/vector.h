@@ -72,7 +72,7 @@ ALWAYS_INLINE const struct lstm_format_kernels *kernels_elsewhere(enum lstm_form
 #ifdef INT8_OF
     if (format == LSTM_FORMAT_INT8 && !is_in_blocks(format, n_rows, n_weights)) return &INT8_KERNELS;
 #endif
-    (void)format, (void)n_rows, (void)n_weights; /* where none is elsewhere */
+    (void)format, (void)n_rows, (void)n_weights; /* if no kernels of other units serve here */
     return NULL;
 }
 
@@ -86,7 +86,7 @@ ALWAYS_INLINE bool remains(enum lstm_format format) {
 #if defined(INT8_OF) && !defined(HAS_BLOCKS)
     if (format == LSTM_FORMAT_INT8) return false;
 #endif
-    (void)format; /* where all remain */
+    (void)format; /* if all calls remain here */
     return true;
 }
 
@@ -95,7 +95,7 @@ ALWAYS_INLINE bool is_int8(enum lstm_format format) {
     return remains(LSTM_FORMAT_INT8) && (!has_others || format == LSTM_FORMAT_INT8);
 }
 
-/* Of the formats that are not INT8. */
+/* Whether the sums of a format other than INT8 are in the order of AMX. */
 ALWAYS_INLINE bool is_in_order_of_amx(enum lstm_format format) {
     return remains(LSTM_FORMAT_BFLOAT16_AMX) && (!remains(LSTM_FORMAT_BFLOAT16) || format == LSTM_FORMAT_BFLOAT16_AMX);
 }
