@@ -1,4 +1,4 @@
-/* One model of a fleet: its arguments from those of model 0, and its calls. */
+/* One model of a fleet: its arguments, derived from model 0's, and its calls. */
 #ifndef LSTM_FLEET_MODEL_H
 #define LSTM_FLEET_MODEL_H
 
@@ -59,7 +59,7 @@ static struct lstm_sequence sequence_after(struct lstm_sequence first, int64_t b
     return first;
 }
 
-/* `interrupted` of the call of one model: what the fleet's worker knows, whose rank 0 asks the caller. The call of the
+/* `interrupted` of the call of one model: what the fleet's worker knows; rank 0 asks the caller. The call of the
  * model has done more work than the worker counts between two looks at the clock. */
 static bool is_fleet_interrupted(void *worker) { return lstm_cancelled(worker, INT32_MAX); }
 

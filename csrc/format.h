@@ -84,8 +84,9 @@ static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) 
     return depth;
 }
 
-/* Terms of a block of a BFLOAT16_AMX sum. A block is two chains of fused multiply-adds from zero, one over even and one
- * over odd k; their sum is added to the total. The last block may be shorter, but consists of whole pairs. */
+/* Products in a block of a BFLOAT16_AMX sum. A block is two chains of fused multiply-adds from zero, one over the even
+ * and one over the odd products; their sum is added to the total. The last block may be shorter, but consists of whole
+ * pairs. */
 #define LSTM_AMX_BLOCK 32
 
 /* Whether products of both depths can be summed in one pass over blocks of rows: their last blocks are full, or of the

@@ -124,13 +124,13 @@ const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *);
 /* Called about every 10 ms, on the calling thread; true stops the call with LSTM_INTERRUPTED. */
 typedef bool lstm_interrupted_function(void *context);
 
-/* How threads share the work of a call. */
+/* How threads share the work of a call; rows where another split is not possible (split.c). */
 enum lstm_split {
     LSTM_SPLIT_BEST,       /* chosen by the sizes, on as many threads as pay off and are idle */
     LSTM_SPLIT_ROWS,       /* rows of the batch: no worker waits for the recurrence of another */
-    LSTM_SPLIT_DIRECTIONS, /* directions, and rows of each: all workers meet after each layer. Backward: rows */
+    LSTM_SPLIT_DIRECTIONS, /* directions and, in forward, rows of each: all workers meet after each layer */
     LSTM_SPLIT_UNITS,      /* hidden units, each worker with its own slice of the weights: all meet after each step */
-    LSTM_SPLIT_LAYERS, /* layers, one segment of steps apart: all meet after each segment. Forward only; else rows */
+    LSTM_SPLIT_LAYERS,     /* layers, some steps apart: each waits for the layers next to it */
 };
 
 struct lstm_call {

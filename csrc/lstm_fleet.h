@@ -17,9 +17,9 @@ struct lstm_fleet {
     int64_t n_models;
     const struct lstm_weights *weights; /* weights of model 0, L * D entries */
     bool packs; /* `packed` is OUT: filled by the call. Where it is NULL, weights are packed in the workspace */
-    int64_t weights_stride, gradients_stride, x_stride, output_stride, d_output_stride, d_x_stride; /* elements */
-    /* Layers of few units run with a model in each lane of the vectors of this instruction set, which must have the
-     * bits of the call's; NULL: never. */
+    int64_t weights_stride, gradients_stride, x_stride, output_stride, d_output_stride, d_x_stride; /* in elements */
+    /* Layers of few units run with a model in each lane of the vectors of this instruction set, which must give the
+     * same bits as the call's; NULL: never. */
     const struct lstm_isa *lanes;
     const uint64_t *seeds; /* (n_models), seeds of the masks; NULL: call.seed for all */
 };

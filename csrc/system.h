@@ -33,8 +33,8 @@ void lstm_wake(struct lstm_monitor *);                       /* wakes all sleepe
 /* Starts a detached thread. False: none can be started. */
 bool lstm_start_thread(void *(*function)(void *), void *argument);
 
-/* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of that size (0: the default) this process can have at
- * once: starts them, and ends them again. */
+/* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of stack_bytes bytes (0: the default) this process can
+ * have at once: starts them, and ends them again. */
 #define LSTM_MOST_TRIALS 256
 int lstm_try_threads(int n, size_t stack_bytes);
 

@@ -1,7 +1,7 @@
 /* AVX-512 with VNNI, BF16 and AMX: int8 and bfloat16 products of up to 16 rows by the four vectors of a panel in tile
  * registers. In both formats a packed panel, [k / group][4][16][group], is what tiles of the right operand hold: 16
  * rows of 64 bytes, one for each group of k. (TDPBF16PS cannot compute the sums of BFLOAT16, which have the order of
- * VDPBF16PS.) Only Linux lets a process use tiles; elsewhere the base is compiled instead. Tried without gain: blocks
+ * VDPBF16PS.) Only Linux lets a process use tiles; elsewhere it has the kernels of its base. Tried without gain: blocks
  * of 32 rows by two vectors; prefetching the weights; three tiles for the right operand; storing products without a
  * copy. */
 #ifndef LSTM_FORMATS_AMX_H
