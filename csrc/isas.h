@@ -12,7 +12,7 @@
 
 #include "compiler.h"
 
-/* The target machine. Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
+/* The target machine (processor family). Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
 #define LSTM_ON_ANY 1
 #if defined(__x86_64__) || defined(__i386__)
 #define LSTM_ON_X86 1
