@@ -95,7 +95,7 @@ def least(calls, repetitions):
 
 
 def sweep():
-    """The shapes of --sweep, each with as many models as make it last some milliseconds."""
+    """The shapes of --sweep, each with enough models to take some milliseconds."""
     for H, B, T in itertools.product((4, 8, 16, 32, 64, 128), (1, 4, 8, 32), (10, 50, 200)):
         K = 30_000_000 // (T * B * (H * H + 500)) // 16 * 16
         yield f"{max(16, min(64, K))},{T},{B},4,{H}"

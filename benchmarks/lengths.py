@@ -33,7 +33,7 @@ SHAPES = [
 
 
 def time_calls(calls, rounds):
-    """Seconds (rounds, calls), in an order that changes: what a call leaves in the caches affects the next one."""
+    """Seconds (rounds, calls), in varying order, because a call affects the caches of the next one."""
     times = np.empty((rounds, len(calls)))
     rng = np.random.default_rng(0)
     for k in range(-1, rounds):  # the first round is warm-up

@@ -58,7 +58,7 @@ def ours(n, H, x):
 
 
 def pytorch(n, H, x):
-    """The same of torch.nn.LSTM on one-hot vectors, made in the call."""
+    """The same for torch.nn.LSTM on one-hot vectors, which each call creates."""
     import torch
 
     torch.set_num_threads(1)

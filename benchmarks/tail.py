@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
 
 
 def losses():
-    """How often this process has lost a processor, or had a page mapped."""
+    """Number of context switches and page faults of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_nivcsw + usage.ru_nvcsw + usage.ru_minflt + usage.ru_majflt
 
@@ -74,7 +74,7 @@ def measure(call, n):
 
 
 def interruptions(call, n, above_ns):
-    """(calls that took longer than above_ns, those of them in which the process lost something) in n calls."""
+    """(calls that took longer than above_ns, those of them with a context switch or page fault) in n calls."""
     clock, slow, lost = time.perf_counter_ns, 0, 0
     before = losses()
     for _ in range(n):

@@ -13,6 +13,7 @@
 #endif
 #endif
 
+/* The macros of this file are applied to the rows of isas.h. */
 #define NOT_THIS_MACHINE(name, base, vector_bytes, flags, features)
 #if LSTM_ON_X86
 #define ISAS_OF_THIS_MACHINE(ROW) LSTM_ISAS(ROW, ROW, NOT_THIS_MACHINE)

@@ -1,9 +1,9 @@
-/* Formats: how the weights that a tile multiplies are stored and grouped. A format is chosen per model (enum
+/* Formats: how the weights that a tile multiplies are stored and interleaved. A format is chosen per model (enum
  * lstm_format), in addition to the dtype of everything else; loops/pack.h converts weights to it. Switches over the
  * formats have no default, so that compilers name those that a new format must extend (-Wswitch).
  *
  * REAL and FLOAT16 weights are multiplied as `real` (kernels/tile.h). The others have their own kernels
- * (kernels/formats/), which also round the left operand and process k in groups of 2 (both kinds of bfloat16) or of 2
+ * (kernels/formats/), which also round the left operand and interleave k: 2 (both kinds of bfloat16) or 2
  * or 4 (INT8) numbers that are adjacent for each column. */
 #ifndef LSTM_FORMAT_H
 #define LSTM_FORMAT_H
@@ -25,8 +25,8 @@ static inline bool lstm_is_bfloat16(enum lstm_format format) {
     return format == LSTM_FORMAT_BFLOAT16 || format == LSTM_FORMAT_BFLOAT16_AMX;
 }
 
-/* Whether the format is handled by kernels/formats/. */
-static inline bool lstm_has_groups(enum lstm_format format) {
+/* Whether the format is handled by kernels/formats/: adjacent k of a column lie together. */
+static inline bool lstm_is_interleaved(enum lstm_format format) {
     return lstm_is_bfloat16(format) || format == LSTM_FORMAT_INT8;
 }
 
@@ -72,7 +72,7 @@ static inline uint16_t lstm_bfloat16_of(float x) {
     return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
 }
 
-/* A depth rounded up to whole groups; the padding is zero. */
+/* A depth rounded up to whole interleaves; the padding is zero. */
 static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) {
     switch (format) {
     case LSTM_FORMAT_REAL:

@@ -45,7 +45,7 @@ int64_t lstm_layer_input(const struct lstm_model *m, int64_t layer) {
 
 static int64_t matrix_bytes(struct total *t, const struct lstm_dims *d, enum lstm_format format, int64_t columns,
                             int64_t depth) {
-    if (lstm_has_groups(format)) columns = round_up(columns, LSTM_PANEL_VECTORS * d->vector); /* whole panels */
+    if (lstm_is_interleaved(format)) columns = round_up(columns, LSTM_PANEL_VECTORS * d->vector); /* whole panels */
     return times(t, times(t, columns, lstm_format_depth(format, depth)), lstm_format_bytes(format, d->element_bytes));
 }
 
@@ -57,7 +57,7 @@ static void plan_layer(struct total *t, const struct lstm_model *m, const struct
     const int64_t inputs = backward ? round_up(input, d->vector) : input;
     const int64_t units = backward ? d->R_padded : d->R;
     const bool looks_up = lstm_looks_up(m, layer);
-    if (backward && lstm_has_groups(format)) {
+    if (backward && lstm_is_interleaved(format)) {
         const int64_t depth = lstm_gates_depth(d->n_gates, m->hidden_size);
         p->weight_ih = take(t, looks_up ? 0 : 1, matrix_bytes(t, d, format, input, depth), NULL);
         p->weight_hh = take(t, 1, matrix_bytes(t, d, format, d->R, depth), NULL);

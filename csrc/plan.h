@@ -108,7 +108,7 @@ struct lstm_forward_plan {
     /* With lengths: */
     int64_t offsets; /* int64_t (D, 2, 2, B), in elements: of the rows of x and of h */
     int64_t h_state; /* (L * D, B, R) running states */
-    /* With a format that has groups, for each worker: */
+    /* With an interleaved format, for each worker: */
     int64_t operands, operands_bytes; /* LSTM_OPERAND_ROWS rows and one number for each */
     int64_t bytes;
 };

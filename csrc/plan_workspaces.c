@@ -19,13 +19,13 @@ static int64_t largest_input(const struct lstm_model *m, const struct lstm_dims 
     return m->num_layers > 1 ? at_least(first, d->output_width) : first;
 }
 
-/* Workspace per worker for the rounded left operands of the formats with groups: rows of `depth`, and one scale for
+/* Workspace per worker for the rounded left operands of the interleaved formats: rows of `depth`, and one scale for
  * each. */
 static int64_t take_operands(struct total *t, const struct lstm_call *call, int64_t rows, int64_t depth,
                              int64_t *bytes) {
     const int64_t n_workers = at_most(LSTM_MOST_THREADS, at_least(1, call->n_threads));
     const int64_t row_bytes = times(t, lstm_operand_stride(depth) + 1, 4);
-    return take(t, lstm_has_groups(call->model.format) ? n_workers : 0,
+    return take(t, lstm_is_interleaved(call->model.format) ? n_workers : 0,
                 times(t, at_most(LSTM_OPERAND_ROWS, rows), row_bytes), bytes);
 }
 
@@ -55,9 +55,9 @@ enum lstm_status lstm_plan_forward(const struct lstm_call *call, bool training, 
     const int64_t weight_ih_bytes = times(&t, times(&t, d.gates_width, largest_input(m, &d)), d.element_bytes);
     const int64_t chunk_bytes = at_least(CHUNK_BYTES, weight_ih_bytes / (weight_ih_bytes > LARGE_MATRIX_BYTES ? 2 : 4));
     p->chunk_steps = at_most(p->segment_steps, at_least(1, chunk_bytes / at_least(1, gates_step)));
-    /* Products of formats with groups read W_ih for LSTM_OPERAND_ROWS rows at a time, so that longer chunks only push
+    /* Products of interleaved formats read W_ih for LSTM_OPERAND_ROWS rows at a time, so that longer chunks only push
      * the recurrent weights out of the L2 (H = 1024, B = 32: 5-8 % in bfloat16_amx, up to 17 % in int8). */
-    if (lstm_has_groups(m->format))
+    if (lstm_is_interleaved(m->format))
         p->chunk_steps = at_most(p->chunk_steps, at_least(1, LSTM_OPERAND_ROWS / at_least(1, call->B)));
     const int64_t h_row = times(&t, d.R, d.element_bytes), c_row = times(&t, d.H_padded, d.element_bytes);
     const int64_t h_rows = times(&t, call->B, h_row), c_rows = times(&t, call->B, c_row);

@@ -53,7 +53,7 @@ static struct work work_of(const struct lstm_call *call, bool is_backward) {
     w.L = (double)m->num_layers, w.D = (double)m->num_directions;
     w.I = ((m->index_input ? 1 : (double)m->input_size) + (w.L - 1) * w.D * (double)w.d.R) / w.L;
     w.bytes_per_weight = (double)lstm_format_bytes(m->format, w.d.element_bytes);
-    w.speedup = lstm_has_groups(m->format) && call->isa->name != call->isa->base ? 2 : 1;
+    w.speedup = lstm_is_interleaved(m->format) && call->isa->name != call->isa->base ? 2 : 1;
     return w;
 }
 

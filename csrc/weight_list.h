@@ -9,7 +9,8 @@
 #include "lstm_fast.h"
 
 /* clang-format off */
-/* Parameters, which have gradients and, in a fleet, an address for each model; then the scales of INT8 matrices. */
+/* (Macros, as one list declares constants, names and statements.)
+ * Parameters, which have gradients and, in a fleet, an address for each model; then the scales of INT8 matrices. */
 #define FOR_EACH_WEIGHT(DO) \
     DO(weight_ih) DO(weight_hh) DO(bias_ih) DO(bias_hh) DO(weight_hr) DO(weight_peephole) \
     DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)

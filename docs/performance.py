@@ -72,8 +72,8 @@ individual ratios vary by ten percent between runs.
 {formats}## Two threads (Intel Xeon)
 
 `benchmarks/results/{intel_two}.json`, {intel_two_date}, commit {intel_two_commit}. *one thread* is the time of
-lstm_fast on one thread divided by its time on two. How calls are divided, and what limits them, is in
-[architecture.md](architecture.md#threads).
+lstm_fast on one thread divided by its time on two. [architecture.md](architecture.md#threads) explains how
+calls are divided and what limits them.
 
 {two_table}
 

@@ -22,7 +22,7 @@ KINDS = tuple(kind for together in TOGETHER for kind in together)
 SUFFIX = r"(?:_l(?:0|[1-9]\d{0,4})(?:_reverse)?)?"
 NAME = re.compile(rf"(?P<prefix>.*?)(?P<kind>{'|'.join(KINDS)})(?P<suffix>{SUFFIX})", re.DOTALL)
 
-# Arguments of constructors that a trained network no longer depends on, and those that parameters tell.
+# Arguments of constructors without effect on a trained network, and arguments that follow from the parameters.
 INITIAL = ("seed", "forget_bias", "dtype")
 INFERRED = (
     "input_size",
@@ -53,7 +53,7 @@ def options(network: Network) -> dict[str, Any]:
     """Arguments of the constructor that make a network of the same architecture."""
     config = {name: value for name, value in network.config().items() if name not in INITIAL}
     if config.get("compute_dtype", "") is None:
-        del config["compute_dtype"]  # files are read by versions that do not have it, and compared with theirs
+        del config["compute_dtype"]  # so that files are readable by older versions, and equal to theirs
     if not config.get("index_input", True):
         del config["index_input"]
     return config
@@ -104,7 +104,7 @@ def infer(
     Returns
     -------
     options : dict
-        The arguments INFERRED that the class has; without layers (no _l0 in the names), those of LSTMCell.
+        The INFERRED arguments of the class; without layers (no _l0 in the names), of LSTMCell.
     names : dict
         The network's own name of each parameter: its name in shapes.
 
@@ -159,7 +159,7 @@ def _complete(prefix: str, parameters: Mapping[Key, str], is_lstm: bool) -> tupl
     kinds = [kind for together in TOGETHER if have & set(together) for kind in together if is_lstm or kind != "c_0"]
     layers = {int(suffix[2:].split("_")[0]) for _, suffix in parameters if suffix}
     L, D = max(layers, default=0) + 1, 1 + any(suffix.endswith("_reverse") for _, suffix in parameters)
-    if len(parameters) < L * D:  # before creating as many names as a number in a name asks for
+    if len(parameters) < L * D:  # before creating names for a huge number of layers
         raise ValueError(
             f"there must be parameters of {L} layers and {D} directions under prefix {prefix!r}, got "
             f"{len(parameters)} of layers {sorted(layers)}"

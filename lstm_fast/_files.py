@@ -33,7 +33,7 @@ def _open_at_once(name: str, flags: int) -> int:
 
 
 def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
-    """Write a file so that its name always stands for either the old bytes or the new ones.
+    """Write a file atomically: at any time, its name refers to either the old content or the new.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. A symbolic link is
     followed; an existing file keeps its mode and owner. Temporary files of saves that were killed are removed.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._types import Array, DType
 
 FORMATS = ("float16", "bfloat16", "bfloat16_amx", "int8")
-BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored alike
+BFLOAT16 = ("bfloat16", "bfloat16_amx")  # stored in the same way
 INPUTS = ("float32", "int16", "int8")
 INPUT_BITS = {"float32": 0, "int16": 16, "int8": 8}  # as the core names them
 

@@ -64,7 +64,7 @@ def in_order(*parameters: Array | None) -> tuple[Array | None, ...]:
 
 
 def backward(tape: Any, name: str, d_output: Any, d_h_n: Any, d_c_n: Any, num_threads: int | None) -> list[Any]:
-    """Return the fields of LSTMGradients or RNNGradients; name is that of the function that the tape must come from."""
+    """Return the fields of LSTMGradients or RNNGradients; name: the function that must have returned the tape."""
     is_lstm = name == "lstm_forward"
     if not isinstance(tape, Tape) or tape._signature is not None or (tape._weights.cell == "lstm") != is_lstm:
         raise TypeError(

@@ -18,7 +18,7 @@ class Network(Structure):
     """Base class of LSTM, RNN, LSTMCell and QuantizedLSTM."""
 
     def _infer(self, x: Any, state: Any, lengths: Any, resets: Any, num_threads: int | None) -> tuple[Array, Any]:
-        """Return output and last state; arguments are those of the caller, not validated yet."""
+        """Return output and last state; arguments come from the caller, not validated yet."""
         if resets is None and num_threads is None:
             # Fast path: the core validates plain arrays itself; it returns None for anything else.
             short = _core.infer(
@@ -133,4 +133,4 @@ class Network(Structure):
         return Stream(self, batch_size)
 
 
-read_states = Network._read_states  # fleets have a layout of their own
+read_states = Network._read_states  # for fleets, with their own layout

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Layout:
     """Axes of a sequence: "TBI", "BTI" (batch first), "TI" (unbatched), "BI" (cell) or "I" (cell, unbatched).
 
-    "KTBI", "KBTI" and "KTI" are those of a fleet (`FleetLayout`): K models, whose axes are the same on both sides.
+    "KTBI", "KBTI" and "KTI" belong to fleets of K models (`FleetLayout`); the core has the axis K too.
     Conversions return views, and work for arrays and for PyTorch tensors.
     """
 
@@ -212,7 +212,7 @@ class Layout:
             )
 
     def read_lengths(self, value: Any) -> Any:
-        """Convert the lengths argument to that of a batch: a number is allowed for an unbatched sequence."""
+        """Convert the lengths argument to one number per sequence; an unbatched sequence may have a plain number."""
         return [value] if self.axes == "TI" and value is not None and np.ndim(value) == 0 else value
 
 

@@ -23,7 +23,7 @@ class Fixed(Generic[T]):
     omits, and the value in classes whose constructor does not have the option. Code of the package reads _name, which
     avoids a Python call.
 
-    supported_by lists those of PARTS that take the option, or whose results it does not affect. to_core(name, value)
+    supported_by lists the PARTS that take the option, or whose results it does not affect. to_core(name, value)
     returns the argument of the core for an option of the cell; None for any other option.
     """
 

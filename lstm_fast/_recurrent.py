@@ -30,7 +30,7 @@ class Recurrent(Network, EditableParameterized):
         rng: np.random.Generator | None = None,
         num_threads: int | None = None,
     ) -> tuple[Array, Any, Tape]:
-        """Return output, last state and a tape; arguments are those of the caller, not validated yet."""
+        """Return output, last state and a tape; arguments come from the caller, not validated yet."""
         training = _arguments.flag("training", training)
         recompute_gates = _arguments.flag("recompute_gates", recompute_gates)
         output, state, tape = self._run(x, state, lengths, resets, num_threads, True, (training, recompute_gates, rng))
@@ -118,4 +118,4 @@ class Recurrent(Network, EditableParameterized):
         )
 
 
-draw_training_options = Recurrent._training_options  # fleets draw those of each model
+draw_training_options = Recurrent._training_options  # for fleets, which draw options for each model

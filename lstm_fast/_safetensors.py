@@ -1,4 +1,4 @@
-"""Safetensors files: tensors by name; those of lstm_fast have a configuration and a digest in their metadata."""
+"""Safetensors files: tensors by name; files of lstm_fast also have a configuration and a digest in their metadata."""
 
 import hashlib
 import io

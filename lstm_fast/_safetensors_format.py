@@ -1,4 +1,4 @@
-"""Reader and writer of the safetensors format: a length, a header of JSON, the bytes of the tensors.
+"""Reader and writer of the safetensors format: a length, a JSON header, the bytes of the tensors.
 
 The library of that name does not return from a failed allocation: its reader raises a PanicException, which is no
 Exception, its writer aborts or hangs (version 0.8 under RLIMIT_AS). Here it is a MemoryError. Everything is checked
@@ -29,7 +29,7 @@ BITS = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
 HEADER_LIMIT = 100_000_000  # bytes, from the specification
-AXES_LIMIT = 64  # those of a NumPy array
+AXES_LIMIT = 64  # as in a NumPy array
 
 
 class Tensor(NamedTuple):
@@ -124,7 +124,7 @@ def _json_object(header: memoryview) -> dict[str, Any]:
 
 
 def _located(name: str, entry: Any) -> tuple[str, str, tuple[int, ...], int, int]:
-    """Name, dtype, shape, begin and end of a tensor whose bytes are as many as its dtype and shape have."""
+    """Name, dtype, shape, begin and end of a tensor; the number of bytes agrees with dtype and shape."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{_short(name)} must have dtype, shape and data_offsets, and nothing else")
     dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]

@@ -285,5 +285,5 @@ class Structure(Parameterized):
 
 
 def at_version(network: Structure, version: Version[_core.Weights]) -> Any:
-    """Return a network with a version of its parameters that later changes do not affect; all else is shared."""
+    """Return a network with the same options whose parameters stay at a version when this network changes."""
     return network._at(version)

@@ -1,4 +1,4 @@
-"""Types of arguments and results, for annotations only: nothing of it is imported at run time."""
+"""Types of arguments and results, for annotations only; not imported at run time."""
 
 from __future__ import annotations
 

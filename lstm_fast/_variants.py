@@ -62,7 +62,7 @@ def nonlinearity(name: str, value: Any) -> str:
 
 
 def activation(name: str, value: Any) -> tuple[str, float, float] | None:
-    """Convert an activation to (kind, alpha, beta) for the core; None for that of the plain cell."""
+    """Convert an activation to (kind, alpha, beta) for the core; None for the activation of the plain cell."""
     if value == PLAIN[name]:
         return None
     if not isinstance(value, str) and not (

@@ -48,7 +48,7 @@ def record(array: np.ndarray) -> str:
 
 
 def kind_of(isa: str) -> str:
-    """Which bits an instruction set gives: those of fused multiply-adds, or those of products that are rounded."""
+    """The set of expected bits for an instruction set: with fused multiply-adds, or with rounded products."""
     return "portable" if _core.base_isa(isa) == "portable" else "fused"
 
 

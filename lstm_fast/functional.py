@@ -78,7 +78,7 @@ def lstm_forward(
     weight_ih : array_like of shape (4H, I)
         Weights of x, gates in the order i, f, g, o.
     weight_hh : array_like of shape (4H, H)
-        Weights of h_prev. Its dtype, float32 or else float64, is that of the computation.
+        Weights of h_prev. Its dtype, float32 or else float64, determines the precision of the computation.
     bias_ih, bias_hh : array_like of shape (4H,), or None
         Biases; None: zero.
     lengths : array_like of int of shape (B,), optional
@@ -189,7 +189,7 @@ def rnn_forward(
     weight_ih : array_like of shape (H, I)
         Weights of x.
     weight_hh : array_like of shape (H, H)
-        Weights of h_prev. Its dtype, float32 or else float64, is that of the computation.
+        Weights of h_prev. Its dtype, float32 or else float64, determines the precision of the computation.
     bias_ih, bias_hh : array_like of shape (H,), or None
         Biases; None: zero.
     nonlinearity : {"tanh", "relu", "identity"}, default "tanh"

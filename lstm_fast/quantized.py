@@ -29,7 +29,7 @@ class QuantizedLSTM(LSTMNetwork):
     `lstm_fast.reference` defines bit for bit and `compare_formats` compares, are:
 
     * "float16": parameters are rounded to float16 (relative error at most 5e-4) and widened on load; arithmetic is
-      float32. The results have the same bits as those of a float32 LSTM with the rounded weights.
+      float32. The results have the same bits as a float32 LSTM with the rounded weights.
     * "bfloat16": matrices are rounded to bfloat16 (relative error at most 4e-3), and so are x and h as operands of
       products; sums, c and the cell are float32.
     * "bfloat16_amx": the same, with sums in the order in which Intel's AMX adds them. On processors with AMX_BF16,
@@ -183,7 +183,7 @@ class QuantizedLSTM(LSTMNetwork):
         Returns
         -------
         LSTM
-            With "float16" its results have the same bits as those of this network. In the other formats they differ,
+            With "float16" its results have the same bits as this network. In the other formats they differ,
             because it does not round x and h.
 
         Examples
@@ -246,7 +246,7 @@ class QuantizedLSTM(LSTMNetwork):
             As for LSTM; with "int8" also if h_0 is not within [-1, 1].
         """
         if self._format == "int8" and type(state) is tuple and len(state) == 2 and type(state[0]) is np.ndarray:
-            self._check_h("h_0", state[0])  # what the fast path accepts, and does not look at
+            self._check_h("h_0", state[0])  # the fast path accepts any h_0
         return self._infer(x, state, lengths, resets, num_threads)
 
     def trace(

@@ -106,7 +106,7 @@ class Stream(_core.Stepper):
         x : array_like of shape (T, B, I), or (T, I) for one sequence
             Input of each step. With index_input, integers of shape (T, B), or (T,) for one sequence.
         num_threads : int, optional
-            Threads to use; by default those of `get_num_threads`.
+            Threads to use; by default `get_num_threads()`.
 
         Returns
         -------

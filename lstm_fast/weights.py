@@ -99,7 +99,7 @@ def load(source: Any, prefix: str | None = None, **options: Any) -> LSTM | LSTMC
     ValueError
         If there is no LSTM, or several and no prefix (the message lists them), or the parameters do not fit together.
     FormatError
-        The same for a file (it is a ValueError); or the file is damaged or not a safetensors file.
+        In the same cases for a file, or if it is damaged or not a safetensors file.
 
     Examples
     --------
@@ -287,6 +287,6 @@ def _options_of(config: Any) -> tuple[str, dict[str, Any]]:
         prefix, network = "lstm.", config["model"]["network"]
     inferred = _architecture.INFERRED
     options = {name: _safetensors.values(value) for name, value in network.items() if name not in inferred}
-    if "nonlinearity" not in network:  # that of a plain RNN, of which nothing is read
+    if "nonlinearity" not in network:  # of a plain RNN, which is not read
         LSTM(1, 2, 2, **options)  # raises if they are wrong
     return prefix, options

@@ -26,7 +26,7 @@ KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39, "Ente
 
 
 class Browser:
-    """One page in a separate browser; `errors` and `requests` are those of the page."""
+    """One page in a separate browser, with its `errors` and `requests`."""
 
     def __init__(self, folder, width=1280, height=900):
         to_browser, self._write = os.pipe()

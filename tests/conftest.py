@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # SIGINT is ignored in
 
 
 def processor_flags():
-    """Words of the flags (x86) or Features (Arm) lines of /proc/cpuinfo: what the system lets programs use."""
+    """Words of the flags (x86) or Features (Arm) lines of /proc/cpuinfo: features enabled by the system."""
     cpuinfo = Path("/proc/cpuinfo")  # (wine shows this file too: not what Windows lets programs use)
     lines = cpuinfo.read_text().splitlines() if sys.platform == "linux" and cpuinfo.exists() else []
     words = {word for line in lines if line.startswith(("flags", "Features")) for word in line.split(":")[1].split()}

@@ -1,4 +1,4 @@
-"""Fuzzing of fleets: in any sequence of calls, results are bitwise those of the models alone.
+"""Fuzzing of fleets: in any sequence of calls, results are bitwise equal to separate calls of the models.
 
     python tests/fuzz_fleets.py [cases [first seed]] [--seconds S] [--jobs N]
 

@@ -46,7 +46,7 @@ def run_chunk(check, seeds, deadline):
 
 
 def run(check, cases, first=0, seconds=float("inf"), jobs=1):
-    """Prints what has failed and a summary. Returns the number of cases and of failures."""
+    """Print the failures and a summary; return the numbers of cases and failures."""
     begin = time.monotonic()
     chunks = [range(k, min(k + CHUNK, first + cases)) for k in range(first, first + cases, CHUNK)]
     arguments = [check] * len(chunks), chunks, [begin + seconds] * len(chunks)

@@ -2,7 +2,7 @@
 
     python tests/hostile.py [cases [first seed]] [--seconds S] [--jobs N]
 
-Each case makes a call that would be right and replaces one to three of its arguments. The call may also succeed (then
+Each case takes a valid call and replaces one to three of its arguments. The call may also succeed (then
 the change did not matter), or find that there is not enough memory. Afterwards the same model gives the same bits.
 """
 

@@ -20,7 +20,7 @@ def cells(n, **options):
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", None, "elu", "leaky_relu", "softsign", "softplus", "hard_sigmoid")
 
-# Functions that make layers, each with what a weights-only file does not say of them.
+# Functions that create layers, each with the arguments that a weights-only file does not contain.
 FEATURES = {
     "LSTM": [(lstm, {})],
     "`use_bias=False`": [(lambda: lstm(use_bias=False), {})],

@@ -1,4 +1,4 @@
-"""Memory after very many calls: what is resident may grow by at most 1 MiB.
+"""Memory after very many calls: the resident set may grow by at most 1 MiB.
 
     python tests/leaks.py [CALLS]
 

@@ -57,6 +57,7 @@ TESTS = {
     "weights": "weights_files weights_sources files_digest torch_compute_dtype",
     "train/batches": "train_fit train_model train_iterables train_checkpoint train_custom_loss",
     "train/chunks": "train_model train_fit train_truncated training_bits",
+    "train/model_files": "train_files train_model train_fleet train_quantized",
     "train/checkpoint": "train_checkpoint train_files train_fit train_fleet train_quantized",
     "train/config": "train_arguments train_fit training_bits",
     "train/custom_loss": "train_custom_loss",
@@ -114,7 +115,7 @@ EQUIVALENT = {
 
 
 def changes(node):
-    """Names of the ways in which a node can be changed."""
+    """Names of the possible mutations of a node."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         yield "comparison"
     if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:

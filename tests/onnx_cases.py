@@ -132,7 +132,7 @@ class Case:
         return helper.make_node("LSTM", kept, OUTPUTS, name=name, **self.attributes | attributes)
 
     def model(self, opset=22, constants=(), nodes=(), initializers=None, **attributes):
-        """constants: those of feeds that are initializers. nodes, initializers: what makes the weights."""
+        """constants: feeds that are initializers. nodes, initializers: the computation of the weights."""
         given = {name: array for name, array in self.feeds.items() if name not in constants}
         fixed = {
             **(self.weights if initializers is None else initializers),

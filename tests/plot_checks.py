@@ -1,4 +1,4 @@
-"""Checks that plots are legible, and helpers to look at what was drawn. The fixtures are in plot_fixtures.py."""
+"""Checks that plots are legible, and helpers to inspect plots. The fixtures are in plot_fixtures.py."""
 
 from itertools import combinations, pairwise
 from pathlib import Path

@@ -28,7 +28,7 @@ LONGEST = 3600  # seconds, of commands that run to their end
 class Line(NamedTuple):
     number: str
     what: str
-    command: str  # with fields among those of main(); {seconds}: stops after them
+    command: str  # may contain the fields of main(); {seconds}: its time limit
 
 
 PYTEST = "-m pytest -q -p no:cacheprovider"

@@ -103,7 +103,7 @@ def test_packages_do_not_use_private_attributes_of_others(package):
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and node.attr in foreign:
                 owner = ast.unparse(node.value)
-                # a class may use what it inherits
+                # a class may use inherited names
                 assert owner in ("self", "cls", "super()"), (
                     f"{path.relative_to(ROOT)}:{node.lineno} {owner}.{node.attr}"
                 )

@@ -49,7 +49,7 @@ def test_gradients_are_close_to_those_in_float64(option, format):
 
 @pytest.fixture
 def float32_products(monkeypatch):
-    """The reference with bfloat16 products replaced by those of the float32 kernels; nothing else changes."""
+    """The reference with bfloat16 products replaced by float32 products."""
 
     def product_of_gates(d, weight, format):
         order = np.arange(d.shape[1]).reshape(4, -1).T.ravel()  # unit by unit

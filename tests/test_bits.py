@@ -190,7 +190,7 @@ def test_small_models_use_narrower_vectors_with_the_same_bits(dtype, most):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bits_do_not_depend_on_number_of_panels(isa, dtype):
-    """Tiles of one row compared with those of several; steps process their panels in both directions."""
+    """Tiles of one row compared with tiles of several rows; steps process their panels in both directions."""
     for H in range(20, 148, 7):
         lstm = make("lstm", 3, H, dtype=dtype)
         a = draw(np.random.default_rng(H), lstm, 4, 3)

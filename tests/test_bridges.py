@@ -21,7 +21,7 @@ LOAD, GRAPH, OPERATORS, STACK, SAVE, BACKEND, TORCH, EXTERNAL, QUANTIZED = (
     for name in ("load", "graph", "operators", "stack", "save", "backend", "torch", "external", "quantized")
 )
 # By feature and column: a prefix of the names of its tests, after "refused" if they expect an error that
-# names what is not supported. A missing column means that the feature does not apply to it.
+# names the unsupported option. A missing column means that the feature does not apply to it.
 OF_ONNX = {
     "`direction`: forward, bidirectional": {
         "load": LOAD + "each_option",

@@ -1,4 +1,4 @@
-"""lf.dask.forecast: forecasts do not depend on the partitions, and equal those of a forecaster of each series alone."""
+"""lf.dask.forecast: results do not depend on the partitions, and equal a separate forecaster for each series."""
 
 import pickle
 

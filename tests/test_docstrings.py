@@ -1,4 +1,4 @@
-"""Docstrings: their examples run, and those of public names have numpydoc's form."""
+"""Docstrings: examples run, and public names have numpydoc sections."""
 
 import doctest
 import importlib

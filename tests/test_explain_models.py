@@ -1,4 +1,4 @@
-"""lf.explain.html of models and estimators, given what their predict takes: it shows what the network reads."""
+"""lf.explain.html of models and estimators, given the arguments of predict: it shows the input of the network."""
 
 import numpy as np
 import pandas as pd

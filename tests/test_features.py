@@ -101,7 +101,7 @@ def check_lengths(options):
 
 
 def check_stream(options):
-    """Steps and blocks give the bits of the whole sequence; with resets, those of mask."""
+    """Steps and blocks are bitwise equal to a call on the whole sequence; resets are equal to reset(mask)."""
     module = network(options, np.float32, num_layers=2)
     x = draw(np.random.default_rng(3), module, 8, 4, ())["x"]
     resets = np.zeros((8, 4), bool)
@@ -121,7 +121,7 @@ def check_float64(options):
 
 
 def check_format(options, format):
-    """Bits of the reference, with lengths, resets and states; errors name what the format does not support."""
+    """Bitwise equal to the reference, with lengths, resets and states; errors name unsupported options."""
     if "tanh" in options:
         assert not hasattr(network(options, np.float32, num_layers=2), "quantized")
         return

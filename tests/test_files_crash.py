@@ -147,7 +147,7 @@ def test_power_loss_leaves_the_old_or_the_new_file(tmp_path, monkeypatch, before
 SAVES = """
 os.chdir({folder!r})
 models = [lf.LSTM(2, 30, seed=k) for k in range(2)]
-lf.weights.save(models[0], "model")  # imports what a save needs
+lf.weights.save(models[0], "model")  # imports the modules that save needs
 print("go")
 for k in range(10**9):
     lf.weights.save(models[k % 2], "model")

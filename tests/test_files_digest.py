@@ -1,4 +1,4 @@
-"""The digest of files: every changed bit and every missing byte is a FormatError; foreign files have none."""
+"""The digest of files: every changed bit and every missing byte raises FormatError."""
 
 import json
 import sys

@@ -155,7 +155,7 @@ def handler(*_):
         except RuntimeError as error:
             errors.append(str(error))
 signal.signal(signal.SIGALRM, handler)
-while not errors:  # until a call is interrupted, not what is around it
+while not errors:  # until a call itself is interrupted
     stream.reset()
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     got = stream.block(x)

@@ -222,3 +222,15 @@ def test_binding_rejects_reads_outside_the_table():
             weights.forward(np.array([1, symbol])[:, None, None], None, None, output, states, states.copy(), None, 1)
     with pytest.raises(ValueError, match="x must be"):
         weights.forward(np.zeros((2, 1, 5), np.float32), None, None, output, states, states.copy(), None, 1)
+
+
+def test_symbols_of_another_64_bit_type_are_accepted():
+    """The buffers of longlong arrays have the code "q", as all 64-bit integers have on Windows."""
+    lstm = lf.LSTM(9, 5, index_input=True, seed=0)
+    fleet = lf.Fleet([lf.LSTM(9, 5, index_input=True, seed=seed) for seed in range(3)])
+    x, lengths = np.random.default_rng(0).integers(0, 9, (3, 6, 4)), np.array([[6, 1, 0, 3]] * 3)
+    assert memoryview(x.astype(np.longlong)).format == "q"
+    want, got = lstm(x[0])[0], lstm(x[0].astype(np.longlong))[0]
+    assert_same_bits(got, want)
+    want, got = fleet(x, lengths=lengths)[0], fleet(x.astype(np.longlong), lengths=lengths.astype(np.longlong))[0]
+    assert_same_bits(got, want)

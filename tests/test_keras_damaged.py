@@ -38,7 +38,7 @@ CELL = "layers/lstm/cell/vars"
 def huge(h5):
     del h5[CELL + "/0"], h5[CELL + "/1"], h5[CELL + "/2"]
     for name, shape in (("0", (10**7, 4 * 10**7)), ("1", (10**7, 4 * 10**7)), ("2", (4 * 10**7,))):
-        h5.create_dataset(f"{CELL}/{name}", shape, "f4", chunks=True)  # nothing of it is written
+        h5.create_dataset(f"{CELL}/{name}", shape, "f4", chunks=True)  # no chunk is written
 
 
 def outside(h5):

@@ -184,7 +184,7 @@ def cudnn(kernel, recurrent, bias):
 
 
 def make_cudnn(group, names):
-    """Replaces the variables of each cell in an .h5 file by those of CuDNNLSTM."""
+    """Replace the variables of each cell in an .h5 file by variables in the layout of CuDNNLSTM."""
     variables = [group[name] for name in names]
     for arrays in zip(variables[::3], variables[1::3], variables[2::3], strict=True):
         paths, parent = [array.name for array in arrays], group.file

@@ -34,7 +34,7 @@ STRIDE = 1 if os.environ.get("LSTM_FAST_ALL_FLOATS", "0") not in ("", "0") else 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_activation_is_accurate_and_monotone_over_all_of_float32(isa_is_restored, name):
     """All instruction sets with a fused multiply-add have the bits of the first of them, which is compared with the
-    exact values. (Those that extend another have its kernels.)"""
+    exact values. (An extension of another set uses its kernels.)"""
     compared = BASES[:2]  # portable, and the first of them
     last = dict.fromkeys(compared, (np.empty(0, np.float32),) * 2)
     chunk = 1 << 17  # numbers: their 64-bit values fit a core's cache
@@ -145,7 +145,7 @@ def gates_of(x):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_activation_is_accurate_inside_a_cell(each_isa, dtype):
     x = np.concatenate([special_points(dtype), np.linspace(-20, 20, 3000).astype(dtype)])
-    x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # what is smaller is flushed: below
+    x = x[(np.abs(x) >= np.finfo(dtype).tiny) & np.isfinite(x)]  # smaller numbers are flushed: see below
     want = {name: exact(name, x) for name in FUNCTIONS}
     for _ in each_isa():
         for name, gate in zip(("sigmoid", "sigmoid", "tanh", "sigmoid"), gates_of(x), strict=True):

@@ -56,7 +56,7 @@ def test_external_data_are_read_only_on_request(tmp_path):
         {"location": "out/weights.bin"},
     ),
 )
-def test_external_data_outside_the_folder_raise(changes, tmp_path):
+def test_external_data_outside_the_folder_raises(changes, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "a").mkdir()

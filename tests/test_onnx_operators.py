@@ -45,7 +45,7 @@ def test_computed_weights_raise_with_the_operator_name():
         initializers={"w": case.weights["W"], "R": case.weights["R"]},
     )
     with pytest.raises(
-        lf.FormatError, match="node LSTM_0: input W must be a constant, got W, which is made by Erf 'odd'"
+        lf.FormatError, match="node LSTM_0: input W must be a constant, got W, which is computed by Erf 'odd'"
     ):
         lf.onnx.load(model)
     model = make_model([case.node()], case.feeds | {"W": case.weights["W"]}, OUTPUTS, {"R": case.weights["R"]})

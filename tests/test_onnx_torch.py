@@ -26,7 +26,7 @@ SHAPES = {
 
 
 def export(module, x, dynamo, dynamic=True, **options):
-    """The bytes of an exported model, T and B open if dynamic."""
+    """The bytes of an exported model; with dynamic, for any T and B."""
     file = io.BytesIO()
     if dynamic and dynamo:
         options["dynamic_shapes"] = ({0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO},)

@@ -188,7 +188,7 @@ def test_layouts_and_traces(format, inputs):
 
 
 def test_every_finite_float16_is_read_exactly(isa):
-    """Compares gates, which expose each weight times an input, with those of a float32 network of the same weights."""
+    """Compare gates, which expose each weight times an input, with a float32 network of the same weights."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     for block in np.array_split(halves, 256)[:: 1 if MUST_HAVE_ALL else 5]:

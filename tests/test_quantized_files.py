@@ -116,3 +116,13 @@ def test_damaged_configurations_raise_format_error(tmp_path, change, message):
     edited(path, lambda tensors: None, change)
     with pytest.raises(lf.FormatError, match=message):
         lf.weights.load(path)
+
+
+def test_rows_of_zeros_have_the_scale_zero_and_are_read(tmp_path):
+    lstm = lf.LSTM(3, 4, seed=0)
+    with lstm.edit() as p:
+        p["weight_hh_l0"][5] = 0
+    small, x = lstm.quantized("int8"), np.ones((3, 2, 3), np.float32)
+    lf.weights.save(small, tmp_path / "int8.safetensors")
+    read = lf.weights.load(tmp_path / "int8.safetensors")
+    assert np.array_equal(read(x)[0], small(x)[0]) and np.isfinite(read(x)[0]).all()

@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/: the code runs, the figures are those of the result files, links resolve."""
+"""README.md and the pages of docs/: the code runs, figures match the result files, links resolve."""
 
 import re
 import sys

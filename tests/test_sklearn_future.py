@@ -1,4 +1,4 @@
-"""Exogenous variables of the steps to forecast: their dates must be those that follow the series."""
+"""Exogenous variables of the steps to forecast: their dates must follow the series."""
 
 import numpy as np
 import pandas as pd

@@ -98,7 +98,7 @@ def test_long_frame_layout_does_not_affect_forecasts(panel, data):
     try:
         model = forecaster(scale).fit(written(past))
         answer, again = model.predict(X=coming), model.predict(y=written(past), X=coming)
-    except ValueError as error:  # days of one time zone are not those of another
+    except ValueError as error:  # days differ between time zones
         rejected = str(error)
     if rejected is not None:
         assert zone != "Europe/Berlin" and "ds of" in rejected.replace("the index", "ds"), rejected

@@ -1,4 +1,4 @@
-"""Rules for the source: what the C core may use, its names and sizes, build flags, TODO markers."""
+"""Rules for the sources: functions allowed in the C core, names, sizes of files, build flags, TODO markers."""
 
 import io
 import re

@@ -94,7 +94,7 @@ time.sleep(0.05)
 
 
 def test_step_of_a_stream_has_workspace_for_each_worker():
-    """Regression test: with per-worker operands, those of the second worker were out of bounds."""
+    """Regression test: with per-worker operands, the second worker read out of bounds."""
     run(
         """
 int8 = lf.LSTM(64, 700, seed=0).quantized("int8")

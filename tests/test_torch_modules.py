@@ -11,7 +11,7 @@ import lstm_fast as lf
 from torch_cases import assert_same, draw, flatten, leaves, twin
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of what the test suite of PyTorch imports
+    warnings.simplefilter("ignore")  # from imports of PyTorch's test suite
     from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")

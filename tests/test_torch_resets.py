@@ -26,7 +26,7 @@ def loop(lstm, x, state, resets):
 
 
 def by_episode(lstm, x, state, resets):
-    """Each episode of each sequence in a separate call, which also defines resets in reverse. x (T, B, I)."""
+    """Expected results for x (T, B, I): a separate call for each episode, in the reverse direction too."""
     D, columns = 1 + lstm.bidirectional, []
     for b in range(x.shape[1]):
         cuts = [0, *(int(t) for t in resets[1:, b].nonzero().flatten() + 1), len(x)]

@@ -65,7 +65,7 @@ def test_one_pass_validation_raises_for_several_epochs():
 
 
 def interrupted(path, after, **options):
-    """A run that ends after some batches, with a checkpoint; the model that goes on has other weights until it does."""
+    """A run that ends after some batches, with a checkpoint, and a model with other weights to resume it."""
     n = 0
 
     def stop(p, y):
@@ -152,3 +152,24 @@ def test_defaults_of_a_configuration_are_those_of_fit():
     of_fit = {name: one.default for name, one in inspect.signature(fit).parameters.items()}
     fields = {one.name: one.default for one in dataclasses.fields(FitConfig)}
     assert {name: of_fit[name] for name in fields} == fields
+
+
+def test_targets_of_steps_without_an_axis_of_sequences_are_named():
+    model = lf.train.SequenceModel(lf.LSTM(1, 3, seed=0), 1, readout="all", seed=0)  # steps first
+    with pytest.raises(ValueError, match="y must be numbers of shape"):
+        model.loss_and_grads(np.zeros((5, 2, 1)), np.zeros(5))
+
+
+def test_the_progress_bar_shows_the_mean_loss_of_the_epoch(monkeypatch):
+    from lstm_fast.train import trainer
+    from lstm_fast.train.progress_bar import NoBar
+
+    shown = []
+
+    class Bar(NoBar):
+        def set_postfix(self, **values):
+            shown.append(values["loss"])
+
+    monkeypatch.setattr(trainer, "progress_bar", lambda *_: Bar())
+    history = fit(make(), np.concatenate([X, X, X]), np.concatenate([Y, Y, Y]), epochs=1, batch_size=2, seed=0)
+    assert shown[-1] == f"{history.loss[0]:.4g}"

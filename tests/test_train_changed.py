@@ -160,3 +160,15 @@ def test_two_runs_that_train_one_network_at_once_are_an_error():
     for other in others:
         other.join()
     assert any("changed during an epoch of fit" in error for error in errors)
+
+
+def test_callbacks_cannot_change_the_history_of_the_run():
+    def clear(model, history):
+        for values in (history.loss, history.validation_loss, history.seconds):
+            values.clear()
+
+    options = dict(epochs=6, early_stopping=2, validation=0.2)
+    m, undisturbed = model(), model()
+    history, expected = run(m, callbacks=[clear], **options), run(undisturbed, **options)
+    assert history.loss == expected.loss and history.best_epoch == expected.best_epoch
+    assert_same_bits(m.flat_parameters, undisturbed.flat_parameters)

@@ -1,4 +1,4 @@
-"""fit of a FleetModel: the training of each model is bitwise that of the model alone."""
+"""fit of a FleetModel: each model is trained bitwise as in a separate call."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def of(value, k):
 
 
 def check(alone, x, y, seed=0, validation=None, lengths=None, sample_weight=None, mask=None, **options):
-    """A fleet of these models against each of them; returns the histories of the fleet."""
+    """Compare a fleet with separate models; return the histories of the fleet."""
     model = FleetModel.from_models(alone)
     data_of_all = {"lengths": lengths, "sample_weight": sample_weight, "mask": mask}
     histories = fit(model, x, y, seed=seed, validation=validation, epochs=3, batch_size=4, **data_of_all, **options)

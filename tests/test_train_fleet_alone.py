@@ -34,6 +34,12 @@ def test_batches_of_empty_sequences():
     assert_fits_as_alone(models(1, 4, "all"), x, x, lengths, batch_size=1, epochs=2)
 
 
+def test_batches_with_padding():
+    x = np.random.default_rng(0).standard_normal((2, 8, 6, 1))
+    lengths = np.random.default_rng(1).integers(1, 7, (2, 8))
+    assert_fits_as_alone(models(1, 4, "all"), x, x, lengths, batch_size=4, epochs=2)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_means_of_a_single_unit(dtype):
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Data larger than memory: memory-mapped arrays, and iterables of batches read ahead by one thread."""
 
 import threading
+import time
 import traceback
 import tracemalloc
 
@@ -259,3 +260,21 @@ def test_a_run_is_not_resumed_with_fewer_batches(tmp_path, monkeypatch, options)
         trained(BATCHES, **options, checkpoint=path)
     with pytest.raises(ValueError, match="the data must be those of the interrupted call"):
         trained(BATCHES[:1], **options, checkpoint=path, resume=True)
+
+
+def test_closing_waits_for_the_item_in_flight():
+    """So that nothing of the caller's iterable runs after fit has ended, unless Ctrl-C ends it."""
+    ended = []
+
+    def items():
+        try:
+            for k in range(9):
+                time.sleep(0.1)
+                yield k
+        finally:
+            ended.append(k)
+
+    batches = prefetched(items(), lambda item: item)
+    assert next(batches) == 0
+    batches.close()
+    assert ended

@@ -57,7 +57,7 @@ def train_windows(comm, **options):
 
 
 def train_batches(comm, **options):
-    """The same with an iterable on each rank, of as many batches as its number."""
+    """The same with an iterable on each rank: k batches on rank k."""
     import lstm_fast as lf
     from truncated_cases import X, Y, model
 
@@ -73,7 +73,7 @@ def command(n, code):
 
 
 def mpiexec(n, code):
-    """Output of n processes that run this code, or of those that failed."""
+    """Run code in n processes; return their outputs, or those of the processes that failed."""
     process = subprocess.Popen(command(n, code), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         output = process.communicate(timeout=TIMEOUT)[0]

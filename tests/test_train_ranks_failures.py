@@ -258,7 +258,7 @@ def test_run_of_one_process_continues_with_ranks(tmp_path):
 
 
 def test_ctrl_c_stops_after_the_step_and_restores_the_handler(tmp_path):
-    """One rank in the main thread, which has the signals."""
+    """One rank in the main thread, which receives the signals."""
     x, y = sums()
     m, calls = model(), []
 

@@ -52,7 +52,7 @@ def no_thread_is_left():
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("options", [{}, dict(truncate=4, burn_in=1)], ids=["whole", "windows"])
 def test_iterables_match_joined_batches(lengths, options):
-    """Uneven numbers of batches: one rank has none, and one goes on alone. In windows the batches must end together."""
+    """Uneven numbers of batches: one rank has none, another continues alone. Windows need equal numbers."""
     sizes = [(3,), (2,), ()] if options else [(3, 1), (2, 2, 4, 1), ()]
     of_all = [batches(*own, seed=k, lengths=lengths) for k, own in enumerate(sizes)]
     expected, plain = alone(dict(x=joined(of_all)), make=model, validation=(X, Y), **options)

@@ -1,4 +1,4 @@
-"""Parameters of a SequenceModel that another thread replaces: every call has those of one moment, network and head."""
+"""Another thread replaces the parameters of a SequenceModel: every call uses a matching network and head."""
 
 import copy
 import itertools
@@ -45,7 +45,7 @@ def switching():
 
 
 def same_after(call, m, folder):
-    """The results of a call while another thread replaces the parameters are those of one set or the other."""
+    """A call while another thread replaces the parameters uses either the old ones or the new ones."""
     sets, wants = [m.flat_parameters, -m.flat_parameters], []
     for flat in sets:
         m.load_flat_parameters(flat)

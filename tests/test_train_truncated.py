@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_fast as lf
-from lstm_fast.train import SGD, SequenceModel, Trainer, fit
+from lstm_fast.train import SGD, Diverged, SequenceModel, Trainer, fit
 from lstm_fast.train.windows import WindowPlan
 from optional import needs
 from tolerances import assert_same_bits
@@ -213,3 +213,10 @@ def test_losses_weights_and_early_stopping_match_plain_fit():
     got, other = trained(model(), **options, sample_weight=weights, loss=loss, check_loss=True, batch_size=8)
     np.testing.assert_allclose(got, want, rtol=1e-9)
     assert history.best_epoch == other.best_epoch and len(history) == len(other)
+
+
+def test_nan_in_the_burn_in_of_a_series_is_named():
+    x = X.copy()
+    x[1, 2] = np.nan
+    with pytest.raises(Diverged, match="x of sequence 1 is not finite at step 2"):
+        fit(model(), x, Y, truncate=4, burn_in=5, batch_size=2, shuffle=False, epochs=1, seed=0)

@@ -158,7 +158,7 @@ def test_float32_is_near_float64(isa, options):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_gradients_match_complex_steps(seed):
-    """The derivative along a random direction of everything at once, from one complex evaluation of the definition."""
+    """The derivative along a random direction of all arguments, by one complex step in the reference."""
     rng = np.random.default_rng(seed)
     kind = "lstm" if seed % 4 else "tanh"
     options = (

@@ -1,4 +1,4 @@
-"""Test vectors: those of this version pass on every instruction set; a changed bit in one of them is detected."""
+"""Test vectors pass on every instruction set; a changed bit is detected."""
 
 import json
 import re

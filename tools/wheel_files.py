@@ -22,7 +22,7 @@ def add_files(wheel, files):
     (record,) = (name for name in contents if name.endswith(".dist-info/RECORD"))
     folder = record.removesuffix("RECORD")
     contents |= {folder + name: text.encode() for name, text in files.items()}
-    # auditwheel's own list has the time and a random number in it; ours names what it bundled.
+    # auditwheel's own list contains the time and a random number; ours lists the bundled libraries.
     contents.pop(folder + "sboms/auditwheel.cdx.json", None)
     contents[record] = record_of(contents, record)
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

@@ -1,4 +1,4 @@
-"""Builds what a release uploads, each file by one command, the same bytes every time:
+"""Builds the files of a release, each by one command, reproducibly:
 
     python tools/wheels.py sdist
     python tools/wheels.py manylinux_2_17_x86_64      # and the other names of TARGETS
@@ -37,7 +37,7 @@ class Target(NamedTuple):
     zig: str | None  # the target of zig; None: the C compiler of this machine
 
     def environment(self, folder):
-        """Of the build backend; the folder is that of write_sdk, for Windows."""
+        """Environment variables of the build backend; folder: from write_sdk, for Windows."""
         clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS", "PYTHONPATH")}
         clean |= {"SOURCE_DATE_EPOCH": "315532800", "CFLAGS": "-g0", "LDFLAGS": ""}
         if self.zig is None:
@@ -94,7 +94,7 @@ def copy_sources(to):
 
 
 def build(kind, environment_in, dist, python=None):
-    """Run the build backend on a copy of the sources, under this Python or another one; the path of what it made."""
+    """Run the build backend on a copy of the sources, under this Python or another; return the path of the file."""
     with tempfile.TemporaryDirectory() as folder:
         environment, source, out = environment_in(folder), Path(folder, "source"), Path(folder, "out")
         copy_sources(source)
@@ -137,7 +137,7 @@ def repair(wheel, target, dist):
 
 
 def licence_of_libgomp():
-    """GCC's copyright file with the Runtime Library Exception, and the GPL that it refers to (Debian's places)."""
+    """GCC's copyright file with the Runtime Library Exception, and the GPL that it refers to (at Debian's paths)."""
     paths = [Path("/usr/share/doc/libgomp1/copyright"), Path("/usr/share/common-licenses/GPL-3")]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:

@@ -1,4 +1,4 @@
-"""The bars: what a row of the table should reach. One table, read by verdict.py."""
+"""The bars: targets for the rows of the table, read by verdict.py."""
 
 from typing import NamedTuple
 

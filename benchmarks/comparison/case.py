@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
 
 def peers_of(case, peers):
-    """Those of the peers that a case is compared with."""
+    """The peers that a case is compared with."""
     return [peer for peer in peers if case.peers is True or peer in (case.peers or ())]
 
 

@@ -37,7 +37,7 @@ INSTRUCTIONS = (  # by which formats differ in speed, as /proc/cpuinfo names the
 
 
 def instructions(path="/proc/cpuinfo"):
-    """Those of INSTRUCTIONS that the processor has; none where the system does not list them."""
+    """The INSTRUCTIONS that the processor supports; none where the system does not list them."""
     try:
         with open(path) as f:
             flags = {flag for line in f if line.startswith(("flags", "Features")) for flag in line.split()}

@@ -1,11 +1,11 @@
-"""Results of several runs on one machine as those of one run."""
+"""Merges the results of several runs on one machine."""
 
 # What tells one row from another.
 _IDENTITY = "regime", "kind", "format", "layers", "T", "B", "I", "H", "ours", "own"
 
 
 def _check(runs):
-    """All runs must be of the same processor, number of threads and versions."""
+    """All runs must have the same processor, number of threads and versions."""
     first = runs[0]["host"]
     for other in (run["host"] for run in runs[1:]):
         versions = first["versions"].keys() & other["versions"].keys()
@@ -20,7 +20,7 @@ def _check(runs):
 
 
 def join(runs):
-    """The results of runs made one after the other. Of a row that was measured again, the later one counts."""
+    """The merged results. If a row was measured again, the later result is used."""
     _check(runs)
     rows, peers, missing, versions = {}, [], {}, {}
     for run in runs:

@@ -63,7 +63,7 @@ def _write_data(case, path):
 
 
 def measure(case, children, peers, num_threads, n_rounds):
-    """Measure a shape; return its row of the results: the times of each entrant, or why it has none."""
+    """Measure a shape; return its row of the results: the times of each entrant, or the reason for their absence."""
     start = monotonic()
     named = {label(entrant): entrant for entrant in entrants(case, peers)}
     n_threads = case.entrant.threads or num_threads

@@ -80,7 +80,7 @@ def _cell(row, name):
 
 
 def bar_text(verdict):
-    """A bar with its verdict and what was reached."""
+    """A bar with its verdict and the measured value."""
     what, _, peer = verdict.what.partition("/")
 
     def number(value):

@@ -63,7 +63,7 @@ def error(row, name):
 
 
 class Verdict(NamedTuple):
-    """A bar, what was reached, and: met, missed, not measured, or which instruction it needs."""
+    """A bar, the measured value, and the verdict: met, missed, not measured, or the instruction it needs."""
 
     what: str
     value: float

@@ -22,6 +22,7 @@
 #include "lanes_backward.h"
 #endif
 
+/* (A macro: one constant for each row of isas.h.) */
 #define ROW(name, base, vector_bytes, flags, features) VECTOR_BYTES_OF_##name = vector_bytes,
 enum { LSTM_ISAS(ROW, ROW, ROW) };
 _Static_assert(VECTOR_BYTES == JOIN(VECTOR_BYTES_OF, LSTM_ISA), "isas.h and vector/<isa>.h must agree");

@@ -20,7 +20,7 @@ NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_
     int64_t begin = 0;
     for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
     if (!from) return;
-#ifdef permute_two
+#ifdef HAS_PERMUTE_TWO
     for (; n - begin >= VL / 2; begin += VL) {
         const int64_t count = n - begin < VL ? n - begin : VL;
         vec rows[VECTOR_BYTES / sizeof(real)];
@@ -42,7 +42,7 @@ NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_
 
 NEVER_INLINE void out_of_lanes(int64_t n, const real *from, real *to, int64_t stride, int64_t next) {
     int64_t begin = 0;
-#ifdef permute_two
+#ifdef HAS_PERMUTE_TWO
     for (; n - begin >= VL / 2; begin += VL) {
         const int64_t count = n - begin < VL ? n - begin : VL;
         vec rows[VECTOR_BYTES / sizeof(real)];

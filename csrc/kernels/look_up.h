@@ -14,7 +14,7 @@
 static void look_up(const struct lstm_product *s) {
     const int64_t begin = s->panel_begin * LSTM_PANEL_VECTORS * VL, last = s->panel_end * LSTM_PANEL_VECTORS * VL;
     const int64_t end = last < s->n_columns ? last : s->n_columns, last_block = (s->depth - 1) / LSTM_SUM_BLOCK;
-    const int row_bits = s->groups.row_bits; /* bits of one-hot rows in INT8, whose scale is the scale of 1 */
+    const int row_bits = s->format_args.row_bits; /* bits of one-hot rows in INT8, whose scale is the scale of 1 */
     const vec zero = broadcast(0), scale = broadcast(row_bits ? 1 / (real)lstm_largest_integer(row_bits) : 1);
     for (int64_t r = 0; r < s->n_rows; r++) {
         const int64_t symbol = *(const int64_t *)(s->a.data + row_offset(&s->a, r));

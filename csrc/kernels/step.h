@@ -2,7 +2,7 @@
  *
  * A tile function passes its sums to the cell through the stack, so that the cell is compiled once and not for every
  * tile size (inlined into 6 x 4 tiles, the AVX-512 kernels were 1.2 MB and no faster). The cell of an LSTM processes a
- * group of tiles at once, because the long dependency chains of different units overlap. */
+ * macro tile at once, because the long dependency chains of different units overlap. */
 #ifndef LSTM_STEP_H
 #define LSTM_STEP_H
 
@@ -12,7 +12,7 @@
 #include "../format.h"
 #include "../real.h"
 #include "cell.h"
-#include "groups.h"
+#include "macro_tiles.h"
 #include "norm.h"
 #include "product.h"
 #include "table.h"
@@ -122,7 +122,7 @@ static void cell(const struct lstm_step *s) {
         update_variant(s, row, 0, 1, panels, (const vec *)(s->gates + row * s->gates_stride));
 }
 
-/* block: the step for one row, else a group. */
+/* block: the step for one row, else a macro tile. */
 ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_format format, const void *block,
                                 int64_t row, int64_t panel) {
     if (shape.rows == 1) {
@@ -131,9 +131,9 @@ ALWAYS_INLINE void lstm_tile_of(const struct tile_shape shape, const enum lstm_f
         update(block, row, panel, shape.rows, shape.panels, sums);
         return;
     }
-    const struct group *group = block;
-    vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
-    step_products(shape, format, group->step, row, panel, (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
+    const struct macro_tile *macro = block;
+    vec *sums = macro->sums + ((row - macro->row) * macro->panels + panel - macro->panel) * LSTM_GATES;
+    step_products(shape, format, macro->step, row, panel, (struct sums){(real *)sums, macro->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void lstm_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -161,7 +161,7 @@ static void lstm_step(const struct lstm_step *s) {
         for_each_tile(*step_tiles(s), s, 0, 1, s->panel_begin, s->panel_end, s->descending,
                       s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)
-        step_in_groups(*step_tiles(s), s, update_sums);
+        step_in_macro_tiles(*step_tiles(s), s, update_sums);
 }
 
 /* ---- plain RNN: a panel is four vectors of units. The product of a step without x, then the cell ----------------- */

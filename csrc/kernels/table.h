@@ -37,7 +37,7 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
 
 /* Further arguments of the kernels in formats/, which take at most LSTM_OPERAND_ROWS rows and, if row_bits is 0,
  * numbers in [-1, 1]. */
-struct lstm_groups {
+struct lstm_format_args {
     const float *scale; /* INT8 only: a row of gates of scales, then one of int32 corrections */
     int row_bits;       /* 8 or 16: bits of the left operand, whose rows have one scale each; 0: no such scales */
     void *operands;     /* workspace for the rounded left operand (format.h) */
@@ -67,7 +67,7 @@ struct lstm_step {
     int64_t c_stride, gates_stride;
     bool descending; /* panels from the last to the first: for_each_tile */
     bool keep_gates; /* store i, f, g, o, after the activation, in `gates` */
-    struct lstm_groups groups;
+    struct lstm_format_args format_args;
     lstm_update *update; /* called by the kernels in formats/ */
 };
 
@@ -95,7 +95,7 @@ struct lstm_step_backward {
     bool descending;
     int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
     enum lstm_format format;                   /* format of weight_hh */
-    struct lstm_groups groups;
+    struct lstm_format_args format_args;
     lstm_update_backward *update; /* called by the kernels in formats/ */
 };
 
@@ -124,7 +124,7 @@ struct lstm_product {
     const real *bias;        /* packed; NULL: zero */
     bool add;                /* adds to y instead of assigning it */
     bool looks_up;           /* a holds one symbol per row, b is a table of `depth` rows: kernels/look_up.h */
-    struct lstm_groups groups;
+    struct lstm_format_args format_args;
 };
 
 /* A row of a block of LSTM_SUM_BLOCK rows, and its symbol. */
@@ -247,12 +247,12 @@ struct lstm_kernels {
     const struct lstm_lane_kernels *lanes; /* NULL: the vectors are too short */
 };
 
-/* The kernels of the formats with groups, float32: steps without x (but see block_rows), backward steps with
+/* The kernels of the interleaved formats, float32: steps without x (but see block_rows), backward steps with
  * d_gates_next, and outer products whose left operands have been rounded by round_pairs or pack_left. Backward: both
  * kinds of BFLOAT16. */
 struct lstm_format_kernels {
-    int64_t int8_group; /* weights of a column that one INT8 instruction multiplies, stored together: 4 or 2 */
-    bool int8_offset;   /* the left operand is stored with an offset of 128, which the corrections remove */
+    int64_t int8_interleave; /* weights of a column that one INT8 instruction multiplies, stored together: 4 or 2 */
+    bool int8_offset;        /* the left operand is stored with an offset of 128, which the corrections remove */
     /* Rows of a block of BFLOAT16_AMX; 0: there are no blocks. With at least this many rows, steps with x are
      * worthwhile, if lstm_depths_match, and left operands of outer are packed by pack_left, in tiles of this many. */
     int64_t block_rows;

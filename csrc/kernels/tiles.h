@@ -23,7 +23,8 @@ typedef tile_function *tile_table[TILE_ROWS][N_TILE_SLOTS];
 /* clang-format off */
 /* TILE_TABLE(body, table) instantiates the inlined body(shape, block, row, panel) for every shape and collects the
  * instances. TILE_FULL_TABLE is for bodies whose panels are always full, and TILE_TRIPLE_TABLE for that one of them
- * which also takes three panels of one row: everywhere, this would be 2 % of the library. */
+ * which also takes three panels of one row: everywhere, this would be 2 % of the library. (Macros, as each instance
+ * needs a name.) */
 #define TILE_TABLE(body, table) \
     FOR_EACH_TILE_ROWS(TILE_FUNCTIONS, body) TILE_ROW_FUNCTION(body, pair, 2) \
     static const tile_table table = {FOR_EACH_TILE_ROWS(TILE_ENTRIES, body)};

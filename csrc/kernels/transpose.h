@@ -6,7 +6,7 @@
 #include "../real.h"
 #include "vector.h"
 
-#ifdef permute_two
+#ifdef HAS_PERMUTE_TWO
 /* Exchanges one bit of the indices, of row and lane. */
 ALWAYS_INLINE void transpose_bit(const int bit, vec *rows) {
     bits low, high;

@@ -14,12 +14,13 @@
  *     load_half(p)                            float32: VL numbers of IEEE half precision, widened exactly, subnormals
  *                                             included, in any floating-point mode
  *     hold(v)                                 v, kept in a register; GCC would otherwise load it again for each use
- *     permute_two(a, indices, b)              optional: 16 lanes of a (indices below VL) and b
+ *     permute_two(a, indices, b)              with HAS_PERMUTE_TWO: 16 lanes of a (indices below VL) and b
  *     multiply_even(a, b), reverse_fours(v)   64-bit products of the even lanes; each four lanes in reverse */
 #ifndef LSTM_VECTOR_H
 #define LSTM_VECTOR_H
 
 #ifdef LSTM_ISA
+/* Macros, as they name a file to include. */
 /* clang-format off */
 #define QUOTED(text) #text
 #define QUOTE(text) QUOTED(text)

@@ -34,7 +34,7 @@ struct backward_pass {
     int64_t *chunk_offsets; /* with lengths: space for one offset per active row of the chunk */
     bool looks_up;          /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
-    void *operands; /* workspace of this worker; only with a format that has groups */
+    void *operands; /* workspace of this worker; only with an interleaved format */
     const real *vectors;
     struct lstm_variant variant;
     struct restart restart;
@@ -86,7 +86,7 @@ static struct lstm_step_backward step_arguments(const struct backward_run *run, 
                                    .hidden_size = model->hidden_size,
                                    .format = model->format,
                                    .weight_hh = p->weight_hh,
-                                   .groups = {.operands = p->operands},
+                                   .format_args = {.operands = p->operands},
                                    .update = kernels_of(&run->args->call)->update_backward,
                                    .descending = step & 1,
                                    .d_gates = d_gates_at(run, p, k),

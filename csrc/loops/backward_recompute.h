@@ -28,12 +28,12 @@ static bool recompute_plain_rows(const struct backward_run *run, const struct ba
                                   .looks_up = p->looks_up,
                                   .b = s.weight_ih,
                                   .bias = s.bias,
-                                  .groups = s.groups};
+                                  .format_args = s.format_args};
     s.panel_end = n_panels(&run->d, width);
     for (int64_t row = 0; row < n_rows; row += step) {
         s.n_rows = n_rows - row < step ? n_rows - row : step;
         struct lstm_step one = s;
-        if (p->looks_up || lstm_has_groups(s.format)) { /* steps in these formats take no x */
+        if (p->looks_up || lstm_is_interleaved(s.format)) { /* steps in these formats take no x */
             inputs.n_rows = s.n_rows, inputs.a = s.x, inputs.y = (struct lstm_rows){s.gates, width, NULL};
             product_of(call, s.format, p->looks_up)(&inputs);
             one.x.data = NULL;
@@ -62,7 +62,7 @@ static bool recompute_norm_rows(const struct backward_run *run, const struct bac
                                    .format = s->format,
                                    .looks_up = p->looks_up,
                                    .b = s->weight_ih,
-                                   .groups = s->groups,
+                                   .format_args = s->format_args,
                                    .y = {a_x, width, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
     product.looks_up = false, product.depth = s->h_size, product.a = s->h_prev, product.b = s->weight_hh,
@@ -99,7 +99,7 @@ static bool recompute_gates(const struct backward_run *run, const struct backwar
                           .hidden_size = H,
                           .h_size = R,
                           .format = call->model.format,
-                          .groups = {.operands = p->operands},
+                          .format_args = {.operands = p->operands},
                           .update = kernels_of(call)->update,
                           .weight_ih = weights + packed.weight_ih,
                           .weight_hh = weights + packed.weight_hh,

@@ -82,7 +82,7 @@ static bool projection_backward(const struct backward_run *run, const struct bac
                                          .a = {d_h_new, stride, NULL},
                                          .format = run->args->call.model.format,
                                          .b = p->weight_hr,
-                                         .groups = {.operands = p->operands},
+                                         .format_args = {.operands = p->operands},
                                          .y = {d_unprojected, H, NULL}};
     return run_product(p->worker, &run->args->call, &run->d, product);
 }
@@ -176,7 +176,7 @@ static bool run_stages_backward(const struct backward_run *run, const struct bac
                                          .a = {d_a_h, stride, NULL},
                                          .format = call->model.format,
                                          .b = p->weight_hh,
-                                         .groups = {.operands = p->operands},
+                                         .format_args = {.operands = p->operands},
                                          .y = {p->d_h + row * R, R, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
     for (int64_t r = row; r < row_end; r++) propagate_state_gradients(run, p, step, r);

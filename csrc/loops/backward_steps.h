@@ -70,7 +70,7 @@ static bool backward_h(const struct backward_run *run, const struct backward_pas
                                          .a = {d_gates_at(run, p, row), run->plan.d_gates_stride, NULL},
                                          .format = call->model.format,
                                          .b = p->weight_hh,
-                                         .groups = {.operands = p->operands},
+                                         .format_args = {.operands = p->operands},
                                          .y = {p->d_h + row * R, R, NULL}};
     return p->has_stages || run_product(p->worker, call, &run->d, product);
 }
@@ -103,7 +103,7 @@ static bool backward_x(const struct backward_run *run, const struct backward_pas
                                    .gates_per_unit = (int)run->d.n_gates,
                                    .format = call->model.format,
                                    .b = p->weight_ih,
-                                   .groups = {.operands = p->operands},
+                                   .format_args = {.operands = p->operands},
                                    .add = adds};
     const bool has_all = row == 0 && p->row_end == call->B;
     const bool is_one = has_all && (call->lengths || call->B == 1 || p->d_x.step_stride == call->B * p->d_x.row_stride);

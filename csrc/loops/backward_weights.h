@@ -18,7 +18,7 @@
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
 
-/* Packs n rows of a tile in pairs, for formats with groups: (n / 2, tile_rows, 2), with zeros in the columns after
+/* Packs n rows of a tile in pairs, for interleaved formats: (n / 2, tile_rows, 2), with zeros in the columns after
  * `present`; an odd n is padded with a row of zeros. */
 static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows,
                                       int64_t present, real *to) {
@@ -51,7 +51,7 @@ static int64_t left_tile_rows(const struct lstm_call *call) {
 /* Packs some tiles of rows that are all given. */
 static void pack_tiles(const struct lstm_call *call, const struct lstm_left_rows *s) {
     const int64_t tile_rows = kernels_of(call)->tile_rows, depth = lstm_format_depth(call->model.format, s->depth);
-    const bool in_pairs = lstm_has_groups(call->model.format);
+    const bool in_pairs = lstm_is_interleaved(call->model.format);
     for (int64_t tile = s->tile_begin; tile < s->tile_end; tile++) {
         const int64_t column = tile * tile_rows, left = s->n_columns - column;
         real *at = s->to + (tile * depth + s->k) * tile_rows;
@@ -94,14 +94,14 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
             pack_tiles(call, &packed);
     }
     const int64_t of_tile = lstm_format_depth(call->model.format, rows->depth) * tile_rows;
-    for (int64_t tile = packed.tile_begin; !in_blocks && lstm_has_groups(call->model.format) && tile < packed.tile_end;
-         tile++)
+    for (int64_t tile = packed.tile_begin;
+         !in_blocks && lstm_is_interleaved(call->model.format) && tile < packed.tile_end; tile++)
         format_kernels_of(call)->round_pairs(call->model.format, of_tile, (float *)to + tile * of_tile);
 }
 
 /* ---- symbols in place of a left operand of one-hot rows ---------------------------------------------------------- */
 
-/* The position of row k in the order in which a product adds its rows: formats with groups add the odd row of each pair
+/* The position of row k in the order in which a product adds its rows: interleaved formats add the odd row of each pair
  * first. */
 static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in_pairs && (k | 1) < depth ? k ^ 1 : k; }
 
@@ -109,7 +109,7 @@ static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in
 static void sort_symbols(const struct backward_run *run, const struct backward_pass *p, const struct chunk_rows *rows,
                          struct lstm_symbol_row *to) {
     const int64_t begin = rows->begin, block = lstm_sum_block(run->args->call.model.format);
-    const bool in_pairs = lstm_has_groups(run->args->call.model.format);
+    const bool in_pairs = lstm_is_interleaved(run->args->call.model.format);
     int64_t step = begin, r;
     while (p->first_row[step + 1 - begin] <= rows->last_row) step++;
     r = rows->last_row - p->first_row[step - begin];
@@ -138,8 +138,8 @@ struct right_rows {
 /* The kernel for a sum: sums whose left operand is a row of ones are not rounded to a format. */
 typedef void outer_kernel(const struct lstm_outer *);
 static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
-    return lstm_has_groups(call->model.format) && (sum->a || sum->symbols) ? format_kernels_of(call)->outer
-                                                                           : kernels_of(call)->outer;
+    return lstm_is_interleaved(call->model.format) && (sum->a || sum->symbols) ? format_kernels_of(call)->outer
+                                                                               : kernels_of(call)->outer;
 }
 
 /* Computes n sums with the same right operand. False: interrupted. */

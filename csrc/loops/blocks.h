@@ -21,23 +21,23 @@ static inline const struct lstm_format_kernels *format_kernels_of(const struct l
 typedef void product_kernel(const struct lstm_product *);
 static inline product_kernel *product_of(const struct lstm_call *call, enum lstm_format format, bool looks_up) {
     if (looks_up) return kernels_of(call)->look_up;
-    return lstm_has_groups(format) ? format_kernels_of(call)->product : kernels_of(call)->product;
+    return lstm_is_interleaved(format) ? format_kernels_of(call)->product : kernels_of(call)->product;
 }
 
 typedef void step_kernel(const struct lstm_step *);
 static inline step_kernel *step_of(const struct lstm_call *call, enum lstm_format format) {
-    return lstm_has_groups(format) ? format_kernels_of(call)->step : kernels_of(call)->step;
+    return lstm_is_interleaved(format) ? format_kernels_of(call)->step : kernels_of(call)->step;
 }
 
 typedef void step_backward_kernel(const struct lstm_step_backward *);
 static inline step_backward_kernel *step_backward_of(const struct lstm_call *call, bool has_product) {
-    return has_product && lstm_has_groups(call->model.format) ? format_kernels_of(call)->step_backward
-                                                              : kernels_of(call)->step_backward;
+    return has_product && lstm_is_interleaved(call->model.format) ? format_kernels_of(call)->step_backward
+                                                                  : kernels_of(call)->step_backward;
 }
 
 /* How many of n rows a kernel call in this format may take. */
 static inline int64_t most_rows(enum lstm_format format, int64_t n) {
-    return lstm_has_groups(format) && n > LSTM_OPERAND_ROWS ? LSTM_OPERAND_ROWS : n;
+    return lstm_is_interleaved(format) && n > LSTM_OPERAND_ROWS ? LSTM_OPERAND_ROWS : n;
 }
 
 /* Panels of n columns. */

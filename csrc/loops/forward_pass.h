@@ -36,7 +36,7 @@ struct forward_pass {
     bool looks_up;                        /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
     const float *scale_ih, *scale_hh; /* scales of INT8 matrices */
-    void *operands;                   /* workspace of this worker; only with a format that has groups */
+    void *operands;                   /* workspace of this worker; only with an interleaved format */
     const real *bias, *vectors;
     const struct lstm_variant *variant; /* NULL: the plain cell */
     bool has_stages;                    /* forward_stages.h, which use the next five members */

@@ -66,7 +66,7 @@ static bool layer_norm_step(const struct forward_run *run, const struct forward_
                                          .format = s->format,
                                          .a = s->h_prev,
                                          .b = s->weight_hh,
-                                         .groups = s->groups,
+                                         .format_args = s->format_args,
                                          .y = {a_h, width, NULL}};
     if (!run_product(p->worker, call, &run->d, product)) return false;
     const struct lstm_norm norm = {.n_rows = s->n_rows,
@@ -122,7 +122,7 @@ NEVER_INLINE bool run_stages(const struct forward_run *run, const struct forward
                                                 .format = s.format,
                                                 .a = s.h,
                                                 .b = p->weight_hr,
-                                                .groups = s.groups,
+                                                .format_args = s.format_args,
                                                 .y = fused->h};
         if (!run_product(p->worker, call, &run->d, projection)) return false;
     }

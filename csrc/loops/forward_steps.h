@@ -16,7 +16,7 @@
 
 /* ---- the hoisted input projection -------------------------------------------------------------------------------- */
 
-/* Kernels of formats with groups compute one of the two products, whose formats may differ, except where they take
+/* Kernels of interleaved formats compute one of the two products, whose formats may differ, except where they take
  * blocks of rows: both products of BFLOAT16_AMX are then summed in one pass. With full blocks, and unless the step
  * would read W_ih from the L2, this is faster (H = 64: 1.2 x; H = 128: 1.1 x; I = H = 256: 0.8 x). */
 static bool is_fused_in_blocks(const struct forward_run *run, const struct forward_pass *p) {
@@ -35,7 +35,7 @@ static bool is_worth_hoisting(const struct forward_run *run, const struct forwar
     if (p->looks_up) return true;       /* no product at all */
     if (!run->d.has_c) return true;     /* the step of a plain RNN multiplies h only */
     if (model->layer_norm) return true; /* each product is normalized separately */
-    if (lstm_has_groups(model->format)) return !is_fused_in_blocks(run, p);
+    if (lstm_is_interleaved(model->format)) return !is_fused_in_blocks(run, p);
     const int64_t weight_bytes = run->d.gates_width * (p->input_size + run->d.R)
                                  * lstm_format_bytes(model->format, run->d.element_bytes);
     if (weight_bytes > (4 << 20) && p->row_end - p->row_begin >= 64) return true;
@@ -76,7 +76,7 @@ static bool project_inputs(const struct forward_run *run, const struct forward_p
                                    .looks_up = p->looks_up,
                                    .b = p->weight_ih,
                                    .bias = call->model.layer_norm ? NULL : p->bias,
-                                   .groups = {p->scale_ih, p->layer ? 0 : call->model.input_bits, p->operands}};
+                                   .format_args = {p->scale_ih, p->layer ? 0 : call->model.input_bits, p->operands}};
     const struct directed_sequence *to = p->a_x.data ? &p->a_x : &p->gates;
     const bool is_even = is_full && !p->x.offsets && !p->x.packed_rows && p->x.step_stride == n_rows * p->x.row_stride
                          && p->gates.step_stride == n_rows * p->gates.row_stride;
@@ -111,7 +111,7 @@ static bool forward_steps(const struct forward_run *run, const struct forward_pa
     struct lstm_step s = {.cell = call->model.cell,
                           .variant = p->variant,
                           .format = call->model.format,
-                          .groups = {p->scale_hh, 0, p->operands},
+                          .format_args = {p->scale_hh, 0, p->operands},
                           .update = kernels_of(call)->update,
                           .input_size = p->input_size,
                           .hidden_size = call->model.hidden_size,

@@ -29,7 +29,7 @@ static struct lstm_dims without_gates(const struct lstm_dims *d, int64_t padded)
 
 /* ---- columns are gates: forward ---------------------------------------------------------------------------------- */
 
-/* packed[k][c] = weight[gate_row(c)][k]; both in the same format, without groups. */
+/* packed[k][c] = weight[gate_row(c)][k]; both in the same format, not interleaved. */
 static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
                          const void *weight, void *packed) {
     const int64_t panel = LSTM_PANEL_VECTORS * d->vector;
@@ -49,9 +49,9 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
     }
 }
 
-/* The same for formats with groups: packed[k / group][c][k % group], all panels full. */
-static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format, int64_t group,
-                        bool rounds, const void *weight, void *packed) {
+/* The same for interleaved formats: packed[k / interleave][c][k % interleave], all panels full. */
+static void pack_interleaved(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
+                             int64_t interleave, bool rounds, const void *weight, void *packed) {
     const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
     const int8_t *bytes = weight;
     const uint16_t *words = weight;
@@ -62,7 +62,7 @@ static void pack_groups(const struct lstm_dims *d, int64_t H, int64_t depth, enu
         for (int64_t c = 0; c < width; c++) {
             const int64_t row = gate_row(d, H, begin + c);
             for (int64_t k = 0; k < padded; k++) {
-                const int64_t to = begin * padded + (k / group * width + c) * group + k % group;
+                const int64_t to = begin * padded + (k / interleave * width + c) * interleave + k % interleave;
                 const bool is_padding = row < 0 || k >= depth;
                 if (format == LSTM_FORMAT_INT8)
                     to_bytes[to] = is_padding ? 0 : bytes[row * depth + k];
@@ -120,9 +120,9 @@ static void pack_table(const struct lstm_model *m, const struct lstm_dims *d, co
 static void pack_matrix(const struct lstm_model *m, const struct lstm_dims *d, const struct lstm_isa *isa, int64_t H,
                         int64_t depth, enum lstm_format format, const void *weight, void *packed) {
     const struct lstm_format_kernels *kernels = isa->formats;
-    if (lstm_has_groups(format))
-        pack_groups(d, H, depth, format, format == LSTM_FORMAT_INT8 ? kernels->int8_group : 2, m->rounds_weights,
-                    weight, packed);
+    if (lstm_is_interleaved(format))
+        pack_interleaved(d, H, depth, format, format == LSTM_FORMAT_INT8 ? kernels->int8_interleave : 2,
+                         m->rounds_weights, weight, packed);
     else
         pack_columns(d, H, depth, format, weight, packed);
 }

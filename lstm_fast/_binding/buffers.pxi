@@ -35,6 +35,15 @@ cdef struct Memory:
     int64_t stride[4]  # in numbers; meaningless on an axis of length 0 or 1
 
 
+cdef inline c_bool has_code(const Py_buffer *view, char code) noexcept:
+    """Whether the items have this code. "l" means int64, whose code is "q" for longlong arrays, and for all arrays on
+    Windows, where "l" has four bytes.
+    """
+    cdef char given = view.format[0]
+    return ((given == code or (code == c'l' and given == c'q')) and view.format[1] == 0
+            and view.itemsize == number_bytes(code))
+
+
 cdef inline int read_buffer(object array, char code, int flags, Memory *a) except -1:
     """Describes the memory of an array and returns 1; 0 unless the array has this format, is aligned, has at most four
     axes, and its strides are multiples of the item size.
@@ -46,7 +55,7 @@ cdef inline int read_buffer(object array, char code, int flags, Memory *a) excep
     cdef int64_t rest = (<int64_t>1 << shift) - 1
     if lstm_get_buffer(array, &view, flags | PyBUF_STRIDES | PyBUF_FORMAT) != 0:
         return no_buffer()
-    fits = (view.format != NULL and view.format[0] == code and view.format[1] == 0 and view.ndim <= 4
+    fits = (view.format != NULL and has_code(&view, code) and view.ndim <= 4
             and not <int64_t><uintptr_t>view.buf & rest)
     if fits:
         a.data, a.ndim = view.buf, view.ndim

@@ -1,7 +1,7 @@
 # The fast path of inference on arrays and tensors, for arguments of the right dtype and layout. (Checks in Python
 # took 10 us, as long as a hundred steps of 8 units.) Anything else raises SlowPath or another ValueError.
 
-cdef enum Form:
+cdef enum Layout:
     STEPS  # x (T, B, I), or (B, T, I) if batch_first; states (L, B, n)
     UNBATCHED  # (T, I); (L, n)
     CELL  # one step: (B, I) or (I,); (B, n) or (n,)
@@ -9,7 +9,7 @@ cdef enum Form:
 
 cdef struct FastCall:
     lstm_forward_args args
-    Form form
+    Layout layout
     c_bool batch_first
     int ndim  # dimensions of x
     int64_t n_rows  # rows of x: steps of all sequences
@@ -45,7 +45,7 @@ cdef read_x(Weights weights, x, Memory *at):
     return x
 
 
-cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first, object of_steps, FastCall *s):
+cdef begin_fast(Weights weights, const Memory *at, Layout layout, c_bool batch_first, object of_steps, FastCall *s):
     """Prepares a call on x, whose memory is `at`, except its states. of_steps: batch_sizes if PACKED, else lengths or
     None.
 
@@ -55,19 +55,20 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
     cdef int time = 1 if batch_first else 0, last
     kept = None
     memset(s, 0, sizeof(FastCall))
-    if at.ndim < 1 or (form == CELL and weights.n_entries != 1):
+    if at.ndim < 1 or (layout == CELL and weights.n_entries != 1):
         raise SlowPath
     last = at.ndim - 1
-    if at.shape[last] != I or (I > 1 and at.stride[last] != 1) or at.ndim != (3 if form == STEPS else 1 if form == CELL
-                                                                              and at.ndim == 1 else 2):
+    if at.ndim != (3 if layout == STEPS else 1 if layout == CELL and at.ndim == 1 else 2):
+        raise SlowPath
+    if at.shape[last] != I or (I > 1 and at.stride[last] != 1):
         raise SlowPath
     s.args.x.data, s.args.x.row_stride, s.args.x.step_stride = at.data, at.stride[0], at.stride[0]
-    if form == STEPS:
+    if layout == STEPS:
         T, B = at.shape[time], at.shape[1 - time]
         s.args.x.step_stride, s.args.x.row_stride = at.stride[time], at.stride[1 - time]
-    elif form == UNBATCHED:
+    elif layout == UNBATCHED:
         T, B = at.shape[0], 1
-    elif form == CELL:
+    elif layout == CELL:
         T, B = 1, 1 if at.ndim == 1 else at.shape[0]
     else:
         kept = read_batch_sizes(of_steps, at.shape[0], &order)
@@ -75,9 +76,9 @@ cdef begin_fast(Weights weights, const Memory *at, Form form, c_bool batch_first
         s.args.x.step_stride = B * at.stride[0]  # used if all sequences have the same length
     if T < 1 or B < 1:
         raise SlowPath
-    if of_steps is not None and form != PACKED:
+    if of_steps is not None and layout != PACKED:
         kept = read_lengths(of_steps, T, B, &order)
-    s.form, s.batch_first, s.ndim, s.n_rows = form, batch_first, at.ndim, at.shape[0] if form == PACKED else T * B
+    s.layout, s.batch_first, s.ndim, s.n_rows = layout, batch_first, at.ndim, at.shape[0] if layout == PACKED else T * B
     weights.begin(&s.args.call, T, B, None, 1)
     s.args.call.lengths, s.args.call.rows, s.args.call.packed_rows = order.lengths, order.rows, order.packed_rows
     return kept
@@ -87,11 +88,11 @@ cdef void *fast_state(Weights weights, const Memory *a, int64_t n, const FastCal
     """The memory of a contiguous state of n numbers per sequence."""
     cdef int64_t L = weights.n_entries, B = s.args.call.B, between = 1
     cdef int64_t[3] shape
-    cdef int ndim = s.ndim if s.form == CELL else 2 if s.form == UNBATCHED else 3, k
+    cdef int ndim = s.ndim if s.layout == CELL else 2 if s.layout == UNBATCHED else 3, k
     shape[0], shape[1], shape[2] = L, B, n
-    if s.form == UNBATCHED:
+    if s.layout == UNBATCHED:
         shape[1] = n
-    elif s.form == CELL:
+    elif s.layout == CELL:
         shape[0], shape[1] = B if ndim == 2 else n, n
     if a.ndim != ndim:
         raise SlowPath
@@ -107,13 +108,13 @@ cdef tuple output_shape(Weights weights, FastCall *s):
     cdef lstm_sequence *output = &s.args.output
     cdef int64_t T = s.args.call.T, B = s.args.call.B, W = weights.model.num_directions * h_size_of(&weights.model)
     output.step_stride, output.row_stride = B * W, W
-    if s.form == CELL and s.ndim == 1:
+    if s.layout == CELL and s.ndim == 1:
         return (W,)
-    if s.form == CELL:
+    if s.layout == CELL:
         return (B, W)
-    if s.form == UNBATCHED:
+    if s.layout == UNBATCHED:
         return (T, W)
-    if s.form == PACKED:
+    if s.layout == PACKED:
         return (s.n_rows, W)
     if s.batch_first:
         output.step_stride, output.row_stride = W, T * W
@@ -124,11 +125,11 @@ cdef tuple output_shape(Weights weights, FastCall *s):
 cdef tuple state_shape(Weights weights, const FastCall *s, int64_t n):
     """The shape of a state of n numbers per sequence."""
     cdef int64_t B = s.args.call.B
-    if s.form == CELL and s.ndim == 1:
+    if s.layout == CELL and s.ndim == 1:
         return (n,)
-    if s.form == CELL:
+    if s.layout == CELL:
         return (B, n)
-    if s.form == UNBATCHED:
+    if s.layout == UNBATCHED:
         return (weights.n_entries, n)
     return (weights.n_entries, B, n)
 
@@ -171,7 +172,7 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
     """
     cdef FastCall s
     cdef Memory at
-    cdef Form form
+    cdef Layout layout
     cdef c_bool has_c = has_cell_state(&weights.model)
     h_0, c_0 = state, None
     if has_c and state is not None:
@@ -183,8 +184,8 @@ def infer(Weights weights not None, x, state, lengths, c_bool batch_first, threa
         return None
     try:  # (excludes the computation, where a signal handler's exception must reach the caller)
         x = read_x(weights, x, &at)
-        form = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
-        kept = begin_fast(weights, &at, form, batch_first, lengths, &s)
+        layout = CELL if is_cell else STEPS if at.ndim == 3 else UNBATCHED
+        kept = begin_fast(weights, &at, layout, batch_first, lengths, &s)
         if h_0 is not None:
             read_strided(h_0, weights.code, &at)
             s.args.h_0 = fast_state(weights, &at, h_size_of(&weights.model), &s)

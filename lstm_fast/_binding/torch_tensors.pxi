@@ -255,13 +255,13 @@ cdef class TensorCalls:
         """
         cdef Weights weights = self.weights
         cdef Memory at
-        cdef Form form
+        cdef Layout layout
         if parameters is not None and not self.are_current(list(map(parameters.__getitem__, names))):
             raise SlowPath
         self.reader.read_numbers(x, self.code, &at)
-        form = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
-        of_steps = self.reader.array(batch_sizes) if form == PACKED else None
-        kept = begin_fast(weights, &at, form, batch_first, of_steps, s)
+        layout = CELL if is_cell else PACKED if batch_sizes is not None else STEPS if at.ndim == 3 else UNBATCHED
+        of_steps = self.reader.array(batch_sizes) if layout == PACKED else None
+        kept = begin_fast(weights, &at, layout, batch_first, of_steps, s)
         h_0, c_0 = (None, None) if hx is None else hx
         if hx is not None:
             self.reader.read_numbers(h_0, self.code, &at)

@@ -23,7 +23,7 @@ class SeriesForecasts:
     forecaster : LSTMForecaster
         With models="per_series", so that no forecast depends on the other series of the frame; it is not changed.
     horizon : int, optional
-        Steps to forecast; None: that of the forecaster.
+        Steps to forecast; None: the horizon of the forecaster.
     num_threads : int, default 1
         Maximum number of threads of a task.
 
@@ -119,7 +119,7 @@ def forecast(data: Any, forecaster: LSTMForecaster, *, horizon: int | None = Non
     forecaster : LSTMForecaster
         With models="per_series"; it is not changed.
     horizon : int, optional
-        Steps to forecast; None: that of the forecaster.
+        Steps to forecast; None: the horizon of the forecaster.
     num_threads : int, default 1
         Maximum number of threads of a task.
 

@@ -1,7 +1,7 @@
 """Interactive, self-contained web page that computes the steps of an LSTM, explains each number and allows changes.
 
     _arrays.py      arrays and text as JSON inside HTML
-    _model.py       an LSTM and its sequences as data; what a page can show
+    _model.py       an LSTM and its sequences as data; the limits of a page
     _source.py      the LSTM, input and names of a model or an estimator
     _page.py        template, style, scripts and data in one file
     learning.py     the unit that learns in the page

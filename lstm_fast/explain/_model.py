@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _layout
 from .._errors import network_type
-from .._options import not_supported
+from .._options import not_supported, options_of
 from ..modules import LSTM
 from ._arrays import Array, encode
 
@@ -85,13 +85,16 @@ def read_sequences(lstm: LSTM, x: Any, state: Any, *, rounded: bool) -> tuple[Ar
     return np.ascontiguousarray(steps, np.float64), first[0], first[1]
 
 
-def _activations(lstm: LSTM) -> dict[str, list[Any]]:
+def _cell_options(lstm: LSTM) -> dict[str, Any]:
+    """The options of the cell that the page computes; activations as lists of a name and parameters."""
     from ..reference import activation as read
 
-    specs = {name: getattr(lstm, name) for name in ACTIVATIONS}
-    return {
-        name: [spec if isinstance(spec, str) else spec[0], *read(spec, name).parameters] for name, spec in specs.items()
-    }
+    names = [name for name, option in options_of(LSTM).items() if option.to_core and "page" in option.supported_by]
+    options = {name: getattr(lstm, name) for name in names}
+    for name in ACTIVATIONS:
+        spec = options[name]
+        options[name] = [spec if isinstance(spec, str) else spec[0], *read(spec, name).parameters]
+    return options
 
 
 def describe(subject: Subject, stride: int, n_full: int) -> dict[str, Any]:
@@ -118,10 +121,7 @@ def describe(subject: Subject, stride: int, n_full: int) -> dict[str, Any]:
         "num_layers": lstm.num_layers,
         "num_directions": lstm.num_directions,
         "h_size": lstm.h_size,
-        "coupled_gates": lstm.coupled_gates,
-        "cell_clip": lstm.cell_clip,
-        "gate_clip": lstm.gate_clip,
-        **_activations(lstm),
+        **_cell_options(lstm),
         "suffixes": list(lstm.parameter_suffixes),
         "parameters": {name: encode(p[name]) for name in weights},
         "x": encode(subject.x),

@@ -1,4 +1,4 @@
-"""The LSTM, input and names behind what is to be explained: an LSTM, a SequenceModel or a fitted estimator."""
+"""The LSTM, input and names of an LSTM, a SequenceModel or a fitted estimator to explain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source(NamedTuple):
 
 
 def read_source(model: Any, x: Any) -> Source:
-    """Find the LSTM of a model and what it reads when the model is given x."""
+    """Find the LSTM of a model, and its input when the model is given x."""
     if hasattr(model, "network_input") and not isinstance(model, type):  # of lstm_fast.sklearn
         found = x if hasattr(x, "features") else _input_of(model, x)
         if found.lengths is not None and len(set(found.lengths)) > 1:

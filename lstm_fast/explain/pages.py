@@ -96,7 +96,7 @@ def html(
     >>> x = np.sin(np.arange(20.0))[:, None]
     >>> lf.explain.html(lf.LSTM(1, 4, seed=0), x, "page.html")
 
-    A fitted estimator, and what it reads for its next forecast:
+    A fitted estimator, and its input for the next forecast:
 
     >>> forecaster = lf.sklearn.LSTMForecaster(12, 3, hidden_size=8, epochs=2, random_state=0).fit(x)
     >>> lf.explain.html(forecaster, x, "forecast.html")

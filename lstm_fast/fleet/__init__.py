@@ -3,7 +3,7 @@
     layout.py    axes of fleets
     table.py     parameters of all models as rows of one array
     calls.py     forward and backward on validated arguments; chunks of models
-    options.py   options of a fleet: those of its models
+    options.py   options of a fleet, shared by its models
     tape.py      FleetTape
     files.py     files of fleets
     lstm.py      FleetLSTM: one model of a fleet

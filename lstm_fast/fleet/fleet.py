@@ -23,7 +23,7 @@ class Fleet(FleetNetwork):
     """K LSTMs of one shape, each with its own parameters and data, that run in one call.
 
     Calls are like those of `LSTM` with an axis K first: x has shape (K, T, B, input_size), parameters and gradients
-    (K, ...). Threads share the models. The results of each model are bitwise equal to those of a separate call.
+    (K, ...). Threads share the models. The results of each model are bitwise equal to a separate call.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ class Fleet(FleetNetwork):
     ) -> Gradients:
         """Run forward and backward in one pass, one chunk of models after the other.
 
-        The tapes of one chunk stay in the cache between forward and backward, those of a whole fleet often do not.
+        The tapes of one chunk stay in the cache between forward and backward; the tapes of a whole fleet often do not.
         Gradients are bitwise equal to those of `forward` and `backward`.
 
         Parameters

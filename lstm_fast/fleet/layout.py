@@ -1,4 +1,4 @@
-"""Axes of fleets: those of one model after the axis K of the models."""
+"""Axes of fleets: an axis K of the models, followed by the axes of one model."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class FleetStream:
     """Live sequences of a fleet, batch_size for every model, like a `Stream` with an axis K first.
 
-    Created by ``fleet.stream(batch_size)``. Results are bitwise equal to those of the streams of the single models.
+    Created by ``fleet.stream(batch_size)``. Results are bitwise equal to separate streams of the models.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class FleetStream:
     -----
     A stream uses the parameters that the fleet had when the stream was created, until `refresh`. A lock serializes
     calls from several threads. A signal handler cannot use the stream whose call it interrupts: it gets a RuntimeError.
-    In a child made by fork, the states are those before the calls that other threads were making.
+    In a child process created by fork, the states are those before the calls of other threads.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class FleetStream:
                 self._is_in_use = False
 
     def _release_of_vanished_thread(self) -> None:
-        """Free the lock, in a child made by fork, if another thread held it: that thread does not exist here."""
+        """Free the lock, in a child process created by fork, if it was held by another thread."""
         if self._lock.acquire(blocking=False):  # free, or held by this thread
             self._lock.release()
         else:

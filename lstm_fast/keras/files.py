@@ -70,7 +70,7 @@ def load(path: str | PathLike[str], name: str | Sequence[str] | None = None, **c
         One of `names(path)`, or the last part of one; not needed if there is one LSTM layer. A list of consecutive
         layers becomes one LSTM with several layers.
     **config
-        Entries of the layer's configuration that replace those of the file: activation, recurrent_activation,
+        Entries that replace the layer's configuration in the file: activation, recurrent_activation,
         recurrent_dropout, go_backwards, merge_mode. Files with weights only, and .keras files of a custom model class,
         have no configuration: Keras' defaults are used (tanh, sigmoid, 0, False, "concat"; before Keras 2.3
         hard_sigmoid for recurrent_activation), with the sizes and directions of the weights.

@@ -1,7 +1,7 @@
 """HDF5 files in the legacy format: used before Keras 2.13, still written for .h5.
 
 A whole model has the attributes model_config and keras_version, and a group model_weights/<layer> whose attribute
-weight_names lists the datasets in it. Weights alone are the same without model_weights and model_config.
+weight_names lists the datasets in it. A weights-only file has the same layout without model_weights and model_config.
 """
 
 from __future__ import annotations

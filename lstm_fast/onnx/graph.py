@@ -106,7 +106,7 @@ class Scope:
     def _run(self, node: NodeProto, name: str) -> Array:
         """The value of one output of a node."""
         what = f"{node.op_type} {node.name!r}" if node.name else node.op_type
-        not_constant = NotConstant(f"{name}, which is made by {what}")
+        not_constant = NotConstant(f"{name}, which is computed by {what}")
         attributes = self.attributes(node)
         if node.domain not in ("", "ai.onnx") or node.op_type not in {*OPERATORS, "Constant"}:
             raise not_constant
@@ -143,7 +143,7 @@ class Scope:
         return results[list(node.output).index(name)]
 
     def attributes(self, node: NodeProto) -> dict[str, Any]:
-        """Attributes by name as Python values, tensors as arrays; in a function they may refer to those of the call."""
+        """Attributes by name as Python values and arrays; in a function they may refer to attributes of the call."""
         values = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
         return {name: value for name, value in values.items() if value is not None}
 

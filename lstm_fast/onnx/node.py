@@ -196,7 +196,7 @@ def _number(value: float) -> float:
 def _activation(name: str, given: Sequence[float | None]) -> Activation:
     """An activation for our constructor.
 
-    The default of a missing parameter is that of ONNX's operator of the same name, which is ours too; two activations
+    Missing parameters have the defaults of ONNX's operator of the same name, which are also ours; two activations
     have no such operator.
     """
     if name in ("affine", "scaled_tanh") and None in given:

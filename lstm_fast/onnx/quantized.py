@@ -22,7 +22,7 @@ def dequantized(
     R_scale: Array | None,
     R_zero_point: Array | None,
 ) -> tuple[Array, Array]:
-    """8-bit W and R of a DynamicQuantizeLSTM, (D, I, 4H), as those of an LSTM, (D, 4H, I).
+    """Convert 8-bit W and R of a DynamicQuantizeLSTM, (D, I, 4H), to the layout of an LSTM, (D, 4H, I).
 
     Scales and zero points have the shape (D,) or (D, 4H).
     """

@@ -107,7 +107,7 @@ def save(lstm_or_model: LSTM | RNN | QuantizedLSTM | SequenceModel | QuantizedMo
 class _Nodes:
     """The nodes of a network, layer by layer, from x to output (T, B, D * H).
 
-    h_n and c_n: lists of the states (D, B, H) of each layer. axes: those of x.
+    h_n and c_n: lists of the states (D, B, H) of each layer. axes: of x.
     """
 
     def __init__(self, graph: Graph, network: Network, has_states: bool) -> None:

@@ -54,7 +54,7 @@ class Layer:
             raise FormatError(f"node {self.found.name}: input {name} must be a constant, got {error}") from None
 
     def initial(self) -> Initial:
-        """The initial states; None for those that are not constant."""
+        """The initial states; None if not constant."""
         D, H = len(self.description.directions), self.description.hidden_size
         result: Initial = [{"h_0": None, "c_0": None} for _ in range(D)]
         for name, ours in (("initial_h", "h_0"), ("initial_c", "c_0")):

@@ -32,7 +32,7 @@ def history(history: "History", *, loss: str = "loss", title: str | None = None,
     title : str, optional
         Title of the plot.
     ax : Axes, optional
-        Axes to hide and divide into panels. By default, those of a new Figure.
+        Axes to hide and divide into panels. By default, the Axes of a new Figure.
 
     Returns
     -------

@@ -109,7 +109,7 @@ def hard_sigmoid(z: Array, alpha: float, beta: float) -> Array:
     return np.where(y.real <= 0, 0, np.where(y.real >= 1, 1, y))
 
 
-# The defaults are those of ONNX's operators of the same names. softplus is log(1 + e^z), and elu below 0 is
+# Defaults as in ONNX's operators of the same names. softplus is log(1 + e^z), and elu below 0 is
 # alpha * (e^z - 1), both written so that nothing overflows.
 ACTIVATIONS = {
     "tanh": Activation(np.tanh, lambda y: 1 - y * y),

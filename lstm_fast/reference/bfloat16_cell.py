@@ -39,7 +39,7 @@ class StepGradients(NamedTuple):
 
 
 def step_backward(step: Step, d_h: Array, d_c: Array, w: Matrices, layer: Layer, format: str) -> StepGradients:
-    """The chain rule through a step, from d_h (B,R) and d_c (B,H). format: that of the products."""
+    """The chain rule through a step, from d_h (B,R) and d_c (B,H). format: of the products."""
     masks, c_prev, c, tanh_c = step.masks, step.c_prev, step.c_new, step.tanh_c
     i, f, g, o = step.i, step.f, step.g, step.o
     p_i, p_f, p_o = split_peepholes(layer.weight_peephole)

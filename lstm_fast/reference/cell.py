@@ -71,7 +71,7 @@ class Masks(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The arguments, intermediate values and results of one step: all that step_backward needs."""
+    """The arguments, intermediate values and results of one step, for step_backward."""
 
     x: Array
     c_prev: Array

@@ -82,7 +82,7 @@ def lstm_forward_float32(
 def _forward_with(
     product: Callable[..., Array], matrices: tuple[Any, ...], *arguments: Any, **options: Any
 ) -> tuple[Array, Array, Array]:
-    """A layer with the same kind of product for all its matrices, those of x and h and the projection."""
+    """A layer with the same kind of product for all its matrices: of x, of h and of the projection."""
     products = [None if matrix is None else partial(product, float32_matrix(matrix)) for matrix in matrices]
     shape_ih, shape_hh, _ = map(np.shape, matrices)
     return layer_forward(products, shape_ih[1], shape_hh, *arguments, **options)[:3]

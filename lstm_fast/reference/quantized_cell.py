@@ -61,7 +61,7 @@ class BoundActivation(NamedTuple):
 
 
 def bind(activate: Activate, spec: ActivationSpec) -> BoundActivation:
-    """The activation with its parameters; 0 for those that it lacks."""
+    """The activation with its parameters, 0 for absent ones."""
     name = spec if isinstance(spec, str) else str(spec[0])
     alpha, beta = (*activation_of(spec).parameters, 0.0, 0.0)[:2]
     return BoundActivation(activate, (name, alpha, beta))

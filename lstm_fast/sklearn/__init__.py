@@ -1,6 +1,6 @@
 """scikit-learn estimators for sequences and time series (pip install "lstm_fast[sklearn]").
 
-    network_input.py         what the network of a fitted estimator reads
+    network_input.py         the input of the network of a fitted estimator
     times.py                 time stamps: order, gaps, frequencies, the dates that follow
     stamps.py                time stamps from columns and indices of each data frame library, and back
     frames.py                data frames and series: columns by name and by role

@@ -180,7 +180,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch, continuing with the optimizer's state.
 
-        The scaling stays that of the first call, or of `fit`.
+        The scaling is determined by the first call, or by `fit`.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
 
 
 def _indices_of_classes(y: Any, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each label of y in classes, and the classes (None: those that occur in y)."""
+    """Return the index of each label of y in classes, and the classes (None: the labels in y)."""
     shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(f"y must have one class for each sequence, shape (N,), got {shape}. {ALTERNATIVES}")

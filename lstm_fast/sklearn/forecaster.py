@@ -40,7 +40,7 @@ class LSTMForecaster(SeriesEstimator):
     window_step : int, default 1
         Distance between the training windows of a series.
     freq : str, pandas offset or number, optional
-        Frequency of the dates of y; None means that of the index, else inferred. A series whose dates do
+        Frequency of the dates of y; None: the frequency of the index, else inferred. A series whose dates do
         not follow it raises an error.
     models : {"shared", "per_series"}, default "shared"
         Whether all series share one network, or each series has its own. Those of "per_series" are trained together
@@ -84,7 +84,7 @@ class LSTMForecaster(SeriesEstimator):
     Attributes
     ----------
     model_ : lstm_fast.train.SequenceModel or lstm_fast.train.FleetModel
-        The trained network, or with "per_series" those of all series in the order of y.
+        The trained network, or with "per_series" the networks of all series in the order of y.
     history_ : lstm_fast.train.History or lstm_fast.train.FleetHistory
         Loss, gradient norm, learning rate and duration of each epoch; with "per_series" a list of them.
     n_features_in_ : int

@@ -1,4 +1,4 @@
-"""LSTMRegressor: numbers from sequences."""
+"""LSTMRegressor: regression on sequences."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -190,7 +190,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch, continuing with the optimizer's state.
 
-        The scaling stays that of the first call, or of `fit`.
+        The scaling is determined by the first call, or by `fit`.
 
         Parameters
         ----------

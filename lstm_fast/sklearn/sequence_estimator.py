@@ -63,7 +63,7 @@ class SequenceEstimator(Estimator):
         self.model_ = self._make_model(x.shape[2], n_outputs, self.readout, bidirectional=self.bidirectional)
 
     def network_input(self, X: Any) -> NetworkInput:
-        """Return what the network reads when it predicts X.
+        """Return the input of the network for a prediction of X.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Reading of X as sequences, which may have different lengths."""
+"""Reads X as sequences, which may have different lengths."""
 
 from typing import TYPE_CHECKING, Any
 

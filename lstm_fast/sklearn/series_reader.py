@@ -36,13 +36,13 @@ class SeriesReader(Estimator):
     _series: list[Series]  # of fit
     _form: Form
     _targets: list[Any] | None  # columns of a wide frame
-    _windowing: Windowing  # shared by all series, or that of the first one
+    _windowing: Windowing  # shared by all series, or of the first one
     _windowings: list[Windowing]  # one per series, if each has its own network
 
     def network_input(
         self, y: Any = None, X: Any = None, *, y_X: Any = None, horizon: int | None = None
     ) -> NetworkInput:
-        """Return what the network reads when it forecasts.
+        """Return the input of the network for a forecast.
 
         Parameters
         ----------

@@ -251,7 +251,7 @@ def _inferred(stamps: Stamps) -> list[Step]:
 
 
 def _likely(stamps: Stamps) -> Step | None:
-    """The likely frequency, to locate the first gap: that of the longest regular run found."""
+    """The likely frequency, to locate the first gap: the frequency of the longest regular run found."""
     for size in (64, 32, 16, 8, 4, 3):
         for begin in range(0, len(stamps) - size + 1, max(size // 2, len(stamps) // 64)):
             part = stamps[begin : begin + size]

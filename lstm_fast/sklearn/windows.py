@@ -69,7 +69,7 @@ def columns_of(values: np.ndarray, order: list[int] | np.ndarray) -> np.ndarray:
 class Windowing:
     """Conversion of series to inputs and targets of the network, and of its outputs to forecasts.
 
-    Scalings and order are those of `series`, the training data.
+    Scalings and order are determined by `series`, the training data.
     """
 
     def __init__(

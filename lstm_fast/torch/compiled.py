@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 MOST_PACKED = 16  # parameter sets whose packed copies are kept between calls
 
-# Most recently used last. No lock, which a child made by fork might inherit locked: each operation is atomic by itself.
+# Most recently used last. No lock, which a forked process might inherit locked: each operation is atomic.
 _packed: OrderedDict[tuple[Any, ...], weights.Packed] = OrderedDict()
 
 
@@ -283,7 +283,7 @@ def skip(function: Function) -> Function:
     """Prevent torch.compile from tracing a function and its callees: they run eagerly."""
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
-    except ImportError:  # an older version, which tries to trace it and gives up piece by piece
+    except ImportError:  # an older version, which traces it, with a graph break at each call
         return function
     set_code_exec_strategy(function.__code__, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP))
     return function

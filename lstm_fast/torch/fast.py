@@ -114,7 +114,7 @@ class Fast(nn.Module):
     def _set_options(
         self, is_frozen: bool, quantization: weights.Quantization | None, compute_dtype: str | None
     ) -> None:
-        """Set the options of accelerate. Without a compute_dtype, that of the constructor remains."""
+        """Set the options of accelerate. Without a compute_dtype, the constructor's remains."""
         self._forget()
         for name in ("_is_frozen", "_quantization"):
             self.__dict__.pop(name, None)

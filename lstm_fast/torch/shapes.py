@@ -31,7 +31,7 @@ class Sizes(NamedTuple):
 class TensorLayout(NamedTuple):
     """How a caller passes a sequence: the axes of lstm_fast's Layout, or "NI", PackedSequence data with batch_sizes.
 
-    resets: uint8 (T, B), where sequences restart, in the order of the core; the caller may overwrite what it passed.
+    resets: uint8 (T, B), where sequences restart, in the order of the core; a copy of the argument.
     """
 
     axes: str

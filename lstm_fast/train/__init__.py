@@ -21,7 +21,8 @@
     batches.py        the batches of a run, with their loss and gradients
     fleets/           many models in one call
     streaming.py      ModelStream: predictions for live sequences
-    checkpoint.py     safetensors files, written atomically
+    model_files.py    safetensors files of models
+    checkpoint.py     safetensors files of runs
     pruning.py        OptunaPruning: a callback that lets Optuna prune trials
     windows.py        the windows of truncated training
     truncated.py      truncated backpropagation through time
@@ -34,13 +35,13 @@
 Each module uses only those above it; `stream` of a model imports its module when called.
 """
 
-from .checkpoint import load
 from .config import FitConfig
 from .fleets import FleetHistory, FleetModel
 from .history import Diverged, History
 from .loop import fit
 from .losses import LOSSES
 from .model import SequenceModel
+from .model_files import load
 from .optimizers import SGD, Adam, AdamW
 from .passes import ModelGradients
 from .pruning import OptunaPruning

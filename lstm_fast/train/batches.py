@@ -27,7 +27,7 @@ CHANGED = (
 
 
 class Changed(ValueError):
-    """The data or settings are not those of the interrupted call."""
+    """The data or settings differ from the interrupted call."""
 
 
 class Batch(Protocol):
@@ -62,7 +62,7 @@ class LocalBatch(Batch, Protocol):
 class BatchSource(Protocol):
     """Source of the batches of each epoch.
 
-    n, n_steps : sums of those of the batches of an epoch; None if unknown.
+    n, n_steps : sums over the batches of an epoch; None if unknown.
     """
 
     n: float | None
@@ -149,7 +149,7 @@ class SequenceBatches:
 
 
 def draw_batches(rng: np.random.Generator, data: Sequences, batch_size: int, shuffle: bool) -> list[Array]:
-    """Draw the batches of an epoch. If lengths vary, those of a batch are similar: the longest determines the cost."""
+    """Draw the batches of an epoch. Each batch has similar lengths, since the longest determines the cost."""
     rows = rng.permutation(data.n) if shuffle else np.arange(data.n)
     if data.lengths is None or not shuffle:
         return [rows[begin : begin + batch_size] for begin in range(0, data.n, batch_size)]

@@ -1,8 +1,4 @@
-"""Files of models, and checkpoints of fit: safetensors, with the configuration in the metadata.
-
-Files are written atomically, and read completely before anything is modified; a damaged or foreign file raises a
-FormatError. The size of a network is determined by the shapes of the tensors, not by the configuration.
-"""
+"""Checkpoints of fit: files of a model with the state of a run, read completely before anything is modified."""
 
 from __future__ import annotations
 
@@ -15,15 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _architecture, _safetensors
-from .._errors import FormatError
+from .. import _safetensors
 from .._safetensors_format import Tensor
-from ..modules import LSTM, RNN
-from ..quantized import QuantizedLSTM
-from .fleets import FleetModel
-from .head import Head
 from .model import SequenceModel
-from .quantized import QuantizedModel
+from .model_files import MISFITS, misfit, read
 
 if TYPE_CHECKING:
     from .._types import Array
@@ -31,103 +22,9 @@ if TYPE_CHECKING:
     from .history import History, Progress
     from .optimizers import Optimizer
 
-CLASSES: dict[str, tuple[type[LSTM] | type[RNN], int]] = {"LSTM": (LSTM, 4), "RNN": (RNN, 1)}  # and their gates
 APART = ("flat", "moments", "best", "history", "state", "rows")  # fields of Progress not stored with its counters
 STATE = ("state.h", "state.c")  # state of the network within a series; a plain RNN has only h
 BATCHES = ("truncate", "burn_in", "batch_size", "shuffle")  # settings on which the next batch of an epoch depends
-MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)  # raised by invalid content
-
-
-def load(path: str | PathLike[str]) -> SequenceModel | QuantizedModel | FleetModel:
-    """Load a model from a file that `save` of a SequenceModel, QuantizedModel or FleetModel wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    SequenceModel, QuantizedModel or FleetModel
-        With the same architecture and parameters.
-
-    Raises
-    ------
-    FormatError
-        If the file is damaged, or was not written by one of them.
-
-    Examples
-    --------
-    >>> import lstm_fast as lf
-    >>> model = lf.train.SequenceModel(lf.LSTM(2, 8, seed=0), out_features=1, seed=0)
-    >>> model.save("model.safetensors")
-    >>> lf.train.load("model.safetensors")
-    SequenceModel(LSTM(2, 8), 1, readout='last')
-    """
-    file, config = _read(path, "model")
-    try:
-        if "n_models" in config:
-            return _build_fleet(file.tensors, config)
-        return _build(file.tensors, config["model"])
-    except MISFITS as error:
-        raise _misfit(path, error) from None
-
-
-def _build(tensors: dict[str, Tensor], description: dict[str, Any]) -> SequenceModel | QuantizedModel:
-    """A model with the sizes of the tensors, which the description must have too."""
-    cls, n_gates = CLASSES[description["kind"]]
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    parameters = _architecture.by_prefix(name for name in shapes if name.startswith("lstm."))
-    sizes, _ = _architecture.infer("lstm.", parameters.get("lstm.", {}), shapes, n_gates)
-    (n_outputs,) = shapes["head.bias"]
-    network = {name: _safetensors.values(value) for name, value in description["network"].items()}
-    claimed = {name: network[name] for name in sizes} | {"out_features": description["out_features"]}
-    for name, size in (sizes | {"out_features": n_outputs}).items():
-        if claimed[name] != size:
-            raise ValueError(f"{name} must be {size}, as the tensors have it, got {claimed[name]!r:.100}")
-    if "format" in description:
-        of_lstm = {name.removeprefix("lstm."): one.stored(name) for name, one in tensors.items() if name[0] == "l"}
-        form, inputs = description["format"], description["inputs"]
-        lstm = QuantizedLSTM.of_stored(network | {"dtype": description["dtype"]}, form, inputs, of_lstm)
-        flat = np.concatenate([tensors[name].array(name).ravel() for name in ("head.weight", "head.bias")])
-        return QuantizedModel(lstm, Head(flat, lstm.output_size, n_outputs), description["readout"])
-    model = SequenceModel(cls(**network, dtype=description["dtype"]), n_outputs, description["readout"])
-    model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
-    return model
-
-
-def _build_fleet(tensors: dict[str, Tensor], config: dict[str, Any]) -> FleetModel:
-    """A fleet of models like the first, with the parameters of each."""
-    K = config["n_models"]
-    if type(K) is not int or K < 1 or any(not one.shape or one.shape[0] != K for one in tensors.values()):
-        raise ValueError(f"the first axis of all tensors must be the number of models, {K!r:.100}")
-    first = {
-        name: one._replace(shape=one.shape[1:], data=one.data[: len(one.data) // K]) for name, one in tensors.items()
-    }
-    pattern = _build(first, config["model"])
-    if not isinstance(pattern, SequenceModel):
-        raise ValueError("its models must not be quantized")
-    model = FleetModel.from_models([pattern] * K)
-    model.load_state_dict({name: tensor.array(name) for name, tensor in tensors.items()})
-    model.fleet.draw_new_masks()
-    return model
-
-
-def _read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
-    """Read a file of this kind, "model" or "run"; returns it with its configuration."""
-    file = _safetensors.read(path)
-    if file.config is None:
-        raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")
-    if file.config.get("file") != kind:
-        raise FormatError(f"{path} must hold a {kind}, got a {file.config.get('file')!s:.100}")
-    return file, file.config
-
-
-def _misfit(path: str | PathLike[str], error: Exception) -> FormatError:
-    return FormatError(f"{path} does not fit together: {error!r:.500}")
-
-
-# ---- runs of fit ----
 
 
 def save_run(
@@ -197,14 +94,14 @@ def load_run(
     """
     if not Path(path).exists():
         return None
-    file, config = _read(path, "run")
+    file, config = read(path, "run")
     try:
         for name, value in (("model", model.description()), ("optimizer", optimizer.config())):
             _check_same(path, name, config[name], json.loads(json.dumps(value)))
         if config["progress"]["batch"]:
             _check_same(path, "batches", config["batches"], _batches(settings))
     except (AttributeError, KeyError, TypeError) as error:
-        raise _misfit(path, error) from None
+        raise misfit(path, error) from None
     flat, moments = np.empty_like(now.flat), tuple(np.empty_like(m) for m in now.moments)
     arrays = model.unflatten(flat) | {f"optimizer.moment_{k}": m for k, m in enumerate(moments)}
     best = np.empty_like(now.flat) if "best" in file.tensors else None
@@ -222,7 +119,7 @@ def load_run(
             raise ValueError(f"its history must be that of {progress['epoch']} epochs, got {len(history)}")
         loaded = replace(now, flat=flat, moments=moments, best=best, state=state, rows=rows, **progress)
     except MISFITS as error:
-        raise _misfit(path, error) from None
+        raise misfit(path, error) from None
     n = 1 if rows is None else len(rows)
     if loaded.batch and n != n_ranks:
         raise ValueError(f"the number of ranks must be {n}, as in the unfinished epoch of {path}, got {n_ranks}")
@@ -282,8 +179,8 @@ def _progress(values: dict[str, Any], pattern: Progress) -> dict[str, Any]:
 
 
 def _history(values: dict[str, Any], pattern: History) -> History:
-    """A History of whole epochs: lists with one number for each; that of the validation loss may be empty."""
-    names = {name for name in vars(pattern) if name != "fingerprint"}  # that of the end of a run
+    """A History of whole epochs: lists with one number for each; the list of validation losses may be empty."""
+    names = {name for name in vars(pattern) if name != "fingerprint"}  # set at the end of a run
     if set(values) != names:
         raise ValueError(f"history must have {', '.join(sorted(names))}, got {', '.join(values):.300}")
     n, best = len(values["loss"]), values["best_epoch"]

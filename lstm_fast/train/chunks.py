@@ -68,7 +68,7 @@ def _chunk_size(model: Predictor, rows: Array) -> int:
 def weighted_losses(
     model: Predictor, loss: Loss, data: Sequences, burn_in: int, num_threads: int | None
 ) -> tuple[float, float]:
-    """Return the sum of the weighted losses of all predictions but those of the burn-in, and the sum of the weights."""
+    """Return the sum of the weighted losses of all predictions after the burn-in, and the sum of the weights."""
     total = weight = 0.0
     for begin in range(0, data.n, SEQUENCES):
         rows = np.arange(begin, min(begin + SEQUENCES, data.n))

@@ -53,7 +53,7 @@ def last_h(model: Predictor, state: Any) -> Array:
 def read_out(readout: str, output: Array, h_n: Array, lengths: Array | None) -> Array:
     """Return features (..., B, W) for the head from output (..., T, B, W) and h_n (..., D, B, R); for "all", output.
 
-    The leading axis, if any, is that of the models of a fleet.
+    The leading axis, if any, indexes the models of a fleet.
     """
     if readout == "all":
         return np.ascontiguousarray(output)

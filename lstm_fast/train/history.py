@@ -94,7 +94,7 @@ class Progress:
         flat, moments : ndarray, tuple of ndarray
             Parameters, and state of the optimizer.
         loss, n : float
-            Mean loss of the batch, and its weight in that of the epoch.
+            Mean loss of the batch, and its weight in the mean of the epoch.
         norm : float
             Norm of the gradient.
         **states

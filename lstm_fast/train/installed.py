@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Installed:
-    """Gives parameters to a model, and notices those that a callback, a loss or another thread has loaded since."""
+    """Gives parameters to a model, and detects whether a callback, a loss or another thread has loaded others since."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._version = model, model.parameter_version

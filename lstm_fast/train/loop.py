@@ -99,7 +99,7 @@ def fit(  # type: ignore[misc]
     checkpoint : path, optional
         File to write after each epoch, on Ctrl-C, and every five minutes within an epoch, atomically.
     resume : bool, default False
-        Continue from the checkpoint if the file exists. All other arguments must be those of the original call.
+        Continue from the checkpoint if the file exists. All other arguments must be as in the original call.
     callbacks : iterable of callable, default ()
         Functions called with (model, history) after each epoch; a true result stops training. Parameters that they
         load into the model are those of the next epoch.
@@ -133,12 +133,15 @@ def fit(  # type: ignore[misc]
 
     Notes
     -----
+    **Data.** Arrays in memory are not copied, except lengths: they must not be modified until fit returns. A callback
+    gets a copy of the history.
+
     **Truncation.** Each of the batch_size rows of a batch processes a series window by window, and then the next
     series. A series starts from the learned initial state, whose gradient comes from the first window, or from zero;
     with burn_in, from the state after inference over its first steps, which has no gradient. Gradients stop at the
     start of a window, so if ``truncate`` is at least the length of the longest series they equal those of ordinary
     training. Memory depends on truncate, not on the length of the series. Dropout masks are drawn for each window,
-    including those that are constant in time. The loss of a batch is the mean over the steps of its windows. Validation
+    including masks that are constant in time. The loss of a batch is the mean over the steps of its windows. Validation
     processes whole series, with the state carried, and excludes the burn-in too.
 
     **Iterables.** One thread reads two batches ahead. batch_size and shuffle have no effect on an iterable, and

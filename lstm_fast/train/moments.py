@@ -13,8 +13,8 @@ H = TypeVar("H")
 class Moments(Generic[H]):
     """The head of each version of a network: network and head of a model are replaced one after the other.
 
-    The head of a version is the one beside it in `_pairs`, else the last: that of the version to come, or of the
-    network after it was changed alone. `_pairs` is replaced as a whole, before and after the network's version.
+    The head of a version is its partner in `_pairs`, else the last one: the head of the next version, or of a network
+    that was changed without its head. `_pairs` is replaced as a whole, before and after the network's version.
     Contents are compared, because a model of a fleet may have several objects for one version.
     """
 

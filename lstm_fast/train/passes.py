@@ -70,7 +70,7 @@ def loss_and_gradients(
 ) -> Step:
     """Compute loss and gradients for x (T, B, I), and targets and weights with one row for each prediction.
 
-    state: that before the first step, None for the initial one. resets: bool (T, B). rng draws the masks; None: that of
+    state: before the first step; None: the initial state. resets: bool (T, B). rng draws the masks; None: that of
     the network.
     """
     lstm, layout, head = model.lstm, model.lstm.layout, model.head

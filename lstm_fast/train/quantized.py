@@ -75,7 +75,7 @@ class QuantizedModel(Predictor):
         Returns
         -------
         dict of str to ndarray
-            Read-only arrays: those of the QuantizedLSTM under "lstm.", "head.weight" and "head.bias".
+            Read-only arrays: parameters of the QuantizedLSTM under "lstm.", "head.weight" and "head.bias".
         """
         of_lstm = {f"lstm.{name}": value for name, value in self._lstm.parameters().items()}
         return of_lstm | {"head.weight": self._head.weight, "head.bias": self._head.bias}

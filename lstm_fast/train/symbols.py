@@ -33,7 +33,7 @@ def check(network: Network, storage: Storage, layout: _layout.Layout, lengths: A
 
 
 def read_list(network: Network, x: Any, is_lazy: bool) -> list[Array]:
-    """Validate the arrays of a list; those of is_lazy may have symbols out of range."""
+    """Validate the arrays of a list; with is_lazy, symbols are not checked."""
     arrays: list[Array] = []
     for k, one in enumerate(x):
         name, part = f"x[{k}]", _arguments.array_of(f"x[{k}]", one, "integers") if is_lazy else one

@@ -66,7 +66,7 @@ class Trainer:
     """
 
     is_distributed = False  # whether the data are a shard, which may be empty
-    n_ranks = 1  # that must continue an epoch: those that have batches of their own
+    n_ranks = 1  # with batches of their own: as many must continue an epoch
 
     def __init__(
         self,
@@ -169,7 +169,8 @@ class Trainer:
 
     def _is_stopped(self) -> bool:
         """Whether a callback returns true; all of them are called, and may load other parameters."""
-        answers = [callback(self.model, self.now.history) for callback in self.config.callbacks]
+        history = deepcopy(self.now.history)  # early stopping reads that of the run, which callbacks must not change
+        answers = [callback(self.model, history) for callback in self.config.callbacks]
         if self._adopt_changes():
             self._save()
         return any(answers)

@@ -24,7 +24,7 @@ class Window(NamedTuple):
         Series of each row, and the step at which its window begins.
     carried : ndarray of shape (B,) or None
         Position of the row in the window before, whose state it continues; -1 where the series begins. None: all rows
-        continue those of the window before, in their order.
+        continue the rows of the previous window, in their order.
     n : int
         Number of steps of the longest row.
     n_before : int

@@ -16,10 +16,10 @@ typedef void panel_function(const void *context, int64_t row, int64_t panel, int
 /* The INT8 sums of one panel and rows [row, row + n_rows) from their products. */
 static void scale_products(const struct format_block *b, int64_t row, int64_t n_rows, int64_t panel, struct sums start,
                            const bits *products, vec *sums) {
-    const int32_t *corrections = (const int32_t *)(b->groups->scale + b->n_columns);
+    const int32_t *corrections = (const int32_t *)(b->format_args->scale + b->n_columns);
     for (int v = 0; v < LSTM_PANEL_VECTORS; v++) {
         const int64_t column = (panel * LSTM_PANEL_VECTORS + v) * VL;
-        const vec scale = load(b->groups->scale + column);
+        const vec scale = load(b->format_args->scale + column);
         const bits correction = *(const unaligned_bits *)(corrections + column);
         for (int64_t r = 0; r < n_rows; r++) {
             const int64_t k = r * LSTM_PANEL_VECTORS + v;

@@ -1,4 +1,4 @@
-/* The kernels of the formats with groups, for one instruction set and its extensions, float32 (units.py): compiled with
+/* The kernels of the interleaved formats, for one instruction set and its extensions, float32 (units.py): compiled with
  * -DLSTM_EXTENSION=<name>, -DLSTM_ISA=<its base> and the flags of both; empty on another machine. */
 #include "../../isas.h"
 #if !defined(LSTM_MACHINE) || LSTM_ON(LSTM_MACHINE)
@@ -22,7 +22,7 @@ static void round_pairs(enum lstm_format format, int64_t n, float *numbers) {
 #endif
 
 const struct lstm_format_kernels JOIN(lstm_formats, LSTM_EXTENSION) = {
-    .int8_group = INT8_GROUP,
+    .int8_interleave = INT8_INTERLEAVE,
     .int8_offset = INT8_OFFSET,
 #ifdef HAS_BLOCKS
     .block_rows = BLOCK_ROWS,

@@ -1,5 +1,5 @@
-/* Products without a cell in a format with groups: the input projection, the recurrent product before a layer norm, and
- * the projection of h. All panels of the weights are full; y may have fewer columns. */
+/* Products without a cell in an interleaved format: the input projection, the recurrent product before a layer norm,
+ * and the projection of h. All panels of the weights are full; y may have fewer columns. */
 #ifndef LSTM_FORMATS_PRODUCT_H
 #define LSTM_FORMATS_PRODUCT_H
 
@@ -22,7 +22,7 @@ struct format_product {
 ALWAYS_INLINE void join_parts(const struct format_product *p, int64_t column, int n, struct sums start, vec *sums) {
     for (int v = 0; v < n; v++) {
         const vec total = vfma(sums[v], broadcast(256), sums[n + v]);
-        sums[v] = vfma(total * load(p->block.groups->scale + column + v * VL), broadcast(*p->block.row_scale),
+        sums[v] = vfma(total * load(p->block.format_args->scale + column + v * VL), broadcast(*p->block.row_scale),
                        load(start.first + v * VL));
     }
 }
@@ -92,7 +92,7 @@ static void multiply_part(const struct format_product *p) {
 
 /* Rounds the left operand into the workspace and computes all tiles. False: an INT8 row contains a NaN. */
 static bool multiply_parts(const struct lstm_product *s, struct format_product *p) {
-    void *operands = s->groups.operands;
+    void *operands = s->format_args.operands;
     const int64_t stride = p->block.left_stride;
     bool are_numbers = true;
     if (!is_int8(s->format)) {
@@ -100,17 +100,17 @@ static bool multiply_parts(const struct lstm_product *s, struct format_product *
             round_gates_bfloat16(&s->a, s->n_rows, s->depth, operands);
         else
             round_rows_bfloat16(&s->a, s->n_rows, s->depth, operands);
-    } else if (!s->groups.row_bits)
+    } else if (!s->format_args.row_bits)
         are_numbers = round_rows_int8(&s->a, s->n_rows, s->depth, operands);
     else {
         float *row_scale = (float *)operands + s->n_rows * stride;
-        round_rows_by_scale(&s->a, s->n_rows, s->depth, s->groups.row_bits, operands, row_scale);
+        round_rows_by_scale(&s->a, s->n_rows, s->depth, s->format_args.row_bits, operands, row_scale);
         p->block.row_scale = row_scale;
     }
-    if (s->groups.row_bits == 16 && s->n_rows == 1) { /* reads the weights once */
+    if (s->format_args.row_bits == 16 && s->n_rows == 1) { /* reads the weights once */
         p->has_both_parts = true;
         p->block.part = LOWER;
-    } else if (s->groups.row_bits == 16) {
+    } else if (s->format_args.row_bits == 16) {
         p->block.lower = (struct sums){s->y.data, s->y.stride};
         p->block.left = (const int8_number *)operands + s->n_rows * stride;
         p->block.part = LOWER;
@@ -135,12 +135,12 @@ static void format_product(const struct lstm_product *s) {
     struct format_product p = {
         .s = s,
         .block = {.format = s->format,
-                  .left = s->groups.operands,
+                  .left = s->format_args.operands,
                   .right = s->b,
                   .left_stride = lstm_operand_stride(of_gates ? depth + LSTM_OPERAND_SLACK : depth),
                   .depth = lstm_format_depth(s->format, depth),
                   .n_columns = s->n_columns,
-                  .groups = &s->groups}};
+                  .format_args = &s->format_args}};
     const bool are_numbers = multiply_parts(s, &p);
     if (UNLIKELY(!are_numbers)) {
         struct lstm_rows y = s->y;

@@ -1,11 +1,11 @@
-/* A time step in a format with groups: h_prev is rounded, its product is added to the input projection, then the cell
+/* A time step in an interleaved format: h_prev is rounded, its product is added to the input projection, then the cell
  * follows. (In blocks, the input projection may be part of the step.) */
 #ifndef LSTM_FORMATS_STEP_H
 #define LSTM_FORMATS_STEP_H
 
 #include "../../compiler.h"
 #include "../../format.h"
-#include "../groups.h"
+#include "../macro_tiles.h"
 #include "../table.h"
 #include "../tiles.h"
 #include "blocks.h"
@@ -15,19 +15,19 @@
 
 static struct format_block block_of_step(const struct lstm_step *s) {
     return (struct format_block){.format = s->format,
-                                 .left = s->groups.operands,
+                                 .left = s->format_args.operands,
                                  .right = s->weight_hh,
                                  .left_stride = lstm_operand_stride(s->h_size),
                                  .depth = lstm_format_depth(s->format, s->h_size),
                                  .n_columns = (s->hidden_size + VL - 1) / VL * VL * LSTM_GATES,
-                                 .groups = &s->groups};
+                                 .format_args = &s->format_args};
 }
 
-/* block: the step for one row, else a group. */
+/* block: the step for one row, else a macro tile. */
 ALWAYS_INLINE void step_tile(const struct tile_shape shape, const enum lstm_format format, const void *block,
                              int64_t row, int64_t panel) {
-    const struct group *group = block;
-    const struct lstm_step *s = shape.rows == 1 ? block : group->step;
+    const struct macro_tile *macro = block;
+    const struct lstm_step *s = shape.rows == 1 ? block : macro->step;
     const struct format_block b = block_of_step(s);
     const struct sums start = {s->gates + row * s->gates_stride + panel * LSTM_PANEL_VECTORS * VL, s->gates_stride};
     if (shape.rows == 1) {
@@ -36,9 +36,9 @@ ALWAYS_INLINE void step_tile(const struct tile_shape shape, const enum lstm_form
         s->update(s, row, panel, 1, shape.panels, sums);
         return;
     }
-    vec *sums = group->sums + ((row - group->row) * group->panels + panel - group->panel) * LSTM_GATES;
+    vec *sums = macro->sums + ((row - macro->row) * macro->panels + panel - macro->panel) * LSTM_GATES;
     multiply_format_tile(shape, format, &b, row, panel, start,
-                         (struct sums){(real *)sums, group->panels * LSTM_GATES * VL});
+                         (struct sums){(real *)sums, macro->panels * LSTM_GATES * VL});
 }
 
 ALWAYS_INLINE void bfloat16_step_tile(const struct tile_shape shape, const void *block, int64_t row, int64_t panel) {
@@ -74,7 +74,7 @@ static void step_in_blocks(const struct lstm_step *s) {
         matrices[0].right = s->weight_ih;
         matrices[0].left_stride = lstm_operand_stride(s->input_size);
         matrices[0].depth = lstm_format_depth(s->format, s->input_size);
-        matrices[1].left = (bfloat16_number *)s->groups.operands + s->n_rows * matrices[0].left_stride;
+        matrices[1].left = (bfloat16_number *)s->format_args.operands + s->n_rows * matrices[0].left_stride;
     }
     multiply_in_blocks(matrices, s->x.data ? 2 : 1, s->n_rows, s->panel_begin, s->panel_end, start, update_panel, s);
 }
@@ -88,14 +88,14 @@ static void format_step(const struct lstm_step *s) {
         others->step(s);
         return;
     }
-    bfloat16_number *of_h = s->groups.operands;
+    bfloat16_number *of_h = s->format_args.operands;
     if (s->x.data) {
         round_rows_bfloat16(&s->x, s->n_rows, s->input_size, of_h);
         of_h += s->n_rows * lstm_operand_stride(s->input_size);
     }
     if (!is_int8(s->format))
         round_rows_bfloat16(&s->h_prev, s->n_rows, s->h_size, of_h);
-    else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->groups.operands))) {
+    else if (UNLIKELY(!round_rows_int8(&s->h_prev, s->n_rows, s->h_size, s->format_args.operands))) {
         const struct lstm_rows gates = {s->gates, s->gates_stride, NULL};
         spread_nan(&s->h_prev, s->n_rows, s->h_size, &gates, s->panel_end * LSTM_PANEL_VECTORS * VL);
     }
@@ -108,7 +108,7 @@ static void format_step(const struct lstm_step *s) {
     if (s->n_rows == 1)
         for_each_tile(*tiles, s, 0, 1, s->panel_begin, s->panel_end, s->descending, s->panel_end * LSTM_PANEL_VECTORS);
     else if (s->n_rows > 1)
-        step_in_groups(*tiles, s, s->update);
+        step_in_macro_tiles(*tiles, s, s->update);
 #endif
 }
 

@@ -63,10 +63,10 @@ static void format_step_backward(const struct lstm_step_backward *s) {
         return;
     }
     const struct lstm_rows d_gates = {(real *)s->d_gates_next, s->d_gates_stride, NULL};
-    round_gates_bfloat16(&d_gates, s->n_rows, s->hidden_size, s->groups.operands);
+    round_gates_bfloat16(&d_gates, s->n_rows, s->hidden_size, s->format_args.operands);
     const struct format_step_backward p = {.s = s,
                                            .block = {.format = s->format,
-                                                     .left = s->groups.operands,
+                                                     .left = s->format_args.operands,
                                                      .right = s->weight_hh,
                                                      .left_stride = lstm_operand_stride(depth + LSTM_OPERAND_SLACK),
                                                      .depth = depth}};

@@ -1,4 +1,4 @@
-/* The register tile of the formats with groups, see kernels/tile.h.
+/* The register tile of the interleaved formats, see kernels/tile.h.
  *
  * BFLOAT16: a sum is one chain of float32 fused multiply-adds that begins at its start; within each pair of k, the odd
  * one comes first. (With 8-bit significands, blocked sums would not reduce the error.)
@@ -124,13 +124,14 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
         UNROLL
         for (int r = 0; r < shape.rows; r++) acc[r * n + v] = *(const unaligned_bits *)(p.correction + v * VL);
     }
-    for (int64_t k = 0; k < p.depth; k += INT8_GROUP, p.left += INT8_GROUP, p.right += INT8_GROUP * shape.width * VL) {
+    for (int64_t k = 0; k < p.depth;
+         k += INT8_INTERLEAVE, p.left += INT8_INTERLEAVE, p.right += INT8_INTERLEAVE * shape.width * VL) {
         bits left[TILE_ROWS];
         UNROLL
         for (int r = 0; r < shape.rows; r++) left[r] = int8_left(p.left + r * p.left_stride);
         UNROLL
         for (int v = 0; v < n; v++) {
-            bits right = int8_right(p.right + v / shape.width * p.panel + v % shape.width * INT8_GROUP * VL);
+            bits right = int8_right(p.right + v / shape.width * p.panel + v % shape.width * INT8_INTERLEAVE * VL);
             if (shape.rows > 1) right = (bits)hold((vec)right);
             UNROLL
             for (int r = 0; r < shape.rows; r++) acc[r * n + v] = multiply_int8(left[r], right, acc[r * n + v]);
@@ -153,8 +154,8 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
 struct format_block {
     enum lstm_format format;
     const void *left, *right;
-    int64_t left_stride, depth, n_columns; /* depth: rounded up to whole groups */
-    const struct lstm_groups *groups;
+    int64_t left_stride, depth, n_columns; /* depth: rounded up to whole interleaves */
+    const struct lstm_format_args *format_args;
     const float *row_scale;
     enum int8_part part;
     struct sums lower; /* row 0, panel 0 */
@@ -166,7 +167,7 @@ ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enu
     const int64_t depth = b->depth, stride = b->left_stride;
     const int64_t column = panel * LSTM_PANEL_VECTORS * VL;
     if (format == LSTM_FORMAT_INT8) {
-        const float *scale = b->groups->scale;
+        const float *scale = b->format_args->scale;
         const struct int8_operands p = {.left = (const int8_number *)b->left + row * stride,
                                         .right = (const int8_t *)b->right + column * depth,
                                         .left_stride = stride,

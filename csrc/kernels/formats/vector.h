@@ -7,9 +7,9 @@
  *               bfloat16_left(p), bfloat16_right(p)   two numbers for all columns; two weights for each of VL columns
  *               multiply_bfloat16(left, right, sum)   sum + odd products, then + even ones: two fused multiply-adds
  *               number_of_pair(pair, is_odd)          one number of a left or right pair, as float32
- *     INT8      INT8_GROUP, INT8_OFFSET               see struct lstm_format_kernels
+ *     INT8      INT8_INTERLEAVE, INT8_OFFSET          see struct lstm_format_kernels
  *               int8_number, store_int8(p, q)         the left operand; q: integers from -127 to 127
- *               int8_left(p), int8_right(p)           INT8_GROUP numbers for all columns, and weights for each of VL
+ *               int8_left(p), int8_right(p)           so many numbers for all columns, weights for each of VL
  *               multiply_int8(left, right, sum)       sum + all products, exact
  *     BFLOAT16_OF, BFLOAT16_AMX_OF, INT8_OF           the instruction set whose kernels of that format serve here too;
  *                                                     with blocks: unless is_in_blocks

@@ -42,7 +42,8 @@ ALWAYS_INLINE vec load_first(const real *p, int64_t n) { return _mm512_maskz_loa
 ALWAYS_INLINE void store_first(real *p, vec v, int64_t n) { _mm512_mask_storeu_pd(p, first_lanes(n), v); }
 #else
 ALWAYS_INLINE vec broadcast(real s) { return _mm512_set1_ps(s); }
-#define permute_two(a, indices, b) _mm512_permutex2var_ps(a, (__m512i)(indices), b)
+#define HAS_PERMUTE_TWO
+ALWAYS_INLINE vec permute_two(vec a, bits indices, vec b) { return _mm512_permutex2var_ps(a, (__m512i)indices, b); }
 ALWAYS_INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 ALWAYS_INLINE vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 ALWAYS_INLINE vec vfnms(vec a, vec b, vec c) { return _mm512_fnmsub_ps(a, b, c); }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def draw_epoch(
     data: FleetData, models: list[int], rngs: Sequence[np.random.Generator], batch_size: int, shuffle: bool
 ) -> list[list[FleetBatch]]:
-    """Draw the batches of an epoch: for each number of a batch, those that models run together."""
+    """Draw the batches of an epoch: for each number of a batch, the joint batches of the models."""
     drawn = {k: draw_batches(rngs[k], data.each[k], batch_size, shuffle) for k in models}
     n_batches = max(map(len, drawn.values()), default=0)
     if data.has_lengths:
@@ -25,7 +25,7 @@ def draw_epoch(
             joint_batches(data, models, {k: own[n] for k, own in drawn.items() if n < len(own)})
             for n in range(n_batches)
         ]
-    alike: dict[tuple[int, int], list[int]] = {}  # models with as many sequences and steps have batches of one size
+    alike: dict[tuple[int, int], list[int]] = {}  # models with equal numbers of sequences and steps
     for k in models:
         alike.setdefault((data.each[k].n, data.each[k].T), []).append(k)
     epoch: list[list[FleetBatch]] = [[] for _ in range(n_batches)]

@@ -97,7 +97,7 @@ class FleetData:
         return x, np.stack(lengths)
 
     def steps(self, k: int, rows: Array) -> int:
-        """Return the number of steps of a batch of model k: those of the longest sequence."""
+        """Return the number of steps of a batch of model k: the longest length."""
         lengths = self.each[k].lengths
         return int(self.each[k].T if lengths is None else lengths[rows].max(initial=0))
 

@@ -51,7 +51,7 @@ def run(
 ) -> tuple[Array, Array]:
     """Run the networks; return output (G, T, B, W) and h_n of the last layer (G, D, B, R)."""
     lstm, (G, T, B) = rows.lstm, x.shape[:3]
-    # In memory as that of a single model: sums over steps have its bits.
+    # The memory layout of a single model, for the same bits of sums over steps.
     layout = FleetLayout(lstm.layout if rows.readout == "mean" else STEPS, G)
     output = layout.empty_steps(T, B, lstm.output_size, lstm.dtype)
     n = lstm.num_layers * lstm.num_directions

@@ -45,7 +45,7 @@ class RankBatch:
     def loss_and_gradients(
         self, model: SequenceModel, state: Any, rng: np.random.Generator, num_threads: int | None
     ) -> Step:
-        """Compute loss and gradients of the joined batch; the state is that of this rank."""
+        """Compute loss and gradients of the joined batch; the state belongs to this rank."""
         own, after = self.own, None
 
         def of_own() -> Part:
@@ -102,7 +102,7 @@ class RankBatches(ABC):
         """Raise ValueError unless batch k of the drawn epoch can start from the state of this rank."""
 
     def size(self, own: Batch) -> float:
-        """Return what a part adds to the weight of its batch in the mean loss of the epoch."""
+        """Return the contribution of a part to the weight of its batch in the mean loss of the epoch."""
         return own.n
 
     def weight(self, mean: Part) -> float:

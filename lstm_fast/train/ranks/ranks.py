@@ -61,8 +61,8 @@ class Part(NamedTuple):
     """Contribution of a rank to a step, or the mean over all ranks.
 
     loss, weight, gradient : as in `Step`; the gradient is None if the rank has no batch at this step.
-    n : weight in the mean loss of the epoch; that of the mean is the sum.
-    has_next : whether the rank has a batch at a later step; that of the mean, whether any rank has.
+    n : weight in the mean loss of the epoch; for the mean, the sum.
+    has_next : whether the rank has a batch at a later step; for the mean, whether any rank has one.
     """
 
     loss: float = 0.0
@@ -140,7 +140,7 @@ class Ranks:
         return INTERRUPTED if self._has_signal and not self.is_interrupted else OK
 
     def _stop(self, error: BaseException | None, texts: list[str | None]) -> None:
-        """Raise the error of this rank, or that of the first rank that has one."""
+        """Raise the error of this rank, else of the first rank that failed."""
         self.is_over = True
         self.is_interrupted = all(text is None or text.startswith(KeyboardInterrupt.__name__) for text in texts)
         if error is not None:
@@ -283,7 +283,7 @@ def _weighted_mean(losses: Array, weights: Array, gradients: Array) -> tuple[flo
 
 
 def _sum_in_order(terms: Array) -> Array:
-    """Sum over the first axis, one after the other: sums of NumPy and of Python may have other orders."""
+    """Sum over the first axis in order; NumPy and Python may use other orders."""
     if terms[0].size < 512:  # below that, accumulate is faster than a loop over ranks
         sums: Array = np.add.accumulate(terms, axis=0)[-1]
         return sums

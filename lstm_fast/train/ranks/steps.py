@@ -1,4 +1,4 @@
-"""Joined batches of ranks that each have a source of their own: windows of its series, or the batches of its iterable.
+"""Joined batches of ranks with separate sources: windows of its series, or the batches of its iterable.
 
 **Rows.** The `batch_size` rows of truncated training are divided among the ranks so that their longest row of series is
 as short as possible. Each rank takes its series with its own rows, as one process would; the state stays on the rank.

@@ -161,7 +161,7 @@ class DistributedTrainer(Trainer):
         """Wait for `save_stopped`: other ranks may not know of the interruption yet."""
 
     def save_stopped(self) -> None:
-        """Write a checkpoint after an interruption of which all ranks know; if not, rank 0 writes what it can."""
+        """Write a checkpoint after an interruption known to all ranks; after any other, rank 0 tries to write one."""
         if self.ranks.is_interrupted:
             self._save_states()
         elif self.is_running and self.n_ranks == 1 and not self.ranks.rank:

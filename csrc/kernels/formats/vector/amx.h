@@ -1,6 +1,6 @@
 /* AVX-512 with VNNI, BF16 and AMX: int8 and bfloat16 products of up to 16 rows by the four vectors of a panel in tile
- * registers. In both formats a packed panel, [k / group][4][16][group], is what tiles of the right operand hold: 16
- * rows of 64 bytes, one for each group of k. (TDPBF16PS cannot compute the sums of BFLOAT16, which have the order of
+ * registers. In both formats a packed panel, [k / n][4][16][n], is what tiles of the right operand hold: 16
+ * rows of 64 bytes, one for each n adjacent k. (TDPBF16PS cannot compute the sums of BFLOAT16, which have the order of
  * VDPBF16PS.) Only Linux lets a process use tiles; elsewhere it has the kernels of its base. Tried without gain: blocks
  * of 32 rows by two vectors; prefetching the weights; three tiles for the right operand; storing products without a
  * copy. */
@@ -38,6 +38,7 @@ static void begin_blocks(int64_t rows, int64_t rest) {
 
 static void end_blocks(void) { _tile_release(); }
 
+/* Macros, as the numbers of tiles must be literals. */
 #define FOUR_TILES(do, at, stride) \
     do (0, at, stride); \
     do (1, at + 16, stride); \

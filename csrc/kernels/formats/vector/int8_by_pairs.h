@@ -7,7 +7,7 @@
 #include "../../../compiler.h"
 #include "../../vector.h"
 
-#define INT8_GROUP 2
+#define INT8_INTERLEAVE 2
 #define INT8_OFFSET false
 typedef int16_t int8_number;
 typedef int16_t narrow_words VECTOR_OF(VECTOR_BYTES / 2);

@@ -8,7 +8,7 @@
 #include "../../../compiler.h"
 #include "../../vector.h"
 
-#define INT8_GROUP 4
+#define INT8_INTERLEAVE 4
 #define INT8_OFFSET true
 typedef uint8_t int8_number;
 typedef uint8_t narrow_bytes VECTOR_OF(VECTOR_BYTES / 4);
