@@ -16,7 +16,7 @@ static bool ask(struct lstm_worker *worker) {
     if (worker->asked_ns == 0) worker->asked_ns = now;
     if (now - worker->asked_ns < NS_BETWEEN_QUESTIONS) return false;
     worker->asked_ns = now;
-    set_float_mode(worker->callers_mode); /* for Python's signal handlers */
+    set_float_mode(worker->callers_mode); /* Python's signal handlers run in the caller's mode */
     const bool is_interrupted = worker->interrupted(worker->context);
     worker->callers_mode = set_float_mode(FLOAT_MODE_OF_CALL);
     if (is_interrupted) atomic_store_explicit(&worker->shared->is_cancelled, true, memory_order_relaxed);
@@ -43,7 +43,7 @@ bool lstm_cancelled(struct lstm_worker *worker, int64_t flops) {
 static void raise_flag(struct lstm_worker *worker, long long number) {
     struct lstm_shared *shared = worker->shared;
     atomic_store_explicit(&shared->flags[worker->rank].processor, lstm_processor(), memory_order_relaxed);
-    atomic_store(&shared->flags[worker->rank].reached, number); /* before the sleepers are counted */
+    atomic_store(&shared->flags[worker->rank].reached, number); /* stored before the sleepers are counted */
     if (atomic_load(&shared->n_sleepers)) {
         lstm_lock(&shared->monitor);
         lstm_wake(&shared->monitor);
@@ -55,7 +55,7 @@ static void raise_flag(struct lstm_worker *worker, long long number) {
 static void sleep_until(struct lstm_worker *worker, const atomic_llong *reached, long long number) {
     struct lstm_shared *shared = worker->shared;
     lstm_lock(&shared->monitor);
-    atomic_fetch_add(&shared->n_sleepers, 1); /* before the flag is read again */
+    atomic_fetch_add(&shared->n_sleepers, 1); /* counted before the flag is read again */
     while (atomic_load(reached) < number) {
         if (worker->rank != 0 || !worker->interrupted) {
             lstm_sleep(&shared->monitor);

@@ -16,27 +16,27 @@
 
 struct flag {
     _Alignas(64) atomic_llong reached; /* number of the barrier that the worker has reached; in a separate cache line */
-    atomic_int processor;              /* on which it ran then, or when it began; LSTM_NOWHERE before */
+    atomic_int processor;              /* where it ran then, or when it began; at first LSTM_NOWHERE */
     atomic_int thread;                 /* lstm_thread_id() */
 };
 
 struct lstm_shared {
     atomic_bool is_cancelled;
-    atomic_llong stop_at;        /* number of the barrier at which all leave */
-    atomic_llong ran_ns;         /* by all workers */
+    atomic_llong stop_at;        /* number of the barrier at which all workers return */
+    atomic_llong ran_ns;         /* total run time of all workers */
     struct lstm_monitor monitor; /* the workers asleep in a barrier */
     atomic_int n_sleepers;
-    int64_t spin_ns; /* before sleeping */
+    int64_t spin_ns; /* how long a worker spins before it sleeps */
     const struct lstm_call *call;
     lstm_worker_function *function;
     void *arguments;
     struct flag flags[LSTM_MOST_THREADS];
 };
 
-/* Waits for all workers to reach the barrier of that number. */
+/* Waits until all workers have reached the barrier with this number. */
 void lstm_meet(struct lstm_worker *, long long number);
 
-/* Moves this worker or the other of that rank, whichever is not the caller, off the processor that they share. */
+/* Moves this worker or the other one off the processor that they share; never rank 0, the caller's thread. */
 void lstm_part(struct lstm_worker *, int other_rank, int processor);
 
 #endif

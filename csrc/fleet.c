@@ -1,5 +1,5 @@
-/* Fleets: one call for many models of one shape. Its threads share the models. Each model has the bits of a call on one
- * thread, and runs as one, or with others in the lanes of vectors (fleet_lanes.h). */
+/* Fleets: one call for many models of one shape. Its threads share the models. Each result is bitwise equal to a call
+ * on one thread. A model runs as such a call, or with others in the lanes of vectors (fleet_lanes.h). */
 #include "lstm_fleet.h"
 
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ static void run_models(struct lstm_worker *worker, void *arguments) {
         }
 }
 
-/* serial_ns: of all models on one thread, estimated. */
+/* serial_ns: estimated time of all models on one thread. */
 static enum lstm_status run_fleet(struct fleet_run *run, double serial_ns) {
     const struct lstm_call *call = run->call;
     const int64_t n = run->fleet->n_models, most = at_most(call->n_threads, n);
@@ -42,7 +42,7 @@ static enum lstm_status run_fleet(struct fleet_run *run, double serial_ns) {
 
 /* Time of a linear layer: packing and startup, then arithmetic. */
 #define LINEAR_NS 300.0
-#define LINEAR_FLOPS 10.0 /* per ns */
+#define LINEAR_FLOPS 10.0 /* operations per ns */
 
 /* One model of a recurrent call, by the model of split.c. */
 static double model_ns(const struct lstm_call *call, bool is_backward) {
@@ -81,10 +81,10 @@ static int64_t rounded_tape_bytes(const struct lstm_call *call) {
     return lstm_tape_bytes(call, &bytes) ? 0 : round_up(bytes, 64);
 }
 
-/* Tapes of that many bytes in all do not stay in a cache until backward reads them. That of one model is then staged in
- * the workspace, if it fits the caches of the worker, and goes to memory by faster stores than those of the kernels
- * (stream.h; lanes prefetch instead). Measured on a Xeon with L2 caches of 2 MB, forward of layers of 32 units: tapes
- * of 246 MB in all, 1.2 or 6 MB each, take 0.76 and 0.88 of the time; 123 MB 0.92; 18 MB 1.25. */
+/* Tapes of MANY_TAPE_BYTES in all do not stay in a cache until backward reads them. The tape of one model is then
+ * staged in the workspace, if it fits the caches of the worker, and copied to memory by faster stores than the kernels
+ * use (stream.h; lanes prefetch instead). Measured on a Xeon with L2 caches of 2 MB, forward of layers of 32 units:
+ * tapes of 246 MB in all, 1.2 or 6 MB each, take 0.76 and 0.88 of the time; 123 MB 0.92; 18 MB 1.25. */
 #define MANY_TAPE_BYTES (128 << 20)
 #define STAGED_BYTES (8 << 20)
 

@@ -10,14 +10,15 @@
 #include "plan.h"
 #include "sizes.h"
 
-/* Where the tapes of a group are larger, those of one model at a time stay in the caches and lanes gain less. */
+/* Where the tapes of a group are larger, only single models keep their tapes in the caches, and lanes gain less. */
 #define LANES_WIDE_BYTES (2 << 20)
 
-/* Models of a group, which share a vector; 0: each model runs alone. The same for forward with a tape and backward.
- * Vectors of units are faster where they are full, all the more where several rows share the weights: measured on a
- * Xeon with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: H = 12, 16, 24, 32: B = 1 1.9,
- * 1.7, 1.4, 0.95; B = 4 1.7, 1.4, 1.3, 0.9; B = 8 1.5, 1.2, 1.05; T = 100, B = 8, H = 16, whose tapes are large, 0.9;
- * inference of B = 8 1.25, 0.9. With AVX2, H = 8, 12, 16: B = 1 2.1, 1.9, 1.5; B = 4 1.5, 1.5, 1.2; B = 8 1.4, 1.4. */
+/* Models of a group, which share a vector; 0: each model runs alone. The number is the same for forward with a tape and
+ * backward. Vectors of units are faster where they are full, all the more where several rows share the weights:
+ * measured on a Xeon with AVX-512, T = 20, forward and backward, float32, lanes over vectors of units: H = 12, 16, 24,
+ * 32: B = 1 1.9, 1.7, 1.4, 0.95; B = 4 1.7, 1.4, 1.3, 0.9; B = 8 1.5, 1.2, 1.05; T = 100, B = 8, H = 16, whose tapes
+ * are large, 0.9; inference of B = 8 1.25, 0.9. With AVX2, H = 8, 12, 16: B = 1 2.1, 1.9, 1.5; B = 4 1.5, 1.5, 1.2;
+ * B = 8 1.4, 1.4. */
 static int64_t models_of_group(const struct lstm_fleet *fleet, const struct lstm_call *call, bool training) {
     const struct lstm_model *m = &call->model;
     if (!fleet->lanes || fleet->lanes->vector_bytes < LSTM_LEAST_LANE_BYTES || !lstm_dims(m, call->isa).has_c
@@ -70,8 +71,8 @@ static void run_lanes(const struct fleet_run *run, const struct lstm_lanes *lane
     (is_float ? lstm_lanes_f32 : lstm_lanes_f64)(run->fleet->lanes, lanes, backward);
 }
 
-/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. Their workspace
- * is used before that of the lanes, which is the same memory. */
+/* The packed weights of a group where the caller keeps them: in later calls its models may run alone. They use their
+ * workspace before the lanes use theirs, which is the same memory. */
 static void pack_group(const struct fleet_run *run, int64_t model, bool backward, const void *packed, char *workspace) {
     if (!run->fleet->packs || !packed) return;
     struct lstm_weights *weights = (struct lstm_weights *)(workspace + run->plan.weights);

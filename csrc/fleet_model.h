@@ -1,4 +1,4 @@
-/* One model of a fleet: its arguments from those of model 0, and its calls. */
+/* One model of a fleet: its arguments, derived from model 0's, and its calls. */
 #ifndef LSTM_FLEET_MODEL_H
 #define LSTM_FLEET_MODEL_H
 
@@ -29,13 +29,13 @@ struct fleet_run {
     const struct lstm_forward *forward;
     const struct lstm_backward *backward;
     const struct lstm_linear *linear;
-    const struct lstm_call *call;              /* of whichever it is */
-    model_function *function, *group_function; /* the latter computes group_size models; 0: none */
+    const struct lstm_call *call;              /* call of the one of these three that is not NULL */
+    model_function *function, *group_function; /* group_function computes group_size models; 0: no groups */
     int64_t group_size;
     struct fleet_workspace plan;
     char *workspace;
-    int64_t worker_bytes, tape_bytes;   /* of the workspace for each worker, of the tape of each model */
-    int64_t model_flops, items_at_once; /* groups, then single models */
+    int64_t worker_bytes, tape_bytes;   /* workspace of each worker, tape of each model */
+    int64_t model_flops, items_at_once; /* items_at_once: groups, then single models */
     atomic_llong next;
 };
 
@@ -59,7 +59,7 @@ static struct lstm_sequence sequence_after(struct lstm_sequence first, int64_t b
     return first;
 }
 
-/* `interrupted` of the call of one model: what the fleet's worker knows, whose rank 0 asks the caller. The call of the
+/* `interrupted` of the call of one model: what the fleet's worker knows; rank 0 asks the caller. The call of the
  * model has done more work than the worker counts between two looks at the clock. */
 static bool is_fleet_interrupted(void *worker) { return lstm_cancelled(worker, INT32_MAX); }
 

@@ -1,5 +1,6 @@
 /* Formats: how the weights that a tile multiplies are stored and interleaved. A format is chosen per model (enum
- * lstm_format), in addition to the dtype of everything else; loops/pack.h converts weights to it.
+ * lstm_format), in addition to the dtype of everything else; loops/pack.h converts weights to it. Switches over the
+ * formats have no default, so that compilers name those that a new format must extend (-Wswitch).
  *
  * REAL and FLOAT16 weights are multiplied as `real` (kernels/tile.h). The others have their own kernels
  * (kernels/formats/), which also round the left operand and interleave k: 2 (both kinds of bfloat16) or 2
@@ -31,7 +32,14 @@ static inline bool lstm_is_interleaved(enum lstm_format format) {
 
 /* Bytes of one stored weight. */
 static inline int64_t lstm_format_bytes(enum lstm_format format, int64_t real_bytes) {
-    return format == LSTM_FORMAT_REAL ? real_bytes : format == LSTM_FORMAT_INT8 ? 1 : 2;
+    switch (format) {
+    case LSTM_FORMAT_REAL: break;
+    case LSTM_FORMAT_FLOAT16:
+    case LSTM_FORMAT_BFLOAT16:
+    case LSTM_FORMAT_BFLOAT16_AMX: return 2;
+    case LSTM_FORMAT_INT8: return 1;
+    }
+    return real_bytes;
 }
 
 /* A number of 16 bits as a float, exactly. */
@@ -66,12 +74,19 @@ static inline uint16_t lstm_bfloat16_of(float x) {
 
 /* A depth rounded up to whole interleaves; the padding is zero. */
 static inline int64_t lstm_format_depth(enum lstm_format format, int64_t depth) {
-    const int64_t interleave = format == LSTM_FORMAT_INT8 ? 4 : lstm_is_bfloat16(format) ? 2 : 1;
-    return (depth + interleave - 1) & -interleave;
+    switch (format) {
+    case LSTM_FORMAT_REAL:
+    case LSTM_FORMAT_FLOAT16: break;
+    case LSTM_FORMAT_BFLOAT16:
+    case LSTM_FORMAT_BFLOAT16_AMX: return (depth + 1) & -2;
+    case LSTM_FORMAT_INT8: return (depth + 3) & -4;
+    }
+    return depth;
 }
 
-/* Terms of a block of a BFLOAT16_AMX sum. A block is two chains of fused multiply-adds from zero, one over even and one
- * over odd k; their sum is added to the total. The last block may be shorter, but consists of whole pairs. */
+/* Products in a block of a BFLOAT16_AMX sum. A block is two chains of fused multiply-adds from zero, one over the even
+ * and one over the odd products; their sum is added to the total. The last block may be shorter, but consists of whole
+ * pairs. */
 #define LSTM_AMX_BLOCK 32
 
 /* Whether products of both depths can be summed in one pass over blocks of rows: their last blocks are full, or of the

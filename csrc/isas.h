@@ -5,15 +5,14 @@
  *
  * Rows run from the slowest to the fastest; the first runs on every machine. A row that is its own base has kernels of
  * its own, written in kernels/vector/<name>.h; the others extend their base by instructions for formats of fewer bits.
- * Every row has kernels for these, written in kernels/formats/vector/<name>.h. To add an instruction set of a
- * machine below, add its row here and these files; for a new machine, see CONTRIBUTING.md. (A compiler flag may be
- * implied by another.) */
+ * Every row has kernels for these, written in kernels/formats/vector/<name>.h. To add an instruction set or a machine,
+ * see CONTRIBUTING.md. (A compiler flag may be implied by another.) */
 #ifndef LSTM_ISAS_H
 #define LSTM_ISAS_H
 
 #include "compiler.h"
 
-/* The target machine. Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
+/* The target machine (processor family). Units for another machine (-DLSTM_MACHINE, with -DLSTM_ISA) are empty. */
 #define LSTM_ON_ANY 1
 #if defined(__x86_64__) || defined(__i386__)
 #define LSTM_ON_X86 1

@@ -18,8 +18,8 @@ struct lstm_lane_sequence {
     int64_t model_stride, step_stride, row_stride;
 };
 
-/* A call for as many models as a vector has lanes. Arrays are those of the first model, as in struct lstm_forward and
- * struct lstm_backward; states are (B, H) and norms (T, B), those of the next model right after. */
+/* A call for as many models as a vector has lanes. Arrays belong to the first model, as in struct lstm_forward and
+ * struct lstm_backward; its states (B, H) and norms (T, B) are followed by the next model's without a gap. */
 struct lstm_lanes {
     int64_t T, B, input_size, hidden_size;
     struct lstm_weights weights;

@@ -1,5 +1,5 @@
-/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that trainings
- * have the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the
+/* Losses over rows of predictions, in float64: a fixed sequence of IEEE operations for each number, so that training
+ * runs have the same bits on every processor and with every version of NumPy. Not even a fused multiply-add, which the
  * portable build does not have: a loss is a small part of a step. */
 #include "losses.h"
 

@@ -51,10 +51,10 @@ enum lstm_status {
     LSTM_INTERRUPTED, /* `interrupted` returned true; the outputs are incomplete */
 };
 
-#define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* of the input, hidden and projection sizes and of num_layers */
-#define LSTM_MOST_THREADS 256                /* of a call; more are clamped */
+#define LSTM_LARGEST_SIZE ((int64_t)1 << 40) /* limit of all sizes and of num_layers */
+#define LSTM_MOST_THREADS 256                /* most threads of a call; larger numbers are clamped */
 
-#define LSTM_SUM_BLOCK 64 /* terms per block of a sum */
+#define LSTM_SUM_BLOCK 64 /* products per block of a sum */
 
 /* Vectors of a packed panel: the four gates of one vector of hidden units, or four vectors of columns. */
 #define LSTM_PANEL_VECTORS 4
@@ -79,7 +79,7 @@ enum lstm_activation_kind {
 
 struct lstm_activation {
     enum lstm_activation_kind kind;
-    double alpha, beta; /* for kinds with parameters */
+    double alpha, beta; /* parameters of the kinds that have any */
 };
 
 /* With D = 2, the second direction runs from the last step to the first. The members from proj_size on are options of
@@ -89,14 +89,14 @@ struct lstm_model {
     enum lstm_dtype dtype;
     int64_t input_size, hidden_size, num_layers, num_directions;
     enum lstm_format format;
-    bool rounds_weights; /* with either BFLOAT16: matrices are given as float32 and rounded when packed; may train */
-    int input_bits;      /* with INT8: 8 or 16 bits for x of the first layer, one scale per row; 0: its W_ih is REAL */
+    bool rounds_weights; /* BFLOAT16 only: matrices are given as float32, rounded when packed; may train */
+    int input_bits;      /* INT8 only: bits of x of the first layer, 8 or 16, one scale per row; 0: its W_ih is REAL */
     bool initial_state;  /* a learned state: where sequences begin if the caller gives none, and where they restart */
     bool index_input;    /* x is int64_t (T, B), symbols 0..I-1, each in place of a one-hot vector of I numbers */
     int64_t proj_size;   /* P; 0: none */
     bool peepholes, layer_norm, coupled_gates;
     double cell_clip, gate_clip;                                              /* 0: none */
-    struct lstm_activation activation, recurrent_activation, cell_activation; /* of g; of i, f and o; of c */
+    struct lstm_activation activation, recurrent_activation, cell_activation; /* for g; for i, f and o; for c */
 };
 
 /* ---- instruction sets -------------------------------------------------------------------------------------------- */
@@ -104,8 +104,8 @@ struct lstm_model {
 struct lstm_isa {
     const char *name;           /* see isas.h */
     const char *base;           /* the instruction set of the kernels for REAL and FLOAT16; may equal name */
-    bool (*is_supported)(void); /* by the processor and by the operating system */
-    const void *kernels[2];     /* by enum lstm_dtype: struct lstm_kernels of that dtype, kernels/table.h */
+    bool (*is_supported)(void); /* whether processor and operating system support it */
+    const void *kernels[2];     /* struct lstm_kernels (kernels/table.h), indexed by enum lstm_dtype */
     const void *formats;        /* struct lstm_format_kernels, kernels/table.h */
     int64_t vector_bytes;
 };
@@ -113,10 +113,10 @@ struct lstm_isa {
 /* The compiled instruction sets, slowest first, terminated by a NULL name. The first runs on every machine. */
 extern const struct lstm_isa lstm_isas[];
 
-/* The fastest one supported by this machine. */
+/* The fastest instruction set that this machine supports. */
 const struct lstm_isa *lstm_best_isa(void);
 
-/* One with narrower vectors and the same bits, or NULL: faster where one of its vectors holds all units of a model. */
+/* An instruction set with narrower vectors and the same bits, or NULL: faster where one vector holds all units. */
 const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *);
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
@@ -124,20 +124,20 @@ const struct lstm_isa *lstm_narrower_isa(const struct lstm_isa *);
 /* Called about every 10 ms, on the calling thread; true stops the call with LSTM_INTERRUPTED. */
 typedef bool lstm_interrupted_function(void *context);
 
-/* How threads share the work of a call. */
+/* How threads share the work of a call; rows where another split is not possible (split.c). */
 enum lstm_split {
     LSTM_SPLIT_BEST,       /* chosen by the sizes, on as many threads as pay off and are idle */
     LSTM_SPLIT_ROWS,       /* rows of the batch: no worker waits for the recurrence of another */
-    LSTM_SPLIT_DIRECTIONS, /* directions, and rows of each: all workers meet after each layer. Backward: rows */
+    LSTM_SPLIT_DIRECTIONS, /* directions and, in forward, rows of each: all workers meet after each layer */
     LSTM_SPLIT_UNITS,      /* hidden units, each worker with its own slice of the weights: all meet after each step */
-    LSTM_SPLIT_LAYERS, /* layers, one segment of steps apart: all meet after each segment. Forward only; else rows */
+    LSTM_SPLIT_LAYERS,     /* layers, some steps apart: each waits for the layers next to it */
 };
 
 struct lstm_call {
     struct lstm_model model;
     const struct lstm_isa *isa;
     int64_t T, B;
-    int n_threads;                          /* at most */
+    int n_threads;                          /* upper limit */
     enum lstm_split split;                  /* other than BEST (in tests): all threads, however little the work */
     lstm_interrupted_function *interrupted; /* NULL: never */
     void *interrupted_context;
@@ -151,9 +151,9 @@ struct lstm_call {
     const uint8_t *resets; /* (T, B) or NULL. Nonzero: it restarts before this step (the reverse direction: after it) */
     bool recompute_gates;  /* training: the tape keeps only h and c, and backward recomputes the gates */
     /* Training only; probabilities, 0: none. A mask depends only on seed, purpose, layer, direction, t, b and unit. */
-    double dropout;              /* between layers */
-    double recurrent_dropout;    /* of h_prev in the recurrent product, the same at every step */
-    double zoneout_h, zoneout_c; /* of keeping the old value */
+    double dropout;              /* dropout between layers */
+    double recurrent_dropout;    /* dropout of h_prev in the recurrent product, the same at every step */
+    double zoneout_h, zoneout_c; /* probability of keeping the old value */
     uint64_t seed;
 };
 
@@ -191,7 +191,7 @@ struct lstm_forward {
     const void *h_0, *c_0;       /* IN  (L * D, B, R) and (L * D, B, H), C order; NULL: the learned state, or zero. With
                                   * INT8, h_0 must be in [-1, 1] */
     void *h_n, *c_n;             /* OUT likewise; may be h_0 and c_0. (A plain RNN has no c_0 and no c_n.) */
-    const void *packed;          /* IN  by lstm_pack(backward = false) */
+    const void *packed;          /* IN  result of lstm_pack(backward = false) */
     void *tape;                  /* OUT or NULL */
     void *workspace;             /* lstm_forward_bytes, 64-byte aligned, contents irrelevant */
 };
@@ -205,7 +205,7 @@ enum lstm_status lstm_forward(const struct lstm_forward *);
 struct lstm_weight_gradients { /* OUT, in the order and the shapes of lstm_weights; the biases may be NULL */
     void *d_weight_ih, *d_weight_hh, *d_bias_ih, *d_bias_hh, *d_weight_hr, *d_weight_peephole;
     void *d_norm_ih_weight, *d_norm_hh_weight, *d_norm_c_weight, *d_norm_c_bias;
-    void *d_h_0, *d_c_0; /* of the learned state */
+    void *d_h_0, *d_c_0; /* gradients of the learned state */
 };
 
 struct lstm_backward {
@@ -215,14 +215,14 @@ struct lstm_backward {
     struct lstm_sequence d_output; /* IN  (T, B, D * R); data NULL: zero */
     const void *d_h_n, *d_c_n;     /* IN  (L * D, B, R) and (L * D, B, H); NULL: zero */
     struct lstm_sequence d_x;      /* OUT (T, B, I); data NULL: not computed, as there is none with index_input */
-    void *d_h_0, *d_c_0;           /* OUT likewise, of the initial states; may not overlap d_h_n, d_c_n */
+    void *d_h_0, *d_c_0;           /* OUT gradients of h_0, c_0, likewise; may not overlap d_h_n, d_c_n */
     /* OUT (L * D, T, B): norms of the gradients that reach h and c at each step; NULL: not recorded (plain RNN: c). */
     double *d_h_norms, *d_c_norms;
     const struct lstm_weight_gradients *d_weights; /* L * D entries */
-    const void *packed;                            /* IN  by lstm_pack(backward = true) */
-    const void *packed_forward;                    /* IN  by lstm_pack(backward = false), with recompute_gates */
-    const void *tape;                              /* IN */
-    void *workspace;                               /* lstm_backward_bytes, 64-byte aligned */
+    const void *packed;                            /* IN  result of lstm_pack(backward = true) */
+    const void *packed_forward; /* IN  result of lstm_pack(backward = false); only with recompute_gates */
+    const void *tape;           /* IN */
+    void *workspace;            /* lstm_backward_bytes, 64-byte aligned */
 };
 
 enum lstm_status lstm_backward_bytes(const struct lstm_call *, int64_t *bytes);
@@ -246,8 +246,8 @@ struct lstm_linear {
 enum lstm_status lstm_linear_bytes(const struct lstm_linear *, int64_t *bytes);
 enum lstm_status lstm_linear(const struct lstm_linear *);
 
-/* An optimizer step over n parameters, in place. second NULL: SGD, with first its momentum buffer (beta_1) or NULL;
- * else Adam. Gradients are multiplied by scale. */
+/* An optimizer step over n parameters, in place. second NULL: SGD, whose momentum buffer is first (with beta_1), or
+ * NULL; else Adam. Gradients are multiplied by scale. */
 struct lstm_optimizer {
     enum lstm_dtype dtype;
     int64_t n, step; /* step: from 1 */

@@ -14,14 +14,14 @@
 
 #include <stdatomic.h>
 
-#define BUDGET_NS 20000000ll /* when full: a few time slices of a neighbor */
-#define DEBT_NS 500000000ll  /* the most, ten seconds on one thread: a virtual machine may have been paused */
+#define BUDGET_NS 20000000ll /* a full budget: a few time slices of another process */
+#define DEBT_NS 500000000ll  /* largest debt, ten seconds on one thread: a virtual machine may have been paused */
 #define SERIAL_CALLS_PER_LOSS 20
 #define LEAST_PATIENCE_NS 5000000ll
 #define MOST_PATIENCE_NS 2000000000ll
 
 static atomic_llong budget_ns = BUDGET_NS; /* races between teams may lose an entry */
-static atomic_llong spare_ns;              /* of calls on one thread: how long there have been processors to spare */
+static atomic_llong spare_ns;              /* time for which calls on one thread have had idle processors around */
 static atomic_llong patience_ns = LEAST_PATIENCE_NS;
 
 static int64_t get(const atomic_llong *ns) { return atomic_load_explicit(ns, memory_order_relaxed); }

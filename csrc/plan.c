@@ -82,7 +82,7 @@ enum lstm_status lstm_plan_packed(const struct lstm_model *m, const struct lstm_
     const struct lstm_dims d = lstm_dims(m, isa);
     struct total first = {0}, other = {0}, t = {0};
     struct lstm_packed ignored;
-    /* All directions of layer 0, then those of the other layers; the size of a block depends on its layer. */
+    /* All directions of layer 0, then all directions of the other layers; a block's size depends on its layer. */
     if (layer > 0 || direction > 0) {
         plan_layer(&first, m, &d, backward, 0, &ignored);
         take(&t, layer == 0 ? direction : m->num_directions, first.bytes, NULL);

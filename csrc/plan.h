@@ -13,7 +13,7 @@ struct lstm_vectors {
     int64_t peephole;            /* i, f, o: H_padded each */
     int64_t norm_ih, norm_hh;    /* rows of gates */
     int64_t norm_c, norm_c_bias; /* H_padded */
-    int64_t width;               /* of all */
+    int64_t width;               /* width of all parameters */
 };
 
 /* Dimensions derived from the model and the instruction set, in elements unless stated otherwise. */
@@ -31,7 +31,7 @@ struct lstm_dims {
 };
 struct lstm_dims lstm_dims(const struct lstm_model *, const struct lstm_isa *);
 
-/* I of a layer. */
+/* The input size of a layer. */
 int64_t lstm_layer_input(const struct lstm_model *, int64_t layer);
 
 /* Whether the kernels compute more than the six lines. Includes zoneout_c, with which the c on the tape is not the new
@@ -60,7 +60,7 @@ static inline bool lstm_has_stages(const struct lstm_call *call) {
  * the columns are gates, the depth is I or R. Backward: the columns are inputs or hidden units, the depth is gates. */
 struct lstm_packed {
     int64_t weight_ih, weight_hh, weight_hr;
-    int64_t scale_ih, scale_hh; /* of INT8 matrices: a row of gates of scales, then one of int32 corrections */
+    int64_t scale_ih, scale_hh; /* INT8 matrices: a row of gates of scales, then one of int32 corrections */
     int64_t bias;               /* forward only */
     int64_t vectors;            /* struct lstm_vectors */
     int64_t h_0, c_0;           /* learned; R and H_padded */
@@ -80,8 +80,8 @@ struct lstm_tape {
     int64_t gates, c, h;
     int64_t dropped;              /* h after dropout */
     int64_t a_x, a_h;             /* layer norm: x W_ih^T and h_prev W_hh^T, laid out as gates */
-    int64_t gates_bytes, c_bytes; /* of one layer and direction */
-    int64_t h_bytes;              /* of one layer, also of dropped */
+    int64_t gates_bytes, c_bytes; /* bytes of one layer and direction */
+    int64_t h_bytes;              /* bytes of one layer, of h as of dropped */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_tape(const struct lstm_call *, struct lstm_tape *);
@@ -124,12 +124,12 @@ int64_t lstm_segment_steps(const struct lstm_call *);
 #define LSTM_LARGEST_TILE 8
 
 struct lstm_backward_plan {
-    int64_t segment_steps; /* as in forward */
+    int64_t segment_steps; /* see struct lstm_forward_plan */
     int64_t chunk_steps;   /* steps whose d_gates are kept for the weight gradients */
     int64_t depth;         /* rows of one weight-gradient product */
     /* Of each layer in a wavefront, of each direction where workers share these, otherwise one: */
     int64_t d_gates, d_gates_bytes;              /* (chunk_steps, B) rows */
-    int64_t vector_terms, vector_terms_bytes;    /* the same: summands of the gradients of struct lstm_vectors */
+    int64_t vector_terms, vector_terms_bytes;    /* likewise: summands of the gradients of struct lstm_vectors */
     int64_t d_gates_stride, vector_terms_stride; /* in elements */
     int64_t d_c, d_c_bytes;                      /* L * D running gradients (B, H_padded) */
     int64_t default_h_0;                         /* (B, R), or (L * D, B, R) if learned: h_0 if the caller gave none */
@@ -137,9 +137,8 @@ struct lstm_backward_plan {
     int64_t packed_x, packed_h, packed_unprojected; /* left operands of the products, (tiles, depth, tile_rows) */
     int64_t d_packed;                               /* weight gradients, laid out as packed weights of forward */
     /* With lengths: */
-    int64_t
-        offsets; /* int64_t, elements: (4, 2, B) of the rows of x, h, d_output and d_x; (chunk_steps * B) of a chunk */
-    int64_t d_h; /* (L * D, B, R) running gradients */
+    int64_t offsets; /* int64_t: (4, 2, B) for the rows of x, h, d_output and d_x; (chunk_steps * B) for a chunk */
+    int64_t d_h;     /* (L * D, B, R) running gradients */
     /* For a chunk, chunk_steps * B rows as in d_gates, if the model or the call needs them: */
     int64_t d_a_x, d_a_h;               /* layer norm: gradients of both products */
     int64_t h_effective, c_effective;   /* rows of R and H_padded, with resets or recurrent dropout */
@@ -152,8 +151,8 @@ struct lstm_backward_plan {
     int64_t d_unprojected;      /* (B, H) */
     /* For all steps: */
     int64_t recurrent_masks;          /* (L * D, B, R) */
-    int64_t d_learned_h, d_learned_c; /* (L * D, B, R) and (L * D, B, H_padded): of the learned state, from restarts */
-    int64_t operands, operands_bytes; /* as in forward, plus one row of gates */
+    int64_t d_learned_h, d_learned_c; /* (L * D, B, R), (L * D, B, H_padded): learned state, from restarts */
+    int64_t operands, operands_bytes; /* see struct lstm_forward_plan; plus one row of gates */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_backward(const struct lstm_call *, struct lstm_backward_plan *);

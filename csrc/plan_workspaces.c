@@ -1,5 +1,5 @@
-/* Sizes and offsets of the workspaces. The lengths of chunks depend only on sizes, not on caches or threads; those of
- * backward determine where the blocks of sums over rows begin, and so the bits of the weight gradients. */
+/* Sizes and offsets of the workspaces. The lengths of chunks depend only on sizes, not on caches or threads; in
+ * backward they determine where the blocks of sums over rows begin, and so the bits of the weight gradients. */
 #include "format.h"
 #include "plan.h"
 #include "sizes.h"
@@ -10,7 +10,7 @@
  * % slower at H = 512). */
 #define CHUNK_BYTES (256 << 10)
 #define LARGE_MATRIX_BYTES (8 << 20)
-/* Bytes between two layers in a segment. */
+/* Bytes that flow between two layers in a segment. */
 #define BETWEEN_BYTES (128 << 10)
 
 /* The largest I of a layer that multiplies its input. */

@@ -12,8 +12,8 @@ struct pool_worker {
     lstm_team_function *function;
     void *arguments;
     int rank, size;
-    bool is_started, is_taken;        /* under `pool` */
-    _Alignas(64) atomic_bool is_busy; /* from when it is given work until it no longer touches the caller's data */
+    bool is_started, is_taken;        /* guarded by the lock of `pool` */
+    _Alignas(64) atomic_bool is_busy; /* true from when it is given work until it no longer touches the caller's data */
 };
 
 static struct lstm_monitor pool = LSTM_MONITOR;
@@ -72,7 +72,7 @@ static int take_workers(int n, struct pool_worker **taken) {
     for (int k = 0; k < LSTM_MOST_THREADS && count < n; k++) {
         struct pool_worker *w = workers + k;
         if (w->is_taken) continue;
-        if (k >= atomic_load(&n_used)) atomic_store(&n_used, k + 1); /* before the thread begins */
+        if (k >= atomic_load(&n_used)) atomic_store(&n_used, k + 1); /* set before the thread begins */
         if (!w->is_started) w->is_started = lstm_start_thread(work, w);
         if (!w->is_started) break;
         w->is_taken = true;

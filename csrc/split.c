@@ -11,7 +11,7 @@
  * times of a Zen 3 in docs/performance.md, the rest by the width of a vector. Only ratios matter, and a factor of two
  * in them rarely changes a split. */
 struct rates {
-    double flops, l2_bytes, l3_bytes; /* per ns */
+    double flops, l2_bytes, l3_bytes; /* operations and bytes per ns */
 };
 
 static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) {
@@ -23,14 +23,14 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
     return r;
 }
 
-#define L2_BYTES (1.25 * (1 << 20)) /* what of the weights stays in a core's own caches */
-#define PASS_ROWS 6                 /* rows for which a panel of weights is read at once */
+#define L2_BYTES (1.25 * (1 << 20)) /* this much of the weights stays in a core's own caches */
+#define PASS_ROWS 6                 /* rows that share one reading of a panel of weights */
 #define ROW_NS 0.25                 /* the cell of one unit of one row, and the rest of a step that is no product */
 #define STEP_NS 60.0
 #define START_NS 20000.0 /* waking a team: 5 us if its threads still spin, 35 if they sleep */
-#define BARRIER_NS 900.0 /* of two workers: the hop between caches is 200, the rest are unequal shares */
-#define HOP_NS 60.0      /* for each worker more: its flag is read by all */
-#define LEAST_GAIN 1.15  /* over one thread, because the model is not exact */
+#define BARRIER_NS 900.0 /* two workers meet: the hop between caches is 200, the rest are unequal shares */
+#define HOP_NS 60.0      /* each additional worker: its flag is read by all */
+#define LEAST_GAIN 1.15  /* least predicted gain over one thread, because the model is not exact */
 
 /* Wavefronts: the last layer idles for one segment in 24, as does the first; and memory does not grow with T. */
 #define SEGMENTS 24
@@ -42,7 +42,7 @@ static struct rates rates_of(const struct lstm_isa *isa, enum lstm_dtype dtype) 
 struct work {
     struct lstm_dims d;
     struct rates rates;
-    double T, B, H, I, L, D, bytes_per_weight, speedup; /* I: of a layer, on average; speedup: of formats */
+    double T, B, H, I, L, D, bytes_per_weight, speedup; /* I: mean over layers; speedup: of the format */
     bool is_backward;
 };
 
@@ -110,7 +110,7 @@ int64_t lstm_wavefront_steps(const struct lstm_call *call, bool is_backward) {
 double lstm_team_ns(const struct lstm_call *call, bool is_backward, struct lstm_team team) {
     const struct work w = work_of(call, is_backward);
     const double n = team.n_threads, layers = w.L * w.D, gradients = gradients_ns(&w) / n;
-    double step, passes = layers, waits = 0; /* of one step of one pass; number of sequential passes */
+    double step, passes = layers, waits = 0; /* step: ns of one step of one pass; passes: how many run in sequence */
     if (team.split == LSTM_SPLIT_UNITS) {
         const double share = up((double)panels_of(&w), n) / (double)panels_of(&w);
         step = step_ns(&w, w.B, share) + hoisted_ns(&w, w.B, share);
@@ -148,7 +148,7 @@ struct lstm_team lstm_plan_team(const struct lstm_call *call, bool is_backward, 
     const struct lstm_model *m = &call->model;
     const int64_t D = m->num_directions, L = m->num_layers;
     const bool takes_whole_rows = call->lengths || has_stages;
-    /* Backward, what these share is in the workspace once for each of them; that of other options is not. */
+    /* Workers on different layers or directions need buffers of their own, which backward has only without these. */
     const bool has_copies = !is_backward || !(takes_whole_rows || call->recompute_gates);
     const bool has_wavefront = L > 1 && D == 1 && !takes_whole_rows && has_copies;
     const bool has_directions = D > 1 && has_copies;
@@ -163,7 +163,7 @@ struct lstm_team lstm_plan_team(const struct lstm_call *call, bool is_backward, 
     const double serial = lstm_team_ns(call, is_backward, alone);
     if (serial < LEAST_GAIN * START_NS) return alone;
 
-    /* The most workers that each split can use, itself no more than is asked for. */
+    /* The most workers that each split can use, limited by n_threads of the call. */
     const struct work w = work_of(call, is_backward);
     const struct lstm_team candidates[] = {
         {(int)at_most(call->n_threads, is_backward ? 2 * call->B : call->B), LSTM_SPLIT_ROWS},

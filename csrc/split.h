@@ -13,8 +13,8 @@ struct lstm_team {
 /* Steps with stages take whole rows, so that their units cannot be shared. */
 struct lstm_team lstm_plan_team(const struct lstm_call *, bool is_backward, bool has_stages);
 
-/* Steps that a layer of LSTM_SPLIT_LAYERS takes at a time: all layers but the first, or of backward but the last, wait
- * for so many before they begin. */
+/* Steps that a layer takes at a time with LSTM_SPLIT_LAYERS. Each layer begins after the layer below (backward: above)
+ * has finished this many. */
 int64_t lstm_wavefront_steps(const struct lstm_call *, bool is_backward);
 
 /* Threads for `flops` of work that needs no barrier, at most n_threads, at least 1. */
@@ -23,7 +23,7 @@ int lstm_worthwhile_threads(const struct lstm_isa *, enum lstm_dtype, double flo
 /* Threads for work that takes serial_ns on one and needs no barrier, at most n_threads, at least 1. */
 int lstm_threads_for(double serial_ns, int n_threads);
 
-/* Nanoseconds that a call takes on that team, by the model (for tests and for docs/architecture.md). */
+/* Nanoseconds that a call takes on a team, by the model (for tests and for docs/architecture.md). */
 double lstm_team_ns(const struct lstm_call *, bool is_backward, struct lstm_team);
 
 #endif

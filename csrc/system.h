@@ -26,15 +26,15 @@ struct lstm_monitor {
 
 void lstm_lock(struct lstm_monitor *);
 void lstm_unlock(struct lstm_monitor *);
-void lstm_sleep(struct lstm_monitor *);                      /* with the lock held; may wake for no reason */
-void lstm_sleep_for(struct lstm_monitor *, int64_t most_ns); /* likewise, but not for much longer than that */
-void lstm_wake(struct lstm_monitor *);                       /* all sleepers; with the lock held */
+void lstm_sleep(struct lstm_monitor *);                      /* call with the lock held; may return without a wake */
+void lstm_sleep_for(struct lstm_monitor *, int64_t most_ns); /* likewise; returns soon after most_ns at the latest */
+void lstm_wake(struct lstm_monitor *);                       /* wakes all sleepers; call with the lock held */
 
 /* Starts a detached thread. False: none can be started. */
 bool lstm_start_thread(void *(*function)(void *), void *argument);
 
-/* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of that size (0: the default) this process can have at
- * once: starts them, and ends them again. */
+/* How many of n threads (at most LSTM_MOST_TRIALS) with stacks of stack_bytes bytes (0: the default) this process can
+ * have at once: starts them, and ends them again. */
 #define LSTM_MOST_TRIALS 256
 int lstm_try_threads(int n, size_t stack_bytes);
 
@@ -43,10 +43,10 @@ void lstm_at_fork(void (*in_child)(void));
 
 int64_t lstm_now_ns(void);        /* monotonic */
 int64_t lstm_thread_ran_ns(void); /* processor time of this thread */
-int lstm_processor(void);         /* on which this thread runs; -1: unknown */
-int lstm_usable_processors(void); /* of this process (affinity) */
-int lstm_runnable_threads(void);  /* of all processes, this one included; -1: unknown (not Linux). 10 us */
-void lstm_yield(void);            /* to another thread that is ready to run on this processor */
+int lstm_processor(void);         /* processor on which this thread runs; -1: unknown */
+int lstm_usable_processors(void); /* processors that this process may use (affinity) */
+int lstm_runnable_threads(void);  /* in all processes; -1: unknown (not Linux). Takes 10 us */
+void lstm_yield(void);            /* lets another thread run on this processor */
 
 /* Tells the processor that this is a spin loop. */
 static inline void lstm_relax(void) {

@@ -97,7 +97,7 @@ static size_t omp_stack_bytes(void) {
 }
 
 static int affordable_team(int n_threads) {
-    static _Thread_local int team = 1; /* of this calling thread */
+    static _Thread_local int team = 1; /* largest team that this calling thread has had */
     if (n_threads > team) {
         const int64_t since = atomic_load_explicit(&shortage_ns, memory_order_relaxed);
         const int least = atomic_load_explicit(&team_in_shortage, memory_order_relaxed);
@@ -175,7 +175,7 @@ static bool has_spare_processors(int n_threads, int64_t now) {
     static atomic_llong looked_ns;
     static atomic_bool has_spare;
     if (now - atomic_load_explicit(&looked_ns, memory_order_relaxed) >= NS_BETWEEN_LOOKS) {
-        const int n = lstm_runnable_threads(); /* this one among them */
+        const int n = lstm_runnable_threads(); /* the count includes this thread */
         atomic_store_explicit(&has_spare, n > 0 && n - 1 + n_threads <= lstm_usable_processors(), memory_order_relaxed);
         atomic_store_explicit(&looked_ns, now, memory_order_relaxed);
     }

@@ -15,7 +15,7 @@ struct lstm_worker {
     void *context;
     int64_t flops;                   /* since the clock was last read */
     int64_t asked_ns;                /* when `interrupted` was last called */
-    int64_t spun_ns;                 /* in barriers */
+    int64_t spun_ns;                 /* time spent spinning in barriers */
     unsigned long long callers_mode; /* floating-point mode of this thread outside the call */
 };
 

@@ -26,7 +26,7 @@ FLAGS = [
     *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
 ]
 DTYPES = {"f32": [], "f64": ["-DLSTM_DOUBLE"]}
-# Where GCC would compute float32 in wider registers (FLT_EVAL_METHOD), and so with other bits.
+# For machines where GCC would compute float32 in wider registers (FLT_EVAL_METHOD), which changes the bits.
 MACHINE_FLAGS = {
     "i386": ["-msse2", "-mfpmath=sse"],
     "i686": ["-msse2", "-mfpmath=sse"],
@@ -37,10 +37,10 @@ MACHINES = {"x86_64": "X86", "amd64": "X86", "i386": "X86", "i686": "X86", "aarc
 
 class Isa(NamedTuple):
     name: str
-    base: str  # its own name, or that of the instruction set that it extends
-    machine: str  # X86, ARM or ANY
+    base: str  # its own name, or the name of the instruction set that it extends
+    machine: str  # processor family: X86, ARM or ANY
     flags: list
-    features: set  # of the processor, as /proc/cpuinfo spells them
+    features: set  # processor features, as /proc/cpuinfo spells them
 
     @property
     def optimization(self):
@@ -49,7 +49,7 @@ class Isa(NamedTuple):
 
     @property
     def defines(self):
-        """Of every unit of it: elsewhere than on its machine, the unit is empty."""
+        """Definitions for every unit of this instruction set. On other machines, the unit is empty."""
         return [f"-DLSTM_MACHINE={self.machine}", f"-DLSTM_ISA={self.base}"]
 
 
@@ -82,7 +82,7 @@ def read_isas():
 
 
 def isas(machine=None):
-    """Those of a machine, by default the target's."""
+    """Return the instruction sets of a machine (X86, ARM or ANY), by default the target's."""
     return [isa for isa in read_isas() if isa.machine in ("ANY", machine or target_machine())]
 
 

@@ -10,7 +10,7 @@
 
 /* clang-format off */
 /* (Macros, as one list declares constants, names and statements.)
- * Those that have gradients and, in a fleet, an address for each model; and the scales of INT8 matrices. */
+ * Parameters, which have gradients and, in a fleet, an address for each model; then the scales of INT8 matrices. */
 #define FOR_EACH_WEIGHT(DO) \
     DO(weight_ih) DO(weight_hh) DO(bias_ih) DO(bias_hh) DO(weight_hr) DO(weight_peephole) \
     DO(norm_ih_weight) DO(norm_hh_weight) DO(norm_c_weight) DO(norm_c_bias) DO(h_0) DO(c_0)
@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct lstm_weight_gradients) == LSTM_N_GRADIENTS * sizeof
 #define WEIGHT_STRING(name) #name " "
 #define LSTM_PARAMETER_NAMES FOR_EACH_WEIGHT(WEIGHT_STRING) FOR_EACH_SCALE(WEIGHT_STRING)
 
-/* Moves the addresses by so many bytes, except those of scales; NULL stays NULL. */
+/* Moves all addresses but the scales' by `bytes` bytes; NULL stays NULL. */
 static inline void lstm_move_weights(struct lstm_weights *w, int64_t bytes) {
 #define MOVE_WEIGHT(name) w->name = w->name ? (const char *)w->name + bytes : NULL;
     FOR_EACH_WEIGHT(MOVE_WEIGHT)
@@ -41,7 +41,7 @@ static inline void lstm_move_gradients(struct lstm_weight_gradients *d, int64_t 
     FOR_EACH_WEIGHT(MOVE_GRADIENT)
 }
 
-/* Each gradient is so many bytes after its parameter; NULL stays NULL. */
+/* Places each gradient `bytes` bytes after its parameter; NULL stays NULL. */
 static inline void lstm_gradients_after(const struct lstm_weights *w, int64_t bytes, struct lstm_weight_gradients *d) {
 #define GRADIENT_AFTER(name) d->d_##name = w->name ? (char *)w->name + bytes : NULL;
     FOR_EACH_WEIGHT(GRADIENT_AFTER)

@@ -177,7 +177,7 @@ MUTANTS = {
     ),
     "signal handlers with subnormal numbers off": Mutant(
         BARRIER,
-        "set_float_mode(worker->callers_mode); /* for Python's signal handlers */",
+        "set_float_mode(worker->callers_mode); /* Python's signal handlers run in the caller's mode */",
         "",
         "tests/test_signals.py -k floating_point",
     ),

@@ -62,7 +62,7 @@ def test_binding_checks_shapes():
         w.forward(x, None, None, output[:, :3], h, h.copy(), None, 1)
     with pytest.raises(ValueError, match="h_n must be"):
         w.forward(x, None, None, output, h[..., :4], h.copy(), None, 1)
-    with pytest.raises(ValueError, match="lengths"):
+    with pytest.raises(ValueError, match="from 0 to 4 .* got length 5 and row 0 at position 0 of model 0"):
         w.forward(x, None, None, output, h, h.copy(), None, 1, order=(np.array([[5], [1]]), np.zeros((2, 1))))
     with pytest.raises(ValueError, match="seeds"):
         w.forward(x, None, None, output, h, h.copy(), None, 1, seeds=np.zeros(3, np.int64))

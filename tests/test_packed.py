@@ -103,8 +103,8 @@ def test_packed_sequences_match_padded_bitwise(isa, dtype, seed):
         ([2, 3], [0, 2, 4], 5, "steps and no empty rows"),
         ([3, 0], [0, 1, 2], 3, "steps and no empty rows"),
         ([3, 1, 2], [0, 3, 5], 6, "lengths must not increase"),
-        ([3, 2], [0, 2, 3], 5, "those of the lengths"),
-        ([3, 2], [1, 2, 4], 5, "those of the lengths"),
+        ([3, 2], [0, 2, 3], 5, "packed_rows must match lengths: step 2 starts at row 4, got 3"),
+        ([3, 2], [1, 2, 4], 5, "packed_rows must match lengths: step 0 starts at row 0, got 1"),
         ([3, 2], [0, 2, 4], 6, "has 5 rows, got 6"),
         ([], [], 0, "steps and no empty rows"),
     ],
@@ -116,3 +116,28 @@ def test_inconsistent_packed_rows_raise(lengths, first, n, message):
     order = np.array(lengths, np.int64), None, np.array(first, np.int64)
     with pytest.raises(ValueError, match=message):
         module._version.weights.forward(x, None, None, output, *states, None, 1, None, order)
+
+
+@pytest.mark.parametrize(
+    "lengths, rows, got",
+    [
+        ([3, 2], [0, 2], "length 2 and row 2 at position 1"),
+        ([2, 3], [0, 1], "length 3 and row 1 at position 1"),
+        ([3, 2], [-1, 1], "length 3 and row -1 at position 0"),
+    ],
+)
+def test_inconsistent_rows_raise(lengths, rows, got):
+    module = make("lstm", 2, 3, set())
+    x, output = np.zeros((3, 2, 2)), np.zeros((3, 2, 3))
+    states = [np.zeros((1, 2, 3)) for _ in range(2)]
+    message = f"lengths must not increase and rows must be indices from 0 to 1, got {got}"
+    with pytest.raises(ValueError, match=message):
+        order = np.array(lengths, np.int64), np.array(rows, np.int64)
+        module._version.weights.forward(x, None, None, output, *states, None, 1, None, order)
+
+
+def test_layer_and_direction_of_a_tape_are_checked():
+    module = make("lstm", 2, 3, set(), num_layers=2)
+    tape = module.forward(np.zeros((3, 2, 2)))[2]
+    with pytest.raises(ValueError, match="layer must be from 0 to 1 and direction from 0 to 0, got 2 and 0"):
+        tape.look(2, 0)

@@ -79,9 +79,9 @@ ALWAYS_INLINE struct argument for_tanh(vec x) {
     return (struct argument){.x = x, .w = at_most(broadcast(EXP_MOST), vabs(x + x))};
 }
 
-/* s and p of n arguments, whose w is in EXP_LEAST .. EXP_MOST or NaN. Each is one long chain of dependent
- * operations; interleaving those of the first and of the second half of a cell makes the cell 14-18 % faster. (GCC
- * partly undoes it; preventing that with empty asm statements gained nothing more.) */
+/* s and p of n arguments, whose w is in EXP_LEAST .. EXP_MOST or NaN. Each is one long chain of dependent operations;
+ * interleaving the chains of the first and the second half of a cell makes the cell 14-18 % faster. (GCC partly undoes
+ * it; preventing that with empty asm statements gained nothing more.) */
 #define MOST_ARGUMENTS 3
 ALWAYS_INLINE void exponentials(const int n, struct argument *a) {
     vec r[MOST_ARGUMENTS], square[MOST_ARGUMENTS];
@@ -111,8 +111,8 @@ ALWAYS_INLINE void exponentials(const int n, struct argument *a) {
     for (int j = 0; j < n; j++) a[j].p = vfma(square[j], a[j].p, r[j]);
 }
 
-/* 1 / (1 + exp(-x)). The divisor is s p + (1 + s), rounded; what it lost is exact, and so is (s - divisor) + 1. (The
- * quotient by Newton's method from AVX-512's rcp14 instead of a division: 3 % faster at H = 16, 2-3 % slower from
+/* 1 / (1 + exp(-x)). The divisor is s p + (1 + s), rounded; its rounding error is exact, and so is (s - divisor) + 1.
+ * (The quotient by Newton's method from AVX-512's rcp14 instead of a division: 3 % faster at H = 16, 2-3 % slower from
  * H = 32 on, because the cell is bound by its 140 arithmetic instructions, not by its five divisions.) */
 ALWAYS_INLINE vec sigmoid(struct argument a) {
     const vec divisor = vfma(a.s, a.p, one() + a.s);
@@ -122,8 +122,8 @@ ALWAYS_INLINE vec sigmoid(struct argument a) {
     return vfma(quotient, residual, quotient); /* the quotient is the reciprocal of the divisor, too */
 }
 
-/* With e = exp(-|2x|): (1 - e) / (1 + e), with the sign of x. The divisor is 2 - (1 - e): what both lost is exact. (v-:
- * not libm's.) */
+/* With e = exp(-|2x|): (1 - e) / (1 + e), with the sign of x. The divisor is 2 - (1 - e): the rounding errors of both
+ * are exact. (v-: not libm's.) */
 ALWAYS_INLINE vec vtanh(struct argument a) {
     const vec numerator = vfnma(a.s, a.p, one() - a.s);
     const vec numerator_lost = vfnma(a.s, a.p, (one() - a.s) - numerator);

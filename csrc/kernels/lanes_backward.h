@@ -52,7 +52,7 @@ ALWAYS_INLINE void lane_columns(const int rows, const int n, int64_t H, const re
     }
 }
 
-/* Of rows_at_once. */
+/* The product d_gates w, for d_h and d_x; n_rows: of rows_at_once. */
 NEVER_INLINE void lane_product_backward(int64_t n_rows, int64_t H, const real *d_gates, const real *w, int64_t columns,
                                         real *to) {
     int64_t c = 0;
@@ -143,7 +143,7 @@ NEVER_INLINE void lane_norms(int64_t H, const real *d, double *norms, int64_t st
     }
 }
 
-/* The cells of a row: replaces d_c by that of the previous step, and computes d_gates. */
+/* The cells of a row: computes d_gates, and replaces d_c by the gradient of the previous step's c. */
 NEVER_INLINE void lane_cells_backward(int64_t H, const real *gates, const real *c_prev, const real *c, const real *d_h,
                                       real *d_c, real *d_gates) {
     for (int64_t u = 0; u < H; u++) {

@@ -1,6 +1,6 @@
 /* A step with one model in each lane (csrc/lane_args.h). Every array is transposed as it is read, so that a vector
- * holds one number of each model; the sums and the cell are then those of tile.h and cell.h, with a number of each
- * model where these have one of each unit: the same operations in the same order. */
+ * holds one number of each model. The sums and the cell use the operations of tile.h and cell.h in the same order, with
+ * models in place of units. */
 #ifndef LSTM_KERNELS_LANES_FORWARD_H
 #define LSTM_KERNELS_LANES_FORWARD_H
 
@@ -14,8 +14,8 @@
 
 /* ---- transposition ----------------------------------------------------------------------------------------------- */
 
-/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. The rows of as many models are more
- * streams than hardware prefetches: the next numbers will be those `next` further on (0: none). */
+/* n numbers of each model, `stride` apart, into n vectors. from NULL: zeros. Hardware does not prefetch the rows of
+ * this many models, so the numbers of the next call, which are `next` later, are prefetched (0: none). */
 NEVER_INLINE void into_lanes(int64_t n, const real *from, int64_t stride, int64_t next, real *to) {
     int64_t begin = 0;
     for (int64_t k = 0; !from && k < n; k++) store(to + k * VL, zero());
@@ -66,7 +66,7 @@ static real *lane_row(const struct lstm_lane_sequence *s, int64_t t, int64_t b) 
 }
 
 /* Rows b .. b + n of step t, `width` numbers each: at once if they follow one another, so that vectors are full. sign:
- * -1 if the rows before these come next. */
+ * -1 if the preceding rows are read next, else 1. */
 static void rows_into_lanes(const struct lstm_lane_sequence *s, int64_t t, int64_t b, int64_t n, int64_t width,
                             int sign, real *to) {
     const int64_t at_once = s->row_stride == width ? n : 1;

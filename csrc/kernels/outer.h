@@ -104,7 +104,7 @@ static void symbols_part(const struct outer_block *part, int64_t width, const st
  * slower with them.) */
 struct next_rows {
     const real *first;
-    int64_t stride, bytes, depth, per_tile; /* bytes: of a row's part */
+    int64_t stride, bytes, depth, per_tile; /* bytes: how much of a row */
 };
 
 static struct next_rows next_rows_of(const struct lstm_outer *s, int64_t k, int64_t panel) {

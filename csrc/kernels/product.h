@@ -16,8 +16,8 @@ typedef void finish_tile(const void *context, int64_t row, int64_t panel, int ro
 
 struct product_block {
     const struct lstm_product *product;
-    struct sums start;  /* of row 0, panel 0 */
-    int64_t start_step; /* to the next panel; 0: the same start for all */
+    struct sums start;  /* row 0, panel 0 */
+    int64_t start_step; /* distance to the next panel; 0: the same start for all */
     finish_tile *finish;
     const void *context;
 };

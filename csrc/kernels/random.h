@@ -19,10 +19,10 @@ ALWAYS_INLINE lanes_u32 move_odd(lanes_u32 x) {
     return (lanes_u32)(LOW_HALF_FIRST ? (lanes_u64)x >> 32 : (lanes_u64)x << 32);
 }
 
-/* Vectors generated side by side: each is one long chain of dependent operations. */
+/* Vectors generated together, so that several chains of dependent operations overlap. */
 #define RANDOM_VECTORS 4
 
-/* Words 4 * first .. 4 * first + n - 1, rounded up to whole LSTM_RANDOM_BLOCKs. */
+/* Writes words 4 * first to 4 * first + n - 1, with n rounded up to whole LSTM_RANDOM_BLOCKs. */
 static void random_words(const struct lstm_random *r, uint32_t first, int64_t n, uint32_t *words) {
     enum { LANES = VECTOR_BYTES / 4 };
     lanes_u32 next, factors = {0}, key_start = {0}, key_step = {0}, step = {0};

@@ -110,7 +110,7 @@ ALWAYS_INLINE void update(const struct lstm_step *s, int64_t row, int64_t panel,
         update_variant(s, row, panel, rows, panels, sums);
 }
 
-/* The kernel: the same for given sums. */
+/* The kernel `update`: c and h from given sums. */
 static void update_sums(const struct lstm_step *s, int64_t row, int64_t panel, int rows, int panels, const void *sums) {
     update(s, row, panel, rows, panels, sums);
 }

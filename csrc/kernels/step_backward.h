@@ -129,8 +129,8 @@ static void step_backward(const struct lstm_step_backward *s) {
 
 /* ---- the cell alone, with layer norm of c ------------------------------------------------------------------------ */
 
-/* One row. Meanwhile, its terms of norm_c hold n, the normalized c, and those of norm_c_bias hold d_normed, the
- * gradient of the cell activation's argument. */
+/* One row. Until the end, the row's norm_c terms hold n, the normalized c, and its norm_c_bias terms hold d_normed,
+ * the gradient of the cell activation's argument. */
 static void norm_row_backward(const struct lstm_variant *v, const struct lstm_step_backward *s, int64_t b) {
     const int64_t H = s->hidden_size;
     real *terms = s->terms + b * s->terms_stride, *n_row = terms + v->norm_c_terms;

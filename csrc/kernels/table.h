@@ -38,7 +38,7 @@ static inline int64_t row_offset(const struct lstm_rows *rows, int64_t r) {
 /* Further arguments of the kernels in formats/, which take at most LSTM_OPERAND_ROWS rows and, if row_bits is 0,
  * numbers in [-1, 1]. */
 struct lstm_format_args {
-    const float *scale; /* of INT8: a row of gates of scales, then one of int32 corrections */
+    const float *scale; /* INT8 only: a row of gates of scales, then one of int32 corrections */
     int row_bits;       /* 8 or 16: bits of the left operand, whose rows have one scale each; 0: no such scales */
     void *operands;     /* workspace for the rounded left operand (format.h) */
 };
@@ -58,7 +58,7 @@ struct lstm_step {
     int64_t n_rows, panel_begin, panel_end, input_size, hidden_size, h_size;
     struct lstm_rows x; /* (n_rows, I); data NULL: `gates` already holds the input projection */
     struct lstm_rows h_prev, h;
-    enum lstm_format format;           /* of both weights */
+    enum lstm_format format;           /* format of both weights */
     const void *weight_ih, *weight_hh; /* packed */
     const real *bias;                  /* packed */
     const real *c_prev;
@@ -68,7 +68,7 @@ struct lstm_step {
     bool descending; /* panels from the last to the first: for_each_tile */
     bool keep_gates; /* store i, f, g, o, after the activation, in `gates` */
     struct lstm_format_args format_args;
-    lstm_update *update; /* for the kernels of formats/ */
+    lstm_update *update; /* called by the kernels in formats/ */
 };
 
 struct lstm_step_backward;
@@ -81,11 +81,11 @@ struct lstm_step_backward {
     enum lstm_cell cell;
     const struct lstm_variant *variant;
     int64_t n_rows, panel_begin, panel_end, hidden_size;
-    const real *d_gates_next;       /* of the following step; NULL: d_h_next is given, not d_gates_next W_hh */
-    const void *weight_hh;          /* packed for backward */
-    const real *d_h_next;           /* (n_rows, H) */
-    struct lstm_rows d_output;      /* (n_rows, H); data NULL: zero */
-    const real *gates, *c, *c_prev; /* from the tape; a variant recomputes c */
+    const real *d_gates_next;  /* d_gates of the following step; NULL: d_h_next is given instead of d_gates_next W_hh */
+    const void *weight_hh;     /* packed for backward */
+    const real *d_h_next;      /* (n_rows, H) */
+    struct lstm_rows d_output; /* (n_rows, H); data NULL: zero */
+    const real *gates, *c, *c_prev; /* read from the tape; a variant recomputes c */
     struct lstm_rows h;             /* plain RNN: the output of this step */
     real *d_c;                      /* INOUT, (n_rows, H_padded) */
     real *d_gates;                  /* OUT, gradients of the gates before the activation */
@@ -94,9 +94,9 @@ struct lstm_step_backward {
     int64_t terms_stride, d_gates_stride, d_h_next_stride, gates_stride, c_stride;
     bool descending;
     int64_t gates_step, c_step, d_output_step; /* back to the previous step, for prefetching; 0 at the first */
-    enum lstm_format format;                   /* of weight_hh */
+    enum lstm_format format;                   /* format of weight_hh */
     struct lstm_format_args format_args;
-    lstm_update_backward *update; /* for the kernels of formats/ */
+    lstm_update_backward *update; /* called by the kernels in formats/ */
 };
 
 /* Layer norm of rows of gates: y = start + n weight, where n is the normalized row. y may be a or start. */
@@ -108,7 +108,7 @@ struct lstm_norm {
 
 /* d_a from d, the gradient of y, and the terms d n that sum to the gradient of weight. */
 struct lstm_norm_backward {
-    int64_t n_rows, hidden_size, a_stride, d_stride, terms_stride; /* d_stride: of d and d_a */
+    int64_t n_rows, hidden_size, a_stride, d_stride, terms_stride; /* d_stride: stride of d and d_a */
     const real *a, *weight, *d;
     real *d_a, *terms;
 };
@@ -119,10 +119,10 @@ struct lstm_product {
     int64_t n_rows, depth, n_columns, panel_begin, panel_end;
     int gates_per_unit;
     struct lstm_rows a, y;
-    enum lstm_format format; /* of b; REAL if gates_per_unit > 1 */
+    enum lstm_format format; /* format of b; REAL if gates_per_unit > 1 */
     const void *b;           /* packed */
     const real *bias;        /* packed; NULL: zero */
-    bool add;                /* to y */
+    bool add;                /* adds to y instead of assigning it */
     bool looks_up;           /* a holds one symbol per row, b is a table of `depth` rows: kernels/look_up.h */
     struct lstm_format_args format_args;
 };
@@ -132,8 +132,8 @@ struct lstm_symbol_row {
     int64_t symbol, row;
 };
 
-/* Rows [k, k + n) of the `depth` rows of a left operand of outer, to be packed in tiles [tile_begin, tile_end) of its
- * n_columns columns. n is at most 16; the rest of these 16 rows becomes zero. */
+/* Rows [k, k + n) of a left operand of outer, which has `depth` rows, to be packed in tiles [tile_begin, tile_end) of
+ * its n_columns columns. n is at most 16; the rest of these 16 rows becomes zero. */
 struct lstm_left_rows {
     const real *const *rows; /* row k and the following */
     int64_t n, k, depth, n_columns, tile_begin, tile_end;
@@ -143,16 +143,16 @@ struct lstm_left_rows {
 /* y (+)= sum over k of a[k]^T b[k], for one or several left operands a of the same b. y has the layout of packed
  * weights with n_rows for their depth. */
 struct lstm_outer_sum {
-    const real *a; /* packed in tiles, (tiles, depth, tile_rows) or, in pairs of k, (tiles, depth / 2, tile_rows, 2) or,
+    const real *a; /* packed in tiles, (tiles, depth, tile_rows); in pairs of rows, (tiles, depth / 2, tile_rows, 2);
                     * in blocks, rows of lstm_left_stride (format.h); NULL: one row of ones */
     int64_t n_rows;
     real *y;
-    const struct lstm_symbol_row *symbols; /* in place of one-hot rows of a: those of each block sorted by symbol, equal
-                                            * ones in the order of their sum; or NULL */
+    const struct lstm_symbol_row *symbols; /* in place of one-hot rows of a: the rows of each block sorted by symbol,
+                                            * equal symbols in the order of the sum; or NULL */
 };
 
 struct lstm_outer {
-    enum lstm_format format; /* of both operands */
+    enum lstm_format format; /* format of both operands */
     int64_t depth, n_vectors, panel_begin, panel_end;
     const real *b; /* row k, of n_vectors vectors, lies at b + k * b_stride */
     int64_t b_stride;
@@ -197,7 +197,7 @@ struct lstm_lane_sums {
     real *left;  /* (n, I + H) vectors: x and h_prev */
     real *right; /* (H, LSTM_SUM_BLOCK, 4): d_gates, the rows of a unit together, which L1 holds */
     int64_t n;
-    bool is_first; /* nothing in the sums yet */
+    bool is_first; /* the sums are empty */
     real *sums;    /* (H, 4, I + H + 1) vectors, the bias last */
 };
 
@@ -206,25 +206,25 @@ struct lstm_lane_step_backward {
     const struct lstm_lanes *lanes;
     struct lstm_lane_weights weights;
     int64_t t;
-    const real *gates, *c, *c_prev; /* from the tape */
+    const real *gates, *c, *c_prev; /* read from the tape */
     const real *h_prev;             /* NULL at the first step */
     real *d_c;                      /* INOUT (B, H) */
-    real *d_gates;                  /* INOUT (B, H, 4): of the following step, then of this one */
-    real *d_h, *d_output, *x;       /* workspace: LSTM_MOST_LANE_ROWS rows; x: also those of d_x */
+    real *d_gates;                  /* INOUT (B, H, 4): d_gates of the following step, then of this one */
+    real *d_h, *d_output, *x;       /* workspace: LSTM_MOST_LANE_ROWS rows; x also holds rows of d_x */
     struct lstm_lane_sums *sums;
-    bool ends_chunk; /* of weight gradients: the block ends here, whether or not it is complete */
+    bool ends_chunk; /* the block of the weight gradients ends here, whether or not it is complete */
 };
 
 struct lstm_lane_kernels {
     /* Vectors of the weights of all models, from `to` on; returns their end. */
     real *(*pack)(const struct lstm_lanes *, real *to, struct lstm_lane_weights *);
-    /* n numbers of each model, `stride` apart, into n vectors, and back. from NULL: zeros. Those `next` further on are
+    /* n numbers of each model, `stride` apart, into n vectors, and back. from NULL: zeros. The numbers `next` later are
      * prefetched (0: none). */
     void (*into_lanes)(int64_t n, const real *from, int64_t stride, int64_t next, real *to);
     void (*out_of_lanes)(int64_t n, const real *from, real *to, int64_t stride, int64_t next);
     void (*step)(const struct lstm_lane_step *);
     void (*step_backward)(const struct lstm_lane_step_backward *);
-    void (*end_backward)(const struct lstm_lane_step_backward *); /* after the first step: d_h_0, weight gradients */
+    void (*end_backward)(const struct lstm_lane_step_backward *); /* d_h_0, weight gradients; after the first step */
 };
 
 struct lstm_kernels {
@@ -251,17 +251,18 @@ struct lstm_kernels {
  * d_gates_next, and outer products whose left operands have been rounded by round_pairs or pack_left. Backward: both
  * kinds of BFLOAT16. */
 struct lstm_format_kernels {
-    int64_t int8_interleave; /* adjacent k of each column of INT8 weights: 4 or 2 */
+    int64_t int8_interleave; /* weights of a column that one INT8 instruction multiplies, stored together: 4 or 2 */
     bool int8_offset;        /* the left operand is stored with an offset of 128, which the corrections remove */
-    int64_t
-        block_rows; /* of BFLOAT16_AMX; 0: there are no blocks. From as many rows on, steps with x are worthwhile, if
-                         * lstm_depths_match; and left operands of outer are packed by pack_left, in tiles of as many */
+    /* Rows of a block of BFLOAT16_AMX; 0: there are no blocks. With at least this many rows, steps with x are
+     * worthwhile, if lstm_depths_match, and left operands of outer are packed by pack_left, in tiles of this many. */
+    int64_t block_rows;
     void (*step)(const struct lstm_step *);
     void (*product)(const struct lstm_product *);
     void (*step_backward)(const struct lstm_step_backward *);
     void (*outer)(const struct lstm_outer *);
-    void (*round_pairs)(enum lstm_format, int64_t n, float *numbers); /* in place: a tile of a left operand of outer */
-    void (*pack_left)(const struct lstm_left_rows *);                 /* in blocks */
+    /* Left operands of outer: rounds a tile in place; packs rows in blocks. */
+    void (*round_pairs)(enum lstm_format, int64_t n, float *numbers);
+    void (*pack_left)(const struct lstm_left_rows *);
 };
 
 #endif

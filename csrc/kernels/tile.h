@@ -2,7 +2,7 @@
  *
  *     sums[r][v] = start[r][v] + sum over k of a[r][k] * b[k][v]
  *
- * for a few rows and panels * width vectors of columns. The depth is split into blocks of LSTM_SUM_BLOCK k. Each block
+ * for a few rows and panels * width vectors of columns. The depth is split into blocks of LSTM_SUM_BLOCK. Each block
  * is one chain of fused multiply-adds in increasing k that begins at zero, and the blocks are added to the start in
  * order. (One chain for the whole depth has nearly twice the rounding error; blocks of 128 are 1 % faster but 6 % less
  * accurate.) The sizes are compile-time constants wherever a tile is inlined, so that the accumulators stay in
@@ -99,7 +99,7 @@ ALWAYS_INLINE vec load_weights(const enum lstm_format format, const char *p) {
 
 /* ---- the inner loop ---------------------------------------------------------------------------------------------- */
 
-/* One k: a_k is the number of row 0, b_k the vector 0. */
+/* One step over k. a_k: its number of row 0; b_k: its vector 0. */
 ALWAYS_INLINE void multiply_one_k(const struct tile_shape shape, const enum lstm_format format, const real *a_k,
                                   const int64_t *apart, const char *b_k, int64_t panel_step, vec *acc) {
     const int n = shape.panels * shape.width;

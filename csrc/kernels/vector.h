@@ -14,7 +14,7 @@
  *     load_half(p)                            float32: VL numbers of IEEE half precision, widened exactly, subnormals
  *                                             included, in any floating-point mode
  *     hold(v)                                 v, kept in a register; GCC would otherwise load it again for each use
- *     permute_two(a, indices, b)              with HAS_PERMUTE_TWO, 16 lanes: those of a (indices below VL) and b
+ *     permute_two(a, indices, b)              with HAS_PERMUTE_TWO: 16 lanes of a (indices below VL) and b
  *     multiply_even(a, b), reverse_fours(v)   64-bit products of the even lanes; each four lanes in reverse */
 #ifndef LSTM_VECTOR_H
 #define LSTM_VECTOR_H

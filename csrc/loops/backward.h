@@ -112,7 +112,7 @@ static void sum_learned_state(int64_t B, int64_t n, const real *d_0, const real 
             sum[k] += (d_0 ? d_0[b * n + k] : 0) + (d_restarts ? d_restarts[b * restarts_stride + k] : 0);
 }
 
-/* All rows are finished. */
+/* The gradients of the learned states, once all rows are finished. */
 static void learned_state_gradients(const struct backward_run *run) {
     const struct lstm_backward *a = run->args;
     const int64_t H = a->call.model.hidden_size, R = run->d.R, B = a->call.B, width = run->d.H_padded;
@@ -136,7 +136,7 @@ static const real *sums_at(const struct backward_run *run, int64_t offset, int64
     return backward_workspace(run, run->plan.d_packed + offset) + element;
 }
 
-/* Copies the packed sums of a layer and direction to the caller's arrays: those that this worker has summed itself. */
+/* Copies the packed sums of a layer and direction to the caller's arrays, as far as this worker has summed them. */
 static void unpack_gradients(const struct backward_run *run, const struct lstm_worker *worker, int64_t index) {
     const struct lstm_backward *a = run->args;
     const struct lstm_model *model = &a->call.model;

@@ -26,25 +26,25 @@ struct backward_pass {
     struct lstm_worker *worker;
     int64_t direction, input_size, row_begin, row_end;
     bool has_stages, has_variant;
-    bool shares_units;        /* workers share units instead of rows, and meet after each step */
-    int64_t begin, end;       /* of the chunk, in steps */
-    const int64_t *first_row; /* of each step, among the active rows of the chunk; first_row[n_steps]: their number */
-    real *d_gates, *vector_terms; /* of the chunk */
+    bool shares_units;            /* workers share units instead of rows, and meet after each step */
+    int64_t begin, end;           /* steps of the chunk */
+    const int64_t *first_row;     /* index of each step's first row among the chunk's rows; [n_steps]: their number */
+    real *d_gates, *vector_terms; /* rows of the chunk */
     struct directed_sequence x, h, d_output, d_x;
-    int64_t *chunk_offsets; /* with lengths: space for an offset of each active row of the chunk */
+    int64_t *chunk_offsets; /* with lengths: space for one offset per active row of the chunk */
     bool looks_up;          /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
-    void *operands; /* of this worker, with an interleaved format */
+    void *operands; /* workspace of this worker; only with an interleaved format */
     const real *vectors;
     struct lstm_variant variant;
     struct restart restart;
-    const real *initial_h;           /* before step 0, (B, R) in batch order */
-    const real *gates, *a_x, *a_h;   /* of step 0 or, if recomputed, of the first step of the chunk */
-    const real *c;                   /* on the tape, before step 0 */
-    real *h_effective, *c_effective; /* of the chunk, rows as in first_row; NULL: those on the tape */
-    real *d_h, *d_c;                 /* running, (B, R) and (B, H_padded) */
+    const real *initial_h;           /* h before step 0, (B, R) in batch order */
+    const real *gates, *a_x, *a_h;   /* start at step 0 or, if recomputed, at the first step of the chunk */
+    const real *c;                   /* c before step 0, on the tape */
+    real *h_effective, *c_effective; /* rows of the chunk, as in first_row; NULL: h and c on the tape */
+    real *d_h, *d_c;                 /* running gradients, (B, R) and (B, H_padded) */
     real *d_weight_ih, *d_weight_hh, *d_weight_hr, *d_bias, *d_vectors; /* packed */
-    bool is_first_product;                                              /* nothing in them yet */
+    bool is_first_product;                                              /* the five gradients above are empty */
 };
 
 static inline real *backward_workspace(const struct backward_run *run, int64_t offset) {

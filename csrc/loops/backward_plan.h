@@ -24,7 +24,7 @@ static struct lstm_sequence d_x_of_layer(const struct backward_run *run, int64_t
 
 static bool has_stages_backward(const struct lstm_backward *a) { return lstm_has_stages(&a->call) || a->d_h_norms; }
 
-/* h before the first step, (B, R): the caller's, or that written by start_gradients. */
+/* h before the first step, (B, R): the caller's h_0, or the one that start_gradients wrote. */
 static real *initial_h_of(const struct backward_run *run, int64_t index) {
     const int64_t n = run->args->call.B * run->d.R;
     if (run->args->h_0) return (real *)run->args->h_0 + index * n;

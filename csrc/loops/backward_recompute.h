@@ -1,6 +1,6 @@
 /* Recomputed gates: with recompute_gates, a tape keeps only h and c, and the gates of a chunk are recomputed before its
- * backward steps. They have the same bits, because a row of gates depends only on x, h_prev and c_prev of that row. One
- * kernel call takes all rows of many steps: no step waits for the previous one. */
+ * backward steps. They are bitwise equal to the first ones, because a row of gates depends only on x, h_prev and c_prev
+ * of that row. One kernel call takes all rows of many steps: no step waits for the previous one. */
 #ifndef LSTM_BACKWARD_RECOMPUTE_H
 #define LSTM_BACKWARD_RECOMPUTE_H
 

@@ -1,6 +1,7 @@
 /* Backward with a team whose workers own whole layers, or whole directions. They take the recurrences side by side; the
- * weight gradients of a chunk follow, which all workers share as in any split. So d_gates of a chunk are kept once for
- * each layer or direction. The bits equal those of one thread: chunks are the same, and so is each sum. */
+ * weight gradients of a chunk follow, which all workers share as in any split. So each layer or direction has its own
+ * d_gates of a chunk. The results are bitwise equal to one thread's, because chunks and the order of each sum are the
+ * same. */
 #ifndef LSTM_BACKWARD_SPLITS_H
 #define LSTM_BACKWARD_SPLITS_H
 
@@ -40,9 +41,9 @@ static void dropout_backward(const struct backward_run *run, int64_t layer, int6
 
 /* ---- LSTM_SPLIT_LAYERS ------------------------------------------------------------------------------------------- */
 
-/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at those after
- * them, and waits for it alone. Layers share two buffers for d_x: where a layer writes, the one above has read what the
- * one above that wrote. False: interrupted. */
+/* All layers over a segment, which is one chunk: while one layer is at some steps, the layer below is at later steps,
+ * and waits for this layer alone. Layers share two buffers for d_x: a layer overwrites what the layer two above wrote,
+ * after the layer between has read it. False: interrupted. */
 static bool backward_wavefront(const struct backward_run *run, struct lstm_worker *worker, int64_t begin, int64_t end) {
     const struct lstm_call *call = &run->args->call;
     const int64_t L = call->model.num_layers, steps = lstm_wavefront_steps(call, true);
@@ -75,7 +76,7 @@ static bool backward_wavefront(const struct backward_run *run, struct lstm_worke
 /* ---- LSTM_SPLIT_DIRECTIONS --------------------------------------------------------------------------------------- */
 
 /* Both directions of a layer, one worker each; others help with the weight gradients. The directions meet in the middle
- * of the sequence: up to there each stores d_x, and from there on it adds to what the other has stored, which is the
+ * of the sequence: before it, each stores d_x; after it, each adds to the d_x that the other stored, which gives the
  * same sum. False: interrupted. */
 static bool backward_directions(const struct backward_run *run, struct lstm_worker *worker, int64_t layer, int64_t T) {
     const struct lstm_call *call = &run->args->call;
@@ -91,7 +92,7 @@ static bool backward_directions(const struct backward_run *run, struct lstm_work
         for (int64_t direction = 0; direction < D; direction++)
             begin_chunk(call, passes + direction, begin, end, first_row);
         const struct backward_pass *own = worker->rank < D ? passes + worker->rank : NULL;
-        const int64_t middle = worker->rank ? T - T / 2 : T / 2; /* in steps of the own direction */
+        const int64_t middle = worker->rank ? T - T / 2 : T / 2; /* number of steps of the worker's own direction */
         const int64_t at = middle < begin ? begin : middle < end ? middle : end;
         const bool is_whole = own && backward_steps(run, own, begin, end) && backward_h(run, own);
         if (is_whole) backward_x(run, own, at, end, false);

@@ -1,5 +1,5 @@
-/* A backward step in stages, those of forward_stages.h in reverse order. Before the step, d_h and d_c are the gradients
- * of its states; afterwards, those of the previous step. */
+/* A backward step in stages: the stages of forward_stages.h in reverse order. Before the step, d_h and d_c are the
+ * gradients of its states; afterwards, the gradients of the previous step's states. */
 #ifndef LSTM_BACKWARD_STAGES_H
 #define LSTM_BACKWARD_STAGES_H
 
@@ -89,8 +89,8 @@ static bool projection_backward(const struct backward_run *run, const struct bac
 
 /* ---- 2: the norms of both products ------------------------------------------------------------------------------- */
 
-/* Both norms backward: the gradients of the products from those of the gates. row: the first row; k: its index in the
- * chunk. */
+/* Both norms backward: the gradients of the products from the gradients of the gates. row: the first row; k: its index
+ * in the chunk. */
 static void norms_backward(const struct backward_run *run, const struct backward_pass *p, int64_t step, int64_t begin,
                            int64_t row, int64_t k, int64_t n_rows) {
     const struct lstm_kernels *kernels = kernels_of(&run->args->call);

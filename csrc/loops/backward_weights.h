@@ -18,8 +18,8 @@
 
 /* ---- left operands, packed in tiles ------------------------------------------------------------------------------ */
 
-/* n rows of a tile of `tile_rows` columns, of which `present` exist, in pairs, for interleaved formats:
- * (n / 2, tile_rows, 2); an odd n is padded with a row of zeros. */
+/* Packs n rows of a tile in pairs, for interleaved formats: (n / 2, tile_rows, 2), with zeros in the columns after
+ * `present`; an odd n is padded with a row of zeros. */
 static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows,
                                       int64_t present, real *to) {
     for (int64_t k = 0; k < n; k += 2, to += 2 * tile_rows) {
@@ -32,7 +32,7 @@ static inline void pack_tile_of_pairs(int64_t n, const real *const *rows, int64_
 /* The rows of a left operand: the first of these three that is not NULL. */
 struct left_source {
     const real *chunk;   /* rows of the chunk, one after the other */
-    const real *initial; /* the step before x's; before step 0, this array (B, n_columns) in batch order */
+    const real *initial; /* rows of the previous step; before step 0, this array (B, n_columns) in batch order */
     const struct directed_sequence *x;
     int64_t n_columns;
 };
@@ -101,7 +101,8 @@ static void pack_left(const struct backward_run *run, const struct backward_pass
 
 /* ---- symbols in place of a left operand of one-hot rows ---------------------------------------------------------- */
 
-/* The place of row k of a product in the order of its sum: interleaved formats add the odd row of each pair first. */
+/* The position of row k in the order in which a product adds its rows: interleaved formats add the odd row of each pair
+ * first. */
 static int64_t place_in_sum(int64_t k, int64_t depth, bool in_pairs) { return in_pairs && (k | 1) < depth ? k ^ 1 : k; }
 
 /* Sorts the rows of each block by symbol, stably (by insertion: there are at most LSTM_SUM_BLOCK). */
@@ -130,18 +131,18 @@ static void sort_symbols(const struct backward_run *run, const struct backward_p
  * computed together. */
 
 struct right_rows {
-    const real *rows;          /* of the chunk's first row */
+    const real *rows;          /* first row of the chunk */
     int64_t stride, n_columns; /* padded */
 };
 
-/* Sums whose left operand is a row of ones are not rounded to a format. */
+/* The kernel for a sum: sums whose left operand is a row of ones are not rounded to a format. */
 typedef void outer_kernel(const struct lstm_outer *);
 static outer_kernel *outer_of(const struct lstm_call *call, const struct lstm_outer_sum *sum) {
     return lstm_is_interleaved(call->model.format) && (sum->a || sum->symbols) ? format_kernels_of(call)->outer
                                                                                : kernels_of(call)->outer;
 }
 
-/* False: interrupted. */
+/* Computes n sums with the same right operand. False: interrupted. */
 static bool add_sums(const struct backward_run *run, const struct backward_pass *p, const struct right_rows *right,
                      const struct lstm_outer_sum *sums, int n_sums, const struct chunk_rows *rows) {
     int64_t panel_begin, panel_end, n_rows = 0;

@@ -104,8 +104,7 @@ static void run_layer(const struct forward_run *run, struct lstm_worker *worker,
 
 /* LSTM_SPLIT_LAYERS: wave w takes layer l over segment w - l. A layer waits for the one below to have finished the
  * segment and, as what flows between them has LSTM_WAVEFRONT_BUFFERS buffers, for the one above to have left the
- * buffer. (Not for all workers after each wave, where every hop between caches would be waited for.) False:
- * interrupted. */
+ * buffer. (A barrier of all workers after each wave would wait for every hop between caches.) False: interrupted. */
 static bool run_wavefront(const struct forward_run *run, struct lstm_worker *worker) {
     const struct lstm_call *call = &run->args->call;
     const int64_t T = longest_length(call), L = call->model.num_layers, steps = run->plan.segment_steps;

@@ -32,19 +32,19 @@ struct forward_pass {
     int64_t step_begin, step_end, row_begin, row_end, panel_begin, panel_end;
     bool shares_units;                    /* workers share units instead of rows, and meet after each step */
     struct directed_sequence x, h, gates; /* gates: by step of the sequence (tape) or of the chunk (workspace) */
-    bool gates_are_kept;                  /* on the tape */
+    bool gates_are_kept;                  /* gates are stored on the tape */
     bool looks_up;                        /* x are symbols */
     const void *weight_ih, *weight_hh, *weight_hr;
-    const float *scale_ih, *scale_hh; /* of INT8 matrices */
-    void *operands;                   /* of this worker, with an interleaved format */
+    const float *scale_ih, *scale_hh; /* scales of INT8 matrices */
+    void *operands;                   /* workspace of this worker; only with an interleaved format */
     const real *bias, *vectors;
     const struct lstm_variant *variant; /* NULL: the plain cell */
     bool has_stages;                    /* forward_stages.h, which use the next five members */
     struct directed_sequence a_x, a_h;  /* layer norm: x W_ih^T (data NULL: in `gates`) and h_prev W_hh^T */
     struct restart restart;
-    real *h_effective, *c_effective, *unprojected; /* of one step */
-    real *h_state;                                 /* (B, R): before the segment and, at its end, after it */
-    real *c;                                       /* (B, H_padded): before the first step */
+    real *h_effective, *c_effective, *unprojected; /* rows of one step */
+    real *h_state;                                 /* (B, R): h before the segment and, at its end, after it */
+    real *c;                                       /* (B, H_padded): c before the first step */
     int64_t c_step_stride;                         /* 0: c is updated in place */
 };
 
@@ -83,7 +83,7 @@ static bool run_long_step(const struct lstm_call *call, const struct forward_pas
     return true;
 }
 
-/* The same in one kernel call if the step, whose panels are already set, is short enough. (A step of H = 8 takes
+/* Runs the step in one kernel call if the step, whose panels are already set, is short enough. (A step of H = 8 takes
  * 0.1 us: every instruction counts.) */
 static inline bool run_step(const struct lstm_call *call, const struct forward_pass *p, const struct block_limits *most,
                             const struct lstm_step *s) {

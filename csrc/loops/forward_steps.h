@@ -16,8 +16,8 @@
 
 /* ---- the hoisted input projection -------------------------------------------------------------------------------- */
 
-/* Kernels of interleaved formats compute one product, whose format may differ from that of the other, except where they
- * take blocks of rows: both products of BFLOAT16_AMX are then summed in one pass. With full blocks, and unless the step
+/* Kernels of interleaved formats compute one of the two products, whose formats may differ, except where they take
+ * blocks of rows: both products of BFLOAT16_AMX are then summed in one pass. With full blocks, and unless the step
  * would read W_ih from the L2, this is faster (H = 64: 1.2 x; H = 128: 1.1 x; I = H = 256: 0.8 x). */
 static bool is_fused_in_blocks(const struct forward_run *run, const struct forward_pass *p) {
     const int64_t rows = format_kernels_of(&run->args->call)->block_rows;

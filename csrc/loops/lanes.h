@@ -1,4 +1,4 @@
-/* Whole sequences of as many models as a vector has lanes, one in each (csrc/lane_args.h): the loops over time. */
+/* The loops over time for a group of models, one in each lane of a vector (csrc/lane_args.h). */
 #ifndef LSTM_LOOPS_LANES_H
 #define LSTM_LOOPS_LANES_H
 
@@ -12,8 +12,8 @@
 struct lane_run {
     const struct lstm_lane_kernels *kernels;
     const struct lstm_lanes *lanes;
-    int64_t vector, state; /* numbers of a vector and of (B, H) vectors */
-    int64_t step_flops;    /* of forward */
+    int64_t vector, state; /* numbers in a vector and in (B, H) vectors */
+    int64_t step_flops;    /* operations of a forward step */
 };
 
 static struct lane_run lane_run_of(const struct lstm_isa *isa, const struct lstm_lanes *a) {
@@ -36,7 +36,7 @@ static struct lane_tape lane_tape_of(const struct lane_run *run) {
     return tape;
 }
 
-/* The states of all rows from arrays (B, H) of each model, and back. */
+/* Transposes the states (B, H) of all models into lanes, and back. */
 static void states_into_lanes(const struct lane_run *run, const void *from, real *to) {
     const int64_t n = run->lanes->B * run->lanes->hidden_size;
     run->kernels->into_lanes(n, from, n, 0, to);
@@ -64,7 +64,7 @@ static void lanes_forward(const struct lstm_isa *isa, const struct lstm_lanes *a
         run.kernels->step(&s);
         real *last = h_prev;
         h_prev = h, h = last, c = s.c;                         /* (with a tape, h is set at each step) */
-        if (lstm_cancelled(a->worker, run.step_flops)) return; /* with incomplete results */
+        if (lstm_cancelled(a->worker, run.step_flops)) return; /* the results are incomplete */
     }
     states_out_of_lanes(&run, h_prev, a->h_n);
     states_out_of_lanes(&run, c, a->c_n);

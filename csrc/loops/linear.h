@@ -19,9 +19,9 @@
 
 struct linear_run {
     const struct lstm_linear *args;
-    struct lstm_dims outputs;              /* of the matrix whose columns are the outputs */
+    struct lstm_dims outputs;              /* dims of the matrix whose columns are the outputs */
     real *packed, *packed_backward, *bias; /* the weights */
-    real *left, *right, *sums;             /* of the weight gradients */
+    real *left, *right, *sums;             /* operands and sums of the weight gradients */
 };
 
 /* The worker's rows of a product. */

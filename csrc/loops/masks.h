@@ -75,7 +75,7 @@ static void zoneout(struct mask_row mask, int64_t width, const real *old, real *
     }
 }
 
-/* Moves the gradient of the old value to d_old; that of the new value stays in d. */
+/* Moves the gradient of the old value to d_old; the gradient of the new value stays in d. */
 static void zoneout_backward(struct mask_row mask, int64_t width, real *d, real *d_old) {
     int32_t hits[MASK_PIECE];
     for (int64_t k = 0, n; k < width; k += n) {

@@ -50,13 +50,13 @@ static void optimize_worker(struct lstm_worker *worker, void *arguments) {
     (o->second ? adam : sgd)(o);
 }
 
-/* On one thread, as a call for its floating-point mode. */
+/* On one thread, but through lstm_parallel, which sets the floating-point mode. */
 static void optimize(const struct lstm_optimizer *o) {
     const struct lstm_call call = {0};
     lstm_parallel(&call, 1, optimize_worker, (void *)o);
 }
 
-/* In double precision, as four interleaved sums. */
+/* The sum of squares, in double precision, as four interleaved sums. */
 static double square_sum(int64_t n, const real *x) {
     double sums[4] = {0};
     for (int64_t k = 0; k < n; k++) sums[k % 4] += (double)x[k] * (double)x[k];

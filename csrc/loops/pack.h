@@ -49,7 +49,7 @@ static void pack_columns(const struct lstm_dims *d, int64_t H, int64_t depth, en
     }
 }
 
-/* The same interleaved: packed[k / interleave][c][k % interleave], all panels full. */
+/* The same for interleaved formats: packed[k / interleave][c][k % interleave], all panels full. */
 static void pack_interleaved(const struct lstm_dims *d, int64_t H, int64_t depth, enum lstm_format format,
                              int64_t interleave, bool rounds, const void *weight, void *packed) {
     const int64_t width = LSTM_PANEL_VECTORS * d->vector, padded = lstm_format_depth(format, depth);
@@ -74,7 +74,7 @@ static void pack_interleaved(const struct lstm_dims *d, int64_t H, int64_t depth
         }
 }
 
-/* The scales of an INT8 matrix, multiplied by that of the left operand unless its rows have scales, and the
+/* The scales of an INT8 matrix, multiplied by the left operand's scale unless its rows have their own, and the
  * corrections: what the offset of the left operand adds to each sum. */
 static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, bool by_row, bool has_offset,
                         const int8_t *weight, const float *scale, float *packed) {
@@ -88,15 +88,19 @@ static void pack_scales(const struct lstm_dims *d, int64_t H, int64_t depth, boo
     }
 }
 
-/* A weight of W_ih as the products read it, multiplied by the integer of a one-hot row's 1 in INT8. */
+/* A weight of W_ih as the products read it; in INT8 times the integer that represents the 1 of a one-hot row. */
 static real input_weight(const struct lstm_model *m, const struct lstm_weights *w, int64_t row, int64_t at) {
-    const enum lstm_format format = lstm_input_format(m, 0);
-    if (format == LSTM_FORMAT_INT8)
+    switch (lstm_input_format(m, 0)) {
+    case LSTM_FORMAT_REAL: break;
+    case LSTM_FORMAT_FLOAT16: return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
+    case LSTM_FORMAT_BFLOAT16:
+    case LSTM_FORMAT_BFLOAT16_AMX:
+        return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
+                                                        : ((const uint16_t *)w->weight_ih)[at]);
+    case LSTM_FORMAT_INT8:
         return (float)(((const int8_t *)w->weight_ih)[at] * lstm_largest_integer(m->input_bits)) * w->scale_ih[row];
-    if (format == LSTM_FORMAT_FLOAT16) return lstm_float_of_float16(((const uint16_t *)w->weight_ih)[at]);
-    if (!lstm_is_bfloat16(format)) return ((const real *)w->weight_ih)[at];
-    return lstm_float_of_bfloat16(m->rounds_weights ? lstm_bfloat16_of(((const float *)w->weight_ih)[at])
-                                                    : ((const uint16_t *)w->weight_ih)[at]);
+    }
+    return ((const real *)w->weight_ih)[at];
 }
 
 /* W_ih of a first layer that looks up: a row of gates for each of n symbols. A piece of the symbols at a time, as in
@@ -265,7 +269,7 @@ static void pack(const struct lstm_model *m, const struct lstm_isa *isa, bool ba
 
 /* ---- left operands of weight gradients ------------------------------------------------------------------------- */
 
-#define PACK_ROWS 16 /* at a time */
+#define PACK_ROWS 16 /* rows packed at a time */
 
 ALWAYS_INLINE void pack_tile_of(int64_t n, const real *const *rows, int64_t column, const int tile_rows,
                                 const int present, real *to) {
@@ -275,8 +279,8 @@ ALWAYS_INLINE void pack_tile_of(int64_t n, const real *const *rows, int64_t colu
     }
 }
 
-/* n rows of a tile of `tile_rows` columns, of which `present` exist. (With constants, as a call of memcpy for each row
- * takes three times as long.) */
+/* Packs n rows of a tile of `tile_rows` columns, with zeros in the columns after `present`. (With constants, as a call
+ * of memcpy for each row takes three times as long.) */
 static void pack_tile(int64_t n, const real *const *rows, int64_t column, int64_t tile_rows, int64_t present,
                       real *to) {
     UNROLL

@@ -21,13 +21,13 @@
 /* The batch row of sorted row r. */
 static inline int64_t batch_row(const struct lstm_call *call, int64_t r) { return call->rows ? call->rows[r] : r; }
 
-/* The length of sorted row r, and of the longest; 0 without rows. */
+/* The length of sorted row r, and the greatest length; 0 without rows. */
 static inline int64_t row_length(const struct lstm_call *call, int64_t r) {
     return call->lengths ? call->lengths[r] : call->T;
 }
 static inline int64_t longest_length(const struct lstm_call *call) { return call->B ? row_length(call, 0) : 0; }
 
-/* The rows of the sorted rows [begin, end) that are active at a step are [begin, active_end). */
+/* Of the sorted rows [begin, end), [begin, active_end) are active at a step. */
 static inline int64_t active_end(const struct lstm_call *call, int64_t step, int64_t begin, int64_t end) {
     while (call->lengths && end > begin && call->lengths[end - 1] <= step) end--;
     return end;
@@ -41,7 +41,7 @@ static void share_rows(const struct lstm_call *call, const struct lstm_worker *w
     for (int64_t r = 0; r < call->B; r++) total += (double)call->lengths[r];
     *begin = *end = call->B;
     for (int64_t r = call->B - 1; r >= 0; r--) {
-        after += (double)call->lengths[r]; /* of row r and those after it */
+        after += (double)call->lengths[r]; /* steps of row r and all rows after it */
         if (after <= total * (worker->size - worker->rank) / worker->size) *begin = r;
         if (after <= total * (worker->size - worker->rank - 1) / worker->size) *end = r;
     }
@@ -93,7 +93,7 @@ struct directed_sequence {
 };
 
 /* A sequence starting at `column`, either the caller's (in batch order, or packed) or sorted. offsets: space for 2 B
- * offsets, of which those of rows [row_begin, row_end) are written. */
+ * offsets, which are written for rows [row_begin, row_end). */
 static struct directed_sequence directed_sequence_of(const struct lstm_call *call, const struct lstm_sequence *x,
                                                      int64_t direction, int64_t column, bool is_callers,
                                                      int64_t row_begin, int64_t row_end, int64_t *offsets) {

@@ -15,8 +15,8 @@ static inline int64_t time_of(const struct lstm_call *call, int64_t direction, i
     return direction ? row_length(call, r) - 1 - step : step;
 }
 
-/* Whether sorted row r restarts before a direction's step. A reset marks the boundary before time t, so in the reverse
- * direction the one that is crossed after t. */
+/* Whether sorted row r restarts before a direction's step. A reset marks the boundary before time t, which the reverse
+ * direction crosses after t. */
 static inline bool restarts_at(const struct lstm_call *call, int64_t direction, int64_t step, int64_t r) {
     if (!call->resets) return false;
     const int64_t t = time_of(call, direction, step, r) + (direction ? 1 : 0);
@@ -27,7 +27,7 @@ static inline bool restarts_at(const struct lstm_call *call, int64_t direction, 
 struct restart {
     int64_t index, direction; /* index: layer * D + direction */
     const real *h, *c;        /* the learned state where a row restarts; NULL: zero */
-    const real *masks;        /* (B, R) of recurrent dropout, or NULL */
+    const real *masks;        /* (B, R), factors of recurrent dropout, or NULL */
 };
 
 static struct restart restart_of(const struct lstm_call *call, const char *packed, const struct lstm_packed *p,

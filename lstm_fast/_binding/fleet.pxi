@@ -52,7 +52,7 @@ cdef class FleetWeights:
     cdef Weights pattern
     cdef const lstm_isa *lanes
     cdef readonly object flat
-    cdef lstm_weights *weights  # of model 0
+    cdef lstm_weights *weights  # weights of model 0
     cdef int64_t n_models, stride
     cdef Block packed_forward, packed_backward
     cdef c_bool has_run_forward, has_run_backward
@@ -133,7 +133,10 @@ cdef class FleetWeights:
         for k in range(K * B):
             b = k % B
             if not 0 <= lengths[k] <= c.T or not 0 <= rows[k] < B or (b > 0 and lengths[k] > lengths[k - 1]):
-                raise ValueError("lengths must not increase nor exceed the steps, and rows must be those of the batch")
+                raise ValueError(
+                    f"lengths must be from 0 to {c.T} and must not increase, and rows must be indices from 0 to "
+                    f"{B - 1}, got length {lengths[k]} and row {rows[k]} at position {b} of model {k // B}"
+                )
         c.lengths, c.rows = lengths, rows
         return kept
 
@@ -247,7 +250,7 @@ cdef class FleetWeights:
         kept = self.begin(&f, &a.call, &a.x, arrays.x, run, num_threads, order, resets, seeds)
         cdef int64_t T = a.call.T, B = a.call.B
         if arrays.d_h_0 is None or (w.has_c and arrays.d_c_0 is None) or tape.n < K * self.one_tape_bytes(&a.call):
-            raise ValueError("d_h_0 and d_c_0 must be arrays, and the tape that of this call")
+            raise ValueError("d_h_0 and d_c_0 must be arrays, and tape must be the one that forward filled")
         a.d_output = sequences("d_output", arrays.d_output, w.code, False, K, T, B, w.model.num_directions * R,
                                &f.d_output_stride)
         if arrays.d_x is not None and w.model.index_input:

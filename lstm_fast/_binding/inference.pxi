@@ -11,8 +11,8 @@ cdef struct FastCall:
     lstm_forward_args args
     Layout layout
     c_bool batch_first
-    int ndim  # of x
-    int64_t n_rows  # of x: steps of all sequences
+    int ndim  # dimensions of x
+    int64_t n_rows  # rows of x: steps of all sequences
 
 
 cdef inline int read_strided(object array, char code, Memory *memory) except -1:

@@ -105,10 +105,10 @@ cdef read_packed(order, int64_t n, lstm_call *call):
         while lengths[active - 1] <= t:
             active -= 1
         if packed_rows[t] != before:
-            raise ValueError("packed_rows must be those of the lengths")
+            raise ValueError(f"packed_rows must match lengths: step {t} starts at row {before}, got {packed_rows[t]}")
         before += active
     if before != n:
-        raise ValueError(f"a packed sequence of these lengths has {before} rows, got {n}")
+        raise ValueError(f"a packed sequence with these lengths has {before} rows, got {n}")
     call.lengths, call.packed_rows = &lengths[0], &packed_rows[0]
     return kept
 
@@ -127,7 +127,8 @@ cdef read_order(order, lstm_call *call):
         raise ValueError("lengths and rows must have one entry for each sequence, and no length may exceed the steps")
     for b in range(call.B):
         if not 0 <= rows[b] < call.B or (b > 0 and lengths[b] > lengths[b - 1]):
-            raise ValueError("lengths must not increase and rows must be those of the batch")
+            raise ValueError(f"lengths must not increase and rows must be indices from 0 to {call.B - 1}, got length "
+                             f"{lengths[b]} and row {rows[b]} at position {b}")
         is_sorted = is_sorted and rows[b] == b
     call.lengths, call.rows = &lengths[0], &rows[0]
     if is_sorted:

@@ -13,8 +13,8 @@ cdef class Live:
     cdef readonly object h, c         # (L, B, R) and (L, B, H); c is None for a plain RNN
     cdef readonly int64_t batch_size
     cdef Block workspace, state       # state: the memory of h, then c
-    cdef Block symbols                # with index_input: those of the step; else None
-    cdef Block next                   # for the new state of an interruptible step; None: steps update it in place
+    cdef Block symbols                # symbols of the step with index_input; else None
+    cdef Block next                   # new state of an interruptible step; None: steps update the state in place
     cdef int64_t input_size, h_size, h_bytes, x_bytes, output_bytes
     cdef object one_shape, batch_shape, dtype, empty
     cdef c_bool is_short              # steps are too short to release the GIL

@@ -16,7 +16,7 @@ PARAMETERS = parameter_names
 # Formats of the weight matrices, and the item type of their arrays: bfloat16 numbers are the upper halves of float32.
 FORMATS = {None: LSTM_FORMAT_REAL, "float16": LSTM_FORMAT_FLOAT16, "bfloat16": LSTM_FORMAT_BFLOAT16,
            "int8": LSTM_FORMAT_INT8, "bfloat16_amx": LSTM_FORMAT_BFLOAT16_AMX}
-cdef tuple COMPUTE_DTYPES = ("bfloat16", "bfloat16_amx")  # those in which products of training can be computed
+cdef tuple COMPUTE_DTYPES = ("bfloat16", "bfloat16_amx")  # dtypes in which training can compute products
 cdef char *FORMAT_CODES = b" eHbH"
 
 

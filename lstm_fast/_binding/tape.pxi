@@ -1,7 +1,8 @@
 # What a tape holds, as arrays.
 
 cdef tuple activations_of_tape(const lstm_call *call, Block tape, dtype, int64_t layer, int64_t direction):
-    """Views of gates (T, B, 4, H), c (T + 1, B, H) and h (T, B, D * R); the tape must be of this call and have gates.
+    """Views of gates (T, B, 4, H), c (T + 1, B, H) and h (T, B, D * R). The tape must belong to this call
+    and have gates.
 
     Units lie in blocks of a vector: unit k is number k % V of block k // V."""
     cdef int64_t T = call.T, B = call.B, H = call.model.hidden_size, R = h_size_of(&call.model)

@@ -174,7 +174,7 @@ cdef class TensorCalls:
 
     def __cinit__(self, Weights weights not None, TensorReader reader not None, copies, threads, empty_like):
         if weights.model.index_input:
-            raise ValueError("weights must be those of a network that reads numbers, not symbols")
+            raise ValueError("weights must belong to a network without index_input")
         self.weights, self.reader, self.threads, self.kept = weights, reader, threads, list(copies)
         self.empty_like, self.templates = empty_like, {}
         self.code = weights.code

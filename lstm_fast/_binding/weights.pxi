@@ -8,7 +8,7 @@ cdef class Weights:
     matrices; all except None require a float32 LSTM and are for inference only. input_bits: with int8, the bits of x
     of the first layer, 8 or 16; 0: x and its weight_ih are float32. compute_dtype "bfloat16": float32 arrays, products
     in bfloat16; can train. index_input: x are symbols, int64 (T, B, 1), from 0 to input_size - 1. All other arrays have
-    the dtype. Further options are members of lstm_model.
+    the dtype of the model. The other arguments are the members of lstm_model with the same names.
 
     Packed for forward at construction and for backward at the first backward call. Thread-safe.
     """
@@ -289,7 +289,8 @@ cdef class Weights:
         self.begin(&call, T, B, run, 1)
         self.check_tape(&call, tape)
         if not (0 <= layer < self.model.num_layers and 0 <= direction < self.model.num_directions):
-            raise ValueError(f"layer and direction must be of this network, got {layer} and {direction}")
+            raise ValueError(f"layer must be from 0 to {self.model.num_layers - 1} and direction from 0 to "
+                             f"{self.model.num_directions - 1}, got {layer} and {direction}")
         if not has_cell_state(&self.model) or call.recompute_gates:
             raise ValueError("this tape has no gates")
         return activations_of_tape(&call, tape, self.dtype, layer, direction)

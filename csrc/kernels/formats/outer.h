@@ -15,9 +15,9 @@
 
 /* One panel and one block of b for one sum. */
 struct format_outer_block {
-    const bfloat16_number *a; /* (pairs, TILE_ROWS, 2) of a tile */
+    const bfloat16_number *a; /* a tile: (pairs, TILE_ROWS, 2) */
     const uint16_t *b;        /* (pairs, width, VL, 2) */
-    real *y;                  /* of the first row */
+    real *y;                  /* first row */
     int64_t depth, y_stride;
     bool add;
 };

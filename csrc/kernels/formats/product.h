@@ -15,7 +15,7 @@
 struct format_product {
     const struct lstm_product *s;
     struct format_block block;
-    bool has_both_parts; /* the rows of the block are the upper and the lower part of a single 16-bit row */
+    bool has_both_parts; /* the two rows of the block are the parts of one 16-bit row */
 };
 
 /* Combines a tile of two rows, the sums of the upper and of the lower part; the result replaces the first row. */

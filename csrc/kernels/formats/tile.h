@@ -6,8 +6,8 @@
  * BFLOAT16_AMX: the operands are the same, but a sum consists of blocks (LSTM_AMX_BLOCK), as TDPBF16PS computes them.
  *
  * INT8: int32 sums are exact. The result is start + sum * scale, a fused multiply-add, or start + (sum * scale) *
- * row_scale if the rows of the left operand have scales too. With 16 bits, sum is 256 times that of the upper parts
- * plus that of the lower parts; the latter is computed first and stored where the result goes. */
+ * row_scale if the rows of the left operand have scales too. With 16 bits, sum is 256 times the sum of the upper
+ * parts plus the sum of the lower parts, which is computed first and stored where the result goes. */
 #ifndef LSTM_FORMATS_TILE_H
 #define LSTM_FORMATS_TILE_H
 
@@ -21,7 +21,7 @@
 struct bfloat16_operands {
     const bfloat16_number *left;
     const uint16_t *right;
-    int64_t left_stride, left_step, depth, panel; /* left_step: to the next pair of k */
+    int64_t left_stride, left_step, depth, panel; /* left_step: to the next pair of left numbers */
 };
 
 /* Which part of the left operand is multiplied. */
@@ -31,10 +31,10 @@ struct int8_operands {
     const int8_number *left;
     const int8_t *right;
     int64_t left_stride, depth, panel;
-    const float *scale, *row_scale; /* of the tile's first column; of its first row, or NULL */
+    const float *scale, *row_scale; /* first column of the tile; first row of the tile, or NULL */
     const int32_t *correction;
     enum int8_part part;
-    struct sums lower; /* for UPPER */
+    struct sums lower; /* the result of LOWER, which UPPER reads */
 };
 
 ALWAYS_INLINE void bfloat16_tile(const struct tile_shape shape, struct bfloat16_operands p, struct sums start,
@@ -154,11 +154,11 @@ ALWAYS_INLINE void int8_tile(const struct tile_shape shape, struct int8_operands
 struct format_block {
     enum lstm_format format;
     const void *left, *right;
-    int64_t left_stride, depth, n_columns; /* depth: of whole interleaves */
+    int64_t left_stride, depth, n_columns; /* depth: rounded up to whole interleaves */
     const struct lstm_format_args *format_args;
     const float *row_scale;
     enum int8_part part;
-    struct sums lower; /* of row 0 and panel 0 */
+    struct sums lower; /* row 0, panel 0 */
 };
 
 ALWAYS_INLINE void multiply_format_tile(const struct tile_shape shape, const enum lstm_format format,

@@ -14,8 +14,8 @@
  *     BFLOAT16_OF, BFLOAT16_AMX_OF, INT8_OF           the instruction set whose kernels of that format serve here too;
  *                                                     with blocks: unless is_in_blocks
  *     and, with HAS_BLOCKS, for up to BLOCK_ROWS rows by a panel, strides and depth in bytes:
- *               begin_blocks(rows, rest), end_blocks()     rest: that of all depths that are not whole BLOCK_BYTES
- *               start_block(start)                         sets the sums; of INT8: to zero
+ *               begin_blocks(rows, rest), end_blocks()     rest: remainder of all depths that are not whole BLOCK_BYTES
+ *               start_block(start)                         sets the sums (INT8: to zero)
  *               add_int8_products(left, stride, right, depth), add_bfloat16_products(...)
  *               store_block(sums)                          (rows, 4) vectors */
 #ifndef LSTM_FORMATS_VECTOR_H
@@ -33,8 +33,9 @@
 #include "vector/portable.h"
 #endif
 
-/* Whether a call with so many rows and weights is computed in blocks. One row, by weights of bfloat16: faster where L2
- * holds the weights and L1 does not (H = 256 1.35 times, 96 and 448 1.1), slower on both sides, up to 1.3 times. */
+/* Whether a call with n_rows rows and n_weights weights is computed in blocks. One row times bfloat16 weights is faster
+ * in blocks where L2 holds the weights and L1 does not (H = 256 1.35 times, 96 and 448 1.1); smaller and larger weights
+ * are up to 1.3 times slower. */
 ALWAYS_INLINE bool is_in_blocks(enum lstm_format format, int64_t n_rows, int64_t n_weights) {
 #ifdef HAS_BLOCKS
     if (format == LSTM_FORMAT_INT8) return n_rows >= 4;
@@ -71,7 +72,7 @@ ALWAYS_INLINE const struct lstm_format_kernels *kernels_elsewhere(enum lstm_form
 #ifdef INT8_OF
     if (format == LSTM_FORMAT_INT8 && !is_in_blocks(format, n_rows, n_weights)) return &INT8_KERNELS;
 #endif
-    (void)format, (void)n_rows, (void)n_weights; /* where none is elsewhere */
+    (void)format, (void)n_rows, (void)n_weights; /* if no kernels of other units serve here */
     return NULL;
 }
 
@@ -85,7 +86,7 @@ ALWAYS_INLINE bool remains(enum lstm_format format) {
 #if defined(INT8_OF) && !defined(HAS_BLOCKS)
     if (format == LSTM_FORMAT_INT8) return false;
 #endif
-    (void)format; /* where all remain */
+    (void)format; /* if all calls remain here */
     return true;
 }
 
@@ -94,7 +95,7 @@ ALWAYS_INLINE bool is_int8(enum lstm_format format) {
     return remains(LSTM_FORMAT_INT8) && (!has_others || format == LSTM_FORMAT_INT8);
 }
 
-/* Of the formats that are not INT8. */
+/* Whether the sums of a format other than INT8 are in the order of AMX. */
 ALWAYS_INLINE bool is_in_order_of_amx(enum lstm_format format) {
     return remains(LSTM_FORMAT_BFLOAT16_AMX) && (!remains(LSTM_FORMAT_BFLOAT16) || format == LSTM_FORMAT_BFLOAT16_AMX);
 }

@@ -1,8 +1,9 @@
 /* AVX-512 with VNNI, BF16 and AMX: int8 and bfloat16 products of up to 16 rows by the four vectors of a panel in tile
- * registers. In both formats a packed panel, [k / n][4][16][n], is what tiles of the right operand hold: 16 rows of 64
- * bytes, one for each n adjacent k. (Sums of BFLOAT16, whose order is that of VDPBF16PS, cannot be computed by
- * TDPBF16PS.) Only Linux lets a process use tiles; elsewhere this is its base. Tried without gain: blocks of 32 rows by
- * two vectors; prefetching the weights; three tiles for the right operand; storing products without a copy. */
+ * registers. In both formats a packed panel, [k / n][4][16][n], is what tiles of the right operand hold: 16
+ * rows of 64 bytes, one for each n adjacent k. (TDPBF16PS cannot compute the sums of BFLOAT16, which have the order of
+ * VDPBF16PS.) Only Linux lets a process use tiles; elsewhere it has the kernels of its base. Tried without gain: blocks
+ * of 32 rows by two vectors; prefetching the weights; three tiles for the right operand; storing products without a
+ * copy. */
 #ifndef LSTM_FORMATS_AMX_H
 #define LSTM_FORMATS_AMX_H
 
@@ -23,7 +24,7 @@
 /* Tiles 0-3: sums; 4 and 5: left and right operand; 6 and 7: the operands of the remaining depth. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
-    uint16_t bytes[16]; /* of a row */
+    uint16_t bytes[16]; /* bytes of a row */
     uint8_t rows[16];
 };
 

@@ -1,5 +1,5 @@
-/* bfloat16 without dedicated instructions: the left operand is kept as float32, weights are widened by a shift. The
- * bits equal those of VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormals flushed. */
+/* bfloat16 without dedicated instructions: the left operand is kept as float32, weights are widened by a shift. Results
+ * are bitwise equal to VDPBF16PS: odd products before even ones, each a fused multiply-add, subnormals flushed. */
 #ifndef LSTM_BFLOAT16_BY_SHIFTS_H
 #define LSTM_BFLOAT16_BY_SHIFTS_H
 

@@ -1,4 +1,4 @@
-/* int8 with instructions that multiply 16-bit numbers, two k at a time; weights are widened. */
+/* int8 with instructions that multiply 16-bit numbers, two products at a time; weights are widened. */
 #ifndef LSTM_INT8_BY_PAIRS_H
 #define LSTM_INT8_BY_PAIRS_H
 
