@@ -102,7 +102,7 @@ OF_ONNX = {
     "nodes inside functions": {"load": GRAPH + "nodes_in_functions", "Backend": GRAPH + "nodes_in_functions"},
     "weights from Identity, Constant, Cast, Reshape, Transpose, Concat ...": {
         "load": OPERATORS + "weights_from_operators",
-        "Backend": BACKEND + "the_rest_of_a_model",
+        "Backend": BACKEND + "rest_of_a_model",
     },
     "weights from DequantizeLinear": {"load": OPERATORS + "dequantized_weights"},
     "weights that the graph computes": {
