@@ -219,7 +219,9 @@ def test_binding_rejects_reads_outside_the_table():
     output, states = np.empty((2, 1, 8), np.float32), np.zeros((1, 1, 8), np.float32)
     for symbol in (5, -1, 2**62):
         with pytest.raises(ValueError, match=f"got {symbol}"):
-            weights.forward(np.array([1, symbol])[:, None, None], None, None, output, states, states.copy(), None, 1)
+            weights.forward(
+                np.array([1, symbol], np.int64)[:, None, None], None, None, output, states, states.copy(), None, 1
+            )
     with pytest.raises(ValueError, match="x must be"):
         weights.forward(np.zeros((2, 1, 5), np.float32), None, None, output, states, states.copy(), None, 1)
 
