@@ -80,7 +80,7 @@ void lstm_part(struct lstm_worker *worker, int other_rank, int processor) {
 
 static void wait_for(struct lstm_worker *worker, int rank, long long number) {
     const struct flag *flag = &worker->shared->flags[rank];
-    int64_t since = 0; /* when waiting became worth counting */
+    int64_t since = 0; /* the first time that the clock was read; 0: not yet */
     for (int k = 0; atomic_load_explicit(&flag->reached, memory_order_acquire) < number; k++) {
         lstm_relax();
         if (k % SPINS_PER_CLOCK != SPINS_PER_CLOCK - 1) continue;

@@ -109,7 +109,7 @@ struct lstm_forward_plan {
     int64_t offsets; /* int64_t (D, 2, 2, B), in elements: of the rows of x and of h */
     int64_t h_state; /* (L * D, B, R) running states */
     /* With an interleaved format, for each worker: */
-    int64_t operands, operands_bytes; /* LSTM_OPERAND_ROWS rows and one number for each */
+    int64_t operands, operands_bytes; /* up to LSTM_OPERAND_ROWS rounded rows, and a scale for each */
     int64_t bytes;
 };
 enum lstm_status lstm_plan_forward(const struct lstm_call *, bool training, struct lstm_forward_plan *);

@@ -38,7 +38,7 @@ class LSTMNetwork(Network):
     compute_dtype = Fixed(
         "Format to which operands of products are rounded, or None.",
         _variants.compute_dtype,
-        supported_by=("formats", "onnx", "keras"),  # without effect on their results
+        supported_by=("formats", "onnx", "keras"),  # it does not change the results of these parts
     )
 
     # Options of the cell. Each changes one of the formulas of lstm_fast.reference.

@@ -98,7 +98,7 @@ def test_frames_with_exogenous_variables_and_a_subset_of_series():
         assert got[name].to_numpy().tobytes() == alone.predict(X=own)["prediction"].to_numpy().tobytes()
     some = together.predict(X=pd.concat(future[1:]), y=pd.concat(frames[1:])).set_index("unique_id")["prediction"]
     assert some["b"].tolist() == got["b"].tolist() and some["c"].tolist() == got["c"].tolist()
-    with pytest.raises(ValueError, match="y must hold series of fit.*its own network, got 'd'"):
+    with pytest.raises(ValueError, match="y must contain only series that were passed to fit.* got 'd'"):
         together.predict(X=future[0].assign(unique_id="d"), y=frames[0].assign(unique_id="d"))
 
 

@@ -206,7 +206,7 @@ def test_other_sources_raise_with_the_expected_types(source, error, words):
     ],
     ids=["weights.save", "SequenceModel", "onnx.save", "keras.to_layer"],
 )
-def test_pytorch_lstm_raises_with_the_remedy(tmp_path, call, request):
+def test_error_for_pytorch_lstm_suggests_weights_load(tmp_path, call, request):
     if request.node.callspec.id == "onnx.save":
         require("onnx")
     with pytest.raises(

@@ -136,7 +136,7 @@ class Scope:
                 if data is None or data.ndim < 3:
                     raise
                 self.reader.is_loose = True
-                return data  # a state expanded to the batch: one sequence holds all values
+                return data  # a state expanded to a variable batch size: the values of one sequence suffice
         result = OPERATORS[node.op_type](inputs, attributes | {"n_outputs": len(node.output)}, self.reader.allowance)
         results = result if isinstance(result, tuple) else (result,)
         self.reader.allowance.spend(results[0].shape, results[0].dtype)

@@ -71,7 +71,8 @@ def index_of(known: dict[object, int], k: int, one: Series) -> int:
     key = _key(k, one)
     if key not in known:
         raise ValueError(
-            f'y must hold series of fit with models="per_series", where each has its own network, got {key!r}'
+            f'y must contain only series that were passed to fit, because models="per_series" trains a network for '
+            f"each, got {key!r}"
         )
     return known[key]
 

@@ -104,7 +104,7 @@ def _build_fleet(tensors: dict[str, Tensor], config: dict[str, Any]) -> FleetMod
 
 
 def read(path: str | PathLike[str], kind: str) -> tuple[_safetensors.File, dict[str, Any]]:
-    """Read a file of this kind, "model" or "run"; returns it with its configuration."""
+    """Read a file of the given kind, "model" or "run", and return it with its configuration."""
     file = _safetensors.read(path)
     if file.config is None:
         raise FormatError(f"{path} must be written by lstm_fast, got another safetensors file")

@@ -23,7 +23,7 @@ static struct format_block block_of_step(const struct lstm_step *s) {
                                  .format_args = &s->format_args};
 }
 
-/* block: the step for one row, else a macro tile. */
+/* block points to a struct lstm_step if shape.rows is 1, otherwise to a struct macro_tile. */
 ALWAYS_INLINE void step_tile(const struct tile_shape shape, const enum lstm_format format, const void *block,
                              int64_t row, int64_t panel) {
     const struct macro_tile *macro = block;

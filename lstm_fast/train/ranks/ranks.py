@@ -275,7 +275,7 @@ def _pack(slices: Array, flat: Array) -> None:
 
 def _weighted_mean(losses: Array, weights: Array, gradients: Array) -> tuple[float, float, Array]:
     """Return the mean of losses and gradients, and the sum of the weights."""
-    counts = weights > 0  # others may hold NaN
+    counts = weights > 0  # entries with weight 0 may hold NaN
     if not counts.all():
         losses, weights, gradients = losses[counts], weights[counts], gradients[counts]
     mean = np.zeros(gradients.shape[1], gradients.dtype)

@@ -40,7 +40,7 @@ class RankSequences(RankBatches):
         self.sizes, self.have_lengths = [n for n, _ in shards], any(has for _, has in shards)
         self.n = sum(self.sizes)
         if not self.n:
-            raise ValueError("x must hold at least one sequence to train on, on one of the ranks")
+            raise ValueError("x must hold at least one sequence to train on, on at least one rank")
         self.cuts = batch_cuts(self.sizes, self.ranks.rank, self.batch_size)
 
     def draw(self, rng: np.random.Generator, epoch: int) -> int | None:

@@ -89,7 +89,7 @@ class DistributedTrainer(Trainer):
 
         counts = [n for n in self.ranks.gather(count) if n is not None]
         if counts and not sum(counts):
-            raise ValueError("validation must hold at least one sequence, on one of the ranks")
+            raise ValueError("validation must hold at least one sequence on at least one rank")
         if counts and self.validation is None:
             self.validation = Batches("validation", (), self.model, self.loss)
 
