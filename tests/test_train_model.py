@@ -112,7 +112,7 @@ def test_mask_selects_the_counted_steps():
         (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), loss=("mse", 1)), "takes no such parameters"),
         (
             lambda m, x: m.loss_and_grads(x, np.zeros((4, 1)), loss=("quantile", (0.1, 0.5, 0.9))),
-            "out_features a multiple",
+            "out_features must be a multiple of",
         ),
         (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2]), "sample_weight must be"),
         (lambda m, x: m.loss_and_grads(x, np.zeros((4, 2)), sample_weight=[1, 2, -1, 1]), "sample_weight must be"),

@@ -184,7 +184,7 @@ def test_other_file_formats_name_their_loader(tmp_path, kind, cure):
             ValueError,
             "weight_ih_l0 must be",
         ),
-        (lambda: {"weight_ih_l0": "x", "weight_hh_l0": None}, ValueError, "shapes must be those of an LSTM"),
+        (lambda: {"weight_ih_l0": "x", "weight_hh_l0": None}, ValueError, "shapes must match an LSTM of one size"),
         (lambda: {"weight_ih_l0": [["x"]] * 4, "weight_hh_l0": [[1.0]] * 4}, TypeError, "weight_ih_l0 must hold real"),
         (lambda: torch.nn.Linear(2, 3), ValueError, "source must have the parameters of an LSTM"),
         (lambda: {"state_dict": {}}, ValueError, "source must have the parameters of an LSTM"),

@@ -110,7 +110,8 @@ class Loss:
         """Return the number of targets per row; 0: a class index."""
         if self.name == "quantile" and n_outputs % len(self.levels):
             raise ValueError(
-                f"loss: quantile with {len(self.levels)} levels needs a multiple as out_features, got {n_outputs}"
+                f"out_features must be a multiple of {len(self.levels)}, the number of levels of loss quantile, got "
+                f"{n_outputs}"
             )
         return {"cross_entropy": 0, "quantile": n_outputs // len(self.levels)}.get(self.name, n_outputs)
 
