@@ -167,5 +167,5 @@ def _complete(prefix: str, parameters: Mapping[Key, str], is_lstm: bool) -> tupl
     suffixes = [f"_l{k}{way}" for k in range(L) for way in ("", "_reverse")[:D]] if layers else [""]
     missing = [prefix + kind + suffix for suffix in suffixes for kind in kinds if (kind, suffix) not in parameters]
     if missing:
-        raise ValueError(f"there must also be {', '.join(missing)}")
+        raise ValueError(f"parameters are missing: {', '.join(missing)}")
     return suffixes, kinds

@@ -22,7 +22,7 @@ def test_exogenous_columns_are_found_by_name(library):
         model.predict(y=VALUES[:T], y_X=native(X[:T][["q", "p"]], library), X=swapped), expected
     )
     with pytest.raises(
-        ValueError, match=r"X must have the columns \['p', 'q'\] of fit; missing: \['p'\], unexpected: \['z'\]"
+        ValueError, match=r"X must have the columns \['p', 'q'\] seen in fit; missing: \['p'\], unexpected: \['z'\]"
     ):
         model.predict(X=native(X[T:].rename(columns={"p": "z"}), library))
     with pytest.raises(ValueError, match=r"missing: \['p'\]"):
@@ -46,9 +46,9 @@ def test_long_frames_name_their_exogenous_columns():
     pd.testing.assert_frame_equal(
         model.predict(X=coming[["p", "unique_id", "ds"]].sample(frac=1, random_state=1)), expected
     )
-    with pytest.raises(ValueError, match=r"X must have the columns \['p'\] of fit; missing: \['p'\]"):
+    with pytest.raises(ValueError, match=r"X must have the columns \['p'\] seen in fit; missing: \['p'\]"):
         model.predict(X=coming.drop(columns="p"))
-    with pytest.raises(ValueError, match=r"y must have the columns \['p'\] of fit; missing: \['p'\]"):
+    with pytest.raises(ValueError, match=r"y must have the columns \['p'\] seen in fit; missing: \['p'\]"):
         model.predict(y=panel().drop(columns="p"), X=coming)
 
 
@@ -60,7 +60,7 @@ def test_wide_columns_are_found_by_name(library):
     again = model.predict(y=native(wide[["v", "ds", "u"]], library))
     for column in "uv":
         np.testing.assert_array_equal(np.asarray(again[column]), np.asarray(expected[column]))
-    with pytest.raises(ValueError, match=r"y must have the columns \['u', 'v'\] of fit; missing: \['v'\]"):
+    with pytest.raises(ValueError, match=r"y must have the columns \['u', 'v'\] seen in fit; missing: \['v'\]"):
         model.predict(y=native(wide.rename(columns={"v": "w"}), library))
     with pytest.raises(ValueError, match="y must be a frame with the columns"):
         model.predict(y=wide[["u", "v"]].to_numpy())
@@ -106,7 +106,8 @@ def test_frames_as_sequences_have_named_columns(estimator, library):
     mixed = estimator(4, epochs=1, random_state=0).fit([X[0], X[1][["b", "a"]], *X[2:]], y)
     np.testing.assert_array_equal(mixed.predict(X), expected)
     with pytest.raises(
-        ValueError, match=r"X\[1\] must have the columns \['a', 'b'\] of fit; missing: \['b'\], unexpected: \['c'\]"
+        ValueError,
+        match=r"X\[1\] must have the columns \['a', 'b'\] seen in fit; missing: \['b'\], unexpected: \['c'\]",
     ):
         model.predict([swapped[0], native(X[1].rename(columns={"b": "c"}), library)])
     with pytest.raises(ValueError, match="X must be all data frames or all arrays, got ndarray"):

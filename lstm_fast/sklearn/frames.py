@@ -173,4 +173,6 @@ def require_columns(name: str, columns: list[Hashable], expected: list[Hashable]
     missing = [column for column in expected if column not in columns]
     further = [column for column in columns if column not in expected]
     if missing or further:
-        raise ValueError(f"{name} must have the columns {expected} of fit; missing: {missing}, unexpected: {further}")
+        raise ValueError(
+            f"{name} must have the columns {expected} seen in fit; missing: {missing}, unexpected: {further}"
+        )

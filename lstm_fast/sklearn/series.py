@@ -121,7 +121,7 @@ def _read_single(estimator: "SeriesReader", name: str, value: Any, reset: bool) 
         if reset:
             estimator._targets = None
         elif estimator._targets is not None:
-            raise ValueError(f"{name} must be a frame with the columns {estimator._targets} of fit, got an array")
+            raise ValueError(f"{name} must be a frame with the columns {estimator._targets} seen in fit, got an array")
         return Part(array_of_numbers(name, value, may_be_missing=True))
     if not table.is_series and TARGET in table.frame.columns:
         raise ValueError(
